@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+# find_package(mlflow_trace [COMPONENTS beast]): mlflow_trace::mlflow_trace, and mlflow_trace::beast where Boost and
+# OpenSSL are found.
+include(CMakeFindDependencyMacro)
+find_dependency(Threads)
+include(${CMAKE_CURRENT_LIST_DIR}/mlflow_trace-targets.cmake)
+
+find_package(Boost QUIET)
+find_package(OpenSSL QUIET)
+if(Boost_FOUND AND OpenSSL_FOUND)
+    include(${CMAKE_CURRENT_LIST_DIR}/mlflow_trace-beast-targets.cmake)
+    set(mlflow_trace_beast_FOUND TRUE)
+endif()
+
+foreach(component IN LISTS mlflow_trace_FIND_COMPONENTS)
+    if(mlflow_trace_FIND_REQUIRED_${component} AND NOT mlflow_trace_${component}_FOUND)
+        set(mlflow_trace_FOUND FALSE)
+        set(mlflow_trace_NOT_FOUND_MESSAGE "component ${component} is unknown, or its Boost or OpenSSL is missing")
+    endif()
+endforeach()

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "model.hpp"
+#include "retriever.hpp"
+#include "tools.hpp"
+#include <mlflow/trace.hpp>
+
+/// How a passage that was found is recorded.
+template <>
+struct mlflow::trace::json_encoder<chat::passage> {
+    template <class Buffer>
+    static bool append(Buffer& out, const chat::passage& found) {
+        return json_object(out)
+            .member("document", found.document)
+            .member("text", found.text)
+            .member("score", found.score)
+            .close();
+    }
+};
+
+template <>
+struct mlflow::trace::json_encoder<chat::message> {
+    template <class Buffer>
+    static bool append(Buffer& out, const chat::message& said) {
+        return json_object(out).member("role", said.role).member("content", said.content).close();
+    }
+};
+
+namespace chat {
+
+namespace mt = mlflow::trace;
+
+/// How the answer goes to the user: a metadata key of this application.
+using delivery = mt::key<"chat.delivery", mt::one_of<"whole", "streamed">>;
+
+/// What every trace of this application says about itself.
+using schema = mt::schema<mt::required<mt::user>, mt::required<mt::session>, mt::optional<delivery>>;
+
+/// One turn of a conversation, with an identity that is checked.
+struct turn {
+    mt::maybe<mt::user> user = mt::anonymous;
+    mt::maybe<mt::session> session = mt::no_session;
+    std::optional<mt::client_request_id> request_id{};
+    std::string message;
+    bool stream = false;
+};
+
+/// Answers messages, and records each turn as a trace: the agent's span around retrieval, tool and model.
+template <class Tracer>
+class agent {
+public:
+    agent(Tracer& tracer, const std::filesystem::path& corpus) : tracer_(tracer), retriever_(corpus) {}
+
+    /// The answer. What the tool or the model throws is recorded and goes on to the caller.
+    std::string answer(const turn& asked) {
+        auto trace = tracer_.start_trace("chat", asked.user, asked.session, mt::span_type::agent);
+        if (asked.request_id) trace.set(*asked.request_id);
+        if (asked.stream) trace.set(delivery{"streamed"});
+        trace.inputs(mt::arg("message", asked.message));
+        return trace.run([&] {
+            std::vector<message>& history = history_of(asked);
+            const auto passages = retrieve(standalone_question(history, asked.message));
+            const auto prompt = make_prompt(passages, history, asked.message, use_tool(asked.message));
+            const std::string text = ask_model(prompt, asked.stream);
+            trace.outputs(text);
+            if (asked.session.get()) {
+                history.push_back({"user", asked.message});
+                history.push_back({"assistant", text});
+            } else history.clear();
+            return text;
+        });
+    }
+
+private:
+    /// A session belongs to one user: the same ID under another user is another conversation.
+    std::vector<message>& history_of(const turn& asked) {
+        const auto text = [](const auto* key) { return std::string(key ? key->view() : std::string_view{}); };
+        return histories_[{text(asked.user.get()), text(asked.session.get())}];
+    }
+
+    std::vector<passage> retrieve(const std::string& question) {
+        constexpr std::size_t wanted = 3;
+        auto span = tracer_.start_span("retrieve", mt::span_type::retriever);
+        span.inputs(mt::arg("query", question), mt::arg("k", wanted));
+        auto passages = retriever_.search(question, wanted);
+        span.outputs(passages);
+        return passages;
+    }
+
+    std::optional<std::string> use_tool(const std::string& user_message) {
+        const auto call = choose_tool(user_message);
+        if (!call) return std::nullopt;
+        auto tool = mt::traced<"tool", "name", "argument">(
+            tracer_, [](const std::string& name, const std::string& argument) { return run_tool({name, argument}); },
+            mt::span_type::tool);
+        return tool(call->name, call->argument);
+    }
+
+    std::string ask_model(const std::vector<message>& prompt, bool stream) {
+        auto span = tracer_.start_span("complete", mt::span_type::chat_model);
+        span.model(model::name).inputs(mt::arg("messages", prompt));
+        return span.run([&] {
+            const completion done = stream ? model_.stream(prompt, [&](std::string_view piece) { span.chunk(piece); })
+                                           : model_.complete(prompt);
+            span.usage({.input = done.input_tokens, .output = done.output_tokens}).outputs(done.text);
+            return done.text;
+        });
+    }
+
+    Tracer& tracer_;
+    retriever retriever_;
+    model model_;
+    std::map<std::pair<std::string, std::string>, std::vector<message>> histories_;
+};
+
+} // namespace chat

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// A support assistant of a bike-sharing service that records each turn for its user and session.
+#include "agent.hpp"
+#include "input.hpp"
+#include "summary.hpp"
+#include <mlflow/trace/transports/beast.hpp>
+
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <string>
+#include <string_view>
+
+namespace {
+
+namespace mt = mlflow::trace;
+
+using to_file = chat::counting<mt::json_lines_exporter>;
+using to_mlflow = chat::counting<mt::mlflow_exporter<mt::beast_transport>>;
+
+template <class Exporter>
+using tracer_to = mt::tracer<chat::schema, mt::thread_local_context, mt::batch<Exporter>>;
+
+constexpr std::string_view usage =
+    "usage: chat [FILE | -]\n\n"
+    "Answers the messages of FILE (by default the conversations shipped with the example) or of standard input (-):\n"
+    "one JSON object per line, {\"user\": …, \"session\": …, \"request_id\": …, \"message\": …, \"stream\": true}, "
+    "of which\n"
+    "only the message is required. Records each turn to ./traces.jsonl, or, with MLFLOW_TRACKING_URI, to that "
+    "MLflow\n"
+    "server in the experiment MLFLOW_EXPERIMENT_NAME (created if needed) or MLFLOW_EXPERIMENT_ID.\n"
+    "Exit status: 0, 1 when something could not be delivered, 2 when it could not start.\n";
+
+std::string environment(const char* name) {
+    const char* const value = std::getenv(name);
+    return value ? value : "";
+}
+
+/// The turn with its identity checked, or what is wrong with it.
+std::variant<chat::turn, std::string> checked_turn(std::string_view line) {
+    auto read = chat::read_turn(line);
+    if (auto* const fault = std::get_if<std::string>(&read)) return *fault;
+    auto& raw = std::get<chat::turn_request>(read);
+    chat::turn turn{.message = std::move(raw.message), .stream = raw.stream};
+    if (raw.user) {
+        const auto user = mt::user::parse(*raw.user);
+        if (!user) return "user: " + user.error().message();
+        turn.user = *user;
+    }
+    if (raw.session) {
+        const auto session = mt::session::parse(*raw.session);
+        if (!session) return "session: " + session.error().message();
+        turn.session = *session;
+    }
+    if (raw.request_id) {
+        const auto request_id = mt::client_request_id::parse(*raw.request_id);
+        if (!request_id) return "request_id: " + request_id.error().message();
+        turn.request_id = *request_id;
+    }
+    return turn;
+}
+
+struct outcome {
+    int turns = 0;
+    int failed = 0;
+    int skipped = 0;
+};
+
+template <class Tracer>
+outcome answer_all(Tracer& tracer, std::istream& input) {
+    chat::agent agent(tracer, MLFLOW_TRACE_EXAMPLES_DIR "/corpus");
+    outcome counted;
+    std::string line;
+    for (int number = 1; std::getline(input, line); ++number) {
+        if (!line.empty() && line.back() == '\r') line.pop_back();
+        if (line.empty()) continue;
+        auto checked = checked_turn(line);
+        if (const auto* const fault = std::get_if<std::string>(&checked)) {
+            std::fprintf(stderr, "line %d: %s\n", number, fault->c_str());
+            ++counted.skipped;
+            continue;
+        }
+        const auto& turn = std::get<chat::turn>(checked);
+        const auto* const user = turn.user.get();
+        std::printf("%.*s> %s\n", user ? static_cast<int>(user->view().size()) : 9,
+                    user ? user->view().data() : "anonymous", turn.message.c_str());
+        try {
+            std::printf("  %s\n", agent.answer(turn).c_str());
+        } catch (const std::exception& error) {
+            std::printf("  (failed: %s)\n", error.what());
+            ++counted.failed;
+        }
+        ++counted.turns;
+    }
+    return counted;
+}
+
+/// Delivers what is recorded and says so; the exit status of the program.
+template <class Tracer>
+int finish(Tracer& tracer, const outcome& counted, const chat::summary& recorded, const std::string& where) {
+    tracer.flush(std::chrono::seconds(60));
+    recorded.print();
+    const mt::span_account account = tracer.account();
+    std::printf("\n%d turns recorded, %d of them failed, %d lines skipped.\n%s\n", counted.turns, counted.failed,
+                counted.skipped, where.c_str());
+    if (account.exported == account.started) return 0;
+    std::fprintf(stderr, "not delivered: %llu of %llu spans; %s\n",
+                 static_cast<unsigned long long>(account.started - account.exported),
+                 static_cast<unsigned long long>(account.started), tracer.last_error().c_str());
+    return 1;
+}
+
+int run_with_mlflow(std::istream& input, const std::string& uri) {
+    chat::summary recorded;
+    mt::mlflow_exporter<mt::beast_transport>::options server{.tracking_uri = uri,
+                                                             .experiment_id = environment("MLFLOW_EXPERIMENT_ID"),
+                                                             .resource = {{"service.name", "bike-support"}}};
+    if (const auto name = environment("MLFLOW_EXPERIMENT_NAME"); !name.empty()) server.experiment_name = name;
+    tracer_to<to_mlflow> tracer({.exporter = {.exporter = {.exporter = server, .into = &recorded}}});
+    auto& mlflow = tracer.exporter().exporter().exporter();
+    if (const auto connected = mlflow.connect(); !connected) {
+        std::fprintf(stderr, "chat: %s\n", connected.error().message.c_str());
+        return 2;
+    }
+    const auto counted = answer_all(tracer, input);
+    return finish(tracer, counted, recorded, "See them at " + mlflow.experiment_url());
+}
+
+int run_with_file(std::istream& input) {
+    chat::summary recorded;
+    const std::string path = "traces.jsonl";
+    tracer_to<to_file> tracer(
+        {.exporter = {.exporter = {.exporter = {.path = path, .resource = {{"service.name", "bike-support"}}},
+                                   .into = &recorded}}});
+    const auto counted = answer_all(tracer, input);
+    return finish(tracer, counted, recorded,
+                  "Appended to ./" + path + "; set MLFLOW_TRACKING_URI to send them to MLflow.");
+}
+
+} // namespace
+
+int main(int argc, char** argv) try {
+    const std::string_view argument = argc > 1 ? argv[1] : "";
+    if (argc > 2 || argument == "-h" || argument == "--help") {
+        (argc > 2 ? std::cerr : std::cout) << usage;
+        return argc > 2 ? 2 : 0;
+    }
+    std::ifstream file;
+    if (argument != "-") {
+        const std::string path =
+            argument.empty() ? MLFLOW_TRACE_EXAMPLES_DIR "/conversations.jsonl" : std::string(argument);
+        file.open(path);
+        if (!file) {
+            std::fprintf(stderr, "chat: cannot read %s\n", path.c_str());
+            return 2;
+        }
+    }
+    std::istream& input = argument == "-" ? std::cin : file;
+    const std::string uri = environment("MLFLOW_TRACKING_URI");
+    return uri.empty() ? run_with_file(input) : run_with_mlflow(input, uri);
+} catch (const std::exception& error) {
+    std::fprintf(stderr, "chat: %s\n", error.what());
+    return 2;
+}

@@ -1,0 +1,21 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Builds the examples and runs the chat application: sh examples/run.sh [arguments of the application]
+# What the application writes, such as traces.jsonl, goes to the folder from which this is called.
+#
+# Environment: CXX (compiler), BUILD (default build/examples).
+set -eu
+root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
+. "$root/scripts/packages.sh"
+
+need "${CXX:-g++}" g++
+need cmake cmake
+need ninja ninja-build
+for package in libboost-dev libssl-dev nlohmann-json3-dev; do need_package $package; done
+install_missing </dev/null
+
+build=${BUILD:-$root/build/examples}
+[ -x "$build/examples/chat" ] || echo "Building the examples into $build" >&2
+quietly cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DMLFLOW_TRACE_BUILD_TESTS=OFF </dev/null
+quietly cmake --build "$build" </dev/null
+exec "$build/examples/chat" "$@"

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+/// mlflow_trace: records what a GenAI application does for each of its users and sessions, and delivers it to MLflow.
+/// The umbrella header: everything but what needs another library (`mlflow/trace/transports/beast.hpp`).
+
+#include <mlflow/trace/concepts.hpp>
+#include <mlflow/trace/config.hpp>
+#include <mlflow/trace/context/explicit.hpp>
+#include <mlflow/trace/context/thread_local.hpp>
+#include <mlflow/trace/exporters/json_lines.hpp>
+#include <mlflow/trace/exporters/memory.hpp>
+#include <mlflow/trace/exporters/mlflow.hpp>
+#include <mlflow/trace/metadata/schema.hpp>
+#include <mlflow/trace/metadata/tag.hpp>
+#include <mlflow/trace/pipeline/batch.hpp>
+#include <mlflow/trace/record/current_trace.hpp>
+#include <mlflow/trace/record/hosted_platform.hpp>
+#include <mlflow/trace/record/sampling.hpp>
+#include <mlflow/trace/record/traced.hpp>
+#include <mlflow/trace/record/tracer.hpp>
+#include <mlflow/trace/transports/memory.hpp>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// `mt::tracer<>` records everything and appends it to `traces.jsonl`.
+template <class Schema = open_schema, class Context = thread_local_context, class Exporter = json_lines_exporter,
+          class Recording = record_all, class Platform = hosted_platform>
+class tracer;
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/error.hpp>
+#include <mlflow/trace/core/http.hpp>
+#include <mlflow/trace/core/ids.hpp>
+#include <mlflow/trace/core/trace_data.hpp>
+
+#include <chrono>
+#include <concepts>
+#include <cstdint>
+#include <string>
+
+/// Every extension point of the library. A type that models one of these concepts is a full member: nothing is
+/// registered, and nothing is inherited.
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+struct context_slot;
+
+/// What becomes of finished traces. `export_traces` reads the batch, or moves traces out of it to keep them, and says
+/// how it went; it may block. It is called by one thread at a time, unless the type has
+/// `static constexpr bool is_thread_safe = true`. What it throws is caught and counts as failed.
+template <class T>
+concept exporter = requires(T& exporter, trace_batch& batch) {
+    { exporter.export_traces(batch) } -> std::same_as<export_result>;
+};
+
+/// An exporter that keeps traces for later: `flush` returns when all that came before it has been handed on, or at
+/// the deadline; false then. `shutdown` is a last flush, after which it takes nothing more.
+template <class T>
+concept deferring_exporter = exporter<T> && requires(T& exporter, std::chrono::steady_clock::time_point deadline) {
+    { exporter.flush(deadline) } -> std::same_as<bool>;
+    { exporter.shutdown(deadline) } -> std::same_as<bool>;
+    { exporter.account() } -> std::same_as<span_account>;
+};
+
+/// An exporter that knows a page where the trace can be looked at.
+template <class T>
+concept linking_exporter = requires(const T& exporter, const trace_id& id) {
+    { exporter.trace_url(id) } -> std::same_as<std::string>;
+};
+
+/// What carries an HTTP request to a server and brings its reply. `send` blocks until the reply, an error, or
+/// `http_request::timeout`, and does not throw; it is called by one thread at a time. Requests of this library may be
+/// sent twice without harm.
+template <class T>
+concept transport = requires(T& transport, const http_request& request) {
+    { transport.send(request) } -> std::same_as<result<http_response, transport_error>>;
+};
+
+/// Where the current span lives. `slot()` is called by the recording thread; null means that nothing is ambient.
+template <class T>
+concept context = requires {
+    { T::slot() } -> std::same_as<context_slot*>;
+};
+
+/// Which traces are recorded: asked once, when a trace starts. Thread-safe.
+template <class T>
+concept recording = requires(const T& recording, const trace_id& id) {
+    { recording.sample(id) } -> std::same_as<bool>;
+};
+
+/// Clocks and IDs. Thread-safe.
+template <class T>
+concept platform = requires {
+    { T::wall_nano() } -> std::same_as<std::uint64_t>;
+    { T::monotonic_nano() } -> std::same_as<std::uint64_t>;
+    { T::new_trace_id() } -> std::same_as<trace_id>;
+    { T::new_span_id() } -> std::same_as<span_id>;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

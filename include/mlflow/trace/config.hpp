@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+/// Version and build switches. The only header of the library that defines macros.
+
+#define MLFLOW_TRACE_VERSION_MAJOR 0
+#define MLFLOW_TRACE_VERSION_MINOR 1
+#define MLFLOW_TRACE_VERSION_PATCH 0
+#define MLFLOW_TRACE_VERSION "0.1.0"
+
+/// 1 where the translation unit is compiled with exceptions, else 0.
+#if defined(__cpp_exceptions) && __cpp_exceptions
+#define MLFLOW_TRACE_HAS_EXCEPTIONS 1
+#else
+#define MLFLOW_TRACE_HAS_EXCEPTIONS 0
+#endif
+
+/// Inline namespace of everything in the library: two versions, or two builds whose layouts differ, link side by
+/// side without meeting.
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+#define MLFLOW_TRACE_ABI v0_1
+#else
+#define MLFLOW_TRACE_ABI v0_1_noexcept
+#endif

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/trace_data.hpp>
+
+#include <atomic>
+#include <cstdint>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// What a context policy stores per thread, task or coroutine: the innermost open span. Used by one thread at a time.
+struct context_slot {
+    span_data* current = nullptr;
+    std::uint32_t generation = 0;
+};
+
+namespace detail {
+
+inline bool is_open(const span_data* span, std::uint32_t generation) noexcept {
+    return span->generation.load(std::memory_order_acquire) == generation;
+}
+
+// The innermost span that is still open. Spans that ended elsewhere are skipped: their objects stay valid for ever,
+// and the generation tells that they are strangers now.
+inline span_data* current_span(context_slot& slot) noexcept {
+    while (slot.current && !is_open(slot.current, slot.generation)) slot.current = nullptr;
+    return slot.current;
+}
+
+inline void enter(context_slot& slot, span_data& span) noexcept {
+    span.outer = current_span(slot);
+    span.outer_generation = slot.generation;
+    slot.current = &span;
+    slot.generation = span.generation.load(std::memory_order_relaxed);
+}
+
+// Takes the span out, wherever it stands: spans may end in any order. One that was entered on another thread is not
+// found here, and nothing happens.
+inline void leave(context_slot& slot, const span_data& span) noexcept {
+    span_data** link = &slot.current;
+    std::uint32_t* generation = &slot.generation;
+    while (*link && *link != &span) {
+        if (!is_open(*link, *generation)) {
+            *link = nullptr;
+            return;
+        }
+        generation = &(*link)->outer_generation;
+        link = &(*link)->outer;
+    }
+    if (!*link) return;
+    *link = span.outer;
+    *generation = span.outer_generation;
+}
+
+} // namespace detail
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/config.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// What a check found wrong with a value.
+enum class fault : std::uint8_t {
+    none,
+    absent,            ///< no value at all: a null pointer, or a required key that nobody gave
+    empty,             ///< ""
+    too_long,          ///< more code points than the key takes
+    control_character, ///< C0 (with NUL, tab and newline), DEL or C1
+    invalid_utf8,
+    not_allowed,   ///< refused by the key's own check
+    already_set,   ///< metadata is written once, and this is another value
+    not_in_schema, ///< the tracer's schema does not have this key
+    reserved,      ///< a key that the library writes itself, or that MLflow's search rewrites
+    no_open_trace, ///< nothing to update: no trace is open here, or it has ended
+    out_of_memory
+};
+
+/// A value that was refused: which key, what is wrong with it, and what to do about it. Never holds the value itself.
+struct check_error {
+    fault what = fault::none;
+    std::string_view key;   ///< static storage, or the caller's own text
+    std::size_t actual = 0; ///< code points found (too_long), or byte position of the fault
+    std::size_t limit = 0;  ///< code points allowed (too_long)
+
+    /// One line for a person: `mlflow.trace.user: 300 characters, at most 250; shorten or hash the ID`.
+    [[nodiscard]] std::string message() const {
+        std::string text(key);
+        text += ": ";
+        switch (what) {
+        case fault::none: text += "no fault"; break;
+        case fault::absent:
+            text += "no value; give one, or say that there is none (mt::anonymous, mt::no_session)";
+            break;
+        case fault::empty:
+            text += "empty; leave it out, or say that there is none (mt::anonymous, mt::no_session)";
+            break;
+        case fault::too_long:
+            text += std::to_string(actual) + " characters, at most " + std::to_string(limit) +
+                    "; shorten or hash it (it is never cut for you)";
+            break;
+        case fault::control_character:
+            text += "control character at byte " + std::to_string(actual) + "; remove it";
+            break;
+        case fault::invalid_utf8: text += "invalid UTF-8 at byte " + std::to_string(actual) + "; send UTF-8"; break;
+        case fault::not_allowed: text += "refused by the key's own check; see the declaration of the key"; break;
+        case fault::already_set:
+            text += "already set to another value; metadata is written once, use a tag for what changes";
+            break;
+        case fault::not_in_schema: text += "not in the tracer's schema; add mt::optional<…> for it"; break;
+        case fault::reserved:
+            text += "reserved; use the library's own type or function for it, or another name";
+            break;
+        case fault::no_open_trace:
+            text += "no open trace here; call it between the start and the end of a trace";
+            break;
+        case fault::out_of_memory: text += "out of memory; the value was left out"; break;
+        }
+        return text;
+    }
+
+    friend constexpr bool operator==(const check_error&, const check_error&) noexcept = default;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/http.hpp>
+
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+namespace detail {
+
+// RFC 9110, 5.6.2: the characters of a header name.
+constexpr bool is_token(std::string_view text) noexcept {
+    constexpr std::string_view marks = "!#$%&'*+-.^_`|~";
+    for (const char c : text) {
+        const bool alphanumeric = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (!alphanumeric && marks.find(c) == std::string_view::npos) return false;
+    }
+    return !text.empty();
+}
+
+// RFC 9110, 5.5: a header value holds no control character but the tab.
+constexpr bool is_field_value(std::string_view text) noexcept {
+    for (const char c : text)
+        if ((static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f) return false;
+    return true;
+}
+
+// RFC 9112, 3.2: what stands in a request line or in a host is printable ASCII without the space.
+constexpr bool is_visible_ascii(std::string_view text) noexcept {
+    for (const char c : text)
+        if (c <= 0x20 || c >= 0x7f) return false;
+    return true;
+}
+
+constexpr bool same_name(std::string_view a, std::string_view b) noexcept {
+    constexpr auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+    if (a.size() != b.size()) return false;
+    for (std::size_t i = 0; i < a.size(); ++i)
+        if (lower(a[i]) != lower(b[i])) return false;
+    return true;
+}
+
+} // namespace detail
+
+/// Why a transport must not send this request to this server, or nothing. Every transport asks before it writes a
+/// byte, so that no text of a user can end a header and begin another one, or another request.
+///
+/// Refused are: a scheme other than http and https; a host, path or target with anything but visible ASCII; a target
+/// that does not begin with `/`; a header whose name is not an RFC 9110 token or whose value holds a control
+/// character; and the headers that a transport writes itself. The message names the header, never its value.
+[[nodiscard]] inline std::optional<transport_error> check_request(const endpoint& server,
+                                                                  const http_request& request) {
+    const auto refuse = [](std::string why) {
+        return transport_error{transport_error::kind::bad_request, std::move(why)};
+    };
+    if (server.scheme != "http" && server.scheme != "https") return refuse("the scheme is neither http nor https");
+    if (server.host.empty()) return refuse("the server has no host");
+    if (!detail::is_visible_ascii(server.host) || !detail::is_visible_ascii(server.path))
+        return refuse("the server's host or path holds a space, a control character or a character outside ASCII");
+    if (!server.path.empty() && server.path.front() != '/') return refuse("the server's path does not begin with /");
+    if (request.target.empty() || request.target.front() != '/') return refuse("the target does not begin with /");
+    if (!detail::is_visible_ascii(request.target))
+        return refuse(
+            "the target holds a space, a control character or a character outside ASCII; percent-encode it");
+
+    constexpr std::array<std::string_view, 5> own = {"Host", "Content-Length", "Transfer-Encoding", "Connection",
+                                                     "Upgrade"};
+    std::size_t position = 0;
+    for (const auto& [name, value] : request.headers) {
+        ++position;
+        // By its position: what stands where a name is expected may be a value, and a secret.
+        if (!detail::is_token(name))
+            return refuse("the name of header " + std::to_string(position) +
+                          " is empty or holds a character that HTTP does not allow there");
+        if (!detail::is_field_value(value))
+            return refuse("the value of header " + std::string(name) + " holds a control character");
+        for (const auto reserved : own)
+            if (detail::same_name(name, reserved))
+                return refuse("header " + std::string(name) + " is written by the transport; leave it out");
+    }
+    return std::nullopt;
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

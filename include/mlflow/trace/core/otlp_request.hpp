@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/detail/buffer.hpp>
+#include <mlflow/trace/detail/json_reader.hpp>
+#include <mlflow/trace/detail/json_writer.hpp>
+#include <mlflow/trace/detail/otlp_fields.hpp>
+#include <mlflow/trace/detail/protobuf.hpp>
+#include <mlflow/trace/detail/protobuf_reader.hpp>
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// Who reads the request.
+enum class otlp_receiver : std::uint8_t {
+    /// Any OTLP receiver: every value bare. What MLflow takes only by its own API travels as attributes of the root
+    /// span:
+    /// further metadata as `mlflow.traceMetadata.<key>`, the client request ID as `mlflow.clientRequestId`.
+    any,
+    /// MLflow: text that MLflow would read as a JSON text is encoded as JSON once, so that it is stored as it is.
+    mlflow
+};
+
+/// What the spans come from: OpenTelemetry's resource attributes, such as `service.name`.
+using resource_attributes = std::vector<std::pair<std::string, std::string>>;
+
+namespace detail {
+
+inline bool append_literal_text(buffer& out, std::string_view key, std::string_view text, otlp_receiver receiver) {
+    if (receiver == otlp_receiver::mlflow && may_be_json(text) && is_json_document(text))
+        return append_json_attribute(out, otlp::attributes, key, [&] { return append_json_string(out, text); });
+    return append_text_attribute(out, otlp::attributes, key, text);
+}
+
+// The key and the text of a KeyValue; a text whose data() is null when it is of another type.
+inline std::pair<std::string_view, std::string_view> text_attribute(std::string_view key_value) noexcept {
+    std::pair<std::string_view, std::string_view> found;
+    for (protobuf_reader at(key_value); at.next();) {
+        if (at.field() == otlp::key) found.first = at.bytes();
+        if (at.field() != otlp::value) continue;
+        for (protobuf_reader any(at.bytes()); any.next();)
+            if (any.field() == otlp::string_value) found.second = any.bytes();
+    }
+    return found;
+}
+
+// A span's body with such texts encoded once more.
+inline bool append_body_for_mlflow(buffer& out, std::string_view body) {
+    for (protobuf_reader at(body); at.next();) {
+        std::pair<std::string_view, std::string_view> attribute;
+        if (at.field() == otlp::attributes && !is_meant_as_json(at.bytes())) attribute = text_attribute(at.bytes());
+        const auto [key, text] = attribute;
+        if (text.data() ? !append_literal_text(out, key, text, otlp_receiver::mlflow) : !out.append(at.raw()))
+            return false;
+    }
+    return true;
+}
+
+inline bool append_prefixed(buffer& out, std::string_view prefix, const trace_entry& entry, otlp_receiver receiver) {
+    std::string key(prefix);
+    key += entry.key;
+    return append_literal_text(out, key, entry.value, receiver);
+}
+
+inline std::string_view span_name(const span_data& span) noexcept {
+    std::string_view name;
+    for (protobuf_reader at(span.body.view()); at.next();)
+        if (at.field() == otlp::name) name = at.bytes();
+    return name;
+}
+
+// Only the root span says whose trace it is: MLflow believes the first span that does, and no later one.
+inline bool append_trace_entries(buffer& out, const trace_data& trace, otlp_receiver receiver) {
+    for (const trace_entry entry : trace.entries) {
+        bool good = true;
+        switch (entry.kind) {
+        case entry_kind::metadata:
+            if (entry.key == "mlflow.trace.user") good = append_literal_text(out, "user.id", entry.value, receiver);
+            else if (entry.key == "mlflow.trace.session")
+                good = append_literal_text(out, "session.id", entry.value, receiver);
+            else if (receiver == otlp_receiver::any)
+                good = append_prefixed(out, "mlflow.traceMetadata.", entry, receiver);
+            break;
+        case entry_kind::tag: good = append_prefixed(out, "mlflow.traceTag.", entry, receiver); break;
+        case entry_kind::client_request_id:
+            if (receiver == otlp_receiver::any)
+                good = append_literal_text(out, "mlflow.clientRequestId", entry.value, receiver);
+            break;
+        }
+        if (!good) return false;
+    }
+    // MLflow does not take the trace's name from its root.
+    return receiver == otlp_receiver::any ||
+           append_literal_text(out, "mlflow.traceTag.mlflow.traceName", span_name(*trace.root), receiver);
+}
+
+inline bool append_resource(buffer& out, const resource_attributes& attributes) {
+    constexpr unsigned resource = 1;
+    constexpr unsigned resource_attribute = 1;
+    if (!out.push_back(short_tag(resource, wire_type::length_delimited))) return false;
+    late_length length(out);
+    for (const auto& [key, value] : attributes)
+        if (!append_text_attribute(out, resource_attribute, key, value)) return false;
+    return append_text_attribute(out, resource_attribute, "telemetry.sdk.name", "mlflow_trace") &&
+           append_text_attribute(out, resource_attribute, "telemetry.sdk.language", "cpp") &&
+           append_text_attribute(out, resource_attribute, "telemetry.sdk.version", MLFLOW_TRACE_VERSION) &&
+           length.close();
+}
+
+inline bool append_scope(buffer& out) {
+    constexpr unsigned scope = 1;
+    if (!out.push_back(short_tag(scope, wire_type::length_delimited))) return false;
+    late_length length(out);
+    return append_text_field(out, 1, "mlflow_trace") && append_text_field(out, 2, MLFLOW_TRACE_VERSION) &&
+           length.close();
+}
+
+inline bool append_span(buffer& out, const trace_data& trace, const span_data& span, otlp_receiver receiver) {
+    constexpr unsigned spans = 2;
+    if (!out.push_back(short_tag(spans, wire_type::length_delimited))) return false;
+    const bool rewritten = receiver == otlp_receiver::mlflow && span.has_json_like_text;
+    if (&span != trace.root && !rewritten)
+        return append_varint(out, span.body.size()) && out.append(span.body.view());
+    late_length length(out);
+    return (rewritten ? append_body_for_mlflow(out, span.body.view()) : out.append(span.body.view())) &&
+           (&span != trace.root || append_trace_entries(out, trace, receiver)) && length.close();
+}
+
+} // namespace detail
+
+/// Appends the protobuf bytes of an OTLP `ExportTraceServiceRequest` that holds all spans of the batch. False when
+/// memory ran out, or the request would be over 256 MiB; `out` is as before then.
+inline bool append_otlp_request(detail::buffer& out, const trace_batch& batch, const resource_attributes& resource,
+                                otlp_receiver receiver) {
+    using namespace detail;
+    constexpr unsigned resource_spans = 1;
+    constexpr unsigned scope_spans = 2;
+    const std::size_t before = out.size();
+    const auto append_all = [&] {
+        if (!out.push_back(short_tag(resource_spans, wire_type::length_delimited))) return false;
+        late_length resource_length(out);
+        if (!append_resource(out, resource)) return false;
+        if (!out.push_back(short_tag(scope_spans, wire_type::length_delimited))) return false;
+        late_length scope_length(out);
+        if (!append_scope(out)) return false;
+        for (const trace_data& trace : batch)
+            for (const span_data* span = trace.spans; span; span = span->next)
+                if (!append_span(out, trace, *span, receiver)) return false;
+        return scope_length.close() && resource_length.close();
+    };
+    if (append_all()) return true;
+    out.truncate(before);
+    return false;
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

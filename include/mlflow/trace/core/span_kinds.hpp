@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/config.hpp>
+
+#include <cstdint>
+#include <string_view>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// What a span stands for: MLflow's `SpanType` constants, or any text of your own.
+class span_type {
+public:
+    constexpr explicit span_type(std::string_view name) noexcept : name_(name) {}
+    [[nodiscard]] constexpr std::string_view name() const noexcept { return name_; }
+
+    static const span_type llm, chain, agent, tool, chat_model, retriever, parser, embedding, reranker, memory,
+        workflow, task, guardrail, evaluator, unknown;
+
+private:
+    std::string_view name_;
+};
+
+inline constexpr span_type span_type::llm{"LLM"};
+inline constexpr span_type span_type::chain{"CHAIN"};
+inline constexpr span_type span_type::agent{"AGENT"};
+inline constexpr span_type span_type::tool{"TOOL"};
+inline constexpr span_type span_type::chat_model{"CHAT_MODEL"};
+inline constexpr span_type span_type::retriever{"RETRIEVER"};
+inline constexpr span_type span_type::parser{"PARSER"};
+inline constexpr span_type span_type::embedding{"EMBEDDING"};
+inline constexpr span_type span_type::reranker{"RERANKER"};
+inline constexpr span_type span_type::memory{"MEMORY"};
+inline constexpr span_type span_type::workflow{"WORKFLOW"};
+inline constexpr span_type span_type::task{"TASK"};
+inline constexpr span_type span_type::guardrail{"GUARDRAIL"};
+inline constexpr span_type span_type::evaluator{"EVALUATOR"};
+inline constexpr span_type span_type::unknown{"UNKNOWN"};
+
+/// How a span ended: OTLP's `Status.StatusCode`, with its numbers.
+enum class status : std::uint8_t { unset = 0, ok = 1, error = 2 };
+
+/// Tokens that a model call used, as its provider counts them. A total of 0 is filled in as the sum.
+struct token_usage {
+    std::uint64_t input = 0;
+    std::uint64_t output = 0;
+    std::uint64_t total = 0;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

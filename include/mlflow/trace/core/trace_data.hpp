@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/ids.hpp>
+#include <mlflow/trace/core/span_kinds.hpp>
+#include <mlflow/trace/detail/buffer.hpp>
+#include <mlflow/trace/detail/pool.hpp>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+namespace detail {
+struct trace_state;
+}
+
+/// A span: while it is open its recorder writes it, once finished an exporter reads it.
+///
+/// `body` is the content of an OTLP `Span` message in protobuf, without the identity of the user and session: that
+/// belongs to the trace, and each exporter adds it to the root span in the way that its receiver understands.
+struct span_data {
+    span_data* next = nullptr; ///< the next span of the same `trace_data`
+
+    detail::buffer body;
+    span_id id;
+    bool is_root = false;    ///< the first span of the trace in this process
+    bool has_parent = false; ///< also true for a root whose parent is in another process
+    /// Some attribute is a string that could be read as a JSON text. MLflow reads such a string as JSON, so its
+    /// exporter has to look closer.
+    bool has_json_like_text = false;
+    bool lost_something = false; ///< memory ran out: an attribute or event is missing
+    status code = status::unset;
+
+    // While the span is open.
+    detail::trace_state* trace = nullptr;
+    span_data* outer = nullptr; // the span that was current before it on the same thread
+    std::uint32_t outer_generation = 0;
+    std::atomic<std::uint32_t> generation{0}; // odd while open; a context that saw another number looks at a stranger
+    std::uint32_t chunks = 0;
+
+    void recycle() noexcept {
+        constexpr std::size_t kept = 64 * 1024; // one span with a huge text must not hold its memory for ever
+        if (body.capacity() > kept) body.release();
+        body.clear();
+    }
+};
+
+/// One piece of information about a trace as a whole.
+enum class entry_kind : std::uint8_t { metadata, tag, client_request_id };
+
+struct trace_entry {
+    entry_kind kind;
+    std::string_view key;
+    std::string_view value;
+};
+
+/// The entries of a trace, in the order in which they were set. A tag that was set again stands there once, with its
+/// last value.
+class trace_entries {
+public:
+    class iterator {
+    public:
+        explicit iterator(const char* at) noexcept : at_(at) {}
+        trace_entry operator*() const noexcept {
+            return {
+                static_cast<entry_kind>(at_[0]), {at_ + header, length(1)}, {at_ + header + length(1), length(3)}};
+        }
+        iterator& operator++() noexcept {
+            at_ += header + length(1) + length(3);
+            return *this;
+        }
+        friend bool operator==(const iterator&, const iterator&) noexcept = default;
+
+    private:
+        friend class trace_entries;
+        [[nodiscard]] std::size_t length(std::size_t at) const noexcept {
+            return static_cast<std::size_t>(static_cast<unsigned char>(at_[at])) |
+                   static_cast<std::size_t>(static_cast<unsigned char>(at_[at + 1])) << 8U;
+        }
+        static constexpr std::size_t header = 5; // kind, two bytes of key length, two bytes of value length
+        const char* at_;
+    };
+
+    [[nodiscard]] iterator begin() const noexcept { return iterator(bytes_.data()); }
+    [[nodiscard]] iterator end() const noexcept { return iterator(bytes_.data() + bytes_.size()); }
+
+    /// The value of that key, or a view whose `data()` is null.
+    [[nodiscard]] std::string_view find(entry_kind kind, std::string_view key) const noexcept {
+        const auto at = locate(kind, key);
+        return at == end() ? std::string_view{} : (*at).value;
+    }
+
+    /// Adds an entry or replaces the one of that kind and key. Keys and values of up to 65,535 bytes.
+    bool set(entry_kind kind, std::string_view key, std::string_view value) noexcept {
+        if (key.size() > 0xffff || value.size() > 0xffff) return false;
+        const std::size_t size = iterator::header + key.size() + value.size();
+        char* to = bytes_.ensure(size); // before the old entry goes: a set that fails must not lose it
+        if (!to) return false;
+        if (const auto old = locate(kind, key); old != end()) {
+            auto next = old;
+            ++next;
+            const auto removed = static_cast<std::size_t>(next.at_ - old.at_);
+            char* const from = bytes_.data() + (old.at_ - bytes_.data());
+            std::memmove(from, next.at_, static_cast<std::size_t>(end().at_ - next.at_));
+            bytes_.truncate(bytes_.size() - removed);
+            to = bytes_.data() + bytes_.size();
+        }
+        *to++ = static_cast<char>(kind);
+        for (const std::size_t length : {key.size(), value.size()}) {
+            *to++ = static_cast<char>(length & 255U);
+            *to++ = static_cast<char>(length >> 8U);
+        }
+        for (const std::string_view text : {key, value}) {
+            if (!text.empty()) std::memcpy(to, text.data(), text.size());
+            to += text.size();
+        }
+        bytes_.commit(size);
+        return true;
+    }
+
+    [[nodiscard]] bool empty() const noexcept { return bytes_.empty(); }
+    void clear() noexcept { bytes_.clear(); }
+
+private:
+    [[nodiscard]] iterator locate(entry_kind kind, std::string_view key) const noexcept {
+        auto at = begin();
+        for (; at != end(); ++at)
+            if (const auto entry = *at; entry.kind == kind && entry.key == key) break;
+        return at;
+    }
+
+    detail::buffer bytes_;
+};
+
+/// What is exported at once of a trace: all spans that had finished when its root ended. A span that ends after its
+/// root comes in a `trace_data` of its own, with the same `id` and `root` null.
+struct trace_data {
+    trace_data* next = nullptr; ///< the next trace of the same batch
+
+    trace_id id;
+    span_data* spans = nullptr;      ///< linked by `span_data::next`, parents before children of the same thread
+    const span_data* root = nullptr; ///< the one of `spans` that is the root; null for spans that ended after it
+    trace_entries entries;           ///< empty where `root` is null
+    std::uint64_t start_unix_nano = 0;
+    std::uint64_t duration_nano = 0;
+    std::size_t span_count = 0;
+    std::size_t bytes = 0;       ///< of all span bodies
+    bool check_identity = false; ///< nobody has said yet that required metadata is given, or absent on purpose
+
+    [[nodiscard]] std::string_view metadata(std::string_view key) const noexcept {
+        return entries.find(entry_kind::metadata, key);
+    }
+
+    void recycle() noexcept {
+        detail::pool<span_data>::instance().give(std::exchange(spans, nullptr));
+        root = nullptr;
+        entries.clear();
+        span_count = bytes = 0;
+    }
+};
+
+/// Finished traces on their way to an exporter. Owns them: what an exporter leaves in the batch is recycled
+/// afterwards, and one that wants to keep traces moves them out. Thread-safety: as a container.
+class trace_batch {
+public:
+    class iterator {
+    public:
+        explicit iterator(const trace_data* at) noexcept : at_(at) {}
+        const trace_data& operator*() const noexcept { return *at_; }
+        const trace_data* operator->() const noexcept { return at_; }
+        iterator& operator++() noexcept {
+            at_ = at_->next;
+            return *this;
+        }
+        friend bool operator==(const iterator&, const iterator&) noexcept = default;
+
+    private:
+        const trace_data* at_;
+    };
+
+    trace_batch() noexcept = default;
+    explicit trace_batch(trace_data* single) noexcept { push_back(single); }
+    trace_batch(trace_batch&& other) noexcept { append(std::move(other)); }
+    trace_batch& operator=(trace_batch&& other) noexcept {
+        if (this != &other) {
+            clear();
+            append(std::move(other));
+        }
+        return *this;
+    }
+    ~trace_batch() { clear(); }
+
+    [[nodiscard]] iterator begin() const noexcept { return iterator(first_); }
+    [[nodiscard]] iterator end() const noexcept { return iterator(nullptr); }
+    [[nodiscard]] bool empty() const noexcept { return !first_; }
+    /// How many `trace_data` there are.
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+    [[nodiscard]] std::size_t span_count() const noexcept { return span_count_; }
+    [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+
+    void push_back(trace_data* owned) noexcept {
+        owned->next = nullptr;
+        (last_ ? last_->next : first_) = owned;
+        last_ = owned;
+        ++size_;
+        span_count_ += owned->span_count;
+        bytes_ += owned->bytes;
+    }
+    /// The first trace, now the caller's, or null.
+    [[nodiscard]] trace_data* pop_front() noexcept {
+        trace_data* const first = first_;
+        if (!first) return nullptr;
+        first_ = std::exchange(first->next, nullptr);
+        if (!first_) last_ = nullptr;
+        --size_;
+        span_count_ -= first->span_count;
+        bytes_ -= first->bytes;
+        return first;
+    }
+    /// Moves all traces of the other batch behind the own ones.
+    void append(trace_batch&& other) noexcept {
+        if (!other.first_) return;
+        (last_ ? last_->next : first_) = other.first_;
+        last_ = other.last_;
+        size_ += other.size_;
+        span_count_ += other.span_count_;
+        bytes_ += other.bytes_;
+        other.forget();
+    }
+    void clear() noexcept {
+        detail::pool<trace_data>::instance().give(first_);
+        forget();
+    }
+
+private:
+    void forget() noexcept {
+        first_ = last_ = nullptr;
+        size_ = span_count_ = bytes_ = 0;
+    }
+
+    trace_data* first_ = nullptr;
+    trace_data* last_ = nullptr;
+    std::size_t size_ = 0;
+    std::size_t span_count_ = 0;
+    std::size_t bytes_ = 0;
+};
+
+/// How an export went. Spans are what is counted, because a trace may arrive in parts.
+struct export_result {
+    std::size_t exported_spans = 0;
+    std::size_t failed_spans = 0;
+    std::string error; ///< one line on why spans failed, without credentials; empty when none did
+
+    [[nodiscard]] bool ok() const noexcept { return failed_spans == 0; }
+};
+
+/// Where the spans are that a tracer has started. At any moment
+/// `started == exported + failed + dropped + queued + open`.
+struct span_account {
+    std::uint64_t started = 0;
+    std::uint64_t exported = 0; ///< the exporter says that they arrived
+    std::uint64_t failed = 0;   ///< the exporter could not deliver them
+    std::uint64_t dropped = 0;  ///< given up before an exporter saw them: queue full, after shutdown, out of memory
+    std::uint64_t queued = 0;   ///< finished, waiting for the exporter
+    std::uint64_t open = 0;     ///< not finished, or part of a trace that is still open
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

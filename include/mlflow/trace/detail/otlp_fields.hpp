@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/detail/protobuf.hpp>
+#include <mlflow/trace/detail/utf8.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// Field numbers of opentelemetry/proto/trace/v1/trace.proto and common/v1/common.proto.
+namespace otlp {
+enum span_field : unsigned {
+    trace_id = 1,
+    span_id = 2,
+    parent_span_id = 4,
+    name = 5,
+    kind = 6,
+    start_time = 7,
+    end_time = 8,
+    attributes = 9,
+    events = 11,
+    span_status = 15
+};
+enum event_field : unsigned { event_time = 1, event_name = 2, event_attributes = 3 };
+enum key_value_field : unsigned { key = 1, value = 2 };
+enum any_value_field : unsigned { string_value = 1, bool_value = 2, int_value = 3, double_value = 4 };
+enum status_field : unsigned { status_message = 2, status_code = 3 };
+inline constexpr char span_kind_internal = 1;
+} // namespace otlp
+
+// Could Python's json.loads take this text for something else than plain text? Answered by its first character; the
+// exporter asks precisely, where it matters.
+inline bool may_be_json(std::string_view text) noexcept {
+    for (const char c : text) {
+        switch (c) {
+        case ' ':
+        case '\t':
+        case '\n':
+        case '\r': continue;
+        case '"':
+        case '{':
+        case '[':
+        case '-':
+        case 't':
+        case 'f':
+        case 'n':
+        case 'N':
+        case 'I': return true;
+        default: return c >= '0' && c <= '9';
+        }
+    }
+    return false;
+}
+
+// A length-delimited field of text; invalid UTF-8, which would make the receiver refuse everything, becomes U+FFFD.
+template <class Buffer>
+bool append_text_field(Buffer& out, unsigned field, std::string_view text) noexcept {
+    const char tag = short_tag(field, wire_type::length_delimited);
+    if (is_valid_utf8(text)) {
+        char* to = out.ensure(1 + max_varint_size + text.size());
+        if (!to) return false;
+        char* const begin = to;
+        *to++ = tag;
+        to = write_bytes(write_varint(to, text.size()), text);
+        out.commit(static_cast<std::size_t>(to - begin));
+        return true;
+    }
+    if (!out.push_back(tag)) return false;
+    late_length length(out);
+    return append_utf8(out, text) && length.close();
+}
+
+template <class Buffer, class AppendAnyValue>
+bool append_any_value(Buffer& out, AppendAnyValue&& append) {
+    if (!out.push_back(short_tag(otlp::value, wire_type::length_delimited))) return false;
+    late_length length(out);
+    return append() && length.close();
+}
+
+// A KeyValue, as a field of the message around it.
+template <class Buffer, class AppendAnyValue>
+bool append_key_value(Buffer& out, unsigned field, std::string_view key, AppendAnyValue&& append) {
+    if (!out.push_back(short_tag(field, wire_type::length_delimited))) return false;
+    late_length length(out);
+    return append_text_field(out, otlp::key, key) && append_any_value(out, append) && length.close();
+}
+
+template <class Buffer>
+bool append_text_attribute(Buffer& out, unsigned field, std::string_view key, std::string_view text) noexcept {
+    return append_key_value(out, field, key, [&] { return append_text_field(out, otlp::string_value, text); });
+}
+
+// A text that is JSON and meant to be read as JSON, written piece by piece. Its value stands before its key, which
+// protobuf allows and no receiver sees: that is how `is_meant_as_json` tells it from text that only looks like JSON.
+template <class Buffer, class AppendText>
+bool append_json_attribute(Buffer& out, unsigned field, std::string_view key, AppendText&& append_text) {
+    if (!out.push_back(short_tag(field, wire_type::length_delimited))) return false;
+    late_length length(out);
+    const bool written = append_any_value(out, [&] {
+        if (!out.push_back(short_tag(otlp::string_value, wire_type::length_delimited))) return false;
+        late_length string(out);
+        return append_text() && string.close();
+    });
+    return written && append_text_field(out, otlp::key, key) && length.close();
+}
+
+inline bool is_meant_as_json(std::string_view key_value) noexcept {
+    return key_value.starts_with(short_tag(otlp::value, wire_type::length_delimited));
+}
+
+template <class Buffer>
+bool append_fixed64_field(Buffer& out, unsigned field, std::uint64_t value) noexcept {
+    char* const to = out.ensure(9);
+    if (!to) return false;
+    *to = short_tag(field, wire_type::fixed64);
+    write_fixed64(to + 1, value);
+    out.commit(9);
+    return true;
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

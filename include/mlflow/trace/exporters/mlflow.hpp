@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/concepts.hpp>
+#include <mlflow/trace/core/json_value.hpp>
+#include <mlflow/trace/core/otlp_request.hpp>
+#include <mlflow/trace/detail/json_reader.hpp>
+#include <mlflow/trace/detail/timestamp.hpp>
+#include <mlflow/trace/exporters/mlflow_api.hpp>
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// Which server, and where on it.
+struct mlflow_connection {
+    std::string server_version;
+    std::string experiment_id;
+};
+
+/// Delivers to an MLflow server, version 3.4 or newer.
+///
+/// All spans of a batch go in one request (`POST /v1/traces`). A trace with metadata besides user and session, or
+/// with a client request ID, needs one more of its own (`POST /api/3.0/mlflow/traces`). Sending a trace again is
+/// harmless.
+///
+/// `Transport` is constructed from an `endpoint` and `Transport::options`. The server is asked for its version and
+/// its experiment at the first export, or before that by `connect()`. Thread-safety: all functions, from any thread,
+/// one at a time.
+template <class Transport>
+class mlflow_exporter {
+    static_assert(transport<Transport>,
+                  "the transport lacks a member: mlflow::trace::result<http_response, transport_error> send(const "
+                  "mlflow::trace::http_request&)");
+
+public:
+    struct options {
+        std::string tracking_uri = "http://127.0.0.1:5000"; ///< http://host:port/path, as MLFLOW_TRACKING_URI
+        /// Created when it does not exist. Ignored when `experiment_id` is given.
+        std::string experiment_name = "Default";
+        std::string experiment_id{}; ///< must exist
+        /// OpenTelemetry's resource; MLflow stores its `service.name` as a tag of the trace.
+        resource_attributes resource{};
+        /// For each request. A busy SQLite store answers only after 20 s.
+        std::chrono::milliseconds timeout{30'000};
+        typename Transport::options transport{};
+    };
+
+    mlflow_exporter() : mlflow_exporter(options{}) {}
+    explicit mlflow_exporter(options chosen) : options_(std::move(chosen)) {}
+
+    /// Asks the server for its version and its experiment, which is created where only its name is known. Needed only
+    /// to learn of a wrong address, an MLflow 2 or a missing experiment before the first trace.
+    result<mlflow_connection, transport_error> connect() {
+        const std::lock_guard guard(lock_);
+        return connect_locked();
+    }
+
+    export_result export_traces(trace_batch& batch) {
+        const std::lock_guard guard(lock_);
+        export_result outcome;
+        const auto fail = [&](const transport_error& error, std::size_t spans) {
+            outcome.exported_spans -= outcome.exported_spans < spans ? outcome.exported_spans : spans;
+            outcome.failed_spans += spans;
+            outcome.error = error.message;
+        };
+        if (batch.empty()) return outcome;
+        if (const auto connected = connect_locked(); !connected) {
+            fail(connected.error(), batch.span_count());
+            return outcome;
+        }
+        if (const auto error = send_spans(batch)) {
+            fail(*error, batch.span_count());
+            return outcome;
+        }
+        outcome.exported_spans = batch.span_count();
+        for (const trace_data& trace : batch)
+            if (needs_trace_info(trace))
+                if (const auto error = send_trace_info(trace)) fail(*error, trace.span_count);
+        return outcome;
+    }
+
+    /// The trace in MLflow's page; empty before the experiment is known.
+    [[nodiscard]] std::string trace_url(const trace_id& id) const {
+        const std::lock_guard guard(lock_);
+        if (connection_.experiment_id.empty()) return {};
+        return experiment_url_locked() + "?selectedEvaluationId=" + std::string(id.mlflow_id().view());
+    }
+    /// The experiment's traces in MLflow's page; empty before the experiment is known.
+    [[nodiscard]] std::string experiment_url() const {
+        const std::lock_guard guard(lock_);
+        return connection_.experiment_id.empty() ? std::string{} : experiment_url_locked();
+    }
+
+private:
+    using failed = std::unique_ptr<transport_error>; // null when all is well
+
+    [[nodiscard]] std::string experiment_url_locked() const {
+        std::string base = options_.tracking_uri;
+        while (base.ends_with('/')) base.pop_back();
+        return base + "/#/experiments/" + connection_.experiment_id + "/traces";
+    }
+
+    result<mlflow_connection, transport_error> connect_locked() {
+        if (!connection_.experiment_id.empty()) return connection_;
+        if (!transport_) {
+            auto server = endpoint::parse(options_.tracking_uri);
+            if (!server)
+                return failure{transport_error{server.error().reason, "tracking_uri: " + server.error().message}};
+            transport_ = std::make_unique<Transport>(std::move(*server), options_.transport);
+        }
+        detail::mlflow_api<Transport> api(*transport_, options_.tracking_uri, options_.timeout);
+        auto version = api.version();
+        if (!version) return failure{version.error()};
+        auto experiment = options_.experiment_id.empty() ? api.experiment_by_name(options_.experiment_name)
+                                                         : api.experiment_by_id(options_.experiment_id);
+        if (!experiment) return failure{experiment.error()};
+        connection_ = {std::move(*version), std::move(*experiment)};
+        return connection_;
+    }
+
+    failed send_spans(const trace_batch& batch) {
+        body_.clear();
+        if (!append_otlp_request(body_, batch, options_.resource, otlp_receiver::mlflow))
+            return std::make_unique<transport_error>(
+                transport_error{transport_error::kind::other, "out of memory while a request was put together"});
+        return send(http_method::post, "/v1/traces", "application/x-protobuf");
+    }
+
+    static bool needs_trace_info(const trace_data& trace) noexcept {
+        if (!trace.root) return false;
+        for (const trace_entry entry : trace.entries) {
+            if (entry.kind == entry_kind::client_request_id) return true;
+            if (entry.kind == entry_kind::metadata && entry.key != "mlflow.trace.user" &&
+                entry.key != "mlflow.trace.session")
+                return true;
+        }
+        return false;
+    }
+
+    failed send_trace_info(const trace_data& trace) {
+        body_.clear();
+        detail::append_trace_info(body_, trace, connection_.experiment_id);
+        if (body_.overflowed())
+            return std::make_unique<transport_error>(
+                transport_error{transport_error::kind::other, "out of memory while a request was put together"});
+        return send(http_method::post, "/api/3.0/mlflow/traces", "application/json");
+    }
+
+    failed send(http_method method, std::string_view target, std::string_view content_type) {
+        const http_header headers[] = {{"Content-Type", content_type},
+                                       {"x-mlflow-experiment-id", connection_.experiment_id}};
+        http_request request;
+        request.method = method;
+        request.target = target;
+        request.headers = headers;
+        request.body = body_.view();
+        request.timeout = options_.timeout;
+        const auto reply = transport_->send(request);
+        if (!reply) return std::make_unique<transport_error>(reply.error());
+        if (reply->status >= 200 && reply->status < 300) return nullptr;
+        if (reply->status == 404) connection_.experiment_id.clear(); // it may have been deleted: ask again next time
+        return std::make_unique<transport_error>(transport_error{
+            transport_error::kind::other, detail::describe_reply(options_.tracking_uri, target, *reply)});
+    }
+
+    options options_;
+    mutable std::mutex lock_;
+    std::unique_ptr<Transport> transport_;
+    mlflow_connection connection_;
+    detail::buffer body_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/http.hpp>
+#include <mlflow/trace/core/json_value.hpp>
+#include <mlflow/trace/core/otlp_request.hpp>
+#include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/detail/buffer.hpp>
+#include <mlflow/trace/detail/json_reader.hpp>
+#include <mlflow/trace/detail/timestamp.hpp>
+
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <utility>
+
+// What the exporter says to MLflow's REST API besides the spans themselves.
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// A server's message is free text from outside: one line of it, and not the whole page of a proxy.
+inline std::string one_line(std::string_view text) {
+    std::string line;
+    for (const char c : text.substr(0, 300)) line += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+    return line;
+}
+
+inline std::string describe_reply(std::string_view server, std::string_view target, const http_response& reply) {
+    std::string message = json_find_string(reply.body, {"message"}).value_or(std::string{});
+    if (message.empty()) message = json_find_string(reply.body, {"detail"}).value_or(reply.body);
+    return std::string(server) + " answered " + std::to_string(reply.status) + " to " +
+           std::string(target.substr(0, target.find('?'))) + ": " + one_line(message);
+}
+
+inline std::string percent_encoded(std::string_view text) {
+    std::string encoded;
+    for (const char c : text) {
+        const bool unreserved = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                                c == '-' || c == '.' || c == '_' || c == '~'; // RFC 3986, 2.3
+        if (unreserved) {
+            encoded += c;
+            continue;
+        }
+        const auto byte = static_cast<unsigned char>(c);
+        encoded += {'%', "0123456789ABCDEF"[byte >> 4U], "0123456789ABCDEF"[byte & 15U]};
+    }
+    return encoded;
+}
+
+template <class Transport>
+class mlflow_api {
+public:
+    using answer = result<std::string, transport_error>;
+
+    mlflow_api(Transport& transport, std::string_view server, std::chrono::milliseconds timeout) noexcept
+        : transport_(transport), server_(server), timeout_(timeout) {}
+
+    // The server's version, refused unless MLflow 3 or newer.
+    answer version() {
+        const auto reply = send(http_method::get, "/version", {});
+        if (!reply) return failure{reply.error()};
+        std::string_view text = reply->body;
+        while (!text.empty() && static_cast<unsigned char>(text.back()) <= ' ') text.remove_suffix(1);
+        std::size_t digits = 0;
+        unsigned major = 0;
+        while (digits < text.size() && digits < 4 && text[digits] >= '0' && text[digits] <= '9')
+            major = major * 10 + static_cast<unsigned>(text[digits++] - '0');
+        if (reply->status != 200 || digits == 0 || digits == text.size() || text[digits] != '.')
+            return refuse(std::string(server_) + " does not look like an MLflow server: it answered " +
+                          std::to_string(reply->status) + " to /version with \"" + one_line(text.substr(0, 60)) +
+                          '"');
+        if (major < 3)
+            return refuse(std::string(server_) + " is MLflow " + one_line(text.substr(0, 60)) +
+                          ": MLflow 3 or newer is needed, upgrade the server");
+        return one_line(text.substr(0, 60));
+    }
+
+    answer experiment_by_id(std::string_view id) {
+        const auto reply =
+            send(http_method::get, "/api/2.0/mlflow/experiments/get?experiment_id=" + percent_encoded(id), {});
+        if (!reply) return failure{reply.error()};
+        if (reply->status == 404)
+            return refuse("experiment ID " + one_line(id) + " does not exist on " + std::string(server_) +
+                          ": create it, or give experiment_name, which is created when missing");
+        return experiment_id(*reply, id, {"experiment", "experiment_id"}, "/api/2.0/mlflow/experiments/get");
+    }
+
+    answer experiment_by_name(std::string_view name) {
+        const std::string target = "/api/2.0/mlflow/experiments/get-by-name?experiment_name=" + percent_encoded(name);
+        // Twice: another process may create it between the question and the creation.
+        for (int attempt = 0; attempt < 2; ++attempt) {
+            const auto found = send(http_method::get, target, {});
+            if (!found) return failure{found.error()};
+            if (found->status != 404) return experiment_id(*found, name, {"experiment", "experiment_id"}, target);
+            buffer body;
+            json_object object(body);
+            if (!object.member("name", name).close()) break;
+            const auto created = send(http_method::post, "/api/2.0/mlflow/experiments/create", body.view());
+            if (!created) return failure{created.error()};
+            if (created->status == 200 || attempt == 1)
+                return experiment_id(*created, name, {"experiment_id"}, "/api/2.0/mlflow/experiments/create");
+        }
+        return refuse("out of memory while a request was put together");
+    }
+
+private:
+    static failure<transport_error> refuse(std::string message) {
+        return failure{transport_error{transport_error::kind::other, std::move(message)}};
+    }
+
+    result<http_response, transport_error> send(http_method method, std::string_view target, std::string_view body) {
+        const http_header json[] = {{"Content-Type", "application/json"}};
+        http_request request;
+        request.method = method;
+        request.target = target;
+        if (!body.empty()) request.headers = json;
+        request.body = body;
+        request.timeout = timeout_;
+        return transport_.send(request);
+    }
+
+    answer experiment_id(const http_response& reply, std::string_view asked,
+                         std::initializer_list<std::string_view> path, std::string_view target) {
+        if (reply.status != 200) return refuse(describe_reply(server_, target, reply));
+        if (json_find_string(reply.body, {"experiment", "lifecycle_stage"}) == "deleted")
+            return refuse("experiment " + one_line(asked) + " is deleted on " + std::string(server_) +
+                          ": restore it, or choose another");
+        auto id = json_find_string(reply.body, path);
+        if (!id || id->empty()) return refuse(describe_reply(server_, target, reply));
+        return std::move(*id);
+    }
+
+    Transport& transport_;
+    std::string_view server_;
+    std::chrono::milliseconds timeout_;
+};
+
+// The body of StartTraceV3. The previews are left out: the server fills them in from the root span.
+inline void append_trace_info(buffer& out, const trace_data& trace, std::string_view experiment_id) {
+    const auto append_entries = [&](json_object<buffer>& object, entry_kind kind) {
+        for (const trace_entry entry : trace.entries)
+            if (entry.kind == kind) object.member(entry.key, entry.value);
+        static_cast<void>(object.close());
+    };
+    out.append(R"({"trace":{"trace_info":{"trace_id":)");
+    append_json_string(out, trace.id.mlflow_id());
+    const auto request_id = trace.entries.find(entry_kind::client_request_id, "client_request_id");
+    if (request_id.data()) {
+        out.append(R"(,"client_request_id":)");
+        append_json_string(out, request_id);
+    }
+    out.append(R"(,"trace_location":{"type":"MLFLOW_EXPERIMENT","mlflow_experiment":{"experiment_id":)");
+    append_json_string(out, experiment_id);
+    out.append(R"(}},"request_time":)");
+    append_json_string(out, rfc3339(trace.start_unix_nano));
+    out.append(R"(,"execution_duration":)");
+    append_json_string(out, duration_seconds(trace.duration_nano));
+    out.append(trace.root->code == status::error ? R"(,"state":"ERROR")" : R"(,"state":"OK")");
+    out.append(R"(,"trace_metadata":)");
+    json_object metadata(out);
+    append_entries(metadata, entry_kind::metadata);
+    out.append(R"(,"tags":)");
+    json_object tags(out);
+    append_entries(tags.member("mlflow.traceName", span_name(*trace.root)), entry_kind::tag);
+    out.append("}}}");
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/error.hpp>
+#include <mlflow/trace/core/fixed_string.hpp>
+#include <mlflow/trace/detail/utf8.hpp>
+
+#include <cstddef>
+#include <string_view>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// The most characters (Unicode code points) that a key's value may have. MLflow guarantees 250 for metadata on every
+/// database; a smaller limit also makes the type smaller.
+template <std::size_t CodePoints>
+struct max_length {
+    static_assert(CodePoints >= 1 && CodePoints <= 250, "MLflow takes 1 to 250 characters of metadata");
+    static constexpr std::size_t limit = CodePoints;
+};
+
+/// The value is one of these, to the letter.
+template <fixed_string... Values>
+struct one_of {
+    static_assert(sizeof...(Values) > 0);
+    static constexpr bool allows(std::string_view value) noexcept { return ((value == Values.view()) || ...); }
+};
+
+/// The value begins with this text.
+template <fixed_string Text>
+struct prefix {
+    static constexpr bool allows(std::string_view value) noexcept { return value.starts_with(Text.view()); }
+};
+
+/// The value is made of ASCII letters, digits, and the characters listed.
+template <fixed_string Others = "-_.:">
+struct ascii_word {
+    static constexpr bool allows(std::string_view value) noexcept {
+        for (const char c : value) {
+            const bool alphanumeric = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+            if (!alphanumeric && Others.view().find(c) == std::string_view::npos) return false;
+        }
+        return true;
+    }
+};
+
+/// The value is a UUID in its text form, RFC 9562: 8-4-4-4-12 hexadecimal digits.
+struct uuid {
+    static constexpr bool allows(std::string_view value) noexcept {
+        if (value.size() != 36) return false;
+        for (std::size_t i = 0; i < value.size(); ++i) {
+            const char c = value[i];
+            const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+            const bool hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+            if (dash ? c != '-' : !hex) return false;
+        }
+        return true;
+    }
+};
+
+/// The value satisfies your own function: `bool(std::string_view) noexcept`, constexpr where literals are checked.
+template <auto Function>
+struct predicate {
+    static constexpr bool allows(std::string_view value) noexcept { return Function(value); }
+};
+
+namespace detail {
+
+template <class Check>
+concept limits_length = requires { Check::limit; };
+
+template <std::size_t Default, class... Checks>
+inline constexpr std::size_t limit_of = Default;
+template <std::size_t Default, class First, class... Rest>
+inline constexpr std::size_t limit_of<Default, First, Rest...> = limit_of<Default, Rest...>;
+template <std::size_t Default, limits_length First, class... Rest>
+inline constexpr std::size_t limit_of<Default, First, Rest...> = First::limit;
+
+template <class Check>
+constexpr bool allowed_by(std::string_view value) noexcept {
+    if constexpr (limits_length<Check>) return true;
+    else return Check::allows(value);
+}
+
+// The rule for every identity and metadata value: 1 to `limit` code points of valid UTF-8 without control characters.
+constexpr check_error check_text(std::string_view key, std::string_view value, std::size_t limit) noexcept {
+    if (value.empty()) return {fault::empty, key};
+    const utf8_scan scan = scan_utf8(value);
+    if (scan.invalid_at != std::string_view::npos) return {fault::invalid_utf8, key, scan.invalid_at};
+    if (scan.control_at != std::string_view::npos) return {fault::control_character, key, scan.control_at};
+    if (scan.code_points > limit) return {fault::too_long, key, scan.code_points, limit};
+    return {};
+}
+
+} // namespace detail
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/error.hpp>
+#include <mlflow/trace/core/fixed_string.hpp>
+#include <mlflow/trace/core/result.hpp>
+#include <mlflow/trace/metadata/check.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+#include <type_traits>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+namespace detail {
+
+// Declared, never defined: a literal that fails its check calls it while compiling, and the compiler prints its name.
+void a_literal_must_be_1_to_max_printable_characters_that_pass_the_keys_checks_else_use_parse();
+
+// Immediate construction makes sure that the text has static storage, so a key may point at it.
+template <class Key>
+struct checked_literal {
+    const char* data;
+    std::size_t size;
+
+    template <std::size_t N>
+    consteval checked_literal(const char (&text)[N]) : data(text), size(N - 1) {
+        if (Key::check({text, N - 1}).what != fault::none)
+            a_literal_must_be_1_to_max_printable_characters_that_pass_the_keys_checks_else_use_parse();
+    }
+};
+
+} // namespace detail
+
+/// The base of every checked value. Derive from it to give a key a type name of its own:
+/// `struct tenant : mt::key_of<tenant, "app.tenant", mt::max_length<64>> { using key_of::key_of; };`
+///
+/// A value is checked once, when it is made: a literal while compiling, anything else by `parse`. It owns its text
+/// (a literal is pointed at), so it cannot dangle; pass it by const reference. Copying copies only what is used.
+/// Types of different keys do not convert into each other. Thread-safety: as `int`.
+template <class Derived, fixed_string Name, class... Checks>
+class key_of {
+public:
+    /// The metadata key on the wire.
+    static constexpr std::string_view name = Name.view();
+    /// The most characters that a value may have, in Unicode code points.
+    static constexpr std::size_t max_code_points = detail::limit_of<250, Checks...>;
+
+    /// What is wrong with the value, or `fault::none`.
+    static constexpr check_error check(std::string_view value) noexcept {
+        if (const auto error = detail::check_text(name, value, max_code_points); error.what != fault::none)
+            return error;
+        if (!(detail::allowed_by<Checks>(value) && ...)) return {fault::not_allowed, name};
+        return {};
+    }
+
+    /// From a literal, checked while compiling.
+    constexpr explicit key_of(detail::checked_literal<Derived> literal) noexcept
+        : literal_(literal.data), size_(static_cast<std::uint16_t>(literal.size)) {}
+    key_of(std::nullptr_t) = delete;
+
+    /// From a value that is known at run time. Refuses, never cuts.
+    static result<Derived, check_error> parse(std::string_view value) noexcept {
+        if (const auto error = check(value); error.what != fault::none) return failure{error};
+        return Derived(unchecked{value});
+    }
+    /// A null pointer is `fault::absent`, not undefined behaviour.
+    static result<Derived, check_error> parse(const char* value) noexcept {
+        if (!value) return failure{check_error{fault::absent, name}};
+        return parse(std::string_view(value));
+    }
+    static result<Derived, check_error> parse(std::nullptr_t) = delete;
+
+    key_of(const key_of& other) noexcept { *this = other; }
+    key_of& operator=(const key_of& other) noexcept {
+        if (this == &other) return *this;
+        literal_ = other.literal_;
+        size_ = other.size_;
+        if (!literal_) std::memcpy(bytes_, other.bytes_, size_);
+        return *this;
+    }
+
+    /// The text, valid as long as this object.
+    [[nodiscard]] constexpr std::string_view view() const& noexcept { return {literal_ ? literal_ : bytes_, size_}; }
+    std::string_view view() const&& = delete;
+
+    friend constexpr bool operator==(const Derived& a, const Derived& b) noexcept { return a.view() == b.view(); }
+
+protected:
+    struct unchecked {
+        std::string_view value;
+    };
+    explicit key_of(unchecked source) noexcept : size_(static_cast<std::uint16_t>(source.value.size())) {
+        std::memcpy(bytes_, source.value.data(), size_);
+    }
+
+private:
+    const char* literal_ = nullptr;
+    std::uint16_t size_ = 0;
+    char bytes_[max_code_points * 4]; // a code point has at most four bytes of UTF-8; only `size_` bytes are ever set
+};
+
+namespace detail {
+
+template <class Derived, fixed_string Name, class... Checks>
+std::true_type is_key_of(const key_of<Derived, Name, Checks...>*);
+std::false_type is_key_of(...);
+
+// Names that MLflow's search takes for its own attributes (mlflow/utils/search_utils.py), so that a filter on a
+// metadata key of that name would ask for something else.
+constexpr bool rewritten_by_search(std::string_view name) noexcept {
+    for (const std::string_view taken :
+         {"name", "prompt", "run_id", "timestamp", "execution_time", "end_time", "text"})
+        if (name == taken) return true;
+    return false;
+}
+
+constexpr bool reserved_by_mlflow(std::string_view name) noexcept { return name.starts_with("mlflow."); }
+
+} // namespace detail
+
+/// A checked metadata value: `mt::user`, `mt::session`, or an own `mt::key`.
+template <class T>
+concept metadata_key = decltype(detail::is_key_of(static_cast<std::remove_cvref_t<T>*>(nullptr)))::value;
+
+/// A metadata key of the application: `using segment = mt::key<"app.segment", mt::one_of<"free", "pro">>;`
+template <fixed_string Name, class... Checks>
+struct key : key_of<key<Name, Checks...>, Name, Checks...> {
+    static_assert(detail::check_text("", Name.view(), 250).what == fault::none,
+                  "a metadata key has 1 to 250 printable characters");
+    static_assert(!detail::reserved_by_mlflow(Name.view()),
+                  "mlflow.* keys belong to MLflow: use mt::user, mt::session or another name for your own key");
+    static_assert(!detail::rewritten_by_search(Name.view()),
+                  "MLflow's search takes this name for an attribute of its own: add a prefix, as in app.name");
+    using key_of<key, Name, Checks...>::key_of;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/metadata/identity.hpp>
+
+#include <string_view>
+#include <type_traits>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// In a schema: every trace says this value, or says that there is none.
+template <metadata_key Key>
+struct required {
+    using key = Key;
+    static constexpr bool is_required = true;
+};
+
+/// In a schema: a trace may carry this value.
+template <metadata_key Key>
+struct optional {
+    using key = Key;
+    static constexpr bool is_required = false;
+};
+
+namespace detail {
+
+template <class Entry>
+concept schema_entry = requires {
+    typename Entry::key;
+    { Entry::is_required } -> std::convertible_to<bool>;
+};
+
+template <class... Entries>
+constexpr bool names_are_distinct() noexcept {
+    const std::string_view names[] = {"", Entries::key::name...};
+    for (std::size_t i = 1; i <= sizeof...(Entries); ++i)
+        for (std::size_t k = 1; k < i; ++k)
+            if (names[i] == names[k]) return false;
+    return true;
+}
+
+} // namespace detail
+
+/// The metadata that a trace may and must carry. A key that is not listed does not compile; a required key that is
+/// left out at the start of a trace does not compile either. `client_request_id` and tags are not metadata, and
+/// always allowed.
+template <class... Entries>
+struct schema {
+    static_assert((detail::schema_entry<Entries> && ...),
+                  "list the keys as mt::required<key> or mt::optional<key>: mt::schema<mt::required<mt::user>>");
+    static_assert(detail::names_are_distinct<Entries...>(), "a key is listed twice in the schema");
+
+    template <class Key>
+    static constexpr bool has = (std::is_same_v<typename Entries::key, Key> || ...);
+
+    /// May a key that is known at run time only be set by its name? Only in an open schema.
+    static constexpr bool is_open = false;
+
+    /// Calls `visit.template operator()<Key>()` for each required key.
+    template <class Visitor>
+    static constexpr void for_each_required(Visitor&& visit) {
+        (
+            [&] {
+                if constexpr (Entries::is_required) visit.template operator()<typename Entries::key>();
+            }(),
+            ...);
+    }
+
+    static constexpr bool has_name(std::string_view name) noexcept { return ((Entries::key::name == name) || ...); }
+};
+
+/// Any key, none required; also keys known at run time only, by `metadata(name, value)`.
+struct open_schema {
+    template <class Key>
+    static constexpr bool has = true;
+    static constexpr bool is_open = true;
+    template <class Visitor>
+    static constexpr void for_each_required(Visitor&&) {}
+    static constexpr bool has_name(std::string_view) noexcept { return true; }
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/context/thread_local.hpp>
+#include <mlflow/trace/record/trace.hpp>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// Sets checked values on the trace that is current here, for code that does not know the tracer: what
+/// `tracer::update_current_trace` does, with the schema checked at run time. False when there is no trace, or a value
+/// was refused (reported to the tracer of that trace).
+template <class Context = thread_local_context, class... Values>
+bool update_current_trace(const Values&... values) noexcept {
+    (detail::require_allowed<open_schema, Values>(), ...);
+    if constexpr ((detail::allowed_in_trace<open_schema, Values> && ...)) {
+        context_slot* const slot = Context::slot();
+        span_data* const current = slot ? detail::current_span(*slot) : nullptr;
+        if (!current) return false;
+        if (!current->trace) return true; // not recorded, on purpose
+        const auto apply_known = [&]<class Value>(const Value& value) {
+            if constexpr (metadata_key<typename detail::unwrapped<Value>::type> &&
+                          !std::is_same_v<Value, client_request_id>) {
+                constexpr auto name = detail::unwrapped<Value>::type::name;
+                if (!current->trace->owner->schema_has(name)) {
+                    current->trace->owner->report({fault::not_in_schema, name});
+                    return false;
+                }
+            }
+            return detail::apply(*current->trace, value);
+        };
+        return (static_cast<int>(apply_known(values)) & ... & 1) != 0;
+    }
+    return false;
+}
+
+/// The ID of the trace that is current here, for logs; not valid when there is none.
+template <class Context = thread_local_context>
+[[nodiscard]] trace_id current_trace_id() noexcept {
+    context_slot* const slot = Context::slot();
+    span_data* const current = slot ? detail::current_span(*slot) : nullptr;
+    return current && current->trace ? current->trace->id : trace_id{};
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

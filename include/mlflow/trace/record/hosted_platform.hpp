@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/ids.hpp>
+
+#include <atomic>
+#include <bit>
+#include <cstdint>
+#include <ctime>
+#include <pthread.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+namespace detail {
+
+// xoshiro256++ 1.0 by Blackman and Vigna (public domain, https://prng.di.unimi.it/): IDs need no secrecy, only to be
+// distinct over all processes, which the 256 bits of seed from the kernel give.
+class id_generator {
+public:
+    std::uint64_t next() noexcept {
+        if (seeded_in_ != forks().load(std::memory_order_relaxed)) [[unlikely]]
+            seed();
+        const std::uint64_t result = std::rotl(state_[0] + state_[3], 23) + state_[0];
+        const std::uint64_t shifted = state_[1] << 17U;
+        state_[2] ^= state_[0];
+        state_[3] ^= state_[1];
+        state_[1] ^= state_[2];
+        state_[0] ^= state_[3];
+        state_[2] ^= shifted;
+        state_[3] = std::rotl(state_[3], 45);
+        return result;
+    }
+
+private:
+    // Odd values only, so that 0 means "never seeded".
+    static std::atomic<std::uint32_t>& forks() noexcept {
+        static std::atomic<std::uint32_t> count{1};
+        return count;
+    }
+    void seed() noexcept {
+        static const int registered =
+            pthread_atfork(nullptr, nullptr, [] { forks().fetch_add(2, std::memory_order_relaxed); });
+        static_cast<void>(registered);
+        seeded_in_ = forks().load(std::memory_order_relaxed);
+        if (getrandom(state_, sizeof state_, GRND_NONBLOCK) == static_cast<ssize_t>(sizeof state_)) return;
+        // Early at boot the kernel may have no entropy yet: mix what tells this thread from all others.
+        timespec now{};
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        std::uint64_t mixed = static_cast<std::uint64_t>(now.tv_nsec) ^
+                              static_cast<std::uint64_t>(now.tv_sec) << 30U ^
+                              static_cast<std::uint64_t>(getpid()) << 48U ^
+                              static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(this));
+        for (std::uint64_t& word : state_) { // splitmix64, as the authors of xoshiro advise
+            mixed += 0x9e3779b97f4a7c15U;
+            std::uint64_t z = mixed;
+            z = (z ^ (z >> 30U)) * 0xbf58476d1ce4e5b9U;
+            z = (z ^ (z >> 27U)) * 0x94d049bb133111ebU;
+            word = z ^ (z >> 31U);
+        }
+    }
+
+    std::uint64_t state_[4]{};
+    std::uint32_t seeded_in_ = 0;
+};
+
+} // namespace detail
+
+/// Linux and other POSIX systems. Thread-safe.
+struct hosted_platform {
+    /// Nanoseconds since 1970-01-01 UTC.
+    static std::uint64_t wall_nano() noexcept { return read(CLOCK_REALTIME); }
+    /// Nanoseconds of a clock that never goes back.
+    static std::uint64_t monotonic_nano() noexcept { return read(CLOCK_MONOTONIC); }
+
+    static trace_id new_trace_id() noexcept {
+        trace_id id{generator_.next(), generator_.next()};
+        if (!id.valid()) id.low = 1;
+        return id;
+    }
+    static span_id new_span_id() noexcept {
+        const std::uint64_t value = generator_.next();
+        return {value ? value : 1};
+    }
+
+private:
+    static std::uint64_t read(clockid_t clock) noexcept {
+        timespec now{};
+        clock_gettime(clock, &now);
+        return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000U + static_cast<std::uint64_t>(now.tv_nsec);
+    }
+
+    static inline constinit thread_local detail::id_generator generator_{};
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

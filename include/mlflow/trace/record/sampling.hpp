@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/ids.hpp>
+
+#include <cstdint>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// Records every trace.
+struct record_all {
+    struct options {};
+    constexpr explicit record_all(options = {}) noexcept {}
+    [[nodiscard]] static constexpr bool sample(const trace_id&) noexcept { return true; }
+};
+
+/// Records no trace; a scope of code that must not be recorded can use a tracer of this kind.
+struct record_nothing {
+    struct options {};
+    constexpr explicit record_nothing(options = {}) noexcept {}
+    [[nodiscard]] static constexpr bool sample(const trace_id&) noexcept { return false; }
+};
+
+/// Records a share of the traces, chosen by trace ID as OpenTelemetry's TraceIdRatioBased does, so that every process
+/// with the same share records the same traces.
+class record_ratio {
+public:
+    struct options {
+        double ratio = 1.0; ///< 0 records nothing, 1 everything
+    };
+    constexpr explicit record_ratio(options chosen) noexcept
+        : below_(chosen.ratio >= 1.0  ? ~std::uint64_t{0}
+                 : chosen.ratio > 0.0 ? static_cast<std::uint64_t>(chosen.ratio * 18446744073709551616.0)
+                                      : 0) {}
+    [[nodiscard]] constexpr bool sample(const trace_id& id) const noexcept {
+        return below_ == ~std::uint64_t{0} || id.low < below_;
+    }
+
+private:
+    std::uint64_t below_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/context/slot.hpp>
+#include <mlflow/trace/metadata/identity.hpp>
+#include <mlflow/trace/record/exception_text.hpp>
+#include <mlflow/trace/record/span_writer.hpp>
+#include <mlflow/trace/record/trace_state.hpp>
+
+#include <cstdint>
+#include <exception>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// A named value among the inputs of a span: `mt::arg("message", message)`. Refers to the value: use it in the same
+/// expression.
+template <class T>
+struct named_value {
+    std::string_view name;
+    const T& value;
+};
+
+template <class T>
+[[nodiscard]] constexpr named_value<T> arg(std::string_view name, const T& value) noexcept {
+    return {name, value};
+}
+
+namespace detail {
+
+constexpr bool is_identity_attribute(std::string_view key) noexcept {
+    return key == "user.id" || key == "session.id" || key == "gen_ai.conversation.id";
+}
+// What the library writes itself. By other ways these would make a user or session unchecked, or a span contradict
+// itself.
+constexpr bool is_reserved_attribute(std::string_view key) noexcept {
+    if (is_identity_attribute(key) || key.starts_with("mlflow.trace")) return true;
+    for (const std::string_view own : {"mlflow.spanType", "mlflow.spanInputs", "mlflow.spanOutputs",
+                                       "mlflow.chat.tokenUsage", "mlflow.llm.model", "mlflow.llm.provider"})
+        if (key == own) return true;
+    return false;
+}
+
+template <class Context>
+void leave(const span_data& span) noexcept {
+    if (context_slot* const slot = Context::slot()) leave(*slot, span);
+}
+
+template <class Context>
+void discard_span(span_data& span) noexcept {
+    leave<Context>(span);
+    span.generation.fetch_add(1, std::memory_order_release);
+    pool<span_data>::instance().give(&span);
+}
+
+// What writes into an open span, whoever owns it.
+class span_operations {
+public:
+    explicit span_operations(span_data* span) noexcept : span_(span) {}
+
+    template <class T>
+    void attribute(std::string_view key, const T& value) noexcept {
+        if (!span_) return;
+        if (key.empty() || is_reserved_attribute(key))
+            return span_->trace->owner->report({key.empty() ? fault::empty : fault::reserved, key});
+        write_whole(*span_, [&](auto& out) {
+            return append_attribute(out, otlp::attributes, key, value, span_->has_json_like_text);
+        });
+    }
+
+    void own_attribute(std::string_view key, std::string_view text) noexcept {
+        if (!span_) return;
+        span_->has_json_like_text = span_->has_json_like_text || may_be_json(text);
+        write_whole(*span_, [&](auto& out) { return append_text_attribute(out, otlp::attributes, key, text); });
+    }
+
+    template <class... T>
+    void json_object_attribute(std::string_view key, const named_value<T>&... members) noexcept {
+        if (!span_) return;
+        write_whole(*span_, [&](auto& out) {
+            return append_json_attribute(out, otlp::attributes, key, [&] {
+                json_object object(out);
+                (object.member(members.name, members.value), ...);
+                return object.close();
+            });
+        });
+    }
+
+    template <class T>
+    void json_attribute(std::string_view key, const T& value) noexcept {
+        if (!span_) return;
+        write_whole(*span_, [&](auto& out) {
+            return append_json_attribute(out, otlp::attributes, key, [&] { return append_json(out, value); });
+        });
+    }
+
+    template <class... T>
+    void event(std::uint64_t unix_nano, std::string_view name, const named_value<T>&... attributes) noexcept {
+        if (!span_) return;
+        write_whole(*span_, [&](auto& out) {
+            if (!out.push_back(short_tag(otlp::events, wire_type::length_delimited))) return false;
+            late_length length(out);
+            bool ignored = false; // MLflow does not read the attributes of events as JSON
+            return append_fixed64_field(out, otlp::event_time, unix_nano) &&
+                   append_text_field(out, otlp::event_name, name) &&
+                   (append_attribute(out, otlp::event_attributes, attributes.name, attributes.value, ignored) &&
+                    ...) &&
+                   length.close();
+        });
+    }
+
+    void set_status(status code, std::string_view message) noexcept {
+        if (!span_) return;
+        span_->code = code;
+        write_whole(*span_, [&](auto& out) { return append_status(out, code, message); });
+    }
+
+    [[nodiscard]] span_data* get() const noexcept { return span_; }
+
+private:
+    span_data* span_;
+};
+
+} // namespace detail
+
+/// A span that is open as long as this object, or until `end()`. What is set is copied at once.
+///
+/// None of its functions throws, blocks or fails visibly: a value that is refused is left out and reported to the
+/// tracer's error handler. On a span that is not recorded (tracing off, not sampled) or has ended they do nothing.
+/// Thread-safety: one thread at a time; spans of one trace may be on different threads.
+template <class Context, class Platform>
+class basic_span {
+public:
+    basic_span() noexcept = default;
+    basic_span(basic_span&& other) noexcept
+        : span_(std::exchange(other.span_, nullptr)), hidden_(std::exchange(other.hidden_, nullptr)),
+          exceptions_at_start_(other.exceptions_at_start_) {}
+    basic_span& operator=(basic_span&& other) noexcept {
+        if (this == &other) return *this;
+        end();
+        span_ = std::exchange(other.span_, nullptr);
+        hidden_ = std::exchange(other.hidden_, nullptr);
+        exceptions_at_start_ = other.exceptions_at_start_;
+        return *this;
+    }
+    /// Ends the span. When it runs because an exception unwinds the stack, the span's status is an error; type and
+    /// message are known only where the library runs the function (`run`, `traced`).
+    ~basic_span() { end(); }
+
+    /// Is anything recorded? False after `end()`.
+    [[nodiscard]] bool recording() const noexcept { return span_ != nullptr; }
+    [[nodiscard]] span_id id() const noexcept { return span_ ? span_->id : span_id{}; }
+    [[nodiscard]] mlflow::trace::trace_id trace_id() const noexcept {
+        return span_ ? span_->trace->id : mlflow::trace::trace_id{};
+    }
+    /// Where to look at this trace in MLflow's page, for a log line; empty when the exporter knows no page (yet).
+    [[nodiscard]] std::string url() const {
+        return span_ ? span_->trace->owner->trace_url(span_->trace->id) : std::string{};
+    }
+
+    /// An attribute with OTLP's types for text, bool, integers and floating point; other values as JSON.
+    template <class T>
+    basic_span& attribute(std::string_view key, const T& value) noexcept {
+        return writer().attribute(key, value), *this;
+    }
+    /// The inputs by name: `span.inputs(mt::arg("question", q), mt::arg("k", 5))`.
+    template <class First, class... T>
+    basic_span& inputs(const named_value<First>& first, const named_value<T>&... rest) noexcept {
+        return writer().json_object_attribute("mlflow.spanInputs", first, rest...), *this;
+    }
+    /// The input as one value.
+    template <class T>
+    basic_span& inputs(const T& value) noexcept {
+        return writer().json_attribute("mlflow.spanInputs", value), *this;
+    }
+    template <class First, class... T>
+    basic_span& outputs(const named_value<First>& first, const named_value<T>&... rest) noexcept {
+        return writer().json_object_attribute("mlflow.spanOutputs", first, rest...), *this;
+    }
+    template <class T>
+    basic_span& outputs(const T& value) noexcept {
+        return writer().json_attribute("mlflow.spanOutputs", value), *this;
+    }
+    /// What happened at a moment within the span.
+    template <class... T>
+    basic_span& event(std::string_view name, const named_value<T>&... attributes) noexcept {
+        if (span_) writer().event(now(), name, attributes...);
+        return *this;
+    }
+    /// One piece of a streamed answer: MLflow's event `mlflow.chunk.item.<i>`, counted from 0.
+    template <class T>
+    basic_span& chunk(const T& value) noexcept;
+
+    basic_span& type(span_type type) noexcept {
+        return writer().own_attribute("mlflow.spanType", type.name()), *this;
+    }
+    basic_span& model(std::string_view name) noexcept {
+        return writer().own_attribute("mlflow.llm.model", name), *this;
+    }
+    basic_span& provider(std::string_view name) noexcept {
+        return writer().own_attribute("mlflow.llm.provider", name), *this;
+    }
+    /// MLflow sums them over the spans of the trace.
+    basic_span& usage(token_usage used) noexcept {
+        if (used.total == 0) used.total = used.input + used.output;
+        return writer().json_object_attribute("mlflow.chat.tokenUsage", arg("input_tokens", used.input),
+                                              arg("output_tokens", used.output), arg("total_tokens", used.total)),
+               *this;
+    }
+    /// Without it, a span that ends normally is `ok`.
+    basic_span& set_status(status code, std::string_view message = {}) noexcept {
+        return writer().set_status(code, message), *this;
+    }
+    /// Records the exception as an event and as the reason of an error status.
+    basic_span& exception(std::string_view type, std::string_view message) noexcept {
+        if (!span_) return *this;
+        writer().event(now(), "exception", arg("exception.type", type), arg("exception.message", message));
+        return set_status(status::error, message);
+    }
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+    basic_span& exception(const std::exception& thrown) noexcept {
+        return exception(detail::exception_type(thrown).view(), thrown.what());
+    }
+    /// The exception that is being handled: call it in a `catch` block.
+    basic_span& current_exception() noexcept;
+
+    /// Runs `function`, records an exception that leaves it, and lets it go on.
+    template <class Function>
+    decltype(auto) run(Function&& function) {
+        try {
+            return std::forward<Function>(function)();
+        } catch (...) {
+            current_exception();
+            throw;
+        }
+    }
+#endif
+
+    /// Starts a span inside this one, whatever is current here: for other threads, callbacks and `explicit_context`.
+    [[nodiscard]] basic_span start_span(std::string_view name, span_type type = span_type::unknown) const noexcept {
+        if (!span_) return {};
+        basic_span child = start_child(*span_, name);
+        if (child.recording()) child.type(type);
+        return child;
+    }
+
+    /// Ends the span now; its context becomes the one around it. Again: nothing.
+    void end() noexcept;
+
+protected:
+    template <class, class, class, class, class>
+    friend class tracer;
+
+    explicit basic_span(span_data* span) noexcept : span_(span), exceptions_at_start_(std::uncaught_exceptions()) {}
+    struct hidden {
+        span_data* span;
+    };
+    // Not recorded, nor is what starts inside it: its span stands in the context, and belongs to no trace.
+    explicit basic_span(hidden not_recorded) noexcept : hidden_(not_recorded.span) {}
+
+    static basic_span start_root(detail::recorder& owner, const mlflow::trace::trace_id& id, std::string_view name,
+                                 bool check_identity_at_end) noexcept;
+    static basic_span start_child(span_data& parent, std::string_view name) noexcept;
+    static basic_span open(detail::trace_state& trace, span_data& span, span_id parent, std::string_view name,
+                           std::uint64_t start_nano) noexcept;
+
+    [[nodiscard]] detail::span_operations writer() const noexcept { return detail::span_operations(span_); }
+    [[nodiscard]] std::uint64_t now() const noexcept {
+        return Platform::monotonic_nano() + span_->trace->wall_minus_monotonic;
+    }
+
+    span_data* span_ = nullptr;
+    span_data* hidden_ = nullptr;
+    int exceptions_at_start_ = 0;
+};
+
+template <class Context, class Platform>
+basic_span<Context, Platform> basic_span<Context, Platform>::open(detail::trace_state& trace, span_data& span,
+                                                                  span_id parent, std::string_view name,
+                                                                  std::uint64_t start_nano) noexcept {
+    span.trace = &trace;
+    span.id = Platform::new_span_id();
+    span.has_parent = parent.valid();
+    span.is_root = !parent.valid();
+    span.has_json_like_text = span.lost_something = false;
+    span.code = status::unset;
+    span.chunks = 0;
+    span.generation.fetch_add(1, std::memory_order_relaxed);
+    detail::write_whole(
+        span, [&](auto& out) { return detail::append_span_start(out, trace.id, span.id, parent, name, start_nano); });
+    trace.owner->count_started_span();
+    if (context_slot* const slot = Context::slot()) detail::enter(*slot, span);
+    return basic_span(&span);
+}
+
+template <class Context, class Platform>
+basic_span<Context, Platform>
+basic_span<Context, Platform>::start_root(detail::recorder& owner, const mlflow::trace::trace_id& id,
+                                          std::string_view name, bool check_identity_at_end) noexcept {
+    auto& traces = detail::pool<detail::trace_state>::instance();
+    auto& parts = detail::pool<trace_data>::instance();
+    detail::trace_state* const trace = traces.take();
+    trace_data* const data = parts.take();
+    span_data* const span = detail::pool<span_data>::instance().take();
+    if (!trace || !data || !span) {
+        traces.give(trace);
+        parts.give(data);
+        detail::pool<span_data>::instance().give(span);
+        owner.count_started_span();
+        owner.count_lost_span();
+        return {};
+    }
+    const std::uint64_t monotonic = Platform::monotonic_nano();
+    const std::uint64_t wall = Platform::wall_nano();
+    owner.retain();
+    trace->owner = &owner;
+    trace->id = data->id = id;
+    data->check_identity = check_identity_at_end;
+    trace->wall_minus_monotonic = wall - monotonic;
+    data->start_unix_nano = wall;
+    trace->data = data;
+    trace->open_spans.store(1, std::memory_order_relaxed);
+    return open(*trace, *span, {}, name, wall);
+}
+
+template <class Context, class Platform>
+basic_span<Context, Platform> basic_span<Context, Platform>::start_child(span_data& parent,
+                                                                         std::string_view name) noexcept {
+    detail::trace_state& trace = *parent.trace;
+    span_data* const span = detail::pool<span_data>::instance().take();
+    if (!span) {
+        trace.owner->count_started_span();
+        trace.owner->count_lost_span();
+        return {};
+    }
+    trace.open_spans.fetch_add(1, std::memory_order_relaxed);
+    return open(trace, *span, parent.id, name, Platform::monotonic_nano() + trace.wall_minus_monotonic);
+}
+
+template <class Context, class Platform>
+template <class T>
+basic_span<Context, Platform>& basic_span<Context, Platform>::chunk(const T& value) noexcept {
+    if (!span_) return *this;
+    constexpr std::string_view prefix = "mlflow.chunk.item.";
+    char name[40];
+    char* end = detail::write_bytes(name, prefix);
+    char digits[10];
+    char* digit = digits + sizeof digits;
+    std::uint32_t index = span_->chunks++;
+    do *--digit = static_cast<char>('0' + index % 10);
+    while (index /= 10);
+    end = detail::write_bytes(end, {digit, static_cast<std::size_t>(digits + sizeof digits - digit)});
+    const detail::as_json<T> as_text{value}; // what the Python client stores: the chunk's JSON as text
+    writer().event(now(), {name, static_cast<std::size_t>(end - name)}, arg("mlflow.chunk.value", as_text));
+    return *this;
+}
+
+template <class Context, class Platform>
+void basic_span<Context, Platform>::end() noexcept {
+    if (span_data* const unrecorded = std::exchange(hidden_, nullptr)) detail::discard_span<Context>(*unrecorded);
+    span_data* const span = std::exchange(span_, nullptr);
+    if (!span) return;
+    detail::leave<Context>(*span);
+    const std::uint64_t end_nano = Platform::monotonic_nano() + span->trace->wall_minus_monotonic;
+    detail::span_operations operations(span);
+    if (span->code == status::unset) {
+        if (std::uncaught_exceptions() > exceptions_at_start_)
+            operations.set_status(status::error, "ended by an exception");
+        else operations.set_status(status::ok, {});
+    }
+    detail::write_whole(
+        *span, [&](auto& out) { return detail::append_fixed64_field(out, detail::otlp::end_time, end_nano); });
+    detail::finish_span(*span, end_nano);
+}
+
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+template <class Context, class Platform>
+basic_span<Context, Platform>& basic_span<Context, Platform>::current_exception() noexcept {
+    try {
+        throw;
+    } catch (const std::exception& thrown) {
+        return exception(thrown);
+    } catch (...) {
+        return exception(detail::current_exception_type().view(), "not a std::exception");
+    }
+}
+#endif
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/json_value.hpp>
+#include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/detail/otlp_fields.hpp>
+
+#include <bit>
+#include <cstdint>
+#include <limits>
+#include <string_view>
+#include <type_traits>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+template <class Buffer>
+bool append_int_value(Buffer& out, std::int64_t value) noexcept {
+    return out.push_back(short_tag(otlp::int_value, wire_type::varint)) &&
+           append_varint(out, static_cast<std::uint64_t>(value));
+}
+
+// An attribute of any recordable type. Text, bool, integers and floating point keep their OTLP type, all else is a
+// JSON text. `json_like` is set when the value is text that may be taken for JSON.
+template <class Buffer, class T>
+bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T& value, bool& json_like) {
+    if constexpr (std::is_same_v<T, bool>) {
+        return append_key_value(out, field, key, [&] {
+            return out.push_back(short_tag(otlp::bool_value, wire_type::varint)) && out.push_back(value ? 1 : 0);
+        });
+    } else if constexpr (std::is_enum_v<T>) {
+        return append_attribute(out, field, key, static_cast<std::underlying_type_t<T>>(value), json_like);
+    } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, char>) {
+        if constexpr (!std::is_signed_v<T> && sizeof(T) == 8)
+            if (value > static_cast<T>(std::numeric_limits<std::int64_t>::max())) // OTLP has no unsigned integer
+                return append_json_attribute(out, field, key, [&] { return append_json_uint(out, value); });
+        return append_key_value(out, field, key,
+                                [&] { return append_int_value(out, static_cast<std::int64_t>(value)); });
+    } else if constexpr (std::is_floating_point_v<T>) {
+        return append_key_value(out, field, key, [&] {
+            return append_fixed64_field(out, otlp::double_value,
+                                        std::bit_cast<std::uint64_t>(static_cast<double>(value)));
+        });
+    } else if constexpr ((text_like<T> || viewable<T>) && !std::is_pointer_v<T> && !nlohmann_like<T>) {
+        std::string_view text;
+        if constexpr (viewable<T>) text = value.view();
+        else text = value;
+        json_like = json_like || may_be_json(text);
+        return append_text_attribute(out, field, key, text);
+    } else if constexpr (std::is_pointer_v<T> && text_like<T>) {
+        return append_attribute(out, field, key, std::string_view(value ? value : ""), json_like);
+    } else {
+        return append_json_attribute(out, field, key, [&] { return append_json(out, value); });
+    }
+}
+
+// Everything of a Span that is known when it starts.
+template <class Buffer>
+bool append_span_start(Buffer& out, const trace_id& trace, span_id id, span_id parent, std::string_view name,
+                       std::uint64_t start_nano) noexcept {
+    constexpr std::size_t ids = 18 + 10 + 10;
+    char* to = out.ensure(ids);
+    if (!to) return false;
+    const char* const begin = to;
+    *to++ = short_tag(otlp::trace_id, wire_type::length_delimited);
+    *to++ = 16;
+    write_big_endian(to, trace.high);
+    write_big_endian(to + 8, trace.low);
+    to += 16;
+    *to++ = short_tag(otlp::span_id, wire_type::length_delimited);
+    *to++ = 8;
+    write_big_endian(to, id.value);
+    to += 8;
+    if (parent.valid()) {
+        *to++ = short_tag(otlp::parent_span_id, wire_type::length_delimited);
+        *to++ = 8;
+        write_big_endian(to, parent.value);
+        to += 8;
+    }
+    out.commit(static_cast<std::size_t>(to - begin));
+    return append_text_field(out, otlp::name, name) && out.push_back(short_tag(otlp::kind, wire_type::varint)) &&
+           out.push_back(otlp::span_kind_internal) && append_fixed64_field(out, otlp::start_time, start_nano);
+}
+
+template <class Buffer>
+bool append_status(Buffer& out, status code, std::string_view message) noexcept {
+    if (!out.push_back(short_tag(otlp::span_status, wire_type::length_delimited))) return false;
+    late_length length(out);
+    if (!message.empty() && !append_text_field(out, otlp::status_message, message)) return false;
+    return out.push_back(short_tag(otlp::status_code, wire_type::varint)) && out.push_back(static_cast<char>(code)) &&
+           length.close();
+}
+
+// Runs a writer on the span's body. A field that did not fit, or whose value threw while it was read, is taken back
+// whole: the body stays valid, and nothing reaches the application.
+template <class Writer>
+void write_whole(span_data& span, Writer&& writer) noexcept {
+    const std::size_t before = span.body.size();
+    bool written = false;
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+    try {
+        written = writer(span.body);
+    } catch (...) {
+        written = false;
+    }
+#else
+    written = writer(span.body);
+#endif
+    if (written) return;
+    span.body.truncate(before);
+    span.lost_something = true;
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

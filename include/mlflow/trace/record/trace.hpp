@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/metadata/schema.hpp>
+#include <mlflow/trace/metadata/tag.hpp>
+#include <mlflow/trace/record/span.hpp>
+
+#include <mutex>
+#include <string_view>
+#include <utility>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+namespace detail {
+
+// Checks are done by the caller: these only keep what is write-once.
+inline check_error set_entry(trace_state& trace, entry_kind kind, std::string_view key,
+                             std::string_view value) noexcept {
+    const std::lock_guard guard(trace.lock);
+    if (!trace.data) return {fault::no_open_trace, key};
+    if (kind == entry_kind::metadata || kind == entry_kind::client_request_id) {
+        if (const auto old = trace.data->entries.find(kind, key); old.data())
+            return old == value ? check_error{} : check_error{fault::already_set, key};
+    }
+    if (!trace.data->entries.set(kind, key, value)) return {fault::out_of_memory, key};
+    return {};
+}
+
+template <class T>
+struct unwrapped {
+    using type = T;
+};
+template <class Key>
+struct unwrapped<absent<Key>> {
+    using type = Key;
+};
+template <class Key>
+struct unwrapped<maybe<Key>> {
+    using type = Key;
+};
+
+template <class T>
+inline constexpr bool is_absent = false;
+template <class Key>
+inline constexpr bool is_absent<absent<Key>> = true;
+template <class T>
+inline constexpr bool is_maybe = false;
+template <class Key>
+inline constexpr bool is_maybe<maybe<Key>> = true;
+
+// One of the values that describe a trace as a whole. False, and reported, when it was refused.
+template <class T>
+bool apply(trace_state& trace, const T& value) noexcept {
+    check_error error;
+    if constexpr (is_absent<T>) return true;
+    else if constexpr (is_maybe<T>) return value.get() ? apply(trace, *value.get()) : true;
+    else if constexpr (std::is_same_v<T, tag>) {
+        error = value.check();
+        if (error.what == fault::none) error = set_entry(trace, entry_kind::tag, value.key, value.value);
+    } else if constexpr (std::is_same_v<T, client_request_id>) {
+        error = set_entry(trace, entry_kind::client_request_id, T::name, value.view());
+    } else {
+        error = set_entry(trace, entry_kind::metadata, T::name, value.view());
+    }
+    if (error.what == fault::none) return true;
+    trace.owner->report(error);
+    return false;
+}
+
+template <class Schema, class T>
+concept allowed_in_trace =
+    std::is_same_v<T, tag> || std::is_same_v<T, client_request_id> ||
+    (metadata_key<typename unwrapped<T>::type> && Schema::template has<typename unwrapped<T>::type>);
+
+// First lines of a compiler's message, so they name the remedy.
+template <class Schema, class T>
+constexpr void require_allowed() noexcept {
+    using value = typename unwrapped<T>::type;
+    static_assert(
+        std::is_same_v<T, tag> || metadata_key<value>,
+        "a trace takes checked values: mt::user, mt::session, mt::client_request_id, mt::tag or an mt::key");
+    if constexpr (metadata_key<value> && !std::is_same_v<value, client_request_id>)
+        static_assert(Schema::template has<value>,
+                      "this key is not in the tracer's schema: add mt::optional<key> to mt::schema<...>");
+}
+
+} // namespace detail
+
+/// A trace that is open: its root span, and what describes it as a whole. Metadata is written once, while the trace
+/// is open: the same value again is fine, another one is refused and reported. Tags may be set again.
+template <class Schema, class Context, class Platform>
+class basic_trace : public basic_span<Context, Platform> {
+    using span = basic_span<Context, Platform>;
+
+public:
+    basic_trace() noexcept = default;
+
+    /// Sets checked values: keys of the schema, a client request ID, tags. False when one was refused.
+    template <class... Values>
+    bool set(const Values&... values) noexcept {
+        (detail::require_allowed<Schema, Values>(), ...);
+        if constexpr ((detail::allowed_in_trace<Schema, Values> && ...)) {
+            if (!this->span_) return false;
+            return (static_cast<int>(detail::apply(*this->span_->trace, values)) & ... & 1) != 0;
+        }
+        return false;
+    }
+
+    /// A metadata key that is known at run time only; for an open schema.
+    bool metadata(std::string_view key, std::string_view value) noexcept
+        requires Schema::is_open
+    {
+        if (!this->span_) return false;
+        auto& trace = *this->span_->trace;
+        auto error = detail::check_metadata(key, value);
+        if (error.what == fault::none) error = detail::set_entry(trace, entry_kind::metadata, key, value);
+        if (error.what == fault::none) return true;
+        trace.owner->report(error);
+        return false;
+    }
+
+private:
+    template <class, class, class, class, class>
+    friend class tracer;
+    explicit basic_trace(span&& root) noexcept : span(std::move(root)) {}
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/error.hpp>
+#include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/detail/pool.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// What an open trace needs of its tracer, whatever the tracer's type. It lives as long as the last trace.
+class recorder {
+public:
+    recorder() = default;
+    recorder(const recorder&) = delete;
+    recorder& operator=(const recorder&) = delete;
+
+    // Takes over a finished part of a trace.
+    virtual void submit(trace_data* finished) noexcept = 0;
+    virtual void count_started_span() noexcept = 0;
+    virtual void count_lost_span() noexcept = 0;
+    [[nodiscard]] virtual bool schema_has(std::string_view name) const noexcept = 0;
+    // Where the trace can be looked at, or empty.
+    [[nodiscard]] virtual std::string trace_url(const trace_id& id) const = 0;
+    virtual void report(const check_error& error) noexcept = 0;
+
+    void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
+    void release() noexcept {
+        if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+    }
+
+protected:
+    virtual ~recorder() = default;
+
+private:
+    std::atomic<std::uint32_t> references_{1};
+};
+
+// An open trace, shared by its open spans, which may be on several threads.
+struct trace_state {
+    trace_state* next = nullptr;
+
+    std::atomic<std::uint32_t> open_spans{0};
+    recorder* owner = nullptr;
+    trace_id id;
+    std::uint64_t wall_minus_monotonic = 0; // one reading per trace: durations cannot become negative by a clock jump
+
+    std::atomic<span_data*> finished{nullptr}; // a stack: the last finished is first
+    std::atomic<bool> root_ended{false};
+
+    std::mutex lock;            // guards `data` until the root has ended
+    trace_data* data = nullptr; // null once submitted
+
+    void recycle() noexcept {
+        owner = nullptr;
+        data = nullptr;
+        finished.store(nullptr, std::memory_order_relaxed);
+        root_ended.store(false, std::memory_order_relaxed);
+    }
+};
+
+// Moves what has finished so far into `into`, oldest first.
+inline void collect_finished(trace_state& trace, trace_data& into) noexcept {
+    span_data* newest_first = trace.finished.exchange(nullptr, std::memory_order_acq_rel);
+    while (newest_first) {
+        span_data* const span = newest_first;
+        newest_first = span->next;
+        span->next = into.spans;
+        into.spans = span;
+        ++into.span_count;
+        into.bytes += span->body.size();
+    }
+}
+
+inline void release_trace(trace_state& trace) noexcept {
+    if (trace.open_spans.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    recorder* const owner = trace.owner;
+    pool<trace_state>::instance().give(&trace);
+    owner->release();
+}
+
+// A span that ended after its root goes out on its own.
+inline void submit_late_spans(trace_state& trace) noexcept {
+    if (!trace.finished.load(std::memory_order_acquire)) return;
+    trace_data* const late = pool<trace_data>::instance().take();
+    if (!late) return; // tried again with the next one
+    late->id = trace.id;
+    collect_finished(trace, *late);
+    if (late->spans) trace.owner->submit(late);
+    else pool<trace_data>::instance().give(late);
+}
+
+// The end of a span whose body is complete. `end_nano` by the trace's own time line.
+inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
+    trace_state& trace = *span.trace;
+    const bool is_root = span.is_root;
+    span.generation.fetch_add(1, std::memory_order_release);
+    span_data* head = trace.finished.load(std::memory_order_relaxed);
+    do span.next = head;
+    while (!trace.finished.compare_exchange_weak(head, &span, std::memory_order_seq_cst, std::memory_order_relaxed));
+
+    if (is_root) {
+        trace_data* data = nullptr;
+        {
+            const std::lock_guard guard(trace.lock);
+            data = std::exchange(trace.data, nullptr);
+        }
+        data->root = &span;
+        data->duration_nano = end_nano > data->start_unix_nano ? end_nano - data->start_unix_nano : 0;
+        // Twice: the first time takes the root before any late span can, the second time what came before the flag.
+        collect_finished(trace, *data);
+        trace.root_ended.store(true, std::memory_order_seq_cst);
+        collect_finished(trace, *data);
+        trace.owner->submit(data);
+    } else if (trace.root_ended.load(std::memory_order_seq_cst)) {
+        submit_late_spans(trace);
+    }
+    release_trace(trace);
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

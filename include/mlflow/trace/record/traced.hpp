@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/fixed_string.hpp>
+#include <mlflow/trace/record/tracer.hpp>
+
+#include <array>
+#include <cstddef>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+namespace detail {
+
+template <class T, class Schema>
+concept identity_argument =
+    std::is_same_v<T, client_request_id> ||
+    ((metadata_key<typename unwrapped<T>::type>) && Schema::template has<typename unwrapped<T>::type>);
+
+} // namespace detail
+
+/// A function that records each call as a span. Made by `traced`.
+template <class Tracer, class Function, fixed_string Name, fixed_string... ArgumentNames>
+class traced_function {
+public:
+    traced_function(Tracer& tracer, Function function, span_type type)
+        : tracer_(&tracer), function_(std::move(function)), type_(type) {}
+
+    template <class... Args>
+    decltype(auto) operator()(Args&&... args) {
+        static_assert(
+            sizeof...(Args) == sizeof...(ArgumentNames),
+            "traced: give one name for each argument, traced<\"span\", \"first\", \"second\">(tracer, function)");
+        static_assert(std::is_invocable_v<Function&, Args...>,
+                      "traced: the function cannot be called with these arguments");
+        if constexpr (sizeof...(Args) == sizeof...(ArgumentNames) && std::is_invocable_v<Function&, Args...>) {
+            auto span = tracer_->start_span(Name.view(), type_);
+            if (span.recording()) describe(span, args...); // before the call, which may change or move them
+            using result_type = std::invoke_result_t<Function&, Args...>;
+            const auto call = [&]() -> decltype(auto) { return invoke(std::forward<Args>(args)...); };
+            if constexpr (std::is_void_v<result_type>) {
+                run(span, call);
+            } else if constexpr (std::is_reference_v<result_type>) {
+                result_type result = run(span, call);
+                span.outputs(result);
+                return static_cast<result_type>(result);
+            } else {
+                auto result = run(span, call);
+                span.outputs(result);
+                return result;
+            }
+        }
+    }
+
+private:
+    // A pointer to a member function is called on its first argument.
+    template <class First, class... Rest>
+    decltype(auto) invoke(First&& first, Rest&&... rest) {
+        if constexpr (std::is_member_function_pointer_v<Function>) {
+            if constexpr (std::is_pointer_v<std::remove_cvref_t<First>>)
+                return (first->*function_)(std::forward<Rest>(rest)...);
+            else return (std::forward<First>(first).*function_)(std::forward<Rest>(rest)...);
+        } else {
+            return function_(std::forward<First>(first), std::forward<Rest>(rest)...);
+        }
+    }
+    decltype(auto) invoke() { return function_(); }
+
+    template <class Span, class Call>
+    static decltype(auto) run(Span& span, const Call& call) {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+        return span.run(call);
+#else
+        static_cast<void>(span);
+        return call();
+#endif
+    }
+
+    template <class Span, class... Args>
+    void describe(Span& span, const Args&... args) noexcept {
+        span.attribute("mlflow.spanFunctionName", Name.view());
+        if constexpr (sizeof...(Args) > 0) {
+            write_inputs(span, std::index_sequence_for<Args...>{}, args...);
+            (identify(args), ...);
+        }
+    }
+    template <class Span, std::size_t... Index, class... Args>
+    static void write_inputs(Span& span, std::index_sequence<Index...>, const Args&... args) noexcept {
+        span.inputs(named_value<Args>{names[Index], args}...);
+    }
+    template <class Argument>
+    void identify(const Argument& argument) noexcept {
+        if constexpr (detail::identity_argument<Argument, typename Tracer::schema_type>)
+            tracer_->update_current_trace(argument);
+    }
+
+    // An array, since clang does not expand names and arguments in one pattern.
+    static constexpr std::array<std::string_view, sizeof...(ArgumentNames)> names{ArgumentNames.view()...};
+
+    Tracer* tracer_;
+    Function function_;
+    span_type type_;
+};
+
+/// Wraps a function so that each call is a span: its time, its named inputs, its output, and an exception that leaves
+/// it. Without an open trace the call is a trace. Arguments of type `mt::user`, `mt::session`,
+/// `mt::client_request_id` or of another key of the schema describe the trace as well. An input or output of a type
+/// that cannot be written as JSON does not compile (see `json_encoder`).
+///
+///     auto answer = mt::traced<"answer", "user", "message">(tracer, [](mt::user, std::string message) { … });
+///     answer(user, "hello");
+template <fixed_string Name, fixed_string... ArgumentNames, class Tracer, class Function>
+[[nodiscard]] auto traced(Tracer& tracer, Function&& function, span_type type = span_type::unknown) {
+    return traced_function<Tracer, std::decay_t<Function>, Name, ArgumentNames...>(
+        tracer, std::forward<Function>(function), type);
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/concepts.hpp>
+#include <mlflow/trace/record/trace.hpp>
+#include <mlflow/trace/record/tracer_core.hpp>
+
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+namespace detail {
+
+// How often a value for this key stands among the arguments, counting the statement that there is none.
+template <class Key, class... Args>
+inline constexpr int times_given = (0 + ... + int{std::is_same_v<typename unwrapped<Args>::type, Key>});
+
+template <class Schema, class... Args>
+constexpr void require_start_arguments() noexcept {
+    if constexpr (!Schema::is_open) {
+        Schema::for_each_required([]<class Key>() {
+            if constexpr (std::is_same_v<Key, user>)
+                static_assert(times_given<Key, Args...> != 0,
+                              "this schema requires a user: pass an mt::user, or mt::anonymous");
+            else if constexpr (std::is_same_v<Key, session>)
+                static_assert(times_given<Key, Args...> != 0,
+                              "this schema requires a session: pass an mt::session, or mt::no_session");
+            else
+                static_assert(times_given<Key, Args...> != 0,
+                              "this schema requires a key that is not given: pass a value, or mt::absent<key>{}");
+        });
+    }
+    static_assert(((std::is_same_v<Args, tag> || std::is_same_v<Args, span_type> ||
+                    times_given<typename unwrapped<Args>::type, Args...> == 1) &&
+                   ...),
+                  "a key is given twice at the start of a trace");
+}
+
+} // namespace detail
+
+/// Records traces of one application and hands them to an exporter.
+///
+/// Schema: which metadata a trace may and must carry (`schema`, `open_schema`).
+/// Context: where the current span lives (`thread_local_context`, `explicit_context`).
+/// Exporter: what becomes of finished traces; it is made from `options::exporter`.
+/// Recording: which traces are recorded (`record_all`, `record_nothing`, `record_ratio`).
+/// Platform: clocks and IDs (`hosted_platform`).
+///
+/// Thread-safety: all functions, from any thread. Recording neither throws nor waits, unless the exporter does (put
+/// `batch` around one that waits). Errors go to `options::on_error`. A span may outlive its tracer: it is then
+/// counted as dropped.
+template <class Schema, class Context, class Exporter, class Recording, class Platform>
+class tracer {
+    static_assert(exporter<Exporter>,
+                  "the exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
+    static_assert(context<Context>, "the context policy lacks a member: static mlflow::trace::context_slot* slot()");
+    static_assert(recording<Recording>,
+                  "the recording policy lacks a member: bool sample(const mlflow::trace::trace_id&) const");
+    static_assert(platform<Platform>, "the platform lacks one of: wall_nano(), monotonic_nano(), new_trace_id(), "
+                                      "new_span_id(); see mlflow/trace/concepts.hpp");
+    static_assert(sizeof(Schema) > 0); // a schema with a mistake must not compile, even before it is used
+
+    using core_type = detail::tracer_core<Schema, Exporter>;
+
+public:
+    using schema_type = Schema;
+    using context_type = Context;
+    using exporter_type = Exporter;
+    using platform_type = Platform;
+    using trace = basic_trace<Schema, Context, Platform>;
+    using span = basic_span<Context, Platform>;
+
+    struct options {
+        detail::options_of<Exporter> exporter{};
+        detail::options_of<Recording> recording{};
+        bool enabled = true; ///< false: nothing is recorded
+        /// The longest time that the destructor waits for the exporter.
+        std::chrono::milliseconds shutdown_timeout{5'000};
+        /// Told of refused values; by default a line on standard error, at most one per 30 s.
+        error_handler on_error = &detail::report_to_stderr;
+        void* error_context = nullptr;
+    };
+
+    tracer() : tracer(options{}) {}
+    explicit tracer(options chosen)
+        : recording_(std::move(chosen.recording)), enabled_(chosen.enabled),
+          shutdown_timeout_(chosen.shutdown_timeout),
+          core_(new core_type(std::move(chosen.exporter), chosen.on_error, chosen.error_context)) {}
+    tracer(const tracer&) = delete;
+    tracer& operator=(const tracer&) = delete;
+    ~tracer() {
+        shutdown(shutdown_timeout_);
+        core_->release();
+    }
+
+    /// Starts a trace of its own, whatever is open around it, and makes it current. Takes, in any order, the keys of
+    /// the schema (`mt::user`, …, or `mt::anonymous`, `mt::no_session`, `mt::maybe`), `mt::client_request_id`,
+    /// `mt::tag` and `mt::span_type`.
+    template <class... Values>
+    [[nodiscard]] trace start_trace(std::string_view name, const Values&... values) noexcept {
+        detail::require_start_arguments<Schema, Values...>();
+        trace started(start_root(name, identity::stated));
+        if (started.recording()) (describe(started, values), ...);
+        return started;
+    }
+
+    /// Starts a span inside the current one of this tracer; where there is none, a trace with this span as its root.
+    [[nodiscard]] span start_span(std::string_view name, span_type type = span_type::unknown) noexcept {
+        span_data* const current = current_span();
+        span started = current && !current->trace                  ? hide()
+                       : current && current->trace->owner == core_ ? span::start_child(*current, name)
+                                                                   : start_root(name, identity::checked_at_the_end);
+        if (started.recording()) started.type(type);
+        return started;
+    }
+
+    /// Sets checked values on the trace that is current here: keys of the schema, `mt::client_request_id`, `mt::tag`.
+    /// False, and reported, when there is none or one was refused.
+    template <class... Values>
+    bool update_current_trace(const Values&... values) noexcept {
+        (detail::require_allowed<Schema, Values>(), ...);
+        if constexpr ((detail::allowed_in_trace<Schema, Values> && ...)) {
+            span_data* const current = current_span();
+            if (current && !current->trace) return true; // not recorded, on purpose
+            if (!current || current->trace->owner != core_) {
+                core_->report({fault::no_open_trace, "update_current_trace"});
+                return false;
+            }
+            return (static_cast<int>(detail::apply(*current->trace, values)) & ... & 1) != 0;
+        }
+        return false;
+    }
+
+    /// Waits until all that has finished before is handed on; false at the time limit. `account()` tells what
+    /// arrived.
+    bool flush(std::chrono::milliseconds timeout) { return core_->flush(std::chrono::steady_clock::now() + timeout); }
+    /// A last flush; what finishes later is dropped and counted. Again: nothing.
+    bool shutdown(std::chrono::milliseconds timeout) {
+        return core_->shutdown(std::chrono::steady_clock::now() + timeout);
+    }
+
+    /// Where all spans are that were started.
+    [[nodiscard]] span_account account() const noexcept { return core_->account(); }
+    /// How many values were refused and reported.
+    [[nodiscard]] std::uint64_t refused_values() const noexcept { return core_->refused_values(); }
+    /// Why the exporter last failed; empty when it never did.
+    [[nodiscard]] std::string last_error() const { return core_->last_error(); }
+
+    [[nodiscard]] Exporter& exporter() noexcept { return core_->exporter(); }
+
+private:
+    template <class Value>
+    static void describe(trace& started, const Value& value) noexcept {
+        if constexpr (std::is_same_v<Value, mlflow::trace::span_type>) started.type(value);
+        else started.set(value);
+    }
+
+    // Who says whose trace it is: the arguments of its start, or whatever is set until it ends.
+    enum class identity : bool { stated, checked_at_the_end };
+
+    static span_data* current_span() noexcept {
+        context_slot* const slot = Context::slot();
+        return slot ? detail::current_span(*slot) : nullptr;
+    }
+
+    // A span that is not recorded, but keeps what starts inside it from being recorded.
+    static span hide() noexcept {
+        span_data* const hidden = detail::pool<span_data>::instance().take();
+        if (!hidden) return {};
+        hidden->trace = nullptr;
+        hidden->generation.fetch_add(1, std::memory_order_relaxed);
+        if (context_slot* const slot = Context::slot()) detail::enter(*slot, *hidden);
+        return span(typename span::hidden{hidden});
+    }
+
+    span start_root(std::string_view name, identity given) noexcept {
+        const trace_id id = Platform::new_trace_id();
+        if (!enabled_ || !recording_.sample(id)) return hide();
+        return span::start_root(*core_, id, name, given == identity::checked_at_the_end);
+    }
+
+    [[no_unique_address]] Recording recording_;
+    bool enabled_;
+    std::chrono::milliseconds shutdown_timeout_;
+    core_type* core_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/concepts.hpp>
+#include <mlflow/trace/core/guarded_export.hpp>
+#include <mlflow/trace/record/trace_state.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// Told of every value that was refused, on the thread that gave it. Must not throw.
+using error_handler = void (*)(void* context, const check_error& error) noexcept;
+
+namespace detail {
+
+template <class T>
+struct options_of_impl {
+    using type = T; // an exporter without options is handed over ready-made
+};
+template <class T>
+    requires requires { typename T::options; }
+struct options_of_impl<T> {
+    using type = typename T::options;
+};
+template <class T>
+using options_of = typename options_of_impl<T>::type;
+
+// A line per half minute at most: an error in every request must not flood the log.
+void report_to_stderr(void* context, const check_error& error) noexcept;
+
+// The part of a tracer that lives until its last trace has ended.
+template <class Schema, class Exporter>
+class tracer_core final : public recorder {
+public:
+    template <class Options>
+    tracer_core(Options&& exporter_options, error_handler on_error, void* context)
+        : exporter_(std::forward<Options>(exporter_options)), on_error_(on_error), error_context_(context) {}
+
+    void submit(trace_data* finished) noexcept override {
+        const std::size_t spans = finished->span_count;
+        finished_.fetch_add(spans, std::memory_order_relaxed);
+        if (finished->root && finished->check_identity)
+            Schema::for_each_required([&]<class Key>() {
+                if (!finished->metadata(Key::name).data()) report({fault::absent, Key::name});
+            });
+        trace_batch batch(finished);
+        if (shut_down_.load(std::memory_order_acquire)) {
+            dropped_.fetch_add(spans, std::memory_order_relaxed);
+            return;
+        }
+        export_result outcome = export_one_by_one(batch);
+        if constexpr (!deferring_exporter<Exporter>) {
+            exported_.fetch_add(outcome.exported_spans, std::memory_order_relaxed);
+            failed_.fetch_add(outcome.failed_spans, std::memory_order_relaxed);
+            if (!outcome.ok()) {
+                const std::lock_guard guard(error_lock_);
+                last_error_.swap(outcome.error);
+            }
+        }
+    }
+
+    void count_started_span() noexcept override { started_.fetch_add(1, std::memory_order_relaxed); }
+    void count_lost_span() noexcept override {
+        finished_.fetch_add(1, std::memory_order_relaxed);
+        dropped_.fetch_add(1, std::memory_order_relaxed);
+    }
+    [[nodiscard]] bool schema_has(std::string_view name) const noexcept override { return Schema::has_name(name); }
+    [[nodiscard]] std::string trace_url(const trace_id& id) const override {
+        if constexpr (linking_exporter<Exporter>) return exporter_.trace_url(id);
+        else return {};
+    }
+    void report(const check_error& error) noexcept override {
+        refused_.fetch_add(1, std::memory_order_relaxed);
+        on_error_(error_context_, error);
+    }
+
+    [[nodiscard]] span_account account() const noexcept {
+        span_account counted;
+        if constexpr (deferring_exporter<Exporter>) counted = const_cast<Exporter&>(exporter_).account();
+        counted.exported += exported_.load(std::memory_order_relaxed);
+        counted.failed += failed_.load(std::memory_order_relaxed);
+        counted.dropped += dropped_.load(std::memory_order_relaxed);
+        const std::uint64_t finished = finished_.load(std::memory_order_relaxed);
+        counted.started = started_.load(std::memory_order_relaxed);
+        counted.open = counted.started - finished;
+        return counted;
+    }
+    [[nodiscard]] std::uint64_t refused_values() const noexcept { return refused_.load(std::memory_order_relaxed); }
+    [[nodiscard]] std::string last_error() const {
+        if constexpr (requires { exporter_.last_error(); }) return exporter_.last_error();
+        else {
+            const std::lock_guard guard(error_lock_);
+            return last_error_;
+        }
+    }
+
+    bool flush(std::chrono::steady_clock::time_point deadline) {
+        if constexpr (deferring_exporter<Exporter>) return exporter_.flush(deadline);
+        else return true;
+    }
+    bool shutdown(std::chrono::steady_clock::time_point deadline) {
+        if (shut_down_.exchange(true, std::memory_order_acq_rel)) return true;
+        if constexpr (deferring_exporter<Exporter>) return exporter_.shutdown(deadline);
+        else return true;
+    }
+
+    [[nodiscard]] Exporter& exporter() noexcept { return exporter_; }
+
+private:
+    export_result export_one_by_one(trace_batch& batch) noexcept {
+        if constexpr (requires { requires Exporter::is_thread_safe; }) return guarded_export(exporter_, batch);
+        else {
+            const std::lock_guard guard(export_lock_);
+            return guarded_export(exporter_, batch);
+        }
+    }
+
+    Exporter exporter_;
+    std::mutex export_lock_;
+    error_handler on_error_;
+    void* error_context_;
+    std::atomic<bool> shut_down_{false};
+    std::atomic<std::uint64_t> started_{0};
+    std::atomic<std::uint64_t> finished_{0};
+    std::atomic<std::uint64_t> exported_{0};
+    std::atomic<std::uint64_t> failed_{0};
+    std::atomic<std::uint64_t> dropped_{0};
+    std::atomic<std::uint64_t> refused_{0};
+    mutable std::mutex error_lock_;
+    std::string last_error_;
+};
+
+inline void report_to_stderr(void*, const check_error& error) noexcept {
+    static std::atomic<std::int64_t> last_line{0};
+    static std::atomic<std::uint64_t> unsaid{0};
+    const auto now =
+        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
+            .count() +
+        30'000; // so that 0 is long ago, even just after boot
+    auto last = last_line.load(std::memory_order_relaxed);
+    if (now - last < 30'000 || !last_line.compare_exchange_strong(last, now, std::memory_order_relaxed)) {
+        unsaid.fetch_add(1, std::memory_order_relaxed);
+        return;
+    }
+    const auto skipped = unsaid.exchange(0, std::memory_order_relaxed);
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+    try {
+#endif
+        std::string line = "mlflow_trace: refused " + error.message();
+        if (skipped) line += " (and " + std::to_string(skipped) + " more since the last line)";
+        line += '\n';
+        std::fputs(line.c_str(), stderr);
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+    } catch (...) { // no memory to complain with
+    }
+#endif
+}
+
+} // namespace detail
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/http_check.hpp>
+#include <mlflow/trace/transports/beast_connection.hpp>
+#include <mlflow/trace/transports/beast_lookup.hpp>
+
+#include <boost/asio/error.hpp>
+#include <boost/beast/http/error.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <unistd.h>
+#endif
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// Options of `beast_transport`.
+struct beast_transport_options {
+    std::size_t max_reply_bytes = 4 * 1024 * 1024; ///< the largest body of a reply; a larger one is `bad_reply`
+    std::uint32_t max_header_bytes = 64 * 1024;    ///< the largest header of a reply; a larger one is `bad_reply`
+};
+
+/// HTTP/1.1 over Boost.Beast, 1.74 or newer. Needs exceptions, and the thread library of the system.
+///
+/// The connection is made by the first `send()` and kept. When a kept connection turns out to be closed before a byte
+/// of the reply came, the request is sent once more on a new one, within the same deadline: the server may then see
+/// it twice, which is right for the requests of this library, all of which may be repeated. In a child process the
+/// connection of its parent is left alone and a new one made.
+///
+/// Deadline: `http_request::timeout` (at most a day) is for the whole exchange, and a server that sends a byte now
+/// and then does not extend it. All addresses of a name are tried in turn, each with an equal share of the time that
+/// is left. The system's name lookup cannot be cancelled: one that hangs is left behind on a detached thread, at most
+/// one for each transport, and neither `send()` nor the destructor waits for it; do not unload a library that
+/// contains this code meanwhile. Addresses and `localhost` need no lookup.
+///
+/// Errors: `send()` never throws. Redirects are returned, not followed, and so is every other status but 1xx, which
+/// is skipped (101 ends the exchange). A reply that comes before the request was written in full is returned.
+/// Thread-safety: `send()` by one thread at a time.
+class beast_transport {
+public:
+    using options = beast_transport_options;
+
+    explicit beast_transport(endpoint server, options chosen = {}) : server_(std::move(server)), options_(chosen) {}
+
+    /// Sends one request, and waits for its reply or for `request.timeout`.
+    result<http_response, transport_error> send(const http_request& request) noexcept {
+        try {
+            try {
+                return send_or_throw(request);
+            } catch (const std::exception& error) {
+                plain_.reset();
+                return fail(kind::other, peer() + ": " + error.what());
+            }
+        } catch (...) {
+            plain_.reset();
+            return fail(kind::other, "out of memory"); // short enough not to need any
+        }
+    }
+
+private:
+    using kind = transport_error::kind;
+    using error_code = boost::beast::error_code;
+    using time_point = std::chrono::steady_clock::time_point;
+    using reply = result<http_response, transport_error>;
+    template <class Stream>
+    using link = std::unique_ptr<detail::over_beast::connection<Stream>>;
+
+    static failure<transport_error> fail(kind reason, std::string message) {
+        return failure{transport_error{reason, std::move(message)}};
+    }
+
+    reply send_or_throw(const http_request& request) {
+        constexpr std::chrono::milliseconds longest = std::chrono::hours(24);
+        const auto deadline = std::chrono::steady_clock::now() + std::min(request.timeout, longest);
+        if (auto refused = check_request(server_, request)) return failure{std::move(*refused)};
+        if (server_.scheme == "https")
+            return fail(kind::bad_request, "https needs TLS, which this transport does not have; use http, or a "
+                                           "proxy on this machine that speaks TLS to " +
+                                               peer());
+        forget_parent();
+        return send_over(plain_, request, deadline);
+    }
+
+    template <class Stream>
+    reply send_over(link<Stream>& kept, const http_request& request, time_point deadline) {
+        if (kept && !kept->is_quiet()) kept.reset();
+        for (bool is_fresh = !kept;; is_fresh = true) {
+            if (!kept)
+                if (auto refused = connect(kept, request, deadline); !refused.message.empty())
+                    return failure{std::move(refused)};
+            const auto error =
+                kept->exchange(server_, request, {options_.max_reply_bytes, options_.max_header_bytes}, deadline);
+            if (!error) {
+                auto response = kept->take_reply();
+                if (!kept->reusable()) kept.reset();
+                return response;
+            }
+            const bool was_stale = !is_fresh && !kept->heard() && reason_of(error) == kind::closed;
+            kept.reset();
+            if (!was_stale) return failed_exchange(error, request);
+        }
+    }
+
+    // An error without a message is none.
+    template <class Stream>
+    transport_error connect(link<Stream>& kept, const http_request& request, time_point deadline) {
+        std::vector<boost::asio::ip::tcp::endpoint> addresses;
+        auto error = lookup_.find(server_, deadline, addresses);
+        if (error) return failed_step("look up " + peer(), error, request);
+        for (std::size_t i = 0; i < addresses.size(); ++i) {
+            const auto now = std::chrono::steady_clock::now();
+            const auto until = now + (deadline - now) / static_cast<int>(addresses.size() - i);
+            auto fresh = std::make_unique<detail::over_beast::connection<Stream>>();
+            error = fresh->connect(addresses[i], until);
+            if (!error) {
+                kept = std::move(fresh);
+                return {};
+            }
+        }
+        return failed_step("connect to " + peer(), error, request);
+    }
+
+    transport_error failed_step(std::string step, const error_code& error, const http_request& request) const {
+        if (error == boost::beast::error::timeout) return {kind::timeout, step + ": " + no_answer(request)};
+        return {kind::connect, step + ": " + error.message()};
+    }
+
+    failure<transport_error> failed_exchange(const error_code& error, const http_request& request) const {
+        namespace http = boost::beast::http;
+        const auto reason = reason_of(error);
+        if (reason == kind::timeout) return fail(reason, peer() + ": " + no_answer(request));
+        if (reason == kind::closed)
+            return fail(reason, peer() + ": connection closed before the whole reply: " + error.message());
+        if (reason == kind::other) return fail(reason, peer() + ": " + error.message());
+        if (error == http::error::body_limit)
+            return fail(reason,
+                        peer() + ": reply larger than " + std::to_string(options_.max_reply_bytes) + " bytes");
+        if (error == http::error::header_limit || error == http::error::buffer_overflow)
+            return fail(reason, peer() + ": header of the reply larger than " +
+                                    std::to_string(options_.max_header_bytes) + " bytes");
+        return fail(reason, peer() + ": reply is not HTTP/1: " + error.message());
+    }
+
+    static kind reason_of(const error_code& error) {
+        namespace http = boost::beast::http;
+        if (error == boost::beast::error::timeout) return kind::timeout;
+        if (error == http::error::bad_alloc) return kind::other;
+        if (error == http::error::end_of_stream || error == http::error::partial_message) return kind::closed;
+        const bool is_http = error.category() == http::make_error_code(http::error::bad_version).category();
+        return is_http ? kind::bad_reply : kind::closed;
+    }
+
+    static std::string no_answer(const http_request& request) {
+        return "no answer within " + std::to_string(request.timeout.count()) + " ms";
+    }
+
+    // Always with the port, also where the Host header leaves it out.
+    std::string peer() const {
+        const auto host = server_.host.find(':') == std::string::npos ? server_.host : "[" + server_.host + "]";
+        return host + ":" + std::to_string(server_.port);
+    }
+
+    // After a fork the connection still belongs to the parent, and the thread of a lookup is not here.
+    void forget_parent() {
+#if defined(__unix__) || defined(__APPLE__)
+        if (const auto here = ::getpid(); here != std::exchange(process_, here)) {
+            plain_.reset();
+            lookup_ = {};
+        }
+#endif
+    }
+
+#if defined(__unix__) || defined(__APPLE__)
+    ::pid_t process_ = ::getpid();
+#endif
+    endpoint server_;
+    options options_;
+    detail::over_beast::address_lookup lookup_;
+    link<detail::over_beast::prompt_socket> plain_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

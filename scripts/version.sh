@@ -1,0 +1,4 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Prints the version of the library, which stands in config.hpp alone.
+sed -n 's/^#define MLFLOW_TRACE_VERSION "\(.*\)"$/\1/p' "$(dirname -- "$0")/../include/mlflow/trace/config.hpp"

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <mlflow/trace.hpp>
+#include <mlflow/trace/transports/beast.hpp>
+
+#include <string_view>
+
+std::string_view version_in_second();
+
+int main() { return version_in_second() == MLFLOW_TRACE_VERSION ? 0 : 1; }

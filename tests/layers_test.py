@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The layers of include/: who may include whom, and what no header may do."""
+
+import pathlib
+import re
+import sys
+
+INCLUDE = pathlib.Path(__file__).resolve().parents[1] / "include"
+LIBRARY = "mlflow/trace/"
+UMBRELLA = "mlflow/trace.hpp"
+CONFIG = "config.hpp"
+
+# Each layer, and the layers that it may include besides itself and config.hpp.
+LAYERS = {
+    "detail": [],
+    "core": ["detail"],
+    "concepts.hpp": ["core", "detail"],
+    "metadata": ["concepts.hpp", "core", "detail"],
+    "context": ["concepts.hpp", "core", "detail", "metadata"],
+    "record": ["concepts.hpp", "context", "core", "detail", "metadata"],
+    "pipeline": ["concepts.hpp", "core", "detail", "metadata"],
+    "exporters": ["concepts.hpp", "core", "detail", "metadata"],
+    "transports": ["concepts.hpp", "core"],
+    "client": ["concepts.hpp", "core", "detail", "metadata"],
+}
+
+# What other libraries a header may use, and which headers the umbrella leaves to those who ask for them.
+OTHERS = {"transports/beast": ("boost/", "openssl/"), "client/": ("nlohmann/",)}
+
+FORBIDDEN = {"iostream", "regex", "future", "filesystem", "random", "functional"}
+THREADS = ("pipeline/", "transports/")
+MOST_LINES = 500
+MOST_MACROS = 10
+
+INCLUDES = re.compile(r"^\s*#\s*include\s*(\S+)", re.MULTILINE)
+DEFINES = re.compile(r"^\s*#\s*define\s+(\w+)", re.MULTILINE)
+
+
+def layer_of(name: str) -> str:
+    return name.partition("/")[0]
+
+
+def others_of(name: str) -> tuple[str, ...]:
+    return next((libraries for start, libraries in OTHERS.items() if name.startswith(start)), ())
+
+
+def check_include(name: str, included: str) -> str | None:
+    """What is wrong with this include in mlflow/trace/NAME; None if nothing is."""
+    if not re.fullmatch(r"<[^<>]+>", included):
+        return f"{included}: includes are written <…> and from the root"
+    target = included[1:-1]
+    if target == UMBRELLA:
+        return "only programs include the umbrella header"
+    if target.startswith(LIBRARY):
+        below = target.removeprefix(LIBRARY)
+        allowed = [layer_of(name), CONFIG, *LAYERS.get(layer_of(name), [])]
+        return None if layer_of(below) in allowed else f"{layer_of(name)} must not include {included}"
+    if target in FORBIDDEN:
+        return f"{included} costs every user too much"
+    if target == "thread" and not name.startswith(THREADS):
+        return "<thread> is for pipeline/ and transports/"
+    is_standard = re.fullmatch(r"[a-z0-9_]+|[a-z0-9_/]+\.h", target) is not None
+    if not is_standard and not target.startswith(others_of(name)):
+        return f"{included} is of another library"
+    return None
+
+
+def check_text(name: str, text: str) -> list[str]:
+    """What is wrong with a header, by its name below mlflow/trace/."""
+    wrong = []
+    if not text.startswith("// SPDX-License-Identifier: Apache-2.0\n#pragma once\n"):
+        wrong.append("does not begin with its licence and #pragma once")
+    if text.count("\n") > MOST_LINES:
+        wrong.append(f"has more than {MOST_LINES} lines")
+    if layer_of(name) not in LAYERS and name not in (CONFIG, UMBRELLA):
+        wrong.append("is in no layer")
+    if name.count("/") > 1 and name != UMBRELLA:
+        wrong.append("is more than one folder deep")
+    macros = set(DEFINES.findall(text))
+    if macros and name != CONFIG:
+        wrong.append(f"defines {', '.join(sorted(macros))}: macros are for config.hpp")
+    if len(macros) > MOST_MACROS:
+        wrong.append(f"defines more than {MOST_MACROS} macros")
+    wrong += [f"defines {macro}" for macro in sorted(macros) if not macro.startswith("MLFLOW_TRACE_")]
+    if name != UMBRELLA:
+        wrong += filter(None, (check_include(name, included) for included in INCLUDES.findall(text)))
+    return wrong
+
+
+def reached_from(headers: dict[str, str], start: str) -> set[str]:
+    reached, waiting = set(), [start]
+    while waiting:
+        name = waiting.pop()
+        if name in reached or name not in headers:
+            continue
+        reached.add(name)
+        waiting += [found[1:-1].removeprefix(LIBRARY) for found in INCLUDES.findall(headers[name])]
+    return reached
+
+
+def check_library(headers: dict[str, str]) -> list[str]:
+    """What is wrong with a library, given as the text of each header."""
+    wrong = [f"{name}: {what}" for name, text in sorted(headers.items()) for what in check_text(name, text)]
+    reached = reached_from(headers, UMBRELLA)
+    for name in sorted(headers):
+        if (name in reached) == bool(others_of(name)):
+            wrong.append(f"{name}: {'must not be' if name in reached else 'is not'} in {UMBRELLA}")
+    return wrong
+
+
+def check_the_check() -> None:
+    """Each rule finds its own mistake, so that none of them passes because it looks at nothing."""
+    head = "// SPDX-License-Identifier: Apache-2.0\n#pragma once\n"
+    good = {
+        UMBRELLA: head + "#include <mlflow/trace/record/tracer.hpp>\n#include <mlflow/trace/core/ids.hpp>\n",
+        "config.hpp": head + "#define MLFLOW_TRACE_X 1\n",
+        "core/ids.hpp": head + "#include <mlflow/trace/config.hpp>\n\n#include <array>\n",
+        "record/tracer.hpp": head + "#include <mlflow/trace/core/ids.hpp>\n",
+        "transports/beast.hpp": head + "#include <boost/beast.hpp>\n",
+    }
+    assert check_library(good) == [], check_library(good)
+    mistakes = {
+        "core/ids.hpp": [
+            head + '#include "array"\n#include <mlflow/trace/config.hpp>\n',
+            head + "#include <mlflow/trace/config.hpp>\n#include <mlflow/trace/record/tracer.hpp>\n",
+            head + "#include <mlflow/trace/config.hpp>\n#include <mlflow/trace.hpp>\n",
+            head + "#include <mlflow/trace/config.hpp>\n#include <functional>\n",
+            head + "#include <mlflow/trace/config.hpp>\n#include <thread>\n",
+            head + "#include <mlflow/trace/config.hpp>\n#include <boost/beast.hpp>\n",
+            head + "#include <mlflow/trace/config.hpp>\n#  define MLFLOW_TRACE_Y\n",
+            head + "#include <mlflow/trace/config.hpp>\n" + "\n" * MOST_LINES,
+            "#pragma once\n#include <mlflow/trace/config.hpp>\n",
+        ],
+        "config.hpp": [
+            head + "#define OTHER 1\n",
+            head + "".join(f"#define MLFLOW_TRACE_{n}\n" for n in range(MOST_MACROS + 1)),
+        ],
+        "record/more.hpp": [head],
+        "unknown/more.hpp": [head],
+        UMBRELLA: [good[UMBRELLA] + "#include <mlflow/trace/transports/beast.hpp>\n"],
+    }
+    for name, texts in mistakes.items():
+        for text in texts:
+            assert check_library(good | {name: text}), f"this mistake in {name} is not found:\n{text[:200]}"
+
+
+if __name__ == "__main__":
+    check_the_check()
+    found = {
+        str(path.relative_to(INCLUDE)).removeprefix(LIBRARY): path.read_text() for path in INCLUDE.rglob("*.hpp")
+    }
+    if mistakes := check_library(found):
+        sys.exit("\n".join(mistakes))
+    print(f"{len(found)} headers keep to their layers")

@@ -1,0 +1,36 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Builds the library's tests and runs them: unit tests, and tests against a real MLflow server from PyPI.
+#
+#   sh tests/run.sh [arguments of ctest]      e.g. sh tests/run.sh -L unit
+#
+# Environment: CXX (compiler), BUILD (default build/tests), MLFLOW_TRACE_VENV (default build/venv),
+# CMAKE_ARGS (further arguments of cmake, separated by spaces).
+set -eu
+root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
+. "$root/scripts/packages.sh"
+
+need "${CXX:-g++}" g++
+need cmake cmake
+need ninja ninja-build
+need_venv
+for package in libgtest-dev libboost-dev libssl-dev nlohmann-json3-dev; do need_package $package; done
+install_missing
+
+build=${BUILD:-$root/build/tests}
+venv=${MLFLOW_TRACE_VENV:-$root/build/venv}
+mkdir -p "$build"
+
+stamp=$venv/.requirements
+if ! cmp -s "$root/tests/requirements.txt" "$stamp"; then
+    echo "Installing MLflow into $venv" >&2
+    [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+    quietly "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$root/tests/requirements.txt"
+    cp "$root/tests/requirements.txt" "$stamp"
+fi
+
+# A Debug build unless CMAKE_ARGS says otherwise: the tests compile twice as fast as with optimisation.
+quietly cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DMLFLOW_TRACE_BUILD_EXAMPLES=OFF \
+    -DMLFLOW_TRACE_PYTHON="$venv/bin/python" ${CMAKE_ARGS:-}
+cmake --build "$build"
+ctest --test-dir "$build" --output-on-failure --no-tests=error --parallel 2 "$@"
