@@ -141,7 +141,7 @@ private:
 
     /// The best sentence, the one behind it, and others of the same passage that fit nearly as well.
     static std::vector<candidate> chosen(const conversation& talk) {
-        constexpr double enough = 0.3, close = 0.7; // chosen by reading the answers to conversations.jsonl
+        constexpr double enough = 0.3, close = 0.7; // found by reading the answers to conversations.jsonl
         constexpr std::size_t most = 3;
         auto found = candidates(talk.articles);
         score(found, talk);
@@ -164,8 +164,7 @@ private:
         const auto found = chosen(talk);
         if (text.empty() && found.empty())
             return "I found nothing about that in our help articles. Ask me in English about rides, prices, parking "
-                   "or "
-                   "your account, or write to the support team under \"Help\" in the app.";
+                   "or your account, or write to the support team under \"Help\" in the app.";
         for (const candidate& c : found) text.append(text.empty() ? "" : " ").append(c.text);
         if (!found.empty()) text.append(" (See \"").append(found.front().title).append("\".)");
         return text;

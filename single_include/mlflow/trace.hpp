@@ -76,18 +76,18 @@ enum class fault : std::uint8_t {
     too_long,          ///< more code points than the key takes
     control_character, ///< C0 (with NUL, tab and newline), DEL or C1
     invalid_utf8,
-    not_allowed,  ///< refused by the key's own check
-    already_set,  ///< metadata is written once, and this is another value
-    not_in_schema,///< the tracer's schema does not have this key
-    reserved,     ///< a key that the library writes itself, or that MLflow's search rewrites
-    no_open_trace,///< nothing to update: no trace is open here, or it has ended
+    not_allowed,   ///< refused by the key's own check
+    already_set,   ///< metadata is written once, and this is another value
+    not_in_schema, ///< the tracer's schema does not have this key
+    reserved,      ///< a key that the library writes itself, or that MLflow's search rewrites
+    no_open_trace, ///< nothing to update: no trace is open here, or it has ended
     out_of_memory
 };
 
 /// A value that was refused: which key, what is wrong with it, and what to do about it. Never holds the value itself.
 struct check_error {
     fault what = fault::none;
-    std::string_view key; ///< static storage, or the caller's own text
+    std::string_view key;   ///< static storage, or the caller's own text
     std::size_t actual = 0; ///< code points found (too_long), or byte position of the fault
     std::size_t limit = 0;  ///< code points allowed (too_long)
 
@@ -97,8 +97,12 @@ struct check_error {
         text += ": ";
         switch (what) {
         case fault::none: text += "no fault"; break;
-        case fault::absent: text += "no value; give one, or say that there is none (mt::anonymous, mt::no_session)"; break;
-        case fault::empty: text += "empty; leave it out, or say that there is none (mt::anonymous, mt::no_session)"; break;
+        case fault::absent:
+            text += "no value; give one, or say that there is none (mt::anonymous, mt::no_session)";
+            break;
+        case fault::empty:
+            text += "empty; leave it out, or say that there is none (mt::anonymous, mt::no_session)";
+            break;
         case fault::too_long:
             text += std::to_string(actual) + " characters, at most " + std::to_string(limit) +
                     "; shorten or hash it (it is never cut for you)";
@@ -106,14 +110,18 @@ struct check_error {
         case fault::control_character:
             text += "control character at byte " + std::to_string(actual) + "; remove it";
             break;
-        case fault::invalid_utf8:
-            text += "invalid UTF-8 at byte " + std::to_string(actual) + "; send UTF-8";
-            break;
+        case fault::invalid_utf8: text += "invalid UTF-8 at byte " + std::to_string(actual) + "; send UTF-8"; break;
         case fault::not_allowed: text += "refused by the key's own check; see the declaration of the key"; break;
-        case fault::already_set: text += "already set to another value; metadata is written once, use a tag for what changes"; break;
+        case fault::already_set:
+            text += "already set to another value; metadata is written once, use a tag for what changes";
+            break;
         case fault::not_in_schema: text += "not in the tracer's schema; add mt::optional<…> for it"; break;
-        case fault::reserved: text += "reserved; use the library's own type or function for it, or another name"; break;
-        case fault::no_open_trace: text += "no open trace here; call it between the start and the end of a trace"; break;
+        case fault::reserved:
+            text += "reserved; use the library's own type or function for it, or another name";
+            break;
+        case fault::no_open_trace:
+            text += "no open trace here; call it between the start and the end of a trace";
+            break;
         case fault::out_of_memory: text += "out of memory; the value was left out"; break;
         }
         return text;
@@ -157,8 +165,7 @@ public:
         if (has_value_) ::new (static_cast<void*>(&value_)) T(other.value_);
         else ::new (static_cast<void*>(&error_)) E(other.error_);
     }
-    result(result&& other) noexcept(std::is_nothrow_move_constructible_v<T>)
-        : has_value_(other.has_value_) {
+    result(result&& other) noexcept(std::is_nothrow_move_constructible_v<T>) : has_value_(other.has_value_) {
         if (has_value_) ::new (static_cast<void*>(&value_)) T(std::move(other.value_));
         else ::new (static_cast<void*>(&error_)) E(std::move(other.error_));
     }
@@ -420,8 +427,8 @@ public:
     constexpr explicit span_type(std::string_view name) noexcept : name_(name) {}
     [[nodiscard]] constexpr std::string_view name() const noexcept { return name_; }
 
-    static const span_type llm, chain, agent, tool, chat_model, retriever, parser, embedding, reranker, memory, workflow,
-        task, guardrail, evaluator, unknown;
+    static const span_type llm, chain, agent, tool, chat_model, retriever, parser, embedding, reranker, memory,
+        workflow, task, guardrail, evaluator, unknown;
 
 private:
     std::string_view name_;
@@ -611,7 +618,7 @@ struct span_data {
 
     detail::buffer body;
     span_id id;
-    bool is_root = false;  ///< the first span of the trace in this process
+    bool is_root = false;    ///< the first span of the trace in this process
     bool has_parent = false; ///< also true for a root whose parent is in another process
     /// Some attribute is a string that could be read as a JSON text. MLflow reads such a string as JSON, so its
     /// exporter has to look closer.
@@ -650,7 +657,8 @@ public:
     public:
         explicit iterator(const char* at) noexcept : at_(at) {}
         trace_entry operator*() const noexcept {
-            return {static_cast<entry_kind>(at_[0]), {at_ + header, length(1)}, {at_ + header + length(1), length(3)}};
+            return {
+                static_cast<entry_kind>(at_[0]), {at_ + header, length(1)}, {at_ + header + length(1), length(3)}};
         }
         iterator& operator++() noexcept {
             at_ += header + length(1) + length(3);
@@ -719,8 +727,8 @@ private:
     detail::buffer bytes_;
 };
 
-/// What is exported at once of a trace: all spans that had finished when its root ended. A span that ends after its root
-/// comes in a `trace_data` of its own, with the same `id` and `root` null.
+/// What is exported at once of a trace: all spans that had finished when its root ended. A span that ends after its
+/// root comes in a `trace_data` of its own, with the same `id` and `root` null.
 struct trace_data {
     trace_data* next = nullptr; ///< the next trace of the same batch
 
@@ -731,7 +739,7 @@ struct trace_data {
     std::uint64_t start_unix_nano = 0;
     std::uint64_t duration_nano = 0;
     std::size_t span_count = 0;
-    std::size_t bytes = 0; ///< of all span bodies
+    std::size_t bytes = 0;       ///< of all span bodies
     bool check_identity = false; ///< nobody has said yet that required metadata is given, or absent on purpose
 
     [[nodiscard]] std::string_view metadata(std::string_view key) const noexcept {
@@ -746,8 +754,8 @@ struct trace_data {
     }
 };
 
-/// Finished traces on their way to an exporter. Owns them: what an exporter leaves in the batch is recycled afterwards,
-/// and one that wants to keep traces moves them out. Thread-safety: as a container.
+/// Finished traces on their way to an exporter. Owns them: what an exporter leaves in the batch is recycled
+/// afterwards, and one that wants to keep traces moves them out. Thread-safety: as a container.
 class trace_batch {
 public:
     class iterator {
@@ -871,8 +879,8 @@ concept exporter = requires(T& exporter, trace_batch& batch) {
     { exporter.export_traces(batch) } -> std::same_as<export_result>;
 };
 
-/// An exporter that keeps traces for later: `flush` returns when all that came before it has been handed on, or at the
-/// deadline; false then. `shutdown` is a last flush, after which it takes nothing more.
+/// An exporter that keeps traces for later: `flush` returns when all that came before it has been handed on, or at
+/// the deadline; false then. `shutdown` is a last flush, after which it takes nothing more.
 template <class T>
 concept deferring_exporter = exporter<T> && requires(T& exporter, std::chrono::steady_clock::time_point deadline) {
     { exporter.flush(deadline) } -> std::same_as<bool>;
@@ -933,8 +941,8 @@ inline bool is_open(const span_data* span, std::uint32_t generation) noexcept {
     return span->generation.load(std::memory_order_acquire) == generation;
 }
 
-// The innermost span that is still open. Spans that ended elsewhere are skipped: their objects stay valid for ever, and
-// the generation tells that they are strangers now.
+// The innermost span that is still open. Spans that ended elsewhere are skipped: their objects stay valid for ever,
+// and the generation tells that they are strangers now.
 inline span_data* current_span(context_slot& slot) noexcept {
     while (slot.current && !is_open(slot.current, slot.generation)) slot.current = nullptr;
     return slot.current;
@@ -1221,7 +1229,8 @@ public:
 private:
     void skip_space() noexcept {
         std::size_t count = 0;
-        while (count < rest_.size() && std::string_view(" \t\n\r").find(rest_[count]) != std::string_view::npos) ++count;
+        while (count < rest_.size() && std::string_view(" \t\n\r").find(rest_[count]) != std::string_view::npos)
+            ++count;
         rest_.remove_prefix(count);
     }
     bool skip_word(std::string_view word) noexcept {
@@ -1277,8 +1286,8 @@ private:
     bool too_deep_ = false;
 };
 
-// Would json.loads take this text? Where the reader does not follow, the answer is yes: to encode a text once more than
-// needed is harmless, once less is not.
+// Would json.loads take this text? Where the reader does not follow, the answer is yes: to encode a text once more
+// than needed is harmless, once less is not.
 inline bool is_json_document(std::string_view text) noexcept {
     json_reader reader(text);
     const bool good = reader.skip_value();
@@ -1342,8 +1351,8 @@ inline std::string json_unescape(std::string_view quoted) {
     return plain;
 }
 
-// The text of the value at that path of object keys, or nothing when it is not there or the document is malformed before
-// it. The first of equal keys counts.
+// The text of the value at that path of object keys, or nothing when it is not there or the document is malformed
+// before it. The first of equal keys counts.
 inline std::string_view json_find(std::string_view document, std::initializer_list<std::string_view> path) {
     json_reader reader(document);
     for (const std::string_view wanted : path) {
@@ -1351,7 +1360,8 @@ inline std::string_view json_find(std::string_view document, std::initializer_li
         for (bool found = false; !found;) {
             const std::string_view at_key = reader.rest();
             if (!reader.skip_string()) return {};
-            const std::string_view quoted = at_key.substr(0, at_key.rfind('"', at_key.size() - reader.rest().size() - 1) + 1);
+            const std::string_view quoted =
+                at_key.substr(0, at_key.rfind('"', at_key.size() - reader.rest().size() - 1) + 1);
             if (!reader.take(':')) return {};
             found = json_unescape(quoted) == wanted;
             if (!found && (!reader.skip_value() || !reader.take(','))) return {};
@@ -1641,8 +1651,16 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 // Field numbers of opentelemetry/proto/trace/v1/trace.proto and common/v1/common.proto.
 namespace otlp {
 enum span_field : unsigned {
-    trace_id = 1, span_id = 2, parent_span_id = 4, name = 5, kind = 6, start_time = 7, end_time = 8, attributes = 9,
-    events = 11, span_status = 15
+    trace_id = 1,
+    span_id = 2,
+    parent_span_id = 4,
+    name = 5,
+    kind = 6,
+    start_time = 7,
+    end_time = 8,
+    attributes = 9,
+    events = 11,
+    span_status = 15
 };
 enum event_field : unsigned { event_time = 1, event_name = 2, event_attributes = 3 };
 enum key_value_field : unsigned { key = 1, value = 2 };
@@ -1656,8 +1674,19 @@ inline constexpr char span_kind_internal = 1;
 inline bool may_be_json(std::string_view text) noexcept {
     for (const char c : text) {
         switch (c) {
-        case ' ': case '\t': case '\n': case '\r': continue;
-        case '"': case '{': case '[': case '-': case 't': case 'f': case 'n': case 'N': case 'I': return true;
+        case ' ':
+        case '\t':
+        case '\n':
+        case '\r': continue;
+        case '"':
+        case '{':
+        case '[':
+        case '-':
+        case 't':
+        case 'f':
+        case 'n':
+        case 'N':
+        case 'I': return true;
         default: return c >= '0' && c <= '9';
         }
     }
@@ -1777,9 +1806,9 @@ public:
 
     [[nodiscard]] std::uint32_t field() const noexcept { return field_; }
     [[nodiscard]] wire_type type() const noexcept { return type_; }
-    [[nodiscard]] std::string_view bytes() const noexcept { return bytes_; }    // length-delimited
-    [[nodiscard]] std::uint64_t number() const noexcept { return number_; }     // the other types
-    [[nodiscard]] std::string_view raw() const noexcept { return raw_; }        // with tag and length
+    [[nodiscard]] std::string_view bytes() const noexcept { return bytes_; } // length-delimited
+    [[nodiscard]] std::uint64_t number() const noexcept { return number_; }  // the other types
+    [[nodiscard]] std::string_view raw() const noexcept { return raw_; }     // with tag and length
     [[nodiscard]] bool failed() const noexcept { return failed_; }
 
 private:
@@ -1824,7 +1853,8 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
 /// Who reads the request.
 enum class otlp_receiver : std::uint8_t {
-    /// Any OTLP receiver: every value bare. What MLflow takes only by its own API travels as attributes of the root span:
+    /// Any OTLP receiver: every value bare. What MLflow takes only by its own API travels as attributes of the root
+    /// span:
     /// further metadata as `mlflow.traceMetadata.<key>`, the client request ID as `mlflow.clientRequestId`.
     any,
     /// MLflow: text that MLflow would read as a JSON text is encoded as JSON once, so that it is stored as it is.
@@ -1888,7 +1918,8 @@ inline bool append_trace_entries(buffer& out, const trace_data& trace, otlp_rece
             if (entry.key == "mlflow.trace.user") good = append_literal_text(out, "user.id", entry.value, receiver);
             else if (entry.key == "mlflow.trace.session")
                 good = append_literal_text(out, "session.id", entry.value, receiver);
-            else if (receiver == otlp_receiver::any) good = append_prefixed(out, "mlflow.traceMetadata.", entry, receiver);
+            else if (receiver == otlp_receiver::any)
+                good = append_prefixed(out, "mlflow.traceMetadata.", entry, receiver);
             break;
         case entry_kind::tag: good = append_prefixed(out, "mlflow.traceTag.", entry, receiver); break;
         case entry_kind::client_request_id:
@@ -1989,6 +2020,35 @@ bool append_base64(Buffer& out, std::string_view bytes) noexcept {
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
+// ---- mlflow/trace/detail/hex.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// -1 when it is no hexadecimal digit.
+constexpr int hex_digit_value(char digit) noexcept {
+    if (digit >= '0' && digit <= '9') return digit - '0';
+    if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
+    if (digit >= 'A' && digit <= 'F') return digit - 'A' + 10;
+    return -1;
+}
+
+// Two lowercase digits for each byte.
+template <class Buffer>
+bool append_hex(Buffer& out, std::string_view bytes) noexcept {
+    if (bytes.empty()) return true;
+    char* to = out.ensure(2 * bytes.size());
+    if (!to) return false;
+    for (const char c : bytes) {
+        const auto byte = static_cast<unsigned char>(c);
+        *to++ = "0123456789abcdef"[byte >> 4U];
+        *to++ = "0123456789abcdef"[byte & 15U];
+    }
+    out.commit(2 * bytes.size());
+    return true;
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
 // ---- mlflow/trace/detail/json_number.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
@@ -1999,16 +2059,15 @@ constexpr bool is_finite(double value) noexcept {
     return value >= -largest && value <= largest;
 }
 
-// JSON has no NaN and no infinities: they are null. A whole number keeps a fraction, without which readers take it for an
-// integer (and lose the sign of zero).
+// JSON has no NaN and no infinities: they are null. A whole number keeps a fraction, without which readers take it
+// for an integer (and lose the sign of zero).
 template <class Buffer>
 bool append_json_double(Buffer& out, double value) noexcept {
     if (!is_finite(value)) return append_json_null(out);
     char digits[32]; // the longest shortest form has 24 characters
     const char* const end = std::to_chars(digits, digits + sizeof digits, value).ptr;
     const std::string_view text(digits, static_cast<std::size_t>(end - digits));
-    return append_bytes(out, text) &&
-           (text.find_first_of(".e") != std::string_view::npos || append_bytes(out, ".0"));
+    return append_bytes(out, text) && (text.find_first_of(".e") != std::string_view::npos || append_bytes(out, ".0"));
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
@@ -2017,203 +2076,219 @@ bool append_json_double(Buffer& out, double value) noexcept {
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
-// OTLP/JSON, https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding: protobuf's JSON mapping with lowerCamelCase
-// names, integer enums and hexadecimal trace and span IDs. The messages are described by tables.
-enum class json_form : std::uint8_t { text, hex, base64, integer, integer_text, signed_text, boolean, number, message };
+// How OTLP/JSON writes a field: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding.
+enum class otlp_kind : std::uint8_t {
+    text,
+    id,
+    bytes,
+    boolean,
+    enumeration,
+    uint32,
+    fixed32,
+    int64,
+    fixed64,
+    number,
+    message,
+    any_value
+};
 
-struct json_message;
-
-struct json_field {
+struct otlp_field {
     std::uint32_t number;
     std::string_view name;
-    json_form form;
+    otlp_kind kind;
     bool repeated = false;
-    const json_message* message = nullptr;
+    std::span<const otlp_field> message{};
+
+    [[nodiscard]] constexpr wire_type type() const noexcept {
+        switch (kind) {
+        case otlp_kind::boolean:
+        case otlp_kind::enumeration:
+        case otlp_kind::uint32:
+        case otlp_kind::int64: return wire_type::varint;
+        case otlp_kind::fixed32: return wire_type::fixed32;
+        case otlp_kind::fixed64:
+        case otlp_kind::number: return wire_type::fixed64;
+        default: return wire_type::length_delimited;
+        }
+    }
 };
 
-struct json_message {
-    std::span<const json_field> fields;
-};
-
-// AnyValue nests in itself, so the tables are members of one class.
-struct otlp_messages {
-    static const json_message any_value, array_value, key_value_list, key_value, resource, scope, event, link, status,
-        span, scope_spans, resource_spans, request;
-
-    static constexpr bool repeated = true;
-    static constexpr json_field any_value_fields[] = {
-        {1, "stringValue", json_form::text},
-        {2, "boolValue", json_form::boolean},
-        {3, "intValue", json_form::signed_text},
-        {4, "doubleValue", json_form::number},
-        {5, "arrayValue", json_form::message, false, &array_value},
-        {6, "kvlistValue", json_form::message, false, &key_value_list},
-        {7, "bytesValue", json_form::base64},
-    };
-    static constexpr json_field array_value_fields[] = {{1, "values", json_form::message, repeated, &any_value}};
-    static constexpr json_field key_value_list_fields[] = {{1, "values", json_form::message, repeated, &key_value}};
-    static constexpr json_field key_value_fields[] = {
-        {1, "key", json_form::text},
-        {2, "value", json_form::message, false, &any_value},
-    };
-    static constexpr json_field resource_fields[] = {
-        {1, "attributes", json_form::message, repeated, &key_value},
-        {2, "droppedAttributesCount", json_form::integer},
-    };
-    static constexpr json_field scope_fields[] = {
-        {1, "name", json_form::text},
-        {2, "version", json_form::text},
-        {3, "attributes", json_form::message, repeated, &key_value},
-        {4, "droppedAttributesCount", json_form::integer},
-    };
-    static constexpr json_field event_fields[] = {
-        {1, "timeUnixNano", json_form::integer_text},
-        {2, "name", json_form::text},
-        {3, "attributes", json_form::message, repeated, &key_value},
-        {4, "droppedAttributesCount", json_form::integer},
-    };
-    static constexpr json_field link_fields[] = {
-        {1, "traceId", json_form::hex},
-        {2, "spanId", json_form::hex},
-        {3, "traceState", json_form::text},
-        {4, "attributes", json_form::message, repeated, &key_value},
-        {5, "droppedAttributesCount", json_form::integer},
-        {6, "flags", json_form::integer},
-    };
-    static constexpr json_field status_fields[] = {{2, "message", json_form::text}, {3, "code", json_form::integer}};
-    static constexpr json_field span_fields[] = {
-        {1, "traceId", json_form::hex},
-        {2, "spanId", json_form::hex},
-        {3, "traceState", json_form::text},
-        {4, "parentSpanId", json_form::hex},
-        {16, "flags", json_form::integer},
-        {5, "name", json_form::text},
-        {6, "kind", json_form::integer},
-        {7, "startTimeUnixNano", json_form::integer_text},
-        {8, "endTimeUnixNano", json_form::integer_text},
-        {9, "attributes", json_form::message, repeated, &key_value},
-        {10, "droppedAttributesCount", json_form::integer},
-        {11, "events", json_form::message, repeated, &event},
-        {12, "droppedEventsCount", json_form::integer},
-        {13, "links", json_form::message, repeated, &link},
-        {14, "droppedLinksCount", json_form::integer},
-        {15, "status", json_form::message, false, &status},
-    };
-    static constexpr json_field scope_spans_fields[] = {
-        {1, "scope", json_form::message, false, &scope},
-        {2, "spans", json_form::message, repeated, &span},
-        {3, "schemaUrl", json_form::text},
-    };
-    static constexpr json_field resource_spans_fields[] = {
-        {1, "resource", json_form::message, false, &resource},
-        {2, "scopeSpans", json_form::message, repeated, &scope_spans},
-        {3, "schemaUrl", json_form::text},
-    };
-    static constexpr json_field request_fields[] = {
-        {1, "resourceSpans", json_form::message, repeated, &resource_spans}};
-};
-
-inline constexpr json_message otlp_messages::any_value{any_value_fields};
-inline constexpr json_message otlp_messages::array_value{array_value_fields};
-inline constexpr json_message otlp_messages::key_value_list{key_value_list_fields};
-inline constexpr json_message otlp_messages::key_value{key_value_fields};
-inline constexpr json_message otlp_messages::resource{resource_fields};
-inline constexpr json_message otlp_messages::scope{scope_fields};
-inline constexpr json_message otlp_messages::event{event_fields};
-inline constexpr json_message otlp_messages::link{link_fields};
-inline constexpr json_message otlp_messages::status{status_fields};
-inline constexpr json_message otlp_messages::span{span_fields};
-inline constexpr json_message otlp_messages::scope_spans{scope_spans_fields};
-inline constexpr json_message otlp_messages::resource_spans{resource_spans_fields};
-inline constexpr json_message otlp_messages::request{request_fields};
+// The messages of opentelemetry-proto, in the order in which the OpenTelemetry Collector writes their fields.
+namespace otlp_schema {
+using enum otlp_kind;
+inline constexpr otlp_field key_value[]{{1, "key", text}, {2, "value", any_value}};
+inline constexpr otlp_field array_value[]{{1, "values", any_value, true}};
+inline constexpr otlp_field key_value_list[]{{1, "values", message, true, key_value}};
+inline constexpr otlp_field value[]{{1, "stringValue", text},
+                                    {2, "boolValue", boolean},
+                                    {3, "intValue", int64},
+                                    {4, "doubleValue", number},
+                                    {5, "arrayValue", message, false, array_value},
+                                    {6, "kvlistValue", message, false, key_value_list},
+                                    {7, "bytesValue", bytes}};
+inline constexpr otlp_field entity_ref[]{
+    {1, "schemaUrl", text}, {2, "type", text}, {3, "idKeys", text, true}, {4, "descriptionKeys", text, true}};
+inline constexpr otlp_field resource[]{{1, "attributes", message, true, key_value},
+                                       {2, "droppedAttributesCount", uint32},
+                                       {3, "entityRefs", message, true, entity_ref}};
+inline constexpr otlp_field scope[]{{1, "name", text},
+                                    {2, "version", text},
+                                    {3, "attributes", message, true, key_value},
+                                    {4, "droppedAttributesCount", uint32}};
+inline constexpr otlp_field event[]{{1, "timeUnixNano", fixed64},
+                                    {2, "name", text},
+                                    {3, "attributes", message, true, key_value},
+                                    {4, "droppedAttributesCount", uint32}};
+inline constexpr otlp_field link[]{{1, "traceId", id},
+                                   {2, "spanId", id},
+                                   {3, "traceState", text},
+                                   {4, "attributes", message, true, key_value},
+                                   {5, "droppedAttributesCount", uint32},
+                                   {6, "flags", fixed32}};
+inline constexpr otlp_field status[]{{2, "message", text}, {3, "code", enumeration}};
+inline constexpr otlp_field span[]{{1, "traceId", id},
+                                   {2, "spanId", id},
+                                   {3, "traceState", text},
+                                   {4, "parentSpanId", id},
+                                   {16, "flags", fixed32},
+                                   {5, "name", text},
+                                   {6, "kind", enumeration},
+                                   {7, "startTimeUnixNano", fixed64},
+                                   {8, "endTimeUnixNano", fixed64},
+                                   {9, "attributes", message, true, key_value},
+                                   {10, "droppedAttributesCount", uint32},
+                                   {11, "events", message, true, event},
+                                   {12, "droppedEventsCount", uint32},
+                                   {13, "links", message, true, link},
+                                   {14, "droppedLinksCount", uint32},
+                                   {15, "status", message, false, status}};
+inline constexpr otlp_field scope_spans[]{
+    {1, "scope", message, false, scope}, {2, "spans", message, true, span}, {3, "schemaUrl", text}};
+inline constexpr otlp_field resource_spans[]{
+    {1, "resource", message, false, resource}, {2, "scopeSpans", message, true, scope_spans}, {3, "schemaUrl", text}};
+inline constexpr otlp_field request[]{{1, "resourceSpans", message, true, resource_spans}};
+} // namespace otlp_schema
 
 template <class Buffer>
 class otlp_json_writer {
 public:
     explicit otlp_json_writer(Buffer& out) noexcept : out_(out) {}
 
-    // Field by field in the order of the table, so that each name stands once, wherever its parts are in the message.
-    bool write(const json_message& message, std::string_view bytes, int depth) noexcept {
-        constexpr int deepest = 200; // messages within messages; AnyValue is the one that nests without end
-        if (depth > deepest || !out_.push_back('{')) return false;
+    bool message(std::span<const otlp_field> fields, std::string_view bytes, std::size_t depth = 0) noexcept {
+        if (!append_bytes(out_, "{")) return false;
         bool first = true;
-        for (const json_field& field : message.fields) {
-            protobuf_reader last(bytes);
-            bool found = false;
-            for (protobuf_reader at(bytes); at.next();) {
-                if (at.field() != field.number) continue;
-                if (field.repeated) {
-                    if (!(found ? out_.push_back(',') : open(field, first) && out_.push_back('['))) return false;
-                    if (!write_value(field, at, depth)) return false;
-                }
-                found = true;
-                last = at;
-            }
-            if (!found) continue;
-            if (field.repeated ? !out_.push_back(']') : !open(field, first) || !write_value(field, last, depth))
+        for (const otlp_field& field : fields) {
+            if (!(field.repeated ? list(field, bytes, depth, first) : single(field, bytes, depth, first)))
                 return false;
         }
-        protobuf_reader check(bytes);
-        while (check.next()) {}
-        return !check.failed() && out_.push_back('}');
+        return append_bytes(out_, "}");
     }
 
 private:
-    bool open(const json_field& field, bool& first) noexcept {
-        const bool good = (first || out_.push_back(',')) && append_json_string(out_, field.name) && out_.push_back(':');
-        first = false;
-        return good;
+    static constexpr std::size_t max_depth = 64; // of AnyValue
+
+    // A field of another type than the schema's is an unknown one, as for every protobuf parser.
+    static bool is(const protobuf_reader& at, const otlp_field& field) noexcept {
+        return at.field() == field.number && at.type() == field.type();
     }
 
-    bool write_value(const json_field& field, const protobuf_reader& at, int depth) noexcept {
-        const bool is_bytes = field.form == json_form::text || field.form == json_form::hex ||
-                              field.form == json_form::base64 || field.form == json_form::message;
-        if (is_bytes != (at.type() == wire_type::length_delimited)) return false;
-        switch (field.form) {
-        case json_form::text: return append_json_string(out_, at.bytes());
-        case json_form::message: return write(*field.message, at.bytes(), depth + 1);
-        case json_form::hex: return out_.push_back('"') && append_hex(at.bytes()) && out_.push_back('"');
-        case json_form::base64: return out_.push_back('"') && append_base64(out_, at.bytes()) && out_.push_back('"');
-        case json_form::integer: return append_json_uint(out_, at.number());
-        case json_form::integer_text:
-            return out_.push_back('"') && append_json_uint(out_, at.number()) && out_.push_back('"');
-        case json_form::signed_text:
-            return out_.push_back('"') && append_json_int(out_, static_cast<std::int64_t>(at.number())) &&
-                   out_.push_back('"');
-        case json_form::boolean: return append_json_bool(out_, at.number() != 0);
-        case json_form::number: return write_double(std::bit_cast<double>(at.number()));
+    bool name(const otlp_field& field, bool& first) noexcept {
+        if (!first && !append_bytes(out_, ",")) return false;
+        first = false;
+        return append_bytes(out_, "\"") && append_bytes(out_, field.name) && append_bytes(out_, "\":");
+    }
+
+    bool list(const otlp_field& field, std::string_view bytes, std::size_t depth, bool& first) noexcept {
+        protobuf_reader at(bytes);
+        bool open = false;
+        while (at.next()) {
+            if (!is(at, field)) continue;
+            if (!(open ? append_bytes(out_, ",") : name(field, first) && append_bytes(out_, "["))) return false;
+            open = true;
+            if (!value(field, at, depth)) return false;
+        }
+        return !at.failed() && (!open || append_bytes(out_, "]"));
+    }
+
+    // Written when it is a message, and otherwise unless it is the default, as the Collector does. The last one
+    // counts.
+    bool single(const otlp_field& field, std::string_view bytes, std::size_t depth, bool& first) noexcept {
+        protobuf_reader last{std::string_view{}};
+        protobuf_reader at(bytes);
+        while (at.next())
+            if (is(at, field)) last = at;
+        if (at.failed()) return false;
+        const bool nested = field.kind == otlp_kind::message || field.kind == otlp_kind::any_value;
+        if (!nested && last.number() == 0 &&
+            (last.bytes().empty() || (field.kind == otlp_kind::id && is_zero(last.bytes()))))
+            return true;
+        return name(field, first) && value(field, last, depth);
+    }
+
+    bool any_value(std::string_view bytes, std::size_t depth) noexcept {
+        if (depth == max_depth) return false;
+        const otlp_field* chosen = nullptr;
+        protobuf_reader last{std::string_view{}};
+        protobuf_reader at(bytes);
+        while (at.next()) {
+            for (const otlp_field& field : otlp_schema::value) {
+                if (!is(at, field)) continue;
+                chosen = &field;
+                last = at;
+            }
+        }
+        if (at.failed()) return false;
+        bool first = true;
+        return append_bytes(out_, "{") && (!chosen || (name(*chosen, first) && value(*chosen, last, depth + 1))) &&
+               append_bytes(out_, "}");
+    }
+
+    bool value(const otlp_field& field, const protobuf_reader& at, std::size_t depth) noexcept {
+        switch (field.kind) {
+        case otlp_kind::text: return append_json_string(out_, at.bytes());
+        case otlp_kind::id: return quoted([&] { return append_hex(out_, at.bytes()); });
+        case otlp_kind::bytes: return quoted([&] { return append_base64(out_, at.bytes()); });
+        case otlp_kind::boolean: return append_json_bool(out_, at.number() != 0);
+        case otlp_kind::enumeration: return append_json_int(out_, static_cast<std::int32_t>(at.number()));
+        case otlp_kind::uint32:
+        case otlp_kind::fixed32: return append_json_uint(out_, static_cast<std::uint32_t>(at.number()));
+        case otlp_kind::int64:
+            return quoted([&] { return append_json_int(out_, static_cast<std::int64_t>(at.number())); });
+        case otlp_kind::fixed64: return quoted([&] { return append_json_uint(out_, at.number()); });
+        case otlp_kind::number: return number(std::bit_cast<double>(at.number()));
+        case otlp_kind::message: return message(field.message, at.bytes(), depth);
+        case otlp_kind::any_value: return any_value(at.bytes(), depth);
         }
         return false;
     }
 
-    bool write_double(double value) noexcept {
-        if (value != value) return append_json_string(out_, "NaN");
-        if (!is_finite(value)) return append_json_string(out_, value > 0 ? "Infinity" : "-Infinity");
+    bool number(double value) noexcept {
+        if (value != value) return append_bytes(out_, "\"NaN\"");
+        if (!is_finite(value)) return append_bytes(out_, value < 0 ? "\"-Infinity\"" : "\"Infinity\"");
         return append_json_double(out_, value);
     }
 
-    bool append_hex(std::string_view bytes) noexcept {
-        char* to = out_.ensure(2 * bytes.size());
-        if (!to) return false;
-        for (const char c : bytes) {
-            const auto byte = static_cast<unsigned char>(c);
-            *to++ = "0123456789abcdef"[byte >> 4U];
-            *to++ = "0123456789abcdef"[byte & 15U];
-        }
-        out_.commit(2 * bytes.size());
+    template <class Write>
+    bool quoted(Write write) noexcept {
+        return append_bytes(out_, "\"") && write() && append_bytes(out_, "\"");
+    }
+
+    static bool is_zero(std::string_view bytes) noexcept {
+        for (const char byte : bytes)
+            if (byte != '\0') return false;
         return true;
     }
 
     Buffer& out_;
 };
 
-// The JSON of an ExportTraceServiceRequest, on one line, as the OpenTelemetry Collector's file exporter writes it. False,
-// with nothing appended, when the bytes are malformed, nest too deep, or `out` is full.
+// The OTLP/JSON of an ExportTraceServiceRequest in protobuf, on one line without its end. False, with nothing
+// written, when the bytes are malformed, nested too deeply, or the buffer is full.
 template <class Buffer>
 bool append_otlp_json(Buffer& out, std::string_view export_trace_service_request) noexcept {
-    const std::size_t before = out.size();
-    if (otlp_json_writer<Buffer>(out).write(otlp_messages::request, export_trace_service_request, 0)) return true;
-    out.truncate(before);
+    const std::size_t size = out.size();
+    if (otlp_json_writer<Buffer>(out).message(otlp_schema::request, export_trace_service_request)) return true;
+    out.truncate(size);
     return false;
 }
 
@@ -2224,11 +2299,11 @@ bool append_otlp_json(Buffer& out, std::string_view export_trace_service_request
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
 /// Appends to a file of OTLP JSON lines, which is what the OpenTelemetry Collector's file exporter writes and its
-/// `otlpjsonfilereceiver` reads. One line per batch; a line is written by one call in append mode, so that processes may
-/// share a file on a local disk.
+/// `otlpjsonfilereceiver` reads. One line per batch; a line is written by one call in append mode, so that processes
+/// may share a file on a local disk.
 ///
-/// The file is made readable by its owner only, since it holds what users said. Errors: a file that cannot be opened or
-/// written (disk full) fails the batch, and is tried again with the next one.
+/// The file is made readable by its owner only, since it holds what users said. Errors: a file that cannot be opened
+/// or written (disk full) fails the batch, and is tried again with the next one.
 class json_lines_exporter {
 public:
     struct options {
@@ -2253,8 +2328,7 @@ public:
             !detail::append_otlp_json(line_, request_.view()) || !line_.push_back('\n')) {
             return fail(batch, "out of memory");
         }
-        if (file_ < 0)
-            file_ = ::open(options_.path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+        if (file_ < 0) file_ = ::open(options_.path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
         if (file_ < 0 || !write_line()) return fail(batch, std::strerror(errno));
         outcome.exported_spans = batch.span_count();
         return outcome;
@@ -2581,8 +2655,9 @@ bool append_json(Buffer& out, const T& value) {
     } else if constexpr (optional_like<T>) {
         return value ? append_json(out, *value) : append_json_null(out);
     } else {
-        static_assert(never<T>, "this type cannot be recorded: specialise mlflow::trace::json_encoder for it, or pass "
-                                "a text, number, range or map");
+        static_assert(never<T>,
+                      "this type cannot be recorded: specialise mlflow::trace::json_encoder for it, or pass "
+                      "a text, number, range or map");
         return false;
     }
 }
@@ -2632,7 +2707,8 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
 inline void append_padded(std::string& out, std::uint64_t value, int width) {
     std::string digits = std::to_string(value);
-    if (digits.size() < static_cast<std::size_t>(width)) out.append(static_cast<std::size_t>(width) - digits.size(), '0');
+    if (digits.size() < static_cast<std::size_t>(width))
+        out.append(static_cast<std::size_t>(width) - digits.size(), '0');
     out += digits;
 }
 
@@ -2644,7 +2720,8 @@ inline std::string rfc3339(std::uint64_t unix_nano) {
     const std::uint64_t shifted = seconds / 86'400 + 719'468; // days since 0000-03-01
     const std::uint64_t era = shifted / 146'097;
     const std::uint64_t day_of_era = shifted - era * 146'097;
-    const std::uint64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36'524 - day_of_era / 146'096) / 365;
+    const std::uint64_t year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36'524 - day_of_era / 146'096) / 365;
     const std::uint64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     const std::uint64_t month_from_march = (5 * day_of_year + 2) / 153;
     const std::uint64_t month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
@@ -2731,7 +2808,8 @@ public:
             major = major * 10 + static_cast<unsigned>(text[digits++] - '0');
         if (reply->status != 200 || digits == 0 || digits == text.size() || text[digits] != '.')
             return refuse(std::string(server_) + " does not look like an MLflow server: it answered " +
-                          std::to_string(reply->status) + " to /version with \"" + one_line(text.substr(0, 60)) + '"');
+                          std::to_string(reply->status) + " to /version with \"" + one_line(text.substr(0, 60)) +
+                          '"');
         if (major < 3)
             return refuse(std::string(server_) + " is MLflow " + one_line(text.substr(0, 60)) +
                           ": MLflow 3 or newer is needed, upgrade the server");
@@ -2749,8 +2827,7 @@ public:
     }
 
     answer experiment_by_name(std::string_view name) {
-        const std::string target =
-            "/api/2.0/mlflow/experiments/get-by-name?experiment_name=" + percent_encoded(name);
+        const std::string target = "/api/2.0/mlflow/experiments/get-by-name?experiment_name=" + percent_encoded(name);
         // Twice: another process may create it between the question and the creation.
         for (int attempt = 0; attempt < 2; ++attempt) {
             const auto found = send(http_method::get, target, {});
@@ -2843,12 +2920,13 @@ struct mlflow_connection {
 
 /// Delivers to an MLflow server, version 3.4 or newer.
 ///
-/// All spans of a batch go in one request (`POST /v1/traces`). A trace with metadata besides user and session, or with a
-/// client request ID, needs one more of its own (`POST /api/3.0/mlflow/traces`). Sending a trace again is harmless.
+/// All spans of a batch go in one request (`POST /v1/traces`). A trace with metadata besides user and session, or
+/// with a client request ID, needs one more of its own (`POST /api/3.0/mlflow/traces`). Sending a trace again is
+/// harmless.
 ///
-/// `Transport` is constructed from an `endpoint` and `Transport::options`. The server is asked for its version and its
-/// experiment at the first export, or before that by `connect()`. Thread-safety: all functions, from any thread, one at a
-/// time.
+/// `Transport` is constructed from an `endpoint` and `Transport::options`. The server is asked for its version and
+/// its experiment at the first export, or before that by `connect()`. Thread-safety: all functions, from any thread,
+/// one at a time.
 template <class Transport>
 class mlflow_exporter {
     static_assert(transport<Transport>,
@@ -2871,8 +2949,8 @@ public:
     mlflow_exporter() : mlflow_exporter(options{}) {}
     explicit mlflow_exporter(options chosen) : options_(std::move(chosen)) {}
 
-    /// Asks the server for its version and its experiment, which is created where only its name is known. Needed only to
-    /// learn of a wrong address, an MLflow 2 or a missing experiment before the first trace.
+    /// Asks the server for its version and its experiment, which is created where only its name is known. Needed only
+    /// to learn of a wrong address, an MLflow 2 or a missing experiment before the first trace.
     result<mlflow_connection, transport_error> connect() {
         const std::lock_guard guard(lock_);
         return connect_locked();
@@ -2982,8 +3060,8 @@ private:
         if (!reply) return std::make_unique<transport_error>(reply.error());
         if (reply->status >= 200 && reply->status < 300) return nullptr;
         if (reply->status == 404) connection_.experiment_id.clear(); // it may have been deleted: ask again next time
-        return std::make_unique<transport_error>(
-            transport_error{transport_error::kind::other, detail::describe_reply(options_.tracking_uri, target, *reply)});
+        return std::make_unique<transport_error>(transport_error{
+            transport_error::kind::other, detail::describe_reply(options_.tracking_uri, target, *reply)});
     }
 
     options options_;
@@ -3173,9 +3251,7 @@ public:
     }
 
     /// The text, valid as long as this object.
-    [[nodiscard]] constexpr std::string_view view() const& noexcept {
-        return {literal_ ? literal_ : bytes_, size_};
-    }
+    [[nodiscard]] constexpr std::string_view view() const& noexcept { return {literal_ ? literal_ : bytes_, size_}; }
     std::string_view view() const&& = delete;
 
     friend constexpr bool operator==(const Derived& a, const Derived& b) noexcept { return a.view() == b.view(); }
@@ -3313,9 +3389,9 @@ constexpr bool names_are_distinct() noexcept {
 
 } // namespace detail
 
-/// The metadata that a trace may and must carry. A key that is not listed does not compile; a required key that is left
-/// out at the start of a trace does not compile either.
-/// `client_request_id` and tags are not metadata, and always allowed.
+/// The metadata that a trace may and must carry. A key that is not listed does not compile; a required key that is
+/// left out at the start of a trace does not compile either. `client_request_id` and tags are not metadata, and
+/// always allowed.
 template <class... Entries>
 struct schema {
     static_assert((detail::schema_entry<Entries> && ...),
@@ -3331,14 +3407,14 @@ struct schema {
     /// Calls `visit.template operator()<Key>()` for each required key.
     template <class Visitor>
     static constexpr void for_each_required(Visitor&& visit) {
-        ([&] {
-            if constexpr (Entries::is_required) visit.template operator()<typename Entries::key>();
-        }(), ...);
+        (
+            [&] {
+                if constexpr (Entries::is_required) visit.template operator()<typename Entries::key>();
+            }(),
+            ...);
     }
 
-    static constexpr bool has_name(std::string_view name) noexcept {
-        return ((Entries::key::name == name) || ...);
-    }
+    static constexpr bool has_name(std::string_view name) noexcept { return ((Entries::key::name == name) || ...); }
 };
 
 /// Any key, none required; also keys known at run time only, by `metadata(name, value)`.
@@ -3358,8 +3434,8 @@ struct open_schema {
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
 /// A label of a trace that may change later, unlike metadata. Views its texts: use it in the same expression.
-/// Keys: 1 to 250 of ASCII letters, digits, `_-.:/` and space, as MLflow's `_validate_tag_name` wants them. Values: up to
-/// 4096 characters of valid UTF-8 (what is longer, MLflow would cut silently), newlines and tabs allowed.
+/// Keys: 1 to 250 of ASCII letters, digits, `_-.:/` and space, as MLflow's `_validate_tag_name` wants them. Values:
+/// up to 4096 characters of valid UTF-8 (what is longer, MLflow would cut silently), newlines and tabs allowed.
 struct tag {
     std::string_view key;
     std::string_view value;
@@ -3378,8 +3454,7 @@ struct tag {
         const auto scan = detail::scan_utf8(value);
         if (scan.invalid_at != std::string_view::npos) return {fault::invalid_utf8, key, scan.invalid_at};
         if (scan.code_points > 4096) return {fault::too_long, key, scan.code_points, 4096};
-        if (value.find('\0') != std::string_view::npos)
-            return {fault::control_character, key, value.find('\0')};
+        if (value.find('\0') != std::string_view::npos) return {fault::control_character, key, value.find('\0')};
         return {};
     }
 };
@@ -3439,14 +3514,15 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
 /// Hands traces to another exporter from a thread of its own, many at a time, so that recording never waits.
 ///
-/// Bounded: what does not fit into the queue is dropped (the newest) and counted. Thread-safety: all functions, from any
-/// thread; the inner exporter is called from the one background thread only. The destructor waits for at most
-/// `options::shutdown_timeout` for delivery, and beyond that for the one call that the inner exporter is in: a transport
-/// bounds that by its own timeout.
+/// Bounded: what does not fit into the queue is dropped (the newest) and counted. Thread-safety: all functions, from
+/// any thread; the inner exporter is called from the one background thread only. The destructor waits for at most
+/// `options::shutdown_timeout` for delivery, and beyond that for the one call that the inner exporter is in: a
+/// transport bounds that by its own timeout.
 template <class Exporter>
 class batch {
-    static_assert(exporter<Exporter>,
-                  "batch: the inner exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
+    static_assert(
+        exporter<Exporter>,
+        "batch: the inner exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
 
     template <class T>
     struct inner_options {
@@ -3579,9 +3655,9 @@ private:
 
     trace_batch take() noexcept {
         trace_batch taken;
-        while (!queue_.empty() && (taken.empty() || (taken.bytes() + queue_.begin()->bytes <= options_.max_batch_bytes &&
-                                                     taken.span_count() + queue_.begin()->span_count <=
-                                                         options_.max_batch_spans)))
+        while (!queue_.empty() &&
+               (taken.empty() || (taken.bytes() + queue_.begin()->bytes <= options_.max_batch_bytes &&
+                                  taken.span_count() + queue_.begin()->span_count <= options_.max_batch_spans)))
             taken.push_back(queue_.pop_front());
         return taken;
     }
@@ -3664,8 +3740,8 @@ bool append_int_value(Buffer& out, std::int64_t value) noexcept {
            append_varint(out, static_cast<std::uint64_t>(value));
 }
 
-// An attribute of any recordable type. Text, bool, integers and floating point keep their OTLP type, all else is a JSON
-// text. `json_like` is set when the value is text that may be taken for JSON.
+// An attribute of any recordable type. Text, bool, integers and floating point keep their OTLP type, all else is a
+// JSON text. `json_like` is set when the value is text that may be taken for JSON.
 template <class Buffer, class T>
 bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T& value, bool& json_like) {
     if constexpr (std::is_same_v<T, bool>) {
@@ -3685,7 +3761,7 @@ bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T
             return append_fixed64_field(out, otlp::double_value,
                                         std::bit_cast<std::uint64_t>(static_cast<double>(value)));
         });
-    } else if constexpr ((text_like<T> || viewable<T>)&&!std::is_pointer_v<T> && !nlohmann_like<T>) {
+    } else if constexpr ((text_like<T> || viewable<T>) && !std::is_pointer_v<T> && !nlohmann_like<T>) {
         std::string_view text;
         if constexpr (viewable<T>) text = value.view();
         else text = value;
@@ -3731,8 +3807,8 @@ bool append_status(Buffer& out, status code, std::string_view message) noexcept 
     if (!out.push_back(short_tag(otlp::span_status, wire_type::length_delimited))) return false;
     late_length length(out);
     if (!message.empty() && !append_text_field(out, otlp::status_message, message)) return false;
-    return out.push_back(short_tag(otlp::status_code, wire_type::varint)) &&
-           out.push_back(static_cast<char>(code)) && length.close();
+    return out.push_back(short_tag(otlp::status_code, wire_type::varint)) && out.push_back(static_cast<char>(code)) &&
+           length.close();
 }
 
 // Runs a writer on the span's body. A field that did not fit, or whose value threw while it was read, is taken back
@@ -3801,7 +3877,7 @@ struct trace_state {
     std::atomic<span_data*> finished{nullptr}; // a stack: the last finished is first
     std::atomic<bool> root_ended{false};
 
-    std::mutex lock;           // guards `data` until the root has ended
+    std::mutex lock;            // guards `data` until the root has ended
     trace_data* data = nullptr; // null once submitted
 
     void recycle() noexcept {
@@ -3967,7 +4043,8 @@ public:
             bool ignored = false; // MLflow does not read the attributes of events as JSON
             return append_fixed64_field(out, otlp::event_time, unix_nano) &&
                    append_text_field(out, otlp::event_name, name) &&
-                   (append_attribute(out, otlp::event_attributes, attributes.name, attributes.value, ignored) && ...) &&
+                   (append_attribute(out, otlp::event_attributes, attributes.name, attributes.value, ignored) &&
+                    ...) &&
                    length.close();
         });
     }
@@ -4114,16 +4191,15 @@ protected:
     template <class, class, class, class, class>
     friend class tracer;
 
-    explicit basic_span(span_data* span) noexcept
-        : span_(span), exceptions_at_start_(std::uncaught_exceptions()) {}
+    explicit basic_span(span_data* span) noexcept : span_(span), exceptions_at_start_(std::uncaught_exceptions()) {}
     struct hidden {
         span_data* span;
     };
     // Not recorded, nor is what starts inside it: its span stands in the context, and belongs to no trace.
     explicit basic_span(hidden not_recorded) noexcept : hidden_(not_recorded.span) {}
 
-    static basic_span start_root(detail::recorder& owner, const mlflow::trace::trace_id& id,
-                                 std::string_view name, bool check_identity_at_end) noexcept;
+    static basic_span start_root(detail::recorder& owner, const mlflow::trace::trace_id& id, std::string_view name,
+                                 bool check_identity_at_end) noexcept;
     static basic_span start_child(span_data& parent, std::string_view name) noexcept;
     static basic_span open(detail::trace_state& trace, span_data& span, span_id parent, std::string_view name,
                            std::uint64_t start_nano) noexcept;
@@ -4150,19 +4226,17 @@ basic_span<Context, Platform> basic_span<Context, Platform>::open(detail::trace_
     span.code = status::unset;
     span.chunks = 0;
     span.generation.fetch_add(1, std::memory_order_relaxed);
-    detail::write_whole(span, [&](auto& out) {
-        return detail::append_span_start(out, trace.id, span.id, parent, name, start_nano);
-    });
+    detail::write_whole(
+        span, [&](auto& out) { return detail::append_span_start(out, trace.id, span.id, parent, name, start_nano); });
     trace.owner->count_started_span();
     if (context_slot* const slot = Context::slot()) detail::enter(*slot, span);
     return basic_span(&span);
 }
 
 template <class Context, class Platform>
-basic_span<Context, Platform> basic_span<Context, Platform>::start_root(detail::recorder& owner,
-                                                                        const mlflow::trace::trace_id& id,
-                                                                        std::string_view name,
-                                                                        bool check_identity_at_end) noexcept {
+basic_span<Context, Platform>
+basic_span<Context, Platform>::start_root(detail::recorder& owner, const mlflow::trace::trace_id& id,
+                                          std::string_view name, bool check_identity_at_end) noexcept {
     auto& traces = detail::pool<detail::trace_state>::instance();
     auto& parts = detail::pool<trace_data>::instance();
     detail::trace_state* const trace = traces.take();
@@ -4234,9 +4308,8 @@ void basic_span<Context, Platform>::end() noexcept {
             operations.set_status(status::error, "ended by an exception");
         else operations.set_status(status::ok, {});
     }
-    detail::write_whole(*span, [&](auto& out) {
-        return detail::append_fixed64_field(out, detail::otlp::end_time, end_nano);
-    });
+    detail::write_whole(
+        *span, [&](auto& out) { return detail::append_fixed64_field(out, detail::otlp::end_time, end_nano); });
     detail::finish_span(*span, end_nano);
 }
 
@@ -4262,7 +4335,8 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 namespace detail {
 
 // Checks are done by the caller: these only keep what is write-once.
-inline check_error set_entry(trace_state& trace, entry_kind kind, std::string_view key, std::string_view value) noexcept {
+inline check_error set_entry(trace_state& trace, entry_kind kind, std::string_view key,
+                             std::string_view value) noexcept {
     const std::lock_guard guard(trace.lock);
     if (!trace.data) return {fault::no_open_trace, key};
     if (kind == entry_kind::metadata || kind == entry_kind::client_request_id) {
@@ -4315,16 +4389,17 @@ bool apply(trace_state& trace, const T& value) noexcept {
 }
 
 template <class Schema, class T>
-concept allowed_in_trace = std::is_same_v<T, tag> || std::is_same_v<T, client_request_id> ||
-                           (metadata_key<typename unwrapped<T>::type> &&
-                            Schema::template has<typename unwrapped<T>::type>);
+concept allowed_in_trace =
+    std::is_same_v<T, tag> || std::is_same_v<T, client_request_id> ||
+    (metadata_key<typename unwrapped<T>::type> && Schema::template has<typename unwrapped<T>::type>);
 
 // First lines of a compiler's message, so they name the remedy.
 template <class Schema, class T>
 constexpr void require_allowed() noexcept {
     using value = typename unwrapped<T>::type;
-    static_assert(std::is_same_v<T, tag> || metadata_key<value>,
-                  "a trace takes checked values: mt::user, mt::session, mt::client_request_id, mt::tag or an mt::key");
+    static_assert(
+        std::is_same_v<T, tag> || metadata_key<value>,
+        "a trace takes checked values: mt::user, mt::session, mt::client_request_id, mt::tag or an mt::key");
     if constexpr (metadata_key<value> && !std::is_same_v<value, client_request_id>)
         static_assert(Schema::template has<value>,
                       "this key is not in the tracer's schema: add mt::optional<key> to mt::schema<...>");
@@ -4332,8 +4407,8 @@ constexpr void require_allowed() noexcept {
 
 } // namespace detail
 
-/// A trace that is open: its root span, and what describes it as a whole. Metadata is written once, while the trace is
-/// open: the same value again is fine, another one is refused and reported. Tags may be set again.
+/// A trace that is open: its root span, and what describes it as a whole. Metadata is written once, while the trace
+/// is open: the same value again is fine, another one is refused and reported. Tags may be set again.
 template <class Schema, class Context, class Platform>
 class basic_trace : public basic_span<Context, Platform> {
     using span = basic_span<Context, Platform>;
@@ -4425,7 +4500,8 @@ namespace detail {
 class id_generator {
 public:
     std::uint64_t next() noexcept {
-        if (seeded_in_ != forks().load(std::memory_order_relaxed)) [[unlikely]] seed();
+        if (seeded_in_ != forks().load(std::memory_order_relaxed)) [[unlikely]]
+            seed();
         const std::uint64_t result = std::rotl(state_[0] + state_[3], 23) + state_[0];
         const std::uint64_t shifted = state_[1] << 17U;
         state_[2] ^= state_[0];
@@ -4452,7 +4528,8 @@ private:
         // Early at boot the kernel may have no entropy yet: mix what tells this thread from all others.
         timespec now{};
         clock_gettime(CLOCK_MONOTONIC, &now);
-        std::uint64_t mixed = static_cast<std::uint64_t>(now.tv_nsec) ^ static_cast<std::uint64_t>(now.tv_sec) << 30U ^
+        std::uint64_t mixed = static_cast<std::uint64_t>(now.tv_nsec) ^
+                              static_cast<std::uint64_t>(now.tv_sec) << 30U ^
                               static_cast<std::uint64_t>(getpid()) << 48U ^
                               static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(this));
         for (std::uint64_t& word : state_) { // splitmix64, as the authors of xoshiro advise
@@ -4667,9 +4744,10 @@ private:
 inline void report_to_stderr(void*, const check_error& error) noexcept {
     static std::atomic<std::int64_t> last_line{0};
     static std::atomic<std::uint64_t> unsaid{0};
-    const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
-                         std::chrono::steady_clock::now().time_since_epoch())
-                         .count() + 30'000; // so that 0 is long ago, even just after boot
+    const auto now =
+        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
+            .count() +
+        30'000; // so that 0 is long ago, even just after boot
     auto last = last_line.load(std::memory_order_relaxed);
     if (now - last < 30'000 || !last_line.compare_exchange_strong(last, now, std::memory_order_relaxed)) {
         unsaid.fetch_add(1, std::memory_order_relaxed);
@@ -4707,15 +4785,19 @@ constexpr void require_start_arguments() noexcept {
     if constexpr (!Schema::is_open) {
         Schema::for_each_required([]<class Key>() {
             if constexpr (std::is_same_v<Key, user>)
-                static_assert(times_given<Key, Args...> != 0, "this schema requires a user: pass an mt::user, or mt::anonymous");
+                static_assert(times_given<Key, Args...> != 0,
+                              "this schema requires a user: pass an mt::user, or mt::anonymous");
             else if constexpr (std::is_same_v<Key, session>)
-                static_assert(times_given<Key, Args...> != 0, "this schema requires a session: pass an mt::session, or mt::no_session");
+                static_assert(times_given<Key, Args...> != 0,
+                              "this schema requires a session: pass an mt::session, or mt::no_session");
             else
-                static_assert(times_given<Key, Args...> != 0, "this schema requires a key that is not given: pass a value, or mt::absent<key>{}");
+                static_assert(times_given<Key, Args...> != 0,
+                              "this schema requires a key that is not given: pass a value, or mt::absent<key>{}");
         });
     }
     static_assert(((std::is_same_v<Args, tag> || std::is_same_v<Args, span_type> ||
-                    times_given<typename unwrapped<Args>::type, Args...> == 1) && ...),
+                    times_given<typename unwrapped<Args>::type, Args...> == 1) &&
+                   ...),
                   "a key is given twice at the start of a trace");
 }
 
@@ -4730,8 +4812,8 @@ constexpr void require_start_arguments() noexcept {
 /// Platform: clocks and IDs (`hosted_platform`).
 ///
 /// Thread-safety: all functions, from any thread. Recording neither throws nor waits, unless the exporter does (put
-/// `batch` around one that waits). Errors go to `options::on_error`. A span may outlive its tracer: it is then counted
-/// as dropped.
+/// `batch` around one that waits). Errors go to `options::on_error`. A span may outlive its tracer: it is then
+/// counted as dropped.
 template <class Schema, class Context, class Exporter, class Recording, class Platform>
 class tracer {
     static_assert(exporter<Exporter>,
@@ -4766,7 +4848,8 @@ public:
 
     tracer() : tracer(options{}) {}
     explicit tracer(options chosen)
-        : recording_(std::move(chosen.recording)), enabled_(chosen.enabled), shutdown_timeout_(chosen.shutdown_timeout),
+        : recording_(std::move(chosen.recording)), enabled_(chosen.enabled),
+          shutdown_timeout_(chosen.shutdown_timeout),
           core_(new core_type(std::move(chosen.exporter), chosen.on_error, chosen.error_context)) {}
     tracer(const tracer&) = delete;
     tracer& operator=(const tracer&) = delete;
@@ -4775,9 +4858,9 @@ public:
         core_->release();
     }
 
-    /// Starts a trace of its own, whatever is open around it, and makes it current. Takes, in any order, the keys of the
-    /// schema (`mt::user`, …, or `mt::anonymous`, `mt::no_session`, `mt::maybe`), `mt::client_request_id`, `mt::tag` and
-    /// `mt::span_type`.
+    /// Starts a trace of its own, whatever is open around it, and makes it current. Takes, in any order, the keys of
+    /// the schema (`mt::user`, …, or `mt::anonymous`, `mt::no_session`, `mt::maybe`), `mt::client_request_id`,
+    /// `mt::tag` and `mt::span_type`.
     template <class... Values>
     [[nodiscard]] trace start_trace(std::string_view name, const Values&... values) noexcept {
         detail::require_start_arguments<Schema, Values...>();
@@ -4789,9 +4872,9 @@ public:
     /// Starts a span inside the current one of this tracer; where there is none, a trace with this span as its root.
     [[nodiscard]] span start_span(std::string_view name, span_type type = span_type::unknown) noexcept {
         span_data* const current = current_span();
-        span started = current && !current->trace                 ? hide()
+        span started = current && !current->trace                  ? hide()
                        : current && current->trace->owner == core_ ? span::start_child(*current, name)
-                                                                    : start_root(name, identity::checked_at_the_end);
+                                                                   : start_root(name, identity::checked_at_the_end);
         if (started.recording()) started.type(type);
         return started;
     }
@@ -4813,7 +4896,8 @@ public:
         return false;
     }
 
-    /// Waits until all that has finished before is handed on; false at the time limit. `account()` tells what arrived.
+    /// Waits until all that has finished before is handed on; false at the time limit. `account()` tells what
+    /// arrived.
     bool flush(std::chrono::milliseconds timeout) { return core_->flush(std::chrono::steady_clock::now() + timeout); }
     /// A last flush; what finishes later is dropped and counted. Again: nothing.
     bool shutdown(std::chrono::milliseconds timeout) {
@@ -4877,7 +4961,7 @@ namespace detail {
 template <class T, class Schema>
 concept identity_argument =
     std::is_same_v<T, client_request_id> ||
-    ((metadata_key<typename unwrapped<T>::type>)&&Schema::template has<typename unwrapped<T>::type>);
+    ((metadata_key<typename unwrapped<T>::type>) && Schema::template has<typename unwrapped<T>::type>);
 
 } // namespace detail
 
@@ -4890,8 +4974,9 @@ public:
 
     template <class... Args>
     decltype(auto) operator()(Args&&... args) {
-        static_assert(sizeof...(Args) == sizeof...(ArgumentNames),
-                      "traced: give one name for each argument, traced<\"span\", \"first\", \"second\">(tracer, function)");
+        static_assert(
+            sizeof...(Args) == sizeof...(ArgumentNames),
+            "traced: give one name for each argument, traced<\"span\", \"first\", \"second\">(tracer, function)");
         static_assert(std::is_invocable_v<Function&, Args...>,
                       "traced: the function cannot be called with these arguments");
         if constexpr (sizeof...(Args) == sizeof...(ArgumentNames) && std::is_invocable_v<Function&, Args...>) {
@@ -4964,9 +5049,9 @@ private:
 };
 
 /// Wraps a function so that each call is a span: its time, its named inputs, its output, and an exception that leaves
-/// it. Without an open trace the call is a trace. Arguments of type `mt::user`, `mt::session`, `mt::client_request_id`
-/// or of another key of the schema describe the trace as well. An input or output of a type that cannot be written as
-/// JSON does not compile (see `json_encoder`).
+/// it. Without an open trace the call is a trace. Arguments of type `mt::user`, `mt::session`,
+/// `mt::client_request_id` or of another key of the schema describe the trace as well. An input or output of a type
+/// that cannot be written as JSON does not compile (see `json_encoder`).
 ///
 ///     auto answer = mt::traced<"answer", "user", "message">(tracer, [](mt::user, std::string message) { … });
 ///     answer(user, "hello");
@@ -5036,7 +5121,8 @@ constexpr bool same_name(std::string_view a, std::string_view b) noexcept {
     if (!server.path.empty() && server.path.front() != '/') return refuse("the server's path does not begin with /");
     if (request.target.empty() || request.target.front() != '/') return refuse("the target does not begin with /");
     if (!detail::is_visible_ascii(request.target))
-        return refuse("the target holds a space, a control character or a character outside ASCII; percent-encode it");
+        return refuse(
+            "the target holds a space, a control character or a character outside ASCII; percent-encode it");
 
     constexpr std::array<std::string_view, 5> own = {"Host", "Content-Length", "Transfer-Encoding", "Connection",
                                                      "Upgrade"};

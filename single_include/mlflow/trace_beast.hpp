@@ -58,8 +58,9 @@ using boost::beast::error_code;
 using time_point = std::chrono::steady_clock::time_point;
 
 // A TCP socket that does not make the other side wait: each read first asks for immediate acknowledgements. A server
-// that writes the header and the body of a reply apart, with Nagle's algorithm on, otherwise holds the body back until
-// the delayed acknowledgement of the header arrives, 40 ms later. Linux forgets the option, so it is set each time.
+// that writes the header and the body of a reply apart, with Nagle's algorithm on, otherwise holds the body back
+// until the delayed acknowledgement of the header arrives, 40 ms later. Linux forgets the option, so it is set each
+// time.
 class prompt_socket {
 public:
     using socket_type = asio::basic_stream_socket<tcp, asio::io_context::executor_type>;
@@ -238,9 +239,9 @@ using time_point = std::chrono::steady_clock::time_point;
 
 // The addresses of a server.
 //
-// getaddrinfo can neither be cancelled nor given a deadline, so it runs on a detached thread that owns all it touches:
-// a caller who stops waiting leaves it behind. A later call waits for the same thread, so that a resolver that hangs
-// costs one thread, not one for each call.
+// getaddrinfo can neither be cancelled nor given a deadline, so it runs on a detached thread that owns all it
+// touches: a caller who stops waiting leaves it behind. A later call waits for the same thread, so that a resolver
+// that hangs costs one thread, not one for each call.
 class address_lookup {
 public:
     error_code find(const endpoint& server, time_point until, std::vector<tcp::endpoint>& found) {
@@ -252,7 +253,8 @@ public:
         }
         // RFC 6761, 6.3: localhost is the loopback, and nobody needs to be asked.
         if (server.host == "localhost") {
-            found = {{asio::ip::address_v6::loopback(), server.port}, {asio::ip::address_v4::loopback(), server.port}};
+            found = {{asio::ip::address_v6::loopback(), server.port},
+                     {asio::ip::address_v4::loopback(), server.port}};
             return {};
         }
         if (!running_) running_ = start(server);
@@ -318,18 +320,18 @@ struct beast_transport_options {
 /// HTTP/1.1 over Boost.Beast, 1.74 or newer. Needs exceptions, and the thread library of the system.
 ///
 /// The connection is made by the first `send()` and kept. When a kept connection turns out to be closed before a byte
-/// of the reply came, the request is sent once more on a new one, within the same deadline: the server may then see it
-/// twice, which is right for the requests of this library, all of which may be repeated. In a child process the
+/// of the reply came, the request is sent once more on a new one, within the same deadline: the server may then see
+/// it twice, which is right for the requests of this library, all of which may be repeated. In a child process the
 /// connection of its parent is left alone and a new one made.
 ///
-/// Deadline: `http_request::timeout` (at most a day) is for the whole exchange, and a server that sends a byte now and
-/// then does not extend it. All addresses of a name are tried in turn, each with an equal share of the time that is
-/// left. The system's name lookup cannot be cancelled: one that hangs is left behind on a detached thread, at most one
-/// for each transport, and neither `send()` nor the destructor waits for it; do not unload a library that contains this
-/// code meanwhile. Addresses and `localhost` need no lookup.
+/// Deadline: `http_request::timeout` (at most a day) is for the whole exchange, and a server that sends a byte now
+/// and then does not extend it. All addresses of a name are tried in turn, each with an equal share of the time that
+/// is left. The system's name lookup cannot be cancelled: one that hangs is left behind on a detached thread, at most
+/// one for each transport, and neither `send()` nor the destructor waits for it; do not unload a library that
+/// contains this code meanwhile. Addresses and `localhost` need no lookup.
 ///
-/// Errors: `send()` never throws. Redirects are returned, not followed, and so is every other status but 1xx, which is
-/// skipped (101 ends the exchange). A reply that comes before the request was written in full is returned.
+/// Errors: `send()` never throws. Redirects are returned, not followed, and so is every other status but 1xx, which
+/// is skipped (101 ends the exchange). A reply that comes before the request was written in full is returned.
 /// Thread-safety: `send()` by one thread at a time.
 class beast_transport {
 public:
@@ -370,7 +372,8 @@ private:
         if (auto refused = check_request(server_, request)) return failure{std::move(*refused)};
         if (server_.scheme == "https")
             return fail(kind::bad_request, "https needs TLS, which this transport does not have; use http, or a "
-                                           "proxy on this machine that speaks TLS to " + peer());
+                                           "proxy on this machine that speaks TLS to " +
+                                               peer());
         forget_parent();
         return send_over(plain_, request, deadline);
     }
@@ -427,7 +430,8 @@ private:
             return fail(reason, peer() + ": connection closed before the whole reply: " + error.message());
         if (reason == kind::other) return fail(reason, peer() + ": " + error.message());
         if (error == http::error::body_limit)
-            return fail(reason, peer() + ": reply larger than " + std::to_string(options_.max_reply_bytes) + " bytes");
+            return fail(reason,
+                        peer() + ": reply larger than " + std::to_string(options_.max_reply_bytes) + " bytes");
         if (error == http::error::header_limit || error == http::error::buffer_overflow)
             return fail(reason, peer() + ": header of the reply larger than " +
                                     std::to_string(options_.max_header_bytes) + " bytes");

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "limited_buffer.hpp"
 #include <mlflow/trace/detail/buffer.hpp>
-#include <mlflow/trace/detail/json_number.hpp>
 #include <mlflow/trace/detail/json_writer.hpp>
 
 #include <gtest/gtest.h>
 
 #include <cstdint>
-#include <cstdlib>
 #include <limits>
 #include <random>
 #include <string>
@@ -130,28 +128,6 @@ TEST(json_writer, integers) {
     }
     EXPECT_EQ(test::first_capacity_that_fits("-1042", [](auto& out) { return detail::append_json_int(out, -1042); }),
               5U);
-}
-
-TEST(json_writer, doubles_are_the_shortest_that_read_back) {
-    const auto number = [](double value) {
-        return written([=](auto& out) { return detail::append_json_double(out, value); });
-    };
-    using limits = std::numeric_limits<double>;
-    EXPECT_EQ(number(0.1), "0.1");
-    EXPECT_EQ(number(0.0), "0");
-    EXPECT_EQ(number(-0.0), "-0.0");
-    EXPECT_EQ(number(3), "3");
-    EXPECT_EQ(number(1e300), "1e+300");
-    EXPECT_EQ(number(limits::quiet_NaN()), "null");
-    EXPECT_EQ(number(limits::infinity()), "null");
-    EXPECT_EQ(number(-limits::infinity()), "null");
-    for (const double value : {limits::min(), limits::denorm_min(), limits::max(), limits::lowest(), 1.0 / 3.0}) {
-        EXPECT_EQ(std::strtod(number(value).c_str(), nullptr), value);
-        const std::string whole = number(value);
-        EXPECT_EQ(
-            test::first_capacity_that_fits(whole, [=](auto& out) { return detail::append_json_double(out, value); }),
-            whole.size());
-    }
 }
 
 TEST(json_writer, literals) {

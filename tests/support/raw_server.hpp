@@ -12,6 +12,7 @@
 #include <mutex>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <string>
 #include <string_view>
 #include <sys/socket.h>
@@ -76,6 +77,12 @@ public:
     // Blocks until the client closes, or the server is destroyed.
     void wait_for_close() {
         while (read_more()) pending_.clear();
+    }
+
+    // The same without reading a byte, so that what the client writes piles up.
+    void wait_without_reading() {
+        pollfd ended{socket_, POLLRDHUP, 0};
+        while (::poll(&ended, 1, -1) < 0) {}
     }
 
     void shut_down_write() { ::shutdown(socket_, SHUT_WR); }
@@ -181,8 +188,8 @@ public:
     ~server() {
         ::shutdown(listener_.socket(), SHUT_RDWR);
         acceptor_.join();
-        for (auto& session : sessions_) session.connection->interrupt();
-        for (auto& session : sessions_) session.thread.join();
+        for (auto& each : sessions_) each.connection->interrupt();
+        for (auto& each : sessions_) each.thread.join();
     }
 
     std::uint16_t port() const { return listener_.port(); }

@@ -9,7 +9,6 @@
 #include <mlflow/trace/detail/protobuf_reader.hpp>
 
 #include <bit>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -204,8 +203,8 @@ private:
     }
 
     bool number(double value) noexcept {
-        if (std::isnan(value)) return append_bytes(out_, "\"NaN\"");
-        if (std::isinf(value)) return append_bytes(out_, value < 0 ? "\"-Infinity\"" : "\"Infinity\"");
+        if (value != value) return append_bytes(out_, "\"NaN\"");
+        if (!is_finite(value)) return append_bytes(out_, value < 0 ? "\"-Infinity\"" : "\"Infinity\"");
         return append_json_double(out_, value);
     }
 
