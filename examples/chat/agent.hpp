@@ -60,8 +60,9 @@ public:
         trace.inputs(mt::arg("message", asked.message));
         return trace.run([&] {
             std::vector<message>& history = history_of(asked);
-            const auto passages = retrieve(standalone_question(history, asked.message));
-            const auto prompt = make_prompt(passages, history, asked.message, use_tool(asked.message));
+            const std::string question = standalone_question(history, asked.message);
+            const auto passages = retrieve(question);
+            const auto prompt = make_prompt(passages, history, asked.message, use_tool(question));
             const std::string text = ask_model(prompt, asked.stream);
             trace.outputs(text);
             if (asked.session.get()) {
@@ -88,8 +89,8 @@ private:
         return passages;
     }
 
-    std::optional<std::string> use_tool(const std::string& user_message) {
-        const auto call = choose_tool(user_message);
+    std::optional<std::string> use_tool(const std::string& question) {
+        const auto call = choose_tool(question);
         if (!call) return std::nullopt;
         auto tool = mt::traced<"tool", "name", "argument">(
             tracer_, [](const std::string& name, const std::string& argument) { return run_tool({name, argument}); },

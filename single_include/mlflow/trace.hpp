@@ -555,8 +555,11 @@ private:
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
 // Free objects of one type, kept for the life of the process so that a stale pointer to one still points at an object
-// of that type (a context may look at a span that ended on another thread). T has `T* next` and `recycle()`, which
-// gives back what is large.
+// of that type (a context may look at a span that ended on another thread). T has `T* next`, `T* next_chain` and
+// `recycle()`, which gives back what is large.
+//
+// Chains are given and taken whole: the spans of a trace come back as one, and the thread that takes them next uses them
+// one by one without a lock.
 template <class T>
 class pool {
 public:
@@ -569,34 +572,45 @@ public:
 
     // nullptr when memory has run out.
     [[nodiscard]] T* take() noexcept {
-        {
-            const std::lock_guard guard(lock_);
-            if (T* const object = free_) {
-                free_ = object->next;
-                object->next = nullptr;
-                return object;
-            }
-        }
-        return ::new (std::nothrow) T;
+        if (!mine_) mine_ = take_chain();
+        if (!mine_) return ::new (std::nothrow) T;
+        return std::exchange(mine_, std::exchange(mine_->next, nullptr));
     }
 
-    // Takes back a chain linked by `next`.
-    void give(T* first) noexcept {
-        if (!first) return;
-        T* last = first;
-        last->recycle();
-        while (last->next) {
-            last = last->next;
-            last->recycle();
-        }
-        const std::lock_guard guard(lock_);
-        last->next = free_;
-        free_ = first;
+    // Takes back a chain linked by `next`, or nothing.
+    void give(T* chain) noexcept {
+        if (!chain) return;
+        for (T* object = chain; object; object = object->next) object->recycle();
+        give_recycled(chain);
     }
 
 private:
+    T* take_chain() noexcept {
+        // Registered here, so that a thread which only reads the pointer pays nothing.
+        static thread_local const leftover_keeper at_thread_exit{this};
+        static_cast<void>(at_thread_exit);
+        const std::lock_guard guard(lock_);
+        T* const chain = chains_;
+        if (chain) chains_ = std::exchange(chain->next_chain, nullptr);
+        return chain;
+    }
+    void give_recycled(T* chain) noexcept {
+        const std::lock_guard guard(lock_);
+        chain->next_chain = chains_;
+        chains_ = chain;
+    }
+
+    struct leftover_keeper {
+        pool* owner;
+        ~leftover_keeper() {
+            if (mine_) owner->give_recycled(std::exchange(mine_, nullptr));
+        }
+    };
+
+    static inline constinit thread_local T* mine_ = nullptr;
+
     std::mutex lock_;
-    T* free_ = nullptr;
+    T* chains_ = nullptr;
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
@@ -615,6 +629,7 @@ struct trace_state;
 /// belongs to the trace, and each exporter adds it to the root span in the way that its receiver understands.
 struct span_data {
     span_data* next = nullptr; ///< the next span of the same `trace_data`
+    span_data* next_chain = nullptr; // of the pool
 
     detail::buffer body;
     span_id id;
@@ -731,6 +746,7 @@ private:
 /// root comes in a `trace_data` of its own, with the same `id` and `root` null.
 struct trace_data {
     trace_data* next = nullptr; ///< the next trace of the same batch
+    trace_data* next_chain = nullptr; // of the pool
 
     trace_id id;
     span_data* spans = nullptr;      ///< linked by `span_data::next`, parents before children of the same thread
@@ -1118,7 +1134,31 @@ inline std::size_t valid_utf8_prefix(std::string_view text) noexcept {
     return at;
 }
 
-inline bool is_valid_utf8(std::string_view text) noexcept { return valid_utf8_prefix(text) == text.size(); }
+// Short texts are most of what is recorded: they are looked at by two loads that overlap.
+inline bool is_ascii(std::string_view text) noexcept {
+    const char* const begin = text.data();
+    const std::size_t size = text.size();
+    const auto high_bits = [begin]<class Word>(std::size_t at, Word) {
+        Word word;
+        std::memcpy(&word, begin + at, sizeof word);
+        return word & static_cast<Word>(0x8080808080808080U);
+    };
+    std::uint64_t found = 0;
+    if (size >= 8) {
+        std::size_t at = 0;
+        for (; size - at > 8; at += 8) found |= high_bits(at, std::uint64_t{});
+        found |= high_bits(size - 8, std::uint64_t{});
+    } else if (size >= 4) {
+        found = high_bits(0, std::uint32_t{}) | high_bits(size - 4, std::uint32_t{});
+    } else {
+        for (const char c : text) found |= static_cast<unsigned char>(c) & 0x80U;
+    }
+    return found == 0;
+}
+
+inline bool is_valid_utf8(std::string_view text) noexcept {
+    return is_ascii(text) || valid_utf8_prefix(text) == text.size();
+}
 
 // The append functions below and in the other writers return false when the buffer is full. What was written until
 // then stays: the caller goes back to the size it knows.
@@ -1728,7 +1768,42 @@ bool append_key_value(Buffer& out, unsigned field, std::string_view key, AppendA
 
 template <class Buffer>
 bool append_text_attribute(Buffer& out, unsigned field, std::string_view key, std::string_view text) noexcept {
-    return append_key_value(out, field, key, [&] { return append_text_field(out, otlp::string_value, text); });
+    if (!is_valid_utf8(key) || !is_valid_utf8(text))
+        return append_key_value(out, field, key, [&] { return append_text_field(out, otlp::string_value, text); });
+    const std::size_t any_size = 1 + varint_size(text.size()) + text.size();
+    const std::size_t size = 1 + varint_size(key.size()) + key.size() + 1 + varint_size(any_size) + any_size;
+    char* const begin = out.ensure(1 + max_varint_size + size);
+    if (!begin) return false;
+    char* to = begin;
+    *to++ = short_tag(field, wire_type::length_delimited);
+    to = write_varint(to, size);
+    *to++ = short_tag(otlp::key, wire_type::length_delimited);
+    to = write_bytes(write_varint(to, key.size()), key);
+    *to++ = short_tag(otlp::value, wire_type::length_delimited);
+    to = write_varint(to, any_size);
+    *to++ = short_tag(otlp::string_value, wire_type::length_delimited);
+    to = write_bytes(write_varint(to, text.size()), text);
+    out.commit(static_cast<std::size_t>(to - begin));
+    return true;
+}
+
+// An AnyValue that is encoded already, of at most 11 bytes: a bool or a number.
+template <class Buffer>
+bool append_small_attribute(Buffer& out, unsigned field, std::string_view key, std::string_view any_value) noexcept {
+    if (!is_valid_utf8(key)) return append_key_value(out, field, key, [&] { return out.append(any_value); });
+    const std::size_t size = 1 + varint_size(key.size()) + key.size() + 2 + any_value.size();
+    char* const begin = out.ensure(1 + max_varint_size + size);
+    if (!begin) return false;
+    char* to = begin;
+    *to++ = short_tag(field, wire_type::length_delimited);
+    to = write_varint(to, size);
+    *to++ = short_tag(otlp::key, wire_type::length_delimited);
+    to = write_bytes(write_varint(to, key.size()), key);
+    *to++ = short_tag(otlp::value, wire_type::length_delimited);
+    *to++ = static_cast<char>(any_value.size());
+    to = write_bytes(to, any_value);
+    out.commit(static_cast<std::size_t>(to - begin));
+    return true;
 }
 
 // A text that is JSON and meant to be read as JSON, written piece by piece. Its value stands before its key, which
@@ -3734,33 +3809,26 @@ inline type_name current_exception_type() noexcept {
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
-template <class Buffer>
-bool append_int_value(Buffer& out, std::int64_t value) noexcept {
-    return out.push_back(short_tag(otlp::int_value, wire_type::varint)) &&
-           append_varint(out, static_cast<std::uint64_t>(value));
-}
-
 // An attribute of any recordable type. Text, bool, integers and floating point keep their OTLP type, all else is a
 // JSON text. `json_like` is set when the value is text that may be taken for JSON.
 template <class Buffer, class T>
 bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T& value, bool& json_like) {
     if constexpr (std::is_same_v<T, bool>) {
-        return append_key_value(out, field, key, [&] {
-            return out.push_back(short_tag(otlp::bool_value, wire_type::varint)) && out.push_back(value ? 1 : 0);
-        });
+        const char encoded[] = {short_tag(otlp::bool_value, wire_type::varint), value ? '\1' : '\0'};
+        return append_small_attribute(out, field, key, {encoded, sizeof encoded});
     } else if constexpr (std::is_enum_v<T>) {
         return append_attribute(out, field, key, static_cast<std::underlying_type_t<T>>(value), json_like);
     } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, char>) {
         if constexpr (!std::is_signed_v<T> && sizeof(T) == 8)
             if (value > static_cast<T>(std::numeric_limits<std::int64_t>::max())) // OTLP has no unsigned integer
                 return append_json_attribute(out, field, key, [&] { return append_json_uint(out, value); });
-        return append_key_value(out, field, key,
-                                [&] { return append_int_value(out, static_cast<std::int64_t>(value)); });
+        char encoded[1 + max_varint_size] = {short_tag(otlp::int_value, wire_type::varint)};
+        const char* const end = write_varint(encoded + 1, static_cast<std::uint64_t>(static_cast<std::int64_t>(value)));
+        return append_small_attribute(out, field, key, {encoded, static_cast<std::size_t>(end - encoded)});
     } else if constexpr (std::is_floating_point_v<T>) {
-        return append_key_value(out, field, key, [&] {
-            return append_fixed64_field(out, otlp::double_value,
-                                        std::bit_cast<std::uint64_t>(static_cast<double>(value)));
-        });
+        char encoded[9] = {short_tag(otlp::double_value, wire_type::fixed64)};
+        write_fixed64(encoded + 1, std::bit_cast<std::uint64_t>(static_cast<double>(value)));
+        return append_small_attribute(out, field, key, {encoded, sizeof encoded});
     } else if constexpr ((text_like<T> || viewable<T>) && !std::is_pointer_v<T> && !nlohmann_like<T>) {
         std::string_view text;
         if constexpr (viewable<T>) text = value.view();
@@ -3804,9 +3872,14 @@ bool append_span_start(Buffer& out, const trace_id& trace, span_id id, span_id p
 
 template <class Buffer>
 bool append_status(Buffer& out, status code, std::string_view message) noexcept {
+    if (message.empty()) {
+        const char encoded[] = {short_tag(otlp::span_status, wire_type::length_delimited), 2,
+                                short_tag(otlp::status_code, wire_type::varint), static_cast<char>(code)};
+        return out.append({encoded, sizeof encoded});
+    }
     if (!out.push_back(short_tag(otlp::span_status, wire_type::length_delimited))) return false;
     late_length length(out);
-    if (!message.empty() && !append_text_field(out, otlp::status_message, message)) return false;
+    if (!append_text_field(out, otlp::status_message, message)) return false;
     return out.push_back(short_tag(otlp::status_code, wire_type::varint)) && out.push_back(static_cast<char>(code)) &&
            length.close();
 }
@@ -3867,7 +3940,8 @@ private:
 
 // An open trace, shared by its open spans, which may be on several threads.
 struct trace_state {
-    trace_state* next = nullptr;
+    trace_state* next = nullptr;       // of the pool
+    trace_state* next_chain = nullptr; // of the pool
 
     std::atomic<std::uint32_t> open_spans{0};
     recorder* owner = nullptr;
@@ -3968,17 +4042,21 @@ template <class T>
 
 namespace detail {
 
-constexpr bool is_identity_attribute(std::string_view key) noexcept {
-    return key == "user.id" || key == "session.id" || key == "gen_ai.conversation.id";
-}
-// What the library writes itself. By other ways these would make a user or session unchecked, or a span contradict
+// What the library writes itself. By another way these would make a user or session unchecked, or a span contradict
 // itself.
 constexpr bool is_reserved_attribute(std::string_view key) noexcept {
-    if (is_identity_attribute(key) || key.starts_with("mlflow.trace")) return true;
-    for (const std::string_view own : {"mlflow.spanType", "mlflow.spanInputs", "mlflow.spanOutputs",
-                                       "mlflow.chat.tokenUsage", "mlflow.llm.model", "mlflow.llm.provider"})
-        if (key == own) return true;
-    return false;
+    const auto is_one_of = [key](auto... names) { return ((key == std::string_view(names)) || ...); };
+    switch (key.front()) {
+    case 'u': return key == "user.id";
+    case 's': return key == "session.id";
+    case 'g': return key == "gen_ai.conversation.id";
+    case 'm':
+        return key.starts_with("mlflow.") &&
+               (key.starts_with("mlflow.trace") ||
+                is_one_of("mlflow.spanType", "mlflow.spanInputs", "mlflow.spanOutputs", "mlflow.chat.tokenUsage",
+                          "mlflow.llm.model", "mlflow.llm.provider"));
+    default: return false;
+    }
 }
 
 template <class Context>
@@ -4871,6 +4949,7 @@ public:
 
     /// Starts a span inside the current one of this tracer; where there is none, a trace with this span as its root.
     [[nodiscard]] span start_span(std::string_view name, span_type type = span_type::unknown) noexcept {
+        if (!enabled_) return {};
         span_data* const current = current_span();
         span started = current && !current->trace                  ? hide()
                        : current && current->trace->owner == core_ ? span::start_child(*current, name)
@@ -4886,7 +4965,7 @@ public:
         (detail::require_allowed<Schema, Values>(), ...);
         if constexpr ((detail::allowed_in_trace<Schema, Values> && ...)) {
             span_data* const current = current_span();
-            if (current && !current->trace) return true; // not recorded, on purpose
+            if (!enabled_ || (current && !current->trace)) return true; // not recorded, on purpose
             if (!current || current->trace->owner != core_) {
                 core_->report({fault::no_open_trace, "update_current_trace"});
                 return false;
@@ -4939,8 +5018,9 @@ private:
     }
 
     span start_root(std::string_view name, identity given) noexcept {
+        if (!enabled_) return {};
         const trace_id id = Platform::new_trace_id();
-        if (!enabled_ || !recording_.sample(id)) return hide();
+        if (!recording_.sample(id)) return hide();
         return span::start_root(*core_, id, name, given == identity::checked_at_the_end);
     }
 

@@ -47,7 +47,8 @@ TEST(CheckRequest, RefusesEveryByteThatDoesNotBelongInAHeader) {
     constexpr std::string_view separators = "()<>@,;:\\\"/[]?={} ";
     for (int byte = 0; byte < 256; ++byte) {
         const std::string text = {'x', static_cast<char>(byte)};
-        const bool is_token = byte > 0x20 && byte < 0x7f && separators.find(static_cast<char>(byte)) == std::string_view::npos;
+        const bool is_token =
+            byte > 0x20 && byte < 0x7f && separators.find(static_cast<char>(byte)) == std::string_view::npos;
         EXPECT_EQ(refusal_of_header(text, "v").empty(), is_token) << byte;
         EXPECT_EQ(refusal_of_header("X", text).empty(), byte == '\t' || (byte >= 0x20 && byte != 0x7f)) << byte;
     }

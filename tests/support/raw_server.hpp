@@ -82,7 +82,8 @@ public:
     // The same without reading a byte, so that what the client writes piles up.
     void wait_without_reading() {
         pollfd ended{socket_, POLLRDHUP, 0};
-        while (::poll(&ended, 1, -1) < 0) {}
+        while (::poll(&ended, 1, -1) < 0) {
+        }
     }
 
     void shut_down_write() { ::shutdown(socket_, SHUT_WR); }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <mlflow/trace/transports/beast.hpp>
-
 #include "../support/raw_server.hpp"
+#include <mlflow/trace/transports/beast.hpp>
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <mlflow/trace/transports/beast.hpp>
-
 #include "../support/raw_server.hpp"
+#include <mlflow/trace/transports/beast.hpp>
 
 #include <gtest/gtest.h>
 
@@ -213,7 +212,8 @@ TEST(BeastTransport, SkipsInterimReplies) {
         while (!peer.read_request().empty()) {
             peer.write("HTTP/1.1 100 Continue\r\n\r\n");
             std::this_thread::sleep_for(10ms);
-            peer.write("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + raw::reply(201, "done"));
+            peer.write("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" +
+                       raw::reply(201, "done"));
         }
     });
     auto transport = transport_to(server.url());

@@ -26,6 +26,7 @@ struct trace_state;
 /// belongs to the trace, and each exporter adds it to the root span in the way that its receiver understands.
 struct span_data {
     span_data* next = nullptr; ///< the next span of the same `trace_data`
+    span_data* next_chain = nullptr; // of the pool
 
     detail::buffer body;
     span_id id;
@@ -142,6 +143,7 @@ private:
 /// root comes in a `trace_data` of its own, with the same `id` and `root` null.
 struct trace_data {
     trace_data* next = nullptr; ///< the next trace of the same batch
+    trace_data* next_chain = nullptr; // of the pool
 
     trace_id id;
     span_data* spans = nullptr;      ///< linked by `span_data::next`, parents before children of the same thread

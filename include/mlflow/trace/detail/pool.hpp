@@ -3,15 +3,18 @@
 
 #include <mlflow/trace/config.hpp>
 
-#include <cstddef>
 #include <mutex>
 #include <new>
+#include <utility>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
 // Free objects of one type, kept for the life of the process so that a stale pointer to one still points at an object
-// of that type (a context may look at a span that ended on another thread). T has `T* next` and `recycle()`, which
-// gives back what is large.
+// of that type (a context may look at a span that ended on another thread). T has `T* next`, `T* next_chain` and
+// `recycle()`, which gives back what is large.
+//
+// Chains are given and taken whole: the spans of a trace come back as one, and the thread that takes them next uses them
+// one by one without a lock.
 template <class T>
 class pool {
 public:
@@ -24,34 +27,45 @@ public:
 
     // nullptr when memory has run out.
     [[nodiscard]] T* take() noexcept {
-        {
-            const std::lock_guard guard(lock_);
-            if (T* const object = free_) {
-                free_ = object->next;
-                object->next = nullptr;
-                return object;
-            }
-        }
-        return ::new (std::nothrow) T;
+        if (!mine_) mine_ = take_chain();
+        if (!mine_) return ::new (std::nothrow) T;
+        return std::exchange(mine_, std::exchange(mine_->next, nullptr));
     }
 
-    // Takes back a chain linked by `next`.
-    void give(T* first) noexcept {
-        if (!first) return;
-        T* last = first;
-        last->recycle();
-        while (last->next) {
-            last = last->next;
-            last->recycle();
-        }
-        const std::lock_guard guard(lock_);
-        last->next = free_;
-        free_ = first;
+    // Takes back a chain linked by `next`, or nothing.
+    void give(T* chain) noexcept {
+        if (!chain) return;
+        for (T* object = chain; object; object = object->next) object->recycle();
+        give_recycled(chain);
     }
 
 private:
+    T* take_chain() noexcept {
+        // Registered here, so that a thread which only reads the pointer pays nothing.
+        static thread_local const leftover_keeper at_thread_exit{this};
+        static_cast<void>(at_thread_exit);
+        const std::lock_guard guard(lock_);
+        T* const chain = chains_;
+        if (chain) chains_ = std::exchange(chain->next_chain, nullptr);
+        return chain;
+    }
+    void give_recycled(T* chain) noexcept {
+        const std::lock_guard guard(lock_);
+        chain->next_chain = chains_;
+        chains_ = chain;
+    }
+
+    struct leftover_keeper {
+        pool* owner;
+        ~leftover_keeper() {
+            if (mine_) owner->give_recycled(std::exchange(mine_, nullptr));
+        }
+    };
+
+    static inline constinit thread_local T* mine_ = nullptr;
+
     std::mutex lock_;
-    T* free_ = nullptr;
+    T* chains_ = nullptr;
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

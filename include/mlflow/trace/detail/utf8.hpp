@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 
 #if defined(__SSE2__)
@@ -120,7 +121,31 @@ inline std::size_t valid_utf8_prefix(std::string_view text) noexcept {
     return at;
 }
 
-inline bool is_valid_utf8(std::string_view text) noexcept { return valid_utf8_prefix(text) == text.size(); }
+// Short texts are most of what is recorded: they are looked at by two loads that overlap.
+inline bool is_ascii(std::string_view text) noexcept {
+    const char* const begin = text.data();
+    const std::size_t size = text.size();
+    const auto high_bits = [begin]<class Word>(std::size_t at, Word) {
+        Word word;
+        std::memcpy(&word, begin + at, sizeof word);
+        return word & static_cast<Word>(0x8080808080808080U);
+    };
+    std::uint64_t found = 0;
+    if (size >= 8) {
+        std::size_t at = 0;
+        for (; size - at > 8; at += 8) found |= high_bits(at, std::uint64_t{});
+        found |= high_bits(size - 8, std::uint64_t{});
+    } else if (size >= 4) {
+        found = high_bits(0, std::uint32_t{}) | high_bits(size - 4, std::uint32_t{});
+    } else {
+        for (const char c : text) found |= static_cast<unsigned char>(c) & 0x80U;
+    }
+    return found == 0;
+}
+
+inline bool is_valid_utf8(std::string_view text) noexcept {
+    return is_ascii(text) || valid_utf8_prefix(text) == text.size();
+}
 
 // The append functions below and in the other writers return false when the buffer is full. What was written until
 // then stays: the caller goes back to the size it knows.

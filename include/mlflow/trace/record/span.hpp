@@ -30,17 +30,21 @@ template <class T>
 
 namespace detail {
 
-constexpr bool is_identity_attribute(std::string_view key) noexcept {
-    return key == "user.id" || key == "session.id" || key == "gen_ai.conversation.id";
-}
-// What the library writes itself. By other ways these would make a user or session unchecked, or a span contradict
+// What the library writes itself. By another way these would make a user or session unchecked, or a span contradict
 // itself.
 constexpr bool is_reserved_attribute(std::string_view key) noexcept {
-    if (is_identity_attribute(key) || key.starts_with("mlflow.trace")) return true;
-    for (const std::string_view own : {"mlflow.spanType", "mlflow.spanInputs", "mlflow.spanOutputs",
-                                       "mlflow.chat.tokenUsage", "mlflow.llm.model", "mlflow.llm.provider"})
-        if (key == own) return true;
-    return false;
+    const auto is_one_of = [key](auto... names) { return ((key == std::string_view(names)) || ...); };
+    switch (key.front()) {
+    case 'u': return key == "user.id";
+    case 's': return key == "session.id";
+    case 'g': return key == "gen_ai.conversation.id";
+    case 'm':
+        return key.starts_with("mlflow.") &&
+               (key.starts_with("mlflow.trace") ||
+                is_one_of("mlflow.spanType", "mlflow.spanInputs", "mlflow.spanOutputs", "mlflow.chat.tokenUsage",
+                          "mlflow.llm.model", "mlflow.llm.provider"));
+    default: return false;
+    }
 }
 
 template <class Context>

@@ -13,33 +13,26 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
-template <class Buffer>
-bool append_int_value(Buffer& out, std::int64_t value) noexcept {
-    return out.push_back(short_tag(otlp::int_value, wire_type::varint)) &&
-           append_varint(out, static_cast<std::uint64_t>(value));
-}
-
 // An attribute of any recordable type. Text, bool, integers and floating point keep their OTLP type, all else is a
 // JSON text. `json_like` is set when the value is text that may be taken for JSON.
 template <class Buffer, class T>
 bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T& value, bool& json_like) {
     if constexpr (std::is_same_v<T, bool>) {
-        return append_key_value(out, field, key, [&] {
-            return out.push_back(short_tag(otlp::bool_value, wire_type::varint)) && out.push_back(value ? 1 : 0);
-        });
+        const char encoded[] = {short_tag(otlp::bool_value, wire_type::varint), value ? '\1' : '\0'};
+        return append_small_attribute(out, field, key, {encoded, sizeof encoded});
     } else if constexpr (std::is_enum_v<T>) {
         return append_attribute(out, field, key, static_cast<std::underlying_type_t<T>>(value), json_like);
     } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, char>) {
         if constexpr (!std::is_signed_v<T> && sizeof(T) == 8)
             if (value > static_cast<T>(std::numeric_limits<std::int64_t>::max())) // OTLP has no unsigned integer
                 return append_json_attribute(out, field, key, [&] { return append_json_uint(out, value); });
-        return append_key_value(out, field, key,
-                                [&] { return append_int_value(out, static_cast<std::int64_t>(value)); });
+        char encoded[1 + max_varint_size] = {short_tag(otlp::int_value, wire_type::varint)};
+        const char* const end = write_varint(encoded + 1, static_cast<std::uint64_t>(static_cast<std::int64_t>(value)));
+        return append_small_attribute(out, field, key, {encoded, static_cast<std::size_t>(end - encoded)});
     } else if constexpr (std::is_floating_point_v<T>) {
-        return append_key_value(out, field, key, [&] {
-            return append_fixed64_field(out, otlp::double_value,
-                                        std::bit_cast<std::uint64_t>(static_cast<double>(value)));
-        });
+        char encoded[9] = {short_tag(otlp::double_value, wire_type::fixed64)};
+        write_fixed64(encoded + 1, std::bit_cast<std::uint64_t>(static_cast<double>(value)));
+        return append_small_attribute(out, field, key, {encoded, sizeof encoded});
     } else if constexpr ((text_like<T> || viewable<T>) && !std::is_pointer_v<T> && !nlohmann_like<T>) {
         std::string_view text;
         if constexpr (viewable<T>) text = value.view();
@@ -83,9 +76,14 @@ bool append_span_start(Buffer& out, const trace_id& trace, span_id id, span_id p
 
 template <class Buffer>
 bool append_status(Buffer& out, status code, std::string_view message) noexcept {
+    if (message.empty()) {
+        const char encoded[] = {short_tag(otlp::span_status, wire_type::length_delimited), 2,
+                                short_tag(otlp::status_code, wire_type::varint), static_cast<char>(code)};
+        return out.append({encoded, sizeof encoded});
+    }
     if (!out.push_back(short_tag(otlp::span_status, wire_type::length_delimited))) return false;
     late_length length(out);
-    if (!message.empty() && !append_text_field(out, otlp::status_message, message)) return false;
+    if (!append_text_field(out, otlp::status_message, message)) return false;
     return out.push_back(short_tag(otlp::status_code, wire_type::varint)) && out.push_back(static_cast<char>(code)) &&
            length.close();
 }

@@ -44,7 +44,8 @@ private:
 
 // An open trace, shared by its open spans, which may be on several threads.
 struct trace_state {
-    trace_state* next = nullptr;
+    trace_state* next = nullptr;       // of the pool
+    trace_state* next_chain = nullptr; // of the pool
 
     std::atomic<std::uint32_t> open_spans{0};
     recorder* owner = nullptr;

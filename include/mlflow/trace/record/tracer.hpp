@@ -110,6 +110,7 @@ public:
 
     /// Starts a span inside the current one of this tracer; where there is none, a trace with this span as its root.
     [[nodiscard]] span start_span(std::string_view name, span_type type = span_type::unknown) noexcept {
+        if (!enabled_) return {};
         span_data* const current = current_span();
         span started = current && !current->trace                  ? hide()
                        : current && current->trace->owner == core_ ? span::start_child(*current, name)
@@ -125,7 +126,7 @@ public:
         (detail::require_allowed<Schema, Values>(), ...);
         if constexpr ((detail::allowed_in_trace<Schema, Values> && ...)) {
             span_data* const current = current_span();
-            if (current && !current->trace) return true; // not recorded, on purpose
+            if (!enabled_ || (current && !current->trace)) return true; // not recorded, on purpose
             if (!current || current->trace->owner != core_) {
                 core_->report({fault::no_open_trace, "update_current_trace"});
                 return false;
@@ -178,8 +179,9 @@ private:
     }
 
     span start_root(std::string_view name, identity given) noexcept {
+        if (!enabled_) return {};
         const trace_id id = Platform::new_trace_id();
-        if (!enabled_ || !recording_.sample(id)) return hide();
+        if (!recording_.sample(id)) return hide();
         return span::start_root(*core_, id, name, given == identity::checked_at_the_end);
     }
 

@@ -130,9 +130,13 @@ public:
             parser_.emplace();
             parser_->body_limit(limits.body_bytes);
             parser_->header_limit(limits.header_bytes);
-            http::async_read(stream_, buffer_, *parser_, received_.handler());
-            const auto error = wait(received_, until);
+            // The header apart: Beast 1.74 forgets the limit of a body that arrives together with its header.
+            http::async_read_header(stream_, buffer_, *parser_, received_.handler());
+            auto error = wait(received_, until);
             heard_ = heard_ || parser_->got_some();
+            if (error) return error;
+            http::async_read(stream_, buffer_, *parser_, received_.handler());
+            error = wait(received_, until);
             if (error) return error;
             status = static_cast<int>(parser_->get().result_int());
         } while (status / 100 == 1 && status != 101);
