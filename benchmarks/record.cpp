@@ -64,7 +64,8 @@ void one_bare_span(Tracer& tracer) {
 // Per span: the clock twice, an ID, and as many bytes as the encoded span has, copied in pieces.
 void floor_of_one_trace(std::vector<char>& ring) {
     for (int span = 0; span < 4; ++span) {
-        std::uint64_t words[4] = {mt::hosted_platform::monotonic_nano(), mt::hosted_platform::new_span_id().value, 0, 0};
+        std::uint64_t words[4] = {mt::hosted_platform::monotonic_nano(), mt::hosted_platform::new_span_id().value, 0,
+                                  0};
         char* to = ring.data();
         for (int piece = 0; piece < 11; ++piece, to += 24) std::memcpy(to, "0123456789abcdef01234567", 24);
         std::memcpy(to, question.data(), question.size());

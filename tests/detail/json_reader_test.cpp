@@ -122,15 +122,15 @@ TEST(json_reader, finds_nothing_where_nothing_is) {
     EXPECT_EQ(json_find(document, {"empty", ""}), "");
     EXPECT_EQ(json_find("[]", {"a"}), "");
     EXPECT_EQ(json_find("", {"a"}), "");
-    EXPECT_EQ(json_find(R"({"a":1,"b":[2)", {"b"}), "");
-    EXPECT_EQ(json_find(R"({"a":1 "b":2})", {"b"}), "");
-    EXPECT_EQ(json_find(R"({"a":tru,"b":2})", {"b"}), "");
+    EXPECT_EQ(json_find(R"({"a":1)", {"a"}), "") << "malformed after what was asked for";
+    EXPECT_EQ(json_find(R"({"a":1}x)", {"a"}), "");
     EXPECT_EQ(json_find("<html>", {}), "");
 }
 
-TEST(json_reader, the_first_of_equal_keys_counts) {
-    EXPECT_EQ(json_find(R"({"a":{"b":1},"a":{"b":2}})", {"a", "b"}), "1");
-    EXPECT_EQ(json_find(R"({"\u0061":{"b":1},"a":3})", {"a"}), R"({"b":1})");
+TEST(json_reader, the_last_of_equal_keys_counts) {
+    EXPECT_EQ(json_find(R"({"a":{"b":1},"a":{"b":2}})", {"a", "b"}), "2");
+    EXPECT_EQ(json_find(R"({"a":{"b":1},"\u0061":3})", {"a"}), "3");
+    EXPECT_EQ(json_find(R"({"a":{"b":1},"a":3})", {"a", "b"}), "");
 }
 
 TEST(json_reader, keys_are_compared_unescaped) {
@@ -140,10 +140,10 @@ TEST(json_reader, keys_are_compared_unescaped) {
     EXPECT_EQ(json_find(R"({"a\u0062":1})", {"ax"}), "");
 }
 
-TEST(json_reader, finds_nothing_after_what_is_too_deep) {
+TEST(json_reader, looks_no_deeper_than_64_levels) {
     const auto inside = [](std::size_t depth) { return R"({"deep":)" + nested(depth) + R"(,"a":1})"; };
-    EXPECT_EQ(json_find(inside(400), {"a"}), "1");
-    EXPECT_EQ(json_find(inside(600), {"a"}), "");
+    EXPECT_EQ(json_find(inside(63), {"a"}), "1");
+    EXPECT_EQ(json_find(inside(64), {"a"}), "");
     EXPECT_EQ(json_find(inside(100000), {"a"}), "");
 }
 
@@ -161,8 +161,7 @@ TEST(json_reader, strings_are_unescaped_into_valid_utf8) {
     EXPECT_EQ(text(R"(\ude00\ud83d\n)"), "\xEF\xBF\xBD\xEF\xBF\xBD\n");
     EXPECT_EQ(text(R"(\ud83d\u0041)"), "\xEF\xBF\xBD"
                                        "A");
-    EXPECT_EQ(text("a\xFFz"), std::nullopt);
-    EXPECT_EQ(text("\xE2\x82\\n"), std::nullopt);
+    EXPECT_EQ(text("a\xFFz\xE2\x82\\n"), "a\xEF\xBF\xBDz\xEF\xBF\xBD\n");
 }
 
 TEST(json_reader, only_strings_are_strings) {
@@ -170,7 +169,7 @@ TEST(json_reader, only_strings_are_strings) {
     EXPECT_EQ(json_find_string(R"({"a":7})", {"a"}), std::nullopt);
     EXPECT_EQ(json_find_string(R"({"a":null})", {"a"}), std::nullopt);
     EXPECT_EQ(json_find_string(R"({"a":["b"]})", {"a"}), std::nullopt);
-    EXPECT_EQ(json_find_string(R"({"a":"b)", {"a"}), std::nullopt);
+    EXPECT_EQ(json_find_string(R"({"a":"b")", {"a"}), std::nullopt);
     EXPECT_EQ(json_find_string("", {"a"}), std::nullopt);
 }
 
@@ -189,7 +188,7 @@ TEST(json_reader, never_reads_out_of_bounds) {
         const auto string = json_find_string(text, {"a", "b\xC3\xA9"});
         if (string) {
             ++found;
-            EXPECT_TRUE(is_json_document(json_find(text, {"a", "b\xC3\xA9"}))) << text;
+            EXPECT_TRUE(is_json_document(text)) << text;
             EXPECT_TRUE(detail::is_valid_utf8(*string)) << text;
         }
     }

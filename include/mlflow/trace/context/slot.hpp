@@ -8,10 +8,23 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
-/// What a context policy stores per thread, task or coroutine: the innermost open span. Used by one thread at a time.
+namespace detail {
+
+// Values that a scope gives to the traces of one tracer.
+struct scope_frame {
+    scope_frame* outer = nullptr;
+    const void* owner = nullptr;
+    trace_entries entries;
+};
+
+} // namespace detail
+
+/// What a context policy stores per thread, task or coroutine: the innermost open span and
+/// the scopes around it. Used by one thread at a time.
 struct context_slot {
     span_data* current = nullptr;
     std::uint32_t generation = 0;
+    detail::scope_frame* scopes = nullptr; ///< the innermost
 };
 
 namespace detail {

@@ -25,7 +25,7 @@ struct trace_state;
 /// `body` is the content of an OTLP `Span` message in protobuf, without the identity of the user and session: that
 /// belongs to the trace, and each exporter adds it to the root span in the way that its receiver understands.
 struct span_data {
-    span_data* next = nullptr; ///< the next span of the same `trace_data`
+    span_data* next = nullptr;       ///< the next span of the same `trace_data`
     span_data* next_chain = nullptr; // of the pool
 
     detail::buffer body;
@@ -142,7 +142,7 @@ private:
 /// What is exported at once of a trace: all spans that had finished when its root ended. A span that ends after its
 /// root comes in a `trace_data` of its own, with the same `id` and `root` null.
 struct trace_data {
-    trace_data* next = nullptr; ///< the next trace of the same batch
+    trace_data* next = nullptr;       ///< the next trace of the same batch
     trace_data* next_chain = nullptr; // of the pool
 
     trace_id id;

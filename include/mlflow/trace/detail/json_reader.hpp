@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/config.hpp>
+#include <mlflow/trace/detail/buffer.hpp>
+#include <mlflow/trace/detail/hex.hpp>
 #include <mlflow/trace/detail/utf8.hpp>
 
 #include <cstddef>
@@ -12,238 +15,212 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
-// Reads JSON as Python's json.loads does (strict, but with NaN, Infinity and -Infinity), since that is what MLflow's
-// server reads with. Nothing is built: a value is passed over, and its text is what remains.
-class json_reader {
+// Consumes JSON from the front of a text, by the rules of Python's json.loads. Bytes that are not ASCII are fine in
+// strings, and nowhere else. Functions that return false leave the rest at an unspecified place.
+class json_cursor {
 public:
-    static constexpr int deepest = 512;
+    enum class outcome : std::uint8_t { complete, malformed, too_deep };
+    static constexpr std::size_t max_depth = 512;
 
-    explicit json_reader(std::string_view text) noexcept : rest_(text) { skip_space(); }
+    explicit json_cursor(std::string_view text) noexcept : rest_(text) {}
 
     [[nodiscard]] std::string_view rest() const noexcept { return rest_; }
-    [[nodiscard]] bool at_end() const noexcept { return rest_.empty(); }
-    // The reader gave up on nesting that is deeper than it follows.
-    [[nodiscard]] bool too_deep() const noexcept { return too_deep_; }
+
+    void whitespace() noexcept {
+        const std::size_t end = rest_.find_first_not_of(" \t\n\r");
+        rest_.remove_prefix(end == std::string_view::npos ? rest_.size() : end);
+    }
 
     bool take(char expected) noexcept {
-        if (rest_.empty() || rest_.front() != expected) return false;
+        if (!rest_.starts_with(expected)) return false;
         rest_.remove_prefix(1);
-        skip_space();
         return true;
     }
 
-    // Passes over one value.
-    bool skip_value(int depth = 0) noexcept {
-        if (rest_.empty()) return false;
-        if (depth == deepest) {
-            too_deep_ = true;
-            return false;
-        }
-        bool good = false;
-        switch (rest_.front()) {
-        case '{': return skip_object(depth);
-        case '[': return skip_array(depth);
-        case '"': return skip_string();
-        case 't': good = skip_word("true"); break;
-        case 'f': good = skip_word("false"); break;
-        case 'n': good = skip_word("null"); break;
-        case 'N': good = skip_word("NaN"); break;
-        case 'I': good = skip_word("Infinity"); break;
-        default: good = rest_.starts_with("-I") ? skip_word("-Infinity") : skip_number(); break;
-        }
-        skip_space();
-        return good;
-    }
-
-    // Passes over a string, with its quotes.
-    bool skip_string() noexcept {
-        if (rest_.empty() || rest_.front() != '"') return false;
-        for (std::size_t at = 1; at < rest_.size(); ++at) {
-            const auto c = static_cast<unsigned char>(rest_[at]);
+    // `raw` is what stands between the quotes, escapes and all.
+    bool string(std::string_view& raw) noexcept {
+        if (!take('"')) return false;
+        for (std::size_t at = 0; at < rest_.size(); ++at) {
+            const char c = rest_[at];
             if (c == '"') {
+                raw = rest_.substr(0, at);
                 rest_.remove_prefix(at + 1);
-                skip_space();
                 return true;
             }
-            if (c < 0x20) return false;
+            if (static_cast<unsigned char>(c) < 0x20) return false;
             if (c != '\\') continue;
             if (++at == rest_.size()) return false;
-            if (rest_[at] == 'u') {
-                if (rest_.size() - at < 5) return false;
-                for (std::size_t i = 1; i <= 4; ++i)
-                    if (hex_value(rest_[at + i]) < 0) return false;
-                at += 4;
-            } else if (std::string_view("\"\\/bfnrt").find(rest_[at]) == std::string_view::npos) {
-                return false;
+            if (rest_[at] != 'u') {
+                if (std::string_view("\"\\/bfnrt").find(rest_[at]) == std::string_view::npos) return false;
+                continue;
             }
+            for (int digit = 0; digit < 4; ++digit)
+                if (++at == rest_.size() || hex_digit_value(rest_[at]) < 0) return false;
         }
         return false;
     }
 
-    static constexpr int hex_value(char c) noexcept {
-        if (c >= '0' && c <= '9') return c - '0';
-        if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-        if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-        return -1;
+    bool key(std::string_view& raw) noexcept {
+        whitespace();
+        if (!string(raw)) return false;
+        whitespace();
+        return take(':');
+    }
+
+    // One value and the whitespace before it, without recursion.
+    outcome value(std::size_t depth_limit) noexcept {
+        bool in_object[max_depth + 1]{};
+        std::size_t depth = 0;
+        std::string_view ignored;
+        for (;;) {
+            whitespace();
+            const bool object = rest_.starts_with('{');
+            if (object || rest_.starts_with('[')) {
+                if (depth == depth_limit || depth == max_depth) return outcome::too_deep;
+                in_object[++depth] = object;
+                rest_.remove_prefix(1);
+                whitespace();
+                if (!rest_.starts_with(object ? '}' : ']')) {
+                    if (object && !key(ignored)) return outcome::malformed;
+                    continue;
+                }
+            } else if (!scalar()) {
+                return outcome::malformed;
+            }
+            for (;; --depth) {
+                if (depth == 0) return outcome::complete;
+                whitespace();
+                if (take(',')) break;
+                if (!take(in_object[depth] ? '}' : ']')) return outcome::malformed;
+            }
+            if (in_object[depth] && !key(ignored)) return outcome::malformed;
+        }
     }
 
 private:
-    void skip_space() noexcept {
-        std::size_t count = 0;
-        while (count < rest_.size() && std::string_view(" \t\n\r").find(rest_[count]) != std::string_view::npos)
-            ++count;
-        rest_.remove_prefix(count);
-    }
-    bool skip_word(std::string_view word) noexcept {
-        if (!rest_.starts_with(word)) return false;
-        rest_.remove_prefix(word.size());
-        return true;
-    }
-    std::size_t skip_digits() noexcept {
-        std::size_t count = 0;
-        while (count < rest_.size() && rest_[count] >= '0' && rest_[count] <= '9') ++count;
-        rest_.remove_prefix(count);
-        return count;
-    }
-    // A part that is not well-formed belongs to what follows, as in Python: `1.` is the number 1 and a stray dot.
-    bool skip_number() noexcept {
-        if (rest_.starts_with('-')) rest_.remove_prefix(1);
-        if (rest_.starts_with('0')) rest_.remove_prefix(1);
-        else if (skip_digits() == 0) return false;
-        const std::string_view integer = rest_;
-        if (rest_.starts_with('.')) {
-            rest_.remove_prefix(1);
-            if (skip_digits() == 0) {
-                rest_ = integer;
-                return true;
-            }
+    bool scalar() noexcept {
+        std::string_view ignored;
+        if (rest_.starts_with('"')) return string(ignored);
+        for (const std::string_view literal : {"null", "true", "false", "NaN", "Infinity", "-Infinity"}) {
+            if (!rest_.starts_with(literal)) continue;
+            rest_.remove_prefix(literal.size());
+            return true;
         }
-        const std::string_view fraction = rest_;
-        if (rest_.starts_with('e') || rest_.starts_with('E')) {
-            rest_.remove_prefix(1);
-            if (rest_.starts_with('+') || rest_.starts_with('-')) rest_.remove_prefix(1);
-            if (skip_digits() == 0) rest_ = fraction;
-        }
-        return true;
+        take('-');
+        if (!take('0') && !digits()) return false;
+        // A point or an exponent without digits is not part of the number, and nothing that may follow one.
+        if (take('.') && !digits()) return false;
+        if (!take('e') && !take('E')) return true;
+        if (!take('+')) take('-');
+        return digits();
     }
-    bool skip_array(int depth) noexcept {
-        take('[');
-        if (take(']')) return true;
-        do
-            if (!skip_value(depth + 1)) return false;
-        while (take(','));
-        return take(']');
-    }
-    bool skip_object(int depth) noexcept {
-        take('{');
-        if (take('}')) return true;
-        do
-            if (!skip_string() || !take(':') || !skip_value(depth + 1)) return false;
-        while (take(','));
-        return take('}');
+
+    bool digits() noexcept {
+        const std::size_t end = rest_.find_first_not_of("0123456789");
+        const std::size_t count = end == std::string_view::npos ? rest_.size() : end;
+        rest_.remove_prefix(count);
+        return count != 0;
     }
 
     std::string_view rest_;
-    bool too_deep_ = false;
 };
 
-// Would json.loads take this text? Where the reader does not follow, the answer is yes: to encode a text once more
-// than needed is harmless, once less is not.
+// Would Python's json.loads accept this text? Below 512 levels the answer is exact, and beyond it is true. So it is
+// for integers of more digits than Python converts, which is a setting of the interpreter.
 inline bool is_json_document(std::string_view text) noexcept {
-    json_reader reader(text);
-    const bool good = reader.skip_value();
-    return reader.too_deep() || (good && reader.at_end());
+    json_cursor at(text);
+    const json_cursor::outcome outcome = at.value(json_cursor::max_depth);
+    at.whitespace();
+    return outcome == json_cursor::outcome::too_deep ||
+           (outcome == json_cursor::outcome::complete && at.rest().empty());
 }
 
-inline void append_code_point(std::string& out, std::uint32_t code_point) {
-    if (code_point < 0x80) {
-        out += static_cast<char>(code_point);
-    } else if (code_point < 0x800) {
-        out += static_cast<char>(0xC0U | code_point >> 6U);
-        out += static_cast<char>(0x80U | (code_point & 0x3FU));
-    } else if (code_point < 0x10000) {
-        out += static_cast<char>(0xE0U | code_point >> 12U);
-        out += static_cast<char>(0x80U | (code_point >> 6U & 0x3FU));
-        out += static_cast<char>(0x80U | (code_point & 0x3FU));
-    } else {
-        out += static_cast<char>(0xF0U | code_point >> 18U);
-        out += static_cast<char>(0x80U | (code_point >> 12U & 0x3FU));
-        out += static_cast<char>(0x80U | (code_point >> 6U & 0x3FU));
-        out += static_cast<char>(0x80U | (code_point & 0x3FU));
-    }
-}
-
-// The text of a well-formed JSON string, quotes included. A surrogate without its partner becomes U+FFFD.
-inline std::string json_unescape(std::string_view quoted) {
-    const std::string_view text = quoted.substr(1, quoted.size() - 2);
-    const auto unit = [text](std::size_t at) {
+// Calls `piece(std::string_view)` for the parts of a string between its escapes, and for what each escape stands for.
+// Surrogates without their other half become U+FFFD.
+template <class Piece>
+void unescape_json(std::string_view raw, Piece piece) {
+    const auto unit = [&raw](std::size_t at) {
         std::uint32_t value = 0;
         for (std::size_t i = 0; i < 4; ++i)
-            value = value << 4U | static_cast<std::uint32_t>(json_reader::hex_value(text[at + i]));
+            value = value << 4U | static_cast<std::uint32_t>(hex_digit_value(raw[at + i]));
         return value;
     };
-    std::string plain;
-    for (std::size_t at = 0; at < text.size(); ++at) {
-        if (text[at] != '\\') {
-            plain += text[at];
-            continue;
-        }
-        const char escape = text[++at];
-        if (escape != 'u') {
+    while (!raw.empty()) {
+        const std::size_t plain = raw.find('\\');
+        if (plain != 0) piece(raw.substr(0, plain));
+        if (plain == std::string_view::npos) return;
+        raw.remove_prefix(plain + 1);
+        if (raw[0] != 'u') {
             constexpr std::string_view letters = "bfnrt";
-            const auto which = letters.find(escape);
-            plain += which == std::string_view::npos ? escape : std::string_view("\b\f\n\r\t")[which];
+            constexpr std::string_view characters = "\b\f\n\r\t";
+            const std::size_t at = letters.find(raw[0]);
+            piece(at == std::string_view::npos ? raw.substr(0, 1) : characters.substr(at, 1));
+            raw.remove_prefix(1);
             continue;
         }
-        std::uint32_t code_point = unit(at + 1);
-        at += 4;
-        if (code_point >= 0xD800 && code_point < 0xE000) {
-            const bool paired = code_point < 0xDC00 && text.substr(at + 1).starts_with("\\u");
-            const std::uint32_t low = paired ? unit(at + 3) : 0;
+        std::uint32_t code_point = unit(1);
+        raw.remove_prefix(5);
+        if (code_point >= 0xD800 && code_point < 0xDC00 && raw.starts_with("\\u")) {
+            const std::uint32_t low = unit(2);
             if (low >= 0xDC00 && low < 0xE000) {
-                code_point = 0x10000 + ((code_point - 0xD800) << 10U) + (low - 0xDC00);
-                at += 6;
-            } else {
-                code_point = 0xFFFD;
+                code_point = 0x10000 + ((code_point & 0x3FFU) << 10U | (low & 0x3FFU));
+                raw.remove_prefix(6);
             }
         }
-        append_code_point(plain, code_point);
+        char encoded[4];
+        piece(std::string_view(encoded, encode_utf8(encoded, code_point)));
     }
-    return plain;
 }
 
-// The text of the value at that path of object keys, or nothing when it is not there or the document is malformed
-// before it. The first of equal keys counts.
-inline std::string_view json_find(std::string_view document, std::initializer_list<std::string_view> path) {
-    json_reader reader(document);
-    for (const std::string_view wanted : path) {
-        if (!reader.take('{')) return {};
-        for (bool found = false; !found;) {
-            const std::string_view at_key = reader.rest();
-            if (!reader.skip_string()) return {};
-            const std::string_view quoted =
-                at_key.substr(0, at_key.rfind('"', at_key.size() - reader.rest().size() - 1) + 1);
-            if (!reader.take(':')) return {};
-            found = json_unescape(quoted) == wanted;
-            if (!found && (!reader.skip_value() || !reader.take(','))) return {};
+inline bool is_json_key(std::string_view raw, std::string_view key) noexcept {
+    bool same = true;
+    unescape_json(raw, [&](std::string_view piece) {
+        same = same && key.starts_with(piece);
+        if (same) key.remove_prefix(piece.size());
+    });
+    return same && key.empty();
+}
+
+// The text of the value at a path of object keys, without whitespace around it. It is empty when there is none, or
+// when the document is malformed or nested more than 64 levels. Of equal keys the last one counts, as in Python.
+inline std::string_view json_find(std::string_view document, std::initializer_list<std::string_view> path) noexcept {
+    constexpr std::size_t depth_limit = 64;
+    json_cursor whole(document);
+    if (whole.value(depth_limit) != json_cursor::outcome::complete) return {};
+    document.remove_suffix(whole.rest().size());
+    whole.whitespace();
+    if (!whole.rest().empty()) return {};
+
+    json_cursor start(document);
+    start.whitespace();
+    std::string_view found = start.rest();
+    for (const std::string_view key : path) {
+        json_cursor at(found);
+        found = {};
+        std::string_view raw;
+        if (!at.take('{')) return {};
+        while (at.key(raw)) { // fails at the brace that closes an empty object
+            at.whitespace();
+            const std::string_view value = at.rest();
+            if (at.value(depth_limit) != json_cursor::outcome::complete) return {};
+            if (is_json_key(raw, key)) found = value.substr(0, value.size() - at.rest().size());
+            at.whitespace();
+            if (!at.take(',')) break;
         }
+        if (found.empty()) return {};
     }
-    const std::string_view begin = reader.rest();
-    if (!reader.skip_value()) return {};
-    std::string_view value = begin.substr(0, begin.size() - reader.rest().size());
-    while (!value.empty() && std::string_view(" \t\n\r").find(value.back()) != std::string_view::npos)
-        value.remove_suffix(1);
-    return value;
+    return found;
 }
 
-// The same, where the value is a string of valid UTF-8.
+// The string at a path of object keys, unescaped, with invalid UTF-8 replaced by U+FFFD.
 inline std::optional<std::string> json_find_string(std::string_view document,
                                                    std::initializer_list<std::string_view> path) {
-    const std::string_view value = json_find(document, path);
-    if (value.empty() || value.front() != '"') return std::nullopt;
-    std::string text = json_unescape(value);
-    if (!is_valid_utf8(text)) return std::nullopt;
-    return text;
+    std::string_view raw;
+    if (!json_cursor(json_find(document, path)).string(raw)) return std::nullopt;
+    buffer text;
+    unescape_json(raw, [&text](std::string_view piece) { append_utf8(text, piece); });
+    if (text.overflowed()) return std::nullopt;
+    return std::string(text.view());
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

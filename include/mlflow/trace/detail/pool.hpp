@@ -13,8 +13,8 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 // of that type (a context may look at a span that ended on another thread). T has `T* next`, `T* next_chain` and
 // `recycle()`, which gives back what is large.
 //
-// Chains are given and taken whole: the spans of a trace come back as one, and the thread that takes them next uses them
-// one by one without a lock.
+// Chains are given and taken whole: the spans of a trace come back as one, and the thread that takes them next uses
+// them one by one without a lock.
 template <class T>
 class pool {
 public:

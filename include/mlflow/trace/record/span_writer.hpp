@@ -27,7 +27,8 @@ bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T
             if (value > static_cast<T>(std::numeric_limits<std::int64_t>::max())) // OTLP has no unsigned integer
                 return append_json_attribute(out, field, key, [&] { return append_json_uint(out, value); });
         char encoded[1 + max_varint_size] = {short_tag(otlp::int_value, wire_type::varint)};
-        const char* const end = write_varint(encoded + 1, static_cast<std::uint64_t>(static_cast<std::int64_t>(value)));
+        const char* const end =
+            write_varint(encoded + 1, static_cast<std::uint64_t>(static_cast<std::int64_t>(value)));
         return append_small_attribute(out, field, key, {encoded, static_cast<std::size_t>(end - encoded)});
     } else if constexpr (std::is_floating_point_v<T>) {
         char encoded[9] = {short_tag(otlp::double_value, wire_type::fixed64)};

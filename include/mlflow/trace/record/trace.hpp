@@ -26,6 +26,20 @@ inline check_error set_entry(trace_state& trace, entry_kind kind, std::string_vi
     return {};
 }
 
+// What the scopes around the start of a trace say, as far as the trace does not say it itself. The innermost wins.
+inline void apply_scopes(const context_slot& slot, trace_state& trace) noexcept {
+    for (const scope_frame* frame = slot.scopes; frame; frame = frame->outer) {
+        if (frame->owner != trace.owner) continue;
+        const std::lock_guard guard(trace.lock);
+        if (!trace.data) return;
+        for (const trace_entry entry : frame->entries) {
+            trace_entries& known = trace.data->entries;
+            if (!known.find(entry.kind, entry.key).data() && !known.set(entry.kind, entry.key, entry.value))
+                trace.owner->report({fault::out_of_memory, entry.key});
+        }
+    }
+}
+
 template <class T>
 struct unwrapped {
     using type = T;
@@ -65,6 +79,27 @@ bool apply(trace_state& trace, const T& value) noexcept {
     if (error.what == fault::none) return true;
     trace.owner->report(error);
     return false;
+}
+
+// The same value among those of a scope.
+template <class T>
+bool apply(scope_frame& frame, recorder& owner, const T& value) noexcept {
+    check_error error;
+    const auto set = [&](entry_kind kind, std::string_view key, std::string_view text) {
+        if (error.what == fault::none && !frame.entries.set(kind, key, text)) error = {fault::out_of_memory, key};
+    };
+    if constexpr (is_absent<T>) return true;
+    else if constexpr (is_maybe<T>) return value.get() ? apply(frame, owner, *value.get()) : true;
+    else if constexpr (std::is_same_v<T, tag>) {
+        error = value.check();
+        set(entry_kind::tag, value.key, value.value);
+    } else if constexpr (std::is_same_v<T, client_request_id>) {
+        set(entry_kind::client_request_id, T::name, value.view());
+    } else {
+        set(entry_kind::metadata, T::name, value.view());
+    }
+    if (error.what != fault::none) owner.report(error);
+    return error.what == fault::none;
 }
 
 template <class Schema, class T>

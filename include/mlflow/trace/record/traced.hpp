@@ -12,15 +12,6 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
-namespace detail {
-
-template <class T, class Schema>
-concept identity_argument =
-    std::is_same_v<T, client_request_id> ||
-    ((metadata_key<typename unwrapped<T>::type>) && Schema::template has<typename unwrapped<T>::type>);
-
-} // namespace detail
-
 /// A function that records each call as a span. Made by `traced`.
 template <class Tracer, class Function, fixed_string Name, fixed_string... ArgumentNames>
 class traced_function {
@@ -36,7 +27,7 @@ public:
         static_assert(std::is_invocable_v<Function&, Args...>,
                       "traced: the function cannot be called with these arguments");
         if constexpr (sizeof...(Args) == sizeof...(ArgumentNames) && std::is_invocable_v<Function&, Args...>) {
-            auto span = tracer_->start_span(Name.view(), type_);
+            auto span = tracer_->start_span_of(Name.view(), type_, args...);
             if (span.recording()) describe(span, args...); // before the call, which may change or move them
             using result_type = std::invoke_result_t<Function&, Args...>;
             const auto call = [&]() -> decltype(auto) { return invoke(std::forward<Args>(args)...); };
@@ -83,19 +74,12 @@ private:
         span.attribute("mlflow.spanFunctionName", Name.view());
         if constexpr (sizeof...(Args) > 0) {
             write_inputs(span, std::index_sequence_for<Args...>{}, args...);
-            (identify(args), ...);
         }
     }
     template <class Span, std::size_t... Index, class... Args>
     static void write_inputs(Span& span, std::index_sequence<Index...>, const Args&... args) noexcept {
         span.inputs(named_value<Args>{names[Index], args}...);
     }
-    template <class Argument>
-    void identify(const Argument& argument) noexcept {
-        if constexpr (detail::identity_argument<Argument, typename Tracer::schema_type>)
-            tracer_->update_current_trace(argument);
-    }
-
     // An array, since clang does not expand names and arguments in one pattern.
     static constexpr std::array<std::string_view, sizeof...(ArgumentNames)> names{ArgumentNames.view()...};
 

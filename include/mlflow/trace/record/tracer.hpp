@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/concepts.hpp>
+#include <mlflow/trace/record/scope.hpp>
 #include <mlflow/trace/record/trace.hpp>
 #include <mlflow/trace/record/tracer_core.hpp>
 
@@ -14,6 +15,11 @@
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
 namespace detail {
+
+template <class T, class Schema>
+concept identity_argument =
+    std::is_same_v<T, client_request_id> ||
+    (metadata_key<typename unwrapped<T>::type> && Schema::template has<typename unwrapped<T>::type>);
 
 // How often a value for this key stands among the arguments, counting the statement that there is none.
 template <class Key, class... Args>
@@ -104,19 +110,31 @@ public:
     [[nodiscard]] trace start_trace(std::string_view name, const Values&... values) noexcept {
         detail::require_start_arguments<Schema, Values...>();
         trace started(start_root(name, identity::stated));
-        if (started.recording()) (describe(started, values), ...);
+        if (started.recording()) {
+            (describe(started, values), ...);
+            apply_scopes(started);
+        }
         return started;
     }
 
     /// Starts a span inside the current one of this tracer; where there is none, a trace with this span as its root.
     [[nodiscard]] span start_span(std::string_view name, span_type type = span_type::unknown) noexcept {
-        if (!enabled_) return {};
-        span_data* const current = current_span();
-        span started = current && !current->trace                  ? hide()
-                       : current && current->trace->owner == core_ ? span::start_child(*current, name)
-                                                                   : start_root(name, identity::checked_at_the_end);
-        if (started.recording()) started.type(type);
-        return started;
+        return start_span_of(name, type);
+    }
+
+    /// Gives these values to every trace inside the scope, also to one that is open already:
+    /// `const auto scope = tracer.scope(user, session);`
+    template <class... Values>
+    [[nodiscard]] basic_scope<Context> scope(const Values&... values) noexcept {
+        (detail::require_allowed<Schema, Values>(), ...);
+        return basic_scope<Context>(*core_, values...);
+    }
+
+    /// Nothing is recorded on this thread as long as the returned object lives; what is open already stays open.
+    [[nodiscard]] span untraced() noexcept {
+        span off = hide();
+        if (off.hidden_) off.hidden_->is_root = true; // also for traces of their own
+        return off;
     }
 
     /// Sets checked values on the trace that is current here: keys of the schema, `mt::client_request_id`, `mt::tag`.
@@ -154,6 +172,9 @@ public:
     [[nodiscard]] Exporter& exporter() noexcept { return core_->exporter(); }
 
 private:
+    template <class, class, fixed_string, fixed_string...>
+    friend class traced_function;
+
     template <class Value>
     static void describe(trace& started, const Value& value) noexcept {
         if constexpr (std::is_same_v<Value, mlflow::trace::span_type>) started.type(value);
@@ -163,6 +184,28 @@ private:
     // Who says whose trace it is: the arguments of its start, or whatever is set until it ends.
     enum class identity : bool { stated, checked_at_the_end };
 
+    // A span whose call has these arguments: those that say whose trace it is describe it before any scope does.
+    template <class... Args>
+    span start_span_of(std::string_view name, span_type type, const Args&... args) noexcept {
+        if (!enabled_) return {};
+        span_data* const current = current_span();
+        if (current && !current->trace) return hide();
+        const bool is_child = current && current->trace->owner == core_;
+        span started = is_child ? span::start_child(*current, name) : start_root(name, identity::checked_at_the_end);
+        if (!started.recording()) return started;
+        started.type(type);
+        (identify(started, args), ...);
+        if (!is_child) apply_scopes(started);
+        return started;
+    }
+    template <class Argument>
+    static void identify(span& started, const Argument& argument) noexcept {
+        if constexpr (detail::identity_argument<Argument, Schema>) detail::apply(*started.span_->trace, argument);
+    }
+    static void apply_scopes(span& started) noexcept {
+        if (const context_slot* const slot = Context::slot()) detail::apply_scopes(*slot, *started.span_->trace);
+    }
+
     static span_data* current_span() noexcept {
         context_slot* const slot = Context::slot();
         return slot ? detail::current_span(*slot) : nullptr;
@@ -170,9 +213,12 @@ private:
 
     // A span that is not recorded, but keeps what starts inside it from being recorded.
     static span hide() noexcept {
+        const span_data* const current = current_span();
+        const bool everything_is_off = current && !current->trace && current->is_root;
         span_data* const hidden = detail::pool<span_data>::instance().take();
         if (!hidden) return {};
         hidden->trace = nullptr;
+        hidden->is_root = everything_is_off;
         hidden->generation.fetch_add(1, std::memory_order_relaxed);
         if (context_slot* const slot = Context::slot()) detail::enter(*slot, *hidden);
         return span(typename span::hidden{hidden});
@@ -180,6 +226,8 @@ private:
 
     span start_root(std::string_view name, identity given) noexcept {
         if (!enabled_) return {};
+        if (const span_data* const current = current_span(); current && !current->trace && current->is_root)
+            return untraced();
         const trace_id id = Platform::new_trace_id();
         if (!recording_.sample(id)) return hide();
         return span::start_root(*core_, id, name, given == identity::checked_at_the_end);
