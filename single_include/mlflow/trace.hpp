@@ -460,6 +460,16 @@ struct token_usage {
     std::uint64_t total = 0;
 };
 
+/// What a model call cost, in US dollars. A total of 0 is filled in as the sum.
+struct llm_cost {
+    double input = 0;
+    double output = 0;
+    double total = 0;
+};
+
+/// How serious a span is: MLflow's `SpanLogLevel`, with its numbers.
+enum class log_level : std::uint8_t { debug = 10, info = 20, warning = 30, error = 40, critical = 50 };
+
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
 // ---- mlflow/trace/detail/buffer.hpp
@@ -656,7 +666,14 @@ struct span_data {
 };
 
 /// One piece of information about a trace as a whole.
-enum class entry_kind : std::uint8_t { metadata, tag, client_request_id };
+enum class entry_kind : std::uint8_t {
+    metadata,
+    tag,
+    client_request_id,
+    request_preview,  ///< without a key
+    response_preview, ///< without a key
+    absent            ///< a metadata key that the trace is said not to have; without a value
+};
 
 struct trace_entry {
     entry_kind kind;
@@ -1716,9 +1733,11 @@ enum span_field : unsigned {
     end_time = 8,
     attributes = 9,
     events = 11,
+    links = 13,
     span_status = 15
 };
 enum event_field : unsigned { event_time = 1, event_name = 2, event_attributes = 3 };
+enum link_field : unsigned { link_attributes = 4 };
 enum key_value_field : unsigned { key = 1, value = 2 };
 enum any_value_field : unsigned { string_value = 1, bool_value = 2, int_value = 3, double_value = 4 };
 enum status_field : unsigned { status_message = 2, status_code = 3 };
@@ -1946,7 +1965,9 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 enum class otlp_receiver : std::uint8_t {
     /// Any OTLP receiver: every value bare. What MLflow takes only by its own API travels as attributes of the root
     /// span:
-    /// further metadata as `mlflow.traceMetadata.<key>`, the client request ID as `mlflow.clientRequestId`.
+    /// further metadata as `mlflow.traceMetadata.<key>`, the client request ID as `mlflow.clientRequestId`, previews
+    /// as
+    /// `mlflow.traceRequestPreview` and `mlflow.traceResponsePreview`.
     any,
     /// MLflow: text that MLflow would read as a JSON text is encoded as JSON once, so that it is stored as it is.
     mlflow
@@ -2017,6 +2038,15 @@ inline bool append_trace_entries(buffer& out, const trace_data& trace, otlp_rece
             if (receiver == otlp_receiver::any)
                 good = append_literal_text(out, "mlflow.clientRequestId", entry.value, receiver);
             break;
+        case entry_kind::request_preview:
+            if (receiver == otlp_receiver::any)
+                good = append_literal_text(out, "mlflow.traceRequestPreview", entry.value, receiver);
+            break;
+        case entry_kind::response_preview:
+            if (receiver == otlp_receiver::any)
+                good = append_literal_text(out, "mlflow.traceResponsePreview", entry.value, receiver);
+            break;
+        case entry_kind::absent: break;
         }
         if (!good) return false;
     }
@@ -2476,6 +2506,8 @@ struct recorded_trace {
     trace_id id;
     bool has_root = false; ///< false: spans that ended after the root, sent on their own
     std::string client_request_id;
+    std::string request_preview;  ///< empty unless set
+    std::string response_preview; ///< empty unless set
     recorded_values metadata;
     recorded_values tags;
     std::vector<recorded_span> spans;
@@ -2572,6 +2604,9 @@ inline recorded_span decode_span(std::string_view body) {
         case entry_kind::metadata: decoded.metadata.push_back(std::move(pair)); break;
         case entry_kind::tag: decoded.tags.push_back(std::move(pair)); break;
         case entry_kind::client_request_id: decoded.client_request_id = std::move(pair.second); break;
+        case entry_kind::request_preview: decoded.request_preview = std::move(pair.second); break;
+        case entry_kind::response_preview: decoded.response_preview = std::move(pair.second); break;
+        case entry_kind::absent: break;
         }
     }
     for (const span_data* span = trace.spans; span; span = span->next)
@@ -2938,7 +2973,7 @@ private:
     std::chrono::milliseconds timeout_;
 };
 
-// The body of StartTraceV3. The previews are left out: the server fills them in from the root span.
+// The body of StartTraceV3. Previews that are not set are left out: the server fills them in from the root span.
 inline void append_trace_info(buffer& out, const trace_data& trace, std::string_view experiment_id) {
     const auto append_entries = [&](json_object<buffer>& object, entry_kind kind) {
         for (const trace_entry entry : trace.entries)
@@ -2959,6 +2994,12 @@ inline void append_trace_info(buffer& out, const trace_data& trace, std::string_
     out.append(R"(,"execution_duration":)");
     append_json_string(out, duration_seconds(trace.duration_nano));
     out.append(trace.root->code == status::error ? R"(,"state":"ERROR")" : R"(,"state":"OK")");
+    for (const trace_entry entry : trace.entries) {
+        const bool is_request = entry.kind == entry_kind::request_preview;
+        if (!is_request && entry.kind != entry_kind::response_preview) continue;
+        out.append(is_request ? R"(,"request_preview":)" : R"(,"response_preview":)");
+        append_json_string(out, entry.value);
+    }
     out.append(R"(,"trace_metadata":)");
     json_object metadata(out);
     append_entries(metadata, entry_kind::metadata);
@@ -2969,171 +3010,6 @@ inline void append_trace_info(buffer& out, const trace_data& trace, std::string_
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/exporters/mlflow.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-/// Which server, and where on it.
-struct mlflow_connection {
-    std::string server_version;
-    std::string experiment_id;
-};
-
-/// Delivers to an MLflow server, version 3.4 or newer.
-///
-/// All spans of a batch go in one request (`POST /v1/traces`). A trace with metadata besides user and session, or
-/// with a client request ID, needs one more of its own (`POST /api/3.0/mlflow/traces`). Sending a trace again is
-/// harmless.
-///
-/// `Transport` is constructed from an `endpoint` and `Transport::options`. The server is asked for its version and
-/// its experiment at the first export, or before that by `connect()`. Thread-safety: all functions, from any thread,
-/// one at a time.
-template <class Transport>
-class mlflow_exporter {
-    static_assert(transport<Transport>,
-                  "the transport lacks a member: mlflow::trace::result<http_response, transport_error> send(const "
-                  "mlflow::trace::http_request&)");
-
-public:
-    struct options {
-        std::string tracking_uri = "http://127.0.0.1:5000"; ///< http://host:port/path, as MLFLOW_TRACKING_URI
-        /// Created when it does not exist. Ignored when `experiment_id` is given.
-        std::string experiment_name = "Default";
-        std::string experiment_id{}; ///< must exist
-        /// OpenTelemetry's resource; MLflow stores its `service.name` as a tag of the trace.
-        resource_attributes resource{};
-        /// For each request. A busy SQLite store answers only after 20 s.
-        std::chrono::milliseconds timeout{30'000};
-        typename Transport::options transport{};
-    };
-
-    mlflow_exporter() : mlflow_exporter(options{}) {}
-    explicit mlflow_exporter(options chosen) : options_(std::move(chosen)) {}
-
-    /// Asks the server for its version and its experiment, which is created where only its name is known. Needed only
-    /// to learn of a wrong address, an MLflow 2 or a missing experiment before the first trace.
-    result<mlflow_connection, transport_error> connect() {
-        const std::lock_guard guard(lock_);
-        return connect_locked();
-    }
-
-    export_result export_traces(trace_batch& batch) {
-        const std::lock_guard guard(lock_);
-        export_result outcome;
-        const auto fail = [&](const transport_error& error, std::size_t spans) {
-            outcome.exported_spans -= outcome.exported_spans < spans ? outcome.exported_spans : spans;
-            outcome.failed_spans += spans;
-            outcome.error = error.message;
-        };
-        if (batch.empty()) return outcome;
-        if (const auto connected = connect_locked(); !connected) {
-            fail(connected.error(), batch.span_count());
-            return outcome;
-        }
-        if (const auto error = send_spans(batch)) {
-            fail(*error, batch.span_count());
-            return outcome;
-        }
-        outcome.exported_spans = batch.span_count();
-        for (const trace_data& trace : batch)
-            if (needs_trace_info(trace))
-                if (const auto error = send_trace_info(trace)) fail(*error, trace.span_count);
-        return outcome;
-    }
-
-    /// The trace in MLflow's page; empty before the experiment is known.
-    [[nodiscard]] std::string trace_url(const trace_id& id) const {
-        const std::lock_guard guard(lock_);
-        if (connection_.experiment_id.empty()) return {};
-        return experiment_url_locked() + "?selectedEvaluationId=" + std::string(id.mlflow_id().view());
-    }
-    /// The experiment's traces in MLflow's page; empty before the experiment is known.
-    [[nodiscard]] std::string experiment_url() const {
-        const std::lock_guard guard(lock_);
-        return connection_.experiment_id.empty() ? std::string{} : experiment_url_locked();
-    }
-
-private:
-    using failed = std::unique_ptr<transport_error>; // null when all is well
-
-    [[nodiscard]] std::string experiment_url_locked() const {
-        std::string base = options_.tracking_uri;
-        while (base.ends_with('/')) base.pop_back();
-        return base + "/#/experiments/" + connection_.experiment_id + "/traces";
-    }
-
-    result<mlflow_connection, transport_error> connect_locked() {
-        if (!connection_.experiment_id.empty()) return connection_;
-        if (!transport_) {
-            auto server = endpoint::parse(options_.tracking_uri);
-            if (!server)
-                return failure{transport_error{server.error().reason, "tracking_uri: " + server.error().message}};
-            transport_ = std::make_unique<Transport>(std::move(*server), options_.transport);
-        }
-        detail::mlflow_api<Transport> api(*transport_, options_.tracking_uri, options_.timeout);
-        auto version = api.version();
-        if (!version) return failure{version.error()};
-        auto experiment = options_.experiment_id.empty() ? api.experiment_by_name(options_.experiment_name)
-                                                         : api.experiment_by_id(options_.experiment_id);
-        if (!experiment) return failure{experiment.error()};
-        connection_ = {std::move(*version), std::move(*experiment)};
-        return connection_;
-    }
-
-    failed send_spans(const trace_batch& batch) {
-        body_.clear();
-        if (!append_otlp_request(body_, batch, options_.resource, otlp_receiver::mlflow))
-            return std::make_unique<transport_error>(
-                transport_error{transport_error::kind::other, "out of memory while a request was put together"});
-        return send(http_method::post, "/v1/traces", "application/x-protobuf");
-    }
-
-    static bool needs_trace_info(const trace_data& trace) noexcept {
-        if (!trace.root) return false;
-        for (const trace_entry entry : trace.entries) {
-            if (entry.kind == entry_kind::client_request_id) return true;
-            if (entry.kind == entry_kind::metadata && entry.key != "mlflow.trace.user" &&
-                entry.key != "mlflow.trace.session")
-                return true;
-        }
-        return false;
-    }
-
-    failed send_trace_info(const trace_data& trace) {
-        body_.clear();
-        detail::append_trace_info(body_, trace, connection_.experiment_id);
-        if (body_.overflowed())
-            return std::make_unique<transport_error>(
-                transport_error{transport_error::kind::other, "out of memory while a request was put together"});
-        return send(http_method::post, "/api/3.0/mlflow/traces", "application/json");
-    }
-
-    failed send(http_method method, std::string_view target, std::string_view content_type) {
-        const http_header headers[] = {{"Content-Type", content_type},
-                                       {"x-mlflow-experiment-id", connection_.experiment_id}};
-        http_request request;
-        request.method = method;
-        request.target = target;
-        request.headers = headers;
-        request.body = body_.view();
-        request.timeout = options_.timeout;
-        const auto reply = transport_->send(request);
-        if (!reply) return std::make_unique<transport_error>(reply.error());
-        if (reply->status >= 200 && reply->status < 300) return nullptr;
-        if (reply->status == 404) connection_.experiment_id.clear(); // it may have been deleted: ask again next time
-        return std::make_unique<transport_error>(transport_error{
-            transport_error::kind::other, detail::describe_reply(options_.tracking_uri, target, *reply)});
-    }
-
-    options options_;
-    mutable std::mutex lock_;
-    std::unique_ptr<Transport> transport_;
-    mlflow_connection connection_;
-    detail::buffer body_;
-};
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
 // ---- mlflow/trace/core/fixed_string.hpp
 
@@ -3414,6 +3290,177 @@ private:
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
+// ---- mlflow/trace/exporters/mlflow.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// Which server, and where on it.
+struct mlflow_connection {
+    std::string server_version;
+    std::string experiment_id;
+};
+
+/// Delivers to an MLflow server, version 3.4 or newer.
+///
+/// All spans of a batch go in one request (`POST /v1/traces`). A trace with metadata besides user and session, or
+/// with a client request ID, needs one more of its own (`POST /api/3.0/mlflow/traces`). Sending a trace again is
+/// harmless.
+///
+/// `Transport` is constructed from an `endpoint` and `Transport::options`. The server is asked for its version and
+/// its experiment at the first export, or before that by `connect()`. Thread-safety: all functions, from any thread,
+/// one at a time.
+template <class Transport>
+class mlflow_exporter {
+    static_assert(transport<Transport>,
+                  "the transport lacks a member: mlflow::trace::result<http_response, transport_error> send(const "
+                  "mlflow::trace::http_request&)");
+
+public:
+    struct options {
+        std::string tracking_uri = "http://127.0.0.1:5000"; ///< http://host:port/path, as MLFLOW_TRACKING_URI
+        /// Created when it does not exist. Ignored when `experiment_id` is given.
+        std::string experiment_name = "Default";
+        std::string experiment_id{}; ///< must exist
+        /// OpenTelemetry's resource; MLflow stores its `service.name` as a tag of the trace.
+        resource_attributes resource{};
+        /// For each request. A busy SQLite store answers only after 20 s.
+        std::chrono::milliseconds timeout{30'000};
+        typename Transport::options transport{};
+    };
+
+    mlflow_exporter() : mlflow_exporter(options{}) {}
+    explicit mlflow_exporter(options chosen) : options_(std::move(chosen)) {}
+
+    /// Asks the server for its version and its experiment, which is created where only its name is known. Needed only
+    /// to learn of a wrong address, an MLflow 2 or a missing experiment before the first trace.
+    result<mlflow_connection, transport_error> connect() {
+        const std::lock_guard guard(lock_);
+        return connect_locked();
+    }
+
+    export_result export_traces(trace_batch& batch) {
+        const std::lock_guard guard(lock_);
+        export_result outcome;
+        const auto fail = [&](const transport_error& error, std::size_t spans) {
+            outcome.exported_spans -= outcome.exported_spans < spans ? outcome.exported_spans : spans;
+            outcome.failed_spans += spans;
+            outcome.error = error.message;
+        };
+        if (batch.empty()) return outcome;
+        if (const auto connected = connect_locked(); !connected) {
+            fail(connected.error(), batch.span_count());
+            return outcome;
+        }
+        if (const auto error = send_spans(batch)) {
+            fail(*error, batch.span_count());
+            return outcome;
+        }
+        outcome.exported_spans = batch.span_count();
+        for (const trace_data& trace : batch)
+            if (needs_trace_info(trace))
+                if (const auto error = send_trace_info(trace)) fail(*error, trace.span_count);
+        return outcome;
+    }
+
+    /// The trace in MLflow's page; empty before the experiment is known.
+    [[nodiscard]] std::string trace_url(const trace_id& id) const {
+        const std::lock_guard guard(lock_);
+        if (connection_.experiment_id.empty()) return {};
+        return experiment_url_locked() + "?selectedEvaluationId=" + std::string(id.mlflow_id().view());
+    }
+    /// The experiment's traces in MLflow's page; empty before the experiment is known.
+    [[nodiscard]] std::string experiment_url() const {
+        const std::lock_guard guard(lock_);
+        return connection_.experiment_id.empty() ? std::string{} : experiment_url_locked();
+    }
+
+private:
+    using failed = std::unique_ptr<transport_error>; // null when all is well
+
+    [[nodiscard]] std::string experiment_url_locked() const {
+        std::string base = options_.tracking_uri;
+        while (base.ends_with('/')) base.pop_back();
+        return base + "/#/experiments/" + connection_.experiment_id + "/traces";
+    }
+
+    result<mlflow_connection, transport_error> connect_locked() {
+        if (!connection_.experiment_id.empty()) return connection_;
+        if (!transport_) {
+            auto server = endpoint::parse(options_.tracking_uri);
+            if (!server)
+                return failure{transport_error{server.error().reason, "tracking_uri: " + server.error().message}};
+            transport_ = std::make_unique<Transport>(std::move(*server), options_.transport);
+        }
+        detail::mlflow_api<Transport> api(*transport_, options_.tracking_uri, options_.timeout);
+        auto version = api.version();
+        if (!version) return failure{version.error()};
+        auto experiment = options_.experiment_id.empty() ? api.experiment_by_name(options_.experiment_name)
+                                                         : api.experiment_by_id(options_.experiment_id);
+        if (!experiment) return failure{experiment.error()};
+        connection_ = {std::move(*version), std::move(*experiment)};
+        return connection_;
+    }
+
+    failed send_spans(const trace_batch& batch) {
+        body_.clear();
+        if (!append_otlp_request(body_, batch, options_.resource, otlp_receiver::mlflow))
+            return std::make_unique<transport_error>(
+                transport_error{transport_error::kind::other, "out of memory while a request was put together"});
+        return send(http_method::post, "/v1/traces", "application/x-protobuf");
+    }
+
+    static bool needs_trace_info(const trace_data& trace) noexcept {
+        if (!trace.root) return false;
+        for (const trace_entry entry : trace.entries) {
+            switch (entry.kind) {
+            case entry_kind::client_request_id:
+            case entry_kind::request_preview:
+            case entry_kind::response_preview: return true;
+            case entry_kind::metadata:
+                if (entry.key != user::name && entry.key != session::name) return true;
+                break;
+            case entry_kind::tag:
+            case entry_kind::absent: break;
+            }
+        }
+        return false;
+    }
+
+    failed send_trace_info(const trace_data& trace) {
+        body_.clear();
+        detail::append_trace_info(body_, trace, connection_.experiment_id);
+        if (body_.overflowed())
+            return std::make_unique<transport_error>(
+                transport_error{transport_error::kind::other, "out of memory while a request was put together"});
+        return send(http_method::post, "/api/3.0/mlflow/traces", "application/json");
+    }
+
+    failed send(http_method method, std::string_view target, std::string_view content_type) {
+        const http_header headers[] = {{"Content-Type", content_type},
+                                       {"x-mlflow-experiment-id", connection_.experiment_id}};
+        http_request request;
+        request.method = method;
+        request.target = target;
+        request.headers = headers;
+        request.body = body_.view();
+        request.timeout = options_.timeout;
+        const auto reply = transport_->send(request);
+        if (!reply) return std::make_unique<transport_error>(reply.error());
+        if (reply->status >= 200 && reply->status < 300) return nullptr;
+        if (reply->status == 404) connection_.experiment_id.clear(); // it may have been deleted: ask again next time
+        return std::make_unique<transport_error>(transport_error{
+            transport_error::kind::other, detail::describe_reply(options_.tracking_uri, target, *reply)});
+    }
+
+    options options_;
+    mutable std::mutex lock_;
+    std::unique_ptr<Transport> transport_;
+    mlflow_connection connection_;
+    detail::buffer body_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
 // ---- mlflow/trace/metadata/schema.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
@@ -3432,7 +3479,19 @@ struct optional {
     static constexpr bool is_required = false;
 };
 
+/// In a schema: a value that is known only inside the call. A trace that ends without it, and without saying that
+/// there is none, is recorded and reported.
+template <metadata_key Key>
+struct late {
+    using key = Key;
+    static constexpr bool is_required = false;
+    static constexpr bool is_late = true;
+};
+
 namespace detail {
+
+template <class Entry>
+inline constexpr bool is_late = requires { Entry::is_late; };
 
 template <class Entry>
 concept schema_entry = requires {
@@ -3456,8 +3515,9 @@ constexpr bool names_are_distinct() noexcept {
 /// always allowed.
 template <class... Entries>
 struct schema {
-    static_assert((detail::schema_entry<Entries> && ...),
-                  "list the keys as mt::required<key> or mt::optional<key>: mt::schema<mt::required<mt::user>>");
+    static_assert(
+        (detail::schema_entry<Entries> && ...),
+        "list the keys as mt::required<key>, mt::late<key> or mt::optional<key>: mt::schema<mt::required<mt::user>>");
     static_assert(detail::names_are_distinct<Entries...>(), "a key is listed twice in the schema");
 
     template <class Key>
@@ -3476,6 +3536,16 @@ struct schema {
             ...);
     }
 
+    /// The same for each late key.
+    template <class Visitor>
+    static constexpr void for_each_late([[maybe_unused]] Visitor&& visit) {
+        (
+            [&] {
+                if constexpr (detail::is_late<Entries>) visit.template operator()<typename Entries::key>();
+            }(),
+            ...);
+    }
+
     static constexpr bool has_name(std::string_view name) noexcept { return ((Entries::key::name == name) || ...); }
 };
 
@@ -3486,6 +3556,8 @@ struct open_schema {
     static constexpr bool is_open = true;
     template <class Visitor>
     static constexpr void for_each_required(Visitor&&) {}
+    template <class Visitor>
+    static constexpr void for_each_late(Visitor&&) {}
     static constexpr bool has_name(std::string_view) noexcept { return true; }
 };
 
@@ -3830,32 +3902,41 @@ bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T
     }
 }
 
+// The first two fields of a Span, and of a Link.
+template <class Buffer>
+bool append_ids(Buffer& out, const trace_id& trace, span_id span) noexcept {
+    char* const to = out.ensure(18 + 10);
+    if (!to) return false;
+    to[0] = short_tag(otlp::trace_id, wire_type::length_delimited);
+    to[1] = 16;
+    write_big_endian(to + 2, trace.high);
+    write_big_endian(to + 10, trace.low);
+    to[18] = short_tag(otlp::span_id, wire_type::length_delimited);
+    to[19] = 8;
+    write_big_endian(to + 20, span.value);
+    out.commit(18 + 10);
+    return true;
+}
+
+template <class Buffer>
+bool append_parent_id(Buffer& out, span_id parent) noexcept {
+    if (!parent.valid()) return true;
+    char* const to = out.ensure(10);
+    if (!to) return false;
+    to[0] = short_tag(otlp::parent_span_id, wire_type::length_delimited);
+    to[1] = 8;
+    write_big_endian(to + 2, parent.value);
+    out.commit(10);
+    return true;
+}
+
 // Everything of a Span that is known when it starts.
 template <class Buffer>
 bool append_span_start(Buffer& out, const trace_id& trace, span_id id, span_id parent, std::string_view name,
                        std::uint64_t start_nano) noexcept {
-    constexpr std::size_t ids = 18 + 10 + 10;
-    char* to = out.ensure(ids);
-    if (!to) return false;
-    const char* const begin = to;
-    *to++ = short_tag(otlp::trace_id, wire_type::length_delimited);
-    *to++ = 16;
-    write_big_endian(to, trace.high);
-    write_big_endian(to + 8, trace.low);
-    to += 16;
-    *to++ = short_tag(otlp::span_id, wire_type::length_delimited);
-    *to++ = 8;
-    write_big_endian(to, id.value);
-    to += 8;
-    if (parent.valid()) {
-        *to++ = short_tag(otlp::parent_span_id, wire_type::length_delimited);
-        *to++ = 8;
-        write_big_endian(to, parent.value);
-        to += 8;
-    }
-    out.commit(static_cast<std::size_t>(to - begin));
-    return append_text_field(out, otlp::name, name) && out.push_back(short_tag(otlp::kind, wire_type::varint)) &&
-           out.push_back(otlp::span_kind_internal) && append_fixed64_field(out, otlp::start_time, start_nano);
+    return append_ids(out, trace, id) && append_parent_id(out, parent) && append_text_field(out, otlp::name, name) &&
+           out.push_back(short_tag(otlp::kind, wire_type::varint)) && out.push_back(otlp::span_kind_internal) &&
+           append_fixed64_field(out, otlp::start_time, start_nano);
 }
 
 template <class Buffer>
@@ -4042,7 +4123,7 @@ constexpr bool is_reserved_attribute(std::string_view key) noexcept {
         return key.starts_with("mlflow.") &&
                (key.starts_with("mlflow.trace") ||
                 is_one_of("mlflow.spanType", "mlflow.spanInputs", "mlflow.spanOutputs", "mlflow.chat.tokenUsage",
-                          "mlflow.llm.model", "mlflow.llm.provider"));
+                          "mlflow.llm.model", "mlflow.llm.provider", "mlflow.llm.cost", "mlflow.spanLogLevel"));
     default: return false;
     }
 }
@@ -4110,6 +4191,27 @@ public:
             return append_fixed64_field(out, otlp::event_time, unix_nano) &&
                    append_text_field(out, otlp::event_name, name) &&
                    (append_attribute(out, otlp::event_attributes, attributes.name, attributes.value, ignored) &&
+                    ...) &&
+                   length.close();
+        });
+    }
+
+    void own_number(std::string_view key, std::int64_t value) noexcept {
+        if (!span_) return;
+        write_whole(*span_, [&](auto& out) {
+            return append_attribute(out, otlp::attributes, key, value, span_->has_json_like_text);
+        });
+    }
+
+    template <class... T>
+    void link(const trace_id& trace, span_id span, const named_value<T>&... attributes) noexcept {
+        if (!span_) return;
+        write_whole(*span_, [&](auto& out) {
+            if (!out.push_back(short_tag(otlp::links, wire_type::length_delimited))) return false;
+            late_length length(out);
+            bool ignored = false; // as in events
+            return append_ids(out, trace, span) &&
+                   (append_attribute(out, otlp::link_attributes, attributes.name, attributes.value, ignored) &&
                     ...) &&
                    length.close();
         });
@@ -4212,6 +4314,22 @@ public:
         return writer().json_object_attribute("mlflow.chat.tokenUsage", arg("input_tokens", used.input),
                                               arg("output_tokens", used.output), arg("total_tokens", used.total)),
                *this;
+    }
+    /// MLflow sums it over the spans of the trace.
+    basic_span& cost(llm_cost spent) noexcept {
+        if (spent.total == 0) spent.total = spent.input + spent.output;
+        return writer().json_object_attribute("mlflow.llm.cost", arg("input_cost", spent.input),
+                                              arg("output_cost", spent.output), arg("total_cost", spent.total)),
+               *this;
+    }
+    basic_span& level(log_level level) noexcept {
+        return writer().own_number("mlflow.spanLogLevel", static_cast<std::int64_t>(level)), *this;
+    }
+    /// Points at a span of another trace, such as the one that asked for this work.
+    template <class... T>
+    basic_span& link(const mlflow::trace::trace_id& trace, span_id span,
+                     const named_value<T>&... attributes) noexcept {
+        return writer().link(trace, span, attributes...), *this;
     }
     /// Without it, a span that ends normally is `ok`.
     basic_span& set_status(status code, std::string_view message = {}) noexcept {
@@ -4421,7 +4539,10 @@ inline void apply_scopes(const context_slot& slot, trace_state& trace) noexcept 
         if (!trace.data) return;
         for (const trace_entry entry : frame->entries) {
             trace_entries& known = trace.data->entries;
-            if (!known.find(entry.kind, entry.key).data() && !known.set(entry.kind, entry.key, entry.value))
+            if (known.find(entry.kind, entry.key).data() || known.find(entry_kind::absent, entry.key).data())
+                continue;
+            if (entry.kind == entry_kind::absent && known.find(entry_kind::metadata, entry.key).data()) continue;
+            if (!known.set(entry.kind, entry.key, entry.value))
                 trace.owner->report({fault::out_of_memory, entry.key});
         }
     }
@@ -4449,42 +4570,39 @@ inline constexpr bool is_maybe = false;
 template <class Key>
 inline constexpr bool is_maybe<maybe<Key>> = true;
 
-// One of the values that describe a trace as a whole. False, and reported, when it was refused.
+// Hands one of the values that describe a trace as a whole to `set(kind, key, text)`.
+template <class T, class Set>
+check_error set_value(const T& value, Set&& set) noexcept {
+    if constexpr (is_absent<T>) {
+        return set(entry_kind::absent, unwrapped<T>::type::name, std::string_view{});
+    } else if constexpr (is_maybe<T>) {
+        if (const auto* const given = value.get()) return set_value(*given, set);
+        return set_value(absent<typename unwrapped<T>::type>{}, set);
+    } else if constexpr (std::is_same_v<T, tag>) {
+        const check_error error = value.check();
+        return error.what == fault::none ? set(entry_kind::tag, value.key, value.value) : error;
+    } else {
+        constexpr bool is_request_id = std::is_same_v<T, client_request_id>;
+        return set(is_request_id ? entry_kind::client_request_id : entry_kind::metadata, T::name, value.view());
+    }
+}
+
+// False, and reported, when the value was refused.
 template <class T>
 bool apply(trace_state& trace, const T& value) noexcept {
-    check_error error;
-    if constexpr (is_absent<T>) return true;
-    else if constexpr (is_maybe<T>) return value.get() ? apply(trace, *value.get()) : true;
-    else if constexpr (std::is_same_v<T, tag>) {
-        error = value.check();
-        if (error.what == fault::none) error = set_entry(trace, entry_kind::tag, value.key, value.value);
-    } else if constexpr (std::is_same_v<T, client_request_id>) {
-        error = set_entry(trace, entry_kind::client_request_id, T::name, value.view());
-    } else {
-        error = set_entry(trace, entry_kind::metadata, T::name, value.view());
-    }
-    if (error.what == fault::none) return true;
-    trace.owner->report(error);
-    return false;
+    const check_error error = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
+        return set_entry(trace, kind, key, text);
+    });
+    if (error.what != fault::none) trace.owner->report(error);
+    return error.what == fault::none;
 }
 
 // The same value among those of a scope.
 template <class T>
 bool apply(scope_frame& frame, recorder& owner, const T& value) noexcept {
-    check_error error;
-    const auto set = [&](entry_kind kind, std::string_view key, std::string_view text) {
-        if (error.what == fault::none && !frame.entries.set(kind, key, text)) error = {fault::out_of_memory, key};
-    };
-    if constexpr (is_absent<T>) return true;
-    else if constexpr (is_maybe<T>) return value.get() ? apply(frame, owner, *value.get()) : true;
-    else if constexpr (std::is_same_v<T, tag>) {
-        error = value.check();
-        set(entry_kind::tag, value.key, value.value);
-    } else if constexpr (std::is_same_v<T, client_request_id>) {
-        set(entry_kind::client_request_id, T::name, value.view());
-    } else {
-        set(entry_kind::metadata, T::name, value.view());
-    }
+    const check_error error = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
+        return frame.entries.set(kind, key, text) ? check_error{} : check_error{fault::out_of_memory, key};
+    });
     if (error.what != fault::none) owner.report(error);
     return error.what == fault::none;
 }
@@ -4508,6 +4626,16 @@ constexpr void require_allowed() noexcept {
 
 } // namespace detail
 
+namespace detail {
+
+inline std::string_view first_code_points(std::string_view text, std::size_t count) noexcept {
+    std::size_t at = 0;
+    while (at < text.size() && count-- > 0) at += decode_utf8(text.substr(at)).length;
+    return text.substr(0, at);
+}
+
+} // namespace detail
+
 /// A trace that is open: its root span, and what describes it as a whole. Metadata is written once, while the trace
 /// is open: the same value again is fine, another one is refused and reported. Tags may be set again.
 template <class Schema, class Context, class Platform>
@@ -4526,6 +4654,20 @@ public:
             return (static_cast<int>(detail::apply(*this->span_->trace, values)) & ... & 1) != 0;
         }
         return false;
+    }
+
+    /// What MLflow's list of traces shows of the request and the response, in place of the root span's inputs and
+    /// outputs. Cut to 1000 characters, as MLflow does.
+    void previews(std::string_view request, std::string_view response) noexcept {
+        if (!this->span_) return;
+        auto& trace = *this->span_->trace;
+        const auto set = [&trace](entry_kind kind, std::string_view text) {
+            if (text.empty()) return;
+            const auto error = detail::set_entry(trace, kind, {}, detail::first_code_points(text, 1000));
+            if (error.what != fault::none) trace.owner->report(error);
+        };
+        set(entry_kind::request_preview, request);
+        set(entry_kind::response_preview, response);
     }
 
     /// A metadata key that is known at run time only; for an open schema.
@@ -4786,10 +4928,15 @@ public:
     void submit(trace_data* finished) noexcept override {
         const std::size_t spans = finished->span_count;
         finished_.fetch_add(spans, std::memory_order_relaxed);
-        if (finished->root && finished->check_identity)
-            Schema::for_each_required([&]<class Key>() {
-                if (!finished->metadata(Key::name).data()) report({fault::absent, Key::name});
-            });
+        if (finished->root) {
+            const auto require = [&]<class Key>() {
+                if (!finished->metadata(Key::name).data() &&
+                    !finished->entries.find(entry_kind::absent, Key::name).data())
+                    report({fault::absent, Key::name});
+            };
+            if (finished->check_identity) Schema::for_each_required(require);
+            Schema::for_each_late(require);
+        }
         trace_batch batch(finished);
         if (shut_down_.load(std::memory_order_acquire)) {
             dropped_.fetch_add(spans, std::memory_order_relaxed);
@@ -4893,7 +5040,7 @@ inline void report_to_stderr(void*, const check_error& error) noexcept {
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
     try {
 #endif
-        std::string line = "mlflow_trace: refused " + error.message();
+        std::string line = "mlflow_trace: " + error.message();
         if (skipped) line += " (and " + std::to_string(skipped) + " more since the last line)";
         line += '\n';
         std::fputs(line.c_str(), stderr);

@@ -20,7 +20,9 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 enum class otlp_receiver : std::uint8_t {
     /// Any OTLP receiver: every value bare. What MLflow takes only by its own API travels as attributes of the root
     /// span:
-    /// further metadata as `mlflow.traceMetadata.<key>`, the client request ID as `mlflow.clientRequestId`.
+    /// further metadata as `mlflow.traceMetadata.<key>`, the client request ID as `mlflow.clientRequestId`, previews
+    /// as
+    /// `mlflow.traceRequestPreview` and `mlflow.traceResponsePreview`.
     any,
     /// MLflow: text that MLflow would read as a JSON text is encoded as JSON once, so that it is stored as it is.
     mlflow
@@ -91,6 +93,15 @@ inline bool append_trace_entries(buffer& out, const trace_data& trace, otlp_rece
             if (receiver == otlp_receiver::any)
                 good = append_literal_text(out, "mlflow.clientRequestId", entry.value, receiver);
             break;
+        case entry_kind::request_preview:
+            if (receiver == otlp_receiver::any)
+                good = append_literal_text(out, "mlflow.traceRequestPreview", entry.value, receiver);
+            break;
+        case entry_kind::response_preview:
+            if (receiver == otlp_receiver::any)
+                good = append_literal_text(out, "mlflow.traceResponsePreview", entry.value, receiver);
+            break;
+        case entry_kind::absent: break;
         }
         if (!good) return false;
     }

@@ -56,6 +56,8 @@ struct recorded_trace {
     trace_id id;
     bool has_root = false; ///< false: spans that ended after the root, sent on their own
     std::string client_request_id;
+    std::string request_preview;  ///< empty unless set
+    std::string response_preview; ///< empty unless set
     recorded_values metadata;
     recorded_values tags;
     std::vector<recorded_span> spans;
@@ -152,6 +154,9 @@ inline recorded_span decode_span(std::string_view body) {
         case entry_kind::metadata: decoded.metadata.push_back(std::move(pair)); break;
         case entry_kind::tag: decoded.tags.push_back(std::move(pair)); break;
         case entry_kind::client_request_id: decoded.client_request_id = std::move(pair.second); break;
+        case entry_kind::request_preview: decoded.request_preview = std::move(pair.second); break;
+        case entry_kind::response_preview: decoded.response_preview = std::move(pair.second); break;
+        case entry_kind::absent: break;
         }
     }
     for (const span_data* span = trace.spans; span; span = span->next)

@@ -47,4 +47,14 @@ struct token_usage {
     std::uint64_t total = 0;
 };
 
+/// What a model call cost, in US dollars. A total of 0 is filled in as the sum.
+struct llm_cost {
+    double input = 0;
+    double output = 0;
+    double total = 0;
+};
+
+/// How serious a span is: MLflow's `SpanLogLevel`, with its numbers.
+enum class log_level : std::uint8_t { debug = 10, info = 20, warning = 30, error = 40, critical = 50 };
+
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

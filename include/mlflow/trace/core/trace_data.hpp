@@ -53,7 +53,14 @@ struct span_data {
 };
 
 /// One piece of information about a trace as a whole.
-enum class entry_kind : std::uint8_t { metadata, tag, client_request_id };
+enum class entry_kind : std::uint8_t {
+    metadata,
+    tag,
+    client_request_id,
+    request_preview,  ///< without a key
+    response_preview, ///< without a key
+    absent            ///< a metadata key that the trace is said not to have; without a value
+};
 
 struct trace_entry {
     entry_kind kind;

@@ -22,9 +22,11 @@ enum span_field : unsigned {
     end_time = 8,
     attributes = 9,
     events = 11,
+    links = 13,
     span_status = 15
 };
 enum event_field : unsigned { event_time = 1, event_name = 2, event_attributes = 3 };
+enum link_field : unsigned { link_attributes = 4 };
 enum key_value_field : unsigned { key = 1, value = 2 };
 enum any_value_field : unsigned { string_value = 1, bool_value = 2, int_value = 3, double_value = 4 };
 enum status_field : unsigned { status_message = 2, status_code = 3 };

@@ -7,6 +7,7 @@
 #include <mlflow/trace/detail/json_reader.hpp>
 #include <mlflow/trace/detail/timestamp.hpp>
 #include <mlflow/trace/exporters/mlflow_api.hpp>
+#include <mlflow/trace/metadata/identity.hpp>
 
 #include <chrono>
 #include <memory>
@@ -135,10 +136,16 @@ private:
     static bool needs_trace_info(const trace_data& trace) noexcept {
         if (!trace.root) return false;
         for (const trace_entry entry : trace.entries) {
-            if (entry.kind == entry_kind::client_request_id) return true;
-            if (entry.kind == entry_kind::metadata && entry.key != "mlflow.trace.user" &&
-                entry.key != "mlflow.trace.session")
-                return true;
+            switch (entry.kind) {
+            case entry_kind::client_request_id:
+            case entry_kind::request_preview:
+            case entry_kind::response_preview: return true;
+            case entry_kind::metadata:
+                if (entry.key != user::name && entry.key != session::name) return true;
+                break;
+            case entry_kind::tag:
+            case entry_kind::absent: break;
+            }
         }
         return false;
     }

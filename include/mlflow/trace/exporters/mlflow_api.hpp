@@ -135,7 +135,7 @@ private:
     std::chrono::milliseconds timeout_;
 };
 
-// The body of StartTraceV3. The previews are left out: the server fills them in from the root span.
+// The body of StartTraceV3. Previews that are not set are left out: the server fills them in from the root span.
 inline void append_trace_info(buffer& out, const trace_data& trace, std::string_view experiment_id) {
     const auto append_entries = [&](json_object<buffer>& object, entry_kind kind) {
         for (const trace_entry entry : trace.entries)
@@ -156,6 +156,12 @@ inline void append_trace_info(buffer& out, const trace_data& trace, std::string_
     out.append(R"(,"execution_duration":)");
     append_json_string(out, duration_seconds(trace.duration_nano));
     out.append(trace.root->code == status::error ? R"(,"state":"ERROR")" : R"(,"state":"OK")");
+    for (const trace_entry entry : trace.entries) {
+        const bool is_request = entry.kind == entry_kind::request_preview;
+        if (!is_request && entry.kind != entry_kind::response_preview) continue;
+        out.append(is_request ? R"(,"request_preview":)" : R"(,"response_preview":)");
+        append_json_string(out, entry.value);
+    }
     out.append(R"(,"trace_metadata":)");
     json_object metadata(out);
     append_entries(metadata, entry_kind::metadata);

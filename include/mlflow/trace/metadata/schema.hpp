@@ -22,7 +22,19 @@ struct optional {
     static constexpr bool is_required = false;
 };
 
+/// In a schema: a value that is known only inside the call. A trace that ends without it, and without saying that
+/// there is none, is recorded and reported.
+template <metadata_key Key>
+struct late {
+    using key = Key;
+    static constexpr bool is_required = false;
+    static constexpr bool is_late = true;
+};
+
 namespace detail {
+
+template <class Entry>
+inline constexpr bool is_late = requires { Entry::is_late; };
 
 template <class Entry>
 concept schema_entry = requires {
@@ -46,8 +58,9 @@ constexpr bool names_are_distinct() noexcept {
 /// always allowed.
 template <class... Entries>
 struct schema {
-    static_assert((detail::schema_entry<Entries> && ...),
-                  "list the keys as mt::required<key> or mt::optional<key>: mt::schema<mt::required<mt::user>>");
+    static_assert(
+        (detail::schema_entry<Entries> && ...),
+        "list the keys as mt::required<key>, mt::late<key> or mt::optional<key>: mt::schema<mt::required<mt::user>>");
     static_assert(detail::names_are_distinct<Entries...>(), "a key is listed twice in the schema");
 
     template <class Key>
@@ -66,6 +79,16 @@ struct schema {
             ...);
     }
 
+    /// The same for each late key.
+    template <class Visitor>
+    static constexpr void for_each_late([[maybe_unused]] Visitor&& visit) {
+        (
+            [&] {
+                if constexpr (detail::is_late<Entries>) visit.template operator()<typename Entries::key>();
+            }(),
+            ...);
+    }
+
     static constexpr bool has_name(std::string_view name) noexcept { return ((Entries::key::name == name) || ...); }
 };
 
@@ -76,6 +99,8 @@ struct open_schema {
     static constexpr bool is_open = true;
     template <class Visitor>
     static constexpr void for_each_required(Visitor&&) {}
+    template <class Visitor>
+    static constexpr void for_each_late(Visitor&&) {}
     static constexpr bool has_name(std::string_view) noexcept { return true; }
 };
 

@@ -42,7 +42,7 @@ constexpr bool is_reserved_attribute(std::string_view key) noexcept {
         return key.starts_with("mlflow.") &&
                (key.starts_with("mlflow.trace") ||
                 is_one_of("mlflow.spanType", "mlflow.spanInputs", "mlflow.spanOutputs", "mlflow.chat.tokenUsage",
-                          "mlflow.llm.model", "mlflow.llm.provider"));
+                          "mlflow.llm.model", "mlflow.llm.provider", "mlflow.llm.cost", "mlflow.spanLogLevel"));
     default: return false;
     }
 }
@@ -110,6 +110,27 @@ public:
             return append_fixed64_field(out, otlp::event_time, unix_nano) &&
                    append_text_field(out, otlp::event_name, name) &&
                    (append_attribute(out, otlp::event_attributes, attributes.name, attributes.value, ignored) &&
+                    ...) &&
+                   length.close();
+        });
+    }
+
+    void own_number(std::string_view key, std::int64_t value) noexcept {
+        if (!span_) return;
+        write_whole(*span_, [&](auto& out) {
+            return append_attribute(out, otlp::attributes, key, value, span_->has_json_like_text);
+        });
+    }
+
+    template <class... T>
+    void link(const trace_id& trace, span_id span, const named_value<T>&... attributes) noexcept {
+        if (!span_) return;
+        write_whole(*span_, [&](auto& out) {
+            if (!out.push_back(short_tag(otlp::links, wire_type::length_delimited))) return false;
+            late_length length(out);
+            bool ignored = false; // as in events
+            return append_ids(out, trace, span) &&
+                   (append_attribute(out, otlp::link_attributes, attributes.name, attributes.value, ignored) &&
                     ...) &&
                    length.close();
         });
@@ -212,6 +233,22 @@ public:
         return writer().json_object_attribute("mlflow.chat.tokenUsage", arg("input_tokens", used.input),
                                               arg("output_tokens", used.output), arg("total_tokens", used.total)),
                *this;
+    }
+    /// MLflow sums it over the spans of the trace.
+    basic_span& cost(llm_cost spent) noexcept {
+        if (spent.total == 0) spent.total = spent.input + spent.output;
+        return writer().json_object_attribute("mlflow.llm.cost", arg("input_cost", spent.input),
+                                              arg("output_cost", spent.output), arg("total_cost", spent.total)),
+               *this;
+    }
+    basic_span& level(log_level level) noexcept {
+        return writer().own_number("mlflow.spanLogLevel", static_cast<std::int64_t>(level)), *this;
+    }
+    /// Points at a span of another trace, such as the one that asked for this work.
+    template <class... T>
+    basic_span& link(const mlflow::trace::trace_id& trace, span_id span,
+                     const named_value<T>&... attributes) noexcept {
+        return writer().link(trace, span, attributes...), *this;
     }
     /// Without it, a span that ends normally is `ok`.
     basic_span& set_status(status code, std::string_view message = {}) noexcept {

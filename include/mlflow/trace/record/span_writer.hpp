@@ -47,32 +47,41 @@ bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T
     }
 }
 
+// The first two fields of a Span, and of a Link.
+template <class Buffer>
+bool append_ids(Buffer& out, const trace_id& trace, span_id span) noexcept {
+    char* const to = out.ensure(18 + 10);
+    if (!to) return false;
+    to[0] = short_tag(otlp::trace_id, wire_type::length_delimited);
+    to[1] = 16;
+    write_big_endian(to + 2, trace.high);
+    write_big_endian(to + 10, trace.low);
+    to[18] = short_tag(otlp::span_id, wire_type::length_delimited);
+    to[19] = 8;
+    write_big_endian(to + 20, span.value);
+    out.commit(18 + 10);
+    return true;
+}
+
+template <class Buffer>
+bool append_parent_id(Buffer& out, span_id parent) noexcept {
+    if (!parent.valid()) return true;
+    char* const to = out.ensure(10);
+    if (!to) return false;
+    to[0] = short_tag(otlp::parent_span_id, wire_type::length_delimited);
+    to[1] = 8;
+    write_big_endian(to + 2, parent.value);
+    out.commit(10);
+    return true;
+}
+
 // Everything of a Span that is known when it starts.
 template <class Buffer>
 bool append_span_start(Buffer& out, const trace_id& trace, span_id id, span_id parent, std::string_view name,
                        std::uint64_t start_nano) noexcept {
-    constexpr std::size_t ids = 18 + 10 + 10;
-    char* to = out.ensure(ids);
-    if (!to) return false;
-    const char* const begin = to;
-    *to++ = short_tag(otlp::trace_id, wire_type::length_delimited);
-    *to++ = 16;
-    write_big_endian(to, trace.high);
-    write_big_endian(to + 8, trace.low);
-    to += 16;
-    *to++ = short_tag(otlp::span_id, wire_type::length_delimited);
-    *to++ = 8;
-    write_big_endian(to, id.value);
-    to += 8;
-    if (parent.valid()) {
-        *to++ = short_tag(otlp::parent_span_id, wire_type::length_delimited);
-        *to++ = 8;
-        write_big_endian(to, parent.value);
-        to += 8;
-    }
-    out.commit(static_cast<std::size_t>(to - begin));
-    return append_text_field(out, otlp::name, name) && out.push_back(short_tag(otlp::kind, wire_type::varint)) &&
-           out.push_back(otlp::span_kind_internal) && append_fixed64_field(out, otlp::start_time, start_nano);
+    return append_ids(out, trace, id) && append_parent_id(out, parent) && append_text_field(out, otlp::name, name) &&
+           out.push_back(short_tag(otlp::kind, wire_type::varint)) && out.push_back(otlp::span_kind_internal) &&
+           append_fixed64_field(out, otlp::start_time, start_nano);
 }
 
 template <class Buffer>

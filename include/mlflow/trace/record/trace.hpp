@@ -34,7 +34,10 @@ inline void apply_scopes(const context_slot& slot, trace_state& trace) noexcept 
         if (!trace.data) return;
         for (const trace_entry entry : frame->entries) {
             trace_entries& known = trace.data->entries;
-            if (!known.find(entry.kind, entry.key).data() && !known.set(entry.kind, entry.key, entry.value))
+            if (known.find(entry.kind, entry.key).data() || known.find(entry_kind::absent, entry.key).data())
+                continue;
+            if (entry.kind == entry_kind::absent && known.find(entry_kind::metadata, entry.key).data()) continue;
+            if (!known.set(entry.kind, entry.key, entry.value))
                 trace.owner->report({fault::out_of_memory, entry.key});
         }
     }
@@ -62,42 +65,39 @@ inline constexpr bool is_maybe = false;
 template <class Key>
 inline constexpr bool is_maybe<maybe<Key>> = true;
 
-// One of the values that describe a trace as a whole. False, and reported, when it was refused.
+// Hands one of the values that describe a trace as a whole to `set(kind, key, text)`.
+template <class T, class Set>
+check_error set_value(const T& value, Set&& set) noexcept {
+    if constexpr (is_absent<T>) {
+        return set(entry_kind::absent, unwrapped<T>::type::name, std::string_view{});
+    } else if constexpr (is_maybe<T>) {
+        if (const auto* const given = value.get()) return set_value(*given, set);
+        return set_value(absent<typename unwrapped<T>::type>{}, set);
+    } else if constexpr (std::is_same_v<T, tag>) {
+        const check_error error = value.check();
+        return error.what == fault::none ? set(entry_kind::tag, value.key, value.value) : error;
+    } else {
+        constexpr bool is_request_id = std::is_same_v<T, client_request_id>;
+        return set(is_request_id ? entry_kind::client_request_id : entry_kind::metadata, T::name, value.view());
+    }
+}
+
+// False, and reported, when the value was refused.
 template <class T>
 bool apply(trace_state& trace, const T& value) noexcept {
-    check_error error;
-    if constexpr (is_absent<T>) return true;
-    else if constexpr (is_maybe<T>) return value.get() ? apply(trace, *value.get()) : true;
-    else if constexpr (std::is_same_v<T, tag>) {
-        error = value.check();
-        if (error.what == fault::none) error = set_entry(trace, entry_kind::tag, value.key, value.value);
-    } else if constexpr (std::is_same_v<T, client_request_id>) {
-        error = set_entry(trace, entry_kind::client_request_id, T::name, value.view());
-    } else {
-        error = set_entry(trace, entry_kind::metadata, T::name, value.view());
-    }
-    if (error.what == fault::none) return true;
-    trace.owner->report(error);
-    return false;
+    const check_error error = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
+        return set_entry(trace, kind, key, text);
+    });
+    if (error.what != fault::none) trace.owner->report(error);
+    return error.what == fault::none;
 }
 
 // The same value among those of a scope.
 template <class T>
 bool apply(scope_frame& frame, recorder& owner, const T& value) noexcept {
-    check_error error;
-    const auto set = [&](entry_kind kind, std::string_view key, std::string_view text) {
-        if (error.what == fault::none && !frame.entries.set(kind, key, text)) error = {fault::out_of_memory, key};
-    };
-    if constexpr (is_absent<T>) return true;
-    else if constexpr (is_maybe<T>) return value.get() ? apply(frame, owner, *value.get()) : true;
-    else if constexpr (std::is_same_v<T, tag>) {
-        error = value.check();
-        set(entry_kind::tag, value.key, value.value);
-    } else if constexpr (std::is_same_v<T, client_request_id>) {
-        set(entry_kind::client_request_id, T::name, value.view());
-    } else {
-        set(entry_kind::metadata, T::name, value.view());
-    }
+    const check_error error = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
+        return frame.entries.set(kind, key, text) ? check_error{} : check_error{fault::out_of_memory, key};
+    });
     if (error.what != fault::none) owner.report(error);
     return error.what == fault::none;
 }
@@ -121,6 +121,16 @@ constexpr void require_allowed() noexcept {
 
 } // namespace detail
 
+namespace detail {
+
+inline std::string_view first_code_points(std::string_view text, std::size_t count) noexcept {
+    std::size_t at = 0;
+    while (at < text.size() && count-- > 0) at += decode_utf8(text.substr(at)).length;
+    return text.substr(0, at);
+}
+
+} // namespace detail
+
 /// A trace that is open: its root span, and what describes it as a whole. Metadata is written once, while the trace
 /// is open: the same value again is fine, another one is refused and reported. Tags may be set again.
 template <class Schema, class Context, class Platform>
@@ -139,6 +149,20 @@ public:
             return (static_cast<int>(detail::apply(*this->span_->trace, values)) & ... & 1) != 0;
         }
         return false;
+    }
+
+    /// What MLflow's list of traces shows of the request and the response, in place of the root span's inputs and
+    /// outputs. Cut to 1000 characters, as MLflow does.
+    void previews(std::string_view request, std::string_view response) noexcept {
+        if (!this->span_) return;
+        auto& trace = *this->span_->trace;
+        const auto set = [&trace](entry_kind kind, std::string_view text) {
+            if (text.empty()) return;
+            const auto error = detail::set_entry(trace, kind, {}, detail::first_code_points(text, 1000));
+            if (error.what != fault::none) trace.owner->report(error);
+        };
+        set(entry_kind::request_preview, request);
+        set(entry_kind::response_preview, response);
     }
 
     /// A metadata key that is known at run time only; for an open schema.

@@ -47,10 +47,15 @@ public:
     void submit(trace_data* finished) noexcept override {
         const std::size_t spans = finished->span_count;
         finished_.fetch_add(spans, std::memory_order_relaxed);
-        if (finished->root && finished->check_identity)
-            Schema::for_each_required([&]<class Key>() {
-                if (!finished->metadata(Key::name).data()) report({fault::absent, Key::name});
-            });
+        if (finished->root) {
+            const auto require = [&]<class Key>() {
+                if (!finished->metadata(Key::name).data() &&
+                    !finished->entries.find(entry_kind::absent, Key::name).data())
+                    report({fault::absent, Key::name});
+            };
+            if (finished->check_identity) Schema::for_each_required(require);
+            Schema::for_each_late(require);
+        }
         trace_batch batch(finished);
         if (shut_down_.load(std::memory_order_acquire)) {
             dropped_.fetch_add(spans, std::memory_order_relaxed);
@@ -154,7 +159,7 @@ inline void report_to_stderr(void*, const check_error& error) noexcept {
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
     try {
 #endif
-        std::string line = "mlflow_trace: refused " + error.message();
+        std::string line = "mlflow_trace: " + error.message();
         if (skipped) line += " (and " + std::to_string(skipped) + " more since the last line)";
         line += '\n';
         std::fputs(line.c_str(), stderr);
