@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 

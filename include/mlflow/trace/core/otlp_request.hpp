@@ -64,9 +64,11 @@ inline bool append_body_for_mlflow(buffer& out, std::string_view body) {
 }
 
 inline bool append_prefixed(buffer& out, std::string_view prefix, const trace_entry& entry, otlp_receiver receiver) {
-    std::string key(prefix);
-    key += entry.key;
-    return append_literal_text(out, key, entry.value, receiver);
+    char key[32 + 250 * 4]; // the longest prefix, and the longest key in UTF-8
+    const std::size_t size = prefix.size() + entry.key.size();
+    if (size > sizeof key) return false;
+    write_bytes(write_bytes(key, prefix), entry.key);
+    return append_literal_text(out, {key, size}, entry.value, receiver);
 }
 
 inline std::string_view span_name(const span_data& span) noexcept {

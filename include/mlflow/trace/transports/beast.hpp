@@ -5,7 +5,6 @@
 #include <mlflow/trace/transports/beast_connection.hpp>
 #include <mlflow/trace/transports/beast_lookup.hpp>
 
-#include <boost/asio/error.hpp>
 #include <boost/beast/http/error.hpp>
 
 #include <algorithm>
