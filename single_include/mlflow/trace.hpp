@@ -652,8 +652,9 @@ struct span_data {
     status code = status::unset;
 
     // While the span is open.
-    detail::trace_state* trace = nullptr;
-    span_data* outer = nullptr; // the span that was current before it on the same thread
+    detail::trace_state* trace = nullptr; // null: not recorded, nor is what starts inside it
+    const void* owner = nullptr;          // the tracer's core
+    span_data* outer = nullptr;           // the span that was current before it on the same thread
     std::uint32_t outer_generation = 0;
     std::atomic<std::uint32_t> generation{0}; // odd while open; a context that saw another number looks at a stranger
     std::uint32_t chunks = 0;
@@ -992,6 +993,16 @@ inline bool is_open(const span_data* span, std::uint32_t generation) noexcept {
 inline span_data* current_span(context_slot& slot) noexcept {
     while (slot.current && !is_open(slot.current, slot.generation)) slot.current = nullptr;
     return slot.current;
+}
+
+// The innermost one of this tracer: tracers do not see into each other's traces.
+inline span_data* current_span(context_slot& slot, const void* owner) noexcept {
+    span_data* span = current_span(slot);
+    while (span && span->owner != owner) {
+        span_data* const outer = span->outer;
+        span = outer && is_open(outer, span->outer_generation) ? outer : nullptr;
+    }
+    return span;
 }
 
 inline void enter(context_slot& slot, span_data& span) noexcept {
@@ -2009,9 +2020,11 @@ inline bool append_body_for_mlflow(buffer& out, std::string_view body) {
 }
 
 inline bool append_prefixed(buffer& out, std::string_view prefix, const trace_entry& entry, otlp_receiver receiver) {
-    std::string key(prefix);
-    key += entry.key;
-    return append_literal_text(out, key, entry.value, receiver);
+    char key[32 + 250 * 4]; // the longest prefix, and the longest key in UTF-8
+    const std::size_t size = prefix.size() + entry.key.size();
+    if (size > sizeof key) return false;
+    write_bytes(write_bytes(key, prefix), entry.key);
+    return append_literal_text(out, {key, size}, entry.value, receiver);
 }
 
 inline std::string_view span_name(const span_data& span) noexcept {
@@ -2750,7 +2763,7 @@ bool append_json(Buffer& out, const T& value) {
         }
         return (separator == ',' || out.push_back('[')) && out.push_back(']');
     } else if constexpr (optional_like<T>) {
-        return value ? append_json(out, *value) : append_json_null(out);
+        return value.has_value() ? append_json(out, *value) : append_json_null(out);
     } else {
         static_assert(never<T>,
                       "this type cannot be recorded: specialise mlflow::trace::json_encoder for it, or pass "
@@ -3283,9 +3296,20 @@ public:
     maybe(const Key& value) noexcept : value_(value) {}
 
     [[nodiscard]] const Key* get() const noexcept { return value_ ? &*value_ : nullptr; }
+    [[nodiscard]] bool has_value() const noexcept { return value_.has_value(); }
+    [[nodiscard]] const Key& operator*() const noexcept { return *value_; }
 
 private:
     std::optional<Key> value_;
+};
+
+/// As an input it is null.
+template <class Key>
+struct json_encoder<absent<Key>> {
+    template <class Buffer>
+    static bool append(Buffer& out, absent<Key>) {
+        return append_json(out, nullptr);
+    }
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
@@ -3879,7 +3903,8 @@ bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T
         return append_attribute(out, field, key, static_cast<std::underlying_type_t<T>>(value), json_like);
     } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, char>) {
         if constexpr (!std::is_signed_v<T> && sizeof(T) == 8)
-            if (value > static_cast<T>(std::numeric_limits<std::int64_t>::max())) // OTLP has no unsigned integer
+            if (value >
+                static_cast<T>(std::numeric_limits<std::int64_t>::max())) // OTLP has no unsigned integer: text, then
                 return append_json_attribute(out, field, key, [&] { return append_json_uint(out, value); });
         char encoded[1 + max_varint_size] = {short_tag(otlp::int_value, wire_type::varint)};
         const char* const end =
@@ -4403,6 +4428,7 @@ basic_span<Context, Platform> basic_span<Context, Platform>::open(detail::trace_
                                                                   span_id parent, std::string_view name,
                                                                   std::uint64_t start_nano) noexcept {
     span.trace = &trace;
+    span.owner = trace.owner;
     span.id = Platform::new_span_id();
     span.has_parent = parent.valid();
     span.is_root = !parent.valid();
@@ -4876,8 +4902,7 @@ public:
         (detail::apply(frame_, owner, values), ...);
         frame_.outer = slot_->scopes;
         slot_->scopes = &frame_;
-        if (const span_data* const open = detail::current_span(*slot_);
-            open && open->trace && open->trace->owner == &owner)
+        if (const span_data* const open = detail::current_span(*slot_, &owner); open && open->trace)
             (detail::apply(*open->trace, values), ...);
     }
     basic_scope(const basic_scope&) = delete;
@@ -5188,7 +5213,7 @@ public:
         if constexpr ((detail::allowed_in_trace<Schema, Values> && ...)) {
             span_data* const current = current_span();
             if (!enabled_ || (current && !current->trace)) return true; // not recorded, on purpose
-            if (!current || current->trace->owner != core_) {
+            if (!current) {
                 core_->report({fault::no_open_trace, "update_current_trace"});
                 return false;
             }
@@ -5233,12 +5258,11 @@ private:
         if (!enabled_) return {};
         span_data* const current = current_span();
         if (current && !current->trace) return hide();
-        const bool is_child = current && current->trace->owner == core_;
-        span started = is_child ? span::start_child(*current, name) : start_root(name, identity::checked_at_the_end);
+        span started = current ? span::start_child(*current, name) : start_root(name, identity::checked_at_the_end);
         if (!started.recording()) return started;
         started.type(type);
         (identify(started, args), ...);
-        if (!is_child) apply_scopes(started);
+        if (!current) apply_scopes(started);
         return started;
     }
     template <class Argument>
@@ -5249,18 +5273,22 @@ private:
         if (const context_slot* const slot = Context::slot()) detail::apply_scopes(*slot, *started.span_->trace);
     }
 
-    static span_data* current_span() noexcept {
+    // As spans and scopes know it: the address of the base.
+    [[nodiscard]] const detail::recorder* owner() const noexcept { return core_; }
+
+    span_data* current_span() const noexcept {
         context_slot* const slot = Context::slot();
-        return slot ? detail::current_span(*slot) : nullptr;
+        return slot ? detail::current_span(*slot, owner()) : nullptr;
     }
 
     // A span that is not recorded, but keeps what starts inside it from being recorded.
-    static span hide() noexcept {
+    span hide() const noexcept {
         const span_data* const current = current_span();
         const bool everything_is_off = current && !current->trace && current->is_root;
         span_data* const hidden = detail::pool<span_data>::instance().take();
         if (!hidden) return {};
         hidden->trace = nullptr;
+        hidden->owner = owner();
         hidden->is_root = everything_is_off;
         hidden->generation.fetch_add(1, std::memory_order_relaxed);
         if (context_slot* const slot = Context::slot()) detail::enter(*slot, *hidden);

@@ -81,7 +81,8 @@ void fill(Span& span) {
 // Four LLM spans, three deep.
 template <class Tracer>
 void record_trace(Tracer& tracer, const mt::user& user, const mt::session& session) {
-    auto root = tracer.start_trace("chat", user, session, mt::tag{"stage", "test"}, mt::client_request_id{"request-1"});
+    auto root =
+        tracer.start_trace("chat", user, session, mt::tag{"stage", "test"}, mt::client_request_id{"request-1"});
     fill(root);
     {
         auto agent = tracer.start_span("agent", mt::span_type::agent);

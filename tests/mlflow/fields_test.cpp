@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Records one trace with everything that a span can hold, a failing one, and hostile input. fields_readback.py compares,
-// field by field, what MLflow's own client reads.
+// Records one trace with everything that a span can hold, a failing one, and hostile input. fields_readback.py
+// compares, field by field, what MLflow's own client reads.
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/transports/beast.hpp>
 
@@ -62,14 +62,17 @@ TEST_F(fields, of_a_full_trace) {
                                         mt::client_request_id{"request-1"}, mt::span_type::agent);
         one["trace_id"] = id_of(trace.trace_id());
         one["url"] = trace.url();
-        trace.set(mt::tag{"note", "first"}, mt::tag{"looks/like.json", "true"}, mt::tag{"long", std::string(4096, 'l')});
+        trace.set(mt::tag{"note", "first"}, mt::tag{"looks/like.json", "true"},
+                  mt::tag{"long", std::string(4096, 'l')});
         trace.set(mt::tag{"note", "line one\nline \"two\"\t日本"});
         trace.inputs(mt::arg("message", "hello \xE2\x82\xAC"), mt::arg("n", 3), mt::arg("nested", nested));
         {
             auto span = tracer.start_span("search", mt::span_type::retriever);
             one["span_ids"]["search"] = std::string(span.id().hex().view());
             span.attribute("text", "plain").attribute("looks.true", "true").attribute("looks.number", "123");
-            span.attribute("looks.object", R"({"q":1})").attribute("looks.text", R"("quoted")").attribute("looks.nan", "NaN");
+            span.attribute("looks.object", R"({"q":1})")
+                .attribute("looks.text", R"("quoted")")
+                .attribute("looks.nan", "NaN");
             span.attribute("spaced", " 1 ").attribute("empty", "").attribute("unicode", "ключ 🔑");
             span.attribute("smallest", std::numeric_limits<std::int64_t>::min());
             span.attribute("largest", std::numeric_limits<std::int64_t>::max());
@@ -83,7 +86,10 @@ TEST_F(fields, of_a_full_trace) {
         }
         {
             auto span = tracer.start_span("complete", mt::span_type::chat_model);
-            span.model("model-1").provider("openai").usage({.input = 10, .output = 5}).cost({.input = 0.25, .output = 0.5});
+            span.model("model-1")
+                .provider("openai")
+                .usage({.input = 10, .output = 5})
+                .cost({.input = 0.25, .output = 0.5});
             span.level(mt::log_level::warning);
             for (const char* piece : {"Hel", "lo", "\"!\""}) span.chunk(piece);
             span.outputs("Hello\"!\"");
@@ -102,11 +108,12 @@ TEST_F(fields, of_a_full_trace) {
 
 TEST_F(fields, of_a_trace_that_fails) {
     auto tracer = tracer_to(fresh("failing"));
-    auto fails = mt::traced<"outer", "user", "session", "text">(tracer, [&](const mt::user&, const mt::session&, std::string text) {
-        auto span = tracer.start_span("unwound");
-        if (!text.empty()) throw std::out_of_range("no such \"thing\": " + text);
-        return 1;
-    });
+    auto fails = mt::traced<"outer", "user", "session", "text">(
+        tracer, [&](const mt::user&, const mt::session&, std::string text) {
+            auto span = tracer.start_span("unwound");
+            if (!text.empty()) throw std::out_of_range("no such \"thing\": " + text);
+            return 1;
+        });
     EXPECT_THROW(fails(mt::user{"user-1"}, mt::session{"session-1"}, std::string("x")), std::out_of_range);
     deliver(tracer);
 }
@@ -114,7 +121,8 @@ TEST_F(fields, of_a_trace_that_fails) {
 // The official client's mistakes M1, M2, M5, M6, M10 and M12.
 TEST_F(fields, of_hostile_input) {
     auto tracer = tracer_to(fresh("hostile"));
-    for (const std::string& bad : {std::string(), std::string("a\nb"), std::string("a\0b", 3), std::string(300, 'x'), std::string("\xff")}) {
+    for (const std::string& bad :
+         {std::string(), std::string("a\nb"), std::string("a\0b", 3), std::string(300, 'x'), std::string("\xff")}) {
         EXPECT_FALSE(mt::user::parse(bad));
         EXPECT_FALSE(mt::session::parse(bad));
     }

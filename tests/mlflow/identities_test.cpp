@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Records traces for users and sessions whose IDs are hard to carry: each alone (spans only), with a request ID, and with
-// further metadata (both need a second request). identities_readback.py compares what MLflow stored.
+// Records traces for users and sessions whose IDs are hard to carry: each alone (spans only), with a request ID, and
+// with further metadata (both need a second request). identities_readback.py compares what MLflow stored.
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/transports/beast.hpp>
 
@@ -20,8 +20,7 @@ using nlohmann::json;
 
 using note = mt::key<"app.note">;
 using schema = mt::schema<mt::required<mt::user>, mt::required<mt::session>, mt::optional<note>>;
-using tracer_type =
-    mt::tracer<schema, mt::thread_local_context, mt::batch<mt::mlflow_exporter<mt::beast_transport>>>;
+using tracer_type = mt::tracer<schema, mt::thread_local_context, mt::batch<mt::mlflow_exporter<mt::beast_transport>>>;
 
 std::string repeated(std::string_view text, int times) {
     std::string all;
@@ -29,14 +28,46 @@ std::string repeated(std::string_view text, int times) {
     return all;
 }
 
-const std::vector<std::string> hard_ids{
-    "user-123", "o'brien-9", R"(say "hi")", R"(both ' and ")", R"(back\slash\)", R"("quoted")", R"("")", "1", "-1.50",
-    "1e5", "true", "false", "null", "NaN", "Infinity", "-Infinity", "[1]", R"({"a":1})", "None", "店舗-17", "👩‍💻 emoji",
-    " leading and trailing ", "100%_sure", "a`b", "'", "\"", "\\", repeated("é", 250), repeated("😀", 250),
-    std::string(250, 'x'), R"("unterminated)", "01", "tr-0", "-", "0x1f", "\xC2\xA0no-break"};
+const std::vector<std::string> hard_ids{"user-123",
+                                        "o'brien-9",
+                                        R"(say "hi")",
+                                        R"(both ' and ")",
+                                        R"(back\slash\)",
+                                        R"("quoted")",
+                                        R"("")",
+                                        "1",
+                                        "-1.50",
+                                        "1e5",
+                                        "true",
+                                        "false",
+                                        "null",
+                                        "NaN",
+                                        "Infinity",
+                                        "-Infinity",
+                                        "[1]",
+                                        R"({"a":1})",
+                                        "None",
+                                        "店舗-17",
+                                        "👩‍💻 emoji",
+                                        " leading and trailing ",
+                                        "100%_sure",
+                                        "a`b",
+                                        "'",
+                                        "\"",
+                                        "\\",
+                                        repeated("é", 250),
+                                        repeated("😀", 250),
+                                        std::string(250, 'x'),
+                                        R"("unterminated)",
+                                        "01",
+                                        "tr-0",
+                                        "-",
+                                        "0x1f",
+                                        "\xC2\xA0no-break"};
 
 TEST(identities, are_delivered) {
-    const std::string experiment = "identities-" + std::to_string(std::chrono::system_clock::now().time_since_epoch().count());
+    const std::string experiment =
+        "identities-" + std::to_string(std::chrono::system_clock::now().time_since_epoch().count());
     tracer_type tracer({.exporter = {.exporter = {.tracking_uri = std::getenv("MLFLOW_TRACKING_URI"),
                                                   .experiment_name = experiment}}});
     json expected{{"experiment", experiment}, {"traces", json::array()}};

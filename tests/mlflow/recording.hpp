@@ -161,9 +161,9 @@ public:
     json& trace() { return trace_; }
 
 private:
-    told_trace(typename Tracer::trace started, json& traces, std::string_view name)
-        : told_trace(traces[text(started.trace_id().mlflow_id())], std::move(started), name) {}
-    told_trace(json& trace, typename Tracer::trace started, std::string_view name)
+    told_trace(typename Tracer::trace&& started, json& traces, std::string_view name)
+        : told_trace(std::move(started), name, traces[text(started.trace_id().mlflow_id())]) {}
+    told_trace(typename Tracer::trace&& started, std::string_view name, json& trace)
         : base(std::move(started), trace, name, {}), trace_(trace) {
         trace_["name"] = name;
         trace_["state"] = "OK";

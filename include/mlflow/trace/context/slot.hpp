@@ -40,6 +40,16 @@ inline span_data* current_span(context_slot& slot) noexcept {
     return slot.current;
 }
 
+// The innermost one of this tracer: tracers do not see into each other's traces.
+inline span_data* current_span(context_slot& slot, const void* owner) noexcept {
+    span_data* span = current_span(slot);
+    while (span && span->owner != owner) {
+        span_data* const outer = span->outer;
+        span = outer && is_open(outer, span->outer_generation) ? outer : nullptr;
+    }
+    return span;
+}
+
 inline void enter(context_slot& slot, span_data& span) noexcept {
     span.outer = current_span(slot);
     span.outer_generation = slot.generation;

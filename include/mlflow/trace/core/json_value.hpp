@@ -98,7 +98,7 @@ bool append_json(Buffer& out, const T& value) {
         }
         return (separator == ',' || out.push_back('[')) && out.push_back(']');
     } else if constexpr (optional_like<T>) {
-        return value ? append_json(out, *value) : append_json_null(out);
+        return value.has_value() ? append_json(out, *value) : append_json_null(out);
     } else {
         static_assert(never<T>,
                       "this type cannot be recorded: specialise mlflow::trace::json_encoder for it, or pass "

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/core/json_value.hpp>
 #include <mlflow/trace/metadata/key.hpp>
 
 #include <optional>
@@ -42,9 +43,20 @@ public:
     maybe(const Key& value) noexcept : value_(value) {}
 
     [[nodiscard]] const Key* get() const noexcept { return value_ ? &*value_ : nullptr; }
+    [[nodiscard]] bool has_value() const noexcept { return value_.has_value(); }
+    [[nodiscard]] const Key& operator*() const noexcept { return *value_; }
 
 private:
     std::optional<Key> value_;
+};
+
+/// As an input it is null.
+template <class Key>
+struct json_encoder<absent<Key>> {
+    template <class Buffer>
+    static bool append(Buffer& out, absent<Key>) {
+        return append_json(out, nullptr);
+    }
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -20,8 +20,7 @@ public:
         (detail::apply(frame_, owner, values), ...);
         frame_.outer = slot_->scopes;
         slot_->scopes = &frame_;
-        if (const span_data* const open = detail::current_span(*slot_);
-            open && open->trace && open->trace->owner == &owner)
+        if (const span_data* const open = detail::current_span(*slot_, &owner); open && open->trace)
             (detail::apply(*open->trace, values), ...);
     }
     basic_scope(const basic_scope&) = delete;

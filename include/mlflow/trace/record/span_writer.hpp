@@ -24,7 +24,8 @@ bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T
         return append_attribute(out, field, key, static_cast<std::underlying_type_t<T>>(value), json_like);
     } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, char>) {
         if constexpr (!std::is_signed_v<T> && sizeof(T) == 8)
-            if (value > static_cast<T>(std::numeric_limits<std::int64_t>::max())) // OTLP has no unsigned integer: text, then
+            if (value >
+                static_cast<T>(std::numeric_limits<std::int64_t>::max())) // OTLP has no unsigned integer: text, then
                 return append_json_attribute(out, field, key, [&] { return append_json_uint(out, value); });
         char encoded[1 + max_varint_size] = {short_tag(otlp::int_value, wire_type::varint)};
         const char* const end =

@@ -145,7 +145,7 @@ public:
         if constexpr ((detail::allowed_in_trace<Schema, Values> && ...)) {
             span_data* const current = current_span();
             if (!enabled_ || (current && !current->trace)) return true; // not recorded, on purpose
-            if (!current || current->trace->owner != core_) {
+            if (!current) {
                 core_->report({fault::no_open_trace, "update_current_trace"});
                 return false;
             }
@@ -190,12 +190,11 @@ private:
         if (!enabled_) return {};
         span_data* const current = current_span();
         if (current && !current->trace) return hide();
-        const bool is_child = current && current->trace->owner == core_;
-        span started = is_child ? span::start_child(*current, name) : start_root(name, identity::checked_at_the_end);
+        span started = current ? span::start_child(*current, name) : start_root(name, identity::checked_at_the_end);
         if (!started.recording()) return started;
         started.type(type);
         (identify(started, args), ...);
-        if (!is_child) apply_scopes(started);
+        if (!current) apply_scopes(started);
         return started;
     }
     template <class Argument>
@@ -206,18 +205,22 @@ private:
         if (const context_slot* const slot = Context::slot()) detail::apply_scopes(*slot, *started.span_->trace);
     }
 
-    static span_data* current_span() noexcept {
+    // As spans and scopes know it: the address of the base.
+    [[nodiscard]] const detail::recorder* owner() const noexcept { return core_; }
+
+    span_data* current_span() const noexcept {
         context_slot* const slot = Context::slot();
-        return slot ? detail::current_span(*slot) : nullptr;
+        return slot ? detail::current_span(*slot, owner()) : nullptr;
     }
 
     // A span that is not recorded, but keeps what starts inside it from being recorded.
-    static span hide() noexcept {
+    span hide() const noexcept {
         const span_data* const current = current_span();
         const bool everything_is_off = current && !current->trace && current->is_root;
         span_data* const hidden = detail::pool<span_data>::instance().take();
         if (!hidden) return {};
         hidden->trace = nullptr;
+        hidden->owner = owner();
         hidden->is_root = everything_is_off;
         hidden->generation.fetch_add(1, std::memory_order_relaxed);
         if (context_slot* const slot = Context::slot()) detail::enter(*slot, *hidden);

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the exporter says to the server, request by request. tests/mlflow/ asks a real one.
+#include <mlflow/trace.hpp>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace {
+
+namespace mt = mlflow::trace;
+
+using segment = mt::key<"app.segment">;
+using exporter_type = mt::mlflow_exporter<mt::memory_transport>;
+using tracer_type = mt::tracer<mt::open_schema, mt::thread_local_context, mt::batch<exporter_type>>;
+
+constexpr auto found = R"({"experiment":{"experiment_id":"7","name":"e","lifecycle_stage":"active"}})";
+
+// An MLflow server as far as the exporter sees it.
+struct server {
+    std::shared_ptr<mt::memory_server> side = std::make_shared<mt::memory_server>();
+    std::string version = "3.17.2";
+    mt::http_response experiment = {200, {}, found};
+    mt::http_response created = {200, {}, R"({"experiment_id":"8"})"};
+    mt::http_response spans = {200, {}, {}};
+
+    server() {
+        side->answer_with([this](const mt::memory_server::request& request) -> mt::memory_server::reply {
+            const std::string_view target = request.target;
+            if (target == "/version") return mt::http_response{200, {}, version + "\n"};
+            if (target == "/api/2.0/mlflow/experiments/create") {
+                experiment = {200, {}, R"({"experiment":{"experiment_id":"9"}})"}; // whoever made it, it is there now
+                return created;
+            }
+            if (target.starts_with("/api/2.0/mlflow/experiments/")) return experiment;
+            return spans;
+        });
+    }
+
+    std::vector<std::string> targets() const {
+        std::vector<std::string> all;
+        for (const auto& request : side->requests())
+            all.push_back(std::string(mt::to_string(request.method)) + " " + request.target);
+        return all;
+    }
+    exporter_type::options options() const {
+        return {.tracking_uri = "http://mlflow:5000", .experiment_name = "a b/é", .transport = {side}};
+    }
+};
+
+std::string refusal(const server& answering, exporter_type::options options) {
+    exporter_type exporter(std::move(options));
+    const auto connected = exporter.connect();
+    static_cast<void>(answering);
+    return connected ? "connected to " + connected->experiment_id : connected.error().message;
+}
+
+TEST(mlflow_exporter, one_request_for_many_traces) {
+    server answering;
+    tracer_type tracer({.exporter = {.exporter = answering.options(), .delay = std::chrono::hours(1)}});
+    for (int i = 0; i < 50; ++i) {
+        auto trace = tracer.start_trace("chat", mt::user{"user-1"}, mt::session{"s"}, mt::tag{"k", "v"});
+        auto span = tracer.start_span("inside");
+    }
+    ASSERT_TRUE(tracer.flush(std::chrono::seconds(10)));
+    EXPECT_EQ(tracer.account().exported, 100U) << tracer.last_error();
+    const std::vector<std::string> expected{
+        "GET /version", "GET /api/2.0/mlflow/experiments/get-by-name?experiment_name=a%20b%2F%C3%A9",
+        "POST /v1/traces"};
+    EXPECT_EQ(answering.targets(), expected);
+    const auto request = answering.side->requests().back();
+    EXPECT_EQ(request.header("content-type"), "application/x-protobuf");
+    EXPECT_EQ(request.header("x-mlflow-experiment-id"), "7");
+    EXPECT_EQ(tracer.exporter().exporter().experiment_url(), "http://mlflow:5000/#/experiments/7/traces");
+}
+
+TEST(mlflow_exporter, one_more_request_only_where_the_trace_needs_it) {
+    server answering;
+    tracer_type tracer({.exporter = {.exporter = answering.options(), .delay = std::chrono::hours(1)}});
+    {
+        auto trace = tracer.start_trace("plain", mt::user{"user-1"});
+    }
+    {
+        auto trace = tracer.start_trace("with key", mt::user{"user-1"}, segment{"pro"}, mt::tag{"k", "\"v\""});
+    }
+    {
+        auto trace = tracer.start_trace("with request", mt::client_request_id{"r-1"});
+    }
+    {
+        tracer.start_trace("with previews").previews("asked", "answered");
+    }
+    ASSERT_TRUE(tracer.flush(std::chrono::seconds(10)));
+    const auto requests = answering.side->requests();
+    ASSERT_EQ(requests.size(), 6U);
+    EXPECT_EQ(requests[2].target, "/v1/traces");
+    for (std::size_t i = 3; i < 6; ++i) EXPECT_EQ(requests[i].target, "/api/3.0/mlflow/traces");
+    const auto info = nlohmann::json::parse(requests[3].body)["trace"]["trace_info"];
+    EXPECT_EQ(info["trace_metadata"], (nlohmann::json{{"mlflow.trace.user", "user-1"}, {"app.segment", "pro"}}));
+    EXPECT_EQ(info["tags"], (nlohmann::json{{"mlflow.traceName", "with key"}, {"k", "\"v\""}}));
+    EXPECT_EQ(info["trace_location"]["mlflow_experiment"]["experiment_id"], "7");
+    EXPECT_EQ(info["state"], "OK");
+    EXPECT_FALSE(info.contains("client_request_id"));
+    EXPECT_EQ(nlohmann::json::parse(requests[4].body)["trace"]["trace_info"]["client_request_id"], "r-1");
+    EXPECT_EQ(nlohmann::json::parse(requests[5].body)["trace"]["trace_info"]["request_preview"], "asked");
+}
+
+TEST(mlflow_exporter, refuses_a_server_that_is_not_mlflow_3) {
+    server answering;
+    EXPECT_EQ(refusal(answering, answering.options()), "connected to 7");
+    answering.version = "2.22.0";
+    EXPECT_EQ(refusal(answering, answering.options()),
+              "http://mlflow:5000 is MLflow 2.22.0: MLflow 3 or newer is needed, upgrade the server");
+    answering.version = "<html>";
+    EXPECT_NE(refusal(answering, answering.options()).find("does not look like an MLflow server"), std::string::npos);
+    answering.version = "";
+    EXPECT_NE(refusal(answering, answering.options()).find("does not look like an MLflow server"), std::string::npos);
+}
+
+TEST(mlflow_exporter, finds_or_creates_its_experiment) {
+    server answering;
+    answering.experiment = {404, {}, R"({"error_code":"RESOURCE_DOES_NOT_EXIST"})"};
+    EXPECT_EQ(refusal(answering, answering.options()), "connected to 8");
+    EXPECT_EQ(answering.side->requests().back().body, R"({"name":"a b/é"})");
+    // Someone else creates it in between.
+    answering.experiment = {404, {}, {}};
+    answering.created = {400, {}, R"({"error_code":"RESOURCE_ALREADY_EXISTS","message":"exists"})"};
+    EXPECT_EQ(refusal(answering, answering.options()), "connected to 9");
+    answering.experiment = {200, {}, R"({"experiment":{"experiment_id":"7","lifecycle_stage":"deleted"}})"};
+    EXPECT_NE(refusal(answering, answering.options()).find("is deleted"), std::string::npos);
+    answering.experiment = {404, {}, {}};
+    auto by_id = answering.options();
+    by_id.experiment_id = "42";
+    EXPECT_NE(refusal(answering, by_id).find("experiment ID 42 does not exist on http://mlflow:5000"),
+              std::string::npos);
+    answering.experiment = {403, {}, R"({"message":"Permission denied\nfor you"})"};
+    EXPECT_EQ(
+        refusal(answering, answering.options()),
+        "http://mlflow:5000 answered 403 to /api/2.0/mlflow/experiments/get-by-name: Permission denied for you");
+}
+
+TEST(mlflow_exporter, tells_why_spans_failed_and_asks_again_for_a_lost_experiment) {
+    server answering;
+    tracer_type tracer({.exporter = {.exporter = answering.options()}});
+    answering.spans = {
+        404, {}, R"({"error_code":"RESOURCE_DOES_NOT_EXIST","message":"No Experiment with id=7 exists"})"};
+    {
+        auto span = tracer.start_span("lost");
+    }
+    ASSERT_TRUE(tracer.flush(std::chrono::seconds(10)));
+    EXPECT_EQ(tracer.account().failed, 1U);
+    EXPECT_EQ(tracer.last_error(), "http://mlflow:5000 answered 404 to /v1/traces: No Experiment with id=7 exists");
+    answering.spans = {200, {}, {}};
+    const auto before = answering.side->request_count();
+    {
+        auto span = tracer.start_span("arrives");
+    }
+    ASSERT_TRUE(tracer.flush(std::chrono::seconds(10)));
+    EXPECT_EQ(tracer.account().exported, 1U);
+    EXPECT_EQ(answering.side->request_count() - before, 3U) << "version, experiment, spans";
+}
+
+TEST(mlflow_exporter, a_bad_address_never_shows_credentials) {
+    exporter_type exporter({.tracking_uri = "http://admin:secret@mlflow:5000"});
+    const auto connected = exporter.connect();
+    ASSERT_FALSE(connected);
+    EXPECT_EQ(connected.error().message.find("secret"), std::string::npos) << connected.error().message;
+}
+
+} // namespace
