@@ -20,7 +20,7 @@ def check_span(span, told: dict, where: str) -> None:
     where += f", span {told['name'][:40]!r}"
     check_same(span.name, told["name"], f"{where}: name")
     check_same(span.parent_id, told["parent"], f"{where}: parent")
-    check_same(span.span_type, told["type"], f"{where}: type")
+    check_same(span.span_type or "UNKNOWN", told["type"], f"{where}: type")
     check_same(span.status.status_code.value, told["status"], f"{where}: status")
     check_same(span.status.description or "", told["description"], f"{where}: description of the status")
     check_same(span.inputs, told["inputs"], f"{where}: inputs")

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+// error: the recording policy lacks a member: bool sample
+#include <mlflow/trace.hpp>
+
+namespace mt = mlflow::trace;
+struct own {
+#ifdef TWIN
+    bool sample(const mt::trace_id&) const { return true; }
+#endif
+};
+mt::tracer<mt::open_schema, mt::thread_local_context, mt::json_lines_exporter, own> tracer;

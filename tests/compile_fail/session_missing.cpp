@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// error: requires a session: pass an mt::session, or mt::no_session
+#include <mlflow/trace.hpp>
+
+namespace mt = mlflow::trace;
+using segment = mt::key<"app.segment">;
+using schema = mt::schema<mt::required<mt::user>, mt::required<mt::session>>;
+using tracer_type = mt::tracer<schema>;
+
+void use(tracer_type& tracer) {
+#ifdef TWIN
+    auto trace = tracer.start_trace("chat", mt::user{"u"}, mt::no_session);
+#else
+    auto trace = tracer.start_trace("chat", mt::user{"u"});
+#endif
+}
