@@ -3838,6 +3838,263 @@ private:
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
+// ---- mlflow/trace/record/trace_state.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// What an open trace needs of its tracer, whatever the tracer's type. It lives as long as the last trace.
+class recorder {
+public:
+    recorder() = default;
+    recorder(const recorder&) = delete;
+    recorder& operator=(const recorder&) = delete;
+
+    // Takes over a finished part of a trace.
+    virtual void submit(trace_data* finished) noexcept = 0;
+    virtual void count_started_span() noexcept = 0;
+    virtual void count_lost_span() noexcept = 0;
+    [[nodiscard]] virtual bool schema_has(std::string_view name) const noexcept = 0;
+    // Where the trace can be looked at, or empty.
+    [[nodiscard]] virtual std::string trace_url(const trace_id& id) const = 0;
+    virtual void report(const check_error& error) noexcept = 0;
+
+    void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
+    void release() noexcept {
+        if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+    }
+
+protected:
+    virtual ~recorder() = default;
+
+private:
+    std::atomic<std::uint32_t> references_{1};
+};
+
+// An open trace, shared by its open spans, which may be on several threads.
+struct trace_state {
+    trace_state* next = nullptr;       // of the pool
+    trace_state* next_chain = nullptr; // of the pool
+
+    std::atomic<std::uint32_t> open_spans{0};
+    recorder* owner = nullptr;
+    trace_id id;
+    std::uint64_t wall_minus_monotonic = 0; // one reading per trace: durations cannot become negative by a clock jump
+
+    std::atomic<span_data*> finished{nullptr}; // a stack: the last finished is first
+    std::atomic<bool> root_ended{false};
+
+    std::mutex lock;            // guards `data` until the root has ended
+    trace_data* data = nullptr; // null once submitted
+
+    void recycle() noexcept {
+        owner = nullptr;
+        data = nullptr;
+        finished.store(nullptr, std::memory_order_relaxed);
+        root_ended.store(false, std::memory_order_relaxed);
+    }
+};
+
+// Moves what has finished so far into `into`, oldest first.
+inline void collect_finished(trace_state& trace, trace_data& into) noexcept {
+    span_data* newest_first = trace.finished.exchange(nullptr, std::memory_order_acq_rel);
+    while (newest_first) {
+        span_data* const span = newest_first;
+        newest_first = span->next;
+        span->next = into.spans;
+        into.spans = span;
+        ++into.span_count;
+        into.bytes += span->body.size();
+    }
+}
+
+inline void release_trace(trace_state& trace) noexcept {
+    if (trace.open_spans.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    recorder* const owner = trace.owner;
+    pool<trace_state>::instance().give(&trace);
+    owner->release();
+}
+
+// A span that ended after its root goes out on its own.
+inline void submit_late_spans(trace_state& trace) noexcept {
+    if (!trace.finished.load(std::memory_order_acquire)) return;
+    trace_data* const late = pool<trace_data>::instance().take();
+    if (!late) return; // tried again with the next one
+    late->id = trace.id;
+    collect_finished(trace, *late);
+    if (late->spans) trace.owner->submit(late);
+    else pool<trace_data>::instance().give(late);
+}
+
+// The end of a span whose body is complete. `end_nano` by the trace's own time line.
+inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
+    trace_state& trace = *span.trace;
+    const bool is_root = span.is_root;
+    span.generation.fetch_add(1, std::memory_order_release);
+    span_data* head = trace.finished.load(std::memory_order_relaxed);
+    do span.next = head;
+    while (!trace.finished.compare_exchange_weak(head, &span, std::memory_order_seq_cst, std::memory_order_relaxed));
+
+    if (is_root) {
+        trace_data* data = nullptr;
+        {
+            const std::lock_guard guard(trace.lock);
+            data = std::exchange(trace.data, nullptr);
+        }
+        data->root = &span;
+        data->duration_nano = end_nano > data->start_unix_nano ? end_nano - data->start_unix_nano : 0;
+        // Twice: the first time takes the root before any late span can, the second time what came before the flag.
+        collect_finished(trace, *data);
+        trace.root_ended.store(true, std::memory_order_seq_cst);
+        collect_finished(trace, *data);
+        trace.owner->submit(data);
+    } else if (trace.root_ended.load(std::memory_order_seq_cst)) {
+        submit_late_spans(trace);
+    }
+    release_trace(trace);
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/record/capture.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+template <class Context>
+class attached_context;
+
+/// What is current at one place in the program, to be carried to another: a pool thread, a timer, a callback. Spans
+/// that start where it is attached are children of the span that was current where it was captured, also after that
+/// one has ended; scopes come along. Capturing throws `std::bad_alloc` when there is no memory to copy scopes.
+///
+/// Thread-safety: as `std::shared_ptr`; several threads may attach copies of it, or one object, at once.
+template <class Context = thread_local_context>
+class captured_context {
+public:
+    /// Nothing is current.
+    captured_context() noexcept = default;
+    captured_context(const captured_context& other) noexcept
+        : trace_(other.trace_), span_(other.span_), owner_(other.owner_), scopes_(other.scopes_) {
+        if (trace_) trace_->open_spans.fetch_add(1, std::memory_order_relaxed);
+    }
+    captured_context(captured_context&& other) noexcept
+        : trace_(std::exchange(other.trace_, nullptr)), span_(other.span_),
+          owner_(std::exchange(other.owner_, nullptr)), scopes_(std::move(other.scopes_)) {}
+    captured_context& operator=(captured_context other) noexcept {
+        std::swap(trace_, other.trace_);
+        std::swap(span_, other.span_);
+        std::swap(owner_, other.owner_);
+        scopes_.swap(other.scopes_);
+        return *this;
+    }
+    ~captured_context() {
+        if (trace_) detail::release_trace(*trace_);
+    }
+
+    /// What is current here.
+    [[nodiscard]] static captured_context here() {
+        captured_context captured;
+        context_slot* const slot = Context::slot();
+        if (!slot) return captured;
+        if (const span_data* const current = detail::current_span(*slot)) {
+            captured.trace_ = current->trace;
+            captured.owner_ = current->owner;
+            captured.span_ = current->id;
+            if (captured.trace_) captured.trace_->open_spans.fetch_add(1, std::memory_order_relaxed);
+        }
+        if (slot->scopes) captured.scopes_ = std::make_shared<const scope_copies>(*slot->scopes);
+        return captured;
+    }
+
+    /// Makes it current on this thread, as long as the returned object lives.
+    [[nodiscard]] attached_context<Context> attach() const noexcept { return attached_context<Context>(*this); }
+
+private:
+    friend class attached_context<Context>;
+
+    // The frames of scopes that may have ended when they are needed. Never changed, so threads share them.
+    struct scope_copies {
+        explicit scope_copies(const detail::scope_frame& innermost) {
+            std::size_t count = 0;
+            for (const auto* frame = &innermost; frame; frame = frame->outer) ++count;
+            frames = std::vector<detail::scope_frame>(count);
+            auto* copy = frames.data();
+            for (const auto* frame = &innermost; frame; frame = frame->outer, ++copy) {
+                copy->owner = frame->owner;
+                copy->outer = frame->outer ? copy + 1 : nullptr;
+                for (const trace_entry entry : frame->entries) copy->entries.set(entry.kind, entry.key, entry.value);
+            }
+        }
+        std::vector<detail::scope_frame> frames;
+    };
+
+    detail::trace_state* trace_ = nullptr; // counted as one of its open spans
+    span_id span_;
+    const void* owner_ = nullptr;
+    std::shared_ptr<const scope_copies> scopes_;
+};
+
+/// The time during which a captured context is current. Ends on the thread that began it.
+template <class Context>
+class attached_context {
+public:
+    attached_context(const attached_context&) = delete;
+    attached_context& operator=(const attached_context&) = delete;
+    ~attached_context() {
+        if (slot_) *slot_ = before_;
+        if (!stand_in_) return;
+        detail::trace_state* const trace = stand_in_->trace;
+        stand_in_->generation.fetch_add(1, std::memory_order_release);
+        detail::pool<span_data>::instance().give(stand_in_);
+        if (trace) detail::release_trace(*trace);
+    }
+
+private:
+    friend class captured_context<Context>;
+
+    explicit attached_context(const captured_context<Context>& captured) noexcept
+        : scopes_(captured.scopes_), slot_(Context::slot()) {
+        if (!slot_) return;
+        before_ = *slot_;
+        *slot_ = {};
+        if (scopes_) slot_->scopes = const_cast<detail::scope_frame*>(scopes_->frames.data());
+        if (!captured.owner_) return;
+        stand_in_ = detail::pool<span_data>::instance().take();
+        if (!stand_in_) return;
+        // It stands for the captured span: what starts inside it takes it for its parent. It is never written.
+        stand_in_->trace = captured.trace_;
+        stand_in_->owner = captured.owner_;
+        stand_in_->id = captured.span_;
+        stand_in_->is_root = false;
+        stand_in_->generation.fetch_add(1, std::memory_order_relaxed);
+        if (captured.trace_) captured.trace_->open_spans.fetch_add(1, std::memory_order_relaxed);
+        detail::enter(*slot_, *stand_in_);
+    }
+
+    std::shared_ptr<const typename captured_context<Context>::scope_copies> scopes_;
+    context_slot* slot_;
+    context_slot before_;
+    span_data* stand_in_ = nullptr;
+};
+
+/// What is current here, to be attached elsewhere.
+template <class Context = thread_local_context>
+[[nodiscard]] captured_context<Context> capture() {
+    return captured_context<Context>::here();
+}
+
+/// A function that runs in the context of the place where `bind` was called:
+/// `pool.post(mt::bind([&] { … }))`, `std::async(mt::bind(work), argument)`.
+template <class Context = thread_local_context, class Function>
+[[nodiscard]] auto bind(Function&& function) {
+    return [captured = captured_context<Context>::here(),
+            bound = std::forward<Function>(function)]<class... Args>(Args&&... args) mutable -> decltype(auto) {
+        const auto attached = captured.attach();
+        return bound(std::forward<Args>(args)...);
+    };
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
 // ---- mlflow/trace/record/exception_text.hpp
 
 #if __has_include(<cxxabi.h>)
@@ -3996,123 +4253,6 @@ void write_whole(span_data& span, Writer&& writer) noexcept {
     if (written) return;
     span.body.truncate(before);
     span.lost_something = true;
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/record/trace_state.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// What an open trace needs of its tracer, whatever the tracer's type. It lives as long as the last trace.
-class recorder {
-public:
-    recorder() = default;
-    recorder(const recorder&) = delete;
-    recorder& operator=(const recorder&) = delete;
-
-    // Takes over a finished part of a trace.
-    virtual void submit(trace_data* finished) noexcept = 0;
-    virtual void count_started_span() noexcept = 0;
-    virtual void count_lost_span() noexcept = 0;
-    [[nodiscard]] virtual bool schema_has(std::string_view name) const noexcept = 0;
-    // Where the trace can be looked at, or empty.
-    [[nodiscard]] virtual std::string trace_url(const trace_id& id) const = 0;
-    virtual void report(const check_error& error) noexcept = 0;
-
-    void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
-    void release() noexcept {
-        if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
-    }
-
-protected:
-    virtual ~recorder() = default;
-
-private:
-    std::atomic<std::uint32_t> references_{1};
-};
-
-// An open trace, shared by its open spans, which may be on several threads.
-struct trace_state {
-    trace_state* next = nullptr;       // of the pool
-    trace_state* next_chain = nullptr; // of the pool
-
-    std::atomic<std::uint32_t> open_spans{0};
-    recorder* owner = nullptr;
-    trace_id id;
-    std::uint64_t wall_minus_monotonic = 0; // one reading per trace: durations cannot become negative by a clock jump
-
-    std::atomic<span_data*> finished{nullptr}; // a stack: the last finished is first
-    std::atomic<bool> root_ended{false};
-
-    std::mutex lock;            // guards `data` until the root has ended
-    trace_data* data = nullptr; // null once submitted
-
-    void recycle() noexcept {
-        owner = nullptr;
-        data = nullptr;
-        finished.store(nullptr, std::memory_order_relaxed);
-        root_ended.store(false, std::memory_order_relaxed);
-    }
-};
-
-// Moves what has finished so far into `into`, oldest first.
-inline void collect_finished(trace_state& trace, trace_data& into) noexcept {
-    span_data* newest_first = trace.finished.exchange(nullptr, std::memory_order_acq_rel);
-    while (newest_first) {
-        span_data* const span = newest_first;
-        newest_first = span->next;
-        span->next = into.spans;
-        into.spans = span;
-        ++into.span_count;
-        into.bytes += span->body.size();
-    }
-}
-
-inline void release_trace(trace_state& trace) noexcept {
-    if (trace.open_spans.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-    recorder* const owner = trace.owner;
-    pool<trace_state>::instance().give(&trace);
-    owner->release();
-}
-
-// A span that ended after its root goes out on its own.
-inline void submit_late_spans(trace_state& trace) noexcept {
-    if (!trace.finished.load(std::memory_order_acquire)) return;
-    trace_data* const late = pool<trace_data>::instance().take();
-    if (!late) return; // tried again with the next one
-    late->id = trace.id;
-    collect_finished(trace, *late);
-    if (late->spans) trace.owner->submit(late);
-    else pool<trace_data>::instance().give(late);
-}
-
-// The end of a span whose body is complete. `end_nano` by the trace's own time line.
-inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
-    trace_state& trace = *span.trace;
-    const bool is_root = span.is_root;
-    span.generation.fetch_add(1, std::memory_order_release);
-    span_data* head = trace.finished.load(std::memory_order_relaxed);
-    do span.next = head;
-    while (!trace.finished.compare_exchange_weak(head, &span, std::memory_order_seq_cst, std::memory_order_relaxed));
-
-    if (is_root) {
-        trace_data* data = nullptr;
-        {
-            const std::lock_guard guard(trace.lock);
-            data = std::exchange(trace.data, nullptr);
-        }
-        data->root = &span;
-        data->duration_nano = end_nano > data->start_unix_nano ? end_nano - data->start_unix_nano : 0;
-        // Twice: the first time takes the root before any late span can, the second time what came before the flag.
-        collect_finished(trace, *data);
-        trace.root_ended.store(true, std::memory_order_seq_cst);
-        collect_finished(trace, *data);
-        trace.owner->submit(data);
-    } else if (trace.root_ended.load(std::memory_order_seq_cst)) {
-        submit_late_spans(trace);
-    }
-    release_trace(trace);
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
