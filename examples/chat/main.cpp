@@ -17,7 +17,7 @@ namespace {
 namespace mt = mlflow::trace;
 
 using to_file = chat::counting<mt::json_lines_exporter>;
-using to_mlflow = chat::counting<mt::mlflow_exporter<mt::beast_transport>>;
+using to_mlflow = mt::retry<chat::counting<mt::mlflow_exporter<mt::beast_transport>>>;
 
 template <class Exporter>
 using tracer_to = mt::tracer<chat::schema, mt::thread_local_context, mt::batch<Exporter>>;
@@ -117,8 +117,8 @@ int run_with_mlflow(std::istream& input, const std::string& uri) {
                                                              .experiment_id = environment("MLFLOW_EXPERIMENT_ID"),
                                                              .resource = {{"service.name", "bike-support"}}};
     if (const auto name = environment("MLFLOW_EXPERIMENT_NAME"); !name.empty()) server.experiment_name = name;
-    tracer_to<to_mlflow> tracer({.exporter = {.exporter = {.exporter = server, .into = &recorded}}});
-    auto& mlflow = tracer.exporter().exporter().exporter();
+    tracer_to<to_mlflow> tracer({.exporter = {.exporter = {.exporter = {.exporter = server, .into = &recorded}}}});
+    auto& mlflow = tracer.exporter().exporter().exporter().exporter();
     if (const auto connected = mlflow.connect(); !connected) {
         std::fprintf(stderr, "chat: %s\n", connected.error().message.c_str());
         return 2;

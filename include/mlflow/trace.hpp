@@ -14,6 +14,7 @@
 #include <mlflow/trace/metadata/schema.hpp>
 #include <mlflow/trace/metadata/tag.hpp>
 #include <mlflow/trace/pipeline/batch.hpp>
+#include <mlflow/trace/pipeline/retry.hpp>
 #include <mlflow/trace/record/capture.hpp>
 #include <mlflow/trace/record/current_trace.hpp>
 #include <mlflow/trace/record/hosted_platform.hpp>

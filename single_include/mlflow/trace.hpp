@@ -6,6 +6,7 @@
 #ifndef MLFLOW_TRACE_SINGLE_HEADER
 #define MLFLOW_TRACE_SINGLE_HEADER
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
@@ -269,7 +270,16 @@ struct transport_error {
         other
     };
     kind reason = kind::other;
-    std::string message; ///< one line for a person, without credentials
+    std::string message{};                    ///< one line for a person, without credentials
+    int status = 0;                           ///< of the reply, where it was the reply that was no success
+    std::chrono::milliseconds retry_after{0}; ///< what the reply asks to wait; 0 when it did not say
+
+    /// May the same request succeed later? So it is when there was no reply, and for the statuses that say so: 408,
+    /// 429, 502, 503 and 504.
+    [[nodiscard]] bool retryable() const noexcept {
+        return reason == kind::connect || reason == kind::closed || reason == kind::timeout || status == 408 ||
+               status == 429 || (status >= 502 && status <= 504);
+    }
 };
 
 /// Where a server is: the parts of a URL such as `http://127.0.0.1:5000/mlflow`.
@@ -879,6 +889,10 @@ struct export_result {
     std::size_t exported_spans = 0;
     std::size_t failed_spans = 0;
     std::string error; ///< one line on why spans failed, without credentials; empty when none did
+    /// The same batch may be exported once more, with a chance to succeed: the receiver was not there, or is busy.
+    bool retryable = false;
+    /// What the receiver asks to wait before that; 0 when it did not say.
+    std::chrono::milliseconds retry_after{0};
 
     [[nodiscard]] bool ok() const noexcept { return failed_spans == 0; }
 };
@@ -1990,7 +2004,10 @@ using resource_attributes = std::vector<std::pair<std::string, std::string>>;
 namespace detail {
 
 inline bool append_literal_text(buffer& out, std::string_view key, std::string_view text, otlp_receiver receiver) {
-    if (receiver == otlp_receiver::mlflow && may_be_json(text) && is_json_document(text))
+    // Python ends at a number of over 4300 digits in a way that MLflow does not expect, also where the rest is no
+    // JSON.
+    const auto is_taken_for_json = [text] { return text.size() > 4'300 || is_json_document(text); };
+    if (receiver == otlp_receiver::mlflow && may_be_json(text) && is_taken_for_json())
         return append_json_attribute(out, otlp::attributes, key, [&] { return append_json_string(out, text); });
     return append_text_attribute(out, otlp::attributes, key, text);
 }
@@ -2738,8 +2755,12 @@ bool append_json(Buffer& out, const T& value) {
     else if constexpr (std::is_same_v<T, char>) return append_json_string(out, {&value, 1});
     else if constexpr (std::is_enum_v<T>) return append_json(out, static_cast<std::underlying_type_t<T>>(value));
     else if constexpr (std::is_integral_v<T> && std::is_signed_v<T>) return append_json_int(out, value);
-    else if constexpr (std::is_integral_v<T>) return append_json_uint(out, value);
-    else if constexpr (std::is_floating_point_v<T>) return append_json_double(out, static_cast<double>(value));
+    else if constexpr (std::is_integral_v<T>) {
+        // MLflow stores a number over the largest signed one, and then cannot read the trace: text, then.
+        if (value <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+            return append_json_uint(out, value);
+        return out.push_back('"') && append_json_uint(out, value) && out.push_back('"');
+    } else if constexpr (std::is_floating_point_v<T>) return append_json_double(out, static_cast<double>(value));
     else if constexpr (nlohmann_like<T>) {
         return out.append(value.dump(-1, ' ', false, T::error_handler_t::replace));
     } else if constexpr (std::is_pointer_v<T> && text_like<T>) {
@@ -2883,6 +2904,21 @@ inline std::string describe_reply(std::string_view server, std::string_view targ
            std::string(target.substr(0, target.find('?'))) + ": " + one_line(message);
 }
 
+// Retry-After in seconds, RFC 9110, 10.2.3; 0 where it is absent or a date.
+inline std::chrono::milliseconds retry_after(const http_response& reply) noexcept {
+    std::int64_t seconds = 0;
+    for (const char c : reply.header("Retry-After")) {
+        if (c < '0' || c > '9') return std::chrono::milliseconds(0);
+        seconds = seconds * 10 + (c - '0');
+        if (seconds > 86'400) break;
+    }
+    return std::chrono::seconds(seconds);
+}
+
+inline transport_error error_reply(std::string_view server, std::string_view target, const http_response& reply) {
+    return {transport_error::kind::other, describe_reply(server, target, reply), reply.status, retry_after(reply)};
+}
+
 inline std::string percent_encoded(std::string_view text) {
     std::string encoded;
     for (const char c : text) {
@@ -2910,6 +2946,7 @@ public:
     answer version() {
         const auto reply = send(http_method::get, "/version", {});
         if (!reply) return failure{reply.error()};
+        if (reply->status >= 500) return failure{error_reply(server_, "/version", *reply)};
         std::string_view text = reply->body;
         while (!text.empty() && static_cast<unsigned char>(text.back()) <= ' ') text.remove_suffix(1);
         std::size_t digits = 0;
@@ -2972,7 +3009,7 @@ private:
 
     answer experiment_id(const http_response& reply, std::string_view asked,
                          std::initializer_list<std::string_view> path, std::string_view target) {
-        if (reply.status != 200) return refuse(describe_reply(server_, target, reply));
+        if (reply.status != 200) return failure{error_reply(server_, target, reply)};
         if (json_find_string(reply.body, {"experiment", "lifecycle_stage"}) == "deleted")
             return refuse("experiment " + one_line(asked) + " is deleted on " + std::string(server_) +
                           ": restore it, or choose another");
@@ -3369,6 +3406,8 @@ public:
             outcome.exported_spans -= outcome.exported_spans < spans ? outcome.exported_spans : spans;
             outcome.failed_spans += spans;
             outcome.error = error.message;
+            outcome.retryable = outcome.retryable || error.retryable();
+            outcome.retry_after = error.retry_after;
         };
         if (batch.empty()) return outcome;
         if (const auto connected = connect_locked(); !connected) {
@@ -3380,9 +3419,13 @@ public:
             return outcome;
         }
         outcome.exported_spans = batch.span_count();
-        for (const trace_data& trace : batch)
-            if (needs_trace_info(trace))
-                if (const auto error = send_trace_info(trace)) fail(*error, trace.span_count);
+        failed gone; // a server that is not there any more is not asked for each trace
+        for (const trace_data& trace : batch) {
+            if (!needs_trace_info(trace)) continue;
+            auto error = gone ? nullptr : send_trace_info(trace);
+            if (error && error->retryable()) gone = std::move(error);
+            if (gone || error) fail(gone ? *gone : *error, trace.span_count);
+        }
         return outcome;
     }
 
@@ -3472,8 +3515,7 @@ private:
         if (!reply) return std::make_unique<transport_error>(reply.error());
         if (reply->status >= 200 && reply->status < 300) return nullptr;
         if (reply->status == 404) connection_.experiment_id.clear(); // it may have been deleted: ask again next time
-        return std::make_unique<transport_error>(transport_error{
-            transport_error::kind::other, detail::describe_reply(options_.tracking_uri, target, *reply)});
+        return std::make_unique<transport_error>(detail::error_reply(options_.tracking_uri, target, *reply));
     }
 
     options options_;
@@ -3719,6 +3761,7 @@ public:
             abandoned_ = true;
         }
         wake_.notify_one();
+        if constexpr (requires { exporter_.interrupt(); }) exporter_.interrupt();
         worker_.join();
     }
 
@@ -3770,6 +3813,8 @@ public:
     }
     /// Why the inner exporter last failed; empty when it never did.
     [[nodiscard]] std::string last_error() const {
+        if constexpr (requires { exporter_.last_error(); })
+            if (std::string error = exporter_.last_error(); !error.empty()) return error; // of an attempt under way
         const std::lock_guard guard(lock_);
         return last_error_;
     }
@@ -3834,6 +3879,101 @@ private:
     bool stopping_ = false;
     bool abandoned_ = false;
     std::thread worker_; // last: it uses all the others
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/pipeline/retry.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// Exports a batch again when the receiver was not there or was busy, until it succeeds or `options::give_up_after`
+/// has passed. Waits between the attempts, so it belongs inside `batch`:
+/// `batch<retry<mlflow_exporter<beast_transport>>>`.
+///
+/// The waits grow by half each time, from `first_wait` to `longest_wait`, each shortened by up to a half at random so
+/// that many processes do not come back at once; what the receiver asks for (`Retry-After`) is waited for, up to 10
+/// minutes. Failures that another attempt cannot mend are returned at once. Thread-safety: `interrupt()` from any
+/// thread, the rest by one thread at a time.
+template <class Exporter>
+class retry {
+    static_assert(
+        exporter<Exporter>,
+        "retry: the inner exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
+
+public:
+    struct options {
+        typename Exporter::options exporter{};
+        std::chrono::milliseconds first_wait{200};
+        std::chrono::milliseconds longest_wait{30'000};
+        std::chrono::milliseconds give_up_after{std::chrono::hours(1)};
+    };
+
+    retry() : retry(options{}) {}
+    explicit retry(options chosen) : options_(std::move(chosen)), exporter_(std::move(options_.exporter)) {}
+
+    export_result export_traces(trace_batch& batch) {
+        const auto give_up_at = std::chrono::steady_clock::now() + options_.give_up_after;
+        for (auto wait = options_.first_wait;; wait = std::min(wait + wait / 2, options_.longest_wait)) {
+            export_result outcome = detail::guarded_export(exporter_, batch);
+            if (outcome.ok() || !outcome.retryable) return outcome;
+            {
+                const std::lock_guard guard(lock_);
+                last_error_ = outcome.error;
+            }
+            constexpr std::chrono::milliseconds longest_asked = std::chrono::minutes(10);
+            const auto asked = std::min(outcome.retry_after, longest_asked);
+            const auto until = std::chrono::steady_clock::now() + std::max(asked, shortened(wait));
+            if (until > give_up_at || !wait_until(until)) return outcome;
+        }
+    }
+
+    /// Ends the waiting: the export under way returns after its current attempt, and later ones are not repeated.
+    void interrupt() noexcept {
+        {
+            const std::lock_guard guard(lock_);
+            interrupted_ = true;
+        }
+        wake_.notify_all();
+    }
+
+    /// Why the last attempt failed; empty when none did.
+    [[nodiscard]] std::string last_error() const {
+        const std::lock_guard guard(lock_);
+        return last_error_;
+    }
+    [[nodiscard]] std::string trace_url(const trace_id& id) const {
+        if constexpr (linking_exporter<Exporter>) return exporter_.trace_url(id);
+        else return {};
+    }
+
+    /// The inner exporter.
+    [[nodiscard]] Exporter& exporter() noexcept { return exporter_; }
+
+private:
+    bool wait_until(std::chrono::steady_clock::time_point until) {
+        std::unique_lock guard(lock_);
+        return !wake_.wait_until(guard, until, [this] { return interrupted_; });
+    }
+
+    std::chrono::milliseconds shortened(std::chrono::milliseconds wait) noexcept {
+        // xorshift64*, seeded by the clock: the waits need to differ between processes, no more.
+        if (random_ == 0)
+            random_ = static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()) | 1U;
+        random_ ^= random_ >> 12U;
+        random_ ^= random_ << 25U;
+        random_ ^= random_ >> 27U;
+        const auto part = static_cast<std::int64_t>((random_ * 0x2545f4914f6cdd1dU) >> 54U); // 0 to 1023
+        return wait - wait * part / 2048;
+    }
+
+    options options_;
+    Exporter exporter_;
+    mutable std::mutex lock_;
+    std::condition_variable wake_;
+    std::string last_error_;
+    std::uint64_t random_ = 0;
+    bool interrupted_ = false;
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
@@ -4341,6 +4481,8 @@ public:
     template <class T>
     void json_attribute(std::string_view key, const T& value) noexcept {
         if (!span_) return;
+        if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, char>)
+            return own_number(key, value); // of a JSON text MLflow would keep the text
         write_whole(*span_, [&](auto& out) {
             return append_json_attribute(out, otlp::attributes, key, [&] { return append_json(out, value); });
         });
@@ -4352,7 +4494,7 @@ public:
         write_whole(*span_, [&](auto& out) {
             if (!out.push_back(short_tag(otlp::events, wire_type::length_delimited))) return false;
             late_length length(out);
-            bool ignored = false; // MLflow does not read the attributes of events as JSON
+            [[maybe_unused]] bool ignored = false; // MLflow does not read the attributes of events as JSON
             return append_fixed64_field(out, otlp::event_time, unix_nano) &&
                    append_text_field(out, otlp::event_name, name) &&
                    (append_attribute(out, otlp::event_attributes, attributes.name, attributes.value, ignored) &&
@@ -4361,7 +4503,12 @@ public:
         });
     }
 
-    void own_number(std::string_view key, std::int64_t value) noexcept {
+    void refuse(std::string_view key) noexcept {
+        if (span_) span_->trace->owner->report({fault::not_allowed, key});
+    }
+
+    template <class T>
+    void own_number(std::string_view key, T value) noexcept {
         if (!span_) return;
         write_whole(*span_, [&](auto& out) {
             return append_attribute(out, otlp::attributes, key, value, span_->has_json_like_text);
@@ -4374,7 +4521,7 @@ public:
         write_whole(*span_, [&](auto& out) {
             if (!out.push_back(short_tag(otlp::links, wire_type::length_delimited))) return false;
             late_length length(out);
-            bool ignored = false; // as in events
+            [[maybe_unused]] bool ignored = false; // as in events
             return append_ids(out, trace, span) &&
                    (append_attribute(out, otlp::link_attributes, attributes.name, attributes.value, ignored) &&
                     ...) &&
@@ -4473,16 +4620,21 @@ public:
     basic_span& provider(std::string_view name) noexcept {
         return writer().own_attribute("mlflow.llm.provider", name), *this;
     }
-    /// MLflow sums them over the spans of the trace.
+    /// MLflow sums them over the spans of the trace. Refused over 2^63 - 1, where MLflow cannot read the trace again.
     basic_span& usage(token_usage used) noexcept {
         if (used.total == 0) used.total = used.input + used.output;
+        if (((used.input | used.output | used.total) >> 63U) != 0)
+            return writer().refuse("mlflow.chat.tokenUsage"), *this;
         return writer().json_object_attribute("mlflow.chat.tokenUsage", arg("input_tokens", used.input),
                                               arg("output_tokens", used.output), arg("total_tokens", used.total)),
                *this;
     }
-    /// MLflow sums it over the spans of the trace.
+    /// MLflow sums it over the spans of the trace. Refused unless finite: MLflow would refuse the whole request.
     basic_span& cost(llm_cost spent) noexcept {
         if (spent.total == 0) spent.total = spent.input + spent.output;
+        const auto is_finite = [](double number) { return number - number == 0; };
+        if (!is_finite(spent.input) || !is_finite(spent.output) || !is_finite(spent.total))
+            return writer().refuse("mlflow.llm.cost"), *this;
         return writer().json_object_attribute("mlflow.llm.cost", arg("input_cost", spent.input),
                                               arg("output_cost", spent.output), arg("total_cost", spent.total)),
                *this;

@@ -71,7 +71,16 @@ struct transport_error {
         other
     };
     kind reason = kind::other;
-    std::string message; ///< one line for a person, without credentials
+    std::string message{};                    ///< one line for a person, without credentials
+    int status = 0;                           ///< of the reply, where it was the reply that was no success
+    std::chrono::milliseconds retry_after{0}; ///< what the reply asks to wait; 0 when it did not say
+
+    /// May the same request succeed later? So it is when there was no reply, and for the statuses that say so: 408,
+    /// 429, 502, 503 and 504.
+    [[nodiscard]] bool retryable() const noexcept {
+        return reason == kind::connect || reason == kind::closed || reason == kind::timeout || status == 408 ||
+               status == 429 || (status >= 502 && status <= 504);
+    }
 };
 
 /// Where a server is: the parts of a URL such as `http://127.0.0.1:5000/mlflow`.

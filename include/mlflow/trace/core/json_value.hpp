@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string_view>
 #include <type_traits>
 
@@ -73,8 +74,12 @@ bool append_json(Buffer& out, const T& value) {
     else if constexpr (std::is_same_v<T, char>) return append_json_string(out, {&value, 1});
     else if constexpr (std::is_enum_v<T>) return append_json(out, static_cast<std::underlying_type_t<T>>(value));
     else if constexpr (std::is_integral_v<T> && std::is_signed_v<T>) return append_json_int(out, value);
-    else if constexpr (std::is_integral_v<T>) return append_json_uint(out, value);
-    else if constexpr (std::is_floating_point_v<T>) return append_json_double(out, static_cast<double>(value));
+    else if constexpr (std::is_integral_v<T>) {
+        // MLflow stores a number over the largest signed one, and then cannot read the trace: text, then.
+        if (value <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+            return append_json_uint(out, value);
+        return out.push_back('"') && append_json_uint(out, value) && out.push_back('"');
+    } else if constexpr (std::is_floating_point_v<T>) return append_json_double(out, static_cast<double>(value));
     else if constexpr (nlohmann_like<T>) {
         return out.append(value.dump(-1, ' ', false, T::error_handler_t::replace));
     } else if constexpr (std::is_pointer_v<T> && text_like<T>) {

@@ -34,7 +34,10 @@ using resource_attributes = std::vector<std::pair<std::string, std::string>>;
 namespace detail {
 
 inline bool append_literal_text(buffer& out, std::string_view key, std::string_view text, otlp_receiver receiver) {
-    if (receiver == otlp_receiver::mlflow && may_be_json(text) && is_json_document(text))
+    // Python ends at a number of over 4300 digits in a way that MLflow does not expect, also where the rest is no
+    // JSON.
+    const auto is_taken_for_json = [text] { return text.size() > 4'300 || is_json_document(text); };
+    if (receiver == otlp_receiver::mlflow && may_be_json(text) && is_taken_for_json())
         return append_json_attribute(out, otlp::attributes, key, [&] { return append_json_string(out, text); });
     return append_text_attribute(out, otlp::attributes, key, text);
 }

@@ -7,6 +7,7 @@
 #include <mlflow/trace/detail/pool.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -266,6 +267,10 @@ struct export_result {
     std::size_t exported_spans = 0;
     std::size_t failed_spans = 0;
     std::string error; ///< one line on why spans failed, without credentials; empty when none did
+    /// The same batch may be exported once more, with a chance to succeed: the receiver was not there, or is busy.
+    bool retryable = false;
+    /// What the receiver asks to wait before that; 0 when it did not say.
+    std::chrono::milliseconds retry_after{0};
 
     [[nodiscard]] bool ok() const noexcept { return failed_spans == 0; }
 };

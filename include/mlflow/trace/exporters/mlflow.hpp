@@ -69,6 +69,8 @@ public:
             outcome.exported_spans -= outcome.exported_spans < spans ? outcome.exported_spans : spans;
             outcome.failed_spans += spans;
             outcome.error = error.message;
+            outcome.retryable = outcome.retryable || error.retryable();
+            outcome.retry_after = error.retry_after;
         };
         if (batch.empty()) return outcome;
         if (const auto connected = connect_locked(); !connected) {
@@ -80,9 +82,13 @@ public:
             return outcome;
         }
         outcome.exported_spans = batch.span_count();
-        for (const trace_data& trace : batch)
-            if (needs_trace_info(trace))
-                if (const auto error = send_trace_info(trace)) fail(*error, trace.span_count);
+        failed gone; // a server that is not there any more is not asked for each trace
+        for (const trace_data& trace : batch) {
+            if (!needs_trace_info(trace)) continue;
+            auto error = gone ? nullptr : send_trace_info(trace);
+            if (error && error->retryable()) gone = std::move(error);
+            if (gone || error) fail(gone ? *gone : *error, trace.span_count);
+        }
         return outcome;
     }
 
@@ -172,8 +178,7 @@ private:
         if (!reply) return std::make_unique<transport_error>(reply.error());
         if (reply->status >= 200 && reply->status < 300) return nullptr;
         if (reply->status == 404) connection_.experiment_id.clear(); // it may have been deleted: ask again next time
-        return std::make_unique<transport_error>(transport_error{
-            transport_error::kind::other, detail::describe_reply(options_.tracking_uri, target, *reply)});
+        return std::make_unique<transport_error>(detail::error_reply(options_.tracking_uri, target, *reply));
     }
 
     options options_;

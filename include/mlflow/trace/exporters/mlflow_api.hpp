@@ -10,6 +10,7 @@
 #include <mlflow/trace/detail/timestamp.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -30,6 +31,21 @@ inline std::string describe_reply(std::string_view server, std::string_view targ
     if (message.empty()) message = json_find_string(reply.body, {"detail"}).value_or(reply.body);
     return std::string(server) + " answered " + std::to_string(reply.status) + " to " +
            std::string(target.substr(0, target.find('?'))) + ": " + one_line(message);
+}
+
+// Retry-After in seconds, RFC 9110, 10.2.3; 0 where it is absent or a date.
+inline std::chrono::milliseconds retry_after(const http_response& reply) noexcept {
+    std::int64_t seconds = 0;
+    for (const char c : reply.header("Retry-After")) {
+        if (c < '0' || c > '9') return std::chrono::milliseconds(0);
+        seconds = seconds * 10 + (c - '0');
+        if (seconds > 86'400) break;
+    }
+    return std::chrono::seconds(seconds);
+}
+
+inline transport_error error_reply(std::string_view server, std::string_view target, const http_response& reply) {
+    return {transport_error::kind::other, describe_reply(server, target, reply), reply.status, retry_after(reply)};
 }
 
 inline std::string percent_encoded(std::string_view text) {
@@ -59,6 +75,7 @@ public:
     answer version() {
         const auto reply = send(http_method::get, "/version", {});
         if (!reply) return failure{reply.error()};
+        if (reply->status >= 500) return failure{error_reply(server_, "/version", *reply)};
         std::string_view text = reply->body;
         while (!text.empty() && static_cast<unsigned char>(text.back()) <= ' ') text.remove_suffix(1);
         std::size_t digits = 0;
@@ -121,7 +138,7 @@ private:
 
     answer experiment_id(const http_response& reply, std::string_view asked,
                          std::initializer_list<std::string_view> path, std::string_view target) {
-        if (reply.status != 200) return refuse(describe_reply(server_, target, reply));
+        if (reply.status != 200) return failure{error_reply(server_, target, reply)};
         if (json_find_string(reply.body, {"experiment", "lifecycle_stage"}) == "deleted")
             return refuse("experiment " + one_line(asked) + " is deleted on " + std::string(server_) +
                           ": restore it, or choose another");

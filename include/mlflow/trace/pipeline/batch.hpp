@@ -64,6 +64,7 @@ public:
             abandoned_ = true;
         }
         wake_.notify_one();
+        if constexpr (requires { exporter_.interrupt(); }) exporter_.interrupt();
         worker_.join();
     }
 
@@ -115,6 +116,8 @@ public:
     }
     /// Why the inner exporter last failed; empty when it never did.
     [[nodiscard]] std::string last_error() const {
+        if constexpr (requires { exporter_.last_error(); })
+            if (std::string error = exporter_.last_error(); !error.empty()) return error; // of an attempt under way
         const std::lock_guard guard(lock_);
         return last_error_;
     }

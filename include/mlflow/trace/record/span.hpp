@@ -95,6 +95,8 @@ public:
     template <class T>
     void json_attribute(std::string_view key, const T& value) noexcept {
         if (!span_) return;
+        if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, char>)
+            return own_number(key, value); // of a JSON text MLflow would keep the text
         write_whole(*span_, [&](auto& out) {
             return append_json_attribute(out, otlp::attributes, key, [&] { return append_json(out, value); });
         });
@@ -106,7 +108,7 @@ public:
         write_whole(*span_, [&](auto& out) {
             if (!out.push_back(short_tag(otlp::events, wire_type::length_delimited))) return false;
             late_length length(out);
-            bool ignored = false; // MLflow does not read the attributes of events as JSON
+            [[maybe_unused]] bool ignored = false; // MLflow does not read the attributes of events as JSON
             return append_fixed64_field(out, otlp::event_time, unix_nano) &&
                    append_text_field(out, otlp::event_name, name) &&
                    (append_attribute(out, otlp::event_attributes, attributes.name, attributes.value, ignored) &&
@@ -115,7 +117,12 @@ public:
         });
     }
 
-    void own_number(std::string_view key, std::int64_t value) noexcept {
+    void refuse(std::string_view key) noexcept {
+        if (span_) span_->trace->owner->report({fault::not_allowed, key});
+    }
+
+    template <class T>
+    void own_number(std::string_view key, T value) noexcept {
         if (!span_) return;
         write_whole(*span_, [&](auto& out) {
             return append_attribute(out, otlp::attributes, key, value, span_->has_json_like_text);
@@ -128,7 +135,7 @@ public:
         write_whole(*span_, [&](auto& out) {
             if (!out.push_back(short_tag(otlp::links, wire_type::length_delimited))) return false;
             late_length length(out);
-            bool ignored = false; // as in events
+            [[maybe_unused]] bool ignored = false; // as in events
             return append_ids(out, trace, span) &&
                    (append_attribute(out, otlp::link_attributes, attributes.name, attributes.value, ignored) &&
                     ...) &&
@@ -227,16 +234,21 @@ public:
     basic_span& provider(std::string_view name) noexcept {
         return writer().own_attribute("mlflow.llm.provider", name), *this;
     }
-    /// MLflow sums them over the spans of the trace.
+    /// MLflow sums them over the spans of the trace. Refused over 2^63 - 1, where MLflow cannot read the trace again.
     basic_span& usage(token_usage used) noexcept {
         if (used.total == 0) used.total = used.input + used.output;
+        if (((used.input | used.output | used.total) >> 63U) != 0)
+            return writer().refuse("mlflow.chat.tokenUsage"), *this;
         return writer().json_object_attribute("mlflow.chat.tokenUsage", arg("input_tokens", used.input),
                                               arg("output_tokens", used.output), arg("total_tokens", used.total)),
                *this;
     }
-    /// MLflow sums it over the spans of the trace.
+    /// MLflow sums it over the spans of the trace. Refused unless finite: MLflow would refuse the whole request.
     basic_span& cost(llm_cost spent) noexcept {
         if (spent.total == 0) spent.total = spent.input + spent.output;
+        const auto is_finite = [](double number) { return number - number == 0; };
+        if (!is_finite(spent.input) || !is_finite(spent.output) || !is_finite(spent.total))
+            return writer().refuse("mlflow.llm.cost"), *this;
         return writer().json_object_attribute("mlflow.llm.cost", arg("input_cost", spent.input),
                                               arg("output_cost", spent.output), arg("total_cost", spent.total)),
                *this;

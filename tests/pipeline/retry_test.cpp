@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "../support/raw_server.hpp"
+#include <mlflow/trace.hpp>
+#include <mlflow/trace/transports/beast.hpp>
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <thread>
+
+namespace {
+
+namespace mt = mlflow::trace;
+using namespace std::chrono_literals;
+
+using exporter_type = mt::mlflow_exporter<mt::memory_transport>;
+using tracer_type = mt::tracer<mt::open_schema, mt::thread_local_context, mt::batch<mt::retry<exporter_type>>>;
+
+constexpr auto experiment = R"({"experiment":{"experiment_id":"7"}})";
+using error = mt::transport_error;
+
+tracer_type::options options_for(const std::shared_ptr<mt::memory_server>& side,
+                                 std::chrono::milliseconds give_up = 10s) {
+    return {.exporter = {.exporter = {.exporter = {.transport = {side}},
+                                      .first_wait = 1ms,
+                                      .longest_wait = 5ms,
+                                      .give_up_after = give_up},
+                         .delay = 1ms}};
+}
+
+TEST(retry, sends_again_until_the_server_takes_it) {
+    auto side = std::make_shared<mt::memory_server>();
+    side->queue_reply(mt::failure{error{error::kind::connect, "connect: refused"}});
+    side->queue_reply(mt::failure{error{error::kind::timeout, "timeout"}});
+    side->queue_reply(mt::http_response{503, {}, {}});
+    side->queue_reply(mt::http_response{200, {}, "3.17.2"});
+    side->queue_reply(mt::http_response{429, {}, {}});
+    side->queue_reply(mt::http_response{200, {}, "3.17.2"});
+    side->queue_reply(mt::http_response{200, {}, experiment});
+    for (const int status : {503, 502, 504, 408, 429}) side->queue_reply(mt::http_response{status, {}, {}});
+    side->queue_reply(mt::failure{error{error::kind::closed, "closed"}});
+    side->queue_reply(mt::http_response{200, {}, {}});
+    tracer_type tracer(options_for(side));
+    {
+        auto span = tracer.start_span("span");
+    }
+    ASSERT_TRUE(tracer.flush(10s));
+    EXPECT_EQ(tracer.account().exported, 1U);
+    EXPECT_EQ(tracer.account().failed, 0U);
+    EXPECT_EQ(side->request_count(), 14U);
+}
+
+TEST(retry, what_another_attempt_cannot_mend_fails_at_once) {
+    for (const int status : {400, 401, 403, 404, 413, 422, 501}) {
+        auto side = std::make_shared<mt::memory_server>();
+        side->queue_reply(mt::http_response{200, {}, "3.17.2"});
+        side->queue_reply(mt::http_response{200, {}, experiment});
+        side->queue_reply(mt::http_response{status, {}, {}});
+        tracer_type tracer(options_for(side));
+        {
+            auto span = tracer.start_span("span");
+        }
+        ASSERT_TRUE(tracer.flush(10s));
+        EXPECT_EQ(tracer.account().failed, 1U) << status;
+        EXPECT_EQ(side->request_count(), 3U) << status;
+        EXPECT_NE(tracer.last_error().find(std::to_string(status)), std::string::npos);
+    }
+}
+
+TEST(retry, waits_as_long_as_the_server_asks) {
+    auto side = std::make_shared<mt::memory_server>();
+    side->queue_reply(mt::http_response{503, {{"Retry-After", "1"}}, {}});
+    side->queue_reply(mt::http_response{200, {}, "3.17.2"});
+    side->queue_reply(mt::http_response{200, {}, experiment});
+    tracer_type tracer(options_for(side));
+    const auto begin = std::chrono::steady_clock::now();
+    {
+        auto span = tracer.start_span("span");
+    }
+    ASSERT_TRUE(tracer.flush(10s));
+    EXPECT_GE(std::chrono::steady_clock::now() - begin, 1s);
+    EXPECT_EQ(tracer.account().exported, 1U);
+}
+
+TEST(retry, gives_up_in_the_end_and_counts) {
+    auto side = std::make_shared<mt::memory_server>();
+    side->answer_with([](const auto&) -> mt::memory_server::reply { return mt::http_response{503, {}, "busy"}; });
+    tracer_type tracer(options_for(side, 50ms));
+    {
+        auto span = tracer.start_span("span");
+    }
+    ASSERT_TRUE(tracer.flush(10s));
+    EXPECT_EQ(tracer.account().failed, 1U);
+    EXPECT_GT(side->request_count(), 3U);
+}
+
+TEST(retry, does_not_hold_up_the_end_of_the_program) {
+    auto side = std::make_shared<mt::memory_server>();
+    side->answer_with(
+        [](const auto&) -> mt::memory_server::reply { return mt::http_response{503, {{"Retry-After", "600"}}, {}}; });
+    const auto begin = std::chrono::steady_clock::now();
+    {
+        auto options = options_for(side, std::chrono::hours(1));
+        options.shutdown_timeout = options.exporter.shutdown_timeout = 50ms;
+        tracer_type tracer(std::move(options));
+        {
+            auto span = tracer.start_span("span");
+        }
+        EXPECT_FALSE(tracer.flush(20ms));
+        EXPECT_EQ(tracer.account().queued, 1U);
+    }
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s);
+}
+
+// A server that is away for a while, over real HTTP: nothing is lost.
+TEST(retry, an_outage_loses_nothing) {
+    const auto answer = [](raw::peer& peer, int) {
+        for (std::string head; !(head = peer.read_request()).empty();) {
+            if (head.find("/version") != std::string::npos) peer.write(raw::reply(200, "3.17.2"));
+            else if (head.find("get-by-name") != std::string::npos) peer.write(raw::reply(200, experiment));
+            else peer.write(raw::reply(200, ""));
+        }
+    };
+    using over_http = mt::mlflow_exporter<mt::beast_transport>;
+    std::string url;
+    std::uint16_t port = 0;
+    { // a port where nobody listens any more
+        raw::server gone(answer);
+        url = gone.url();
+        port = gone.port();
+    }
+    mt::tracer<mt::open_schema, mt::thread_local_context, mt::batch<mt::retry<over_http>>> tracer(
+        {.exporter = {.exporter = {.exporter = {.tracking_uri = url}, .first_wait = 5ms, .longest_wait = 20ms},
+                      .delay = 1ms}});
+    for (int i = 0; i < 50; ++i) auto span = tracer.start_span("during the outage");
+    EXPECT_FALSE(tracer.flush(100ms));
+    EXPECT_EQ(tracer.account().exported, 0U);
+    EXPECT_NE(tracer.last_error().find("refused"), std::string::npos) << tracer.last_error();
+    raw::server back(answer, raw::family::v4, port);
+    EXPECT_TRUE(tracer.flush(20s));
+    EXPECT_EQ(tracer.account().exported, 50U);
+    EXPECT_EQ(tracer.account().failed, 0U);
+}
+
+} // namespace
