@@ -77,6 +77,7 @@ enum class fault : std::uint8_t {
     control_character, ///< C0 (with NUL, tab and newline), DEL or C1
     invalid_utf8,
     not_allowed,   ///< refused by the key's own check
+    out_of_range,  ///< a number that MLflow cannot store
     already_set,   ///< metadata is written once, and this is another value
     not_in_schema, ///< the tracer's schema does not have this key
     reserved,      ///< a key that the library writes itself, or that MLflow's search rewrites
@@ -112,6 +113,7 @@ struct check_error {
             break;
         case fault::invalid_utf8: text += "invalid UTF-8 at byte " + std::to_string(actual) + "; send UTF-8"; break;
         case fault::not_allowed: text += "refused by the key's own check; see the declaration of the key"; break;
+        case fault::out_of_range: text += "a number that MLflow cannot store; give finite numbers below 2^63"; break;
         case fault::already_set:
             text += "already set to another value; metadata is written once, use a tag for what changes";
             break;
@@ -654,9 +656,10 @@ struct span_data {
     span_id id;
     bool is_root = false;    ///< the first span of the trace in this process
     bool has_parent = false; ///< also true for a root whose parent is in another process
-    /// Some attribute is a string that could be read as a JSON text. MLflow reads such a string as JSON, so its
-    /// exporter has to look closer.
-    bool has_json_like_text = false;
+    /// Some attribute is a string that could be read as a JSON text, or a JSON text made of values that are not the
+    /// library's own. MLflow takes the first for JSON and cannot read some of the second, so its exporter looks
+    /// closer.
+    bool look_closer = false;
     bool lost_something = false; ///< memory ran out: an attribute or event is missing
     status code = status::unset;
 
@@ -1237,6 +1240,12 @@ inline bool is_ascii(std::string_view text) noexcept {
         for (const char c : text) found |= static_cast<unsigned char>(c) & 0x80U;
     }
     return found == 0;
+}
+
+inline std::string_view first_code_points(std::string_view text, std::size_t count) noexcept {
+    std::size_t at = 0;
+    while (at < text.size() && count-- > 0) at += decode_utf8(text.substr(at)).length;
+    return text.substr(0, at);
 }
 
 inline bool is_valid_utf8(std::string_view text) noexcept {
@@ -2023,13 +2032,55 @@ inline std::pair<std::string_view, std::string_view> text_attribute(std::string_
     return found;
 }
 
-// A span's body with such texts encoded once more.
+// MLflow's server stores JSON that it then cannot read, and fails every page of a search that holds it: nested in
+// more than 45 levels, or with an integer outside 64 bits with a sign (found with MLflow 3.17). `json` is
+// well-formed.
+inline bool mlflow_can_read(std::string_view json) noexcept {
+    constexpr int deepest = 40;
+    int depth = 0;
+    for (std::size_t at = 0; at < json.size(); ++at) {
+        const char c = json[at];
+        if (c == '"') {
+            for (++at; at < json.size() && json[at] != '"'; ++at)
+                if (json[at] == '\\') ++at;
+        } else if (c == '[' || c == '{') {
+            if (++depth > deepest) return false;
+        } else if (c == ']' || c == '}') {
+            --depth;
+        } else if (c >= '0' && c <= '9') {
+            const std::size_t begin = at;
+            while (at < json.size() && json[at] >= '0' && json[at] <= '9') ++at;
+            const std::string_view digits = json.substr(begin, at - begin);
+            const bool is_integer = at == json.size() || (json[at] != '.' && json[at] != 'e' && json[at] != 'E');
+            const bool is_negative = begin > 0 && json[begin - 1] == '-';
+            const std::string_view most = is_negative ? "9223372036854775808" : "9223372036854775807";
+            if (is_integer && (digits.size() > most.size() || (digits.size() == most.size() && digits > most)))
+                return false;
+            if (!is_integer) // the fraction and the exponent are no integers of their own
+                while (at < json.size() &&
+                       std::string_view("0123456789.eE+-").find(json[at]) != std::string_view::npos)
+                    ++at;
+            --at;
+        }
+    }
+    return true;
+}
+
+// Such JSON is stored as the text that it is; text that MLflow would take for JSON is encoded once more.
+inline bool append_attribute_for_mlflow(buffer& out, std::string_view key_value, std::string_view raw) {
+    const auto [key, text] = text_attribute(key_value);
+    if (!text.data()) return out.append(raw);
+    if (!is_meant_as_json(key_value)) return append_literal_text(out, key, text, otlp_receiver::mlflow);
+    if (mlflow_can_read(text)) return out.append(raw);
+    return append_json_attribute(out, otlp::attributes, key,
+                                 [&out, json = text] { return append_json_string(out, json); });
+}
+
+// The body of a span to look closer at.
 inline bool append_body_for_mlflow(buffer& out, std::string_view body) {
     for (protobuf_reader at(body); at.next();) {
-        std::pair<std::string_view, std::string_view> attribute;
-        if (at.field() == otlp::attributes && !is_meant_as_json(at.bytes())) attribute = text_attribute(at.bytes());
-        const auto [key, text] = attribute;
-        if (text.data() ? !append_literal_text(out, key, text, otlp_receiver::mlflow) : !out.append(at.raw()))
+        const bool is_attribute = at.field() == otlp::attributes;
+        if (is_attribute ? !append_attribute_for_mlflow(out, at.bytes(), at.raw()) : !out.append(at.raw()))
             return false;
     }
     return true;
@@ -2043,11 +2094,12 @@ inline bool append_prefixed(buffer& out, std::string_view prefix, const trace_en
     return append_literal_text(out, {key, size}, entry.value, receiver);
 }
 
-inline std::string_view span_name(const span_data& span) noexcept {
+// As long as MLflow takes it, which is 4096 characters.
+inline std::string_view trace_name(const span_data& span) noexcept {
     std::string_view name;
     for (protobuf_reader at(span.body.view()); at.next();)
         if (at.field() == otlp::name) name = at.bytes();
-    return name;
+    return first_code_points(name, 4096);
 }
 
 // Only the root span says whose trace it is: MLflow believes the first span that does, and no later one.
@@ -2081,7 +2133,7 @@ inline bool append_trace_entries(buffer& out, const trace_data& trace, otlp_rece
     }
     // MLflow does not take the trace's name from its root.
     return receiver == otlp_receiver::any ||
-           append_literal_text(out, "mlflow.traceTag.mlflow.traceName", span_name(*trace.root), receiver);
+           append_literal_text(out, "mlflow.traceTag.mlflow.traceName", trace_name(*trace.root), receiver);
 }
 
 inline bool append_resource(buffer& out, const resource_attributes& attributes) {
@@ -2108,7 +2160,7 @@ inline bool append_scope(buffer& out) {
 inline bool append_span(buffer& out, const trace_data& trace, const span_data& span, otlp_receiver receiver) {
     constexpr unsigned spans = 2;
     if (!out.push_back(short_tag(spans, wire_type::length_delimited))) return false;
-    const bool rewritten = receiver == otlp_receiver::mlflow && span.has_json_like_text;
+    const bool rewritten = receiver == otlp_receiver::mlflow && span.look_closer;
     if (&span != trace.root && !rewritten)
         return append_varint(out, span.body.size()) && out.append(span.body.view());
     late_length length(out);
@@ -2738,6 +2790,11 @@ concept nlohmann_like = requires(const T& value) {
 template <class T>
 concept has_encoder = requires { sizeof(json_encoder<T>); };
 
+// Only scalars and texts are known to make JSON that every reader takes.
+template <class T>
+inline constexpr bool is_plain = std::is_arithmetic_v<T> || std::is_enum_v<T> || std::is_same_v<T, std::nullptr_t> ||
+                                 (text_like<T> && !nlohmann_like<T>) || (viewable<T> && !nlohmann_like<T>);
+
 template <class T>
 inline constexpr bool never = false;
 
@@ -3054,7 +3111,7 @@ inline void append_trace_info(buffer& out, const trace_data& trace, std::string_
     append_entries(metadata, entry_kind::metadata);
     out.append(R"(,"tags":)");
     json_object tags(out);
-    append_entries(tags.member("mlflow.traceName", span_name(*trace.root)), entry_kind::tag);
+    append_entries(tags.member("mlflow.traceName", trace_name(*trace.root)), entry_kind::tag);
     out.append("}}}");
 }
 
@@ -4296,7 +4353,7 @@ inline type_name current_exception_type() noexcept {
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
 // An attribute of any recordable type. Text, bool, integers and floating point keep their OTLP type, all else is a
-// JSON text. `json_like` is set when the value is text that may be taken for JSON.
+// JSON text. `json_like` is set when the value is text that may be taken for JSON, or structured.
 template <class Buffer, class T>
 bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T& value, bool& json_like) {
     if constexpr (std::is_same_v<T, bool>) {
@@ -4326,6 +4383,7 @@ bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T
     } else if constexpr (std::is_pointer_v<T> && text_like<T>) {
         return append_attribute(out, field, key, std::string_view(value ? value : ""), json_like);
     } else {
+        json_like = true;
         return append_json_attribute(out, field, key, [&] { return append_json(out, value); });
     }
 }
@@ -4462,19 +4520,20 @@ public:
         if (key.empty() || is_reserved_attribute(key))
             return span_->trace->owner->report({key.empty() ? fault::empty : fault::reserved, key});
         write_whole(*span_, [&](auto& out) {
-            return append_attribute(out, otlp::attributes, key, value, span_->has_json_like_text);
+            return append_attribute(out, otlp::attributes, key, value, span_->look_closer);
         });
     }
 
     void own_attribute(std::string_view key, std::string_view text) noexcept {
         if (!span_) return;
-        span_->has_json_like_text = span_->has_json_like_text || may_be_json(text);
+        span_->look_closer = span_->look_closer || may_be_json(text);
         write_whole(*span_, [&](auto& out) { return append_text_attribute(out, otlp::attributes, key, text); });
     }
 
     template <class... T>
     void json_object_attribute(std::string_view key, const named_value<T>&... members) noexcept {
         if (!span_) return;
+        span_->look_closer = span_->look_closer || !(is_plain<T> && ...);
         write_whole(*span_, [&](auto& out) {
             return append_json_attribute(out, otlp::attributes, key, [&] {
                 json_object object(out);
@@ -4489,6 +4548,7 @@ public:
         if (!span_) return;
         if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, char>)
             return own_number(key, value); // of a JSON text MLflow would keep the text
+        span_->look_closer = span_->look_closer || !is_plain<T>;
         write_whole(*span_, [&](auto& out) {
             return append_json_attribute(out, otlp::attributes, key, [&] { return append_json(out, value); });
         });
@@ -4510,14 +4570,14 @@ public:
     }
 
     void refuse(std::string_view key) noexcept {
-        if (span_) span_->trace->owner->report({fault::not_allowed, key});
+        if (span_) span_->trace->owner->report({fault::out_of_range, key});
     }
 
     template <class T>
     void own_number(std::string_view key, T value) noexcept {
         if (!span_) return;
         write_whole(*span_, [&](auto& out) {
-            return append_attribute(out, otlp::attributes, key, value, span_->has_json_like_text);
+            return append_attribute(out, otlp::attributes, key, value, span_->look_closer);
         });
     }
 
@@ -4730,7 +4790,7 @@ basic_span<Context, Platform> basic_span<Context, Platform>::open(detail::trace_
     span.id = Platform::new_span_id();
     span.has_parent = parent.valid();
     span.is_root = !parent.valid();
-    span.has_json_like_text = span.lost_something = false;
+    span.look_closer = span.lost_something = false;
     span.code = status::unset;
     span.chunks = 0;
     span.generation.fetch_add(1, std::memory_order_relaxed);
@@ -4946,16 +5006,6 @@ constexpr void require_allowed() noexcept {
     if constexpr (metadata_key<value> && !std::is_same_v<value, client_request_id>)
         static_assert(Schema::template has<value>,
                       "this key is not in the tracer's schema: add mt::optional<key> to mt::schema<...>");
-}
-
-} // namespace detail
-
-namespace detail {
-
-inline std::string_view first_code_points(std::string_view text, std::size_t count) noexcept {
-    std::size_t at = 0;
-    while (at < text.size() && count-- > 0) at += decode_utf8(text.substr(at)).length;
-    return text.substr(0, at);
 }
 
 } // namespace detail
@@ -5477,6 +5527,8 @@ public:
         detail::require_start_arguments<Schema, Values...>();
         trace started(start_root(name, identity::stated));
         if (started.recording()) {
+            if constexpr (!(std::is_same_v<Values, mlflow::trace::span_type> || ...))
+                started.type(span_type::unknown);
             (describe(started, values), ...);
             apply_scopes(started);
         }

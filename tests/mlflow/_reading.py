@@ -6,7 +6,6 @@ import math
 import os
 import pathlib
 import sys
-import time
 
 import mlflow
 

@@ -5,7 +5,7 @@ import collections
 import time
 
 import _reading
-from _reading import check, check_same, client, is_same, mlflow
+from _reading import check, check_same, mlflow
 
 NOW = time.time_ns()
 HOUR = 3_600 * 10**9
@@ -45,9 +45,12 @@ def check_span(span, told: dict, where: str) -> None:
 def check_times(trace, told: dict, where: str) -> None:
     root = next(span for span in trace.data.spans if span.parent_id is None)
     check(abs(NOW - root.start_time_ns) < HOUR, f"{where}: starts at {root.start_time_ns}, not near now")
-    check(abs(trace.info.request_time - root.start_time_ns / 1e6) < 1, f"{where}: request_time is not the root's start")
+    check_same(trace.info.request_time, root.start_time_ns // 10**6, f"{where}: request_time")
+    # MLflow may count spans that come after the end of their trace.
     lasted = (root.end_time_ns - root.start_time_ns) / 1e6
-    check(abs(trace.info.execution_duration - lasted) <= 1, f"{where}: {trace.info.execution_duration} ms, not {lasted}")
+    with_late = max(span.end_time_ns - root.start_time_ns for span in trace.data.spans) / 1e6
+    duration = trace.info.execution_duration
+    check(min(abs(duration - lasted), abs(duration - with_late)) <= 1, f"{where}: {duration} ms, not {lasted}")
     check(lasted < 60_000, f"{where}: lasted {lasted} ms")
     for span in trace.data.spans:
         late = told["spans"][span.span_id].get("after_its_trace", False)

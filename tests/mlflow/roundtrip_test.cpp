@@ -119,6 +119,7 @@ TEST_F(roundtrip, attributes_keep_their_types) {
     trace.attribute("int.max", std::numeric_limits<std::int64_t>::max());
     trace.attribute("int.zero", 0);
     trace.attribute("uint.max", std::numeric_limits<std::uint64_t>::max());
+    trace.said()["attributes"]["uint.max"] = "18446744073709551615"; // OTLP has no such number
     for (const double number : {0.0, 1.0, -2.0, 0.1, 1.0 / 3, 1e300, 5e-324, 123456789012345680.0})
         trace.attribute("double " + json(number).dump(), number);
     trace.attribute("double.nan", std::numeric_limits<double>::quiet_NaN());
@@ -152,7 +153,16 @@ TEST_F(roundtrip, inputs_and_outputs_of_any_form) {
     }
     auto numbers = trace.start_span(trace, "numbers");
     numbers.inputs(json::parse(R"([1,-9223372036854775808,9223372036854775807,0.5,1e-7,true,null,"1"])"));
-    numbers.outputs(42);
+    numbers.outputs(std::vector<std::uint64_t>{1, std::numeric_limits<std::uint64_t>::max()});
+    numbers.said()["outputs"] = {1, "18446744073709551615"};
+    for (const auto number : {0, -1, 42}) {
+        auto span = trace.start_span(trace, "number");
+        span.inputs(number);
+        span.outputs(number / 4.0);
+    }
+    auto yes = trace.start_span(trace, "bool");
+    yes.inputs(true);
+    yes.outputs(std::numeric_limits<double>::infinity());
     auto named = trace.start_span(trace, "named");
     const std::optional<int> nothing;
     named->inputs(mt::arg("question", "why?"), mt::arg("k", 5), mt::arg("exact", true), mt::arg("none", nothing),

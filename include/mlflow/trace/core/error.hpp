@@ -19,6 +19,7 @@ enum class fault : std::uint8_t {
     control_character, ///< C0 (with NUL, tab and newline), DEL or C1
     invalid_utf8,
     not_allowed,   ///< refused by the key's own check
+    out_of_range,  ///< a number that MLflow cannot store
     already_set,   ///< metadata is written once, and this is another value
     not_in_schema, ///< the tracer's schema does not have this key
     reserved,      ///< a key that the library writes itself, or that MLflow's search rewrites
@@ -54,6 +55,7 @@ struct check_error {
             break;
         case fault::invalid_utf8: text += "invalid UTF-8 at byte " + std::to_string(actual) + "; send UTF-8"; break;
         case fault::not_allowed: text += "refused by the key's own check; see the declaration of the key"; break;
+        case fault::out_of_range: text += "a number that MLflow cannot store; give finite numbers below 2^63"; break;
         case fault::already_set:
             text += "already set to another value; metadata is written once, use a tag for what changes";
             break;

@@ -58,6 +58,11 @@ concept nlohmann_like = requires(const T& value) {
 template <class T>
 concept has_encoder = requires { sizeof(json_encoder<T>); };
 
+// Only scalars and texts are known to make JSON that every reader takes.
+template <class T>
+inline constexpr bool is_plain = std::is_arithmetic_v<T> || std::is_enum_v<T> || std::is_same_v<T, std::nullptr_t> ||
+                                 (text_like<T> && !nlohmann_like<T>) || (viewable<T> && !nlohmann_like<T>);
+
 template <class T>
 inline constexpr bool never = false;
 

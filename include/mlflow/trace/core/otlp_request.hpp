@@ -54,13 +54,55 @@ inline std::pair<std::string_view, std::string_view> text_attribute(std::string_
     return found;
 }
 
-// A span's body with such texts encoded once more.
+// MLflow's server stores JSON that it then cannot read, and fails every page of a search that holds it: nested in
+// more than 45 levels, or with an integer outside 64 bits with a sign (found with MLflow 3.17). `json` is
+// well-formed.
+inline bool mlflow_can_read(std::string_view json) noexcept {
+    constexpr int deepest = 40;
+    int depth = 0;
+    for (std::size_t at = 0; at < json.size(); ++at) {
+        const char c = json[at];
+        if (c == '"') {
+            for (++at; at < json.size() && json[at] != '"'; ++at)
+                if (json[at] == '\\') ++at;
+        } else if (c == '[' || c == '{') {
+            if (++depth > deepest) return false;
+        } else if (c == ']' || c == '}') {
+            --depth;
+        } else if (c >= '0' && c <= '9') {
+            const std::size_t begin = at;
+            while (at < json.size() && json[at] >= '0' && json[at] <= '9') ++at;
+            const std::string_view digits = json.substr(begin, at - begin);
+            const bool is_integer = at == json.size() || (json[at] != '.' && json[at] != 'e' && json[at] != 'E');
+            const bool is_negative = begin > 0 && json[begin - 1] == '-';
+            const std::string_view most = is_negative ? "9223372036854775808" : "9223372036854775807";
+            if (is_integer && (digits.size() > most.size() || (digits.size() == most.size() && digits > most)))
+                return false;
+            if (!is_integer) // the fraction and the exponent are no integers of their own
+                while (at < json.size() &&
+                       std::string_view("0123456789.eE+-").find(json[at]) != std::string_view::npos)
+                    ++at;
+            --at;
+        }
+    }
+    return true;
+}
+
+// Such JSON is stored as the text that it is; text that MLflow would take for JSON is encoded once more.
+inline bool append_attribute_for_mlflow(buffer& out, std::string_view key_value, std::string_view raw) {
+    const auto [key, text] = text_attribute(key_value);
+    if (!text.data()) return out.append(raw);
+    if (!is_meant_as_json(key_value)) return append_literal_text(out, key, text, otlp_receiver::mlflow);
+    if (mlflow_can_read(text)) return out.append(raw);
+    return append_json_attribute(out, otlp::attributes, key,
+                                 [&out, json = text] { return append_json_string(out, json); });
+}
+
+// The body of a span to look closer at.
 inline bool append_body_for_mlflow(buffer& out, std::string_view body) {
     for (protobuf_reader at(body); at.next();) {
-        std::pair<std::string_view, std::string_view> attribute;
-        if (at.field() == otlp::attributes && !is_meant_as_json(at.bytes())) attribute = text_attribute(at.bytes());
-        const auto [key, text] = attribute;
-        if (text.data() ? !append_literal_text(out, key, text, otlp_receiver::mlflow) : !out.append(at.raw()))
+        const bool is_attribute = at.field() == otlp::attributes;
+        if (is_attribute ? !append_attribute_for_mlflow(out, at.bytes(), at.raw()) : !out.append(at.raw()))
             return false;
     }
     return true;
@@ -74,11 +116,12 @@ inline bool append_prefixed(buffer& out, std::string_view prefix, const trace_en
     return append_literal_text(out, {key, size}, entry.value, receiver);
 }
 
-inline std::string_view span_name(const span_data& span) noexcept {
+// As long as MLflow takes it, which is 4096 characters.
+inline std::string_view trace_name(const span_data& span) noexcept {
     std::string_view name;
     for (protobuf_reader at(span.body.view()); at.next();)
         if (at.field() == otlp::name) name = at.bytes();
-    return name;
+    return first_code_points(name, 4096);
 }
 
 // Only the root span says whose trace it is: MLflow believes the first span that does, and no later one.
@@ -112,7 +155,7 @@ inline bool append_trace_entries(buffer& out, const trace_data& trace, otlp_rece
     }
     // MLflow does not take the trace's name from its root.
     return receiver == otlp_receiver::any ||
-           append_literal_text(out, "mlflow.traceTag.mlflow.traceName", span_name(*trace.root), receiver);
+           append_literal_text(out, "mlflow.traceTag.mlflow.traceName", trace_name(*trace.root), receiver);
 }
 
 inline bool append_resource(buffer& out, const resource_attributes& attributes) {
@@ -139,7 +182,7 @@ inline bool append_scope(buffer& out) {
 inline bool append_span(buffer& out, const trace_data& trace, const span_data& span, otlp_receiver receiver) {
     constexpr unsigned spans = 2;
     if (!out.push_back(short_tag(spans, wire_type::length_delimited))) return false;
-    const bool rewritten = receiver == otlp_receiver::mlflow && span.has_json_like_text;
+    const bool rewritten = receiver == otlp_receiver::mlflow && span.look_closer;
     if (&span != trace.root && !rewritten)
         return append_varint(out, span.body.size()) && out.append(span.body.view());
     late_length length(out);

@@ -33,9 +33,10 @@ struct span_data {
     span_id id;
     bool is_root = false;    ///< the first span of the trace in this process
     bool has_parent = false; ///< also true for a root whose parent is in another process
-    /// Some attribute is a string that could be read as a JSON text. MLflow reads such a string as JSON, so its
-    /// exporter has to look closer.
-    bool has_json_like_text = false;
+    /// Some attribute is a string that could be read as a JSON text, or a JSON text made of values that are not the
+    /// library's own. MLflow takes the first for JSON and cannot read some of the second, so its exporter looks
+    /// closer.
+    bool look_closer = false;
     bool lost_something = false; ///< memory ran out: an attribute or event is missing
     status code = status::unset;
 

@@ -143,6 +143,12 @@ inline bool is_ascii(std::string_view text) noexcept {
     return found == 0;
 }
 
+inline std::string_view first_code_points(std::string_view text, std::size_t count) noexcept {
+    std::size_t at = 0;
+    while (at < text.size() && count-- > 0) at += decode_utf8(text.substr(at)).length;
+    return text.substr(0, at);
+}
+
 inline bool is_valid_utf8(std::string_view text) noexcept {
     return is_ascii(text) || valid_utf8_prefix(text) == text.size();
 }

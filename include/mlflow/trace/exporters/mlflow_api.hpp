@@ -184,7 +184,7 @@ inline void append_trace_info(buffer& out, const trace_data& trace, std::string_
     append_entries(metadata, entry_kind::metadata);
     out.append(R"(,"tags":)");
     json_object tags(out);
-    append_entries(tags.member("mlflow.traceName", span_name(*trace.root)), entry_kind::tag);
+    append_entries(tags.member("mlflow.traceName", trace_name(*trace.root)), entry_kind::tag);
     out.append("}}}");
 }
 

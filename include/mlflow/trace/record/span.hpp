@@ -70,19 +70,20 @@ public:
         if (key.empty() || is_reserved_attribute(key))
             return span_->trace->owner->report({key.empty() ? fault::empty : fault::reserved, key});
         write_whole(*span_, [&](auto& out) {
-            return append_attribute(out, otlp::attributes, key, value, span_->has_json_like_text);
+            return append_attribute(out, otlp::attributes, key, value, span_->look_closer);
         });
     }
 
     void own_attribute(std::string_view key, std::string_view text) noexcept {
         if (!span_) return;
-        span_->has_json_like_text = span_->has_json_like_text || may_be_json(text);
+        span_->look_closer = span_->look_closer || may_be_json(text);
         write_whole(*span_, [&](auto& out) { return append_text_attribute(out, otlp::attributes, key, text); });
     }
 
     template <class... T>
     void json_object_attribute(std::string_view key, const named_value<T>&... members) noexcept {
         if (!span_) return;
+        span_->look_closer = span_->look_closer || !(is_plain<T> && ...);
         write_whole(*span_, [&](auto& out) {
             return append_json_attribute(out, otlp::attributes, key, [&] {
                 json_object object(out);
@@ -97,6 +98,7 @@ public:
         if (!span_) return;
         if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, char>)
             return own_number(key, value); // of a JSON text MLflow would keep the text
+        span_->look_closer = span_->look_closer || !is_plain<T>;
         write_whole(*span_, [&](auto& out) {
             return append_json_attribute(out, otlp::attributes, key, [&] { return append_json(out, value); });
         });
@@ -118,14 +120,14 @@ public:
     }
 
     void refuse(std::string_view key) noexcept {
-        if (span_) span_->trace->owner->report({fault::not_allowed, key});
+        if (span_) span_->trace->owner->report({fault::out_of_range, key});
     }
 
     template <class T>
     void own_number(std::string_view key, T value) noexcept {
         if (!span_) return;
         write_whole(*span_, [&](auto& out) {
-            return append_attribute(out, otlp::attributes, key, value, span_->has_json_like_text);
+            return append_attribute(out, otlp::attributes, key, value, span_->look_closer);
         });
     }
 
@@ -338,7 +340,7 @@ basic_span<Context, Platform> basic_span<Context, Platform>::open(detail::trace_
     span.id = Platform::new_span_id();
     span.has_parent = parent.valid();
     span.is_root = !parent.valid();
-    span.has_json_like_text = span.lost_something = false;
+    span.look_closer = span.lost_something = false;
     span.code = status::unset;
     span.chunks = 0;
     span.generation.fetch_add(1, std::memory_order_relaxed);

@@ -14,7 +14,7 @@
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
 // An attribute of any recordable type. Text, bool, integers and floating point keep their OTLP type, all else is a
-// JSON text. `json_like` is set when the value is text that may be taken for JSON.
+// JSON text. `json_like` is set when the value is text that may be taken for JSON, or structured.
 template <class Buffer, class T>
 bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T& value, bool& json_like) {
     if constexpr (std::is_same_v<T, bool>) {
@@ -44,6 +44,7 @@ bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T
     } else if constexpr (std::is_pointer_v<T> && text_like<T>) {
         return append_attribute(out, field, key, std::string_view(value ? value : ""), json_like);
     } else {
+        json_like = true;
         return append_json_attribute(out, field, key, [&] { return append_json(out, value); });
     }
 }

@@ -121,16 +121,6 @@ constexpr void require_allowed() noexcept {
 
 } // namespace detail
 
-namespace detail {
-
-inline std::string_view first_code_points(std::string_view text, std::size_t count) noexcept {
-    std::size_t at = 0;
-    while (at < text.size() && count-- > 0) at += decode_utf8(text.substr(at)).length;
-    return text.substr(0, at);
-}
-
-} // namespace detail
-
 /// A trace that is open: its root span, and what describes it as a whole. Metadata is written once, while the trace
 /// is open: the same value again is fine, another one is refused and reported. Tags may be set again.
 template <class Schema, class Context, class Platform>

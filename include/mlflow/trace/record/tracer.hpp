@@ -111,6 +111,8 @@ public:
         detail::require_start_arguments<Schema, Values...>();
         trace started(start_root(name, identity::stated));
         if (started.recording()) {
+            if constexpr (!(std::is_same_v<Values, mlflow::trace::span_type> || ...))
+                started.type(span_type::unknown);
             (describe(started, values), ...);
             apply_scopes(started);
         }

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <mlflow/trace/core/http.hpp>
+#include <mlflow/trace/core/ids.hpp>
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace {
+
+namespace mt = mlflow::trace;
+
+std::string parsed(std::string_view url) {
+    const auto server = mt::endpoint::parse(url);
+    if (!server) return "refused";
+    return server->scheme + "|" + server->host + "|" + std::to_string(server->port) + "|" + server->path + "|" +
+           server->authority();
+}
+
+TEST(endpoint, reads_addresses) {
+    EXPECT_EQ(parsed("http://127.0.0.1:5000"), "http|127.0.0.1|5000||127.0.0.1:5000");
+    EXPECT_EQ(parsed("https://mlflow.example.com/"), "https|mlflow.example.com|443||mlflow.example.com");
+    EXPECT_EQ(parsed("http://host/a/b//"), "http|host|80|/a/b|host");
+    EXPECT_EQ(parsed("http://[::1]:5000/x"), "http|::1|5000|/x|[::1]:5000");
+    EXPECT_EQ(parsed("http://[::1]"), "http|::1|80||[::1]");
+}
+
+TEST(endpoint, refuses_what_is_none) {
+    for (const char* bad :
+         {"", "host:5000", "ftp://host", "http://", "http://:5000", "http://h:", "http://h:0", "http://h:65536",
+          "http://h:5x", "http://u:p@h", "http://h?q", "http://h#f", "http://h h", "http://h\r\nX: y",
+          "http://::1:5000", "http://[::1", "http://[::1]x", "http://h\xC3\xA9"})
+        EXPECT_EQ(parsed(bad), "refused") << bad;
+    EXPECT_EQ(mt::endpoint::parse("http://user:secret@h").error().message.find("secret"), std::string::npos);
+}
+
+TEST(http_response, finds_headers_without_case) {
+    const mt::http_response reply{200, {{"Retry-After", "5"}, {"X", "1"}, {"retry-after", "6"}}, {}};
+    EXPECT_EQ(reply.header("RETRY-AFTER"), "5");
+    EXPECT_EQ(reply.header("x"), "1");
+    EXPECT_EQ(reply.header("Y"), "");
+}
+
+TEST(transport_error, knows_what_may_succeed_later) {
+    using kind = mt::transport_error::kind;
+    for (const kind reason : {kind::connect, kind::closed, kind::timeout})
+        EXPECT_TRUE((mt::transport_error{.reason = reason}.retryable()));
+    for (const kind reason : {kind::bad_request, kind::bad_reply, kind::other})
+        EXPECT_FALSE((mt::transport_error{.reason = reason}.retryable()));
+    for (const int status : {408, 429, 502, 503, 504})
+        EXPECT_TRUE((mt::transport_error{.status = status}.retryable()));
+    for (const int status : {400, 401, 403, 404, 413, 501})
+        EXPECT_FALSE((mt::transport_error{.status = status}.retryable()));
+}
+
+TEST(ids, are_written_as_hexadecimal) {
+    const mt::trace_id id{0x0123456789abcdef, 0x00000000000000ff};
+    EXPECT_EQ(id.hex().view(), "0123456789abcdef00000000000000ff");
+    EXPECT_EQ(id.mlflow_id().view(), "tr-0123456789abcdef00000000000000ff");
+    EXPECT_EQ((mt::span_id{0xa0}.hex().view()), "00000000000000a0");
+    EXPECT_FALSE(mt::trace_id{}.valid());
+    EXPECT_FALSE(mt::span_id{}.valid());
+}
+
+TEST(result, holds_a_value_or_an_error) {
+    using text_or_number = mt::result<std::unique_ptr<int>, std::string>;
+    text_or_number good = std::make_unique<int>(7);
+    ASSERT_TRUE(good);
+    EXPECT_EQ(**good, 7);
+    text_or_number moved = std::move(good);
+    EXPECT_EQ(*moved.value(), 7);
+    moved = text_or_number(mt::failure{std::string("a reason that is too long to be kept in place")});
+    ASSERT_FALSE(moved);
+    EXPECT_EQ(moved.error().substr(0, 8), "a reason");
+    EXPECT_DEATH(static_cast<void>(moved.value()), "");
+}
+
+} // namespace
