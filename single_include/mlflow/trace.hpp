@@ -213,7 +213,7 @@ private:
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
-/// What an exporter asks of a transport. Names and values are valid HTTP field text: an exporter checks them before.
+/// One header of a request. Every transport refuses what is not valid HTTP field text (`check_request`).
 struct http_header {
     std::string_view name;
     std::string_view value;
@@ -2998,24 +2998,30 @@ public:
     mlflow_api(Transport& transport, std::string_view server, std::chrono::milliseconds timeout) noexcept
         : transport_(transport), server_(server), timeout_(timeout) {}
 
-    // The server's version, refused unless MLflow 3 or newer.
+    // The server's version, refused unless MLflow 3.4 or newer: /v1/traces came with it.
     answer version() {
         const auto reply = send(http_method::get, "/version", {});
         if (!reply) return failure{reply.error()};
         if (reply->status >= 500) return failure{error_reply(server_, "/version", *reply)};
         std::string_view text = reply->body;
         while (!text.empty() && static_cast<unsigned char>(text.back()) <= ' ') text.remove_suffix(1);
-        std::size_t digits = 0;
-        unsigned major = 0;
-        while (digits < text.size() && digits < 4 && text[digits] >= '0' && text[digits] <= '9')
-            major = major * 10 + static_cast<unsigned>(text[digits++] - '0');
-        if (reply->status != 200 || digits == 0 || digits == text.size() || text[digits] != '.')
+        const auto number = [&text](std::size_t& at) {
+            unsigned value = 0;
+            while (at < text.size() && text[at] >= '0' && text[at] <= '9' && value < 100'000)
+                value = value * 10 + static_cast<unsigned>(text[at++] - '0');
+            return value;
+        };
+        std::size_t at = 0;
+        const unsigned major = number(at);
+        if (reply->status != 200 || at == 0 || at == text.size() || text[at] != '.')
             return refuse(std::string(server_) + " does not look like an MLflow server: it answered " +
                           std::to_string(reply->status) + " to /version with \"" + one_line(text.substr(0, 60)) +
                           '"');
-        if (major < 3)
-            return refuse(std::string(server_) + " is MLflow " + one_line(text.substr(0, 60)) +
-                          ": MLflow 3 or newer is needed, upgrade the server");
+        const unsigned minor = number(++at);
+        const std::string found = std::string(server_) + " is MLflow " + one_line(text.substr(0, 60));
+        if (major < 3) return refuse(found + ": MLflow 3 or newer is needed, upgrade the server");
+        if (major == 3 && minor < 4)
+            return refuse(found + ": it takes no OTLP spans, upgrade the server to 3.4 or newer");
         return one_line(text.substr(0, 60));
     }
 
@@ -3268,7 +3274,7 @@ public:
         return {};
     }
 
-    /// From a literal, checked while compiling.
+    /// From a literal, checked while compiling (by clang 14 only when linking, where it initialises a global).
     constexpr explicit key_of(detail::checked_literal<Derived> literal) noexcept
         : literal_(literal.data), size_(static_cast<std::uint16_t>(literal.size)) {}
     key_of(std::nullptr_t) = delete;
@@ -5856,7 +5862,7 @@ struct memory_transport_options {
 /// transport has sent:
 ///
 ///     auto server = std::make_shared<mt::memory_server>();
-///     mt::mlflow_exporter<mt::memory_transport> exporter(…, {.server = server});
+///     mt::mlflow_exporter<mt::memory_transport> exporter({.transport = {server}});
 ///     server->queue_reply({503});
 ///
 /// Thread-safety: every function may be called from any thread. The callable runs outside the lock, on the thread

@@ -13,7 +13,7 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
-/// What an exporter asks of a transport. Names and values are valid HTTP field text: an exporter checks them before.
+/// One header of a request. Every transport refuses what is not valid HTTP field text (`check_request`).
 struct http_header {
     std::string_view name;
     std::string_view value;

@@ -71,24 +71,30 @@ public:
     mlflow_api(Transport& transport, std::string_view server, std::chrono::milliseconds timeout) noexcept
         : transport_(transport), server_(server), timeout_(timeout) {}
 
-    // The server's version, refused unless MLflow 3 or newer.
+    // The server's version, refused unless MLflow 3.4 or newer: /v1/traces came with it.
     answer version() {
         const auto reply = send(http_method::get, "/version", {});
         if (!reply) return failure{reply.error()};
         if (reply->status >= 500) return failure{error_reply(server_, "/version", *reply)};
         std::string_view text = reply->body;
         while (!text.empty() && static_cast<unsigned char>(text.back()) <= ' ') text.remove_suffix(1);
-        std::size_t digits = 0;
-        unsigned major = 0;
-        while (digits < text.size() && digits < 4 && text[digits] >= '0' && text[digits] <= '9')
-            major = major * 10 + static_cast<unsigned>(text[digits++] - '0');
-        if (reply->status != 200 || digits == 0 || digits == text.size() || text[digits] != '.')
+        const auto number = [&text](std::size_t& at) {
+            unsigned value = 0;
+            while (at < text.size() && text[at] >= '0' && text[at] <= '9' && value < 100'000)
+                value = value * 10 + static_cast<unsigned>(text[at++] - '0');
+            return value;
+        };
+        std::size_t at = 0;
+        const unsigned major = number(at);
+        if (reply->status != 200 || at == 0 || at == text.size() || text[at] != '.')
             return refuse(std::string(server_) + " does not look like an MLflow server: it answered " +
                           std::to_string(reply->status) + " to /version with \"" + one_line(text.substr(0, 60)) +
                           '"');
-        if (major < 3)
-            return refuse(std::string(server_) + " is MLflow " + one_line(text.substr(0, 60)) +
-                          ": MLflow 3 or newer is needed, upgrade the server");
+        const unsigned minor = number(++at);
+        const std::string found = std::string(server_) + " is MLflow " + one_line(text.substr(0, 60));
+        if (major < 3) return refuse(found + ": MLflow 3 or newer is needed, upgrade the server");
+        if (major == 3 && minor < 4)
+            return refuse(found + ": it takes no OTLP spans, upgrade the server to 3.4 or newer");
         return one_line(text.substr(0, 60));
     }
 

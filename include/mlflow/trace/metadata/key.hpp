@@ -56,7 +56,7 @@ public:
         return {};
     }
 
-    /// From a literal, checked while compiling.
+    /// From a literal, checked while compiling (by clang 14 only when linking, where it initialises a global).
     constexpr explicit key_of(detail::checked_literal<Derived> literal) noexcept
         : literal_(literal.data), size_(static_cast<std::uint16_t>(literal.size)) {}
     key_of(std::nullptr_t) = delete;

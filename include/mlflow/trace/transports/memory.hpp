@@ -29,7 +29,7 @@ struct memory_transport_options {
 /// transport has sent:
 ///
 ///     auto server = std::make_shared<mt::memory_server>();
-///     mt::mlflow_exporter<mt::memory_transport> exporter(…, {.server = server});
+///     mt::mlflow_exporter<mt::memory_transport> exporter({.transport = {server}});
 ///     server->queue_reply({503});
 ///
 /// Thread-safety: every function may be called from any thread. The callable runs outside the lock, on the thread
