@@ -3,7 +3,7 @@
 # Builds the examples and runs the chat application: sh examples/run.sh [arguments of the application]
 # What the application writes, such as traces.jsonl, goes to the folder from which this is called.
 #
-# Environment: CXX (compiler), BUILD (default build/examples).
+# Environment: CXX (compiler), BUILD (default build/examples, with a name from CXX if that is set).
 set -eu
 root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
 . "$root/scripts/packages.sh"
@@ -14,7 +14,7 @@ need ninja ninja-build
 for package in libboost-dev libssl-dev nlohmann-json3-dev; do need_package $package; done
 install_missing </dev/null
 
-build=${BUILD:-$root/build/examples}
+build=${BUILD:-$root/build/examples${CXX:+-${CXX##*/}}}
 [ -x "$build/examples/chat" ] || echo "Building the examples into $build" >&2
 quietly cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DMLFLOW_TRACE_BUILD_TESTS=OFF </dev/null
 quietly cmake --build "$build" </dev/null

@@ -4,8 +4,8 @@
 #
 #   sh tests/run.sh [arguments of ctest]      e.g. sh tests/run.sh -L unit
 #
-# Environment: CXX (compiler), BUILD (default build/tests), MLFLOW_TRACE_VENV (default build/venv),
-# CMAKE_ARGS (further arguments of cmake, separated by spaces).
+# Environment: CXX (compiler), BUILD (default build/tests, with a name from CXX if that is set), MLFLOW_TRACE_VENV
+# (default build/venv), CMAKE_ARGS (further arguments of cmake, separated by spaces).
 set -eu
 root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
 . "$root/scripts/packages.sh"
@@ -17,7 +17,7 @@ need_venv
 for package in libgtest-dev libboost-dev libssl-dev nlohmann-json3-dev; do need_package $package; done
 install_missing
 
-build=${BUILD:-$root/build/tests}
+build=${BUILD:-$root/build/tests${CXX:+-${CXX##*/}}}
 venv=${MLFLOW_TRACE_VENV:-$root/build/venv}
 mkdir -p "$build"
 
