@@ -665,7 +665,7 @@ struct span_data {
 
     // While the span is open.
     detail::trace_state* trace = nullptr; // null: not recorded, nor is what starts inside it
-    const void* owner = nullptr;          // the tracer's core
+    std::uint64_t owner = 0;              // which tracer's
     span_data* outer = nullptr;           // the span that was current before it on the same thread
     std::uint32_t outer_generation = 0;
     std::atomic<std::uint32_t> generation{0}; // odd while open; a context that saw another number looks at a stranger
@@ -984,7 +984,7 @@ namespace detail {
 // Values that a scope gives to the traces of one tracer.
 struct scope_frame {
     scope_frame* outer = nullptr;
-    const void* owner = nullptr;
+    std::uint64_t owner = 0;
     trace_entries entries;
 };
 
@@ -1012,7 +1012,7 @@ inline span_data* current_span(context_slot& slot) noexcept {
 }
 
 // The innermost one of this tracer: tracers do not see into each other's traces.
-inline span_data* current_span(context_slot& slot, const void* owner) noexcept {
+inline span_data* current_span(context_slot& slot, std::uint64_t owner) noexcept {
     span_data* span = current_span(slot);
     while (span && span->owner != owner) {
         span_data* const outer = span->outer;
@@ -4067,6 +4067,9 @@ public:
     [[nodiscard]] virtual std::string trace_url(const trace_id& id) const = 0;
     virtual void report(const check_error& error) noexcept = 0;
 
+    // Never the same for two tracers, unlike an address: what remembers its tracer may outlive it.
+    [[nodiscard]] std::uint64_t identity() const noexcept { return identity_; }
+
     void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
     void release() noexcept {
         if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
@@ -4076,7 +4079,13 @@ protected:
     virtual ~recorder() = default;
 
 private:
+    static std::uint64_t next_identity() noexcept {
+        static std::atomic<std::uint64_t> last{0};
+        return last.fetch_add(1, std::memory_order_relaxed) + 1;
+    }
+
     std::atomic<std::uint32_t> references_{1};
+    const std::uint64_t identity_ = next_identity();
 };
 
 // An open trace, shared by its open spans, which may be on several threads.
@@ -4182,16 +4191,18 @@ public:
     /// Nothing is current.
     captured_context() noexcept = default;
     captured_context(const captured_context& other) noexcept
-        : trace_(other.trace_), span_(other.span_), owner_(other.owner_), scopes_(other.scopes_) {
+        : trace_(other.trace_), span_(other.span_), owner_(other.owner_),
+          everything_is_off_(other.everything_is_off_), scopes_(other.scopes_) {
         if (trace_) trace_->open_spans.fetch_add(1, std::memory_order_relaxed);
     }
     captured_context(captured_context&& other) noexcept
-        : trace_(std::exchange(other.trace_, nullptr)), span_(other.span_),
-          owner_(std::exchange(other.owner_, nullptr)), scopes_(std::move(other.scopes_)) {}
+        : trace_(std::exchange(other.trace_, nullptr)), span_(other.span_), owner_(std::exchange(other.owner_, 0)),
+          everything_is_off_(other.everything_is_off_), scopes_(std::move(other.scopes_)) {}
     captured_context& operator=(captured_context other) noexcept {
         std::swap(trace_, other.trace_);
         std::swap(span_, other.span_);
         std::swap(owner_, other.owner_);
+        std::swap(everything_is_off_, other.everything_is_off_);
         scopes_.swap(other.scopes_);
         return *this;
     }
@@ -4207,6 +4218,7 @@ public:
         if (const span_data* const current = detail::current_span(*slot)) {
             captured.trace_ = current->trace;
             captured.owner_ = current->owner;
+            captured.everything_is_off_ = !current->trace && current->is_root;
             captured.span_ = current->id;
             if (captured.trace_) captured.trace_->open_spans.fetch_add(1, std::memory_order_relaxed);
         }
@@ -4238,7 +4250,8 @@ private:
 
     detail::trace_state* trace_ = nullptr; // counted as one of its open spans
     span_id span_;
-    const void* owner_ = nullptr;
+    std::uint64_t owner_ = 0; // 0: no span was current
+    bool everything_is_off_ = false;
     std::shared_ptr<const scope_copies> scopes_;
 };
 
@@ -4266,14 +4279,14 @@ private:
         before_ = *slot_;
         *slot_ = {};
         if (scopes_) slot_->scopes = const_cast<detail::scope_frame*>(scopes_->frames.data());
-        if (!captured.owner_) return;
+        if (captured.owner_ == 0) return;
         stand_in_ = detail::pool<span_data>::instance().take();
         if (!stand_in_) return;
         // It stands for the captured span: what starts inside it takes it for its parent. It is never written.
         stand_in_->trace = captured.trace_;
         stand_in_->owner = captured.owner_;
         stand_in_->id = captured.span_;
-        stand_in_->is_root = false;
+        stand_in_->is_root = captured.everything_is_off_;
         stand_in_->generation.fetch_add(1, std::memory_order_relaxed);
         if (captured.trace_) captured.trace_->open_spans.fetch_add(1, std::memory_order_relaxed);
         detail::enter(*slot_, *stand_in_);
@@ -4792,7 +4805,7 @@ basic_span<Context, Platform> basic_span<Context, Platform>::open(detail::trace_
                                                                   span_id parent, std::string_view name,
                                                                   std::uint64_t start_nano) noexcept {
     span.trace = &trace;
-    span.owner = trace.owner;
+    span.owner = trace.owner->identity();
     span.id = Platform::new_span_id();
     span.has_parent = parent.valid();
     span.is_root = !parent.valid();
@@ -4917,6 +4930,11 @@ inline check_error set_entry(trace_state& trace, entry_kind kind, std::string_vi
         if (const auto old = trace.data->entries.find(kind, key); old.data())
             return old == value ? check_error{} : check_error{fault::already_set, key};
     }
+    // That there is no value is said once, too.
+    const auto opposite = kind == entry_kind::absent ? entry_kind::metadata : entry_kind::absent;
+    if ((kind == entry_kind::absent || kind == entry_kind::metadata) &&
+        trace.data->entries.find(opposite, key).data())
+        return {fault::already_set, key};
     if (!trace.data->entries.set(kind, key, value)) return {fault::out_of_memory, key};
     return {};
 }
@@ -4924,7 +4942,7 @@ inline check_error set_entry(trace_state& trace, entry_kind kind, std::string_vi
 // What the scopes around the start of a trace say, as far as the trace does not say it itself. The innermost wins.
 inline void apply_scopes(const context_slot& slot, trace_state& trace) noexcept {
     for (const scope_frame* frame = slot.scopes; frame; frame = frame->outer) {
-        if (frame->owner != trace.owner) continue;
+        if (frame->owner != trace.owner->identity()) continue;
         const std::lock_guard guard(trace.lock);
         if (!trace.data) return;
         for (const trace_entry entry : frame->entries) {
@@ -5252,11 +5270,11 @@ public:
     template <class... Values>
     explicit basic_scope(detail::recorder& owner, const Values&... values) noexcept : slot_(Context::slot()) {
         if (!slot_) return;
-        frame_.owner = &owner;
+        frame_.owner = owner.identity();
         (detail::apply(frame_, owner, values), ...);
         frame_.outer = slot_->scopes;
         slot_->scopes = &frame_;
-        if (const span_data* const open = detail::current_span(*slot_, &owner); open && open->trace)
+        if (const span_data* const open = detail::current_span(*slot_, owner.identity()); open && open->trace)
             (detail::apply(*open->trace, values), ...);
     }
     basic_scope(const basic_scope&) = delete;
@@ -5317,11 +5335,15 @@ public:
             Schema::for_each_late(require);
         }
         trace_batch batch(finished);
-        if (shut_down_.load(std::memory_order_acquire)) {
+        // What an exporter records by the tracer that it serves would have to be exported by the same call.
+        static thread_local const tracer_core* exporting = nullptr;
+        if (shut_down_.load(std::memory_order_acquire) || exporting == this) {
             dropped_.fetch_add(spans, std::memory_order_relaxed);
             return;
         }
+        const tracer_core* const outer = std::exchange(exporting, this);
         export_result outcome = export_one_by_one(batch);
+        exporting = outer;
         if constexpr (!deferring_exporter<Exporter>) {
             exported_.fetch_add(outcome.exported_spans, std::memory_order_relaxed);
             failed_.fetch_add(outcome.failed_spans, std::memory_order_relaxed);
@@ -5356,6 +5378,8 @@ public:
         const std::uint64_t finished = finished_.load(std::memory_order_relaxed);
         counted.started = started_.load(std::memory_order_relaxed);
         counted.open = counted.started - finished;
+        if constexpr (!deferring_exporter<Exporter>) // in the hands of the exporter
+            counted.queued = finished - counted.exported - counted.failed - counted.dropped;
         return counted;
     }
     [[nodiscard]] std::uint64_t refused_values() const noexcept { return refused_.load(std::memory_order_relaxed); }
@@ -5629,12 +5653,9 @@ private:
         if (const context_slot* const slot = Context::slot()) detail::apply_scopes(*slot, *started.span_->trace);
     }
 
-    // As spans and scopes know it: the address of the base.
-    [[nodiscard]] const detail::recorder* owner() const noexcept { return core_; }
-
     span_data* current_span() const noexcept {
         context_slot* const slot = Context::slot();
-        return slot ? detail::current_span(*slot, owner()) : nullptr;
+        return slot ? detail::current_span(*slot, core_->identity()) : nullptr;
     }
 
     // A span that is not recorded, but keeps what starts inside it from being recorded.
@@ -5644,7 +5665,7 @@ private:
         span_data* const hidden = detail::pool<span_data>::instance().take();
         if (!hidden) return {};
         hidden->trace = nullptr;
-        hidden->owner = owner();
+        hidden->owner = core_->identity();
         hidden->is_root = everything_is_off;
         hidden->generation.fetch_add(1, std::memory_order_relaxed);
         if (context_slot* const slot = Context::slot()) detail::enter(*slot, *hidden);

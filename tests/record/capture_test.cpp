@@ -111,6 +111,32 @@ TEST(capture, of_what_is_not_recorded_records_nothing) {
     EXPECT_TRUE(tracer.exporter().take().empty());
 }
 
+TEST(capture, of_an_untraced_part_keeps_traces_of_their_own_out_too) {
+    tracer_type tracer;
+    std::function<void()> work;
+    {
+        const auto off = tracer.untraced();
+        work = mt::bind([&tracer] { auto own = tracer.start_trace("hidden", mt::user{"u"}, mt::no_session); });
+    }
+    std::thread(work).join();
+    EXPECT_TRUE(tracer.exporter().take().empty());
+}
+
+// A tracer that begins where another one ended, at the same address perhaps, is another tracer.
+TEST(capture, scopes_of_a_tracer_that_is_gone_are_nothing_to_the_next) {
+    mt::captured_context<> captured;
+    for (int i = 0; i < 100; ++i) {
+        tracer_type tracer;
+        {
+            const auto attached = captured.attach();
+            auto span = tracer.start_span("span");
+        }
+        EXPECT_FALSE(tracer.exporter().take().at(0).metadata.contains("mlflow.trace.user"));
+        const auto scope = tracer.scope(mt::user{"user of another tracer"});
+        captured = mt::capture();
+    }
+}
+
 // A pool of threads that take whatever comes first.
 class pool {
 public:

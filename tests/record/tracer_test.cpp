@@ -204,6 +204,22 @@ TEST(tracer, metadata_is_written_once) {
     EXPECT_EQ(tracer.refused_values(), 6U);
 }
 
+TEST(tracer, that_there_is_no_value_is_said_once_too) {
+    refusals refused;
+    recorder<schema> tracer({.on_error = &refusals::add, .error_context = &refused});
+    {
+        auto trace = tracer.start_trace("chat", mt::anonymous, mt::session{"s"});
+        EXPECT_TRUE(trace.set(mt::anonymous));
+        EXPECT_FALSE(trace.set(mt::user{"u"}));
+        EXPECT_FALSE(trace.set(mt::no_session));
+        const auto scope = tracer.scope(mt::user{"u"});
+    }
+    EXPECT_EQ(refused.seen.size(), 3U);
+    const auto trace = tracer.exporter().take().at(0);
+    EXPECT_FALSE(trace.metadata.contains("mlflow.trace.user"));
+    EXPECT_EQ(trace.metadata["mlflow.trace.session"], "s");
+}
+
 TEST(tracer, updates_need_an_open_trace) {
     refusals refused;
     recorder<schema> tracer({.on_error = &refusals::add, .error_context = &refused});
@@ -391,6 +407,30 @@ TEST(tracer, an_exporter_that_throws_fails_the_spans_only) {
     }
     EXPECT_EQ(tracer.account().failed, 1U);
     EXPECT_EQ(tracer.last_error(), "disk on fire");
+    expect_balanced(tracer);
+}
+
+struct recording_exporter {
+    static inline mt::tracer<mt::open_schema, mt::thread_local_context, recording_exporter>* tracer = nullptr;
+    mt::export_result export_traces(mt::trace_batch& batch) {
+        {
+            auto span = tracer->start_span("by the exporter");
+        }
+        expect_balanced(*tracer);
+        mt::export_result outcome;
+        outcome.exported_spans = batch.span_count();
+        return outcome;
+    }
+};
+
+TEST(tracer, an_exporter_that_records_itself_neither_hangs_nor_recurses) {
+    mt::tracer<mt::open_schema, mt::thread_local_context, recording_exporter> tracer;
+    recording_exporter::tracer = &tracer;
+    {
+        auto span = tracer.start_span("span");
+    }
+    EXPECT_EQ(tracer.account().exported, 1U);
+    EXPECT_EQ(tracer.account().dropped, 1U);
     expect_balanced(tracer);
 }
 

@@ -13,7 +13,7 @@ namespace detail {
 // Values that a scope gives to the traces of one tracer.
 struct scope_frame {
     scope_frame* outer = nullptr;
-    const void* owner = nullptr;
+    std::uint64_t owner = 0;
     trace_entries entries;
 };
 
@@ -41,7 +41,7 @@ inline span_data* current_span(context_slot& slot) noexcept {
 }
 
 // The innermost one of this tracer: tracers do not see into each other's traces.
-inline span_data* current_span(context_slot& slot, const void* owner) noexcept {
+inline span_data* current_span(context_slot& slot, std::uint64_t owner) noexcept {
     span_data* span = current_span(slot);
     while (span && span->owner != owner) {
         span_data* const outer = span->outer;

@@ -24,16 +24,18 @@ public:
     /// Nothing is current.
     captured_context() noexcept = default;
     captured_context(const captured_context& other) noexcept
-        : trace_(other.trace_), span_(other.span_), owner_(other.owner_), scopes_(other.scopes_) {
+        : trace_(other.trace_), span_(other.span_), owner_(other.owner_),
+          everything_is_off_(other.everything_is_off_), scopes_(other.scopes_) {
         if (trace_) trace_->open_spans.fetch_add(1, std::memory_order_relaxed);
     }
     captured_context(captured_context&& other) noexcept
-        : trace_(std::exchange(other.trace_, nullptr)), span_(other.span_),
-          owner_(std::exchange(other.owner_, nullptr)), scopes_(std::move(other.scopes_)) {}
+        : trace_(std::exchange(other.trace_, nullptr)), span_(other.span_), owner_(std::exchange(other.owner_, 0)),
+          everything_is_off_(other.everything_is_off_), scopes_(std::move(other.scopes_)) {}
     captured_context& operator=(captured_context other) noexcept {
         std::swap(trace_, other.trace_);
         std::swap(span_, other.span_);
         std::swap(owner_, other.owner_);
+        std::swap(everything_is_off_, other.everything_is_off_);
         scopes_.swap(other.scopes_);
         return *this;
     }
@@ -49,6 +51,7 @@ public:
         if (const span_data* const current = detail::current_span(*slot)) {
             captured.trace_ = current->trace;
             captured.owner_ = current->owner;
+            captured.everything_is_off_ = !current->trace && current->is_root;
             captured.span_ = current->id;
             if (captured.trace_) captured.trace_->open_spans.fetch_add(1, std::memory_order_relaxed);
         }
@@ -80,7 +83,8 @@ private:
 
     detail::trace_state* trace_ = nullptr; // counted as one of its open spans
     span_id span_;
-    const void* owner_ = nullptr;
+    std::uint64_t owner_ = 0; // 0: no span was current
+    bool everything_is_off_ = false;
     std::shared_ptr<const scope_copies> scopes_;
 };
 
@@ -108,14 +112,14 @@ private:
         before_ = *slot_;
         *slot_ = {};
         if (scopes_) slot_->scopes = const_cast<detail::scope_frame*>(scopes_->frames.data());
-        if (!captured.owner_) return;
+        if (captured.owner_ == 0) return;
         stand_in_ = detail::pool<span_data>::instance().take();
         if (!stand_in_) return;
         // It stands for the captured span: what starts inside it takes it for its parent. It is never written.
         stand_in_->trace = captured.trace_;
         stand_in_->owner = captured.owner_;
         stand_in_->id = captured.span_;
-        stand_in_->is_root = false;
+        stand_in_->is_root = captured.everything_is_off_;
         stand_in_->generation.fetch_add(1, std::memory_order_relaxed);
         if (captured.trace_) captured.trace_->open_spans.fetch_add(1, std::memory_order_relaxed);
         detail::enter(*slot_, *stand_in_);

@@ -16,11 +16,11 @@ public:
     template <class... Values>
     explicit basic_scope(detail::recorder& owner, const Values&... values) noexcept : slot_(Context::slot()) {
         if (!slot_) return;
-        frame_.owner = &owner;
+        frame_.owner = owner.identity();
         (detail::apply(frame_, owner, values), ...);
         frame_.outer = slot_->scopes;
         slot_->scopes = &frame_;
-        if (const span_data* const open = detail::current_span(*slot_, &owner); open && open->trace)
+        if (const span_data* const open = detail::current_span(*slot_, owner.identity()); open && open->trace)
             (detail::apply(*open->trace, values), ...);
     }
     basic_scope(const basic_scope&) = delete;

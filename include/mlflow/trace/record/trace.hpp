@@ -22,6 +22,11 @@ inline check_error set_entry(trace_state& trace, entry_kind kind, std::string_vi
         if (const auto old = trace.data->entries.find(kind, key); old.data())
             return old == value ? check_error{} : check_error{fault::already_set, key};
     }
+    // That there is no value is said once, too.
+    const auto opposite = kind == entry_kind::absent ? entry_kind::metadata : entry_kind::absent;
+    if ((kind == entry_kind::absent || kind == entry_kind::metadata) &&
+        trace.data->entries.find(opposite, key).data())
+        return {fault::already_set, key};
     if (!trace.data->entries.set(kind, key, value)) return {fault::out_of_memory, key};
     return {};
 }
@@ -29,7 +34,7 @@ inline check_error set_entry(trace_state& trace, entry_kind kind, std::string_vi
 // What the scopes around the start of a trace say, as far as the trace does not say it itself. The innermost wins.
 inline void apply_scopes(const context_slot& slot, trace_state& trace) noexcept {
     for (const scope_frame* frame = slot.scopes; frame; frame = frame->outer) {
-        if (frame->owner != trace.owner) continue;
+        if (frame->owner != trace.owner->identity()) continue;
         const std::lock_guard guard(trace.lock);
         if (!trace.data) return;
         for (const trace_entry entry : frame->entries) {

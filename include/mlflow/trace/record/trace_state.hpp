@@ -30,6 +30,9 @@ public:
     [[nodiscard]] virtual std::string trace_url(const trace_id& id) const = 0;
     virtual void report(const check_error& error) noexcept = 0;
 
+    // Never the same for two tracers, unlike an address: what remembers its tracer may outlive it.
+    [[nodiscard]] std::uint64_t identity() const noexcept { return identity_; }
+
     void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
     void release() noexcept {
         if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
@@ -39,7 +42,13 @@ protected:
     virtual ~recorder() = default;
 
 private:
+    static std::uint64_t next_identity() noexcept {
+        static std::atomic<std::uint64_t> last{0};
+        return last.fetch_add(1, std::memory_order_relaxed) + 1;
+    }
+
     std::atomic<std::uint32_t> references_{1};
+    const std::uint64_t identity_ = next_identity();
 };
 
 // An open trace, shared by its open spans, which may be on several threads.

@@ -207,12 +207,9 @@ private:
         if (const context_slot* const slot = Context::slot()) detail::apply_scopes(*slot, *started.span_->trace);
     }
 
-    // As spans and scopes know it: the address of the base.
-    [[nodiscard]] const detail::recorder* owner() const noexcept { return core_; }
-
     span_data* current_span() const noexcept {
         context_slot* const slot = Context::slot();
-        return slot ? detail::current_span(*slot, owner()) : nullptr;
+        return slot ? detail::current_span(*slot, core_->identity()) : nullptr;
     }
 
     // A span that is not recorded, but keeps what starts inside it from being recorded.
@@ -222,7 +219,7 @@ private:
         span_data* const hidden = detail::pool<span_data>::instance().take();
         if (!hidden) return {};
         hidden->trace = nullptr;
-        hidden->owner = owner();
+        hidden->owner = core_->identity();
         hidden->is_root = everything_is_off;
         hidden->generation.fetch_add(1, std::memory_order_relaxed);
         if (context_slot* const slot = Context::slot()) detail::enter(*slot, *hidden);

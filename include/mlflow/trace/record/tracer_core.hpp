@@ -57,11 +57,15 @@ public:
             Schema::for_each_late(require);
         }
         trace_batch batch(finished);
-        if (shut_down_.load(std::memory_order_acquire)) {
+        // What an exporter records by the tracer that it serves would have to be exported by the same call.
+        static thread_local const tracer_core* exporting = nullptr;
+        if (shut_down_.load(std::memory_order_acquire) || exporting == this) {
             dropped_.fetch_add(spans, std::memory_order_relaxed);
             return;
         }
+        const tracer_core* const outer = std::exchange(exporting, this);
         export_result outcome = export_one_by_one(batch);
+        exporting = outer;
         if constexpr (!deferring_exporter<Exporter>) {
             exported_.fetch_add(outcome.exported_spans, std::memory_order_relaxed);
             failed_.fetch_add(outcome.failed_spans, std::memory_order_relaxed);
@@ -96,6 +100,8 @@ public:
         const std::uint64_t finished = finished_.load(std::memory_order_relaxed);
         counted.started = started_.load(std::memory_order_relaxed);
         counted.open = counted.started - finished;
+        if constexpr (!deferring_exporter<Exporter>) // in the hands of the exporter
+            counted.queued = finished - counted.exported - counted.failed - counted.dropped;
         return counted;
     }
     [[nodiscard]] std::uint64_t refused_values() const noexcept { return refused_.load(std::memory_order_relaxed); }
