@@ -164,6 +164,10 @@ private:
 /// None of its functions throws, blocks or fails visibly: a value that is refused is left out and reported to the
 /// tracer's error handler. On a span that is not recorded (tracing off, not sampled) or has ended they do nothing.
 /// Thread-safety: one thread at a time; spans of one trace may be on different threads.
+/// Known fault: a span that is current on one thread (every span, with `thread_local_context`) must end on that
+/// thread. Ended on another one, it takes the spans around it out of the first thread's context, and a span that the
+/// first thread starts at that very moment can end up in another trace. Use `start_span` of the parent, or `bind`, on
+/// the other thread.
 template <class Context, class Platform>
 class basic_span {
 public:
