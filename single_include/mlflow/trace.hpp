@@ -213,6 +213,27 @@ private:
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
+namespace detail {
+
+// RFC 9110, 5.1: header names are compared without case.
+constexpr bool same_name(std::string_view a, std::string_view b) noexcept {
+    constexpr auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+    if (a.size() != b.size()) return false;
+    for (std::size_t i = 0; i < a.size(); ++i)
+        if (lower(a[i]) != lower(b[i])) return false;
+    return true;
+}
+
+// The value of the first header of that name, or an empty text.
+inline std::string_view find_header(const std::vector<std::pair<std::string, std::string>>& headers,
+                                    std::string_view name) noexcept {
+    for (const auto& [key, value] : headers)
+        if (same_name(key, name)) return value;
+    return {};
+}
+
+} // namespace detail
+
 /// One header of a request. Every transport refuses what is not valid HTTP field text (`check_request`).
 struct http_header {
     std::string_view name;
@@ -249,14 +270,7 @@ struct http_response {
 
     /// The value of the first header of that name, compared without case, or an empty text.
     [[nodiscard]] std::string_view header(std::string_view name) const noexcept {
-        constexpr auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-        for (const auto& [key, value] : headers) {
-            if (key.size() != name.size()) continue;
-            std::size_t same = 0;
-            while (same < name.size() && lower(key[same]) == lower(name[same])) ++same;
-            if (same == name.size()) return value;
-        }
-        return {};
+        return detail::find_header(headers, name);
     }
 };
 
@@ -1019,6 +1033,12 @@ inline span_data* current_span(context_slot& slot, std::uint64_t owner) noexcept
         span = outer && is_open(outer, span->outer_generation) ? outer : nullptr;
     }
     return span;
+}
+
+template <class Context>
+span_data* current_span() noexcept {
+    context_slot* const slot = Context::slot();
+    return slot ? current_span(*slot) : nullptr;
 }
 
 inline void enter(context_slot& slot, span_data& span) noexcept {
@@ -1834,11 +1854,11 @@ bool append_key_value(Buffer& out, unsigned field, std::string_view key, AppendA
     return append_text_field(out, otlp::key, key) && append_any_value(out, append) && length.close();
 }
 
-template <class Buffer>
-bool append_text_attribute(Buffer& out, unsigned field, std::string_view key, std::string_view text) noexcept {
-    if (!is_valid_utf8(key) || !is_valid_utf8(text))
-        return append_key_value(out, field, key, [&] { return append_text_field(out, otlp::string_value, text); });
-    const std::size_t any_size = 1 + varint_size(text.size()) + text.size();
+// The same where the key is valid UTF-8 and the size of the AnyValue is known: `write` puts it at the place it is
+// given.
+template <class Buffer, class WriteAnyValue>
+bool append_sized_key_value(Buffer& out, unsigned field, std::string_view key, std::size_t any_size,
+                            WriteAnyValue&& write) noexcept {
     const std::size_t size = 1 + varint_size(key.size()) + key.size() + 1 + varint_size(any_size) + any_size;
     char* const begin = out.ensure(1 + max_varint_size + size);
     if (!begin) return false;
@@ -1848,30 +1868,29 @@ bool append_text_attribute(Buffer& out, unsigned field, std::string_view key, st
     *to++ = short_tag(otlp::key, wire_type::length_delimited);
     to = write_bytes(write_varint(to, key.size()), key);
     *to++ = short_tag(otlp::value, wire_type::length_delimited);
-    to = write_varint(to, any_size);
-    *to++ = short_tag(otlp::string_value, wire_type::length_delimited);
-    to = write_bytes(write_varint(to, text.size()), text);
+    to = write(write_varint(to, any_size));
     out.commit(static_cast<std::size_t>(to - begin));
     return true;
 }
 
-// An AnyValue that is encoded already, of at most 11 bytes: a bool or a number.
 template <class Buffer>
-bool append_small_attribute(Buffer& out, unsigned field, std::string_view key, std::string_view any_value) noexcept {
+bool append_text_attribute(Buffer& out, unsigned field, std::string_view key, std::string_view text) noexcept {
+    if (!is_valid_utf8(key) || !is_valid_utf8(text))
+        return append_key_value(out, field, key, [&] { return append_text_field(out, otlp::string_value, text); });
+    const std::size_t any_size = 1 + varint_size(text.size()) + text.size();
+    return append_sized_key_value(out, field, key, any_size, [text](char* to) {
+        *to++ = short_tag(otlp::string_value, wire_type::length_delimited);
+        return write_bytes(write_varint(to, text.size()), text);
+    });
+}
+
+// An AnyValue that is encoded already: a bool or a number.
+template <class Buffer>
+bool append_encoded_attribute(Buffer& out, unsigned field, std::string_view key,
+                              std::string_view any_value) noexcept {
     if (!is_valid_utf8(key)) return append_key_value(out, field, key, [&] { return out.append(any_value); });
-    const std::size_t size = 1 + varint_size(key.size()) + key.size() + 2 + any_value.size();
-    char* const begin = out.ensure(1 + max_varint_size + size);
-    if (!begin) return false;
-    char* to = begin;
-    *to++ = short_tag(field, wire_type::length_delimited);
-    to = write_varint(to, size);
-    *to++ = short_tag(otlp::key, wire_type::length_delimited);
-    to = write_bytes(write_varint(to, key.size()), key);
-    *to++ = short_tag(otlp::value, wire_type::length_delimited);
-    *to++ = static_cast<char>(any_value.size());
-    to = write_bytes(to, any_value);
-    out.commit(static_cast<std::size_t>(to - begin));
-    return true;
+    return append_sized_key_value(out, field, key, any_value.size(),
+                                  [any_value](char* to) { return write_bytes(to, any_value); });
 }
 
 // A text that is JSON and meant to be read as JSON, written piece by piece. Its value stands before its key, which
@@ -1997,10 +2016,8 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 /// Who reads the request.
 enum class otlp_receiver : std::uint8_t {
     /// Any OTLP receiver: every value bare. What MLflow takes only by its own API travels as attributes of the root
-    /// span:
-    /// further metadata as `mlflow.traceMetadata.<key>`, the client request ID as `mlflow.clientRequestId`, previews
-    /// as
-    /// `mlflow.traceRequestPreview` and `mlflow.traceResponsePreview`.
+    /// span: further metadata as `mlflow.traceMetadata.<key>`, the client request ID as `mlflow.clientRequestId`,
+    /// previews as `mlflow.traceRequestPreview` and `mlflow.traceResponsePreview`.
     any,
     /// MLflow: text that MLflow would read as a JSON text is encoded as JSON once, so that it is stored as it is.
     mlflow
@@ -3770,6 +3787,25 @@ export_result guarded_export(Exporter& exporter, trace_batch& batch) noexcept {
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
+// ---- mlflow/trace/core/options_of.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// What an exporter or a policy is made from: its `options`, or itself where it has none.
+template <class T>
+struct options_of_impl {
+    using type = T;
+};
+template <class T>
+    requires requires { typename T::options; }
+struct options_of_impl<T> {
+    using type = typename T::options;
+};
+template <class T>
+using options_of = typename options_of_impl<T>::type;
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
 // ---- mlflow/trace/pipeline/batch.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
@@ -3786,23 +3822,13 @@ class batch {
         exporter<Exporter>,
         "batch: the inner exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
 
-    template <class T>
-    struct inner_options {
-        using type = T;
-    };
-    template <class T>
-        requires requires { typename T::options; }
-    struct inner_options<T> {
-        using type = typename T::options;
-    };
-
     using clock = std::chrono::steady_clock;
 
 public:
     static constexpr bool is_thread_safe = true;
 
     struct options {
-        typename inner_options<Exporter>::type exporter{};
+        detail::options_of<Exporter> exporter{};
         std::size_t max_queue_bytes = 64U * 1024 * 1024; ///< of encoded spans waiting
         std::size_t max_queue_spans = 262'144;
         std::size_t max_batch_bytes = 4U * 1024 * 1024; ///< of encoded spans in one call of the inner exporter
@@ -3965,7 +3991,7 @@ class retry {
 
 public:
     struct options {
-        typename Exporter::options exporter{};
+        detail::options_of<Exporter> exporter{};
         std::chrono::milliseconds first_wait{200};
         std::chrono::milliseconds longest_wait{30'000};
         std::chrono::milliseconds give_up_after{std::chrono::hours(1)};
@@ -4377,7 +4403,7 @@ template <class Buffer, class T>
 bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T& value, bool& json_like) {
     if constexpr (std::is_same_v<T, bool>) {
         const char encoded[] = {short_tag(otlp::bool_value, wire_type::varint), value ? '\1' : '\0'};
-        return append_small_attribute(out, field, key, {encoded, sizeof encoded});
+        return append_encoded_attribute(out, field, key, {encoded, sizeof encoded});
     } else if constexpr (std::is_enum_v<T>) {
         return append_attribute(out, field, key, static_cast<std::underlying_type_t<T>>(value), json_like);
     } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, char>) {
@@ -4388,11 +4414,11 @@ bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T
         char encoded[1 + max_varint_size] = {short_tag(otlp::int_value, wire_type::varint)};
         const char* const end =
             write_varint(encoded + 1, static_cast<std::uint64_t>(static_cast<std::int64_t>(value)));
-        return append_small_attribute(out, field, key, {encoded, static_cast<std::size_t>(end - encoded)});
+        return append_encoded_attribute(out, field, key, {encoded, static_cast<std::size_t>(end - encoded)});
     } else if constexpr (std::is_floating_point_v<T>) {
         char encoded[9] = {short_tag(otlp::double_value, wire_type::fixed64)};
         write_fixed64(encoded + 1, std::bit_cast<std::uint64_t>(static_cast<double>(value)));
-        return append_small_attribute(out, field, key, {encoded, sizeof encoded});
+        return append_encoded_attribute(out, field, key, {encoded, sizeof encoded});
     } else if constexpr ((text_like<T> || viewable<T>) && !std::is_pointer_v<T> && !nlohmann_like<T>) {
         std::string_view text;
         if constexpr (viewable<T>) text = value.view();
@@ -4538,15 +4564,16 @@ public:
         if (!span_) return;
         if (key.empty() || is_reserved_attribute(key))
             return span_->trace->owner->report({key.empty() ? fault::empty : fault::reserved, key});
+        own_attribute(key, value);
+    }
+
+    // Also by a key that is reserved.
+    template <class T>
+    void own_attribute(std::string_view key, const T& value) noexcept {
+        if (!span_) return;
         write_whole(*span_, [&](auto& out) {
             return append_attribute(out, otlp::attributes, key, value, span_->look_closer);
         });
-    }
-
-    void own_attribute(std::string_view key, std::string_view text) noexcept {
-        if (!span_) return;
-        span_->look_closer = span_->look_closer || may_be_json(text);
-        write_whole(*span_, [&](auto& out) { return append_text_attribute(out, otlp::attributes, key, text); });
     }
 
     template <class... T>
@@ -4566,7 +4593,7 @@ public:
     void json_attribute(std::string_view key, const T& value) noexcept {
         if (!span_) return;
         if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, char>)
-            return own_number(key, value); // of a JSON text MLflow would keep the text
+            return own_attribute(key, value); // of a JSON text MLflow would keep the text
         span_->look_closer = span_->look_closer || !is_plain<T>;
         write_whole(*span_, [&](auto& out) {
             return append_json_attribute(out, otlp::attributes, key, [&] { return append_json(out, value); });
@@ -4590,14 +4617,6 @@ public:
 
     void refuse(std::string_view key) noexcept {
         if (span_) span_->trace->owner->report({fault::out_of_range, key});
-    }
-
-    template <class T>
-    void own_number(std::string_view key, T value) noexcept {
-        if (!span_) return;
-        write_whole(*span_, [&](auto& out) {
-            return append_attribute(out, otlp::attributes, key, value, span_->look_closer);
-        });
     }
 
     template <class... T>
@@ -4721,7 +4740,7 @@ public:
     /// MLflow sums it over the spans of the trace. Refused unless finite: MLflow would refuse the whole request.
     basic_span& cost(llm_cost spent) noexcept {
         if (spent.total == 0) spent.total = spent.input + spent.output;
-        const auto is_finite = [](double number) { return number - number == 0; };
+        using detail::is_finite;
         if (!is_finite(spent.input) || !is_finite(spent.output) || !is_finite(spent.total))
             return writer().refuse("mlflow.llm.cost"), *this;
         return writer().json_object_attribute("mlflow.llm.cost", arg("input_cost", spent.input),
@@ -4729,7 +4748,7 @@ public:
                *this;
     }
     basic_span& level(log_level level) noexcept {
-        return writer().own_number("mlflow.spanLogLevel", static_cast<std::int64_t>(level)), *this;
+        return writer().own_attribute("mlflow.spanLogLevel", level), *this;
     }
     /// Points at a span of another trace, such as the one that asked for this work.
     template <class... T>
@@ -5009,6 +5028,12 @@ bool apply(trace_state& trace, const T& value) noexcept {
     return error.what == fault::none;
 }
 
+// Each of them, also after one was refused.
+template <class... T>
+bool apply_all(trace_state& trace, const T&... values) noexcept {
+    return (static_cast<int>(apply(trace, values)) & ... & 1) != 0;
+}
+
 // The same value among those of a scope.
 template <class T>
 bool apply(scope_frame& frame, recorder& owner, const T& value) noexcept {
@@ -5053,7 +5078,7 @@ public:
         (detail::require_allowed<Schema, Values>(), ...);
         if constexpr ((detail::allowed_in_trace<Schema, Values> && ...)) {
             if (!this->span_) return false;
-            return (static_cast<int>(detail::apply(*this->span_->trace, values)) & ... & 1) != 0;
+            return detail::apply_all(*this->span_->trace, values...);
         }
         return false;
     }
@@ -5104,8 +5129,7 @@ template <class Context = thread_local_context, class... Values>
 bool update_current_trace(const Values&... values) noexcept {
     (detail::require_allowed<open_schema, Values>(), ...);
     if constexpr ((detail::allowed_in_trace<open_schema, Values> && ...)) {
-        context_slot* const slot = Context::slot();
-        span_data* const current = slot ? detail::current_span(*slot) : nullptr;
+        span_data* const current = detail::current_span<Context>();
         if (!current) return false;
         if (!current->trace) return true; // not recorded, on purpose
         const auto apply_known = [&]<class Value>(const Value& value) {
@@ -5127,8 +5151,7 @@ bool update_current_trace(const Values&... values) noexcept {
 /// The ID of the trace that is current here, for logs; not valid when there is none.
 template <class Context = thread_local_context>
 [[nodiscard]] trace_id current_trace_id() noexcept {
-    context_slot* const slot = Context::slot();
-    span_data* const current = slot ? detail::current_span(*slot) : nullptr;
+    const span_data* const current = detail::current_span<Context>();
     return current && current->trace ? current->trace->id : trace_id{};
 }
 
@@ -5302,18 +5325,6 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 using error_handler = void (*)(void* context, const check_error& error) noexcept;
 
 namespace detail {
-
-template <class T>
-struct options_of_impl {
-    using type = T; // an exporter without options is handed over ready-made
-};
-template <class T>
-    requires requires { typename T::options; }
-struct options_of_impl<T> {
-    using type = typename T::options;
-};
-template <class T>
-using options_of = typename options_of_impl<T>::type;
 
 // A line per half minute at most: an error in every request must not flood the log.
 void report_to_stderr(void* context, const check_error& error) noexcept;
@@ -5601,7 +5612,7 @@ public:
                 core_->report({fault::no_open_trace, "update_current_trace"});
                 return false;
             }
-            return (static_cast<int>(detail::apply(*current->trace, values)) & ... & 1) != 0;
+            return detail::apply_all(*current->trace, values...);
         }
         return false;
     }
@@ -5818,14 +5829,6 @@ constexpr bool is_visible_ascii(std::string_view text) noexcept {
     return true;
 }
 
-constexpr bool same_name(std::string_view a, std::string_view b) noexcept {
-    constexpr auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-    if (a.size() != b.size()) return false;
-    for (std::size_t i = 0; i < a.size(); ++i)
-        if (lower(a[i]) != lower(b[i])) return false;
-    return true;
-}
-
 } // namespace detail
 
 /// Why a transport must not send this request to this server, or nothing. Every transport asks before it writes a
@@ -5906,9 +5909,7 @@ public:
 
         /// The value of the first header of that name, compared without case, or an empty text.
         [[nodiscard]] std::string_view header(std::string_view name) const noexcept {
-            for (const auto& [key, value] : headers)
-                if (detail::same_name(key, name)) return value;
-            return {};
+            return detail::find_header(headers, name);
         }
     };
 

@@ -50,6 +50,12 @@ inline span_data* current_span(context_slot& slot, std::uint64_t owner) noexcept
     return span;
 }
 
+template <class Context>
+span_data* current_span() noexcept {
+    context_slot* const slot = Context::slot();
+    return slot ? current_span(*slot) : nullptr;
+}
+
 inline void enter(context_slot& slot, span_data& span) noexcept {
     span.outer = current_span(slot);
     span.outer_generation = slot.generation;

@@ -13,6 +13,27 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
+namespace detail {
+
+// RFC 9110, 5.1: header names are compared without case.
+constexpr bool same_name(std::string_view a, std::string_view b) noexcept {
+    constexpr auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+    if (a.size() != b.size()) return false;
+    for (std::size_t i = 0; i < a.size(); ++i)
+        if (lower(a[i]) != lower(b[i])) return false;
+    return true;
+}
+
+// The value of the first header of that name, or an empty text.
+inline std::string_view find_header(const std::vector<std::pair<std::string, std::string>>& headers,
+                                    std::string_view name) noexcept {
+    for (const auto& [key, value] : headers)
+        if (same_name(key, name)) return value;
+    return {};
+}
+
+} // namespace detail
+
 /// One header of a request. Every transport refuses what is not valid HTTP field text (`check_request`).
 struct http_header {
     std::string_view name;
@@ -49,14 +70,7 @@ struct http_response {
 
     /// The value of the first header of that name, compared without case, or an empty text.
     [[nodiscard]] std::string_view header(std::string_view name) const noexcept {
-        constexpr auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-        for (const auto& [key, value] : headers) {
-            if (key.size() != name.size()) continue;
-            std::size_t same = 0;
-            while (same < name.size() && lower(key[same]) == lower(name[same])) ++same;
-            if (same == name.size()) return value;
-        }
-        return {};
+        return detail::find_header(headers, name);
     }
 };
 

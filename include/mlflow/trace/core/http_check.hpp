@@ -38,14 +38,6 @@ constexpr bool is_visible_ascii(std::string_view text) noexcept {
     return true;
 }
 
-constexpr bool same_name(std::string_view a, std::string_view b) noexcept {
-    constexpr auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-    if (a.size() != b.size()) return false;
-    for (std::size_t i = 0; i < a.size(); ++i)
-        if (lower(a[i]) != lower(b[i])) return false;
-    return true;
-}
-
 } // namespace detail
 
 /// Why a transport must not send this request to this server, or nothing. Every transport asks before it writes a

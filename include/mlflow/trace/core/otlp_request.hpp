@@ -19,10 +19,8 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 /// Who reads the request.
 enum class otlp_receiver : std::uint8_t {
     /// Any OTLP receiver: every value bare. What MLflow takes only by its own API travels as attributes of the root
-    /// span:
-    /// further metadata as `mlflow.traceMetadata.<key>`, the client request ID as `mlflow.clientRequestId`, previews
-    /// as
-    /// `mlflow.traceRequestPreview` and `mlflow.traceResponsePreview`.
+    /// span: further metadata as `mlflow.traceMetadata.<key>`, the client request ID as `mlflow.clientRequestId`,
+    /// previews as `mlflow.traceRequestPreview` and `mlflow.traceResponsePreview`.
     any,
     /// MLflow: text that MLflow would read as a JSON text is encoded as JSON once, so that it is stored as it is.
     mlflow

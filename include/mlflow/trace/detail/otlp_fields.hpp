@@ -90,11 +90,11 @@ bool append_key_value(Buffer& out, unsigned field, std::string_view key, AppendA
     return append_text_field(out, otlp::key, key) && append_any_value(out, append) && length.close();
 }
 
-template <class Buffer>
-bool append_text_attribute(Buffer& out, unsigned field, std::string_view key, std::string_view text) noexcept {
-    if (!is_valid_utf8(key) || !is_valid_utf8(text))
-        return append_key_value(out, field, key, [&] { return append_text_field(out, otlp::string_value, text); });
-    const std::size_t any_size = 1 + varint_size(text.size()) + text.size();
+// The same where the key is valid UTF-8 and the size of the AnyValue is known: `write` puts it at the place it is
+// given.
+template <class Buffer, class WriteAnyValue>
+bool append_sized_key_value(Buffer& out, unsigned field, std::string_view key, std::size_t any_size,
+                            WriteAnyValue&& write) noexcept {
     const std::size_t size = 1 + varint_size(key.size()) + key.size() + 1 + varint_size(any_size) + any_size;
     char* const begin = out.ensure(1 + max_varint_size + size);
     if (!begin) return false;
@@ -104,30 +104,29 @@ bool append_text_attribute(Buffer& out, unsigned field, std::string_view key, st
     *to++ = short_tag(otlp::key, wire_type::length_delimited);
     to = write_bytes(write_varint(to, key.size()), key);
     *to++ = short_tag(otlp::value, wire_type::length_delimited);
-    to = write_varint(to, any_size);
-    *to++ = short_tag(otlp::string_value, wire_type::length_delimited);
-    to = write_bytes(write_varint(to, text.size()), text);
+    to = write(write_varint(to, any_size));
     out.commit(static_cast<std::size_t>(to - begin));
     return true;
 }
 
-// An AnyValue that is encoded already, of at most 11 bytes: a bool or a number.
 template <class Buffer>
-bool append_small_attribute(Buffer& out, unsigned field, std::string_view key, std::string_view any_value) noexcept {
+bool append_text_attribute(Buffer& out, unsigned field, std::string_view key, std::string_view text) noexcept {
+    if (!is_valid_utf8(key) || !is_valid_utf8(text))
+        return append_key_value(out, field, key, [&] { return append_text_field(out, otlp::string_value, text); });
+    const std::size_t any_size = 1 + varint_size(text.size()) + text.size();
+    return append_sized_key_value(out, field, key, any_size, [text](char* to) {
+        *to++ = short_tag(otlp::string_value, wire_type::length_delimited);
+        return write_bytes(write_varint(to, text.size()), text);
+    });
+}
+
+// An AnyValue that is encoded already: a bool or a number.
+template <class Buffer>
+bool append_encoded_attribute(Buffer& out, unsigned field, std::string_view key,
+                              std::string_view any_value) noexcept {
     if (!is_valid_utf8(key)) return append_key_value(out, field, key, [&] { return out.append(any_value); });
-    const std::size_t size = 1 + varint_size(key.size()) + key.size() + 2 + any_value.size();
-    char* const begin = out.ensure(1 + max_varint_size + size);
-    if (!begin) return false;
-    char* to = begin;
-    *to++ = short_tag(field, wire_type::length_delimited);
-    to = write_varint(to, size);
-    *to++ = short_tag(otlp::key, wire_type::length_delimited);
-    to = write_bytes(write_varint(to, key.size()), key);
-    *to++ = short_tag(otlp::value, wire_type::length_delimited);
-    *to++ = static_cast<char>(any_value.size());
-    to = write_bytes(to, any_value);
-    out.commit(static_cast<std::size_t>(to - begin));
-    return true;
+    return append_sized_key_value(out, field, key, any_value.size(),
+                                  [any_value](char* to) { return write_bytes(to, any_value); });
 }
 
 // A text that is JSON and meant to be read as JSON, written piece by piece. Its value stands before its key, which

@@ -3,6 +3,7 @@
 
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/core/guarded_export.hpp>
+#include <mlflow/trace/core/options_of.hpp>
 
 #include <chrono>
 #include <condition_variable>
@@ -27,23 +28,13 @@ class batch {
         exporter<Exporter>,
         "batch: the inner exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
 
-    template <class T>
-    struct inner_options {
-        using type = T;
-    };
-    template <class T>
-        requires requires { typename T::options; }
-    struct inner_options<T> {
-        using type = typename T::options;
-    };
-
     using clock = std::chrono::steady_clock;
 
 public:
     static constexpr bool is_thread_safe = true;
 
     struct options {
-        typename inner_options<Exporter>::type exporter{};
+        detail::options_of<Exporter> exporter{};
         std::size_t max_queue_bytes = 64U * 1024 * 1024; ///< of encoded spans waiting
         std::size_t max_queue_spans = 262'144;
         std::size_t max_batch_bytes = 4U * 1024 * 1024; ///< of encoded spans in one call of the inner exporter

@@ -3,6 +3,7 @@
 
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/core/guarded_export.hpp>
+#include <mlflow/trace/core/options_of.hpp>
 
 #include <chrono>
 #include <condition_variable>
@@ -29,7 +30,7 @@ class retry {
 
 public:
     struct options {
-        typename Exporter::options exporter{};
+        detail::options_of<Exporter> exporter{};
         std::chrono::milliseconds first_wait{200};
         std::chrono::milliseconds longest_wait{30'000};
         std::chrono::milliseconds give_up_after{std::chrono::hours(1)};

@@ -13,8 +13,7 @@ template <class Context = thread_local_context, class... Values>
 bool update_current_trace(const Values&... values) noexcept {
     (detail::require_allowed<open_schema, Values>(), ...);
     if constexpr ((detail::allowed_in_trace<open_schema, Values> && ...)) {
-        context_slot* const slot = Context::slot();
-        span_data* const current = slot ? detail::current_span(*slot) : nullptr;
+        span_data* const current = detail::current_span<Context>();
         if (!current) return false;
         if (!current->trace) return true; // not recorded, on purpose
         const auto apply_known = [&]<class Value>(const Value& value) {
@@ -36,8 +35,7 @@ bool update_current_trace(const Values&... values) noexcept {
 /// The ID of the trace that is current here, for logs; not valid when there is none.
 template <class Context = thread_local_context>
 [[nodiscard]] trace_id current_trace_id() noexcept {
-    context_slot* const slot = Context::slot();
-    span_data* const current = slot ? detail::current_span(*slot) : nullptr;
+    const span_data* const current = detail::current_span<Context>();
     return current && current->trace ? current->trace->id : trace_id{};
 }
 

@@ -69,15 +69,16 @@ public:
         if (!span_) return;
         if (key.empty() || is_reserved_attribute(key))
             return span_->trace->owner->report({key.empty() ? fault::empty : fault::reserved, key});
+        own_attribute(key, value);
+    }
+
+    // Also by a key that is reserved.
+    template <class T>
+    void own_attribute(std::string_view key, const T& value) noexcept {
+        if (!span_) return;
         write_whole(*span_, [&](auto& out) {
             return append_attribute(out, otlp::attributes, key, value, span_->look_closer);
         });
-    }
-
-    void own_attribute(std::string_view key, std::string_view text) noexcept {
-        if (!span_) return;
-        span_->look_closer = span_->look_closer || may_be_json(text);
-        write_whole(*span_, [&](auto& out) { return append_text_attribute(out, otlp::attributes, key, text); });
     }
 
     template <class... T>
@@ -97,7 +98,7 @@ public:
     void json_attribute(std::string_view key, const T& value) noexcept {
         if (!span_) return;
         if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, char>)
-            return own_number(key, value); // of a JSON text MLflow would keep the text
+            return own_attribute(key, value); // of a JSON text MLflow would keep the text
         span_->look_closer = span_->look_closer || !is_plain<T>;
         write_whole(*span_, [&](auto& out) {
             return append_json_attribute(out, otlp::attributes, key, [&] { return append_json(out, value); });
@@ -121,14 +122,6 @@ public:
 
     void refuse(std::string_view key) noexcept {
         if (span_) span_->trace->owner->report({fault::out_of_range, key});
-    }
-
-    template <class T>
-    void own_number(std::string_view key, T value) noexcept {
-        if (!span_) return;
-        write_whole(*span_, [&](auto& out) {
-            return append_attribute(out, otlp::attributes, key, value, span_->look_closer);
-        });
     }
 
     template <class... T>
@@ -252,7 +245,7 @@ public:
     /// MLflow sums it over the spans of the trace. Refused unless finite: MLflow would refuse the whole request.
     basic_span& cost(llm_cost spent) noexcept {
         if (spent.total == 0) spent.total = spent.input + spent.output;
-        const auto is_finite = [](double number) { return number - number == 0; };
+        using detail::is_finite;
         if (!is_finite(spent.input) || !is_finite(spent.output) || !is_finite(spent.total))
             return writer().refuse("mlflow.llm.cost"), *this;
         return writer().json_object_attribute("mlflow.llm.cost", arg("input_cost", spent.input),
@@ -260,7 +253,7 @@ public:
                *this;
     }
     basic_span& level(log_level level) noexcept {
-        return writer().own_number("mlflow.spanLogLevel", static_cast<std::int64_t>(level)), *this;
+        return writer().own_attribute("mlflow.spanLogLevel", level), *this;
     }
     /// Points at a span of another trace, such as the one that asked for this work.
     template <class... T>

@@ -19,7 +19,7 @@ template <class Buffer, class T>
 bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T& value, bool& json_like) {
     if constexpr (std::is_same_v<T, bool>) {
         const char encoded[] = {short_tag(otlp::bool_value, wire_type::varint), value ? '\1' : '\0'};
-        return append_small_attribute(out, field, key, {encoded, sizeof encoded});
+        return append_encoded_attribute(out, field, key, {encoded, sizeof encoded});
     } else if constexpr (std::is_enum_v<T>) {
         return append_attribute(out, field, key, static_cast<std::underlying_type_t<T>>(value), json_like);
     } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, char>) {
@@ -30,11 +30,11 @@ bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T
         char encoded[1 + max_varint_size] = {short_tag(otlp::int_value, wire_type::varint)};
         const char* const end =
             write_varint(encoded + 1, static_cast<std::uint64_t>(static_cast<std::int64_t>(value)));
-        return append_small_attribute(out, field, key, {encoded, static_cast<std::size_t>(end - encoded)});
+        return append_encoded_attribute(out, field, key, {encoded, static_cast<std::size_t>(end - encoded)});
     } else if constexpr (std::is_floating_point_v<T>) {
         char encoded[9] = {short_tag(otlp::double_value, wire_type::fixed64)};
         write_fixed64(encoded + 1, std::bit_cast<std::uint64_t>(static_cast<double>(value)));
-        return append_small_attribute(out, field, key, {encoded, sizeof encoded});
+        return append_encoded_attribute(out, field, key, {encoded, sizeof encoded});
     } else if constexpr ((text_like<T> || viewable<T>) && !std::is_pointer_v<T> && !nlohmann_like<T>) {
         std::string_view text;
         if constexpr (viewable<T>) text = value.view();

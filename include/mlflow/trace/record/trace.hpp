@@ -97,6 +97,12 @@ bool apply(trace_state& trace, const T& value) noexcept {
     return error.what == fault::none;
 }
 
+// Each of them, also after one was refused.
+template <class... T>
+bool apply_all(trace_state& trace, const T&... values) noexcept {
+    return (static_cast<int>(apply(trace, values)) & ... & 1) != 0;
+}
+
 // The same value among those of a scope.
 template <class T>
 bool apply(scope_frame& frame, recorder& owner, const T& value) noexcept {
@@ -141,7 +147,7 @@ public:
         (detail::require_allowed<Schema, Values>(), ...);
         if constexpr ((detail::allowed_in_trace<Schema, Values> && ...)) {
             if (!this->span_) return false;
-            return (static_cast<int>(detail::apply(*this->span_->trace, values)) & ... & 1) != 0;
+            return detail::apply_all(*this->span_->trace, values...);
         }
         return false;
     }

@@ -151,7 +151,7 @@ public:
                 core_->report({fault::no_open_trace, "update_current_trace"});
                 return false;
             }
-            return (static_cast<int>(detail::apply(*current->trace, values)) & ... & 1) != 0;
+            return detail::apply_all(*current->trace, values...);
         }
         return false;
     }

@@ -3,6 +3,7 @@
 
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/core/guarded_export.hpp>
+#include <mlflow/trace/core/options_of.hpp>
 #include <mlflow/trace/record/trace_state.hpp>
 
 #include <atomic>
@@ -20,18 +21,6 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 using error_handler = void (*)(void* context, const check_error& error) noexcept;
 
 namespace detail {
-
-template <class T>
-struct options_of_impl {
-    using type = T; // an exporter without options is handed over ready-made
-};
-template <class T>
-    requires requires { typename T::options; }
-struct options_of_impl<T> {
-    using type = typename T::options;
-};
-template <class T>
-using options_of = typename options_of_impl<T>::type;
 
 // A line per half minute at most: an error in every request must not flood the log.
 void report_to_stderr(void* context, const check_error& error) noexcept;

@@ -48,9 +48,7 @@ public:
 
         /// The value of the first header of that name, compared without case, or an empty text.
         [[nodiscard]] std::string_view header(std::string_view name) const noexcept {
-            for (const auto& [key, value] : headers)
-                if (detail::same_name(key, name)) return value;
-            return {};
+            return detail::find_header(headers, name);
         }
     };
 
