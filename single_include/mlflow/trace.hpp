@@ -612,6 +612,12 @@ public:
         return std::exchange(mine_, std::exchange(mine_->next, nullptr));
     }
 
+    // Takes back one that this thread took, for itself.
+    void give_back(T* object) noexcept {
+        object->recycle();
+        object->next = std::exchange(mine_, object);
+    }
+
     // Takes back a chain linked by `next`, or nothing.
     void give(T* chain) noexcept {
         if (!chain) return;
@@ -620,6 +626,12 @@ public:
     }
 
 private:
+    // A child of fork() finds the lock free, whatever other threads were doing.
+    pool() noexcept {
+        pthread_atfork([] { instance().lock_.lock(); }, [] { instance().lock_.unlock(); },
+                       [] { instance().lock_.unlock(); });
+    }
+
     T* take_chain() noexcept {
         // Registered here, so that a thread which only reads the pointer pays nothing.
         static thread_local const leftover_keeper at_thread_exit{this};
@@ -678,10 +690,7 @@ struct span_data {
     status code = status::unset;
 
     // While the span is open.
-    detail::trace_state* trace = nullptr; // null: not recorded, nor is what starts inside it
-    std::uint64_t owner = 0;              // which tracer's
-    span_data* outer = nullptr;           // the span that was current before it on the same thread
-    std::uint32_t outer_generation = 0;
+    detail::trace_state* trace = nullptr;
     std::atomic<std::uint32_t> generation{0}; // odd while open; a context that saw another number looks at a stranger
     std::uint32_t chunks = 0;
 
@@ -966,7 +975,8 @@ concept transport = requires(T& transport, const http_request& request) {
     { transport.send(request) } -> std::same_as<result<http_response, transport_error>>;
 };
 
-/// Where the current span lives. `slot()` is called by the recording thread; null means that nothing is ambient.
+/// Where the current span lives. `slot()` is called by the recording thread; null means that nothing is current, and a
+/// type that always says so has `static constexpr bool is_ambient = false`, so that scopes do not compile.
 template <class T>
 concept context = requires {
     { T::slot() } -> std::same_as<context_slot*>;
@@ -1002,69 +1012,98 @@ struct scope_frame {
     trace_entries entries;
 };
 
+// One span on the way from the innermost to the outermost. What it says about the span is a copy, since the span may
+// end on another thread at any moment, and its memory become another span, of another trace.
+struct context_node {
+    context_node* next = nullptr;       // the span around it
+    context_node* next_chain = nullptr; // of the pool
+
+    trace_state* trace = nullptr; // null: not recorded, nor is what starts inside it
+    std::uint64_t owner = 0;      // which tracer's
+    span_id id;
+    bool everything_is_off = false;  // also traces of their own are not recorded inside it
+    const span_data* span = nullptr; // null: open as long as it stands here
+    std::uint32_t generation = 0;
+
+    void recycle() noexcept {}
+};
+
+inline bool is_open(const context_node& node) noexcept {
+    return !node.span || node.span->generation.load(std::memory_order_acquire) == node.generation;
+}
+
 } // namespace detail
 
-/// What a context policy stores per thread, task or coroutine: the innermost open span and
-/// the scopes around it. Used by one thread at a time.
+/// What a context policy stores per thread, task or coroutine: the spans that are open there and the scopes around
+/// them. Used by one thread at a time. One that goes away is given back by `release`.
 struct context_slot {
-    span_data* current = nullptr;
-    std::uint32_t generation = 0;
-    detail::scope_frame* scopes = nullptr; ///< the innermost
+    detail::context_node* current = nullptr; ///< the innermost
+    detail::scope_frame* scopes = nullptr;   ///< the innermost
+
+    /// Nothing is current any more. Spans that are open go on.
+    void release() noexcept { detail::pool<detail::context_node>::instance().give(std::exchange(current, nullptr)); }
 };
 
 namespace detail {
 
-inline bool is_open(const span_data* span, std::uint32_t generation) noexcept {
-    return span->generation.load(std::memory_order_acquire) == generation;
-}
+inline constexpr std::uint64_t any_owner = 0;
 
-// The innermost span that is still open. Spans that ended elsewhere are skipped: their objects stay valid for ever,
-// and the generation tells that they are strangers now.
-inline span_data* current_span(context_slot& slot) noexcept {
-    while (slot.current && !is_open(slot.current, slot.generation)) slot.current = nullptr;
-    return slot.current;
-}
-
-// The innermost one of this tracer: tracers do not see into each other's traces.
-inline span_data* current_span(context_slot& slot, std::uint64_t owner) noexcept {
-    span_data* span = current_span(slot);
-    while (span && span->owner != owner) {
-        span_data* const outer = span->outer;
-        span = outer && is_open(outer, span->outer_generation) ? outer : nullptr;
+// The innermost span of this tracer that is open, since tracers do not see into each other's traces. Those that ended
+// elsewhere are taken out on the way.
+inline context_node* current_node(context_slot& slot, std::uint64_t owner) noexcept {
+    context_node** link = &slot.current;
+    while (context_node* const node = *link) {
+        if (!is_open(*node)) {
+            *link = node->next;
+            pool<context_node>::instance().give_back(node);
+        } else if (owner == any_owner || node->owner == owner) {
+            return node;
+        } else {
+            link = &node->next;
+        }
     }
-    return span;
+    return nullptr;
+}
+
+// Makes it the innermost. Without memory it does not become current.
+inline context_node* enter(context_slot& slot, trace_state* trace, std::uint64_t owner, span_id id,
+                           const span_data* span) noexcept {
+    context_node* const node = pool<context_node>::instance().take();
+    if (!node) return nullptr;
+    node->next = slot.current;
+    node->trace = trace;
+    node->owner = owner;
+    node->id = id;
+    node->everything_is_off = false;
+    node->span = span;
+    node->generation = span ? span->generation.load(std::memory_order_relaxed) : 0;
+    slot.current = node;
+    return node;
+}
+
+// Takes the span out, wherever it stands: spans may end in any order. False for one that was entered elsewhere.
+inline bool leave(context_slot& slot, const span_data& span) noexcept {
+    const std::uint32_t generation = span.generation.load(std::memory_order_relaxed);
+    for (context_node** link = &slot.current; *link; link = &(*link)->next) {
+        context_node* const node = *link;
+        if (node->span != &span || node->generation != generation) continue;
+        *link = node->next;
+        pool<context_node>::instance().give_back(node);
+        return true;
+    }
+    return false;
+}
+
+// All of them, on the thread that entered them.
+inline void leave_all(context_slot& slot) noexcept {
+    while (slot.current) pool<context_node>::instance().give_back(std::exchange(slot.current, slot.current->next));
 }
 
 template <class Context>
-span_data* current_span() noexcept {
-    context_slot* const slot = Context::slot();
-    return slot ? current_span(*slot) : nullptr;
-}
-
-inline void enter(context_slot& slot, span_data& span) noexcept {
-    span.outer = current_span(slot);
-    span.outer_generation = slot.generation;
-    slot.current = &span;
-    slot.generation = span.generation.load(std::memory_order_relaxed);
-}
-
-// Takes the span out, wherever it stands: spans may end in any order. One that was entered on another thread is not
-// found here, and nothing happens.
-inline void leave(context_slot& slot, const span_data& span) noexcept {
-    span_data** link = &slot.current;
-    std::uint32_t* generation = &slot.generation;
-    while (*link && *link != &span) {
-        if (!is_open(*link, *generation)) {
-            *link = nullptr;
-            return;
-        }
-        generation = &(*link)->outer_generation;
-        link = &(*link)->outer;
-    }
-    if (!*link) return;
-    *link = span.outer;
-    *generation = span.outer_generation;
-}
+inline constexpr bool is_ambient = true;
+template <class Context>
+    requires requires { requires !Context::is_ambient; }
+inline constexpr bool is_ambient<Context> = false;
 
 } // namespace detail
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
@@ -1073,9 +1112,10 @@ inline void leave(context_slot& slot, const span_data& span) noexcept {
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
-/// Nothing ambient: a span nests under the one whose `start_span` made it.
+/// Nothing ambient: a span nests under the one whose `start_span` made it. There are no scopes.
 class explicit_context {
 public:
+    static constexpr bool is_ambient = false;
     static context_slot* slot() noexcept { return nullptr; }
 };
 
@@ -1088,10 +1128,18 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 /// The current span lives in thread-local storage: spans nest by the call stack, without handing anything on.
 class thread_local_context {
 public:
-    static context_slot* slot() noexcept { return &slot_; }
+    static context_slot* slot() noexcept {
+        // Two objects, so that the slot can still be used by destructors that run after the release.
+        static constinit thread_local context_slot slot{};
+        static thread_local const releaser at_thread_exit{slot};
+        return &slot;
+    }
 
 private:
-    static inline constinit thread_local context_slot slot_{};
+    struct releaser {
+        context_slot& slot;
+        ~releaser() { slot.release(); }
+    };
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
@@ -4119,7 +4167,7 @@ struct trace_state {
     trace_state* next = nullptr;       // of the pool
     trace_state* next_chain = nullptr; // of the pool
 
-    std::atomic<std::uint32_t> open_spans{0};
+    std::atomic<std::uint32_t> open_spans{0}; // and others that hold the trace; at 0 it becomes another one
     recorder* owner = nullptr;
     trace_id id;
     std::uint64_t wall_minus_monotonic = 0; // one reading per trace: durations cannot become negative by a clock jump
@@ -4157,6 +4205,62 @@ inline void release_trace(trace_state& trace) noexcept {
     pool<trace_state>::instance().give(&trace);
     owner->release();
 }
+
+// What is current in a slot. Keeps the trace from being recycled, whatever ends on other threads meanwhile.
+class held_context {
+public:
+    held_context() noexcept = default;
+    explicit held_context(context_slot* slot, std::uint64_t owner = any_owner) noexcept {
+        if (!slot) return;
+        while (const context_node* const node = current_node(*slot, owner)) {
+            if (node->trace && !hold(*node)) continue; // it has just ended
+            exists_ = true;
+            trace_ = node->trace;
+            owner_ = node->owner;
+            span_ = node->id;
+            everything_is_off_ = node->everything_is_off;
+            return;
+        }
+    }
+    held_context(held_context&& other) noexcept
+        : trace_(std::exchange(other.trace_, nullptr)), owner_(other.owner_), span_(other.span_),
+          exists_(std::exchange(other.exists_, false)), everything_is_off_(other.everything_is_off_) {}
+    held_context& operator=(held_context&& other) = delete;
+    ~held_context() {
+        if (trace_) release_trace(*trace_);
+    }
+
+    // Null when nothing is current, or what is current is not recorded.
+    [[nodiscard]] trace_state* trace() const noexcept { return trace_; }
+    // The trace, held by the caller from now on.
+    [[nodiscard]] trace_state* take() noexcept { return std::exchange(trace_, nullptr); }
+    [[nodiscard]] span_id span() const noexcept { return span_; }
+    [[nodiscard]] std::uint64_t owner() const noexcept { return owner_; }
+    [[nodiscard]] bool is_hidden() const noexcept { return exists_ && !trace_; }
+    [[nodiscard]] bool everything_is_off() const noexcept { return exists_ && everything_is_off_; }
+    explicit operator bool() const noexcept { return exists_; }
+
+private:
+    // While its span is open, the count is not 0; and the span being open afterwards means that it still was the
+    // span's trace that was counted up.
+    static bool hold(const context_node& node) noexcept {
+        auto& holders = node.trace->open_spans;
+        std::uint32_t count = holders.load(std::memory_order_relaxed);
+        do
+            if (count == 0) return false;
+        while (
+            !holders.compare_exchange_weak(count, count + 1, std::memory_order_acq_rel, std::memory_order_relaxed));
+        if (is_open(node)) return true;
+        release_trace(*node.trace);
+        return false;
+    }
+
+    trace_state* trace_ = nullptr;
+    std::uint64_t owner_ = any_owner;
+    span_id span_;
+    bool exists_ = false;
+    bool everything_is_off_ = false;
+};
 
 // A span that ended after its root goes out on its own.
 inline void submit_late_spans(trace_state& trace) noexcept {
@@ -4208,7 +4312,7 @@ class attached_context;
 
 /// What is current at one place in the program, to be carried to another: a pool thread, a timer, a callback. Spans
 /// that start where it is attached are children of the span that was current where it was captured, also after that
-/// one has ended; scopes come along. Capturing throws `std::bad_alloc` when there is no memory to copy scopes.
+/// one has ended; scopes come along. Capturing throws `std::bad_alloc` when there is no memory for it.
 ///
 /// Thread-safety: as `std::shared_ptr`; several threads may attach copies of it, or one object, at once.
 template <class Context = thread_local_context>
@@ -4216,69 +4320,59 @@ class captured_context {
 public:
     /// Nothing is current.
     captured_context() noexcept = default;
-    captured_context(const captured_context& other) noexcept
-        : trace_(other.trace_), span_(other.span_), owner_(other.owner_),
-          everything_is_off_(other.everything_is_off_), scopes_(other.scopes_) {
-        if (trace_) trace_->open_spans.fetch_add(1, std::memory_order_relaxed);
-    }
-    captured_context(captured_context&& other) noexcept
-        : trace_(std::exchange(other.trace_, nullptr)), span_(other.span_), owner_(std::exchange(other.owner_, 0)),
-          everything_is_off_(other.everything_is_off_), scopes_(std::move(other.scopes_)) {}
-    captured_context& operator=(captured_context other) noexcept {
-        std::swap(trace_, other.trace_);
-        std::swap(span_, other.span_);
-        std::swap(owner_, other.owner_);
-        std::swap(everything_is_off_, other.everything_is_off_);
-        scopes_.swap(other.scopes_);
-        return *this;
-    }
-    ~captured_context() {
-        if (trace_) detail::release_trace(*trace_);
-    }
 
     /// What is current here.
     [[nodiscard]] static captured_context here() {
         captured_context captured;
         context_slot* const slot = Context::slot();
-        if (!slot) return captured;
-        if (const span_data* const current = detail::current_span(*slot)) {
-            captured.trace_ = current->trace;
-            captured.owner_ = current->owner;
-            captured.everything_is_off_ = !current->trace && current->is_root;
-            captured.span_ = current->id;
-            if (captured.trace_) captured.trace_->open_spans.fetch_add(1, std::memory_order_relaxed);
-        }
-        if (slot->scopes) captured.scopes_ = std::make_shared<const scope_copies>(*slot->scopes);
+        if (slot && (slot->current || slot->scopes)) captured.contents_ = std::make_shared<const contents>(*slot);
         return captured;
     }
 
     /// Makes it current on this thread, as long as the returned object lives.
-    [[nodiscard]] attached_context<Context> attach() const noexcept { return attached_context<Context>(*this); }
+    [[nodiscard]] attached_context<Context> attach() const noexcept { return attached_context<Context>(contents_); }
 
 private:
     friend class attached_context<Context>;
 
-    // The frames of scopes that may have ended when they are needed. Never changed, so threads share them.
-    struct scope_copies {
-        explicit scope_copies(const detail::scope_frame& innermost) {
+    // Never changed, so threads share it.
+    struct contents {
+        explicit contents(context_slot& slot) {
+            copy_spans(slot);
+            copy_scopes(slot.scopes);
+        }
+
+        // The innermost span of each tracer, the outermost first.
+        void copy_spans(context_slot& slot) {
+            std::vector<std::uint64_t> owners;
+            for (const auto* node = slot.current; node; node = node->next) {
+                bool is_known = false;
+                for (const auto owner : owners) is_known = is_known || owner == node->owner;
+                if (!is_known) owners.push_back(node->owner);
+            }
+            spans.reserve(owners.size());
+            for (; !owners.empty(); owners.pop_back())
+                if (detail::held_context span(&slot, owners.back()); span) spans.push_back(std::move(span));
+        }
+
+        // They may have ended when they are needed.
+        void copy_scopes(const detail::scope_frame* innermost) {
             std::size_t count = 0;
-            for (const auto* frame = &innermost; frame; frame = frame->outer) ++count;
-            frames = std::vector<detail::scope_frame>(count);
-            auto* copy = frames.data();
-            for (const auto* frame = &innermost; frame; frame = frame->outer, ++copy) {
+            for (const auto* frame = innermost; frame; frame = frame->outer) ++count;
+            scopes = std::vector<detail::scope_frame>(count);
+            auto* copy = scopes.data();
+            for (const auto* frame = innermost; frame; frame = frame->outer, ++copy) {
                 copy->owner = frame->owner;
                 copy->outer = frame->outer ? copy + 1 : nullptr;
                 for (const trace_entry entry : frame->entries) copy->entries.set(entry.kind, entry.key, entry.value);
             }
         }
-        std::vector<detail::scope_frame> frames;
+
+        std::vector<detail::held_context> spans;
+        std::vector<detail::scope_frame> scopes;
     };
 
-    detail::trace_state* trace_ = nullptr; // counted as one of its open spans
-    span_id span_;
-    std::uint64_t owner_ = 0; // 0: no span was current
-    bool everything_is_off_ = false;
-    std::shared_ptr<const scope_copies> scopes_;
+    std::shared_ptr<const contents> contents_;
 };
 
 /// The time during which a captured context is current. Ends on the thread that began it.
@@ -4288,40 +4382,30 @@ public:
     attached_context(const attached_context&) = delete;
     attached_context& operator=(const attached_context&) = delete;
     ~attached_context() {
-        if (slot_) *slot_ = before_;
-        if (!stand_in_) return;
-        detail::trace_state* const trace = stand_in_->trace;
-        stand_in_->generation.fetch_add(1, std::memory_order_release);
-        detail::pool<span_data>::instance().give(stand_in_);
-        if (trace) detail::release_trace(*trace);
+        if (!slot_) return;
+        detail::leave_all(*slot_);
+        *slot_ = before_;
     }
 
 private:
     friend class captured_context<Context>;
+    using contents = typename captured_context<Context>::contents;
 
-    explicit attached_context(const captured_context<Context>& captured) noexcept
-        : scopes_(captured.scopes_), slot_(Context::slot()) {
+    explicit attached_context(std::shared_ptr<const contents> captured) noexcept
+        : contents_(std::move(captured)), slot_(Context::slot()) {
         if (!slot_) return;
-        before_ = *slot_;
-        *slot_ = {};
-        if (scopes_) slot_->scopes = const_cast<detail::scope_frame*>(scopes_->frames.data());
-        if (captured.owner_ == 0) return;
-        stand_in_ = detail::pool<span_data>::instance().take();
-        if (!stand_in_) return;
-        // It stands for the captured span: what starts inside it takes it for its parent. It is never written.
-        stand_in_->trace = captured.trace_;
-        stand_in_->owner = captured.owner_;
-        stand_in_->id = captured.span_;
-        stand_in_->is_root = captured.everything_is_off_;
-        stand_in_->generation.fetch_add(1, std::memory_order_relaxed);
-        if (captured.trace_) captured.trace_->open_spans.fetch_add(1, std::memory_order_relaxed);
-        detail::enter(*slot_, *stand_in_);
+        before_ = std::exchange(*slot_, context_slot{});
+        if (!contents_) return;
+        if (!contents_->scopes.empty()) slot_->scopes = const_cast<detail::scope_frame*>(contents_->scopes.data());
+        for (const detail::held_context& span : contents_->spans) {
+            auto* const node = detail::enter(*slot_, span.trace(), span.owner(), span.span(), nullptr);
+            if (node) node->everything_is_off = span.everything_is_off();
+        }
     }
 
-    std::shared_ptr<const typename captured_context<Context>::scope_copies> scopes_;
+    std::shared_ptr<const contents> contents_; // holds the traces
     context_slot* slot_;
     context_slot before_;
-    span_data* stand_in_ = nullptr;
 };
 
 /// What is current here, to be attached elsewhere.
@@ -4543,15 +4627,18 @@ constexpr bool is_reserved_attribute(std::string_view key) noexcept {
 }
 
 template <class Context>
-void leave(const span_data& span) noexcept {
-    if (context_slot* const slot = Context::slot()) leave(*slot, span);
+bool leave(const span_data& span) noexcept {
+    context_slot* const slot = Context::slot();
+    return slot && leave(*slot, span);
 }
 
 template <class Context>
 void discard_span(span_data& span) noexcept {
-    leave<Context>(span);
+    const bool was_taken_here = leave<Context>(span);
     span.generation.fetch_add(1, std::memory_order_release);
-    pool<span_data>::instance().give(&span);
+    auto& spans = pool<span_data>::instance();
+    if (was_taken_here) spans.give_back(&span);
+    else spans.give(&span);
 }
 
 // What writes into an open span, whoever owns it.
@@ -4651,11 +4738,8 @@ private:
 ///
 /// None of its functions throws, blocks or fails visibly: a value that is refused is left out and reported to the
 /// tracer's error handler. On a span that is not recorded (tracing off, not sampled) or has ended they do nothing.
-/// Thread-safety: one thread at a time; spans of one trace may be on different threads.
-/// Known fault: a span that is current on one thread (every span, with `thread_local_context`) must end on that
-/// thread. Ended on another one, it takes the spans around it out of the first thread's context, and a span that the
-/// first thread starts at that very moment can end up in another trace. Use `start_span` of the parent, or `bind`, on
-/// the other thread.
+/// Thread-safety: one thread at a time; spans of one trace may be on different threads, and a span may end on another
+/// thread than it started on, or later than the spans around it. It stays current where it started until it ends.
 template <class Context, class Platform>
 class basic_span {
 public:
@@ -4788,7 +4872,8 @@ public:
     /// Starts a span inside this one, whatever is current here: for other threads, callbacks and `explicit_context`.
     [[nodiscard]] basic_span start_span(std::string_view name, span_type type = span_type::unknown) const noexcept {
         if (!span_) return {};
-        basic_span child = start_child(*span_, name);
+        span_->trace->open_spans.fetch_add(1, std::memory_order_relaxed);
+        basic_span child = start_child(*span_->trace, span_->id, name);
         if (child.recording()) child.type(type);
         return child;
     }
@@ -4809,7 +4894,8 @@ protected:
 
     static basic_span start_root(detail::recorder& owner, const mlflow::trace::trace_id& id, std::string_view name,
                                  bool check_identity_at_end) noexcept;
-    static basic_span start_child(span_data& parent, std::string_view name) noexcept;
+    // The trace is held once more by the caller, who hands that over.
+    static basic_span start_child(detail::trace_state& trace, span_id parent, std::string_view name) noexcept;
     static basic_span open(detail::trace_state& trace, span_data& span, span_id parent, std::string_view name,
                            std::uint64_t start_nano) noexcept;
 
@@ -4828,7 +4914,6 @@ basic_span<Context, Platform> basic_span<Context, Platform>::open(detail::trace_
                                                                   span_id parent, std::string_view name,
                                                                   std::uint64_t start_nano) noexcept {
     span.trace = &trace;
-    span.owner = trace.owner->identity();
     span.id = Platform::new_span_id();
     span.has_parent = parent.valid();
     span.is_root = !parent.valid();
@@ -4839,7 +4924,8 @@ basic_span<Context, Platform> basic_span<Context, Platform>::open(detail::trace_
     detail::write_whole(
         span, [&](auto& out) { return detail::append_span_start(out, trace.id, span.id, parent, name, start_nano); });
     trace.owner->count_started_span();
-    if (context_slot* const slot = Context::slot()) detail::enter(*slot, span);
+    if (context_slot* const slot = Context::slot())
+        detail::enter(*slot, &trace, trace.owner->identity(), span.id, &span);
     return basic_span(&span);
 }
 
@@ -4869,22 +4955,21 @@ basic_span<Context, Platform>::start_root(detail::recorder& owner, const mlflow:
     trace->wall_minus_monotonic = wall - monotonic;
     data->start_unix_nano = wall;
     trace->data = data;
-    trace->open_spans.store(1, std::memory_order_relaxed);
+    trace->open_spans.store(1, std::memory_order_release); // publishes the above to who still held an earlier trace
     return open(*trace, *span, {}, name, wall);
 }
 
 template <class Context, class Platform>
-basic_span<Context, Platform> basic_span<Context, Platform>::start_child(span_data& parent,
+basic_span<Context, Platform> basic_span<Context, Platform>::start_child(detail::trace_state& trace, span_id parent,
                                                                          std::string_view name) noexcept {
-    detail::trace_state& trace = *parent.trace;
     span_data* const span = detail::pool<span_data>::instance().take();
     if (!span) {
         trace.owner->count_started_span();
         trace.owner->count_lost_span();
+        detail::release_trace(trace);
         return {};
     }
-    trace.open_spans.fetch_add(1, std::memory_order_relaxed);
-    return open(trace, *span, parent.id, name, Platform::monotonic_nano() + trace.wall_minus_monotonic);
+    return open(trace, *span, parent, name, Platform::monotonic_nano() + trace.wall_minus_monotonic);
 }
 
 template <class Context, class Platform>
@@ -5129,19 +5214,19 @@ template <class Context = thread_local_context, class... Values>
 bool update_current_trace(const Values&... values) noexcept {
     (detail::require_allowed<open_schema, Values>(), ...);
     if constexpr ((detail::allowed_in_trace<open_schema, Values> && ...)) {
-        span_data* const current = detail::current_span<Context>();
-        if (!current) return false;
-        if (!current->trace) return true; // not recorded, on purpose
+        const detail::held_context current(Context::slot());
+        if (!current.trace()) return current.is_hidden(); // not recorded, on purpose
+        detail::trace_state& trace = *current.trace();
         const auto apply_known = [&]<class Value>(const Value& value) {
             if constexpr (metadata_key<typename detail::unwrapped<Value>::type> &&
                           !std::is_same_v<Value, client_request_id>) {
                 constexpr auto name = detail::unwrapped<Value>::type::name;
-                if (!current->trace->owner->schema_has(name)) {
-                    current->trace->owner->report({fault::not_in_schema, name});
+                if (!trace.owner->schema_has(name)) {
+                    trace.owner->report({fault::not_in_schema, name});
                     return false;
                 }
             }
-            return detail::apply(*current->trace, value);
+            return detail::apply(trace, value);
         };
         return (static_cast<int>(apply_known(values)) & ... & 1) != 0;
     }
@@ -5151,8 +5236,8 @@ bool update_current_trace(const Values&... values) noexcept {
 /// The ID of the trace that is current here, for logs; not valid when there is none.
 template <class Context = thread_local_context>
 [[nodiscard]] trace_id current_trace_id() noexcept {
-    const span_data* const current = detail::current_span<Context>();
-    return current && current->trace ? current->trace->id : trace_id{};
+    const detail::held_context current(Context::slot());
+    return current.trace() ? current.trace()->id : trace_id{};
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
@@ -5301,8 +5386,8 @@ public:
         (detail::apply(frame_, owner, values), ...);
         frame_.outer = slot_->scopes;
         slot_->scopes = &frame_;
-        if (const span_data* const open = detail::current_span(*slot_, owner.identity()); open && open->trace)
-            (detail::apply(*open->trace, values), ...);
+        if (const detail::held_context open(slot_, owner.identity()); open.trace())
+            (detail::apply(*open.trace(), values), ...);
     }
     basic_scope(const basic_scope&) = delete;
     basic_scope& operator=(const basic_scope&) = delete;
@@ -5589,15 +5674,15 @@ public:
     /// `const auto scope = tracer.scope(user, session);`
     template <class... Values>
     [[nodiscard]] basic_scope<Context> scope(const Values&... values) noexcept {
+        require_ambient_context();
         (detail::require_allowed<Schema, Values>(), ...);
         return basic_scope<Context>(*core_, values...);
     }
 
     /// Nothing is recorded on this thread as long as the returned object lives; what is open already stays open.
     [[nodiscard]] span untraced() noexcept {
-        span off = hide();
-        if (off.hidden_) off.hidden_->is_root = true; // also for traces of their own
-        return off;
+        require_ambient_context();
+        return hide(true);
     }
 
     /// Sets checked values on the trace that is current here: keys of the schema, `mt::client_request_id`, `mt::tag`.
@@ -5606,13 +5691,10 @@ public:
     bool update_current_trace(const Values&... values) noexcept {
         (detail::require_allowed<Schema, Values>(), ...);
         if constexpr ((detail::allowed_in_trace<Schema, Values> && ...)) {
-            span_data* const current = current_span();
-            if (!enabled_ || (current && !current->trace)) return true; // not recorded, on purpose
-            if (!current) {
-                core_->report({fault::no_open_trace, "update_current_trace"});
-                return false;
-            }
-            return detail::apply_all(*current->trace, values...);
+            const auto current = this->current();
+            if (!enabled_ || current.is_hidden()) return true; // not recorded, on purpose
+            if (current) return detail::apply_all(*current.trace(), values...);
+            core_->report({fault::no_open_trace, "update_current_trace"});
         }
         return false;
     }
@@ -5651,13 +5733,15 @@ private:
     template <class... Args>
     span start_span_of(std::string_view name, span_type type, const Args&... args) noexcept {
         if (!enabled_) return {};
-        span_data* const current = current_span();
-        if (current && !current->trace) return hide();
-        span started = current ? span::start_child(*current, name) : start_root(name, identity::checked_at_the_end);
+        auto current = this->current();
+        if (current.is_hidden()) return hide(current.everything_is_off());
+        const bool is_child = static_cast<bool>(current);
+        span started = is_child ? span::start_child(*current.take(), current.span(), name)
+                                : start_root(name, identity::checked_at_the_end);
         if (!started.recording()) return started;
         started.type(type);
         (identify(started, args), ...);
-        if (!current) apply_scopes(started);
+        if (!is_child) apply_scopes(started);
         return started;
     }
     template <class Argument>
@@ -5668,31 +5752,31 @@ private:
         if (const context_slot* const slot = Context::slot()) detail::apply_scopes(*slot, *started.span_->trace);
     }
 
-    span_data* current_span() const noexcept {
-        context_slot* const slot = Context::slot();
-        return slot ? detail::current_span(*slot, core_->identity()) : nullptr;
+    static constexpr void require_ambient_context() noexcept {
+        static_assert(detail::is_ambient<Context>,
+                      "this context policy has no current trace: give the values to start_trace, and leave out the "
+                      "calls that must not be recorded; or take mt::thread_local_context");
     }
 
-    // A span that is not recorded, but keeps what starts inside it from being recorded.
-    span hide() const noexcept {
-        const span_data* const current = current_span();
-        const bool everything_is_off = current && !current->trace && current->is_root;
-        span_data* const hidden = detail::pool<span_data>::instance().take();
+    detail::held_context current() const noexcept { return detail::held_context(Context::slot(), core_->identity()); }
+
+    // A span that is not recorded, but keeps what starts inside it from being recorded: with `everything` also traces
+    // of their own.
+    span hide(bool everything) const noexcept {
+        context_slot* const slot = Context::slot();
+        span_data* const hidden = slot ? detail::pool<span_data>::instance().take() : nullptr;
         if (!hidden) return {};
-        hidden->trace = nullptr;
-        hidden->owner = core_->identity();
-        hidden->is_root = everything_is_off;
         hidden->generation.fetch_add(1, std::memory_order_relaxed);
-        if (context_slot* const slot = Context::slot()) detail::enter(*slot, *hidden);
+        if (auto* const node = detail::enter(*slot, nullptr, core_->identity(), {}, hidden))
+            node->everything_is_off = everything;
         return span(typename span::hidden{hidden});
     }
 
     span start_root(std::string_view name, identity given) noexcept {
         if (!enabled_) return {};
-        if (const span_data* const current = current_span(); current && !current->trace && current->is_root)
-            return untraced();
+        if (current().everything_is_off()) return hide(true);
         const trace_id id = Platform::new_trace_id();
-        if (!recording_.sample(id)) return hide();
+        if (!recording_.sample(id)) return hide(false);
         return span::start_root(*core_, id, name, given == identity::checked_at_the_end);
     }
 

@@ -122,6 +122,28 @@ TEST(capture, of_an_untraced_part_keeps_traces_of_their_own_out_too) {
     EXPECT_TRUE(tracer.exporter().take().empty());
 }
 
+TEST(capture, works_on_the_same_thread_inside_an_untraced_part) {
+    tracer_type tracer;
+    auto trace = tracer.start_trace("chat", mt::user{"user-1"}, mt::no_session);
+    const auto work = mt::bind([&tracer] { return tracer.start_span("work").trace_id(); });
+    const auto off = tracer.untraced();
+    auto copy = work;
+    EXPECT_EQ(copy(), trace.trace_id());
+    EXPECT_FALSE(tracer.start_span("off").recording());
+}
+
+TEST(capture, carries_the_innermost_span_of_each_tracer) {
+    tracer_type first;
+    tracer_type second;
+    auto of_first = first.start_trace("first", mt::user{"user-1"}, mt::no_session);
+    auto of_second = second.start_trace("second", mt::user{"user-2"}, mt::no_session);
+    std::thread(mt::bind([&] {
+        EXPECT_EQ(first.start_span("inside").trace_id(), of_first.trace_id());
+        EXPECT_EQ(second.start_span("inside").trace_id(), of_second.trace_id());
+        EXPECT_EQ(mt::current_trace_id(), of_second.trace_id());
+    })).join();
+}
+
 // A tracer that begins where another one ended, at the same address perhaps, is another tracer.
 TEST(capture, scopes_of_a_tracer_that_is_gone_are_nothing_to_the_next) {
     mt::captured_context<> captured;

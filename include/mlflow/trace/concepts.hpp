@@ -49,7 +49,8 @@ concept transport = requires(T& transport, const http_request& request) {
     { transport.send(request) } -> std::same_as<result<http_response, transport_error>>;
 };
 
-/// Where the current span lives. `slot()` is called by the recording thread; null means that nothing is ambient.
+/// Where the current span lives. `slot()` is called by the recording thread; null means that nothing is current, and a
+/// type that always says so has `static constexpr bool is_ambient = false`, so that scopes do not compile.
 template <class T>
 concept context = requires {
     { T::slot() } -> std::same_as<context_slot*>;

@@ -5,9 +5,10 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
-/// Nothing ambient: a span nests under the one whose `start_span` made it.
+/// Nothing ambient: a span nests under the one whose `start_span` made it. There are no scopes.
 class explicit_context {
 public:
+    static constexpr bool is_ambient = false;
     static context_slot* slot() noexcept { return nullptr; }
 };
 

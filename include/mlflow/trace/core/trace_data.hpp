@@ -41,10 +41,7 @@ struct span_data {
     status code = status::unset;
 
     // While the span is open.
-    detail::trace_state* trace = nullptr; // null: not recorded, nor is what starts inside it
-    std::uint64_t owner = 0;              // which tracer's
-    span_data* outer = nullptr;           // the span that was current before it on the same thread
-    std::uint32_t outer_generation = 0;
+    detail::trace_state* trace = nullptr;
     std::atomic<std::uint32_t> generation{0}; // odd while open; a context that saw another number looks at a stranger
     std::uint32_t chunks = 0;
 

@@ -5,6 +5,7 @@
 
 #include <mutex>
 #include <new>
+#include <pthread.h>
 #include <utility>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
@@ -32,6 +33,12 @@ public:
         return std::exchange(mine_, std::exchange(mine_->next, nullptr));
     }
 
+    // Takes back one that this thread took, for itself.
+    void give_back(T* object) noexcept {
+        object->recycle();
+        object->next = std::exchange(mine_, object);
+    }
+
     // Takes back a chain linked by `next`, or nothing.
     void give(T* chain) noexcept {
         if (!chain) return;
@@ -40,6 +47,12 @@ public:
     }
 
 private:
+    // A child of fork() finds the lock free, whatever other threads were doing.
+    pool() noexcept {
+        pthread_atfork([] { instance().lock_.lock(); }, [] { instance().lock_.unlock(); },
+                       [] { instance().lock_.unlock(); });
+    }
+
     T* take_chain() noexcept {
         // Registered here, so that a thread which only reads the pointer pays nothing.
         static thread_local const leftover_keeper at_thread_exit{this};

@@ -4,6 +4,8 @@
 #include <mlflow/trace/context/thread_local.hpp>
 #include <mlflow/trace/record/trace_state.hpp>
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -15,7 +17,7 @@ class attached_context;
 
 /// What is current at one place in the program, to be carried to another: a pool thread, a timer, a callback. Spans
 /// that start where it is attached are children of the span that was current where it was captured, also after that
-/// one has ended; scopes come along. Capturing throws `std::bad_alloc` when there is no memory to copy scopes.
+/// one has ended; scopes come along. Capturing throws `std::bad_alloc` when there is no memory for it.
 ///
 /// Thread-safety: as `std::shared_ptr`; several threads may attach copies of it, or one object, at once.
 template <class Context = thread_local_context>
@@ -23,69 +25,59 @@ class captured_context {
 public:
     /// Nothing is current.
     captured_context() noexcept = default;
-    captured_context(const captured_context& other) noexcept
-        : trace_(other.trace_), span_(other.span_), owner_(other.owner_),
-          everything_is_off_(other.everything_is_off_), scopes_(other.scopes_) {
-        if (trace_) trace_->open_spans.fetch_add(1, std::memory_order_relaxed);
-    }
-    captured_context(captured_context&& other) noexcept
-        : trace_(std::exchange(other.trace_, nullptr)), span_(other.span_), owner_(std::exchange(other.owner_, 0)),
-          everything_is_off_(other.everything_is_off_), scopes_(std::move(other.scopes_)) {}
-    captured_context& operator=(captured_context other) noexcept {
-        std::swap(trace_, other.trace_);
-        std::swap(span_, other.span_);
-        std::swap(owner_, other.owner_);
-        std::swap(everything_is_off_, other.everything_is_off_);
-        scopes_.swap(other.scopes_);
-        return *this;
-    }
-    ~captured_context() {
-        if (trace_) detail::release_trace(*trace_);
-    }
 
     /// What is current here.
     [[nodiscard]] static captured_context here() {
         captured_context captured;
         context_slot* const slot = Context::slot();
-        if (!slot) return captured;
-        if (const span_data* const current = detail::current_span(*slot)) {
-            captured.trace_ = current->trace;
-            captured.owner_ = current->owner;
-            captured.everything_is_off_ = !current->trace && current->is_root;
-            captured.span_ = current->id;
-            if (captured.trace_) captured.trace_->open_spans.fetch_add(1, std::memory_order_relaxed);
-        }
-        if (slot->scopes) captured.scopes_ = std::make_shared<const scope_copies>(*slot->scopes);
+        if (slot && (slot->current || slot->scopes)) captured.contents_ = std::make_shared<const contents>(*slot);
         return captured;
     }
 
     /// Makes it current on this thread, as long as the returned object lives.
-    [[nodiscard]] attached_context<Context> attach() const noexcept { return attached_context<Context>(*this); }
+    [[nodiscard]] attached_context<Context> attach() const noexcept { return attached_context<Context>(contents_); }
 
 private:
     friend class attached_context<Context>;
 
-    // The frames of scopes that may have ended when they are needed. Never changed, so threads share them.
-    struct scope_copies {
-        explicit scope_copies(const detail::scope_frame& innermost) {
+    // Never changed, so threads share it.
+    struct contents {
+        explicit contents(context_slot& slot) {
+            copy_spans(slot);
+            copy_scopes(slot.scopes);
+        }
+
+        // The innermost span of each tracer, the outermost first.
+        void copy_spans(context_slot& slot) {
+            std::vector<std::uint64_t> owners;
+            for (const auto* node = slot.current; node; node = node->next) {
+                bool is_known = false;
+                for (const auto owner : owners) is_known = is_known || owner == node->owner;
+                if (!is_known) owners.push_back(node->owner);
+            }
+            spans.reserve(owners.size());
+            for (; !owners.empty(); owners.pop_back())
+                if (detail::held_context span(&slot, owners.back()); span) spans.push_back(std::move(span));
+        }
+
+        // They may have ended when they are needed.
+        void copy_scopes(const detail::scope_frame* innermost) {
             std::size_t count = 0;
-            for (const auto* frame = &innermost; frame; frame = frame->outer) ++count;
-            frames = std::vector<detail::scope_frame>(count);
-            auto* copy = frames.data();
-            for (const auto* frame = &innermost; frame; frame = frame->outer, ++copy) {
+            for (const auto* frame = innermost; frame; frame = frame->outer) ++count;
+            scopes = std::vector<detail::scope_frame>(count);
+            auto* copy = scopes.data();
+            for (const auto* frame = innermost; frame; frame = frame->outer, ++copy) {
                 copy->owner = frame->owner;
                 copy->outer = frame->outer ? copy + 1 : nullptr;
                 for (const trace_entry entry : frame->entries) copy->entries.set(entry.kind, entry.key, entry.value);
             }
         }
-        std::vector<detail::scope_frame> frames;
+
+        std::vector<detail::held_context> spans;
+        std::vector<detail::scope_frame> scopes;
     };
 
-    detail::trace_state* trace_ = nullptr; // counted as one of its open spans
-    span_id span_;
-    std::uint64_t owner_ = 0; // 0: no span was current
-    bool everything_is_off_ = false;
-    std::shared_ptr<const scope_copies> scopes_;
+    std::shared_ptr<const contents> contents_;
 };
 
 /// The time during which a captured context is current. Ends on the thread that began it.
@@ -95,40 +87,30 @@ public:
     attached_context(const attached_context&) = delete;
     attached_context& operator=(const attached_context&) = delete;
     ~attached_context() {
-        if (slot_) *slot_ = before_;
-        if (!stand_in_) return;
-        detail::trace_state* const trace = stand_in_->trace;
-        stand_in_->generation.fetch_add(1, std::memory_order_release);
-        detail::pool<span_data>::instance().give(stand_in_);
-        if (trace) detail::release_trace(*trace);
+        if (!slot_) return;
+        detail::leave_all(*slot_);
+        *slot_ = before_;
     }
 
 private:
     friend class captured_context<Context>;
+    using contents = typename captured_context<Context>::contents;
 
-    explicit attached_context(const captured_context<Context>& captured) noexcept
-        : scopes_(captured.scopes_), slot_(Context::slot()) {
+    explicit attached_context(std::shared_ptr<const contents> captured) noexcept
+        : contents_(std::move(captured)), slot_(Context::slot()) {
         if (!slot_) return;
-        before_ = *slot_;
-        *slot_ = {};
-        if (scopes_) slot_->scopes = const_cast<detail::scope_frame*>(scopes_->frames.data());
-        if (captured.owner_ == 0) return;
-        stand_in_ = detail::pool<span_data>::instance().take();
-        if (!stand_in_) return;
-        // It stands for the captured span: what starts inside it takes it for its parent. It is never written.
-        stand_in_->trace = captured.trace_;
-        stand_in_->owner = captured.owner_;
-        stand_in_->id = captured.span_;
-        stand_in_->is_root = captured.everything_is_off_;
-        stand_in_->generation.fetch_add(1, std::memory_order_relaxed);
-        if (captured.trace_) captured.trace_->open_spans.fetch_add(1, std::memory_order_relaxed);
-        detail::enter(*slot_, *stand_in_);
+        before_ = std::exchange(*slot_, context_slot{});
+        if (!contents_) return;
+        if (!contents_->scopes.empty()) slot_->scopes = const_cast<detail::scope_frame*>(contents_->scopes.data());
+        for (const detail::held_context& span : contents_->spans) {
+            auto* const node = detail::enter(*slot_, span.trace(), span.owner(), span.span(), nullptr);
+            if (node) node->everything_is_off = span.everything_is_off();
+        }
     }
 
-    std::shared_ptr<const typename captured_context<Context>::scope_copies> scopes_;
+    std::shared_ptr<const contents> contents_; // holds the traces
     context_slot* slot_;
     context_slot before_;
-    span_data* stand_in_ = nullptr;
 };
 
 /// What is current here, to be attached elsewhere.

@@ -13,19 +13,19 @@ template <class Context = thread_local_context, class... Values>
 bool update_current_trace(const Values&... values) noexcept {
     (detail::require_allowed<open_schema, Values>(), ...);
     if constexpr ((detail::allowed_in_trace<open_schema, Values> && ...)) {
-        span_data* const current = detail::current_span<Context>();
-        if (!current) return false;
-        if (!current->trace) return true; // not recorded, on purpose
+        const detail::held_context current(Context::slot());
+        if (!current.trace()) return current.is_hidden(); // not recorded, on purpose
+        detail::trace_state& trace = *current.trace();
         const auto apply_known = [&]<class Value>(const Value& value) {
             if constexpr (metadata_key<typename detail::unwrapped<Value>::type> &&
                           !std::is_same_v<Value, client_request_id>) {
                 constexpr auto name = detail::unwrapped<Value>::type::name;
-                if (!current->trace->owner->schema_has(name)) {
-                    current->trace->owner->report({fault::not_in_schema, name});
+                if (!trace.owner->schema_has(name)) {
+                    trace.owner->report({fault::not_in_schema, name});
                     return false;
                 }
             }
-            return detail::apply(*current->trace, value);
+            return detail::apply(trace, value);
         };
         return (static_cast<int>(apply_known(values)) & ... & 1) != 0;
     }
@@ -35,8 +35,8 @@ bool update_current_trace(const Values&... values) noexcept {
 /// The ID of the trace that is current here, for logs; not valid when there is none.
 template <class Context = thread_local_context>
 [[nodiscard]] trace_id current_trace_id() noexcept {
-    const span_data* const current = detail::current_span<Context>();
-    return current && current->trace ? current->trace->id : trace_id{};
+    const detail::held_context current(Context::slot());
+    return current.trace() ? current.trace()->id : trace_id{};
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

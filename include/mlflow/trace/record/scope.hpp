@@ -20,8 +20,8 @@ public:
         (detail::apply(frame_, owner, values), ...);
         frame_.outer = slot_->scopes;
         slot_->scopes = &frame_;
-        if (const span_data* const open = detail::current_span(*slot_, owner.identity()); open && open->trace)
-            (detail::apply(*open->trace, values), ...);
+        if (const detail::held_context open(slot_, owner.identity()); open.trace())
+            (detail::apply(*open.trace(), values), ...);
     }
     basic_scope(const basic_scope&) = delete;
     basic_scope& operator=(const basic_scope&) = delete;

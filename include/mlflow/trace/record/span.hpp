@@ -48,15 +48,18 @@ constexpr bool is_reserved_attribute(std::string_view key) noexcept {
 }
 
 template <class Context>
-void leave(const span_data& span) noexcept {
-    if (context_slot* const slot = Context::slot()) leave(*slot, span);
+bool leave(const span_data& span) noexcept {
+    context_slot* const slot = Context::slot();
+    return slot && leave(*slot, span);
 }
 
 template <class Context>
 void discard_span(span_data& span) noexcept {
-    leave<Context>(span);
+    const bool was_taken_here = leave<Context>(span);
     span.generation.fetch_add(1, std::memory_order_release);
-    pool<span_data>::instance().give(&span);
+    auto& spans = pool<span_data>::instance();
+    if (was_taken_here) spans.give_back(&span);
+    else spans.give(&span);
 }
 
 // What writes into an open span, whoever owns it.
@@ -156,11 +159,8 @@ private:
 ///
 /// None of its functions throws, blocks or fails visibly: a value that is refused is left out and reported to the
 /// tracer's error handler. On a span that is not recorded (tracing off, not sampled) or has ended they do nothing.
-/// Thread-safety: one thread at a time; spans of one trace may be on different threads.
-/// Known fault: a span that is current on one thread (every span, with `thread_local_context`) must end on that
-/// thread. Ended on another one, it takes the spans around it out of the first thread's context, and a span that the
-/// first thread starts at that very moment can end up in another trace. Use `start_span` of the parent, or `bind`, on
-/// the other thread.
+/// Thread-safety: one thread at a time; spans of one trace may be on different threads, and a span may end on another
+/// thread than it started on, or later than the spans around it. It stays current where it started until it ends.
 template <class Context, class Platform>
 class basic_span {
 public:
@@ -293,7 +293,8 @@ public:
     /// Starts a span inside this one, whatever is current here: for other threads, callbacks and `explicit_context`.
     [[nodiscard]] basic_span start_span(std::string_view name, span_type type = span_type::unknown) const noexcept {
         if (!span_) return {};
-        basic_span child = start_child(*span_, name);
+        span_->trace->open_spans.fetch_add(1, std::memory_order_relaxed);
+        basic_span child = start_child(*span_->trace, span_->id, name);
         if (child.recording()) child.type(type);
         return child;
     }
@@ -314,7 +315,8 @@ protected:
 
     static basic_span start_root(detail::recorder& owner, const mlflow::trace::trace_id& id, std::string_view name,
                                  bool check_identity_at_end) noexcept;
-    static basic_span start_child(span_data& parent, std::string_view name) noexcept;
+    // The trace is held once more by the caller, who hands that over.
+    static basic_span start_child(detail::trace_state& trace, span_id parent, std::string_view name) noexcept;
     static basic_span open(detail::trace_state& trace, span_data& span, span_id parent, std::string_view name,
                            std::uint64_t start_nano) noexcept;
 
@@ -333,7 +335,6 @@ basic_span<Context, Platform> basic_span<Context, Platform>::open(detail::trace_
                                                                   span_id parent, std::string_view name,
                                                                   std::uint64_t start_nano) noexcept {
     span.trace = &trace;
-    span.owner = trace.owner->identity();
     span.id = Platform::new_span_id();
     span.has_parent = parent.valid();
     span.is_root = !parent.valid();
@@ -344,7 +345,8 @@ basic_span<Context, Platform> basic_span<Context, Platform>::open(detail::trace_
     detail::write_whole(
         span, [&](auto& out) { return detail::append_span_start(out, trace.id, span.id, parent, name, start_nano); });
     trace.owner->count_started_span();
-    if (context_slot* const slot = Context::slot()) detail::enter(*slot, span);
+    if (context_slot* const slot = Context::slot())
+        detail::enter(*slot, &trace, trace.owner->identity(), span.id, &span);
     return basic_span(&span);
 }
 
@@ -374,22 +376,21 @@ basic_span<Context, Platform>::start_root(detail::recorder& owner, const mlflow:
     trace->wall_minus_monotonic = wall - monotonic;
     data->start_unix_nano = wall;
     trace->data = data;
-    trace->open_spans.store(1, std::memory_order_relaxed);
+    trace->open_spans.store(1, std::memory_order_release); // publishes the above to who still held an earlier trace
     return open(*trace, *span, {}, name, wall);
 }
 
 template <class Context, class Platform>
-basic_span<Context, Platform> basic_span<Context, Platform>::start_child(span_data& parent,
+basic_span<Context, Platform> basic_span<Context, Platform>::start_child(detail::trace_state& trace, span_id parent,
                                                                          std::string_view name) noexcept {
-    detail::trace_state& trace = *parent.trace;
     span_data* const span = detail::pool<span_data>::instance().take();
     if (!span) {
         trace.owner->count_started_span();
         trace.owner->count_lost_span();
+        detail::release_trace(trace);
         return {};
     }
-    trace.open_spans.fetch_add(1, std::memory_order_relaxed);
-    return open(trace, *span, parent.id, name, Platform::monotonic_nano() + trace.wall_minus_monotonic);
+    return open(trace, *span, parent, name, Platform::monotonic_nano() + trace.wall_minus_monotonic);
 }
 
 template <class Context, class Platform>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/context/slot.hpp>
 #include <mlflow/trace/core/error.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
 #include <mlflow/trace/detail/pool.hpp>
@@ -56,7 +57,7 @@ struct trace_state {
     trace_state* next = nullptr;       // of the pool
     trace_state* next_chain = nullptr; // of the pool
 
-    std::atomic<std::uint32_t> open_spans{0};
+    std::atomic<std::uint32_t> open_spans{0}; // and others that hold the trace; at 0 it becomes another one
     recorder* owner = nullptr;
     trace_id id;
     std::uint64_t wall_minus_monotonic = 0; // one reading per trace: durations cannot become negative by a clock jump
@@ -94,6 +95,62 @@ inline void release_trace(trace_state& trace) noexcept {
     pool<trace_state>::instance().give(&trace);
     owner->release();
 }
+
+// What is current in a slot. Keeps the trace from being recycled, whatever ends on other threads meanwhile.
+class held_context {
+public:
+    held_context() noexcept = default;
+    explicit held_context(context_slot* slot, std::uint64_t owner = any_owner) noexcept {
+        if (!slot) return;
+        while (const context_node* const node = current_node(*slot, owner)) {
+            if (node->trace && !hold(*node)) continue; // it has just ended
+            exists_ = true;
+            trace_ = node->trace;
+            owner_ = node->owner;
+            span_ = node->id;
+            everything_is_off_ = node->everything_is_off;
+            return;
+        }
+    }
+    held_context(held_context&& other) noexcept
+        : trace_(std::exchange(other.trace_, nullptr)), owner_(other.owner_), span_(other.span_),
+          exists_(std::exchange(other.exists_, false)), everything_is_off_(other.everything_is_off_) {}
+    held_context& operator=(held_context&& other) = delete;
+    ~held_context() {
+        if (trace_) release_trace(*trace_);
+    }
+
+    // Null when nothing is current, or what is current is not recorded.
+    [[nodiscard]] trace_state* trace() const noexcept { return trace_; }
+    // The trace, held by the caller from now on.
+    [[nodiscard]] trace_state* take() noexcept { return std::exchange(trace_, nullptr); }
+    [[nodiscard]] span_id span() const noexcept { return span_; }
+    [[nodiscard]] std::uint64_t owner() const noexcept { return owner_; }
+    [[nodiscard]] bool is_hidden() const noexcept { return exists_ && !trace_; }
+    [[nodiscard]] bool everything_is_off() const noexcept { return exists_ && everything_is_off_; }
+    explicit operator bool() const noexcept { return exists_; }
+
+private:
+    // While its span is open, the count is not 0; and the span being open afterwards means that it still was the
+    // span's trace that was counted up.
+    static bool hold(const context_node& node) noexcept {
+        auto& holders = node.trace->open_spans;
+        std::uint32_t count = holders.load(std::memory_order_relaxed);
+        do
+            if (count == 0) return false;
+        while (
+            !holders.compare_exchange_weak(count, count + 1, std::memory_order_acq_rel, std::memory_order_relaxed));
+        if (is_open(node)) return true;
+        release_trace(*node.trace);
+        return false;
+    }
+
+    trace_state* trace_ = nullptr;
+    std::uint64_t owner_ = any_owner;
+    span_id span_;
+    bool exists_ = false;
+    bool everything_is_off_ = false;
+};
 
 // A span that ended after its root goes out on its own.
 inline void submit_late_spans(trace_state& trace) noexcept {

@@ -128,15 +128,15 @@ public:
     /// `const auto scope = tracer.scope(user, session);`
     template <class... Values>
     [[nodiscard]] basic_scope<Context> scope(const Values&... values) noexcept {
+        require_ambient_context();
         (detail::require_allowed<Schema, Values>(), ...);
         return basic_scope<Context>(*core_, values...);
     }
 
     /// Nothing is recorded on this thread as long as the returned object lives; what is open already stays open.
     [[nodiscard]] span untraced() noexcept {
-        span off = hide();
-        if (off.hidden_) off.hidden_->is_root = true; // also for traces of their own
-        return off;
+        require_ambient_context();
+        return hide(true);
     }
 
     /// Sets checked values on the trace that is current here: keys of the schema, `mt::client_request_id`, `mt::tag`.
@@ -145,13 +145,10 @@ public:
     bool update_current_trace(const Values&... values) noexcept {
         (detail::require_allowed<Schema, Values>(), ...);
         if constexpr ((detail::allowed_in_trace<Schema, Values> && ...)) {
-            span_data* const current = current_span();
-            if (!enabled_ || (current && !current->trace)) return true; // not recorded, on purpose
-            if (!current) {
-                core_->report({fault::no_open_trace, "update_current_trace"});
-                return false;
-            }
-            return detail::apply_all(*current->trace, values...);
+            const auto current = this->current();
+            if (!enabled_ || current.is_hidden()) return true; // not recorded, on purpose
+            if (current) return detail::apply_all(*current.trace(), values...);
+            core_->report({fault::no_open_trace, "update_current_trace"});
         }
         return false;
     }
@@ -190,13 +187,15 @@ private:
     template <class... Args>
     span start_span_of(std::string_view name, span_type type, const Args&... args) noexcept {
         if (!enabled_) return {};
-        span_data* const current = current_span();
-        if (current && !current->trace) return hide();
-        span started = current ? span::start_child(*current, name) : start_root(name, identity::checked_at_the_end);
+        auto current = this->current();
+        if (current.is_hidden()) return hide(current.everything_is_off());
+        const bool is_child = static_cast<bool>(current);
+        span started = is_child ? span::start_child(*current.take(), current.span(), name)
+                                : start_root(name, identity::checked_at_the_end);
         if (!started.recording()) return started;
         started.type(type);
         (identify(started, args), ...);
-        if (!current) apply_scopes(started);
+        if (!is_child) apply_scopes(started);
         return started;
     }
     template <class Argument>
@@ -207,31 +206,31 @@ private:
         if (const context_slot* const slot = Context::slot()) detail::apply_scopes(*slot, *started.span_->trace);
     }
 
-    span_data* current_span() const noexcept {
-        context_slot* const slot = Context::slot();
-        return slot ? detail::current_span(*slot, core_->identity()) : nullptr;
+    static constexpr void require_ambient_context() noexcept {
+        static_assert(detail::is_ambient<Context>,
+                      "this context policy has no current trace: give the values to start_trace, and leave out the "
+                      "calls that must not be recorded; or take mt::thread_local_context");
     }
 
-    // A span that is not recorded, but keeps what starts inside it from being recorded.
-    span hide() const noexcept {
-        const span_data* const current = current_span();
-        const bool everything_is_off = current && !current->trace && current->is_root;
-        span_data* const hidden = detail::pool<span_data>::instance().take();
+    detail::held_context current() const noexcept { return detail::held_context(Context::slot(), core_->identity()); }
+
+    // A span that is not recorded, but keeps what starts inside it from being recorded: with `everything` also traces
+    // of their own.
+    span hide(bool everything) const noexcept {
+        context_slot* const slot = Context::slot();
+        span_data* const hidden = slot ? detail::pool<span_data>::instance().take() : nullptr;
         if (!hidden) return {};
-        hidden->trace = nullptr;
-        hidden->owner = core_->identity();
-        hidden->is_root = everything_is_off;
         hidden->generation.fetch_add(1, std::memory_order_relaxed);
-        if (context_slot* const slot = Context::slot()) detail::enter(*slot, *hidden);
+        if (auto* const node = detail::enter(*slot, nullptr, core_->identity(), {}, hidden))
+            node->everything_is_off = everything;
         return span(typename span::hidden{hidden});
     }
 
     span start_root(std::string_view name, identity given) noexcept {
         if (!enabled_) return {};
-        if (const span_data* const current = current_span(); current && !current->trace && current->is_root)
-            return untraced();
+        if (current().everything_is_off()) return hide(true);
         const trace_id id = Platform::new_trace_id();
-        if (!recording_.sample(id)) return hide();
+        if (!recording_.sample(id)) return hide(false);
         return span::start_root(*core_, id, name, given == identity::checked_at_the_end);
     }
 
