@@ -18,6 +18,7 @@
 #include <mlflow/trace/record/capture.hpp>
 #include <mlflow/trace/record/current_trace.hpp>
 #include <mlflow/trace/record/hosted_platform.hpp>
+#include <mlflow/trace/record/recording_policy.hpp>
 #include <mlflow/trace/record/sampling.hpp>
 #include <mlflow/trace/record/traced.hpp>
 #include <mlflow/trace/record/tracer.hpp>

@@ -442,61 +442,6 @@ struct trace_id {
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
-// ---- mlflow/trace/core/span_kinds.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-/// What a span stands for: MLflow's `SpanType` constants, or any text of your own.
-class span_type {
-public:
-    constexpr explicit span_type(std::string_view name) noexcept : name_(name) {}
-    [[nodiscard]] constexpr std::string_view name() const noexcept { return name_; }
-
-    static const span_type llm, chain, agent, tool, chat_model, retriever, parser, embedding, reranker, memory,
-        workflow, task, guardrail, evaluator, unknown;
-
-private:
-    std::string_view name_;
-};
-
-inline constexpr span_type span_type::llm{"LLM"};
-inline constexpr span_type span_type::chain{"CHAIN"};
-inline constexpr span_type span_type::agent{"AGENT"};
-inline constexpr span_type span_type::tool{"TOOL"};
-inline constexpr span_type span_type::chat_model{"CHAT_MODEL"};
-inline constexpr span_type span_type::retriever{"RETRIEVER"};
-inline constexpr span_type span_type::parser{"PARSER"};
-inline constexpr span_type span_type::embedding{"EMBEDDING"};
-inline constexpr span_type span_type::reranker{"RERANKER"};
-inline constexpr span_type span_type::memory{"MEMORY"};
-inline constexpr span_type span_type::workflow{"WORKFLOW"};
-inline constexpr span_type span_type::task{"TASK"};
-inline constexpr span_type span_type::guardrail{"GUARDRAIL"};
-inline constexpr span_type span_type::evaluator{"EVALUATOR"};
-inline constexpr span_type span_type::unknown{"UNKNOWN"};
-
-/// How a span ended: OTLP's `Status.StatusCode`, with its numbers.
-enum class status : std::uint8_t { unset = 0, ok = 1, error = 2 };
-
-/// Tokens that a model call used, as its provider counts them. A total of 0 is filled in as the sum.
-struct token_usage {
-    std::uint64_t input = 0;
-    std::uint64_t output = 0;
-    std::uint64_t total = 0;
-};
-
-/// What a model call cost, in US dollars. A total of 0 is filled in as the sum.
-struct llm_cost {
-    double input = 0;
-    double output = 0;
-    double total = 0;
-};
-
-/// How serious a span is: MLflow's `SpanLogLevel`, with its numbers.
-enum class log_level : std::uint8_t { debug = 10, info = 20, warning = 30, error = 40, critical = 50 };
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
 // ---- mlflow/trace/detail/buffer.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
@@ -584,6 +529,406 @@ private:
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/detail/utf8.hpp
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+struct utf8_step {
+    std::uint32_t code_point; // U+FFFD when invalid
+    std::size_t length;       // bytes to pass: when invalid, the maximal subpart that one U+FFFD stands for
+    bool valid;
+};
+
+// The first code point of a text that is not empty. The ranges are table 3-7 of the Unicode standard.
+constexpr utf8_step decode_utf8(std::string_view text) noexcept {
+    const auto byte = [text](std::size_t at) {
+        return static_cast<std::uint32_t>(static_cast<unsigned char>(text[at]));
+    };
+    const std::uint32_t lead = byte(0);
+    if (lead < 0x80) return {lead, 1, true};
+    if (lead < 0xC2 || lead > 0xF4) return {0xFFFD, 1, false};
+    const std::size_t length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+    std::uint32_t low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+    std::uint32_t high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+    std::uint32_t code_point = lead & (0x7FU >> length);
+    for (std::size_t at = 1; at < length; ++at) {
+        if (at >= text.size() || byte(at) < low || byte(at) > high) return {0xFFFD, at, false};
+        code_point = code_point << 6 | (byte(at) & 0x3F);
+        low = 0x80;
+        high = 0xBF;
+    }
+    return {code_point, length, true};
+}
+
+// Length of a valid sequence of 2 to 4 bytes, else 0. Four bytes must be readable. Says the same as decode_utf8, in
+// the few instructions that text in other scripts than Latin needs.
+constexpr std::size_t utf8_sequence_length(const char* text) noexcept {
+    const auto byte = [text](int at) { return static_cast<std::uint32_t>(static_cast<unsigned char>(text[at])); };
+    const std::uint32_t word = byte(0) | byte(1) << 8 | byte(2) << 16 | byte(3) << 24;
+    if ((word & 0xC0C0F0) == 0x8080E0) {
+        const std::uint32_t top = word & 0x200F;  // of 16 bits, the highest 5
+        return top != 0 && top != 0x200D ? 3 : 0; // overlong; surrogate
+    }
+    if ((word & 0xC0E0) == 0x80C0) return (word & 0x1E) != 0 ? 2 : 0; // overlong
+    if ((word & 0xC0C0C0F8) == 0x808080F0) {
+        const std::uint32_t plane = (word & 0x07) << 2 | (word & 0x3000) >> 12;
+        return plane >= 0x01 && plane <= 0x10 ? 4 : 0;
+    }
+    return 0;
+}
+
+// Writes at most 4 bytes and returns how many. Surrogates become U+FFFD.
+constexpr std::size_t encode_utf8(char* to, std::uint32_t code_point) noexcept {
+    if (code_point < 0x80) {
+        *to = static_cast<char>(code_point);
+        return 1;
+    }
+    if (code_point >= 0xD800 && code_point < 0xE000) code_point = 0xFFFD;
+    const std::size_t length = code_point < 0x800 ? 2 : code_point < 0x10000 ? 3 : 4;
+    for (std::size_t at = length - 1; at > 0; --at, code_point >>= 6)
+        to[at] = static_cast<char>(0x80 | (code_point & 0x3F));
+    to[0] = static_cast<char>((0xF00U >> length & 0xFFU) | code_point);
+    return length;
+}
+
+constexpr bool is_control(std::uint32_t code_point) noexcept {
+    return code_point < 0x20 || (code_point >= 0x7F && code_point < 0xA0);
+}
+
+struct utf8_scan {
+    static constexpr std::size_t npos = static_cast<std::size_t>(-1);
+
+    std::size_t code_points = 0;   // an invalid subpart counts as the one U+FFFD it would become
+    std::size_t invalid_at = npos; // offset of the first invalid byte
+    std::size_t control_at = npos; // offset of the first C0, DEL or C1
+};
+
+constexpr utf8_scan scan_utf8(std::string_view text) noexcept {
+    utf8_scan scan;
+    for (std::size_t at = 0; at < text.size(); ++scan.code_points) {
+        const utf8_step step = decode_utf8(text.substr(at));
+        if (!step.valid && scan.invalid_at == utf8_scan::npos) scan.invalid_at = at;
+        if (is_control(step.code_point) && scan.control_at == utf8_scan::npos) scan.control_at = at;
+        at += step.length;
+    }
+    return scan;
+}
+
+// Bytes before the first invalid one.
+inline std::size_t valid_utf8_prefix(std::string_view text) noexcept {
+    std::size_t at = 0;
+    while (at < text.size()) {
+#if defined(__SSE2__)
+        while (text.size() - at >= 16) {
+            const auto block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + at));
+            if (_mm_movemask_epi8(block) != 0) break;
+            at += 16;
+        }
+        if (at == text.size()) break;
+#endif
+        // A run of the other kind, so that text in one script does not go back to the blocks after each character.
+        do {
+            std::size_t length = text.size() - at >= 4 ? utf8_sequence_length(text.data() + at) : 0;
+            if (length == 0) {
+                const utf8_step step = decode_utf8({text.data() + at, text.size() - at});
+                if (!step.valid) return at;
+                length = step.length;
+            }
+            at += length;
+        } while (at < text.size() && static_cast<unsigned char>(text[at]) >= 0x80);
+    }
+    return at;
+}
+
+// Short texts are most of what is recorded: they are looked at by two loads that overlap.
+inline bool is_ascii(std::string_view text) noexcept {
+    const char* const begin = text.data();
+    const std::size_t size = text.size();
+    const auto high_bits = [begin]<class Word>(std::size_t at, Word) {
+        Word word;
+        std::memcpy(&word, begin + at, sizeof word);
+        return word & static_cast<Word>(0x8080808080808080U);
+    };
+    std::uint64_t found = 0;
+    if (size >= 8) {
+        std::size_t at = 0;
+        for (; size - at > 8; at += 8) found |= high_bits(at, std::uint64_t{});
+        found |= high_bits(size - 8, std::uint64_t{});
+    } else if (size >= 4) {
+        found = high_bits(0, std::uint32_t{}) | high_bits(size - 4, std::uint32_t{});
+    } else {
+        for (const char c : text) found |= static_cast<unsigned char>(c) & 0x80U;
+    }
+    return found == 0;
+}
+
+inline std::string_view first_code_points(std::string_view text, std::size_t count) noexcept {
+    std::size_t at = 0;
+    while (at < text.size() && count-- > 0) at += decode_utf8(text.substr(at)).length;
+    return text.substr(0, at);
+}
+
+inline bool is_valid_utf8(std::string_view text) noexcept {
+    return is_ascii(text) || valid_utf8_prefix(text) == text.size();
+}
+
+// The append functions below and in the other writers return false when the buffer is full. What was written until
+// then stays: the caller goes back to the size it knows.
+template <class Buffer>
+bool append_bytes(Buffer& out, std::string_view bytes) noexcept {
+    if (bytes.empty()) return true;
+    char* to = out.ensure(bytes.size());
+    if (!to) return false;
+    std::char_traits<char>::copy(to, bytes.data(), bytes.size());
+    out.commit(bytes.size());
+    return true;
+}
+
+// Each maximal invalid subpart becomes U+FFFD, as Unicode recommends and Python's errors="replace" does.
+template <class Buffer>
+bool append_utf8(Buffer& out, std::string_view text) noexcept {
+    for (;;) {
+        const std::size_t valid = valid_utf8_prefix(text);
+        if (!append_bytes(out, text.substr(0, valid))) return false;
+        if (valid == text.size()) return true;
+        if (!append_bytes(out, "\xEF\xBF\xBD")) return false;
+        text.remove_prefix(valid);
+        text.remove_prefix(decode_utf8(text).length);
+    }
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/core/recording_rules.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// What a redactor says about a value: record it as it is, or something else in its place.
+class redaction {
+public:
+    static redaction keep() noexcept { return {}; }
+    /// In its place stands `[redacted]`.
+    static redaction remove() { return replace("[redacted]"); }
+    static redaction replace(std::string text) { return redaction(std::move(text)); }
+
+    [[nodiscard]] bool is_kept() const noexcept { return is_kept_; }
+    [[nodiscard]] std::string&& text() && noexcept { return std::move(text_); }
+
+private:
+    redaction() noexcept = default;
+    explicit redaction(std::string text) noexcept : is_kept_(false), text_(std::move(text)) {}
+
+    bool is_kept_ = true;
+    std::string text_;
+};
+
+/// The most that a span records. Where something is cut, the span says so: a text ends in `… [cut: N bytes]`, values
+/// that are nested too deeply are `[cut: too deep]`, and the attributes and events that are left out are counted in
+/// OTLP's `dropped_attributes_count` and `dropped_events_count`, and for readers of MLflow's page in the attributes
+/// `mlflow_trace.dropped_attributes` and `mlflow_trace.dropped_events`.
+struct recording_limits {
+    static constexpr std::uint32_t unlimited = std::numeric_limits<std::uint32_t>::max();
+
+    std::uint32_t attributes = unlimited; ///< set by `attribute()`
+    std::uint32_t events = unlimited;     ///< with exceptions, and the chunks of a stream
+    std::uint32_t text_bytes = unlimited; ///< of each text, also inside inputs and outputs
+    std::uint32_t span_bytes = unlimited; ///< encoded: an attribute or event that would go over it is left out
+    std::uint32_t depth = 100;            ///< levels of arrays and objects; MLflow itself reads 45
+
+    friend constexpr bool operator==(const recording_limits&, const recording_limits&) noexcept = default;
+};
+
+namespace detail {
+
+// What a recording policy says about the values of a span.
+struct value_rules {
+    recording_limits limits;
+    const void* redactor = nullptr;
+    redaction (*redact)(const void* redactor, std::string_view key, std::string_view value) = nullptr; // or null
+
+    [[nodiscard]] redaction ask(std::string_view key, std::string_view value) const {
+        if (!redact) return redaction::keep();
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+        try {
+            return redact(redactor, key, value);
+        } catch (...) { // whatever it could not judge is not recorded
+            return redaction::remove();
+        }
+#else
+        return redact(redactor, key, value);
+#endif
+    }
+};
+
+// The body of an open span. Values are written under the key that is set, as far as the rules let them.
+class recording_buffer : public buffer {
+public:
+    const value_rules* rules = nullptr; // null: everything is written, to the default depth
+    std::string_view key;
+    std::uint32_t depth = 0;
+
+    [[nodiscard]] bool is_too_deep() const noexcept {
+        return depth > (rules ? rules->limits.depth : recording_limits{}.depth);
+    }
+};
+
+// What the library itself writes is not subject to rules.
+class without_rules {
+public:
+    explicit without_rules(recording_buffer& out) noexcept : out_(out), rules_(std::exchange(out.rules, nullptr)) {}
+    without_rules(const without_rules&) = delete;
+    without_rules& operator=(const without_rules&) = delete;
+    ~without_rules() { out_.rules = rules_; }
+
+private:
+    recording_buffer& out_;
+    const value_rules* rules_;
+};
+
+template <class Buffer>
+concept ruled = requires(Buffer& out) { out.rules; };
+
+// The key of the values that are written next.
+template <class Buffer>
+class key_scope {
+public:
+    key_scope(Buffer& out, std::string_view key) noexcept : out_(out), outer_(out.key) { out.key = key; }
+    key_scope(const key_scope&) = delete;
+    key_scope& operator=(const key_scope&) = delete;
+    ~key_scope() { out_.key = outer_; }
+
+private:
+    Buffer& out_;
+    std::string_view outer_;
+};
+template <class Buffer>
+    requires(!ruled<Buffer>)
+class key_scope<Buffer> {
+public:
+    constexpr key_scope(Buffer&, std::string_view) noexcept {}
+};
+
+// An array or object that is being written.
+template <class Buffer>
+class nesting {
+public:
+    explicit nesting(Buffer& out) noexcept : out_(out) {
+        if constexpr (ruled<Buffer>) ++out_.depth;
+    }
+    nesting(const nesting&) = delete;
+    nesting& operator=(const nesting&) = delete;
+    ~nesting() {
+        if constexpr (ruled<Buffer>) --out_.depth;
+    }
+
+    [[nodiscard]] bool is_too_deep() const noexcept {
+        if constexpr (ruled<Buffer>) return out_.is_too_deep();
+        else return false;
+    }
+    static constexpr std::string_view marker = "[cut: too deep]";
+
+private:
+    Buffer& out_;
+};
+
+// A text as the rules let it be recorded.
+class ruled_text {
+public:
+    ruled_text(const value_rules* rules, std::string_view key, std::string_view text) noexcept : view_(text) {
+        if (!rules) return;
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+        try {
+            apply(*rules, key);
+        } catch (...) { // no memory for what should stand there
+            view_ = "[redacted]";
+        }
+#else
+        apply(*rules, key);
+#endif
+    }
+    ruled_text(const ruled_text&) = delete;
+    ruled_text& operator=(const ruled_text&) = delete;
+
+    [[nodiscard]] std::string_view view() const noexcept { return view_; }
+
+private:
+    void apply(const value_rules& rules, std::string_view key) {
+        if (redaction answer = rules.ask(key, view_); !answer.is_kept()) view_ = owned_ = std::move(answer).text();
+        if (view_.size() <= rules.limits.text_bytes) return;
+        std::size_t kept = rules.limits.text_bytes;
+        while (kept > 0 && (static_cast<unsigned char>(view_[kept]) & 0xc0U) == 0x80U) --kept; // within a character
+        std::string cut(view_.substr(0, kept));
+        cut += "… [cut: " + std::to_string(view_.size() - kept) + " bytes]";
+        owned_ = std::move(cut);
+        view_ = owned_;
+    }
+
+    std::string owned_;
+    std::string_view view_;
+};
+
+} // namespace detail
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/core/span_kinds.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// What a span stands for: MLflow's `SpanType` constants, or any text of your own.
+class span_type {
+public:
+    constexpr explicit span_type(std::string_view name) noexcept : name_(name) {}
+    [[nodiscard]] constexpr std::string_view name() const noexcept { return name_; }
+
+    static const span_type llm, chain, agent, tool, chat_model, retriever, parser, embedding, reranker, memory,
+        workflow, task, guardrail, evaluator, unknown;
+
+private:
+    std::string_view name_;
+};
+
+inline constexpr span_type span_type::llm{"LLM"};
+inline constexpr span_type span_type::chain{"CHAIN"};
+inline constexpr span_type span_type::agent{"AGENT"};
+inline constexpr span_type span_type::tool{"TOOL"};
+inline constexpr span_type span_type::chat_model{"CHAT_MODEL"};
+inline constexpr span_type span_type::retriever{"RETRIEVER"};
+inline constexpr span_type span_type::parser{"PARSER"};
+inline constexpr span_type span_type::embedding{"EMBEDDING"};
+inline constexpr span_type span_type::reranker{"RERANKER"};
+inline constexpr span_type span_type::memory{"MEMORY"};
+inline constexpr span_type span_type::workflow{"WORKFLOW"};
+inline constexpr span_type span_type::task{"TASK"};
+inline constexpr span_type span_type::guardrail{"GUARDRAIL"};
+inline constexpr span_type span_type::evaluator{"EVALUATOR"};
+inline constexpr span_type span_type::unknown{"UNKNOWN"};
+
+/// How a span ended: OTLP's `Status.StatusCode`, with its numbers.
+enum class status : std::uint8_t { unset = 0, ok = 1, error = 2 };
+
+/// Tokens that a model call used, as its provider counts them. A total of 0 is filled in as the sum.
+struct token_usage {
+    std::uint64_t input = 0;
+    std::uint64_t output = 0;
+    std::uint64_t total = 0;
+};
+
+/// What a model call cost, in US dollars. A total of 0 is filled in as the sum.
+struct llm_cost {
+    double input = 0;
+    double output = 0;
+    double total = 0;
+};
+
+/// How serious a span is: MLflow's `SpanLogLevel`, with its numbers.
+enum class log_level : std::uint8_t { debug = 10, info = 20, warning = 30, error = 40, critical = 50 };
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
 // ---- mlflow/trace/detail/pool.hpp
 
@@ -678,7 +1023,7 @@ struct span_data {
     span_data* next = nullptr;       ///< the next span of the same `trace_data`
     span_data* next_chain = nullptr; // of the pool
 
-    detail::buffer body;
+    detail::recording_buffer body;
     span_id id;
     bool is_root = false;    ///< the first span of the trace in this process
     bool has_parent = false; ///< also true for a root whose parent is in another process
@@ -693,6 +1038,10 @@ struct span_data {
     detail::trace_state* trace = nullptr;
     std::atomic<std::uint32_t> generation{0}; // odd while open; a context that saw another number looks at a stranger
     std::uint32_t chunks = 0;
+    std::uint32_t attributes = 0; // counted where there is a limit
+    std::uint32_t events = 0;
+    std::uint32_t dropped_attributes = 0;
+    std::uint32_t dropped_events = 0;
 
     void recycle() noexcept {
         constexpr std::size_t kept = 64 * 1024; // one span with a huge text must not hold its memory for ever
@@ -975,17 +1324,25 @@ concept transport = requires(T& transport, const http_request& request) {
     { transport.send(request) } -> std::same_as<result<http_response, transport_error>>;
 };
 
-/// Where the current span lives. `slot()` is called by the recording thread; null means that nothing is current, and a
-/// type that always says so has `static constexpr bool is_ambient = false`, so that scopes do not compile.
+/// Where the current span lives. `slot()` is called by the recording thread; null means that nothing is current, and
+/// a type that always says so has `static constexpr bool is_ambient = false`, so that scopes do not compile.
 template <class T>
 concept context = requires {
     { T::slot() } -> std::same_as<context_slot*>;
 };
 
-/// Which traces are recorded: asked once, when a trace starts. Thread-safe.
+/// Which traces are recorded: asked once, when a trace starts. Thread-safe. A type may also say what is recorded of
+/// the values, as `recording_policy` does: by `redaction redact(std::string_view key, std::string_view value) const`,
+/// asked for each value, and by `const recording_limits& limits() const`, asked when the tracer is made.
 template <class T>
 concept recording = requires(const T& recording, const trace_id& id) {
     { recording.sample(id) } -> std::same_as<bool>;
+};
+
+/// What may be recorded of a value, or what in its place. Thread-safe; what it throws takes the value out.
+template <class T>
+concept redactor = requires(const T& redactor, std::string_view key, std::string_view value) {
+    { redactor(key, value) } -> std::same_as<redaction>;
 };
 
 /// Clocks and IDs. Thread-safe.
@@ -1169,180 +1526,6 @@ bool append_hex(Buffer& out, std::string_view bytes) noexcept {
     }
     out.commit(2 * bytes.size());
     return true;
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/detail/utf8.hpp
-
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-struct utf8_step {
-    std::uint32_t code_point; // U+FFFD when invalid
-    std::size_t length;       // bytes to pass: when invalid, the maximal subpart that one U+FFFD stands for
-    bool valid;
-};
-
-// The first code point of a text that is not empty. The ranges are table 3-7 of the Unicode standard.
-constexpr utf8_step decode_utf8(std::string_view text) noexcept {
-    const auto byte = [text](std::size_t at) {
-        return static_cast<std::uint32_t>(static_cast<unsigned char>(text[at]));
-    };
-    const std::uint32_t lead = byte(0);
-    if (lead < 0x80) return {lead, 1, true};
-    if (lead < 0xC2 || lead > 0xF4) return {0xFFFD, 1, false};
-    const std::size_t length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-    std::uint32_t low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
-    std::uint32_t high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-    std::uint32_t code_point = lead & (0x7FU >> length);
-    for (std::size_t at = 1; at < length; ++at) {
-        if (at >= text.size() || byte(at) < low || byte(at) > high) return {0xFFFD, at, false};
-        code_point = code_point << 6 | (byte(at) & 0x3F);
-        low = 0x80;
-        high = 0xBF;
-    }
-    return {code_point, length, true};
-}
-
-// Length of a valid sequence of 2 to 4 bytes, else 0. Four bytes must be readable. Says the same as decode_utf8, in
-// the few instructions that text in other scripts than Latin needs.
-constexpr std::size_t utf8_sequence_length(const char* text) noexcept {
-    const auto byte = [text](int at) { return static_cast<std::uint32_t>(static_cast<unsigned char>(text[at])); };
-    const std::uint32_t word = byte(0) | byte(1) << 8 | byte(2) << 16 | byte(3) << 24;
-    if ((word & 0xC0C0F0) == 0x8080E0) {
-        const std::uint32_t top = word & 0x200F;  // of 16 bits, the highest 5
-        return top != 0 && top != 0x200D ? 3 : 0; // overlong; surrogate
-    }
-    if ((word & 0xC0E0) == 0x80C0) return (word & 0x1E) != 0 ? 2 : 0; // overlong
-    if ((word & 0xC0C0C0F8) == 0x808080F0) {
-        const std::uint32_t plane = (word & 0x07) << 2 | (word & 0x3000) >> 12;
-        return plane >= 0x01 && plane <= 0x10 ? 4 : 0;
-    }
-    return 0;
-}
-
-// Writes at most 4 bytes and returns how many. Surrogates become U+FFFD.
-constexpr std::size_t encode_utf8(char* to, std::uint32_t code_point) noexcept {
-    if (code_point < 0x80) {
-        *to = static_cast<char>(code_point);
-        return 1;
-    }
-    if (code_point >= 0xD800 && code_point < 0xE000) code_point = 0xFFFD;
-    const std::size_t length = code_point < 0x800 ? 2 : code_point < 0x10000 ? 3 : 4;
-    for (std::size_t at = length - 1; at > 0; --at, code_point >>= 6)
-        to[at] = static_cast<char>(0x80 | (code_point & 0x3F));
-    to[0] = static_cast<char>((0xF00U >> length & 0xFFU) | code_point);
-    return length;
-}
-
-constexpr bool is_control(std::uint32_t code_point) noexcept {
-    return code_point < 0x20 || (code_point >= 0x7F && code_point < 0xA0);
-}
-
-struct utf8_scan {
-    static constexpr std::size_t npos = static_cast<std::size_t>(-1);
-
-    std::size_t code_points = 0;   // an invalid subpart counts as the one U+FFFD it would become
-    std::size_t invalid_at = npos; // offset of the first invalid byte
-    std::size_t control_at = npos; // offset of the first C0, DEL or C1
-};
-
-constexpr utf8_scan scan_utf8(std::string_view text) noexcept {
-    utf8_scan scan;
-    for (std::size_t at = 0; at < text.size(); ++scan.code_points) {
-        const utf8_step step = decode_utf8(text.substr(at));
-        if (!step.valid && scan.invalid_at == utf8_scan::npos) scan.invalid_at = at;
-        if (is_control(step.code_point) && scan.control_at == utf8_scan::npos) scan.control_at = at;
-        at += step.length;
-    }
-    return scan;
-}
-
-// Bytes before the first invalid one.
-inline std::size_t valid_utf8_prefix(std::string_view text) noexcept {
-    std::size_t at = 0;
-    while (at < text.size()) {
-#if defined(__SSE2__)
-        while (text.size() - at >= 16) {
-            const auto block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + at));
-            if (_mm_movemask_epi8(block) != 0) break;
-            at += 16;
-        }
-        if (at == text.size()) break;
-#endif
-        // A run of the other kind, so that text in one script does not go back to the blocks after each character.
-        do {
-            std::size_t length = text.size() - at >= 4 ? utf8_sequence_length(text.data() + at) : 0;
-            if (length == 0) {
-                const utf8_step step = decode_utf8({text.data() + at, text.size() - at});
-                if (!step.valid) return at;
-                length = step.length;
-            }
-            at += length;
-        } while (at < text.size() && static_cast<unsigned char>(text[at]) >= 0x80);
-    }
-    return at;
-}
-
-// Short texts are most of what is recorded: they are looked at by two loads that overlap.
-inline bool is_ascii(std::string_view text) noexcept {
-    const char* const begin = text.data();
-    const std::size_t size = text.size();
-    const auto high_bits = [begin]<class Word>(std::size_t at, Word) {
-        Word word;
-        std::memcpy(&word, begin + at, sizeof word);
-        return word & static_cast<Word>(0x8080808080808080U);
-    };
-    std::uint64_t found = 0;
-    if (size >= 8) {
-        std::size_t at = 0;
-        for (; size - at > 8; at += 8) found |= high_bits(at, std::uint64_t{});
-        found |= high_bits(size - 8, std::uint64_t{});
-    } else if (size >= 4) {
-        found = high_bits(0, std::uint32_t{}) | high_bits(size - 4, std::uint32_t{});
-    } else {
-        for (const char c : text) found |= static_cast<unsigned char>(c) & 0x80U;
-    }
-    return found == 0;
-}
-
-inline std::string_view first_code_points(std::string_view text, std::size_t count) noexcept {
-    std::size_t at = 0;
-    while (at < text.size() && count-- > 0) at += decode_utf8(text.substr(at)).length;
-    return text.substr(0, at);
-}
-
-inline bool is_valid_utf8(std::string_view text) noexcept {
-    return is_ascii(text) || valid_utf8_prefix(text) == text.size();
-}
-
-// The append functions below and in the other writers return false when the buffer is full. What was written until
-// then stays: the caller goes back to the size it knows.
-template <class Buffer>
-bool append_bytes(Buffer& out, std::string_view bytes) noexcept {
-    if (bytes.empty()) return true;
-    char* to = out.ensure(bytes.size());
-    if (!to) return false;
-    std::char_traits<char>::copy(to, bytes.data(), bytes.size());
-    out.commit(bytes.size());
-    return true;
-}
-
-// Each maximal invalid subpart becomes U+FFFD, as Unicode recommends and Python's errors="replace" does.
-template <class Buffer>
-bool append_utf8(Buffer& out, std::string_view text) noexcept {
-    for (;;) {
-        const std::size_t valid = valid_utf8_prefix(text);
-        if (!append_bytes(out, text.substr(0, valid))) return false;
-        if (valid == text.size()) return true;
-        if (!append_bytes(out, "\xEF\xBF\xBD")) return false;
-        text.remove_prefix(valid);
-        text.remove_prefix(decode_utf8(text).length);
-    }
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
@@ -1833,7 +2016,9 @@ enum span_field : unsigned {
     start_time = 7,
     end_time = 8,
     attributes = 9,
+    dropped_attributes = 10,
     events = 11,
+    dropped_events = 12,
     links = 13,
     span_status = 15
 };
@@ -2809,6 +2994,9 @@ private:
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
+template <class Buffer, class T>
+bool append_json(Buffer& out, const T& value);
+
 /// How a value of your own is recorded: specialise it with
 /// `template <class Buffer> static bool append(Buffer& out, const T& value)`, which writes one JSON value by
 /// `mt::append_json(out, …)` and `mt::json_object`, and returns false when `out` is full.
@@ -2845,11 +3033,12 @@ concept viewable = requires(const T& value) {
     { value.view() } -> std::same_as<std::string_view>;
 };
 
-// nlohmann::json, without including it. Its own error handler replaces invalid UTF-8 instead of throwing.
+// nlohmann::json, without including it.
 template <class T>
 concept nlohmann_like = requires(const T& value) {
-    typename T::error_handler_t;
-    value.dump(-1, ' ', false, T::error_handler_t::replace);
+    typename T::number_unsigned_t;
+    typename T::binary_t;
+    { value.is_discarded() } -> std::same_as<bool>;
 };
 
 template <class T>
@@ -2863,6 +3052,88 @@ inline constexpr bool is_plain = std::is_arithmetic_v<T> || std::is_enum_v<T> ||
 template <class T>
 inline constexpr bool never = false;
 
+template <class Buffer>
+bool append_json_text(Buffer& out, std::string_view text) {
+    if constexpr (ruled<Buffer>)
+        if (out.rules) return append_json_string(out, ruled_text(out.rules, out.key, text).view());
+    return append_json_string(out, text);
+}
+
+// And true, false and null.
+template <class Buffer, class T>
+bool append_json_number(Buffer& out, T value) noexcept {
+    if constexpr (std::is_same_v<T, bool>) return append_json_bool(out, value);
+    else if constexpr (std::is_same_v<T, std::nullptr_t>) return append_json_null(out);
+    else if constexpr (std::is_floating_point_v<T>) return append_json_double(out, static_cast<double>(value));
+    else if constexpr (std::is_signed_v<T>) return append_json_int(out, value);
+    // MLflow stores a number over the largest signed one, and then cannot read the trace: text, then.
+    else if (value <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+        return append_json_uint(out, value);
+    else return out.push_back('"') && append_json_uint(out, value) && out.push_back('"');
+}
+
+// What `write` writes: a number, true, false or null.
+template <class Buffer, class Write>
+bool append_json_scalar(Buffer& out, Write&& write) {
+    const std::size_t before = out.size();
+    if (!write()) return false;
+    if constexpr (ruled<Buffer>) {
+        if (!out.rules || !out.rules->redact) return true;
+        redaction answer = out.rules->ask(out.key, out.view().substr(before));
+        if (answer.is_kept()) return true;
+        out.truncate(before);
+        return append_json_string(out, std::move(answer).text());
+    }
+    return true;
+}
+
+// `write(separator)` writes the elements, and sets the separator to a comma after the first.
+template <class Buffer, class WriteElements>
+bool append_json_container(Buffer& out, char opening, char closing, WriteElements&& write) {
+    const nesting<Buffer> level(out);
+    if (level.is_too_deep()) return append_json_string(out, level.marker);
+    char separator = opening;
+    return write(separator) && (separator == ',' || out.push_back(opening)) && out.push_back(closing);
+}
+
+template <class Buffer, class T>
+bool append_json_elements(Buffer& out, const T& range, char& separator) {
+    for (const auto& element : range) {
+        if (!out.push_back(separator) || !append_json(out, element)) return false;
+        separator = ',';
+    }
+    return true;
+}
+
+template <class Buffer, class T>
+bool append_json_member(Buffer& out, char separator, std::string_view name, const T& value) {
+    const key_scope<Buffer> named(out, name);
+    return out.push_back(separator) && append_json_string(out, name) && out.push_back(':') && append_json(out, value);
+}
+
+// Value by value, since its own dump() knows no limit of depth.
+template <class Buffer, class T>
+bool append_nlohmann(Buffer& out, const T& value) {
+    if (value.is_string()) return append_json_text(out, value.template get_ref<const typename T::string_t&>());
+    if (value.is_object())
+        return append_json_container(out, '{', '}', [&](char& separator) {
+            for (auto member = value.begin(); member != value.end(); ++member) {
+                if (!append_json_member(out, separator, member.key(), member.value())) return false;
+                separator = ',';
+            }
+            return true;
+        });
+    if (value.is_array())
+        return append_json_container(out, '[', ']',
+                                     [&](char& separator) { return append_json_elements(out, value, separator); });
+    if (value.is_boolean()) return append_json(out, value.template get<bool>());
+    if (value.is_number_unsigned()) return append_json(out, value.template get<typename T::number_unsigned_t>());
+    if (value.is_number_integer()) return append_json(out, value.template get<typename T::number_integer_t>());
+    if (value.is_number_float()) return append_json(out, value.template get<typename T::number_float_t>());
+    if (value.is_binary()) return append_json_text(out, "[binary]");
+    return append_json(out, nullptr);
+}
+
 } // namespace detail
 
 /// Writes a value as JSON: bool, numbers, text, null, optionals, ranges, maps with text keys, checked keys,
@@ -2871,69 +3142,57 @@ template <class Buffer, class T>
 bool append_json(Buffer& out, const T& value) {
     using namespace detail;
     if constexpr (has_encoder<T>) return json_encoder<T>::append(out, value);
-    else if constexpr (std::is_same_v<T, bool>) return append_json_bool(out, value);
-    else if constexpr (std::is_same_v<T, std::nullptr_t>) return append_json_null(out);
-    else if constexpr (std::is_same_v<T, char>) return append_json_string(out, {&value, 1});
+    else if constexpr (nlohmann_like<T>) return append_nlohmann(out, value);
     else if constexpr (std::is_enum_v<T>) return append_json(out, static_cast<std::underlying_type_t<T>>(value));
-    else if constexpr (std::is_integral_v<T> && std::is_signed_v<T>) return append_json_int(out, value);
-    else if constexpr (std::is_integral_v<T>) {
-        // MLflow stores a number over the largest signed one, and then cannot read the trace: text, then.
-        if (value <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
-            return append_json_uint(out, value);
-        return out.push_back('"') && append_json_uint(out, value) && out.push_back('"');
-    } else if constexpr (std::is_floating_point_v<T>) return append_json_double(out, static_cast<double>(value));
-    else if constexpr (nlohmann_like<T>) {
-        return out.append(value.dump(-1, ' ', false, T::error_handler_t::replace));
-    } else if constexpr (std::is_pointer_v<T> && text_like<T>) {
-        return value ? append_json_string(out, value) : append_json_null(out);
-    } else if constexpr (text_like<T>) return append_json_string(out, value);
-    else if constexpr (viewable<T>) return append_json_string(out, value.view());
-    else if constexpr (map_like<T>) {
-        char separator = '{';
-        for (const auto& [key, mapped] : value) {
-            if (!out.push_back(separator) || !append_json_string(out, key) || !out.push_back(':') ||
-                !append_json(out, mapped))
-                return false;
-            separator = ',';
-        }
-        return (separator == ',' || out.push_back('{')) && out.push_back('}');
-    } else if constexpr (range_like<T>) {
-        char separator = '[';
-        for (const auto& element : value) {
-            if (!out.push_back(separator) || !append_json(out, element)) return false;
-            separator = ',';
-        }
-        return (separator == ',' || out.push_back('[')) && out.push_back(']');
-    } else if constexpr (optional_like<T>) {
-        return value.has_value() ? append_json(out, *value) : append_json_null(out);
-    } else {
+    else if constexpr (std::is_same_v<T, char>) return append_json_text(out, {&value, 1});
+    else if constexpr (std::is_arithmetic_v<T> || std::is_same_v<T, std::nullptr_t>)
+        return append_json_scalar(out, [&] { return append_json_number(out, value); });
+    else if constexpr (std::is_pointer_v<T> && text_like<T>)
+        return value ? append_json_text(out, value) : append_json(out, nullptr);
+    else if constexpr (text_like<T>) return append_json_text(out, value);
+    else if constexpr (viewable<T>) return append_json_text(out, value.view());
+    else if constexpr (map_like<T>)
+        return append_json_container(out, '{', '}', [&](char& separator) {
+            for (const auto& [key, mapped] : value) {
+                if (!append_json_member(out, separator, key, mapped)) return false;
+                separator = ',';
+            }
+            return true;
+        });
+    else if constexpr (range_like<T>)
+        return append_json_container(out, '[', ']',
+                                     [&](char& separator) { return append_json_elements(out, value, separator); });
+    else if constexpr (optional_like<T>)
+        return value.has_value() ? append_json(out, *value) : append_json(out, nullptr);
+    else
         static_assert(never<T>,
                       "this type cannot be recorded: specialise mlflow::trace::json_encoder for it, or pass "
                       "a text, number, range or map");
-        return false;
-    }
 }
 
 /// Writes a JSON object member by member: `json_object object(out); object.member("name", x); object.close();`
 template <class Buffer>
 class json_object {
 public:
-    explicit json_object(Buffer& out) noexcept : out_(out), good_(out.push_back('{')) {}
+    explicit json_object(Buffer& out) noexcept : out_(out), level_(out) {}
 
     template <class T>
     json_object& member(std::string_view name, const T& value) {
-        good_ = good_ && (first_ || out_.push_back(',')) && detail::append_json_string(out_, name) &&
-                out_.push_back(':') && append_json(out_, value);
-        first_ = false;
+        good_ = good_ && (level_.is_too_deep() || detail::append_json_member(out_, separator_, name, value));
+        separator_ = ',';
         return *this;
     }
     /// False when something did not fit.
-    [[nodiscard]] bool close() noexcept { return good_ && out_.push_back('}'); }
+    [[nodiscard]] bool close() noexcept {
+        if (level_.is_too_deep()) return good_ && detail::append_json_string(out_, level_.marker);
+        return good_ && (separator_ == ',' || out_.push_back('{')) && out_.push_back('}');
+    }
 
 private:
     Buffer& out_;
-    bool good_;
-    bool first_ = true;
+    detail::nesting<Buffer> level_;
+    char separator_ = '{';
+    bool good_ = true;
 };
 
 namespace detail {
@@ -4141,6 +4400,9 @@ public:
     [[nodiscard]] virtual std::string trace_url(const trace_id& id) const = 0;
     virtual void report(const check_error& error) noexcept = 0;
 
+    // Null where every value is recorded as it is.
+    [[nodiscard]] const value_rules* rules() const noexcept { return rules_; }
+
     // Never the same for two tracers, unlike an address: what remembers its tracer may outlive it.
     [[nodiscard]] std::uint64_t identity() const noexcept { return identity_; }
 
@@ -4151,6 +4413,8 @@ public:
 
 protected:
     virtual ~recorder() = default;
+
+    const value_rules* rules_ = nullptr;
 
 private:
     static std::uint64_t next_identity() noexcept {
@@ -4481,10 +4745,26 @@ inline type_name current_exception_type() noexcept {
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
+template <class Buffer, class T>
+bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T& value, bool& json_like);
+
+// The redactor reads it as text.
+template <class Buffer, class T>
+bool append_redacted_number(Buffer& out, unsigned field, std::string_view key, T value, bool& json_like) {
+    buffer digits;
+    if (!append_json_number(digits, value)) return false;
+    redaction answer = out.rules->ask(key, digits.view());
+    const without_rules as_it_is(out);
+    return answer.is_kept() ? append_attribute(out, field, key, value, json_like)
+                            : append_attribute(out, field, key, std::move(answer).text(), json_like);
+}
+
 // An attribute of any recordable type. Text, bool, integers and floating point keep their OTLP type, all else is a
 // JSON text. `json_like` is set when the value is text that may be taken for JSON, or structured.
 template <class Buffer, class T>
 bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T& value, bool& json_like) {
+    if constexpr (std::is_arithmetic_v<T>)
+        if (out.rules && out.rules->redact) return append_redacted_number(out, field, key, value, json_like);
     if constexpr (std::is_same_v<T, bool>) {
         const char encoded[] = {short_tag(otlp::bool_value, wire_type::varint), value ? '\1' : '\0'};
         return append_encoded_attribute(out, field, key, {encoded, sizeof encoded});
@@ -4507,12 +4787,14 @@ bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T
         std::string_view text;
         if constexpr (viewable<T>) text = value.view();
         else text = value;
-        json_like = json_like || may_be_json(text);
-        return append_text_attribute(out, field, key, text);
+        const ruled_text recorded(out.rules, key, text);
+        json_like = json_like || may_be_json(recorded.view());
+        return append_text_attribute(out, field, key, recorded.view());
     } else if constexpr (std::is_pointer_v<T> && text_like<T>) {
         return append_attribute(out, field, key, std::string_view(value ? value : ""), json_like);
     } else {
         json_like = true;
+        const key_scope named(out, key);
         return append_json_attribute(out, field, key, [&] { return append_json(out, value); });
     }
 }
@@ -4569,10 +4851,11 @@ bool append_status(Buffer& out, status code, std::string_view message) noexcept 
 }
 
 // Runs a writer on the span's body. A field that did not fit, or whose value threw while it was read, is taken back
-// whole: the body stays valid, and nothing reaches the application.
+// whole: the body stays valid, and nothing reaches the application. False when a limit was the reason.
 template <class Writer>
-void write_whole(span_data& span, Writer&& writer) noexcept {
+bool write_whole(span_data& span, Writer&& writer) noexcept {
     const std::size_t before = span.body.size();
+    const std::string_view key = span.body.key;
     bool written = false;
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
     try {
@@ -4583,9 +4866,20 @@ void write_whole(span_data& span, Writer&& writer) noexcept {
 #else
     written = writer(span.body);
 #endif
-    if (written) return;
+    span.body.key = key; // also after an exception
+    const bool is_within_limit = !span.body.rules || span.body.size() <= span.body.rules->limits.span_bytes;
+    if (written && is_within_limit) return true;
     span.body.truncate(before);
-    span.lost_something = true;
+    span.lost_something = span.lost_something || !written;
+    return !written;
+}
+
+// How many were left out at a limit: in OTLP's own field, and where readers of MLflow's page see it.
+inline bool append_dropped(recording_buffer& out, unsigned field, std::string_view key,
+                           std::uint32_t count) noexcept {
+    bool ignored = false;
+    return count == 0 || (out.push_back(short_tag(field, wire_type::varint)) && append_varint(out, count) &&
+                          append_attribute(out, otlp::attributes, key, count, ignored));
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
@@ -4651,46 +4945,65 @@ public:
         if (!span_) return;
         if (key.empty() || is_reserved_attribute(key))
             return span_->trace->owner->report({key.empty() ? fault::empty : fault::reserved, key});
-        own_attribute(key, value);
+        const auto* const rules = span_->body.rules;
+        if (rules && span_->attributes >= rules->limits.attributes) ++span_->dropped_attributes;
+        else if (write_attribute(key, value)) ++span_->attributes;
+        else ++span_->dropped_attributes;
     }
 
-    // Also by a key that is reserved.
+    // The library's own, under a key that is reserved.
     template <class T>
     void own_attribute(std::string_view key, const T& value) noexcept {
         if (!span_) return;
-        write_whole(*span_, [&](auto& out) {
-            return append_attribute(out, otlp::attributes, key, value, span_->look_closer);
-        });
+        const without_rules own(span_->body);
+        write_attribute(key, value);
+    }
+    template <class... T>
+    void own_json_object(std::string_view key, const named_value<T>&... members) noexcept {
+        if (!span_) return;
+        const without_rules own(span_->body);
+        json_object_attribute(key, members...);
     }
 
     template <class... T>
     void json_object_attribute(std::string_view key, const named_value<T>&... members) noexcept {
         if (!span_) return;
         span_->look_closer = span_->look_closer || !(is_plain<T> && ...);
-        write_whole(*span_, [&](auto& out) {
-            return append_json_attribute(out, otlp::attributes, key, [&] {
-                json_object object(out);
-                (object.member(members.name, members.value), ...);
-                return object.close();
-            });
+        write_json(key, [&](auto& out) {
+            json_object object(out);
+            (object.member(members.name, members.value), ...);
+            return object.close();
         });
     }
 
     template <class T>
     void json_attribute(std::string_view key, const T& value) noexcept {
         if (!span_) return;
-        if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, char>)
-            return own_attribute(key, value); // of a JSON text MLflow would keep the text
-        span_->look_closer = span_->look_closer || !is_plain<T>;
-        write_whole(*span_, [&](auto& out) {
-            return append_json_attribute(out, otlp::attributes, key, [&] { return append_json(out, value); });
-        });
+        // Of a number in a JSON text, MLflow would keep the text.
+        if constexpr (nlohmann_like<T>) {
+            if (value.is_boolean()) return json_attribute(key, value.template get<bool>());
+            if (value.is_number_unsigned())
+                return json_attribute(key, value.template get<typename T::number_unsigned_t>());
+            if (value.is_number_integer())
+                return json_attribute(key, value.template get<typename T::number_integer_t>());
+            if (value.is_number_float()) return json_attribute(key, value.template get<typename T::number_float_t>());
+        } else if constexpr (optional_like<T> && !has_encoder<T>) {
+            if (value.has_value()) return json_attribute(key, *value);
+        }
+        if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, char>) {
+            if (!write_attribute(key, value)) cut(key);
+        } else {
+            span_->look_closer = span_->look_closer || !is_plain<T>;
+            write_json(key, [&](auto& out) { return append_json(out, value); });
+        }
     }
 
     template <class... T>
     void event(std::uint64_t unix_nano, std::string_view name, const named_value<T>&... attributes) noexcept {
         if (!span_) return;
-        write_whole(*span_, [&](auto& out) {
+        const auto* const rules = span_->body.rules;
+        const bool is_one_too_many = rules && span_->events >= rules->limits.events;
+        const bool written = !is_one_too_many && write_whole(*span_, [&](auto& out) {
             if (!out.push_back(short_tag(otlp::events, wire_type::length_delimited))) return false;
             late_length length(out);
             [[maybe_unused]] bool ignored = false; // MLflow does not read the attributes of events as JSON
@@ -4700,6 +5013,7 @@ public:
                     ...) &&
                    length.close();
         });
+        ++(written ? span_->events : span_->dropped_events);
     }
 
     void refuse(std::string_view key) noexcept {
@@ -4723,12 +5037,41 @@ public:
     void set_status(status code, std::string_view message) noexcept {
         if (!span_) return;
         span_->code = code;
-        write_whole(*span_, [&](auto& out) { return append_status(out, code, message); });
+        const ruled_text recorded(span_->body.rules, "status.message", message);
+        const without_rules own(span_->body);
+        write_whole(*span_, [&](auto& out) { return append_status(out, code, recorded.view()); });
+    }
+
+    void end(std::uint64_t unix_nano) noexcept {
+        const without_rules own(span_->body);
+        write_whole(*span_, [&](auto& out) {
+            using namespace otlp;
+            return append_dropped(out, dropped_attributes, "mlflow_trace.dropped_attributes",
+                                  span_->dropped_attributes) &&
+                   append_dropped(out, dropped_events, "mlflow_trace.dropped_events", span_->dropped_events) &&
+                   append_fixed64_field(out, end_time, unix_nano);
+        });
     }
 
     [[nodiscard]] span_data* get() const noexcept { return span_; }
 
 private:
+    template <class T>
+    bool write_attribute(std::string_view key, const T& value) noexcept {
+        return write_whole(*span_, [&](auto& out) {
+            return append_attribute(out, otlp::attributes, key, value, span_->look_closer);
+        });
+    }
+    template <class Write>
+    void write_json(std::string_view key, Write&& write) noexcept {
+        const bool written = write_whole(*span_, [&](auto& out) {
+            const key_scope named(out, key);
+            return append_json_attribute(out, otlp::attributes, key, [&] { return write(out); });
+        });
+        if (!written) cut(key);
+    }
+    void cut(std::string_view key) noexcept { own_attribute(key, std::string_view("[cut: the span is full]")); }
+
     span_data* span_;
 };
 
@@ -4817,8 +5160,8 @@ public:
         if (used.total == 0) used.total = used.input + used.output;
         if (((used.input | used.output | used.total) >> 63U) != 0)
             return writer().refuse("mlflow.chat.tokenUsage"), *this;
-        return writer().json_object_attribute("mlflow.chat.tokenUsage", arg("input_tokens", used.input),
-                                              arg("output_tokens", used.output), arg("total_tokens", used.total)),
+        return writer().own_json_object("mlflow.chat.tokenUsage", arg("input_tokens", used.input),
+                                        arg("output_tokens", used.output), arg("total_tokens", used.total)),
                *this;
     }
     /// MLflow sums it over the spans of the trace. Refused unless finite: MLflow would refuse the whole request.
@@ -4827,8 +5170,8 @@ public:
         using detail::is_finite;
         if (!is_finite(spent.input) || !is_finite(spent.output) || !is_finite(spent.total))
             return writer().refuse("mlflow.llm.cost"), *this;
-        return writer().json_object_attribute("mlflow.llm.cost", arg("input_cost", spent.input),
-                                              arg("output_cost", spent.output), arg("total_cost", spent.total)),
+        return writer().own_json_object("mlflow.llm.cost", arg("input_cost", spent.input),
+                                        arg("output_cost", spent.output), arg("total_cost", spent.total)),
                *this;
     }
     basic_span& level(log_level level) noexcept {
@@ -4919,10 +5262,12 @@ basic_span<Context, Platform> basic_span<Context, Platform>::open(detail::trace_
     span.is_root = !parent.valid();
     span.look_closer = span.lost_something = false;
     span.code = status::unset;
-    span.chunks = 0;
+    span.chunks = span.attributes = span.events = span.dropped_attributes = span.dropped_events = 0;
+    span.body.rules = nullptr;
     span.generation.fetch_add(1, std::memory_order_relaxed);
     detail::write_whole(
         span, [&](auto& out) { return detail::append_span_start(out, trace.id, span.id, parent, name, start_nano); });
+    span.body.rules = trace.owner->rules();
     trace.owner->count_started_span();
     if (context_slot* const slot = Context::slot())
         detail::enter(*slot, &trace, trace.owner->identity(), span.id, &span);
@@ -5003,8 +5348,7 @@ void basic_span<Context, Platform>::end() noexcept {
             operations.set_status(status::error, "ended by an exception");
         else operations.set_status(status::ok, {});
     }
-    detail::write_whole(
-        *span, [&](auto& out) { return detail::append_fixed64_field(out, detail::otlp::end_time, end_nano); });
+    operations.end(end_nano);
     detail::finish_span(*span, end_nano);
 }
 
@@ -5173,13 +5517,14 @@ public:
     void previews(std::string_view request, std::string_view response) noexcept {
         if (!this->span_) return;
         auto& trace = *this->span_->trace;
-        const auto set = [&trace](entry_kind kind, std::string_view text) {
+        const auto set = [&trace](entry_kind kind, std::string_view key, std::string_view text) {
             if (text.empty()) return;
-            const auto error = detail::set_entry(trace, kind, {}, detail::first_code_points(text, 1000));
+            const detail::ruled_text shown(trace.owner->rules(), key, text);
+            const auto error = detail::set_entry(trace, kind, {}, detail::first_code_points(shown.view(), 1000));
             if (error.what != fault::none) trace.owner->report(error);
         };
-        set(entry_kind::request_preview, request);
-        set(entry_kind::response_preview, response);
+        set(entry_kind::request_preview, "request_preview", request);
+        set(entry_kind::response_preview, "response_preview", response);
     }
 
     /// A metadata key that is known at run time only; for an open schema.
@@ -5368,6 +5713,68 @@ private:
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
+// ---- mlflow/trace/record/recording_policy.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// A redactor that records every value as it is.
+struct redact_nothing {
+    redaction operator()(std::string_view, std::string_view) const noexcept { return redaction::keep(); }
+};
+
+/// A redactor that records `[redacted]` in place of the values under these keys, at any depth of inputs, outputs and
+/// attributes. ASCII letters compare without case.
+template <fixed_string... Keys>
+struct redact_keys {
+    redaction operator()(std::string_view key, std::string_view) const {
+        return (detail::same_name(key, Keys.view()) || ...) ? redaction::remove() : redaction::keep();
+    }
+};
+
+/// Which traces are recorded, and what of their values: a sampler with a redactor and limits.
+///
+///     using recording = mt::recording_policy<mt::record_ratio, mt::redact_keys<"password", "api_key">>;
+///
+/// The redactor is asked for each value before it is recorded, so that what it takes out is never stored, by
+/// `redaction operator()(std::string_view key, std::string_view value) const`. The key is that of the attribute, the
+/// name of the input, or the innermost name inside it; an element of an array has the name of its array. Values are
+/// texts as they are, and numbers, `true`, `false` and `null` as JSON writes them. It is also asked for
+/// `exception.message`, `status.message`, `request_preview` and `response_preview`; not for names, for the IDs,
+/// metadata and tags of a trace, and for what the library counts itself. What it throws takes the value out. Called
+/// by any thread, several at once.
+template <class Sampler = record_all, class Redactor = redact_nothing>
+class recording_policy {
+    static_assert(recording<Sampler>,
+                  "the sampler lacks a member: bool sample(const mlflow::trace::trace_id&) const");
+    static_assert(redactor<Redactor>, "the redactor lacks a member: mlflow::trace::redaction "
+                                      "operator()(std::string_view key, std::string_view value) const");
+
+public:
+    struct options {
+        detail::options_of<Sampler> sampler{};
+        detail::options_of<Redactor> redactor{};
+        recording_limits limits{};
+    };
+
+    explicit recording_policy(options chosen)
+        : sampler_(std::move(chosen.sampler)), redactor_(std::move(chosen.redactor)), limits_(chosen.limits) {}
+
+    [[nodiscard]] bool sample(const trace_id& id) const { return sampler_.sample(id); }
+    [[nodiscard]] redaction redact(std::string_view key, std::string_view value) const
+        requires(!std::is_same_v<Redactor, redact_nothing>)
+    {
+        return redactor_(key, value);
+    }
+    [[nodiscard]] const recording_limits& limits() const noexcept { return limits_; }
+
+private:
+    [[no_unique_address]] Sampler sampler_;
+    [[no_unique_address]] Redactor redactor_;
+    recording_limits limits_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
 // ---- mlflow/trace/record/scope.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
@@ -5415,12 +5822,22 @@ namespace detail {
 void report_to_stderr(void* context, const check_error& error) noexcept;
 
 // The part of a tracer that lives until its last trace has ended.
-template <class Schema, class Exporter>
+template <class Schema, class Exporter, class Recording>
 class tracer_core final : public recorder {
 public:
-    template <class Options>
-    tracer_core(Options&& exporter_options, error_handler on_error, void* context)
-        : exporter_(std::forward<Options>(exporter_options)), on_error_(on_error), error_context_(context) {}
+    tracer_core(options_of<Exporter>&& exporter_options, options_of<Recording>&& recording_options,
+                error_handler on_error, void* context)
+        : exporter_(std::move(exporter_options)), recording_(std::move(recording_options)), on_error_(on_error),
+          error_context_(context) {
+        if constexpr (requires { recording_.limits(); }) value_rules_.limits = recording_.limits();
+        if constexpr (requires(std::string_view text) { recording_.redact(text, text); }) {
+            value_rules_.redactor = &recording_;
+            value_rules_.redact = [](const void* recording, std::string_view key, std::string_view value) {
+                return static_cast<const Recording*>(recording)->redact(key, value);
+            };
+        }
+        if (value_rules_.redact || value_rules_.limits != recording_limits{}) rules_ = &value_rules_;
+    }
 
     void submit(trace_data* finished) noexcept override {
         const std::size_t spans = finished->span_count;
@@ -5502,6 +5919,7 @@ public:
     }
 
     [[nodiscard]] Exporter& exporter() noexcept { return exporter_; }
+    [[nodiscard]] const Recording& recording() const noexcept { return recording_; }
 
 private:
     export_result export_one_by_one(trace_batch& batch) noexcept {
@@ -5513,6 +5931,8 @@ private:
     }
 
     Exporter exporter_;
+    [[no_unique_address]] Recording recording_;
+    value_rules value_rules_;
     std::mutex export_lock_;
     error_handler on_error_;
     void* error_context_;
@@ -5616,7 +6036,7 @@ class tracer {
                                       "new_span_id(); see mlflow/trace/concepts.hpp");
     static_assert(sizeof(Schema) > 0); // a schema with a mistake must not compile, even before it is used
 
-    using core_type = detail::tracer_core<Schema, Exporter>;
+    using core_type = detail::tracer_core<Schema, Exporter, Recording>;
 
 public:
     using schema_type = Schema;
@@ -5639,9 +6059,9 @@ public:
 
     tracer() : tracer(options{}) {}
     explicit tracer(options chosen)
-        : recording_(std::move(chosen.recording)), enabled_(chosen.enabled),
-          shutdown_timeout_(chosen.shutdown_timeout),
-          core_(new core_type(std::move(chosen.exporter), chosen.on_error, chosen.error_context)) {}
+        : enabled_(chosen.enabled), shutdown_timeout_(chosen.shutdown_timeout),
+          core_(new core_type(std::move(chosen.exporter), std::move(chosen.recording), chosen.on_error,
+                              chosen.error_context)) {}
     tracer(const tracer&) = delete;
     tracer& operator=(const tracer&) = delete;
     ~tracer() {
@@ -5776,11 +6196,10 @@ private:
         if (!enabled_) return {};
         if (current().everything_is_off()) return hide(true);
         const trace_id id = Platform::new_trace_id();
-        if (!recording_.sample(id)) return hide(false);
+        if (!core_->recording().sample(id)) return hide(false);
         return span::start_root(*core_, id, name, given == identity::checked_at_the_end);
     }
 
-    [[no_unique_address]] Recording recording_;
     bool enabled_;
     std::chrono::milliseconds shutdown_timeout_;
     core_type* core_;

@@ -4,12 +4,14 @@
 #include <mlflow/trace/core/error.hpp>
 #include <mlflow/trace/core/http.hpp>
 #include <mlflow/trace/core/ids.hpp>
+#include <mlflow/trace/core/recording_rules.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
 
 #include <chrono>
 #include <concepts>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 /// Every extension point of the library. A type that models one of these concepts is a full member: nothing is
 /// registered, and nothing is inherited.
@@ -49,17 +51,25 @@ concept transport = requires(T& transport, const http_request& request) {
     { transport.send(request) } -> std::same_as<result<http_response, transport_error>>;
 };
 
-/// Where the current span lives. `slot()` is called by the recording thread; null means that nothing is current, and a
-/// type that always says so has `static constexpr bool is_ambient = false`, so that scopes do not compile.
+/// Where the current span lives. `slot()` is called by the recording thread; null means that nothing is current, and
+/// a type that always says so has `static constexpr bool is_ambient = false`, so that scopes do not compile.
 template <class T>
 concept context = requires {
     { T::slot() } -> std::same_as<context_slot*>;
 };
 
-/// Which traces are recorded: asked once, when a trace starts. Thread-safe.
+/// Which traces are recorded: asked once, when a trace starts. Thread-safe. A type may also say what is recorded of
+/// the values, as `recording_policy` does: by `redaction redact(std::string_view key, std::string_view value) const`,
+/// asked for each value, and by `const recording_limits& limits() const`, asked when the tracer is made.
 template <class T>
 concept recording = requires(const T& recording, const trace_id& id) {
     { recording.sample(id) } -> std::same_as<bool>;
+};
+
+/// What may be recorded of a value, or what in its place. Thread-safe; what it throws takes the value out.
+template <class T>
+concept redactor = requires(const T& redactor, std::string_view key, std::string_view value) {
+    { redactor(key, value) } -> std::same_as<redaction>;
 };
 
 /// Clocks and IDs. Thread-safe.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/core/ids.hpp>
+#include <mlflow/trace/core/recording_rules.hpp>
 #include <mlflow/trace/core/span_kinds.hpp>
 #include <mlflow/trace/detail/buffer.hpp>
 #include <mlflow/trace/detail/pool.hpp>
@@ -29,7 +30,7 @@ struct span_data {
     span_data* next = nullptr;       ///< the next span of the same `trace_data`
     span_data* next_chain = nullptr; // of the pool
 
-    detail::buffer body;
+    detail::recording_buffer body;
     span_id id;
     bool is_root = false;    ///< the first span of the trace in this process
     bool has_parent = false; ///< also true for a root whose parent is in another process
@@ -44,6 +45,10 @@ struct span_data {
     detail::trace_state* trace = nullptr;
     std::atomic<std::uint32_t> generation{0}; // odd while open; a context that saw another number looks at a stranger
     std::uint32_t chunks = 0;
+    std::uint32_t attributes = 0; // counted where there is a limit
+    std::uint32_t events = 0;
+    std::uint32_t dropped_attributes = 0;
+    std::uint32_t dropped_events = 0;
 
     void recycle() noexcept {
         constexpr std::size_t kept = 64 * 1024; // one span with a huge text must not hold its memory for ever

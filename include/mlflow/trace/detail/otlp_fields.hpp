@@ -21,7 +21,9 @@ enum span_field : unsigned {
     start_time = 7,
     end_time = 8,
     attributes = 9,
+    dropped_attributes = 10,
     events = 11,
+    dropped_events = 12,
     links = 13,
     span_status = 15
 };

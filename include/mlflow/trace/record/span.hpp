@@ -72,46 +72,65 @@ public:
         if (!span_) return;
         if (key.empty() || is_reserved_attribute(key))
             return span_->trace->owner->report({key.empty() ? fault::empty : fault::reserved, key});
-        own_attribute(key, value);
+        const auto* const rules = span_->body.rules;
+        if (rules && span_->attributes >= rules->limits.attributes) ++span_->dropped_attributes;
+        else if (write_attribute(key, value)) ++span_->attributes;
+        else ++span_->dropped_attributes;
     }
 
-    // Also by a key that is reserved.
+    // The library's own, under a key that is reserved.
     template <class T>
     void own_attribute(std::string_view key, const T& value) noexcept {
         if (!span_) return;
-        write_whole(*span_, [&](auto& out) {
-            return append_attribute(out, otlp::attributes, key, value, span_->look_closer);
-        });
+        const without_rules own(span_->body);
+        write_attribute(key, value);
+    }
+    template <class... T>
+    void own_json_object(std::string_view key, const named_value<T>&... members) noexcept {
+        if (!span_) return;
+        const without_rules own(span_->body);
+        json_object_attribute(key, members...);
     }
 
     template <class... T>
     void json_object_attribute(std::string_view key, const named_value<T>&... members) noexcept {
         if (!span_) return;
         span_->look_closer = span_->look_closer || !(is_plain<T> && ...);
-        write_whole(*span_, [&](auto& out) {
-            return append_json_attribute(out, otlp::attributes, key, [&] {
-                json_object object(out);
-                (object.member(members.name, members.value), ...);
-                return object.close();
-            });
+        write_json(key, [&](auto& out) {
+            json_object object(out);
+            (object.member(members.name, members.value), ...);
+            return object.close();
         });
     }
 
     template <class T>
     void json_attribute(std::string_view key, const T& value) noexcept {
         if (!span_) return;
-        if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, char>)
-            return own_attribute(key, value); // of a JSON text MLflow would keep the text
-        span_->look_closer = span_->look_closer || !is_plain<T>;
-        write_whole(*span_, [&](auto& out) {
-            return append_json_attribute(out, otlp::attributes, key, [&] { return append_json(out, value); });
-        });
+        // Of a number in a JSON text, MLflow would keep the text.
+        if constexpr (nlohmann_like<T>) {
+            if (value.is_boolean()) return json_attribute(key, value.template get<bool>());
+            if (value.is_number_unsigned())
+                return json_attribute(key, value.template get<typename T::number_unsigned_t>());
+            if (value.is_number_integer())
+                return json_attribute(key, value.template get<typename T::number_integer_t>());
+            if (value.is_number_float()) return json_attribute(key, value.template get<typename T::number_float_t>());
+        } else if constexpr (optional_like<T> && !has_encoder<T>) {
+            if (value.has_value()) return json_attribute(key, *value);
+        }
+        if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, char>) {
+            if (!write_attribute(key, value)) cut(key);
+        } else {
+            span_->look_closer = span_->look_closer || !is_plain<T>;
+            write_json(key, [&](auto& out) { return append_json(out, value); });
+        }
     }
 
     template <class... T>
     void event(std::uint64_t unix_nano, std::string_view name, const named_value<T>&... attributes) noexcept {
         if (!span_) return;
-        write_whole(*span_, [&](auto& out) {
+        const auto* const rules = span_->body.rules;
+        const bool is_one_too_many = rules && span_->events >= rules->limits.events;
+        const bool written = !is_one_too_many && write_whole(*span_, [&](auto& out) {
             if (!out.push_back(short_tag(otlp::events, wire_type::length_delimited))) return false;
             late_length length(out);
             [[maybe_unused]] bool ignored = false; // MLflow does not read the attributes of events as JSON
@@ -121,6 +140,7 @@ public:
                     ...) &&
                    length.close();
         });
+        ++(written ? span_->events : span_->dropped_events);
     }
 
     void refuse(std::string_view key) noexcept {
@@ -144,12 +164,41 @@ public:
     void set_status(status code, std::string_view message) noexcept {
         if (!span_) return;
         span_->code = code;
-        write_whole(*span_, [&](auto& out) { return append_status(out, code, message); });
+        const ruled_text recorded(span_->body.rules, "status.message", message);
+        const without_rules own(span_->body);
+        write_whole(*span_, [&](auto& out) { return append_status(out, code, recorded.view()); });
+    }
+
+    void end(std::uint64_t unix_nano) noexcept {
+        const without_rules own(span_->body);
+        write_whole(*span_, [&](auto& out) {
+            using namespace otlp;
+            return append_dropped(out, dropped_attributes, "mlflow_trace.dropped_attributes",
+                                  span_->dropped_attributes) &&
+                   append_dropped(out, dropped_events, "mlflow_trace.dropped_events", span_->dropped_events) &&
+                   append_fixed64_field(out, end_time, unix_nano);
+        });
     }
 
     [[nodiscard]] span_data* get() const noexcept { return span_; }
 
 private:
+    template <class T>
+    bool write_attribute(std::string_view key, const T& value) noexcept {
+        return write_whole(*span_, [&](auto& out) {
+            return append_attribute(out, otlp::attributes, key, value, span_->look_closer);
+        });
+    }
+    template <class Write>
+    void write_json(std::string_view key, Write&& write) noexcept {
+        const bool written = write_whole(*span_, [&](auto& out) {
+            const key_scope named(out, key);
+            return append_json_attribute(out, otlp::attributes, key, [&] { return write(out); });
+        });
+        if (!written) cut(key);
+    }
+    void cut(std::string_view key) noexcept { own_attribute(key, std::string_view("[cut: the span is full]")); }
+
     span_data* span_;
 };
 
@@ -238,8 +287,8 @@ public:
         if (used.total == 0) used.total = used.input + used.output;
         if (((used.input | used.output | used.total) >> 63U) != 0)
             return writer().refuse("mlflow.chat.tokenUsage"), *this;
-        return writer().json_object_attribute("mlflow.chat.tokenUsage", arg("input_tokens", used.input),
-                                              arg("output_tokens", used.output), arg("total_tokens", used.total)),
+        return writer().own_json_object("mlflow.chat.tokenUsage", arg("input_tokens", used.input),
+                                        arg("output_tokens", used.output), arg("total_tokens", used.total)),
                *this;
     }
     /// MLflow sums it over the spans of the trace. Refused unless finite: MLflow would refuse the whole request.
@@ -248,8 +297,8 @@ public:
         using detail::is_finite;
         if (!is_finite(spent.input) || !is_finite(spent.output) || !is_finite(spent.total))
             return writer().refuse("mlflow.llm.cost"), *this;
-        return writer().json_object_attribute("mlflow.llm.cost", arg("input_cost", spent.input),
-                                              arg("output_cost", spent.output), arg("total_cost", spent.total)),
+        return writer().own_json_object("mlflow.llm.cost", arg("input_cost", spent.input),
+                                        arg("output_cost", spent.output), arg("total_cost", spent.total)),
                *this;
     }
     basic_span& level(log_level level) noexcept {
@@ -340,10 +389,12 @@ basic_span<Context, Platform> basic_span<Context, Platform>::open(detail::trace_
     span.is_root = !parent.valid();
     span.look_closer = span.lost_something = false;
     span.code = status::unset;
-    span.chunks = 0;
+    span.chunks = span.attributes = span.events = span.dropped_attributes = span.dropped_events = 0;
+    span.body.rules = nullptr;
     span.generation.fetch_add(1, std::memory_order_relaxed);
     detail::write_whole(
         span, [&](auto& out) { return detail::append_span_start(out, trace.id, span.id, parent, name, start_nano); });
+    span.body.rules = trace.owner->rules();
     trace.owner->count_started_span();
     if (context_slot* const slot = Context::slot())
         detail::enter(*slot, &trace, trace.owner->identity(), span.id, &span);
@@ -424,8 +475,7 @@ void basic_span<Context, Platform>::end() noexcept {
             operations.set_status(status::error, "ended by an exception");
         else operations.set_status(status::ok, {});
     }
-    detail::write_whole(
-        *span, [&](auto& out) { return detail::append_fixed64_field(out, detail::otlp::end_time, end_nano); });
+    operations.end(end_nano);
     detail::finish_span(*span, end_nano);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/core/json_value.hpp>
+#include <mlflow/trace/core/recording_rules.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
 #include <mlflow/trace/detail/otlp_fields.hpp>
 
@@ -10,13 +11,30 @@
 #include <limits>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+template <class Buffer, class T>
+bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T& value, bool& json_like);
+
+// The redactor reads it as text.
+template <class Buffer, class T>
+bool append_redacted_number(Buffer& out, unsigned field, std::string_view key, T value, bool& json_like) {
+    buffer digits;
+    if (!append_json_number(digits, value)) return false;
+    redaction answer = out.rules->ask(key, digits.view());
+    const without_rules as_it_is(out);
+    return answer.is_kept() ? append_attribute(out, field, key, value, json_like)
+                            : append_attribute(out, field, key, std::move(answer).text(), json_like);
+}
 
 // An attribute of any recordable type. Text, bool, integers and floating point keep their OTLP type, all else is a
 // JSON text. `json_like` is set when the value is text that may be taken for JSON, or structured.
 template <class Buffer, class T>
 bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T& value, bool& json_like) {
+    if constexpr (std::is_arithmetic_v<T>)
+        if (out.rules && out.rules->redact) return append_redacted_number(out, field, key, value, json_like);
     if constexpr (std::is_same_v<T, bool>) {
         const char encoded[] = {short_tag(otlp::bool_value, wire_type::varint), value ? '\1' : '\0'};
         return append_encoded_attribute(out, field, key, {encoded, sizeof encoded});
@@ -39,12 +57,14 @@ bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T
         std::string_view text;
         if constexpr (viewable<T>) text = value.view();
         else text = value;
-        json_like = json_like || may_be_json(text);
-        return append_text_attribute(out, field, key, text);
+        const ruled_text recorded(out.rules, key, text);
+        json_like = json_like || may_be_json(recorded.view());
+        return append_text_attribute(out, field, key, recorded.view());
     } else if constexpr (std::is_pointer_v<T> && text_like<T>) {
         return append_attribute(out, field, key, std::string_view(value ? value : ""), json_like);
     } else {
         json_like = true;
+        const key_scope named(out, key);
         return append_json_attribute(out, field, key, [&] { return append_json(out, value); });
     }
 }
@@ -101,10 +121,11 @@ bool append_status(Buffer& out, status code, std::string_view message) noexcept 
 }
 
 // Runs a writer on the span's body. A field that did not fit, or whose value threw while it was read, is taken back
-// whole: the body stays valid, and nothing reaches the application.
+// whole: the body stays valid, and nothing reaches the application. False when a limit was the reason.
 template <class Writer>
-void write_whole(span_data& span, Writer&& writer) noexcept {
+bool write_whole(span_data& span, Writer&& writer) noexcept {
     const std::size_t before = span.body.size();
+    const std::string_view key = span.body.key;
     bool written = false;
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
     try {
@@ -115,9 +136,20 @@ void write_whole(span_data& span, Writer&& writer) noexcept {
 #else
     written = writer(span.body);
 #endif
-    if (written) return;
+    span.body.key = key; // also after an exception
+    const bool is_within_limit = !span.body.rules || span.body.size() <= span.body.rules->limits.span_bytes;
+    if (written && is_within_limit) return true;
     span.body.truncate(before);
-    span.lost_something = true;
+    span.lost_something = span.lost_something || !written;
+    return !written;
+}
+
+// How many were left out at a limit: in OTLP's own field, and where readers of MLflow's page see it.
+inline bool append_dropped(recording_buffer& out, unsigned field, std::string_view key,
+                           std::uint32_t count) noexcept {
+    bool ignored = false;
+    return count == 0 || (out.push_back(short_tag(field, wire_type::varint)) && append_varint(out, count) &&
+                          append_attribute(out, otlp::attributes, key, count, ignored));
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

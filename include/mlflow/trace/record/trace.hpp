@@ -157,13 +157,14 @@ public:
     void previews(std::string_view request, std::string_view response) noexcept {
         if (!this->span_) return;
         auto& trace = *this->span_->trace;
-        const auto set = [&trace](entry_kind kind, std::string_view text) {
+        const auto set = [&trace](entry_kind kind, std::string_view key, std::string_view text) {
             if (text.empty()) return;
-            const auto error = detail::set_entry(trace, kind, {}, detail::first_code_points(text, 1000));
+            const detail::ruled_text shown(trace.owner->rules(), key, text);
+            const auto error = detail::set_entry(trace, kind, {}, detail::first_code_points(shown.view(), 1000));
             if (error.what != fault::none) trace.owner->report(error);
         };
-        set(entry_kind::request_preview, request);
-        set(entry_kind::response_preview, response);
+        set(entry_kind::request_preview, "request_preview", request);
+        set(entry_kind::response_preview, "response_preview", response);
     }
 
     /// A metadata key that is known at run time only; for an open schema.

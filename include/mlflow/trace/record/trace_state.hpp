@@ -31,6 +31,9 @@ public:
     [[nodiscard]] virtual std::string trace_url(const trace_id& id) const = 0;
     virtual void report(const check_error& error) noexcept = 0;
 
+    // Null where every value is recorded as it is.
+    [[nodiscard]] const value_rules* rules() const noexcept { return rules_; }
+
     // Never the same for two tracers, unlike an address: what remembers its tracer may outlive it.
     [[nodiscard]] std::uint64_t identity() const noexcept { return identity_; }
 
@@ -41,6 +44,8 @@ public:
 
 protected:
     virtual ~recorder() = default;
+
+    const value_rules* rules_ = nullptr;
 
 private:
     static std::uint64_t next_identity() noexcept {

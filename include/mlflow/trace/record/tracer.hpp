@@ -70,7 +70,7 @@ class tracer {
                                       "new_span_id(); see mlflow/trace/concepts.hpp");
     static_assert(sizeof(Schema) > 0); // a schema with a mistake must not compile, even before it is used
 
-    using core_type = detail::tracer_core<Schema, Exporter>;
+    using core_type = detail::tracer_core<Schema, Exporter, Recording>;
 
 public:
     using schema_type = Schema;
@@ -93,9 +93,9 @@ public:
 
     tracer() : tracer(options{}) {}
     explicit tracer(options chosen)
-        : recording_(std::move(chosen.recording)), enabled_(chosen.enabled),
-          shutdown_timeout_(chosen.shutdown_timeout),
-          core_(new core_type(std::move(chosen.exporter), chosen.on_error, chosen.error_context)) {}
+        : enabled_(chosen.enabled), shutdown_timeout_(chosen.shutdown_timeout),
+          core_(new core_type(std::move(chosen.exporter), std::move(chosen.recording), chosen.on_error,
+                              chosen.error_context)) {}
     tracer(const tracer&) = delete;
     tracer& operator=(const tracer&) = delete;
     ~tracer() {
@@ -230,11 +230,10 @@ private:
         if (!enabled_) return {};
         if (current().everything_is_off()) return hide(true);
         const trace_id id = Platform::new_trace_id();
-        if (!recording_.sample(id)) return hide(false);
+        if (!core_->recording().sample(id)) return hide(false);
         return span::start_root(*core_, id, name, given == identity::checked_at_the_end);
     }
 
-    [[no_unique_address]] Recording recording_;
     bool enabled_;
     std::chrono::milliseconds shutdown_timeout_;
     core_type* core_;

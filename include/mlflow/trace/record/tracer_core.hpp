@@ -26,12 +26,22 @@ namespace detail {
 void report_to_stderr(void* context, const check_error& error) noexcept;
 
 // The part of a tracer that lives until its last trace has ended.
-template <class Schema, class Exporter>
+template <class Schema, class Exporter, class Recording>
 class tracer_core final : public recorder {
 public:
-    template <class Options>
-    tracer_core(Options&& exporter_options, error_handler on_error, void* context)
-        : exporter_(std::forward<Options>(exporter_options)), on_error_(on_error), error_context_(context) {}
+    tracer_core(options_of<Exporter>&& exporter_options, options_of<Recording>&& recording_options,
+                error_handler on_error, void* context)
+        : exporter_(std::move(exporter_options)), recording_(std::move(recording_options)), on_error_(on_error),
+          error_context_(context) {
+        if constexpr (requires { recording_.limits(); }) value_rules_.limits = recording_.limits();
+        if constexpr (requires(std::string_view text) { recording_.redact(text, text); }) {
+            value_rules_.redactor = &recording_;
+            value_rules_.redact = [](const void* recording, std::string_view key, std::string_view value) {
+                return static_cast<const Recording*>(recording)->redact(key, value);
+            };
+        }
+        if (value_rules_.redact || value_rules_.limits != recording_limits{}) rules_ = &value_rules_;
+    }
 
     void submit(trace_data* finished) noexcept override {
         const std::size_t spans = finished->span_count;
@@ -113,6 +123,7 @@ public:
     }
 
     [[nodiscard]] Exporter& exporter() noexcept { return exporter_; }
+    [[nodiscard]] const Recording& recording() const noexcept { return recording_; }
 
 private:
     export_result export_one_by_one(trace_batch& batch) noexcept {
@@ -124,6 +135,8 @@ private:
     }
 
     Exporter exporter_;
+    [[no_unique_address]] Recording recording_;
+    value_rules value_rules_;
     std::mutex export_lock_;
     error_handler on_error_;
     void* error_context_;
