@@ -22,6 +22,7 @@
 #include <mlflow/trace/record/sampling.hpp>
 #include <mlflow/trace/record/traced.hpp>
 #include <mlflow/trace/record/tracer.hpp>
+#include <mlflow/trace/record/tracer_off.hpp>
 #include <mlflow/trace/transports/memory.hpp>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {

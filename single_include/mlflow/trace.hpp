@@ -3137,7 +3137,8 @@ bool append_nlohmann(Buffer& out, const T& value) {
 } // namespace detail
 
 /// Writes a value as JSON: bool, numbers, text, null, optionals, ranges, maps with text keys, checked keys,
-/// nlohmann::json, and whatever `json_encoder` is specialised for. False when the buffer is full.
+/// nlohmann::json, callables that return such a value, and whatever `json_encoder` is specialised for. False when the
+/// buffer is full.
 template <class Buffer, class T>
 bool append_json(Buffer& out, const T& value) {
     using namespace detail;
@@ -3162,6 +3163,7 @@ bool append_json(Buffer& out, const T& value) {
     else if constexpr (range_like<T>)
         return append_json_container(out, '[', ']',
                                      [&](char& separator) { return append_json_elements(out, value, separator); });
+    else if constexpr (std::is_invocable_v<const T&>) return append_json(out, value());
     else if constexpr (optional_like<T>)
         return value.has_value() ? append_json(out, *value) : append_json(out, nullptr);
     else
@@ -4884,7 +4886,7 @@ inline bool append_dropped(recording_buffer& out, unsigned field, std::string_vi
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
-// ---- mlflow/trace/record/span.hpp
+// ---- mlflow/trace/record/span_operations.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
@@ -4920,21 +4922,6 @@ constexpr bool is_reserved_attribute(std::string_view key) noexcept {
     }
 }
 
-template <class Context>
-bool leave(const span_data& span) noexcept {
-    context_slot* const slot = Context::slot();
-    return slot && leave(*slot, span);
-}
-
-template <class Context>
-void discard_span(span_data& span) noexcept {
-    const bool was_taken_here = leave<Context>(span);
-    span.generation.fetch_add(1, std::memory_order_release);
-    auto& spans = pool<span_data>::instance();
-    if (was_taken_here) spans.give_back(&span);
-    else spans.give(&span);
-}
-
 // What writes into an open span, whoever owns it.
 class span_operations {
 public:
@@ -4945,10 +4932,14 @@ public:
         if (!span_) return;
         if (key.empty() || is_reserved_attribute(key))
             return span_->trace->owner->report({key.empty() ? fault::empty : fault::reserved, key});
-        const auto* const rules = span_->body.rules;
-        if (rules && span_->attributes >= rules->limits.attributes) ++span_->dropped_attributes;
-        else if (write_attribute(key, value)) ++span_->attributes;
-        else ++span_->dropped_attributes;
+        if constexpr (std::is_invocable_v<const T&>) {
+            evaluate(value, [&](const auto& result) { attribute(key, result); });
+        } else {
+            const auto* const rules = span_->body.rules;
+            const bool is_one_too_many = rules && span_->attributes >= rules->limits.attributes;
+            const bool written = !is_one_too_many && write_attribute(key, value);
+            ++(written ? span_->attributes : span_->dropped_attributes);
+        }
     }
 
     // The library's own, under a key that is reserved.
@@ -4979,20 +4970,22 @@ public:
     template <class T>
     void json_attribute(std::string_view key, const T& value) noexcept {
         if (!span_) return;
-        // Of a number in a JSON text, MLflow would keep the text.
-        if constexpr (nlohmann_like<T>) {
-            if (value.is_boolean()) return json_attribute(key, value.template get<bool>());
-            if (value.is_number_unsigned())
-                return json_attribute(key, value.template get<typename T::number_unsigned_t>());
-            if (value.is_number_integer())
-                return json_attribute(key, value.template get<typename T::number_integer_t>());
-            if (value.is_number_float()) return json_attribute(key, value.template get<typename T::number_float_t>());
-        } else if constexpr (optional_like<T> && !has_encoder<T>) {
-            if (value.has_value()) return json_attribute(key, *value);
-        }
-        if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, char>) {
-            if (!write_attribute(key, value)) cut(key);
+        if constexpr (std::is_invocable_v<const T&>) {
+            evaluate(value, [&](const auto& result) { json_attribute(key, result); });
+        } else if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, char>) {
+            if (!write_attribute(key, value)) cut(key); // of a number in a JSON text, MLflow would keep the text
         } else {
+            if constexpr (nlohmann_like<T>) {
+                if (value.is_boolean()) return json_attribute(key, value.template get<bool>());
+                if (value.is_number_unsigned())
+                    return json_attribute(key, value.template get<typename T::number_unsigned_t>());
+                if (value.is_number_integer())
+                    return json_attribute(key, value.template get<typename T::number_integer_t>());
+                if (value.is_number_float())
+                    return json_attribute(key, value.template get<typename T::number_float_t>());
+            } else if constexpr (optional_like<T> && !has_encoder<T>) {
+                if (value.has_value()) return json_attribute(key, *value);
+            }
             span_->look_closer = span_->look_closer || !is_plain<T>;
             write_json(key, [&](auto& out) { return append_json(out, value); });
         }
@@ -5056,6 +5049,20 @@ public:
     [[nodiscard]] span_data* get() const noexcept { return span_; }
 
 private:
+    // What the callable throws does not reach the application.
+    template <class T, class Use>
+    void evaluate(const T& callable, const Use& use) noexcept {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+        try {
+            use(callable());
+        } catch (...) {
+            span_->lost_something = true;
+        }
+#else
+        use(callable());
+#endif
+    }
+
     template <class T>
     bool write_attribute(std::string_view key, const T& value) noexcept {
         return write_whole(*span_, [&](auto& out) {
@@ -5074,6 +5081,31 @@ private:
 
     span_data* span_;
 };
+
+} // namespace detail
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/record/span.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+namespace detail {
+
+template <class Context>
+bool leave(const span_data& span) noexcept {
+    context_slot* const slot = Context::slot();
+    return slot && leave(*slot, span);
+}
+
+template <class Context>
+void discard_span(span_data& span) noexcept {
+    const bool was_taken_here = leave<Context>(span);
+    span.generation.fetch_add(1, std::memory_order_release);
+    auto& spans = pool<span_data>::instance();
+    if (was_taken_here) spans.give_back(&span);
+    else spans.give(&span);
+}
 
 } // namespace detail
 
@@ -5113,7 +5145,8 @@ public:
         return span_ ? span_->trace->owner->trace_url(span_->trace->id) : std::string{};
     }
 
-    /// An attribute with OTLP's types for text, bool, integers and floating point; other values as JSON.
+    /// An attribute with OTLP's types for text, bool, integers and floating point; other values as JSON. Here and
+    /// below a value may be a callable that makes it: it is called only when the span is recorded.
     template <class T>
     basic_span& attribute(std::string_view key, const T& value) noexcept {
         return writer().attribute(key, value), *this;
@@ -5685,7 +5718,7 @@ struct record_all {
     [[nodiscard]] static constexpr bool sample(const trace_id&) noexcept { return true; }
 };
 
-/// Records no trace; a scope of code that must not be recorded can use a tracer of this kind.
+/// Records no trace: the tracer is off at compile time, and calls of it compile to nothing (see `tracer_off.hpp`).
 struct record_nothing {
     struct options {};
     constexpr explicit record_nothing(options = {}) noexcept {}
@@ -6014,6 +6047,18 @@ constexpr void require_start_arguments() noexcept {
 
 } // namespace detail
 
+template <class Exporter, class Recording>
+struct tracer_options {
+    detail::options_of<Exporter> exporter{};
+    detail::options_of<Recording> recording{};
+    bool enabled = true; ///< false: nothing is recorded
+    /// The longest time that the destructor waits for the exporter.
+    std::chrono::milliseconds shutdown_timeout{5'000};
+    /// Told of refused values; by default a line on standard error, at most one per 30 s.
+    error_handler on_error = &detail::report_to_stderr;
+    void* error_context = nullptr;
+};
+
 /// Records traces of one application and hands them to an exporter.
 ///
 /// Schema: which metadata a trace may and must carry (`schema`, `open_schema`).
@@ -6046,16 +6091,7 @@ public:
     using trace = basic_trace<Schema, Context, Platform>;
     using span = basic_span<Context, Platform>;
 
-    struct options {
-        detail::options_of<Exporter> exporter{};
-        detail::options_of<Recording> recording{};
-        bool enabled = true; ///< false: nothing is recorded
-        /// The longest time that the destructor waits for the exporter.
-        std::chrono::milliseconds shutdown_timeout{5'000};
-        /// Told of refused values; by default a line on standard error, at most one per 30 s.
-        error_handler on_error = &detail::report_to_stderr;
-        void* error_context = nullptr;
-    };
+    using options = tracer_options<Exporter, Recording>;
 
     tracer() : tracer(options{}) {}
     explicit tracer(options chosen)
@@ -6225,7 +6261,9 @@ public:
             "traced: give one name for each argument, traced<\"span\", \"first\", \"second\">(tracer, function)");
         static_assert(std::is_invocable_v<Function&, Args...>,
                       "traced: the function cannot be called with these arguments");
-        if constexpr (sizeof...(Args) == sizeof...(ArgumentNames) && std::is_invocable_v<Function&, Args...>) {
+        if constexpr (std::is_empty_v<typename Tracer::span>) { // off at compile time
+            return invoke(std::forward<Args>(args)...);
+        } else if constexpr (sizeof...(Args) == sizeof...(ArgumentNames) && std::is_invocable_v<Function&, Args...>) {
             auto span = tracer_->start_span_of(Name.view(), type_, args...);
             if (span.recording()) describe(span, args...); // before the call, which may change or move them
             using result_type = std::invoke_result_t<Function&, Args...>;
@@ -6299,6 +6337,149 @@ template <fixed_string Name, fixed_string... ArgumentNames, class Tracer, class 
     return traced_function<Tracer, std::decay_t<Function>, Name, ArgumentNames...>(
         tracer, std::forward<Function>(function), type);
 }
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/record/tracer_off.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// The span of a tracer that is off at compile time: every function is there, and compiles to nothing. Arguments are
+/// evaluated all the same, where they have side effects; give a callable for a value that is dear to make.
+class [[maybe_unused]] unrecorded_span {
+    using self = unrecorded_span;
+
+public:
+    [[nodiscard]] static constexpr bool recording() noexcept { return false; }
+    [[nodiscard]] static constexpr span_id id() noexcept { return {}; }
+    [[nodiscard]] static constexpr mlflow::trace::trace_id trace_id() noexcept { return {}; }
+    [[nodiscard]] static std::string url() { return {}; }
+
+    template <class T>
+    self& attribute(std::string_view, const T&) noexcept {
+        return *this;
+    }
+    template <class... T>
+    self& inputs(const T&...) noexcept {
+        return *this;
+    }
+    template <class... T>
+    self& outputs(const T&...) noexcept {
+        return *this;
+    }
+    template <class... T>
+    self& event(std::string_view, const named_value<T>&...) noexcept {
+        return *this;
+    }
+    template <class T>
+    self& chunk(const T&) noexcept {
+        return *this;
+    }
+    self& type(span_type) noexcept { return *this; }
+    self& model(std::string_view) noexcept { return *this; }
+    self& provider(std::string_view) noexcept { return *this; }
+    self& usage(token_usage) noexcept { return *this; }
+    self& cost(llm_cost) noexcept { return *this; }
+    self& level(log_level) noexcept { return *this; }
+    template <class... T>
+    self& link(const mlflow::trace::trace_id&, span_id, const named_value<T>&...) noexcept {
+        return *this;
+    }
+    self& set_status(status, std::string_view = {}) noexcept { return *this; }
+    self& exception(std::string_view, std::string_view) noexcept { return *this; }
+    self& exception(const std::exception&) noexcept { return *this; }
+    self& current_exception() noexcept { return *this; }
+    template <class Function>
+    decltype(auto) run(Function&& function) {
+        return std::forward<Function>(function)();
+    }
+    [[nodiscard]] static constexpr self start_span(std::string_view, span_type = span_type::unknown) noexcept {
+        return {};
+    }
+    static constexpr void end() noexcept {}
+};
+
+/// The trace of a tracer that is off at compile time. What its schema refuses does not compile either.
+template <class Schema>
+class [[maybe_unused]] unrecorded_trace : public unrecorded_span {
+public:
+    template <class... Values>
+    static constexpr bool set(const Values&...) noexcept {
+        (detail::require_allowed<Schema, Values>(), ...);
+        return true;
+    }
+    static constexpr void previews(std::string_view, std::string_view) noexcept {}
+    static constexpr bool metadata(std::string_view, std::string_view) noexcept
+        requires Schema::is_open
+    {
+        return true;
+    }
+};
+
+namespace detail {
+
+template <class Schema, class T>
+constexpr void require_allowed_at_start() noexcept {
+    if constexpr (!std::is_same_v<T, span_type>) require_allowed<Schema, T>();
+}
+
+} // namespace detail
+
+/// A tracer that is off at compile time: `mt::tracer<schema, context, exporter, mt::record_nothing>`. Code that
+/// records compiles unchanged, with the same checks, to the instructions that it would have without recording. It has
+/// no exporter.
+template <class Schema, class Context, class Exporter, class Platform>
+class tracer<Schema, Context, Exporter, record_nothing, Platform> {
+    static_assert(sizeof(Schema) > 0);
+
+public:
+    using schema_type = Schema;
+    using context_type = Context;
+    using exporter_type = Exporter;
+    using platform_type = Platform;
+    using trace = unrecorded_trace<Schema>;
+    using span = unrecorded_span;
+    using options = tracer_options<Exporter, record_nothing>;
+
+    constexpr tracer() noexcept = default;
+    explicit tracer(const options&) noexcept {}
+    tracer(const tracer&) = delete;
+    tracer& operator=(const tracer&) = delete;
+
+    template <class... Values>
+    [[nodiscard]] trace start_trace(std::string_view, const Values&...) noexcept {
+        detail::require_start_arguments<Schema, Values...>();
+        (detail::require_allowed_at_start<Schema, Values>(), ...);
+        return {};
+    }
+    [[nodiscard]] span start_span(std::string_view, span_type = span_type::unknown) noexcept { return {}; }
+    template <class... Values>
+    [[nodiscard]] span scope(const Values&...) noexcept {
+        (detail::require_allowed<Schema, Values>(), ...);
+        return {};
+    }
+    [[nodiscard]] span untraced() noexcept { return {}; }
+    template <class... Values>
+    bool update_current_trace(const Values&...) noexcept {
+        (detail::require_allowed<Schema, Values>(), ...);
+        return true;
+    }
+
+    static bool flush(std::chrono::milliseconds) noexcept { return true; }
+    static bool shutdown(std::chrono::milliseconds) noexcept { return true; }
+    [[nodiscard]] static span_account account() noexcept { return {}; }
+    [[nodiscard]] static std::uint64_t refused_values() noexcept { return 0; }
+    [[nodiscard]] static std::string last_error() { return {}; }
+
+private:
+    template <class, class, fixed_string, fixed_string...>
+    friend class traced_function;
+
+    template <class... Args>
+    span start_span_of(std::string_view, span_type, const Args&...) noexcept {
+        return {};
+    }
+};
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 

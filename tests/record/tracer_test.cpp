@@ -359,7 +359,7 @@ TEST(tracer, an_exception_that_unwinds_a_span_is_an_error) {
 }
 
 TEST(tracer, what_is_not_sampled_has_no_children_either) {
-    recorder<mt::open_schema, mt::thread_local_context, mt::record_nothing> tracer;
+    recorder<mt::open_schema, mt::thread_local_context, mt::record_ratio> tracer({.recording = {.ratio = 0}});
     {
         auto root = tracer.start_trace("root", mt::user{"u"});
         EXPECT_FALSE(root.recording());
@@ -370,6 +370,39 @@ TEST(tracer, what_is_not_sampled_has_no_children_either) {
     }
     EXPECT_TRUE(tracer.exporter().take().empty());
     EXPECT_EQ(tracer.account().started, 0U);
+}
+
+TEST(tracer, off_at_compile_time_takes_all_calls_and_records_nothing) {
+    recorder<mt::open_schema, mt::thread_local_context, mt::record_nothing> tracer({.enabled = true});
+    const auto scope = tracer.scope(mt::user{"u"});
+    auto trace = tracer.start_trace("root", mt::user{"u"}, mt::span_type::agent);
+    trace.previews("q", "a");
+    EXPECT_TRUE(trace.set(mt::tag("k", "v")) && trace.metadata("app.k", "v"));
+    auto span = tracer.start_span("child").start_span("grandchild");
+    span.attribute("a", 1).inputs("x").outputs(mt::arg("y", 2)).event("e").chunk("c").level(mt::log_level::info);
+    EXPECT_EQ(span.run([] { return 42; }), 42);
+    EXPECT_FALSE(trace.recording() || span.recording() || mt::current_trace_id().valid());
+    auto same = mt::traced<"name", "x">(tracer, [](int x) { return x; });
+    EXPECT_EQ(same(7), 7);
+    EXPECT_TRUE(tracer.update_current_trace(mt::session{"s"}) && tracer.flush(std::chrono::seconds(1)));
+    EXPECT_EQ(tracer.account().started, 0U);
+}
+
+TEST(tracer, a_callable_is_called_only_for_what_is_recorded) {
+    recorder<mt::open_schema> tracer;
+    int calls = 0;
+    const auto dear = [&calls] { return ++calls; };
+    auto span = tracer.start_span("span");
+    span.inputs(mt::arg("n", dear)).outputs(dear).attribute("a", dear);
+    span.attribute("throws", []() -> int { throw 1; });
+    span.end();
+    span.outputs(dear);
+    EXPECT_EQ(calls, 3);
+    const auto recorded = tracer.exporter().take().at(0).spans.at(0);
+    EXPECT_EQ(recorded.attributes["mlflow.spanInputs"], R"({"n":1})");
+    EXPECT_EQ(recorded.attributes["mlflow.spanOutputs"], "2");
+    EXPECT_EQ(recorded.attributes["a"], "3");
+    EXPECT_FALSE(recorded.attributes.contains("throws"));
 }
 
 TEST(tracer, a_ratio_records_its_share_of_whole_traces) {

@@ -156,7 +156,8 @@ bool append_nlohmann(Buffer& out, const T& value) {
 } // namespace detail
 
 /// Writes a value as JSON: bool, numbers, text, null, optionals, ranges, maps with text keys, checked keys,
-/// nlohmann::json, and whatever `json_encoder` is specialised for. False when the buffer is full.
+/// nlohmann::json, callables that return such a value, and whatever `json_encoder` is specialised for. False when the
+/// buffer is full.
 template <class Buffer, class T>
 bool append_json(Buffer& out, const T& value) {
     using namespace detail;
@@ -181,6 +182,7 @@ bool append_json(Buffer& out, const T& value) {
     else if constexpr (range_like<T>)
         return append_json_container(out, '[', ']',
                                      [&](char& separator) { return append_json_elements(out, value, separator); });
+    else if constexpr (std::is_invocable_v<const T&>) return append_json(out, value());
     else if constexpr (optional_like<T>)
         return value.has_value() ? append_json(out, *value) : append_json(out, nullptr);
     else

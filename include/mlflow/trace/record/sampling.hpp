@@ -14,7 +14,7 @@ struct record_all {
     [[nodiscard]] static constexpr bool sample(const trace_id&) noexcept { return true; }
 };
 
-/// Records no trace; a scope of code that must not be recorded can use a tracer of this kind.
+/// Records no trace: the tracer is off at compile time, and calls of it compile to nothing (see `tracer_off.hpp`).
 struct record_nothing {
     struct options {};
     constexpr explicit record_nothing(options = {}) noexcept {}

@@ -26,7 +26,9 @@ public:
             "traced: give one name for each argument, traced<\"span\", \"first\", \"second\">(tracer, function)");
         static_assert(std::is_invocable_v<Function&, Args...>,
                       "traced: the function cannot be called with these arguments");
-        if constexpr (sizeof...(Args) == sizeof...(ArgumentNames) && std::is_invocable_v<Function&, Args...>) {
+        if constexpr (std::is_empty_v<typename Tracer::span>) { // off at compile time
+            return invoke(std::forward<Args>(args)...);
+        } else if constexpr (sizeof...(Args) == sizeof...(ArgumentNames) && std::is_invocable_v<Function&, Args...>) {
             auto span = tracer_->start_span_of(Name.view(), type_, args...);
             if (span.recording()) describe(span, args...); // before the call, which may change or move them
             using result_type = std::invoke_result_t<Function&, Args...>;

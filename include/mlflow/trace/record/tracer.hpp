@@ -48,6 +48,18 @@ constexpr void require_start_arguments() noexcept {
 
 } // namespace detail
 
+template <class Exporter, class Recording>
+struct tracer_options {
+    detail::options_of<Exporter> exporter{};
+    detail::options_of<Recording> recording{};
+    bool enabled = true; ///< false: nothing is recorded
+    /// The longest time that the destructor waits for the exporter.
+    std::chrono::milliseconds shutdown_timeout{5'000};
+    /// Told of refused values; by default a line on standard error, at most one per 30 s.
+    error_handler on_error = &detail::report_to_stderr;
+    void* error_context = nullptr;
+};
+
 /// Records traces of one application and hands them to an exporter.
 ///
 /// Schema: which metadata a trace may and must carry (`schema`, `open_schema`).
@@ -80,16 +92,7 @@ public:
     using trace = basic_trace<Schema, Context, Platform>;
     using span = basic_span<Context, Platform>;
 
-    struct options {
-        detail::options_of<Exporter> exporter{};
-        detail::options_of<Recording> recording{};
-        bool enabled = true; ///< false: nothing is recorded
-        /// The longest time that the destructor waits for the exporter.
-        std::chrono::milliseconds shutdown_timeout{5'000};
-        /// Told of refused values; by default a line on standard error, at most one per 30 s.
-        error_handler on_error = &detail::report_to_stderr;
-        void* error_context = nullptr;
-    };
+    using options = tracer_options<Exporter, Recording>;
 
     tracer() : tracer(options{}) {}
     explicit tracer(options chosen)
