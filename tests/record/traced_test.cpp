@@ -101,27 +101,4 @@ TEST(traced, knows_the_identity_from_its_arguments_else_from_the_scope) {
     EXPECT_EQ(tracer.refused_values(), 0U);
 }
 
-TEST(traced, an_exception_is_recorded_and_goes_on_unchanged) {
-    struct special : std::runtime_error {
-        using std::runtime_error::runtime_error;
-        int code = 7;
-    };
-    open_tracer tracer;
-    auto fails = mt::traced<"fails", "why">(tracer, [](const std::string& why) -> int { throw special(why); });
-    try {
-        fails(std::string("because"));
-        FAIL();
-    } catch (const special& caught) {
-        EXPECT_EQ(caught.code, 7);
-        EXPECT_STREQ(caught.what(), "because");
-    }
-    const auto span = tracer.exporter().take().at(0).spans.at(0);
-    EXPECT_EQ(span.code, mt::status::error);
-    EXPECT_EQ(span.status_message, "because");
-    EXPECT_EQ(span.attributes["mlflow.spanInputs"], R"({"why":"because"})");
-    EXPECT_FALSE(span.attributes.contains("mlflow.spanOutputs"));
-    ASSERT_EQ(span.events.size(), 1U);
-    EXPECT_NE(span.events[0].attributes["exception.type"].find("special"), std::string::npos);
-}
-
 } // namespace

@@ -156,18 +156,22 @@ public:
     }
     /// The exception that is being handled: call it in a `catch` block.
     basic_span& current_exception() noexcept;
+#endif
 
     /// Runs `function`, records an exception that leaves it, and lets it go on.
     template <class Function>
     decltype(auto) run(Function&& function) {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
         try {
             return std::forward<Function>(function)();
         } catch (...) {
             current_exception();
             throw;
         }
-    }
+#else
+        return std::forward<Function>(function)();
 #endif
+    }
 
     /// Starts a span inside this one, whatever is current here: for other threads, callbacks and `explicit_context`.
     [[nodiscard]] basic_span start_span(std::string_view name, span_type type = span_type::unknown) const noexcept {

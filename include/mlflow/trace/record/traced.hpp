@@ -34,13 +34,13 @@ public:
             using result_type = std::invoke_result_t<Function&, Args...>;
             const auto call = [&]() -> decltype(auto) { return invoke(std::forward<Args>(args)...); };
             if constexpr (std::is_void_v<result_type>) {
-                run(span, call);
+                span.run(call);
             } else if constexpr (std::is_reference_v<result_type>) {
-                result_type result = run(span, call);
+                result_type result = span.run(call);
                 span.outputs(result);
                 return static_cast<result_type>(result);
             } else {
-                auto result = run(span, call);
+                auto result = span.run(call);
                 span.outputs(result);
                 return result;
             }
@@ -60,16 +60,6 @@ private:
         }
     }
     decltype(auto) invoke() { return function_(); }
-
-    template <class Span, class Call>
-    static decltype(auto) run(Span& span, const Call& call) {
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-        return span.run(call);
-#else
-        static_cast<void>(span);
-        return call();
-#endif
-    }
 
     template <class Span, class... Args>
     void describe(Span& span, const Args&... args) noexcept {
