@@ -5232,18 +5232,22 @@ public:
     }
     /// The exception that is being handled: call it in a `catch` block.
     basic_span& current_exception() noexcept;
+#endif
 
     /// Runs `function`, records an exception that leaves it, and lets it go on.
     template <class Function>
     decltype(auto) run(Function&& function) {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
         try {
             return std::forward<Function>(function)();
         } catch (...) {
             current_exception();
             throw;
         }
-    }
+#else
+        return std::forward<Function>(function)();
 #endif
+    }
 
     /// Starts a span inside this one, whatever is current here: for other threads, callbacks and `explicit_context`.
     [[nodiscard]] basic_span start_span(std::string_view name, span_type type = span_type::unknown) const noexcept {
@@ -6269,13 +6273,13 @@ public:
             using result_type = std::invoke_result_t<Function&, Args...>;
             const auto call = [&]() -> decltype(auto) { return invoke(std::forward<Args>(args)...); };
             if constexpr (std::is_void_v<result_type>) {
-                run(span, call);
+                span.run(call);
             } else if constexpr (std::is_reference_v<result_type>) {
-                result_type result = run(span, call);
+                result_type result = span.run(call);
                 span.outputs(result);
                 return static_cast<result_type>(result);
             } else {
-                auto result = run(span, call);
+                auto result = span.run(call);
                 span.outputs(result);
                 return result;
             }
@@ -6295,16 +6299,6 @@ private:
         }
     }
     decltype(auto) invoke() { return function_(); }
-
-    template <class Span, class Call>
-    static decltype(auto) run(Span& span, const Call& call) {
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-        return span.run(call);
-#else
-        static_cast<void>(span);
-        return call();
-#endif
-    }
 
     template <class Span, class... Args>
     void describe(Span& span, const Args&... args) noexcept {
