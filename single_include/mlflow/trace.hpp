@@ -928,6 +928,15 @@ struct llm_cost {
 /// How serious a span is: MLflow's `SpanLogLevel`, with its numbers.
 enum class log_level : std::uint8_t { debug = 10, info = 20, warning = 30, error = 40, critical = 50 };
 
+/// Of a span that does not say otherwise (mlflow/tracing/utils/default_log_level.py): what a person wants to see of a
+/// trace is `info`, what holds it together is `debug`.
+[[nodiscard]] constexpr log_level default_log_level(span_type type) noexcept {
+    for (const span_type seen : {span_type::llm, span_type::chat_model, span_type::tool, span_type::retriever,
+                                 span_type::agent, span_type::embedding})
+        if (type.name() == seen.name()) return log_level::info;
+    return log_level::debug;
+}
+
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
 // ---- mlflow/trace/detail/pool.hpp
@@ -1033,6 +1042,8 @@ struct span_data {
     bool look_closer = false;
     bool lost_something = false; ///< memory ran out: an attribute or event is missing
     status code = status::unset;
+    log_level level = log_level::debug;
+    bool has_own_level = false;
 
     // While the span is open.
     detail::trace_state* trace = nullptr;
@@ -3411,8 +3422,23 @@ private:
     std::chrono::milliseconds timeout_;
 };
 
+// As the kernel knows it; empty where it does not say.
+inline std::string program_path() {
+    char path[1024];
+    const auto size = ::readlink("/proc/self/exe", path, sizeof path);
+    return size > 0 ? std::string(path, static_cast<std::size_t>(size)) : std::string();
+}
+
+// What runs the program, as MLflow's own client says it with each trace.
+struct run_metadata {
+    std::string_view source_name;
+    std::string_view source_type;
+    std::string_view git_commit;
+};
+
 // The body of StartTraceV3. Previews that are not set are left out: the server fills them in from the root span.
-inline void append_trace_info(buffer& out, const trace_data& trace, std::string_view experiment_id) {
+inline void append_trace_info(buffer& out, const trace_data& trace, std::string_view experiment_id,
+                              const run_metadata& run) {
     const auto append_entries = [&](json_object<buffer>& object, entry_kind kind) {
         for (const trace_entry entry : trace.entries)
             if (entry.kind == kind) object.member(entry.key, entry.value);
@@ -3440,6 +3466,11 @@ inline void append_trace_info(buffer& out, const trace_data& trace, std::string_
     }
     out.append(R"(,"trace_metadata":)");
     json_object metadata(out);
+    metadata.member("mlflow.trace_schema.version", "3");
+    if (!run.source_name.empty())
+        metadata.member("mlflow.source.name", first_code_points(run.source_name, 250))
+            .member("mlflow.source.type", run.source_type);
+    if (!run.git_commit.empty()) metadata.member("mlflow.source.git.commit", run.git_commit);
     append_entries(metadata, entry_kind::metadata);
     out.append(R"(,"tags":)");
     json_object tags(out);
@@ -3772,6 +3803,11 @@ public:
         std::string experiment_id{}; ///< must exist
         /// OpenTelemetry's resource; MLflow stores its `service.name` as a tag of the trace.
         resource_attributes resource{};
+        /// What runs: the metadata `mlflow.source.name`, `mlflow.source.type` and, where it is known when the program
+        /// is built, `mlflow.source.git.commit`. Sent with the traces that have metadata of their own.
+        std::string source_name{detail::program_path()};
+        std::string source_type{"LOCAL"};
+        std::string git_commit{};
         /// For each request. A busy SQLite store answers only after 20 s.
         std::chrono::milliseconds timeout{30'000};
         typename Transport::options transport{};
@@ -3883,7 +3919,8 @@ private:
 
     failed send_trace_info(const trace_data& trace) {
         body_.clear();
-        detail::append_trace_info(body_, trace, connection_.experiment_id);
+        detail::append_trace_info(body_, trace, connection_.experiment_id,
+                                  {options_.source_name, options_.source_type, options_.git_commit});
         if (body_.overflowed())
             return std::make_unique<transport_error>(
                 transport_error{transport_error::kind::other, "out of memory while a request was put together"});
@@ -5035,7 +5072,23 @@ public:
         write_whole(*span_, [&](auto& out) { return append_status(out, code, recorded.view()); });
     }
 
+    // As MLflow's own client puts it: the type of the exception, and its message.
+    void fail(std::string_view exception_type, std::string_view message) noexcept {
+        if (!span_) return;
+        if (span_->level < log_level::error) level(log_level::error);
+        buffer both;
+        const bool is_whole = exception_type.empty() || (both.append(exception_type) && both.append(": "));
+        set_status(status::error, is_whole && both.append(message) ? both.view() : message);
+    }
+
+    void level(log_level level) noexcept {
+        if (!span_) return;
+        span_->level = level;
+        span_->has_own_level = true;
+    }
+
     void end(std::uint64_t unix_nano) noexcept {
+        own_attribute("mlflow.spanLogLevel", span_->level);
         const without_rules own(span_->body);
         write_whole(*span_, [&](auto& out) {
             using namespace otlp;
@@ -5180,6 +5233,7 @@ public:
     basic_span& chunk(const T& value) noexcept;
 
     basic_span& type(span_type type) noexcept {
+        if (span_ && !span_->has_own_level) span_->level = default_log_level(type);
         return writer().own_attribute("mlflow.spanType", type.name()), *this;
     }
     basic_span& model(std::string_view name) noexcept {
@@ -5207,9 +5261,9 @@ public:
                                         arg("output_cost", spent.output), arg("total_cost", spent.total)),
                *this;
     }
-    basic_span& level(log_level level) noexcept {
-        return writer().own_attribute("mlflow.spanLogLevel", level), *this;
-    }
+    /// How serious it is; without it, what the type says (`default_log_level`), and at least `error` with an
+    /// exception.
+    basic_span& level(log_level level) noexcept { return writer().level(level), *this; }
     /// Points at a span of another trace, such as the one that asked for this work.
     template <class... T>
     basic_span& link(const mlflow::trace::trace_id& trace, span_id span,
@@ -5224,7 +5278,7 @@ public:
     basic_span& exception(std::string_view type, std::string_view message) noexcept {
         if (!span_) return *this;
         writer().event(now(), "exception", arg("exception.type", type), arg("exception.message", message));
-        return set_status(status::error, message);
+        return writer().fail(type, message), *this;
     }
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
     basic_span& exception(const std::exception& thrown) noexcept {
@@ -5297,7 +5351,8 @@ basic_span<Context, Platform> basic_span<Context, Platform>::open(detail::trace_
     span.id = Platform::new_span_id();
     span.has_parent = parent.valid();
     span.is_root = !parent.valid();
-    span.look_closer = span.lost_something = false;
+    span.look_closer = span.lost_something = span.has_own_level = false;
+    span.level = log_level::debug;
     span.code = status::unset;
     span.chunks = span.attributes = span.events = span.dropped_attributes = span.dropped_events = 0;
     span.body.rules = nullptr;
@@ -5381,8 +5436,7 @@ void basic_span<Context, Platform>::end() noexcept {
     const std::uint64_t end_nano = Platform::monotonic_nano() + span->trace->wall_minus_monotonic;
     detail::span_operations operations(span);
     if (span->code == status::unset) {
-        if (std::uncaught_exceptions() > exceptions_at_start_)
-            operations.set_status(status::error, "ended by an exception");
+        if (std::uncaught_exceptions() > exceptions_at_start_) operations.fail({}, "ended by an exception");
         else operations.set_status(status::ok, {});
     }
     operations.end(end_nano);

@@ -71,7 +71,7 @@ def without_duplicates(traces: list, what: str) -> dict:
     return by_id
 
 
-# What MLflow itself adds to the metadata and tags of a trace; the rest is the application's.
+# What MLflow itself and the library add to the metadata and tags of a trace; the rest is the application's.
 ADDED_METADATA = {
     "mlflow.trace.sizeBytes",
     "mlflow.trace.sizeStats",
@@ -79,6 +79,8 @@ ADDED_METADATA = {
     "mlflow.trace.cost",
     "mlflow.trace.infoFinalized",
     "mlflow.trace_schema.version",
+    "mlflow.source.name",
+    "mlflow.source.type",
 }
 ADDED_TAGS = {"mlflow.traceName", "mlflow.artifactLocation", "mlflow.trace.spansLocation"}
 

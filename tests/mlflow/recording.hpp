@@ -122,7 +122,7 @@ public:
     }
     void failed(const std::string& type, const std::string& message) {
         said_["status"] = "ERROR";
-        said_["description"] = message;
+        said_["description"] = type + ": " + message;
         said_["events"].push_back(
             {{"name", "exception"}, {"attributes", {{"exception.type", type}, {"exception.message", message}}}});
     }

@@ -27,6 +27,10 @@ def check_span(span, told: dict, where: str) -> None:
     check_same(span.outputs, told["outputs"], f"{where}: outputs")
     check_same(span.model_name, told.get("model"), f"{where}: model")
     attributes = {key: value for key, value in span.attributes.items() if key not in OWN_ATTRIBUTES}
+    if "mlflow.spanLogLevel" not in told["attributes"]:
+        level = attributes.pop("mlflow.spanLogLevel", None)
+        failed = any(event["name"] == "exception" for event in told["events"]) or told["status"] == "ERROR"
+        check(level in ((10, 20, 40) if failed else (10, 20)), f"{where}: level {level}")
     if told["parent"] is None:
         attributes = {key: value for key, value in attributes.items() if not is_for_the_trace(key)}
     for key in sorted(attributes.keys() | told["attributes"].keys()):

@@ -53,7 +53,7 @@ TEST(exceptions, an_exception_that_unwinds_a_span_is_an_error) {
     EXPECT_EQ(traces.at(0).spans.at(0).code, mt::status::error);
     EXPECT_EQ(traces.at(1).spans.at(0).code, mt::status::ok);
     const auto& run = traces.at(2).spans.at(0);
-    EXPECT_EQ(run.status_message, "no such thing");
+    EXPECT_EQ(run.status_message, "std::out_of_range: no such thing");
     EXPECT_EQ(run.events.at(0).name, "exception");
     EXPECT_EQ(run.events.at(0).attributes["exception.type"], "std::out_of_range");
     EXPECT_EQ(traces.at(3).spans.at(0).events.at(0).attributes["exception.type"], "int");
@@ -88,7 +88,7 @@ TEST(exceptions, one_that_leaves_a_traced_function_is_recorded_and_goes_on_uncha
     }
     const auto span = tracer.exporter().take().at(0).spans.at(0);
     EXPECT_EQ(span.code, mt::status::error);
-    EXPECT_EQ(span.status_message, "because");
+    EXPECT_TRUE(span.status_message.ends_with("special: because")) << span.status_message;
     EXPECT_EQ(span.attributes["mlflow.spanInputs"], R"({"why":"because"})");
     EXPECT_FALSE(span.attributes.contains("mlflow.spanOutputs"));
     ASSERT_EQ(span.events.size(), 1U);

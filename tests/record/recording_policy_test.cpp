@@ -69,7 +69,7 @@ TEST(recording_policy, redacts_by_value) {
     EXPECT_EQ(span.attributes["mlflow.spanOutputs"], "##");
     EXPECT_EQ(span.attributes["key1"], "plain");
     EXPECT_EQ(span.events.at(0).attributes["exception.message"], "card #### refused");
-    EXPECT_EQ(span.status_message, "card #### refused");
+    EXPECT_EQ(span.status_message, "std::runtime_error: card #### refused");
     EXPECT_EQ(trace.request_preview, "pays with ####");
 }
 

@@ -288,7 +288,7 @@ TEST(tracer, reserved_attributes_are_refused_and_others_kept) {
     }
     EXPECT_EQ(tracer.refused_values(), 8U);
     const auto span = tracer.exporter().take().at(0).spans.at(0);
-    EXPECT_EQ(span.attributes.size(), 3U); // with the span type
+    EXPECT_EQ(span.attributes.size(), 4U); // with the span's type and level
     EXPECT_EQ(span.attributes["user.idle"], "1");
 }
 

@@ -4,6 +4,7 @@
 #include <mlflow/trace/config.hpp>
 
 #include <cstdint>
+#include <initializer_list>
 #include <string_view>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
@@ -56,5 +57,14 @@ struct llm_cost {
 
 /// How serious a span is: MLflow's `SpanLogLevel`, with its numbers.
 enum class log_level : std::uint8_t { debug = 10, info = 20, warning = 30, error = 40, critical = 50 };
+
+/// Of a span that does not say otherwise (mlflow/tracing/utils/default_log_level.py): what a person wants to see of a
+/// trace is `info`, what holds it together is `debug`.
+[[nodiscard]] constexpr log_level default_log_level(span_type type) noexcept {
+    for (const span_type seen : {span_type::llm, span_type::chat_model, span_type::tool, span_type::retriever,
+                                 span_type::agent, span_type::embedding})
+        if (type.name() == seen.name()) return log_level::info;
+    return log_level::debug;
+}
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -40,6 +40,8 @@ struct span_data {
     bool look_closer = false;
     bool lost_something = false; ///< memory ran out: an attribute or event is missing
     status code = status::unset;
+    log_level level = log_level::debug;
+    bool has_own_level = false;
 
     // While the span is open.
     detail::trace_state* trace = nullptr;

@@ -47,6 +47,11 @@ public:
         std::string experiment_id{}; ///< must exist
         /// OpenTelemetry's resource; MLflow stores its `service.name` as a tag of the trace.
         resource_attributes resource{};
+        /// What runs: the metadata `mlflow.source.name`, `mlflow.source.type` and, where it is known when the program
+        /// is built, `mlflow.source.git.commit`. Sent with the traces that have metadata of their own.
+        std::string source_name{detail::program_path()};
+        std::string source_type{"LOCAL"};
+        std::string git_commit{};
         /// For each request. A busy SQLite store answers only after 20 s.
         std::chrono::milliseconds timeout{30'000};
         typename Transport::options transport{};
@@ -158,7 +163,8 @@ private:
 
     failed send_trace_info(const trace_data& trace) {
         body_.clear();
-        detail::append_trace_info(body_, trace, connection_.experiment_id);
+        detail::append_trace_info(body_, trace, connection_.experiment_id,
+                                  {options_.source_name, options_.source_type, options_.git_commit});
         if (body_.overflowed())
             return std::make_unique<transport_error>(
                 transport_error{transport_error::kind::other, "out of memory while a request was put together"});

@@ -8,11 +8,13 @@
 #include <mlflow/trace/detail/buffer.hpp>
 #include <mlflow/trace/detail/json_reader.hpp>
 #include <mlflow/trace/detail/timestamp.hpp>
+#include <mlflow/trace/detail/utf8.hpp>
 
 #include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <unistd.h>
 #include <utility>
 
 // What the exporter says to MLflow's REST API besides the spans themselves.
@@ -158,8 +160,23 @@ private:
     std::chrono::milliseconds timeout_;
 };
 
+// As the kernel knows it; empty where it does not say.
+inline std::string program_path() {
+    char path[1024];
+    const auto size = ::readlink("/proc/self/exe", path, sizeof path);
+    return size > 0 ? std::string(path, static_cast<std::size_t>(size)) : std::string();
+}
+
+// What runs the program, as MLflow's own client says it with each trace.
+struct run_metadata {
+    std::string_view source_name;
+    std::string_view source_type;
+    std::string_view git_commit;
+};
+
 // The body of StartTraceV3. Previews that are not set are left out: the server fills them in from the root span.
-inline void append_trace_info(buffer& out, const trace_data& trace, std::string_view experiment_id) {
+inline void append_trace_info(buffer& out, const trace_data& trace, std::string_view experiment_id,
+                              const run_metadata& run) {
     const auto append_entries = [&](json_object<buffer>& object, entry_kind kind) {
         for (const trace_entry entry : trace.entries)
             if (entry.kind == kind) object.member(entry.key, entry.value);
@@ -187,6 +204,11 @@ inline void append_trace_info(buffer& out, const trace_data& trace, std::string_
     }
     out.append(R"(,"trace_metadata":)");
     json_object metadata(out);
+    metadata.member("mlflow.trace_schema.version", "3");
+    if (!run.source_name.empty())
+        metadata.member("mlflow.source.name", first_code_points(run.source_name, 250))
+            .member("mlflow.source.type", run.source_type);
+    if (!run.git_commit.empty()) metadata.member("mlflow.source.git.commit", run.git_commit);
     append_entries(metadata, entry_kind::metadata);
     out.append(R"(,"tags":)");
     json_object tags(out);

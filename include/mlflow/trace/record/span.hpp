@@ -104,6 +104,7 @@ public:
     basic_span& chunk(const T& value) noexcept;
 
     basic_span& type(span_type type) noexcept {
+        if (span_ && !span_->has_own_level) span_->level = default_log_level(type);
         return writer().own_attribute("mlflow.spanType", type.name()), *this;
     }
     basic_span& model(std::string_view name) noexcept {
@@ -131,9 +132,9 @@ public:
                                         arg("output_cost", spent.output), arg("total_cost", spent.total)),
                *this;
     }
-    basic_span& level(log_level level) noexcept {
-        return writer().own_attribute("mlflow.spanLogLevel", level), *this;
-    }
+    /// How serious it is; without it, what the type says (`default_log_level`), and at least `error` with an
+    /// exception.
+    basic_span& level(log_level level) noexcept { return writer().level(level), *this; }
     /// Points at a span of another trace, such as the one that asked for this work.
     template <class... T>
     basic_span& link(const mlflow::trace::trace_id& trace, span_id span,
@@ -148,7 +149,7 @@ public:
     basic_span& exception(std::string_view type, std::string_view message) noexcept {
         if (!span_) return *this;
         writer().event(now(), "exception", arg("exception.type", type), arg("exception.message", message));
-        return set_status(status::error, message);
+        return writer().fail(type, message), *this;
     }
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
     basic_span& exception(const std::exception& thrown) noexcept {
@@ -221,7 +222,8 @@ basic_span<Context, Platform> basic_span<Context, Platform>::open(detail::trace_
     span.id = Platform::new_span_id();
     span.has_parent = parent.valid();
     span.is_root = !parent.valid();
-    span.look_closer = span.lost_something = false;
+    span.look_closer = span.lost_something = span.has_own_level = false;
+    span.level = log_level::debug;
     span.code = status::unset;
     span.chunks = span.attributes = span.events = span.dropped_attributes = span.dropped_events = 0;
     span.body.rules = nullptr;
@@ -305,8 +307,7 @@ void basic_span<Context, Platform>::end() noexcept {
     const std::uint64_t end_nano = Platform::monotonic_nano() + span->trace->wall_minus_monotonic;
     detail::span_operations operations(span);
     if (span->code == status::unset) {
-        if (std::uncaught_exceptions() > exceptions_at_start_)
-            operations.set_status(status::error, "ended by an exception");
+        if (std::uncaught_exceptions() > exceptions_at_start_) operations.fail({}, "ended by an exception");
         else operations.set_status(status::ok, {});
     }
     operations.end(end_nano);

@@ -155,7 +155,23 @@ public:
         write_whole(*span_, [&](auto& out) { return append_status(out, code, recorded.view()); });
     }
 
+    // As MLflow's own client puts it: the type of the exception, and its message.
+    void fail(std::string_view exception_type, std::string_view message) noexcept {
+        if (!span_) return;
+        if (span_->level < log_level::error) level(log_level::error);
+        buffer both;
+        const bool is_whole = exception_type.empty() || (both.append(exception_type) && both.append(": "));
+        set_status(status::error, is_whole && both.append(message) ? both.view() : message);
+    }
+
+    void level(log_level level) noexcept {
+        if (!span_) return;
+        span_->level = level;
+        span_->has_own_level = true;
+    }
+
     void end(std::uint64_t unix_nano) noexcept {
+        own_attribute("mlflow.spanLogLevel", span_->level);
         const without_rules own(span_->body);
         write_whole(*span_, [&](auto& out) {
             using namespace otlp;
