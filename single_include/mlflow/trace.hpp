@@ -509,7 +509,7 @@ public:
     [[nodiscard]] std::string_view view() const noexcept { return {data_, size_}; }
 
 private:
-    bool grow(std::size_t count) noexcept {
+    [[gnu::noinline]] bool grow(std::size_t count) noexcept {
         std::size_t capacity = capacity_ < 512 ? 1024 : capacity_ * 2;
         if (capacity - size_ < count) capacity = size_ + count;
         void* moved = std::realloc(data_, capacity);
@@ -1060,6 +1060,15 @@ struct span_data {
         body.clear();
     }
 };
+
+namespace detail {
+
+// The span opens, or ends. Its owner alone does that.
+inline void next_generation(span_data& span) noexcept {
+    span.generation.store(span.generation.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+}
+
+} // namespace detail
 
 /// One piece of information about a trace as a whole.
 enum class entry_kind : std::uint8_t {
@@ -1813,13 +1822,21 @@ inline json_position escape_json_blocks(const char* from, const char* end, char*
         const __m128i control = _mm_cmplt_epi8(half, _mm_set1_epi8(' '));
         const __m128i quote = _mm_cmpeq_epi8(half, _mm_set1_epi8('"'));
         const __m128i backslash = _mm_cmpeq_epi8(half, _mm_set1_epi8('\\'));
-        return static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_or_si128(control, _mm_or_si128(quote, backslash))));
+        return _mm_or_si128(control, _mm_or_si128(quote, backslash));
     };
+    const auto mask = [](__m128i found) { return static_cast<std::uint32_t>(_mm_movemask_epi8(found)); };
     while (from < end && to <= last) {
         const __m128i low = load(from);
         const __m128i high = load(from + 16);
         copy(to, low, high);
-        std::uint32_t special = find(low) | find(high) << 16;
+        const __m128i found_low = find(low);
+        const __m128i found_high = find(high);
+        if (mask(_mm_or_si128(found_low, found_high)) == 0) [[likely]] {
+            from += json_block;
+            to += json_block;
+            continue;
+        }
+        std::uint32_t special = mask(found_low) | mask(found_high) << 16;
         std::ptrdiff_t done = 0;
         std::ptrdiff_t size = json_block;
         while (special != 0) {
@@ -1981,26 +1998,29 @@ bool append_varint(Buffer& out, std::uint64_t value) noexcept {
     return true;
 }
 
-// A length that is known only after what it counts is written: room for a varint of fixed width, over-long but valid,
-// which protobuf's parsers accept up to ten bytes.
+// A varint of fixed width, over-long but valid, which protobuf's parsers accept up to ten bytes.
+inline constexpr std::size_t wide_varint_size = 4;
+inline constexpr std::size_t wide_varint_limit = std::size_t{1} << (7 * wide_varint_size);
+
+inline void write_wide_varint(char* to, std::size_t value) noexcept {
+    for (std::size_t i = 0; i + 1 < wide_varint_size; ++i, value >>= 7U) *to++ = static_cast<char>(value | 0x80U);
+    *to = static_cast<char>(value);
+}
+
+// A length that is known only after what it counts is written.
 template <class Buffer>
 class late_length {
 public:
-    static constexpr std::size_t width = 4;
-    static constexpr std::size_t limit = std::size_t{1} << (7 * width);
-
     explicit late_length(Buffer& out) noexcept : out_(out), at_(out.size()) {
-        if (out.ensure(width)) out.commit(width);
+        if (out.ensure(wide_varint_size)) out.commit(wide_varint_size);
         else failed_ = true;
     }
     // False, with the length left out, when the room could not be had or the content is over 256 MiB.
     [[nodiscard]] bool close() noexcept {
         if (failed_) return false;
-        std::size_t size = out_.size() - at_ - width;
-        if (size >= limit) return false;
-        char* to = out_.data() + at_;
-        for (std::size_t i = 0; i + 1 < width; ++i, size >>= 7U) *to++ = static_cast<char>(size | 0x80U);
-        *to = static_cast<char>(size);
+        const std::size_t size = out_.size() - at_ - wide_varint_size;
+        if (size >= wide_varint_limit) return false;
+        write_wide_varint(out_.data() + at_, size);
         return true;
     }
 
@@ -2117,8 +2137,69 @@ bool append_sized_key_value(Buffer& out, unsigned field, std::string_view key, s
     return true;
 }
 
+// Copies a short text, and collects the bits by which text outside ASCII is known. Copies may overlap: that is fewer
+// instructions than a loop over what is left.
+inline char* copy_short(char* to, std::string_view text, std::uint64_t& bits) noexcept {
+    const std::size_t size = text.size();
+    const char* const from = text.data();
+    const auto copy = [&]<class Word>(std::size_t at, Word word) {
+        std::memcpy(&word, from + at, sizeof word);
+        std::memcpy(to + at, &word, sizeof word);
+        bits |= word;
+    };
+    if (size > 16) {
+        for (std::size_t at = 0; at < size - 16; at += 16) {
+            copy(at, std::uint64_t{});
+            copy(at + 8, std::uint64_t{});
+        }
+        copy(size - 16, std::uint64_t{});
+        copy(size - 8, std::uint64_t{});
+    } else if (size >= 8) {
+        copy(0, std::uint64_t{});
+        copy(size - 8, std::uint64_t{});
+    } else if (size >= 4) {
+        copy(0, std::uint32_t{});
+        copy(size - 4, std::uint32_t{});
+    } else if (size > 0) {
+        copy(0, std::uint8_t{});
+        copy(size / 2, std::uint8_t{});
+        copy(size - 1, std::uint8_t{});
+    }
+    return to + size;
+}
+
+// A KeyValue of an ASCII key and an AnyValue, all so short that each length takes one byte. `write(to, bits)` puts
+// the AnyValue at its place, and may note that it is not ASCII either. False when it is not so, and nothing is
+// appended.
+template <class Buffer, class WriteAnyValue>
+bool append_short_key_value(Buffer& out, unsigned field, std::string_view key, std::size_t any_size,
+                            WriteAnyValue&& write) noexcept {
+    if (key.size() > 100 || any_size > 100 || key.size() + any_size > 0x7f - 4) return false;
+    const std::size_t size = 4 + key.size() + any_size;
+    char* to = out.ensure(2 + size);
+    if (!to) return false;
+    std::uint64_t bits = 0;
+    to[0] = short_tag(field, wire_type::length_delimited);
+    to[1] = static_cast<char>(size);
+    to[2] = short_tag(otlp::key, wire_type::length_delimited);
+    to[3] = static_cast<char>(key.size());
+    to = copy_short(to + 4, key, bits);
+    to[0] = short_tag(otlp::value, wire_type::length_delimited);
+    to[1] = static_cast<char>(any_size);
+    write(to + 2, bits);
+    if ((bits & 0x8080808080808080U) != 0) return false;
+    out.commit(2 + size);
+    return true;
+}
+
 template <class Buffer>
 bool append_text_attribute(Buffer& out, unsigned field, std::string_view key, std::string_view text) noexcept {
+    const auto write = [text](char* to, std::uint64_t& bits) {
+        to[0] = short_tag(otlp::string_value, wire_type::length_delimited);
+        to[1] = static_cast<char>(text.size());
+        copy_short(to + 2, text, bits);
+    };
+    if (append_short_key_value(out, field, key, 2 + text.size(), write)) return true;
     if (!is_valid_utf8(key) || !is_valid_utf8(text))
         return append_key_value(out, field, key, [&] { return append_text_field(out, otlp::string_value, text); });
     const std::size_t any_size = 1 + varint_size(text.size()) + text.size();
@@ -2132,6 +2213,11 @@ bool append_text_attribute(Buffer& out, unsigned field, std::string_view key, st
 template <class Buffer>
 bool append_encoded_attribute(Buffer& out, unsigned field, std::string_view key,
                               std::string_view any_value) noexcept {
+    const auto write_short = [any_value](char* to, std::uint64_t&) {
+        std::uint64_t ignored = 0;
+        copy_short(to, any_value, ignored);
+    };
+    if (append_short_key_value(out, field, key, any_value.size(), write_short)) return true;
     if (!is_valid_utf8(key)) return append_key_value(out, field, key, [&] { return out.append(any_value); });
     return append_sized_key_value(out, field, key, any_value.size(),
                                   [any_value](char* to) { return write_bytes(to, any_value); });
@@ -2141,14 +2227,24 @@ bool append_encoded_attribute(Buffer& out, unsigned field, std::string_view key,
 // protobuf allows and no receiver sees: that is how `is_meant_as_json` tells it from text that only looks like JSON.
 template <class Buffer, class AppendText>
 bool append_json_attribute(Buffer& out, unsigned field, std::string_view key, AppendText&& append_text) {
-    if (!out.push_back(short_tag(field, wire_type::length_delimited))) return false;
-    late_length length(out);
-    const bool written = append_any_value(out, [&] {
-        if (!out.push_back(short_tag(otlp::string_value, wire_type::length_delimited))) return false;
-        late_length string(out);
-        return append_text() && string.close();
-    });
-    return written && append_text_field(out, otlp::key, key) && length.close();
+    constexpr std::size_t tagged = 1 + wide_varint_size;
+    const std::size_t at = out.size();
+    char* const head = out.ensure(3 * tagged);
+    if (!head) return false;
+    head[0] = short_tag(field, wire_type::length_delimited);
+    head[tagged] = short_tag(otlp::value, wire_type::length_delimited);
+    head[2 * tagged] = short_tag(otlp::string_value, wire_type::length_delimited);
+    out.commit(3 * tagged);
+    if (!append_text()) return false;
+    const std::size_t text_size = out.size() - at - 3 * tagged;
+    if (!append_text_field(out, otlp::key, key)) return false;
+    const std::size_t size = out.size() - at - tagged;
+    if (size >= wide_varint_limit) return false;
+    char* const written = out.data() + at;
+    write_wide_varint(written + 1, size);
+    write_wide_varint(written + tagged + 1, text_size + tagged);
+    write_wide_varint(written + 2 * tagged + 1, text_size);
+    return true;
 }
 
 inline bool is_meant_as_json(std::string_view key_value) noexcept {
@@ -4580,7 +4676,7 @@ inline void submit_late_spans(trace_state& trace) noexcept {
 inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
     trace_state& trace = *span.trace;
     const bool is_root = span.is_root;
-    span.generation.fetch_add(1, std::memory_order_release);
+    next_generation(span);
     span_data* head = trace.finished.load(std::memory_order_relaxed);
     do span.next = head;
     while (!trace.finished.compare_exchange_weak(head, &span, std::memory_order_seq_cst, std::memory_order_relaxed));
@@ -4962,11 +5058,10 @@ constexpr bool is_reserved_attribute(std::string_view key) noexcept {
 // What writes into an open span, whoever owns it.
 class span_operations {
 public:
-    explicit span_operations(span_data* span) noexcept : span_(span) {}
+    explicit span_operations(span_data& span) noexcept : span_(&span) {}
 
     template <class T>
     void attribute(std::string_view key, const T& value) noexcept {
-        if (!span_) return;
         if (key.empty() || is_reserved_attribute(key))
             return span_->trace->owner->report({key.empty() ? fault::empty : fault::reserved, key});
         if constexpr (std::is_invocable_v<const T&>) {
@@ -4982,20 +5077,17 @@ public:
     // The library's own, under a key that is reserved.
     template <class T>
     void own_attribute(std::string_view key, const T& value) noexcept {
-        if (!span_) return;
         const without_rules own(span_->body);
         write_attribute(key, value);
     }
     template <class... T>
     void own_json_object(std::string_view key, const named_value<T>&... members) noexcept {
-        if (!span_) return;
         const without_rules own(span_->body);
         json_object_attribute(key, members...);
     }
 
     template <class... T>
     void json_object_attribute(std::string_view key, const named_value<T>&... members) noexcept {
-        if (!span_) return;
         span_->look_closer = span_->look_closer || !(is_plain<T> && ...);
         write_json(key, [&](auto& out) {
             json_object object(out);
@@ -5006,7 +5098,6 @@ public:
 
     template <class T>
     void json_attribute(std::string_view key, const T& value) noexcept {
-        if (!span_) return;
         if constexpr (std::is_invocable_v<const T&>) {
             evaluate(value, [&](const auto& result) { json_attribute(key, result); });
         } else if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, char>) {
@@ -5030,7 +5121,6 @@ public:
 
     template <class... T>
     void event(std::uint64_t unix_nano, std::string_view name, const named_value<T>&... attributes) noexcept {
-        if (!span_) return;
         const auto* const rules = span_->body.rules;
         const bool is_one_too_many = rules && span_->events >= rules->limits.events;
         const bool written = !is_one_too_many && write_whole(*span_, [&](auto& out) {
@@ -5046,13 +5136,10 @@ public:
         ++(written ? span_->events : span_->dropped_events);
     }
 
-    void refuse(std::string_view key) noexcept {
-        if (span_) span_->trace->owner->report({fault::out_of_range, key});
-    }
+    void refuse(std::string_view key) noexcept { span_->trace->owner->report({fault::out_of_range, key}); }
 
     template <class... T>
     void link(const trace_id& trace, span_id span, const named_value<T>&... attributes) noexcept {
-        if (!span_) return;
         write_whole(*span_, [&](auto& out) {
             if (!out.push_back(short_tag(otlp::links, wire_type::length_delimited))) return false;
             late_length length(out);
@@ -5065,7 +5152,6 @@ public:
     }
 
     void set_status(status code, std::string_view message) noexcept {
-        if (!span_) return;
         span_->code = code;
         const ruled_text recorded(span_->body.rules, "status.message", message);
         const without_rules own(span_->body);
@@ -5074,15 +5160,18 @@ public:
 
     // As MLflow's own client puts it: the type of the exception, and its message.
     void fail(std::string_view exception_type, std::string_view message) noexcept {
-        if (!span_) return;
         if (span_->level < log_level::error) level(log_level::error);
         buffer both;
         const bool is_whole = exception_type.empty() || (both.append(exception_type) && both.append(": "));
         set_status(status::error, is_whole && both.append(message) ? both.view() : message);
     }
 
+    void type(span_type type) noexcept {
+        if (!span_->has_own_level) span_->level = default_log_level(type);
+        own_attribute("mlflow.spanType", type.name());
+    }
+
     void level(log_level level) noexcept {
-        if (!span_) return;
         span_->level = level;
         span_->has_own_level = true;
     }
@@ -5098,8 +5187,6 @@ public:
                    append_fixed64_field(out, end_time, unix_nano);
         });
     }
-
-    [[nodiscard]] span_data* get() const noexcept { return span_; }
 
 private:
     // What the callable throws does not reach the application.
@@ -5154,7 +5241,7 @@ bool leave(const span_data& span) noexcept {
 template <class Context>
 void discard_span(span_data& span) noexcept {
     const bool was_taken_here = leave<Context>(span);
-    span.generation.fetch_add(1, std::memory_order_release);
+    detail::next_generation(span);
     auto& spans = pool<span_data>::instance();
     if (was_taken_here) spans.give_back(&span);
     else spans.give(&span);
@@ -5202,25 +5289,30 @@ public:
     /// below a value may be a callable that makes it: it is called only when the span is recorded.
     template <class T>
     basic_span& attribute(std::string_view key, const T& value) noexcept {
-        return writer().attribute(key, value), *this;
+        if (span_) writer().attribute(key, value);
+        return *this;
     }
     /// The inputs by name: `span.inputs(mt::arg("question", q), mt::arg("k", 5))`.
     template <class First, class... T>
     basic_span& inputs(const named_value<First>& first, const named_value<T>&... rest) noexcept {
-        return writer().json_object_attribute("mlflow.spanInputs", first, rest...), *this;
+        if (span_) writer().json_object_attribute("mlflow.spanInputs", first, rest...);
+        return *this;
     }
     /// The input as one value.
     template <class T>
     basic_span& inputs(const T& value) noexcept {
-        return writer().json_attribute("mlflow.spanInputs", value), *this;
+        if (span_) writer().json_attribute("mlflow.spanInputs", value);
+        return *this;
     }
     template <class First, class... T>
     basic_span& outputs(const named_value<First>& first, const named_value<T>&... rest) noexcept {
-        return writer().json_object_attribute("mlflow.spanOutputs", first, rest...), *this;
+        if (span_) writer().json_object_attribute("mlflow.spanOutputs", first, rest...);
+        return *this;
     }
     template <class T>
     basic_span& outputs(const T& value) noexcept {
-        return writer().json_attribute("mlflow.spanOutputs", value), *this;
+        if (span_) writer().json_attribute("mlflow.spanOutputs", value);
+        return *this;
     }
     /// What happened at a moment within the span.
     template <class... T>
@@ -5233,52 +5325,63 @@ public:
     basic_span& chunk(const T& value) noexcept;
 
     basic_span& type(span_type type) noexcept {
-        if (span_ && !span_->has_own_level) span_->level = default_log_level(type);
-        return writer().own_attribute("mlflow.spanType", type.name()), *this;
+        if (span_) writer().type(type);
+        return *this;
     }
     basic_span& model(std::string_view name) noexcept {
-        return writer().own_attribute("mlflow.llm.model", name), *this;
+        if (span_) writer().own_attribute("mlflow.llm.model", name);
+        return *this;
     }
     basic_span& provider(std::string_view name) noexcept {
-        return writer().own_attribute("mlflow.llm.provider", name), *this;
+        if (span_) writer().own_attribute("mlflow.llm.provider", name);
+        return *this;
     }
     /// MLflow sums them over the spans of the trace. Refused over 2^63 - 1, where MLflow cannot read the trace again.
     basic_span& usage(token_usage used) noexcept {
+        if (!span_) return *this;
         if (used.total == 0) used.total = used.input + used.output;
-        if (((used.input | used.output | used.total) >> 63U) != 0)
-            return writer().refuse("mlflow.chat.tokenUsage"), *this;
-        return writer().own_json_object("mlflow.chat.tokenUsage", arg("input_tokens", used.input),
-                                        arg("output_tokens", used.output), arg("total_tokens", used.total)),
-               *this;
+        if (((used.input | used.output | used.total) >> 63U) != 0) writer().refuse("mlflow.chat.tokenUsage");
+        else
+            writer().own_json_object("mlflow.chat.tokenUsage", arg("input_tokens", used.input),
+                                     arg("output_tokens", used.output), arg("total_tokens", used.total));
+        return *this;
     }
     /// MLflow sums it over the spans of the trace. Refused unless finite: MLflow would refuse the whole request.
     basic_span& cost(llm_cost spent) noexcept {
+        if (!span_) return *this;
         if (spent.total == 0) spent.total = spent.input + spent.output;
         using detail::is_finite;
         if (!is_finite(spent.input) || !is_finite(spent.output) || !is_finite(spent.total))
-            return writer().refuse("mlflow.llm.cost"), *this;
-        return writer().own_json_object("mlflow.llm.cost", arg("input_cost", spent.input),
-                                        arg("output_cost", spent.output), arg("total_cost", spent.total)),
-               *this;
+            writer().refuse("mlflow.llm.cost");
+        else
+            writer().own_json_object("mlflow.llm.cost", arg("input_cost", spent.input),
+                                     arg("output_cost", spent.output), arg("total_cost", spent.total));
+        return *this;
     }
     /// How serious it is; without it, what the type says (`default_log_level`), and at least `error` with an
     /// exception.
-    basic_span& level(log_level level) noexcept { return writer().level(level), *this; }
+    basic_span& level(log_level level) noexcept {
+        if (span_) writer().level(level);
+        return *this;
+    }
     /// Points at a span of another trace, such as the one that asked for this work.
     template <class... T>
     basic_span& link(const mlflow::trace::trace_id& trace, span_id span,
                      const named_value<T>&... attributes) noexcept {
-        return writer().link(trace, span, attributes...), *this;
+        if (span_) writer().link(trace, span, attributes...);
+        return *this;
     }
     /// Without it, a span that ends normally is `ok`.
     basic_span& set_status(status code, std::string_view message = {}) noexcept {
-        return writer().set_status(code, message), *this;
+        if (span_) writer().set_status(code, message);
+        return *this;
     }
     /// Records the exception as an event and as the reason of an error status.
     basic_span& exception(std::string_view type, std::string_view message) noexcept {
         if (!span_) return *this;
         writer().event(now(), "exception", arg("exception.type", type), arg("exception.message", message));
-        return writer().fail(type, message), *this;
+        writer().fail(type, message);
+        return *this;
     }
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
     basic_span& exception(const std::exception& thrown) noexcept {
@@ -5333,7 +5436,7 @@ protected:
     static basic_span open(detail::trace_state& trace, span_data& span, span_id parent, std::string_view name,
                            std::uint64_t start_nano) noexcept;
 
-    [[nodiscard]] detail::span_operations writer() const noexcept { return detail::span_operations(span_); }
+    [[nodiscard]] detail::span_operations writer() const noexcept { return detail::span_operations(*span_); }
     [[nodiscard]] std::uint64_t now() const noexcept {
         return Platform::monotonic_nano() + span_->trace->wall_minus_monotonic;
     }
@@ -5356,7 +5459,7 @@ basic_span<Context, Platform> basic_span<Context, Platform>::open(detail::trace_
     span.code = status::unset;
     span.chunks = span.attributes = span.events = span.dropped_attributes = span.dropped_events = 0;
     span.body.rules = nullptr;
-    span.generation.fetch_add(1, std::memory_order_relaxed);
+    detail::next_generation(span);
     detail::write_whole(
         span, [&](auto& out) { return detail::append_span_start(out, trace.id, span.id, parent, name, start_nano); });
     span.body.rules = trace.owner->rules();
@@ -5434,7 +5537,7 @@ void basic_span<Context, Platform>::end() noexcept {
     if (!span) return;
     detail::leave<Context>(*span);
     const std::uint64_t end_nano = Platform::monotonic_nano() + span->trace->wall_minus_monotonic;
-    detail::span_operations operations(span);
+    detail::span_operations operations(*span);
     if (span->code == status::unset) {
         if (std::uncaught_exceptions() > exceptions_at_start_) operations.fail({}, "ended by an exception");
         else operations.set_status(status::ok, {});
@@ -6280,7 +6383,7 @@ private:
         context_slot* const slot = Context::slot();
         span_data* const hidden = slot ? detail::pool<span_data>::instance().take() : nullptr;
         if (!hidden) return {};
-        hidden->generation.fetch_add(1, std::memory_order_relaxed);
+        detail::next_generation(*hidden);
         if (auto* const node = detail::enter(*slot, nullptr, core_->identity(), {}, hidden))
             node->everything_is_off = everything;
         return span(typename span::hidden{hidden});

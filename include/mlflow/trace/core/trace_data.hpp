@@ -59,6 +59,15 @@ struct span_data {
     }
 };
 
+namespace detail {
+
+// The span opens, or ends. Its owner alone does that.
+inline void next_generation(span_data& span) noexcept {
+    span.generation.store(span.generation.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+}
+
+} // namespace detail
+
 /// One piece of information about a trace as a whole.
 enum class entry_kind : std::uint8_t {
     metadata,

@@ -74,7 +74,7 @@ public:
     [[nodiscard]] std::string_view view() const noexcept { return {data_, size_}; }
 
 private:
-    bool grow(std::size_t count) noexcept {
+    [[gnu::noinline]] bool grow(std::size_t count) noexcept {
         std::size_t capacity = capacity_ < 512 ? 1024 : capacity_ * 2;
         if (capacity - size_ < count) capacity = size_ + count;
         void* moved = std::realloc(data_, capacity);

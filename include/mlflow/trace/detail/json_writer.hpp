@@ -65,13 +65,21 @@ inline json_position escape_json_blocks(const char* from, const char* end, char*
         const __m128i control = _mm_cmplt_epi8(half, _mm_set1_epi8(' '));
         const __m128i quote = _mm_cmpeq_epi8(half, _mm_set1_epi8('"'));
         const __m128i backslash = _mm_cmpeq_epi8(half, _mm_set1_epi8('\\'));
-        return static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_or_si128(control, _mm_or_si128(quote, backslash))));
+        return _mm_or_si128(control, _mm_or_si128(quote, backslash));
     };
+    const auto mask = [](__m128i found) { return static_cast<std::uint32_t>(_mm_movemask_epi8(found)); };
     while (from < end && to <= last) {
         const __m128i low = load(from);
         const __m128i high = load(from + 16);
         copy(to, low, high);
-        std::uint32_t special = find(low) | find(high) << 16;
+        const __m128i found_low = find(low);
+        const __m128i found_high = find(high);
+        if (mask(_mm_or_si128(found_low, found_high)) == 0) [[likely]] {
+            from += json_block;
+            to += json_block;
+            continue;
+        }
+        std::uint32_t special = mask(found_low) | mask(found_high) << 16;
         std::ptrdiff_t done = 0;
         std::ptrdiff_t size = json_block;
         while (special != 0) {

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
@@ -111,8 +112,69 @@ bool append_sized_key_value(Buffer& out, unsigned field, std::string_view key, s
     return true;
 }
 
+// Copies a short text, and collects the bits by which text outside ASCII is known. Copies may overlap: that is fewer
+// instructions than a loop over what is left.
+inline char* copy_short(char* to, std::string_view text, std::uint64_t& bits) noexcept {
+    const std::size_t size = text.size();
+    const char* const from = text.data();
+    const auto copy = [&]<class Word>(std::size_t at, Word word) {
+        std::memcpy(&word, from + at, sizeof word);
+        std::memcpy(to + at, &word, sizeof word);
+        bits |= word;
+    };
+    if (size > 16) {
+        for (std::size_t at = 0; at < size - 16; at += 16) {
+            copy(at, std::uint64_t{});
+            copy(at + 8, std::uint64_t{});
+        }
+        copy(size - 16, std::uint64_t{});
+        copy(size - 8, std::uint64_t{});
+    } else if (size >= 8) {
+        copy(0, std::uint64_t{});
+        copy(size - 8, std::uint64_t{});
+    } else if (size >= 4) {
+        copy(0, std::uint32_t{});
+        copy(size - 4, std::uint32_t{});
+    } else if (size > 0) {
+        copy(0, std::uint8_t{});
+        copy(size / 2, std::uint8_t{});
+        copy(size - 1, std::uint8_t{});
+    }
+    return to + size;
+}
+
+// A KeyValue of an ASCII key and an AnyValue, all so short that each length takes one byte. `write(to, bits)` puts
+// the AnyValue at its place, and may note that it is not ASCII either. False when it is not so, and nothing is
+// appended.
+template <class Buffer, class WriteAnyValue>
+bool append_short_key_value(Buffer& out, unsigned field, std::string_view key, std::size_t any_size,
+                            WriteAnyValue&& write) noexcept {
+    if (key.size() > 100 || any_size > 100 || key.size() + any_size > 0x7f - 4) return false;
+    const std::size_t size = 4 + key.size() + any_size;
+    char* to = out.ensure(2 + size);
+    if (!to) return false;
+    std::uint64_t bits = 0;
+    to[0] = short_tag(field, wire_type::length_delimited);
+    to[1] = static_cast<char>(size);
+    to[2] = short_tag(otlp::key, wire_type::length_delimited);
+    to[3] = static_cast<char>(key.size());
+    to = copy_short(to + 4, key, bits);
+    to[0] = short_tag(otlp::value, wire_type::length_delimited);
+    to[1] = static_cast<char>(any_size);
+    write(to + 2, bits);
+    if ((bits & 0x8080808080808080U) != 0) return false;
+    out.commit(2 + size);
+    return true;
+}
+
 template <class Buffer>
 bool append_text_attribute(Buffer& out, unsigned field, std::string_view key, std::string_view text) noexcept {
+    const auto write = [text](char* to, std::uint64_t& bits) {
+        to[0] = short_tag(otlp::string_value, wire_type::length_delimited);
+        to[1] = static_cast<char>(text.size());
+        copy_short(to + 2, text, bits);
+    };
+    if (append_short_key_value(out, field, key, 2 + text.size(), write)) return true;
     if (!is_valid_utf8(key) || !is_valid_utf8(text))
         return append_key_value(out, field, key, [&] { return append_text_field(out, otlp::string_value, text); });
     const std::size_t any_size = 1 + varint_size(text.size()) + text.size();
@@ -126,6 +188,11 @@ bool append_text_attribute(Buffer& out, unsigned field, std::string_view key, st
 template <class Buffer>
 bool append_encoded_attribute(Buffer& out, unsigned field, std::string_view key,
                               std::string_view any_value) noexcept {
+    const auto write_short = [any_value](char* to, std::uint64_t&) {
+        std::uint64_t ignored = 0;
+        copy_short(to, any_value, ignored);
+    };
+    if (append_short_key_value(out, field, key, any_value.size(), write_short)) return true;
     if (!is_valid_utf8(key)) return append_key_value(out, field, key, [&] { return out.append(any_value); });
     return append_sized_key_value(out, field, key, any_value.size(),
                                   [any_value](char* to) { return write_bytes(to, any_value); });
@@ -135,14 +202,24 @@ bool append_encoded_attribute(Buffer& out, unsigned field, std::string_view key,
 // protobuf allows and no receiver sees: that is how `is_meant_as_json` tells it from text that only looks like JSON.
 template <class Buffer, class AppendText>
 bool append_json_attribute(Buffer& out, unsigned field, std::string_view key, AppendText&& append_text) {
-    if (!out.push_back(short_tag(field, wire_type::length_delimited))) return false;
-    late_length length(out);
-    const bool written = append_any_value(out, [&] {
-        if (!out.push_back(short_tag(otlp::string_value, wire_type::length_delimited))) return false;
-        late_length string(out);
-        return append_text() && string.close();
-    });
-    return written && append_text_field(out, otlp::key, key) && length.close();
+    constexpr std::size_t tagged = 1 + wide_varint_size;
+    const std::size_t at = out.size();
+    char* const head = out.ensure(3 * tagged);
+    if (!head) return false;
+    head[0] = short_tag(field, wire_type::length_delimited);
+    head[tagged] = short_tag(otlp::value, wire_type::length_delimited);
+    head[2 * tagged] = short_tag(otlp::string_value, wire_type::length_delimited);
+    out.commit(3 * tagged);
+    if (!append_text()) return false;
+    const std::size_t text_size = out.size() - at - 3 * tagged;
+    if (!append_text_field(out, otlp::key, key)) return false;
+    const std::size_t size = out.size() - at - tagged;
+    if (size >= wide_varint_limit) return false;
+    char* const written = out.data() + at;
+    write_wide_varint(written + 1, size);
+    write_wide_varint(written + tagged + 1, text_size + tagged);
+    write_wide_varint(written + 2 * tagged + 1, text_size);
+    return true;
 }
 
 inline bool is_meant_as_json(std::string_view key_value) noexcept {

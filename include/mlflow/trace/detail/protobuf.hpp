@@ -50,26 +50,29 @@ bool append_varint(Buffer& out, std::uint64_t value) noexcept {
     return true;
 }
 
-// A length that is known only after what it counts is written: room for a varint of fixed width, over-long but valid,
-// which protobuf's parsers accept up to ten bytes.
+// A varint of fixed width, over-long but valid, which protobuf's parsers accept up to ten bytes.
+inline constexpr std::size_t wide_varint_size = 4;
+inline constexpr std::size_t wide_varint_limit = std::size_t{1} << (7 * wide_varint_size);
+
+inline void write_wide_varint(char* to, std::size_t value) noexcept {
+    for (std::size_t i = 0; i + 1 < wide_varint_size; ++i, value >>= 7U) *to++ = static_cast<char>(value | 0x80U);
+    *to = static_cast<char>(value);
+}
+
+// A length that is known only after what it counts is written.
 template <class Buffer>
 class late_length {
 public:
-    static constexpr std::size_t width = 4;
-    static constexpr std::size_t limit = std::size_t{1} << (7 * width);
-
     explicit late_length(Buffer& out) noexcept : out_(out), at_(out.size()) {
-        if (out.ensure(width)) out.commit(width);
+        if (out.ensure(wide_varint_size)) out.commit(wide_varint_size);
         else failed_ = true;
     }
     // False, with the length left out, when the room could not be had or the content is over 256 MiB.
     [[nodiscard]] bool close() noexcept {
         if (failed_) return false;
-        std::size_t size = out_.size() - at_ - width;
-        if (size >= limit) return false;
-        char* to = out_.data() + at_;
-        for (std::size_t i = 0; i + 1 < width; ++i, size >>= 7U) *to++ = static_cast<char>(size | 0x80U);
-        *to = static_cast<char>(size);
+        const std::size_t size = out_.size() - at_ - wide_varint_size;
+        if (size >= wide_varint_limit) return false;
+        write_wide_varint(out_.data() + at_, size);
         return true;
     }
 

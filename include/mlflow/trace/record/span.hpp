@@ -25,7 +25,7 @@ bool leave(const span_data& span) noexcept {
 template <class Context>
 void discard_span(span_data& span) noexcept {
     const bool was_taken_here = leave<Context>(span);
-    span.generation.fetch_add(1, std::memory_order_release);
+    detail::next_generation(span);
     auto& spans = pool<span_data>::instance();
     if (was_taken_here) spans.give_back(&span);
     else spans.give(&span);
@@ -73,25 +73,30 @@ public:
     /// below a value may be a callable that makes it: it is called only when the span is recorded.
     template <class T>
     basic_span& attribute(std::string_view key, const T& value) noexcept {
-        return writer().attribute(key, value), *this;
+        if (span_) writer().attribute(key, value);
+        return *this;
     }
     /// The inputs by name: `span.inputs(mt::arg("question", q), mt::arg("k", 5))`.
     template <class First, class... T>
     basic_span& inputs(const named_value<First>& first, const named_value<T>&... rest) noexcept {
-        return writer().json_object_attribute("mlflow.spanInputs", first, rest...), *this;
+        if (span_) writer().json_object_attribute("mlflow.spanInputs", first, rest...);
+        return *this;
     }
     /// The input as one value.
     template <class T>
     basic_span& inputs(const T& value) noexcept {
-        return writer().json_attribute("mlflow.spanInputs", value), *this;
+        if (span_) writer().json_attribute("mlflow.spanInputs", value);
+        return *this;
     }
     template <class First, class... T>
     basic_span& outputs(const named_value<First>& first, const named_value<T>&... rest) noexcept {
-        return writer().json_object_attribute("mlflow.spanOutputs", first, rest...), *this;
+        if (span_) writer().json_object_attribute("mlflow.spanOutputs", first, rest...);
+        return *this;
     }
     template <class T>
     basic_span& outputs(const T& value) noexcept {
-        return writer().json_attribute("mlflow.spanOutputs", value), *this;
+        if (span_) writer().json_attribute("mlflow.spanOutputs", value);
+        return *this;
     }
     /// What happened at a moment within the span.
     template <class... T>
@@ -104,52 +109,63 @@ public:
     basic_span& chunk(const T& value) noexcept;
 
     basic_span& type(span_type type) noexcept {
-        if (span_ && !span_->has_own_level) span_->level = default_log_level(type);
-        return writer().own_attribute("mlflow.spanType", type.name()), *this;
+        if (span_) writer().type(type);
+        return *this;
     }
     basic_span& model(std::string_view name) noexcept {
-        return writer().own_attribute("mlflow.llm.model", name), *this;
+        if (span_) writer().own_attribute("mlflow.llm.model", name);
+        return *this;
     }
     basic_span& provider(std::string_view name) noexcept {
-        return writer().own_attribute("mlflow.llm.provider", name), *this;
+        if (span_) writer().own_attribute("mlflow.llm.provider", name);
+        return *this;
     }
     /// MLflow sums them over the spans of the trace. Refused over 2^63 - 1, where MLflow cannot read the trace again.
     basic_span& usage(token_usage used) noexcept {
+        if (!span_) return *this;
         if (used.total == 0) used.total = used.input + used.output;
-        if (((used.input | used.output | used.total) >> 63U) != 0)
-            return writer().refuse("mlflow.chat.tokenUsage"), *this;
-        return writer().own_json_object("mlflow.chat.tokenUsage", arg("input_tokens", used.input),
-                                        arg("output_tokens", used.output), arg("total_tokens", used.total)),
-               *this;
+        if (((used.input | used.output | used.total) >> 63U) != 0) writer().refuse("mlflow.chat.tokenUsage");
+        else
+            writer().own_json_object("mlflow.chat.tokenUsage", arg("input_tokens", used.input),
+                                     arg("output_tokens", used.output), arg("total_tokens", used.total));
+        return *this;
     }
     /// MLflow sums it over the spans of the trace. Refused unless finite: MLflow would refuse the whole request.
     basic_span& cost(llm_cost spent) noexcept {
+        if (!span_) return *this;
         if (spent.total == 0) spent.total = spent.input + spent.output;
         using detail::is_finite;
         if (!is_finite(spent.input) || !is_finite(spent.output) || !is_finite(spent.total))
-            return writer().refuse("mlflow.llm.cost"), *this;
-        return writer().own_json_object("mlflow.llm.cost", arg("input_cost", spent.input),
-                                        arg("output_cost", spent.output), arg("total_cost", spent.total)),
-               *this;
+            writer().refuse("mlflow.llm.cost");
+        else
+            writer().own_json_object("mlflow.llm.cost", arg("input_cost", spent.input),
+                                     arg("output_cost", spent.output), arg("total_cost", spent.total));
+        return *this;
     }
     /// How serious it is; without it, what the type says (`default_log_level`), and at least `error` with an
     /// exception.
-    basic_span& level(log_level level) noexcept { return writer().level(level), *this; }
+    basic_span& level(log_level level) noexcept {
+        if (span_) writer().level(level);
+        return *this;
+    }
     /// Points at a span of another trace, such as the one that asked for this work.
     template <class... T>
     basic_span& link(const mlflow::trace::trace_id& trace, span_id span,
                      const named_value<T>&... attributes) noexcept {
-        return writer().link(trace, span, attributes...), *this;
+        if (span_) writer().link(trace, span, attributes...);
+        return *this;
     }
     /// Without it, a span that ends normally is `ok`.
     basic_span& set_status(status code, std::string_view message = {}) noexcept {
-        return writer().set_status(code, message), *this;
+        if (span_) writer().set_status(code, message);
+        return *this;
     }
     /// Records the exception as an event and as the reason of an error status.
     basic_span& exception(std::string_view type, std::string_view message) noexcept {
         if (!span_) return *this;
         writer().event(now(), "exception", arg("exception.type", type), arg("exception.message", message));
-        return writer().fail(type, message), *this;
+        writer().fail(type, message);
+        return *this;
     }
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
     basic_span& exception(const std::exception& thrown) noexcept {
@@ -204,7 +220,7 @@ protected:
     static basic_span open(detail::trace_state& trace, span_data& span, span_id parent, std::string_view name,
                            std::uint64_t start_nano) noexcept;
 
-    [[nodiscard]] detail::span_operations writer() const noexcept { return detail::span_operations(span_); }
+    [[nodiscard]] detail::span_operations writer() const noexcept { return detail::span_operations(*span_); }
     [[nodiscard]] std::uint64_t now() const noexcept {
         return Platform::monotonic_nano() + span_->trace->wall_minus_monotonic;
     }
@@ -227,7 +243,7 @@ basic_span<Context, Platform> basic_span<Context, Platform>::open(detail::trace_
     span.code = status::unset;
     span.chunks = span.attributes = span.events = span.dropped_attributes = span.dropped_events = 0;
     span.body.rules = nullptr;
-    span.generation.fetch_add(1, std::memory_order_relaxed);
+    detail::next_generation(span);
     detail::write_whole(
         span, [&](auto& out) { return detail::append_span_start(out, trace.id, span.id, parent, name, start_nano); });
     span.body.rules = trace.owner->rules();
@@ -305,7 +321,7 @@ void basic_span<Context, Platform>::end() noexcept {
     if (!span) return;
     detail::leave<Context>(*span);
     const std::uint64_t end_nano = Platform::monotonic_nano() + span->trace->wall_minus_monotonic;
-    detail::span_operations operations(span);
+    detail::span_operations operations(*span);
     if (span->code == status::unset) {
         if (std::uncaught_exceptions() > exceptions_at_start_) operations.fail({}, "ended by an exception");
         else operations.set_status(status::ok, {});

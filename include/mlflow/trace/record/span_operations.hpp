@@ -45,11 +45,10 @@ constexpr bool is_reserved_attribute(std::string_view key) noexcept {
 // What writes into an open span, whoever owns it.
 class span_operations {
 public:
-    explicit span_operations(span_data* span) noexcept : span_(span) {}
+    explicit span_operations(span_data& span) noexcept : span_(&span) {}
 
     template <class T>
     void attribute(std::string_view key, const T& value) noexcept {
-        if (!span_) return;
         if (key.empty() || is_reserved_attribute(key))
             return span_->trace->owner->report({key.empty() ? fault::empty : fault::reserved, key});
         if constexpr (std::is_invocable_v<const T&>) {
@@ -65,20 +64,17 @@ public:
     // The library's own, under a key that is reserved.
     template <class T>
     void own_attribute(std::string_view key, const T& value) noexcept {
-        if (!span_) return;
         const without_rules own(span_->body);
         write_attribute(key, value);
     }
     template <class... T>
     void own_json_object(std::string_view key, const named_value<T>&... members) noexcept {
-        if (!span_) return;
         const without_rules own(span_->body);
         json_object_attribute(key, members...);
     }
 
     template <class... T>
     void json_object_attribute(std::string_view key, const named_value<T>&... members) noexcept {
-        if (!span_) return;
         span_->look_closer = span_->look_closer || !(is_plain<T> && ...);
         write_json(key, [&](auto& out) {
             json_object object(out);
@@ -89,7 +85,6 @@ public:
 
     template <class T>
     void json_attribute(std::string_view key, const T& value) noexcept {
-        if (!span_) return;
         if constexpr (std::is_invocable_v<const T&>) {
             evaluate(value, [&](const auto& result) { json_attribute(key, result); });
         } else if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, char>) {
@@ -113,7 +108,6 @@ public:
 
     template <class... T>
     void event(std::uint64_t unix_nano, std::string_view name, const named_value<T>&... attributes) noexcept {
-        if (!span_) return;
         const auto* const rules = span_->body.rules;
         const bool is_one_too_many = rules && span_->events >= rules->limits.events;
         const bool written = !is_one_too_many && write_whole(*span_, [&](auto& out) {
@@ -129,13 +123,10 @@ public:
         ++(written ? span_->events : span_->dropped_events);
     }
 
-    void refuse(std::string_view key) noexcept {
-        if (span_) span_->trace->owner->report({fault::out_of_range, key});
-    }
+    void refuse(std::string_view key) noexcept { span_->trace->owner->report({fault::out_of_range, key}); }
 
     template <class... T>
     void link(const trace_id& trace, span_id span, const named_value<T>&... attributes) noexcept {
-        if (!span_) return;
         write_whole(*span_, [&](auto& out) {
             if (!out.push_back(short_tag(otlp::links, wire_type::length_delimited))) return false;
             late_length length(out);
@@ -148,7 +139,6 @@ public:
     }
 
     void set_status(status code, std::string_view message) noexcept {
-        if (!span_) return;
         span_->code = code;
         const ruled_text recorded(span_->body.rules, "status.message", message);
         const without_rules own(span_->body);
@@ -157,15 +147,18 @@ public:
 
     // As MLflow's own client puts it: the type of the exception, and its message.
     void fail(std::string_view exception_type, std::string_view message) noexcept {
-        if (!span_) return;
         if (span_->level < log_level::error) level(log_level::error);
         buffer both;
         const bool is_whole = exception_type.empty() || (both.append(exception_type) && both.append(": "));
         set_status(status::error, is_whole && both.append(message) ? both.view() : message);
     }
 
+    void type(span_type type) noexcept {
+        if (!span_->has_own_level) span_->level = default_log_level(type);
+        own_attribute("mlflow.spanType", type.name());
+    }
+
     void level(log_level level) noexcept {
-        if (!span_) return;
         span_->level = level;
         span_->has_own_level = true;
     }
@@ -181,8 +174,6 @@ public:
                    append_fixed64_field(out, end_time, unix_nano);
         });
     }
-
-    [[nodiscard]] span_data* get() const noexcept { return span_; }
 
 private:
     // What the callable throws does not reach the application.

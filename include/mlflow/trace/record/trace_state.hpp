@@ -172,7 +172,7 @@ inline void submit_late_spans(trace_state& trace) noexcept {
 inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
     trace_state& trace = *span.trace;
     const bool is_root = span.is_root;
-    span.generation.fetch_add(1, std::memory_order_release);
+    next_generation(span);
     span_data* head = trace.finished.load(std::memory_order_relaxed);
     do span.next = head;
     while (!trace.finished.compare_exchange_weak(head, &span, std::memory_order_seq_cst, std::memory_order_relaxed));

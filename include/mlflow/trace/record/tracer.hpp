@@ -223,7 +223,7 @@ private:
         context_slot* const slot = Context::slot();
         span_data* const hidden = slot ? detail::pool<span_data>::instance().take() : nullptr;
         if (!hidden) return {};
-        hidden->generation.fetch_add(1, std::memory_order_relaxed);
+        detail::next_generation(*hidden);
         if (auto* const node = detail::enter(*slot, nullptr, core_->identity(), {}, hidden))
             node->everything_is_off = everything;
         return span(typename span::hidden{hidden});
