@@ -99,7 +99,13 @@ TEST(mlflow_exporter, one_more_request_only_where_the_trace_needs_it) {
     EXPECT_EQ(requests[2].target, "/v1/traces");
     for (std::size_t i = 3; i < 6; ++i) EXPECT_EQ(requests[i].target, "/api/3.0/mlflow/traces");
     const auto info = nlohmann::json::parse(requests[3].body)["trace"]["trace_info"];
-    EXPECT_EQ(info["trace_metadata"], (nlohmann::json{{"mlflow.trace.user", "user-1"}, {"app.segment", "pro"}}));
+    auto metadata = info["trace_metadata"];
+    EXPECT_TRUE(metadata["mlflow.source.name"].get<std::string>().ends_with("exporters_tests"));
+    metadata.erase("mlflow.source.name");
+    EXPECT_EQ(metadata, (nlohmann::json{{"mlflow.trace.user", "user-1"},
+                                        {"app.segment", "pro"},
+                                        {"mlflow.source.type", "LOCAL"},
+                                        {"mlflow.trace_schema.version", "3"}}));
     EXPECT_EQ(info["tags"], (nlohmann::json{{"mlflow.traceName", "with key"}, {"k", "\"v\""}}));
     EXPECT_EQ(info["trace_location"]["mlflow_experiment"]["experiment_id"], "7");
     EXPECT_EQ(info["state"], "OK");
