@@ -22,10 +22,11 @@ LAYERS = {
     "exporters": ["concepts.hpp", "core", "detail", "metadata"],
     "transports": ["concepts.hpp", "core"],
     "client": ["concepts.hpp", "core", "detail", "metadata"],
+    "client.hpp": ["client"],
 }
 
 # What other libraries a header may use, and which headers the umbrella leaves to those who ask for them.
-OTHERS = {"transports/beast": ("boost/", "openssl/"), "client/": ("nlohmann/",)}
+OTHERS = {"transports/beast": ("boost/", "openssl/"), "client": ("nlohmann/",)}
 
 FORBIDDEN = {"iostream", "regex", "future", "filesystem", "random", "functional"}
 THREADS = ("pipeline/", "transports/")

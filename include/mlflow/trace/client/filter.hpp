@@ -93,7 +93,7 @@ inline std::string subject_text(const clause& c) {
 
 // MLflow's filters have no escapes, and a backslash before the closing quote would swallow what comes after it. A
 // value that neither quotes can hold is nothing.
-inline std::optional<std::string> quoted(std::string_view value) {
+inline std::optional<std::string> in_quotes(std::string_view value) {
     if (value.ends_with('\\') || value.find('\0') != std::string_view::npos) return std::nullopt;
     const char quote = value.find('\'') == std::string_view::npos ? '\'' : '"';
     if (quote == '"' && value.find('"') != std::string_view::npos) return std::nullopt;
@@ -117,7 +117,7 @@ inline bool is_exact(const clause& c) {
     const bool is_list = c.how == comparison::in || c.how == comparison::not_in;
     const std::string_view special = is_pattern ? "\\" : is_list ? "\\\r\n" : "";
     for (const std::string& value : c.values)
-        if (!quoted(value) || value.find_first_of(special) != std::string::npos) return false;
+        if (!in_quotes(value) || value.find_first_of(special) != std::string::npos) return false;
     return true;
 }
 
@@ -132,8 +132,8 @@ inline std::string clause_text(const clause& c) {
     text += comparison_text(c.how);
     if (c.milliseconds) return text + ' ' + std::to_string(*c.milliseconds);
     if (c.how == comparison::is_null || c.how == comparison::is_not_null) return text;
-    if (c.how != comparison::in && c.how != comparison::not_in) return text + ' ' + *quoted(c.values[0]);
-    for (std::size_t i = 0; i < c.values.size(); ++i) text += (i == 0 ? " (" : ", ") + *quoted(c.values[i]);
+    if (c.how != comparison::in && c.how != comparison::not_in) return text + ' ' + *in_quotes(c.values[0]);
+    for (std::size_t i = 0; i < c.values.size(); ++i) text += (i == 0 ? " (" : ", ") + *in_quotes(c.values[i]);
     return text + ')';
 }
 
