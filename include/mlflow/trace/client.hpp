@@ -6,6 +6,7 @@
 
 #include <mlflow/trace/client/analysis.hpp>
 #include <mlflow/trace/client/client.hpp>
+#include <mlflow/trace/client/export.hpp>
 #include <mlflow/trace/client/fields.hpp>
 #include <mlflow/trace/client/filter_parser.hpp>
 #include <mlflow/trace/client/trace_file.hpp>

@@ -165,7 +165,8 @@ public:
             if (query.max_results == 0) return visited;
             const auto error = scan([&](trace_info& trace) {
                 if (!query.where.matches(trace)) return true;
-                return detail::wants_more(visit, trace) & (++visited < query.max_results);
+                ++visited;
+                return detail::wants_more(visit, trace) && visited < query.max_results;
             });
             return error.empty() ? search_result(visited) : fail(error);
         }
