@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Traces of many users and sessions, written quickly as OTLP batches, the same for the same arguments.
+"""Traces of many users and sessions, written quickly as OTLP batches; the same again for the same experiment.
 
     _dataset.py EXPERIMENT TRACES USERS SESSIONS      into the server of MLFLOW_TRACKING_URI
 """
 
+import base64
 import json
 import os
 import random
@@ -11,6 +12,7 @@ import sys
 import urllib.request
 
 import mlflow
+from google.protobuf.json_format import MessageToDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
@@ -43,8 +45,8 @@ def spans_of(rng: random.Random, number: int, user: str | None, session: str | N
         span.attributes.add(key=key).value.string_value = value if isinstance(value, str) else json.dumps(value)
 
     for key, value in (("user.id", user), ("session.id", session)):
-        if value is not None:  # text that looks like JSON is encoded once, else MLflow reads it as JSON
-            put(root, key, json.dumps(value) if value[:1] in '"{[' or value == "null" or value.isdigit() else value)
+        if value is not None:
+            put(root, key, value)
     put(root, "mlflow.traceTag.mlflow.traceName", "chat")
     put(root, "mlflow.spanInputs", {"message": f"Question {number}: where is my bike?"})
     put(root, "mlflow.spanOutputs", f"Answer {number}: at the \"station\", by the river.")
@@ -55,15 +57,32 @@ def spans_of(rng: random.Random, number: int, user: str | None, session: str | N
     return [root, model]
 
 
+def for_mlflow(spans) -> None:
+    """Text that could be JSON is encoded once, else MLflow reads it as JSON."""
+    for span in spans:
+        for attribute in span.attributes:
+            if attribute.key in ("user.id", "session.id"):
+                attribute.value.string_value = json.dumps(attribute.value.string_value)
+
+
+def as_json_line(request: ExportTraceServiceRequest) -> str:
+    """OTLP/JSON, in which IDs are hexadecimal digits."""
+    message = MessageToDict(request, use_integers_for_enums=True)
+    for span in message["resourceSpans"][0]["scopeSpans"][0]["spans"]:
+        for key in {"traceId", "spanId", "parentSpanId"} & span.keys():
+            span[key] = base64.b64decode(span[key]).hex()
+    return json.dumps(message, ensure_ascii=False) + "\n"
+
+
 def post(uri: str, path: str, body: bytes, headers: dict[str, str]) -> None:
     urllib.request.urlopen(urllib.request.Request(uri + path, body, headers), timeout=300).read()
 
 
-def write(experiment: str, traces: int, users: int, sessions: int, batch: int = 500) -> str:
-    """Returns the experiment's ID. Users and sessions include the hostile ones."""
+def write(experiment: str, traces: int, users: int, sessions: int, path: str | None = None, batch: int = 500) -> str:
+    """Returns the experiment's ID. Users and sessions include the hostile ones. The same also goes to a file."""
     uri = os.environ["MLFLOW_TRACKING_URI"]
     experiment_id = mlflow.set_experiment(experiment).experiment_id
-    rng = random.Random(f"{traces} {users} {sessions}")
+    rng = random.Random(f"{experiment_id} {traces} {users} {sessions}")
     names = (HOSTILE + [f"user-{number}" for number in range(users)])[:users]
     owners = [rng.choice(names) for _ in range(sessions)]
     chats = (HOSTILE + [f"session-{number}" for number in range(sessions)])[:sessions]
@@ -77,6 +96,10 @@ def write(experiment: str, traces: int, users: int, sessions: int, batch: int = 
             is_alone = rng.random() < 0.03
             user = None if rng.random() < 0.02 else owners[chat] if number >= users else names[number]
             spans.extend(spans_of(rng, number, user, None if is_alone else chats[chat], start))
+        if path:
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(as_json_line(request))
+        for_mlflow(spans)
         headers = {"Content-Type": "application/x-protobuf", "x-mlflow-experiment-id": experiment_id}
         post(uri, "/v1/traces", request.SerializeToString(), headers)
     return experiment_id
