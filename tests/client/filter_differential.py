@@ -64,7 +64,7 @@ def clause(rng):
     if subject == 10:
         made["key"] = "name"
     if SUBJECTS[subject][2] is NUMBER:
-        made["number"] = rng.choice([0, 1, 42, 2000, 1795406400000, 2**53, rng.randrange(2**62)])
+        made["number"] = rng.choice([0, 1, -5, 42, 2000, 1795406400000, 2**53, rng.randrange(2**62)])
     elif comparison in (9, 10):
         made["values"] = [value(rng) for _ in range(rng.randint(1, 4))]
     elif comparison < 9:

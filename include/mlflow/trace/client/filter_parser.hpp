@@ -201,8 +201,7 @@ private:
         skip_spaces();
         std::int64_t number = 0;
         const auto [end, error] = std::from_chars(rest_.data(), rest_.data() + rest_.size(), number);
-        if (error != std::errc{} || rest_.starts_with('-'))
-            return say("a number of milliseconds was expected"), false;
+        if (error != std::errc{}) return say("a number of milliseconds was expected"), false;
         rest_.remove_prefix(static_cast<std::size_t>(end - rest_.data()));
         if (!rest_.empty() && (is_word(rest_.front()) || rest_.front() == '.'))
             return say("a whole number was expected"), false;
