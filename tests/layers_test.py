@@ -22,11 +22,12 @@ LAYERS = {
     "exporters": ["concepts.hpp", "core", "detail", "metadata"],
     "transports": ["concepts.hpp", "core"],
     "client": ["concepts.hpp", "core", "detail", "metadata"],
+    "client.hpp": ["client"],
     "testing": ["concepts.hpp", "context", "core", "detail", "metadata", "record"],
 }
 
 # Headers that the umbrella leaves to those who ask for them, and what other libraries these may use.
-OTHERS = {"transports/beast": ("boost/", "openssl/"), "client/": ("nlohmann/",), "testing/": ()}
+OTHERS = {"transports/beast": ("boost/", "openssl/"), "client": ("nlohmann/",), "testing/": ()}
 
 FORBIDDEN = {"iostream", "regex", "future", "filesystem", "random", "functional"}
 THREADS = ("pipeline/", "transports/", "testing/")

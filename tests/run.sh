@@ -14,7 +14,9 @@ need "${CXX:-g++}" g++
 need cmake cmake
 need ninja ninja-build
 need_venv
-for package in libgtest-dev libboost-dev libssl-dev libcurl4-openssl-dev nlohmann-json3-dev; do need_package $package; done
+for package in libgtest-dev libboost-dev libssl-dev libcurl4-openssl-dev nlohmann-json3-dev libcli11-dev; do
+    need_package $package
+done
 install_missing
 
 build=${BUILD:-$root/build/tests${CXX:+-${CXX##*/}}}

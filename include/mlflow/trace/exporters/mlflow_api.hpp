@@ -3,6 +3,7 @@
 
 #include <mlflow/trace/core/http.hpp>
 #include <mlflow/trace/core/json_value.hpp>
+#include <mlflow/trace/core/mlflow_reply.hpp>
 #include <mlflow/trace/core/otlp_request.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
 #include <mlflow/trace/detail/buffer.hpp>
@@ -20,50 +21,6 @@
 // What the exporter says to MLflow's REST API besides the spans themselves.
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// A server's message is free text from outside: one line of it, and not the whole page of a proxy.
-inline std::string one_line(std::string_view text) {
-    std::string line;
-    for (const char c : text.substr(0, 300)) line += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-    return line;
-}
-
-inline std::string describe_reply(std::string_view server, std::string_view target, const http_response& reply) {
-    std::string message = json_find_string(reply.body, {"message"}).value_or(std::string{});
-    if (message.empty()) message = json_find_string(reply.body, {"detail"}).value_or(reply.body);
-    return std::string(server) + " answered " + std::to_string(reply.status) + " to " +
-           std::string(target.substr(0, target.find('?'))) + ": " + one_line(message);
-}
-
-// Retry-After in seconds, RFC 9110, 10.2.3; 0 where it is absent or a date.
-inline std::chrono::milliseconds retry_after(const http_response& reply) noexcept {
-    std::int64_t seconds = 0;
-    for (const char c : reply.header("Retry-After")) {
-        if (c < '0' || c > '9') return std::chrono::milliseconds(0);
-        seconds = seconds * 10 + (c - '0');
-        if (seconds > 86'400) break;
-    }
-    return std::chrono::seconds(seconds);
-}
-
-inline transport_error error_reply(std::string_view server, std::string_view target, const http_response& reply) {
-    return {transport_error::kind::other, describe_reply(server, target, reply), reply.status, retry_after(reply)};
-}
-
-inline std::string percent_encoded(std::string_view text) {
-    std::string encoded;
-    for (const char c : text) {
-        const bool unreserved = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                                c == '-' || c == '.' || c == '_' || c == '~'; // RFC 3986, 2.3
-        if (unreserved) {
-            encoded += c;
-            continue;
-        }
-        const auto byte = static_cast<unsigned char>(c);
-        encoded += {'%', "0123456789ABCDEF"[byte >> 4U], "0123456789ABCDEF"[byte & 15U]};
-    }
-    return encoded;
-}
 
 template <class Transport>
 class mlflow_api {

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/client.hpp>
+#include <mlflow/trace/detail/base64.hpp>
+#include <mlflow/trace/detail/buffer.hpp>
+#include <mlflow/trace/transports/beast.hpp>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdlib>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+// What the command line and the environment say.
+namespace arguments {
+
+namespace mt = mlflow::trace;
+namespace field = mt::field;
+
+using server = mt::client<mt::beast_transport>;
+using source = std::variant<server, mt::trace_file>;
+
+struct common {
+    std::string tracking_uri = "http://127.0.0.1:5000";
+    std::string experiment;
+    std::string user;
+    std::string session;
+    std::string since;
+    std::string filter;
+    bool json = false;
+};
+
+// Before or after the command, as one likes.
+inline void add(CLI::App& app, common& told) {
+    app.add_option("--tracking-uri", told.tracking_uri, "MLflow server, or a file of OTLP JSON lines")
+        ->envname("MLFLOW_TRACKING_URI");
+    app.add_option("--experiment", told.experiment,
+                   "name of the experiment (default: MLFLOW_EXPERIMENT_ID or Default)")
+        ->envname("MLFLOW_EXPERIMENT_NAME");
+    app.add_option("--user", told.user, "only traces of this user");
+    app.add_option("--session", told.session, "only traces of this session");
+    app.add_option("--since", told.since,
+                   "only traces from then on: 2026-11-23, 2026-11-23T04:03:42Z, 90m, 24h or 7d");
+    app.add_option("--filter", told.filter,
+                   "MLflow's grammar: trace.status = 'OK' AND metadata.`app.segment` = 'pro'");
+    app.add_flag("--json", told.json, "all rows as a JSON array");
+    app.fallthrough();
+}
+
+inline std::string from_environment(const char* name) {
+    const char* const value = std::getenv(name);
+    return value ? value : "";
+}
+
+// As MLflow's own clients find their credentials.
+inline std::string authorization() {
+    if (const auto token = from_environment("MLFLOW_TRACKING_TOKEN"); !token.empty()) return "Bearer " + token;
+    const auto name = from_environment("MLFLOW_TRACKING_USERNAME");
+    if (name.empty()) return {};
+    mt::detail::buffer encoded;
+    mt::detail::append_base64(encoded, name + ':' + from_environment("MLFLOW_TRACKING_PASSWORD"));
+    return "Basic " + std::string(encoded.view());
+}
+
+inline source open(const common& told) {
+    const std::string& uri = told.tracking_uri;
+    if (!uri.starts_with("http://") && !uri.starts_with("https://"))
+        return mt::trace_file({.path = uri.starts_with("file://") ? uri.substr(7) : uri, .skip_damaged_lines = true});
+    server::options options{.tracking_uri = uri, .authorization = authorization()};
+    if (!told.experiment.empty()) options.experiment_name = told.experiment;
+    else options.experiment_id = from_environment("MLFLOW_EXPERIMENT_ID");
+    return server(std::move(options));
+}
+
+// 90s, 90m, 24h, 7d, or a point in time.
+inline std::optional<mt::trace_time> parse_since(std::string_view text) {
+    if (const auto time = mt::detail::parse_time(text)) return time;
+    const auto unit = text.empty() ? std::string_view::npos : std::string_view("smhd").find(text.back());
+    if (unit == std::string_view::npos || text.size() < 2 || text.size() > 7) return std::nullopt;
+    long number = 0;
+    for (const char c : text.substr(0, text.size() - 1)) {
+        if (c < '0' || c > '9') return std::nullopt;
+        number = number * 10 + (c - '0');
+    }
+    constexpr long seconds[] = {1, 60, 3600, 86'400};
+    const auto now = std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
+    return now - std::chrono::seconds(number * seconds[unit]);
+}
+
+// Throws CLI's own errors, which name the option.
+template <class Key>
+Key parse_key(const char* option, const std::string& text) {
+    auto parsed = Key::parse(text);
+    if (!parsed) throw CLI::ValidationError(option, parsed.error().message());
+    return *parsed;
+}
+
+inline mt::trace_query query_of(const common& told) {
+    mt::trace_query query;
+    if (!told.filter.empty()) {
+        auto parsed = mt::parse_filter(told.filter);
+        if (!parsed) throw CLI::ValidationError("--filter", parsed.error().message);
+        query.where = std::move(*parsed);
+    }
+    if (!told.user.empty())
+        query.where = std::move(query.where) && field::user == parse_key<mt::user>("--user", told.user);
+    if (!told.session.empty())
+        query.where = std::move(query.where) && field::session == parse_key<mt::session>("--session", told.session);
+    if (!told.since.empty()) {
+        const auto since = parse_since(told.since);
+        if (!since) throw CLI::ValidationError("--since", "neither a point in time nor 90m, 24h or 7d");
+        query.where = std::move(query.where) && field::timestamp >= *since;
+    }
+    return query;
+}
+
+} // namespace arguments

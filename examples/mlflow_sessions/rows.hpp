@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/client.hpp>
+
+#include <nlohmann/json.hpp>
+
+// What the commands print: the fields of each row, in their order.
+namespace rows {
+
+namespace mt = mlflow::trace;
+using json = nlohmann::ordered_json;
+
+inline json durations(const mt::duration_statistics& all) {
+    return {
+        {"mean", all.mean()}, {"p50", all.percentile(50)}, {"p95", all.percentile(95)}, {"p99", all.percentile(99)}};
+}
+
+inline json feedback(const mt::activity& of) {
+    json scores = json::object();
+    for (const auto& [name, all] : of.feedback)
+        scores[name] = {{"count", all.count}, {"mean", all.scored == 0 ? json() : json(all.mean())}};
+    return scores;
+}
+
+inline void add_activity(json& row, const mt::activity& of) {
+    row["first_seen"] = mt::to_string(of.first_seen);
+    row["last_seen"] = mt::to_string(of.last_seen);
+    row["duration_ms"] = durations(of.durations);
+    row["errors"] = of.errors;
+    row["input_tokens"] = of.input_tokens;
+    row["output_tokens"] = of.output_tokens;
+    row["cost"] = of.cost;
+}
+
+inline json of(const mt::user_summary& found) {
+    json row{{"user", found.user}, {"interactions", found.interactions}, {"sessions", found.sessions}};
+    add_activity(row, found);
+    return row;
+}
+
+inline json of(const mt::session_summary& found) {
+    json row{{"session", found.session},
+             {"user", found.user.empty() ? json() : json(found.user)},
+             {"turns", found.interactions}};
+    add_activity(row, found);
+    return row;
+}
+
+inline json of(const mt::group_summary& found) {
+    json row{{"value", found.value},
+             {"interactions", found.interactions},
+             {"users", found.users},
+             {"sessions", found.sessions}};
+    add_activity(row, found);
+    row["error_rate"] = found.error_rate();
+    row["feedback"] = feedback(found);
+    return row;
+}
+
+inline json of(const mt::session_turn& turn) {
+    const mt::trace_info& trace = turn.trace;
+    const auto text = [](const std::string& value) { return value.empty() ? json() : json(value); };
+    return {{"turn", turn.number},
+            {"trace_id", trace.trace_id},
+            {"request_id", text(trace.client_request_id)},
+            {"timestamp", mt::to_string(trace.request_time)},
+            {"duration_ms", trace.execution_duration.count()},
+            {"gap_ms", turn.gap ? json(turn.gap->count()) : json()},
+            {"status", mt::to_string(trace.status)},
+            {"request", text(trace.request_preview)},
+            {"response", text(trace.response_preview)},
+            {"feedback", mt::feedback_rows(trace)}};
+}
+
+// One row for each piece of feedback.
+inline std::vector<json> feedback_of(const mt::trace_info& trace) {
+    std::vector<json> found;
+    for (const json& one : mt::feedback_rows(trace)) {
+        json row{{"trace_id", trace.trace_id},
+                 {"timestamp", mt::to_string(trace.request_time)},
+                 {"user", trace.user().empty() ? json() : json(trace.user())},
+                 {"session", trace.session().empty() ? json() : json(trace.session())}};
+        row.update(one);
+        found.push_back(std::move(row));
+    }
+    return found;
+}
+
+} // namespace rows

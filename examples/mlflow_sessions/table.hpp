@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <iostream>
+#include <string>
+#include <string_view>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include <vector>
+
+// Rows as a table that fits the terminal.
+namespace table {
+
+using json = nlohmann::ordered_json;
+
+inline bool is_terminal(int file) { return ::isatty(file) == 1; }
+
+// Columns of the terminal; wide where there is none, as in a pipe.
+inline std::size_t width_of_terminal() {
+    winsize size{};
+    if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+    const char* const columns = std::getenv("COLUMNS");
+    const auto told = columns ? std::strtoul(columns, nullptr, 10) : 0;
+    return told > 0 ? told : 160;
+}
+
+struct glyph {
+    std::string_view bytes;
+    std::size_t width;
+};
+
+// The first character of a text that is not empty. Chinese, Japanese, Korean and most emoji take two columns.
+inline glyph first_glyph(std::string_view text) {
+    const auto lead = static_cast<unsigned char>(text[0]);
+    const std::size_t size = std::min<std::size_t>(lead < 0xC0   ? 1
+                                                   : lead < 0xE0 ? 2
+                                                   : lead < 0xF0 ? 3
+                                                                 : 4,
+                                                   text.size());
+    std::uint32_t code = size == 1 ? lead : lead & (0x7FU >> size);
+    for (std::size_t i = 1; i < size; ++i) code = code << 6U | (static_cast<unsigned char>(text[i]) & 0x3FU);
+    const bool is_wide = (code >= 0x1100 && code <= 0x115F) || (code >= 0x2E80 && code <= 0xA4CF) ||
+                         (code >= 0xAC00 && code <= 0xD7A3) || (code >= 0xF900 && code <= 0xFAFF) ||
+                         (code >= 0xFE30 && code <= 0xFE6F) || (code >= 0xFF00 && code <= 0xFF60) ||
+                         (code >= 0x1F300 && code <= 0x1FAFF) || (code >= 0x20000 && code <= 0x3FFFD);
+    const bool is_joined = code >= 0x0300 && code <= 0x036F;
+    return {text.substr(0, size), is_joined ? 0U : is_wide ? 2U : 1U};
+}
+
+inline std::size_t width_of(std::string_view text) {
+    std::size_t width = 0;
+    for (; !text.empty(); text.remove_prefix(first_glyph(text).bytes.size())) width += first_glyph(text).width;
+    return width;
+}
+
+// Exactly that wide; what does not fit ends in an ellipsis.
+inline std::string fitted(std::string_view text, std::size_t width, bool to_the_right) {
+    const bool is_cut = width_of(text) > width;
+    const std::size_t room = is_cut && width > 0 ? width - 1 : width;
+    std::string shown;
+    std::size_t used = 0;
+    while (!text.empty()) {
+        const auto next = first_glyph(text);
+        if (used + next.width > room) break;
+        shown += next.bytes;
+        used += next.width;
+        text.remove_prefix(next.bytes.size());
+    }
+    if (is_cut && width > 0) shown += "…", ++used;
+    const std::string padding(width - used, ' ');
+    return to_the_right ? padding + shown : shown + padding;
+}
+
+// Values come from users: nothing in them may command the terminal.
+inline std::string harmless(std::string_view text) {
+    std::string shown;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const auto c = static_cast<unsigned char>(text[i]);
+        const bool is_c1 = c == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0;
+        if (c < 0x20 || c == 0x7F || is_c1) shown += ' ';
+        else shown += text[i];
+        i += is_c1 ? 1U : 0U;
+    }
+    return shown;
+}
+
+inline std::string cell(const json& value) {
+    if (value.is_null()) return "-";
+    if (value.is_string()) return harmless(value.get<std::string>());
+    if (value.is_number_float()) {
+        char text[64];
+        std::snprintf(text, sizeof text, value.get<double>() < 1 ? "%.4g" : "%.1f", value.get<double>());
+        return text;
+    }
+    return harmless(value.dump(-1, ' ', false, json::error_handler_t::replace));
+}
+
+// The members of an object within a row are columns of their own: duration_ms.p95 is headed p95.
+inline json flat(const json& row) {
+    json columns;
+    for (const auto& [name, value] : row.items()) {
+        if (value.is_object())
+            for (const auto& [inner, member] : value.items()) columns[inner] = member;
+        else columns[name] = value;
+    }
+    return columns;
+}
+
+inline void print(const std::vector<json>& rows) {
+    if (rows.empty()) {
+        std::cout << "nothing found\n";
+        return;
+    }
+    struct column {
+        std::string name;
+        std::size_t width;
+        bool is_number = true;
+    };
+    std::vector<json> shown;
+    std::vector<column> columns;
+    for (const json& row : rows) shown.push_back(flat(row));
+    for (const auto& [name, value] : shown.front().items()) columns.push_back({name, width_of(name)});
+    for (const json& row : shown)
+        for (column& one : columns) {
+            const json& value = row[one.name];
+            one.width = std::max(one.width, width_of(cell(value)));
+            one.is_number = one.is_number && (value.is_number() || value.is_null());
+        }
+    const auto total = [&] {
+        std::size_t sum = columns.size() - 1;
+        for (const column& one : columns) sum += one.width;
+        return sum;
+    };
+    // The widest text gives way first, then the widest column of any kind.
+    for (const std::size_t limit = width_of_terminal(); total() > limit;) {
+        const auto narrower = [](const column& a, const column& b) {
+            const auto rank = [](const column& c) { return c.is_number || c.width <= 6 ? 0 : c.width; };
+            return rank(a) != rank(b) ? rank(a) < rank(b) : a.width < b.width;
+        };
+        column& widest = *std::max_element(columns.begin(), columns.end(), narrower);
+        if (widest.width <= 1) break;
+        --widest.width;
+    }
+    const bool in_colour = is_terminal(STDOUT_FILENO) && !std::getenv("NO_COLOR");
+    const auto print_line = [&](auto text_of, auto colour_of) {
+        std::string line;
+        for (const column& one : columns) {
+            const std::string text = text_of(one);
+            const std::string_view colour = in_colour ? colour_of(text) : std::string_view();
+            if (!line.empty()) line += ' ';
+            line += std::string(colour) + fitted(text, one.width, one.is_number) + (colour.empty() ? "" : "\033[0m");
+        }
+        std::cout << line.substr(0, line.find_last_not_of(' ') + 1) << '\n';
+    };
+    print_line([](const column& one) { return one.name; }, [](const std::string&) { return "\033[1m"; });
+    for (const json& row : shown)
+        print_line([&](const column& one) { return cell(row[one.name]); },
+                   [](const std::string& text) { return text == "ERROR" ? "\033[31m" : ""; });
+}
+
+} // namespace table

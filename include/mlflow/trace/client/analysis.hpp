@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/client/search.hpp>
+#include <mlflow/trace/client/statistics.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+struct user_summary : activity {
+    std::string user;
+    std::size_t sessions = 0;
+};
+
+/// Its turns are `interactions`.
+struct session_summary : activity {
+    std::string session;
+    std::string user; ///< of the session's first trace that has one
+};
+
+/// The traces whose metadata key has the same value: a segment, an environment, a version.
+struct group_summary : activity {
+    std::string value;
+    std::size_t users = 0;
+    std::size_t sessions = 0;
+};
+
+template <class Summary>
+using summaries = result<std::vector<Summary>, transport_error>;
+
+namespace detail {
+
+using name_set = std::unordered_set<std::string>;
+
+// Streams over the traces: what is kept are the groups and the names in them.
+template <class Group, trace_source Source, class KeyOf>
+result<std::unordered_map<std::string, Group>, transport_error> group_traces(Source& source, const trace_query& query,
+                                                                             KeyOf key_of) {
+    std::unordered_map<std::string, Group> groups;
+    const auto done = source.for_each_trace(query, [&](const trace_info& trace) {
+        if (const std::string_view key = key_of(trace); !key.empty()) groups[std::string(key)].add(trace);
+    });
+    if (!done) return failure{done.error()};
+    return groups;
+}
+
+inline void note(name_set& names, std::string_view name) {
+    if (!name.empty()) names.emplace(name);
+}
+
+} // namespace detail
+
+/// Per user: interactions, sessions, times, durations, errors, tokens, cost, feedback. The busiest first. Traces
+/// without a user are of nobody. No traces: an empty list, which is a result.
+template <trace_source Source>
+[[nodiscard]] summaries<user_summary> summarise_users(Source& source, const trace_query& query = {}) {
+    struct group : activity {
+        detail::name_set sessions;
+        void add(const trace_info& trace) {
+            activity::add(trace);
+            detail::note(sessions, trace.session());
+        }
+    };
+    auto groups = detail::group_traces<group>(source, query, [](const trace_info& trace) { return trace.user(); });
+    if (!groups) return failure{groups.error()};
+    std::vector<user_summary> users;
+    for (auto& [name, found] : *groups) users.push_back({{std::move(found)}, name, found.sessions.size()});
+    std::sort(users.begin(), users.end(), [](const user_summary& a, const user_summary& b) {
+        return a.interactions != b.interactions ? a.interactions > b.interactions : a.user < b.user;
+    });
+    return users;
+}
+
+/// Per session, in the order in which they began. Traces without a session are in none.
+template <trace_source Source>
+[[nodiscard]] summaries<session_summary> summarise_sessions(Source& source, const trace_query& query = {}) {
+    struct group : activity {
+        std::string user;
+        trace_time users_first{};
+        void add(const trace_info& trace) {
+            activity::add(trace);
+            if (trace.user().empty() || (!user.empty() && users_first <= trace.request_time)) return;
+            user = trace.user();
+            users_first = trace.request_time;
+        }
+    };
+    auto groups = detail::group_traces<group>(source, query, [](const trace_info& trace) { return trace.session(); });
+    if (!groups) return failure{groups.error()};
+    std::vector<session_summary> sessions;
+    for (auto& [name, found] : *groups) {
+        std::string user = std::move(found.user);
+        sessions.push_back({{std::move(found)}, name, std::move(user)});
+    }
+    std::sort(sessions.begin(), sessions.end(), [](const session_summary& a, const session_summary& b) {
+        return std::tie(a.first_seen, a.session) < std::tie(b.first_seen, b.session);
+    });
+    return sessions;
+}
+
+/// Per value of a metadata key, `app.segment` say, in the order of the values. Traces without the key are left out.
+template <trace_source Source>
+[[nodiscard]] summaries<group_summary> summarise_by(Source& source, std::string_view key,
+                                                    const trace_query& query = {}) {
+    struct group : activity {
+        detail::name_set users;
+        detail::name_set sessions;
+        void add(const trace_info& trace) {
+            activity::add(trace);
+            detail::note(users, trace.user());
+            detail::note(sessions, trace.session());
+        }
+    };
+    auto groups = detail::group_traces<group>(source, query, [&](const trace_info& trace) { return trace[key]; });
+    if (!groups) return failure{groups.error()};
+    std::vector<group_summary> values;
+    for (auto& [name, found] : *groups)
+        values.push_back({{std::move(found)}, name, found.users.size(), found.sessions.size()});
+    std::sort(values.begin(), values.end(),
+              [](const group_summary& a, const group_summary& b) { return a.value < b.value; });
+    return values;
+}
+/// Per value of an own key: `summarise_by<segment>(source)`.
+template <metadata_key Key, trace_source Source>
+[[nodiscard]] summaries<group_summary> summarise_by(Source& source, const trace_query& query = {}) {
+    return summarise_by(source, Key::name, query);
+}
+
+/// One trace of a session.
+struct session_turn {
+    std::size_t number = 0; ///< from 1
+    trace_info trace;
+    /// From the end of the turn before to the start of this one; negative where they overlap. None for the first.
+    std::optional<std::chrono::milliseconds> gap;
+};
+
+/// A session turn by turn, from its first trace to its last. One that does not exist has no turns.
+template <trace_source Source>
+[[nodiscard]] result<std::vector<session_turn>, transport_error> session_flow(Source& source, const session& whole,
+                                                                              trace_query query = {}) {
+    query.where = std::move(query.where) && field::session == whole;
+    auto traces = find_all(source, query);
+    if (!traces) return failure{traces.error()};
+    std::sort(traces->begin(), traces->end(), [](const trace_info& a, const trace_info& b) {
+        return std::tie(a.request_time, a.trace_id) < std::tie(b.request_time, b.trace_id);
+    });
+    std::vector<session_turn> turns;
+    for (trace_info& trace : *traces) {
+        session_turn turn{turns.size() + 1, std::move(trace), std::nullopt};
+        if (!turns.empty()) turn.gap = turn.trace.request_time - turns.back().trace.end_time();
+        turns.push_back(std::move(turn));
+    }
+    return turns;
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/client/assessments.hpp>
+#include <mlflow/trace/client/metrics.hpp>
+#include <mlflow/trace/client/pages.hpp>
+#include <mlflow/trace/client/rest.hpp>
+#include <mlflow/trace/detail/timestamp.hpp>
+#include <mlflow/trace/metadata/tag.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// An experiment of the server.
+struct experiment {
+    std::string id;
+    std::string name;
+    bool is_deleted = false;
+};
+
+namespace detail {
+
+// Pages of long previews are larger than what a transport takes for an answer by default.
+template <class Options>
+Options options_for_pages() {
+    Options chosen{};
+    if constexpr (requires { chosen.max_reply_bytes; }) chosen.max_reply_bytes = std::size_t{64} << 20U;
+    return chosen;
+}
+
+} // namespace detail
+
+/// Reads what MLflow stores, version 3.4 or newer, and adds tags and assessments to it.
+///
+/// `Transport` is constructed from an `endpoint` and `Transport::options`; no request is made before the first call.
+/// Errors: every call gives a result, and an error is one line on what failed and where, never with credentials; no
+/// result holds a part for the whole. Nothing is tried again. Thread-safety: one thread at a time.
+template <class Transport>
+class client {
+    static_assert(transport<Transport>,
+                  "the transport lacks a member: mlflow::trace::result<http_response, transport_error> send(const "
+                  "mlflow::trace::http_request&)");
+
+public:
+    struct options {
+        std::string tracking_uri = "http://127.0.0.1:5000"; ///< http://host:port/path, as MLFLOW_TRACKING_URI
+        /// Where queries search that name no experiment. It must exist.
+        std::string experiment_name = "Default";
+        std::string experiment_id{};               ///< instead of the name
+        std::string authorization{};               ///< value of the Authorization header: `Bearer …` or `Basic …`
+        std::chrono::milliseconds timeout{60'000}; ///< for each request
+        typename Transport::options transport = detail::options_for_pages<typename Transport::options>();
+    };
+    template <class T>
+    using answer = result<T, transport_error>;
+    struct nothing {};
+
+    client() : client(options{}) {}
+    explicit client(options chosen)
+        : server_(std::move(chosen.tracking_uri), std::move(chosen.authorization), chosen.timeout,
+                  std::move(chosen.transport)),
+          experiment_name_(std::move(chosen.experiment_name)), experiment_id_(std::move(chosen.experiment_id)) {}
+
+    // ---- Experiments
+
+    /// The experiment of that name. A name that does not exist is an error, and is not created.
+    answer<experiment> experiment_by_name(std::string_view name) {
+        const auto told = server_.call(http_method::get, "/api/2.0/mlflow/experiments/get-by-name?experiment_name=" +
+                                                             detail::percent_encoded(name));
+        if (!told && told.error().status == 404)
+            return failure{transport_error{transport_error::kind::other,
+                                           "experiment \"" + std::string(name) + "\" does not exist on " +
+                                               server_.uri() + ": check the name; the client creates none",
+                                           404}};
+        if (!told) return failure{told.error()};
+        return read_experiment(detail::member(*told, "experiment"));
+    }
+    answer<experiment> create_experiment(std::string_view name) {
+        const auto told = server_.call(http_method::post, "/api/2.0/mlflow/experiments/create", {{"name", name}});
+        if (!told) return failure{told.error()};
+        return experiment{detail::text_of(*told, "experiment_id"), std::string(name)};
+    }
+    /// All experiments that are not deleted.
+    answer<std::vector<experiment>> experiments() {
+        std::vector<experiment> found;
+        detail::page_tokens seen;
+        std::string token;
+        do {
+            detail::json body{{"max_results", 1000}};
+            if (!token.empty()) body["page_token"] = token;
+            const auto told = server_.call(http_method::post, "/api/2.0/mlflow/experiments/search", body);
+            if (!told) return failure{told.error()};
+            for (const auto& one : detail::member(*told, "experiments")) {
+                auto read = read_experiment(one);
+                if (!read) return failure{read.error()};
+                found.push_back(std::move(*read));
+            }
+            token = detail::text_of(*told, "next_page_token");
+            if (!token.empty() && seen.is_loop(token)) return malformed("experiments", "a page token that loops");
+        } while (!token.empty());
+        return found;
+    }
+    /// The ID of the experiment of the options; asked for once.
+    answer<std::string> experiment_id() {
+        if (experiment_id_.empty()) {
+            auto found = experiment_by_name(experiment_name_);
+            if (!found) return failure{found.error()};
+            experiment_id_ = std::move(found->id);
+        }
+        return experiment_id_;
+    }
+
+    // ---- Traces
+
+    /// Starts a search. Nothing is fetched before the first page is asked for.
+    answer<trace_pages<Transport>> search_traces(trace_query query) {
+        if (auto fault = settle(query.experiment_ids)) return failure{std::move(*fault)};
+        return trace_pages<Transport>(server_, std::move(query));
+    }
+    /// Calls `visit` with each trace found, page by page. It may return false to end the search.
+    template <class Visit>
+    [[nodiscard]] search_result for_each_trace(const trace_query& query, Visit visit) {
+        auto pages = search_traces(query);
+        if (!pages) return failure{pages.error()};
+        std::size_t visited = 0;
+        while (!pages->done()) {
+            const auto page = pages->next();
+            if (!page) return failure{page.error()};
+            for (const trace_info& trace : *page) {
+                ++visited;
+                if (!detail::wants_more(visit, trace)) return visited;
+            }
+        }
+        return visited;
+    }
+
+    /// One trace with its spans. `trace_id` is `tr-` and 32 hexadecimal digits. An ID that is not stored is an error.
+    answer<stored_trace> get(std::string_view trace_id) {
+        const auto told = server_.call(http_method::get, "/api/3.0/mlflow/traces/get?allow_partial=true&trace_id=" +
+                                                             detail::percent_encoded(trace_id));
+        if (!told) return failure{told.error()};
+        auto read = detail::read_trace(detail::member(*told, "trace"));
+        if (!read) return malformed("traces/get", "no trace");
+        return std::move(*read);
+    }
+    /// One trace without its spans.
+    answer<trace_info> get_info(std::string_view trace_id) {
+        const auto told = server_.call(http_method::get, path_of(trace_id));
+        if (!told) return failure{told.error()};
+        auto read = detail::read_trace_info(detail::member(detail::member(*told, "trace"), "trace_info"));
+        if (!read) return malformed("traces", "no trace");
+        return std::move(*read);
+    }
+    /// Those of these traces that are stored, with their spans, in requests of 50.
+    answer<std::vector<stored_trace>> get_all(std::span<const std::string> trace_ids) {
+        std::vector<stored_trace> found;
+        for (std::size_t at = 0; at < trace_ids.size(); at += 50) {
+            std::string target = "/api/3.0/mlflow/traces/batchGet";
+            for (const std::string& id : trace_ids.subspan(at, std::min<std::size_t>(50, trace_ids.size() - at)))
+                target += (target.back() == 't' && target.ends_with("Get") ? "?" : "&") + std::string("trace_ids=") +
+                          detail::percent_encoded(id);
+            const auto told = server_.call(http_method::get, target);
+            if (!told) return failure{told.error()};
+            for (const auto& one : detail::member(*told, "traces")) {
+                auto read = detail::read_trace(one);
+                if (!read) return malformed("traces/batchGet", "a trace without its ID or times");
+                found.push_back(std::move(*read));
+            }
+        }
+        return found;
+    }
+    /// Deletes these traces of an experiment (none: that of the options), and says how many there were.
+    answer<std::size_t> delete_traces(std::span<const std::string> trace_ids, std::string experiment = {}) {
+        if (experiment.empty()) {
+            auto own = experiment_id();
+            if (!own) return failure{own.error()};
+            experiment = std::move(*own);
+        }
+        std::size_t deleted = 0;
+        for (std::size_t at = 0; at < trace_ids.size(); at += 100) {
+            const auto some = trace_ids.subspan(at, std::min<std::size_t>(100, trace_ids.size() - at));
+            const auto told = server_.call(
+                http_method::post, "/api/3.0/mlflow/traces/delete-traces",
+                {{"experiment_id", experiment}, {"request_ids", std::vector<std::string>(some.begin(), some.end())}});
+            if (!told) return failure{told.error()};
+            deleted += static_cast<std::size_t>(detail::integer_of(*told, "traces_deleted"));
+        }
+        return deleted;
+    }
+
+    /// Sets or changes a tag. Metadata cannot be changed.
+    answer<nothing> set_tag(std::string_view trace_id, const tag& label) {
+        if (const auto fault = label.check(); fault.what != fault::none)
+            return failure{transport_error{transport_error::kind::bad_request, fault.message()}};
+        return done(server_.call(http_method::patch, path_of(trace_id) + "/tags",
+                                 {{"key", label.key}, {"value", label.value}}));
+    }
+    answer<nothing> delete_tag(std::string_view trace_id, std::string_view key) {
+        return done(server_.call(http_method::delete_, path_of(trace_id) + "/tags", {{"key", key}}));
+    }
+
+    // ---- Feedback and expectations
+
+    /// Adds feedback to a trace, or to the span `told.span_id` of it.
+    answer<assessment> log_feedback(std::string_view trace_id, const feedback& told) { return log(trace_id, told); }
+    answer<assessment> log_expectation(std::string_view trace_id, const expectation& told) {
+        return log(trace_id, told);
+    }
+    /// Adds feedback to a session, as MLflow keeps it: with the session's first trace.
+    answer<assessment> log_feedback(const session& whole, feedback told) { return log(whole, std::move(told)); }
+    answer<assessment> log_expectation(const session& whole, expectation told) { return log(whole, std::move(told)); }
+
+    answer<assessment> get_assessment(std::string_view trace_id, std::string_view assessment_id) {
+        return read(server_.call(http_method::get, path_of(trace_id, assessment_id)));
+    }
+    /// Changes an assessment in its place.
+    answer<assessment> update_assessment(std::string_view trace_id, std::string_view assessment_id,
+                                         const assessment_changes& changes) {
+        const auto old = get_assessment(trace_id, assessment_id);
+        if (!old) return old;
+        return read(
+            server_.call(http_method::patch, path_of(trace_id, assessment_id), detail::update_body(*old, changes)));
+    }
+    /// Adds feedback that replaces another one, which is kept and marked as not valid. Name and span are the old
+    /// ones.
+    answer<assessment> override_feedback(std::string_view trace_id, std::string_view assessment_id, feedback told) {
+        const auto old = get_assessment(trace_id, assessment_id);
+        if (!old) return old;
+        told.name = old->name;
+        told.span_id = old->span_id;
+        auto body = detail::assessment_body(told, trace_id, now());
+        body["overrides"] = old->id;
+        return create(trace_id, std::move(body));
+    }
+    answer<nothing> delete_assessment(std::string_view trace_id, std::string_view assessment_id) {
+        return done(server_.call(http_method::delete_, path_of(trace_id, assessment_id)));
+    }
+
+    // ---- What the server computes
+
+    answer<std::vector<metric_point>> metrics(metric_query query) {
+        if (auto fault = settle(query.experiment_ids)) return failure{std::move(*fault)};
+        auto body = detail::metric_body(query);
+        if (!body) return failure{body.error()};
+        std::vector<metric_point> points;
+        detail::page_tokens seen;
+        for (;;) {
+            const auto told = server_.call(http_method::post, "/api/3.0/mlflow/traces/metrics", *body);
+            if (!told) return failure{told.error()};
+            for (const auto& one : detail::member(*told, "data_points"))
+                points.push_back(detail::read_metric_point(one));
+            auto token = detail::text_of(*told, "next_page_token");
+            if (token.empty()) return points;
+            if (seen.is_loop(token)) return malformed("traces/metrics", "a page token that loops");
+            (*body)["page_token"] = std::move(token);
+        }
+    }
+
+private:
+    static std::string path_of(std::string_view trace_id) {
+        return "/api/3.0/mlflow/traces/" + detail::percent_encoded(trace_id);
+    }
+    static std::string path_of(std::string_view trace_id, std::string_view assessment_id) {
+        return path_of(trace_id) + "/assessments/" + detail::percent_encoded(assessment_id);
+    }
+    static std::string now() {
+        const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
+        return detail::rfc3339(
+            static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(since_epoch).count()));
+    }
+    failure<transport_error> malformed(std::string_view target, std::string_view what) const {
+        return detail::malformed(server_.uri(), target, what);
+    }
+    static answer<nothing> done(const detail::json_result& told) {
+        if (!told) return failure{told.error()};
+        return nothing{};
+    }
+
+    answer<experiment> read_experiment(const detail::json& told) const {
+        experiment read{detail::text_of(told, "experiment_id"), detail::text_of(told, "name"),
+                        detail::text_of(told, "lifecycle_stage") == "deleted"};
+        if (read.id.empty()) return malformed("experiments", "an experiment without ID");
+        return read;
+    }
+
+    // A query that names no experiment is for that of the options.
+    std::optional<transport_error> settle(std::vector<std::string>& experiment_ids) {
+        if (!experiment_ids.empty()) return std::nullopt;
+        auto own = experiment_id();
+        if (!own) return own.error();
+        experiment_ids.push_back(std::move(*own));
+        return std::nullopt;
+    }
+
+    answer<assessment> read(const detail::json_result& told) const {
+        if (!told) return failure{told.error()};
+        auto found = detail::read_assessment(detail::member(*told, "assessment"));
+        if (found.id.empty()) return malformed("assessments", "no assessment");
+        return found;
+    }
+    answer<assessment> create(std::string_view trace_id, detail::json body) {
+        return read(
+            server_.call(http_method::post, path_of(trace_id) + "/assessments", {{"assessment", std::move(body)}}));
+    }
+    template <class Assessment>
+    answer<assessment> log(std::string_view trace_id, const Assessment& told) {
+        return create(trace_id, detail::assessment_body(told, trace_id, now()));
+    }
+    template <class Assessment>
+    answer<assessment> log(const session& whole, Assessment told) {
+        const auto first = find_all(
+            *this, {.where = field::session == whole, .order_by = {field::timestamp.ascending()}, .max_results = 1});
+        if (!first) return failure{first.error()};
+        if (first->empty())
+            return failure{
+                transport_error{transport_error::kind::other,
+                                "the session has no trace in this experiment; a session is judged once its "
+                                "first trace is stored"}};
+        told.metadata[std::string(session::name)] = std::string(whole.view());
+        return log(first->front().trace_id, told);
+    }
+
+    detail::rest<Transport> server_;
+    std::string experiment_name_;
+    std::string experiment_id_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/http.hpp>
+#include <mlflow/trace/detail/json_reader.hpp>
+
+#if !__has_include(<nlohmann/json.hpp>)
+#error                                                                                                               \
+    "The client reads MLflow's replies with nlohmann/json: install it (Debian: nlohmann-json3-dev). Recording works without."
+#endif
+#include <nlohmann/json.hpp>
+
+#include <charconv>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+using nlohmann::json;
+
+// Nothing that comes from a server throws, nor nests without end.
+inline std::optional<json> parse_json(std::string_view text) {
+    constexpr std::size_t deepest = 128;
+    if (json_cursor whole(text); whole.value(deepest) != json_cursor::outcome::complete) return std::nullopt;
+    auto parsed = json::parse(text, nullptr, false);
+    if (parsed.is_discarded()) return std::nullopt;
+    return parsed;
+}
+
+inline std::string dump(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
+
+inline const json& member(const json& object, const char* key) {
+    static const json nothing;
+    if (!object.is_object()) return nothing;
+    const auto found = object.find(key);
+    return found == object.end() ? nothing : *found;
+}
+inline std::string text_of(const json& object, const char* key) {
+    const json& value = member(object, key);
+    return value.is_string() ? value.get_ref<const std::string&>() : std::string{};
+}
+// Protobuf's JSON form writes 64-bit integers as text.
+inline std::int64_t integer_of(const json& object, const char* key) {
+    const json& value = member(object, key);
+    if (value.is_number_unsigned() || value.is_number_integer()) return value.get<std::int64_t>();
+    if (value.is_number_float()) return static_cast<std::int64_t>(value.get<double>());
+    std::int64_t number = 0;
+    if (value.is_string()) {
+        const auto& text = value.get_ref<const std::string&>();
+        std::from_chars(text.data(), text.data() + text.size(), number);
+    }
+    return number;
+}
+inline double number_of(const json& object, const char* key) {
+    const json& value = member(object, key);
+    return value.is_number() ? value.get<double>() : 0;
+}
+
+inline failure<transport_error> malformed(std::string_view server, std::string_view target, std::string_view what) {
+    return failure{transport_error{transport_error::kind::bad_reply,
+                                   std::string(server) + " answered " +
+                                       std::string(target.substr(0, target.find('?'))) + " with " +
+                                       std::string(what) + ": is it an MLflow server of version 3?"}};
+}
+
+// `digits` characters of text as a number; nothing when they are no digits.
+inline std::optional<int> take_digits(std::string_view& text, std::size_t digits) {
+    if (text.size() < digits) return std::nullopt;
+    int number = 0;
+    for (const char c : text.substr(0, digits)) {
+        if (c < '0' || c > '9') return std::nullopt;
+        number = number * 10 + (c - '0');
+    }
+    text.remove_prefix(digits);
+    return number;
+}
+inline bool take_sign(std::string_view& text, char sign) {
+    if (!text.starts_with(sign)) return false;
+    text.remove_prefix(1);
+    return true;
+}
+// The milliseconds behind a decimal point; finer digits are cut.
+inline int take_milliseconds(std::string_view& text) {
+    int value = 0;
+    if (!take_sign(text, '.')) return 0;
+    for (int weight = 100; !text.empty() && text[0] >= '0' && text[0] <= '9'; weight /= 10, text.remove_prefix(1))
+        value += weight * (text[0] - '0');
+    return value;
+}
+
+// RFC 3339: 2026-11-23, 2026-11-23T04:03:42Z, 2026-11-23T04:03:42.571+01:00.
+inline std::optional<std::chrono::sys_time<std::chrono::milliseconds>> parse_time(std::string_view text) {
+    namespace chr = std::chrono;
+    const auto year = take_digits(text, 4);
+    if (!year || !take_sign(text, '-')) return std::nullopt;
+    const auto month = take_digits(text, 2);
+    if (!month || !take_sign(text, '-')) return std::nullopt;
+    const auto day = take_digits(text, 2);
+    if (!day) return std::nullopt;
+    const chr::year_month_day date(chr::year(*year), chr::month(static_cast<unsigned>(*month)),
+                                   chr::day(static_cast<unsigned>(*day)));
+    if (!date.ok()) return std::nullopt;
+    chr::sys_time<chr::milliseconds> time = chr::sys_days(date);
+    if (text.empty()) return time;
+    if (!take_sign(text, 'T') && !take_sign(text, ' ')) return std::nullopt;
+    int parts[3]{};
+    for (int i = 0; i < 3; ++i) {
+        const auto part = take_digits(text, 2);
+        if (!part || *part > (i == 0 ? 23 : i == 1 ? 59 : 60)) return std::nullopt;
+        parts[i] = *part;
+        if (i < 2 && !take_sign(text, ':')) return std::nullopt;
+    }
+    time += chr::hours(parts[0]) + chr::minutes(parts[1]) + chr::seconds(parts[2]);
+    time += chr::milliseconds(take_milliseconds(text));
+    if (text == "Z" || text == "z" || text.empty()) return time;
+    const bool is_east = take_sign(text, '+');
+    if (!is_east && !take_sign(text, '-')) return std::nullopt;
+    const auto hours = take_digits(text, 2);
+    if (!hours || !take_sign(text, ':')) return std::nullopt;
+    const auto minutes = take_digits(text, 2);
+    if (!minutes || !text.empty()) return std::nullopt;
+    const auto offset = chr::hours(*hours) + chr::minutes(*minutes);
+    return is_east ? time - offset : time + offset;
+}
+
+// Protobuf's JSON form of a Duration: 0.042s.
+inline std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
+    const bool is_negative = take_sign(text, '-');
+    std::int64_t seconds = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+    if (error != std::errc{} || seconds > 1'000'000'000'000) return std::nullopt;
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    const auto value = std::chrono::milliseconds(seconds * 1000 + take_milliseconds(text));
+    if (text != "s") return std::nullopt;
+    return is_negative ? -value : value;
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/detail/utf8.hpp>
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// SQL's LIKE as MLflow's server runs it: `%` is any text, `_` one code point, and nothing escapes them.
+inline bool is_like(std::string_view text, std::string_view pattern) noexcept {
+    std::size_t at = 0;
+    std::size_t in_pattern = 0;
+    std::size_t after_percent =
+        std::string_view::npos; // where to go on when the text behind the last % was too short
+    std::size_t taken = 0;
+    while (at < text.size()) {
+        const char wanted = in_pattern < pattern.size() ? pattern[in_pattern] : '\0';
+        if (wanted == '%') {
+            after_percent = ++in_pattern;
+            taken = at;
+        } else if (in_pattern < pattern.size() && wanted == '_') {
+            at += decode_utf8(text.substr(at)).length;
+            ++in_pattern;
+        } else if (in_pattern < pattern.size() && wanted == text[at]) {
+            ++at;
+            ++in_pattern;
+        } else if (after_percent != std::string_view::npos) {
+            taken += decode_utf8(text.substr(taken)).length;
+            at = taken;
+            in_pattern = after_percent;
+        } else {
+            return false;
+        }
+    }
+    return pattern.find_first_not_of('%', in_pattern) == std::string_view::npos;
+}
+
+// As SQLite folds: ASCII only.
+inline std::string lower_ascii(std::string_view text) {
+    std::string lower(text);
+    for (char& c : lower)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+    return lower;
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/client/json.hpp>
+#include <mlflow/trace/client/trace_info.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// Durations in milliseconds and their exact percentiles. Equal ones are kept once, with their number: memory grows
+/// with how many different durations there are, not with how many traces. Thread-safety: as a container.
+class duration_statistics {
+public:
+    void add(std::chrono::milliseconds duration) {
+        ++count_;
+        sum_ += duration.count();
+        recent_.push_back(duration.count());
+        if (recent_.size() >= 64 + counted_.size() / 4) merge();
+    }
+
+    [[nodiscard]] std::size_t count() const noexcept { return count_; }
+    /// In milliseconds; 0 of no durations.
+    [[nodiscard]] double mean() const noexcept {
+        return count_ == 0 ? 0 : static_cast<double>(sum_) / static_cast<double>(count_);
+    }
+    /// In milliseconds; 0 of no durations. Between two durations by linear interpolation, the default of NumPy's
+    /// `percentile` and pandas' `quantile`. `percent` is 0 to 100.
+    [[nodiscard]] double percentile(double percent) const {
+        if (count_ == 0) return 0;
+        merge();
+        const double place = static_cast<double>(count_ - 1) * std::clamp(percent, 0.0, 100.0) / 100;
+        const auto below = static_cast<std::size_t>(std::floor(place));
+        const double a = static_cast<double>(ranked(below));
+        const double b = static_cast<double>(ranked(std::min(below + 1, count_ - 1)));
+        return a + (b - a) * (place - static_cast<double>(below));
+    }
+
+private:
+    using counted = std::pair<std::int64_t, std::size_t>;
+
+    void merge() const {
+        std::sort(recent_.begin(), recent_.end());
+        std::vector<counted> merged;
+        merged.reserve(counted_.size() + recent_.size());
+        auto old = counted_.begin();
+        const auto take = [&](const counted& next) {
+            if (!merged.empty() && merged.back().first == next.first) merged.back().second += next.second;
+            else merged.push_back(next);
+        };
+        for (const std::int64_t value : recent_) {
+            for (; old != counted_.end() && old->first <= value; ++old) take(*old);
+            take({value, 1});
+        }
+        std::for_each(old, counted_.end(), take);
+        counted_ = std::move(merged);
+        recent_.clear();
+    }
+    [[nodiscard]] std::int64_t ranked(std::size_t rank) const noexcept {
+        for (const auto& [value, times] : counted_) {
+            if (rank < times) return value;
+            rank -= times;
+        }
+        return counted_.back().first;
+    }
+
+    mutable std::vector<counted> counted_; // sorted; these two hold the same, merged or not
+    mutable std::vector<std::int64_t> recent_;
+    std::size_t count_ = 0;
+    std::int64_t sum_ = 0;
+};
+
+/// Feedback of one name. Numbers count as they are, true as 1 and false as 0; other values are only counted.
+struct feedback_statistics {
+    std::size_t count = 0;
+    std::size_t scored = 0; ///< those with a number, true or false
+    double sum = 0;
+
+    [[nodiscard]] double mean() const noexcept { return scored == 0 ? 0 : sum / static_cast<double>(scored); }
+};
+
+/// What a user, a session or another group of traces did. Nothing at all is all zero, and divides by nothing.
+struct activity {
+    std::size_t interactions = 0;
+    trace_time first_seen{}; ///< start of the first trace
+    trace_time last_seen{};  ///< start of the last trace
+    duration_statistics durations;
+    std::size_t errors = 0;
+    std::int64_t input_tokens = 0;
+    std::int64_t output_tokens = 0;
+    double cost = 0; ///< in US dollars, as MLflow counts it
+    std::map<std::string, feedback_statistics, std::less<>> feedback;
+
+    [[nodiscard]] double error_rate() const noexcept {
+        return interactions == 0 ? 0 : static_cast<double>(errors) / static_cast<double>(interactions);
+    }
+
+    /// Counts one more trace. Feedback that another one overrides does not count.
+    void add(const trace_info& trace) {
+        first_seen = interactions == 0 ? trace.request_time : std::min(first_seen, trace.request_time);
+        last_seen = interactions == 0 ? trace.request_time : std::max(last_seen, trace.request_time);
+        ++interactions;
+        durations.add(trace.execution_duration);
+        errors += trace.status == trace_status::error ? 1U : 0U;
+        if (const auto usage = detail::parse_json(trace["mlflow.trace.tokenUsage"])) {
+            input_tokens += detail::integer_of(*usage, "input_tokens");
+            output_tokens += detail::integer_of(*usage, "output_tokens");
+        }
+        if (const auto spent = detail::parse_json(trace["mlflow.trace.cost"]))
+            cost += detail::number_of(*spent, "total_cost");
+        for (const assessment& one : trace.assessments)
+            if (one.what == assessment::kind::feedback && one.valid) add(one);
+    }
+
+private:
+    void add(const assessment& one) {
+        auto& statistics = feedback[one.name];
+        ++statistics.count;
+        const auto value = detail::parse_json(one.value);
+        if (!value || (!value->is_number() && !value->is_boolean())) return;
+        ++statistics.scored;
+        statistics.sum += value->is_boolean() ? (value->get<bool>() ? 1 : 0) : value->get<double>();
+    }
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <mlflow/trace/client.hpp>
+#include <mlflow/trace/transports/memory.hpp>
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace mt = mlflow::trace;
+namespace field = mt::field;
+using namespace std::chrono_literals;
+using nlohmann::json;
+using kind = mt::transport_error::kind;
+
+namespace {
+
+struct Client : testing::Test {
+    std::shared_ptr<mt::memory_server> server = std::make_shared<mt::memory_server>();
+    mt::client<mt::memory_transport> client{{.experiment_id = "1", .transport = {server}}};
+
+    static json trace(int number, const std::string& user = "user-1042") {
+        return {{"trace_id", "tr-" + std::to_string(number)},
+                {"request_time", "2026-11-23T04:03:42.571Z"},
+                {"execution_duration", "1.5s"},
+                {"state", "OK"},
+                {"trace_metadata", {{"mlflow.trace.user", user}}}};
+    }
+    void reply(const json& body, int status = 200) {
+        server->queue_reply(mt::http_response{status, {}, body.dump()});
+    }
+    json asked(std::size_t request) { return json::parse(server->requests()[request].body); }
+
+    // What a search of all traces ends with.
+    mt::transport_error error_of_search() {
+        const auto found = mt::find_all(client, {});
+        EXPECT_FALSE(found);
+        return found ? mt::transport_error{} : found.error();
+    }
+};
+
+TEST_F(Client, FetchesPagesWhenTheyAreAskedFor) {
+    reply({{"traces", {trace(1), trace(2)}}, {"next_page_token", "second"}});
+    reply({{"traces", {trace(3)}}});
+    auto pages =
+        client.search_traces({.where = field::status == field::ok, .order_by = {field::timestamp.ascending()}});
+    ASSERT_TRUE(pages);
+    EXPECT_EQ(server->request_count(), 0U);
+    ASSERT_EQ(pages->next().value().size(), 2U);
+    EXPECT_EQ(server->request_count(), 1U);
+    EXPECT_EQ(pages->page_token(), "second");
+    EXPECT_EQ(asked(0)["max_results"], 500);
+    EXPECT_EQ(asked(0)["filter"], "trace.status = 'OK'");
+    EXPECT_EQ(asked(0)["order_by"], json({"timestamp_ms ASC"}));
+    const auto last = pages->next();
+    ASSERT_TRUE(last);
+    EXPECT_EQ(last->at(0).request_time, mt::detail::parse_time("2026-11-23T04:03:42.571Z"));
+    EXPECT_EQ(last->at(0).execution_duration, 1500ms);
+    EXPECT_EQ(asked(1)["page_token"], "second");
+    EXPECT_TRUE(pages->done());
+}
+
+TEST_F(Client, NeverAsksForMoreThan500ATime) { // M13: the documentation's own code asks for 1000
+    reply(json::object());
+    EXPECT_EQ(mt::find_all(client, {.max_results = 1000, .page_size = 1000}).value().size(), 0U);
+    EXPECT_EQ(asked(0)["max_results"], 500);
+}
+
+TEST_F(Client, StopsAtMaxResults) {
+    reply({{"traces", {trace(1), trace(2), trace(3)}}, {"next_page_token", "more"}});
+    EXPECT_EQ(mt::find_all(client, {.max_results = 2}).value().size(), 2U);
+    EXPECT_EQ(server->request_count(), 1U);
+}
+
+TEST_F(Client, ComparesHereWhatTheGrammarCannotSay) { // M7
+    const mt::user hard{R"(both ' and " quotes\)"};
+    reply({{"traces", {trace(1, "both x and y quotesz"), trace(2, std::string(hard.view()))}}});
+    const auto found = mt::find_all(client, {.where = mt::where(field::user == hard)});
+    ASSERT_EQ(found.value().size(), 1U);
+    EXPECT_EQ(found->at(0).trace_id, "tr-2");
+    EXPECT_EQ(asked(0)["filter"], "metadata.`mlflow.trace.user` LIKE 'both _ and _ quotes_'");
+}
+
+TEST_F(Client, RunsOneSearchForEachAlternativeAndVisitsNothingTwice) {
+    reply({{"traces", {trace(1, "user-1"), trace(2, "user-1")}}});
+    reply({{"traces", {trace(1, "user-1"), trace(3, "user-2")}}});
+    std::vector<std::string> seen;
+    const auto done =
+        mt::for_each_trace(client, {}, mt::any_of(field::user == mt::user{"user-1"}, field::status == field::ok),
+                           [&](const mt::trace_info& one) { seen.push_back(one.trace_id); });
+    EXPECT_EQ(done.value(), 3U);
+    EXPECT_EQ(seen, (std::vector<std::string>{"tr-1", "tr-2", "tr-3"}));
+    EXPECT_FALSE(mt::for_each_trace(client, {}, mt::any_of(field::text.like("%a%")), [](const mt::trace_info&) {}));
+}
+
+TEST_F(Client, ATokenThatLoopsIsAnError) {
+    server->answer_with([](const mt::memory_server::request& request) {
+        const auto token = json::parse(request.body).value("page_token", "a");
+        const json body{{"traces", {trace(1)}}, {"next_page_token", token == "a" ? "b" : token == "b" ? "c" : "a"}};
+        return mt::http_response{200, {}, body.dump()};
+    });
+    const auto error = error_of_search();
+    EXPECT_EQ(error.reason, kind::bad_reply);
+    EXPECT_NE(error.message.find("page token"), std::string::npos) << error.message;
+    EXPECT_LT(server->request_count(), 20U);
+}
+
+TEST_F(Client, AServerThatGoesInMidSearchIsAnError) {
+    reply({{"traces", {trace(1)}}, {"next_page_token", "second"}});
+    server->queue_reply(mt::failure{mt::transport_error{kind::closed, "connection closed before the whole reply"}});
+    EXPECT_EQ(error_of_search().reason, kind::closed);
+}
+
+TEST_F(Client, MalformedRepliesAreErrors) {
+    json without_id = trace(1);
+    without_id.erase("trace_id");
+    json without_time = trace(1);
+    without_time["request_time"] = "yesterday";
+    const std::string replies[] = {"",
+                                   "<html>",
+                                   "[]",
+                                   R"({"traces":[{)",
+                                   R"({"traces":{}})",
+                                   R"({"traces":[1]})",
+                                   R"({"traces":[],"next_page_token":7})",
+                                   "{\"traces\":[\"\xff\"]}",
+                                   json{{"traces", {without_id}}}.dump(),
+                                   json{{"traces", {without_time}}}.dump(),
+                                   std::string(100'000, '[')};
+    for (const std::string& body : replies) {
+        server->queue_reply(mt::http_response{200, {}, body});
+        EXPECT_EQ(error_of_search().reason, kind::bad_reply) << body.substr(0, 60);
+    }
+    reply({{"error_code", "INVALID_PARAMETER_VALUE"}, {"message", "no such field"}}, 400);
+    const auto error = error_of_search();
+    EXPECT_EQ(error.status, 400);
+    EXPECT_NE(error.message.find("no such field"), std::string::npos);
+}
+
+TEST_F(Client, AnUnknownExperimentIsNamedAndNotCreated) {
+    mt::client<mt::memory_transport> other({.experiment_name = "there is none", .transport = {server}});
+    reply({{"error_code", "RESOURCE_DOES_NOT_EXIST"}, {"message", "no"}}, 404);
+    const auto found = mt::find_all(other, {});
+    ASSERT_FALSE(found);
+    EXPECT_NE(found.error().message.find("\"there is none\" does not exist"), std::string::npos);
+    EXPECT_EQ(server->request_count(), 1U);
+}
+
+TEST_F(Client, CredentialsAreSentAndNeverShown) {
+    mt::client<mt::memory_transport> other(
+        {.experiment_id = "1", .authorization = "Bearer secret-42", .transport = {server}});
+    reply({{"message", "who are you"}}, 401);
+    const auto found = mt::find_all(other, {});
+    ASSERT_FALSE(found);
+    EXPECT_EQ(server->requests()[0].header("Authorization"), "Bearer secret-42");
+    EXPECT_EQ(found.error().message.find("secret"), std::string::npos);
+}
+
+TEST_F(Client, FeedbackOnASessionGoesToItsFirstTrace) {
+    reply({{"traces", {trace(7)}}});
+    reply({{"assessment", {{"assessment_id", "a-1"}, {"trace_id", "tr-7"}, {"feedback", {{"value", true}}}}}});
+    const auto said = client.log_feedback(mt::session{"session-7"}, {.name = "helpful", .value = true});
+    ASSERT_TRUE(said);
+    EXPECT_EQ(said->value, "true");
+    EXPECT_EQ(asked(0)["order_by"], json({"timestamp_ms ASC"}));
+    EXPECT_EQ(server->requests()[1].target, "/api/3.0/mlflow/traces/tr-7/assessments");
+    EXPECT_EQ(asked(1)["assessment"]["metadata"], json({{"mlflow.trace.session", "session-7"}}));
+    reply(json::object());
+    const auto none = client.log_feedback(mt::session{"session-8"}, {.value = true});
+    ASSERT_FALSE(none);
+    EXPECT_NE(none.error().message.find("no trace"), std::string::npos);
+}
+
+TEST_F(Client, NoTracesAreAResult) { // M13: no division by zero
+    for (int i = 0; i < 4; ++i) reply(json::object());
+    EXPECT_TRUE(mt::summarise_users(client, {.where = field::user == mt::user{"nobody"}}).value().empty());
+    EXPECT_TRUE(mt::summarise_sessions(client).value().empty());
+    EXPECT_TRUE(mt::summarise_by<mt::user>(client).value().empty());
+    EXPECT_TRUE(mt::session_flow(client, mt::session{"none"}).value().empty());
+    const mt::activity nothing;
+    EXPECT_EQ(nothing.durations.mean(), 0);
+    EXPECT_EQ(nothing.durations.percentile(95), 0);
+    EXPECT_EQ(nothing.error_rate(), 0);
+}
+
+} // namespace
