@@ -3,6 +3,7 @@
 
 #include "connection.hpp"
 
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -51,6 +52,7 @@ public:
     /// Serves until `stop`, and then until every request under way is answered or the time for that is over. False in
     /// the latter case.
     bool run() {
+        const auto answers_may_come = asio::make_work_guard(io_); // from other threads, when all else is done
         std::vector<std::thread> threads;
         for (int i = 0; i < options_.threads; ++i) threads.emplace_back([this] { io_.run(); });
         bool all_answered = false;
