@@ -13,6 +13,7 @@ root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
 need "${CXX:-g++}" g++
 need cmake cmake
 need ninja ninja-build
+need ab apache2-utils
 need_venv
 for package in libgtest-dev libboost-dev libssl-dev libcurl4-openssl-dev nlohmann-json3-dev libcli11-dev; do
     need_package $package

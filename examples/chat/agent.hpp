@@ -6,6 +6,17 @@
 #include "tools.hpp"
 #include <mlflow/trace.hpp>
 
+#include <chrono>
+#include <cstddef>
+#include <filesystem>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
 /// How a passage that was found is recorded.
 template <>
 struct mlflow::trace::json_encoder<chat::passage> {
@@ -46,38 +57,61 @@ struct turn {
     bool stream = false;
 };
 
-/// Answers messages, and records each turn as a trace: the agent's span around retrieval, tool and model.
-template <class Tracer>
+/// Answers messages, and records each turn as a trace: the agent's span around retrieval, tool and model. `Model` has
+/// what the built-in one has. Thread-safety: any number of threads, if the model takes them.
+template <class Tracer, class Model = model>
 class agent {
 public:
-    agent(Tracer& tracer, const std::filesystem::path& corpus) : tracer_(tracer), retriever_(corpus) {}
+    agent(Tracer& tracer, const std::filesystem::path& corpus, Model answers = {})
+        : tracer_(tracer), retriever_(corpus), model_(std::move(answers)) {}
 
     /// The answer. What the tool or the model throws is recorded and goes on to the caller.
     std::string answer(const turn& asked) {
         auto trace = tracer_.start_trace("chat", asked.user, asked.session, mt::span_type::agent);
         if (asked.request_id) trace.set(*asked.request_id);
+        return answer_in(trace, asked, [](std::string_view) {});
+    }
+
+    /// The same in a trace that is open here; `on_chunk(std::string_view)` gets the pieces of a streamed answer.
+    template <class Trace, class OnChunk>
+    std::string answer_in(Trace& trace, const turn& asked, OnChunk&& on_chunk) {
         if (asked.stream) trace.set(delivery{"streamed"});
         trace.inputs(mt::arg("message", asked.message));
         return trace.run([&] {
-            std::vector<message>& history = history_of(asked);
+            const std::vector<message> history = history_of(asked);
             const std::string question = standalone_question(history, asked.message);
             const auto passages = retrieve(question);
             const auto prompt = make_prompt(passages, history, asked.message, use_tool(question));
-            const std::string text = ask_model(prompt, asked.stream);
+            const std::string text = ask_model(prompt, asked.stream, on_chunk);
             trace.outputs(text);
-            if (asked.session.get()) {
-                history.push_back({"user", asked.message});
-                history.push_back({"assistant", text});
-            } else history.clear();
+            remember(asked, text);
             return text;
         });
     }
 
 private:
     /// A session belongs to one user: the same ID under another user is another conversation.
-    std::vector<message>& history_of(const turn& asked) {
+    static std::pair<std::string, std::string> conversation_of(const turn& asked) {
         const auto text = [](const auto* key) { return std::string(key ? key->view() : std::string_view{}); };
-        return histories_[{text(asked.user.get()), text(asked.session.get())}];
+        return {text(asked.user.get()), text(asked.session.get())};
+    }
+
+    std::vector<message> history_of(const turn& asked) {
+        const std::lock_guard guard(lock_);
+        const auto known = histories_.find(conversation_of(asked));
+        return known == histories_.end() ? std::vector<message>{} : known->second;
+    }
+
+    void remember(const turn& asked, const std::string& text) {
+        constexpr std::size_t most_conversations = 10'000;
+        constexpr std::size_t most_messages = 16;
+        if (!asked.session.get()) return;
+        const std::lock_guard guard(lock_);
+        auto& history = histories_[conversation_of(asked)];
+        history.push_back({"user", asked.message});
+        history.push_back({"assistant", text});
+        if (history.size() > most_messages) history.erase(history.begin(), history.begin() + 2);
+        if (histories_.size() > most_conversations) histories_.erase(histories_.begin());
     }
 
     std::vector<passage> retrieve(const std::string& question) {
@@ -98,20 +132,33 @@ private:
         return tool(call->name, call->argument);
     }
 
-    std::string ask_model(const std::vector<message>& prompt, bool stream) {
+    template <class OnChunk>
+    std::string ask_model(const std::vector<message>& prompt, bool stream, OnChunk& on_chunk) {
         auto span = tracer_.start_span("complete", mt::span_type::chat_model);
-        span.model(model::name).inputs(mt::arg("messages", prompt));
+        span.model(model_.name).inputs(mt::arg("messages", prompt));
         return span.run([&] {
-            const completion done = stream ? model_.stream(prompt, [&](std::string_view piece) { span.chunk(piece); })
-                                           : model_.complete(prompt);
-            span.usage({.input = done.input_tokens, .output = done.output_tokens}).outputs(done.text);
+            const auto started = std::chrono::steady_clock::now();
+            bool is_first = true;
+            const auto pass_on = [&](std::string_view piece) {
+                if (std::exchange(is_first, false)) {
+                    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - started;
+                    span.attribute("gen_ai.server.time_to_first_token", seconds.count());
+                }
+                span.chunk(piece);
+                on_chunk(piece);
+            };
+            const completion done = stream ? model_.stream(prompt, pass_on) : model_.complete(prompt);
+            if (done.input_tokens + done.output_tokens != 0)
+                span.usage({.input = done.input_tokens, .output = done.output_tokens});
+            span.outputs(done.text);
             return done.text;
         });
     }
 
     Tracer& tracer_;
     retriever retriever_;
-    model model_;
+    Model model_;
+    std::mutex lock_;
     std::map<std::pair<std::string, std::string>, std::vector<message>> histories_;
 };
 

@@ -7,13 +7,16 @@
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/config.hpp>
 #include <mlflow/trace/context/explicit.hpp>
+#include <mlflow/trace/context/headers.hpp>
 #include <mlflow/trace/context/thread_local.hpp>
 #include <mlflow/trace/exporters/json_lines.hpp>
 #include <mlflow/trace/exporters/memory.hpp>
 #include <mlflow/trace/exporters/mlflow.hpp>
+#include <mlflow/trace/metadata/pseudonym.hpp>
 #include <mlflow/trace/metadata/schema.hpp>
 #include <mlflow/trace/metadata/tag.hpp>
 #include <mlflow/trace/pipeline/batch.hpp>
+#include <mlflow/trace/pipeline/deployment.hpp>
 #include <mlflow/trace/pipeline/retry.hpp>
 #include <mlflow/trace/record/capture.hpp>
 #include <mlflow/trace/record/current_trace.hpp>

@@ -30,6 +30,7 @@ TEST_F(exporter_conformance, the_librarys_exporters_conform) {
     EXPECT_EQ(faults_of<mt::memory_exporter>(), "");
     EXPECT_EQ(faults_of<mt::json_lines_exporter>({.path = path}), "");
     EXPECT_EQ(faults_of<mt::batch<mt::memory_exporter>>(), "");
+    EXPECT_EQ(faults_of<mt::deployed<mt::memory_exporter>>(), "");
     EXPECT_EQ(faults_of<mt::batch<mt::retry<mt::json_lines_exporter>>>({.exporter = {.exporter = {.path = path}}}),
               "");
 }

@@ -18,7 +18,7 @@ bool update_current_trace(const Values&... values) noexcept {
         detail::trace_state& trace = *current.trace();
         const auto apply_known = [&]<class Value>(const Value& value) {
             if constexpr (metadata_key<typename detail::unwrapped<Value>::type> &&
-                          !std::is_same_v<Value, client_request_id>) {
+                          !std::is_same_v<typename detail::unwrapped<Value>::type, client_request_id>) {
                 constexpr auto name = detail::unwrapped<Value>::type::name;
                 if (!trace.owner->schema_has(name)) {
                     trace.owner->report({fault::not_in_schema, name});

@@ -115,7 +115,7 @@ bool apply(scope_frame& frame, recorder& owner, const T& value) noexcept {
 
 template <class Schema, class T>
 concept allowed_in_trace =
-    std::is_same_v<T, tag> || std::is_same_v<T, client_request_id> ||
+    std::is_same_v<T, tag> || std::is_same_v<typename unwrapped<T>::type, client_request_id> ||
     (metadata_key<typename unwrapped<T>::type> && Schema::template has<typename unwrapped<T>::type>);
 
 // First lines of a compiler's message, so they name the remedy.

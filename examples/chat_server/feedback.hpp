@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace.hpp>
+#include <mlflow/trace/transports/beast.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <ctime>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+
+namespace chat_server {
+
+/// Whose turn a trace is. Empty texts: anonymous, no session.
+struct turn_owner {
+    std::string user;
+    std::string session;
+    std::string first_trace{}; ///< of the session
+};
+
+/// The last turns that were answered, so that nobody rates a turn of somebody else. Thread-safety: all functions,
+/// from any thread.
+class recent_turns {
+public:
+    void add(const std::string& trace, std::string user, std::string session) {
+        constexpr std::size_t most = 100'000;
+        const std::lock_guard guard(lock_);
+        const auto first = first_of_.try_emplace({user, session}, trace).first->second;
+        owners_[trace] = {std::move(user), std::move(session), first};
+        order_.push_back(trace);
+        if (order_.size() <= most) return;
+        const auto oldest = owners_.extract(order_.front());
+        if (oldest.mapped().first_trace == oldest.key())
+            first_of_.erase({oldest.mapped().user, oldest.mapped().session});
+        order_.pop_front();
+    }
+
+    std::optional<turn_owner> find(const std::string& trace) const {
+        const std::lock_guard guard(lock_);
+        const auto found = owners_.find(trace);
+        return found == owners_.end() ? std::nullopt : std::optional(found->second);
+    }
+
+private:
+    mutable std::mutex lock_;
+    std::map<std::string, turn_owner> owners_;
+    std::map<std::pair<std::string, std::string>, std::string> first_of_;
+    std::deque<std::string> order_;
+};
+
+/// What a user says about a turn, or about the session that it belongs to.
+struct feedback {
+    std::string trace;
+    std::string name = "helpful";
+    nlohmann::json value; ///< a bool, a number or a text
+    std::string rationale{};
+    bool is_about_session = false;
+};
+
+/// Reads `{"trace_id": …, "value": …, "name": …, "rationale": …, "about": "turn" | "session"}`, of which the first
+/// two are required; or says what is wrong with it.
+inline std::variant<feedback, std::string> read_feedback(const std::string& body) {
+    using nlohmann::json;
+    const json given = json::parse(body, nullptr, false);
+    if (given.is_discarded()) return "not JSON";
+    if (!given.is_object()) return std::string("must be an object, is ") + given.type_name();
+    feedback read;
+    std::string fault;
+    const auto text = [&](const char* key, std::string& into, std::size_t most) {
+        const auto found = given.find(key);
+        if (found == given.end()) return;
+        if (!found->is_string()) fault = std::string(key) + ": must be a string, is " + found->type_name();
+        else if (into = *found; into.empty()) fault = std::string(key) + ": empty";
+        else if (into.size() > most) fault = std::string(key) + ": longer than " + std::to_string(most) + " bytes";
+    };
+    std::string about = "turn";
+    text("trace_id", read.trace, 35);
+    text("name", read.name, 250);
+    text("rationale", read.rationale, 4096);
+    text("about", about, 7);
+    if (read.trace.empty() && fault.empty()) fault = "trace_id: missing";
+    if (about != "turn" && about != "session") fault = "about: must be \"turn\" or \"session\"";
+    read.is_about_session = about == "session";
+    read.value = given.value("value", json());
+    if (!read.value.is_boolean() && !read.value.is_number() && !read.value.is_string())
+        fault = "value: must be a bool, a number or a string, is " + std::string(read.value.type_name());
+    if (!fault.empty()) return fault;
+    return read;
+}
+
+/// Stores feedback in MLflow. Thread-safety: any number of threads.
+class feedback_store {
+public:
+    explicit feedback_store(mlflow::trace::endpoint server) : server_(std::move(server)) {}
+
+    /// Why it was not stored, or nothing. The trace must have arrived.
+    std::optional<std::string> add(const feedback& said, const turn_owner& about) const {
+        using nlohmann::json;
+        namespace mt = mlflow::trace;
+        const std::string& trace = said.is_about_session ? about.first_trace : said.trace;
+        const std::string source = about.user.empty() ? "anonymous" : about.user;
+        const std::string now = utc_now();
+        json assessment{{"assessment_name", said.name},
+                        {"trace_id", trace},
+                        {"source", {{"source_type", "HUMAN"}, {"source_id", source}}},
+                        {"create_time", now},
+                        {"last_update_time", now},
+                        {"feedback", {{"value", said.value}}},
+                        {"valid", true}};
+        if (!said.rationale.empty()) assessment["rationale"] = said.rationale;
+        // By this MLflow knows what is about a whole session; what is about a turn has its session in the trace.
+        if (said.is_about_session) assessment["metadata"] = {{"mlflow.trace.session", about.session}};
+
+        const std::string body = json{{"assessment", std::move(assessment)}}.dump();
+        const mt::http_header headers[] = {{"Content-Type", "application/json"}};
+        mt::beast_transport transport(server_);
+        const auto reply = transport.send({.method = mt::http_method::post,
+                                           .target = "/api/3.0/mlflow/traces/" + trace + "/assessments",
+                                           .headers = headers,
+                                           .body = body});
+        if (!reply) return reply.error().message;
+        if (reply->status / 100 != 2)
+            return "MLflow answered " + std::to_string(reply->status) + ": " + reply->body.substr(0, 200);
+        return std::nullopt;
+    }
+
+private:
+    static std::string utc_now() {
+        const std::time_t seconds = std::time(nullptr);
+        std::tm parts{};
+        gmtime_r(&seconds, &parts);
+        char text[32];
+        return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
+    }
+
+    mlflow::trace::endpoint server_;
+};
+
+} // namespace chat_server

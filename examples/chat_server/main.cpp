@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// The support assistant of examples/chat as a web service: each turn is recorded for the user and session that its
+// headers name.
+#include "application.hpp"
+#include "server.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <iostream>
+#include <string>
+#include <string_view>
+
+namespace {
+
+namespace mt = mlflow::trace;
+
+constexpr std::string_view usage =
+    "usage: chat_server [PORT]\n\n"
+    "Serves POST /chat, POST /feedback and GET /health on 127.0.0.1, port 8080 or the one given (0: any), until "
+    "SIGTERM\n"
+    "or SIGINT; then answers what is under way and delivers what is recorded. By the environment:\n"
+    "  MLFLOW_TRACKING_URI      the MLflow server; without it, ./traces.jsonl is written\n"
+    "  MLFLOW_EXPERIMENT_NAME, MLFLOW_EXPERIMENT_ID\n"
+    "  OPENAI_BASE_URL          an OpenAI-compatible server, over http; without it, the built-in model answers\n"
+    "  OPENAI_API_KEY, OPENAI_MODEL\n"
+    "  APP_ENVIRONMENT, APP_VERSION, APP_REGION, APP_HOST   tags of every trace\n"
+    "  CHAT_TRACING=off         records nothing\n"
+    "Exit status: 0, 1 when something could not be answered or delivered, 2 when it could not start.\n";
+
+std::string environment(const char* name) {
+    const char* const value = std::getenv(name);
+    return value ? value : "";
+}
+
+mt::deployment_info deployment() {
+    return {.environment = environment("APP_ENVIRONMENT"),
+            .version = environment("APP_VERSION"),
+            .region = environment("APP_REGION"),
+            .host = environment("APP_HOST")};
+}
+
+chat_server::served_model chosen_model() {
+    const std::string base_url = environment("OPENAI_BASE_URL");
+    if (base_url.empty()) return {};
+    chat_server::openai_model::options upstream{.base_url = base_url, .api_key = environment("OPENAI_API_KEY")};
+    if (const auto name = environment("OPENAI_MODEL"); !name.empty()) upstream.model = name;
+    return chat_server::served_model(upstream);
+}
+
+template <class Exporter>
+using tracer_to = mt::tracer<chat::schema, mt::thread_local_context, mt::batch<mt::deployed<Exporter>>>;
+
+/// Serves until a signal, and delivers what is recorded; the exit status of the program.
+template <class Tracer>
+int serve(Tracer& tracer, std::uint16_t port, std::optional<chat_server::feedback_store> feedback,
+          const std::string& where) {
+    using chat_server::exchange;
+    using chat_server::request;
+    chat_server::application<Tracer> pages(
+        tracer,
+        {.corpus = MLFLOW_TRACE_EXAMPLES_DIR "/corpus", .model = chosen_model(), .feedback = std::move(feedback)});
+    chat_server::server server({.port = port}, [&pages](request asked, std::shared_ptr<exchange> to) {
+        pages.handle(std::move(asked), std::move(to));
+    });
+    server.stop_on_signals();
+    std::printf("listening on http://127.0.0.1:%d, recording to %s\n", server.port(), where.c_str());
+    std::fflush(stdout);
+    const bool all_answered = server.run();
+    pages.finish();
+    tracer.flush(std::chrono::seconds(60));
+    const mt::span_account spans = tracer.account();
+    std::printf("%llu of %llu spans delivered\n", static_cast<unsigned long long>(spans.exported),
+                static_cast<unsigned long long>(spans.started));
+    if (!all_answered) std::fprintf(stderr, "chat_server: not every request was answered in time\n");
+    if (spans.exported != spans.started) std::fprintf(stderr, "chat_server: %s\n", tracer.last_error().c_str());
+    return all_answered && spans.exported == spans.started ? 0 : 1;
+}
+
+int run(std::uint16_t port) {
+    const bool enabled = environment("CHAT_TRACING") != "off";
+    const std::string uri = environment("MLFLOW_TRACKING_URI");
+    const mt::resource_attributes resource{{"service.name", "bike-support"}};
+    if (uri.empty()) {
+        tracer_to<mt::json_lines_exporter> tracer(
+            {.exporter = {.exporter = {.exporter = {.path = "traces.jsonl", .resource = resource},
+                                       .deployment = deployment()}},
+             .enabled = enabled});
+        return serve(tracer, port, std::nullopt, "./traces.jsonl");
+    }
+    using mlflow = mt::mlflow_exporter<mt::beast_transport>;
+    mlflow::options server{
+        .tracking_uri = uri, .experiment_id = environment("MLFLOW_EXPERIMENT_ID"), .resource = resource};
+    if (const auto name = environment("MLFLOW_EXPERIMENT_NAME"); !name.empty()) server.experiment_name = name;
+    tracer_to<mt::retry<mlflow>> tracer(
+        {.exporter = {.exporter = {.exporter = {.exporter = server}, .deployment = deployment()}},
+         .enabled = enabled});
+    auto& exporter = tracer.exporter().exporter().exporter().exporter();
+    if (const auto connected = exporter.connect(); !connected) {
+        std::fprintf(stderr, "chat_server: %s\n", connected.error().message.c_str());
+        return 2;
+    }
+    return serve(tracer, port, chat_server::feedback_store(mt::endpoint::parse(uri).value()),
+                 exporter.experiment_url());
+}
+
+} // namespace
+
+int main(int argc, char** argv) try {
+    const std::string argument = argc > 1 ? argv[1] : "8080";
+    const bool is_port = !argument.empty() && argument.size() < 6 &&
+                         argument.find_first_not_of("0123456789") == std::string::npos && std::stoi(argument) < 65536;
+    if (argc > 2 || !is_port) {
+        const bool is_help = argc == 2 && (argument == "-h" || argument == "--help");
+        (is_help ? std::cout : std::cerr) << usage;
+        return is_help ? 0 : 2;
+    }
+    return run(static_cast<std::uint16_t>(std::stoi(argument)));
+} catch (const std::exception& error) {
+    std::fprintf(stderr, "chat_server: %s\n", error.what());
+    return 2;
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/metadata/key.hpp>
+
+#include <string_view>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// Parses a value that may not leave the process into what your own function makes of it, such as a keyed hash:
+/// `mt::pseudonym<mt::user, hmac_of>::parse(header)` is a `mt::user`, and the original is not kept.
+///
+/// Function: `std::string(std::string_view)`, or anything else that converts to `std::string_view`; thread-safe where
+/// `parse` is called by several threads. The original is checked as text of at most 250 characters, what the function
+/// returns as every value of the key; a function that throws makes it `fault::not_allowed`.
+template <metadata_key Key, auto Function>
+struct pseudonym {
+    using key = Key;
+
+    static result<Key, check_error> parse(std::string_view original) noexcept {
+        if (const auto error = detail::check_text(Key::name, original, 250); error.what != fault::none)
+            return failure{error};
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+        try {
+            const auto& replacement = Function(original);
+            return Key::parse(std::string_view(replacement));
+        } catch (...) {
+            return failure{check_error{fault::not_allowed, Key::name}};
+        }
+#else
+        const auto& replacement = Function(original);
+        return Key::parse(std::string_view(replacement));
+#endif
+    }
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

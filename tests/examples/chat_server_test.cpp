@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: Apache-2.0
+// The chat server by its sockets: what clients send that is right, wrong, late or never ends.
+#include "examples/chat_server/application.hpp"
+#include "examples/chat_server/server.hpp"
+#include "support/raw_server.hpp"
+
+#include <gtest/gtest.h>
+
+#include <future>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace {
+
+namespace mt = mlflow::trace;
+using nlohmann::json;
+using tracer_type = mt::tracer<chat::schema, mt::thread_local_context, mt::memory_exporter>;
+
+// One connection to the server under test. Everything goes over the wire as it is given.
+class client {
+public:
+    explicit client(std::uint16_t port) : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_port = htons(port);
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        const timeval patience{60, 0};
+        ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+        EXPECT_EQ(::connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    }
+    client(const client&) = delete;
+    client& operator=(const client&) = delete;
+    ~client() { ::close(socket_); }
+
+    client& send(std::string_view bytes) {
+        while (!bytes.empty()) {
+            const auto sent = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+            if (sent <= 0) break; // the server refused before it had read everything
+            bytes.remove_prefix(static_cast<std::size_t>(sent));
+        }
+        return *this;
+    }
+    std::string read_to_end() {
+        std::string all;
+        char bytes[4096];
+        for (ssize_t count = 0; (count = ::recv(socket_, bytes, sizeof bytes, 0)) > 0;)
+            all.append(bytes, static_cast<std::size_t>(count));
+        return all;
+    }
+    std::string read_until(std::string_view mark) {
+        std::string all;
+        for (char byte = 0; all.find(mark) == std::string::npos && ::recv(socket_, &byte, 1, 0) == 1;) all += byte;
+        return all;
+    }
+
+private:
+    int socket_;
+};
+
+std::string post(std::string_view path, std::string_view headers, std::string_view body) {
+    return "POST " + std::string(path) + " HTTP/1.1\r\nHost: test\r\nConnection: close\r\n" + std::string(headers) +
+           "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
+}
+std::string chat_request(std::string_view headers, std::string_view body = R"({"message":"Where can I park?"})") {
+    return post("/chat", "Content-Type: application/json\r\n" + std::string(headers), body);
+}
+
+int status_of(const std::string& answer) { return answer.size() > 12 ? std::atoi(answer.c_str() + 9) : 0; }
+std::string body_of(const std::string& answer) {
+    const auto end = answer.find("\r\n\r\n");
+    return end == std::string::npos ? "" : answer.substr(end + 4);
+}
+std::string header_of(const std::string& answer, const std::string& name) {
+    const auto at = answer.find("\r\n" + name + ": ");
+    if (at == std::string::npos) return "(none)";
+    const auto begin = at + name.size() + 4;
+    return answer.substr(begin, answer.find("\r\n", begin) - begin);
+}
+
+class chat_server_test : public testing::Test {
+protected:
+    void start(chat_server::openai_model::options upstream = {}) {
+        using namespace std::chrono_literals;
+        const chat_server::served_model model =
+            upstream.base_url.empty() ? chat_server::served_model() : chat_server::served_model(upstream);
+        pages_.emplace(tracer_, chat_server::application<tracer_type>::options{
+                                    .corpus = MLFLOW_TRACE_EXAMPLES_DIR "/corpus", .model = model});
+        const chat_server::limits limits{.max_header_bytes = 4096, .max_body_bytes = 4096, .request_timeout = 700ms};
+        server_.emplace(chat_server::server::options{.port = 0, .per_client = limits, .shutdown_timeout = 60s},
+                        [this](chat_server::request asked, std::shared_ptr<chat_server::exchange> to) {
+                            pages_->handle(std::move(asked), std::move(to));
+                        });
+        port_ = server_->port();
+        running_ = std::async(std::launch::async, [this] { return server_->run(); });
+    }
+    bool stop() {
+        server_->stop();
+        const bool all_answered = running_.get();
+        pages_->finish();
+        return all_answered;
+    }
+    void TearDown() override {
+        if (running_.valid()) {
+            EXPECT_TRUE(stop());
+        }
+    }
+
+    std::string ask(std::string_view request) { return client(port_).send(request).read_to_end(); }
+
+    // What was recorded, with the spans that came behind their roots put to them.
+    std::vector<mt::recorded_trace> recorded() {
+        std::map<std::string, mt::recorded_trace> whole;
+        auto parts = tracer_.exporter().take();
+        for (auto& part : parts)
+            if (part.has_root) whole[std::string(part.id.hex().view())] = part;
+        for (auto& part : parts)
+            if (!part.has_root) {
+                auto& spans = whole[std::string(part.id.hex().view())].spans;
+                spans.insert(spans.end(), part.spans.begin(), part.spans.end());
+            }
+        std::vector<mt::recorded_trace> traces;
+        for (auto& [id, trace] : whole) traces.push_back(std::move(trace));
+        return traces;
+    }
+
+    tracer_type tracer_;
+    std::optional<chat_server::application<tracer_type>> pages_;
+    std::optional<chat_server::server> server_;
+    std::future<bool> running_;
+    std::uint16_t port_ = 0;
+};
+
+TEST_F(chat_server_test, a_turn_is_recorded_for_the_user_and_session_of_its_headers) {
+    start();
+    const auto answer = ask(chat_request("x-user-id: user-1\r\nX-SESSION-ID: \t s-1 \r\nX-Request-ID: r-1\r\n"));
+    EXPECT_EQ(status_of(answer), 200) << answer;
+    EXPECT_EQ(header_of(answer, "X-Request-ID"), "r-1");
+    EXPECT_EQ(header_of(answer, "X-Session-ID"), "s-1");
+    const auto body = json::parse(body_of(answer));
+    EXPECT_EQ(body["trace_id"], header_of(answer, "X-Trace-ID"));
+    EXPECT_NE(body["response"], "");
+    stop();
+    const auto traces = recorded();
+    ASSERT_EQ(traces.size(), 1U);
+    EXPECT_EQ(traces[0].id.mlflow_id().view(), body["trace_id"].get<std::string>());
+    EXPECT_EQ(traces[0].metadata["mlflow.trace.user"], "user-1");
+    EXPECT_EQ(traces[0].metadata["mlflow.trace.session"], "s-1");
+    EXPECT_EQ(traces[0].client_request_id, "r-1");
+    const auto* const background = traces[0].find("note topics"); // work behind the answer, in its trace
+    ASSERT_NE(background, nullptr);
+    EXPECT_EQ(background->parent, traces[0].root()->id);
+}
+
+TEST_F(chat_server_test, what_is_absent_is_anonymous_or_made) {
+    start();
+    const auto answer = ask(chat_request(""));
+    EXPECT_EQ(status_of(answer), 200);
+    EXPECT_TRUE(mt::uuid::allows(header_of(answer, "X-Session-ID")));
+    EXPECT_TRUE(mt::uuid::allows(header_of(answer, "X-Request-ID")));
+    const auto lost = ask(chat_request("X-Request-ID: " + std::string(51, 'r') + "\r\nX-User-ID: None\r\n"));
+    EXPECT_EQ(status_of(lost), 200);
+    EXPECT_EQ(header_of(lost, "X-Request-ID"), "(none)");
+    EXPECT_NE(json::parse(body_of(lost))["warning"].get<std::string>().find("51 characters"), std::string::npos);
+    stop();
+    auto traces = recorded();
+    ASSERT_EQ(traces.size(), 2U);
+    if (traces[0].metadata.contains("mlflow.trace.user")) std::swap(traces[0], traces[1]);
+    EXPECT_EQ(traces[0].metadata["mlflow.trace.session"], header_of(answer, "X-Session-ID"));
+    EXPECT_EQ(traces[0].client_request_id, header_of(answer, "X-Request-ID"));
+    EXPECT_FALSE(traces[0].metadata.contains("mlflow.trace.user"));
+    EXPECT_EQ(traces[1].metadata["mlflow.trace.user"], "None"); // a name like any other
+    EXPECT_EQ(traces[1].client_request_id, "");
+}
+
+TEST_F(chat_server_test, bad_requests_are_answered_clearly_and_the_server_goes_on) {
+    start();
+    const std::string json_type = "Content-Type: application/json\r\n";
+    const std::string to_chat = "POST /chat HTTP/1.1\r\nHost: test\r\nConnection: close\r\n" + json_type;
+    struct bad {
+        std::string request;
+        int status;
+        std::string_view says;
+    };
+    const std::vector<bad> all = {
+        {chat_request("X-User-ID:\r\n"), 400, "X-User-ID: empty"},
+        {chat_request("X-User-ID: " + std::string(251, 'u') + "\r\n"), 400, "X-User-ID: 251 characters, at most 250"},
+        {chat_request("X-User-ID: a\xff\r\n"), 400, "X-User-ID: invalid UTF-8 at byte 1"},
+        {chat_request("X-User-ID: a\xc2\x85\r\n"), 400, "X-User-ID: control character at byte 1"},
+        {chat_request("X-User-ID: a\tb\r\n"), 400, "X-User-ID: control character at byte 1"},
+        {chat_request("X-User-ID: a\r\nx-user-id: a\r\n"), 400, "X-User-ID: given more than once"},
+        {chat_request("X-Session-ID: a\r\nX-Session-ID: b\r\n"), 400, "X-Session-ID: given more than once"},
+        {chat_request("X-Request-ID: a\r\nX-Request-ID: b\r\n"), 400, "X-Request-ID: given more than once"},
+        {chat_request(std::string("X-User-ID: a\0b\r\n", 16)), 400, "not an HTTP request"},
+        {chat_request("X-User-ID: a\nX-Admin: 1\r\n"), 400, "not an HTTP request"},
+        {chat_request("X-User-ID: a\rX-Admin: 1\r\n"), 400, "not an HTTP request"},
+        {chat_request("X-User-ID: a\x01\r\n"), 400, "not an HTTP request"},
+        {chat_request("X-User-ID : a\r\n"), 400, "not an HTTP request"},
+        {chat_request("X User: a\r\n"), 400, "not an HTTP request"},
+        {chat_request(": a\r\n"), 400, "not an HTTP request"},
+        {chat_request("X-User-ID\r\n"), 400, "not an HTTP request"},
+        {chat_request("X-Big: " + std::string(5000, 'x') + "\r\n"), 431, "the header is larger than 4096 bytes"},
+        {chat_request("", ""), 400, "not JSON"},
+        {chat_request("", "{"), 400, "not JSON"},
+        {chat_request("", "[]"), 400, "must be an object"},
+        {chat_request("", "{}"), 400, "message: missing"},
+        {chat_request("", R"({"message":7})"), 400, "message: must be a string"},
+        {chat_request("", R"({"message":""})"), 400, "the user message is empty"},
+        {chat_request("", R"({"message":"x","message":"y"})"), 400, "message: given twice"},
+        {chat_request("", "{\"message\":\"\xff\"}"), 400, "not UTF-8 at byte 13"},
+        {chat_request("", R"({"message":"x","stream":"yes"})"), 400, "stream: must be a boolean"},
+        {chat_request("", "{\"message\":\"" + std::string(4096, 'x') + "\"}"), 413,
+         "the body is larger than 4096 bytes"},
+        {to_chat + "Transfer-Encoding: chunked\r\n\r\n1388\r\n" + std::string(5000, 'x') + "\r\n0\r\n\r\n", 413,
+         "the body is larger than 4096 bytes"},
+        {to_chat + "Transfer-Encoding: chunked\r\n\r\nno number\r\n", 400, "not an HTTP request"},
+        {to_chat + "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!", 400, "not an HTTP request"},
+        {to_chat + "Content-Length: -1\r\n\r\n", 400, "not an HTTP request"},
+        {to_chat + "Content-Length: 100\r\n\r\n{", 408, "did not arrive within 700 ms"},
+        {"POST /chat HTTP/1.1\r\nHost: te", 408, "did not arrive within 700 ms"},
+        {"POST /chat HTTP/2.0\r\nHost: test\r\n\r\n", 505, "HTTP/1.1"},
+        {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "not an HTTP request"}, // somebody speaks TLS
+        {post("/chat", "", "{}"), 415, "Content-Type: must be application/json"},
+        {post("/chat", "Content-Type: text/plain\r\n", "{}"), 415, "Content-Type: must be application/json"},
+        {post("/nowhere", json_type, "{}"), 404, "there is POST /chat"},
+        {"GET /chat HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n", 405, "use POST /chat"},
+        {post("/feedback", json_type, "{}"), 501, "MLFLOW_TRACKING_URI"},
+    };
+    for (const auto& [request, status, says] : all) {
+        const auto answer = ask(request);
+        EXPECT_EQ(status_of(answer), status) << request << "\n" << answer;
+        const auto body = json::parse(body_of(answer), nullptr, false);
+        ASSERT_TRUE(body.is_object()) << request << "\n" << answer;
+        const std::string error = body.value("error", "");
+        EXPECT_NE(error.find(says), std::string::npos) << request << "\n" << answer;
+        EXPECT_EQ(status_of(ask("GET /health HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")), 200);
+    }
+    {
+        client gone(port_);
+    }
+    {
+        client gone(port_), half(port_);
+        half.send("POST /ch");
+    }
+    EXPECT_EQ(status_of(ask(chat_request(""))), 200);
+}
+
+TEST_F(chat_server_test, connections_are_kept_and_requests_may_follow_at_once) {
+    start();
+    const std::string health = "GET /health HTTP/1.1\r\nHost: test\r\n\r\n";
+    client one(port_);
+    one.send(health + health);
+    EXPECT_NE(one.read_until("\"ok\"}\n").find("200 OK"), std::string::npos);
+    EXPECT_NE(one.read_until("\"ok\"}\n").find("200 OK"), std::string::npos);
+    one.send("POST /chat HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nExpect: 100-continue\r\n"
+             "Content-Length: 15\r\nConnection: close\r\n\r\n");
+    EXPECT_EQ(one.read_until("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
+    EXPECT_EQ(status_of(one.send(R"({"message":"1"})").read_to_end()), 200);
+    client old(port_);
+    old.send("GET /health HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    EXPECT_NE(old.read_until("\"ok\"}\n").find("Connection: keep-alive"), std::string::npos);
+}
+
+TEST_F(chat_server_test, answers_are_streamed_with_the_time_to_the_first_token) {
+    start();
+    const auto answer =
+        ask(chat_request("X-User-ID: user-1\r\n", R"({"message":"Where can I park?","stream":true})"));
+    EXPECT_EQ(status_of(answer), 200);
+    EXPECT_EQ(header_of(answer, "Content-Type"), "text/event-stream");
+    std::string pieces;
+    json done;
+    const std::string events = body_of(answer);
+    for (std::size_t at = 0; (at = events.find("event: ", at)) != std::string::npos; ++at) {
+        const auto data = json::parse(
+            events.substr(events.find("data: ", at) + 6, events.find("\n\n", at) - events.find("data: ", at) - 6));
+        if (events.compare(at, 13, "event: delta\n") == 0) pieces += data["delta"].get<std::string>();
+        else done = data;
+    }
+    EXPECT_EQ(done["response"], pieces);
+    EXPECT_GT(done["time_to_first_token_ms"].get<double>(), 0);
+    EXPECT_EQ(done["trace_id"], header_of(answer, "X-Trace-ID"));
+    EXPECT_EQ(status_of(ask(chat_request("", R"({"message":"","stream":true})"))), 400);
+    stop();
+    for (const auto& trace : recorded()) {
+        if (trace.root()->code == mt::status::error) continue;
+        EXPECT_EQ(trace.metadata["chat.delivery"], "streamed");
+        EXPECT_TRUE(trace.root()->attributes.contains("app.time_to_first_token_ms"));
+        const auto& model = *trace.find("complete");
+        EXPECT_TRUE(model.attributes.contains("gen_ai.server.time_to_first_token"));
+        EXPECT_EQ(model.events.at(0).name, "mlflow.chunk.item.0");
+    }
+}
+
+TEST_F(chat_server_test, a_model_elsewhere_answers_and_its_usage_is_recorded) {
+    std::mutex lock;
+    std::vector<std::string> asked;
+    const raw::server upstream([&](raw::peer& peer, int number) {
+        const auto request = peer.read_request();
+        {
+            const std::lock_guard guard(lock);
+            asked.push_back(request);
+        }
+        if (number == 0)
+            peer.write(raw::reply(200, R"({"choices":[{"message":{"role":"assistant","content":"Berlin."}}],
+                "usage":{"prompt_tokens":11,"completion_tokens":3,"total_tokens":14}})"));
+        if (number == 1) {
+            peer.write("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
+            const std::string events =
+                "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n"
+                "data: {\"choices\":[{\"delta\":{\"content\":\"Ber\"}}]}\n\n: a comment\n\n"
+                "data: {\"choices\":[{\"delta\":{\"content\":\"lin.\"}}]}\r\n\r\n"
+                "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":21,\"completion_tokens\":5}}\n\ndata: [DONE]\n\n";
+            for (std::size_t at = 0; at < events.size(); at += 7) {
+                const auto part = events.substr(at, 7);
+                peer.write("0" + std::to_string(part.size()) + "\r\n" + part + "\r\n");
+            }
+            peer.write("0\r\n\r\n");
+        }
+        if (number == 2) peer.write(raw::reply(429, R"({"error":{"message":"slow down"}})"));
+        if (number == 3) peer.write(raw::reply(200, "<html>"));
+        if (number == 4)
+            peer.write("HTTP/1.1 200 OK\r\n\r\ndata: {\"choices\":[{\"delta\":{\"content\":\"Ber\"}}]}\n\n");
+    });
+    start({.base_url = upstream.url() + "/v1", .api_key = "k-1", .model = "m-1"});
+    const auto whole = ask(chat_request("X-User-ID: user-0\r\n"));
+    EXPECT_EQ(json::parse(body_of(whole))["response"], "Berlin.") << whole;
+    const std::string streamed = R"({"message":"Where can I park?","stream":true})";
+    const auto pieces = ask(chat_request("X-User-ID: user-1\r\n", streamed));
+    EXPECT_NE(pieces.find(R"(data: {"delta":"Ber"})"), std::string::npos) << pieces;
+    EXPECT_NE(pieces.find(R"("response":"Berlin.")"), std::string::npos) << pieces;
+    const auto busy = ask(chat_request("X-User-ID: user-2\r\n"));
+    EXPECT_EQ(status_of(busy), 502);
+    EXPECT_NE(busy.find("429"), std::string::npos);
+    EXPECT_EQ(status_of(ask(chat_request("X-User-ID: user-3\r\n"))), 502);
+    const auto broken = ask(chat_request("X-User-ID: user-4\r\n", streamed));
+    EXPECT_NE(broken.find("event: error\n"), std::string::npos) << broken;
+    EXPECT_EQ(broken.find("event: done\n"), std::string::npos) << broken;
+    stop();
+    EXPECT_NE(asked.at(0).find("POST /v1/chat/completions HTTP/1.1\r\n"), std::string::npos);
+    EXPECT_NE(asked.at(0).find("Authorization: Bearer k-1\r\n"), std::string::npos);
+    EXPECT_EQ(json::parse(asked.at(1).substr(asked.at(1).find("\r\n\r\n")))["stream_options"]["include_usage"], true);
+    std::map<std::string, std::string> usage;
+    for (const auto& trace : recorded()) {
+        const auto& model = *trace.find("complete");
+        EXPECT_EQ(model.attributes["mlflow.llm.model"], "m-1");
+        const auto user = trace.metadata["mlflow.trace.user"];
+        EXPECT_EQ(model.code == mt::status::error, user > "user-1") << user;
+        usage[user] = model.attributes["mlflow.chat.tokenUsage"];
+    }
+    EXPECT_EQ(usage["user-0"], R"({"input_tokens":11,"output_tokens":3,"total_tokens":14})");
+    EXPECT_EQ(usage["user-1"], R"({"input_tokens":21,"output_tokens":5,"total_tokens":26})");
+}
+
+TEST_F(chat_server_test, a_stop_waits_for_the_answers_under_way) {
+    std::promise<void> asked, go_on;
+    const raw::server upstream([&](raw::peer& peer, int) {
+        peer.read_request();
+        asked.set_value();
+        go_on.get_future().wait();
+        peer.write(raw::reply(200, R"({"choices":[{"message":{"content":"late"}}]})"));
+    });
+    start({.base_url = upstream.url()});
+    client idle(port_), waiting(port_);
+    waiting.send(chat_request("X-User-ID: user-1\r\n"));
+    asked.get_future().wait();
+    server_->stop();
+    EXPECT_EQ(idle.read_to_end(), ""); // closed at once
+    go_on.set_value();
+    EXPECT_EQ(json::parse(body_of(waiting.read_to_end()))["response"], "late");
+    EXPECT_TRUE(stop());
+    const auto traces = recorded();
+    ASSERT_EQ(traces.size(), 1U);
+    EXPECT_EQ(tracer_.account().open, 0U);
+    EXPECT_EQ(tracer_.account().exported, tracer_.account().started);
+}
+
+TEST_F(chat_server_test, interleaved_clients_keep_apart) {
+    start();
+    constexpr int clients = 8, turns = 20;
+    std::vector<std::thread> threads;
+    for (int c = 0; c < clients; ++c)
+        threads.emplace_back([this, c] {
+            for (int t = 0; t < turns; ++t) {
+                const auto id = std::to_string(c);
+                const auto text = ask(chat_request("X-User-ID: user-" + id + "\r\nX-Session-ID: s-" + id +
+                                                       "\r\nX-Request-ID: r-" + id + "-" + std::to_string(t) + "\r\n",
+                                                   R"({"message":"parking )" + id + "\"}"));
+                EXPECT_EQ(header_of(text, "X-Request-ID"), "r-" + id + "-" + std::to_string(t));
+            }
+        });
+    for (auto& thread : threads) thread.join();
+    stop();
+    const auto traces = recorded();
+    EXPECT_EQ(traces.size(), static_cast<std::size_t>(clients * turns));
+    std::map<std::string, int> count;
+    for (const auto& trace : traces) {
+        const auto user = trace.metadata["mlflow.trace.user"];
+        const auto id = user.substr(5);
+        ++count[user];
+        EXPECT_EQ(trace.metadata["mlflow.trace.session"], "s-" + id);
+        EXPECT_EQ(trace.client_request_id.rfind("r-" + id + "-", 0), 0U);
+        EXPECT_NE(trace.root()->attributes["mlflow.spanInputs"].find("parking " + id), std::string::npos);
+        ASSERT_NE(trace.find("note topics"), nullptr);
+        EXPECT_NE(trace.find("note topics")->attributes["mlflow.spanInputs"].find("parking " + id),
+                  std::string::npos);
+    }
+    for (const auto& [user, n] : count) EXPECT_EQ(n, turns) << user;
+}
+
+} // namespace
