@@ -1498,6 +1498,1087 @@ public:
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
+// ---- mlflow/trace/core/http_check.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+namespace detail {
+
+// RFC 9110, 5.6.2: the characters of a header name.
+constexpr bool is_token(std::string_view text) noexcept {
+    constexpr std::string_view marks = "!#$%&'*+-.^_`|~";
+    for (const char c : text) {
+        const bool alphanumeric = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (!alphanumeric && marks.find(c) == std::string_view::npos) return false;
+    }
+    return !text.empty();
+}
+
+// RFC 9110, 5.5: a header value holds no control character but the tab.
+constexpr bool is_field_value(std::string_view text) noexcept {
+    for (const char c : text)
+        if ((static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f) return false;
+    return true;
+}
+
+// RFC 9112, 3.2: what stands in a request line or in a host is printable ASCII without the space.
+constexpr bool is_visible_ascii(std::string_view text) noexcept {
+    for (const char c : text)
+        if (c <= 0x20 || c >= 0x7f) return false;
+    return true;
+}
+
+} // namespace detail
+
+/// Why a transport must not send this request to this server, or nothing. Every transport asks before it writes a
+/// byte, so that no text of a user can end a header and begin another one, or another request.
+///
+/// Refused are: a scheme other than http and https; a host, path or target with anything but visible ASCII; a target
+/// that does not begin with `/`; a header whose name is not an RFC 9110 token or whose value holds a control
+/// character; and the headers that a transport writes itself. The message names the header, never its value.
+[[nodiscard]] inline std::optional<transport_error> check_request(const endpoint& server,
+                                                                  const http_request& request) {
+    const auto refuse = [](std::string why) {
+        return transport_error{transport_error::kind::bad_request, std::move(why)};
+    };
+    if (server.scheme != "http" && server.scheme != "https") return refuse("the scheme is neither http nor https");
+    if (server.host.empty()) return refuse("the server has no host");
+    if (!detail::is_visible_ascii(server.host) || !detail::is_visible_ascii(server.path))
+        return refuse("the server's host or path holds a space, a control character or a character outside ASCII");
+    if (!server.path.empty() && server.path.front() != '/') return refuse("the server's path does not begin with /");
+    if (request.target.empty() || request.target.front() != '/') return refuse("the target does not begin with /");
+    if (!detail::is_visible_ascii(request.target))
+        return refuse(
+            "the target holds a space, a control character or a character outside ASCII; percent-encode it");
+
+    constexpr std::array<std::string_view, 5> own = {"Host", "Content-Length", "Transfer-Encoding", "Connection",
+                                                     "Upgrade"};
+    std::size_t position = 0;
+    for (const auto& [name, value] : request.headers) {
+        ++position;
+        // By its position: what stands where a name is expected may be a value, and a secret.
+        if (!detail::is_token(name))
+            return refuse("the name of header " + std::to_string(position) +
+                          " is empty or holds a character that HTTP does not allow there");
+        if (!detail::is_field_value(value))
+            return refuse("the value of header " + std::string(name) + " holds a control character");
+        for (const auto reserved : own)
+            if (detail::same_name(name, reserved))
+                return refuse("header " + std::string(name) + " is written by the transport; leave it out");
+    }
+    return std::nullopt;
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/context/header_values.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// Any text, by its characters: Boost's own string views do not convert to the standard one.
+template <class T>
+concept header_text = std::is_convertible_v<const T&, std::string_view> || requires(const T& text) {
+    { text.data() } -> std::convertible_to<const char*>;
+    text.size();
+};
+
+template <header_text T>
+constexpr std::string_view view_of(const T& text) noexcept {
+    if constexpr (std::is_pointer_v<T>) return text ? std::string_view(text) : std::string_view{};
+    else if constexpr (std::is_convertible_v<const T&, std::string_view>) return text;
+    else return {text.data(), text.size()};
+}
+
+template <class Field>
+concept beast_field = requires(const Field& field) {
+    field.name_string();
+    field.value();
+};
+template <class Field>
+concept named_field = requires(const Field& field) {
+    field.name;
+    field.value;
+};
+
+template <class Headers>
+concept header_lookup = requires(const Headers& headers) { headers(std::string_view{}); };
+
+// What a look-up returned: nothing, a text, or several.
+template <class Found, class Visit>
+void visit_found(const Found& found, Visit&& visit) {
+    if constexpr (std::is_pointer_v<Found> || header_text<Found>) {
+        if (const auto text = view_of(found); text.data()) visit(text);
+    } else if constexpr (requires { found.has_value(); }) {
+        if (found.has_value()) visit(view_of(*found));
+    } else {
+        for (const auto& text : found) visit(view_of(text));
+    }
+}
+
+// Calls `visit(std::string_view)` for each value that the headers hold under this name.
+template <class Headers, class Visit>
+void for_each_header_value(const Headers& headers, std::string_view name, Visit&& visit) {
+    if constexpr (header_lookup<Headers>) {
+        visit_found(headers(name), visit);
+    } else {
+        for (const auto& field : headers) {
+            using field_type = std::remove_cvref_t<decltype(field)>;
+            if constexpr (beast_field<field_type>) {
+                if (same_name(view_of(field.name_string()), name)) visit(view_of(field.value()));
+            } else if constexpr (named_field<field_type>) {
+                if (same_name(view_of(field.name), name)) visit(view_of(field.value));
+            } else {
+                if (same_name(view_of(field.first), name)) visit(view_of(field.second));
+            }
+        }
+    }
+}
+
+// RFC 9110, 5.5: white space around a value is not part of it.
+constexpr std::string_view without_outer_space(std::string_view text) noexcept {
+    const auto first = text.find_first_not_of(" \t");
+    if (first == std::string_view::npos) return text.substr(0, 0);
+    return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
+
+// RFC 9110, 5.5: CR, LF and NUL must not be in a value, and other control characters have no business there.
+constexpr check_error check_field_value(std::string_view name, std::string_view text) noexcept {
+    for (std::size_t i = 0; i < text.size(); ++i)
+        if (!is_field_value(text.substr(i, 1))) return {fault::control_character, name, i};
+    return {};
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/core/uuid_v7.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// The text of a UUID of version 7 (RFC 9562, 5.7): later ones sort behind earlier ones.
+/// `unix_ms`: milliseconds since 1970, of which 48 bits count; `rand_a`: 12 bits; `rand_b`: 62 bits.
+[[nodiscard]] constexpr id_text<36> uuid_v7(std::uint64_t unix_ms, std::uint64_t rand_a,
+                                            std::uint64_t rand_b) noexcept {
+    char digits[32]{};
+    detail::write_hex(digits, unix_ms << 16U | 0x7000U | (rand_a & 0xfffU));
+    detail::write_hex(digits + 16, (rand_b & ~(std::uint64_t{3} << 62U)) | std::uint64_t{2} << 62U);
+    id_text<36> text;
+    char* to = text.characters;
+    for (int i = 0; i < 32; ++i) {
+        if (i == 8 || i == 12 || i == 16 || i == 20) *to++ = '-';
+        *to++ = digits[i];
+    }
+    return text;
+}
+
+/// A new one, of this moment. The 12 bits behind the milliseconds are the fraction of the millisecond (RFC 9562, 6.2,
+/// method 3), 62 bits are random. An ID and no secret: a session must not be authorised by it. Thread-safe.
+template <class Platform>
+[[nodiscard]] id_text<36> new_uuid_v7() noexcept {
+    constexpr std::uint64_t nano_per_ms = 1'000'000;
+    const std::uint64_t now = Platform::wall_nano();
+    return uuid_v7(now / nano_per_ms, now % nano_per_ms * 4096 / nano_per_ms, Platform::new_trace_id().low);
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/detail/json_writer.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// What follows the backslash; 0 for bytes that stand for themselves. Bytes from 0x60 on do, or are not ASCII.
+struct json_escape_table {
+    char letter[0x60]{};
+
+    consteval json_escape_table() noexcept {
+        for (unsigned control = 0; control < 0x20; ++control) letter[control] = 'u';
+        constexpr std::string_view escaped = "\b\t\n\f\r\"\\";
+        constexpr std::string_view letters = "btnfr\"\\";
+        for (std::size_t i = 0; i < escaped.size(); ++i) letter[static_cast<unsigned char>(escaped[i])] = letters[i];
+    }
+};
+inline constexpr json_escape_table json_escapes{};
+
+constexpr char json_escape_letter(char character) noexcept {
+    const auto byte = static_cast<unsigned char>(character);
+    return byte < sizeof json_escapes.letter ? json_escapes.letter[byte] : '\0';
+}
+
+// Writes at most 6 characters, and returns their end.
+inline char* write_json_escape(char* to, char character, char letter) noexcept {
+    *to++ = '\\';
+    *to++ = letter;
+    if (letter != 'u') return to;
+    *to++ = '0';
+    *to++ = '0';
+    *to++ = character < 0x10 ? '0' : '1';
+    *to++ = "0123456789abcdef"[character & 15];
+    return to;
+}
+
+#if defined(__SSE2__)
+inline constexpr std::ptrdiff_t json_block = 32;
+// Bytes to read that there must be at each position before the end: a block from the last byte of a block on.
+inline constexpr std::ptrdiff_t json_block_reach = 2 * json_block;
+// What one block may write: 32 escapes of 6 characters, and then a store of which nothing counts.
+inline constexpr std::ptrdiff_t json_block_room = 7 * json_block;
+
+struct json_position {
+    const char* from;
+    char* to;
+};
+
+// Stops at `end` or up to 31 bytes past it, when `to` has passed `last`, or at invalid UTF-8.
+inline json_position escape_json_blocks(const char* from, const char* end, char* to, const char* last) noexcept {
+    const auto load = [](const char* at) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(at)); };
+    const auto copy = [](char* at, __m128i low, __m128i high) {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(at), low);
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(at + 16), high);
+    };
+    const auto find = [](__m128i half) {
+        // A signed comparison, so that it finds bytes that are not ASCII too.
+        const __m128i control = _mm_cmplt_epi8(half, _mm_set1_epi8(' '));
+        const __m128i quote = _mm_cmpeq_epi8(half, _mm_set1_epi8('"'));
+        const __m128i backslash = _mm_cmpeq_epi8(half, _mm_set1_epi8('\\'));
+        return _mm_or_si128(control, _mm_or_si128(quote, backslash));
+    };
+    const auto mask = [](__m128i found) { return static_cast<std::uint32_t>(_mm_movemask_epi8(found)); };
+    while (from < end && to <= last) {
+        const __m128i low = load(from);
+        const __m128i high = load(from + 16);
+        copy(to, low, high);
+        const __m128i found_low = find(low);
+        const __m128i found_high = find(high);
+        if (mask(_mm_or_si128(found_low, found_high)) == 0) [[likely]] {
+            from += json_block;
+            to += json_block;
+            continue;
+        }
+        std::uint32_t special = mask(found_low) | mask(found_high) << 16;
+        std::ptrdiff_t done = 0;
+        std::ptrdiff_t size = json_block;
+        while (special != 0) {
+            std::ptrdiff_t at = std::countr_zero(special);
+            if (const char letter = json_escape_letter(from[at]); letter != '\0') {
+                to = write_json_escape(to + (at - done), from[at], letter);
+                done = at + 1;
+                copy(to, load(from + done), load(from + done + 16));
+                special &= special - 1;
+                continue;
+            }
+            do {
+                const std::size_t length = utf8_sequence_length(from + at);
+                if (length == 0) return {from + at, to + (at - done)};
+                size = at;
+                at += static_cast<std::ptrdiff_t>(length);
+            } while (at < json_block && static_cast<unsigned char>(from[at]) >= 0x80);
+            if (at > json_block) break; // the block ends before the last sequence
+            size = json_block;
+            special = at < json_block ? special >> at << at : 0;
+        }
+        from += size;
+        to += size - done;
+    }
+    return {from, to};
+}
+
+// Returns how much of the text is written. Without room to spare, or at invalid UTF-8, that may be nothing.
+template <class Buffer>
+std::size_t append_json_blocks(Buffer& out, std::string_view text) noexcept {
+    const auto size = static_cast<std::ptrdiff_t>(text.size());
+    char* const begin = out.ensure(text.size() + json_block_room);
+    if (!begin) return 0;
+    char padded[2 * json_block_reach];
+    const char* from = text.data();
+    const char* end = from + size - (json_block_reach - 1);
+    const bool is_short = size < json_block_reach;
+    if (is_short) {
+        std::char_traits<char>::assign(padded, sizeof padded, ' ');
+        from = std::char_traits<char>::copy(padded, text.data(), text.size());
+        end = from + size;
+    }
+    const json_position stop = escape_json_blocks(from, end, begin, begin + size);
+    const std::ptrdiff_t padding = is_short && stop.from > end ? stop.from - end : 0;
+    out.commit(static_cast<std::size_t>(stop.to - begin - padding));
+    return static_cast<std::size_t>(stop.from - from - padding);
+}
+#else
+template <class Buffer>
+std::size_t append_json_blocks(Buffer&, std::string_view) noexcept {
+    return 0;
+}
+#endif
+
+template <class Buffer>
+bool append_json_chars(Buffer& out, std::string_view text) noexcept {
+    while (!text.empty()) {
+        if (const std::size_t done = append_json_blocks(out, text); done != 0) {
+            text.remove_prefix(done);
+            continue;
+        }
+        std::size_t run = 0;
+        while (run < text.size() && static_cast<unsigned char>(text[run]) < 0x80 &&
+               json_escape_letter(text[run]) == '\0')
+            ++run;
+        if (run != 0) {
+            if (!append_bytes(out, text.substr(0, run))) return false;
+        } else if (const char letter = json_escape_letter(text[0]); letter != '\0') {
+            char escape[6];
+            const char* const end = write_json_escape(escape, text[0], letter);
+            if (!append_bytes(out, {escape, static_cast<std::size_t>(end - escape)})) return false;
+            run = 1;
+        } else {
+            run = decode_utf8(text).length;
+            if (!append_utf8(out, text.substr(0, run))) return false;
+        }
+        text.remove_prefix(run);
+    }
+    return true;
+}
+
+template <class Buffer>
+bool append_json_string(Buffer& out, std::string_view text) noexcept {
+    return append_bytes(out, "\"") && append_json_chars(out, text) && append_bytes(out, "\"");
+}
+
+template <class Buffer>
+bool append_json_uint(Buffer& out, std::uint64_t value, bool negative = false) noexcept {
+    char digits[20];
+    char* const end = digits + sizeof digits;
+    char* begin = end;
+    do {
+        *--begin = static_cast<char>('0' + value % 10);
+        value /= 10;
+    } while (value != 0);
+    if (negative) *--begin = '-';
+    return append_bytes(out, {begin, static_cast<std::size_t>(end - begin)});
+}
+
+template <class Buffer>
+bool append_json_int(Buffer& out, std::int64_t value) noexcept {
+    const auto bits = static_cast<std::uint64_t>(value);
+    return append_json_uint(out, value < 0 ? 0 - bits : bits, value < 0);
+}
+
+template <class Buffer>
+bool append_json_bool(Buffer& out, bool value) noexcept {
+    return append_bytes(out, value ? std::string_view("true") : std::string_view("false"));
+}
+
+template <class Buffer>
+bool append_json_null(Buffer& out) noexcept {
+    return append_bytes(out, "null");
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/detail/json_number.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// std::isfinite without <cmath>, which is 5,000 lines.
+constexpr bool is_finite(double value) noexcept {
+    constexpr double largest = std::numeric_limits<double>::max();
+    return value >= -largest && value <= largest;
+}
+
+// JSON has no NaN and no infinities: they are null. A whole number keeps a fraction, without which readers take it
+// for an integer (and lose the sign of zero).
+template <class Buffer>
+bool append_json_double(Buffer& out, double value) noexcept {
+    if (!is_finite(value)) return append_json_null(out);
+    char digits[32]; // the longest shortest form has 24 characters
+    const char* const end = std::to_chars(digits, digits + sizeof digits, value).ptr;
+    const std::string_view text(digits, static_cast<std::size_t>(end - digits));
+    return append_bytes(out, text) && (text.find_first_of(".e") != std::string_view::npos || append_bytes(out, ".0"));
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/core/json_value.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+template <class Buffer, class T>
+bool append_json(Buffer& out, const T& value);
+
+/// How a value of your own is recorded: specialise it with
+/// `template <class Buffer> static bool append(Buffer& out, const T& value)`, which writes one JSON value by
+/// `mt::append_json(out, …)` and `mt::json_object`, and returns false when `out` is full.
+template <class T>
+struct json_encoder;
+
+namespace detail {
+
+template <class T>
+concept text_like = std::is_convertible_v<const T&, std::string_view> && !std::is_same_v<T, std::nullptr_t>;
+
+template <class T>
+concept range_like = requires(const T& value) {
+    value.begin() != value.end();
+    *value.begin();
+};
+
+// Maps, by their iterators' pairs whose first is text.
+template <class T>
+concept map_like = range_like<T> && requires(const T& value) {
+    typename T::mapped_type;
+    requires text_like<std::remove_cvref_t<decltype((*value.begin()).first)>>;
+};
+
+template <class T>
+concept optional_like = requires(const T& value) {
+    { value.has_value() } -> std::same_as<bool>;
+    *value;
+};
+
+// A key of the library: mt::user and the like.
+template <class T>
+concept viewable = requires(const T& value) {
+    { value.view() } -> std::same_as<std::string_view>;
+};
+
+// nlohmann::json, without including it.
+template <class T>
+concept nlohmann_like = requires(const T& value) {
+    typename T::number_unsigned_t;
+    typename T::binary_t;
+    { value.is_discarded() } -> std::same_as<bool>;
+};
+
+template <class T>
+concept has_encoder = requires { sizeof(json_encoder<T>); };
+
+// Only scalars and texts are known to make JSON that every reader takes.
+template <class T>
+inline constexpr bool is_plain = std::is_arithmetic_v<T> || std::is_enum_v<T> || std::is_same_v<T, std::nullptr_t> ||
+                                 (text_like<T> && !nlohmann_like<T>) || (viewable<T> && !nlohmann_like<T>);
+
+template <class T>
+inline constexpr bool never = false;
+
+template <class Buffer>
+bool append_json_text(Buffer& out, std::string_view text) {
+    if constexpr (ruled<Buffer>)
+        if (out.rules) return append_json_string(out, ruled_text(out.rules, out.key, text).view());
+    return append_json_string(out, text);
+}
+
+// And true, false and null.
+template <class Buffer, class T>
+bool append_json_number(Buffer& out, T value) noexcept {
+    if constexpr (std::is_same_v<T, bool>) return append_json_bool(out, value);
+    else if constexpr (std::is_same_v<T, std::nullptr_t>) return append_json_null(out);
+    else if constexpr (std::is_floating_point_v<T>) return append_json_double(out, static_cast<double>(value));
+    else if constexpr (std::is_signed_v<T>) return append_json_int(out, value);
+    // MLflow stores a number over the largest signed one, and then cannot read the trace: text, then.
+    else if (value <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+        return append_json_uint(out, value);
+    else return out.push_back('"') && append_json_uint(out, value) && out.push_back('"');
+}
+
+// What `write` writes: a number, true, false or null.
+template <class Buffer, class Write>
+bool append_json_scalar(Buffer& out, Write&& write) {
+    const std::size_t before = out.size();
+    if (!write()) return false;
+    if constexpr (ruled<Buffer>) {
+        if (!out.rules || !out.rules->redact) return true;
+        redaction answer = out.rules->ask(out.key, out.view().substr(before));
+        if (answer.is_kept()) return true;
+        out.truncate(before);
+        return append_json_string(out, std::move(answer).text());
+    }
+    return true;
+}
+
+// `write(separator)` writes the elements, and sets the separator to a comma after the first.
+template <class Buffer, class WriteElements>
+bool append_json_container(Buffer& out, char opening, char closing, WriteElements&& write) {
+    const nesting<Buffer> level(out);
+    if (level.is_too_deep()) return append_json_string(out, level.marker);
+    char separator = opening;
+    return write(separator) && (separator == ',' || out.push_back(opening)) && out.push_back(closing);
+}
+
+template <class Buffer, class T>
+bool append_json_elements(Buffer& out, const T& range, char& separator) {
+    for (const auto& element : range) {
+        if (!out.push_back(separator) || !append_json(out, element)) return false;
+        separator = ',';
+    }
+    return true;
+}
+
+template <class Buffer, class T>
+bool append_json_member(Buffer& out, char separator, std::string_view name, const T& value) {
+    const key_scope<Buffer> named(out, name);
+    return out.push_back(separator) && append_json_string(out, name) && out.push_back(':') && append_json(out, value);
+}
+
+// Value by value, since its own dump() knows no limit of depth.
+template <class Buffer, class T>
+bool append_nlohmann(Buffer& out, const T& value) {
+    if (value.is_string()) return append_json_text(out, value.template get_ref<const typename T::string_t&>());
+    if (value.is_object())
+        return append_json_container(out, '{', '}', [&](char& separator) {
+            for (auto member = value.begin(); member != value.end(); ++member) {
+                if (!append_json_member(out, separator, member.key(), member.value())) return false;
+                separator = ',';
+            }
+            return true;
+        });
+    if (value.is_array())
+        return append_json_container(out, '[', ']',
+                                     [&](char& separator) { return append_json_elements(out, value, separator); });
+    if (value.is_boolean()) return append_json(out, value.template get<bool>());
+    if (value.is_number_unsigned()) return append_json(out, value.template get<typename T::number_unsigned_t>());
+    if (value.is_number_integer()) return append_json(out, value.template get<typename T::number_integer_t>());
+    if (value.is_number_float()) return append_json(out, value.template get<typename T::number_float_t>());
+    if (value.is_binary()) return append_json_text(out, "[binary]");
+    return append_json(out, nullptr);
+}
+
+} // namespace detail
+
+/// Writes a value as JSON: bool, numbers, text, null, optionals, ranges, maps with text keys, checked keys,
+/// nlohmann::json, callables that return such a value, and whatever `json_encoder` is specialised for. False when the
+/// buffer is full.
+template <class Buffer, class T>
+bool append_json(Buffer& out, const T& value) {
+    using namespace detail;
+    if constexpr (has_encoder<T>) return json_encoder<T>::append(out, value);
+    else if constexpr (nlohmann_like<T>) return append_nlohmann(out, value);
+    else if constexpr (std::is_enum_v<T>) return append_json(out, static_cast<std::underlying_type_t<T>>(value));
+    else if constexpr (std::is_same_v<T, char>) return append_json_text(out, {&value, 1});
+    else if constexpr (std::is_arithmetic_v<T> || std::is_same_v<T, std::nullptr_t>)
+        return append_json_scalar(out, [&] { return append_json_number(out, value); });
+    else if constexpr (std::is_pointer_v<T> && text_like<T>)
+        return value ? append_json_text(out, value) : append_json(out, nullptr);
+    else if constexpr (text_like<T>) return append_json_text(out, value);
+    else if constexpr (viewable<T>) return append_json_text(out, value.view());
+    else if constexpr (map_like<T>)
+        return append_json_container(out, '{', '}', [&](char& separator) {
+            for (const auto& [key, mapped] : value) {
+                if (!append_json_member(out, separator, key, mapped)) return false;
+                separator = ',';
+            }
+            return true;
+        });
+    else if constexpr (range_like<T>)
+        return append_json_container(out, '[', ']',
+                                     [&](char& separator) { return append_json_elements(out, value, separator); });
+    else if constexpr (std::is_invocable_v<const T&>) return append_json(out, value());
+    else if constexpr (optional_like<T>)
+        return value.has_value() ? append_json(out, *value) : append_json(out, nullptr);
+    else
+        static_assert(never<T>,
+                      "this type cannot be recorded: specialise mlflow::trace::json_encoder for it, or pass "
+                      "a text, number, range or map");
+}
+
+/// Writes a JSON object member by member: `json_object object(out); object.member("name", x); object.close();`
+template <class Buffer>
+class json_object {
+public:
+    explicit json_object(Buffer& out) noexcept : out_(out), level_(out) {}
+
+    template <class T>
+    json_object& member(std::string_view name, const T& value) {
+        good_ = good_ && (level_.is_too_deep() || detail::append_json_member(out_, separator_, name, value));
+        separator_ = ',';
+        return *this;
+    }
+    /// False when something did not fit.
+    [[nodiscard]] bool close() noexcept {
+        if (level_.is_too_deep()) return good_ && detail::append_json_string(out_, level_.marker);
+        return good_ && (separator_ == ',' || out_.push_back('{')) && out_.push_back('}');
+    }
+
+private:
+    Buffer& out_;
+    detail::nesting<Buffer> level_;
+    char separator_ = '{';
+    bool good_ = true;
+};
+
+namespace detail {
+template <class T>
+struct as_json {
+    const T& value;
+};
+} // namespace detail
+
+template <class T>
+struct json_encoder<detail::as_json<T>> {
+    template <class Buffer>
+    static bool append(Buffer& out, const detail::as_json<T>& wrapped) {
+        return append_json(out, wrapped.value);
+    }
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/core/fixed_string.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// A string literal as a template argument: `key<"app.segment">`.
+template <std::size_t N>
+struct fixed_string {
+    char text[N]{};
+
+    consteval fixed_string(const char (&literal)[N]) {
+        for (std::size_t i = 0; i < N; ++i) text[i] = literal[i];
+    }
+    [[nodiscard]] constexpr std::string_view view() const noexcept { return {text, N - 1}; }
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/metadata/check.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// The most characters (Unicode code points) that a key's value may have. MLflow guarantees 250 for metadata on every
+/// database; a smaller limit also makes the type smaller.
+template <std::size_t CodePoints>
+struct max_length {
+    static_assert(CodePoints >= 1 && CodePoints <= 250, "MLflow takes 1 to 250 characters of metadata");
+    static constexpr std::size_t limit = CodePoints;
+};
+
+/// The value is one of these, to the letter.
+template <fixed_string... Values>
+struct one_of {
+    static_assert(sizeof...(Values) > 0);
+    static constexpr bool allows(std::string_view value) noexcept { return ((value == Values.view()) || ...); }
+};
+
+/// The value begins with this text.
+template <fixed_string Text>
+struct prefix {
+    static constexpr bool allows(std::string_view value) noexcept { return value.starts_with(Text.view()); }
+};
+
+/// The value is made of ASCII letters, digits, and the characters listed.
+template <fixed_string Others = "-_.:">
+struct ascii_word {
+    static constexpr bool allows(std::string_view value) noexcept {
+        for (const char c : value) {
+            const bool alphanumeric = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+            if (!alphanumeric && Others.view().find(c) == std::string_view::npos) return false;
+        }
+        return true;
+    }
+};
+
+/// The value is a UUID in its text form, RFC 9562: 8-4-4-4-12 hexadecimal digits.
+struct uuid {
+    static constexpr bool allows(std::string_view value) noexcept {
+        if (value.size() != 36) return false;
+        for (std::size_t i = 0; i < value.size(); ++i) {
+            const char c = value[i];
+            const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+            const bool hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+            if (dash ? c != '-' : !hex) return false;
+        }
+        return true;
+    }
+};
+
+/// The value satisfies your own function: `bool(std::string_view) noexcept`, constexpr where literals are checked.
+template <auto Function>
+struct predicate {
+    static constexpr bool allows(std::string_view value) noexcept { return Function(value); }
+};
+
+namespace detail {
+
+template <class Check>
+concept limits_length = requires { Check::limit; };
+
+template <std::size_t Default, class... Checks>
+inline constexpr std::size_t limit_of = Default;
+template <std::size_t Default, class First, class... Rest>
+inline constexpr std::size_t limit_of<Default, First, Rest...> = limit_of<Default, Rest...>;
+template <std::size_t Default, limits_length First, class... Rest>
+inline constexpr std::size_t limit_of<Default, First, Rest...> = First::limit;
+
+template <class Check>
+constexpr bool allowed_by(std::string_view value) noexcept {
+    if constexpr (limits_length<Check>) return true;
+    else return Check::allows(value);
+}
+
+// The rule for every identity and metadata value: 1 to `limit` code points of valid UTF-8 without control characters.
+constexpr check_error check_text(std::string_view key, std::string_view value, std::size_t limit) noexcept {
+    if (value.empty()) return {fault::empty, key};
+    const utf8_scan scan = scan_utf8(value);
+    if (scan.invalid_at != std::string_view::npos) return {fault::invalid_utf8, key, scan.invalid_at};
+    if (scan.control_at != std::string_view::npos) return {fault::control_character, key, scan.control_at};
+    if (scan.code_points > limit) return {fault::too_long, key, scan.code_points, limit};
+    return {};
+}
+
+} // namespace detail
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/metadata/key.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+namespace detail {
+
+// Declared, never defined: a literal that fails its check calls it while compiling, and the compiler prints its name.
+void a_literal_must_be_1_to_max_printable_characters_that_pass_the_keys_checks_else_use_parse();
+
+// Immediate construction makes sure that the text has static storage, so a key may point at it.
+template <class Key>
+struct checked_literal {
+    const char* data;
+    std::size_t size;
+
+    template <std::size_t N>
+    consteval checked_literal(const char (&text)[N]) : data(text), size(N - 1) {
+        if (Key::check({text, N - 1}).what != fault::none)
+            a_literal_must_be_1_to_max_printable_characters_that_pass_the_keys_checks_else_use_parse();
+    }
+};
+
+} // namespace detail
+
+/// The base of every checked value. Derive from it to give a key a type name of its own:
+/// `struct tenant : mt::key_of<tenant, "app.tenant", mt::max_length<64>> { using key_of::key_of; };`
+///
+/// A value is checked once, when it is made: a literal while compiling, anything else by `parse`. It owns its text
+/// (a literal is pointed at), so it cannot dangle; pass it by const reference. Copying copies only what is used.
+/// Types of different keys do not convert into each other. Thread-safety: as `int`.
+template <class Derived, fixed_string Name, class... Checks>
+class key_of {
+public:
+    /// The metadata key on the wire.
+    static constexpr std::string_view name = Name.view();
+    /// The most characters that a value may have, in Unicode code points.
+    static constexpr std::size_t max_code_points = detail::limit_of<250, Checks...>;
+
+    /// What is wrong with the value, or `fault::none`.
+    static constexpr check_error check(std::string_view value) noexcept {
+        if (const auto error = detail::check_text(name, value, max_code_points); error.what != fault::none)
+            return error;
+        if (!(detail::allowed_by<Checks>(value) && ...)) return {fault::not_allowed, name};
+        return {};
+    }
+
+    /// From a literal, checked while compiling (by clang 14 only when linking, where it initialises a global).
+    constexpr explicit key_of(detail::checked_literal<Derived> literal) noexcept
+        : literal_(literal.data), size_(static_cast<std::uint16_t>(literal.size)) {}
+    key_of(std::nullptr_t) = delete;
+
+    /// From a value that is known at run time. Refuses, never cuts.
+    static result<Derived, check_error> parse(std::string_view value) noexcept {
+        if (const auto error = check(value); error.what != fault::none) return failure{error};
+        return Derived(unchecked{value});
+    }
+    /// A null pointer is `fault::absent`, not undefined behaviour.
+    static result<Derived, check_error> parse(const char* value) noexcept {
+        if (!value) return failure{check_error{fault::absent, name}};
+        return parse(std::string_view(value));
+    }
+    static result<Derived, check_error> parse(std::nullptr_t) = delete;
+
+    key_of(const key_of& other) noexcept { *this = other; }
+    key_of& operator=(const key_of& other) noexcept {
+        if (this == &other) return *this;
+        literal_ = other.literal_;
+        size_ = other.size_;
+        if (!literal_) std::memcpy(bytes_, other.bytes_, size_);
+        return *this;
+    }
+
+    /// The text, valid as long as this object.
+    [[nodiscard]] constexpr std::string_view view() const& noexcept { return {literal_ ? literal_ : bytes_, size_}; }
+    std::string_view view() const&& = delete;
+
+    friend constexpr bool operator==(const Derived& a, const Derived& b) noexcept { return a.view() == b.view(); }
+
+protected:
+    struct unchecked {
+        std::string_view value;
+    };
+    explicit key_of(unchecked source) noexcept : size_(static_cast<std::uint16_t>(source.value.size())) {
+        std::memcpy(bytes_, source.value.data(), size_);
+    }
+
+private:
+    const char* literal_ = nullptr;
+    std::uint16_t size_ = 0;
+    char bytes_[max_code_points * 4]; // a code point has at most four bytes of UTF-8; only `size_` bytes are ever set
+};
+
+namespace detail {
+
+template <class Derived, fixed_string Name, class... Checks>
+std::true_type is_key_of(const key_of<Derived, Name, Checks...>*);
+std::false_type is_key_of(...);
+
+// Names that MLflow's search takes for its own attributes (mlflow/utils/search_utils.py), so that a filter on a
+// metadata key of that name would ask for something else.
+constexpr bool rewritten_by_search(std::string_view name) noexcept {
+    for (const std::string_view taken :
+         {"name", "prompt", "run_id", "timestamp", "execution_time", "end_time", "text"})
+        if (name == taken) return true;
+    return false;
+}
+
+constexpr bool reserved_by_mlflow(std::string_view name) noexcept { return name.starts_with("mlflow."); }
+
+} // namespace detail
+
+/// A checked metadata value: `mt::user`, `mt::session`, or an own `mt::key`.
+template <class T>
+concept metadata_key = decltype(detail::is_key_of(static_cast<std::remove_cvref_t<T>*>(nullptr)))::value;
+
+/// A metadata key of the application: `using segment = mt::key<"app.segment", mt::one_of<"free", "pro">>;`
+template <fixed_string Name, class... Checks>
+struct key : key_of<key<Name, Checks...>, Name, Checks...> {
+    static_assert(detail::check_text("", Name.view(), 250).what == fault::none,
+                  "a metadata key has 1 to 250 printable characters");
+    static_assert(!detail::reserved_by_mlflow(Name.view()),
+                  "mlflow.* keys belong to MLflow: use mt::user, mt::session or another name for your own key");
+    static_assert(!detail::rewritten_by_search(Name.view()),
+                  "MLflow's search takes this name for an attribute of its own: add a prefix, as in app.name");
+    using key_of<key, Name, Checks...>::key_of;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/metadata/identity.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// Who uses the application: MLflow's metadata `mlflow.trace.user`, 1 to 250 characters.
+struct user : key_of<user, "mlflow.trace.user"> {
+    using key_of::key_of;
+};
+
+/// The conversation that a trace belongs to: MLflow's metadata `mlflow.trace.session`, 1 to 250 characters.
+struct session : key_of<session, "mlflow.trace.session"> {
+    using key_of::key_of;
+};
+
+/// The application's own ID of the request, searchable as `client_request_id`. 1 to 50 characters: the width of the
+/// column on MLflow's databases. It is not metadata: MLflow keeps it as an attribute of the trace.
+struct client_request_id : key_of<client_request_id, "client_request_id", max_length<50>> {
+    using key_of::key_of;
+};
+
+/// Says that a value is known not to exist, in the place where it would stand.
+template <class Key>
+struct absent {};
+
+/// In place of a user: nobody is signed in. The trace has no `mlflow.trace.user`.
+inline constexpr absent<user> anonymous{};
+/// In place of a session: the request belongs to no conversation. The trace has no `mlflow.trace.session`.
+inline constexpr absent<session> no_session{};
+
+/// A value, or the explicit statement that there is none, where which of the two is known at run time only:
+/// `mt::maybe<mt::user> who = mt::anonymous; if (…) who = *mt::user::parse(header);`
+template <metadata_key Key>
+class maybe {
+public:
+    constexpr maybe(absent<Key>) noexcept {}
+    maybe(const Key& value) noexcept : value_(value) {}
+
+    [[nodiscard]] const Key* get() const noexcept { return value_ ? &*value_ : nullptr; }
+    [[nodiscard]] bool has_value() const noexcept { return value_.has_value(); }
+    [[nodiscard]] const Key& operator*() const noexcept { return *value_; }
+
+private:
+    std::optional<Key> value_;
+};
+
+/// As an input it is null.
+template <class Key>
+struct json_encoder<absent<Key>> {
+    template <class Buffer>
+    static bool append(Buffer& out, absent<Key>) {
+        return append_json(out, nullptr);
+    }
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/context/headers.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// A request without the header has no such value, and its trace says so: `mt::anonymous`, `mt::no_session`.
+struct leave_absent {
+    static constexpr bool always_gives = false;
+    template <class Key>
+    static maybe<Key> replacement() noexcept {
+        return absent<Key>{};
+    }
+};
+
+/// A request without the header is refused.
+struct refuse_absent {
+    static constexpr bool always_gives = true;
+    template <class Key>
+    static maybe<Key> replacement() noexcept {
+        return absent<Key>{};
+    }
+};
+
+/// A request without the header gets a new UUID of version 7: `mt::generate_absent<mt::hosted_platform>`.
+template <class Platform>
+struct generate_absent {
+    static constexpr bool always_gives = true;
+    template <class Key>
+    static maybe<Key> replacement() noexcept {
+        static_assert(Key::check("017f22e2-79b0-7cc3-98c4-dc0c0c07398f").what == fault::none,
+                      "a generated value is a UUID, which the checks of this key refuse");
+        return *Key::parse(new_uuid_v7<Platform>().view());
+    }
+};
+
+/// One header of `http_headers`: its name, the key that its value is parsed as (or a `pseudonym` of one), and what to
+/// do without it.
+template <fixed_string Name, class Value, class Absent = leave_absent>
+struct header {
+    static_assert(detail::is_token(Name.view()), "this is not the name of an HTTP header (RFC 9110, 5.1)");
+    using parser = Value;
+    using key = typename decltype(Value::parse(std::string_view{}))::value_type;
+    using absent_policy = Absent;
+    static constexpr std::string_view name = Name.view();
+    /// A bad request ID loses itself and nothing else; a bad user or session would give the trace to somebody else.
+    static constexpr bool may_be_lost = std::is_same_v<key, client_request_id>;
+    /// What `get` returns: the key, or `maybe` of it.
+    using value_type = std::conditional_t<Absent::always_gives && !may_be_lost, key, maybe<key>>;
+};
+
+/// Why a request was refused, or lost the value of one header.
+struct header_error {
+    enum class kind : std::uint8_t {
+        missing,   ///< a header that must be there is not
+        duplicate, ///< given more than once: what is behind a proxy might take another one of them
+        refused    ///< its value fails the checks of its key
+    };
+    kind reason = kind::missing;
+    std::string_view name; ///< of the header, as `http_headers` spells it
+    check_error cause{};   ///< of a value that was refused
+
+    /// One line for the sender, without the value: `X-User-ID: invalid UTF-8 at byte 3; send UTF-8`.
+    [[nodiscard]] std::string message() const {
+        const std::string header(name);
+        if (reason == kind::missing) return header + ": missing; send it with every request";
+        if (reason == kind::duplicate) return header + ": given more than once; send it once";
+        if (cause.what == fault::empty) return header + ": empty; give it a value, or leave the header out";
+        if (cause.what == fault::not_allowed) return header + ": not of the form that is wanted here";
+        check_error shown = cause;
+        shown.key = name;
+        return shown.message();
+    }
+};
+
+namespace detail {
+
+template <class Header>
+struct header_slot {
+    maybe<typename Header::key> given = absent<typename Header::key>{};
+};
+
+template <class Key, class... Headers>
+struct header_for;
+template <class Key, class First, class... Rest>
+struct header_for<Key, First, Rest...> : std::conditional_t<std::is_same_v<typename First::key, Key>,
+                                                            std::type_identity<First>, header_for<Key, Rest...>> {};
+
+} // namespace detail
+
+/// The identity that a request carries in its headers:
+/// `using identity = mt::http_headers<mt::header<"X-User-ID", mt::user>, mt::header<"X-Session-ID", mt::session>>;`
+///
+/// Names are compared without case (RFC 9110, 5.1), white space around a value does not count (5.5), and each value
+/// passes the checks of its key. A header that is given more than once or holds a control character is refused,
+/// whatever it is for. Any other fault of a client request ID loses only the ID: `lost()` says why.
+///
+/// Thread-safety: as `int`.
+template <class... Headers>
+class http_headers : detail::header_slot<Headers>... {
+public:
+    /// Reads the headers of a request. `Container` is a range of fields, each with `name_string()` and `value()`
+    /// (Boost.Beast), `name` and `value` (`http_header`), or `first` and `second` (a `std::multimap`); or a function
+    /// that looks one up, `text(std::string_view name)`, and returns a `const char*` or an optional text (null:
+    /// absent), or a range of texts (all values of that header; with fewer, nobody can tell a duplicate).
+    template <class Container>
+    [[nodiscard]] static result<http_headers, header_error> parse(const Container& headers) {
+        http_headers parsed;
+        header_error error;
+        if ((parsed.template read<Headers>(headers, error) && ...)) return parsed;
+        return failure{error};
+    }
+
+    /// The value of this key: itself where the request cannot be without it, else `maybe<Key>`.
+    template <class Key>
+    [[nodiscard]] const auto& get() const noexcept {
+        static_assert((int{std::is_same_v<typename Headers::key, Key>} + ...) == 1,
+                      "this key is not in exactly one of the headers");
+        return value_of<typename detail::header_for<Key, Headers...>::type>();
+    }
+
+    /// Why a client request ID was left out; null when none was.
+    [[nodiscard]] const header_error* lost() const noexcept { return lost_.name.empty() ? nullptr : &lost_; }
+
+    /// Calls `function` with all values, in the order of the headers:
+    /// `identity.apply([&](const auto&... values) { return tracer.start_trace("chat", values...); })`.
+    template <class Function>
+    decltype(auto) apply(Function&& function) const {
+        return std::forward<Function>(function)(value_of<Headers>()...);
+    }
+
+private:
+    http_headers() noexcept = default;
+
+    template <class Header>
+    const typename Header::value_type& value_of() const noexcept {
+        const auto& value = detail::header_slot<Header>::given;
+        if constexpr (std::is_same_v<typename Header::value_type, typename Header::key>) return *value;
+        else return value;
+    }
+
+    // False when the request is refused.
+    template <class Header, class Container>
+    bool read(const Container& headers, header_error& error) {
+        using kind = header_error::kind;
+        auto& value = detail::header_slot<Header>::given;
+        std::size_t times = 0;
+        check_error wrong;
+        detail::for_each_header_value(headers, Header::name, [&](std::string_view text) {
+            if (times++ != 0) return;
+            text = detail::without_outer_space(text);
+            wrong = detail::check_field_value(Header::name, text);
+            if (wrong.what != fault::none) return;
+            const auto parsed = Header::parser::parse(text);
+            if (parsed) value = *parsed;
+            else wrong = parsed.error();
+        });
+        if (times == 0) value = Header::absent_policy::template replacement<typename Header::key>();
+        if (times > 1) error = {kind::duplicate, Header::name, {}};
+        else if (wrong.what != fault::none) error = {kind::refused, Header::name, wrong};
+        else if (Header::absent_policy::always_gives && !value.has_value()) error = {kind::missing, Header::name, {}};
+        else return true;
+        if (!Header::may_be_lost || error.reason != kind::refused || wrong.what == fault::control_character)
+            return false;
+        lost_ = error;
+        return true;
+    }
+
+    header_error lost_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
 // ---- mlflow/trace/context/thread_local.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
@@ -1760,196 +2841,6 @@ inline std::optional<std::string> json_find_string(std::string_view document,
     unescape_json(raw, [&text](std::string_view piece) { append_utf8(text, piece); });
     if (text.overflowed()) return std::nullopt;
     return std::string(text.view());
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/detail/json_writer.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// What follows the backslash; 0 for bytes that stand for themselves. Bytes from 0x60 on do, or are not ASCII.
-struct json_escape_table {
-    char letter[0x60]{};
-
-    consteval json_escape_table() noexcept {
-        for (unsigned control = 0; control < 0x20; ++control) letter[control] = 'u';
-        constexpr std::string_view escaped = "\b\t\n\f\r\"\\";
-        constexpr std::string_view letters = "btnfr\"\\";
-        for (std::size_t i = 0; i < escaped.size(); ++i) letter[static_cast<unsigned char>(escaped[i])] = letters[i];
-    }
-};
-inline constexpr json_escape_table json_escapes{};
-
-constexpr char json_escape_letter(char character) noexcept {
-    const auto byte = static_cast<unsigned char>(character);
-    return byte < sizeof json_escapes.letter ? json_escapes.letter[byte] : '\0';
-}
-
-// Writes at most 6 characters, and returns their end.
-inline char* write_json_escape(char* to, char character, char letter) noexcept {
-    *to++ = '\\';
-    *to++ = letter;
-    if (letter != 'u') return to;
-    *to++ = '0';
-    *to++ = '0';
-    *to++ = character < 0x10 ? '0' : '1';
-    *to++ = "0123456789abcdef"[character & 15];
-    return to;
-}
-
-#if defined(__SSE2__)
-inline constexpr std::ptrdiff_t json_block = 32;
-// Bytes to read that there must be at each position before the end: a block from the last byte of a block on.
-inline constexpr std::ptrdiff_t json_block_reach = 2 * json_block;
-// What one block may write: 32 escapes of 6 characters, and then a store of which nothing counts.
-inline constexpr std::ptrdiff_t json_block_room = 7 * json_block;
-
-struct json_position {
-    const char* from;
-    char* to;
-};
-
-// Stops at `end` or up to 31 bytes past it, when `to` has passed `last`, or at invalid UTF-8.
-inline json_position escape_json_blocks(const char* from, const char* end, char* to, const char* last) noexcept {
-    const auto load = [](const char* at) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(at)); };
-    const auto copy = [](char* at, __m128i low, __m128i high) {
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(at), low);
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(at + 16), high);
-    };
-    const auto find = [](__m128i half) {
-        // A signed comparison, so that it finds bytes that are not ASCII too.
-        const __m128i control = _mm_cmplt_epi8(half, _mm_set1_epi8(' '));
-        const __m128i quote = _mm_cmpeq_epi8(half, _mm_set1_epi8('"'));
-        const __m128i backslash = _mm_cmpeq_epi8(half, _mm_set1_epi8('\\'));
-        return _mm_or_si128(control, _mm_or_si128(quote, backslash));
-    };
-    const auto mask = [](__m128i found) { return static_cast<std::uint32_t>(_mm_movemask_epi8(found)); };
-    while (from < end && to <= last) {
-        const __m128i low = load(from);
-        const __m128i high = load(from + 16);
-        copy(to, low, high);
-        const __m128i found_low = find(low);
-        const __m128i found_high = find(high);
-        if (mask(_mm_or_si128(found_low, found_high)) == 0) [[likely]] {
-            from += json_block;
-            to += json_block;
-            continue;
-        }
-        std::uint32_t special = mask(found_low) | mask(found_high) << 16;
-        std::ptrdiff_t done = 0;
-        std::ptrdiff_t size = json_block;
-        while (special != 0) {
-            std::ptrdiff_t at = std::countr_zero(special);
-            if (const char letter = json_escape_letter(from[at]); letter != '\0') {
-                to = write_json_escape(to + (at - done), from[at], letter);
-                done = at + 1;
-                copy(to, load(from + done), load(from + done + 16));
-                special &= special - 1;
-                continue;
-            }
-            do {
-                const std::size_t length = utf8_sequence_length(from + at);
-                if (length == 0) return {from + at, to + (at - done)};
-                size = at;
-                at += static_cast<std::ptrdiff_t>(length);
-            } while (at < json_block && static_cast<unsigned char>(from[at]) >= 0x80);
-            if (at > json_block) break; // the block ends before the last sequence
-            size = json_block;
-            special = at < json_block ? special >> at << at : 0;
-        }
-        from += size;
-        to += size - done;
-    }
-    return {from, to};
-}
-
-// Returns how much of the text is written. Without room to spare, or at invalid UTF-8, that may be nothing.
-template <class Buffer>
-std::size_t append_json_blocks(Buffer& out, std::string_view text) noexcept {
-    const auto size = static_cast<std::ptrdiff_t>(text.size());
-    char* const begin = out.ensure(text.size() + json_block_room);
-    if (!begin) return 0;
-    char padded[2 * json_block_reach];
-    const char* from = text.data();
-    const char* end = from + size - (json_block_reach - 1);
-    const bool is_short = size < json_block_reach;
-    if (is_short) {
-        std::char_traits<char>::assign(padded, sizeof padded, ' ');
-        from = std::char_traits<char>::copy(padded, text.data(), text.size());
-        end = from + size;
-    }
-    const json_position stop = escape_json_blocks(from, end, begin, begin + size);
-    const std::ptrdiff_t padding = is_short && stop.from > end ? stop.from - end : 0;
-    out.commit(static_cast<std::size_t>(stop.to - begin - padding));
-    return static_cast<std::size_t>(stop.from - from - padding);
-}
-#else
-template <class Buffer>
-std::size_t append_json_blocks(Buffer&, std::string_view) noexcept {
-    return 0;
-}
-#endif
-
-template <class Buffer>
-bool append_json_chars(Buffer& out, std::string_view text) noexcept {
-    while (!text.empty()) {
-        if (const std::size_t done = append_json_blocks(out, text); done != 0) {
-            text.remove_prefix(done);
-            continue;
-        }
-        std::size_t run = 0;
-        while (run < text.size() && static_cast<unsigned char>(text[run]) < 0x80 &&
-               json_escape_letter(text[run]) == '\0')
-            ++run;
-        if (run != 0) {
-            if (!append_bytes(out, text.substr(0, run))) return false;
-        } else if (const char letter = json_escape_letter(text[0]); letter != '\0') {
-            char escape[6];
-            const char* const end = write_json_escape(escape, text[0], letter);
-            if (!append_bytes(out, {escape, static_cast<std::size_t>(end - escape)})) return false;
-            run = 1;
-        } else {
-            run = decode_utf8(text).length;
-            if (!append_utf8(out, text.substr(0, run))) return false;
-        }
-        text.remove_prefix(run);
-    }
-    return true;
-}
-
-template <class Buffer>
-bool append_json_string(Buffer& out, std::string_view text) noexcept {
-    return append_bytes(out, "\"") && append_json_chars(out, text) && append_bytes(out, "\"");
-}
-
-template <class Buffer>
-bool append_json_uint(Buffer& out, std::uint64_t value, bool negative = false) noexcept {
-    char digits[20];
-    char* const end = digits + sizeof digits;
-    char* begin = end;
-    do {
-        *--begin = static_cast<char>('0' + value % 10);
-        value /= 10;
-    } while (value != 0);
-    if (negative) *--begin = '-';
-    return append_bytes(out, {begin, static_cast<std::size_t>(end - begin)});
-}
-
-template <class Buffer>
-bool append_json_int(Buffer& out, std::int64_t value) noexcept {
-    const auto bits = static_cast<std::uint64_t>(value);
-    return append_json_uint(out, value < 0 ? 0 - bits : bits, value < 0);
-}
-
-template <class Buffer>
-bool append_json_bool(Buffer& out, bool value) noexcept {
-    return append_bytes(out, value ? std::string_view("true") : std::string_view("false"));
-}
-
-template <class Buffer>
-bool append_json_null(Buffer& out) noexcept {
-    return append_bytes(out, "null");
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
@@ -2579,29 +3470,6 @@ bool append_base64(Buffer& out, std::string_view bytes) noexcept {
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
-// ---- mlflow/trace/detail/json_number.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// std::isfinite without <cmath>, which is 5,000 lines.
-constexpr bool is_finite(double value) noexcept {
-    constexpr double largest = std::numeric_limits<double>::max();
-    return value >= -largest && value <= largest;
-}
-
-// JSON has no NaN and no infinities: they are null. A whole number keeps a fraction, without which readers take it
-// for an integer (and lose the sign of zero).
-template <class Buffer>
-bool append_json_double(Buffer& out, double value) noexcept {
-    if (!is_finite(value)) return append_json_null(out);
-    char digits[32]; // the longest shortest form has 24 characters
-    const char* const end = std::to_chars(digits, digits + sizeof digits, value).ptr;
-    const std::string_view text(digits, static_cast<std::size_t>(end - digits));
-    return append_bytes(out, text) && (text.find_first_of(".e") != std::string_view::npos || append_bytes(out, ".0"));
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
 // ---- mlflow/trace/detail/otlp_json.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
@@ -3097,230 +3965,6 @@ private:
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
-// ---- mlflow/trace/core/json_value.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-template <class Buffer, class T>
-bool append_json(Buffer& out, const T& value);
-
-/// How a value of your own is recorded: specialise it with
-/// `template <class Buffer> static bool append(Buffer& out, const T& value)`, which writes one JSON value by
-/// `mt::append_json(out, …)` and `mt::json_object`, and returns false when `out` is full.
-template <class T>
-struct json_encoder;
-
-namespace detail {
-
-template <class T>
-concept text_like = std::is_convertible_v<const T&, std::string_view> && !std::is_same_v<T, std::nullptr_t>;
-
-template <class T>
-concept range_like = requires(const T& value) {
-    value.begin() != value.end();
-    *value.begin();
-};
-
-// Maps, by their iterators' pairs whose first is text.
-template <class T>
-concept map_like = range_like<T> && requires(const T& value) {
-    typename T::mapped_type;
-    requires text_like<std::remove_cvref_t<decltype((*value.begin()).first)>>;
-};
-
-template <class T>
-concept optional_like = requires(const T& value) {
-    { value.has_value() } -> std::same_as<bool>;
-    *value;
-};
-
-// A key of the library: mt::user and the like.
-template <class T>
-concept viewable = requires(const T& value) {
-    { value.view() } -> std::same_as<std::string_view>;
-};
-
-// nlohmann::json, without including it.
-template <class T>
-concept nlohmann_like = requires(const T& value) {
-    typename T::number_unsigned_t;
-    typename T::binary_t;
-    { value.is_discarded() } -> std::same_as<bool>;
-};
-
-template <class T>
-concept has_encoder = requires { sizeof(json_encoder<T>); };
-
-// Only scalars and texts are known to make JSON that every reader takes.
-template <class T>
-inline constexpr bool is_plain = std::is_arithmetic_v<T> || std::is_enum_v<T> || std::is_same_v<T, std::nullptr_t> ||
-                                 (text_like<T> && !nlohmann_like<T>) || (viewable<T> && !nlohmann_like<T>);
-
-template <class T>
-inline constexpr bool never = false;
-
-template <class Buffer>
-bool append_json_text(Buffer& out, std::string_view text) {
-    if constexpr (ruled<Buffer>)
-        if (out.rules) return append_json_string(out, ruled_text(out.rules, out.key, text).view());
-    return append_json_string(out, text);
-}
-
-// And true, false and null.
-template <class Buffer, class T>
-bool append_json_number(Buffer& out, T value) noexcept {
-    if constexpr (std::is_same_v<T, bool>) return append_json_bool(out, value);
-    else if constexpr (std::is_same_v<T, std::nullptr_t>) return append_json_null(out);
-    else if constexpr (std::is_floating_point_v<T>) return append_json_double(out, static_cast<double>(value));
-    else if constexpr (std::is_signed_v<T>) return append_json_int(out, value);
-    // MLflow stores a number over the largest signed one, and then cannot read the trace: text, then.
-    else if (value <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
-        return append_json_uint(out, value);
-    else return out.push_back('"') && append_json_uint(out, value) && out.push_back('"');
-}
-
-// What `write` writes: a number, true, false or null.
-template <class Buffer, class Write>
-bool append_json_scalar(Buffer& out, Write&& write) {
-    const std::size_t before = out.size();
-    if (!write()) return false;
-    if constexpr (ruled<Buffer>) {
-        if (!out.rules || !out.rules->redact) return true;
-        redaction answer = out.rules->ask(out.key, out.view().substr(before));
-        if (answer.is_kept()) return true;
-        out.truncate(before);
-        return append_json_string(out, std::move(answer).text());
-    }
-    return true;
-}
-
-// `write(separator)` writes the elements, and sets the separator to a comma after the first.
-template <class Buffer, class WriteElements>
-bool append_json_container(Buffer& out, char opening, char closing, WriteElements&& write) {
-    const nesting<Buffer> level(out);
-    if (level.is_too_deep()) return append_json_string(out, level.marker);
-    char separator = opening;
-    return write(separator) && (separator == ',' || out.push_back(opening)) && out.push_back(closing);
-}
-
-template <class Buffer, class T>
-bool append_json_elements(Buffer& out, const T& range, char& separator) {
-    for (const auto& element : range) {
-        if (!out.push_back(separator) || !append_json(out, element)) return false;
-        separator = ',';
-    }
-    return true;
-}
-
-template <class Buffer, class T>
-bool append_json_member(Buffer& out, char separator, std::string_view name, const T& value) {
-    const key_scope<Buffer> named(out, name);
-    return out.push_back(separator) && append_json_string(out, name) && out.push_back(':') && append_json(out, value);
-}
-
-// Value by value, since its own dump() knows no limit of depth.
-template <class Buffer, class T>
-bool append_nlohmann(Buffer& out, const T& value) {
-    if (value.is_string()) return append_json_text(out, value.template get_ref<const typename T::string_t&>());
-    if (value.is_object())
-        return append_json_container(out, '{', '}', [&](char& separator) {
-            for (auto member = value.begin(); member != value.end(); ++member) {
-                if (!append_json_member(out, separator, member.key(), member.value())) return false;
-                separator = ',';
-            }
-            return true;
-        });
-    if (value.is_array())
-        return append_json_container(out, '[', ']',
-                                     [&](char& separator) { return append_json_elements(out, value, separator); });
-    if (value.is_boolean()) return append_json(out, value.template get<bool>());
-    if (value.is_number_unsigned()) return append_json(out, value.template get<typename T::number_unsigned_t>());
-    if (value.is_number_integer()) return append_json(out, value.template get<typename T::number_integer_t>());
-    if (value.is_number_float()) return append_json(out, value.template get<typename T::number_float_t>());
-    if (value.is_binary()) return append_json_text(out, "[binary]");
-    return append_json(out, nullptr);
-}
-
-} // namespace detail
-
-/// Writes a value as JSON: bool, numbers, text, null, optionals, ranges, maps with text keys, checked keys,
-/// nlohmann::json, callables that return such a value, and whatever `json_encoder` is specialised for. False when the
-/// buffer is full.
-template <class Buffer, class T>
-bool append_json(Buffer& out, const T& value) {
-    using namespace detail;
-    if constexpr (has_encoder<T>) return json_encoder<T>::append(out, value);
-    else if constexpr (nlohmann_like<T>) return append_nlohmann(out, value);
-    else if constexpr (std::is_enum_v<T>) return append_json(out, static_cast<std::underlying_type_t<T>>(value));
-    else if constexpr (std::is_same_v<T, char>) return append_json_text(out, {&value, 1});
-    else if constexpr (std::is_arithmetic_v<T> || std::is_same_v<T, std::nullptr_t>)
-        return append_json_scalar(out, [&] { return append_json_number(out, value); });
-    else if constexpr (std::is_pointer_v<T> && text_like<T>)
-        return value ? append_json_text(out, value) : append_json(out, nullptr);
-    else if constexpr (text_like<T>) return append_json_text(out, value);
-    else if constexpr (viewable<T>) return append_json_text(out, value.view());
-    else if constexpr (map_like<T>)
-        return append_json_container(out, '{', '}', [&](char& separator) {
-            for (const auto& [key, mapped] : value) {
-                if (!append_json_member(out, separator, key, mapped)) return false;
-                separator = ',';
-            }
-            return true;
-        });
-    else if constexpr (range_like<T>)
-        return append_json_container(out, '[', ']',
-                                     [&](char& separator) { return append_json_elements(out, value, separator); });
-    else if constexpr (std::is_invocable_v<const T&>) return append_json(out, value());
-    else if constexpr (optional_like<T>)
-        return value.has_value() ? append_json(out, *value) : append_json(out, nullptr);
-    else
-        static_assert(never<T>,
-                      "this type cannot be recorded: specialise mlflow::trace::json_encoder for it, or pass "
-                      "a text, number, range or map");
-}
-
-/// Writes a JSON object member by member: `json_object object(out); object.member("name", x); object.close();`
-template <class Buffer>
-class json_object {
-public:
-    explicit json_object(Buffer& out) noexcept : out_(out), level_(out) {}
-
-    template <class T>
-    json_object& member(std::string_view name, const T& value) {
-        good_ = good_ && (level_.is_too_deep() || detail::append_json_member(out_, separator_, name, value));
-        separator_ = ',';
-        return *this;
-    }
-    /// False when something did not fit.
-    [[nodiscard]] bool close() noexcept {
-        if (level_.is_too_deep()) return good_ && detail::append_json_string(out_, level_.marker);
-        return good_ && (separator_ == ',' || out_.push_back('{')) && out_.push_back('}');
-    }
-
-private:
-    Buffer& out_;
-    detail::nesting<Buffer> level_;
-    char separator_ = '{';
-    bool good_ = true;
-};
-
-namespace detail {
-template <class T>
-struct as_json {
-    const T& value;
-};
-} // namespace detail
-
-template <class T>
-struct json_encoder<detail::as_json<T>> {
-    template <class Buffer>
-    static bool append(Buffer& out, const detail::as_json<T>& wrapped) {
-        return append_json(out, wrapped.value);
-    }
-};
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
 // ---- mlflow/trace/detail/timestamp.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
@@ -3373,9 +4017,9 @@ inline std::string duration_seconds(std::uint64_t nano) {
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
-// ---- mlflow/trace/exporters/mlflow_api.hpp
+// ---- mlflow/trace/core/mlflow_reply.hpp
 
-// What the exporter says to MLflow's REST API besides the spans themselves.
+// What exporter and client read of MLflow's replies when these are no success.
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
@@ -3422,6 +4066,14 @@ inline std::string percent_encoded(std::string_view text) {
     }
     return encoded;
 }
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/exporters/mlflow_api.hpp
+
+// What the exporter says to MLflow's REST API besides the spans themselves.
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
 template <class Transport>
 class mlflow_api {
@@ -3575,296 +4227,6 @@ inline void append_trace_info(buffer& out, const trace_data& trace, std::string_
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/core/fixed_string.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-/// A string literal as a template argument: `key<"app.segment">`.
-template <std::size_t N>
-struct fixed_string {
-    char text[N]{};
-
-    consteval fixed_string(const char (&literal)[N]) {
-        for (std::size_t i = 0; i < N; ++i) text[i] = literal[i];
-    }
-    [[nodiscard]] constexpr std::string_view view() const noexcept { return {text, N - 1}; }
-};
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
-// ---- mlflow/trace/metadata/check.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-/// The most characters (Unicode code points) that a key's value may have. MLflow guarantees 250 for metadata on every
-/// database; a smaller limit also makes the type smaller.
-template <std::size_t CodePoints>
-struct max_length {
-    static_assert(CodePoints >= 1 && CodePoints <= 250, "MLflow takes 1 to 250 characters of metadata");
-    static constexpr std::size_t limit = CodePoints;
-};
-
-/// The value is one of these, to the letter.
-template <fixed_string... Values>
-struct one_of {
-    static_assert(sizeof...(Values) > 0);
-    static constexpr bool allows(std::string_view value) noexcept { return ((value == Values.view()) || ...); }
-};
-
-/// The value begins with this text.
-template <fixed_string Text>
-struct prefix {
-    static constexpr bool allows(std::string_view value) noexcept { return value.starts_with(Text.view()); }
-};
-
-/// The value is made of ASCII letters, digits, and the characters listed.
-template <fixed_string Others = "-_.:">
-struct ascii_word {
-    static constexpr bool allows(std::string_view value) noexcept {
-        for (const char c : value) {
-            const bool alphanumeric = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-            if (!alphanumeric && Others.view().find(c) == std::string_view::npos) return false;
-        }
-        return true;
-    }
-};
-
-/// The value is a UUID in its text form, RFC 9562: 8-4-4-4-12 hexadecimal digits.
-struct uuid {
-    static constexpr bool allows(std::string_view value) noexcept {
-        if (value.size() != 36) return false;
-        for (std::size_t i = 0; i < value.size(); ++i) {
-            const char c = value[i];
-            const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-            const bool hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-            if (dash ? c != '-' : !hex) return false;
-        }
-        return true;
-    }
-};
-
-/// The value satisfies your own function: `bool(std::string_view) noexcept`, constexpr where literals are checked.
-template <auto Function>
-struct predicate {
-    static constexpr bool allows(std::string_view value) noexcept { return Function(value); }
-};
-
-namespace detail {
-
-template <class Check>
-concept limits_length = requires { Check::limit; };
-
-template <std::size_t Default, class... Checks>
-inline constexpr std::size_t limit_of = Default;
-template <std::size_t Default, class First, class... Rest>
-inline constexpr std::size_t limit_of<Default, First, Rest...> = limit_of<Default, Rest...>;
-template <std::size_t Default, limits_length First, class... Rest>
-inline constexpr std::size_t limit_of<Default, First, Rest...> = First::limit;
-
-template <class Check>
-constexpr bool allowed_by(std::string_view value) noexcept {
-    if constexpr (limits_length<Check>) return true;
-    else return Check::allows(value);
-}
-
-// The rule for every identity and metadata value: 1 to `limit` code points of valid UTF-8 without control characters.
-constexpr check_error check_text(std::string_view key, std::string_view value, std::size_t limit) noexcept {
-    if (value.empty()) return {fault::empty, key};
-    const utf8_scan scan = scan_utf8(value);
-    if (scan.invalid_at != std::string_view::npos) return {fault::invalid_utf8, key, scan.invalid_at};
-    if (scan.control_at != std::string_view::npos) return {fault::control_character, key, scan.control_at};
-    if (scan.code_points > limit) return {fault::too_long, key, scan.code_points, limit};
-    return {};
-}
-
-} // namespace detail
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
-// ---- mlflow/trace/metadata/key.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-namespace detail {
-
-// Declared, never defined: a literal that fails its check calls it while compiling, and the compiler prints its name.
-void a_literal_must_be_1_to_max_printable_characters_that_pass_the_keys_checks_else_use_parse();
-
-// Immediate construction makes sure that the text has static storage, so a key may point at it.
-template <class Key>
-struct checked_literal {
-    const char* data;
-    std::size_t size;
-
-    template <std::size_t N>
-    consteval checked_literal(const char (&text)[N]) : data(text), size(N - 1) {
-        if (Key::check({text, N - 1}).what != fault::none)
-            a_literal_must_be_1_to_max_printable_characters_that_pass_the_keys_checks_else_use_parse();
-    }
-};
-
-} // namespace detail
-
-/// The base of every checked value. Derive from it to give a key a type name of its own:
-/// `struct tenant : mt::key_of<tenant, "app.tenant", mt::max_length<64>> { using key_of::key_of; };`
-///
-/// A value is checked once, when it is made: a literal while compiling, anything else by `parse`. It owns its text
-/// (a literal is pointed at), so it cannot dangle; pass it by const reference. Copying copies only what is used.
-/// Types of different keys do not convert into each other. Thread-safety: as `int`.
-template <class Derived, fixed_string Name, class... Checks>
-class key_of {
-public:
-    /// The metadata key on the wire.
-    static constexpr std::string_view name = Name.view();
-    /// The most characters that a value may have, in Unicode code points.
-    static constexpr std::size_t max_code_points = detail::limit_of<250, Checks...>;
-
-    /// What is wrong with the value, or `fault::none`.
-    static constexpr check_error check(std::string_view value) noexcept {
-        if (const auto error = detail::check_text(name, value, max_code_points); error.what != fault::none)
-            return error;
-        if (!(detail::allowed_by<Checks>(value) && ...)) return {fault::not_allowed, name};
-        return {};
-    }
-
-    /// From a literal, checked while compiling (by clang 14 only when linking, where it initialises a global).
-    constexpr explicit key_of(detail::checked_literal<Derived> literal) noexcept
-        : literal_(literal.data), size_(static_cast<std::uint16_t>(literal.size)) {}
-    key_of(std::nullptr_t) = delete;
-
-    /// From a value that is known at run time. Refuses, never cuts.
-    static result<Derived, check_error> parse(std::string_view value) noexcept {
-        if (const auto error = check(value); error.what != fault::none) return failure{error};
-        return Derived(unchecked{value});
-    }
-    /// A null pointer is `fault::absent`, not undefined behaviour.
-    static result<Derived, check_error> parse(const char* value) noexcept {
-        if (!value) return failure{check_error{fault::absent, name}};
-        return parse(std::string_view(value));
-    }
-    static result<Derived, check_error> parse(std::nullptr_t) = delete;
-
-    key_of(const key_of& other) noexcept { *this = other; }
-    key_of& operator=(const key_of& other) noexcept {
-        if (this == &other) return *this;
-        literal_ = other.literal_;
-        size_ = other.size_;
-        if (!literal_) std::memcpy(bytes_, other.bytes_, size_);
-        return *this;
-    }
-
-    /// The text, valid as long as this object.
-    [[nodiscard]] constexpr std::string_view view() const& noexcept { return {literal_ ? literal_ : bytes_, size_}; }
-    std::string_view view() const&& = delete;
-
-    friend constexpr bool operator==(const Derived& a, const Derived& b) noexcept { return a.view() == b.view(); }
-
-protected:
-    struct unchecked {
-        std::string_view value;
-    };
-    explicit key_of(unchecked source) noexcept : size_(static_cast<std::uint16_t>(source.value.size())) {
-        std::memcpy(bytes_, source.value.data(), size_);
-    }
-
-private:
-    const char* literal_ = nullptr;
-    std::uint16_t size_ = 0;
-    char bytes_[max_code_points * 4]; // a code point has at most four bytes of UTF-8; only `size_` bytes are ever set
-};
-
-namespace detail {
-
-template <class Derived, fixed_string Name, class... Checks>
-std::true_type is_key_of(const key_of<Derived, Name, Checks...>*);
-std::false_type is_key_of(...);
-
-// Names that MLflow's search takes for its own attributes (mlflow/utils/search_utils.py), so that a filter on a
-// metadata key of that name would ask for something else.
-constexpr bool rewritten_by_search(std::string_view name) noexcept {
-    for (const std::string_view taken :
-         {"name", "prompt", "run_id", "timestamp", "execution_time", "end_time", "text"})
-        if (name == taken) return true;
-    return false;
-}
-
-constexpr bool reserved_by_mlflow(std::string_view name) noexcept { return name.starts_with("mlflow."); }
-
-} // namespace detail
-
-/// A checked metadata value: `mt::user`, `mt::session`, or an own `mt::key`.
-template <class T>
-concept metadata_key = decltype(detail::is_key_of(static_cast<std::remove_cvref_t<T>*>(nullptr)))::value;
-
-/// A metadata key of the application: `using segment = mt::key<"app.segment", mt::one_of<"free", "pro">>;`
-template <fixed_string Name, class... Checks>
-struct key : key_of<key<Name, Checks...>, Name, Checks...> {
-    static_assert(detail::check_text("", Name.view(), 250).what == fault::none,
-                  "a metadata key has 1 to 250 printable characters");
-    static_assert(!detail::reserved_by_mlflow(Name.view()),
-                  "mlflow.* keys belong to MLflow: use mt::user, mt::session or another name for your own key");
-    static_assert(!detail::rewritten_by_search(Name.view()),
-                  "MLflow's search takes this name for an attribute of its own: add a prefix, as in app.name");
-    using key_of<key, Name, Checks...>::key_of;
-};
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
-// ---- mlflow/trace/metadata/identity.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-/// Who uses the application: MLflow's metadata `mlflow.trace.user`, 1 to 250 characters.
-struct user : key_of<user, "mlflow.trace.user"> {
-    using key_of::key_of;
-};
-
-/// The conversation that a trace belongs to: MLflow's metadata `mlflow.trace.session`, 1 to 250 characters.
-struct session : key_of<session, "mlflow.trace.session"> {
-    using key_of::key_of;
-};
-
-/// The application's own ID of the request, searchable as `client_request_id`. 1 to 50 characters: the width of the
-/// column on MLflow's databases. It is not metadata: MLflow keeps it as an attribute of the trace.
-struct client_request_id : key_of<client_request_id, "client_request_id", max_length<50>> {
-    using key_of::key_of;
-};
-
-/// Says that a value is known not to exist, in the place where it would stand.
-template <class Key>
-struct absent {};
-
-/// In place of a user: nobody is signed in. The trace has no `mlflow.trace.user`.
-inline constexpr absent<user> anonymous{};
-/// In place of a session: the request belongs to no conversation. The trace has no `mlflow.trace.session`.
-inline constexpr absent<session> no_session{};
-
-/// A value, or the explicit statement that there is none, where which of the two is known at run time only:
-/// `mt::maybe<mt::user> who = mt::anonymous; if (…) who = *mt::user::parse(header);`
-template <metadata_key Key>
-class maybe {
-public:
-    constexpr maybe(absent<Key>) noexcept {}
-    maybe(const Key& value) noexcept : value_(value) {}
-
-    [[nodiscard]] const Key* get() const noexcept { return value_ ? &*value_ : nullptr; }
-    [[nodiscard]] bool has_value() const noexcept { return value_.has_value(); }
-    [[nodiscard]] const Key& operator*() const noexcept { return *value_; }
-
-private:
-    std::optional<Key> value_;
-};
-
-/// As an input it is null.
-template <class Key>
-struct json_encoder<absent<Key>> {
-    template <class Buffer>
-    static bool append(Buffer& out, absent<Key>) {
-        return append_json(out, nullptr);
-    }
-};
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
 // ---- mlflow/trace/exporters/mlflow.hpp
 
@@ -4044,6 +4406,39 @@ private:
     std::unique_ptr<Transport> transport_;
     mlflow_connection connection_;
     detail::buffer body_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/metadata/pseudonym.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// Parses a value that may not leave the process into what your own function makes of it, such as a keyed hash:
+/// `mt::pseudonym<mt::user, hmac_of>::parse(header)` is a `mt::user`, and the original is not kept.
+///
+/// Function: `std::string(std::string_view)`, or anything else that converts to `std::string_view`; thread-safe where
+/// `parse` is called by several threads. The original is checked as text of at most 250 characters, what the function
+/// returns as every value of the key; a function that throws makes it `fault::not_allowed`.
+template <metadata_key Key, auto Function>
+struct pseudonym {
+    using key = Key;
+
+    static result<Key, check_error> parse(std::string_view original) noexcept {
+        if (const auto error = detail::check_text(Key::name, original, 250); error.what != fault::none)
+            return failure{error};
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+        try {
+            const auto& replacement = Function(original);
+            return Key::parse(std::string_view(replacement));
+        } catch (...) {
+            return failure{check_error{fault::not_allowed, Key::name}};
+        }
+#else
+        const auto& replacement = Function(original);
+        return Key::parse(std::string_view(replacement));
+#endif
+    }
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
@@ -4409,6 +4804,82 @@ private:
     bool stopping_ = false;
     bool abandoned_ = false;
     std::thread worker_; // last: it uses all the others
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/pipeline/deployment.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// Where the application runs. What is empty is left out.
+struct deployment_info {
+    std::string environment{}; ///< such as `production`; the tag `deployment.environment.name`
+    std::string version{};     ///< of the application; the tag `service.version`
+    std::string region{};      ///< the tag `cloud.region`
+    std::string host{};        ///< the tag `host.name`
+};
+
+/// Writes the environment, version, region and host of the application, given once, on every trace that passes to
+/// another exporter, as tags by the names of OpenTelemetry's resource attributes: MLflow finds traces by their tags,
+/// and does not keep the resource. A tag of that name that the application set itself stays.
+///
+/// Put it inside `batch`, where it costs the application nothing: `mt::batch<mt::deployed<mt::mlflow_exporter<…>>>`.
+/// Values are as those of `mt::tag`. Thread-safety: one thread at a time.
+template <class Exporter>
+class deployed {
+    static_assert(
+        exporter<Exporter>,
+        "deployed: the inner exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
+    static_assert(!deferring_exporter<Exporter>,
+                  "deployed: put it inside the exporter that defers, batch<deployed<…>>");
+
+public:
+    struct options {
+        detail::options_of<Exporter> exporter{};
+        deployment_info deployment{};
+    };
+
+    deployed() : deployed(options{}) {}
+    explicit deployed(options chosen)
+        : exporter_(std::move(chosen.exporter)), deployment_(std::move(chosen.deployment)) {}
+
+    export_result export_traces(trace_batch& batch) {
+        trace_batch marked;
+        while (trace_data* const trace = batch.pop_front()) {
+            if (trace->root) mark(trace->entries);
+            marked.push_back(trace);
+        }
+        batch = std::move(marked);
+        return exporter_.export_traces(batch);
+    }
+
+    [[nodiscard]] std::string trace_url(const trace_id& id) const
+        requires linking_exporter<Exporter>
+    {
+        return exporter_.trace_url(id);
+    }
+    void interrupt() noexcept
+        requires requires(Exporter& exporter) { exporter.interrupt(); }
+    {
+        exporter_.interrupt();
+    }
+    [[nodiscard]] Exporter& exporter() noexcept { return exporter_; }
+
+private:
+    void mark(trace_entries& entries) const noexcept {
+        const auto add = [&entries](std::string_view key, const std::string& value) {
+            if (!value.empty() && !entries.find(entry_kind::tag, key).data())
+                entries.set(entry_kind::tag, key, value);
+        };
+        add("deployment.environment.name", deployment_.environment);
+        add("service.version", deployment_.version);
+        add("cloud.region", deployment_.region);
+        add("host.name", deployment_.host);
+    }
+
+    Exporter exporter_;
+    deployment_info deployment_;
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
@@ -5669,7 +6140,7 @@ bool apply(scope_frame& frame, recorder& owner, const T& value) noexcept {
 
 template <class Schema, class T>
 concept allowed_in_trace =
-    std::is_same_v<T, tag> || std::is_same_v<T, client_request_id> ||
+    std::is_same_v<T, tag> || std::is_same_v<typename unwrapped<T>::type, client_request_id> ||
     (metadata_key<typename unwrapped<T>::type> && Schema::template has<typename unwrapped<T>::type>);
 
 // First lines of a compiler's message, so they name the remedy.
@@ -5758,7 +6229,7 @@ bool update_current_trace(const Values&... values) noexcept {
         detail::trace_state& trace = *current.trace();
         const auto apply_known = [&]<class Value>(const Value& value) {
             if constexpr (metadata_key<typename detail::unwrapped<Value>::type> &&
-                          !std::is_same_v<Value, client_request_id>) {
+                          !std::is_same_v<typename detail::unwrapped<Value>::type, client_request_id>) {
                 constexpr auto name = detail::unwrapped<Value>::type::name;
                 if (!trace.owner->schema_has(name)) {
                     trace.owner->report({fault::not_in_schema, name});
@@ -6631,79 +7102,6 @@ private:
         return {};
     }
 };
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
-// ---- mlflow/trace/core/http_check.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-namespace detail {
-
-// RFC 9110, 5.6.2: the characters of a header name.
-constexpr bool is_token(std::string_view text) noexcept {
-    constexpr std::string_view marks = "!#$%&'*+-.^_`|~";
-    for (const char c : text) {
-        const bool alphanumeric = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-        if (!alphanumeric && marks.find(c) == std::string_view::npos) return false;
-    }
-    return !text.empty();
-}
-
-// RFC 9110, 5.5: a header value holds no control character but the tab.
-constexpr bool is_field_value(std::string_view text) noexcept {
-    for (const char c : text)
-        if ((static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f) return false;
-    return true;
-}
-
-// RFC 9112, 3.2: what stands in a request line or in a host is printable ASCII without the space.
-constexpr bool is_visible_ascii(std::string_view text) noexcept {
-    for (const char c : text)
-        if (c <= 0x20 || c >= 0x7f) return false;
-    return true;
-}
-
-} // namespace detail
-
-/// Why a transport must not send this request to this server, or nothing. Every transport asks before it writes a
-/// byte, so that no text of a user can end a header and begin another one, or another request.
-///
-/// Refused are: a scheme other than http and https; a host, path or target with anything but visible ASCII; a target
-/// that does not begin with `/`; a header whose name is not an RFC 9110 token or whose value holds a control
-/// character; and the headers that a transport writes itself. The message names the header, never its value.
-[[nodiscard]] inline std::optional<transport_error> check_request(const endpoint& server,
-                                                                  const http_request& request) {
-    const auto refuse = [](std::string why) {
-        return transport_error{transport_error::kind::bad_request, std::move(why)};
-    };
-    if (server.scheme != "http" && server.scheme != "https") return refuse("the scheme is neither http nor https");
-    if (server.host.empty()) return refuse("the server has no host");
-    if (!detail::is_visible_ascii(server.host) || !detail::is_visible_ascii(server.path))
-        return refuse("the server's host or path holds a space, a control character or a character outside ASCII");
-    if (!server.path.empty() && server.path.front() != '/') return refuse("the server's path does not begin with /");
-    if (request.target.empty() || request.target.front() != '/') return refuse("the target does not begin with /");
-    if (!detail::is_visible_ascii(request.target))
-        return refuse(
-            "the target holds a space, a control character or a character outside ASCII; percent-encode it");
-
-    constexpr std::array<std::string_view, 5> own = {"Host", "Content-Length", "Transfer-Encoding", "Connection",
-                                                     "Upgrade"};
-    std::size_t position = 0;
-    for (const auto& [name, value] : request.headers) {
-        ++position;
-        // By its position: what stands where a name is expected may be a value, and a secret.
-        if (!detail::is_token(name))
-            return refuse("the name of header " + std::to_string(position) +
-                          " is empty or holds a character that HTTP does not allow there");
-        if (!detail::is_field_value(value))
-            return refuse("the value of header " + std::string(name) + " holds a control character");
-        for (const auto reserved : own)
-            if (detail::same_name(name, reserved))
-                return refuse("header " + std::string(name) + " is written by the transport; leave it out");
-    }
-    return std::nullopt;
-}
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
