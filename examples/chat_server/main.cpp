@@ -68,7 +68,7 @@ int serve(Tracer& tracer, std::uint16_t port, std::optional<chat_server::feedbac
     std::fflush(stdout);
     const bool all_answered = server.run();
     pages.finish();
-    tracer.flush(std::chrono::seconds(60));
+    tracer.flush(std::chrono::minutes(10)); // a second signal ends the wait
     const mt::span_account spans = tracer.account();
     std::printf("%llu of %llu spans delivered\n", static_cast<unsigned long long>(spans.exported),
                 static_cast<unsigned long long>(spans.started));

@@ -31,7 +31,7 @@ def chat_server(experiment: str, **environment):
         line = program.stdout.readline()
         yield int(line.split("http://127.0.0.1:")[1].split(",")[0])
         program.send_signal(signal.SIGTERM)
-        said, _ = program.communicate(timeout=120)
+        said, _ = program.communicate(timeout=250)
         check_same(program.returncode, 0, f"{experiment}: exit status")
         counts = said.split()
         check(counts[0] == counts[2] and int(counts[0]) > 0, f"{experiment}: {said}")
@@ -126,7 +126,7 @@ def load_generator() -> None:
             command = ["ab", "-q", "-k", "-n", str(requests), "-c", "8", "-p", body.name, "-T", "application/json", *headers]
             programs.append(subprocess.Popen([*command, f"http://127.0.0.1:{port}/chat"], stdout=subprocess.PIPE, text=True))
         for program in programs:
-            said, _ = program.communicate(timeout=120)
+            said, _ = program.communicate(timeout=250)
             check(f"Complete requests:      {requests}\n" in said and "Non-2xx" not in said, said)
     found = counts_of(traces_of(experiment_id(experiment), spans=False))
     check_same(dict(found), {(f"user-{u}", f"session-{u}", "ab"): requests for u in range(3)}, "traces of ab")
