@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compares filters of the library with MLflow's own parser, and its LIKE with SQLite's, from a fixed seed.
 
-usage: filter_differential.py <path of the built filter_tool> [cases, default 20000]
+usage: filter_differential.py <path of the built filter_tool> [cases, default 8000]
 
 A filter made of random clauses must be read by MLflow as these clauses and no others; where a value cannot be written,
 as a pattern that the value matches. What MLflow refuses or reads in another way is a fault.
@@ -151,7 +151,7 @@ def ask(tool, questions):
 
 
 def main():
-    tool, cases = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 20000
+    tool, cases = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 8000
     rng = random.Random(1042)
     faults = []
 

@@ -93,8 +93,8 @@ def write(experiment: str, traces: int, users: int, sessions: int, path: str | N
         for number in range(first, min(first + batch, traces)):
             start += rng.randrange(1, 240_000_000_000)
             chat = number % sessions if number < sessions else rng.randrange(sessions)
-            is_alone = rng.random() < 0.03
-            user = None if rng.random() < 0.02 else owners[chat] if number >= users else names[number]
+            is_alone = rng.random() < 0.03 and number >= sessions
+            user = names[number] if number < users else None if rng.random() < 0.02 else owners[chat]
             spans.extend(spans_of(rng, number, user, None if is_alone else chats[chat], start))
         if path:
             with open(path, "a", encoding="utf-8") as file:

@@ -149,7 +149,7 @@ def check_exports(frame: pandas.DataFrame) -> None:
                 read = pandas.read_csv(path, keep_default_na=False, na_values={"cost": [""], "input_tokens": [""]})
                 texts = duckdb.sql(f"SELECT trace_id, \"user\", session, request, duration_ms FROM read_csv('{path}', all_varchar = true)")
             else:
-                read = pandas.read_json(path, lines=True, convert_dates=False, dtype=False)
+                read = pandas.read_json(path, lines=True, dtype=False)
                 texts = duckdb.sql(f"SELECT trace_id, \"user\", session, request, duration_ms FROM read_json('{path}', format = 'newline_delimited')")
             by_id = {row["trace_id"]: row for row in read.to_dict("records")}
             in_duckdb = {row[0]: row[1:] for row in texts.fetchall()}
