@@ -6,7 +6,10 @@
 #include <nlohmann/json.hpp>
 
 #include <memory>
+#include <ostream>
 #include <string>
+#include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -181,6 +184,34 @@ TEST(mlflow_exporter, a_bad_address_never_shows_credentials) {
     const auto connected = exporter.connect();
     ASSERT_FALSE(connected);
     EXPECT_EQ(connected.error().message.find("secret"), std::string::npos) << connected.error().message;
+}
+
+template <class T>
+concept printable = requires(std::ostream& out, const T& value) { out << value; };
+static_assert(!printable<mt::secret> && !std::is_convertible_v<mt::secret, std::string_view>);
+
+std::string authorization_of_all(mt::secret authorization) {
+    server answering;
+    auto options = answering.options();
+    options.authorization = std::move(authorization);
+    tracer_type tracer({.exporter = {.exporter = options}});
+    {
+        auto trace = tracer.start_trace("t", segment{"pro"});
+    }
+    EXPECT_TRUE(tracer.flush(std::chrono::seconds(10)));
+    const auto requests = answering.side->requests();
+    EXPECT_EQ(requests.size(), 4U); // version, experiment, spans, trace info
+    std::string first(requests.at(0).header("Authorization"));
+    for (const auto& request : requests) EXPECT_EQ(request.header("Authorization"), first) << request.target;
+    return first;
+}
+
+TEST(mlflow_exporter, every_request_carries_the_credentials) {
+    EXPECT_EQ(authorization_of_all({}), "");
+    EXPECT_EQ(authorization_of_all(mt::bearer_authorization(mt::secret("token"))), "Bearer token");
+    // The example of RFC 7617, 2.
+    EXPECT_EQ(authorization_of_all(mt::basic_authorization("Aladdin", mt::secret("open sesame"))),
+              "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
 }
 
 } // namespace

@@ -426,13 +426,6 @@ TEST(BeastTransportFault, NotHttp) {
                        kind::bad_reply, "reply is not HTTP/1");
 }
 
-TEST(BeastTransportFault, HttpsIsNotSentInTheClear) {
-    raw::server server([](raw::peer& peer, int) { peer.wait_for_close(); });
-    auto transport = transport_to("https://127.0.0.1:" + std::to_string(server.port()));
-    expect_failure(send_in_time(transport), kind::bad_request, "https needs TLS");
-    EXPECT_EQ(server.connections(), 0);
-}
-
 TEST(BeastTransportFault, InjectionIsRefusedBeforeAConnection) {
     raw::server server([](raw::peer& peer, int) { peer.wait_for_close(); });
     auto transport = transport_to(server.url());

@@ -78,6 +78,7 @@ struct http_response {
 struct transport_error {
     enum class kind : std::uint8_t {
         bad_request, ///< never sent: the request or the address is malformed
+        tls,         ///< the server's certificate was refused, or it refused ours, or it does not speak TLS
         connect,     ///< no connection: refused, unreachable, name not resolved
         closed,      ///< the connection ended before the whole reply
         timeout,     ///< `http_request::timeout` ran out

@@ -4,6 +4,7 @@
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/core/json_value.hpp>
 #include <mlflow/trace/core/otlp_request.hpp>
+#include <mlflow/trace/core/secret.hpp>
 #include <mlflow/trace/detail/json_reader.hpp>
 #include <mlflow/trace/detail/timestamp.hpp>
 #include <mlflow/trace/exporters/mlflow_api.hpp>
@@ -12,6 +13,7 @@
 #include <chrono>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -54,6 +56,8 @@ public:
         std::string git_commit{};
         /// For each request. A busy SQLite store answers only after 20 s.
         std::chrono::milliseconds timeout{30'000};
+        /// `basic_authorization()` or `bearer_authorization()`; none when empty. Give it over `https` only.
+        secret authorization{};
         typename Transport::options transport{};
     };
 
@@ -126,7 +130,8 @@ private:
                 return failure{transport_error{server.error().reason, "tracking_uri: " + server.error().message}};
             transport_ = std::make_unique<Transport>(std::move(*server), options_.transport);
         }
-        detail::mlflow_api<Transport> api(*transport_, options_.tracking_uri, options_.timeout);
+        detail::mlflow_api<Transport> api(*transport_, options_.tracking_uri, options_.authorization.reveal(),
+                                          options_.timeout);
         auto version = api.version();
         if (!version) return failure{version.error()};
         auto experiment = options_.experiment_id.empty() ? api.experiment_by_name(options_.experiment_name)
@@ -173,11 +178,12 @@ private:
 
     failed send(http_method method, std::string_view target, std::string_view content_type) {
         const http_header headers[] = {{"Content-Type", content_type},
-                                       {"x-mlflow-experiment-id", connection_.experiment_id}};
+                                       {"x-mlflow-experiment-id", connection_.experiment_id},
+                                       {"Authorization", options_.authorization.reveal()}};
         http_request request;
         request.method = method;
         request.target = target;
-        request.headers = headers;
+        request.headers = std::span(headers).first(options_.authorization.empty() ? 2 : 3);
         request.body = body_.view();
         request.timeout = options_.timeout;
         const auto reply = transport_->send(request);

@@ -13,6 +13,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unistd.h>
@@ -27,8 +28,9 @@ class mlflow_api {
 public:
     using answer = result<std::string, transport_error>;
 
-    mlflow_api(Transport& transport, std::string_view server, std::chrono::milliseconds timeout) noexcept
-        : transport_(transport), server_(server), timeout_(timeout) {}
+    mlflow_api(Transport& transport, std::string_view server, std::string_view authorization,
+               std::chrono::milliseconds timeout) noexcept
+        : transport_(transport), server_(server), authorization_(authorization), timeout_(timeout) {}
 
     // The server's version, refused unless MLflow 3.4 or newer: /v1/traces came with it.
     answer version() {
@@ -91,11 +93,11 @@ private:
     }
 
     result<http_response, transport_error> send(http_method method, std::string_view target, std::string_view body) {
-        const http_header json[] = {{"Content-Type", "application/json"}};
+        const http_header headers[] = {{"Authorization", authorization_}, {"Content-Type", "application/json"}};
         http_request request;
         request.method = method;
         request.target = target;
-        if (!body.empty()) request.headers = json;
+        request.headers = std::span(headers).first(body.empty() ? 1 : 2).subspan(authorization_.empty() ? 1 : 0);
         request.body = body;
         request.timeout = timeout_;
         return transport_.send(request);
@@ -114,6 +116,7 @@ private:
 
     Transport& transport_;
     std::string_view server_;
+    std::string_view authorization_;
     std::chrono::milliseconds timeout_;
 };
 

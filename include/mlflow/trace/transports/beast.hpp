@@ -4,6 +4,7 @@
 #include <mlflow/trace/core/http_check.hpp>
 #include <mlflow/trace/transports/beast_connection.hpp>
 #include <mlflow/trace/transports/beast_lookup.hpp>
+#include <mlflow/trace/transports/beast_tls.hpp>
 
 #include <boost/beast/http/error.hpp>
 
@@ -13,8 +14,10 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -28,9 +31,11 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 struct beast_transport_options {
     std::size_t max_reply_bytes = 4 * 1024 * 1024; ///< the largest body of a reply; a larger one is `bad_reply`
     std::uint32_t max_header_bytes = 64 * 1024;    ///< the largest header of a reply; a larger one is `bad_reply`
+    tls_options tls{};                             ///< for `https`; without it the system's CAs are trusted
 };
 
-/// HTTP/1.1 over Boost.Beast, 1.74 or newer. Needs exceptions, and the thread library of the system.
+/// HTTP/1.1, and HTTPS, over Boost.Beast, 1.74 or newer, and OpenSSL. Needs exceptions, and the thread library of the
+/// system. The server's certificate and name are checked, unless `tls.accept_any_server` says otherwise.
 ///
 /// The connection is made by the first `send()` and kept. When a kept connection turns out to be closed before a byte
 /// of the reply came, the request is sent once more on a new one, within the same deadline: the server may then see
@@ -50,7 +55,8 @@ class beast_transport {
 public:
     using options = beast_transport_options;
 
-    explicit beast_transport(endpoint server, options chosen = {}) : server_(std::move(server)), options_(chosen) {}
+    explicit beast_transport(endpoint server, options chosen = {})
+        : server_(std::move(server)), options_(std::move(chosen)) {}
 
     /// Sends one request, and waits for its reply or for `request.timeout`.
     result<http_response, transport_error> send(const http_request& request) noexcept {
@@ -58,11 +64,11 @@ public:
             try {
                 return send_or_throw(request);
             } catch (const std::exception& error) {
-                plain_.reset();
+                forget();
                 return fail(kind::other, peer() + ": " + error.what());
             }
         } catch (...) {
-            plain_.reset();
+            forget();
             return fail(kind::other, "out of memory"); // short enough not to need any
         }
     }
@@ -83,12 +89,14 @@ private:
         constexpr std::chrono::milliseconds longest = std::chrono::hours(24);
         const auto deadline = std::chrono::steady_clock::now() + std::min(request.timeout, longest);
         if (auto refused = check_request(server_, request)) return failure{std::move(*refused)};
-        if (server_.scheme == "https")
-            return fail(kind::bad_request, "https needs TLS, which this transport does not have; use http, or a "
-                                           "proxy on this machine that speaks TLS to " +
-                                               peer());
         forget_parent();
-        return send_over(plain_, request, deadline);
+        if (server_.scheme == "http") return send_over(plain_, request, deadline);
+        if (!tls_) {
+            boost::asio::ssl::context fresh(boost::asio::ssl::context::tls_client);
+            if (auto refused = detail::over_beast::prepare(fresh, options_.tls)) return failure{std::move(*refused)};
+            tls_ = std::move(fresh);
+        }
+        return send_over(secure_, request, deadline);
     }
 
     template <class Stream>
@@ -106,8 +114,11 @@ private:
                 return response;
             }
             const bool was_stale = !is_fresh && !kept->heard() && reason_of(error) == kind::closed;
+            auto failed = failed_exchange(error, request);
+            if constexpr (is_secure<Stream>)
+                if (detail::over_beast::is_tls_error(error)) failed = failed_tls(*kept, error);
             kept.reset();
-            if (!was_stale) return failed_exchange(error, request);
+            if (!was_stale) return failure{std::move(failed)};
         }
     }
 
@@ -120,8 +131,14 @@ private:
         for (std::size_t i = 0; i < addresses.size(); ++i) {
             const auto now = std::chrono::steady_clock::now();
             const auto until = now + (deadline - now) / static_cast<int>(addresses.size() - i);
-            auto fresh = std::make_unique<detail::over_beast::connection<Stream>>();
+            auto fresh = make_link<Stream>();
             error = fresh->connect(addresses[i], until);
+            if constexpr (is_secure<Stream>) {
+                if (!error && !detail::over_beast::expect_host(fresh->stream(), server_.host))
+                    return {kind::other, peer() + ": out of memory while TLS was set up"};
+                if (!error) error = fresh->handshake(until);
+                if (detail::over_beast::is_tls_error(error)) return failed_tls(*fresh, error);
+            }
             if (!error) {
                 kept = std::move(fresh);
                 return {};
@@ -130,25 +147,41 @@ private:
         return failed_step("connect to " + peer(), error, request);
     }
 
+    template <class Stream>
+    static constexpr bool is_secure = std::is_same_v<Stream, detail::over_beast::tls_stream>;
+
+    template <class Stream>
+    link<Stream> make_link() {
+        using connection = detail::over_beast::connection<Stream>;
+        if constexpr (is_secure<Stream>) return std::make_unique<connection>(*tls_);
+        else return std::make_unique<connection>();
+    }
+
+    transport_error failed_tls(detail::over_beast::connection<detail::over_beast::tls_stream>& failed,
+                               const error_code& error) const {
+        const auto verdict =
+            options_.tls.accept_any_server ? X509_V_OK : SSL_get_verify_result(failed.stream().native_handle());
+        return {kind::tls, peer() + ": " + detail::over_beast::explain(error, verdict)};
+    }
+
     transport_error failed_step(std::string step, const error_code& error, const http_request& request) const {
         if (error == boost::beast::error::timeout) return {kind::timeout, step + ": " + no_answer(request)};
         return {kind::connect, step + ": " + error.message()};
     }
 
-    failure<transport_error> failed_exchange(const error_code& error, const http_request& request) const {
+    transport_error failed_exchange(const error_code& error, const http_request& request) const {
         namespace http = boost::beast::http;
         const auto reason = reason_of(error);
-        if (reason == kind::timeout) return fail(reason, peer() + ": " + no_answer(request));
+        if (reason == kind::timeout) return {reason, peer() + ": " + no_answer(request)};
         if (reason == kind::closed)
-            return fail(reason, peer() + ": connection closed before the whole reply: " + error.message());
-        if (reason == kind::other) return fail(reason, peer() + ": " + error.message());
+            return {reason, peer() + ": connection closed before the whole reply: " + error.message()};
+        if (reason == kind::other) return {reason, peer() + ": " + error.message()};
         if (error == http::error::body_limit)
-            return fail(reason,
-                        peer() + ": reply larger than " + std::to_string(options_.max_reply_bytes) + " bytes");
+            return {reason, peer() + ": reply larger than " + std::to_string(options_.max_reply_bytes) + " bytes"};
         if (error == http::error::header_limit || error == http::error::buffer_overflow)
-            return fail(reason, peer() + ": header of the reply larger than " +
-                                    std::to_string(options_.max_header_bytes) + " bytes");
-        return fail(reason, peer() + ": reply is not HTTP/1: " + error.message());
+            return {reason, peer() + ": header of the reply larger than " +
+                                std::to_string(options_.max_header_bytes) + " bytes"};
+        return {reason, peer() + ": reply is not HTTP/1: " + error.message()};
     }
 
     static kind reason_of(const error_code& error) {
@@ -170,11 +203,16 @@ private:
         return host + ":" + std::to_string(server_.port);
     }
 
+    void forget() noexcept {
+        plain_.reset();
+        secure_.reset();
+    }
+
     // After a fork the connection still belongs to the parent, and the thread of a lookup is not here.
     void forget_parent() {
 #if defined(__unix__) || defined(__APPLE__)
         if (const auto here = ::getpid(); here != std::exchange(process_, here)) {
-            plain_.reset();
+            forget();
             lookup_ = {};
         }
 #endif
@@ -187,6 +225,8 @@ private:
     options options_;
     detail::over_beast::address_lookup lookup_;
     link<detail::over_beast::prompt_socket> plain_;
+    std::optional<boost::asio::ssl::context> tls_;
+    link<detail::over_beast::tls_stream> secure_;
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -107,7 +107,8 @@ struct reply_limits {
 template <class Stream>
 class connection {
 public:
-    connection() : stream_(context_) {}
+    template <class... Arguments>
+    explicit connection(Arguments&... arguments) : stream_(context_, arguments...) {}
     connection(const connection&) = delete;
     connection& operator=(const connection&) = delete;
 
@@ -117,6 +118,13 @@ public:
         bottom.socket().async_connect(address, connected_.handler());
         return wait(connected_, until);
     }
+
+    error_code handshake(time_point until) {
+        stream_.async_handshake(Stream::client, connected_.handler());
+        return wait(connected_, until);
+    }
+
+    Stream& stream() noexcept { return stream_; }
 
     // The request is written while the reply is already awaited: a server may refuse a body before it has read it.
     error_code exchange(const endpoint& server, const http_request& request, reply_limits limits, time_point until) {

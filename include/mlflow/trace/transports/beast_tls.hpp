@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/http.hpp>
+#include <mlflow/trace/transports/beast_connection.hpp>
+
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/error.hpp>
+#include <boost/asio/ssl/stream.hpp>
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// How a transport speaks TLS, 1.2 or newer. Files are PEM, and read at the first request to an `https` server.
+struct tls_options {
+    std::string ca_file{};          ///< the CAs to trust instead of the system's (MLFLOW_TRACKING_SERVER_CERT_PATH)
+    std::string certificate_file{}; ///< the client's certificate and its chain (MLFLOW_TRACKING_CLIENT_CERT_PATH)
+    std::string private_key_file{}; ///< the client's key, not encrypted; empty: in `certificate_file` too
+    bool accept_any_server = false; ///< no check at all: whoever answers can read and change everything
+};
+
+namespace detail::over_beast {
+
+using tls_stream = asio::ssl::stream<prompt_socket>;
+
+// Sets up `context`; otherwise says which option is wrong.
+inline std::optional<transport_error> prepare(asio::ssl::context& context, const tls_options& chosen) {
+    const auto refuse = [](std::string_view option, const std::string& value, const error_code& error) {
+        return transport_error{transport_error::kind::bad_request, "tls." + std::string(option) + " \"" + value +
+                                                                       "\": " + error.message() +
+                                                                       "; give a readable PEM file"};
+    };
+    error_code error;
+    context.set_options(asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1);
+    context.set_verify_mode(chosen.accept_any_server ? asio::ssl::verify_none : asio::ssl::verify_peer);
+    if (chosen.ca_file.empty()) context.set_default_verify_paths(error);
+    else context.load_verify_file(chosen.ca_file, error);
+    if (error) return refuse("ca_file", chosen.ca_file, error);
+    if (chosen.certificate_file.empty()) return std::nullopt;
+
+    // Without a callback OpenSSL asks for the password of an encrypted key on the terminal.
+    context.set_password_callback([](auto, auto) { return std::string(); });
+    context.use_certificate_chain_file(chosen.certificate_file, error);
+    if (error) return refuse("certificate_file", chosen.certificate_file, error);
+    const auto& key = chosen.private_key_file.empty() ? chosen.certificate_file : chosen.private_key_file;
+    context.use_private_key_file(key, asio::ssl::context::pem, error);
+    if (error) return refuse("private_key_file", key, error);
+    return std::nullopt;
+}
+
+// Whom the handshake is to expect: RFC 6066, 3 (a name is sent, an address is not) and RFC 6125, 6.
+inline bool expect_host(tls_stream& stream, const std::string& host) {
+    error_code not_numeric;
+    asio::ip::make_address(host, not_numeric);
+    auto* const session = stream.native_handle();
+    if (!not_numeric) return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session), host.c_str()) == 1;
+    SSL_set_hostflags(session, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    return SSL_set_tlsext_host_name(session, host.c_str()) == 1 && SSL_set1_host(session, host.c_str()) == 1;
+}
+
+inline bool is_tls_error(const error_code& error) { return error.category() == asio::error::get_ssl_category(); }
+
+// What a TLS error means, and what to do about it.
+inline std::string explain(const error_code& error, long verdict) {
+    if (verdict != X509_V_OK) {
+        const std::string refused =
+            std::string("the server's certificate is refused: ") + X509_verify_cert_error_string(verdict);
+        switch (verdict) {
+        case X509_V_ERR_HOSTNAME_MISMATCH:
+        case X509_V_ERR_IP_ADDRESS_MISMATCH: return refused + "; use a name that the certificate holds";
+        case X509_V_ERR_CERT_HAS_EXPIRED:
+        case X509_V_ERR_CERT_NOT_YET_VALID: return refused + "; renew it, or set this machine's clock";
+        default: return refused + "; name the CA that signed it in tls.ca_file";
+        }
+    }
+    const auto reason = ERR_GET_REASON(static_cast<unsigned long>(error.value()));
+    if (reason == SSL_R_WRONG_VERSION_NUMBER) return "no TLS is spoken there; write http:// or use its TLS port";
+    if (reason == SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED || reason == SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE)
+        return error.message() + "; if the server wants a client certificate, name it in tls.certificate_file";
+    return "TLS failed: " + error.message();
+}
+
+} // namespace detail::over_beast
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "../support/raw_server.hpp"
+#include "../support/tls_server.hpp"
+#include <mlflow/trace/transports/beast.hpp>
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+namespace mt = mlflow::trace;
+using namespace std::chrono_literals;
+using kind = mt::transport_error::kind;
+
+namespace {
+
+const tls::certificate& authority() {
+    static const tls::certificate ca("", nullptr);
+    return ca;
+}
+
+mt::beast_transport transport_to(const std::string& host, std::uint16_t port, mt::tls_options chosen = {}) {
+    return mt::beast_transport({"https", host, port, ""}, {.tls = std::move(chosen)});
+}
+
+auto get(mt::beast_transport& transport) { return transport.send({.timeout = 30s}); }
+
+void expect_refusal(mt::beast_transport transport, kind reason, const std::string& part) {
+    const auto reply = get(transport);
+    ASSERT_FALSE(reply) << reply->status;
+    EXPECT_EQ(reply.error().reason, reason) << reply.error().message;
+    EXPECT_NE(reply.error().message.find(part), std::string::npos) << reply.error().message;
+    EXPECT_EQ(reply.error().message.find('\n'), std::string::npos) << reply.error().message;
+    EXPECT_FALSE(reply.error().retryable()) << reply.error().message;
+}
+
+TEST(BeastTransportTls, ATrustedServerIsAskedByItsNameOnAKeptConnection) {
+    const tls::certificate own("DNS:localhost", &authority());
+    const tls::server server(own);
+    auto transport = transport_to("localhost", server.port(), {.ca_file = authority().file()});
+    for (int i = 0; i < 3; ++i) {
+        const auto reply = get(transport);
+        ASSERT_TRUE(reply) << reply.error().message;
+        EXPECT_EQ(reply->body, "localhost");
+    }
+    EXPECT_EQ(server.connections(), 1);
+}
+
+TEST(BeastTransportTls, AnAddressIsCheckedAndNotSentAsAName) {
+    const tls::certificate own("IP:127.0.0.1", &authority());
+    const tls::server server(own);
+    auto transport = transport_to("127.0.0.1", server.port(), {.ca_file = authority().file()});
+    const auto reply = get(transport);
+    ASSERT_TRUE(reply) << reply.error().message;
+    EXPECT_EQ(reply->body, "no name");
+}
+
+TEST(BeastTransportTls, AnotherHostsCertificateIsRefused) {
+    const tls::certificate own("DNS:other.example", &authority());
+    const tls::server server(own);
+    const mt::tls_options trusting{.ca_file = authority().file()};
+    expect_refusal(transport_to("localhost", server.port(), trusting), kind::tls, "use a name that the certificate");
+    expect_refusal(transport_to("127.0.0.1", server.port(), trusting), kind::tls, "use a name that the certificate");
+}
+
+TEST(BeastTransportTls, AnUnknownAuthorityIsRefused) {
+    const tls::certificate own("DNS:localhost", &authority());
+    const tls::certificate other("", nullptr);
+    const tls::server server(own);
+    expect_refusal(transport_to("localhost", server.port()), kind::tls, "in tls.ca_file");
+    expect_refusal(transport_to("localhost", server.port(), {.ca_file = other.file()}), kind::tls, "in tls.ca_file");
+}
+
+TEST(BeastTransportTls, AnExpiredCertificateIsRefused) {
+    const tls::certificate own("DNS:localhost", &authority(), -1);
+    const tls::server server(own);
+    expect_refusal(transport_to("localhost", server.port(), {.ca_file = authority().file()}), kind::tls,
+                   "certificate has expired; renew it");
+}
+
+TEST(BeastTransportTls, AnyServerIsAcceptedOnlyWhereTheOptionSaysSo) {
+    const tls::certificate own("DNS:other.example", &authority(), -1);
+    const tls::server server(own);
+    auto transport = transport_to("localhost", server.port(), {.accept_any_server = true});
+    const auto reply = get(transport);
+    ASSERT_TRUE(reply) << reply.error().message;
+}
+
+TEST(BeastTransportTls, AClientShowsItsCertificateWhereOneIsRequired) {
+    const tls::certificate own("DNS:localhost", &authority());
+    const tls::certificate client("DNS:client.example", &authority());
+    const tls::server server(own, &authority());
+    {
+        auto known = transport_to("localhost", server.port(),
+                                  {.ca_file = authority().file(), .certificate_file = client.file()});
+        const auto reply = get(known);
+        ASSERT_TRUE(reply) << reply.error().message;
+    }
+    expect_refusal(transport_to("localhost", server.port(), {.ca_file = authority().file()}), kind::tls,
+                   "tls.certificate_file");
+}
+
+TEST(BeastTransportTls, AFileThatCannotBeReadIsNamed) {
+    expect_refusal(transport_to("localhost", 9, {.ca_file = "/nowhere/ca.pem"}), kind::bad_request,
+                   "tls.ca_file \"/nowhere/ca.pem\"");
+    expect_refusal(transport_to("localhost", 9, {.certificate_file = "/nowhere/own.pem"}), kind::bad_request,
+                   "tls.certificate_file \"/nowhere/own.pem\"");
+}
+
+TEST(BeastTransportTls, AServerWithoutTlsIsSaidToBeOne) {
+    raw::server plain([](raw::peer& peer, int) {
+        peer.write(raw::reply(400, "plain"));
+        peer.wait_for_close();
+    });
+    expect_refusal(transport_to("127.0.0.1", plain.port()), kind::tls, "no TLS is spoken there; write http://");
+}
+
+TEST(BeastTransportTls, AServerThatNeverShakesHandsRunsIntoTheDeadline) {
+    raw::server silent([](raw::peer& peer, int) { peer.wait_for_close(); });
+    auto transport = transport_to("127.0.0.1", silent.port());
+    const auto reply = transport.send({.timeout = 100ms});
+    ASSERT_FALSE(reply);
+    EXPECT_EQ(reply.error().reason, kind::timeout) << reply.error().message;
+}
+
+} // namespace
