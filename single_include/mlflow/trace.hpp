@@ -278,6 +278,7 @@ struct http_response {
 struct transport_error {
     enum class kind : std::uint8_t {
         bad_request, ///< never sent: the request or the address is malformed
+        tls,         ///< the server's certificate was refused, or it refused ours, or it does not speak TLS
         connect,     ///< no connection: refused, unreachable, name not resolved
         closed,      ///< the connection ended before the whole reply
         timeout,     ///< `http_request::timeout` ran out
@@ -3965,6 +3966,49 @@ private:
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
+// ---- mlflow/trace/core/secret.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// A text that is not to be shown: it does not print, compare or convert, and overwrites its own memory when it goes.
+/// Only `reveal()` gives it away.
+class secret {
+public:
+    secret() = default;
+    explicit secret(std::string_view text) : text_(text) {}
+    secret(const secret&) = default;
+    secret(secret&& other) noexcept { text_.swap(other.text_); }
+    secret& operator=(secret other) noexcept {
+        text_.swap(other.text_);
+        return *this;
+    }
+    ~secret() {
+        volatile char* const bytes = text_.data(); // plain writes to memory that is about to go would be left out
+        for (std::size_t i = 0; i < text_.size(); ++i) bytes[i] = 0;
+    }
+
+    [[nodiscard]] bool empty() const noexcept { return text_.empty(); }
+    [[nodiscard]] std::string_view reveal() const noexcept { return text_; }
+
+private:
+    std::string text_;
+};
+
+/// The value of an Authorization header for a user with a password, RFC 7617. The name must not hold a colon.
+[[nodiscard]] inline secret basic_authorization(std::string_view user, const secret& password) {
+    detail::buffer value;
+    value.append("Basic ");
+    detail::append_base64(value, std::string(user) + ":" + std::string(password.reveal()));
+    return secret(value.view());
+}
+
+/// The value of an Authorization header for the bearer of a token, RFC 6750.
+[[nodiscard]] inline secret bearer_authorization(const secret& token) {
+    return secret("Bearer " + std::string(token.reveal()));
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
 // ---- mlflow/trace/detail/timestamp.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
@@ -4080,8 +4124,9 @@ class mlflow_api {
 public:
     using answer = result<std::string, transport_error>;
 
-    mlflow_api(Transport& transport, std::string_view server, std::chrono::milliseconds timeout) noexcept
-        : transport_(transport), server_(server), timeout_(timeout) {}
+    mlflow_api(Transport& transport, std::string_view server, std::string_view authorization,
+               std::chrono::milliseconds timeout) noexcept
+        : transport_(transport), server_(server), authorization_(authorization), timeout_(timeout) {}
 
     // The server's version, refused unless MLflow 3.4 or newer: /v1/traces came with it.
     answer version() {
@@ -4144,11 +4189,11 @@ private:
     }
 
     result<http_response, transport_error> send(http_method method, std::string_view target, std::string_view body) {
-        const http_header json[] = {{"Content-Type", "application/json"}};
+        const http_header headers[] = {{"Authorization", authorization_}, {"Content-Type", "application/json"}};
         http_request request;
         request.method = method;
         request.target = target;
-        if (!body.empty()) request.headers = json;
+        request.headers = std::span(headers).first(body.empty() ? 1 : 2).subspan(authorization_.empty() ? 1 : 0);
         request.body = body;
         request.timeout = timeout_;
         return transport_.send(request);
@@ -4167,6 +4212,7 @@ private:
 
     Transport& transport_;
     std::string_view server_;
+    std::string_view authorization_;
     std::chrono::milliseconds timeout_;
 };
 
@@ -4268,6 +4314,8 @@ public:
         std::string git_commit{};
         /// For each request. A busy SQLite store answers only after 20 s.
         std::chrono::milliseconds timeout{30'000};
+        /// `basic_authorization()` or `bearer_authorization()`; none when empty. Give it over `https` only.
+        secret authorization{};
         typename Transport::options transport{};
     };
 
@@ -4340,7 +4388,8 @@ private:
                 return failure{transport_error{server.error().reason, "tracking_uri: " + server.error().message}};
             transport_ = std::make_unique<Transport>(std::move(*server), options_.transport);
         }
-        detail::mlflow_api<Transport> api(*transport_, options_.tracking_uri, options_.timeout);
+        detail::mlflow_api<Transport> api(*transport_, options_.tracking_uri, options_.authorization.reveal(),
+                                          options_.timeout);
         auto version = api.version();
         if (!version) return failure{version.error()};
         auto experiment = options_.experiment_id.empty() ? api.experiment_by_name(options_.experiment_name)
@@ -4387,11 +4436,12 @@ private:
 
     failed send(http_method method, std::string_view target, std::string_view content_type) {
         const http_header headers[] = {{"Content-Type", content_type},
-                                       {"x-mlflow-experiment-id", connection_.experiment_id}};
+                                       {"x-mlflow-experiment-id", connection_.experiment_id},
+                                       {"Authorization", options_.authorization.reveal()}};
         http_request request;
         request.method = method;
         request.target = target;
-        request.headers = headers;
+        request.headers = std::span(headers).first(options_.authorization.empty() ? 2 : 3);
         request.body = body_.view();
         request.timeout = options_.timeout;
         const auto reply = transport_->send(request);

@@ -20,13 +20,18 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/error.hpp>
+#include <boost/asio/ssl/stream.hpp>
 #include <boost/beast/core/error.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/stream_traits.hpp>
@@ -38,6 +43,9 @@
 #include <boost/beast/http/span_body.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
 
 // ---- mlflow/trace/transports/beast_connection.hpp
 
@@ -122,7 +130,8 @@ struct reply_limits {
 template <class Stream>
 class connection {
 public:
-    connection() : stream_(context_) {}
+    template <class... Arguments>
+    explicit connection(Arguments&... arguments) : stream_(context_, arguments...) {}
     connection(const connection&) = delete;
     connection& operator=(const connection&) = delete;
 
@@ -132,6 +141,13 @@ public:
         bottom.socket().async_connect(address, connected_.handler());
         return wait(connected_, until);
     }
+
+    error_code handshake(time_point until) {
+        stream_.async_handshake(Stream::client, connected_.handler());
+        return wait(connected_, until);
+    }
+
+    Stream& stream() noexcept { return stream_; }
 
     // The request is written while the reply is already awaited: a server may refuse a body before it has read it.
     error_code exchange(const endpoint& server, const http_request& request, reply_limits limits, time_point until) {
@@ -307,6 +323,83 @@ private:
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail::over_beast
 
+// ---- mlflow/trace/transports/beast_tls.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// How a transport speaks TLS, 1.2 or newer. Files are PEM, and read at the first request to an `https` server.
+struct tls_options {
+    std::string ca_file{};          ///< the CAs to trust instead of the system's (MLFLOW_TRACKING_SERVER_CERT_PATH)
+    std::string certificate_file{}; ///< the client's certificate and its chain (MLFLOW_TRACKING_CLIENT_CERT_PATH)
+    std::string private_key_file{}; ///< the client's key, not encrypted; empty: in `certificate_file` too
+    bool accept_any_server = false; ///< no check at all: whoever answers can read and change everything
+};
+
+namespace detail::over_beast {
+
+using tls_stream = asio::ssl::stream<prompt_socket>;
+
+// Sets up `context`; otherwise says which option is wrong.
+inline std::optional<transport_error> prepare(asio::ssl::context& context, const tls_options& chosen) {
+    const auto refuse = [](std::string_view option, const std::string& value, const error_code& error) {
+        return transport_error{transport_error::kind::bad_request, "tls." + std::string(option) + " \"" + value +
+                                                                       "\": " + error.message() +
+                                                                       "; give a readable PEM file"};
+    };
+    error_code error;
+    context.set_options(asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1);
+    context.set_verify_mode(chosen.accept_any_server ? asio::ssl::verify_none : asio::ssl::verify_peer);
+    if (chosen.ca_file.empty()) context.set_default_verify_paths(error);
+    else context.load_verify_file(chosen.ca_file, error);
+    if (error) return refuse("ca_file", chosen.ca_file, error);
+    if (chosen.certificate_file.empty()) return std::nullopt;
+
+    // Without a callback OpenSSL asks for the password of an encrypted key on the terminal.
+    context.set_password_callback([](auto, auto) { return std::string(); });
+    context.use_certificate_chain_file(chosen.certificate_file, error);
+    if (error) return refuse("certificate_file", chosen.certificate_file, error);
+    const auto& key = chosen.private_key_file.empty() ? chosen.certificate_file : chosen.private_key_file;
+    context.use_private_key_file(key, asio::ssl::context::pem, error);
+    if (error) return refuse("private_key_file", key, error);
+    return std::nullopt;
+}
+
+// Whom the handshake is to expect: RFC 6066, 3 (a name is sent, an address is not) and RFC 6125, 6.
+inline bool expect_host(tls_stream& stream, const std::string& host) {
+    error_code not_numeric;
+    asio::ip::make_address(host, not_numeric);
+    auto* const session = stream.native_handle();
+    if (!not_numeric) return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session), host.c_str()) == 1;
+    SSL_set_hostflags(session, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    return SSL_set_tlsext_host_name(session, host.c_str()) == 1 && SSL_set1_host(session, host.c_str()) == 1;
+}
+
+inline bool is_tls_error(const error_code& error) { return error.category() == asio::error::get_ssl_category(); }
+
+// What a TLS error means, and what to do about it.
+inline std::string explain(const error_code& error, long verdict) {
+    if (verdict != X509_V_OK) {
+        const std::string refused =
+            std::string("the server's certificate is refused: ") + X509_verify_cert_error_string(verdict);
+        switch (verdict) {
+        case X509_V_ERR_HOSTNAME_MISMATCH:
+        case X509_V_ERR_IP_ADDRESS_MISMATCH: return refused + "; use a name that the certificate holds";
+        case X509_V_ERR_CERT_HAS_EXPIRED:
+        case X509_V_ERR_CERT_NOT_YET_VALID: return refused + "; renew it, or set this machine's clock";
+        default: return refused + "; name the CA that signed it in tls.ca_file";
+        }
+    }
+    const auto reason = ERR_GET_REASON(static_cast<unsigned long>(error.value()));
+    if (reason == SSL_R_WRONG_VERSION_NUMBER) return "no TLS is spoken there; write http:// or use its TLS port";
+    if (reason == SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED || reason == SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE)
+        return error.message() + "; if the server wants a client certificate, name it in tls.certificate_file";
+    return "TLS failed: " + error.message();
+}
+
+} // namespace detail::over_beast
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
 // ---- mlflow/trace/transports/beast.hpp
 
 #if defined(__unix__) || defined(__APPLE__)
@@ -319,9 +412,11 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 struct beast_transport_options {
     std::size_t max_reply_bytes = 4 * 1024 * 1024; ///< the largest body of a reply; a larger one is `bad_reply`
     std::uint32_t max_header_bytes = 64 * 1024;    ///< the largest header of a reply; a larger one is `bad_reply`
+    tls_options tls{};                             ///< for `https`; without it the system's CAs are trusted
 };
 
-/// HTTP/1.1 over Boost.Beast, 1.74 or newer. Needs exceptions, and the thread library of the system.
+/// HTTP/1.1, and HTTPS, over Boost.Beast, 1.74 or newer, and OpenSSL. Needs exceptions, and the thread library of the
+/// system. The server's certificate and name are checked, unless `tls.accept_any_server` says otherwise.
 ///
 /// The connection is made by the first `send()` and kept. When a kept connection turns out to be closed before a byte
 /// of the reply came, the request is sent once more on a new one, within the same deadline: the server may then see
@@ -341,7 +436,8 @@ class beast_transport {
 public:
     using options = beast_transport_options;
 
-    explicit beast_transport(endpoint server, options chosen = {}) : server_(std::move(server)), options_(chosen) {}
+    explicit beast_transport(endpoint server, options chosen = {})
+        : server_(std::move(server)), options_(std::move(chosen)) {}
 
     /// Sends one request, and waits for its reply or for `request.timeout`.
     result<http_response, transport_error> send(const http_request& request) noexcept {
@@ -349,11 +445,11 @@ public:
             try {
                 return send_or_throw(request);
             } catch (const std::exception& error) {
-                plain_.reset();
+                forget();
                 return fail(kind::other, peer() + ": " + error.what());
             }
         } catch (...) {
-            plain_.reset();
+            forget();
             return fail(kind::other, "out of memory"); // short enough not to need any
         }
     }
@@ -374,12 +470,14 @@ private:
         constexpr std::chrono::milliseconds longest = std::chrono::hours(24);
         const auto deadline = std::chrono::steady_clock::now() + std::min(request.timeout, longest);
         if (auto refused = check_request(server_, request)) return failure{std::move(*refused)};
-        if (server_.scheme == "https")
-            return fail(kind::bad_request, "https needs TLS, which this transport does not have; use http, or a "
-                                           "proxy on this machine that speaks TLS to " +
-                                               peer());
         forget_parent();
-        return send_over(plain_, request, deadline);
+        if (server_.scheme == "http") return send_over(plain_, request, deadline);
+        if (!tls_) {
+            boost::asio::ssl::context fresh(boost::asio::ssl::context::tls_client);
+            if (auto refused = detail::over_beast::prepare(fresh, options_.tls)) return failure{std::move(*refused)};
+            tls_ = std::move(fresh);
+        }
+        return send_over(secure_, request, deadline);
     }
 
     template <class Stream>
@@ -397,8 +495,11 @@ private:
                 return response;
             }
             const bool was_stale = !is_fresh && !kept->heard() && reason_of(error) == kind::closed;
+            auto failed = failed_exchange(error, request);
+            if constexpr (is_secure<Stream>)
+                if (detail::over_beast::is_tls_error(error)) failed = failed_tls(*kept, error);
             kept.reset();
-            if (!was_stale) return failed_exchange(error, request);
+            if (!was_stale) return failure{std::move(failed)};
         }
     }
 
@@ -411,8 +512,14 @@ private:
         for (std::size_t i = 0; i < addresses.size(); ++i) {
             const auto now = std::chrono::steady_clock::now();
             const auto until = now + (deadline - now) / static_cast<int>(addresses.size() - i);
-            auto fresh = std::make_unique<detail::over_beast::connection<Stream>>();
+            auto fresh = make_link<Stream>();
             error = fresh->connect(addresses[i], until);
+            if constexpr (is_secure<Stream>) {
+                if (!error && !detail::over_beast::expect_host(fresh->stream(), server_.host))
+                    return {kind::other, peer() + ": out of memory while TLS was set up"};
+                if (!error) error = fresh->handshake(until);
+                if (detail::over_beast::is_tls_error(error)) return failed_tls(*fresh, error);
+            }
             if (!error) {
                 kept = std::move(fresh);
                 return {};
@@ -421,25 +528,41 @@ private:
         return failed_step("connect to " + peer(), error, request);
     }
 
+    template <class Stream>
+    static constexpr bool is_secure = std::is_same_v<Stream, detail::over_beast::tls_stream>;
+
+    template <class Stream>
+    link<Stream> make_link() {
+        using connection = detail::over_beast::connection<Stream>;
+        if constexpr (is_secure<Stream>) return std::make_unique<connection>(*tls_);
+        else return std::make_unique<connection>();
+    }
+
+    transport_error failed_tls(detail::over_beast::connection<detail::over_beast::tls_stream>& failed,
+                               const error_code& error) const {
+        const auto verdict =
+            options_.tls.accept_any_server ? X509_V_OK : SSL_get_verify_result(failed.stream().native_handle());
+        return {kind::tls, peer() + ": " + detail::over_beast::explain(error, verdict)};
+    }
+
     transport_error failed_step(std::string step, const error_code& error, const http_request& request) const {
         if (error == boost::beast::error::timeout) return {kind::timeout, step + ": " + no_answer(request)};
         return {kind::connect, step + ": " + error.message()};
     }
 
-    failure<transport_error> failed_exchange(const error_code& error, const http_request& request) const {
+    transport_error failed_exchange(const error_code& error, const http_request& request) const {
         namespace http = boost::beast::http;
         const auto reason = reason_of(error);
-        if (reason == kind::timeout) return fail(reason, peer() + ": " + no_answer(request));
+        if (reason == kind::timeout) return {reason, peer() + ": " + no_answer(request)};
         if (reason == kind::closed)
-            return fail(reason, peer() + ": connection closed before the whole reply: " + error.message());
-        if (reason == kind::other) return fail(reason, peer() + ": " + error.message());
+            return {reason, peer() + ": connection closed before the whole reply: " + error.message()};
+        if (reason == kind::other) return {reason, peer() + ": " + error.message()};
         if (error == http::error::body_limit)
-            return fail(reason,
-                        peer() + ": reply larger than " + std::to_string(options_.max_reply_bytes) + " bytes");
+            return {reason, peer() + ": reply larger than " + std::to_string(options_.max_reply_bytes) + " bytes"};
         if (error == http::error::header_limit || error == http::error::buffer_overflow)
-            return fail(reason, peer() + ": header of the reply larger than " +
-                                    std::to_string(options_.max_header_bytes) + " bytes");
-        return fail(reason, peer() + ": reply is not HTTP/1: " + error.message());
+            return {reason, peer() + ": header of the reply larger than " +
+                                std::to_string(options_.max_header_bytes) + " bytes"};
+        return {reason, peer() + ": reply is not HTTP/1: " + error.message()};
     }
 
     static kind reason_of(const error_code& error) {
@@ -461,11 +584,16 @@ private:
         return host + ":" + std::to_string(server_.port);
     }
 
+    void forget() noexcept {
+        plain_.reset();
+        secure_.reset();
+    }
+
     // After a fork the connection still belongs to the parent, and the thread of a lookup is not here.
     void forget_parent() {
 #if defined(__unix__) || defined(__APPLE__)
         if (const auto here = ::getpid(); here != std::exchange(process_, here)) {
-            plain_.reset();
+            forget();
             lookup_ = {};
         }
 #endif
@@ -478,6 +606,8 @@ private:
     options options_;
     detail::over_beast::address_lookup lookup_;
     link<detail::over_beast::prompt_socket> plain_;
+    std::optional<boost::asio::ssl::context> tls_;
+    link<detail::over_beast::tls_stream> secure_;
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

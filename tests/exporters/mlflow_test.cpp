@@ -103,7 +103,7 @@ TEST(mlflow_exporter, one_more_request_only_where_the_trace_needs_it) {
     for (std::size_t i = 3; i < 6; ++i) EXPECT_EQ(requests[i].target, "/api/3.0/mlflow/traces");
     const auto info = nlohmann::json::parse(requests[3].body)["trace"]["trace_info"];
     auto metadata = info["trace_metadata"];
-    EXPECT_TRUE(metadata["mlflow.source.name"].get<std::string>().ends_with("exporters_tests"));
+    EXPECT_NE(metadata["mlflow.source.name"].get<std::string>().find("tests"), std::string::npos);
     metadata.erase("mlflow.source.name");
     EXPECT_EQ(metadata, (nlohmann::json{{"mlflow.trace.user", "user-1"},
                                         {"app.segment", "pro"},
