@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <fstream>
 #include <string>
+#include <unistd.h>
 #include <vector>
 
 namespace mt = mlflow::trace;
@@ -19,7 +20,7 @@ using schema = mt::schema<mt::required<mt::user>, mt::required<mt::session>, mt:
 using tracer = mt::tracer<schema, mt::thread_local_context, mt::json_lines_exporter>;
 
 struct TraceFile : testing::Test {
-    std::string path = testing::TempDir() + "trace_file_test.jsonl";
+    std::string path = testing::TempDir() + "trace_file_test." + std::to_string(::getpid());
     void SetUp() override { std::remove(path.c_str()); }
     void TearDown() override { std::remove(path.c_str()); }
 
