@@ -17,5 +17,5 @@ install_missing </dev/null
 build=${BUILD:-$root/build/examples${CXX:+-${CXX##*/}}}
 [ -x "$build/examples/chat" ] || echo "Building the examples into $build" >&2
 quietly cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DMLFLOW_TRACE_BUILD_TESTS=OFF </dev/null
-quietly cmake --build "$build" </dev/null
+quietly cmake --build "$build" --target chat </dev/null
 exec "$build/examples/chat" "$@"
