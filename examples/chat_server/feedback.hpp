@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace.hpp>
+#include <mlflow/trace/client.hpp>
 #include <mlflow/trace/transports/beast.hpp>
 
 #include <nlohmann/json.hpp>
 
-#include <chrono>
 #include <cstddef>
-#include <ctime>
 #include <deque>
 #include <map>
 #include <mutex>
@@ -99,49 +97,24 @@ inline std::variant<feedback, std::string> read_feedback(const std::string& body
 /// Stores feedback in MLflow. Thread-safety: any number of threads.
 class feedback_store {
 public:
-    explicit feedback_store(mlflow::trace::endpoint server) : server_(std::move(server)) {}
+    explicit feedback_store(std::string tracking_uri) : tracking_uri_(std::move(tracking_uri)) {}
 
     /// Why it was not stored, or nothing. The trace must have arrived.
     std::optional<std::string> add(const feedback& said, const turn_owner& about) const {
-        using nlohmann::json;
         namespace mt = mlflow::trace;
-        const std::string& trace = said.is_about_session ? about.first_trace : said.trace;
-        const std::string source = about.user.empty() ? "anonymous" : about.user;
-        const std::string now = utc_now();
-        json assessment{{"assessment_name", said.name},
-                        {"trace_id", trace},
-                        {"source", {{"source_type", "HUMAN"}, {"source_id", source}}},
-                        {"create_time", now},
-                        {"last_update_time", now},
-                        {"feedback", {{"value", said.value}}},
-                        {"valid", true}};
-        if (!said.rationale.empty()) assessment["rationale"] = said.rationale;
+        mt::feedback told{.name = said.name,
+                          .value = said.value,
+                          .source = {.id = about.user.empty() ? "anonymous" : about.user},
+                          .rationale = said.rationale};
         // By this MLflow knows what is about a whole session; what is about a turn has its session in the trace.
-        if (said.is_about_session) assessment["metadata"] = {{"mlflow.trace.session", about.session}};
-
-        const std::string body = json{{"assessment", std::move(assessment)}}.dump();
-        const mt::http_header headers[] = {{"Content-Type", "application/json"}};
-        mt::beast_transport transport(server_);
-        const auto reply = transport.send({.method = mt::http_method::post,
-                                           .target = "/api/3.0/mlflow/traces/" + trace + "/assessments",
-                                           .headers = headers,
-                                           .body = body});
-        if (!reply) return reply.error().message;
-        if (reply->status / 100 != 2)
-            return "MLflow answered " + std::to_string(reply->status) + ": " + reply->body.substr(0, 200);
-        return std::nullopt;
+        if (said.is_about_session) told.metadata["mlflow.trace.session"] = about.session;
+        mt::client<mt::beast_transport> mlflow({.tracking_uri = tracking_uri_});
+        const auto stored = mlflow.log_feedback(said.is_about_session ? about.first_trace : said.trace, told);
+        return stored ? std::nullopt : std::optional(stored.error().message);
     }
 
 private:
-    static std::string utc_now() {
-        const std::time_t seconds = std::time(nullptr);
-        std::tm parts{};
-        gmtime_r(&seconds, &parts);
-        char text[32];
-        return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
-    }
-
-    mlflow::trace::endpoint server_;
+    std::string tracking_uri_;
 };
 
 } // namespace chat_server

@@ -100,8 +100,7 @@ int run(std::uint16_t port) {
         std::fprintf(stderr, "chat_server: %s\n", connected.error().message.c_str());
         return 2;
     }
-    return serve(tracer, port, chat_server::feedback_store(mt::endpoint::parse(uri).value()),
-                 exporter.experiment_url());
+    return serve(tracer, port, chat_server::feedback_store(uri), exporter.experiment_url());
 }
 
 } // namespace
