@@ -2,8 +2,6 @@
 #pragma once
 
 #include <mlflow/trace/client.hpp>
-#include <mlflow/trace/detail/base64.hpp>
-#include <mlflow/trace/detail/buffer.hpp>
 #include <mlflow/trace/transports/beast.hpp>
 
 #include <CLI/CLI.hpp>
@@ -56,13 +54,12 @@ inline std::string from_environment(const char* name) {
 }
 
 // As MLflow's own clients find their credentials.
-inline std::string authorization() {
-    if (const auto token = from_environment("MLFLOW_TRACKING_TOKEN"); !token.empty()) return "Bearer " + token;
+inline mt::secret authorization() {
+    if (const mt::secret token(from_environment("MLFLOW_TRACKING_TOKEN")); !token.empty())
+        return mt::bearer_authorization(token);
     const auto name = from_environment("MLFLOW_TRACKING_USERNAME");
     if (name.empty()) return {};
-    mt::detail::buffer encoded;
-    mt::detail::append_base64(encoded, name + ':' + from_environment("MLFLOW_TRACKING_PASSWORD"));
-    return "Basic " + std::string(encoded.view());
+    return mt::basic_authorization(name, mt::secret(from_environment("MLFLOW_TRACKING_PASSWORD")));
 }
 
 inline source open(const common& told) {

@@ -149,8 +149,9 @@ TEST_F(Client, AnUnknownExperimentIsNamedAndNotCreated) {
 }
 
 TEST_F(Client, CredentialsAreSentAndNeverShown) {
-    mt::client<mt::memory_transport> other(
-        {.experiment_id = "1", .authorization = "Bearer secret-42", .transport = {server}});
+    mt::client<mt::memory_transport> other({.experiment_id = "1",
+                                            .authorization = mt::bearer_authorization(mt::secret("secret-42")),
+                                            .transport = {server}});
     reply({{"message", "who are you"}}, 401);
     const auto found = mt::find_all(other, {});
     ASSERT_FALSE(found);

@@ -53,8 +53,9 @@ public:
         std::string tracking_uri = "http://127.0.0.1:5000"; ///< http://host:port/path, as MLFLOW_TRACKING_URI
         /// Where queries search that name no experiment. It must exist.
         std::string experiment_name = "Default";
-        std::string experiment_id{};               ///< instead of the name
-        std::string authorization{};               ///< value of the Authorization header: `Bearer …` or `Basic …`
+        std::string experiment_id{}; ///< instead of the name
+        /// `basic_authorization()` or `bearer_authorization()`; none when empty. Give it over `https` only.
+        secret authorization{};
         std::chrono::milliseconds timeout{60'000}; ///< for each request
         typename Transport::options transport = detail::options_for_pages<typename Transport::options>();
     };

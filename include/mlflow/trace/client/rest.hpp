@@ -4,6 +4,7 @@
 #include <mlflow/trace/client/json.hpp>
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/core/mlflow_reply.hpp>
+#include <mlflow/trace/core/secret.hpp>
 
 #include <chrono>
 #include <memory>
@@ -19,7 +20,7 @@ using json_result = result<json, transport_error>;
 template <class Transport>
 class rest {
 public:
-    rest(std::string uri, std::string authorization, std::chrono::milliseconds timeout,
+    rest(std::string uri, secret authorization, std::chrono::milliseconds timeout,
          typename Transport::options transport)
         : uri_(std::move(uri)), authorization_(std::move(authorization)), timeout_(timeout),
           transport_options_(std::move(transport)) {
@@ -47,7 +48,8 @@ private:
             transport_ = std::make_unique<Transport>(std::move(*server), transport_options_);
         }
         const std::string text = body.is_null() ? std::string{} : dump(body);
-        const http_header headers[] = {{"Content-Type", "application/json"}, {"Authorization", authorization_}};
+        const http_header headers[] = {{"Content-Type", "application/json"},
+                                       {"Authorization", authorization_.reveal()}};
         http_request request;
         request.method = method;
         request.target = target;
@@ -58,7 +60,7 @@ private:
     }
 
     std::string uri_;
-    std::string authorization_;
+    secret authorization_;
     std::chrono::milliseconds timeout_;
     typename Transport::options transport_options_;
     std::unique_ptr<Transport> transport_;

@@ -15,7 +15,7 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 /// Only `reveal()` gives it away.
 class secret {
 public:
-    secret() = default;
+    secret() noexcept = default;
     explicit secret(std::string_view text) : text_(text) {}
     secret(const secret&) = default;
     secret(secret&& other) noexcept { text_.swap(other.text_); }
