@@ -531,6 +531,26 @@ private:
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
+// ---- mlflow/trace/detail/guarded.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// Runs `run`. What it throws ends here, and `rescue` says what comes instead.
+template <class Run, class Rescue>
+decltype(auto) guarded(Run&& run, [[maybe_unused]] Rescue&& rescue) {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+    try {
+        return run();
+    } catch (...) {
+        return rescue();
+    }
+#else
+    return run();
+#endif
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
 // ---- mlflow/trace/detail/utf8.hpp
 
 #if defined(__SSE2__)
@@ -754,15 +774,8 @@ struct value_rules {
 
     [[nodiscard]] redaction ask(std::string_view key, std::string_view value) const {
         if (!redact) return redaction::keep();
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-        try {
-            return redact(redactor, key, value);
-        } catch (...) { // whatever it could not judge is not recorded
-            return redaction::remove();
-        }
-#else
-        return redact(redactor, key, value);
-#endif
+        // What it could not judge is not recorded.
+        return guarded([&] { return redact(redactor, key, value); }, [] { return redaction::remove(); });
     }
 };
 
@@ -841,16 +854,7 @@ private:
 class ruled_text {
 public:
     ruled_text(const value_rules* rules, std::string_view key, std::string_view text) noexcept : view_(text) {
-        if (!rules) return;
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-        try {
-            apply(*rules, key);
-        } catch (...) { // no memory for what should stand there
-            view_ = "[redacted]";
-        }
-#else
-        apply(*rules, key);
-#endif
+        if (rules) guarded([&] { apply(*rules, key); }, [&] { view_ = "[redacted]"; }); // no memory for it
     }
     ruled_text(const ruled_text&) = delete;
     ruled_text& operator=(const ruled_text&) = delete;
@@ -3974,7 +3978,7 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 /// Only `reveal()` gives it away.
 class secret {
 public:
-    secret() = default;
+    secret() noexcept = default;
     explicit secret(std::string_view text) : text_(text) {}
     secret(const secret&) = default;
     secret(secret&& other) noexcept { text_.swap(other.text_); }
@@ -4477,17 +4481,13 @@ struct pseudonym {
     static result<Key, check_error> parse(std::string_view original) noexcept {
         if (const auto error = detail::check_text(Key::name, original, 250); error.what != fault::none)
             return failure{error};
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-        try {
-            const auto& replacement = Function(original);
-            return Key::parse(std::string_view(replacement));
-        } catch (...) {
-            return failure{check_error{fault::not_allowed, Key::name}};
-        }
-#else
-        const auto& replacement = Function(original);
-        return Key::parse(std::string_view(replacement));
-#endif
+        using parsed = result<Key, check_error>;
+        return detail::guarded(
+            [original]() -> parsed {
+                const auto& replacement = Function(original);
+                return Key::parse(std::string_view(replacement));
+            },
+            []() -> parsed { return failure{check_error{fault::not_allowed, Key::name}}; });
     }
 };
 
@@ -4644,14 +4644,7 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 inline export_result failed_export(std::size_t spans, const char* why) noexcept {
     export_result outcome;
     outcome.failed_spans = spans;
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-    try {
-        outcome.error = why;
-    } catch (...) { // no memory for the reason: the count stands all the same
-    }
-#else
-    static_cast<void>(why);
-#endif
+    guarded([&] { outcome.error = why; }, [] {}); // without memory for the reason the count stands all the same
     return outcome;
 }
 
@@ -5512,16 +5505,7 @@ template <class Writer>
 bool write_whole(span_data& span, Writer&& writer) noexcept {
     const std::size_t before = span.body.size();
     const std::string_view key = span.body.key;
-    bool written = false;
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-    try {
-        written = writer(span.body);
-    } catch (...) {
-        written = false;
-    }
-#else
-    written = writer(span.body);
-#endif
+    const bool written = guarded([&] { return bool{writer(span.body)}; }, [] { return false; });
     span.body.key = key; // also after an exception
     const bool is_within_limit = !span.body.rules || span.body.size() <= span.body.rules->limits.span_bytes;
     if (written && is_within_limit) return true;
@@ -5713,15 +5697,7 @@ private:
     // What the callable throws does not reach the application.
     template <class T, class Use>
     void evaluate(const T& callable, const Use& use) noexcept {
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-        try {
-            use(callable());
-        } catch (...) {
-            span_->lost_something = true;
-        }
-#else
-        use(callable());
-#endif
+        guarded([&] { use(callable()); }, [this] { span_->lost_something = true; });
     }
 
     template <class T>
@@ -5744,7 +5720,6 @@ private:
 };
 
 } // namespace detail
-
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
 // ---- mlflow/trace/record/span.hpp
@@ -6675,17 +6650,13 @@ inline void report_to_stderr(void*, const check_error& error) noexcept {
         return;
     }
     const auto skipped = unsaid.exchange(0, std::memory_order_relaxed);
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-    try {
-#endif
+    const auto write = [&] {
         std::string line = "mlflow_trace: " + error.message();
         if (skipped) line += " (and " + std::to_string(skipped) + " more since the last line)";
         line += '\n';
         std::fputs(line.c_str(), stderr);
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-    } catch (...) { // no memory to complain with
-    }
-#endif
+    };
+    guarded(write, [] {}); // there may be no memory to complain with
 }
 
 } // namespace detail

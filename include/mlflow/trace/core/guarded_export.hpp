@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/detail/guarded.hpp>
 
 #include <cstddef>
 #include <exception>
@@ -11,14 +12,7 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 inline export_result failed_export(std::size_t spans, const char* why) noexcept {
     export_result outcome;
     outcome.failed_spans = spans;
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-    try {
-        outcome.error = why;
-    } catch (...) { // no memory for the reason: the count stands all the same
-    }
-#else
-    static_cast<void>(why);
-#endif
+    guarded([&] { outcome.error = why; }, [] {}); // without memory for the reason the count stands all the same
     return outcome;
 }
 

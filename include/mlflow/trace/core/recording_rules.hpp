@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/detail/buffer.hpp>
+#include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/utf8.hpp>
 
 #include <cstddef>
@@ -58,15 +59,8 @@ struct value_rules {
 
     [[nodiscard]] redaction ask(std::string_view key, std::string_view value) const {
         if (!redact) return redaction::keep();
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-        try {
-            return redact(redactor, key, value);
-        } catch (...) { // whatever it could not judge is not recorded
-            return redaction::remove();
-        }
-#else
-        return redact(redactor, key, value);
-#endif
+        // What it could not judge is not recorded.
+        return guarded([&] { return redact(redactor, key, value); }, [] { return redaction::remove(); });
     }
 };
 
@@ -145,16 +139,7 @@ private:
 class ruled_text {
 public:
     ruled_text(const value_rules* rules, std::string_view key, std::string_view text) noexcept : view_(text) {
-        if (!rules) return;
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-        try {
-            apply(*rules, key);
-        } catch (...) { // no memory for what should stand there
-            view_ = "[redacted]";
-        }
-#else
-        apply(*rules, key);
-#endif
+        if (rules) guarded([&] { apply(*rules, key); }, [&] { view_ = "[redacted]"; }); // no memory for it
     }
     ruled_text(const ruled_text&) = delete;
     ruled_text& operator=(const ruled_text&) = delete;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/metadata/key.hpp>
 
 #include <string_view>
@@ -20,17 +21,13 @@ struct pseudonym {
     static result<Key, check_error> parse(std::string_view original) noexcept {
         if (const auto error = detail::check_text(Key::name, original, 250); error.what != fault::none)
             return failure{error};
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-        try {
-            const auto& replacement = Function(original);
-            return Key::parse(std::string_view(replacement));
-        } catch (...) {
-            return failure{check_error{fault::not_allowed, Key::name}};
-        }
-#else
-        const auto& replacement = Function(original);
-        return Key::parse(std::string_view(replacement));
-#endif
+        using parsed = result<Key, check_error>;
+        return detail::guarded(
+            [original]() -> parsed {
+                const auto& replacement = Function(original);
+                return Key::parse(std::string_view(replacement));
+            },
+            []() -> parsed { return failure{check_error{fault::not_allowed, Key::name}}; });
     }
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/record/span_writer.hpp>
 #include <mlflow/trace/record/trace_state.hpp>
 
@@ -179,15 +180,7 @@ private:
     // What the callable throws does not reach the application.
     template <class T, class Use>
     void evaluate(const T& callable, const Use& use) noexcept {
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-        try {
-            use(callable());
-        } catch (...) {
-            span_->lost_something = true;
-        }
-#else
-        use(callable());
-#endif
+        guarded([&] { use(callable()); }, [this] { span_->lost_something = true; });
     }
 
     template <class T>
@@ -210,5 +203,4 @@ private:
 };
 
 } // namespace detail
-
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -4,6 +4,7 @@
 #include <mlflow/trace/core/json_value.hpp>
 #include <mlflow/trace/core/recording_rules.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/otlp_fields.hpp>
 
 #include <bit>
@@ -126,16 +127,7 @@ template <class Writer>
 bool write_whole(span_data& span, Writer&& writer) noexcept {
     const std::size_t before = span.body.size();
     const std::string_view key = span.body.key;
-    bool written = false;
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-    try {
-        written = writer(span.body);
-    } catch (...) {
-        written = false;
-    }
-#else
-    written = writer(span.body);
-#endif
+    const bool written = guarded([&] { return bool{writer(span.body)}; }, [] { return false; });
     span.body.key = key; // also after an exception
     const bool is_within_limit = !span.body.rules || span.body.size() <= span.body.rules->limits.span_bytes;
     if (written && is_within_limit) return true;

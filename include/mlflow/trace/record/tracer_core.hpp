@@ -4,6 +4,7 @@
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/core/guarded_export.hpp>
 #include <mlflow/trace/core/options_of.hpp>
+#include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/record/trace_state.hpp>
 
 #include <atomic>
@@ -164,17 +165,13 @@ inline void report_to_stderr(void*, const check_error& error) noexcept {
         return;
     }
     const auto skipped = unsaid.exchange(0, std::memory_order_relaxed);
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-    try {
-#endif
+    const auto write = [&] {
         std::string line = "mlflow_trace: " + error.message();
         if (skipped) line += " (and " + std::to_string(skipped) + " more since the last line)";
         line += '\n';
         std::fputs(line.c_str(), stderr);
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-    } catch (...) { // no memory to complain with
-    }
-#endif
+    };
+    guarded(write, [] {}); // there may be no memory to complain with
 }
 
 } // namespace detail
