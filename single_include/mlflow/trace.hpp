@@ -5412,7 +5412,7 @@ bool append_redacted_number(Buffer& out, unsigned field, std::string_view key, T
 // JSON text. `json_like` is set when the value is text that may be taken for JSON, or structured.
 template <class Buffer, class T>
 bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T& value, bool& json_like) {
-    if constexpr (std::is_arithmetic_v<T>)
+    if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, char>)
         if (out.rules && out.rules->redact) return append_redacted_number(out, field, key, value, json_like);
     if constexpr (std::is_same_v<T, bool>) {
         const char encoded[] = {short_tag(otlp::bool_value, wire_type::varint), value ? '\1' : '\0'};
