@@ -23,11 +23,21 @@ LAYERS = {
     "transports": ["concepts.hpp", "core"],
     "client": ["concepts.hpp", "core", "detail", "metadata"],
     "client.hpp": ["client"],
+    "bare_metal.hpp": ["concepts.hpp", "context", "core", "metadata", "record"],
     "testing": ["concepts.hpp", "context", "core", "detail", "metadata", "record"],
 }
 
 # Headers that the umbrella leaves to those who ask for them, and what other libraries these may use.
-OTHERS = {"transports/beast": ("boost/", "openssl/"), "client": ("nlohmann/",), "testing/": (), "context/sessions": ()}
+OTHERS = {
+    "transports/beast": ("boost/", "openssl/"),
+    "client": ("nlohmann/",),
+    "testing/": (),
+    "context/sessions": (),
+    "bare_metal.hpp": (),
+    "context/global": (),
+    "core/arena": (),
+    "record/bare_metal_platform": (),
+}
 
 FORBIDDEN = {"iostream", "regex", "future", "filesystem", "random", "functional"}
 THREADS = ("pipeline/", "transports/", "testing/")

@@ -56,9 +56,18 @@
 #define MLFLOW_TRACE_HAS_EXCEPTIONS 0
 #endif
 
+/// 1 where there is an operating system, else 0: a freestanding build takes clocks, locks and memory from its
+/// platform
+/// (`bare_metal_platform`). Set it to 0 to try such a build on a hosted machine.
+#ifndef MLFLOW_TRACE_HOSTED
+#define MLFLOW_TRACE_HOSTED __STDC_HOSTED__
+#endif
+
 /// Inline namespace of everything in the library: two versions, or two builds whose layouts differ, link side by
 /// side without meeting.
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
+#if !MLFLOW_TRACE_HOSTED
+#define MLFLOW_TRACE_ABI v0_1_freestanding
+#elif MLFLOW_TRACE_HAS_EXCEPTIONS
 #define MLFLOW_TRACE_ABI v0_1
 #else
 #define MLFLOW_TRACE_ABI v0_1_noexcept
@@ -443,6 +452,84 @@ struct trace_id {
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
+// ---- mlflow/trace/detail/machine.hpp
+
+#if MLFLOW_TRACE_HOSTED
+#include <cstdlib>
+#include <mutex>
+#include <string>
+#else
+#include <string_view>
+#endif
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// A text that the library hands out: an own copy, and on a freestanding target, which has no heap, a view of static
+/// storage.
+#if MLFLOW_TRACE_HOSTED
+using owned_text = std::string;
+#else
+using owned_text = std::string_view;
+#endif
+
+namespace detail {
+
+// Locks and memory of what is recorded, the same for all tracers of a process: their traces meet in the pools.
+#if MLFLOW_TRACE_HOSTED
+struct machine {
+    using mutex = std::mutex;
+
+    static constexpr std::size_t first_block = 1024;     // of a buffer
+    static constexpr std::size_t kept_block = 64 * 1024; // one huge text must not hold its memory for ever
+
+    static void* reallocate(void* block, std::size_t size) noexcept { return std::realloc(block, size); }
+    static void release(void* block) noexcept { std::free(block); }
+};
+#else
+struct machine {
+    struct functions {
+        void (*lock)() noexcept;
+        void (*unlock)() noexcept;
+        void* (*reallocate)(void* block, std::size_t size) noexcept; // of size 0: frees
+    };
+    // Of the platform that the first tracer has.
+    static inline constinit const functions* board = nullptr;
+
+    struct mutex {
+        static void lock() noexcept {
+            if (board) board->lock();
+        }
+        static void unlock() noexcept {
+            if (board) board->unlock();
+        }
+    };
+
+    static constexpr std::size_t first_block = 128;
+    static constexpr std::size_t kept_block = 512;
+
+    static void* reallocate(void* block, std::size_t size) noexcept {
+        return board ? board->reallocate(block, size) : nullptr;
+    }
+    static void release(void* block) noexcept { reallocate(block, 0); }
+};
+#endif
+
+// std::lock_guard, which freestanding targets need not have.
+template <class Mutex>
+class lock_guard {
+public:
+    explicit lock_guard(Mutex& mutex) : mutex_(mutex) { mutex_.lock(); }
+    lock_guard(const lock_guard&) = delete;
+    lock_guard& operator=(const lock_guard&) = delete;
+    ~lock_guard() { mutex_.unlock(); }
+
+private:
+    Mutex& mutex_;
+};
+
+} // namespace detail
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
 // ---- mlflow/trace/detail/buffer.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
@@ -459,7 +546,9 @@ public:
         swap(other);
         return *this;
     }
-    ~buffer() { std::free(data_); }
+    ~buffer() {
+        if (data_) machine::release(data_);
+    }
 
     void swap(buffer& other) noexcept {
         std::swap(data_, other.data_);
@@ -496,7 +585,7 @@ public:
         overflowed_ = false;
     }
     void release() noexcept {
-        std::free(data_);
+        if (data_) machine::release(data_);
         data_ = nullptr;
         size_ = capacity_ = 0;
     }
@@ -511,9 +600,9 @@ public:
 
 private:
     [[gnu::noinline]] bool grow(std::size_t count) noexcept {
-        std::size_t capacity = capacity_ < 512 ? 1024 : capacity_ * 2;
+        std::size_t capacity = capacity_ < machine::first_block / 2 ? machine::first_block : capacity_ * 2;
         if (capacity - size_ < count) capacity = size_ + count;
-        void* moved = std::realloc(data_, capacity);
+        void* moved = machine::reallocate(data_, capacity);
         if (!moved) {
             overflowed_ = true;
             return false;
@@ -558,6 +647,12 @@ decltype(auto) guarded(Run&& run, [[maybe_unused]] Rescue&& rescue) {
 #endif
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// std::string_view::substr without its check, which throws, and a device has no runtime for that.
+constexpr std::string_view prefix_of(std::string_view text, std::size_t size) noexcept { return {text.data(), size}; }
+constexpr std::string_view suffix_from(std::string_view text, std::size_t at) noexcept {
+    return {text.data() + at, text.size() - at};
+}
 
 struct utf8_step {
     std::uint32_t code_point; // U+FFFD when invalid
@@ -632,7 +727,7 @@ struct utf8_scan {
 constexpr utf8_scan scan_utf8(std::string_view text) noexcept {
     utf8_scan scan;
     for (std::size_t at = 0; at < text.size(); ++scan.code_points) {
-        const utf8_step step = decode_utf8(text.substr(at));
+        const utf8_step step = decode_utf8(suffix_from(text, at));
         if (!step.valid && scan.invalid_at == utf8_scan::npos) scan.invalid_at = at;
         if (is_control(step.code_point) && scan.control_at == utf8_scan::npos) scan.control_at = at;
         at += step.length;
@@ -690,8 +785,8 @@ inline bool is_ascii(std::string_view text) noexcept {
 
 inline std::string_view first_code_points(std::string_view text, std::size_t count) noexcept {
     std::size_t at = 0;
-    while (at < text.size() && count-- > 0) at += decode_utf8(text.substr(at)).length;
-    return text.substr(0, at);
+    while (at < text.size() && count-- > 0) at += decode_utf8(suffix_from(text, at)).length;
+    return prefix_of(text, at);
 }
 
 inline bool is_valid_utf8(std::string_view text) noexcept {
@@ -715,12 +810,202 @@ template <class Buffer>
 bool append_utf8(Buffer& out, std::string_view text) noexcept {
     for (;;) {
         const std::size_t valid = valid_utf8_prefix(text);
-        if (!append_bytes(out, text.substr(0, valid))) return false;
+        if (!append_bytes(out, prefix_of(text, valid))) return false;
         if (valid == text.size()) return true;
         if (!append_bytes(out, "\xEF\xBF\xBD")) return false;
         text.remove_prefix(valid);
         text.remove_prefix(decode_utf8(text).length);
     }
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/detail/json_writer.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// What follows the backslash; 0 for bytes that stand for themselves. Bytes from 0x60 on do, or are not ASCII.
+struct json_escape_table {
+    char letter[0x60]{};
+
+    consteval json_escape_table() noexcept {
+        for (unsigned control = 0; control < 0x20; ++control) letter[control] = 'u';
+        constexpr std::string_view escaped = "\b\t\n\f\r\"\\";
+        constexpr std::string_view letters = "btnfr\"\\";
+        for (std::size_t i = 0; i < escaped.size(); ++i) letter[static_cast<unsigned char>(escaped[i])] = letters[i];
+    }
+};
+inline constexpr json_escape_table json_escapes{};
+
+constexpr char json_escape_letter(char character) noexcept {
+    const auto byte = static_cast<unsigned char>(character);
+    return byte < sizeof json_escapes.letter ? json_escapes.letter[byte] : '\0';
+}
+
+// Writes at most 6 characters, and returns their end.
+inline char* write_json_escape(char* to, char character, char letter) noexcept {
+    *to++ = '\\';
+    *to++ = letter;
+    if (letter != 'u') return to;
+    *to++ = '0';
+    *to++ = '0';
+    *to++ = character < 0x10 ? '0' : '1';
+    *to++ = "0123456789abcdef"[character & 15];
+    return to;
+}
+
+#if defined(__SSE2__)
+inline constexpr std::ptrdiff_t json_block = 32;
+// Bytes to read that there must be at each position before the end: a block from the last byte of a block on.
+inline constexpr std::ptrdiff_t json_block_reach = 2 * json_block;
+// What one block may write: 32 escapes of 6 characters, and then a store of which nothing counts.
+inline constexpr std::ptrdiff_t json_block_room = 7 * json_block;
+
+struct json_position {
+    const char* from;
+    char* to;
+};
+
+// Stops at `end` or up to 31 bytes past it, when `to` has passed `last`, or at invalid UTF-8.
+inline json_position escape_json_blocks(const char* from, const char* end, char* to, const char* last) noexcept {
+    const auto load = [](const char* at) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(at)); };
+    const auto copy = [](char* at, __m128i low, __m128i high) {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(at), low);
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(at + 16), high);
+    };
+    const auto find = [](__m128i half) {
+        // A signed comparison, so that it finds bytes that are not ASCII too.
+        const __m128i control = _mm_cmplt_epi8(half, _mm_set1_epi8(' '));
+        const __m128i quote = _mm_cmpeq_epi8(half, _mm_set1_epi8('"'));
+        const __m128i backslash = _mm_cmpeq_epi8(half, _mm_set1_epi8('\\'));
+        return _mm_or_si128(control, _mm_or_si128(quote, backslash));
+    };
+    const auto mask = [](__m128i found) { return static_cast<std::uint32_t>(_mm_movemask_epi8(found)); };
+    while (from < end && to <= last) {
+        const __m128i low = load(from);
+        const __m128i high = load(from + 16);
+        copy(to, low, high);
+        const __m128i found_low = find(low);
+        const __m128i found_high = find(high);
+        if (mask(_mm_or_si128(found_low, found_high)) == 0) [[likely]] {
+            from += json_block;
+            to += json_block;
+            continue;
+        }
+        std::uint32_t special = mask(found_low) | mask(found_high) << 16;
+        std::ptrdiff_t done = 0;
+        std::ptrdiff_t size = json_block;
+        while (special != 0) {
+            std::ptrdiff_t at = std::countr_zero(special);
+            if (const char letter = json_escape_letter(from[at]); letter != '\0') {
+                to = write_json_escape(to + (at - done), from[at], letter);
+                done = at + 1;
+                copy(to, load(from + done), load(from + done + 16));
+                special &= special - 1;
+                continue;
+            }
+            do {
+                const std::size_t length = utf8_sequence_length(from + at);
+                if (length == 0) return {from + at, to + (at - done)};
+                size = at;
+                at += static_cast<std::ptrdiff_t>(length);
+            } while (at < json_block && static_cast<unsigned char>(from[at]) >= 0x80);
+            if (at > json_block) break; // the block ends before the last sequence
+            size = json_block;
+            special = at < json_block ? special >> at << at : 0;
+        }
+        from += size;
+        to += size - done;
+    }
+    return {from, to};
+}
+
+// Returns how much of the text is written. Without room to spare, or at invalid UTF-8, that may be nothing.
+template <class Buffer>
+std::size_t append_json_blocks(Buffer& out, std::string_view text) noexcept {
+    const auto size = static_cast<std::ptrdiff_t>(text.size());
+    char* const begin = out.ensure(text.size() + json_block_room);
+    if (!begin) return 0;
+    char padded[2 * json_block_reach];
+    const char* from = text.data();
+    const char* end = from + size - (json_block_reach - 1);
+    const bool is_short = size < json_block_reach;
+    if (is_short) {
+        std::char_traits<char>::assign(padded, sizeof padded, ' ');
+        from = std::char_traits<char>::copy(padded, text.data(), text.size());
+        end = from + size;
+    }
+    const json_position stop = escape_json_blocks(from, end, begin, begin + size);
+    const std::ptrdiff_t padding = is_short && stop.from > end ? stop.from - end : 0;
+    out.commit(static_cast<std::size_t>(stop.to - begin - padding));
+    return static_cast<std::size_t>(stop.from - from - padding);
+}
+#else
+template <class Buffer>
+std::size_t append_json_blocks(Buffer&, std::string_view) noexcept {
+    return 0;
+}
+#endif
+
+template <class Buffer>
+bool append_json_chars(Buffer& out, std::string_view text) noexcept {
+    while (!text.empty()) {
+        if (const std::size_t done = append_json_blocks(out, text); done != 0) {
+            text.remove_prefix(done);
+            continue;
+        }
+        std::size_t run = 0;
+        while (run < text.size() && static_cast<unsigned char>(text[run]) < 0x80 &&
+               json_escape_letter(text[run]) == '\0')
+            ++run;
+        if (run != 0) {
+            if (!append_bytes(out, prefix_of(text, run))) return false;
+        } else if (const char letter = json_escape_letter(text[0]); letter != '\0') {
+            char escape[6];
+            const char* const end = write_json_escape(escape, text[0], letter);
+            if (!append_bytes(out, {escape, static_cast<std::size_t>(end - escape)})) return false;
+            run = 1;
+        } else {
+            run = decode_utf8(text).length;
+            if (!append_utf8(out, prefix_of(text, run))) return false;
+        }
+        text.remove_prefix(run);
+    }
+    return true;
+}
+
+template <class Buffer>
+bool append_json_string(Buffer& out, std::string_view text) noexcept {
+    return append_bytes(out, "\"") && append_json_chars(out, text) && append_bytes(out, "\"");
+}
+
+template <class Buffer>
+bool append_json_uint(Buffer& out, std::uint64_t value, bool negative = false) noexcept {
+    char digits[20];
+    char* const end = digits + sizeof digits;
+    char* begin = end;
+    do {
+        *--begin = static_cast<char>('0' + value % 10);
+        value /= 10;
+    } while (value != 0);
+    if (negative) *--begin = '-';
+    return append_bytes(out, {begin, static_cast<std::size_t>(end - begin)});
+}
+
+template <class Buffer>
+bool append_json_int(Buffer& out, std::int64_t value) noexcept {
+    const auto bits = static_cast<std::uint64_t>(value);
+    return append_json_uint(out, value < 0 ? 0 - bits : bits, value < 0);
+}
+
+template <class Buffer>
+bool append_json_bool(Buffer& out, bool value) noexcept {
+    return append_bytes(out, value ? std::string_view("true") : std::string_view("false"));
+}
+
+template <class Buffer>
+bool append_json_null(Buffer& out) noexcept {
+    return append_bytes(out, "null");
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
@@ -735,17 +1020,17 @@ public:
     static redaction keep() noexcept { return {}; }
     /// In its place stands `[redacted]`.
     static redaction remove() { return replace("[redacted]"); }
-    static redaction replace(std::string text) { return redaction(std::move(text)); }
+    static redaction replace(owned_text text) { return redaction(std::move(text)); }
 
     [[nodiscard]] bool is_kept() const noexcept { return is_kept_; }
-    [[nodiscard]] std::string&& text() && noexcept { return std::move(text_); }
+    [[nodiscard]] owned_text&& text() && noexcept { return std::move(text_); }
 
 private:
     redaction() noexcept = default;
-    explicit redaction(std::string text) noexcept : is_kept_(false), text_(std::move(text)) {}
+    explicit redaction(owned_text text) noexcept : is_kept_(false), text_(std::move(text)) {}
 
     bool is_kept_ = true;
-    std::string text_;
+    owned_text text_;
 };
 
 /// The most that a span records. Where something is cut, the span says so: a text ends in `… [cut: N bytes]`, values
@@ -863,17 +1148,17 @@ public:
 
 private:
     void apply(const value_rules& rules, std::string_view key) {
-        if (redaction answer = rules.ask(key, view_); !answer.is_kept()) view_ = owned_ = std::move(answer).text();
+        if (redaction answer = rules.ask(key, view_); !answer.is_kept()) view_ = redacted_ = std::move(answer).text();
         if (view_.size() <= rules.limits.text_bytes) return;
         std::size_t kept = rules.limits.text_bytes;
         while (kept > 0 && (static_cast<unsigned char>(view_[kept]) & 0xc0U) == 0x80U) --kept; // within a character
-        std::string cut(view_.substr(0, kept));
-        cut += "… [cut: " + std::to_string(view_.size() - kept) + " bytes]";
-        owned_ = std::move(cut);
-        view_ = owned_;
+        const bool is_whole = cut_.append(prefix_of(view_, kept)) && cut_.append("… [cut: ") &&
+                              append_json_uint(cut_, view_.size() - kept) && cut_.append(" bytes]");
+        view_ = is_whole ? cut_.view() : "[cut]"; // no memory for more
     }
 
-    std::string owned_;
+    owned_text redacted_;
+    buffer cut_;
     std::string_view view_;
 };
 
@@ -946,6 +1231,10 @@ enum class log_level : std::uint8_t { debug = 10, info = 20, warning = 30, error
 
 // ---- mlflow/trace/detail/pool.hpp
 
+#if MLFLOW_TRACE_HOSTED
+#include <pthread.h>
+#endif
+
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
 // Free objects of one type, kept for the life of the process so that a stale pointer to one still points at an object
@@ -954,6 +1243,7 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 //
 // Chains are given and taken whole: the spans of a trace come back as one, and the thread that takes them next uses
 // them one by one without a lock.
+#if MLFLOW_TRACE_HOSTED
 template <class T>
 class pool {
 public:
@@ -995,13 +1285,13 @@ private:
         // Registered here, so that a thread which only reads the pointer pays nothing.
         static thread_local const leftover_keeper at_thread_exit{this};
         static_cast<void>(at_thread_exit);
-        const std::lock_guard guard(lock_);
+        const lock_guard guard(lock_);
         T* const chain = chains_;
         if (chain) chains_ = std::exchange(chain->next_chain, nullptr);
         return chain;
     }
     void give_recycled(T* chain) noexcept {
-        const std::lock_guard guard(lock_);
+        const lock_guard guard(lock_);
         chain->next_chain = chains_;
         chains_ = chain;
     }
@@ -1015,9 +1305,43 @@ private:
 
     static inline constinit thread_local T* mine_ = nullptr;
 
-    std::mutex lock_;
+    machine::mutex lock_;
     T* chains_ = nullptr;
 };
+#else
+// Without threads, and with interrupts that record: one by one, under the lock.
+template <class T>
+class pool {
+public:
+    static pool& instance() noexcept {
+        static constinit pool only;
+        return only;
+    }
+
+    [[nodiscard]] T* take() noexcept {
+        {
+            const lock_guard guard(lock_);
+            if (free_) return std::exchange(free_, std::exchange(free_->next, nullptr));
+        }
+        void* const fresh = machine::reallocate(nullptr, sizeof(T));
+        return fresh ? ::new (fresh) T : nullptr;
+    }
+    void give_back(T* object) noexcept {
+        object->recycle();
+        const lock_guard guard(lock_);
+        object->next = std::exchange(free_, object);
+    }
+    void give(T* chain) noexcept {
+        while (chain) give_back(std::exchange(chain, chain->next));
+    }
+
+private:
+    constexpr pool() noexcept = default;
+
+    machine::mutex lock_;
+    T* free_ = nullptr;
+};
+#endif
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
@@ -1060,8 +1384,7 @@ struct span_data {
     std::uint32_t dropped_events = 0;
 
     void recycle() noexcept {
-        constexpr std::size_t kept = 64 * 1024; // one span with a huge text must not hold its memory for ever
-        if (body.capacity() > kept) body.release();
+        if (body.capacity() > detail::machine::kept_block) body.release();
         body.clear();
     }
 };
@@ -1287,7 +1610,7 @@ private:
 struct export_result {
     std::size_t exported_spans = 0;
     std::size_t failed_spans = 0;
-    std::string error; ///< one line on why spans failed, without credentials; empty when none did
+    owned_text error; ///< one line on why spans failed, without credentials; empty when none did
     /// The same batch may be exported once more, with a chance to succeed: the receiver was not there, or is busy.
     bool retryable = false;
     /// What the receiver asks to wait before that; 0 when it did not say.
@@ -1338,7 +1661,7 @@ concept deferring_exporter = exporter<T> && requires(T& exporter, std::chrono::s
 /// An exporter that knows a page where the trace can be looked at.
 template <class T>
 concept linking_exporter = requires(const T& exporter, const trace_id& id) {
-    { exporter.trace_url(id) } -> std::same_as<std::string>;
+    { exporter.trace_url(id) } -> std::same_as<owned_text>;
 };
 
 /// What carries an HTTP request to a server and brings its reply. `send` blocks until the reply, an error, or
@@ -1356,9 +1679,11 @@ concept context = requires {
     { T::slot() } -> std::same_as<context_slot*>;
 };
 
-/// Which traces are recorded: asked once, when a trace starts. Thread-safe. A type may also say what is recorded of
-/// the values, as `recording_policy` does: by `redaction redact(std::string_view key, std::string_view value) const`,
-/// asked for each value, and by `const recording_limits& limits() const`, asked when the tracer is made.
+/// Which traces are recorded: asked once, when a trace starts, by `sample(id)`, or where there is one by
+/// `sample(id, caller)` with the `const remote_span*` that the trace was started with, or null. Thread-safe. A type
+/// may also say what is recorded of the values, as `recording_policy` does: by `redaction redact(std::string_view
+/// key, std::string_view value) const`, asked for each value, and by `const recording_limits& limits() const`, asked
+/// when the tracer is made.
 template <class T>
 concept recording = requires(const T& recording, const trace_id& id) {
     { recording.sample(id) } -> std::same_as<bool>;
@@ -1370,13 +1695,18 @@ concept redactor = requires(const T& redactor, std::string_view key, std::string
     { redactor(key, value) } -> std::same_as<redaction>;
 };
 
-/// Clocks and IDs. Thread-safe.
+/// What is under the library: clocks in nanoseconds, IDs, a lock, and what becomes of a refused value where the
+/// application has no `on_error`. Thread-safe. `static void install()`, where there is one, is called as the first
+/// tracer is made.
 template <class T>
-concept platform = requires {
+concept platform = requires(const check_error& error, typename T::mutex& mutex) {
     { T::wall_nano() } -> std::same_as<std::uint64_t>;
     { T::monotonic_nano() } -> std::same_as<std::uint64_t>;
     { T::new_trace_id() } -> std::same_as<trace_id>;
     { T::new_span_id() } -> std::same_as<span_id>;
+    { T::report(error) } noexcept;
+    mutex.lock();
+    mutex.unlock();
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
@@ -1387,10 +1717,13 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
 namespace detail {
 
+using tracer_identity = std::size_t; // as wide as the atomics that every target has
+inline constexpr tracer_identity any_owner = 0;
+
 // Values that a scope gives to the traces of one tracer.
 struct scope_frame {
     scope_frame* outer = nullptr;
-    std::uint64_t owner = 0;
+    tracer_identity owner = 0;
     trace_entries entries;
 };
 
@@ -1401,7 +1734,7 @@ struct context_node {
     context_node* next_chain = nullptr; // of the pool
 
     trace_state* trace = nullptr; // null: not recorded, nor is what starts inside it
-    std::uint64_t owner = 0;      // which tracer's
+    tracer_identity owner = 0;    // which tracer's
     span_id id;
     bool everything_is_off = false;  // also traces of their own are not recorded inside it
     const span_data* span = nullptr; // null: open as long as it stands here
@@ -1428,11 +1761,9 @@ struct context_slot {
 
 namespace detail {
 
-inline constexpr std::uint64_t any_owner = 0;
-
 // The innermost span of this tracer that is open, since tracers do not see into each other's traces. Those that ended
 // elsewhere are taken out on the way.
-inline context_node* current_node(context_slot& slot, std::uint64_t owner) noexcept {
+inline context_node* current_node(context_slot& slot, tracer_identity owner) noexcept {
     context_node** link = &slot.current;
     while (context_node* const node = *link) {
         if (!is_open(*node)) {
@@ -1448,7 +1779,7 @@ inline context_node* current_node(context_slot& slot, std::uint64_t owner) noexc
 }
 
 // Makes it the innermost. Without memory it does not become current.
-inline context_node* enter(context_slot& slot, trace_state* trace, std::uint64_t owner, span_id id,
+inline context_node* enter(context_slot& slot, trace_state* trace, tracer_identity owner, span_id id,
                            const span_data* span) noexcept {
     context_node* const node = pool<context_node>::instance().take();
     if (!node) return nullptr;
@@ -1686,196 +2017,6 @@ template <class Platform>
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
-// ---- mlflow/trace/detail/json_writer.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// What follows the backslash; 0 for bytes that stand for themselves. Bytes from 0x60 on do, or are not ASCII.
-struct json_escape_table {
-    char letter[0x60]{};
-
-    consteval json_escape_table() noexcept {
-        for (unsigned control = 0; control < 0x20; ++control) letter[control] = 'u';
-        constexpr std::string_view escaped = "\b\t\n\f\r\"\\";
-        constexpr std::string_view letters = "btnfr\"\\";
-        for (std::size_t i = 0; i < escaped.size(); ++i) letter[static_cast<unsigned char>(escaped[i])] = letters[i];
-    }
-};
-inline constexpr json_escape_table json_escapes{};
-
-constexpr char json_escape_letter(char character) noexcept {
-    const auto byte = static_cast<unsigned char>(character);
-    return byte < sizeof json_escapes.letter ? json_escapes.letter[byte] : '\0';
-}
-
-// Writes at most 6 characters, and returns their end.
-inline char* write_json_escape(char* to, char character, char letter) noexcept {
-    *to++ = '\\';
-    *to++ = letter;
-    if (letter != 'u') return to;
-    *to++ = '0';
-    *to++ = '0';
-    *to++ = character < 0x10 ? '0' : '1';
-    *to++ = "0123456789abcdef"[character & 15];
-    return to;
-}
-
-#if defined(__SSE2__)
-inline constexpr std::ptrdiff_t json_block = 32;
-// Bytes to read that there must be at each position before the end: a block from the last byte of a block on.
-inline constexpr std::ptrdiff_t json_block_reach = 2 * json_block;
-// What one block may write: 32 escapes of 6 characters, and then a store of which nothing counts.
-inline constexpr std::ptrdiff_t json_block_room = 7 * json_block;
-
-struct json_position {
-    const char* from;
-    char* to;
-};
-
-// Stops at `end` or up to 31 bytes past it, when `to` has passed `last`, or at invalid UTF-8.
-inline json_position escape_json_blocks(const char* from, const char* end, char* to, const char* last) noexcept {
-    const auto load = [](const char* at) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(at)); };
-    const auto copy = [](char* at, __m128i low, __m128i high) {
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(at), low);
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(at + 16), high);
-    };
-    const auto find = [](__m128i half) {
-        // A signed comparison, so that it finds bytes that are not ASCII too.
-        const __m128i control = _mm_cmplt_epi8(half, _mm_set1_epi8(' '));
-        const __m128i quote = _mm_cmpeq_epi8(half, _mm_set1_epi8('"'));
-        const __m128i backslash = _mm_cmpeq_epi8(half, _mm_set1_epi8('\\'));
-        return _mm_or_si128(control, _mm_or_si128(quote, backslash));
-    };
-    const auto mask = [](__m128i found) { return static_cast<std::uint32_t>(_mm_movemask_epi8(found)); };
-    while (from < end && to <= last) {
-        const __m128i low = load(from);
-        const __m128i high = load(from + 16);
-        copy(to, low, high);
-        const __m128i found_low = find(low);
-        const __m128i found_high = find(high);
-        if (mask(_mm_or_si128(found_low, found_high)) == 0) [[likely]] {
-            from += json_block;
-            to += json_block;
-            continue;
-        }
-        std::uint32_t special = mask(found_low) | mask(found_high) << 16;
-        std::ptrdiff_t done = 0;
-        std::ptrdiff_t size = json_block;
-        while (special != 0) {
-            std::ptrdiff_t at = std::countr_zero(special);
-            if (const char letter = json_escape_letter(from[at]); letter != '\0') {
-                to = write_json_escape(to + (at - done), from[at], letter);
-                done = at + 1;
-                copy(to, load(from + done), load(from + done + 16));
-                special &= special - 1;
-                continue;
-            }
-            do {
-                const std::size_t length = utf8_sequence_length(from + at);
-                if (length == 0) return {from + at, to + (at - done)};
-                size = at;
-                at += static_cast<std::ptrdiff_t>(length);
-            } while (at < json_block && static_cast<unsigned char>(from[at]) >= 0x80);
-            if (at > json_block) break; // the block ends before the last sequence
-            size = json_block;
-            special = at < json_block ? special >> at << at : 0;
-        }
-        from += size;
-        to += size - done;
-    }
-    return {from, to};
-}
-
-// Returns how much of the text is written. Without room to spare, or at invalid UTF-8, that may be nothing.
-template <class Buffer>
-std::size_t append_json_blocks(Buffer& out, std::string_view text) noexcept {
-    const auto size = static_cast<std::ptrdiff_t>(text.size());
-    char* const begin = out.ensure(text.size() + json_block_room);
-    if (!begin) return 0;
-    char padded[2 * json_block_reach];
-    const char* from = text.data();
-    const char* end = from + size - (json_block_reach - 1);
-    const bool is_short = size < json_block_reach;
-    if (is_short) {
-        std::char_traits<char>::assign(padded, sizeof padded, ' ');
-        from = std::char_traits<char>::copy(padded, text.data(), text.size());
-        end = from + size;
-    }
-    const json_position stop = escape_json_blocks(from, end, begin, begin + size);
-    const std::ptrdiff_t padding = is_short && stop.from > end ? stop.from - end : 0;
-    out.commit(static_cast<std::size_t>(stop.to - begin - padding));
-    return static_cast<std::size_t>(stop.from - from - padding);
-}
-#else
-template <class Buffer>
-std::size_t append_json_blocks(Buffer&, std::string_view) noexcept {
-    return 0;
-}
-#endif
-
-template <class Buffer>
-bool append_json_chars(Buffer& out, std::string_view text) noexcept {
-    while (!text.empty()) {
-        if (const std::size_t done = append_json_blocks(out, text); done != 0) {
-            text.remove_prefix(done);
-            continue;
-        }
-        std::size_t run = 0;
-        while (run < text.size() && static_cast<unsigned char>(text[run]) < 0x80 &&
-               json_escape_letter(text[run]) == '\0')
-            ++run;
-        if (run != 0) {
-            if (!append_bytes(out, text.substr(0, run))) return false;
-        } else if (const char letter = json_escape_letter(text[0]); letter != '\0') {
-            char escape[6];
-            const char* const end = write_json_escape(escape, text[0], letter);
-            if (!append_bytes(out, {escape, static_cast<std::size_t>(end - escape)})) return false;
-            run = 1;
-        } else {
-            run = decode_utf8(text).length;
-            if (!append_utf8(out, text.substr(0, run))) return false;
-        }
-        text.remove_prefix(run);
-    }
-    return true;
-}
-
-template <class Buffer>
-bool append_json_string(Buffer& out, std::string_view text) noexcept {
-    return append_bytes(out, "\"") && append_json_chars(out, text) && append_bytes(out, "\"");
-}
-
-template <class Buffer>
-bool append_json_uint(Buffer& out, std::uint64_t value, bool negative = false) noexcept {
-    char digits[20];
-    char* const end = digits + sizeof digits;
-    char* begin = end;
-    do {
-        *--begin = static_cast<char>('0' + value % 10);
-        value /= 10;
-    } while (value != 0);
-    if (negative) *--begin = '-';
-    return append_bytes(out, {begin, static_cast<std::size_t>(end - begin)});
-}
-
-template <class Buffer>
-bool append_json_int(Buffer& out, std::int64_t value) noexcept {
-    const auto bits = static_cast<std::uint64_t>(value);
-    return append_json_uint(out, value < 0 ? 0 - bits : bits, value < 0);
-}
-
-template <class Buffer>
-bool append_json_bool(Buffer& out, bool value) noexcept {
-    return append_bytes(out, value ? std::string_view("true") : std::string_view("false"));
-}
-
-template <class Buffer>
-bool append_json_null(Buffer& out) noexcept {
-    return append_bytes(out, "null");
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
 // ---- mlflow/trace/detail/json_number.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
@@ -1988,7 +2129,7 @@ bool append_json_scalar(Buffer& out, Write&& write) {
     if (!write()) return false;
     if constexpr (ruled<Buffer>) {
         if (!out.rules || !out.rules->redact) return true;
-        redaction answer = out.rules->ask(out.key, out.view().substr(before));
+        redaction answer = out.rules->ask(out.key, suffix_from(out.view(), before));
         if (answer.is_kept()) return true;
         out.truncate(before);
         return append_json_string(out, std::move(answer).text());
@@ -3799,6 +3940,12 @@ struct recorded_event {
     recorded_values attributes;
 };
 
+struct recorded_link {
+    mlflow::trace::trace_id trace_id;
+    span_id id;
+    recorded_values attributes;
+};
+
 /// A finished span, decoded. Attributes are text: numbers as decimal digits, bool as `true` or `false`.
 struct recorded_span {
     span_id id;
@@ -3810,6 +3957,7 @@ struct recorded_span {
     std::string status_message;
     recorded_values attributes;
     std::vector<recorded_event> events;
+    std::vector<recorded_link> links;
 };
 
 /// A finished trace, decoded: for tests of instrumentation, and for exporters that are not in a hurry.
@@ -3879,6 +4027,17 @@ inline recorded_event decode_event(std::string_view message) {
     return event;
 }
 
+inline recorded_link decode_link(std::string_view message) {
+    recorded_link link;
+    for (protobuf_reader at(message); at.next();) {
+        if (at.field() == otlp::trace_id && at.bytes().size() == 16)
+            link.trace_id = {big_endian(at.bytes().substr(0, 8)), big_endian(at.bytes().substr(8))};
+        else if (at.field() == otlp::span_id) link.id.value = big_endian(at.bytes());
+        else if (at.field() == otlp::link_attributes) link.attributes.push_back(key_value_text(at.bytes()));
+    }
+    return link;
+}
+
 inline recorded_span decode_span(std::string_view body) {
     recorded_span span;
     for (protobuf_reader at(body); at.next();) {
@@ -3890,6 +4049,7 @@ inline recorded_span decode_span(std::string_view body) {
         case otlp::end_time: span.end_unix_nano = at.number(); break;
         case otlp::attributes: span.attributes.push_back(key_value_text(at.bytes())); break;
         case otlp::events: span.events.push_back(decode_event(at.bytes())); break;
+        case otlp::links: span.links.push_back(decode_link(at.bytes())); break;
         case otlp::span_status:
             for (protobuf_reader in(at.bytes()); in.next();) {
                 if (in.field() == otlp::status_message) span.status_message = in.bytes();
@@ -4613,7 +4773,7 @@ struct tag {
         if (key.starts_with("mlflow.")) return {fault::reserved, key};
         // MLflow takes a key for a path, which must be its own normal form.
         const bool is_path = key.front() != '/' && key.back() != '/' && key.find("//") == std::string_view::npos &&
-                             key != "." && key.substr(0, 2) != ".." && key.find("/../") == std::string_view::npos &&
+                             key != "." && !key.starts_with("..") && key.find("/../") == std::string_view::npos &&
                              key.find("/./") == std::string_view::npos && !key.starts_with("./") &&
                              !key.ends_with("/.") && !key.ends_with("/..");
         if (!is_path || !ascii_word<"_-.:/ ">::allows(key)) return {fault::not_allowed, key};
@@ -5046,33 +5206,35 @@ public:
     virtual void count_lost_span() noexcept = 0;
     [[nodiscard]] virtual bool schema_has(std::string_view name) const noexcept = 0;
     // Where the trace can be looked at, or empty.
-    [[nodiscard]] virtual std::string trace_url(const trace_id& id) const = 0;
+    [[nodiscard]] virtual owned_text trace_url(const trace_id& id) const = 0;
     virtual void report(const check_error& error) noexcept = 0;
 
     // Null where every value is recorded as it is.
     [[nodiscard]] const value_rules* rules() const noexcept { return rules_; }
 
     // Never the same for two tracers, unlike an address: what remembers its tracer may outlive it.
-    [[nodiscard]] std::uint64_t identity() const noexcept { return identity_; }
+    [[nodiscard]] tracer_identity identity() const noexcept { return identity_; }
 
     void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
     void release() noexcept {
-        if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+        if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
     }
 
 protected:
-    virtual ~recorder() = default;
+    // No virtual destructor: where there is no heap there is no `operator delete` that it could call.
+    ~recorder() = default;
+    virtual void destroy() noexcept = 0;
 
     const value_rules* rules_ = nullptr;
 
 private:
-    static std::uint64_t next_identity() noexcept {
-        static std::atomic<std::uint64_t> last{0};
+    static tracer_identity next_identity() noexcept {
+        static constinit std::atomic<tracer_identity> last{0};
         return last.fetch_add(1, std::memory_order_relaxed) + 1;
     }
 
     std::atomic<std::uint32_t> references_{1};
-    const std::uint64_t identity_ = next_identity();
+    const tracer_identity identity_ = next_identity();
 };
 
 // An open trace, shared by its open spans, which may be on several threads.
@@ -5088,7 +5250,7 @@ struct trace_state {
     std::atomic<span_data*> finished{nullptr}; // a stack: the last finished is first
     std::atomic<bool> root_ended{false};
 
-    std::mutex lock;            // guards `data` until the root has ended
+    machine::mutex lock;        // guards `data` until the root has ended
     trace_data* data = nullptr; // null once submitted
 
     void recycle() noexcept {
@@ -5123,7 +5285,7 @@ inline void release_trace(trace_state& trace) noexcept {
 class held_context {
 public:
     held_context() noexcept = default;
-    explicit held_context(context_slot* slot, std::uint64_t owner = any_owner) noexcept {
+    explicit held_context(context_slot* slot, tracer_identity owner = any_owner) noexcept {
         if (!slot) return;
         while (const context_node* const node = current_node(*slot, owner)) {
             if (node->trace && !hold(*node)) continue; // it has just ended
@@ -5148,7 +5310,7 @@ public:
     // The trace, held by the caller from now on.
     [[nodiscard]] trace_state* take() noexcept { return std::exchange(trace_, nullptr); }
     [[nodiscard]] span_id span() const noexcept { return span_; }
-    [[nodiscard]] std::uint64_t owner() const noexcept { return owner_; }
+    [[nodiscard]] tracer_identity owner() const noexcept { return owner_; }
     [[nodiscard]] bool is_hidden() const noexcept { return exists_ && !trace_; }
     [[nodiscard]] bool everything_is_off() const noexcept { return exists_ && everything_is_off_; }
     explicit operator bool() const noexcept { return exists_; }
@@ -5169,7 +5331,7 @@ private:
     }
 
     trace_state* trace_ = nullptr;
-    std::uint64_t owner_ = any_owner;
+    tracer_identity owner_ = any_owner;
     span_id span_;
     bool exists_ = false;
     bool everything_is_off_ = false;
@@ -5198,7 +5360,7 @@ inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
     if (is_root) {
         trace_data* data = nullptr;
         {
-            const std::lock_guard guard(trace.lock);
+            const lock_guard guard(trace.lock);
             data = std::exchange(trace.data, nullptr);
         }
         data->root = &span;
@@ -5257,7 +5419,7 @@ private:
 
         // The innermost span of each tracer, the outermost first.
         void copy_spans(context_slot& slot) {
-            std::vector<std::uint64_t> owners;
+            std::vector<detail::tracer_identity> owners;
             for (const auto* node = slot.current; node; node = node->next) {
                 bool is_known = false;
                 for (const auto owner : owners) is_known = is_known || owner == node->owner;
@@ -5340,6 +5502,68 @@ template <class Context = thread_local_context, class Function>
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
+// ---- mlflow/trace/core/traceparent.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// A span of another process, as the header `traceparent` names it: W3C Trace Context, level 2,
+/// https://www.w3.org/TR/trace-context-2/#traceparent-header.
+///
+/// Given to `start_trace`, the new trace links to that span and samplers such as `parent_based` follow its flag. The
+/// trace stays one of its own: anybody can send any trace ID, and a server does not ask whose it is.
+struct remote_span {
+    mlflow::trace::trace_id trace_id;
+    span_id id;
+    bool is_sampled = false; ///< the other process says that it records
+
+    static constexpr std::string_view header = "traceparent";
+
+    /// From the header's value. `fault::not_allowed` for what the W3C calls invalid: upper case, other lengths, IDs
+    /// of zeros, version ff.
+    static constexpr result<remote_span, check_error> parse(std::string_view value) noexcept {
+        constexpr std::size_t size = 55; // 00-<32 digits>-<16 digits>-<2 digits>
+        const auto invalid = failure{check_error{value.empty() ? fault::empty : fault::not_allowed, header}};
+        if (value.size() < size || value[2] != '-' || value[35] != '-' || value[52] != '-') return invalid;
+        std::uint64_t version = 0;
+        std::uint64_t flags = 0;
+        remote_span found;
+        const bool is_hex = read(value, 0, 2, version) && read(value, 3, 16, found.trace_id.high) &&
+                            read(value, 19, 16, found.trace_id.low) && read(value, 36, 16, found.id.value) &&
+                            read(value, 53, 2, flags);
+        if (!is_hex || version == 0xff || !found.trace_id.valid() || !found.id.valid()) return invalid;
+        // Versions to come may add fields at the end.
+        if (value.size() > size && (version == 0 || value[size] != '-')) return invalid;
+        found.is_sampled = (flags & 1U) != 0;
+        return found;
+    }
+
+    /// The header's value, to be sent on.
+    [[nodiscard]] constexpr id_text<55> text() const noexcept {
+        id_text<55> text{{'0', '0', '-'}};
+        detail::write_hex(text.characters + 3, trace_id.high);
+        detail::write_hex(text.characters + 19, trace_id.low);
+        text.characters[35] = '-';
+        detail::write_hex(text.characters + 36, id.value);
+        text.characters[52] = '-';
+        text.characters[53] = '0';
+        text.characters[54] = is_sampled ? '1' : '0';
+        return text;
+    }
+
+private:
+    static constexpr bool read(std::string_view text, std::size_t at, std::size_t digits,
+                               std::uint64_t& value) noexcept {
+        for (std::size_t end = at + digits; at < end; ++at) {
+            const int digit = text[at] >= 'A' && text[at] <= 'F' ? -1 : detail::hex_digit_value(text[at]);
+            if (digit < 0) return false;
+            value = value << 4U | static_cast<std::uint64_t>(digit);
+        }
+        return true;
+    }
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
 // ---- mlflow/trace/record/exception_text.hpp
 
 #if __has_include(<cxxabi.h>)
@@ -5347,6 +5571,14 @@ template <class Context = thread_local_context, class Function>
 #endif
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+inline int exceptions_in_flight() noexcept {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+    return std::uncaught_exceptions();
+#else
+    return 0;
+#endif
+}
 
 // A type's name as a person writes it, or as the compiler stores it where that cannot be had.
 class type_name {
@@ -5397,11 +5629,13 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 template <class Buffer, class T>
 bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T& value, bool& json_like);
 
-// The redactor reads it as text.
+// The redactor reads it as text; on a freestanding target floating point has none, since its digits take 135 KB of
+// code.
 template <class Buffer, class T>
 bool append_redacted_number(Buffer& out, unsigned field, std::string_view key, T value, bool& json_like) {
     buffer digits;
-    if (!append_json_number(digits, value)) return false;
+    if constexpr (MLFLOW_TRACE_HOSTED || !std::is_floating_point_v<T>)
+        if (!append_json_number(digits, value)) return false;
     redaction answer = out.rules->ask(key, digits.view());
     const without_rules as_it_is(out);
     return answer.is_kept() ? append_attribute(out, field, key, value, json_like)
@@ -5776,9 +6010,11 @@ public:
     [[nodiscard]] mlflow::trace::trace_id trace_id() const noexcept {
         return span_ ? span_->trace->id : mlflow::trace::trace_id{};
     }
+    /// This span for another process: send `span.remote().text()` as the header `traceparent`.
+    [[nodiscard]] remote_span remote() const noexcept { return {trace_id(), id(), recording()}; }
     /// Where to look at this trace in MLflow's page, for a log line; empty when the exporter knows no page (yet).
-    [[nodiscard]] std::string url() const {
-        return span_ ? span_->trace->owner->trace_url(span_->trace->id) : std::string{};
+    [[nodiscard]] owned_text url() const {
+        return span_ ? span_->trace->owner->trace_url(span_->trace->id) : owned_text{};
     }
 
     /// An attribute with OTLP's types for text, bool, integers and floating point; other values as JSON. Here and
@@ -5918,7 +6154,8 @@ protected:
     template <class, class, class, class, class>
     friend class tracer;
 
-    explicit basic_span(span_data* span) noexcept : span_(span), exceptions_at_start_(std::uncaught_exceptions()) {}
+    explicit basic_span(span_data* span) noexcept
+        : span_(span), exceptions_at_start_(detail::exceptions_in_flight()) {}
     struct hidden {
         span_data* span;
     };
@@ -6035,7 +6272,7 @@ void basic_span<Context, Platform>::end() noexcept {
     const std::uint64_t end_nano = Platform::monotonic_nano() + span->trace->wall_minus_monotonic;
     detail::span_operations operations(*span);
     if (span->code == status::unset) {
-        if (std::uncaught_exceptions() > exceptions_at_start_) operations.fail({}, "ended by an exception");
+        if (detail::exceptions_in_flight() > exceptions_at_start_) operations.fail({}, "ended by an exception");
         else operations.set_status(status::ok, {});
     }
     operations.end(end_nano);
@@ -6066,7 +6303,7 @@ namespace detail {
 // Checks are done by the caller: these only keep what is write-once.
 inline check_error set_entry(trace_state& trace, entry_kind kind, std::string_view key,
                              std::string_view value) noexcept {
-    const std::lock_guard guard(trace.lock);
+    const lock_guard guard(trace.lock);
     if (!trace.data) return {fault::no_open_trace, key};
     if (kind == entry_kind::metadata || kind == entry_kind::client_request_id) {
         if (const auto old = trace.data->entries.find(kind, key); old.data())
@@ -6085,7 +6322,7 @@ inline check_error set_entry(trace_state& trace, entry_kind kind, std::string_vi
 inline void apply_scopes(const context_slot& slot, trace_state& trace) noexcept {
     for (const scope_frame* frame = slot.scopes; frame; frame = frame->outer) {
         if (frame->owner != trace.owner->identity()) continue;
-        const std::lock_guard guard(trace.lock);
+        const lock_guard guard(trace.lock);
         if (!trace.data) return;
         for (const trace_entry entry : frame->entries) {
             trace_entries& known = trace.data->entries;
@@ -6352,6 +6589,29 @@ struct hosted_platform {
         return {value ? value : 1};
     }
 
+    using mutex = detail::machine::mutex;
+
+    /// A line on standard error, at most one per half minute: an error in every request must not flood the log.
+    static void report(const check_error& error) noexcept {
+        constexpr std::int64_t pause = 30'000'000'000;
+        static constinit std::atomic<std::int64_t> last_line{-pause};
+        static constinit std::atomic<std::uint64_t> unsaid{0};
+        const auto now = static_cast<std::int64_t>(monotonic_nano());
+        auto last = last_line.load(std::memory_order_relaxed);
+        if (now - last < pause || !last_line.compare_exchange_strong(last, now, std::memory_order_relaxed)) {
+            unsaid.fetch_add(1, std::memory_order_relaxed);
+            return;
+        }
+        const auto skipped = unsaid.exchange(0, std::memory_order_relaxed);
+        const auto write = [&] {
+            std::string line = "mlflow_trace: " + error.message();
+            if (skipped) line += " (and " + std::to_string(skipped) + " more since the last line)";
+            line += '\n';
+            std::fputs(line.c_str(), stderr);
+        };
+        detail::guarded(write, [] {}); // there may be no memory to complain with
+    }
+
 private:
     static std::uint64_t read(clockid_t clock) noexcept {
         timespec now{};
@@ -6368,11 +6628,38 @@ private:
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
+namespace detail {
+
+template <class Sampler>
+bool sample(const Sampler& sampler, const trace_id& id, [[maybe_unused]] const remote_span* caller) {
+    if constexpr (requires { sampler.sample(id, caller); }) return sampler.sample(id, caller);
+    else return sampler.sample(id);
+}
+
+} // namespace detail
+
 /// Records every trace.
 struct record_all {
     struct options {};
     constexpr explicit record_all(options = {}) noexcept {}
     [[nodiscard]] static constexpr bool sample(const trace_id&) noexcept { return true; }
+};
+
+/// Follows the process that asks: records a trace that was started with the `remote_span` of a caller as that caller
+/// is recorded, and any other as `Root` says. OpenTelemetry's ParentBased; what starts inside a trace always follows
+/// it.
+template <class Root = record_all>
+class parent_based {
+public:
+    using options = detail::options_of<Root>;
+    constexpr explicit parent_based(options chosen) : root_(std::move(chosen)) {}
+
+    [[nodiscard]] constexpr bool sample(const trace_id& id, const remote_span* caller = nullptr) const {
+        return caller ? caller->is_sampled : root_.sample(id);
+    }
+
+private:
+    [[no_unique_address]] Root root_;
 };
 
 /// Records no trace: the tracer is off at compile time, and calls of it compile to nothing (see `tracer_off.hpp`).
@@ -6449,7 +6736,9 @@ public:
     explicit recording_policy(options chosen)
         : sampler_(std::move(chosen.sampler)), redactor_(std::move(chosen.redactor)), limits_(chosen.limits) {}
 
-    [[nodiscard]] bool sample(const trace_id& id) const { return sampler_.sample(id); }
+    [[nodiscard]] bool sample(const trace_id& id, const remote_span* caller = nullptr) const {
+        return detail::sample(sampler_, id, caller);
+    }
     [[nodiscard]] redaction redact(std::string_view key, std::string_view value) const
         requires(!std::is_same_v<Redactor, redact_nothing>)
     {
@@ -6503,16 +6792,22 @@ private:
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
-/// Told of every value that was refused, on the thread that gave it. Must not throw.
+/// Told of every value that was refused, on the thread that gave it.
 using error_handler = void (*)(void* context, const check_error& error) noexcept;
 
 namespace detail {
 
-// A line per half minute at most: an error in every request must not flood the log.
-void report_to_stderr(void* context, const check_error& error) noexcept;
+// Whose export runs on this thread.
+#if MLFLOW_TRACE_HOSTED
+template <class Core>
+inline constinit thread_local const Core* exporting = nullptr;
+#else
+template <class Core>
+inline constinit const Core* exporting = nullptr;
+#endif
 
 // The part of a tracer that lives until its last trace has ended.
-template <class Schema, class Exporter, class Recording>
+template <class Schema, class Exporter, class Recording, class Platform>
 class tracer_core final : public recorder {
 public:
     tracer_core(options_of<Exporter>&& exporter_options, options_of<Recording>&& recording_options,
@@ -6543,7 +6838,7 @@ public:
         }
         trace_batch batch(finished);
         // What an exporter records by the tracer that it serves would have to be exported by the same call.
-        static thread_local const tracer_core* exporting = nullptr;
+        const tracer_core*& exporting = detail::exporting<tracer_core>;
         if (shut_down_.load(std::memory_order_acquire) || exporting == this) {
             dropped_.fetch_add(spans, std::memory_order_relaxed);
             return;
@@ -6555,7 +6850,7 @@ public:
             exported_.fetch_add(outcome.exported_spans, std::memory_order_relaxed);
             failed_.fetch_add(outcome.failed_spans, std::memory_order_relaxed);
             if (!outcome.ok()) {
-                const std::lock_guard guard(error_lock_);
+                const lock_guard guard(error_lock_);
                 last_error_.swap(outcome.error);
             }
         }
@@ -6567,13 +6862,14 @@ public:
         dropped_.fetch_add(1, std::memory_order_relaxed);
     }
     [[nodiscard]] bool schema_has(std::string_view name) const noexcept override { return Schema::has_name(name); }
-    [[nodiscard]] std::string trace_url(const trace_id& id) const override {
+    [[nodiscard]] owned_text trace_url(const trace_id& id) const override {
         if constexpr (linking_exporter<Exporter>) return exporter_.trace_url(id);
         else return {};
     }
     void report(const check_error& error) noexcept override {
         refused_.fetch_add(1, std::memory_order_relaxed);
-        on_error_(error_context_, error);
+        if (on_error_) on_error_(error_context_, error);
+        else Platform::report(error);
     }
 
     [[nodiscard]] span_account account() const noexcept {
@@ -6582,7 +6878,7 @@ public:
         counted.exported += exported_.load(std::memory_order_relaxed);
         counted.failed += failed_.load(std::memory_order_relaxed);
         counted.dropped += dropped_.load(std::memory_order_relaxed);
-        const std::uint64_t finished = finished_.load(std::memory_order_relaxed);
+        const std::size_t finished = finished_.load(std::memory_order_relaxed);
         counted.started = started_.load(std::memory_order_relaxed);
         counted.open = counted.started - finished;
         if constexpr (!deferring_exporter<Exporter>) // in the hands of the exporter
@@ -6590,21 +6886,23 @@ public:
         return counted;
     }
     [[nodiscard]] std::uint64_t refused_values() const noexcept { return refused_.load(std::memory_order_relaxed); }
-    [[nodiscard]] std::string last_error() const {
+    [[nodiscard]] owned_text last_error() const {
         if constexpr (requires { exporter_.last_error(); }) return exporter_.last_error();
         else {
-            const std::lock_guard guard(error_lock_);
+            const lock_guard guard(error_lock_);
             return last_error_;
         }
     }
 
-    bool flush(std::chrono::steady_clock::time_point deadline) {
-        if constexpr (deferring_exporter<Exporter>) return exporter_.flush(deadline);
+    bool flush([[maybe_unused]] std::chrono::milliseconds timeout) {
+        if constexpr (deferring_exporter<Exporter>)
+            return exporter_.flush(std::chrono::steady_clock::now() + timeout);
         else return true;
     }
-    bool shutdown(std::chrono::steady_clock::time_point deadline) {
+    bool shutdown([[maybe_unused]] std::chrono::milliseconds timeout) {
         if (shut_down_.exchange(true, std::memory_order_acq_rel)) return true;
-        if constexpr (deferring_exporter<Exporter>) return exporter_.shutdown(deadline);
+        if constexpr (deferring_exporter<Exporter>)
+            return exporter_.shutdown(std::chrono::steady_clock::now() + timeout);
         else return true;
     }
 
@@ -6612,10 +6910,19 @@ public:
     [[nodiscard]] const Recording& recording() const noexcept { return recording_; }
 
 private:
+    // As wide as the atomics that every target has: on one of 32 bits the account starts again at 2^32.
+    using counter = std::atomic<std::size_t>;
+
+    void destroy() noexcept override {
+#if MLFLOW_TRACE_HOSTED
+        delete this;
+#endif
+    }
+
     export_result export_one_by_one(trace_batch& batch) noexcept {
         if constexpr (requires { requires Exporter::is_thread_safe; }) return guarded_export(exporter_, batch);
         else {
-            const std::lock_guard guard(export_lock_);
+            const lock_guard guard(export_lock_);
             return guarded_export(exporter_, batch);
         }
     }
@@ -6623,41 +6930,51 @@ private:
     Exporter exporter_;
     [[no_unique_address]] Recording recording_;
     value_rules value_rules_;
-    std::mutex export_lock_;
+    typename Platform::mutex export_lock_;
     error_handler on_error_;
     void* error_context_;
     std::atomic<bool> shut_down_{false};
-    std::atomic<std::uint64_t> started_{0};
-    std::atomic<std::uint64_t> finished_{0};
-    std::atomic<std::uint64_t> exported_{0};
-    std::atomic<std::uint64_t> failed_{0};
-    std::atomic<std::uint64_t> dropped_{0};
-    std::atomic<std::uint64_t> refused_{0};
-    mutable std::mutex error_lock_;
-    std::string last_error_;
+    counter started_{0};
+    counter finished_{0};
+    counter exported_{0};
+    counter failed_{0};
+    counter dropped_{0};
+    counter refused_{0};
+    mutable typename Platform::mutex error_lock_;
+    owned_text last_error_;
 };
 
-inline void report_to_stderr(void*, const check_error& error) noexcept {
-    static std::atomic<std::int64_t> last_line{0};
-    static std::atomic<std::uint64_t> unsaid{0};
-    const auto now =
-        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
-            .count() +
-        30'000; // so that 0 is long ago, even just after boot
-    auto last = last_line.load(std::memory_order_relaxed);
-    if (now - last < 30'000 || !last_line.compare_exchange_strong(last, now, std::memory_order_relaxed)) {
-        unsaid.fetch_add(1, std::memory_order_relaxed);
-        return;
-    }
-    const auto skipped = unsaid.exchange(0, std::memory_order_relaxed);
-    const auto write = [&] {
-        std::string line = "mlflow_trace: " + error.message();
-        if (skipped) line += " (and " + std::to_string(skipped) + " more since the last line)";
-        line += '\n';
-        std::fputs(line.c_str(), stderr);
-    };
-    guarded(write, [] {}); // there may be no memory to complain with
-}
+// A core lives on the heap, where spans find it that outlive the tracer; or, without a heap, in its tracer.
+#if MLFLOW_TRACE_HOSTED
+template <class Core>
+class core_holder {
+public:
+    template <class... Args>
+    explicit core_holder(Args&&... args) : core_(new Core(std::forward<Args>(args)...)) {}
+    core_holder(const core_holder&) = delete;
+    core_holder& operator=(const core_holder&) = delete;
+    ~core_holder() { core_->release(); }
+
+    Core& operator*() const noexcept { return *core_; }
+    Core* operator->() const noexcept { return core_; }
+
+private:
+    Core* core_;
+};
+#else
+template <class Core>
+class core_holder {
+public:
+    template <class... Args>
+    explicit core_holder(Args&&... args) : core_(std::forward<Args>(args)...) {}
+
+    Core& operator*() const noexcept { return core_; }
+    Core* operator->() const noexcept { return &core_; }
+
+private:
+    mutable Core core_;
+};
+#endif
 
 } // namespace detail
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
@@ -6672,6 +6989,10 @@ template <class T, class Schema>
 concept identity_argument =
     std::is_same_v<T, client_request_id> ||
     (metadata_key<typename unwrapped<T>::type> && Schema::template has<typename unwrapped<T>::type>);
+
+// What a trace is started with that does not describe it as a whole.
+template <class T>
+inline constexpr bool describes_root = std::is_same_v<T, span_type> || std::is_same_v<T, remote_span>;
 
 // How often a value for this key stands among the arguments, counting the statement that there is none.
 template <class Key, class... Args>
@@ -6692,7 +7013,7 @@ constexpr void require_start_arguments() noexcept {
                               "this schema requires a key that is not given: pass a value, or mt::absent<key>{}");
         });
     }
-    static_assert(((std::is_same_v<Args, tag> || std::is_same_v<Args, span_type> ||
+    static_assert(((std::is_same_v<Args, tag> || describes_root<Args> ||
                     times_given<typename unwrapped<Args>::type, Args...> == 1) &&
                    ...),
                   "a key is given twice at the start of a trace");
@@ -6707,8 +7028,8 @@ struct tracer_options {
     bool enabled = true; ///< false: nothing is recorded
     /// The longest time that the destructor waits for the exporter.
     std::chrono::milliseconds shutdown_timeout{5'000};
-    /// Told of refused values; by default a line on standard error, at most one per 30 s.
-    error_handler on_error = &detail::report_to_stderr;
+    /// Told of refused values; null: the platform is (`hosted_platform` writes a line on standard error).
+    error_handler on_error = nullptr;
     void* error_context = nullptr;
 };
 
@@ -6718,11 +7039,11 @@ struct tracer_options {
 /// Context: where the current span lives (`thread_local_context`, `explicit_context`).
 /// Exporter: what becomes of finished traces; it is made from `options::exporter`.
 /// Recording: which traces are recorded (`record_all`, `record_nothing`, `record_ratio`).
-/// Platform: clocks and IDs (`hosted_platform`).
+/// Platform: clocks, IDs, locks and the default for errors (`hosted_platform`, `bare_metal_platform`).
 ///
 /// Thread-safety: all functions, from any thread. Recording neither throws nor waits, unless the exporter does (put
 /// `batch` around one that waits). Errors go to `options::on_error`. A span may outlive its tracer: it is then
-/// counted as dropped.
+/// counted as dropped (on a freestanding target it must not).
 template <class Schema, class Context, class Exporter, class Recording, class Platform>
 class tracer {
     static_assert(exporter<Exporter>,
@@ -6731,10 +7052,10 @@ class tracer {
     static_assert(recording<Recording>,
                   "the recording policy lacks a member: bool sample(const mlflow::trace::trace_id&) const");
     static_assert(platform<Platform>, "the platform lacks one of: wall_nano(), monotonic_nano(), new_trace_id(), "
-                                      "new_span_id(); see mlflow/trace/concepts.hpp");
+                                      "new_span_id(), report(), mutex; see mlflow/trace/concepts.hpp");
     static_assert(sizeof(Schema) > 0); // a schema with a mistake must not compile, even before it is used
 
-    using core_type = detail::tracer_core<Schema, Exporter, Recording>;
+    using core_type = detail::tracer_core<Schema, Exporter, Recording, Platform>;
 
 public:
     using schema_type = Schema;
@@ -6748,23 +7069,21 @@ public:
 
     tracer() : tracer(options{}) {}
     explicit tracer(options chosen)
-        : enabled_(chosen.enabled), shutdown_timeout_(chosen.shutdown_timeout),
-          core_(new core_type(std::move(chosen.exporter), std::move(chosen.recording), chosen.on_error,
-                              chosen.error_context)) {}
+        : enabled_(install_platform() && chosen.enabled), shutdown_timeout_(chosen.shutdown_timeout),
+          core_(std::move(chosen.exporter), std::move(chosen.recording), chosen.on_error, chosen.error_context) {}
     tracer(const tracer&) = delete;
     tracer& operator=(const tracer&) = delete;
-    ~tracer() {
-        shutdown(shutdown_timeout_);
-        core_->release();
-    }
+    ~tracer() { shutdown(shutdown_timeout_); }
 
     /// Starts a trace of its own, whatever is open around it, and makes it current. Takes, in any order, the keys of
     /// the schema (`mt::user`, …, or `mt::anonymous`, `mt::no_session`, `mt::maybe`), `mt::client_request_id`,
-    /// `mt::tag` and `mt::span_type`.
+    /// `mt::tag`, `mt::span_type`, and the `mt::remote_span` of the caller, to which the trace links.
     template <class... Values>
     [[nodiscard]] trace start_trace(std::string_view name, const Values&... values) noexcept {
         detail::require_start_arguments<Schema, Values...>();
-        trace started(start_root(name, identity::stated));
+        const remote_span* caller = nullptr;
+        (find_caller(caller, values), ...);
+        trace started(start_root(name, identity::stated, caller));
         if (started.recording()) {
             if constexpr (!(std::is_same_v<Values, mlflow::trace::span_type> || ...))
                 started.type(span_type::unknown);
@@ -6810,18 +7129,16 @@ public:
 
     /// Waits until all that has finished before is handed on; false at the time limit. `account()` tells what
     /// arrived.
-    bool flush(std::chrono::milliseconds timeout) { return core_->flush(std::chrono::steady_clock::now() + timeout); }
+    bool flush(std::chrono::milliseconds timeout) { return core_->flush(timeout); }
     /// A last flush; what finishes later is dropped and counted. Again: nothing.
-    bool shutdown(std::chrono::milliseconds timeout) {
-        return core_->shutdown(std::chrono::steady_clock::now() + timeout);
-    }
+    bool shutdown(std::chrono::milliseconds timeout) { return core_->shutdown(timeout); }
 
     /// Where all spans are that were started.
     [[nodiscard]] span_account account() const noexcept { return core_->account(); }
     /// How many values were refused and reported.
     [[nodiscard]] std::uint64_t refused_values() const noexcept { return core_->refused_values(); }
     /// Why the exporter last failed; empty when it never did.
-    [[nodiscard]] std::string last_error() const { return core_->last_error(); }
+    [[nodiscard]] owned_text last_error() const { return core_->last_error(); }
 
     [[nodiscard]] Exporter& exporter() noexcept { return core_->exporter(); }
 
@@ -6830,8 +7147,15 @@ private:
     friend class traced_function;
 
     template <class Value>
+    static void find_caller([[maybe_unused]] const remote_span*& caller,
+                            [[maybe_unused]] const Value& value) noexcept {
+        if constexpr (std::is_same_v<Value, remote_span>) caller = &value;
+    }
+
+    template <class Value>
     static void describe(trace& started, const Value& value) noexcept {
         if constexpr (std::is_same_v<Value, mlflow::trace::span_type>) started.type(value);
+        else if constexpr (std::is_same_v<Value, remote_span>) started.link(value.trace_id, value.id);
         else started.set(value);
     }
 
@@ -6867,6 +7191,11 @@ private:
                       "calls that must not be recorded; or take mt::thread_local_context");
     }
 
+    static bool install_platform() {
+        if constexpr (requires { Platform::install(); }) Platform::install();
+        return true;
+    }
+
     detail::held_context current() const noexcept { return detail::held_context(Context::slot(), core_->identity()); }
 
     // A span that is not recorded, but keeps what starts inside it from being recorded: with `everything` also traces
@@ -6881,17 +7210,17 @@ private:
         return span(typename span::hidden{hidden});
     }
 
-    span start_root(std::string_view name, identity given) noexcept {
+    span start_root(std::string_view name, identity given, const remote_span* caller = nullptr) noexcept {
         if (!enabled_) return {};
         if (current().everything_is_off()) return hide(true);
         const trace_id id = Platform::new_trace_id();
-        if (!core_->recording().sample(id)) return hide(false);
+        if (!detail::sample(core_->recording(), id, caller)) return hide(false);
         return span::start_root(*core_, id, name, given == identity::checked_at_the_end);
     }
 
     bool enabled_;
     std::chrono::milliseconds shutdown_timeout_;
-    core_type* core_;
+    detail::core_holder<core_type> core_;
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
@@ -6996,7 +7325,8 @@ public:
     [[nodiscard]] static constexpr bool recording() noexcept { return false; }
     [[nodiscard]] static constexpr span_id id() noexcept { return {}; }
     [[nodiscard]] static constexpr mlflow::trace::trace_id trace_id() noexcept { return {}; }
-    [[nodiscard]] static std::string url() { return {}; }
+    [[nodiscard]] static owned_text url() { return {}; }
+    [[nodiscard]] static constexpr remote_span remote() noexcept { return {}; }
 
     template <class T>
     self& attribute(std::string_view, const T&) noexcept {
@@ -7063,7 +7393,7 @@ namespace detail {
 
 template <class Schema, class T>
 constexpr void require_allowed_at_start() noexcept {
-    if constexpr (!std::is_same_v<T, span_type>) require_allowed<Schema, T>();
+    if constexpr (!describes_root<T>) require_allowed<Schema, T>();
 }
 
 } // namespace detail
@@ -7112,7 +7442,7 @@ public:
     static bool shutdown(std::chrono::milliseconds) noexcept { return true; }
     [[nodiscard]] static span_account account() noexcept { return {}; }
     [[nodiscard]] static std::uint64_t refused_values() noexcept { return 0; }
-    [[nodiscard]] static std::string last_error() { return {}; }
+    [[nodiscard]] static owned_text last_error() { return {}; }
 
 private:
     template <class, class, fixed_string, fixed_string...>

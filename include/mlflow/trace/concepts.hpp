@@ -10,7 +10,6 @@
 #include <chrono>
 #include <concepts>
 #include <cstdint>
-#include <string>
 #include <string_view>
 
 /// Every extension point of the library. A type that models one of these concepts is a full member: nothing is
@@ -40,7 +39,7 @@ concept deferring_exporter = exporter<T> && requires(T& exporter, std::chrono::s
 /// An exporter that knows a page where the trace can be looked at.
 template <class T>
 concept linking_exporter = requires(const T& exporter, const trace_id& id) {
-    { exporter.trace_url(id) } -> std::same_as<std::string>;
+    { exporter.trace_url(id) } -> std::same_as<owned_text>;
 };
 
 /// What carries an HTTP request to a server and brings its reply. `send` blocks until the reply, an error, or
@@ -58,9 +57,11 @@ concept context = requires {
     { T::slot() } -> std::same_as<context_slot*>;
 };
 
-/// Which traces are recorded: asked once, when a trace starts. Thread-safe. A type may also say what is recorded of
-/// the values, as `recording_policy` does: by `redaction redact(std::string_view key, std::string_view value) const`,
-/// asked for each value, and by `const recording_limits& limits() const`, asked when the tracer is made.
+/// Which traces are recorded: asked once, when a trace starts, by `sample(id)`, or where there is one by
+/// `sample(id, caller)` with the `const remote_span*` that the trace was started with, or null. Thread-safe. A type
+/// may also say what is recorded of the values, as `recording_policy` does: by `redaction redact(std::string_view
+/// key, std::string_view value) const`, asked for each value, and by `const recording_limits& limits() const`, asked
+/// when the tracer is made.
 template <class T>
 concept recording = requires(const T& recording, const trace_id& id) {
     { recording.sample(id) } -> std::same_as<bool>;
@@ -72,13 +73,18 @@ concept redactor = requires(const T& redactor, std::string_view key, std::string
     { redactor(key, value) } -> std::same_as<redaction>;
 };
 
-/// Clocks and IDs. Thread-safe.
+/// What is under the library: clocks in nanoseconds, IDs, a lock, and what becomes of a refused value where the
+/// application has no `on_error`. Thread-safe. `static void install()`, where there is one, is called as the first
+/// tracer is made.
 template <class T>
-concept platform = requires {
+concept platform = requires(const check_error& error, typename T::mutex& mutex) {
     { T::wall_nano() } -> std::same_as<std::uint64_t>;
     { T::monotonic_nano() } -> std::same_as<std::uint64_t>;
     { T::new_trace_id() } -> std::same_as<trace_id>;
     { T::new_span_id() } -> std::same_as<span_id>;
+    { T::report(error) } noexcept;
+    mutex.lock();
+    mutex.unlock();
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -15,9 +15,18 @@
 #define MLFLOW_TRACE_HAS_EXCEPTIONS 0
 #endif
 
+/// 1 where there is an operating system, else 0: a freestanding build takes clocks, locks and memory from its
+/// platform
+/// (`bare_metal_platform`). Set it to 0 to try such a build on a hosted machine.
+#ifndef MLFLOW_TRACE_HOSTED
+#define MLFLOW_TRACE_HOSTED __STDC_HOSTED__
+#endif
+
 /// Inline namespace of everything in the library: two versions, or two builds whose layouts differ, link side by
 /// side without meeting.
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
+#if !MLFLOW_TRACE_HOSTED
+#define MLFLOW_TRACE_ABI v0_1_freestanding
+#elif MLFLOW_TRACE_HAS_EXCEPTIONS
 #define MLFLOW_TRACE_ABI v0_1
 #else
 #define MLFLOW_TRACE_ABI v0_1_noexcept

@@ -5,6 +5,7 @@
 #include <mlflow/trace/detail/pool.hpp>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <utility>
 
@@ -12,10 +13,13 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
 namespace detail {
 
+using tracer_identity = std::size_t; // as wide as the atomics that every target has
+inline constexpr tracer_identity any_owner = 0;
+
 // Values that a scope gives to the traces of one tracer.
 struct scope_frame {
     scope_frame* outer = nullptr;
-    std::uint64_t owner = 0;
+    tracer_identity owner = 0;
     trace_entries entries;
 };
 
@@ -26,7 +30,7 @@ struct context_node {
     context_node* next_chain = nullptr; // of the pool
 
     trace_state* trace = nullptr; // null: not recorded, nor is what starts inside it
-    std::uint64_t owner = 0;      // which tracer's
+    tracer_identity owner = 0;    // which tracer's
     span_id id;
     bool everything_is_off = false;  // also traces of their own are not recorded inside it
     const span_data* span = nullptr; // null: open as long as it stands here
@@ -53,11 +57,9 @@ struct context_slot {
 
 namespace detail {
 
-inline constexpr std::uint64_t any_owner = 0;
-
 // The innermost span of this tracer that is open, since tracers do not see into each other's traces. Those that ended
 // elsewhere are taken out on the way.
-inline context_node* current_node(context_slot& slot, std::uint64_t owner) noexcept {
+inline context_node* current_node(context_slot& slot, tracer_identity owner) noexcept {
     context_node** link = &slot.current;
     while (context_node* const node = *link) {
         if (!is_open(*node)) {
@@ -73,7 +75,7 @@ inline context_node* current_node(context_slot& slot, std::uint64_t owner) noexc
 }
 
 // Makes it the innermost. Without memory it does not become current.
-inline context_node* enter(context_slot& slot, trace_state* trace, std::uint64_t owner, span_id id,
+inline context_node* enter(context_slot& slot, trace_state* trace, tracer_identity owner, span_id id,
                            const span_data* span) noexcept {
     context_node* const node = pool<context_node>::instance().take();
     if (!node) return nullptr;

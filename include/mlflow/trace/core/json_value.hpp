@@ -98,7 +98,7 @@ bool append_json_scalar(Buffer& out, Write&& write) {
     if (!write()) return false;
     if constexpr (ruled<Buffer>) {
         if (!out.rules || !out.rules->redact) return true;
-        redaction answer = out.rules->ask(out.key, out.view().substr(before));
+        redaction answer = out.rules->ask(out.key, suffix_from(out.view(), before));
         if (answer.is_kept()) return true;
         out.truncate(before);
         return append_json_string(out, std::move(answer).text());

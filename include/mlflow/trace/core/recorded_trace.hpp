@@ -38,6 +38,12 @@ struct recorded_event {
     recorded_values attributes;
 };
 
+struct recorded_link {
+    mlflow::trace::trace_id trace_id;
+    span_id id;
+    recorded_values attributes;
+};
+
 /// A finished span, decoded. Attributes are text: numbers as decimal digits, bool as `true` or `false`.
 struct recorded_span {
     span_id id;
@@ -49,6 +55,7 @@ struct recorded_span {
     std::string status_message;
     recorded_values attributes;
     std::vector<recorded_event> events;
+    std::vector<recorded_link> links;
 };
 
 /// A finished trace, decoded: for tests of instrumentation, and for exporters that are not in a hurry.
@@ -118,6 +125,17 @@ inline recorded_event decode_event(std::string_view message) {
     return event;
 }
 
+inline recorded_link decode_link(std::string_view message) {
+    recorded_link link;
+    for (protobuf_reader at(message); at.next();) {
+        if (at.field() == otlp::trace_id && at.bytes().size() == 16)
+            link.trace_id = {big_endian(at.bytes().substr(0, 8)), big_endian(at.bytes().substr(8))};
+        else if (at.field() == otlp::span_id) link.id.value = big_endian(at.bytes());
+        else if (at.field() == otlp::link_attributes) link.attributes.push_back(key_value_text(at.bytes()));
+    }
+    return link;
+}
+
 inline recorded_span decode_span(std::string_view body) {
     recorded_span span;
     for (protobuf_reader at(body); at.next();) {
@@ -129,6 +147,7 @@ inline recorded_span decode_span(std::string_view body) {
         case otlp::end_time: span.end_unix_nano = at.number(); break;
         case otlp::attributes: span.attributes.push_back(key_value_text(at.bytes())); break;
         case otlp::events: span.events.push_back(decode_event(at.bytes())); break;
+        case otlp::links: span.links.push_back(decode_link(at.bytes())); break;
         case otlp::span_status:
             for (protobuf_reader in(at.bytes()); in.next();) {
                 if (in.field() == otlp::status_message) span.status_message = in.bytes();

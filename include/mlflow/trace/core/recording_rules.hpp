@@ -3,12 +3,13 @@
 
 #include <mlflow/trace/detail/buffer.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
+#include <mlflow/trace/detail/json_writer.hpp>
+#include <mlflow/trace/detail/machine.hpp>
 #include <mlflow/trace/detail/utf8.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <string>
 #include <string_view>
 #include <utility>
 
@@ -20,17 +21,17 @@ public:
     static redaction keep() noexcept { return {}; }
     /// In its place stands `[redacted]`.
     static redaction remove() { return replace("[redacted]"); }
-    static redaction replace(std::string text) { return redaction(std::move(text)); }
+    static redaction replace(owned_text text) { return redaction(std::move(text)); }
 
     [[nodiscard]] bool is_kept() const noexcept { return is_kept_; }
-    [[nodiscard]] std::string&& text() && noexcept { return std::move(text_); }
+    [[nodiscard]] owned_text&& text() && noexcept { return std::move(text_); }
 
 private:
     redaction() noexcept = default;
-    explicit redaction(std::string text) noexcept : is_kept_(false), text_(std::move(text)) {}
+    explicit redaction(owned_text text) noexcept : is_kept_(false), text_(std::move(text)) {}
 
     bool is_kept_ = true;
-    std::string text_;
+    owned_text text_;
 };
 
 /// The most that a span records. Where something is cut, the span says so: a text ends in `… [cut: N bytes]`, values
@@ -148,17 +149,17 @@ public:
 
 private:
     void apply(const value_rules& rules, std::string_view key) {
-        if (redaction answer = rules.ask(key, view_); !answer.is_kept()) view_ = owned_ = std::move(answer).text();
+        if (redaction answer = rules.ask(key, view_); !answer.is_kept()) view_ = redacted_ = std::move(answer).text();
         if (view_.size() <= rules.limits.text_bytes) return;
         std::size_t kept = rules.limits.text_bytes;
         while (kept > 0 && (static_cast<unsigned char>(view_[kept]) & 0xc0U) == 0x80U) --kept; // within a character
-        std::string cut(view_.substr(0, kept));
-        cut += "… [cut: " + std::to_string(view_.size() - kept) + " bytes]";
-        owned_ = std::move(cut);
-        view_ = owned_;
+        const bool is_whole = cut_.append(prefix_of(view_, kept)) && cut_.append("… [cut: ") &&
+                              append_json_uint(cut_, view_.size() - kept) && cut_.append(" bytes]");
+        view_ = is_whole ? cut_.view() : "[cut]"; // no memory for more
     }
 
-    std::string owned_;
+    owned_text redacted_;
+    buffer cut_;
     std::string_view view_;
 };
 

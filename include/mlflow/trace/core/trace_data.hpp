@@ -12,7 +12,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <string>
 #include <string_view>
 #include <utility>
 
@@ -53,8 +52,7 @@ struct span_data {
     std::uint32_t dropped_events = 0;
 
     void recycle() noexcept {
-        constexpr std::size_t kept = 64 * 1024; // one span with a huge text must not hold its memory for ever
-        if (body.capacity() > kept) body.release();
+        if (body.capacity() > detail::machine::kept_block) body.release();
         body.clear();
     }
 };
@@ -280,7 +278,7 @@ private:
 struct export_result {
     std::size_t exported_spans = 0;
     std::size_t failed_spans = 0;
-    std::string error; ///< one line on why spans failed, without credentials; empty when none did
+    owned_text error; ///< one line on why spans failed, without credentials; empty when none did
     /// The same batch may be exported once more, with a chance to succeed: the receiver was not there, or is busy.
     bool retryable = false;
     /// What the receiver asks to wait before that; 0 when it did not say.

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/config.hpp>
+#include <mlflow/trace/detail/machine.hpp>
 
 #include <cstddef>
-#include <cstdlib>
 #include <cstring>
 #include <string_view>
 #include <utility>
@@ -23,7 +22,9 @@ public:
         swap(other);
         return *this;
     }
-    ~buffer() { std::free(data_); }
+    ~buffer() {
+        if (data_) machine::release(data_);
+    }
 
     void swap(buffer& other) noexcept {
         std::swap(data_, other.data_);
@@ -60,7 +61,7 @@ public:
         overflowed_ = false;
     }
     void release() noexcept {
-        std::free(data_);
+        if (data_) machine::release(data_);
         data_ = nullptr;
         size_ = capacity_ = 0;
     }
@@ -75,9 +76,9 @@ public:
 
 private:
     [[gnu::noinline]] bool grow(std::size_t count) noexcept {
-        std::size_t capacity = capacity_ < 512 ? 1024 : capacity_ * 2;
+        std::size_t capacity = capacity_ < machine::first_block / 2 ? machine::first_block : capacity_ * 2;
         if (capacity - size_ < count) capacity = size_ + count;
-        void* moved = std::realloc(data_, capacity);
+        void* moved = machine::reallocate(data_, capacity);
         if (!moved) {
             overflowed_ = true;
             return false;

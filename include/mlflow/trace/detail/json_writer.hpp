@@ -146,7 +146,7 @@ bool append_json_chars(Buffer& out, std::string_view text) noexcept {
                json_escape_letter(text[run]) == '\0')
             ++run;
         if (run != 0) {
-            if (!append_bytes(out, text.substr(0, run))) return false;
+            if (!append_bytes(out, prefix_of(text, run))) return false;
         } else if (const char letter = json_escape_letter(text[0]); letter != '\0') {
             char escape[6];
             const char* const end = write_json_escape(escape, text[0], letter);
@@ -154,7 +154,7 @@ bool append_json_chars(Buffer& out, std::string_view text) noexcept {
             run = 1;
         } else {
             run = decode_utf8(text).length;
-            if (!append_utf8(out, text.substr(0, run))) return false;
+            if (!append_utf8(out, prefix_of(text, run))) return false;
         }
         text.remove_prefix(run);
     }

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/config.hpp>
+#include <mlflow/trace/detail/machine.hpp>
 
-#include <mutex>
 #include <new>
-#include <pthread.h>
 #include <utility>
+
+#if MLFLOW_TRACE_HOSTED
+#include <pthread.h>
+#endif
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
@@ -16,6 +18,7 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 //
 // Chains are given and taken whole: the spans of a trace come back as one, and the thread that takes them next uses
 // them one by one without a lock.
+#if MLFLOW_TRACE_HOSTED
 template <class T>
 class pool {
 public:
@@ -57,13 +60,13 @@ private:
         // Registered here, so that a thread which only reads the pointer pays nothing.
         static thread_local const leftover_keeper at_thread_exit{this};
         static_cast<void>(at_thread_exit);
-        const std::lock_guard guard(lock_);
+        const lock_guard guard(lock_);
         T* const chain = chains_;
         if (chain) chains_ = std::exchange(chain->next_chain, nullptr);
         return chain;
     }
     void give_recycled(T* chain) noexcept {
-        const std::lock_guard guard(lock_);
+        const lock_guard guard(lock_);
         chain->next_chain = chains_;
         chains_ = chain;
     }
@@ -77,8 +80,42 @@ private:
 
     static inline constinit thread_local T* mine_ = nullptr;
 
-    std::mutex lock_;
+    machine::mutex lock_;
     T* chains_ = nullptr;
 };
+#else
+// Without threads, and with interrupts that record: one by one, under the lock.
+template <class T>
+class pool {
+public:
+    static pool& instance() noexcept {
+        static constinit pool only;
+        return only;
+    }
+
+    [[nodiscard]] T* take() noexcept {
+        {
+            const lock_guard guard(lock_);
+            if (free_) return std::exchange(free_, std::exchange(free_->next, nullptr));
+        }
+        void* const fresh = machine::reallocate(nullptr, sizeof(T));
+        return fresh ? ::new (fresh) T : nullptr;
+    }
+    void give_back(T* object) noexcept {
+        object->recycle();
+        const lock_guard guard(lock_);
+        object->next = std::exchange(free_, object);
+    }
+    void give(T* chain) noexcept {
+        while (chain) give_back(std::exchange(chain, chain->next));
+    }
+
+private:
+    constexpr pool() noexcept = default;
+
+    machine::mutex lock_;
+    T* free_ = nullptr;
+};
+#endif
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

@@ -14,6 +14,12 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
+// std::string_view::substr without its check, which throws, and a device has no runtime for that.
+constexpr std::string_view prefix_of(std::string_view text, std::size_t size) noexcept { return {text.data(), size}; }
+constexpr std::string_view suffix_from(std::string_view text, std::size_t at) noexcept {
+    return {text.data() + at, text.size() - at};
+}
+
 struct utf8_step {
     std::uint32_t code_point; // U+FFFD when invalid
     std::size_t length;       // bytes to pass: when invalid, the maximal subpart that one U+FFFD stands for
@@ -87,7 +93,7 @@ struct utf8_scan {
 constexpr utf8_scan scan_utf8(std::string_view text) noexcept {
     utf8_scan scan;
     for (std::size_t at = 0; at < text.size(); ++scan.code_points) {
-        const utf8_step step = decode_utf8(text.substr(at));
+        const utf8_step step = decode_utf8(suffix_from(text, at));
         if (!step.valid && scan.invalid_at == utf8_scan::npos) scan.invalid_at = at;
         if (is_control(step.code_point) && scan.control_at == utf8_scan::npos) scan.control_at = at;
         at += step.length;
@@ -145,8 +151,8 @@ inline bool is_ascii(std::string_view text) noexcept {
 
 inline std::string_view first_code_points(std::string_view text, std::size_t count) noexcept {
     std::size_t at = 0;
-    while (at < text.size() && count-- > 0) at += decode_utf8(text.substr(at)).length;
-    return text.substr(0, at);
+    while (at < text.size() && count-- > 0) at += decode_utf8(suffix_from(text, at)).length;
+    return prefix_of(text, at);
 }
 
 inline bool is_valid_utf8(std::string_view text) noexcept {
@@ -170,7 +176,7 @@ template <class Buffer>
 bool append_utf8(Buffer& out, std::string_view text) noexcept {
     for (;;) {
         const std::size_t valid = valid_utf8_prefix(text);
-        if (!append_bytes(out, text.substr(0, valid))) return false;
+        if (!append_bytes(out, prefix_of(text, valid))) return false;
         if (valid == text.size()) return true;
         if (!append_bytes(out, "\xEF\xBF\xBD")) return false;
         text.remove_prefix(valid);

@@ -21,7 +21,7 @@ struct tag {
         if (key.starts_with("mlflow.")) return {fault::reserved, key};
         // MLflow takes a key for a path, which must be its own normal form.
         const bool is_path = key.front() != '/' && key.back() != '/' && key.find("//") == std::string_view::npos &&
-                             key != "." && key.substr(0, 2) != ".." && key.find("/../") == std::string_view::npos &&
+                             key != "." && !key.starts_with("..") && key.find("/../") == std::string_view::npos &&
                              key.find("/./") == std::string_view::npos && !key.starts_with("./") &&
                              !key.ends_with("/.") && !key.ends_with("/..");
         if (!is_path || !ascii_word<"_-.:/ ">::allows(key)) return {fault::not_allowed, key};

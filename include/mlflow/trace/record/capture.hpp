@@ -49,7 +49,7 @@ private:
 
         // The innermost span of each tracer, the outermost first.
         void copy_spans(context_slot& slot) {
-            std::vector<std::uint64_t> owners;
+            std::vector<detail::tracer_identity> owners;
             for (const auto* node = slot.current; node; node = node->next) {
                 bool is_known = false;
                 for (const auto owner : owners) is_known = is_known || owner == node->owner;

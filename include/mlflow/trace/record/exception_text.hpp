@@ -14,6 +14,14 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
+inline int exceptions_in_flight() noexcept {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+    return std::uncaught_exceptions();
+#else
+    return 0;
+#endif
+}
+
 // A type's name as a person writes it, or as the compiler stores it where that cannot be had.
 class type_name {
 public:

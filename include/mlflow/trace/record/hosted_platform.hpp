@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/core/error.hpp>
 #include <mlflow/trace/core/ids.hpp>
+#include <mlflow/trace/detail/guarded.hpp>
+#include <mlflow/trace/detail/machine.hpp>
 
 #include <atomic>
 #include <bit>
 #include <cstdint>
+#include <cstdio>
 #include <ctime>
 #include <pthread.h>
+#include <string>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -82,6 +87,29 @@ struct hosted_platform {
     static span_id new_span_id() noexcept {
         const std::uint64_t value = generator_.next();
         return {value ? value : 1};
+    }
+
+    using mutex = detail::machine::mutex;
+
+    /// A line on standard error, at most one per half minute: an error in every request must not flood the log.
+    static void report(const check_error& error) noexcept {
+        constexpr std::int64_t pause = 30'000'000'000;
+        static constinit std::atomic<std::int64_t> last_line{-pause};
+        static constinit std::atomic<std::uint64_t> unsaid{0};
+        const auto now = static_cast<std::int64_t>(monotonic_nano());
+        auto last = last_line.load(std::memory_order_relaxed);
+        if (now - last < pause || !last_line.compare_exchange_strong(last, now, std::memory_order_relaxed)) {
+            unsaid.fetch_add(1, std::memory_order_relaxed);
+            return;
+        }
+        const auto skipped = unsaid.exchange(0, std::memory_order_relaxed);
+        const auto write = [&] {
+            std::string line = "mlflow_trace: " + error.message();
+            if (skipped) line += " (and " + std::to_string(skipped) + " more since the last line)";
+            line += '\n';
+            std::fputs(line.c_str(), stderr);
+        };
+        detail::guarded(write, [] {}); // there may be no memory to complain with
     }
 
 private:

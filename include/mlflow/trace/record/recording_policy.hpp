@@ -56,7 +56,9 @@ public:
     explicit recording_policy(options chosen)
         : sampler_(std::move(chosen.sampler)), redactor_(std::move(chosen.redactor)), limits_(chosen.limits) {}
 
-    [[nodiscard]] bool sample(const trace_id& id) const { return sampler_.sample(id); }
+    [[nodiscard]] bool sample(const trace_id& id, const remote_span* caller = nullptr) const {
+        return detail::sample(sampler_, id, caller);
+    }
     [[nodiscard]] redaction redact(std::string_view key, std::string_view value) const
         requires(!std::is_same_v<Redactor, redact_nothing>)
     {

@@ -2,16 +2,46 @@
 #pragma once
 
 #include <mlflow/trace/core/ids.hpp>
+#include <mlflow/trace/core/options_of.hpp>
+#include <mlflow/trace/core/traceparent.hpp>
 
 #include <cstdint>
+#include <utility>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+namespace detail {
+
+template <class Sampler>
+bool sample(const Sampler& sampler, const trace_id& id, [[maybe_unused]] const remote_span* caller) {
+    if constexpr (requires { sampler.sample(id, caller); }) return sampler.sample(id, caller);
+    else return sampler.sample(id);
+}
+
+} // namespace detail
 
 /// Records every trace.
 struct record_all {
     struct options {};
     constexpr explicit record_all(options = {}) noexcept {}
     [[nodiscard]] static constexpr bool sample(const trace_id&) noexcept { return true; }
+};
+
+/// Follows the process that asks: records a trace that was started with the `remote_span` of a caller as that caller
+/// is recorded, and any other as `Root` says. OpenTelemetry's ParentBased; what starts inside a trace always follows
+/// it.
+template <class Root = record_all>
+class parent_based {
+public:
+    using options = detail::options_of<Root>;
+    constexpr explicit parent_based(options chosen) : root_(std::move(chosen)) {}
+
+    [[nodiscard]] constexpr bool sample(const trace_id& id, const remote_span* caller = nullptr) const {
+        return caller ? caller->is_sampled : root_.sample(id);
+    }
+
+private:
+    [[no_unique_address]] Root root_;
 };
 
 /// Records no trace: the tracer is off at compile time, and calls of it compile to nothing (see `tracer_off.hpp`).

@@ -2,13 +2,13 @@
 #pragma once
 
 #include <mlflow/trace/context/slot.hpp>
+#include <mlflow/trace/core/traceparent.hpp>
 #include <mlflow/trace/metadata/identity.hpp>
 #include <mlflow/trace/record/exception_text.hpp>
 #include <mlflow/trace/record/span_operations.hpp>
 
 #include <cstdint>
 #include <exception>
-#include <string>
 #include <string_view>
 #include <utility>
 
@@ -64,9 +64,11 @@ public:
     [[nodiscard]] mlflow::trace::trace_id trace_id() const noexcept {
         return span_ ? span_->trace->id : mlflow::trace::trace_id{};
     }
+    /// This span for another process: send `span.remote().text()` as the header `traceparent`.
+    [[nodiscard]] remote_span remote() const noexcept { return {trace_id(), id(), recording()}; }
     /// Where to look at this trace in MLflow's page, for a log line; empty when the exporter knows no page (yet).
-    [[nodiscard]] std::string url() const {
-        return span_ ? span_->trace->owner->trace_url(span_->trace->id) : std::string{};
+    [[nodiscard]] owned_text url() const {
+        return span_ ? span_->trace->owner->trace_url(span_->trace->id) : owned_text{};
     }
 
     /// An attribute with OTLP's types for text, bool, integers and floating point; other values as JSON. Here and
@@ -206,7 +208,8 @@ protected:
     template <class, class, class, class, class>
     friend class tracer;
 
-    explicit basic_span(span_data* span) noexcept : span_(span), exceptions_at_start_(std::uncaught_exceptions()) {}
+    explicit basic_span(span_data* span) noexcept
+        : span_(span), exceptions_at_start_(detail::exceptions_in_flight()) {}
     struct hidden {
         span_data* span;
     };
@@ -323,7 +326,7 @@ void basic_span<Context, Platform>::end() noexcept {
     const std::uint64_t end_nano = Platform::monotonic_nano() + span->trace->wall_minus_monotonic;
     detail::span_operations operations(*span);
     if (span->code == status::unset) {
-        if (std::uncaught_exceptions() > exceptions_at_start_) operations.fail({}, "ended by an exception");
+        if (detail::exceptions_in_flight() > exceptions_at_start_) operations.fail({}, "ended by an exception");
         else operations.set_status(status::ok, {});
     }
     operations.end(end_nano);

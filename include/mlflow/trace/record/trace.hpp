@@ -5,7 +5,6 @@
 #include <mlflow/trace/metadata/tag.hpp>
 #include <mlflow/trace/record/span.hpp>
 
-#include <mutex>
 #include <string_view>
 #include <utility>
 
@@ -16,7 +15,7 @@ namespace detail {
 // Checks are done by the caller: these only keep what is write-once.
 inline check_error set_entry(trace_state& trace, entry_kind kind, std::string_view key,
                              std::string_view value) noexcept {
-    const std::lock_guard guard(trace.lock);
+    const lock_guard guard(trace.lock);
     if (!trace.data) return {fault::no_open_trace, key};
     if (kind == entry_kind::metadata || kind == entry_kind::client_request_id) {
         if (const auto old = trace.data->entries.find(kind, key); old.data())
@@ -35,7 +34,7 @@ inline check_error set_entry(trace_state& trace, entry_kind kind, std::string_vi
 inline void apply_scopes(const context_slot& slot, trace_state& trace) noexcept {
     for (const scope_frame* frame = slot.scopes; frame; frame = frame->outer) {
         if (frame->owner != trace.owner->identity()) continue;
-        const std::lock_guard guard(trace.lock);
+        const lock_guard guard(trace.lock);
         if (!trace.data) return;
         for (const trace_entry entry : frame->entries) {
             trace_entries& known = trace.data->entries;

@@ -4,12 +4,11 @@
 #include <mlflow/trace/context/slot.hpp>
 #include <mlflow/trace/core/error.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/detail/machine.hpp>
 #include <mlflow/trace/detail/pool.hpp>
 
 #include <atomic>
 #include <cstdint>
-#include <mutex>
-#include <string>
 #include <string_view>
 #include <utility>
 
@@ -28,33 +27,35 @@ public:
     virtual void count_lost_span() noexcept = 0;
     [[nodiscard]] virtual bool schema_has(std::string_view name) const noexcept = 0;
     // Where the trace can be looked at, or empty.
-    [[nodiscard]] virtual std::string trace_url(const trace_id& id) const = 0;
+    [[nodiscard]] virtual owned_text trace_url(const trace_id& id) const = 0;
     virtual void report(const check_error& error) noexcept = 0;
 
     // Null where every value is recorded as it is.
     [[nodiscard]] const value_rules* rules() const noexcept { return rules_; }
 
     // Never the same for two tracers, unlike an address: what remembers its tracer may outlive it.
-    [[nodiscard]] std::uint64_t identity() const noexcept { return identity_; }
+    [[nodiscard]] tracer_identity identity() const noexcept { return identity_; }
 
     void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
     void release() noexcept {
-        if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+        if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
     }
 
 protected:
-    virtual ~recorder() = default;
+    // No virtual destructor: where there is no heap there is no `operator delete` that it could call.
+    ~recorder() = default;
+    virtual void destroy() noexcept = 0;
 
     const value_rules* rules_ = nullptr;
 
 private:
-    static std::uint64_t next_identity() noexcept {
-        static std::atomic<std::uint64_t> last{0};
+    static tracer_identity next_identity() noexcept {
+        static constinit std::atomic<tracer_identity> last{0};
         return last.fetch_add(1, std::memory_order_relaxed) + 1;
     }
 
     std::atomic<std::uint32_t> references_{1};
-    const std::uint64_t identity_ = next_identity();
+    const tracer_identity identity_ = next_identity();
 };
 
 // An open trace, shared by its open spans, which may be on several threads.
@@ -70,7 +71,7 @@ struct trace_state {
     std::atomic<span_data*> finished{nullptr}; // a stack: the last finished is first
     std::atomic<bool> root_ended{false};
 
-    std::mutex lock;            // guards `data` until the root has ended
+    machine::mutex lock;        // guards `data` until the root has ended
     trace_data* data = nullptr; // null once submitted
 
     void recycle() noexcept {
@@ -105,7 +106,7 @@ inline void release_trace(trace_state& trace) noexcept {
 class held_context {
 public:
     held_context() noexcept = default;
-    explicit held_context(context_slot* slot, std::uint64_t owner = any_owner) noexcept {
+    explicit held_context(context_slot* slot, tracer_identity owner = any_owner) noexcept {
         if (!slot) return;
         while (const context_node* const node = current_node(*slot, owner)) {
             if (node->trace && !hold(*node)) continue; // it has just ended
@@ -130,7 +131,7 @@ public:
     // The trace, held by the caller from now on.
     [[nodiscard]] trace_state* take() noexcept { return std::exchange(trace_, nullptr); }
     [[nodiscard]] span_id span() const noexcept { return span_; }
-    [[nodiscard]] std::uint64_t owner() const noexcept { return owner_; }
+    [[nodiscard]] tracer_identity owner() const noexcept { return owner_; }
     [[nodiscard]] bool is_hidden() const noexcept { return exists_ && !trace_; }
     [[nodiscard]] bool everything_is_off() const noexcept { return exists_ && everything_is_off_; }
     explicit operator bool() const noexcept { return exists_; }
@@ -151,7 +152,7 @@ private:
     }
 
     trace_state* trace_ = nullptr;
-    std::uint64_t owner_ = any_owner;
+    tracer_identity owner_ = any_owner;
     span_id span_;
     bool exists_ = false;
     bool everything_is_off_ = false;
@@ -180,7 +181,7 @@ inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
     if (is_root) {
         trace_data* data = nullptr;
         {
-            const std::lock_guard guard(trace.lock);
+            const lock_guard guard(trace.lock);
             data = std::exchange(trace.data, nullptr);
         }
         data->root = &span;

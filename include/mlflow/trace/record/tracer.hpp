@@ -2,12 +2,12 @@
 #pragma once
 
 #include <mlflow/trace/concepts.hpp>
+#include <mlflow/trace/record/sampling.hpp>
 #include <mlflow/trace/record/scope.hpp>
 #include <mlflow/trace/record/trace.hpp>
 #include <mlflow/trace/record/tracer_core.hpp>
 
 #include <chrono>
-#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -20,6 +20,10 @@ template <class T, class Schema>
 concept identity_argument =
     std::is_same_v<T, client_request_id> ||
     (metadata_key<typename unwrapped<T>::type> && Schema::template has<typename unwrapped<T>::type>);
+
+// What a trace is started with that does not describe it as a whole.
+template <class T>
+inline constexpr bool describes_root = std::is_same_v<T, span_type> || std::is_same_v<T, remote_span>;
 
 // How often a value for this key stands among the arguments, counting the statement that there is none.
 template <class Key, class... Args>
@@ -40,7 +44,7 @@ constexpr void require_start_arguments() noexcept {
                               "this schema requires a key that is not given: pass a value, or mt::absent<key>{}");
         });
     }
-    static_assert(((std::is_same_v<Args, tag> || std::is_same_v<Args, span_type> ||
+    static_assert(((std::is_same_v<Args, tag> || describes_root<Args> ||
                     times_given<typename unwrapped<Args>::type, Args...> == 1) &&
                    ...),
                   "a key is given twice at the start of a trace");
@@ -55,8 +59,8 @@ struct tracer_options {
     bool enabled = true; ///< false: nothing is recorded
     /// The longest time that the destructor waits for the exporter.
     std::chrono::milliseconds shutdown_timeout{5'000};
-    /// Told of refused values; by default a line on standard error, at most one per 30 s.
-    error_handler on_error = &detail::report_to_stderr;
+    /// Told of refused values; null: the platform is (`hosted_platform` writes a line on standard error).
+    error_handler on_error = nullptr;
     void* error_context = nullptr;
 };
 
@@ -66,11 +70,11 @@ struct tracer_options {
 /// Context: where the current span lives (`thread_local_context`, `explicit_context`).
 /// Exporter: what becomes of finished traces; it is made from `options::exporter`.
 /// Recording: which traces are recorded (`record_all`, `record_nothing`, `record_ratio`).
-/// Platform: clocks and IDs (`hosted_platform`).
+/// Platform: clocks, IDs, locks and the default for errors (`hosted_platform`, `bare_metal_platform`).
 ///
 /// Thread-safety: all functions, from any thread. Recording neither throws nor waits, unless the exporter does (put
 /// `batch` around one that waits). Errors go to `options::on_error`. A span may outlive its tracer: it is then
-/// counted as dropped.
+/// counted as dropped (on a freestanding target it must not).
 template <class Schema, class Context, class Exporter, class Recording, class Platform>
 class tracer {
     static_assert(exporter<Exporter>,
@@ -79,10 +83,10 @@ class tracer {
     static_assert(recording<Recording>,
                   "the recording policy lacks a member: bool sample(const mlflow::trace::trace_id&) const");
     static_assert(platform<Platform>, "the platform lacks one of: wall_nano(), monotonic_nano(), new_trace_id(), "
-                                      "new_span_id(); see mlflow/trace/concepts.hpp");
+                                      "new_span_id(), report(), mutex; see mlflow/trace/concepts.hpp");
     static_assert(sizeof(Schema) > 0); // a schema with a mistake must not compile, even before it is used
 
-    using core_type = detail::tracer_core<Schema, Exporter, Recording>;
+    using core_type = detail::tracer_core<Schema, Exporter, Recording, Platform>;
 
 public:
     using schema_type = Schema;
@@ -96,23 +100,21 @@ public:
 
     tracer() : tracer(options{}) {}
     explicit tracer(options chosen)
-        : enabled_(chosen.enabled), shutdown_timeout_(chosen.shutdown_timeout),
-          core_(new core_type(std::move(chosen.exporter), std::move(chosen.recording), chosen.on_error,
-                              chosen.error_context)) {}
+        : enabled_(install_platform() && chosen.enabled), shutdown_timeout_(chosen.shutdown_timeout),
+          core_(std::move(chosen.exporter), std::move(chosen.recording), chosen.on_error, chosen.error_context) {}
     tracer(const tracer&) = delete;
     tracer& operator=(const tracer&) = delete;
-    ~tracer() {
-        shutdown(shutdown_timeout_);
-        core_->release();
-    }
+    ~tracer() { shutdown(shutdown_timeout_); }
 
     /// Starts a trace of its own, whatever is open around it, and makes it current. Takes, in any order, the keys of
     /// the schema (`mt::user`, …, or `mt::anonymous`, `mt::no_session`, `mt::maybe`), `mt::client_request_id`,
-    /// `mt::tag` and `mt::span_type`.
+    /// `mt::tag`, `mt::span_type`, and the `mt::remote_span` of the caller, to which the trace links.
     template <class... Values>
     [[nodiscard]] trace start_trace(std::string_view name, const Values&... values) noexcept {
         detail::require_start_arguments<Schema, Values...>();
-        trace started(start_root(name, identity::stated));
+        const remote_span* caller = nullptr;
+        (find_caller(caller, values), ...);
+        trace started(start_root(name, identity::stated, caller));
         if (started.recording()) {
             if constexpr (!(std::is_same_v<Values, mlflow::trace::span_type> || ...))
                 started.type(span_type::unknown);
@@ -158,18 +160,16 @@ public:
 
     /// Waits until all that has finished before is handed on; false at the time limit. `account()` tells what
     /// arrived.
-    bool flush(std::chrono::milliseconds timeout) { return core_->flush(std::chrono::steady_clock::now() + timeout); }
+    bool flush(std::chrono::milliseconds timeout) { return core_->flush(timeout); }
     /// A last flush; what finishes later is dropped and counted. Again: nothing.
-    bool shutdown(std::chrono::milliseconds timeout) {
-        return core_->shutdown(std::chrono::steady_clock::now() + timeout);
-    }
+    bool shutdown(std::chrono::milliseconds timeout) { return core_->shutdown(timeout); }
 
     /// Where all spans are that were started.
     [[nodiscard]] span_account account() const noexcept { return core_->account(); }
     /// How many values were refused and reported.
     [[nodiscard]] std::uint64_t refused_values() const noexcept { return core_->refused_values(); }
     /// Why the exporter last failed; empty when it never did.
-    [[nodiscard]] std::string last_error() const { return core_->last_error(); }
+    [[nodiscard]] owned_text last_error() const { return core_->last_error(); }
 
     [[nodiscard]] Exporter& exporter() noexcept { return core_->exporter(); }
 
@@ -178,8 +178,15 @@ private:
     friend class traced_function;
 
     template <class Value>
+    static void find_caller([[maybe_unused]] const remote_span*& caller,
+                            [[maybe_unused]] const Value& value) noexcept {
+        if constexpr (std::is_same_v<Value, remote_span>) caller = &value;
+    }
+
+    template <class Value>
     static void describe(trace& started, const Value& value) noexcept {
         if constexpr (std::is_same_v<Value, mlflow::trace::span_type>) started.type(value);
+        else if constexpr (std::is_same_v<Value, remote_span>) started.link(value.trace_id, value.id);
         else started.set(value);
     }
 
@@ -215,6 +222,11 @@ private:
                       "calls that must not be recorded; or take mt::thread_local_context");
     }
 
+    static bool install_platform() {
+        if constexpr (requires { Platform::install(); }) Platform::install();
+        return true;
+    }
+
     detail::held_context current() const noexcept { return detail::held_context(Context::slot(), core_->identity()); }
 
     // A span that is not recorded, but keeps what starts inside it from being recorded: with `everything` also traces
@@ -229,17 +241,17 @@ private:
         return span(typename span::hidden{hidden});
     }
 
-    span start_root(std::string_view name, identity given) noexcept {
+    span start_root(std::string_view name, identity given, const remote_span* caller = nullptr) noexcept {
         if (!enabled_) return {};
         if (current().everything_is_off()) return hide(true);
         const trace_id id = Platform::new_trace_id();
-        if (!core_->recording().sample(id)) return hide(false);
+        if (!detail::sample(core_->recording(), id, caller)) return hide(false);
         return span::start_root(*core_, id, name, given == identity::checked_at_the_end);
     }
 
     bool enabled_;
     std::chrono::milliseconds shutdown_timeout_;
-    core_type* core_;
+    detail::core_holder<core_type> core_;
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -9,25 +9,29 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <mutex>
-#include <string>
 #include <string_view>
 #include <utility>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
-/// Told of every value that was refused, on the thread that gave it. Must not throw.
+/// Told of every value that was refused, on the thread that gave it.
 using error_handler = void (*)(void* context, const check_error& error) noexcept;
 
 namespace detail {
 
-// A line per half minute at most: an error in every request must not flood the log.
-void report_to_stderr(void* context, const check_error& error) noexcept;
+// Whose export runs on this thread.
+#if MLFLOW_TRACE_HOSTED
+template <class Core>
+inline constinit thread_local const Core* exporting = nullptr;
+#else
+template <class Core>
+inline constinit const Core* exporting = nullptr;
+#endif
 
 // The part of a tracer that lives until its last trace has ended.
-template <class Schema, class Exporter, class Recording>
+template <class Schema, class Exporter, class Recording, class Platform>
 class tracer_core final : public recorder {
 public:
     tracer_core(options_of<Exporter>&& exporter_options, options_of<Recording>&& recording_options,
@@ -58,7 +62,7 @@ public:
         }
         trace_batch batch(finished);
         // What an exporter records by the tracer that it serves would have to be exported by the same call.
-        static thread_local const tracer_core* exporting = nullptr;
+        const tracer_core*& exporting = detail::exporting<tracer_core>;
         if (shut_down_.load(std::memory_order_acquire) || exporting == this) {
             dropped_.fetch_add(spans, std::memory_order_relaxed);
             return;
@@ -70,7 +74,7 @@ public:
             exported_.fetch_add(outcome.exported_spans, std::memory_order_relaxed);
             failed_.fetch_add(outcome.failed_spans, std::memory_order_relaxed);
             if (!outcome.ok()) {
-                const std::lock_guard guard(error_lock_);
+                const lock_guard guard(error_lock_);
                 last_error_.swap(outcome.error);
             }
         }
@@ -82,13 +86,14 @@ public:
         dropped_.fetch_add(1, std::memory_order_relaxed);
     }
     [[nodiscard]] bool schema_has(std::string_view name) const noexcept override { return Schema::has_name(name); }
-    [[nodiscard]] std::string trace_url(const trace_id& id) const override {
+    [[nodiscard]] owned_text trace_url(const trace_id& id) const override {
         if constexpr (linking_exporter<Exporter>) return exporter_.trace_url(id);
         else return {};
     }
     void report(const check_error& error) noexcept override {
         refused_.fetch_add(1, std::memory_order_relaxed);
-        on_error_(error_context_, error);
+        if (on_error_) on_error_(error_context_, error);
+        else Platform::report(error);
     }
 
     [[nodiscard]] span_account account() const noexcept {
@@ -97,7 +102,7 @@ public:
         counted.exported += exported_.load(std::memory_order_relaxed);
         counted.failed += failed_.load(std::memory_order_relaxed);
         counted.dropped += dropped_.load(std::memory_order_relaxed);
-        const std::uint64_t finished = finished_.load(std::memory_order_relaxed);
+        const std::size_t finished = finished_.load(std::memory_order_relaxed);
         counted.started = started_.load(std::memory_order_relaxed);
         counted.open = counted.started - finished;
         if constexpr (!deferring_exporter<Exporter>) // in the hands of the exporter
@@ -105,21 +110,23 @@ public:
         return counted;
     }
     [[nodiscard]] std::uint64_t refused_values() const noexcept { return refused_.load(std::memory_order_relaxed); }
-    [[nodiscard]] std::string last_error() const {
+    [[nodiscard]] owned_text last_error() const {
         if constexpr (requires { exporter_.last_error(); }) return exporter_.last_error();
         else {
-            const std::lock_guard guard(error_lock_);
+            const lock_guard guard(error_lock_);
             return last_error_;
         }
     }
 
-    bool flush(std::chrono::steady_clock::time_point deadline) {
-        if constexpr (deferring_exporter<Exporter>) return exporter_.flush(deadline);
+    bool flush([[maybe_unused]] std::chrono::milliseconds timeout) {
+        if constexpr (deferring_exporter<Exporter>)
+            return exporter_.flush(std::chrono::steady_clock::now() + timeout);
         else return true;
     }
-    bool shutdown(std::chrono::steady_clock::time_point deadline) {
+    bool shutdown([[maybe_unused]] std::chrono::milliseconds timeout) {
         if (shut_down_.exchange(true, std::memory_order_acq_rel)) return true;
-        if constexpr (deferring_exporter<Exporter>) return exporter_.shutdown(deadline);
+        if constexpr (deferring_exporter<Exporter>)
+            return exporter_.shutdown(std::chrono::steady_clock::now() + timeout);
         else return true;
     }
 
@@ -127,10 +134,19 @@ public:
     [[nodiscard]] const Recording& recording() const noexcept { return recording_; }
 
 private:
+    // As wide as the atomics that every target has: on one of 32 bits the account starts again at 2^32.
+    using counter = std::atomic<std::size_t>;
+
+    void destroy() noexcept override {
+#if MLFLOW_TRACE_HOSTED
+        delete this;
+#endif
+    }
+
     export_result export_one_by_one(trace_batch& batch) noexcept {
         if constexpr (requires { requires Exporter::is_thread_safe; }) return guarded_export(exporter_, batch);
         else {
-            const std::lock_guard guard(export_lock_);
+            const lock_guard guard(export_lock_);
             return guarded_export(exporter_, batch);
         }
     }
@@ -138,41 +154,51 @@ private:
     Exporter exporter_;
     [[no_unique_address]] Recording recording_;
     value_rules value_rules_;
-    std::mutex export_lock_;
+    typename Platform::mutex export_lock_;
     error_handler on_error_;
     void* error_context_;
     std::atomic<bool> shut_down_{false};
-    std::atomic<std::uint64_t> started_{0};
-    std::atomic<std::uint64_t> finished_{0};
-    std::atomic<std::uint64_t> exported_{0};
-    std::atomic<std::uint64_t> failed_{0};
-    std::atomic<std::uint64_t> dropped_{0};
-    std::atomic<std::uint64_t> refused_{0};
-    mutable std::mutex error_lock_;
-    std::string last_error_;
+    counter started_{0};
+    counter finished_{0};
+    counter exported_{0};
+    counter failed_{0};
+    counter dropped_{0};
+    counter refused_{0};
+    mutable typename Platform::mutex error_lock_;
+    owned_text last_error_;
 };
 
-inline void report_to_stderr(void*, const check_error& error) noexcept {
-    static std::atomic<std::int64_t> last_line{0};
-    static std::atomic<std::uint64_t> unsaid{0};
-    const auto now =
-        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
-            .count() +
-        30'000; // so that 0 is long ago, even just after boot
-    auto last = last_line.load(std::memory_order_relaxed);
-    if (now - last < 30'000 || !last_line.compare_exchange_strong(last, now, std::memory_order_relaxed)) {
-        unsaid.fetch_add(1, std::memory_order_relaxed);
-        return;
-    }
-    const auto skipped = unsaid.exchange(0, std::memory_order_relaxed);
-    const auto write = [&] {
-        std::string line = "mlflow_trace: " + error.message();
-        if (skipped) line += " (and " + std::to_string(skipped) + " more since the last line)";
-        line += '\n';
-        std::fputs(line.c_str(), stderr);
-    };
-    guarded(write, [] {}); // there may be no memory to complain with
-}
+// A core lives on the heap, where spans find it that outlive the tracer; or, without a heap, in its tracer.
+#if MLFLOW_TRACE_HOSTED
+template <class Core>
+class core_holder {
+public:
+    template <class... Args>
+    explicit core_holder(Args&&... args) : core_(new Core(std::forward<Args>(args)...)) {}
+    core_holder(const core_holder&) = delete;
+    core_holder& operator=(const core_holder&) = delete;
+    ~core_holder() { core_->release(); }
+
+    Core& operator*() const noexcept { return *core_; }
+    Core* operator->() const noexcept { return core_; }
+
+private:
+    Core* core_;
+};
+#else
+template <class Core>
+class core_holder {
+public:
+    template <class... Args>
+    explicit core_holder(Args&&... args) : core_(std::forward<Args>(args)...) {}
+
+    Core& operator*() const noexcept { return core_; }
+    Core* operator->() const noexcept { return &core_; }
+
+private:
+    mutable Core core_;
+};
+#endif
 
 } // namespace detail
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -22,7 +22,8 @@ public:
     [[nodiscard]] static constexpr bool recording() noexcept { return false; }
     [[nodiscard]] static constexpr span_id id() noexcept { return {}; }
     [[nodiscard]] static constexpr mlflow::trace::trace_id trace_id() noexcept { return {}; }
-    [[nodiscard]] static std::string url() { return {}; }
+    [[nodiscard]] static owned_text url() { return {}; }
+    [[nodiscard]] static constexpr remote_span remote() noexcept { return {}; }
 
     template <class T>
     self& attribute(std::string_view, const T&) noexcept {
@@ -89,7 +90,7 @@ namespace detail {
 
 template <class Schema, class T>
 constexpr void require_allowed_at_start() noexcept {
-    if constexpr (!std::is_same_v<T, span_type>) require_allowed<Schema, T>();
+    if constexpr (!describes_root<T>) require_allowed<Schema, T>();
 }
 
 } // namespace detail
@@ -138,7 +139,7 @@ public:
     static bool shutdown(std::chrono::milliseconds) noexcept { return true; }
     [[nodiscard]] static span_account account() noexcept { return {}; }
     [[nodiscard]] static std::uint64_t refused_values() noexcept { return 0; }
-    [[nodiscard]] static std::string last_error() { return {}; }
+    [[nodiscard]] static owned_text last_error() { return {}; }
 
 private:
     template <class, class, fixed_string, fixed_string...>

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+/// The umbrella header of devices without an operating system: recording, without what needs one. See
+/// `bare_metal_platform`.
+
+#include <mlflow/trace/concepts.hpp>
+#include <mlflow/trace/context/explicit.hpp>
+#include <mlflow/trace/context/global.hpp>
+#include <mlflow/trace/core/arena.hpp>
+#include <mlflow/trace/metadata/schema.hpp>
+#include <mlflow/trace/metadata/tag.hpp>
+#include <mlflow/trace/record/bare_metal_platform.hpp>
+#include <mlflow/trace/record/recording_policy.hpp>
+#include <mlflow/trace/record/sampling.hpp>
+#include <mlflow/trace/record/traced.hpp>
+#include <mlflow/trace/record/tracer.hpp>

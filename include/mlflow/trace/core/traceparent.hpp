@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/error.hpp>
+#include <mlflow/trace/core/ids.hpp>
+#include <mlflow/trace/core/result.hpp>
+#include <mlflow/trace/detail/hex.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// A span of another process, as the header `traceparent` names it: W3C Trace Context, level 2,
+/// https://www.w3.org/TR/trace-context-2/#traceparent-header.
+///
+/// Given to `start_trace`, the new trace links to that span and samplers such as `parent_based` follow its flag. The
+/// trace stays one of its own: anybody can send any trace ID, and a server does not ask whose it is.
+struct remote_span {
+    mlflow::trace::trace_id trace_id;
+    span_id id;
+    bool is_sampled = false; ///< the other process says that it records
+
+    static constexpr std::string_view header = "traceparent";
+
+    /// From the header's value. `fault::not_allowed` for what the W3C calls invalid: upper case, other lengths, IDs
+    /// of zeros, version ff.
+    static constexpr result<remote_span, check_error> parse(std::string_view value) noexcept {
+        constexpr std::size_t size = 55; // 00-<32 digits>-<16 digits>-<2 digits>
+        const auto invalid = failure{check_error{value.empty() ? fault::empty : fault::not_allowed, header}};
+        if (value.size() < size || value[2] != '-' || value[35] != '-' || value[52] != '-') return invalid;
+        std::uint64_t version = 0;
+        std::uint64_t flags = 0;
+        remote_span found;
+        const bool is_hex = read(value, 0, 2, version) && read(value, 3, 16, found.trace_id.high) &&
+                            read(value, 19, 16, found.trace_id.low) && read(value, 36, 16, found.id.value) &&
+                            read(value, 53, 2, flags);
+        if (!is_hex || version == 0xff || !found.trace_id.valid() || !found.id.valid()) return invalid;
+        // Versions to come may add fields at the end.
+        if (value.size() > size && (version == 0 || value[size] != '-')) return invalid;
+        found.is_sampled = (flags & 1U) != 0;
+        return found;
+    }
+
+    /// The header's value, to be sent on.
+    [[nodiscard]] constexpr id_text<55> text() const noexcept {
+        id_text<55> text{{'0', '0', '-'}};
+        detail::write_hex(text.characters + 3, trace_id.high);
+        detail::write_hex(text.characters + 19, trace_id.low);
+        text.characters[35] = '-';
+        detail::write_hex(text.characters + 36, id.value);
+        text.characters[52] = '-';
+        text.characters[53] = '0';
+        text.characters[54] = is_sampled ? '1' : '0';
+        return text;
+    }
+
+private:
+    static constexpr bool read(std::string_view text, std::size_t at, std::size_t digits,
+                               std::uint64_t& value) noexcept {
+        for (std::size_t end = at + digits; at < end; ++at) {
+            const int digit = text[at] >= 'A' && text[at] <= 'F' ? -1 : detail::hex_digit_value(text[at]);
+            if (digit < 0) return false;
+            value = value << 4U | static_cast<std::uint64_t>(digit);
+        }
+        return true;
+    }
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/config.hpp>
+
+#include <cstddef>
+
+#if MLFLOW_TRACE_HOSTED
+#include <cstdlib>
+#include <mutex>
+#include <string>
+#else
+#include <string_view>
+#endif
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// A text that the library hands out: an own copy, and on a freestanding target, which has no heap, a view of static
+/// storage.
+#if MLFLOW_TRACE_HOSTED
+using owned_text = std::string;
+#else
+using owned_text = std::string_view;
+#endif
+
+namespace detail {
+
+// Locks and memory of what is recorded, the same for all tracers of a process: their traces meet in the pools.
+#if MLFLOW_TRACE_HOSTED
+struct machine {
+    using mutex = std::mutex;
+
+    static constexpr std::size_t first_block = 1024;     // of a buffer
+    static constexpr std::size_t kept_block = 64 * 1024; // one huge text must not hold its memory for ever
+
+    static void* reallocate(void* block, std::size_t size) noexcept { return std::realloc(block, size); }
+    static void release(void* block) noexcept { std::free(block); }
+};
+#else
+struct machine {
+    struct functions {
+        void (*lock)() noexcept;
+        void (*unlock)() noexcept;
+        void* (*reallocate)(void* block, std::size_t size) noexcept; // of size 0: frees
+    };
+    // Of the platform that the first tracer has.
+    static inline constinit const functions* board = nullptr;
+
+    struct mutex {
+        static void lock() noexcept {
+            if (board) board->lock();
+        }
+        static void unlock() noexcept {
+            if (board) board->unlock();
+        }
+    };
+
+    static constexpr std::size_t first_block = 128;
+    static constexpr std::size_t kept_block = 512;
+
+    static void* reallocate(void* block, std::size_t size) noexcept {
+        return board ? board->reallocate(block, size) : nullptr;
+    }
+    static void release(void* block) noexcept { reallocate(block, 0); }
+};
+#endif
+
+// std::lock_guard, which freestanding targets need not have.
+template <class Mutex>
+class lock_guard {
+public:
+    explicit lock_guard(Mutex& mutex) : mutex_(mutex) { mutex_.lock(); }
+    lock_guard(const lock_guard&) = delete;
+    lock_guard& operator=(const lock_guard&) = delete;
+    ~lock_guard() { mutex_.unlock(); }
+
+private:
+    Mutex& mutex_;
+};
+
+} // namespace detail
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

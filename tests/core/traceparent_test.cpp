@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <mlflow/trace/core/traceparent.hpp>
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace mt = mlflow::trace;
+
+namespace {
+
+const std::string good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+TEST(Traceparent, ReadsTheExampleOfTheSpecification) {
+    const auto read = mt::remote_span::parse(good);
+    ASSERT_TRUE(read.has_value());
+    EXPECT_EQ(read->trace_id.hex().view(), "4bf92f3577b34da6a3ce929d0e0e4736");
+    EXPECT_EQ(read->id.hex().view(), "00f067aa0ba902b7");
+    EXPECT_TRUE(read->is_sampled);
+    EXPECT_EQ(read->text().view(), good);
+}
+
+TEST(Traceparent, ReadsTheSampledFlagAlone) {
+    std::string value = good;
+    value.replace(53, 2, "00");
+    EXPECT_FALSE(mt::remote_span::parse(value)->is_sampled);
+    EXPECT_EQ(mt::remote_span::parse(value)->text().view(), value);
+    value.replace(53, 2, "02"); // level 2's random flag
+    EXPECT_FALSE(mt::remote_span::parse(value)->is_sampled);
+    value.replace(53, 2, "ff");
+    EXPECT_TRUE(mt::remote_span::parse(value)->is_sampled);
+}
+
+TEST(Traceparent, TakesLaterVersionsByWhatTheyShare) {
+    std::string value = good;
+    value.replace(0, 2, "cc");
+    EXPECT_TRUE(mt::remote_span::parse(value).has_value());
+    EXPECT_TRUE(mt::remote_span::parse(value + "-what-comes-then").has_value());
+    EXPECT_FALSE(mt::remote_span::parse(value + "x").has_value());
+}
+
+TEST(Traceparent, RefusesWhatTheSpecificationCallsInvalid) {
+    for (const std::string& value : std::vector<std::string>{
+             std::string(), good.substr(1), good + "0", good + "-01", " " + good, good + " ", "ff" + good.substr(2),
+             "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+             "00-" + std::string(32, '0') + good.substr(35),
+             good.substr(0, 36) + std::string(16, '0') + good.substr(52), good.substr(0, 53) + "0g",
+             good.substr(0, 2) + "_" + good.substr(3), good.substr(0, 35) + "_" + good.substr(36),
+             good.substr(0, 52) + "_" + good.substr(53), std::string(55, '-')}) {
+        const auto read = mt::remote_span::parse(value);
+        ASSERT_FALSE(read.has_value()) << value;
+        EXPECT_EQ(read.error().key, "traceparent");
+        EXPECT_EQ(read.error().what, value.empty() ? mt::fault::empty : mt::fault::not_allowed);
+    }
+}
+
+} // namespace
