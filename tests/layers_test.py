@@ -23,11 +23,13 @@ LAYERS = {
     "transports": ["concepts.hpp", "core"],
     "client": ["concepts.hpp", "core", "detail", "metadata"],
     "client.hpp": ["client"],
+    "environment": ["core", "detail"],
     "testing": ["concepts.hpp", "context", "core", "detail", "metadata", "record"],
 }
 
 # Headers that the umbrella leaves to those who ask for them, and what other libraries these may use.
 OTHERS = {"transports/beast": ("boost/", "openssl/"), "client": ("nlohmann/",), "testing/": (), "context/sessions": ()}
+OTHERS |= {"environment/": (), "exporters/otlp": ()}
 
 FORBIDDEN = {"iostream", "regex", "future", "filesystem", "random", "functional"}
 THREADS = ("pipeline/", "transports/", "testing/")

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/concepts.hpp>
+#include <mlflow/trace/core/http_client.hpp>
 #include <mlflow/trace/core/json_value.hpp>
 #include <mlflow/trace/core/otlp_request.hpp>
 #include <mlflow/trace/core/secret.hpp>
@@ -13,7 +14,6 @@
 #include <chrono>
 #include <memory>
 #include <mutex>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -62,7 +62,9 @@ public:
     };
 
     mlflow_exporter() : mlflow_exporter(options{}) {}
-    explicit mlflow_exporter(options chosen) : options_(std::move(chosen)) {}
+    explicit mlflow_exporter(options chosen)
+        : options_(std::move(chosen)), server_("tracking_uri", options_.tracking_uri, options_.authorization,
+                                               options_.timeout, options_.transport) {}
 
     /// Asks the server for its version and its experiment, which is created where only its name is known. Needed only
     /// to learn of a wrong address, an MLflow 2 or a missing experiment before the first trace.
@@ -117,21 +119,12 @@ private:
     using failed = std::unique_ptr<transport_error>; // null when all is well
 
     [[nodiscard]] std::string experiment_url_locked() const {
-        std::string base = options_.tracking_uri;
-        while (base.ends_with('/')) base.pop_back();
-        return base + "/#/experiments/" + connection_.experiment_id + "/traces";
+        return server_.uri() + "/#/experiments/" + connection_.experiment_id + "/traces";
     }
 
     result<mlflow_connection, transport_error> connect_locked() {
         if (!connection_.experiment_id.empty()) return connection_;
-        if (!transport_) {
-            auto server = endpoint::parse(options_.tracking_uri);
-            if (!server)
-                return failure{transport_error{server.error().reason, "tracking_uri: " + server.error().message}};
-            transport_ = std::make_unique<Transport>(std::move(*server), options_.transport);
-        }
-        detail::mlflow_api<Transport> api(*transport_, options_.tracking_uri, options_.authorization.reveal(),
-                                          options_.timeout);
+        detail::mlflow_api<Transport> api(server_);
         auto version = api.version();
         if (!version) return failure{version.error()};
         auto experiment = options_.experiment_id.empty() ? api.experiment_by_name(options_.experiment_name)
@@ -146,7 +139,7 @@ private:
         if (!append_otlp_request(body_, batch, options_.resource, otlp_receiver::mlflow))
             return std::make_unique<transport_error>(
                 transport_error{transport_error::kind::other, "out of memory while a request was put together"});
-        return send(http_method::post, "/v1/traces", "application/x-protobuf");
+        return post("/v1/traces", "application/x-protobuf");
     }
 
     static bool needs_trace_info(const trace_data& trace) noexcept {
@@ -173,29 +166,22 @@ private:
         if (body_.overflowed())
             return std::make_unique<transport_error>(
                 transport_error{transport_error::kind::other, "out of memory while a request was put together"});
-        return send(http_method::post, "/api/3.0/mlflow/traces", "application/json");
+        return post("/api/3.0/mlflow/traces", "application/json");
     }
 
-    failed send(http_method method, std::string_view target, std::string_view content_type) {
+    failed post(std::string_view target, std::string_view content_type) {
         const http_header headers[] = {{"Content-Type", content_type},
-                                       {"x-mlflow-experiment-id", connection_.experiment_id},
-                                       {"Authorization", options_.authorization.reveal()}};
-        http_request request;
-        request.method = method;
-        request.target = target;
-        request.headers = std::span(headers).first(options_.authorization.empty() ? 2 : 3);
-        request.body = body_.view();
-        request.timeout = options_.timeout;
-        const auto reply = transport_->send(request);
+                                       {"x-mlflow-experiment-id", connection_.experiment_id}};
+        const auto reply = server_.send(http_method::post, target, headers, body_.view());
         if (!reply) return std::make_unique<transport_error>(reply.error());
         if (reply->status >= 200 && reply->status < 300) return nullptr;
         if (reply->status == 404) connection_.experiment_id.clear(); // it may have been deleted: ask again next time
-        return std::make_unique<transport_error>(detail::error_reply(options_.tracking_uri, target, *reply));
+        return std::make_unique<transport_error>(detail::error_reply(server_.uri(), target, *reply));
     }
 
     options options_;
     mutable std::mutex lock_;
-    std::unique_ptr<Transport> transport_;
+    detail::http_client<Transport> server_;
     mlflow_connection connection_;
     detail::buffer body_;
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/core/http.hpp>
+#include <mlflow/trace/core/http_client.hpp>
 #include <mlflow/trace/core/json_value.hpp>
 #include <mlflow/trace/core/mlflow_reply.hpp>
 #include <mlflow/trace/core/otlp_request.hpp>
@@ -11,9 +11,8 @@
 #include <mlflow/trace/detail/timestamp.hpp>
 #include <mlflow/trace/detail/utf8.hpp>
 
-#include <chrono>
 #include <cstdint>
-#include <span>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <unistd.h>
@@ -28,15 +27,13 @@ class mlflow_api {
 public:
     using answer = result<std::string, transport_error>;
 
-    mlflow_api(Transport& transport, std::string_view server, std::string_view authorization,
-               std::chrono::milliseconds timeout) noexcept
-        : transport_(transport), server_(server), authorization_(authorization), timeout_(timeout) {}
+    explicit mlflow_api(http_client<Transport>& server) noexcept : server_(server) {}
 
     // The server's version, refused unless MLflow 3.4 or newer: /v1/traces came with it.
     answer version() {
-        const auto reply = send(http_method::get, "/version", {});
+        const auto reply = get("/version");
         if (!reply) return failure{reply.error()};
-        if (reply->status >= 500) return failure{error_reply(server_, "/version", *reply)};
+        if (reply->status >= 500) return failure{error_reply(server_.uri(), "/version", *reply)};
         std::string_view text = reply->body;
         while (!text.empty() && static_cast<unsigned char>(text.back()) <= ' ') text.remove_suffix(1);
         const auto number = [&text](std::size_t& at) {
@@ -48,11 +45,11 @@ public:
         std::size_t at = 0;
         const unsigned major = number(at);
         if (reply->status != 200 || at == 0 || at == text.size() || text[at] != '.')
-            return refuse(std::string(server_) + " does not look like an MLflow server: it answered " +
+            return refuse(server_.uri() + " does not look like an MLflow server: it answered " +
                           std::to_string(reply->status) + " to /version with \"" + one_line(text.substr(0, 60)) +
                           '"');
         const unsigned minor = number(++at);
-        const std::string found = std::string(server_) + " is MLflow " + one_line(text.substr(0, 60));
+        const std::string found = server_.uri() + " is MLflow " + one_line(text.substr(0, 60));
         if (major < 3) return refuse(found + ": MLflow 3 or newer is needed, upgrade the server");
         if (major == 3 && minor < 4)
             return refuse(found + ": it takes no OTLP spans, upgrade the server to 3.4 or newer");
@@ -60,11 +57,10 @@ public:
     }
 
     answer experiment_by_id(std::string_view id) {
-        const auto reply =
-            send(http_method::get, "/api/2.0/mlflow/experiments/get?experiment_id=" + percent_encoded(id), {});
+        const auto reply = get("/api/2.0/mlflow/experiments/get?experiment_id=" + percent_encoded(id));
         if (!reply) return failure{reply.error()};
         if (reply->status == 404)
-            return refuse("experiment ID " + one_line(id) + " does not exist on " + std::string(server_) +
+            return refuse("experiment ID " + one_line(id) + " does not exist on " + server_.uri() +
                           ": create it, or give experiment_name, which is created when missing");
         return experiment_id(*reply, id, {"experiment", "experiment_id"}, "/api/2.0/mlflow/experiments/get");
     }
@@ -73,13 +69,13 @@ public:
         const std::string target = "/api/2.0/mlflow/experiments/get-by-name?experiment_name=" + percent_encoded(name);
         // Twice: another process may create it between the question and the creation.
         for (int attempt = 0; attempt < 2; ++attempt) {
-            const auto found = send(http_method::get, target, {});
+            const auto found = get(target);
             if (!found) return failure{found.error()};
             if (found->status != 404) return experiment_id(*found, name, {"experiment", "experiment_id"}, target);
             buffer body;
             json_object object(body);
             if (!object.member("name", name).close()) break;
-            const auto created = send(http_method::post, "/api/2.0/mlflow/experiments/create", body.view());
+            const auto created = post("/api/2.0/mlflow/experiments/create", body.view());
             if (!created) return failure{created.error()};
             if (created->status == 200 || attempt == 1)
                 return experiment_id(*created, name, {"experiment_id"}, "/api/2.0/mlflow/experiments/create");
@@ -92,32 +88,26 @@ private:
         return failure{transport_error{transport_error::kind::other, std::move(message)}};
     }
 
-    result<http_response, transport_error> send(http_method method, std::string_view target, std::string_view body) {
-        const http_header headers[] = {{"Authorization", authorization_}, {"Content-Type", "application/json"}};
-        http_request request;
-        request.method = method;
-        request.target = target;
-        request.headers = std::span(headers).first(body.empty() ? 1 : 2).subspan(authorization_.empty() ? 1 : 0);
-        request.body = body;
-        request.timeout = timeout_;
-        return transport_.send(request);
+    result<http_response, transport_error> get(std::string_view target) {
+        return server_.send(http_method::get, target);
+    }
+    result<http_response, transport_error> post(std::string_view target, std::string_view body) {
+        const http_header json[] = {{"Content-Type", "application/json"}};
+        return server_.send(http_method::post, target, json, body);
     }
 
     answer experiment_id(const http_response& reply, std::string_view asked,
                          std::initializer_list<std::string_view> path, std::string_view target) {
-        if (reply.status != 200) return failure{error_reply(server_, target, reply)};
+        if (reply.status != 200) return failure{error_reply(server_.uri(), target, reply)};
         if (json_find_string(reply.body, {"experiment", "lifecycle_stage"}) == "deleted")
-            return refuse("experiment " + one_line(asked) + " is deleted on " + std::string(server_) +
+            return refuse("experiment " + one_line(asked) + " is deleted on " + server_.uri() +
                           ": restore it, or choose another");
         auto id = json_find_string(reply.body, path);
-        if (!id || id->empty()) return refuse(describe_reply(server_, target, reply));
+        if (!id || id->empty()) return refuse(describe_reply(server_.uri(), target, reply));
         return std::move(*id);
     }
 
-    Transport& transport_;
-    std::string_view server_;
-    std::string_view authorization_;
-    std::chrono::milliseconds timeout_;
+    http_client<Transport>& server_;
 };
 
 // As the kernel knows it; empty where it does not say.

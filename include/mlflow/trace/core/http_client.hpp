@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/http.hpp>
+#include <mlflow/trace/core/secret.hpp>
+
+#include <chrono>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// One server as exporters and client see it: its address, who asks, and how long. The transport is made at the first
+// request.
+template <class Transport>
+class http_client {
+public:
+    using transport_options = typename Transport::options;
+
+    // `option` is what the user calls the address.
+    http_client(std::string_view option, std::string uri, secret authorization, std::chrono::milliseconds timeout,
+                transport_options transport)
+        : option_(option), uri_(std::move(uri)), authorization_(std::move(authorization)), timeout_(timeout),
+          transport_options_(std::move(transport)) {
+        while (uri_.ends_with('/')) uri_.pop_back();
+    }
+
+    // As given, without a slash at its end.
+    [[nodiscard]] const std::string& uri() const noexcept { return uri_; }
+
+    result<http_response, transport_error> send(http_method method, std::string_view target,
+                                                std::span<const http_header> headers = {},
+                                                std::string_view body = {}) {
+        if (!transport_) {
+            auto server = endpoint::parse(uri_);
+            if (!server)
+                return failure{
+                    transport_error{server.error().reason, std::string(option_) + ": " + server.error().message}};
+            transport_ = std::make_unique<Transport>(std::move(*server), transport_options_);
+        }
+        std::vector<http_header> all(headers.begin(), headers.end());
+        if (!authorization_.empty()) all.push_back({"Authorization", authorization_.reveal()});
+        return transport_->send(
+            {.method = method, .target = target, .headers = all, .body = body, .timeout = timeout_});
+    }
+
+private:
+    std::string_view option_;
+    std::string uri_;
+    secret authorization_;
+    std::chrono::milliseconds timeout_;
+    transport_options transport_options_;
+    std::unique_ptr<Transport> transport_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
