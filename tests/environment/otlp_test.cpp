@@ -88,11 +88,14 @@ TEST_F(otlp_environment, certificates) {
     const auto without = mt::from_environment<without_tls>();
     ASSERT_FALSE(without);
     EXPECT_EQ(without.error().message,
-              "OTEL_EXPORTER_OTLP_CERTIFICATE: this program's transport takes no certificates; unset it");
+              "OTEL_EXPORTER_OTLP_CERTIFICATE: the transport of this program takes no certificates; unset it");
 }
 
 TEST_F(otlp_environment, mistakes_are_named_without_what_may_be_secret) {
-    const std::pair<const char*, const char*> mistakes[] = {{"OTEL_EXPORTER_OTLP_HEADERS", "hidden"},
+    const std::pair<const char*, const char*> mistakes[] = {{"OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"},
+                                                            {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://u:hidden@h"},
+                                                            {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "grpc://h:4317"},
+                                                            {"OTEL_EXPORTER_OTLP_HEADERS", "hidden"},
                                                             {"OTEL_EXPORTER_OTLP_HEADERS", "a=b,=hidden"},
                                                             {"OTEL_EXPORTER_OTLP_TRACES_HEADERS", "a=hidden%2"},
                                                             {"OTEL_EXPORTER_OTLP_HEADERS", "a=hidden%zz"},

@@ -32,26 +32,6 @@ inline std::optional<environment_error> read_resource(resource_attributes& attri
     return std::nullopt;
 }
 
-// One of the transport's files, by the name of its variable.
-template <class Options>
-std::optional<environment_error> read_certificates(Options& chosen) {
-    const char* const names[] = {
-        first_set("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"),
-        first_set("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"),
-        first_set("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY")};
-    if constexpr (requires { chosen.transport.tls; }) {
-        std::string* const files[] = {&chosen.transport.tls.ca_file, &chosen.transport.tls.certificate_file,
-                                      &chosen.transport.tls.private_key_file};
-        for (std::size_t i = 0; i < 3; ++i)
-            if (const auto file = variable(names[i]); !file.empty()) *files[i] = file;
-    } else {
-        for (const char* const name : names)
-            if (!variable(name).empty())
-                return refuse(name, "this program's transport takes no certificates; unset it").error;
-    }
-    return std::nullopt;
-}
-
 } // namespace detail
 
 /// The options of an `otlp_exporter` as OpenTelemetry's variables say, and `chosen` where these are not set:
@@ -70,19 +50,20 @@ std::optional<environment_error> read_certificates(Options& chosen) {
 /// | `OTEL_EXPORTER_OTLP_[TRACES_]CERTIFICATE`, `…CLIENT_CERTIFICATE`, `…CLIENT_KEY` | files, where the transport has
 /// `tls` options | | `OTEL_RESOURCE_ATTRIBUTES` | as the headers; added to those chosen | | `OTEL_SERVICE_NAME` |
 /// `service.name`, before that of the attributes |
-///
-/// Thread-safety: as std::getenv.
+/// Not read: `OTEL_SDK_DISABLED`, `OTEL_TRACES_SAMPLER` and the variables of batches. Thread-safety: as std::getenv.
 template <class Exporter>
     requires requires(detail::options_of<Exporter> chosen) { chosen.traces_endpoint; }
 [[nodiscard]] result<detail::options_of<Exporter>, environment_error>
 from_environment(detail::options_of<Exporter> chosen = {}) {
     using namespace detail;
-    if (const auto base = variable("OTEL_EXPORTER_OTLP_ENDPOINT"); !base.empty())
-        chosen.traces_endpoint = std::string(base) + (base.ends_with('/') ? "v1/traces" : "/v1/traces");
-    if (const auto whole = variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"); !whole.empty())
-        chosen.traces_endpoint = whole;
-
-    const char* name = first_set("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL");
+    const char* name = first_set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT");
+    if (const auto url = variable(name); !url.empty()) {
+        if (auto wrong = check_url(name)) return failure{std::move(*wrong)};
+        chosen.traces_endpoint = url;
+        const bool is_base = std::string_view(name) == "OTEL_EXPORTER_OTLP_ENDPOINT";
+        if (is_base) chosen.traces_endpoint += url.ends_with('/') ? "v1/traces" : "/v1/traces";
+    }
+    name = first_set("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL");
     if (const auto protocol = variable(name); !protocol.empty() && protocol != "http/protobuf")
         return refuse(name, "only http/protobuf is spoken here; set it to that, or unset it");
     name = first_set("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION");
@@ -96,12 +77,13 @@ from_environment(detail::options_of<Exporter> chosen = {}) {
     for (const auto& [key, value] : *headers) chosen.headers.emplace_back(key, secret(value));
 
     name = first_set("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT");
-    if (const auto text = variable(name); !text.empty()) {
-        const auto number = positive_number(text);
-        if (!number) return refuse(name, "not a number above 0; write milliseconds, such as 10000");
-        chosen.timeout = std::chrono::milliseconds(*number);
-    }
-    if (auto wrong = read_certificates(chosen)) return failure{std::move(*wrong)};
+    if (auto wrong = read_timeout<std::chrono::milliseconds>(chosen.timeout, name, "milliseconds, such as 10000"))
+        return failure{std::move(*wrong)};
+    if (auto wrong = read_tls_files(
+            chosen.transport, first_set("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"),
+            first_set("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"),
+            first_set("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY")))
+        return failure{std::move(*wrong)};
     if (auto wrong = read_resource(chosen.resource)) return failure{std::move(*wrong)};
     return chosen;
 }

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/core/http.hpp>
 #include <mlflow/trace/core/result.hpp>
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <optional>
 #include <string>
@@ -40,11 +44,26 @@ inline const char* first_set(const char* name, const char* otherwise) noexcept {
     return variable(name).empty() ? otherwise : name;
 }
 
-inline std::optional<long> positive_number(std::string_view text) noexcept {
-    long number = 0;
+// The number that is the whole text.
+template <class Number>
+std::optional<Number> parse_number(std::string_view text) noexcept {
+    Number number{};
     const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (fault != std::errc{} || end != text.data() + text.size() || number <= 0) return std::nullopt;
+    if (fault != std::errc{} || end != text.data() + text.size()) return std::nullopt;
     return number;
+}
+
+// In units of `Duration`, if it is set; it must be above 0, and `example` shows how to write it.
+template <class Duration>
+std::optional<environment_error> read_timeout(std::chrono::milliseconds& timeout, const char* name,
+                                              std::string_view example) {
+    const auto text = variable(name);
+    if (text.empty()) return std::nullopt;
+    const auto number = parse_number<std::int32_t>(text);
+    if (!number || *number <= 0)
+        return refuse(name, "not a whole number above 0; write " + std::string(example)).error;
+    timeout = Duration(*number);
+    return std::nullopt;
 }
 
 inline std::string_view trimmed(std::string_view text) noexcept {
@@ -90,6 +109,32 @@ inline result<text_pairs, environment_error> key_value_list(const char* name) {
         pairs.emplace_back(std::move(*key), std::move(*value));
     }
     return pairs;
+}
+
+// The URL itself, without its query, must be one that a transport can take.
+inline std::optional<environment_error> check_url(const char* name) {
+    const auto url = variable(name);
+    const auto parsed = endpoint::parse(url.substr(0, url.find('?')));
+    if (parsed) return std::nullopt;
+    return refuse(name, parsed.error().message).error;
+}
+
+// The files of `tls_options`, for a transport that has such.
+template <class Options>
+std::optional<environment_error> read_tls_files(Options& transport, const char* ca, const char* certificate,
+                                                const char* key) {
+    const char* const names[] = {ca, certificate, key};
+    if constexpr (requires { transport.tls.private_key_file; }) {
+        std::string* const files[] = {&transport.tls.ca_file, &transport.tls.certificate_file,
+                                      &transport.tls.private_key_file};
+        for (std::size_t i = 0; i < 3; ++i)
+            if (const auto file = variable(names[i]); !file.empty()) *files[i] = file;
+    } else {
+        for (const char* const name : names)
+            if (!variable(name).empty())
+                return refuse(name, "the transport of this program takes no certificates; unset it").error;
+    }
+    return std::nullopt;
 }
 
 } // namespace detail
