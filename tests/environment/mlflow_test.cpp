@@ -45,7 +45,7 @@ TEST_F(mlflow_environment, says_everything) {
     set("MLFLOW_HTTP_REQUEST_TIMEOUT", "7");
     EXPECT_EQ(options().tracking_uri, "https://mlflow/a");
     EXPECT_EQ(options().experiment_id, "7");
-    EXPECT_EQ(options().authorization.reveal(), "Bearer token");
+    EXPECT_EQ(options().authorization.current()->reveal(), "Bearer token");
     EXPECT_EQ(options().transport.tls.ca_file, "ca.pem");
     EXPECT_EQ(options().transport.tls.certificate_file, "own.pem");
     EXPECT_EQ(options().timeout, std::chrono::seconds(7));
@@ -54,7 +54,7 @@ TEST_F(mlflow_environment, says_everything) {
     EXPECT_EQ(options().experiment_id, "") << "the name goes before the ID";
     set("MLFLOW_TRACKING_USERNAME", "Aladdin");
     set("MLFLOW_TRACKING_PASSWORD", "open sesame");
-    EXPECT_EQ(options().authorization.reveal(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==") << "goes before the token";
+    EXPECT_EQ(options().authorization.current()->reveal(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==") << "goes before the token";
     set("MLFLOW_TRACKING_SERVER_CERT_PATH", "");
     for (const auto& [text, insecure] : {std::pair("true", true), {"false", false}, {"1", true}, {"0", false}}) {
         set("MLFLOW_TRACKING_INSECURE_TLS", text);
@@ -68,7 +68,7 @@ TEST_F(mlflow_environment, is_the_same_for_the_client) {
     const auto read = mt::from_environment<client>();
     ASSERT_TRUE(read);
     EXPECT_EQ(read->tracking_uri, "https://mlflow");
-    EXPECT_EQ(read->authorization.reveal(), "Bearer token");
+    EXPECT_EQ(read->authorization.current()->reveal(), "Bearer token");
     EXPECT_EQ(read->transport.max_reply_bytes, client::options{}.transport.max_reply_bytes);
 }
 

@@ -3,9 +3,9 @@
 
 #include <mlflow/trace/client/json.hpp>
 #include <mlflow/trace/concepts.hpp>
+#include <mlflow/trace/core/credentials.hpp>
 #include <mlflow/trace/core/http_client.hpp>
 #include <mlflow/trace/core/mlflow_reply.hpp>
-#include <mlflow/trace/core/secret.hpp>
 
 #include <chrono>
 #include <string>
@@ -20,7 +20,7 @@ using json_result = result<json, transport_error>;
 template <class Transport>
 class rest {
 public:
-    rest(std::string uri, secret authorization, std::chrono::milliseconds timeout,
+    rest(std::string uri, credentials authorization, std::chrono::milliseconds timeout,
          typename Transport::options transport)
         : server_("tracking_uri", std::move(uri), std::move(authorization), timeout, std::move(transport)) {}
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/core/credentials.hpp>
 #include <mlflow/trace/core/http.hpp>
-#include <mlflow/trace/core/secret.hpp>
 
 #include <chrono>
 #include <memory>
@@ -22,8 +22,8 @@ public:
     using transport_options = typename Transport::options;
 
     // `option` is what the user calls the address.
-    http_client(std::string_view option, std::string uri, secret authorization, std::chrono::milliseconds timeout,
-                transport_options transport)
+    http_client(std::string_view option, std::string uri, credentials authorization,
+                std::chrono::milliseconds timeout, transport_options transport)
         : option_(option), uri_(std::move(uri)), authorization_(std::move(authorization)), timeout_(timeout),
           transport_options_(std::move(transport)) {
         while (uri_.ends_with('/')) uri_.pop_back();
@@ -42,16 +42,26 @@ public:
                     transport_error{server.error().reason, std::string(option_) + ": " + server.error().message}};
             transport_ = std::make_unique<Transport>(std::move(*server), transport_options_);
         }
+        if (authorization_.empty()) return transport_->send({method, target, headers, body, timeout_});
+        auto who = authorization_.current();
+        if (!who) return failure{who.error()};
         std::vector<http_header> all(headers.begin(), headers.end());
-        if (!authorization_.empty()) all.push_back({"Authorization", authorization_.reveal()});
-        return transport_->send(
-            {.method = method, .target = target, .headers = all, .body = body, .timeout = timeout_});
+        const auto send_as = [&](const secret& value) {
+            all.resize(headers.size());
+            all.push_back({"Authorization", value.reveal()});
+            return transport_->send({method, target, all, body, timeout_});
+        };
+        auto reply = send_as(*who);
+        if (!reply || reply->status != 401 || !authorization_.renewable()) return reply;
+        auto renewed = authorization_.renewed(*who);
+        if (!renewed) return failure{renewed.error()};
+        return renewed->reveal() == who->reveal() ? reply : send_as(*renewed);
     }
 
 private:
     std::string_view option_;
     std::string uri_;
-    secret authorization_;
+    credentials authorization_;
     std::chrono::milliseconds timeout_;
     transport_options transport_options_;
     std::unique_ptr<Transport> transport_;

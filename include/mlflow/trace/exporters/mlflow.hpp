@@ -2,10 +2,10 @@
 #pragma once
 
 #include <mlflow/trace/concepts.hpp>
+#include <mlflow/trace/core/credentials.hpp>
 #include <mlflow/trace/core/http_client.hpp>
 #include <mlflow/trace/core/json_value.hpp>
 #include <mlflow/trace/core/otlp_request.hpp>
-#include <mlflow/trace/core/secret.hpp>
 #include <mlflow/trace/detail/json_reader.hpp>
 #include <mlflow/trace/detail/timestamp.hpp>
 #include <mlflow/trace/exporters/mlflow_api.hpp>
@@ -56,8 +56,9 @@ public:
         std::string git_commit{};
         /// For each request. A busy SQLite store answers only after 20 s.
         std::chrono::milliseconds timeout{30'000};
-        /// `basic_authorization()` or `bearer_authorization()`; none when empty. Give it over `https` only.
-        secret authorization{};
+        /// `basic_authorization()`, `bearer_authorization()`, or a function; none when empty. Give it over `https`
+        /// only.
+        credentials authorization{};
         typename Transport::options transport{};
     };
 

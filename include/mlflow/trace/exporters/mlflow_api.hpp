@@ -33,7 +33,8 @@ public:
     answer version() {
         const auto reply = get("/version");
         if (!reply) return failure{reply.error()};
-        if (reply->status >= 500) return failure{error_reply(server_.uri(), "/version", *reply)};
+        if (reply->status == 401 || reply->status == 403 || reply->status >= 500)
+            return failure{error_reply(server_.uri(), "/version", *reply)};
         std::string_view text = reply->body;
         while (!text.empty() && static_cast<unsigned char>(text.back()) <= ' ') text.remove_suffix(1);
         const auto number = [&text](std::size_t& at) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/concepts.hpp>
+#include <mlflow/trace/core/credentials.hpp>
 #include <mlflow/trace/core/http_client.hpp>
 #include <mlflow/trace/core/mlflow_reply.hpp>
 #include <mlflow/trace/core/otlp_request.hpp>
@@ -40,8 +41,9 @@ public:
         resource_attributes resource{{"service.name", "unknown_service"}};
         /// Sent with each request, such as a key that the receiver asks for.
         std::vector<std::pair<std::string, secret>> headers{};
-        /// `basic_authorization()` or `bearer_authorization()`; none when empty. Give it over `https` only.
-        secret authorization{};
+        /// `basic_authorization()`, `bearer_authorization()`, or a function; none when empty. Give it over `https`
+        /// only.
+        credentials authorization{};
         std::chrono::milliseconds timeout{10'000}; ///< for each request
         typename Transport::options transport{};
     };
