@@ -115,8 +115,13 @@ private:
             }
             const bool was_stale = !is_fresh && !kept->heard() && reason_of(error) == kind::closed;
             auto failed = failed_exchange(error, request);
-            if constexpr (is_secure<Stream>)
+            if constexpr (is_secure<Stream>) {
                 if (detail::over_beast::is_tls_error(error)) failed = failed_tls(*kept, error);
+            } else if (kept->heard_tls()) {
+                failed = {kind::tls, peer() + ": TLS is spoken there; write https://"};
+            } else if (failed.reason == kind::closed && !kept->heard()) {
+                failed.message += "; if TLS is spoken there, write https://";
+            }
             kept.reset();
             if (!was_stale) return failure{std::move(failed)};
         }

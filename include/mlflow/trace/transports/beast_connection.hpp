@@ -169,6 +169,12 @@ public:
     // Whether a byte of a reply came in the last exchange.
     bool heard() const noexcept { return heard_; }
 
+    // Whether what came in place of a header begins as a TLS alert does, RFC 8446, 5.1.
+    bool heard_tls() const noexcept {
+        const auto bytes = buffer_.cdata();
+        return bytes.size() > 0 && !parser_->is_header_done() && *static_cast<const char*>(bytes.data()) == 0x15;
+    }
+
     // Whether the last exchange left it ready for another one.
     bool reusable() const noexcept { return reusable_; }
 
