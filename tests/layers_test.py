@@ -20,7 +20,7 @@ LAYERS = {
     "record": ["concepts.hpp", "context", "core", "detail", "metadata"],
     "pipeline": ["concepts.hpp", "core", "detail", "metadata"],
     "exporters": ["concepts.hpp", "core", "detail", "metadata"],
-    "transports": ["concepts.hpp", "core"],
+    "transports": ["concepts.hpp", "core", "environment"],
     "client": ["concepts.hpp", "core", "detail", "metadata"],
     "client.hpp": ["client"],
     "environment": ["core", "detail"],

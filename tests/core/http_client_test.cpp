@@ -51,6 +51,12 @@ TEST(http_client, plain_http_to_a_tls_port_is_recognised) {
     EXPECT_EQ(told("http://mlflow", {200, {}, "The plain HTTP request was sent to HTTPS port"}), "");
 }
 
+TEST(http_client, a_proxy_that_wants_credentials_is_recognised) {
+    EXPECT_EQ(told("http://mlflow", {407, {}, "<html>"}),
+              "http://mlflow: the proxy on the way refuses the credentials; name them in http_proxy as "
+              "http://user:password@host:port");
+}
+
 TEST(http_client, a_wrong_address_is_named_by_its_option) {
     client asking("tracking_uri", "mlflow:5000", {}, std::chrono::seconds(1), {});
     const auto answer = asking.send(mt::http_method::get, "/version");

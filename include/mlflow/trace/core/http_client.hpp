@@ -37,6 +37,11 @@ inline std::optional<transport_error> wrong_address(const std::string& server, s
                                    redirect_target(reply.header("Location")) +
                                    "; redirects are not followed, give that address if it is right",
                                reply.status};
+    if (reply.status == 407)
+        return transport_error{kind::other,
+                               server + ": the proxy on the way refuses the credentials; name them in http_proxy as "
+                                        "http://user:password@host:port",
+                               reply.status};
     // nginx and Apache, and servers in Go.
     if (reply.status == 400 && server.starts_with("http:") &&
         (reply.body.find("plain HTTP") != std::string::npos ||
