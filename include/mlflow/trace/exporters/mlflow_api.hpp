@@ -10,6 +10,7 @@
 #include <mlflow/trace/detail/json_reader.hpp>
 #include <mlflow/trace/detail/timestamp.hpp>
 #include <mlflow/trace/detail/utf8.hpp>
+#include <mlflow/trace/exporters/mlflow_spans.hpp>
 
 #include <cstdint>
 #include <initializer_list>
@@ -22,6 +23,16 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
+struct mlflow_version {
+    std::string text;
+    unsigned major = 0;
+    unsigned minor = 0;
+
+    [[nodiscard]] bool is_before(unsigned other_major, unsigned other_minor) const noexcept {
+        return major < other_major || (major == other_major && minor < other_minor);
+    }
+};
+
 template <class Transport>
 class mlflow_api {
 public:
@@ -29,8 +40,8 @@ public:
 
     explicit mlflow_api(http_client<Transport>& server) noexcept : server_(server) {}
 
-    // The server's version, refused unless MLflow 3.4 or newer: /v1/traces came with it.
-    answer version() {
+    // Refused unless MLflow 3.1 or newer.
+    result<mlflow_version, transport_error> version() {
         const auto reply = get("/version");
         if (!reply) return failure{reply.error()};
         if (reply->status == 401 || reply->status == 403 || reply->status >= 500)
@@ -44,17 +55,15 @@ public:
             return value;
         };
         std::size_t at = 0;
-        const unsigned major = number(at);
+        mlflow_version found{one_line(text.substr(0, 60)), number(at), 0};
         if (reply->status != 200 || at == 0 || at == text.size() || text[at] != '.')
             return refuse(server_.uri() + " does not look like an MLflow server: it answered " +
-                          std::to_string(reply->status) + " to /version with \"" + one_line(text.substr(0, 60)) +
-                          '"');
-        const unsigned minor = number(++at);
-        const std::string found = server_.uri() + " is MLflow " + one_line(text.substr(0, 60));
-        if (major < 3) return refuse(found + ": MLflow 3 or newer is needed, upgrade the server");
-        if (major == 3 && minor < 4)
-            return refuse(found + ": it takes no OTLP spans, upgrade the server to 3.4 or newer");
-        return one_line(text.substr(0, 60));
+                          std::to_string(reply->status) + " to /version with \"" + found.text + '"');
+        found.minor = number(++at);
+        if (found.is_before(3, 1))
+            return refuse(server_.uri() + " is MLflow " + found.text +
+                          ": MLflow 3.1 or newer is needed, upgrade the server");
+        return found;
     }
 
     answer experiment_by_id(std::string_view id) {
@@ -125,13 +134,32 @@ struct run_metadata {
     std::string_view git_commit;
 };
 
-// The body of StartTraceV3. Previews that are not set are left out: the server fills them in from the root span.
+// The metadata of a trace that are nobody's entries, as pairs; a value may be empty.
+template <class Pair>
+void for_each_own_metadata(const run_metadata& run, const trace_summary& summary, Pair pair) {
+    pair("mlflow.trace_schema.version", "3");
+    pair("mlflow.source.name", first_code_points(run.source_name, 250));
+    if (!run.source_name.empty()) pair("mlflow.source.type", run.source_type);
+    pair("mlflow.source.git.commit", run.git_commit);
+    pair("mlflow.trace.tokenUsage", summary.token_usage);
+    pair("mlflow.trace.cost", summary.cost);
+}
+
+// The body of StartTraceV3. Previews that are neither set nor in the summary are left out: a server that has the
+// spans fills them in from the root.
 inline void append_trace_info(buffer& out, const trace_data& trace, std::string_view experiment_id,
-                              const run_metadata& run) {
+                              const run_metadata& run, const trace_summary& summary = {}) {
     const auto append_entries = [&](json_object<buffer>& object, entry_kind kind) {
         for (const trace_entry entry : trace.entries)
             if (entry.kind == kind) object.member(entry.key, entry.value);
         static_cast<void>(object.close());
+    };
+    const auto append_preview = [&](entry_kind kind, std::string_view name, std::string_view otherwise) {
+        const auto set = trace.entries.find(kind, {});
+        const auto shown = first_code_points(set.data() ? set : otherwise, 1000);
+        if (!shown.data()) return;
+        out.append(name);
+        append_json_string(out, shown);
     };
     out.append(R"({"trace":{"trace_info":{"trace_id":)");
     append_json_string(out, trace.id.mlflow_id());
@@ -147,19 +175,13 @@ inline void append_trace_info(buffer& out, const trace_data& trace, std::string_
     out.append(R"(,"execution_duration":)");
     append_json_string(out, duration_seconds(trace.duration_nano));
     out.append(trace.root->code == status::error ? R"(,"state":"ERROR")" : R"(,"state":"OK")");
-    for (const trace_entry entry : trace.entries) {
-        const bool is_request = entry.kind == entry_kind::request_preview;
-        if (!is_request && entry.kind != entry_kind::response_preview) continue;
-        out.append(is_request ? R"(,"request_preview":)" : R"(,"response_preview":)");
-        append_json_string(out, entry.value);
-    }
+    append_preview(entry_kind::request_preview, R"(,"request_preview":)", summary.inputs);
+    append_preview(entry_kind::response_preview, R"(,"response_preview":)", summary.outputs);
     out.append(R"(,"trace_metadata":)");
     json_object metadata(out);
-    metadata.member("mlflow.trace_schema.version", "3");
-    if (!run.source_name.empty())
-        metadata.member("mlflow.source.name", first_code_points(run.source_name, 250))
-            .member("mlflow.source.type", run.source_type);
-    if (!run.git_commit.empty()) metadata.member("mlflow.source.git.commit", run.git_commit);
+    for_each_own_metadata(run, summary, [&metadata](std::string_view key, std::string_view value) {
+        if (!value.empty()) metadata.member(key, value);
+    });
     append_entries(metadata, entry_kind::metadata);
     out.append(R"(,"tags":)");
     json_object tags(out);
