@@ -157,7 +157,7 @@ inline void append_trace_info(buffer& out, const trace_data& trace, std::string_
     const auto append_preview = [&](entry_kind kind, std::string_view name, std::string_view otherwise) {
         const auto set = trace.entries.find(kind, {});
         const auto shown = first_code_points(set.data() ? set : otherwise, 1000);
-        if (!shown.data()) return;
+        if (!set.data() && otherwise.empty()) return;
         out.append(name);
         append_json_string(out, shown);
     };

@@ -55,7 +55,8 @@ public:
             const auto stored = call(http_method::get, *target);
             if (!stored) return stored.error();
             const auto spans = json_find(*stored, {"spans"});
-            for_each_element(spans, [this](std::string_view span) {
+            for_each_element(spans, [&](std::string_view span) {
+                if (is_of(trace, span)) return; // sent again
                 body_.append(span);
                 body_.push_back(',');
             });
@@ -94,10 +95,27 @@ private:
         return std::move(reply->body);
     }
 
+    // Whether a span in JSON is one of the trace's.
+    static bool is_of(const trace_data& trace, std::string_view json) {
+        const auto id = json_find_string(json, {"span_id"});
+        for (const span_data* span = trace.spans; span; span = span->next) {
+            buffer own;
+            char bytes[8];
+            write_big_endian(bytes, span->id.value);
+            append_base64(own, {bytes, sizeof bytes});
+            if (id == own.view()) return true;
+        }
+        return false;
+    }
+
     found post_info(const trace_data& trace) {
         body_.clear();
         append_trace_info(body_, trace, experiment_id_, run_, summarise(trace));
-        return read_info(trace, call(http_method::post, "/api/3.0/mlflow/traces"));
+        auto posted = read_info(trace, call(http_method::post, "/api/3.0/mlflow/traces"));
+        // A folder of files refuses a trace that it has, so one that is sent again.
+        if (!posted && posted.error().status == 500)
+            if (auto there = find(trace)) return there;
+        return posted;
     }
 
     found find(const trace_data& trace) {

@@ -33,7 +33,13 @@ inline void append_any_value(buffer& out, std::string_view any_value) {
         case otlp::string_value: append_json_string(out, at.bytes()); return;
         case otlp::bool_value: append_json_bool(out, at.number() != 0); return;
         case otlp::int_value: append_json_int(out, static_cast<std::int64_t>(at.number())); return;
-        case otlp::double_value: append_json_double(out, std::bit_cast<double>(at.number())); return;
+        case otlp::double_value: {
+            const auto value = std::bit_cast<double>(at.number());
+            if (value != value) out.append("NaN"); // as Python writes and reads them
+            else if (!is_finite(value)) out.append(value < 0 ? "-Infinity" : "Infinity");
+            else append_json_double(out, value);
+            return;
+        }
         default: break;
         }
     }
@@ -68,17 +74,18 @@ void append_each(buffer& out, std::string_view message, unsigned field, Write wr
     }
 }
 
-// An attribute of a span: its value is JSON in a text.
-inline void append_dumped_attribute(buffer& out, std::string_view key_value) {
-    const auto [key, any_value] = split_key_value(key_value);
-    append_member_name(out, key);
+// The value of a span's attribute as JSON.
+inline void append_json_value(buffer& out, std::string_view key_value) {
     const auto text = text_attribute(key_value).second;
-    if (text.data() && is_meant_as_json(key_value) && mlflow_can_read(text)) {
-        append_json_string(out, text);
-        return;
-    }
+    if (text.data() && is_meant_as_json(key_value) && mlflow_can_read(text)) out.append(text);
+    else append_any_value(out, split_key_value(key_value).any_value);
+}
+
+// An attribute of a span: JSON in a text.
+inline void append_dumped_attribute(buffer& out, std::string_view key_value) {
     buffer json;
-    append_any_value(json, any_value);
+    append_json_value(json, key_value);
+    append_member_name(out, split_key_value(key_value).key);
     append_json_string(out, json.view());
 }
 
@@ -191,13 +198,15 @@ inline void append_span_json(buffer& out, std::string_view body, std::string_vie
     out.append("}}");
 }
 
-// The text of a span's attribute, of which the last one counts.
-inline std::string_view attribute_text(const span_data& span, std::string_view key) noexcept {
-    std::string_view found;
-    for (protobuf_reader at(span.body.view()); at.next();)
-        if (at.field() == otlp::attributes)
-            if (const auto [name, text] = text_attribute(at.bytes()); name == key) found = text;
-    return found;
+// The JSON of a span's attribute, of which the last one counts; empty where there is none.
+inline std::string attribute_json(const span_data& span, std::string_view key) {
+    buffer json;
+    for (protobuf_reader at(span.body.view()); at.next();) {
+        if (at.field() != otlp::attributes || split_key_value(at.bytes()).key != key) continue;
+        json.clear();
+        append_json_value(json, at.bytes());
+    }
+    return std::string(json.view());
 }
 
 // The sum of what the spans say in the members of an attribute, but for spans whose parent says it too; JSON, or
@@ -205,24 +214,28 @@ inline std::string_view attribute_text(const span_data& span, std::string_view k
 template <std::size_t N>
 std::string summed_attribute(const trace_data& trace, std::string_view key, const std::string_view (&members)[N],
                              bool is_integer) {
-    double sums[N]{};
-    std::vector<std::string_view> counted; // IDs of spans
-    for (const span_data* span = trace.spans; span; span = span->next) {
-        const auto json = attribute_text(*span, key);
-        if (json.empty()) continue;
+    struct told {
         std::string_view id, parent;
+        std::string json;
+    };
+    std::vector<told> all;
+    for (const span_data* span = trace.spans; span; span = span->next) {
+        told one{{}, {}, attribute_json(*span, key)};
+        if (one.json.empty()) continue;
         for (protobuf_reader at(span->body.view()); at.next();) {
-            if (at.field() == otlp::span_id) id = at.bytes();
-            else if (at.field() == otlp::parent_span_id) parent = at.bytes();
+            if (at.field() == otlp::span_id) one.id = at.bytes();
+            else if (at.field() == otlp::parent_span_id) one.parent = at.bytes();
         }
-        bool is_told_by_parent = false;
-        for (const auto other : counted) is_told_by_parent = is_told_by_parent || other == parent;
-        counted.push_back(id);
-        if (is_told_by_parent) continue;
-        for (std::size_t i = 0; i < N; ++i)
-            sums[i] += std::strtod(std::string(json_find(json, {members[i]})).c_str(), nullptr);
+        all.push_back(std::move(one));
     }
-    if (counted.empty()) return {};
+    double sums[N]{};
+    for (const told& one : all) {
+        bool is_told_by_parent = false;
+        for (const told& other : all) is_told_by_parent = is_told_by_parent || other.id == one.parent;
+        for (std::size_t i = 0; i < N && !is_told_by_parent; ++i)
+            sums[i] += std::strtod(std::string(json_find(one.json, {members[i]})).c_str(), nullptr);
+    }
+    if (all.empty()) return {};
     buffer out;
     for (std::size_t i = 0; i < N; ++i) {
         out.push_back(i == 0 ? '{' : ',');
@@ -236,15 +249,15 @@ std::string summed_attribute(const trace_data& trace, std::string_view key, cons
 
 // What MLflow computes of a trace that came by OTLP. Empty: nothing to say.
 struct trace_summary {
-    std::string_view inputs;
-    std::string_view outputs;
+    std::string inputs;
+    std::string outputs;
     std::string token_usage;
     std::string cost;
 };
 
 inline trace_summary summarise(const trace_data& trace) {
     return {
-        attribute_text(*trace.root, "mlflow.spanInputs"), attribute_text(*trace.root, "mlflow.spanOutputs"),
+        attribute_json(*trace.root, "mlflow.spanInputs"), attribute_json(*trace.root, "mlflow.spanOutputs"),
         summed_attribute(trace, "mlflow.chat.tokenUsage", {"input_tokens", "output_tokens", "total_tokens"}, true),
         summed_attribute(trace, "mlflow.llm.cost", {"input_cost", "output_cost", "total_cost"}, false)};
 }
