@@ -20,9 +20,10 @@ LAYERS = {
     "record": ["concepts.hpp", "context", "core", "detail", "metadata"],
     "pipeline": ["concepts.hpp", "core", "detail", "metadata"],
     "exporters": ["concepts.hpp", "core", "detail", "metadata"],
-    "transports": ["concepts.hpp", "core"],
+    "transports": ["concepts.hpp", "core", "environment"],
     "client": ["concepts.hpp", "core", "detail", "metadata"],
     "client.hpp": ["client"],
+    "environment": ["core", "detail"],
     "bare_metal.hpp": ["concepts.hpp", "context", "core", "metadata", "record"],
     "testing": ["concepts.hpp", "context", "core", "detail", "metadata", "record"],
 }
@@ -37,6 +38,9 @@ OTHERS = {
     "context/global": (),
     "core/arena": (),
     "record/bare_metal_platform": (),
+    "environment/": (),
+    "exporters/otlp": (),
+    "pipeline/spool": (),
 }
 
 FORBIDDEN = {"iostream", "regex", "future", "filesystem", "random", "functional"}

@@ -3,6 +3,7 @@
 #include "agent.hpp"
 #include "input.hpp"
 #include "summary.hpp"
+#include <mlflow/trace/environment/mlflow.hpp>
 #include <mlflow/trace/transports/beast.hpp>
 
 #include <cstdio>
@@ -29,13 +30,9 @@ constexpr std::string_view usage =
     "of which\n"
     "only the message is required. Records each turn to ./traces.jsonl, or, with MLFLOW_TRACKING_URI, to that "
     "MLflow\n"
-    "server in the experiment MLFLOW_EXPERIMENT_NAME (created if needed) or MLFLOW_EXPERIMENT_ID.\n"
+    "server in the experiment MLFLOW_EXPERIMENT_NAME (created if needed) or MLFLOW_EXPERIMENT_ID,\n"
+    "with the credentials of MLflow's other variables.\n"
     "Exit status: 0, 1 when something could not be delivered, 2 when it could not start.\n";
-
-std::string environment(const char* name) {
-    const char* const value = std::getenv(name);
-    return value ? value : "";
-}
 
 /// The turn with its identity checked, or what is wrong with it.
 std::variant<chat::turn, std::string> checked_turn(std::string_view line) {
@@ -111,13 +108,15 @@ int finish(Tracer& tracer, const outcome& counted, const chat::summary& recorded
     return 1;
 }
 
-int run_with_mlflow(std::istream& input, const std::string& uri) {
+int run_with_mlflow(std::istream& input) {
+    using mlflow_server = mt::mlflow_exporter<mt::beast_transport>;
+    const auto server = mt::from_environment<mlflow_server>({.resource = {{"service.name", "bike-support"}}});
+    if (!server) {
+        std::fprintf(stderr, "chat: %s\n", server.error().message.c_str());
+        return 2;
+    }
     chat::summary recorded;
-    mt::mlflow_exporter<mt::beast_transport>::options server{.tracking_uri = uri,
-                                                             .experiment_id = environment("MLFLOW_EXPERIMENT_ID"),
-                                                             .resource = {{"service.name", "bike-support"}}};
-    if (const auto name = environment("MLFLOW_EXPERIMENT_NAME"); !name.empty()) server.experiment_name = name;
-    tracer_to<to_mlflow> tracer({.exporter = {.exporter = {.exporter = {.exporter = server, .into = &recorded}}}});
+    tracer_to<to_mlflow> tracer({.exporter = {.exporter = {.exporter = {.exporter = *server, .into = &recorded}}}});
     auto& mlflow = tracer.exporter().exporter().exporter().exporter();
     if (const auto connected = mlflow.connect(); !connected) {
         std::fprintf(stderr, "chat: %s\n", connected.error().message.c_str());
@@ -157,8 +156,8 @@ int main(int argc, char** argv) try {
         }
     }
     std::istream& input = argument == "-" ? std::cin : file;
-    const std::string uri = environment("MLFLOW_TRACKING_URI");
-    return uri.empty() ? run_with_file(input) : run_with_mlflow(input, uri);
+    const char* const uri = std::getenv("MLFLOW_TRACKING_URI");
+    return uri && *uri ? run_with_mlflow(input) : run_with_file(input);
 } catch (const std::exception& error) {
     std::fprintf(stderr, "chat: %s\n", error.what());
     return 2;

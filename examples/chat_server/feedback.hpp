@@ -97,7 +97,9 @@ inline std::variant<feedback, std::string> read_feedback(const std::string& body
 /// Stores feedback in MLflow. Thread-safety: any number of threads.
 class feedback_store {
 public:
-    explicit feedback_store(std::string tracking_uri) : tracking_uri_(std::move(tracking_uri)) {}
+    using client = mlflow::trace::client<mlflow::trace::beast_transport>;
+
+    explicit feedback_store(client::options server) : server_(std::move(server)) {}
 
     /// Why it was not stored, or nothing. The trace must have arrived.
     std::optional<std::string> add(const feedback& said, const turn_owner& about) const {
@@ -108,13 +110,13 @@ public:
                           .rationale = said.rationale};
         // By this MLflow knows what is about a whole session; what is about a turn has its session in the trace.
         if (said.is_about_session) told.metadata["mlflow.trace.session"] = about.session;
-        mt::client<mt::beast_transport> mlflow({.tracking_uri = tracking_uri_});
+        client mlflow(server_);
         const auto stored = mlflow.log_feedback(said.is_about_session ? about.first_trace : said.trace, told);
         return stored ? std::nullopt : std::optional(stored.error().message);
     }
 
 private:
-    std::string tracking_uri_;
+    client::options server_;
 };
 
 } // namespace chat_server

@@ -3,6 +3,7 @@
 // headers name.
 #include "application.hpp"
 #include "server.hpp"
+#include <mlflow/trace/environment/mlflow.hpp>
 
 #include <cstdio>
 #include <cstdlib>
@@ -21,7 +22,7 @@ constexpr std::string_view usage =
     "SIGTERM\n"
     "or SIGINT; then answers what is under way and delivers what is recorded. By the environment:\n"
     "  MLFLOW_TRACKING_URI      the MLflow server; without it, ./traces.jsonl is written\n"
-    "  MLFLOW_EXPERIMENT_NAME, MLFLOW_EXPERIMENT_ID\n"
+    "  MLFLOW_EXPERIMENT_NAME, MLFLOW_EXPERIMENT_ID, and MLflow's other variables\n"
     "  OPENAI_BASE_URL          an OpenAI-compatible server, over http; without it, the built-in model answers\n"
     "  OPENAI_API_KEY, OPENAI_MODEL\n"
     "  APP_ENVIRONMENT, APP_VERSION, APP_REGION, APP_HOST   tags of every trace\n"
@@ -79,9 +80,8 @@ int serve(Tracer& tracer, std::uint16_t port, std::optional<chat_server::feedbac
 
 int run(std::uint16_t port) {
     const bool enabled = environment("CHAT_TRACING") != "off";
-    const std::string uri = environment("MLFLOW_TRACKING_URI");
     const mt::resource_attributes resource{{"service.name", "bike-support"}};
-    if (uri.empty()) {
+    if (environment("MLFLOW_TRACKING_URI").empty()) {
         tracer_to<mt::json_lines_exporter> tracer(
             {.exporter = {.exporter = {.exporter = {.path = "traces.jsonl", .resource = resource},
                                        .deployment = deployment()}},
@@ -89,18 +89,21 @@ int run(std::uint16_t port) {
         return serve(tracer, port, std::nullopt, "./traces.jsonl");
     }
     using mlflow = mt::mlflow_exporter<mt::beast_transport>;
-    mlflow::options server{
-        .tracking_uri = uri, .experiment_id = environment("MLFLOW_EXPERIMENT_ID"), .resource = resource};
-    if (const auto name = environment("MLFLOW_EXPERIMENT_NAME"); !name.empty()) server.experiment_name = name;
+    const auto server = mt::from_environment<mlflow>({.resource = resource});
+    const auto client = mt::from_environment<chat_server::feedback_store::client>();
+    if (!server || !client) {
+        std::fprintf(stderr, "chat_server: %s\n", (!server ? server.error() : client.error()).message.c_str());
+        return 2;
+    }
     tracer_to<mt::retry<mlflow>> tracer(
-        {.exporter = {.exporter = {.exporter = {.exporter = server}, .deployment = deployment()}},
+        {.exporter = {.exporter = {.exporter = {.exporter = *server}, .deployment = deployment()}},
          .enabled = enabled});
     auto& exporter = tracer.exporter().exporter().exporter().exporter();
     if (const auto connected = exporter.connect(); !connected) {
         std::fprintf(stderr, "chat_server: %s\n", connected.error().message.c_str());
         return 2;
     }
-    return serve(tracer, port, chat_server::feedback_store(uri), exporter.experiment_url());
+    return serve(tracer, port, chat_server::feedback_store(*client), exporter.experiment_url());
 }
 
 } // namespace

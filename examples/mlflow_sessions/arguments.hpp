@@ -2,12 +2,14 @@
 #pragma once
 
 #include <mlflow/trace/client.hpp>
+#include <mlflow/trace/environment/mlflow.hpp>
 #include <mlflow/trace/transports/beast.hpp>
 
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdlib>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -48,28 +50,18 @@ inline void add(CLI::App& app, common& told) {
     app.fallthrough();
 }
 
-inline std::string from_environment(const char* name) {
-    const char* const value = std::getenv(name);
-    return value ? value : "";
-}
-
-// As MLflow's own clients find their credentials.
-inline mt::secret authorization() {
-    if (const mt::secret token(from_environment("MLFLOW_TRACKING_TOKEN")); !token.empty())
-        return mt::bearer_authorization(token);
-    const auto name = from_environment("MLFLOW_TRACKING_USERNAME");
-    if (name.empty()) return {};
-    return mt::basic_authorization(name, mt::secret(from_environment("MLFLOW_TRACKING_PASSWORD")));
-}
-
 inline source open(const common& told) {
     const std::string& uri = told.tracking_uri;
     if (!uri.starts_with("http://") && !uri.starts_with("https://"))
         return mt::trace_file({.path = uri.starts_with("file://") ? uri.substr(7) : uri, .skip_damaged_lines = true});
-    server::options options{.tracking_uri = uri, .authorization = authorization()};
-    if (!told.experiment.empty()) options.experiment_name = told.experiment;
-    else options.experiment_id = from_environment("MLFLOW_EXPERIMENT_ID");
-    return server(std::move(options));
+    ::setenv("MLFLOW_TRACKING_URI", uri.c_str(), 1); // the command line goes before the environment
+    auto options = mt::from_environment<server>();
+    if (!options) throw std::runtime_error(options.error().message);
+    if (!told.experiment.empty()) {
+        options->experiment_name = told.experiment;
+        options->experiment_id.clear();
+    }
+    return server(std::move(*options));
 }
 
 // 90s, 90m, 24h, 7d, or a point in time.

@@ -1897,7 +1897,8 @@ constexpr bool is_visible_ascii(std::string_view text) noexcept {
             return refuse("the name of header " + std::to_string(position) +
                           " is empty or holds a character that HTTP does not allow there");
         if (!detail::is_field_value(value))
-            return refuse("the value of header " + std::string(name) + " holds a control character");
+            return refuse("the value of header " + std::string(name) +
+                          " holds a control character; remove it, such as the end of a line");
         for (const auto reserved : own)
             if (detail::same_name(name, reserved))
                 return refuse("header " + std::string(name) + " is written by the transport; leave it out");
@@ -3396,6 +3397,9 @@ enum class otlp_receiver : std::uint8_t {
     /// span: further metadata as `mlflow.traceMetadata.<key>`, the client request ID as `mlflow.clientRequestId`,
     /// previews as `mlflow.traceRequestPreview` and `mlflow.traceResponsePreview`.
     any,
+    /// As `any`, and the session as `gen_ai.conversation.id` too, which is what OpenTelemetry's conventions for
+    /// generative AI call it.
+    gen_ai,
     /// MLflow: text that MLflow would read as a JSON text is encoded as JSON once, so that it is stored as it is.
     mlflow
 };
@@ -3504,21 +3508,23 @@ inline bool append_trace_entries(buffer& out, const trace_data& trace, otlp_rece
         case entry_kind::metadata:
             if (entry.key == "mlflow.trace.user") good = append_literal_text(out, "user.id", entry.value, receiver);
             else if (entry.key == "mlflow.trace.session")
-                good = append_literal_text(out, "session.id", entry.value, receiver);
-            else if (receiver == otlp_receiver::any)
+                good = append_literal_text(out, "session.id", entry.value, receiver) &&
+                       (receiver != otlp_receiver::gen_ai ||
+                        append_literal_text(out, "gen_ai.conversation.id", entry.value, receiver));
+            else if (receiver != otlp_receiver::mlflow)
                 good = append_prefixed(out, "mlflow.traceMetadata.", entry, receiver);
             break;
         case entry_kind::tag: good = append_prefixed(out, "mlflow.traceTag.", entry, receiver); break;
         case entry_kind::client_request_id:
-            if (receiver == otlp_receiver::any)
+            if (receiver != otlp_receiver::mlflow)
                 good = append_literal_text(out, "mlflow.clientRequestId", entry.value, receiver);
             break;
         case entry_kind::request_preview:
-            if (receiver == otlp_receiver::any)
+            if (receiver != otlp_receiver::mlflow)
                 good = append_literal_text(out, "mlflow.traceRequestPreview", entry.value, receiver);
             break;
         case entry_kind::response_preview:
-            if (receiver == otlp_receiver::any)
+            if (receiver != otlp_receiver::mlflow)
                 good = append_literal_text(out, "mlflow.traceResponsePreview", entry.value, receiver);
             break;
         case entry_kind::absent: break;
@@ -3526,7 +3532,7 @@ inline bool append_trace_entries(buffer& out, const trace_data& trace, otlp_rece
         if (!good) return false;
     }
     // MLflow does not take the trace's name from its root.
-    return receiver == otlp_receiver::any ||
+    return receiver != otlp_receiver::mlflow ||
            append_literal_text(out, "mlflow.traceTag.mlflow.traceName", trace_name(*trace.root), receiver);
 }
 
@@ -4173,57 +4179,97 @@ private:
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
-// ---- mlflow/trace/detail/timestamp.hpp
+// ---- mlflow/trace/core/credentials.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
-inline void append_padded(std::string& out, std::uint64_t value, int width) {
-    std::string digits = std::to_string(value);
-    if (digits.size() < static_cast<std::size_t>(width))
-        out.append(static_cast<std::size_t>(width) - digits.size(), '0');
-    out += digits;
-}
+/// The value of the Authorization header: none, a fixed one, or one that a function gives and that changes.
+///
+///     .authorization = mt::bearer_authorization(mt::secret(token))
+///     .authorization = [] { return mt::bearer_authorization(mt::secret(read_file("/run/token"))); }
+///
+/// A function returns a `secret`, or a `result<secret, transport_error>`; what it throws is an error too. It is
+/// called at the first request, and again when the server answers 401, once for each request, which is then sent once
+/// more. Thread-safety: copies share what the function gave, and it is called by one thread at a time.
+class credentials {
+public:
+    using answer = result<secret, transport_error>;
 
-// RFC 3339 in UTC with milliseconds, cut and not rounded: 2026-11-23T04:03:42.571Z. The calendar is Howard Hinnant's
-// civil_from_days, https://howardhinnant.github.io/date_algorithms.html.
-inline std::string rfc3339(std::uint64_t unix_nano) {
-    const std::uint64_t milliseconds = unix_nano / 1'000'000;
-    const std::uint64_t seconds = milliseconds / 1000;
-    const std::uint64_t shifted = seconds / 86'400 + 719'468; // days since 0000-03-01
-    const std::uint64_t era = shifted / 146'097;
-    const std::uint64_t day_of_era = shifted - era * 146'097;
-    const std::uint64_t year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36'524 - day_of_era / 146'096) / 365;
-    const std::uint64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    const std::uint64_t month_from_march = (5 * day_of_year + 2) / 153;
-    const std::uint64_t month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
+    credentials() noexcept = default;
+    credentials(secret fixed) noexcept : fixed_(std::move(fixed)) {}
+    template <class Fetch>
+        requires std::convertible_to<std::invoke_result_t<Fetch&>, answer>
+    credentials(Fetch fetch) : source_(std::make_shared<source_of<Fetch>>(std::move(fetch))) {}
 
-    std::string text;
-    append_padded(text, year_of_era + era * 400 + (month <= 2 ? 1 : 0), 4);
-    text += '-';
-    append_padded(text, month, 2);
-    text += '-';
-    append_padded(text, day_of_year - (153 * month_from_march + 2) / 5 + 1, 2);
-    text += 'T';
-    append_padded(text, seconds / 3600 % 24, 2);
-    text += ':';
-    append_padded(text, seconds / 60 % 60, 2);
-    text += ':';
-    append_padded(text, seconds % 60, 2);
-    text += '.';
-    append_padded(text, milliseconds % 1000, 3);
-    return text += 'Z';
-}
+    /// No header is sent at all.
+    [[nodiscard]] bool empty() const noexcept { return !source_ && fixed_.empty(); }
+    /// Another request for the value may bring another one.
+    [[nodiscard]] bool renewable() const noexcept { return source_ != nullptr; }
 
-// Protobuf's JSON form of a Duration, in milliseconds: 0.042s.
-inline std::string duration_seconds(std::uint64_t nano) {
-    const std::uint64_t milliseconds = nano / 1'000'000;
-    std::string text = std::to_string(milliseconds / 1000) + '.';
-    append_padded(text, milliseconds % 1000, 3);
-    return text += 's';
-}
+    /// The value as it was last given.
+    [[nodiscard]] answer current() const { return source_ ? source_->value(nullptr) : fixed_; }
+    /// The value after the server has refused `old`: what somebody else has got meanwhile, or a new one.
+    [[nodiscard]] answer renewed(const secret& old) const { return source_ ? source_->value(&old) : fixed_; }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+private:
+    class source {
+    public:
+        source() = default;
+        source(const source&) = delete;
+        source& operator=(const source&) = delete;
+        virtual ~source() = default;
+
+        answer value(const secret* refused) {
+            const std::lock_guard guard(lock_);
+            if (last_.empty() || (refused && refused->reveal() == last_.reveal())) {
+                answer fetched = guarded_fetch();
+                if (!fetched) return fetched;
+                if (fetched->empty()) return fail("the function gave an empty value");
+                last_ = std::move(*fetched);
+            }
+            return last_;
+        }
+
+    private:
+        virtual answer fetch() = 0;
+
+        static failure<transport_error> fail(std::string_view why) {
+            return failure{transport_error{transport_error::kind::other, "authorization: " + std::string(why)}};
+        }
+
+        answer guarded_fetch() {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+            try {
+                return fetch();
+            } catch (const std::exception& thrown) {
+                return fail(thrown.what());
+            } catch (...) {
+                return fail("the function threw what is not a std::exception");
+            }
+#else
+            return fetch();
+#endif
+        }
+
+        std::mutex lock_;
+        secret last_;
+    };
+
+    template <class Fetch>
+    class source_of final : public source {
+    public:
+        explicit source_of(Fetch&& fetch) : fetch_(std::move(fetch)) {}
+
+    private:
+        answer fetch() override { return fetch_(); }
+        Fetch fetch_;
+    };
+
+    secret fixed_;
+    std::shared_ptr<source> source_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
 // ---- mlflow/trace/core/mlflow_reply.hpp
 
@@ -4277,26 +4323,435 @@ inline std::string percent_encoded(std::string_view text) {
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
+// ---- mlflow/trace/core/http_client.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// Where a redirect leads, without what may be secret in it: the server, or the path on the same one.
+inline std::string redirect_target(std::string_view location) {
+    const auto scheme_end = location.find("://");
+    if (scheme_end == std::string_view::npos) return one_line(location.substr(0, location.find_first_of("?#")));
+    auto shown = location.substr(0, location.find_first_of("/?#", scheme_end + 3));
+    const auto user_end = shown.rfind('@');
+    if (user_end != std::string_view::npos) shown.remove_prefix(user_end + 1);
+    return one_line(shown);
+}
+
+// What no server of this library answers to its own protocol, and tells of a wrong address.
+inline std::optional<transport_error> wrong_address(const std::string& server, std::string_view target,
+                                                    const http_response& reply) {
+    using kind = transport_error::kind;
+    if (reply.status / 100 == 3)
+        return transport_error{kind::other,
+                               server + " answered " + std::to_string(reply.status) + " to " +
+                                   std::string(target.substr(0, target.find('?'))) + ": it redirects to " +
+                                   redirect_target(reply.header("Location")) +
+                                   "; redirects are not followed, give that address if it is right",
+                               reply.status};
+    if (reply.status == 407)
+        return transport_error{kind::other,
+                               server + ": the proxy on the way refuses the credentials; name them in http_proxy as "
+                                        "http://user:password@host:port",
+                               reply.status};
+    // nginx and Apache, and servers in Go.
+    if (reply.status == 400 && server.starts_with("http:") &&
+        (reply.body.find("plain HTTP") != std::string::npos ||
+         reply.body.find("HTTP request to an HTTPS server") != std::string::npos))
+        return transport_error{kind::tls, server + ": TLS is spoken there; write https://", reply.status};
+    return std::nullopt;
+}
+
+// One server as exporters and client see it: its address, who asks, and how long. The transport is made at the first
+// request.
+template <class Transport>
+class http_client {
+public:
+    using transport_options = typename Transport::options;
+
+    // `option` is what the user calls the address.
+    http_client(std::string_view option, std::string uri, credentials authorization,
+                std::chrono::milliseconds timeout, transport_options transport)
+        : option_(option), uri_(std::move(uri)), authorization_(std::move(authorization)), timeout_(timeout),
+          transport_options_(std::move(transport)) {
+        while (uri_.ends_with('/')) uri_.pop_back();
+    }
+
+    // As given, without a slash at its end.
+    [[nodiscard]] const std::string& uri() const noexcept { return uri_; }
+
+    result<http_response, transport_error> send(http_method method, std::string_view target,
+                                                std::span<const http_header> headers = {},
+                                                std::string_view body = {}) {
+        if (!transport_) {
+            auto server = endpoint::parse(uri_);
+            if (!server)
+                return failure{
+                    transport_error{server.error().reason, std::string(option_) + ": " + server.error().message}};
+            transport_ = std::make_unique<Transport>(std::move(*server), transport_options_);
+        }
+        auto reply = send_authorized(method, target, headers, body);
+        if (!reply) return reply;
+        if (auto wrong = wrong_address(uri_, target, *reply)) return failure{std::move(*wrong)};
+        return reply;
+    }
+
+private:
+    result<http_response, transport_error> send_authorized(http_method method, std::string_view target,
+                                                           std::span<const http_header> headers,
+                                                           std::string_view body) {
+        if (authorization_.empty()) return transport_->send({method, target, headers, body, timeout_});
+        auto who = authorization_.current();
+        if (!who) return failure{who.error()};
+        std::vector<http_header> all(headers.begin(), headers.end());
+        const auto send_as = [&](const secret& value) {
+            all.resize(headers.size());
+            all.push_back({"Authorization", value.reveal()});
+            return transport_->send({method, target, all, body, timeout_});
+        };
+        auto reply = send_as(*who);
+        if (!reply || reply->status != 401 || !authorization_.renewable()) return reply;
+        auto renewed = authorization_.renewed(*who);
+        if (!renewed) return failure{renewed.error()};
+        return renewed->reveal() == who->reveal() ? reply : send_as(*renewed);
+    }
+
+    std::string_view option_;
+    std::string uri_;
+    credentials authorization_;
+    std::chrono::milliseconds timeout_;
+    transport_options transport_options_;
+    std::unique_ptr<Transport> transport_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/detail/timestamp.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+inline void append_padded(std::string& out, std::uint64_t value, int width) {
+    std::string digits = std::to_string(value);
+    if (digits.size() < static_cast<std::size_t>(width))
+        out.append(static_cast<std::size_t>(width) - digits.size(), '0');
+    out += digits;
+}
+
+// RFC 3339 in UTC with milliseconds, cut and not rounded: 2026-11-23T04:03:42.571Z. The calendar is Howard Hinnant's
+// civil_from_days, https://howardhinnant.github.io/date_algorithms.html.
+inline std::string rfc3339(std::uint64_t unix_nano) {
+    const std::uint64_t milliseconds = unix_nano / 1'000'000;
+    const std::uint64_t seconds = milliseconds / 1000;
+    const std::uint64_t shifted = seconds / 86'400 + 719'468; // days since 0000-03-01
+    const std::uint64_t era = shifted / 146'097;
+    const std::uint64_t day_of_era = shifted - era * 146'097;
+    const std::uint64_t year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36'524 - day_of_era / 146'096) / 365;
+    const std::uint64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    const std::uint64_t month_from_march = (5 * day_of_year + 2) / 153;
+    const std::uint64_t month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
+
+    std::string text;
+    append_padded(text, year_of_era + era * 400 + (month <= 2 ? 1 : 0), 4);
+    text += '-';
+    append_padded(text, month, 2);
+    text += '-';
+    append_padded(text, day_of_year - (153 * month_from_march + 2) / 5 + 1, 2);
+    text += 'T';
+    append_padded(text, seconds / 3600 % 24, 2);
+    text += ':';
+    append_padded(text, seconds / 60 % 60, 2);
+    text += ':';
+    append_padded(text, seconds % 60, 2);
+    text += '.';
+    append_padded(text, milliseconds % 1000, 3);
+    return text += 'Z';
+}
+
+// Protobuf's JSON form of a Duration, in milliseconds: 0.042s.
+inline std::string duration_seconds(std::uint64_t nano) {
+    const std::uint64_t milliseconds = nano / 1'000'000;
+    std::string text = std::to_string(milliseconds / 1000) + '.';
+    append_padded(text, milliseconds % 1000, 3);
+    return text += 's';
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/exporters/mlflow_spans.hpp
+
+// Spans as MLflow's Python client writes them to the artifact traces.json, and what MLflow itself computes from spans
+// where it takes OTLP.
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// What does not fit into `out` is left out, and out.overflowed() tells.
+
+inline void append_any_value(buffer& out, std::string_view any_value) {
+    for (protobuf_reader at(any_value); at.next();) {
+        switch (at.field()) {
+        case otlp::string_value: append_json_string(out, at.bytes()); return;
+        case otlp::bool_value: append_json_bool(out, at.number() != 0); return;
+        case otlp::int_value: append_json_int(out, static_cast<std::int64_t>(at.number())); return;
+        case otlp::double_value: {
+            const auto value = std::bit_cast<double>(at.number());
+            if (value != value) out.append("NaN"); // as Python writes and reads them
+            else if (!is_finite(value)) out.append(value < 0 ? "-Infinity" : "Infinity");
+            else append_json_double(out, value);
+            return;
+        }
+        default: break;
+        }
+    }
+    append_json_null(out);
+}
+
+inline void append_member_name(buffer& out, std::string_view name) {
+    append_json_string(out, name);
+    out.push_back(':');
+}
+
+struct key_and_value {
+    std::string_view key;
+    std::string_view any_value;
+};
+
+inline key_and_value split_key_value(std::string_view key_value) noexcept {
+    key_and_value found;
+    for (protobuf_reader at(key_value); at.next();)
+        (at.field() == otlp::key ? found.key : found.any_value) = at.bytes();
+    return found;
+}
+
+// The fields of that number, each as `write` writes it, with commas between them.
+template <class Write>
+void append_each(buffer& out, std::string_view message, unsigned field, Write write) {
+    bool is_first = true;
+    for (protobuf_reader at(message); at.next();) {
+        if (at.field() != field) continue;
+        if (!std::exchange(is_first, false)) out.push_back(',');
+        write(at.bytes());
+    }
+}
+
+// The value of a span's attribute as JSON.
+inline void append_json_value(buffer& out, std::string_view key_value) {
+    const auto text = text_attribute(key_value).second;
+    if (text.data() && is_meant_as_json(key_value) && mlflow_can_read(text)) out.append(text);
+    else append_any_value(out, split_key_value(key_value).any_value);
+}
+
+// An attribute of a span: JSON in a text.
+inline void append_dumped_attribute(buffer& out, std::string_view key_value) {
+    buffer json;
+    append_json_value(json, key_value);
+    append_member_name(out, split_key_value(key_value).key);
+    append_json_string(out, json.view());
+}
+
+// The attributes of an event or a link, whose values are bare.
+inline void append_bare_attributes(buffer& out, std::string_view message, unsigned field) {
+    out.append(R"("attributes":{)");
+    append_each(out, message, field, [&out](std::string_view key_value) {
+        const auto [key, any_value] = split_key_value(key_value);
+        append_member_name(out, key);
+        append_any_value(out, any_value);
+    });
+    out.push_back('}');
+}
+
+inline void append_event(buffer& out, std::string_view event) {
+    std::string_view name;
+    std::uint64_t time = 0;
+    for (protobuf_reader at(event); at.next();) {
+        if (at.field() == otlp::event_name) name = at.bytes();
+        else if (at.field() == otlp::event_time) time = at.number();
+    }
+    out.append(R"({"name":)");
+    append_json_string(out, name);
+    out.append(R"(,"time_unix_nano":)");
+    append_json_uint(out, time);
+    out.push_back(',');
+    append_bare_attributes(out, event, otlp::event_attributes);
+    out.push_back('}');
+}
+
+inline void append_link(buffer& out, std::string_view link) {
+    std::string_view trace, span;
+    for (protobuf_reader at(link); at.next();) {
+        if (at.field() == otlp::trace_id) trace = at.bytes();
+        else if (at.field() == otlp::span_id) span = at.bytes();
+    }
+    out.append(R"({"trace_id":"tr-)");
+    append_hex(out, trace);
+    out.append(R"(","span_id":")");
+    append_hex(out, span);
+    out.append(R"(",)");
+    append_bare_attributes(out, link, otlp::link_attributes);
+    out.push_back('}');
+}
+
+inline void append_base64_member(buffer& out, std::string_view name, std::string_view bytes) {
+    append_member_name(out, name);
+    if (bytes.empty()) {
+        append_json_null(out);
+    } else {
+        out.push_back('"');
+        append_base64(out, bytes);
+        out.push_back('"');
+    }
+    out.push_back(',');
+}
+
+inline void append_status(buffer& out, std::string_view status) {
+    std::string_view message;
+    std::uint64_t code = 0;
+    for (protobuf_reader at(status); at.next();) {
+        if (at.field() == otlp::status_message) message = at.bytes();
+        else if (at.field() == otlp::status_code) code = at.number();
+    }
+    out.append(code == 1   ? R"({"code":"STATUS_CODE_OK","message":)"
+               : code == 2 ? R"({"code":"STATUS_CODE_ERROR","message":)"
+                           : R"({"code":"STATUS_CODE_UNSET","message":)");
+    append_json_string(out, message);
+    out.push_back('}');
+}
+
+// `trace` is the trace's ID on the server.
+inline void append_span_json(buffer& out, std::string_view body, std::string_view trace) {
+    std::string_view ids[otlp::parent_span_id + 1];
+    std::string_view name, status;
+    std::uint64_t start = 0, end = 0;
+    for (protobuf_reader at(body); at.next();) {
+        switch (at.field()) {
+        case otlp::trace_id:
+        case otlp::span_id:
+        case otlp::parent_span_id: ids[at.field()] = at.bytes(); break;
+        case otlp::name: name = at.bytes(); break;
+        case otlp::start_time: start = at.number(); break;
+        case otlp::end_time: end = at.number(); break;
+        case otlp::span_status: status = at.bytes(); break;
+        default: break;
+        }
+    }
+    out.push_back('{');
+    append_base64_member(out, "trace_id", ids[otlp::trace_id]);
+    append_base64_member(out, "span_id", ids[otlp::span_id]);
+    append_base64_member(out, "parent_span_id", ids[otlp::parent_span_id]);
+    out.append(R"("name":)");
+    append_json_string(out, name);
+    out.append(R"(,"start_time_unix_nano":)");
+    append_json_uint(out, start);
+    out.append(R"(,"end_time_unix_nano":)");
+    append_json_uint(out, end);
+    out.append(R"(,"events":[)");
+    append_each(out, body, otlp::events, [&out](std::string_view event) { append_event(out, event); });
+    out.append(R"(],"status":)");
+    append_status(out, status);
+    out.append(R"(,"links":[)");
+    append_each(out, body, otlp::links, [&out](std::string_view link) { append_link(out, link); });
+    out.append(R"(],"attributes":{"mlflow.traceRequestId":"\")");
+    out.append(trace);
+    out.append(R"(\"",)");
+    append_each(out, body, otlp::attributes,
+                [&out](std::string_view key_value) { append_dumped_attribute(out, key_value); });
+    out.append("}}");
+}
+
+// The JSON of a span's attribute, of which the last one counts; empty where there is none.
+inline std::string attribute_json(const span_data& span, std::string_view key) {
+    buffer json;
+    for (protobuf_reader at(span.body.view()); at.next();) {
+        if (at.field() != otlp::attributes || split_key_value(at.bytes()).key != key) continue;
+        json.clear();
+        append_json_value(json, at.bytes());
+    }
+    return std::string(json.view());
+}
+
+// The sum of what the spans say in the members of an attribute, but for spans whose parent says it too; JSON, or
+// empty.
+template <std::size_t N>
+std::string summed_attribute(const trace_data& trace, std::string_view key, const std::string_view (&members)[N],
+                             bool is_integer) {
+    struct told {
+        std::string_view id, parent;
+        std::string json;
+    };
+    std::vector<told> all;
+    for (const span_data* span = trace.spans; span; span = span->next) {
+        told one{{}, {}, attribute_json(*span, key)};
+        if (one.json.empty()) continue;
+        for (protobuf_reader at(span->body.view()); at.next();) {
+            if (at.field() == otlp::span_id) one.id = at.bytes();
+            else if (at.field() == otlp::parent_span_id) one.parent = at.bytes();
+        }
+        all.push_back(std::move(one));
+    }
+    double sums[N]{};
+    for (const told& one : all) {
+        bool is_told_by_parent = false;
+        for (const told& other : all) is_told_by_parent = is_told_by_parent || other.id == one.parent;
+        for (std::size_t i = 0; i < N && !is_told_by_parent; ++i)
+            sums[i] += std::strtod(std::string(json_find(one.json, {members[i]})).c_str(), nullptr);
+    }
+    if (all.empty()) return {};
+    buffer out;
+    for (std::size_t i = 0; i < N; ++i) {
+        out.push_back(i == 0 ? '{' : ',');
+        append_member_name(out, members[i]);
+        if (is_integer) append_json_int(out, static_cast<std::int64_t>(sums[i]));
+        else append_json_double(out, sums[i]);
+    }
+    out.push_back('}');
+    return std::string(out.view());
+}
+
+// What MLflow computes of a trace that came by OTLP. Empty: nothing to say.
+struct trace_summary {
+    std::string inputs;
+    std::string outputs;
+    std::string token_usage;
+    std::string cost;
+};
+
+inline trace_summary summarise(const trace_data& trace) {
+    return {
+        attribute_json(*trace.root, "mlflow.spanInputs"), attribute_json(*trace.root, "mlflow.spanOutputs"),
+        summed_attribute(trace, "mlflow.chat.tokenUsage", {"input_tokens", "output_tokens", "total_tokens"}, true),
+        summed_attribute(trace, "mlflow.llm.cost", {"input_cost", "output_cost", "total_cost"}, false)};
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
 // ---- mlflow/trace/exporters/mlflow_api.hpp
 
 // What the exporter says to MLflow's REST API besides the spans themselves.
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
+struct mlflow_version {
+    std::string text;
+    unsigned major = 0;
+    unsigned minor = 0;
+
+    [[nodiscard]] bool is_before(unsigned other_major, unsigned other_minor) const noexcept {
+        return major < other_major || (major == other_major && minor < other_minor);
+    }
+};
+
 template <class Transport>
 class mlflow_api {
 public:
     using answer = result<std::string, transport_error>;
 
-    mlflow_api(Transport& transport, std::string_view server, std::string_view authorization,
-               std::chrono::milliseconds timeout) noexcept
-        : transport_(transport), server_(server), authorization_(authorization), timeout_(timeout) {}
+    explicit mlflow_api(http_client<Transport>& server) noexcept : server_(server) {}
 
-    // The server's version, refused unless MLflow 3.4 or newer: /v1/traces came with it.
-    answer version() {
-        const auto reply = send(http_method::get, "/version", {});
+    // Refused unless MLflow 3.1 or newer.
+    result<mlflow_version, transport_error> version() {
+        const auto reply = get("/version");
         if (!reply) return failure{reply.error()};
-        if (reply->status >= 500) return failure{error_reply(server_, "/version", *reply)};
+        if (reply->status == 401 || reply->status == 403 || reply->status >= 500)
+            return failure{error_reply(server_.uri(), "/version", *reply)};
         std::string_view text = reply->body;
         while (!text.empty() && static_cast<unsigned char>(text.back()) <= ' ') text.remove_suffix(1);
         const auto number = [&text](std::size_t& at) {
@@ -4306,25 +4761,22 @@ public:
             return value;
         };
         std::size_t at = 0;
-        const unsigned major = number(at);
+        mlflow_version found{one_line(text.substr(0, 60)), number(at), 0};
         if (reply->status != 200 || at == 0 || at == text.size() || text[at] != '.')
-            return refuse(std::string(server_) + " does not look like an MLflow server: it answered " +
-                          std::to_string(reply->status) + " to /version with \"" + one_line(text.substr(0, 60)) +
-                          '"');
-        const unsigned minor = number(++at);
-        const std::string found = std::string(server_) + " is MLflow " + one_line(text.substr(0, 60));
-        if (major < 3) return refuse(found + ": MLflow 3 or newer is needed, upgrade the server");
-        if (major == 3 && minor < 4)
-            return refuse(found + ": it takes no OTLP spans, upgrade the server to 3.4 or newer");
-        return one_line(text.substr(0, 60));
+            return refuse(server_.uri() + " does not look like an MLflow server: it answered " +
+                          std::to_string(reply->status) + " to /version with \"" + found.text + '"');
+        found.minor = number(++at);
+        if (found.is_before(3, 1))
+            return refuse(server_.uri() + " is MLflow " + found.text +
+                          ": MLflow 3.1 or newer is needed, upgrade the server");
+        return found;
     }
 
     answer experiment_by_id(std::string_view id) {
-        const auto reply =
-            send(http_method::get, "/api/2.0/mlflow/experiments/get?experiment_id=" + percent_encoded(id), {});
+        const auto reply = get("/api/2.0/mlflow/experiments/get?experiment_id=" + percent_encoded(id));
         if (!reply) return failure{reply.error()};
         if (reply->status == 404)
-            return refuse("experiment ID " + one_line(id) + " does not exist on " + std::string(server_) +
+            return refuse("experiment ID " + one_line(id) + " does not exist on " + server_.uri() +
                           ": create it, or give experiment_name, which is created when missing");
         return experiment_id(*reply, id, {"experiment", "experiment_id"}, "/api/2.0/mlflow/experiments/get");
     }
@@ -4333,13 +4785,13 @@ public:
         const std::string target = "/api/2.0/mlflow/experiments/get-by-name?experiment_name=" + percent_encoded(name);
         // Twice: another process may create it between the question and the creation.
         for (int attempt = 0; attempt < 2; ++attempt) {
-            const auto found = send(http_method::get, target, {});
+            const auto found = get(target);
             if (!found) return failure{found.error()};
             if (found->status != 404) return experiment_id(*found, name, {"experiment", "experiment_id"}, target);
             buffer body;
             json_object object(body);
             if (!object.member("name", name).close()) break;
-            const auto created = send(http_method::post, "/api/2.0/mlflow/experiments/create", body.view());
+            const auto created = post("/api/2.0/mlflow/experiments/create", body.view());
             if (!created) return failure{created.error()};
             if (created->status == 200 || attempt == 1)
                 return experiment_id(*created, name, {"experiment_id"}, "/api/2.0/mlflow/experiments/create");
@@ -4352,32 +4804,26 @@ private:
         return failure{transport_error{transport_error::kind::other, std::move(message)}};
     }
 
-    result<http_response, transport_error> send(http_method method, std::string_view target, std::string_view body) {
-        const http_header headers[] = {{"Authorization", authorization_}, {"Content-Type", "application/json"}};
-        http_request request;
-        request.method = method;
-        request.target = target;
-        request.headers = std::span(headers).first(body.empty() ? 1 : 2).subspan(authorization_.empty() ? 1 : 0);
-        request.body = body;
-        request.timeout = timeout_;
-        return transport_.send(request);
+    result<http_response, transport_error> get(std::string_view target) {
+        return server_.send(http_method::get, target);
+    }
+    result<http_response, transport_error> post(std::string_view target, std::string_view body) {
+        const http_header json[] = {{"Content-Type", "application/json"}};
+        return server_.send(http_method::post, target, json, body);
     }
 
     answer experiment_id(const http_response& reply, std::string_view asked,
                          std::initializer_list<std::string_view> path, std::string_view target) {
-        if (reply.status != 200) return failure{error_reply(server_, target, reply)};
+        if (reply.status != 200) return failure{error_reply(server_.uri(), target, reply)};
         if (json_find_string(reply.body, {"experiment", "lifecycle_stage"}) == "deleted")
-            return refuse("experiment " + one_line(asked) + " is deleted on " + std::string(server_) +
+            return refuse("experiment " + one_line(asked) + " is deleted on " + server_.uri() +
                           ": restore it, or choose another");
         auto id = json_find_string(reply.body, path);
-        if (!id || id->empty()) return refuse(describe_reply(server_, target, reply));
+        if (!id || id->empty()) return refuse(describe_reply(server_.uri(), target, reply));
         return std::move(*id);
     }
 
-    Transport& transport_;
-    std::string_view server_;
-    std::string_view authorization_;
-    std::chrono::milliseconds timeout_;
+    http_client<Transport>& server_;
 };
 
 // As the kernel knows it; empty where it does not say.
@@ -4394,13 +4840,32 @@ struct run_metadata {
     std::string_view git_commit;
 };
 
-// The body of StartTraceV3. Previews that are not set are left out: the server fills them in from the root span.
+// The metadata of a trace that are nobody's entries, as pairs; a value may be empty.
+template <class Pair>
+void for_each_own_metadata(const run_metadata& run, const trace_summary& summary, Pair pair) {
+    pair("mlflow.trace_schema.version", "3");
+    pair("mlflow.source.name", first_code_points(run.source_name, 250));
+    if (!run.source_name.empty()) pair("mlflow.source.type", run.source_type);
+    pair("mlflow.source.git.commit", run.git_commit);
+    pair("mlflow.trace.tokenUsage", summary.token_usage);
+    pair("mlflow.trace.cost", summary.cost);
+}
+
+// The body of StartTraceV3. Previews that are neither set nor in the summary are left out: a server that has the
+// spans fills them in from the root.
 inline void append_trace_info(buffer& out, const trace_data& trace, std::string_view experiment_id,
-                              const run_metadata& run) {
+                              const run_metadata& run, const trace_summary& summary = {}) {
     const auto append_entries = [&](json_object<buffer>& object, entry_kind kind) {
         for (const trace_entry entry : trace.entries)
             if (entry.kind == kind) object.member(entry.key, entry.value);
         static_cast<void>(object.close());
+    };
+    const auto append_preview = [&](entry_kind kind, std::string_view name, std::string_view otherwise) {
+        const auto set = trace.entries.find(kind, {});
+        const auto shown = first_code_points(set.data() ? set : otherwise, 1000);
+        if (!set.data() && otherwise.empty()) return;
+        out.append(name);
+        append_json_string(out, shown);
     };
     out.append(R"({"trace":{"trace_info":{"trace_id":)");
     append_json_string(out, trace.id.mlflow_id());
@@ -4416,25 +4881,240 @@ inline void append_trace_info(buffer& out, const trace_data& trace, std::string_
     out.append(R"(,"execution_duration":)");
     append_json_string(out, duration_seconds(trace.duration_nano));
     out.append(trace.root->code == status::error ? R"(,"state":"ERROR")" : R"(,"state":"OK")");
-    for (const trace_entry entry : trace.entries) {
-        const bool is_request = entry.kind == entry_kind::request_preview;
-        if (!is_request && entry.kind != entry_kind::response_preview) continue;
-        out.append(is_request ? R"(,"request_preview":)" : R"(,"response_preview":)");
-        append_json_string(out, entry.value);
-    }
+    append_preview(entry_kind::request_preview, R"(,"request_preview":)", summary.inputs);
+    append_preview(entry_kind::response_preview, R"(,"response_preview":)", summary.outputs);
     out.append(R"(,"trace_metadata":)");
     json_object metadata(out);
-    metadata.member("mlflow.trace_schema.version", "3");
-    if (!run.source_name.empty())
-        metadata.member("mlflow.source.name", first_code_points(run.source_name, 250))
-            .member("mlflow.source.type", run.source_type);
-    if (!run.git_commit.empty()) metadata.member("mlflow.source.git.commit", run.git_commit);
+    for_each_own_metadata(run, summary, [&metadata](std::string_view key, std::string_view value) {
+        if (!value.empty()) metadata.member(key, value);
+    });
     append_entries(metadata, entry_kind::metadata);
     out.append(R"(,"tags":)");
     json_object tags(out);
     append_entries(tags.member("mlflow.traceName", trace_name(*trace.root)), entry_kind::tag);
     out.append("}}}");
 }
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/exporters/mlflow_artifacts.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// Calls `visit` with the text of each element of a JSON array.
+template <class Visit>
+void for_each_element(std::string_view array, Visit visit) {
+    json_cursor at(array);
+    if (!at.take('[')) return;
+    do {
+        at.whitespace();
+        const std::string_view value = at.rest();
+        if (at.value(64) != json_cursor::outcome::complete) return;
+        visit(value.substr(0, value.size() - at.rest().size()));
+        at.whitespace();
+    } while (at.take(','));
+}
+
+// Stores traces on servers that take no OTLP: a request that says what there is to say about the trace, and its spans
+// as a file of the trace, traces.json.
+//
+// Servers before 3.2 know only an older request, and give the trace an ID of their own; ours becomes a tag, by which
+// a trace that is sent again is found.
+template <class Transport>
+class mlflow_artifacts {
+public:
+    using failed = std::optional<transport_error>;
+
+    mlflow_artifacts(http_client<Transport>& server, std::string_view experiment_id, const run_metadata& run,
+                     bool is_before_3_2) noexcept
+        : server_(server), experiment_id_(experiment_id), run_(run), is_before_3_2_(is_before_3_2) {}
+
+    // A whole trace, or spans that ended after it.
+    failed store(const trace_data& trace) {
+        auto where = is_before_3_2_ ? find_or_start(trace) : trace.root ? post_info(trace) : find(trace);
+        if (!where) return where.error();
+        auto target = artifact_target(*where);
+        if (!target) return target.error();
+        body_.clear();
+        body_.append(R"({"spans":[)");
+        if (!trace.root) {
+            const auto stored = call(http_method::get, *target);
+            if (!stored) return stored.error();
+            const auto spans = json_find(*stored, {"spans"});
+            for_each_element(spans, [&](std::string_view span) {
+                if (is_of(trace, span)) return; // sent again
+                body_.append(span);
+                body_.push_back(',');
+            });
+        }
+        for (const span_data* span = trace.spans; span; span = span->next) {
+            append_span_json(body_, span->body.view(), where->id);
+            if (span->next) body_.push_back(',');
+        }
+        body_.append("]}");
+        const auto stored = call(http_method::put, *target);
+        if (!stored) return stored.error();
+        return std::nullopt;
+    }
+
+private:
+    using answer = result<std::string, transport_error>;
+    struct place {
+        std::string id;
+        std::string artifacts; // its location
+    };
+    using found = result<place, transport_error>;
+
+    static constexpr std::string_view own_id = "mlflow_trace.trace_id"; // the tag
+
+    // With `body_`, but for GET.
+    answer call(http_method method, std::string_view target) {
+        if (body_.overflowed())
+            return failure{
+                transport_error{transport_error::kind::other, "out of memory while a request was put together"}};
+        const http_header headers[] = {{"Content-Type", "application/json"}};
+        const bool has_body = method != http_method::get;
+        auto reply = server_.send(method, target, has_body ? headers : std::span<const http_header>(),
+                                  has_body ? body_.view() : std::string_view());
+        if (!reply) return failure{std::move(reply).error()};
+        if (reply->status / 100 != 2) return failure{error_reply(server_.uri(), target, *reply)};
+        return std::move(reply->body);
+    }
+
+    // Whether a span in JSON is one of the trace's.
+    static bool is_of(const trace_data& trace, std::string_view json) {
+        const auto id = json_find_string(json, {"span_id"});
+        for (const span_data* span = trace.spans; span; span = span->next) {
+            buffer own;
+            char bytes[8];
+            write_big_endian(bytes, span->id.value);
+            append_base64(own, {bytes, sizeof bytes});
+            if (id == own.view()) return true;
+        }
+        return false;
+    }
+
+    found post_info(const trace_data& trace) {
+        body_.clear();
+        append_trace_info(body_, trace, experiment_id_, run_, summarise(trace));
+        auto posted = read_info(trace, call(http_method::post, "/api/3.0/mlflow/traces"));
+        // A folder of files refuses a trace that it has, so one that is sent again.
+        if (!posted && posted.error().status == 500)
+            if (auto there = find(trace)) return there;
+        return posted;
+    }
+
+    found find(const trace_data& trace) {
+        const std::string id(trace.id.mlflow_id().view());
+        return read_info(trace, call(http_method::get, "/api/3.0/mlflow/traces/" + id));
+    }
+
+    static found read_info(const trace_data& trace, const answer& reply) {
+        if (!reply) return failure{reply.error()};
+        auto location = json_find_string(*reply, {"trace", "trace_info", "tags", "mlflow.artifactLocation"});
+        return place{std::string(trace.id.mlflow_id().view()), location.value_or(std::string())};
+    }
+
+    // ---- Before 3.2
+
+    found find_or_start(const trace_data& trace) {
+        const std::string filter =
+            "tags.`" + std::string(own_id) + "` = '" + std::string(trace.id.mlflow_id().view()) + "'";
+        auto reply = call(http_method::get,
+                          "/api/2.0/mlflow/traces?max_results=1&experiment_ids=" + percent_encoded(experiment_id_) +
+                              "&filter=" + percent_encoded(filter));
+        if (!reply) return failure{std::move(reply).error()};
+        place where;
+        for_each_element(json_find(*reply, {"traces"}),
+                         [&where](std::string_view info) { where = read_old_info(info); });
+        if (!trace.root) {
+            if (!where.id.empty()) return where;
+            return failure{transport_error{transport_error::kind::other,
+                                           "spans that ended after their trace, which is not on the server"}};
+        }
+        if (where.id.empty()) {
+            body_.clear();
+            append_old_start(trace);
+            reply = call(http_method::post, "/api/2.0/mlflow/traces");
+            if (!reply) return failure{std::move(reply).error()};
+            where = read_old_info(json_find(*reply, {"trace_info"}));
+        }
+        body_.clear();
+        json_object end(body_);
+        end.member("timestamp_ms", std::to_string((trace.start_unix_nano + trace.duration_nano) / 1'000'000))
+            .member("status", trace.root->code == status::error ? "ERROR" : "OK");
+        static_cast<void>(end.close());
+        reply = call(http_method::patch, "/api/2.0/mlflow/traces/" + percent_encoded(where.id));
+        if (!reply) return failure{std::move(reply).error()};
+        return where;
+    }
+
+    static place read_old_info(std::string_view info) {
+        place where{json_find_string(info, {"request_id"}).value_or(std::string()), {}};
+        for_each_element(json_find(info, {"tags"}), [&where](std::string_view tag) {
+            if (json_find_string(tag, {"key"}) == "mlflow.artifactLocation")
+                where.artifacts = json_find_string(tag, {"value"}).value_or(std::string());
+        });
+        return where;
+    }
+
+    void append_old_start(const trace_data& trace) {
+        bool is_first = true;
+        const auto pair = [&](std::string_view key, std::string_view value) {
+            if (value.empty()) return;
+            if (!std::exchange(is_first, false)) body_.push_back(',');
+            json_object object(body_);
+            static_cast<void>(object.member("key", key).member("value", value).close());
+        };
+        const auto entries = [&](entry_kind kind) {
+            for (const trace_entry entry : trace.entries)
+                if (entry.kind == kind) pair(entry.key, entry.value);
+        };
+        body_.append(R"({"experiment_id":)");
+        append_json_string(body_, experiment_id_);
+        body_.append(R"(,"timestamp_ms":")");
+        append_json_uint(body_, trace.start_unix_nano / 1'000'000);
+        body_.append(R"(","request_metadata":[)");
+        const trace_summary summary = summarise(trace);
+        for_each_own_metadata(run_, summary, pair);
+        pair("mlflow.traceInputs", first_code_points(summary.inputs, 250));
+        pair("mlflow.traceOutputs", first_code_points(summary.outputs, 250));
+        entries(entry_kind::metadata);
+        is_first = true;
+        body_.append(R"(],"tags":[)");
+        pair("mlflow.traceName", trace_name(*trace.root));
+        pair(own_id, trace.id.mlflow_id());
+        for (const trace_entry entry : trace.entries)
+            if (entry.kind == entry_kind::client_request_id) pair("mlflow.clientRequestId", entry.value);
+        entries(entry_kind::tag);
+        body_.append("]}");
+    }
+
+    // ----
+
+    result<std::string, transport_error> artifact_target(const place& where) const {
+        std::string_view path = where.artifacts;
+        constexpr std::string_view scheme = "mlflow-artifacts:";
+        if (where.id.empty() || !path.starts_with(scheme) ||
+            path.find('/', scheme.size() + 2) == std::string_view::npos)
+            return failure{transport_error{
+                transport_error::kind::other,
+                server_.uri() + " takes no OTLP spans, and keeps the files of its traces at \"" + one_line(path) +
+                    "\", where only it can write; start it without --default-artifact-root, or with a newer MLflow "
+                    "on a database"}};
+        path.remove_prefix(scheme.size());
+        if (path.starts_with("//")) path = path.substr(path.find('/', 2)); // after the server's own name
+        std::string target = "/api/2.0/mlflow-artifacts/artifacts";
+        for (const char c : path) target += c == '/' ? "/" : percent_encoded({&c, 1});
+        return target + "/traces.json";
+    }
+
+    http_client<Transport>& server_;
+    std::string_view experiment_id_;
+    run_metadata run_;
+    bool is_before_3_2_;
+    buffer body_;
+};
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
@@ -4448,11 +5128,24 @@ struct mlflow_connection {
     std::string experiment_id;
 };
 
-/// Delivers to an MLflow server, version 3.4 or newer.
+namespace detail {
+
+inline void notice_to_stderr(const std::string& notice) {
+    std::fputs(("mlflow_trace: " + notice + '\n').c_str(), stderr);
+}
+
+} // namespace detail
+
+/// Delivers to an MLflow server, version 3.1 or newer.
 ///
 /// All spans of a batch go in one request (`POST /v1/traces`). A trace with metadata besides user and session, or
 /// with a client request ID, needs one more of its own (`POST /api/3.0/mlflow/traces`). Sending a trace again is
 /// harmless.
+///
+/// Servers before 3.4, and those whose store takes no spans (it answers 501, as a folder of files does), get each
+/// trace by a request of its own and its spans as a file, which is told once by `options::on_notice`. MLflow 3.1
+/// gives each trace an ID of its own there; the tag `mlflow_trace.trace_id` has ours, and `mlflow.clientRequestId`
+/// the request's.
 ///
 /// `Transport` is constructed from an `endpoint` and `Transport::options`. The server is asked for its version and
 /// its experiment at the first export, or before that by `connect()`. Thread-safety: all functions, from any thread,
@@ -4478,16 +5171,21 @@ public:
         std::string git_commit{};
         /// For each request. A busy SQLite store answers only after 20 s.
         std::chrono::milliseconds timeout{30'000};
-        /// `basic_authorization()` or `bearer_authorization()`; none when empty. Give it over `https` only.
-        secret authorization{};
+        /// `basic_authorization()`, `bearer_authorization()`, or a function; none when empty. Give it over `https`
+        /// only.
+        credentials authorization{};
         typename Transport::options transport{};
+        /// Told once, by the exporting thread, why traces go to this server in a slower way.
+        void (*on_notice)(const std::string& notice) = &detail::notice_to_stderr;
     };
 
     mlflow_exporter() : mlflow_exporter(options{}) {}
-    explicit mlflow_exporter(options chosen) : options_(std::move(chosen)) {}
+    explicit mlflow_exporter(options chosen)
+        : options_(std::move(chosen)), server_("tracking_uri", options_.tracking_uri, options_.authorization,
+                                               options_.timeout, options_.transport) {}
 
     /// Asks the server for its version and its experiment, which is created where only its name is known. Needed only
-    /// to learn of a wrong address, an MLflow 2 or a missing experiment before the first trace.
+    /// to learn of a wrong address, an old server or a missing experiment before the first trace.
     result<mlflow_connection, transport_error> connect() {
         const std::lock_guard guard(lock_);
         return connect_locked();
@@ -4508,15 +5206,19 @@ public:
             fail(connected.error(), batch.span_count());
             return outcome;
         }
-        if (const auto error = send_spans(batch)) {
-            fail(*error, batch.span_count());
-            return outcome;
+        if (takes_otlp_) {
+            auto error = send_spans(batch);
+            if (error && error->status == 501) use_artifacts("its store takes no OTLP spans");
+            else if (error) {
+                fail(*error, batch.span_count());
+                return outcome;
+            }
         }
         outcome.exported_spans = batch.span_count();
         failed gone; // a server that is not there any more is not asked for each trace
         for (const trace_data& trace : batch) {
-            if (!needs_trace_info(trace)) continue;
-            auto error = gone ? nullptr : send_trace_info(trace);
+            if (takes_otlp_ && !needs_trace_info(trace)) continue;
+            failed error = gone ? std::nullopt : takes_otlp_ ? send_trace_info(trace) : send_artifact(trace);
             if (error && error->retryable()) gone = std::move(error);
             if (gone || error) fail(gone ? *gone : *error, trace.span_count);
         }
@@ -4527,6 +5229,7 @@ public:
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
         const std::lock_guard guard(lock_);
         if (connection_.experiment_id.empty()) return {};
+        if (gives_own_ids_) return experiment_url_locked();
         return experiment_url_locked() + "?selectedEvaluationId=" + std::string(id.mlflow_id().view());
     }
     /// The experiment's traces in MLflow's page; empty before the experiment is known.
@@ -4536,39 +5239,31 @@ public:
     }
 
 private:
-    using failed = std::unique_ptr<transport_error>; // null when all is well
+    using failed = std::optional<transport_error>; // nothing when all is well
 
     [[nodiscard]] std::string experiment_url_locked() const {
-        std::string base = options_.tracking_uri;
-        while (base.ends_with('/')) base.pop_back();
-        return base + "/#/experiments/" + connection_.experiment_id + "/traces";
+        return server_.uri() + "/#/experiments/" + connection_.experiment_id + "/traces";
     }
 
     result<mlflow_connection, transport_error> connect_locked() {
         if (!connection_.experiment_id.empty()) return connection_;
-        if (!transport_) {
-            auto server = endpoint::parse(options_.tracking_uri);
-            if (!server)
-                return failure{transport_error{server.error().reason, "tracking_uri: " + server.error().message}};
-            transport_ = std::make_unique<Transport>(std::move(*server), options_.transport);
-        }
-        detail::mlflow_api<Transport> api(*transport_, options_.tracking_uri, options_.authorization.reveal(),
-                                          options_.timeout);
+        detail::mlflow_api<Transport> api(server_);
         auto version = api.version();
         if (!version) return failure{version.error()};
         auto experiment = options_.experiment_id.empty() ? api.experiment_by_name(options_.experiment_name)
                                                          : api.experiment_by_id(options_.experiment_id);
         if (!experiment) return failure{experiment.error()};
-        connection_ = {std::move(*version), std::move(*experiment)};
+        gives_own_ids_ = version->is_before(3, 2);
+        if (takes_otlp_ && version->is_before(3, 4)) use_artifacts("it takes no OTLP spans");
+        connection_ = {std::move(version->text), std::move(*experiment)};
         return connection_;
     }
 
     failed send_spans(const trace_batch& batch) {
         body_.clear();
         if (!append_otlp_request(body_, batch, options_.resource, otlp_receiver::mlflow))
-            return std::make_unique<transport_error>(
-                transport_error{transport_error::kind::other, "out of memory while a request was put together"});
-        return send(http_method::post, "/v1/traces", "application/x-protobuf");
+            return transport_error{transport_error::kind::other, "out of memory while a request was put together"};
+        return post("/v1/traces", "application/x-protobuf");
     }
 
     static bool needs_trace_info(const trace_data& trace) noexcept {
@@ -4588,37 +5283,51 @@ private:
         return false;
     }
 
-    failed send_trace_info(const trace_data& trace) {
-        body_.clear();
-        detail::append_trace_info(body_, trace, connection_.experiment_id,
-                                  {options_.source_name, options_.source_type, options_.git_commit});
-        if (body_.overflowed())
-            return std::make_unique<transport_error>(
-                transport_error{transport_error::kind::other, "out of memory while a request was put together"});
-        return send(http_method::post, "/api/3.0/mlflow/traces", "application/json");
+    [[nodiscard]] detail::run_metadata run() const noexcept {
+        return {options_.source_name, options_.source_type, options_.git_commit};
     }
 
-    failed send(http_method method, std::string_view target, std::string_view content_type) {
+    failed send_trace_info(const trace_data& trace) {
+        body_.clear();
+        detail::append_trace_info(body_, trace, connection_.experiment_id, run());
+        if (body_.overflowed())
+            return transport_error{transport_error::kind::other, "out of memory while a request was put together"};
+        return post("/api/3.0/mlflow/traces", "application/json");
+    }
+
+    void use_artifacts(std::string_view why) {
+        takes_otlp_ = false;
+        if (options_.on_notice)
+            options_.on_notice(
+                server_.uri() + ": " + std::string(why) +
+                ", so each trace is a request or more of its own; use MLflow 3.4 or newer on a database");
+    }
+
+    failed send_artifact(const trace_data& trace) {
+        return checked(detail::mlflow_artifacts<Transport>(server_, connection_.experiment_id, run(), gives_own_ids_)
+                           .store(trace));
+    }
+
+    failed post(std::string_view target, std::string_view content_type) {
         const http_header headers[] = {{"Content-Type", content_type},
-                                       {"x-mlflow-experiment-id", connection_.experiment_id},
-                                       {"Authorization", options_.authorization.reveal()}};
-        http_request request;
-        request.method = method;
-        request.target = target;
-        request.headers = std::span(headers).first(options_.authorization.empty() ? 2 : 3);
-        request.body = body_.view();
-        request.timeout = options_.timeout;
-        const auto reply = transport_->send(request);
-        if (!reply) return std::make_unique<transport_error>(reply.error());
-        if (reply->status >= 200 && reply->status < 300) return nullptr;
-        if (reply->status == 404) connection_.experiment_id.clear(); // it may have been deleted: ask again next time
-        return std::make_unique<transport_error>(detail::error_reply(options_.tracking_uri, target, *reply));
+                                       {"x-mlflow-experiment-id", connection_.experiment_id}};
+        const auto reply = server_.send(http_method::post, target, headers, body_.view());
+        if (!reply) return reply.error();
+        if (reply->status >= 200 && reply->status < 300) return std::nullopt;
+        return checked(detail::error_reply(server_.uri(), target, *reply));
+    }
+
+    failed checked(failed error) {
+        if (error && error->status == 404) connection_.experiment_id.clear(); // deleted? ask again next time
+        return error;
     }
 
     options options_;
     mutable std::mutex lock_;
-    std::unique_ptr<Transport> transport_;
+    detail::http_client<Transport> server_;
     mlflow_connection connection_;
+    bool takes_otlp_ = true;
+    bool gives_own_ids_ = false;
     detail::buffer body_;
 };
 

@@ -9,10 +9,14 @@
 #include "trace.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -21,6 +25,7 @@
 #include <string_view>
 #include <thread>
 #include <type_traits>
+#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -28,6 +33,8 @@
 #include <boost/asio/error.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/network_v4.hpp>
+#include <boost/asio/ip/network_v6.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/error.hpp>
@@ -35,6 +42,7 @@
 #include <boost/beast/core/error.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/stream_traits.hpp>
+#include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/http/parser.hpp>
@@ -43,9 +51,245 @@
 #include <boost/beast/http/span_body.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
+#include <boost/system/error_code.hpp>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
+
+// ---- mlflow/trace/environment/variables.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// A variable of the environment that was not understood. `message` is one line that names the variable, what is
+/// wrong with it and what to do, and never shows a value that may be a credential.
+struct environment_error {
+    std::string variable;
+    std::string message;
+};
+
+namespace detail {
+
+using text_pairs = std::vector<std::pair<std::string, std::string>>;
+
+inline failure<environment_error> refuse(std::string_view variable, std::string_view why) {
+    return failure{environment_error{std::string(variable), std::string(variable) + ": " + std::string(why)}};
+}
+
+// An empty variable is one that is not set, as OpenTelemetry and MLflow read it.
+inline std::string_view variable(const char* name) noexcept {
+    const char* const value = std::getenv(name);
+    return value ? value : std::string_view{};
+}
+
+// The name of the first that is set, otherwise of the last.
+inline const char* first_set(const char* name, const char* otherwise) noexcept {
+    return variable(name).empty() ? otherwise : name;
+}
+
+// The number that is the whole text.
+template <class Number>
+std::optional<Number> parse_number(std::string_view text) noexcept {
+    Number number{};
+    const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (fault != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+    return number;
+}
+
+// In units of `Duration`, if it is set; it must be above 0, and `example` shows how to write it.
+template <class Duration>
+std::optional<environment_error> read_timeout(std::chrono::milliseconds& timeout, const char* name,
+                                              std::string_view example) {
+    const auto text = variable(name);
+    if (text.empty()) return std::nullopt;
+    const auto number = parse_number<std::int32_t>(text);
+    if (!number || *number <= 0)
+        return refuse(name, "not a whole number above 0; write " + std::string(example)).error;
+    timeout = Duration(*number);
+    return std::nullopt;
+}
+
+inline std::string_view trimmed(std::string_view text) noexcept {
+    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+    return text;
+}
+
+// RFC 3986, 2.1; nothing where a % is not followed by two hexadecimal digits.
+inline std::optional<std::string> percent_decoded(std::string_view text) {
+    std::string decoded;
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        if (text[at] != '%') {
+            decoded += text[at];
+            continue;
+        }
+        const auto digits = text.substr(at + 1, 2);
+        unsigned char byte = 0;
+        const auto [end, fault] = std::from_chars(digits.data(), digits.data() + digits.size(), byte, 16);
+        if (fault != std::errc{} || end != digits.data() + 2) return std::nullopt;
+        decoded += static_cast<char>(byte);
+        at += 2;
+    }
+    return decoded;
+}
+
+// `key=value,key=value`, percent-encoded, as W3C Baggage without properties.
+inline result<text_pairs, environment_error> key_value_list(const char* name) {
+    text_pairs pairs;
+    std::string_view rest = variable(name);
+    while (!rest.empty()) {
+        const auto comma = std::min(rest.find(','), rest.size());
+        const auto member = trimmed(rest.substr(0, comma));
+        rest.remove_prefix(std::min(comma + 1, rest.size()));
+        if (member.empty()) continue;
+        const auto which = "entry " + std::to_string(pairs.size() + 1); // by its position: it may be a credential
+        const auto equals = member.find('=');
+        if (equals == std::string_view::npos || trimmed(member.substr(0, equals)).empty())
+            return refuse(name, which + " has no key and =; write key=value,key=value");
+        auto key = percent_decoded(trimmed(member.substr(0, equals)));
+        auto value = percent_decoded(trimmed(member.substr(equals + 1)));
+        if (!key || !value) return refuse(name, which + " holds a % without two hexadecimal digits; write %25 for %");
+        pairs.emplace_back(std::move(*key), std::move(*value));
+    }
+    return pairs;
+}
+
+// The URL itself, without its query, must be one that a transport can take.
+inline std::optional<environment_error> check_url(const char* name) {
+    const auto url = variable(name);
+    const auto parsed = endpoint::parse(url.substr(0, url.find('?')));
+    if (parsed) return std::nullopt;
+    return refuse(name, parsed.error().message).error;
+}
+
+// The files of `tls_options`, for a transport that has such.
+template <class Options>
+std::optional<environment_error> read_tls_files(Options& transport, const char* ca, const char* certificate,
+                                                const char* key) {
+    const char* const names[] = {ca, certificate, key};
+    if constexpr (requires { transport.tls.private_key_file; }) {
+        std::string* const files[] = {&transport.tls.ca_file, &transport.tls.certificate_file,
+                                      &transport.tls.private_key_file};
+        for (std::size_t i = 0; i < 3; ++i)
+            if (const auto file = variable(names[i]); !file.empty()) *files[i] = file;
+    } else {
+        for (const char* const name : names)
+            if (!variable(name).empty())
+                return refuse(name, "the transport of this program takes no certificates; unset it").error;
+    }
+    return std::nullopt;
+}
+
+} // namespace detail
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/transports/beast_proxy.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail::over_beast {
+
+namespace asio = boost::asio;
+
+// Who stands between this process and its server.
+struct proxy {
+    std::string variable; // that names it
+    endpoint server;
+    secret authorization; // the value of Proxy-Authorization, or nothing
+};
+
+inline std::optional<asio::ip::address> numeric_address(std::string_view host) {
+    boost::system::error_code error;
+    auto address = asio::ip::make_address(std::string(host), error);
+    return error ? std::nullopt : std::optional(std::move(address));
+}
+
+// `network` as 10.0.0.0/8 or fd00::/8.
+inline bool is_inside(const asio::ip::address& address, std::string_view network) {
+    boost::system::error_code error;
+    if (address.is_v4()) {
+        const auto wide = asio::ip::make_network_v4(std::string(network), error);
+        return !error && asio::ip::network_v4(address.to_v4(), wide.prefix_length()).canonical() == wide.canonical();
+    }
+    const auto wide = asio::ip::make_network_v6(std::string(network), error);
+    return !error && asio::ip::network_v6(address.to_v6(), wide.prefix_length()).canonical() == wide.canonical();
+}
+
+// One entry of NO_PROXY: *, an address, a network, or a name, which stands for the names below it too; with a port
+// for that port only. A name with a dot in front stands only for the names below it.
+inline bool is_exempt_by(std::string_view entry, const endpoint& server) {
+    if (entry == "*") return true;
+    const auto host_address = numeric_address(server.host);
+    if (host_address && is_inside(*host_address, entry)) return true;
+    const auto colon = entry.rfind(':');
+    const bool is_bare_v6 = colon != entry.find(':') && !entry.ends_with(']') && !entry.starts_with('[');
+    if (colon != std::string_view::npos && !is_bare_v6 && !entry.ends_with(']')) {
+        if (entry.substr(colon + 1) != std::to_string(server.port)) return false;
+        entry = entry.substr(0, colon);
+    }
+    if (entry.starts_with('[') && entry.ends_with(']')) entry = entry.substr(1, entry.size() - 2);
+    if (host_address) return host_address == numeric_address(entry);
+    if (entry.starts_with("*.")) entry.remove_prefix(1);
+    const std::string_view host = server.host;
+    if (same_name(host, entry)) return true;
+    const std::string below = entry.starts_with('.') ? std::string(entry) : "." + std::string(entry);
+    return !entry.empty() && host.size() > below.size() && same_name(host.substr(host.size() - below.size()), below);
+}
+
+inline bool is_exempt(std::string_view entries, const endpoint& server) {
+    const auto address = numeric_address(server.host);
+    if (server.host == "localhost" || (address && address->is_loopback())) return true;
+    while (!entries.empty()) {
+        const auto comma = std::min(entries.find(','), entries.size());
+        const auto entry = trimmed(entries.substr(0, comma));
+        if (!entry.empty() && is_exempt_by(entry, server)) return true;
+        entries.remove_prefix(std::min(comma + 1, entries.size()));
+    }
+    return false;
+}
+
+inline result<proxy, transport_error> parse_proxy(const char* name) {
+    const auto refuse = [&](std::string_view why) -> failure<transport_error> {
+        return failure{
+            transport_error{transport_error::kind::bad_request, std::string(name) + ": " + std::string(why)}};
+    };
+    std::string_view rest = variable(name);
+    const auto scheme_end = rest.find("://");
+    std::string scheme = "http://";
+    if (scheme_end != std::string_view::npos) {
+        scheme = rest.substr(0, scheme_end + 3);
+        rest.remove_prefix(scheme_end + 3);
+    }
+    rest = rest.substr(0, rest.find('/'));
+    secret authorization;
+    if (const auto at = rest.rfind('@'); at != std::string_view::npos) {
+        const auto colon = std::min(rest.find(':'), at);
+        const auto user = percent_decoded(rest.substr(0, colon));
+        const auto password = percent_decoded(rest.substr(std::min(colon + 1, at), at - std::min(colon + 1, at)));
+        if (!user || !password)
+            return refuse("its user or password holds a % without two hexadecimal digits; write %25 for %");
+        authorization = basic_authorization(*user, secret(*password));
+        rest.remove_prefix(at + 1);
+    }
+    auto server = endpoint::parse(scheme + std::string(rest));
+    if (!server) return refuse(server.error().message);
+    if (server->scheme != "http") return refuse("TLS to the proxy itself is not spoken here; write http://host:port");
+    return proxy{name, std::move(*server), std::move(authorization)};
+}
+
+// The proxy on the way to that server, as the environment says; none where it says none.
+inline result<std::optional<proxy>, transport_error> find_proxy(const endpoint& server) {
+    // Of a CGI program HTTP_PROXY is what a client sent as the header Proxy.
+    const bool is_cgi = !variable("REQUEST_METHOD").empty();
+    const char* const name = server.scheme == "https" ? first_set("https_proxy", "HTTPS_PROXY")
+                             : is_cgi                 ? "http_proxy"
+                                                      : first_set("http_proxy", "HTTP_PROXY");
+    if (variable(name).empty() || is_exempt(variable(first_set("no_proxy", "NO_PROXY")), server))
+        return std::optional<proxy>{};
+    auto parsed = parse_proxy(name);
+    if (!parsed) return failure{parsed.error()};
+    return std::optional(std::move(*parsed));
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail::over_beast
 
 // ---- mlflow/trace/transports/beast_connection.hpp
 
@@ -120,6 +364,12 @@ private:
     socket_type socket_;
 };
 
+// Also where the Host header leaves the port out.
+inline std::string with_port(const endpoint& server) {
+    const auto host = server.host.find(':') == std::string::npos ? server.host : "[" + server.host + "]";
+    return host + ":" + std::to_string(server.port);
+}
+
 struct reply_limits {
     std::size_t body_bytes;
     std::uint32_t header_bytes;
@@ -149,10 +399,31 @@ public:
 
     Stream& stream() noexcept { return stream_; }
 
+    // Asks a proxy for a way to the server; it is there when `status` is 200. RFC 9110, 9.3.6.
+    error_code tunnel(const endpoint& server, const proxy& via, reply_limits limits, time_point until, int& status) {
+        auto& bottom = boost::beast::get_lowest_layer(stream_);
+        const auto to = with_port(server);
+        http::request<http::empty_body> request(http::verb::connect, to, 11);
+        request.set(http::field::host, to);
+        if (!via.authorization.empty())
+            request.set(http::field::proxy_authorization, view(via.authorization.reveal()));
+        http::async_write(bottom, request, written_.handler());
+        if (const auto error = wait(written_, until)) return error;
+        http::response_parser<http::empty_body> parser;
+        parser.skip(true);
+        parser.header_limit(limits.header_bytes);
+        http::async_read_header(bottom, buffer_, parser, received_.handler());
+        const auto error = wait(received_, until);
+        status = static_cast<int>(parser.get().result_int());
+        return error;
+    }
+
     // The request is written while the reply is already awaited: a server may refuse a body before it has read it.
-    error_code exchange(const endpoint& server, const http_request& request, reply_limits limits, time_point until) {
+    // To a proxy, if one is given, which passes it on.
+    error_code exchange(const endpoint& server, const proxy* via, const http_request& request, reply_limits limits,
+                        time_point until) {
         heard_ = reusable_ = false;
-        compose(server, request);
+        compose(server, via, request);
         // The parser limits header and body; what is neither, such as an endless chunk extension, ends here.
         buffer_.max_size(limits.header_bytes + read_bytes);
         serializer_.emplace(*message_);
@@ -192,6 +463,12 @@ public:
     // Whether a byte of a reply came in the last exchange.
     bool heard() const noexcept { return heard_; }
 
+    // Whether what came in place of a header begins as a TLS alert does, RFC 8446, 5.1.
+    bool heard_tls() const noexcept {
+        const auto bytes = buffer_.cdata();
+        return bytes.size() > 0 && !parser_->is_header_done() && *static_cast<const char*>(bytes.data()) == 0x15;
+    }
+
     // Whether the last exchange left it ready for another one.
     bool reusable() const noexcept { return reusable_; }
 
@@ -221,13 +498,17 @@ private:
         return operation.error;
     }
 
-    void compose(const endpoint& server, const http_request& request) {
-        const auto view = [](std::string_view text) { return boost::beast::string_view(text.data(), text.size()); };
+    static boost::beast::string_view view(std::string_view text) { return {text.data(), text.size()}; }
+
+    void compose(const endpoint& server, const proxy* via, const http_request& request) {
         auto& message = message_.emplace();
         message.version(11);
         message.method_string(view(to_string(request.method)));
-        message.target(view(server.path + std::string(request.target)));
+        const auto origin = via ? "http://" + server.authority() : std::string(); // RFC 9112, 3.2.2
+        message.target(view(origin + server.path + std::string(request.target)));
         message.set(http::field::host, view(server.authority()));
+        if (via && !via->authorization.empty())
+            message.set(http::field::proxy_authorization, view(via->authorization.reveal()));
         for (const auto& [name, value] : request.headers) message.insert(view(name), view(value));
         if (message.find(http::field::user_agent) == message.end())
             message.set(http::field::user_agent, "mlflow_trace/" MLFLOW_TRACE_VERSION);
@@ -342,9 +623,11 @@ using tls_stream = asio::ssl::stream<prompt_socket>;
 // Sets up `context`; otherwise says which option is wrong.
 inline std::optional<transport_error> prepare(asio::ssl::context& context, const tls_options& chosen) {
     const auto refuse = [](std::string_view option, const std::string& value, const error_code& error) {
-        return transport_error{transport_error::kind::bad_request, "tls." + std::string(option) + " \"" + value +
-                                                                       "\": " + error.message() +
-                                                                       "; give a readable PEM file"};
+        const bool is_readable = ::access(value.c_str(), R_OK) == 0; // OpenSSL does not say why it is not
+        return transport_error{transport_error::kind::bad_request,
+                               "tls." + std::string(option) + " \"" + value +
+                                   "\": " + (is_readable ? error.message() : std::strerror(errno)) +
+                                   "; give a readable PEM file"};
     };
     error_code error;
     context.set_options(asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1);
@@ -413,10 +696,17 @@ struct beast_transport_options {
     std::size_t max_reply_bytes = 4 * 1024 * 1024; ///< the largest body of a reply; a larger one is `bad_reply`
     std::uint32_t max_header_bytes = 64 * 1024;    ///< the largest header of a reply; a larger one is `bad_reply`
     tls_options tls{};                             ///< for `https`; without it the system's CAs are trusted
+    bool use_proxy = true;                         ///< where the environment names one
 };
 
 /// HTTP/1.1, and HTTPS, over Boost.Beast, 1.74 or newer, and OpenSSL. Needs exceptions, and the thread library of the
 /// system. The server's certificate and name are checked, unless `tls.accept_any_server` says otherwise.
+///
+/// Proxies: `https_proxy` for `https` servers and `http_proxy` for `http`, and not for the hosts, networks and
+/// domains of `no_proxy`, nor for this machine; each also in capitals, as curl, Python and Go read them (`HTTP_PROXY`
+/// not in a CGI program). They are read at the first `send()`. A proxy is written `http://host:port`, or
+/// `http://user:password@host:port`; to an `https` server it is asked for a tunnel (CONNECT), and sees nothing of
+/// what goes through it.
 ///
 /// The connection is made by the first `send()` and kept. When a kept connection turns out to be closed before a byte
 /// of the reply came, the request is sent once more on a new one, within the same deadline: the server may then see
@@ -456,6 +746,7 @@ public:
 
 private:
     using kind = transport_error::kind;
+    using proxy = detail::over_beast::proxy;
     using error_code = boost::beast::error_code;
     using time_point = std::chrono::steady_clock::time_point;
     using reply = result<http_response, transport_error>;
@@ -471,6 +762,11 @@ private:
         const auto deadline = std::chrono::steady_clock::now() + std::min(request.timeout, longest);
         if (auto refused = check_request(server_, request)) return failure{std::move(*refused)};
         forget_parent();
+        if (!route_) {
+            auto found = options_.use_proxy ? detail::over_beast::find_proxy(server_) : std::optional<proxy>();
+            if (!found) return failure{found.error()};
+            route_ = std::move(*found);
+        }
         if (server_.scheme == "http") return send_over(plain_, request, deadline);
         if (!tls_) {
             boost::asio::ssl::context fresh(boost::asio::ssl::context::tls_client);
@@ -488,7 +784,7 @@ private:
                 if (auto refused = connect(kept, request, deadline); !refused.message.empty())
                     return failure{std::move(refused)};
             const auto error =
-                kept->exchange(server_, request, {options_.max_reply_bytes, options_.max_header_bytes}, deadline);
+                kept->exchange(server_, is_secure<Stream> ? nullptr : via(), request, limits(), deadline);
             if (!error) {
                 auto response = kept->take_reply();
                 if (!kept->reusable()) kept.reset();
@@ -496,8 +792,13 @@ private:
             }
             const bool was_stale = !is_fresh && !kept->heard() && reason_of(error) == kind::closed;
             auto failed = failed_exchange(error, request);
-            if constexpr (is_secure<Stream>)
+            if constexpr (is_secure<Stream>) {
                 if (detail::over_beast::is_tls_error(error)) failed = failed_tls(*kept, error);
+            } else if (kept->heard_tls()) {
+                failed = {kind::tls, peer() + ": TLS is spoken there; write https://"};
+            } else if (failed.reason == kind::closed && !kept->heard()) {
+                failed.message += "; if TLS is spoken there, write https://";
+            }
             kept.reset();
             if (!was_stale) return failure{std::move(failed)};
         }
@@ -506,15 +807,21 @@ private:
     // An error without a message is none.
     template <class Stream>
     transport_error connect(link<Stream>& kept, const http_request& request, time_point deadline) {
+        const endpoint& next = via() ? via()->server : server_;
         std::vector<boost::asio::ip::tcp::endpoint> addresses;
-        auto error = lookup_.find(server_, deadline, addresses);
-        if (error) return failed_step("look up " + peer(), error, request);
+        auto error = lookup_.find(next, deadline, addresses);
+        if (error) return failed_step("look up " + name_of_next(), error, request);
         for (std::size_t i = 0; i < addresses.size(); ++i) {
             const auto now = std::chrono::steady_clock::now();
             const auto until = now + (deadline - now) / static_cast<int>(addresses.size() - i);
             auto fresh = make_link<Stream>();
             error = fresh->connect(addresses[i], until);
             if constexpr (is_secure<Stream>) {
+                if (!error && via()) {
+                    int status = 0;
+                    error = fresh->tunnel(server_, *via(), limits(), until, status);
+                    if (!error && status != 200) return refused_tunnel(status);
+                }
                 if (!error && !detail::over_beast::expect_host(fresh->stream(), server_.host))
                     return {kind::other, peer() + ": out of memory while TLS was set up"};
                 if (!error) error = fresh->handshake(until);
@@ -525,7 +832,7 @@ private:
                 return {};
             }
         }
-        return failed_step("connect to " + peer(), error, request);
+        return failed_step("connect to " + name_of_next(), error, request);
     }
 
     template <class Stream>
@@ -578,11 +885,25 @@ private:
         return "no answer within " + std::to_string(request.timeout.count()) + " ms";
     }
 
-    // Always with the port, also where the Host header leaves it out.
-    std::string peer() const {
-        const auto host = server_.host.find(':') == std::string::npos ? server_.host : "[" + server_.host + "]";
-        return host + ":" + std::to_string(server_.port);
+    transport_error refused_tunnel(int status) const {
+        const std::string remedy = status == 407 ? "give it credentials: http://user:password@host:port"
+                                                 : "allow " + peer() + " there, or name it in no_proxy";
+        return {kind::other,
+                name_of_next() + " answered " + std::to_string(status) + " to CONNECT " + peer() + "; " + remedy,
+                status};
     }
+
+    std::string peer() const { return detail::over_beast::with_port(server_); }
+
+    // Whom the connection is made to.
+    std::string name_of_next() const {
+        if (!via()) return peer();
+        return "the proxy " + detail::over_beast::with_port(via()->server) + " of " + via()->variable;
+    }
+
+    const proxy* via() const noexcept { return *route_ ? &**route_ : nullptr; }
+
+    detail::over_beast::reply_limits limits() const { return {options_.max_reply_bytes, options_.max_header_bytes}; }
 
     void forget() noexcept {
         plain_.reset();
@@ -604,6 +925,7 @@ private:
 #endif
     endpoint server_;
     options options_;
+    std::optional<std::optional<proxy>> route_; // found by the first request
     detail::over_beast::address_lookup lookup_;
     link<detail::over_beast::prompt_socket> plain_;
     std::optional<boost::asio::ssl::context> tls_;

@@ -122,10 +122,10 @@ TEST(mlflow_exporter, refuses_a_server_that_is_not_mlflow_3) {
     EXPECT_EQ(refusal(answering, answering.options()), "connected to 7");
     answering.version = "2.22.0";
     EXPECT_EQ(refusal(answering, answering.options()),
-              "http://mlflow:5000 is MLflow 2.22.0: MLflow 3 or newer is needed, upgrade the server");
-    answering.version = "3.3.9";
+              "http://mlflow:5000 is MLflow 2.22.0: MLflow 3.1 or newer is needed, upgrade the server");
+    answering.version = "3.0.1";
     EXPECT_EQ(refusal(answering, answering.options()),
-              "http://mlflow:5000 is MLflow 3.3.9: it takes no OTLP spans, upgrade the server to 3.4 or newer");
+              "http://mlflow:5000 is MLflow 3.0.1: MLflow 3.1 or newer is needed, upgrade the server");
     for (const char* newer : {"3.4.0", "3.17.2", "3.10.0rc0", "4.0.0", "10.1.0"}) {
         answering.version = newer;
         EXPECT_EQ(refusal(answering, answering.options()), "connected to 7") << newer;

@@ -93,7 +93,7 @@ assert identities(traces_of(experiment)) == collections.Counter(
 for environment, words in [
     ({"MLFLOW_TRACKING_URI": "http://127.0.0.1:1"}, "127.0.0.1:1"),
     ({"MLFLOW_TRACKING_URI": uri, "MLFLOW_EXPERIMENT_ID": "987654321"}, "experiment ID 987654321 does not exist"),
-    ({"MLFLOW_TRACKING_URI": "127.0.0.1:5000"}, "tracking_uri"),
+    ({"MLFLOW_TRACKING_URI": "127.0.0.1:5000"}, "MLFLOW_TRACKING_URI"),
 ]:
     done = run(**environment)
     assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1, done

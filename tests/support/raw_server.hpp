@@ -50,6 +50,12 @@ public:
         return request;
     }
 
+    // What comes next, or an empty text when the client went away.
+    std::string read_some() {
+        if (pending_.empty()) read_more();
+        return std::exchange(pending_, {});
+    }
+
     // The head of a request, without reading more of the body than came along with it.
     void read_head() {
         while (pending_.find("\r\n\r\n") == std::string::npos && read_more()) {

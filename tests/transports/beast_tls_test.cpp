@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace mt = mlflow::trace;
@@ -115,6 +116,21 @@ TEST(BeastTransportTls, AServerWithoutTlsIsSaidToBeOne) {
         peer.wait_for_close();
     });
     expect_refusal(transport_to("127.0.0.1", plain.port()), kind::tls, "no TLS is spoken there; write http://");
+}
+
+TEST(BeastTransportTls, PlainHttpToAServerWithTlsIsSaidToBeThat) {
+    const raw::server alerting([](raw::peer& peer, int) {
+        peer.read_request();
+        peer.write(std::string_view("\x15\x03\x01\x00\x02\x02\x46", 7)); // a fatal alert: protocol_version
+    });
+    expect_refusal(mt::beast_transport({"http", "127.0.0.1", alerting.port(), ""}), kind::tls,
+                   ": TLS is spoken there; write https://");
+    const tls::certificate own("DNS:localhost", &authority());
+    const tls::server silent(own);
+    mt::beast_transport transport({"http", "127.0.0.1", silent.port(), ""});
+    const auto reply = get(transport);
+    ASSERT_FALSE(reply);
+    EXPECT_NE(reply.error().message.find("write https://"), std::string::npos) << reply.error().message;
 }
 
 TEST(BeastTransportTls, AServerThatNeverShakesHandsRunsIntoTheDeadline) {

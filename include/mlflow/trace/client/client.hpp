@@ -54,8 +54,9 @@ public:
         /// Where queries search that name no experiment. It must exist.
         std::string experiment_name = "Default";
         std::string experiment_id{}; ///< instead of the name
-        /// `basic_authorization()` or `bearer_authorization()`; none when empty. Give it over `https` only.
-        secret authorization{};
+        /// `basic_authorization()`, `bearer_authorization()`, or a function; none when empty. Give it over `https`
+        /// only.
+        credentials authorization{};
         std::chrono::milliseconds timeout{60'000}; ///< for each request
         typename Transport::options transport = detail::options_for_pages<typename Transport::options>();
     };

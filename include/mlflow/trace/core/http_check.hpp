@@ -71,7 +71,8 @@ constexpr bool is_visible_ascii(std::string_view text) noexcept {
             return refuse("the name of header " + std::to_string(position) +
                           " is empty or holds a character that HTTP does not allow there");
         if (!detail::is_field_value(value))
-            return refuse("the value of header " + std::string(name) + " holds a control character");
+            return refuse("the value of header " + std::string(name) +
+                          " holds a control character; remove it, such as the end of a line");
         for (const auto reserved : own)
             if (detail::same_name(name, reserved))
                 return refuse("header " + std::string(name) + " is written by the transport; leave it out");

@@ -22,6 +22,9 @@ enum class otlp_receiver : std::uint8_t {
     /// span: further metadata as `mlflow.traceMetadata.<key>`, the client request ID as `mlflow.clientRequestId`,
     /// previews as `mlflow.traceRequestPreview` and `mlflow.traceResponsePreview`.
     any,
+    /// As `any`, and the session as `gen_ai.conversation.id` too, which is what OpenTelemetry's conventions for
+    /// generative AI call it.
+    gen_ai,
     /// MLflow: text that MLflow would read as a JSON text is encoded as JSON once, so that it is stored as it is.
     mlflow
 };
@@ -130,21 +133,23 @@ inline bool append_trace_entries(buffer& out, const trace_data& trace, otlp_rece
         case entry_kind::metadata:
             if (entry.key == "mlflow.trace.user") good = append_literal_text(out, "user.id", entry.value, receiver);
             else if (entry.key == "mlflow.trace.session")
-                good = append_literal_text(out, "session.id", entry.value, receiver);
-            else if (receiver == otlp_receiver::any)
+                good = append_literal_text(out, "session.id", entry.value, receiver) &&
+                       (receiver != otlp_receiver::gen_ai ||
+                        append_literal_text(out, "gen_ai.conversation.id", entry.value, receiver));
+            else if (receiver != otlp_receiver::mlflow)
                 good = append_prefixed(out, "mlflow.traceMetadata.", entry, receiver);
             break;
         case entry_kind::tag: good = append_prefixed(out, "mlflow.traceTag.", entry, receiver); break;
         case entry_kind::client_request_id:
-            if (receiver == otlp_receiver::any)
+            if (receiver != otlp_receiver::mlflow)
                 good = append_literal_text(out, "mlflow.clientRequestId", entry.value, receiver);
             break;
         case entry_kind::request_preview:
-            if (receiver == otlp_receiver::any)
+            if (receiver != otlp_receiver::mlflow)
                 good = append_literal_text(out, "mlflow.traceRequestPreview", entry.value, receiver);
             break;
         case entry_kind::response_preview:
-            if (receiver == otlp_receiver::any)
+            if (receiver != otlp_receiver::mlflow)
                 good = append_literal_text(out, "mlflow.traceResponsePreview", entry.value, receiver);
             break;
         case entry_kind::absent: break;
@@ -152,7 +157,7 @@ inline bool append_trace_entries(buffer& out, const trace_data& trace, otlp_rece
         if (!good) return false;
     }
     // MLflow does not take the trace's name from its root.
-    return receiver == otlp_receiver::any ||
+    return receiver != otlp_receiver::mlflow ||
            append_literal_text(out, "mlflow.traceTag.mlflow.traceName", trace_name(*trace.root), receiver);
 }
 

@@ -2,18 +2,20 @@
 #pragma once
 
 #include <mlflow/trace/concepts.hpp>
+#include <mlflow/trace/core/credentials.hpp>
+#include <mlflow/trace/core/http_client.hpp>
 #include <mlflow/trace/core/json_value.hpp>
 #include <mlflow/trace/core/otlp_request.hpp>
-#include <mlflow/trace/core/secret.hpp>
 #include <mlflow/trace/detail/json_reader.hpp>
 #include <mlflow/trace/detail/timestamp.hpp>
 #include <mlflow/trace/exporters/mlflow_api.hpp>
+#include <mlflow/trace/exporters/mlflow_artifacts.hpp>
 #include <mlflow/trace/metadata/identity.hpp>
 
 #include <chrono>
-#include <memory>
+#include <cstdio>
 #include <mutex>
-#include <span>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,11 +28,24 @@ struct mlflow_connection {
     std::string experiment_id;
 };
 
-/// Delivers to an MLflow server, version 3.4 or newer.
+namespace detail {
+
+inline void notice_to_stderr(const std::string& notice) {
+    std::fputs(("mlflow_trace: " + notice + '\n').c_str(), stderr);
+}
+
+} // namespace detail
+
+/// Delivers to an MLflow server, version 3.1 or newer.
 ///
 /// All spans of a batch go in one request (`POST /v1/traces`). A trace with metadata besides user and session, or
 /// with a client request ID, needs one more of its own (`POST /api/3.0/mlflow/traces`). Sending a trace again is
 /// harmless.
+///
+/// Servers before 3.4, and those whose store takes no spans (it answers 501, as a folder of files does), get each
+/// trace by a request of its own and its spans as a file, which is told once by `options::on_notice`. MLflow 3.1
+/// gives each trace an ID of its own there; the tag `mlflow_trace.trace_id` has ours, and `mlflow.clientRequestId`
+/// the request's.
 ///
 /// `Transport` is constructed from an `endpoint` and `Transport::options`. The server is asked for its version and
 /// its experiment at the first export, or before that by `connect()`. Thread-safety: all functions, from any thread,
@@ -56,16 +71,21 @@ public:
         std::string git_commit{};
         /// For each request. A busy SQLite store answers only after 20 s.
         std::chrono::milliseconds timeout{30'000};
-        /// `basic_authorization()` or `bearer_authorization()`; none when empty. Give it over `https` only.
-        secret authorization{};
+        /// `basic_authorization()`, `bearer_authorization()`, or a function; none when empty. Give it over `https`
+        /// only.
+        credentials authorization{};
         typename Transport::options transport{};
+        /// Told once, by the exporting thread, why traces go to this server in a slower way.
+        void (*on_notice)(const std::string& notice) = &detail::notice_to_stderr;
     };
 
     mlflow_exporter() : mlflow_exporter(options{}) {}
-    explicit mlflow_exporter(options chosen) : options_(std::move(chosen)) {}
+    explicit mlflow_exporter(options chosen)
+        : options_(std::move(chosen)), server_("tracking_uri", options_.tracking_uri, options_.authorization,
+                                               options_.timeout, options_.transport) {}
 
     /// Asks the server for its version and its experiment, which is created where only its name is known. Needed only
-    /// to learn of a wrong address, an MLflow 2 or a missing experiment before the first trace.
+    /// to learn of a wrong address, an old server or a missing experiment before the first trace.
     result<mlflow_connection, transport_error> connect() {
         const std::lock_guard guard(lock_);
         return connect_locked();
@@ -86,15 +106,19 @@ public:
             fail(connected.error(), batch.span_count());
             return outcome;
         }
-        if (const auto error = send_spans(batch)) {
-            fail(*error, batch.span_count());
-            return outcome;
+        if (takes_otlp_) {
+            auto error = send_spans(batch);
+            if (error && error->status == 501) use_artifacts("its store takes no OTLP spans");
+            else if (error) {
+                fail(*error, batch.span_count());
+                return outcome;
+            }
         }
         outcome.exported_spans = batch.span_count();
         failed gone; // a server that is not there any more is not asked for each trace
         for (const trace_data& trace : batch) {
-            if (!needs_trace_info(trace)) continue;
-            auto error = gone ? nullptr : send_trace_info(trace);
+            if (takes_otlp_ && !needs_trace_info(trace)) continue;
+            failed error = gone ? std::nullopt : takes_otlp_ ? send_trace_info(trace) : send_artifact(trace);
             if (error && error->retryable()) gone = std::move(error);
             if (gone || error) fail(gone ? *gone : *error, trace.span_count);
         }
@@ -105,6 +129,7 @@ public:
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
         const std::lock_guard guard(lock_);
         if (connection_.experiment_id.empty()) return {};
+        if (gives_own_ids_) return experiment_url_locked();
         return experiment_url_locked() + "?selectedEvaluationId=" + std::string(id.mlflow_id().view());
     }
     /// The experiment's traces in MLflow's page; empty before the experiment is known.
@@ -114,39 +139,31 @@ public:
     }
 
 private:
-    using failed = std::unique_ptr<transport_error>; // null when all is well
+    using failed = std::optional<transport_error>; // nothing when all is well
 
     [[nodiscard]] std::string experiment_url_locked() const {
-        std::string base = options_.tracking_uri;
-        while (base.ends_with('/')) base.pop_back();
-        return base + "/#/experiments/" + connection_.experiment_id + "/traces";
+        return server_.uri() + "/#/experiments/" + connection_.experiment_id + "/traces";
     }
 
     result<mlflow_connection, transport_error> connect_locked() {
         if (!connection_.experiment_id.empty()) return connection_;
-        if (!transport_) {
-            auto server = endpoint::parse(options_.tracking_uri);
-            if (!server)
-                return failure{transport_error{server.error().reason, "tracking_uri: " + server.error().message}};
-            transport_ = std::make_unique<Transport>(std::move(*server), options_.transport);
-        }
-        detail::mlflow_api<Transport> api(*transport_, options_.tracking_uri, options_.authorization.reveal(),
-                                          options_.timeout);
+        detail::mlflow_api<Transport> api(server_);
         auto version = api.version();
         if (!version) return failure{version.error()};
         auto experiment = options_.experiment_id.empty() ? api.experiment_by_name(options_.experiment_name)
                                                          : api.experiment_by_id(options_.experiment_id);
         if (!experiment) return failure{experiment.error()};
-        connection_ = {std::move(*version), std::move(*experiment)};
+        gives_own_ids_ = version->is_before(3, 2);
+        if (takes_otlp_ && version->is_before(3, 4)) use_artifacts("it takes no OTLP spans");
+        connection_ = {std::move(version->text), std::move(*experiment)};
         return connection_;
     }
 
     failed send_spans(const trace_batch& batch) {
         body_.clear();
         if (!append_otlp_request(body_, batch, options_.resource, otlp_receiver::mlflow))
-            return std::make_unique<transport_error>(
-                transport_error{transport_error::kind::other, "out of memory while a request was put together"});
-        return send(http_method::post, "/v1/traces", "application/x-protobuf");
+            return transport_error{transport_error::kind::other, "out of memory while a request was put together"};
+        return post("/v1/traces", "application/x-protobuf");
     }
 
     static bool needs_trace_info(const trace_data& trace) noexcept {
@@ -166,37 +183,51 @@ private:
         return false;
     }
 
-    failed send_trace_info(const trace_data& trace) {
-        body_.clear();
-        detail::append_trace_info(body_, trace, connection_.experiment_id,
-                                  {options_.source_name, options_.source_type, options_.git_commit});
-        if (body_.overflowed())
-            return std::make_unique<transport_error>(
-                transport_error{transport_error::kind::other, "out of memory while a request was put together"});
-        return send(http_method::post, "/api/3.0/mlflow/traces", "application/json");
+    [[nodiscard]] detail::run_metadata run() const noexcept {
+        return {options_.source_name, options_.source_type, options_.git_commit};
     }
 
-    failed send(http_method method, std::string_view target, std::string_view content_type) {
+    failed send_trace_info(const trace_data& trace) {
+        body_.clear();
+        detail::append_trace_info(body_, trace, connection_.experiment_id, run());
+        if (body_.overflowed())
+            return transport_error{transport_error::kind::other, "out of memory while a request was put together"};
+        return post("/api/3.0/mlflow/traces", "application/json");
+    }
+
+    void use_artifacts(std::string_view why) {
+        takes_otlp_ = false;
+        if (options_.on_notice)
+            options_.on_notice(
+                server_.uri() + ": " + std::string(why) +
+                ", so each trace is a request or more of its own; use MLflow 3.4 or newer on a database");
+    }
+
+    failed send_artifact(const trace_data& trace) {
+        return checked(detail::mlflow_artifacts<Transport>(server_, connection_.experiment_id, run(), gives_own_ids_)
+                           .store(trace));
+    }
+
+    failed post(std::string_view target, std::string_view content_type) {
         const http_header headers[] = {{"Content-Type", content_type},
-                                       {"x-mlflow-experiment-id", connection_.experiment_id},
-                                       {"Authorization", options_.authorization.reveal()}};
-        http_request request;
-        request.method = method;
-        request.target = target;
-        request.headers = std::span(headers).first(options_.authorization.empty() ? 2 : 3);
-        request.body = body_.view();
-        request.timeout = options_.timeout;
-        const auto reply = transport_->send(request);
-        if (!reply) return std::make_unique<transport_error>(reply.error());
-        if (reply->status >= 200 && reply->status < 300) return nullptr;
-        if (reply->status == 404) connection_.experiment_id.clear(); // it may have been deleted: ask again next time
-        return std::make_unique<transport_error>(detail::error_reply(options_.tracking_uri, target, *reply));
+                                       {"x-mlflow-experiment-id", connection_.experiment_id}};
+        const auto reply = server_.send(http_method::post, target, headers, body_.view());
+        if (!reply) return reply.error();
+        if (reply->status >= 200 && reply->status < 300) return std::nullopt;
+        return checked(detail::error_reply(server_.uri(), target, *reply));
+    }
+
+    failed checked(failed error) {
+        if (error && error->status == 404) connection_.experiment_id.clear(); // deleted? ask again next time
+        return error;
     }
 
     options options_;
     mutable std::mutex lock_;
-    std::unique_ptr<Transport> transport_;
+    detail::http_client<Transport> server_;
     mlflow_connection connection_;
+    bool takes_otlp_ = true;
+    bool gives_own_ids_ = false;
     detail::buffer body_;
 };
 

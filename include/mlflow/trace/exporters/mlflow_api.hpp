@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/core/http.hpp>
+#include <mlflow/trace/core/http_client.hpp>
 #include <mlflow/trace/core/json_value.hpp>
 #include <mlflow/trace/core/mlflow_reply.hpp>
 #include <mlflow/trace/core/otlp_request.hpp>
@@ -10,10 +10,10 @@
 #include <mlflow/trace/detail/json_reader.hpp>
 #include <mlflow/trace/detail/timestamp.hpp>
 #include <mlflow/trace/detail/utf8.hpp>
+#include <mlflow/trace/exporters/mlflow_spans.hpp>
 
-#include <chrono>
 #include <cstdint>
-#include <span>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <unistd.h>
@@ -23,20 +23,29 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
+struct mlflow_version {
+    std::string text;
+    unsigned major = 0;
+    unsigned minor = 0;
+
+    [[nodiscard]] bool is_before(unsigned other_major, unsigned other_minor) const noexcept {
+        return major < other_major || (major == other_major && minor < other_minor);
+    }
+};
+
 template <class Transport>
 class mlflow_api {
 public:
     using answer = result<std::string, transport_error>;
 
-    mlflow_api(Transport& transport, std::string_view server, std::string_view authorization,
-               std::chrono::milliseconds timeout) noexcept
-        : transport_(transport), server_(server), authorization_(authorization), timeout_(timeout) {}
+    explicit mlflow_api(http_client<Transport>& server) noexcept : server_(server) {}
 
-    // The server's version, refused unless MLflow 3.4 or newer: /v1/traces came with it.
-    answer version() {
-        const auto reply = send(http_method::get, "/version", {});
+    // Refused unless MLflow 3.1 or newer.
+    result<mlflow_version, transport_error> version() {
+        const auto reply = get("/version");
         if (!reply) return failure{reply.error()};
-        if (reply->status >= 500) return failure{error_reply(server_, "/version", *reply)};
+        if (reply->status == 401 || reply->status == 403 || reply->status >= 500)
+            return failure{error_reply(server_.uri(), "/version", *reply)};
         std::string_view text = reply->body;
         while (!text.empty() && static_cast<unsigned char>(text.back()) <= ' ') text.remove_suffix(1);
         const auto number = [&text](std::size_t& at) {
@@ -46,25 +55,22 @@ public:
             return value;
         };
         std::size_t at = 0;
-        const unsigned major = number(at);
+        mlflow_version found{one_line(text.substr(0, 60)), number(at), 0};
         if (reply->status != 200 || at == 0 || at == text.size() || text[at] != '.')
-            return refuse(std::string(server_) + " does not look like an MLflow server: it answered " +
-                          std::to_string(reply->status) + " to /version with \"" + one_line(text.substr(0, 60)) +
-                          '"');
-        const unsigned minor = number(++at);
-        const std::string found = std::string(server_) + " is MLflow " + one_line(text.substr(0, 60));
-        if (major < 3) return refuse(found + ": MLflow 3 or newer is needed, upgrade the server");
-        if (major == 3 && minor < 4)
-            return refuse(found + ": it takes no OTLP spans, upgrade the server to 3.4 or newer");
-        return one_line(text.substr(0, 60));
+            return refuse(server_.uri() + " does not look like an MLflow server: it answered " +
+                          std::to_string(reply->status) + " to /version with \"" + found.text + '"');
+        found.minor = number(++at);
+        if (found.is_before(3, 1))
+            return refuse(server_.uri() + " is MLflow " + found.text +
+                          ": MLflow 3.1 or newer is needed, upgrade the server");
+        return found;
     }
 
     answer experiment_by_id(std::string_view id) {
-        const auto reply =
-            send(http_method::get, "/api/2.0/mlflow/experiments/get?experiment_id=" + percent_encoded(id), {});
+        const auto reply = get("/api/2.0/mlflow/experiments/get?experiment_id=" + percent_encoded(id));
         if (!reply) return failure{reply.error()};
         if (reply->status == 404)
-            return refuse("experiment ID " + one_line(id) + " does not exist on " + std::string(server_) +
+            return refuse("experiment ID " + one_line(id) + " does not exist on " + server_.uri() +
                           ": create it, or give experiment_name, which is created when missing");
         return experiment_id(*reply, id, {"experiment", "experiment_id"}, "/api/2.0/mlflow/experiments/get");
     }
@@ -73,13 +79,13 @@ public:
         const std::string target = "/api/2.0/mlflow/experiments/get-by-name?experiment_name=" + percent_encoded(name);
         // Twice: another process may create it between the question and the creation.
         for (int attempt = 0; attempt < 2; ++attempt) {
-            const auto found = send(http_method::get, target, {});
+            const auto found = get(target);
             if (!found) return failure{found.error()};
             if (found->status != 404) return experiment_id(*found, name, {"experiment", "experiment_id"}, target);
             buffer body;
             json_object object(body);
             if (!object.member("name", name).close()) break;
-            const auto created = send(http_method::post, "/api/2.0/mlflow/experiments/create", body.view());
+            const auto created = post("/api/2.0/mlflow/experiments/create", body.view());
             if (!created) return failure{created.error()};
             if (created->status == 200 || attempt == 1)
                 return experiment_id(*created, name, {"experiment_id"}, "/api/2.0/mlflow/experiments/create");
@@ -92,32 +98,26 @@ private:
         return failure{transport_error{transport_error::kind::other, std::move(message)}};
     }
 
-    result<http_response, transport_error> send(http_method method, std::string_view target, std::string_view body) {
-        const http_header headers[] = {{"Authorization", authorization_}, {"Content-Type", "application/json"}};
-        http_request request;
-        request.method = method;
-        request.target = target;
-        request.headers = std::span(headers).first(body.empty() ? 1 : 2).subspan(authorization_.empty() ? 1 : 0);
-        request.body = body;
-        request.timeout = timeout_;
-        return transport_.send(request);
+    result<http_response, transport_error> get(std::string_view target) {
+        return server_.send(http_method::get, target);
+    }
+    result<http_response, transport_error> post(std::string_view target, std::string_view body) {
+        const http_header json[] = {{"Content-Type", "application/json"}};
+        return server_.send(http_method::post, target, json, body);
     }
 
     answer experiment_id(const http_response& reply, std::string_view asked,
                          std::initializer_list<std::string_view> path, std::string_view target) {
-        if (reply.status != 200) return failure{error_reply(server_, target, reply)};
+        if (reply.status != 200) return failure{error_reply(server_.uri(), target, reply)};
         if (json_find_string(reply.body, {"experiment", "lifecycle_stage"}) == "deleted")
-            return refuse("experiment " + one_line(asked) + " is deleted on " + std::string(server_) +
+            return refuse("experiment " + one_line(asked) + " is deleted on " + server_.uri() +
                           ": restore it, or choose another");
         auto id = json_find_string(reply.body, path);
-        if (!id || id->empty()) return refuse(describe_reply(server_, target, reply));
+        if (!id || id->empty()) return refuse(describe_reply(server_.uri(), target, reply));
         return std::move(*id);
     }
 
-    Transport& transport_;
-    std::string_view server_;
-    std::string_view authorization_;
-    std::chrono::milliseconds timeout_;
+    http_client<Transport>& server_;
 };
 
 // As the kernel knows it; empty where it does not say.
@@ -134,13 +134,32 @@ struct run_metadata {
     std::string_view git_commit;
 };
 
-// The body of StartTraceV3. Previews that are not set are left out: the server fills them in from the root span.
+// The metadata of a trace that are nobody's entries, as pairs; a value may be empty.
+template <class Pair>
+void for_each_own_metadata(const run_metadata& run, const trace_summary& summary, Pair pair) {
+    pair("mlflow.trace_schema.version", "3");
+    pair("mlflow.source.name", first_code_points(run.source_name, 250));
+    if (!run.source_name.empty()) pair("mlflow.source.type", run.source_type);
+    pair("mlflow.source.git.commit", run.git_commit);
+    pair("mlflow.trace.tokenUsage", summary.token_usage);
+    pair("mlflow.trace.cost", summary.cost);
+}
+
+// The body of StartTraceV3. Previews that are neither set nor in the summary are left out: a server that has the
+// spans fills them in from the root.
 inline void append_trace_info(buffer& out, const trace_data& trace, std::string_view experiment_id,
-                              const run_metadata& run) {
+                              const run_metadata& run, const trace_summary& summary = {}) {
     const auto append_entries = [&](json_object<buffer>& object, entry_kind kind) {
         for (const trace_entry entry : trace.entries)
             if (entry.kind == kind) object.member(entry.key, entry.value);
         static_cast<void>(object.close());
+    };
+    const auto append_preview = [&](entry_kind kind, std::string_view name, std::string_view otherwise) {
+        const auto set = trace.entries.find(kind, {});
+        const auto shown = first_code_points(set.data() ? set : otherwise, 1000);
+        if (!set.data() && otherwise.empty()) return;
+        out.append(name);
+        append_json_string(out, shown);
     };
     out.append(R"({"trace":{"trace_info":{"trace_id":)");
     append_json_string(out, trace.id.mlflow_id());
@@ -156,19 +175,13 @@ inline void append_trace_info(buffer& out, const trace_data& trace, std::string_
     out.append(R"(,"execution_duration":)");
     append_json_string(out, duration_seconds(trace.duration_nano));
     out.append(trace.root->code == status::error ? R"(,"state":"ERROR")" : R"(,"state":"OK")");
-    for (const trace_entry entry : trace.entries) {
-        const bool is_request = entry.kind == entry_kind::request_preview;
-        if (!is_request && entry.kind != entry_kind::response_preview) continue;
-        out.append(is_request ? R"(,"request_preview":)" : R"(,"response_preview":)");
-        append_json_string(out, entry.value);
-    }
+    append_preview(entry_kind::request_preview, R"(,"request_preview":)", summary.inputs);
+    append_preview(entry_kind::response_preview, R"(,"response_preview":)", summary.outputs);
     out.append(R"(,"trace_metadata":)");
     json_object metadata(out);
-    metadata.member("mlflow.trace_schema.version", "3");
-    if (!run.source_name.empty())
-        metadata.member("mlflow.source.name", first_code_points(run.source_name, 250))
-            .member("mlflow.source.type", run.source_type);
-    if (!run.git_commit.empty()) metadata.member("mlflow.source.git.commit", run.git_commit);
+    for_each_own_metadata(run, summary, [&metadata](std::string_view key, std::string_view value) {
+        if (!value.empty()) metadata.member(key, value);
+    });
     append_entries(metadata, entry_kind::metadata);
     out.append(R"(,"tags":)");
     json_object tags(out);

@@ -32,10 +32,17 @@ struct beast_transport_options {
     std::size_t max_reply_bytes = 4 * 1024 * 1024; ///< the largest body of a reply; a larger one is `bad_reply`
     std::uint32_t max_header_bytes = 64 * 1024;    ///< the largest header of a reply; a larger one is `bad_reply`
     tls_options tls{};                             ///< for `https`; without it the system's CAs are trusted
+    bool use_proxy = true;                         ///< where the environment names one
 };
 
 /// HTTP/1.1, and HTTPS, over Boost.Beast, 1.74 or newer, and OpenSSL. Needs exceptions, and the thread library of the
 /// system. The server's certificate and name are checked, unless `tls.accept_any_server` says otherwise.
+///
+/// Proxies: `https_proxy` for `https` servers and `http_proxy` for `http`, and not for the hosts, networks and
+/// domains of `no_proxy`, nor for this machine; each also in capitals, as curl, Python and Go read them (`HTTP_PROXY`
+/// not in a CGI program). They are read at the first `send()`. A proxy is written `http://host:port`, or
+/// `http://user:password@host:port`; to an `https` server it is asked for a tunnel (CONNECT), and sees nothing of
+/// what goes through it.
 ///
 /// The connection is made by the first `send()` and kept. When a kept connection turns out to be closed before a byte
 /// of the reply came, the request is sent once more on a new one, within the same deadline: the server may then see
@@ -75,6 +82,7 @@ public:
 
 private:
     using kind = transport_error::kind;
+    using proxy = detail::over_beast::proxy;
     using error_code = boost::beast::error_code;
     using time_point = std::chrono::steady_clock::time_point;
     using reply = result<http_response, transport_error>;
@@ -90,6 +98,11 @@ private:
         const auto deadline = std::chrono::steady_clock::now() + std::min(request.timeout, longest);
         if (auto refused = check_request(server_, request)) return failure{std::move(*refused)};
         forget_parent();
+        if (!route_) {
+            auto found = options_.use_proxy ? detail::over_beast::find_proxy(server_) : std::optional<proxy>();
+            if (!found) return failure{found.error()};
+            route_ = std::move(*found);
+        }
         if (server_.scheme == "http") return send_over(plain_, request, deadline);
         if (!tls_) {
             boost::asio::ssl::context fresh(boost::asio::ssl::context::tls_client);
@@ -107,7 +120,7 @@ private:
                 if (auto refused = connect(kept, request, deadline); !refused.message.empty())
                     return failure{std::move(refused)};
             const auto error =
-                kept->exchange(server_, request, {options_.max_reply_bytes, options_.max_header_bytes}, deadline);
+                kept->exchange(server_, is_secure<Stream> ? nullptr : via(), request, limits(), deadline);
             if (!error) {
                 auto response = kept->take_reply();
                 if (!kept->reusable()) kept.reset();
@@ -115,8 +128,13 @@ private:
             }
             const bool was_stale = !is_fresh && !kept->heard() && reason_of(error) == kind::closed;
             auto failed = failed_exchange(error, request);
-            if constexpr (is_secure<Stream>)
+            if constexpr (is_secure<Stream>) {
                 if (detail::over_beast::is_tls_error(error)) failed = failed_tls(*kept, error);
+            } else if (kept->heard_tls()) {
+                failed = {kind::tls, peer() + ": TLS is spoken there; write https://"};
+            } else if (failed.reason == kind::closed && !kept->heard()) {
+                failed.message += "; if TLS is spoken there, write https://";
+            }
             kept.reset();
             if (!was_stale) return failure{std::move(failed)};
         }
@@ -125,15 +143,21 @@ private:
     // An error without a message is none.
     template <class Stream>
     transport_error connect(link<Stream>& kept, const http_request& request, time_point deadline) {
+        const endpoint& next = via() ? via()->server : server_;
         std::vector<boost::asio::ip::tcp::endpoint> addresses;
-        auto error = lookup_.find(server_, deadline, addresses);
-        if (error) return failed_step("look up " + peer(), error, request);
+        auto error = lookup_.find(next, deadline, addresses);
+        if (error) return failed_step("look up " + name_of_next(), error, request);
         for (std::size_t i = 0; i < addresses.size(); ++i) {
             const auto now = std::chrono::steady_clock::now();
             const auto until = now + (deadline - now) / static_cast<int>(addresses.size() - i);
             auto fresh = make_link<Stream>();
             error = fresh->connect(addresses[i], until);
             if constexpr (is_secure<Stream>) {
+                if (!error && via()) {
+                    int status = 0;
+                    error = fresh->tunnel(server_, *via(), limits(), until, status);
+                    if (!error && status != 200) return refused_tunnel(status);
+                }
                 if (!error && !detail::over_beast::expect_host(fresh->stream(), server_.host))
                     return {kind::other, peer() + ": out of memory while TLS was set up"};
                 if (!error) error = fresh->handshake(until);
@@ -144,7 +168,7 @@ private:
                 return {};
             }
         }
-        return failed_step("connect to " + peer(), error, request);
+        return failed_step("connect to " + name_of_next(), error, request);
     }
 
     template <class Stream>
@@ -197,11 +221,25 @@ private:
         return "no answer within " + std::to_string(request.timeout.count()) + " ms";
     }
 
-    // Always with the port, also where the Host header leaves it out.
-    std::string peer() const {
-        const auto host = server_.host.find(':') == std::string::npos ? server_.host : "[" + server_.host + "]";
-        return host + ":" + std::to_string(server_.port);
+    transport_error refused_tunnel(int status) const {
+        const std::string remedy = status == 407 ? "give it credentials: http://user:password@host:port"
+                                                 : "allow " + peer() + " there, or name it in no_proxy";
+        return {kind::other,
+                name_of_next() + " answered " + std::to_string(status) + " to CONNECT " + peer() + "; " + remedy,
+                status};
     }
+
+    std::string peer() const { return detail::over_beast::with_port(server_); }
+
+    // Whom the connection is made to.
+    std::string name_of_next() const {
+        if (!via()) return peer();
+        return "the proxy " + detail::over_beast::with_port(via()->server) + " of " + via()->variable;
+    }
+
+    const proxy* via() const noexcept { return *route_ ? &**route_ : nullptr; }
+
+    detail::over_beast::reply_limits limits() const { return {options_.max_reply_bytes, options_.max_header_bytes}; }
 
     void forget() noexcept {
         plain_.reset();
@@ -223,6 +261,7 @@ private:
 #endif
     endpoint server_;
     options options_;
+    std::optional<std::optional<proxy>> route_; // found by the first request
     detail::over_beast::address_lookup lookup_;
     link<detail::over_beast::prompt_socket> plain_;
     std::optional<boost::asio::ssl::context> tls_;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/core/http.hpp>
+#include <mlflow/trace/transports/beast_proxy.hpp>
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/error.hpp>
@@ -10,6 +11,7 @@
 #include <boost/beast/core/error.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/stream_traits.hpp>
+#include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
@@ -97,6 +99,12 @@ private:
     socket_type socket_;
 };
 
+// Also where the Host header leaves the port out.
+inline std::string with_port(const endpoint& server) {
+    const auto host = server.host.find(':') == std::string::npos ? server.host : "[" + server.host + "]";
+    return host + ":" + std::to_string(server.port);
+}
+
 struct reply_limits {
     std::size_t body_bytes;
     std::uint32_t header_bytes;
@@ -126,10 +134,31 @@ public:
 
     Stream& stream() noexcept { return stream_; }
 
+    // Asks a proxy for a way to the server; it is there when `status` is 200. RFC 9110, 9.3.6.
+    error_code tunnel(const endpoint& server, const proxy& via, reply_limits limits, time_point until, int& status) {
+        auto& bottom = boost::beast::get_lowest_layer(stream_);
+        const auto to = with_port(server);
+        http::request<http::empty_body> request(http::verb::connect, to, 11);
+        request.set(http::field::host, to);
+        if (!via.authorization.empty())
+            request.set(http::field::proxy_authorization, view(via.authorization.reveal()));
+        http::async_write(bottom, request, written_.handler());
+        if (const auto error = wait(written_, until)) return error;
+        http::response_parser<http::empty_body> parser;
+        parser.skip(true);
+        parser.header_limit(limits.header_bytes);
+        http::async_read_header(bottom, buffer_, parser, received_.handler());
+        const auto error = wait(received_, until);
+        status = static_cast<int>(parser.get().result_int());
+        return error;
+    }
+
     // The request is written while the reply is already awaited: a server may refuse a body before it has read it.
-    error_code exchange(const endpoint& server, const http_request& request, reply_limits limits, time_point until) {
+    // To a proxy, if one is given, which passes it on.
+    error_code exchange(const endpoint& server, const proxy* via, const http_request& request, reply_limits limits,
+                        time_point until) {
         heard_ = reusable_ = false;
-        compose(server, request);
+        compose(server, via, request);
         // The parser limits header and body; what is neither, such as an endless chunk extension, ends here.
         buffer_.max_size(limits.header_bytes + read_bytes);
         serializer_.emplace(*message_);
@@ -169,6 +198,12 @@ public:
     // Whether a byte of a reply came in the last exchange.
     bool heard() const noexcept { return heard_; }
 
+    // Whether what came in place of a header begins as a TLS alert does, RFC 8446, 5.1.
+    bool heard_tls() const noexcept {
+        const auto bytes = buffer_.cdata();
+        return bytes.size() > 0 && !parser_->is_header_done() && *static_cast<const char*>(bytes.data()) == 0x15;
+    }
+
     // Whether the last exchange left it ready for another one.
     bool reusable() const noexcept { return reusable_; }
 
@@ -198,13 +233,17 @@ private:
         return operation.error;
     }
 
-    void compose(const endpoint& server, const http_request& request) {
-        const auto view = [](std::string_view text) { return boost::beast::string_view(text.data(), text.size()); };
+    static boost::beast::string_view view(std::string_view text) { return {text.data(), text.size()}; }
+
+    void compose(const endpoint& server, const proxy* via, const http_request& request) {
         auto& message = message_.emplace();
         message.version(11);
         message.method_string(view(to_string(request.method)));
-        message.target(view(server.path + std::string(request.target)));
+        const auto origin = via ? "http://" + server.authority() : std::string(); // RFC 9112, 3.2.2
+        message.target(view(origin + server.path + std::string(request.target)));
         message.set(http::field::host, view(server.authority()));
+        if (via && !via->authorization.empty())
+            message.set(http::field::proxy_authorization, view(via->authorization.reveal()));
         for (const auto& [name, value] : request.headers) message.insert(view(name), view(value));
         if (message.find(http::field::user_agent) == message.end())
             message.set(http::field::user_agent, "mlflow_trace/" MLFLOW_TRACE_VERSION);

@@ -9,12 +9,15 @@
 #include <boost/asio/ssl/error.hpp>
 #include <boost/asio/ssl/stream.hpp>
 
+#include <cerrno>
+#include <cstring>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unistd.h>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
@@ -33,9 +36,11 @@ using tls_stream = asio::ssl::stream<prompt_socket>;
 // Sets up `context`; otherwise says which option is wrong.
 inline std::optional<transport_error> prepare(asio::ssl::context& context, const tls_options& chosen) {
     const auto refuse = [](std::string_view option, const std::string& value, const error_code& error) {
-        return transport_error{transport_error::kind::bad_request, "tls." + std::string(option) + " \"" + value +
-                                                                       "\": " + error.message() +
-                                                                       "; give a readable PEM file"};
+        const bool is_readable = ::access(value.c_str(), R_OK) == 0; // OpenSSL does not say why it is not
+        return transport_error{transport_error::kind::bad_request,
+                               "tls." + std::string(option) + " \"" + value +
+                                   "\": " + (is_readable ? error.message() : std::strerror(errno)) +
+                                   "; give a readable PEM file"};
     };
     error_code error;
     context.set_options(asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1);

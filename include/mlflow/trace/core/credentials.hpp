@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/http.hpp>
+#include <mlflow/trace/core/secret.hpp>
+
+#include <concepts>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// The value of the Authorization header: none, a fixed one, or one that a function gives and that changes.
+///
+///     .authorization = mt::bearer_authorization(mt::secret(token))
+///     .authorization = [] { return mt::bearer_authorization(mt::secret(read_file("/run/token"))); }
+///
+/// A function returns a `secret`, or a `result<secret, transport_error>`; what it throws is an error too. It is
+/// called at the first request, and again when the server answers 401, once for each request, which is then sent once
+/// more. Thread-safety: copies share what the function gave, and it is called by one thread at a time.
+class credentials {
+public:
+    using answer = result<secret, transport_error>;
+
+    credentials() noexcept = default;
+    credentials(secret fixed) noexcept : fixed_(std::move(fixed)) {}
+    template <class Fetch>
+        requires std::convertible_to<std::invoke_result_t<Fetch&>, answer>
+    credentials(Fetch fetch) : source_(std::make_shared<source_of<Fetch>>(std::move(fetch))) {}
+
+    /// No header is sent at all.
+    [[nodiscard]] bool empty() const noexcept { return !source_ && fixed_.empty(); }
+    /// Another request for the value may bring another one.
+    [[nodiscard]] bool renewable() const noexcept { return source_ != nullptr; }
+
+    /// The value as it was last given.
+    [[nodiscard]] answer current() const { return source_ ? source_->value(nullptr) : fixed_; }
+    /// The value after the server has refused `old`: what somebody else has got meanwhile, or a new one.
+    [[nodiscard]] answer renewed(const secret& old) const { return source_ ? source_->value(&old) : fixed_; }
+
+private:
+    class source {
+    public:
+        source() = default;
+        source(const source&) = delete;
+        source& operator=(const source&) = delete;
+        virtual ~source() = default;
+
+        answer value(const secret* refused) {
+            const std::lock_guard guard(lock_);
+            if (last_.empty() || (refused && refused->reveal() == last_.reveal())) {
+                answer fetched = guarded_fetch();
+                if (!fetched) return fetched;
+                if (fetched->empty()) return fail("the function gave an empty value");
+                last_ = std::move(*fetched);
+            }
+            return last_;
+        }
+
+    private:
+        virtual answer fetch() = 0;
+
+        static failure<transport_error> fail(std::string_view why) {
+            return failure{transport_error{transport_error::kind::other, "authorization: " + std::string(why)}};
+        }
+
+        answer guarded_fetch() {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+            try {
+                return fetch();
+            } catch (const std::exception& thrown) {
+                return fail(thrown.what());
+            } catch (...) {
+                return fail("the function threw what is not a std::exception");
+            }
+#else
+            return fetch();
+#endif
+        }
+
+        std::mutex lock_;
+        secret last_;
+    };
+
+    template <class Fetch>
+    class source_of final : public source {
+    public:
+        explicit source_of(Fetch&& fetch) : fetch_(std::move(fetch)) {}
+
+    private:
+        answer fetch() override { return fetch_(); }
+        Fetch fetch_;
+    };
+
+    secret fixed_;
+    std::shared_ptr<source> source_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

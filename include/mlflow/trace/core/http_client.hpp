@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/credentials.hpp>
+#include <mlflow/trace/core/http.hpp>
+#include <mlflow/trace/core/mlflow_reply.hpp>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// Where a redirect leads, without what may be secret in it: the server, or the path on the same one.
+inline std::string redirect_target(std::string_view location) {
+    const auto scheme_end = location.find("://");
+    if (scheme_end == std::string_view::npos) return one_line(location.substr(0, location.find_first_of("?#")));
+    auto shown = location.substr(0, location.find_first_of("/?#", scheme_end + 3));
+    const auto user_end = shown.rfind('@');
+    if (user_end != std::string_view::npos) shown.remove_prefix(user_end + 1);
+    return one_line(shown);
+}
+
+// What no server of this library answers to its own protocol, and tells of a wrong address.
+inline std::optional<transport_error> wrong_address(const std::string& server, std::string_view target,
+                                                    const http_response& reply) {
+    using kind = transport_error::kind;
+    if (reply.status / 100 == 3)
+        return transport_error{kind::other,
+                               server + " answered " + std::to_string(reply.status) + " to " +
+                                   std::string(target.substr(0, target.find('?'))) + ": it redirects to " +
+                                   redirect_target(reply.header("Location")) +
+                                   "; redirects are not followed, give that address if it is right",
+                               reply.status};
+    if (reply.status == 407)
+        return transport_error{kind::other,
+                               server + ": the proxy on the way refuses the credentials; name them in http_proxy as "
+                                        "http://user:password@host:port",
+                               reply.status};
+    // nginx and Apache, and servers in Go.
+    if (reply.status == 400 && server.starts_with("http:") &&
+        (reply.body.find("plain HTTP") != std::string::npos ||
+         reply.body.find("HTTP request to an HTTPS server") != std::string::npos))
+        return transport_error{kind::tls, server + ": TLS is spoken there; write https://", reply.status};
+    return std::nullopt;
+}
+
+// One server as exporters and client see it: its address, who asks, and how long. The transport is made at the first
+// request.
+template <class Transport>
+class http_client {
+public:
+    using transport_options = typename Transport::options;
+
+    // `option` is what the user calls the address.
+    http_client(std::string_view option, std::string uri, credentials authorization,
+                std::chrono::milliseconds timeout, transport_options transport)
+        : option_(option), uri_(std::move(uri)), authorization_(std::move(authorization)), timeout_(timeout),
+          transport_options_(std::move(transport)) {
+        while (uri_.ends_with('/')) uri_.pop_back();
+    }
+
+    // As given, without a slash at its end.
+    [[nodiscard]] const std::string& uri() const noexcept { return uri_; }
+
+    result<http_response, transport_error> send(http_method method, std::string_view target,
+                                                std::span<const http_header> headers = {},
+                                                std::string_view body = {}) {
+        if (!transport_) {
+            auto server = endpoint::parse(uri_);
+            if (!server)
+                return failure{
+                    transport_error{server.error().reason, std::string(option_) + ": " + server.error().message}};
+            transport_ = std::make_unique<Transport>(std::move(*server), transport_options_);
+        }
+        auto reply = send_authorized(method, target, headers, body);
+        if (!reply) return reply;
+        if (auto wrong = wrong_address(uri_, target, *reply)) return failure{std::move(*wrong)};
+        return reply;
+    }
+
+private:
+    result<http_response, transport_error> send_authorized(http_method method, std::string_view target,
+                                                           std::span<const http_header> headers,
+                                                           std::string_view body) {
+        if (authorization_.empty()) return transport_->send({method, target, headers, body, timeout_});
+        auto who = authorization_.current();
+        if (!who) return failure{who.error()};
+        std::vector<http_header> all(headers.begin(), headers.end());
+        const auto send_as = [&](const secret& value) {
+            all.resize(headers.size());
+            all.push_back({"Authorization", value.reveal()});
+            return transport_->send({method, target, all, body, timeout_});
+        };
+        auto reply = send_as(*who);
+        if (!reply || reply->status != 401 || !authorization_.renewable()) return reply;
+        auto renewed = authorization_.renewed(*who);
+        if (!renewed) return failure{renewed.error()};
+        return renewed->reveal() == who->reveal() ? reply : send_as(*renewed);
+    }
+
+    std::string_view option_;
+    std::string uri_;
+    credentials authorization_;
+    std::chrono::milliseconds timeout_;
+    transport_options transport_options_;
+    std::unique_ptr<Transport> transport_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/options_of.hpp>
+#include <mlflow/trace/core/secret.hpp>
+#include <mlflow/trace/environment/variables.hpp>
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+namespace detail {
+
+// A name with a password goes before a token, as in MLflow's own clients.
+template <class Credentials>
+std::optional<environment_error> read_credentials(Credentials& authorization) {
+    const auto name = variable("MLFLOW_TRACKING_USERNAME");
+    const auto password = variable("MLFLOW_TRACKING_PASSWORD");
+    if (name.empty() != password.empty()) {
+        const bool has_name = !name.empty();
+        return refuse(has_name ? "MLFLOW_TRACKING_USERNAME" : "MLFLOW_TRACKING_PASSWORD",
+                      std::string("set without ") +
+                          (has_name ? "MLFLOW_TRACKING_PASSWORD" : "MLFLOW_TRACKING_USERNAME") + "; set both or none")
+            .error;
+    }
+    if (name.find(':') != std::string_view::npos)
+        return refuse("MLFLOW_TRACKING_USERNAME", "a name with a colon cannot be sent (RFC 7617); choose another")
+            .error;
+    if (!name.empty()) authorization = basic_authorization(name, secret(password));
+    else if (const auto token = variable("MLFLOW_TRACKING_TOKEN"); !token.empty())
+        authorization = bearer_authorization(secret(token));
+    return std::nullopt;
+}
+
+template <class Options>
+std::optional<environment_error> read_tls(Options& transport) {
+    const auto insecure = variable("MLFLOW_TRACKING_INSECURE_TLS");
+    const bool accept_any = same_name(insecure, "true") || insecure == "1";
+    if (!accept_any && !same_name(insecure, "false") && insecure != "0" && !insecure.empty())
+        return refuse("MLFLOW_TRACKING_INSECURE_TLS", "neither true nor false; write one of them").error;
+    if (accept_any && !variable("MLFLOW_TRACKING_SERVER_CERT_PATH").empty())
+        return refuse("MLFLOW_TRACKING_INSECURE_TLS",
+                      "set together with MLFLOW_TRACKING_SERVER_CERT_PATH; unset one of them")
+            .error;
+    if constexpr (requires { transport.tls.accept_any_server; }) {
+        if (!insecure.empty()) transport.tls.accept_any_server = accept_any;
+    } else if (accept_any) {
+        return refuse("MLFLOW_TRACKING_INSECURE_TLS", "the transport of this program has no such option; unset it")
+            .error;
+    }
+    const char* const certificate = "MLFLOW_TRACKING_CLIENT_CERT_PATH"; // with its key
+    return read_tls_files(transport, "MLFLOW_TRACKING_SERVER_CERT_PATH", certificate, "");
+}
+
+} // namespace detail
+
+/// The options of an `mlflow_exporter` or a `client` as MLflow's own variables say, and `chosen` where these are not
+/// set:
+///
+///     auto options = mt::from_environment<mt::mlflow_exporter<mt::beast_transport>>({.experiment_name = "chat"});
+///
+/// | `MLFLOW_TRACKING_URI` | `http` or `https` |
+/// | `MLFLOW_EXPERIMENT_NAME` | goes before the next |
+/// | `MLFLOW_EXPERIMENT_ID` | |
+/// | `MLFLOW_TRACKING_USERNAME`, `MLFLOW_TRACKING_PASSWORD` | Basic; both or none; go before the next |
+/// | `MLFLOW_TRACKING_TOKEN` | Bearer |
+/// | `MLFLOW_TRACKING_INSECURE_TLS` | true or false; the rest where the transport has `tls` options |
+/// | `MLFLOW_TRACKING_SERVER_CERT_PATH` | a PEM file of CAs |
+/// | `MLFLOW_TRACKING_CLIENT_CERT_PATH` | a PEM file of the certificate and its key |
+/// | `MLFLOW_HTTP_REQUEST_TIMEOUT` | seconds |
+///
+/// Thread-safety: as std::getenv.
+template <class Server>
+    requires requires(detail::options_of<Server> chosen) { chosen.tracking_uri; }
+[[nodiscard]] result<detail::options_of<Server>, environment_error>
+from_environment(detail::options_of<Server> chosen = {}) {
+    using namespace detail;
+    if (const auto uri = variable("MLFLOW_TRACKING_URI"); !uri.empty()) {
+        if (auto wrong = check_url("MLFLOW_TRACKING_URI")) return failure{std::move(*wrong)};
+        chosen.tracking_uri = uri;
+    }
+    const auto name = variable("MLFLOW_EXPERIMENT_NAME");
+    const auto id = variable("MLFLOW_EXPERIMENT_ID");
+    if (!name.empty()) {
+        chosen.experiment_name = name;
+        chosen.experiment_id.clear();
+    } else if (!id.empty()) {
+        chosen.experiment_id = id;
+    }
+    if (auto wrong = read_credentials(chosen.authorization)) return failure{std::move(*wrong)};
+    if (auto wrong =
+            read_timeout<std::chrono::seconds>(chosen.timeout, "MLFLOW_HTTP_REQUEST_TIMEOUT", "seconds, such as 30"))
+        return failure{std::move(*wrong)};
+    if (auto wrong = read_tls(chosen.transport)) return failure{std::move(*wrong)};
+    return chosen;
+}
+
+/// The options of `record_ratio` as `MLFLOW_TRACE_SAMPLING_RATIO` says, from 0 (nothing) to 1 (everything).
+template <class Recording>
+    requires requires(detail::options_of<Recording> chosen) { chosen.ratio; }
+[[nodiscard]] result<detail::options_of<Recording>, environment_error>
+from_environment(detail::options_of<Recording> chosen = {}) {
+    constexpr auto name = "MLFLOW_TRACE_SAMPLING_RATIO";
+    const auto text = detail::variable(name);
+    if (text.empty()) return chosen;
+    const auto ratio = detail::parse_number<double>(text);
+    if (!ratio || !(*ratio >= 0 && *ratio <= 1))
+        return detail::refuse(name, "not a number from 0 to 1; write 0.1, say");
+    chosen.ratio = *ratio;
+    return chosen;
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

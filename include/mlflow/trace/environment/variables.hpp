@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/http.hpp>
+#include <mlflow/trace/core/result.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// A variable of the environment that was not understood. `message` is one line that names the variable, what is
+/// wrong with it and what to do, and never shows a value that may be a credential.
+struct environment_error {
+    std::string variable;
+    std::string message;
+};
+
+namespace detail {
+
+using text_pairs = std::vector<std::pair<std::string, std::string>>;
+
+inline failure<environment_error> refuse(std::string_view variable, std::string_view why) {
+    return failure{environment_error{std::string(variable), std::string(variable) + ": " + std::string(why)}};
+}
+
+// An empty variable is one that is not set, as OpenTelemetry and MLflow read it.
+inline std::string_view variable(const char* name) noexcept {
+    const char* const value = std::getenv(name);
+    return value ? value : std::string_view{};
+}
+
+// The name of the first that is set, otherwise of the last.
+inline const char* first_set(const char* name, const char* otherwise) noexcept {
+    return variable(name).empty() ? otherwise : name;
+}
+
+// The number that is the whole text.
+template <class Number>
+std::optional<Number> parse_number(std::string_view text) noexcept {
+    Number number{};
+    const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (fault != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+    return number;
+}
+
+// In units of `Duration`, if it is set; it must be above 0, and `example` shows how to write it.
+template <class Duration>
+std::optional<environment_error> read_timeout(std::chrono::milliseconds& timeout, const char* name,
+                                              std::string_view example) {
+    const auto text = variable(name);
+    if (text.empty()) return std::nullopt;
+    const auto number = parse_number<std::int32_t>(text);
+    if (!number || *number <= 0)
+        return refuse(name, "not a whole number above 0; write " + std::string(example)).error;
+    timeout = Duration(*number);
+    return std::nullopt;
+}
+
+inline std::string_view trimmed(std::string_view text) noexcept {
+    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+    return text;
+}
+
+// RFC 3986, 2.1; nothing where a % is not followed by two hexadecimal digits.
+inline std::optional<std::string> percent_decoded(std::string_view text) {
+    std::string decoded;
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        if (text[at] != '%') {
+            decoded += text[at];
+            continue;
+        }
+        const auto digits = text.substr(at + 1, 2);
+        unsigned char byte = 0;
+        const auto [end, fault] = std::from_chars(digits.data(), digits.data() + digits.size(), byte, 16);
+        if (fault != std::errc{} || end != digits.data() + 2) return std::nullopt;
+        decoded += static_cast<char>(byte);
+        at += 2;
+    }
+    return decoded;
+}
+
+// `key=value,key=value`, percent-encoded, as W3C Baggage without properties.
+inline result<text_pairs, environment_error> key_value_list(const char* name) {
+    text_pairs pairs;
+    std::string_view rest = variable(name);
+    while (!rest.empty()) {
+        const auto comma = std::min(rest.find(','), rest.size());
+        const auto member = trimmed(rest.substr(0, comma));
+        rest.remove_prefix(std::min(comma + 1, rest.size()));
+        if (member.empty()) continue;
+        const auto which = "entry " + std::to_string(pairs.size() + 1); // by its position: it may be a credential
+        const auto equals = member.find('=');
+        if (equals == std::string_view::npos || trimmed(member.substr(0, equals)).empty())
+            return refuse(name, which + " has no key and =; write key=value,key=value");
+        auto key = percent_decoded(trimmed(member.substr(0, equals)));
+        auto value = percent_decoded(trimmed(member.substr(equals + 1)));
+        if (!key || !value) return refuse(name, which + " holds a % without two hexadecimal digits; write %25 for %");
+        pairs.emplace_back(std::move(*key), std::move(*value));
+    }
+    return pairs;
+}
+
+// The URL itself, without its query, must be one that a transport can take.
+inline std::optional<environment_error> check_url(const char* name) {
+    const auto url = variable(name);
+    const auto parsed = endpoint::parse(url.substr(0, url.find('?')));
+    if (parsed) return std::nullopt;
+    return refuse(name, parsed.error().message).error;
+}
+
+// The files of `tls_options`, for a transport that has such.
+template <class Options>
+std::optional<environment_error> read_tls_files(Options& transport, const char* ca, const char* certificate,
+                                                const char* key) {
+    const char* const names[] = {ca, certificate, key};
+    if constexpr (requires { transport.tls.private_key_file; }) {
+        std::string* const files[] = {&transport.tls.ca_file, &transport.tls.certificate_file,
+                                      &transport.tls.private_key_file};
+        for (std::size_t i = 0; i < 3; ++i)
+            if (const auto file = variable(names[i]); !file.empty()) *files[i] = file;
+    } else {
+        for (const char* const name : names)
+            if (!variable(name).empty())
+                return refuse(name, "the transport of this program takes no certificates; unset it").error;
+    }
+    return std::nullopt;
+}
+
+} // namespace detail
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

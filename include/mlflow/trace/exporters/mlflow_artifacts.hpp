@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/http_client.hpp>
+#include <mlflow/trace/core/mlflow_reply.hpp>
+#include <mlflow/trace/exporters/mlflow_api.hpp>
+#include <mlflow/trace/exporters/mlflow_spans.hpp>
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// Calls `visit` with the text of each element of a JSON array.
+template <class Visit>
+void for_each_element(std::string_view array, Visit visit) {
+    json_cursor at(array);
+    if (!at.take('[')) return;
+    do {
+        at.whitespace();
+        const std::string_view value = at.rest();
+        if (at.value(64) != json_cursor::outcome::complete) return;
+        visit(value.substr(0, value.size() - at.rest().size()));
+        at.whitespace();
+    } while (at.take(','));
+}
+
+// Stores traces on servers that take no OTLP: a request that says what there is to say about the trace, and its spans
+// as a file of the trace, traces.json.
+//
+// Servers before 3.2 know only an older request, and give the trace an ID of their own; ours becomes a tag, by which
+// a trace that is sent again is found.
+template <class Transport>
+class mlflow_artifacts {
+public:
+    using failed = std::optional<transport_error>;
+
+    mlflow_artifacts(http_client<Transport>& server, std::string_view experiment_id, const run_metadata& run,
+                     bool is_before_3_2) noexcept
+        : server_(server), experiment_id_(experiment_id), run_(run), is_before_3_2_(is_before_3_2) {}
+
+    // A whole trace, or spans that ended after it.
+    failed store(const trace_data& trace) {
+        auto where = is_before_3_2_ ? find_or_start(trace) : trace.root ? post_info(trace) : find(trace);
+        if (!where) return where.error();
+        auto target = artifact_target(*where);
+        if (!target) return target.error();
+        body_.clear();
+        body_.append(R"({"spans":[)");
+        if (!trace.root) {
+            const auto stored = call(http_method::get, *target);
+            if (!stored) return stored.error();
+            const auto spans = json_find(*stored, {"spans"});
+            for_each_element(spans, [&](std::string_view span) {
+                if (is_of(trace, span)) return; // sent again
+                body_.append(span);
+                body_.push_back(',');
+            });
+        }
+        for (const span_data* span = trace.spans; span; span = span->next) {
+            append_span_json(body_, span->body.view(), where->id);
+            if (span->next) body_.push_back(',');
+        }
+        body_.append("]}");
+        const auto stored = call(http_method::put, *target);
+        if (!stored) return stored.error();
+        return std::nullopt;
+    }
+
+private:
+    using answer = result<std::string, transport_error>;
+    struct place {
+        std::string id;
+        std::string artifacts; // its location
+    };
+    using found = result<place, transport_error>;
+
+    static constexpr std::string_view own_id = "mlflow_trace.trace_id"; // the tag
+
+    // With `body_`, but for GET.
+    answer call(http_method method, std::string_view target) {
+        if (body_.overflowed())
+            return failure{
+                transport_error{transport_error::kind::other, "out of memory while a request was put together"}};
+        const http_header headers[] = {{"Content-Type", "application/json"}};
+        const bool has_body = method != http_method::get;
+        auto reply = server_.send(method, target, has_body ? headers : std::span<const http_header>(),
+                                  has_body ? body_.view() : std::string_view());
+        if (!reply) return failure{std::move(reply).error()};
+        if (reply->status / 100 != 2) return failure{error_reply(server_.uri(), target, *reply)};
+        return std::move(reply->body);
+    }
+
+    // Whether a span in JSON is one of the trace's.
+    static bool is_of(const trace_data& trace, std::string_view json) {
+        const auto id = json_find_string(json, {"span_id"});
+        for (const span_data* span = trace.spans; span; span = span->next) {
+            buffer own;
+            char bytes[8];
+            write_big_endian(bytes, span->id.value);
+            append_base64(own, {bytes, sizeof bytes});
+            if (id == own.view()) return true;
+        }
+        return false;
+    }
+
+    found post_info(const trace_data& trace) {
+        body_.clear();
+        append_trace_info(body_, trace, experiment_id_, run_, summarise(trace));
+        auto posted = read_info(trace, call(http_method::post, "/api/3.0/mlflow/traces"));
+        // A folder of files refuses a trace that it has, so one that is sent again.
+        if (!posted && posted.error().status == 500)
+            if (auto there = find(trace)) return there;
+        return posted;
+    }
+
+    found find(const trace_data& trace) {
+        const std::string id(trace.id.mlflow_id().view());
+        return read_info(trace, call(http_method::get, "/api/3.0/mlflow/traces/" + id));
+    }
+
+    static found read_info(const trace_data& trace, const answer& reply) {
+        if (!reply) return failure{reply.error()};
+        auto location = json_find_string(*reply, {"trace", "trace_info", "tags", "mlflow.artifactLocation"});
+        return place{std::string(trace.id.mlflow_id().view()), location.value_or(std::string())};
+    }
+
+    // ---- Before 3.2
+
+    found find_or_start(const trace_data& trace) {
+        const std::string filter =
+            "tags.`" + std::string(own_id) + "` = '" + std::string(trace.id.mlflow_id().view()) + "'";
+        auto reply = call(http_method::get,
+                          "/api/2.0/mlflow/traces?max_results=1&experiment_ids=" + percent_encoded(experiment_id_) +
+                              "&filter=" + percent_encoded(filter));
+        if (!reply) return failure{std::move(reply).error()};
+        place where;
+        for_each_element(json_find(*reply, {"traces"}),
+                         [&where](std::string_view info) { where = read_old_info(info); });
+        if (!trace.root) {
+            if (!where.id.empty()) return where;
+            return failure{transport_error{transport_error::kind::other,
+                                           "spans that ended after their trace, which is not on the server"}};
+        }
+        if (where.id.empty()) {
+            body_.clear();
+            append_old_start(trace);
+            reply = call(http_method::post, "/api/2.0/mlflow/traces");
+            if (!reply) return failure{std::move(reply).error()};
+            where = read_old_info(json_find(*reply, {"trace_info"}));
+        }
+        body_.clear();
+        json_object end(body_);
+        end.member("timestamp_ms", std::to_string((trace.start_unix_nano + trace.duration_nano) / 1'000'000))
+            .member("status", trace.root->code == status::error ? "ERROR" : "OK");
+        static_cast<void>(end.close());
+        reply = call(http_method::patch, "/api/2.0/mlflow/traces/" + percent_encoded(where.id));
+        if (!reply) return failure{std::move(reply).error()};
+        return where;
+    }
+
+    static place read_old_info(std::string_view info) {
+        place where{json_find_string(info, {"request_id"}).value_or(std::string()), {}};
+        for_each_element(json_find(info, {"tags"}), [&where](std::string_view tag) {
+            if (json_find_string(tag, {"key"}) == "mlflow.artifactLocation")
+                where.artifacts = json_find_string(tag, {"value"}).value_or(std::string());
+        });
+        return where;
+    }
+
+    void append_old_start(const trace_data& trace) {
+        bool is_first = true;
+        const auto pair = [&](std::string_view key, std::string_view value) {
+            if (value.empty()) return;
+            if (!std::exchange(is_first, false)) body_.push_back(',');
+            json_object object(body_);
+            static_cast<void>(object.member("key", key).member("value", value).close());
+        };
+        const auto entries = [&](entry_kind kind) {
+            for (const trace_entry entry : trace.entries)
+                if (entry.kind == kind) pair(entry.key, entry.value);
+        };
+        body_.append(R"({"experiment_id":)");
+        append_json_string(body_, experiment_id_);
+        body_.append(R"(,"timestamp_ms":")");
+        append_json_uint(body_, trace.start_unix_nano / 1'000'000);
+        body_.append(R"(","request_metadata":[)");
+        const trace_summary summary = summarise(trace);
+        for_each_own_metadata(run_, summary, pair);
+        pair("mlflow.traceInputs", first_code_points(summary.inputs, 250));
+        pair("mlflow.traceOutputs", first_code_points(summary.outputs, 250));
+        entries(entry_kind::metadata);
+        is_first = true;
+        body_.append(R"(],"tags":[)");
+        pair("mlflow.traceName", trace_name(*trace.root));
+        pair(own_id, trace.id.mlflow_id());
+        for (const trace_entry entry : trace.entries)
+            if (entry.kind == entry_kind::client_request_id) pair("mlflow.clientRequestId", entry.value);
+        entries(entry_kind::tag);
+        body_.append("]}");
+    }
+
+    // ----
+
+    result<std::string, transport_error> artifact_target(const place& where) const {
+        std::string_view path = where.artifacts;
+        constexpr std::string_view scheme = "mlflow-artifacts:";
+        if (where.id.empty() || !path.starts_with(scheme) ||
+            path.find('/', scheme.size() + 2) == std::string_view::npos)
+            return failure{transport_error{
+                transport_error::kind::other,
+                server_.uri() + " takes no OTLP spans, and keeps the files of its traces at \"" + one_line(path) +
+                    "\", where only it can write; start it without --default-artifact-root, or with a newer MLflow "
+                    "on a database"}};
+        path.remove_prefix(scheme.size());
+        if (path.starts_with("//")) path = path.substr(path.find('/', 2)); // after the server's own name
+        std::string target = "/api/2.0/mlflow-artifacts/artifacts";
+        for (const char c : path) target += c == '/' ? "/" : percent_encoded({&c, 1});
+        return target + "/traces.json";
+    }
+
+    http_client<Transport>& server_;
+    std::string_view experiment_id_;
+    run_metadata run_;
+    bool is_before_3_2_;
+    buffer body_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/otlp_request.hpp>
+#include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/detail/base64.hpp>
+#include <mlflow/trace/detail/hex.hpp>
+#include <mlflow/trace/detail/json_number.hpp>
+#include <mlflow/trace/detail/json_reader.hpp>
+#include <mlflow/trace/detail/json_writer.hpp>
+#include <mlflow/trace/detail/otlp_fields.hpp>
+#include <mlflow/trace/detail/protobuf_reader.hpp>
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+// Spans as MLflow's Python client writes them to the artifact traces.json, and what MLflow itself computes from spans
+// where it takes OTLP.
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// What does not fit into `out` is left out, and out.overflowed() tells.
+
+inline void append_any_value(buffer& out, std::string_view any_value) {
+    for (protobuf_reader at(any_value); at.next();) {
+        switch (at.field()) {
+        case otlp::string_value: append_json_string(out, at.bytes()); return;
+        case otlp::bool_value: append_json_bool(out, at.number() != 0); return;
+        case otlp::int_value: append_json_int(out, static_cast<std::int64_t>(at.number())); return;
+        case otlp::double_value: {
+            const auto value = std::bit_cast<double>(at.number());
+            if (value != value) out.append("NaN"); // as Python writes and reads them
+            else if (!is_finite(value)) out.append(value < 0 ? "-Infinity" : "Infinity");
+            else append_json_double(out, value);
+            return;
+        }
+        default: break;
+        }
+    }
+    append_json_null(out);
+}
+
+inline void append_member_name(buffer& out, std::string_view name) {
+    append_json_string(out, name);
+    out.push_back(':');
+}
+
+struct key_and_value {
+    std::string_view key;
+    std::string_view any_value;
+};
+
+inline key_and_value split_key_value(std::string_view key_value) noexcept {
+    key_and_value found;
+    for (protobuf_reader at(key_value); at.next();)
+        (at.field() == otlp::key ? found.key : found.any_value) = at.bytes();
+    return found;
+}
+
+// The fields of that number, each as `write` writes it, with commas between them.
+template <class Write>
+void append_each(buffer& out, std::string_view message, unsigned field, Write write) {
+    bool is_first = true;
+    for (protobuf_reader at(message); at.next();) {
+        if (at.field() != field) continue;
+        if (!std::exchange(is_first, false)) out.push_back(',');
+        write(at.bytes());
+    }
+}
+
+// The value of a span's attribute as JSON.
+inline void append_json_value(buffer& out, std::string_view key_value) {
+    const auto text = text_attribute(key_value).second;
+    if (text.data() && is_meant_as_json(key_value) && mlflow_can_read(text)) out.append(text);
+    else append_any_value(out, split_key_value(key_value).any_value);
+}
+
+// An attribute of a span: JSON in a text.
+inline void append_dumped_attribute(buffer& out, std::string_view key_value) {
+    buffer json;
+    append_json_value(json, key_value);
+    append_member_name(out, split_key_value(key_value).key);
+    append_json_string(out, json.view());
+}
+
+// The attributes of an event or a link, whose values are bare.
+inline void append_bare_attributes(buffer& out, std::string_view message, unsigned field) {
+    out.append(R"("attributes":{)");
+    append_each(out, message, field, [&out](std::string_view key_value) {
+        const auto [key, any_value] = split_key_value(key_value);
+        append_member_name(out, key);
+        append_any_value(out, any_value);
+    });
+    out.push_back('}');
+}
+
+inline void append_event(buffer& out, std::string_view event) {
+    std::string_view name;
+    std::uint64_t time = 0;
+    for (protobuf_reader at(event); at.next();) {
+        if (at.field() == otlp::event_name) name = at.bytes();
+        else if (at.field() == otlp::event_time) time = at.number();
+    }
+    out.append(R"({"name":)");
+    append_json_string(out, name);
+    out.append(R"(,"time_unix_nano":)");
+    append_json_uint(out, time);
+    out.push_back(',');
+    append_bare_attributes(out, event, otlp::event_attributes);
+    out.push_back('}');
+}
+
+inline void append_link(buffer& out, std::string_view link) {
+    std::string_view trace, span;
+    for (protobuf_reader at(link); at.next();) {
+        if (at.field() == otlp::trace_id) trace = at.bytes();
+        else if (at.field() == otlp::span_id) span = at.bytes();
+    }
+    out.append(R"({"trace_id":"tr-)");
+    append_hex(out, trace);
+    out.append(R"(","span_id":")");
+    append_hex(out, span);
+    out.append(R"(",)");
+    append_bare_attributes(out, link, otlp::link_attributes);
+    out.push_back('}');
+}
+
+inline void append_base64_member(buffer& out, std::string_view name, std::string_view bytes) {
+    append_member_name(out, name);
+    if (bytes.empty()) {
+        append_json_null(out);
+    } else {
+        out.push_back('"');
+        append_base64(out, bytes);
+        out.push_back('"');
+    }
+    out.push_back(',');
+}
+
+inline void append_status(buffer& out, std::string_view status) {
+    std::string_view message;
+    std::uint64_t code = 0;
+    for (protobuf_reader at(status); at.next();) {
+        if (at.field() == otlp::status_message) message = at.bytes();
+        else if (at.field() == otlp::status_code) code = at.number();
+    }
+    out.append(code == 1   ? R"({"code":"STATUS_CODE_OK","message":)"
+               : code == 2 ? R"({"code":"STATUS_CODE_ERROR","message":)"
+                           : R"({"code":"STATUS_CODE_UNSET","message":)");
+    append_json_string(out, message);
+    out.push_back('}');
+}
+
+// `trace` is the trace's ID on the server.
+inline void append_span_json(buffer& out, std::string_view body, std::string_view trace) {
+    std::string_view ids[otlp::parent_span_id + 1];
+    std::string_view name, status;
+    std::uint64_t start = 0, end = 0;
+    for (protobuf_reader at(body); at.next();) {
+        switch (at.field()) {
+        case otlp::trace_id:
+        case otlp::span_id:
+        case otlp::parent_span_id: ids[at.field()] = at.bytes(); break;
+        case otlp::name: name = at.bytes(); break;
+        case otlp::start_time: start = at.number(); break;
+        case otlp::end_time: end = at.number(); break;
+        case otlp::span_status: status = at.bytes(); break;
+        default: break;
+        }
+    }
+    out.push_back('{');
+    append_base64_member(out, "trace_id", ids[otlp::trace_id]);
+    append_base64_member(out, "span_id", ids[otlp::span_id]);
+    append_base64_member(out, "parent_span_id", ids[otlp::parent_span_id]);
+    out.append(R"("name":)");
+    append_json_string(out, name);
+    out.append(R"(,"start_time_unix_nano":)");
+    append_json_uint(out, start);
+    out.append(R"(,"end_time_unix_nano":)");
+    append_json_uint(out, end);
+    out.append(R"(,"events":[)");
+    append_each(out, body, otlp::events, [&out](std::string_view event) { append_event(out, event); });
+    out.append(R"(],"status":)");
+    append_status(out, status);
+    out.append(R"(,"links":[)");
+    append_each(out, body, otlp::links, [&out](std::string_view link) { append_link(out, link); });
+    out.append(R"(],"attributes":{"mlflow.traceRequestId":"\")");
+    out.append(trace);
+    out.append(R"(\"",)");
+    append_each(out, body, otlp::attributes,
+                [&out](std::string_view key_value) { append_dumped_attribute(out, key_value); });
+    out.append("}}");
+}
+
+// The JSON of a span's attribute, of which the last one counts; empty where there is none.
+inline std::string attribute_json(const span_data& span, std::string_view key) {
+    buffer json;
+    for (protobuf_reader at(span.body.view()); at.next();) {
+        if (at.field() != otlp::attributes || split_key_value(at.bytes()).key != key) continue;
+        json.clear();
+        append_json_value(json, at.bytes());
+    }
+    return std::string(json.view());
+}
+
+// The sum of what the spans say in the members of an attribute, but for spans whose parent says it too; JSON, or
+// empty.
+template <std::size_t N>
+std::string summed_attribute(const trace_data& trace, std::string_view key, const std::string_view (&members)[N],
+                             bool is_integer) {
+    struct told {
+        std::string_view id, parent;
+        std::string json;
+    };
+    std::vector<told> all;
+    for (const span_data* span = trace.spans; span; span = span->next) {
+        told one{{}, {}, attribute_json(*span, key)};
+        if (one.json.empty()) continue;
+        for (protobuf_reader at(span->body.view()); at.next();) {
+            if (at.field() == otlp::span_id) one.id = at.bytes();
+            else if (at.field() == otlp::parent_span_id) one.parent = at.bytes();
+        }
+        all.push_back(std::move(one));
+    }
+    double sums[N]{};
+    for (const told& one : all) {
+        bool is_told_by_parent = false;
+        for (const told& other : all) is_told_by_parent = is_told_by_parent || other.id == one.parent;
+        for (std::size_t i = 0; i < N && !is_told_by_parent; ++i)
+            sums[i] += std::strtod(std::string(json_find(one.json, {members[i]})).c_str(), nullptr);
+    }
+    if (all.empty()) return {};
+    buffer out;
+    for (std::size_t i = 0; i < N; ++i) {
+        out.push_back(i == 0 ? '{' : ',');
+        append_member_name(out, members[i]);
+        if (is_integer) append_json_int(out, static_cast<std::int64_t>(sums[i]));
+        else append_json_double(out, sums[i]);
+    }
+    out.push_back('}');
+    return std::string(out.view());
+}
+
+// What MLflow computes of a trace that came by OTLP. Empty: nothing to say.
+struct trace_summary {
+    std::string inputs;
+    std::string outputs;
+    std::string token_usage;
+    std::string cost;
+};
+
+inline trace_summary summarise(const trace_data& trace) {
+    return {
+        attribute_json(*trace.root, "mlflow.spanInputs"), attribute_json(*trace.root, "mlflow.spanOutputs"),
+        summed_attribute(trace, "mlflow.chat.tokenUsage", {"input_tokens", "output_tokens", "total_tokens"}, true),
+        summed_attribute(trace, "mlflow.llm.cost", {"input_cost", "output_cost", "total_cost"}, false)};
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

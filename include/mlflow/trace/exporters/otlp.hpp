@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/concepts.hpp>
+#include <mlflow/trace/core/credentials.hpp>
+#include <mlflow/trace/core/http_client.hpp>
+#include <mlflow/trace/core/mlflow_reply.hpp>
+#include <mlflow/trace/core/otlp_request.hpp>
+#include <mlflow/trace/core/secret.hpp>
+#include <mlflow/trace/detail/protobuf_reader.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// Delivers to any receiver of OTLP/HTTP in protobuf, such as an OpenTelemetry Collector: one request for each batch.
+///
+/// The root span of a trace has the user as `user.id` and the session as `session.id`, bare; `otlp_receiver` says
+/// what becomes of further metadata, tags and the client request ID. Errors: what the receiver refuses of a batch
+/// fails, with the receiver's reason; 408, 429, 502, 503, 504 and a receiver that is not there are worth another try,
+/// as the OTLP specification has it. Thread-safety: all functions, from any thread, one at a time.
+///
+/// Not part of <mlflow/trace.hpp>. `from_environment` of <mlflow/trace/environment/otlp.hpp> fills the options in
+/// from OpenTelemetry's variables.
+template <class Transport>
+class otlp_exporter {
+    static_assert(transport<Transport>,
+                  "the transport lacks a member: mlflow::trace::result<http_response, transport_error> send(const "
+                  "mlflow::trace::http_request&)");
+
+public:
+    struct options {
+        std::string traces_endpoint = "http://127.0.0.1:4318/v1/traces"; ///< the whole URL, used as it is
+        otlp_receiver receiver = otlp_receiver::any;
+        resource_attributes resource{{"service.name", "unknown_service"}};
+        /// Sent with each request, such as a key that the receiver asks for.
+        std::vector<std::pair<std::string, secret>> headers{};
+        /// `basic_authorization()`, `bearer_authorization()`, or a function; none when empty. Give it over `https`
+        /// only.
+        credentials authorization{};
+        std::chrono::milliseconds timeout{10'000}; ///< for each request
+        typename Transport::options transport{};
+    };
+
+    otlp_exporter() : otlp_exporter(options{}) {}
+    explicit otlp_exporter(options chosen)
+        : receiver_(chosen.receiver), resource_(std::move(chosen.resource)), headers_(std::move(chosen.headers)),
+          target_(target_of(chosen.traces_endpoint)),
+          server_("traces_endpoint", chosen.traces_endpoint.substr(0, path_begin(chosen.traces_endpoint)),
+                  std::move(chosen.authorization), chosen.timeout, std::move(chosen.transport)) {}
+
+    export_result export_traces(trace_batch& batch) {
+        const std::lock_guard guard(lock_);
+        if (batch.empty()) return {};
+        body_.clear();
+        if (!append_otlp_request(body_, batch, resource_, receiver_))
+            return failed(batch.span_count(), {.message = "out of memory while a request was put together"});
+        std::vector<http_header> headers{{"Content-Type", protobuf}};
+        for (const auto& [name, value] : headers_) headers.push_back({name, value.reveal()});
+        auto reply = server_.send(http_method::post, target_, headers, body_.view());
+        if (!reply) return failed(batch.span_count(), reply.error());
+        return reply->status / 100 == 2 ? accepted(batch.span_count(), *reply)
+                                        : failed(batch.span_count(), refusal(std::move(*reply)));
+    }
+
+private:
+    static constexpr std::string_view protobuf = "application/x-protobuf";
+
+    static std::size_t path_begin(std::string_view url) {
+        const auto scheme_end = url.find("://");
+        return scheme_end == std::string_view::npos ? scheme_end : url.find('/', scheme_end + 3);
+    }
+    static std::string target_of(std::string_view url) {
+        const auto path = path_begin(url);
+        return path == std::string_view::npos ? "/" : std::string(url.substr(path));
+    }
+
+    static export_result failed(std::size_t spans, const transport_error& error) {
+        return {0, spans, error.message, error.retryable(), error.retry_after};
+    }
+
+    // A google.rpc.Status says why in its field 2.
+    transport_error refusal(http_response reply) const {
+        if (reply.header("Content-Type").starts_with(protobuf)) {
+            std::string message;
+            for (protobuf_reader at(reply.body); at.next();)
+                if (at.field() == 2) message = at.bytes();
+            reply.body = std::move(message);
+        }
+        return detail::error_reply(server_.uri(), target_, reply);
+    }
+
+    // An ExportTraceServiceResponse may say that some spans were not taken, and why.
+    static export_result accepted(std::size_t spans, const http_response& reply) {
+        export_result outcome;
+        outcome.exported_spans = spans;
+        if (!reply.header("Content-Type").starts_with(protobuf)) return outcome;
+        for (protobuf_reader at(reply.body); at.next();) {
+            if (at.field() != 1) continue; // partial_success
+            for (protobuf_reader part(at.bytes()); part.next();) {
+                if (part.field() == 1) outcome.failed_spans = static_cast<std::size_t>(part.number());
+                else if (part.field() == 2) outcome.error = detail::one_line(part.bytes());
+            }
+        }
+        if (outcome.failed_spans > spans) outcome.failed_spans = spans;
+        outcome.exported_spans -= outcome.failed_spans;
+        if (outcome.failed_spans == 0) outcome.error.clear(); // a warning, about spans that were taken
+        else outcome.error = "the receiver refused spans: " + outcome.error;
+        return outcome;
+    }
+
+    using protobuf_reader = detail::protobuf_reader;
+
+    otlp_receiver receiver_;
+    resource_attributes resource_;
+    std::vector<std::pair<std::string, secret>> headers_;
+    std::string target_;
+    std::mutex lock_;
+    detail::http_client<Transport> server_;
+    detail::buffer body_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds an OpenTelemetry Collector from its Go modules, has RECORD send traces to it, and compares the file that the
+Collector writes with what was recorded:  run.py RECORD
+
+The Collector is kept in ${XDG_CACHE_HOME:-~/.cache}/mlflow_trace. Exits with 77 where there is no Go to build it.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+SOURCE = pathlib.Path(__file__).resolve().parent
+START_SECONDS = 60
+SKIPPED = 77
+
+CONFIG = """\
+receivers: {{otlp: {{protocols: {{http: {{endpoint: "127.0.0.1:{port}"}}}}}}}}
+exporters: {{file: {{path: "{file}"}}}}
+service:
+  telemetry: {{metrics: {{level: none}}}}
+  pipelines: {{traces: {{receivers: [otlp], exporters: [file]}}}}
+"""
+
+
+def needed_go() -> tuple[int, ...]:
+    version = re.search(r"^go (\d+)\.(\d+)", (SOURCE / "go.mod").read_text(), re.MULTILINE)
+    return tuple(map(int, version.groups()))
+
+
+def installed_go() -> tuple[int, ...]:
+    if not shutil.which("go"):
+        return (0, 0)
+    told = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, cwd="/").stdout
+    version = re.match(r"go(\d+)\.(\d+)", told)
+    return tuple(map(int, version.groups())) if version else (0, 0)
+
+
+def collector() -> pathlib.Path:
+    sources = b"".join((SOURCE / name).read_bytes() for name in ("go.mod", "go.sum", "main.go"))
+    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "mlflow_trace"
+    program = cache / f"collector-{hashlib.sha256(sources).hexdigest()[:16]}"
+    if program.exists():
+        return program
+    if installed_go() < needed_go():
+        print(f"SKIPPED: the OpenTelemetry Collector needs go {'.'.join(map(str, needed_go()))} or newer to be built")
+        sys.exit(SKIPPED)
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as folder:
+        built = pathlib.Path(folder) / "collector"
+        command = ["go", "build", "-C", SOURCE, "-mod=readonly", "-buildvcs=false", "-ldflags=-s -w", "-o", built, "main.go"]
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+        built.rename(program)
+    return program
+
+
+@contextlib.contextmanager
+def running(folder: pathlib.Path):
+    """A Collector that writes FOLDER/stored.jsonl; gives its port. It has written everything when it has ended."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    config = folder / "config.yaml"
+    config.write_text(CONFIG.format(port=port, file=folder / "stored.jsonl"))
+    with (folder / "collector.log").open("wb") as log:
+        server = subprocess.Popen([collector(), "--config", config], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            if server.poll() is not None or time.monotonic() > deadline:
+                sys.exit(f"the Collector did not start:\n{(folder / 'collector.log').read_text()}")
+            time.sleep(0.1)
+        yield port
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def spans_of(path: pathlib.Path) -> dict[str, dict]:
+    """The spans of a file of OTLP JSON lines by their IDs, each with its resource."""
+    spans = {}
+    for line in path.read_text().splitlines():
+        for of_resource in json.loads(line)["resourceSpans"]:
+            for of_scope in of_resource["scopeSpans"]:
+                for span in of_scope["spans"]:
+                    assert span["spanId"] not in spans, "a span twice"
+                    spans[span["spanId"]] = span | {"resource": of_resource["resource"], "scope": of_scope["scope"]}
+    return spans
+
+
+def texts(attributes: list[dict]) -> dict[str, str]:
+    return {each["key"]: each["value"].get("stringValue") for each in attributes}
+
+
+def without_conversation(span: dict) -> dict:
+    return span | {"attributes": [a for a in span["attributes"] if a["key"] != "gen_ai.conversation.id"]}
+
+
+def main(record: str) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        with running(folder) as port:
+            clean = {k: v for k, v in os.environ.items() if not k.startswith("OTEL_")}
+            said = subprocess.run(
+                [record, folder / "recorded.jsonl"],
+                env=clean
+                | {
+                    "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}",
+                    "OTEL_SERVICE_NAME": "chat",
+                    "OTEL_RESOURCE_ATTRIBUTES": "service.name=other,team=a%2Cb",
+                },
+                check=True,
+                stdout=subprocess.PIPE,
+                text=True,
+                timeout=120,
+            ).stdout
+        stored = spans_of(folder / "stored.jsonl")
+        recorded = spans_of(folder / "recorded.jsonl")
+    traces = [json.loads(line) for line in said.splitlines()]
+    assert len(recorded) == 2 * len(traces) + 1 and stored.keys() == recorded.keys(), (len(stored), len(recorded))
+
+    # Everything: times, events, links, status, resource. The file has no gen_ai.conversation.id.
+    for span_id, span in recorded.items():
+        assert without_conversation(stored[span_id]) == span, (stored[span_id], span)
+    assert texts(next(iter(stored.values()))["resource"]["attributes"]) | {"telemetry.sdk.version": ""} == {
+        "service.name": "chat",
+        "team": "a,b",
+        "telemetry.sdk.name": "mlflow_trace",
+        "telemetry.sdk.language": "cpp",
+        "telemetry.sdk.version": "",
+    }
+
+    # Whose they are, as the program gave it.
+    roots = {s["traceId"]: texts(s["attributes"]) for s in stored.values() if not s.get("parentSpanId")}
+    for trace in traces:
+        root = roots.pop(trace["trace"])
+        assert root["user.id"] == trace["user"], root
+        assert root["session.id"] == root["gen_ai.conversation.id"] == trace["session"], root
+        assert root["mlflow.traceTag.kind"] == trace["tag"], root
+        assert root["mlflow.traceMetadata.app.segment"] == "pro" and root["mlflow.clientRequestId"] == "r-1", root
+    (nobody,) = roots.values()
+    assert not {"user.id", "session.id", "gen_ai.conversation.id"} & nobody.keys(), nobody
+    children = [texts(s["attributes"]) for s in stored.values() if s.get("parentSpanId")]
+    assert len(children) == len(traces) and not any("user.id" in c or "session.id" in c for c in children)
+    print(f"{len(stored)} spans of {len(traces) + 1} traces are stored as they were recorded")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

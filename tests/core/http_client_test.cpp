@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <mlflow/trace/core/http_client.hpp>
+#include <mlflow/trace/transports/memory.hpp>
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace {
+
+namespace mt = mlflow::trace;
+
+using client = mt::detail::http_client<mt::memory_transport>;
+
+// What is told of this reply to a request with credentials; nothing if it is passed on.
+std::string told(std::string uri, mt::http_response reply) {
+    auto server = std::make_shared<mt::memory_server>();
+    server->queue_reply(std::move(reply));
+    client asking("uri", std::move(uri), mt::bearer_authorization(mt::secret("token")), std::chrono::seconds(1),
+                  {server});
+    const auto answer = asking.send(mt::http_method::get, "/version?a=b");
+    EXPECT_EQ(server->request_count(), 1U) << "nobody else is asked";
+    return answer ? std::string() : answer.error().message;
+}
+
+TEST(http_client, a_redirect_is_named_and_not_followed) {
+    const auto redirect = [](std::string location) {
+        return told("http://mlflow", {302, {{"Location", std::move(location)}}, {}});
+    };
+    const std::string end = "; redirects are not followed, give that address if it is right";
+    EXPECT_EQ(redirect("https://mlflow.example:8443/login?ticket=hidden"),
+              "http://mlflow answered 302 to /version: it redirects to https://mlflow.example:8443" + end);
+    EXPECT_EQ(redirect("https://user:hidden@h"), "http://mlflow answered 302 to /version: it redirects to h" + end);
+    EXPECT_EQ(redirect("/login?ticket=hidden"),
+              "http://mlflow answered 302 to /version: it redirects to /login" + end);
+    EXPECT_EQ(redirect("https://a\nb"), "http://mlflow answered 302 to /version: it redirects to https://a b" + end);
+    EXPECT_EQ(told("http://mlflow", {304, {}, {}}), "http://mlflow answered 304 to /version: it redirects to " + end);
+}
+
+TEST(http_client, plain_http_to_a_tls_port_is_recognised) {
+    for (const char* const page : {"<center>The plain HTTP request was sent to HTTPS port</center>",
+                                   "Reason: You're speaking plain HTTP to an SSL-enabled server port.",
+                                   "Client sent an HTTP request to an HTTPS server.\n"}) {
+        EXPECT_EQ(told("http://mlflow:8443", {400, {}, page}),
+                  "http://mlflow:8443: TLS is spoken there; write https://");
+        EXPECT_EQ(told("https://mlflow:8443", {400, {}, page}), "");
+    }
+    EXPECT_EQ(told("http://mlflow", {400, {}, "bad request"}), "");
+    EXPECT_EQ(told("http://mlflow", {200, {}, "The plain HTTP request was sent to HTTPS port"}), "");
+}
+
+TEST(http_client, a_proxy_that_wants_credentials_is_recognised) {
+    EXPECT_EQ(told("http://mlflow", {407, {}, "<html>"}),
+              "http://mlflow: the proxy on the way refuses the credentials; name them in http_proxy as "
+              "http://user:password@host:port");
+}
+
+TEST(http_client, a_wrong_address_is_named_by_its_option) {
+    client asking("tracking_uri", "mlflow:5000", {}, std::chrono::seconds(1), {});
+    const auto answer = asking.send(mt::http_method::get, "/version");
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().message,
+              "tracking_uri: the URL \"mlflow:5000\" has no scheme; write it as http://host:port");
+}
+
+} // namespace

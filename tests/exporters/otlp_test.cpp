@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the exporter says to its receiver, and makes of the answers. tests/collector/ asks a real one.
+#include <mlflow/trace.hpp>
+#include <mlflow/trace/exporters/otlp.hpp>
+#include <mlflow/trace/testing/exporter_conformance.hpp>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace {
+
+namespace mt = mlflow::trace;
+using namespace std::string_literals;
+
+using exporter_type = mt::otlp_exporter<mt::memory_transport>;
+using tracer_type = mt::tracer<mt::open_schema, mt::thread_local_context, exporter_type>;
+
+class otlp_exporter : public testing::Test {
+protected:
+    std::shared_ptr<mt::memory_server> receiver = std::make_shared<mt::memory_server>();
+
+    exporter_type::options options() const { return {.transport = {receiver}}; }
+
+    struct recorded {
+        mt::span_account account;
+        std::string error;
+    };
+    static recorded record(exporter_type::options chosen) {
+        tracer_type tracer({.exporter = std::move(chosen)});
+        auto trace = tracer.start_trace("chat", mt::user{"\"quoted\""}, mt::session{"1"},
+                                        mt::client_request_id{"r-1"}, mt::tag{"kind", "test"});
+        trace.metadata("app.segment", "pro");
+        tracer.start_span("inside").outputs(1);
+        trace.end();
+        return {tracer.account(), tracer.last_error()};
+    }
+
+    // The request that came last, as the JSON of OTLP.
+    nlohmann::json request() const {
+        mt::detail::buffer text;
+        EXPECT_TRUE(mt::detail::append_otlp_json(text, receiver->requests().back().body));
+        return nlohmann::json::parse(text.view());
+    }
+    std::map<std::string, std::string> root_attributes() const {
+        std::map<std::string, std::string> attributes;
+        const auto all = request();
+        for (const auto& span : all["resourceSpans"][0]["scopeSpans"][0]["spans"]) {
+            if (span["name"] != "chat") EXPECT_EQ(span.dump().find("user.id"), std::string::npos);
+            else
+                for (const auto& attribute : span["attributes"])
+                    attributes[attribute["key"]] = attribute["value"].value("stringValue", "");
+        }
+        return attributes;
+    }
+};
+
+TEST_F(otlp_exporter, sends_identity_bare_and_on_the_root_span) {
+    record(options());
+    ASSERT_EQ(receiver->request_count(), 1U);
+    const auto sent = receiver->requests().front();
+    EXPECT_EQ(sent.target, "/v1/traces");
+    EXPECT_EQ(sent.header("Content-Type"), "application/x-protobuf");
+    auto attributes = root_attributes();
+    EXPECT_EQ(attributes["user.id"], "\"quoted\"");
+    EXPECT_EQ(attributes["session.id"], "1");
+    EXPECT_FALSE(attributes.contains("gen_ai.conversation.id"));
+    EXPECT_EQ(attributes["mlflow.clientRequestId"], "r-1");
+    EXPECT_EQ(attributes["mlflow.traceTag.kind"], "test");
+    EXPECT_EQ(attributes["mlflow.traceMetadata.app.segment"], "pro");
+}
+
+TEST_F(otlp_exporter, names_the_conversation_where_asked) {
+    auto chosen = options();
+    chosen.receiver = mt::otlp_receiver::gen_ai;
+    record(chosen);
+    auto attributes = root_attributes();
+    EXPECT_EQ(attributes["session.id"], "1");
+    EXPECT_EQ(attributes["gen_ai.conversation.id"], "1");
+    EXPECT_EQ(attributes["mlflow.traceMetadata.app.segment"], "pro");
+}
+
+TEST_F(otlp_exporter, sends_resource_headers_and_credentials) {
+    auto chosen = options();
+    chosen.resource = {{"service.name", "chat"}, {"deployment.environment.name", "test"}};
+    chosen.headers = {{"x-api-key", mt::secret("key")}};
+    chosen.authorization = mt::bearer_authorization(mt::secret("token"));
+    record(chosen);
+    const auto sent = receiver->requests().front();
+    EXPECT_EQ(sent.header("x-api-key"), "key");
+    EXPECT_EQ(sent.header("Authorization"), "Bearer token");
+    const auto all = request();
+    const auto& resource = all["resourceSpans"][0]["resource"]["attributes"];
+    EXPECT_EQ(resource[0], (nlohmann::json{{"key", "service.name"}, {"value", {{"stringValue", "chat"}}}}));
+    EXPECT_EQ(resource[1]["value"]["stringValue"], "test");
+}
+
+TEST_F(otlp_exporter, uses_its_url_as_it_is) {
+    const std::pair<const char*, const char*> urls[] = {{"http://h", "/"},
+                                                        {"http://h:1/", "/"},
+                                                        {"https://h/otlp/v1/traces", "/otlp/v1/traces"},
+                                                        {"http://[::1]:4318/a/", "/a/"},
+                                                        {"http://h/v1/traces?api=1", "/v1/traces?api=1"}};
+    for (const auto& [url, target] : urls) {
+        auto chosen = options();
+        chosen.traces_endpoint = url;
+        record(chosen);
+        EXPECT_EQ(receiver->requests().back().target, target) << url;
+    }
+    for (const char* const wrong : {"", "collector:4318", "grpc://h:4317", "http://user:secret@h/v1/traces"}) {
+        auto chosen = options();
+        chosen.traces_endpoint = wrong;
+        const std::string told = record(chosen).error;
+        EXPECT_TRUE(told.starts_with("traces_endpoint: the URL ")) << told;
+        EXPECT_EQ(told.find("secret"), std::string::npos) << told;
+    }
+}
+
+TEST_F(otlp_exporter, tells_why_the_receiver_refused) {
+    receiver->queue_reply(mt::http_response{
+        400, {{"content-type", "application/x-protobuf"}}, "\x08\x03\x12\x08no\ntoken"}); // google.rpc.Status
+    EXPECT_EQ(record(options()).error, "http://127.0.0.1:4318 answered 400 to /v1/traces: no token");
+    receiver->queue_reply(mt::http_response{400, {}, R"({"code":3,"message":"no token"})"});
+    EXPECT_EQ(record(options()).error, "http://127.0.0.1:4318 answered 400 to /v1/traces: no token");
+}
+
+TEST_F(otlp_exporter, says_what_is_worth_another_try) {
+    for (const auto& [status, retryable] : {std::pair(400, false),
+                                            {401, false},
+                                            {404, false},
+                                            {413, false},
+                                            {429, true},
+                                            {500, false},
+                                            {502, true},
+                                            {503, true},
+                                            {504, true}}) {
+        receiver->queue_reply(mt::http_response{status, {{"Retry-After", "7"}}, {}});
+        mt::tracer<mt::open_schema, mt::thread_local_context, mt::detail::collecting_exporter> tracer;
+        tracer.start_trace("chat").end();
+        exporter_type exporter(options());
+        const auto outcome = exporter.export_traces(tracer.exporter().collected);
+        EXPECT_EQ(outcome.failed_spans, 1U);
+        EXPECT_EQ(outcome.retryable, retryable) << status;
+        EXPECT_EQ(outcome.retry_after, std::chrono::seconds(7));
+    }
+}
+
+TEST_F(otlp_exporter, counts_what_the_receiver_took_only_in_part) {
+    const auto answer = [&](std::string body) {
+        receiver->queue_reply(mt::http_response{200, {{"Content-Type", "application/x-protobuf"}}, std::move(body)});
+        const auto [account, error] = record(options());
+        return std::to_string(account.exported) + " of " + std::to_string(account.started) + ": " + error;
+    };
+    EXPECT_EQ(answer(""), "2 of 2: ");
+    EXPECT_EQ(answer("\x0a\x0c\x08\x01\x12\x08too long"), "1 of 2: the receiver refused spans: too long");
+    EXPECT_EQ(answer("\x0a\x0a\x12\x08outdated"), "2 of 2: ") << "a warning";
+    EXPECT_EQ(answer("\x0a\x03\x08\xff\x7f"), "0 of 2: the receiver refused spans: ") << "more than there were";
+    EXPECT_EQ(answer("\x0a\xff"), "2 of 2: ") << "malformed, but taken";
+}
+
+TEST_F(otlp_exporter, conforms) {
+    std::string all;
+    for (const std::string& fault : mt::exporter_conformance<exporter_type>(options()).faults()) all += fault + "\n";
+    EXPECT_EQ(all, "");
+}
+
+} // namespace
