@@ -23,7 +23,9 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 /// The calls by which a spool changes and reads its files, as POSIX has them. A test of faults puts its own in their
 /// place. Files are readable by their owner only, and not inherited by programs that are started.
 struct posix_files {
-    static int open(const char* path, int flags) noexcept { return ::open(path, flags | O_CLOEXEC, 0600); }
+    static int open(const char* path, int flags) noexcept {
+        return ::open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+    }
     static ssize_t write(int file, const char* from, std::size_t size, off_t at) noexcept {
         return ::pwrite(file, from, size, at);
     }
@@ -106,17 +108,18 @@ inline std::vector<std::string> segments_in(const std::string& folder) {
     return names;
 }
 
-// With all folders above it, for their owner only where they are new. False with the reason in errno.
+// With all folders above it. It is to be this user's alone, as a new one is; one that others may write to is refused,
+// since they could put anything in there, or take it away. False with the reason in errno.
 inline bool make_folder(const std::string& path) {
     for (std::size_t end = 0; end != std::string::npos;) {
         end = path.find('/', end + 1);
-        if (::mkdir(path.substr(0, end).c_str(), 0700) != 0 && errno != EEXIST && errno != EISDIR) return false;
+        if (::mkdir(path.substr(0, end).c_str(), 0700) != 0 && errno != EEXIST) return false;
     }
     struct stat found{};
     if (::stat(path.c_str(), &found) != 0) return false;
-    if (S_ISDIR(found.st_mode)) return true;
-    errno = ENOTDIR;
-    return false;
+    const bool is_ours = found.st_uid == ::geteuid() && (found.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+    errno = S_ISDIR(found.st_mode) ? EPERM : ENOTDIR;
+    return S_ISDIR(found.st_mode) && is_ours;
 }
 
 } // namespace detail

@@ -36,6 +36,10 @@ enum entry_field : unsigned { kind = 1, key, value };
 enum span_field : unsigned { id = 1, flags, span_status, otlp_span };
 enum span_flag : unsigned { is_trace_root = 1, is_root = 2, has_parent = 4, look_closer = 8, lost_something = 16 };
 
+inline void write_little_endian(char* to, std::uint32_t number) noexcept {
+    for (unsigned i = 0; i < 4; ++i) to[i] = static_cast<char>(number >> (8 * i) & 255U);
+}
+
 inline bool append_fixed64_field(buffer& out, unsigned field, std::uint64_t number) noexcept {
     char* const to = out.ensure(9);
     if (!to) return false;
@@ -84,24 +88,29 @@ inline bool append_trace(buffer& out, const trace_data& trace) noexcept {
     return true;
 }
 
-// Appends a record; false, and nothing appended, when memory ran out or a span is over 256 MiB.
-inline bool append_record(buffer& out, std::uint64_t marker, const trace_data& trace) noexcept {
+// Appends a record whose content `append_content` appends; false, and nothing appended, when that fails.
+template <class Append>
+bool append_record_of(buffer& out, std::uint64_t marker, const Append& append_content) noexcept {
     const std::size_t begin = out.size();
     if (out.ensure(header_size)) {
         out.commit(header_size);
         const std::size_t content = out.size();
-        if (append_trace(out, trace) && out.size() - content <= 0xffff'ffffU) {
+        if (append_content() && out.size() - content <= 0xffff'ffffU) {
             const auto length = static_cast<std::uint32_t>(out.size() - content);
             char* const header = out.data() + begin;
             write_fixed64(header, marker);
-            for (unsigned i = 0; i < 4; ++i) header[8 + i] = static_cast<char>(length >> (8 * i) & 255U);
-            const std::uint32_t checksum = crc32c({header + header_size, length}, crc32c({header + 8, 4}));
-            for (unsigned i = 0; i < 4; ++i) header[12 + i] = static_cast<char>(checksum >> (8 * i) & 255U);
+            write_little_endian(header + 8, length);
+            write_little_endian(header + 12, crc32c({header + header_size, length}, crc32c({header + 8, 4})));
             return true;
         }
     }
     out.truncate(begin);
     return false;
+}
+
+// False, and nothing appended, when memory ran out or a span is over 256 MiB.
+inline bool append_record(buffer& out, std::uint64_t marker, const trace_data& trace) noexcept {
+    return append_record_of(out, marker, [&] { return append_trace(out, trace); });
 }
 
 inline bool read_entry(std::string_view message, trace_entries& into) noexcept {
@@ -185,6 +194,12 @@ inline trace_data* decode_record(std::string_view content) noexcept {
         return nullptr;
     }
     return trace;
+}
+
+inline std::size_t span_count(std::string_view content) noexcept {
+    std::size_t count = 0;
+    for (protobuf_reader at(content); at.next();) count += at.field() == spans ? 1U : 0U;
+    return count;
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail::spool_format
