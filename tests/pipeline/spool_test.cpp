@@ -152,8 +152,11 @@ TEST_F(spool, puts_aside_what_is_refused_while_others_are_taken) {
     into->is_away = true;
     tracer_type tracer({.exporter = to_sink()});
     for (int i = 0; i < 512; ++i) record(tracer, std::to_string(i));
-    for (const char* const name : {"0", "1", "2", "300", "511"}) into->refused.insert(name);
-    into->set_away(false);
+    {
+        const std::lock_guard guard(into->lock);
+        into->refused = {"0", "1", "2", "300", "511"};
+        into->is_away = false;
+    }
     ASSERT_TRUE(tracer.flush(20s));
     EXPECT_EQ(into->count(), 507U);
     EXPECT_EQ(tracer.account().exported, 507U);

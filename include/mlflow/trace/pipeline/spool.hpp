@@ -310,6 +310,7 @@ private:
         guard.unlock();
         for (std::size_t i = 0; i < pace_.passed_over(); ++i) static_cast<void>(reader.next());
         trace_batch batch;
+        bool is_foreign = false;
         std::string first; // content, to be put aside if it is the only one
         while (batch.size() < pace_.most_traces() && batch.span_count() < options_.max_batch_spans &&
                batch.bytes() < options_.max_batch_bytes) {
@@ -317,7 +318,7 @@ private:
             if (!content.data()) break;
             if (batch.empty()) first = content;
             if (trace_data* const trace = detail::spool_format::decode_record(content)) batch.push_back(trace);
-            else part->is_kept = true; // of another version of the library, or memory ran out
+            else is_foreign = true; // of another version of the library, or memory ran out
         }
         const std::size_t traces = batch.size();
         const std::size_t spans = batch.span_count();
@@ -326,6 +327,7 @@ private:
         batch.clear();
         guard.lock();
         if (part->is_gone) return;
+        part->is_kept = part->is_kept || is_foreign;
         if (reader.failed() && traces == 0) return could_not_read(guard, part);
         const bool is_end = reader.position() >= part->segment->size();
         if (!outcome.ok()) {
