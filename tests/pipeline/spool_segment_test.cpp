@@ -54,12 +54,12 @@ protected:
         return joined;
     }
     // The names of the roots that are found in these bytes, and which are not there whole.
-    std::vector<std::string> found_in(std::string_view bytes, mt::detail::spool_damage* damage = nullptr) {
+    std::vector<std::string> found_in(std::string_view bytes, mt::spool_damage* damage = nullptr) {
         write_file(written->path(), bytes);
         const auto found = segment_names(damage);
         return found;
     }
-    std::vector<std::string> segment_names(mt::detail::spool_damage* damage) {
+    std::vector<std::string> segment_names(mt::spool_damage* damage) {
         const std::string path = written->path();
         const mt::detail::owned_file file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
         mt::detail::spool_reader<mt::posix_files> reader(file.get(), written->marker(), 0,
@@ -93,7 +93,7 @@ TEST(crc32c, is_the_one_of_rfc_3720) {
 }
 
 TEST_F(spool_segment, gives_back_what_was_written) {
-    mt::detail::spool_damage damage;
+    mt::spool_damage damage;
     EXPECT_EQ(found_in(all(), &damage), all_names);
     EXPECT_EQ(damage.places, 0U);
     EXPECT_EQ(found_in("", &damage), std::vector<std::string>{});
@@ -104,7 +104,7 @@ TEST_F(spool_segment, torn_at_every_byte_of_its_last_record_loses_no_other) {
     std::vector<std::string> names = all_names;
     names.pop_back();
     for (std::size_t size = 0; size < records.back().size(); ++size) {
-        mt::detail::spool_damage damage;
+        mt::spool_damage damage;
         const std::string torn = before + records.back().substr(0, size);
         ASSERT_EQ(found_in(torn, &damage), names) << size;
         ASSERT_EQ(damage.bytes, size);
@@ -131,7 +131,7 @@ TEST_F(spool_segment, ten_thousand_bit_flips_lose_the_damaged_record_alone) {
             if (!is_damaged) names.push_back(all_names[i]);
             end += records[i].size();
         }
-        mt::detail::spool_damage damage;
+        mt::spool_damage damage;
         ASSERT_EQ(found_in(bytes, &damage), names) << "byte " << at;
         ASSERT_EQ(damage.places, 1U);
     }
@@ -142,7 +142,7 @@ TEST_F(spool_segment, garbage_of_any_kind_is_survived) {
     for (int run = 0; run < 300; ++run) {
         std::string garbage(random() % 200'000, '\0');
         for (char& byte : garbage) byte = static_cast<char>(random());
-        mt::detail::spool_damage damage;
+        mt::spool_damage damage;
         ASSERT_EQ(found_in(garbage + all() + garbage, &damage), all_names);
         ASSERT_EQ(damage.bytes, 2 * garbage.size());
     }

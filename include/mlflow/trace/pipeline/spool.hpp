@@ -123,14 +123,28 @@ public:
         if (handled_ >= target) return true;
         flush_until_ = std::max(flush_until_, target);
         ++flushes_;
-        const std::uint64_t attempts = failed_attempts_;
+        const std::uint64_t pauses = pauses_;
         wake_.notify_one();
-        handled_something_.wait_until(
-            guard, deadline, [&] { return handled_ >= target || (stopping_ && failed_attempts_ != attempts); });
+        handled_something_.wait_until(guard, deadline,
+                                      [&] { return handled_ >= target || (stopping_ && pauses_ != pauses); });
         return handled_ >= target;
     }
 
-    /// A last flush, given up at the first failed attempt: what is left stays in the folder for the next start.
+    /// Waits until all that other processes have left behind has been handed on; false at the deadline, and as soon
+    /// as the receiver takes nothing.
+    bool recover(clock::time_point deadline) {
+        std::unique_lock guard(lock_);
+        const std::uint64_t target = recoveries_ + (is_looking_ ? 2 : 1); // a look under way may have passed by
+        const std::uint64_t pauses = pauses_;
+        next_look_ = clock::now();
+        ++flushes_;
+        wake_.notify_one();
+        handled_something_.wait_until(guard, deadline, [&] { return recoveries_ >= target || pauses_ != pauses; });
+        return recoveries_ >= target;
+    }
+
+    /// A last flush, given up as soon as the receiver takes nothing: what is left stays in the folder for the next
+    /// start.
     bool shutdown(clock::time_point deadline) {
         {
             const std::lock_guard guard(lock_);
@@ -273,11 +287,8 @@ private:
 
     void work() {
         std::unique_lock guard(lock_);
-        for (auto next_look = clock::now(); !ending_;) {
-            if (!orphan_ && clock::now() >= next_look) {
-                adopt(guard);
-                if (!orphan_) next_look = clock::now() + std::chrono::seconds(1);
-            }
+        while (!ending_) {
+            if (!orphan_ && clock::now() >= next_look_) adopt(guard);
             const bool is_asked = flush_until_ > handled_;
             auto own = store_.front();
             if (orphan_ && !(is_asked && own)) {
@@ -287,7 +298,9 @@ private:
                 own = store_.front(); // room may have been made
                 if (own && !ending_) forward(guard, own);
             } else {
-                wake_.wait_until(guard, next_look, [this] { return ending_ || store_.front(); });
+                wake_.wait_until(guard, next_look_, [this, look = next_look_] {
+                    return ending_ || store_.front() || next_look_ != look;
+                });
             }
         }
     }
@@ -295,11 +308,19 @@ private:
     // Takes over what a process has left behind.
     void adopt(std::unique_lock<std::mutex>& guard) {
         store_.finish_again();
+        next_look_ = clock::now() + std::chrono::seconds(1);
+        is_looking_ = true;
         guard.unlock();
         auto seen = detail::look_into<Files>(options_.folder);
         guard.lock();
+        is_looking_ = false;
         others_bytes_ = others_of(seen.bytes);
-        if (!seen.orphan) return;
+        if (!seen.orphan) {
+            ++recoveries_;
+            handled_something_.notify_all();
+            return;
+        }
+        next_look_ = {}; // there may be more
         orphan_ = std::make_shared<detail::spool_part<Files>>();
         orphan_->segment = std::move(seen.orphan);
         orphan_->is_own = false;
@@ -332,8 +353,6 @@ private:
         const bool is_end = reader.position() >= part->segment->size();
         if (!outcome.ok()) {
             last_error_.swap(outcome.error);
-            ++failed_attempts_;
-            handled_something_.notify_all();
         }
         switch (pace_.judge(outcome, traces, is_end)) {
         case detail::spool_pace::verdict::at_once: break;
@@ -387,6 +406,8 @@ private:
     void pause(std::unique_lock<std::mutex>& guard, std::chrono::milliseconds asked) {
         asked = std::min<std::chrono::milliseconds>(asked, std::chrono::minutes(10));
         const auto chosen = std::max(asked, pace_.next_wait(detail::random_number()));
+        ++pauses_;
+        handled_something_.notify_all();
         wake_.wait_for(guard, chosen,
                        [&, flushes = flushes_] { return ending_ || (asked.count() == 0 && flushes_ != flushes); });
     }
@@ -409,7 +430,10 @@ private:
     std::uint64_t handled_ = 0;
     std::uint64_t flush_until_ = 0;
     std::uint64_t flushes_ = 0;
-    std::uint64_t failed_attempts_ = 0;
+    std::uint64_t pauses_ = 0;
+    std::uint64_t recoveries_ = 0; // looks into the folder that found nothing left behind
+    clock::time_point next_look_ = clock::now();
+    bool is_looking_ = false;
     bool stopping_ = false;
     bool ending_ = false;
     std::thread worker_; // last: it uses all the others

@@ -10,13 +10,15 @@
 #include <string>
 #include <string_view>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
-// What could not be read of a segment.
+/// What could not be read of a file of a spool.
 struct spool_damage {
-    std::uint64_t places = 0; // runs of bytes that are no record: at most one for each damaged record
+    std::uint64_t places = 0; ///< runs of bytes that are no record: at most one for each damaged record
     std::uint64_t bytes = 0;
 };
+
+namespace detail {
 
 // Reads the records of a part of a segment one after another, in the memory of one record and 64 KiB. Passes over
 // what is damaged.
@@ -118,4 +120,5 @@ private:
     bool failed_ = false;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
