@@ -70,7 +70,7 @@ mt::spool<Exporter>::options spool_in(const std::string& folder, mt::detail::opt
 }
 
 template <class Tracer>
-void record(Tracer& tracer, const std::string& name, int thread) {
+void record(Tracer& tracer, const std::string& name, int thread, std::chrono::microseconds longest_pause) {
     std::minstd_rand random(static_cast<unsigned>(::getpid() * 4 + thread));
     for (int i = 0;; ++i) {
         const std::string number = name + '-' + std::to_string(thread) + '-' + std::to_string(i);
@@ -78,6 +78,10 @@ void record(Tracer& tracer, const std::string& name, int thread) {
             auto trace =
                 tracer.start_trace("turn", mt::user{"user-1042"}, mt::session::parse("session-" + name).value(),
                                    mt::tag(number_key, number));
+            if (i % 8 == 0) { // what MLflow takes only by a request of its own
+                trace.set(mt::client_request_id::parse(number).value());
+                trace.metadata("app.segment", "pro");
+            }
             trace.inputs(std::string(random() % 4'000, 'x'));
             auto step = trace.start_span("step");
         }
@@ -86,15 +90,15 @@ void record(Tracer& tracer, const std::string& name, int thread) {
             std::_Exit(1);
         }
         say("a " + number + '\n');
-        std::this_thread::sleep_for(std::chrono::microseconds(random() % 1'000));
+        std::this_thread::sleep_for(longest_pause * static_cast<int>(random() % 1'000) / 1'000);
     }
 }
 
 template <class Tracer>
-void record_until_killed(Tracer& tracer, const std::string& name) {
+void record_until_killed(Tracer& tracer, const std::string& name, std::chrono::microseconds longest_pause) {
     std::vector<std::thread> threads;
     for (int thread = 0; thread < 4; ++thread)
-        threads.emplace_back([&tracer, &name, thread] { record(tracer, name, thread); });
+        threads.emplace_back([&, thread] { record(tracer, name, thread, longest_pause); });
     for (std::thread& each : threads) each.join();
 }
 
@@ -108,10 +112,10 @@ int main(int argc, char** argv) {
         tracer_of<to_mlflow> tracer(
             {.exporter =
                  spool_in<to_mlflow>(arguments[0], {.tracking_uri = arguments[2], .experiment_name = arguments[3]})});
-        record_until_killed(tracer, arguments[1]);
+        record_until_killed(tracer, arguments[1], 50ms);
     }
     tracer_of<standard_output> tracer({.exporter = spool_in<standard_output>(arguments[0])});
-    if (arguments.size() == 2) record_until_killed(tracer, arguments[1]);
+    if (arguments.size() == 2) record_until_killed(tracer, arguments[1], 1ms);
     for (int attempt = 0; attempt < 1'000; ++attempt)
         if (tracer.exporter().recover(std::chrono::steady_clock::now() + 60s)) return 0;
     std::fprintf(stderr, "not all was delivered: %s\n", tracer.last_error().c_str());
