@@ -166,6 +166,15 @@ struct pipe_exporter {
     int calls = 0;
 };
 
+// The lines that were said, each of two words, by their first.
+std::multiset<std::string> told(const std::string& said, std::string_view what) {
+    std::multiset<std::string> names;
+    std::istringstream words(said);
+    for (std::string kind, name; words >> kind >> name;)
+        if (kind == what) names.insert(name);
+    return names;
+}
+
 // A process that records 12 traces, and says which are acknowledged and which delivered.
 [[noreturn]] void record_until_killed(const std::string& folder, int to) {
     tracer_of<faulty_files, pipe_exporter> tracer({.exporter = {.exporter = {to},
@@ -210,18 +219,56 @@ TEST_F(spool_fault, killed_at_each_call_loses_nothing_that_was_acknowledged) {
 
         left += files().size();
         deliver_the_rest();
-        std::set<std::string> acknowledged;
-        std::set<std::string> delivered;
-        for (const auto& [name, times] : into->times) delivered.insert(name);
-        std::istringstream words(said);
-        for (std::string what, name; words >> what >> name;)
-            (what == "delivered" ? delivered : acknowledged).insert(name);
-        for (const std::string& name : acknowledged)
-            EXPECT_TRUE(delivered.contains(name)) << name << " is lost, killed at call " << k;
+        const auto before = told(said, "delivered");
+        for (const std::string& name : told(said, "acknowledged"))
+            EXPECT_TRUE(before.contains(name) || into->times.contains(name))
+                << name << " is lost, killed at call " << k;
         into->times.clear();
     }
     EXPECT_GT(kills, 20);
     EXPECT_GT(left, 20U);
+}
+
+TEST_F(spool_fault, the_child_of_a_fork_delivers_its_own) {
+    const auto lines = root / "delivered";
+    const mt::detail::owned_file to(::open(lines.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600));
+    constexpr int forks = 20;
+    std::uint64_t recorded = 0;
+    {
+        tracer_of<mt::posix_files, pipe_exporter> tracer(
+            {.exporter = {.exporter = {to.get()}, .folder = folder, .delay = 1ms, .first_wait = 1ms}});
+        std::atomic<bool> is_over{false};
+        std::atomic<int> count{0};
+        std::vector<std::thread> threads;
+        for (int t = 0; t < 2; ++t)
+            threads.emplace_back([&] {
+                while (!is_over) {
+                    tracer.start_span("parent-" + std::to_string(count++)).end();
+                    std::this_thread::yield();
+                }
+            });
+        for (int k = 0; k < forks; ++k) {
+            const pid_t child = ::fork();
+            if (child == 0) {
+                ::alarm(30); // a child that hangs is a failure, not a test that hangs
+                tracer.start_span("child-" + std::to_string(k)).end();
+                const bool is_done = tracer.flush(20s);
+                const auto account = tracer.account();
+                ::_exit(is_done && account.queued == 0 && account.dropped == 0 ? 0 : 1);
+            }
+            int status = -1;
+            ASSERT_EQ(::waitpid(child, &status, 0), child);
+            EXPECT_EQ(status, 0) << "child " << k;
+        }
+        is_over = true;
+        for (std::thread& each : threads) each.join();
+        ASSERT_TRUE(tracer.flush(60s));
+        recorded = static_cast<std::uint64_t>(count);
+        EXPECT_EQ(tracer.account().exported, recorded);
+    }
+    const auto delivered = told(content_of(lines), "delivered");
+    EXPECT_EQ(delivered.size(), recorded + forks) << "each once, by its own process";
+    EXPECT_EQ(std::set<std::string>(delivered.begin(), delivered.end()).size(), recorded + forks);
 }
 
 // A disk that is full for real. Mounting one is for root.
