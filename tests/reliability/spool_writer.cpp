@@ -60,7 +60,7 @@ template <class Exporter>
 using tracer_of = mt::tracer<mt::open_schema, mt::thread_local_context, mt::spool<Exporter>>;
 
 template <class Exporter>
-mt::spool<Exporter>::options spool_in(const std::string& folder, mt::detail::options_of<Exporter> exporter = {}) {
+mt::spool_options<Exporter> spool_in(const std::string& folder, mt::detail::options_of<Exporter> exporter = {}) {
     return {.exporter = std::move(exporter),
             .folder = folder,
             .segment_bytes = 64 * 1024,
