@@ -179,25 +179,38 @@ TEST_F(spool, puts_aside_what_is_refused_while_others_are_taken) {
 }
 
 TEST_F(spool, keeps_everything_while_all_is_refused) {
-    into->refuses_all = true;
-    auto options = to_sink();
-    options.segment_bytes = 400;
-    tracer_type tracer({.exporter = options});
-    for (int i = 0; i < 50; ++i) record(tracer, std::to_string(i));
-    // Where the credentials are wrong, each trace is refused, and none of them is to blame.
-    ASSERT_TRUE(comes_true([&] {
-        const std::lock_guard guard(into->lock);
-        return into->calls > 40;
-    }));
-    EXPECT_LE(tracer.exporter().status().rejected_spans, 50U / 4) << "at most the last one of a file";
-    {
-        const std::lock_guard guard(into->lock);
-        into->refuses_all = false;
-    }
+    tracer_type tracer({.exporter = to_sink()});
+    record(tracer, "taken");
     ASSERT_TRUE(tracer.flush(20s));
-    EXPECT_EQ(into->count() + tracer.exporter().status().rejected_spans, 50U);
+    const auto set_refusing = [&](bool now) {
+        const std::lock_guard guard(into->lock);
+        into->refuses_all = now;
+        into->calls = 0;
+    };
+    // Where the credentials have expired, each trace is refused, and none of them is to blame.
+    set_refusing(true);
+    for (int i = 0; i < 50; ++i) record(tracer, std::to_string(i));
+    EXPECT_TRUE(comes_true([&] {
+        const std::lock_guard guard(into->lock);
+        return into->calls > 100;
+    }));
+    EXPECT_EQ(tracer.account().queued, 50U);
     EXPECT_EQ(tracer.last_error(), "refused");
+    set_refusing(false);
+    ASSERT_TRUE(tracer.flush(20s));
+    EXPECT_EQ(into->count(), 51U);
+    EXPECT_EQ(tracer.exporter().status().rejected_spans, 0U);
     expect_balanced(tracer.account());
+}
+
+TEST_F(spool, a_trace_that_is_refused_and_has_no_other_beside_it_is_put_aside_in_the_end) {
+    into->refused = {"alone"};
+    tracer_type tracer({.exporter = to_sink()});
+    record(tracer, "alone");
+    ASSERT_TRUE(tracer.flush(20s));
+    EXPECT_EQ(tracer.account().failed, 1U);
+    EXPECT_EQ(tracer.exporter().status().rejected_spans, 1U);
+    EXPECT_EQ(into->calls, 20U);
 }
 
 TEST_F(spool, threads_record_at_once_safe_against_loss_of_power) {

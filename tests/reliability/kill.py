@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """kill -9 at random points while four threads record into a spool: nothing that was acknowledged may be lost.
 
-    kill.py WRITER [--kills 1000] [--seed 1] [--output result.json]
+    kill.py WRITER [--kills 1000] [--processes 2] [--seed 1] [--output result.json]
 
-Each process also delivers what the ones before it have left behind, to a receiver that is away now and then. In the
-end a last one delivers the rest.
+So many processes at a time share a folder. Each also delivers what killed ones have left behind, to a receiver that is
+away now and then. In the end a last one delivers the rest.
 """
 
 import argparse
 import collections
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -46,6 +47,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("writer")
     parser.add_argument("--kills", type=int, default=1000)
+    parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=pathlib.Path)
     arguments = parser.parse_args()
@@ -54,10 +56,12 @@ def main() -> int:
     delivered: collections.Counter[str] = collections.Counter()
     with tempfile.TemporaryDirectory() as folder:
         spool = f"{folder}/spool"
-        for kill in range(arguments.kills):
-            lines = killed([arguments.writer, spool, str(kill)], chance.uniform(0, 0.1))
-            acknowledged.update(numbers(lines, "a"))
-            delivered.update(numbers(lines, "d"))
+        commands = [[arguments.writer, spool, str(kill)] for kill in range(arguments.kills)]
+        lives = [chance.uniform(0, 0.1) for _ in commands]
+        with concurrent.futures.ThreadPoolExecutor(arguments.processes) as pool:
+            for lines in pool.map(killed, commands, lives):
+                acknowledged.update(numbers(lines, "a"))
+                delivered.update(numbers(lines, "d"))
         left = len(list(pathlib.Path(spool).iterdir()))
         last = subprocess.run([arguments.writer, spool], stdout=subprocess.PIPE, text=True, check=True)
         delivered.update(numbers(last.stdout.splitlines(), "d"))
@@ -66,7 +70,8 @@ def main() -> int:
     result = {
         "kills": arguments.kills,
         "seed": arguments.seed,
-        "threads": 4,
+        "processes_at_a_time": arguments.processes,
+        "threads_of_each": 4,
         "acknowledged": len(acknowledged),
         "lost": len(acknowledged - delivered.keys()),
         "delivered": len(delivered),

@@ -12,8 +12,8 @@
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
 // How a spool goes on after each attempt to forward. What the receiver cannot take now is tried again. What it
-// refuses is halved until one trace is left, and that one is put aside when others are taken. When none are, nothing
-// is put aside: credentials or the experiment are wrong then, not the traces.
+// refuses is halved until one trace is left. That one is put aside when another one is taken in the meantime. When
+// none is, nothing is put aside: credentials or the experiment are wrong then, not the traces.
 class spool_pace {
 public:
     enum class verdict : std::uint8_t { move_on, at_once, wait, put_aside };
@@ -27,14 +27,20 @@ public:
 
     // `is_end`: the segment has nothing behind these traces.
     verdict judge(const export_result& outcome, std::size_t traces, bool is_end) noexcept {
-        if (outcome.ok()) return succeeded(traces);
+        if (outcome.ok()) return passed_over_ > 0 ? other_taken(traces) : succeeded();
         if (outcome.retryable) return verdict::wait;
         if (traces > 1) {
             most_traces_ = traces / 2;
             return verdict::at_once;
         }
-        if (passed_over_ > 0 || !are_others_taken_) return refused(is_end);
-        return proven();
+        if (passed_over_ > 0) return other_refused(is_end);
+        if (std::exchange(is_other_taken_, false) || (is_end && ++refusals_ >= most_refusals)) {
+            refusals_ = 0;
+            return verdict::put_aside;
+        }
+        if (is_end) return verdict::wait;
+        passed_over_ = 1;
+        return verdict::at_once;
     }
 
     // Before the next attempt. `random` shortens it by up to a half, so that many processes do not come back at once.
@@ -45,28 +51,24 @@ public:
 
 private:
     static constexpr std::size_t unlimited = ~std::size_t{0};
-    static constexpr int most_refusals = 5; // of a trace that has no other to compare it with
+    static constexpr int most_refusals = 20; // of a trace that has no other behind it: 5 minutes by default
 
-    verdict succeeded(std::size_t traces) noexcept {
+    verdict succeeded() noexcept {
         wait_ = std::chrono::milliseconds(0);
         refusals_ = 0;
-        if (std::exchange(passed_over_, 0) > 0) {
-            are_others_taken_ = traces > 0;
-            return traces > 0 ? verdict::at_once : verdict::wait; // they come again, which does no harm
-        }
-        are_others_taken_ = are_others_taken_ || traces > 0;
+        is_other_taken_ = false;
         most_traces_ = most_traces_ > unlimited / 2 ? unlimited : most_traces_ * 2;
         return verdict::move_on;
     }
-    verdict refused(bool is_end) noexcept {
-        if (is_end && passed_over_ == 0 && ++refusals_ >= most_refusals) return proven();
+    // The first one has its last chance. What was taken here comes again, which does no harm.
+    verdict other_taken(std::size_t traces) noexcept {
+        passed_over_ = 0;
+        is_other_taken_ = traces > 0 || ++refusals_ >= most_refusals;
+        return traces > 0 ? verdict::at_once : verdict::wait;
+    }
+    verdict other_refused(bool is_end) noexcept {
         passed_over_ = is_end ? 0 : passed_over_ + 1;
         return verdict::wait;
-    }
-    verdict proven() noexcept {
-        are_others_taken_ = false;
-        refusals_ = 0;
-        return verdict::put_aside;
     }
 
     std::chrono::milliseconds first_wait_;
@@ -75,7 +77,7 @@ private:
     std::size_t most_traces_ = unlimited;
     std::size_t passed_over_ = 0;
     int refusals_ = 0;
-    bool are_others_taken_ = false; // since something was last put aside
+    bool is_other_taken_ = false; // since the first trace was refused
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
