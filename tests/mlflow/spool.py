@@ -8,6 +8,7 @@ MLFLOW_TRACE_KILLS, "count seed", makes it larger.
 import json
 import os
 import pathlib
+import pty
 import random
 import subprocess
 import sys
@@ -27,6 +28,20 @@ KILLS, SEED = map(int, os.environ.get("MLFLOW_TRACE_KILLS", "8 1").split())
 
 def tool(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run([TOOL, *arguments], capture_output=True, text=True, check=False)
+
+
+def on_a_terminal(*arguments: str) -> tuple[str, int]:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([TOOL, *arguments], stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        said = b""
+        try:
+            while part := os.read(ours, 4096):
+                said += part
+        except OSError:  # how a terminal ends
+            pass
+    os.close(ours)
+    return said.decode(), process.returncode
 
 
 def rows(command: str, folder: str) -> list[dict]:
@@ -92,14 +107,25 @@ def main() -> None:
         missing = tool("forward", folder + "x")
         check(missing.returncode != 0 and "does not exist" in missing.stderr + missing.stdout, f"no folder: {missing}")
 
-        done = tool("forward", folder, "--experiment", NAME)
-        spans = sum(row["spans"] for row in shown.values())
-        check_same((done.returncode, done.stdout), (0, f"{spans} spans forwarded, 0 refused\n"), done.stderr)
+        # What was put aside before stays, unless it is asked for.
+        aside = next(pathlib.Path(folder).glob("*.spool"))
+        spans_aside = next(row["spans"] for row in counted if row["file"] == aside.name)
+        aside.rename(aside.with_suffix(".rejected"))
+        check({row["state"] for row in rows("show", folder)} == {"waiting", "rejected"}, "states shown")
+        spans = sum(row["spans"] for row in shown.values()) - spans_aside
+        progress, status = on_a_terminal("forward", folder, "--experiment", NAME)
+        check_same(status, 0, "forward on a terminal")
+        check(f"of {spans} spans…" in progress, f"progress: {progress[:500]}")
+        check(f"{spans} spans forwarded, 0 refused" in progress, f"on a terminal: {progress[-500:]}")
+
+        done = tool("forward", folder, "--experiment", NAME, "--rejected")
+        check_same((done.returncode, done.stdout), (0, f"{spans_aside} spans forwarded, 0 refused\n"), done.stderr)
+        check_same(done.stderr, "", "progress where there is no terminal")
         check_same(os.listdir(folder), [], "files that are left")
         again = tool("forward", folder, "--experiment", NAME)
         check_same((again.returncode, again.stdout), (0, "0 spans forwarded, 0 refused\n"), again.stderr)
         check_stored(acknowledged)
-        print(f"{KILLS} kills, {len(acknowledged)} traces acknowledged, {spans // 2} of them left to the tool")
+        print(f"{KILLS} kills, {len(acknowledged)} traces acknowledged, {len(shown)} of them left to the tool")
     finish()
 
 

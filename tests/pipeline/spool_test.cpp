@@ -73,6 +73,23 @@ TEST_F(spool, files_are_for_their_owner_alone) {
     EXPECT_EQ(std::filesystem::status(files()[0]).permissions(), perms::owner_read | perms::owner_write);
 }
 
+TEST_F(spool, files_hold_no_credentials) {
+    using to_mlflow = mt::mlflow_exporter<mt::memory_transport>;
+    auto side = std::make_shared<mt::memory_server>();
+    side->answer_with([](const auto&) -> mt::memory_server::reply { return mt::http_response{503, {}, "busy"}; });
+    mt::tracer<mt::open_schema, mt::thread_local_context, mt::spool<to_mlflow>> tracer(
+        {.exporter = {
+             .exporter = {.authorization = mt::bearer_authorization(mt::secret("the-token")), .transport = {side}},
+             .folder = folder,
+             .delay = 1ms}});
+    tracer.start_trace("what users said").inputs("hello");
+    EXPECT_FALSE(tracer.shutdown(20s));
+    ASSERT_EQ(files().size(), 1U);
+    EXPECT_NE(content_of(files()[0]).find("what users said"), std::string::npos);
+    EXPECT_EQ(content_of(files()[0]).find("the-token"), std::string::npos);
+    EXPECT_EQ(side->requests().at(0).header("Authorization"), "Bearer the-token");
+}
+
 TEST_F(spool, the_next_start_delivers_what_is_left) {
     into->is_away = true;
     for (int run = 0; run < 3; ++run) {
