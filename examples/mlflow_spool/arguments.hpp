@@ -21,6 +21,8 @@ struct values {
     std::string folder;
     std::string tracking_uri = "http://127.0.0.1:5000";
     std::string experiment;
+    std::string service_name;
+    std::string source_name;
     bool json = false;
     bool with_rejected = false;
     unsigned give_up_after = 60; // seconds
@@ -38,6 +40,8 @@ inline void add_receiver(CLI::App& command, values& told) {
         .add_option("--experiment", told.experiment,
                     "name of the experiment (default: MLFLOW_EXPERIMENT_ID or Default)")
         ->envname("MLFLOW_EXPERIMENT_NAME");
+    command.add_option("--service-name", told.service_name, "of the program that recorded: the tag service.name");
+    command.add_option("--source-name", told.source_name, "of the program that recorded: mlflow.source.name");
     command.add_flag("--rejected", told.with_rejected, "also what the server has refused before");
     command.add_option("--give-up-after", told.give_up_after, "seconds in which nothing was taken (default: 60)");
 }
@@ -57,7 +61,9 @@ inline mt::secret authorization() {
 }
 
 inline to_mlflow::options receiver(const values& told) {
-    to_mlflow::options options{.tracking_uri = told.tracking_uri, .authorization = authorization()};
+    to_mlflow::options options{
+        .tracking_uri = told.tracking_uri, .source_name = told.source_name, .authorization = authorization()};
+    if (!told.service_name.empty()) options.resource = {{"service.name", told.service_name}};
     if (!told.experiment.empty()) options.experiment_name = told.experiment;
     else options.experiment_id = from_environment("MLFLOW_EXPERIMENT_ID");
     return options;

@@ -19,7 +19,9 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 /// time without harm.
 ///
 /// Put it outermost (`spool<mlflow_exporter<…>>`): recording then writes, in some microseconds, and a trace that has
-/// ended is safe. In `batch<spool<…>>` recording does not even write, and what waits in the queue is not safe yet.
+/// ended is safe. In `batch<spool<…>>` recording does not even write, and what waits in the queue is not safe yet. It
+/// tries again by itself, so that it needs no `retry` inside. What the inner exporter adds by its own options, such
+/// as the resource, is that of the process which delivers.
 ///
 /// Several processes may share a folder on a local disk. Each writes to files of its own; those of a process that is
 /// gone are delivered by the others, or by the next start. What the receiver refuses, while it takes others, is put

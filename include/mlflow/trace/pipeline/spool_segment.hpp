@@ -45,9 +45,10 @@ public:
     // What another process has left behind; null, and errno EWOULDBLOCK, when it is still there.
     static std::unique_ptr<spool_segment> adopt(const std::string& folder, const std::string& name) {
         auto adopted = open(folder, name, O_RDWR);
+        if (!adopted) return nullptr;
         struct stat found{};
-        if (adopted && ::fstat(adopted->file_.get(), &found) == 0)
-            adopted->size_ = static_cast<std::uint64_t>(found.st_size);
+        if (::fstat(adopted->file_.get(), &found) != 0) return nullptr;
+        adopted->size_ = static_cast<std::uint64_t>(found.st_size);
         return adopted;
     }
 

@@ -68,7 +68,7 @@ public:
     template <class Options>
     explicit spool_store(const Options& chosen)
         : folder_(chosen.folder), max_bytes_(chosen.max_bytes),
-          segment_bytes_(std::min(chosen.segment_bytes, chosen.max_bytes / 4)),
+          segment_bytes_(std::clamp<std::uint64_t>(chosen.segment_bytes, 1, chosen.max_bytes / 4 + 1)),
           is_for_power_loss_(chosen.durability == spool_durability::power_loss),
           drops_oldest_(chosen.when_full == spool_full::drop_oldest) {}
 
