@@ -2,7 +2,8 @@
 """A spool in front of a real server: processes killed while they record and deliver, and the rest delivered by
 examples/mlflow_spool. What was acknowledged is stored, once, with its own user, session, tag, metadata and request ID.
 
-MLFLOW_TRACE_KILLS, "count seed", makes it larger.
+MLFLOW_TRACE_KILLS, "count seed seconds", says how many processes are killed, and how long they live at most;
+MLFLOW_TRACE_RESULT names a file for the result.
 """
 
 import json
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 
+import mlflow
 from _reading import check, check_same, experiment_id, finish, traces_of
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "reliability"))
@@ -23,7 +25,8 @@ WRITER = os.environ["MLFLOW_TRACE_SPOOL_WRITER"]
 TOOL = os.environ["MLFLOW_TRACE_SPOOL"]
 URI = os.environ["MLFLOW_TRACKING_URI"]
 NAME = os.environ.get("MLFLOW_TRACE_EXPERIMENT", "spool")
-KILLS, SEED = map(int, os.environ.get("MLFLOW_TRACE_KILLS", "8 1").split())
+KILLS, SEED, SECONDS = map(float, os.environ.get("MLFLOW_TRACE_KILLS", "8 1 1.5").split())
+KILLS = int(KILLS)
 
 
 def tool(*arguments: str) -> subprocess.CompletedProcess:
@@ -48,7 +51,7 @@ def rows(command: str, folder: str) -> list[dict]:
     return json.loads(tool(command, folder, "--json").stdout)
 
 
-def check_stored(acknowledged: set[str]) -> None:
+def check_stored(acknowledged: set[str]) -> dict[str, int]:
     stored: dict[str, list] = {}
     for trace in traces_of(experiment_id(NAME)):
         stored.setdefault(trace.info.tags["number"], []).append(trace)
@@ -62,6 +65,13 @@ def check_stored(acknowledged: set[str]) -> None:
         is_eighth = int(number.split("-")[2]) % 8 == 0
         check_same(trace.info.client_request_id, number if is_eighth else None, f"{number}: request ID")
         check_same(metadata.get("app.segment"), "pro" if is_eighth else None, f"{number}: segment")
+    return {
+        "acknowledged": len(acknowledged),
+        "lost": len(acknowledged - stored.keys()),
+        "stored": len(stored),
+        "stored_twice": sum(len(traces) > 1 for traces in stored.values()),
+        "written_but_killed_before_the_acknowledgement": len(stored.keys() - acknowledged),
+    }
 
 
 def check_damage(folder: pathlib.Path) -> None:
@@ -86,7 +96,7 @@ def main() -> None:
         folder = f"{above}/spool"
         acknowledged: set[str] = set()
         for kill in range(KILLS):
-            lines = killed([WRITER, folder, str(kill), URI, NAME], chance.uniform(0, 1.5))
+            lines = killed([WRITER, folder, str(kill), URI, NAME], chance.uniform(0, SECONDS))
             acknowledged.update(numbers(lines, "a"))
         # The last one reaches nobody.
         lines = killed([WRITER, folder, str(KILLS), "http://127.0.0.1:9", NAME], 0.3)
@@ -124,8 +134,11 @@ def main() -> None:
         check_same(os.listdir(folder), [], "files that are left")
         again = tool("forward", folder, "--experiment", NAME)
         check_same((again.returncode, again.stdout), (0, "0 spans forwarded, 0 refused\n"), again.stderr)
-        check_stored(acknowledged)
-        print(f"{KILLS} kills, {len(acknowledged)} traces acknowledged, {len(shown)} of them left to the tool")
+        result = {"mlflow": mlflow.__version__, "kills": KILLS + 1, "seed": int(SEED), "threads": 4}
+        result |= check_stored(acknowledged) | {"left_to_mlflow_spool": len(shown)}
+        print(json.dumps(result, indent=1))
+        if path := os.environ.get("MLFLOW_TRACE_RESULT"):
+            pathlib.Path(path).write_text(json.dumps(result, indent=1) + "\n")
     finish()
 
 

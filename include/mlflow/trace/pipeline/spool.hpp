@@ -33,7 +33,8 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 /// Thread-safety: all functions, from any thread; the inner exporter is called from the one background thread only.
 /// The child of a fork has files, a thread and an inner exporter of its own from its first trace on; as long as it
 /// lives, its parent's files are not taken for left behind. The destructor waits for delivery for at most
-/// `shutdown_timeout`, and no longer than until an attempt fails: the rest is on the disk.
+/// `shutdown_timeout`, and no longer than until an attempt fails, since the rest is on the disk; beyond that for the
+/// one call that the inner exporter is in, which its transport bounds by its own timeout.
 template <class Exporter, class Files = posix_files>
 class spool {
     static_assert(

@@ -79,7 +79,7 @@ public:
     }
     bool remove() noexcept { return Files::remove(path_.c_str()) == 0 || errno == ENOENT; }
     // Keeps the file, under a name that no spool forwards.
-    bool reject() noexcept {
+    bool reject() {
         auto kept =
             path_.substr(0, path_.size() - segment_name::waiting.size()) + std::string(segment_name::rejected);
         if (Files::rename(path_.c_str(), kept.c_str()) != 0) return false;

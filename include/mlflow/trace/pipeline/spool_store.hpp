@@ -121,7 +121,8 @@ public:
         record_.clear();
         if (!spool_format::append_record_of(record_, rejected_->marker(), [&] { return record_.append(content); }))
             return say("out of memory"), false;
-        if (!rejected_->append(record_.view())) return fail(rejected_->path()), false;
+        if (!rejected_->append(record_.view()) || (is_for_power_loss_ && !rejected_->sync()))
+            return fail(rejected_->path()), false;
         return true;
     }
 

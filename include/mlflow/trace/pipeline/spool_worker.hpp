@@ -39,7 +39,7 @@ public:
     spool_worker(const spool_worker&) = delete;
     spool_worker& operator=(const spool_worker&) = delete;
     ~spool_worker() {
-        shutdown(clock::now() + options_.shutdown_timeout);
+        if (!stopping_) shutdown(clock::now() + options_.shutdown_timeout);
         {
             const std::lock_guard guard(lock_);
             ending_ = true;
@@ -226,29 +226,39 @@ private:
         orphan_->is_own = false;
     }
 
+    // What goes in one call of the inner exporter.
+    struct load {
+        trace_batch traces;
+        std::string first; // the content of the first record, to be put aside if it goes alone
+        bool has_foreign = false;
+    };
+
+    load next_load(spool_reader<Files>& reader) const {
+        load next;
+        for (std::size_t i = 0; i < pace_.passed_over(); ++i) static_cast<void>(reader.next());
+        while (next.traces.size() < pace_.most_traces() && next.traces.span_count() < options_.max_batch_spans &&
+               next.traces.bytes() < options_.max_batch_bytes) {
+            const std::string_view content = reader.next();
+            if (!content.data()) break;
+            if (next.traces.empty()) next.first = content;
+            if (trace_data* const trace = spool_format::decode_record(content)) next.traces.push_back(trace);
+            else next.has_foreign = true; // of another version of the library, or memory ran out
+        }
+        return next;
+    }
+
     void forward(lock_type& guard, part_pointer from) {
         auto reader = from->segment->reader();
         guard.unlock();
-        for (std::size_t i = 0; i < pace_.passed_over(); ++i) static_cast<void>(reader.next());
-        trace_batch batch;
-        bool is_foreign = false;
-        std::string first; // content, to be put aside if it is the only one
-        while (batch.size() < pace_.most_traces() && batch.span_count() < options_.max_batch_spans &&
-               batch.bytes() < options_.max_batch_bytes) {
-            const std::string_view content = reader.next();
-            if (!content.data()) break;
-            if (batch.empty()) first = content;
-            if (trace_data* const trace = spool_format::decode_record(content)) batch.push_back(trace);
-            else is_foreign = true; // of another version of the library, or memory ran out
-        }
-        const std::size_t traces = batch.size();
-        const std::size_t spans = batch.span_count();
+        load sent = next_load(reader);
+        const std::size_t traces = sent.traces.size();
+        const std::size_t spans = sent.traces.span_count();
         export_result outcome;
-        if (!batch.empty()) outcome = guarded_export(exporter_, batch);
-        batch.clear();
+        if (traces > 0) outcome = guarded_export(exporter_, sent.traces);
+        sent.traces.clear();
         guard.lock();
         if (from->is_gone) return;
-        from->is_kept = from->is_kept || is_foreign;
+        from->is_kept = from->is_kept || sent.has_foreign;
         if (reader.failed() && traces == 0) return could_not_read(guard, from);
         if (!outcome.ok()) last_error_.swap(outcome.error);
         switch (pace_.judge(outcome, traces, reader.position() >= from->segment->size())) {
@@ -259,7 +269,7 @@ private:
             move_on(from, reader, spans);
             break;
         case spool_pace::verdict::put_aside:
-            if (!store_.put_aside(first)) from->is_kept = true; // the whole of it instead, which takes no room
+            if (!store_.put_aside(sent.first)) from->is_kept = true; // the whole of it instead, which takes no room
             status_.rejected_spans += spans;
             if (from->is_own) account_.failed += spans;
             move_on(from, reader, spans);
