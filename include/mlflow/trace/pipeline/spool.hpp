@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/concepts.hpp>
+#include <mlflow/trace/core/guarded_export.hpp>
+#include <mlflow/trace/detail/guarded.hpp>
+#include <mlflow/trace/pipeline/spool_worker.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// Writes traces to files before it hands them to another exporter, so that a trace is safe as soon as it is
+/// recorded: the process may crash, the receiver be away for days. Delivered at least once; MLflow takes a second
+/// time without harm.
+///
+/// Put it outermost (`spool<mlflow_exporter<…>>`): recording then writes, in some microseconds, and a trace that has
+/// ended is safe. In `batch<spool<…>>` recording does not even write, and what waits in the queue is not safe yet. It
+/// tries again by itself, so that it needs no `retry` inside. What the inner exporter adds by its own options, such
+/// as the resource, is that of the process which delivers.
+///
+/// Several processes may share a folder on a local disk. Each writes to files of its own; those of a process that is
+/// gone are delivered by the others, or by the next start. What the receiver refuses, while it takes others, is put
+/// aside in a file `*.rejected`; when it refuses everything, everything is kept and tried again. A damaged record
+/// costs only itself. The folder holds what users said, but no credentials; it is made for this user alone, and one
+/// that others may write to is refused.
+///
+/// Errors: a trace that cannot be written (disk full) is dropped and counted, and the next one is tried again.
+/// Thread-safety: all functions, from any thread; the inner exporter is called from the one background thread only.
+/// The child of a fork has files, a thread and an inner exporter of its own from its first trace on; as long as it
+/// lives, its parent's files are not taken for left behind. The destructor waits for delivery for at most
+/// `shutdown_timeout`, and no longer than until an attempt fails, since the rest is on the disk; beyond that for the
+/// one call that the inner exporter is in, which its transport bounds by its own timeout.
+template <class Exporter, class Files = posix_files>
+class spool {
+    static_assert(
+        exporter<Exporter>,
+        "spool: the inner exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
+    static_assert(!deferring_exporter<Exporter>, "spool: put the exporter that defers around it, batch<spool<…>>");
+
+    using clock = std::chrono::steady_clock;
+    using worker = detail::spool_worker<Exporter, Files>;
+
+public:
+    static constexpr bool is_thread_safe = true;
+
+    using options = spool_options<Exporter>;
+
+    spool() : spool(options{}) {}
+    explicit spool(options chosen) : options_(std::move(chosen)), worker_(new worker(options_)) {}
+    spool(const spool&) = delete;
+    spool& operator=(const spool&) = delete;
+    ~spool() { delete own(); }
+
+    /// What it says is exported is safe in the folder; failed is what could not be written.
+    export_result export_traces(trace_batch& traces) noexcept {
+        return detail::guarded([&] { return here().write(traces); },
+                               [&] { return detail::failed_export(traces.span_count(), "no thread to be had"); });
+    }
+
+    /// Waits until everything that this process recorded before has been handed to the inner exporter; false at the
+    /// deadline.
+    bool flush(clock::time_point deadline) { return !own() || own()->flush(deadline); }
+    /// A last flush, given up as soon as the receiver takes nothing: what is left stays in the folder for the next
+    /// start.
+    bool shutdown(clock::time_point deadline) { return !own() || own()->shutdown(deadline); }
+    /// Waits until all that other processes have left behind has been handed on; false at the deadline, and as soon
+    /// as the receiver takes nothing.
+    bool recover(clock::time_point deadline) { return here().recover(deadline); }
+
+    /// Of what this process recorded.
+    [[nodiscard]] span_account account() { return own() ? own()->account() : worker_.load()->account_to_inherit(); }
+    [[nodiscard]] spool_status status() { return own() ? own()->status() : spool_status{}; }
+    /// Why a file could not be written, or the inner exporter last failed; empty when neither ever happened.
+    [[nodiscard]] std::string last_error() const { return own() ? own()->last_error() : std::string(); }
+
+    [[nodiscard]] std::string trace_url(const trace_id& id) const {
+        if constexpr (linking_exporter<Exporter>) return own() ? own()->exporter().trace_url(id) : std::string();
+        else return {};
+    }
+
+    /// The inner exporter. The background thread uses it too.
+    [[nodiscard]] Exporter& exporter() { return here().exporter(); }
+
+private:
+    // Null in the child of a fork, at first: what is there is the parent's, whose thread is not here, and whose lock
+    // may be held for ever.
+    [[nodiscard]] worker* own() const noexcept {
+        worker* const found = worker_.load(std::memory_order_acquire);
+        return found->is_of_this_process() ? found : nullptr;
+    }
+    worker& here() {
+        if (worker* const found = own()) return *found;
+        worker* of_parent = worker_.load(std::memory_order_acquire);
+        auto made = std::make_unique<worker>(options_, of_parent->account_to_inherit());
+        if (worker_.compare_exchange_strong(of_parent, made.get())) return *made.release();
+        return *worker_.load(); // another thread of the child was faster
+    }
+
+    options options_;
+    std::atomic<worker*> worker_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

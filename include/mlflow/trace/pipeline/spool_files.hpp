@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/ids.hpp>
+#include <mlflow/trace/detail/hex.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <dirent.h>
+#include <fcntl.h>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <vector>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// The calls by which a spool changes and reads its files, as POSIX has them. A test of faults puts its own in their
+/// place. Files are readable by their owner only, and not inherited by programs that are started.
+struct posix_files {
+    static int open(const char* path, int flags) noexcept {
+        return ::open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+    }
+    static ssize_t write(int file, const char* from, std::size_t size, off_t at) noexcept {
+        return ::pwrite(file, from, size, at);
+    }
+    static ssize_t read(int file, char* to, std::size_t size, off_t at) noexcept {
+        return ::pread(file, to, size, at);
+    }
+    static int resize(int file, off_t size) noexcept { return ::ftruncate(file, size); }
+    static int sync(int file) noexcept { return ::fdatasync(file); }
+    static int lock(int file) noexcept { return ::flock(file, LOCK_EX | LOCK_NB); }
+    static int rename(const char* from, const char* to) noexcept { return ::rename(from, to); }
+    static int remove(const char* path) noexcept { return ::unlink(path); }
+};
+
+namespace detail {
+
+// Again as long as a signal comes between.
+template <class Call>
+auto uninterrupted(const Call& call) noexcept {
+    for (;;)
+        if (const auto outcome = call(); outcome >= 0 || errno != EINTR) return outcome;
+}
+
+// Closes its file, and with it gives up the lock.
+class owned_file {
+public:
+    explicit owned_file(int file = -1) noexcept : file_(file) {}
+    owned_file(const owned_file&) = delete;
+    owned_file& operator=(const owned_file&) = delete;
+    ~owned_file() {
+        if (file_ >= 0) ::close(file_);
+    }
+    [[nodiscard]] int get() const noexcept { return file_; }
+
+private:
+    int file_;
+};
+
+// What the name of a segment says: `<unix nanoseconds>-<marker>.spool`, or `.rejected`, both numbers in 16 digits.
+struct segment_name {
+    static constexpr std::string_view waiting = ".spool";
+    static constexpr std::string_view rejected = ".rejected"; // kept for a person to look at
+
+    std::uint64_t created_nano = 0;
+    std::uint64_t marker = 0;
+    std::string_view kind = waiting;
+
+    [[nodiscard]] std::string text() const {
+        char digits[33];
+        write_hex(digits, created_nano);
+        digits[16] = '-';
+        write_hex(digits + 17, marker);
+        return std::string(digits, sizeof digits) + std::string(kind);
+    }
+    [[nodiscard]] static std::optional<segment_name> parse(std::string_view text) noexcept {
+        segment_name parsed;
+        if (text.ends_with(rejected)) parsed.kind = rejected;
+        if (text.size() != 33 + parsed.kind.size() || !text.ends_with(parsed.kind) || text[16] != '-')
+            return std::nullopt;
+        for (std::size_t i = 0; i < 33; ++i) {
+            const int digit = hex_digit_value(text[i]);
+            if (i == 16) continue;
+            if (digit < 0) return std::nullopt;
+            auto& number = i < 16 ? parsed.created_nano : parsed.marker;
+            number = number << 4U | static_cast<unsigned>(digit);
+        }
+        return parsed;
+    }
+};
+
+// The names of all segments in a folder, oldest first; none when it cannot be read, with the reason in errno.
+inline std::vector<std::string> segments_in(const std::string& folder) {
+    std::vector<std::string> names;
+    errno = 0;
+    DIR* const listing = ::opendir(folder.c_str());
+    if (!listing) return names;
+    while (const dirent* const entry = ::readdir(listing))
+        if (segment_name::parse(entry->d_name)) names.emplace_back(entry->d_name);
+    ::closedir(listing);
+    std::sort(names.begin(), names.end());
+    return names;
+}
+
+// With all folders above it. It is to be this user's alone, as a new one is; one that others may write to is refused,
+// since they could put anything in there, or take it away. False with the reason in errno.
+inline bool make_folder(const std::string& path) {
+    for (std::size_t end = 0; end != std::string::npos;) {
+        end = path.find('/', end + 1);
+        if (::mkdir(path.substr(0, end).c_str(), 0700) != 0 && errno != EEXIST) return false;
+    }
+    struct stat found{};
+    if (::stat(path.c_str(), &found) != 0) return false;
+    const bool is_ours = found.st_uid == ::geteuid() && (found.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+    errno = S_ISDIR(found.st_mode) ? EPERM : ENOTDIR;
+    return S_ISDIR(found.st_mode) && is_ours;
+}
+
+} // namespace detail
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/trace_data.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// How a spool goes on after each attempt to forward. What the receiver cannot take now is tried again. What it
+// refuses is halved until one trace is left. That one is put aside when another one is taken in the meantime. When
+// none is, nothing is put aside: credentials or the experiment are wrong then, not the traces.
+class spool_pace {
+public:
+    enum class verdict : std::uint8_t { move_on, at_once, wait, put_aside };
+
+    spool_pace(std::chrono::milliseconds first_wait, std::chrono::milliseconds longest_wait) noexcept
+        : first_wait_(first_wait), longest_wait_(longest_wait) {}
+
+    // The next attempt takes up to so many traces, after passing over so many: to see whether others are taken.
+    [[nodiscard]] std::size_t most_traces() const noexcept { return most_traces_; }
+    [[nodiscard]] std::size_t passed_over() const noexcept { return passed_over_; }
+
+    // `is_end`: the segment has nothing behind these traces.
+    verdict judge(const export_result& outcome, std::size_t traces, bool is_end) noexcept {
+        if (outcome.ok()) return passed_over_ > 0 ? other_taken(traces) : succeeded();
+        if (outcome.retryable) return verdict::wait;
+        if (traces > 1) {
+            most_traces_ = traces / 2;
+            return verdict::at_once;
+        }
+        if (passed_over_ > 0) return other_refused(is_end);
+        if (std::exchange(is_other_taken_, false) || (is_end && ++refusals_ >= most_refusals)) {
+            refusals_ = 0;
+            return verdict::put_aside;
+        }
+        if (is_end) return verdict::wait;
+        passed_over_ = 1;
+        return verdict::at_once;
+    }
+
+    // Before the next attempt. `random` shortens it by up to a half, so that many processes do not come back at once.
+    [[nodiscard]] std::chrono::milliseconds next_wait(std::uint64_t random) noexcept {
+        wait_ = std::clamp(wait_ + wait_ / 2, first_wait_, longest_wait_);
+        return wait_ - wait_ * static_cast<std::int64_t>(random % 1024) / 2048;
+    }
+
+private:
+    static constexpr std::size_t unlimited = ~std::size_t{0};
+    static constexpr int most_refusals = 20; // of a trace that has no other behind it: 5 minutes by default
+
+    verdict succeeded() noexcept {
+        wait_ = std::chrono::milliseconds(0);
+        refusals_ = 0;
+        is_other_taken_ = false;
+        most_traces_ = most_traces_ > unlimited / 2 ? unlimited : most_traces_ * 2;
+        return verdict::move_on;
+    }
+    // The first one has its last chance. What was taken here comes again, which does no harm.
+    verdict other_taken(std::size_t traces) noexcept {
+        passed_over_ = 0;
+        is_other_taken_ = traces > 0 || ++refusals_ >= most_refusals;
+        return traces > 0 ? verdict::at_once : verdict::wait;
+    }
+    verdict other_refused(bool is_end) noexcept {
+        passed_over_ = is_end ? 0 : passed_over_ + 1;
+        return verdict::wait;
+    }
+
+    std::chrono::milliseconds first_wait_;
+    std::chrono::milliseconds longest_wait_;
+    std::chrono::milliseconds wait_{0};
+    std::size_t most_traces_ = unlimited;
+    std::size_t passed_over_ = 0;
+    int refusals_ = 0;
+    bool is_other_taken_ = false; // since the first trace was refused
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/guarded_export.hpp>
+#include <mlflow/trace/detail/guarded.hpp>
+#include <mlflow/trace/pipeline/spool_pace.hpp>
+#include <mlflow/trace/pipeline/spool_store.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <sys/types.h>
+#include <thread>
+#include <unistd.h>
+#include <utility>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// The spool of one process: writes on the threads that record, forwards on a thread of its own.
+template <class Exporter, class Files>
+class spool_worker {
+    using clock = std::chrono::steady_clock;
+    using store_type = spool_store<Files>;
+    using part = typename store_type::part;
+    using part_pointer = typename store_type::part_pointer;
+    using lock_type = std::unique_lock<std::mutex>;
+
+public:
+    // `counted` is what was counted before, in the process that this one was forked from.
+    explicit spool_worker(spool_options<Exporter> chosen, const span_account& counted = {})
+        : options_(std::move(chosen)), exporter_(std::move(options_.exporter)), store_(options_), account_(counted),
+          thread_([this] { work(); }) {}
+    spool_worker(const spool_worker&) = delete;
+    spool_worker& operator=(const spool_worker&) = delete;
+    ~spool_worker() {
+        if (!stopping_) shutdown(clock::now() + options_.shutdown_timeout);
+        {
+            const std::lock_guard guard(lock_);
+            ending_ = true;
+        }
+        wake_.notify_one();
+        if constexpr (requires { exporter_.interrupt(); }) exporter_.interrupt();
+        thread_.join();
+        store_.close();
+    }
+
+    [[nodiscard]] bool is_of_this_process() const noexcept { return process_ == ::getpid(); }
+
+    export_result write(const trace_batch& traces) noexcept {
+        export_result outcome;
+        lock_type guard(lock_);
+        const auto locked_again = [&] {
+            if (!guard.owns_lock()) guard.lock();
+        };
+        guarded([&] { write(traces, outcome, guard); }, locked_again);
+        outcome.failed_spans = traces.span_count() - outcome.exported_spans;
+        account_.dropped += outcome.failed_spans;
+        if (!outcome.ok())
+            guarded([&] { outcome.error = stopping_ ? "the spool is shut down" : last_error_; }, [] {});
+        return outcome;
+    }
+
+    bool flush(clock::time_point deadline) {
+        lock_type guard(lock_);
+        const std::uint64_t target = accepted_;
+        flush_until_ = std::max(flush_until_, target);
+        return wait_for(guard, deadline, [&] { return handled() >= target; }, stopping_);
+    }
+    bool recover(clock::time_point deadline) {
+        lock_type guard(lock_);
+        const std::uint64_t target = recoveries_ + (is_looking_ ? 2 : 1); // a look under way may have passed by
+        next_look_ = clock::now();
+        return wait_for(guard, deadline, [&] { return recoveries_ >= target; }, true);
+    }
+    bool shutdown(clock::time_point deadline) {
+        {
+            const std::lock_guard guard(lock_);
+            stopping_ = true;
+        }
+        return flush(deadline);
+    }
+
+    [[nodiscard]] span_account account() {
+        const std::lock_guard guard(lock_);
+        return account_now();
+    }
+    // For the child of a fork, where nobody else is: the parent delivers what waits, so that it counts as exported.
+    [[nodiscard]] span_account account_to_inherit() const noexcept {
+        span_account counted = account_now();
+        counted.exported += std::exchange(counted.queued, 0);
+        return counted;
+    }
+    [[nodiscard]] spool_status status() {
+        const std::lock_guard guard(lock_);
+        spool_status now = status_;
+        now.bytes = store_.bytes_in_folder();
+        now.dropped_recovered = store_.dropped_of_others();
+        now.failed_file_calls = store_.failures();
+        return now;
+    }
+    [[nodiscard]] std::string last_error() {
+        if constexpr (requires { exporter_.last_error(); })
+            if (std::string error = exporter_.last_error(); !error.empty()) return error; // of an attempt under way
+        const std::lock_guard guard(lock_);
+        return last_error_;
+    }
+    [[nodiscard]] Exporter& exporter() noexcept { return exporter_; }
+
+private:
+    [[nodiscard]] std::uint64_t handled() const noexcept { return handled_ + store_.dropped(); }
+    [[nodiscard]] span_account account_now() const noexcept {
+        span_account counted = account_;
+        counted.dropped += store_.dropped();
+        counted.queued = accepted_ - handled();
+        return counted;
+    }
+    [[nodiscard]] bool enough() const noexcept {
+        return store_.bytes() >= options_.max_batch_bytes || accepted_ - handled() >= options_.max_batch_spans;
+    }
+
+    // ---- On the threads of the application.
+
+    void write(const trace_batch& traces, export_result& outcome, lock_type& guard) {
+        const bool was_idle = accepted_ == handled();
+        const bool was_enough = enough();
+        const std::uint64_t dropped = store_.dropped();
+        part_pointer last;
+        for (const trace_data& trace : traces) {
+            auto written = stopping_ ? nullptr : store_.write(trace);
+            if (!written) {
+                if (!stopping_) last_error_ = store_.error();
+                continue;
+            }
+            accepted_ += trace.span_count;
+            outcome.exported_spans += trace.span_count;
+            if (last && last != written) sync(guard, *last);
+            last = std::move(written);
+        }
+        if (was_idle || (!was_enough && enough())) wake_.notify_one();
+        if (dropped != store_.dropped()) changed_.notify_all();
+        if (last) sync(guard, *last);
+    }
+
+    // One thread syncs for all that wait.
+    void sync(lock_type& guard, part& written) {
+        if (options_.durability != spool_durability::power_loss) return;
+        const std::uint64_t target = written.appended;
+        while (written.synced < target) {
+            if (written.is_syncing) {
+                changed_.wait(guard);
+                continue;
+            }
+            written.is_syncing = true;
+            const std::uint64_t until = written.appended;
+            guard.unlock();
+            const bool good = written.segment->sync();
+            guard.lock();
+            written.synced = until;
+            written.is_syncing = false;
+            changed_.notify_all();
+            if (!good)
+                store_.fail(written.segment->path()), last_error_ = store_.error(); // it is written all the same
+        }
+    }
+
+    // Has the thread try at once.
+    template <class Condition>
+    bool wait_for(lock_type& guard, clock::time_point deadline, const Condition& is_done, bool only_while_taken) {
+        if (is_done()) return true;
+        ++requests_;
+        wake_.notify_one();
+        changed_.wait_until(guard, deadline,
+                            [&, pauses = pauses_] { return is_done() || (only_while_taken && pauses_ != pauses); });
+        return is_done();
+    }
+
+    // ---- On the thread that forwards.
+
+    void work() {
+        lock_type guard(lock_);
+        const auto out_of_memory = [&] {
+            if (!guard.owns_lock()) guard.lock();
+            is_looking_ = false;
+            pause(guard, {});
+        };
+        while (!ending_) guarded([&] { step(guard); }, out_of_memory);
+    }
+
+    void step(lock_type& guard) {
+        if (!orphan_ && clock::now() >= next_look_) look_for_orphan(guard);
+        const bool is_asked = flush_until_ > handled();
+        if (orphan_ && !(is_asked && store_.front())) return forward(guard, orphan_);
+        if (store_.front()) {
+            wake_.wait_for(guard, options_.delay, [this] { return ending_ || flush_until_ > handled() || enough(); });
+            if (const auto own = store_.front(); own && !ending_) forward(guard, own);
+        } else {
+            wake_.wait_until(guard, next_look_, [this, requests = requests_] {
+                return ending_ || store_.front() || requests_ != requests;
+            });
+        }
+    }
+
+    void look_for_orphan(lock_type& guard) {
+        store_.finish_again();
+        next_look_ = clock::now() + std::chrono::seconds(1);
+        is_looking_ = true;
+        guard.unlock();
+        auto seen = look_into<Files>(options_.folder);
+        guard.lock();
+        is_looking_ = false;
+        store_.set_bytes_in_folder(seen.bytes);
+        if (!seen.orphan) {
+            ++recoveries_;
+            changed_.notify_all();
+            return;
+        }
+        next_look_ = {}; // there may be more
+        orphan_ = std::make_shared<part>();
+        orphan_->segment = std::move(seen.orphan);
+        orphan_->is_own = false;
+    }
+
+    // What goes in one call of the inner exporter.
+    struct load {
+        trace_batch traces;
+        std::string first; // the content of the first record, to be put aside if it goes alone
+        bool has_foreign = false;
+    };
+
+    load next_load(spool_reader<Files>& reader) const {
+        load next;
+        for (std::size_t i = 0; i < pace_.passed_over(); ++i) static_cast<void>(reader.next());
+        while (next.traces.size() < pace_.most_traces() && next.traces.span_count() < options_.max_batch_spans &&
+               next.traces.bytes() < options_.max_batch_bytes) {
+            const std::string_view content = reader.next();
+            if (!content.data()) break;
+            if (next.traces.empty()) next.first = content;
+            if (trace_data* const trace = spool_format::decode_record(content)) next.traces.push_back(trace);
+            else next.has_foreign = true; // of another version of the library, or memory ran out
+        }
+        return next;
+    }
+
+    void forward(lock_type& guard, part_pointer from) {
+        auto reader = from->segment->reader();
+        guard.unlock();
+        load sent = next_load(reader);
+        const std::size_t traces = sent.traces.size();
+        const std::size_t spans = sent.traces.span_count();
+        export_result outcome;
+        if (traces > 0) outcome = guarded_export(exporter_, sent.traces);
+        sent.traces.clear();
+        guard.lock();
+        if (from->is_gone) return;
+        from->is_kept = from->is_kept || sent.has_foreign;
+        if (reader.failed() && traces == 0) return could_not_read(guard, from);
+        if (!outcome.ok()) last_error_.swap(outcome.error);
+        switch (pace_.judge(outcome, traces, reader.position() >= from->segment->size())) {
+        case spool_pace::verdict::at_once: break;
+        case spool_pace::verdict::wait: pause(guard, outcome.retry_after); break;
+        case spool_pace::verdict::move_on:
+            (from->is_own ? account_.exported : status_.recovered_spans) += spans;
+            move_on(from, reader, spans);
+            break;
+        case spool_pace::verdict::put_aside:
+            if (!store_.put_aside(sent.first)) from->is_kept = true; // the whole of it instead, which takes no room
+            status_.rejected_spans += spans;
+            if (from->is_own) account_.failed += spans;
+            move_on(from, reader, spans);
+            break;
+        }
+    }
+
+    // All that the reader has passed is done with.
+    void move_on(const part_pointer& from, const spool_reader<Files>& reader, std::size_t spans) {
+        status_.damaged_places += reader.damage().places;
+        status_.damaged_bytes += reader.damage().bytes;
+        from->segment->set_forwarded(reader.position());
+        if (from->is_own) {
+            handled_ += spans;
+            from->spans -= std::min<std::uint64_t>(spans, from->spans);
+        }
+        if (from->segment->forwarded() >= from->segment->size()) finish(from);
+        changed_.notify_all();
+    }
+
+    void finish(const part_pointer& done) {
+        account_.failed += done->spans; // what damage has swallowed
+        handled_ += std::exchange(done->spans, 0);
+        store_.finish(done);
+        if (done == orphan_) orphan_.reset();
+    }
+
+    void could_not_read(lock_type& guard, const part_pointer& from) {
+        store_.fail(from->segment->path());
+        last_error_ = store_.error();
+        constexpr int most_attempts = 5;
+        if (++from->unreadable < most_attempts) return pause(guard, {});
+        from->is_kept = true;
+        finish(from);
+        changed_.notify_all();
+    }
+
+    // Until the next attempt. Who asks for one has it at once, unless the receiver wants its time.
+    void pause(lock_type& guard, std::chrono::milliseconds asked) {
+        asked = std::min<std::chrono::milliseconds>(asked, std::chrono::minutes(10));
+        const auto chosen = std::max(asked, pace_.next_wait(random_number()));
+        ++pauses_;
+        changed_.notify_all();
+        wake_.wait_for(guard, chosen, [&, requests = requests_] {
+            return ending_ || (asked.count() == 0 && requests_ != requests);
+        });
+    }
+
+    const pid_t process_ = ::getpid();
+    spool_options<Exporter> options_;
+    Exporter exporter_;
+    std::mutex lock_;
+    std::condition_variable wake_;    // the thread that forwards
+    std::condition_variable changed_; // whoever waits for it, or for a sync
+    store_type store_;
+    spool_pace pace_{options_.first_wait, options_.longest_wait};
+    part_pointer orphan_; // of a process that is gone, on its way
+    span_account account_;
+    spool_status status_;
+    std::string last_error_;
+    std::uint64_t accepted_ = 0; // spans
+    std::uint64_t handled_ = 0;
+    std::uint64_t flush_until_ = 0;
+    std::uint64_t requests_ = 0;   // for an attempt at once
+    std::uint64_t pauses_ = 0;     // after an attempt in vain
+    std::uint64_t recoveries_ = 0; // looks into the folder that found nothing left behind
+    clock::time_point next_look_ = clock::now();
+    bool is_looking_ = false;
+    bool stopping_ = false;
+    bool ending_ = false;
+    std::thread thread_; // last: it uses all the others
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "spool_folder.hpp"
+
+#include <algorithm>
+#include <random>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace {
+
+using namespace spool_testing;
+using segment = mt::detail::spool_segment<mt::posix_files>;
+
+// What a tracer records, as the bytes of records.
+struct recording_to_bytes {
+    struct options {
+        std::uint64_t marker = 0;
+        std::vector<std::string>* into = nullptr;
+    };
+    explicit recording_to_bytes(options chosen) : into(chosen) {}
+    mt::export_result export_traces(mt::trace_batch& batch) {
+        for (const mt::trace_data& trace : batch) {
+            mt::detail::buffer record;
+            EXPECT_TRUE(mt::detail::spool_format::append_record(record, into.marker, trace));
+            into.into->emplace_back(record.view());
+        }
+        mt::export_result outcome;
+        outcome.exported_spans = batch.span_count();
+        return outcome;
+    }
+    options into;
+};
+using tracer_type = mt::tracer<mt::open_schema, mt::thread_local_context, recording_to_bytes>;
+
+class spool_segment : public in_a_folder {
+protected:
+    void SetUp() override {
+        in_a_folder::SetUp();
+        ASSERT_TRUE(mt::detail::make_folder(folder));
+        written = segment::create(folder, mt::detail::segment_name::waiting);
+        ASSERT_TRUE(written);
+        tracer_type tracer({.exporter = {written->marker(), &records}});
+        for (int i = 0; i < 5; ++i) {
+            auto trace = tracer.start_trace(std::to_string(i), mt::user{"user-1"}, mt::session{"session-1"});
+            trace.inputs(std::string(static_cast<std::size_t>(40 * i), 'x'));
+        }
+    }
+
+    [[nodiscard]] std::string all() const {
+        std::string joined;
+        for (const std::string& record : records) joined += record;
+        return joined;
+    }
+    // The names of the roots that are found in these bytes, and which are not there whole.
+    std::vector<std::string> found_in(std::string_view bytes, mt::spool_damage* damage = nullptr) {
+        write_file(written->path(), bytes);
+        const auto found = segment_names(damage);
+        return found;
+    }
+    std::vector<std::string> segment_names(mt::spool_damage* damage) {
+        const std::string path = written->path();
+        const mt::detail::owned_file file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+        mt::detail::spool_reader<mt::posix_files> reader(file.get(), written->marker(), 0,
+                                                         std::filesystem::file_size(path));
+        std::vector<std::string> names;
+        for (std::string_view content; (content = reader.next()).data();) {
+            mt::trace_data* const trace = mt::detail::spool_format::decode_record(content);
+            if (!trace) {
+                ADD_FAILURE() << "a record that is whole but not read";
+                continue;
+            }
+            mt::trace_batch owner(trace);
+            names.push_back(mt::decode(*trace).spans.at(0).name);
+        }
+        EXPECT_FALSE(reader.failed());
+        if (damage) *damage = reader.damage();
+        return names;
+    }
+
+    std::unique_ptr<segment> written;
+    std::vector<std::string> records;
+};
+
+const std::vector<std::string> all_names{"0", "1", "2", "3", "4"};
+
+TEST(crc32c, is_the_one_of_rfc_3720) {
+    EXPECT_EQ(mt::detail::crc32c("123456789"), 0xe3069283U);
+    EXPECT_EQ(mt::detail::crc32c(std::string(32, '\0')), 0x8a9136aaU);
+    EXPECT_EQ(mt::detail::crc32c(std::string(32, '\xff')), 0x62a8ab43U);
+    EXPECT_EQ(mt::detail::crc32c("6789", mt::detail::crc32c("12345")), 0xe3069283U);
+}
+
+TEST_F(spool_segment, gives_back_what_was_written) {
+    mt::spool_damage damage;
+    EXPECT_EQ(found_in(all(), &damage), all_names);
+    EXPECT_EQ(damage.places, 0U);
+    EXPECT_EQ(found_in("", &damage), std::vector<std::string>{});
+}
+
+TEST_F(spool_segment, torn_at_every_byte_of_its_last_record_loses_no_other) {
+    const std::string before = all().substr(0, all().size() - records.back().size());
+    std::vector<std::string> names = all_names;
+    names.pop_back();
+    for (std::size_t size = 0; size < records.back().size(); ++size) {
+        mt::spool_damage damage;
+        const std::string torn = before + records.back().substr(0, size);
+        ASSERT_EQ(found_in(torn, &damage), names) << size;
+        ASSERT_EQ(damage.bytes, size);
+        // Whoever writes on behind it.
+        names.push_back("0");
+        ASSERT_EQ(found_in(torn + records[0], &damage), names) << size;
+        ASSERT_EQ(damage.bytes, size);
+        ASSERT_EQ(damage.places, size == 0 ? 0U : 1U);
+        names.pop_back();
+    }
+}
+
+TEST_F(spool_segment, ten_thousand_bit_flips_lose_the_damaged_record_alone) {
+    std::mt19937 random(20'261'123);
+    const std::string good = all();
+    for (int flip = 0; flip < 10'000; ++flip) {
+        std::string bytes = good;
+        const std::size_t at = random() % bytes.size();
+        bytes[at] = static_cast<char>(bytes[at] ^ (1 << random() % 8));
+        std::vector<std::string> names;
+        std::size_t end = 0;
+        for (std::size_t i = 0; i < records.size(); ++i) {
+            const bool is_damaged = end <= at && at < end + records[i].size();
+            if (!is_damaged) names.push_back(all_names[i]);
+            end += records[i].size();
+        }
+        mt::spool_damage damage;
+        ASSERT_EQ(found_in(bytes, &damage), names) << "byte " << at;
+        ASSERT_EQ(damage.places, 1U);
+    }
+}
+
+TEST_F(spool_segment, garbage_of_any_kind_is_survived) {
+    std::mt19937 random(7);
+    for (int run = 0; run < 300; ++run) {
+        std::string garbage(random() % 200'000, '\0');
+        for (char& byte : garbage) byte = static_cast<char>(random());
+        mt::spool_damage damage;
+        ASSERT_EQ(found_in(garbage + all() + garbage, &damage), all_names);
+        ASSERT_EQ(damage.bytes, 2 * garbage.size());
+    }
+    std::string markers; // each the beginning of a record, by its looks
+    for (int i = 0; i < 20'000; ++i) markers += records[0].substr(0, 8);
+    EXPECT_EQ(found_in(markers + all()), all_names);
+}
+
+TEST_F(spool_segment, what_a_user_wrote_does_not_pass_for_a_record) {
+    namespace format = mt::detail::spool_format;
+    // A whole record inside a value of another, which is then damaged. Only who knows the marker can forge it.
+    for (const std::uint64_t marker : {written->marker() + 1, written->marker()}) {
+        const std::string_view content = std::string_view(records[0]).substr(format::header_size);
+        mt::trace_batch batch(format::decode_record(content));
+        mt::detail::buffer forged;
+        ASSERT_TRUE(format::append_record(forged, marker, *batch.begin()));
+        mt::trace_data* const around = batch.pop_front();
+        ASSERT_TRUE(around->entries.set(mt::entry_kind::tag, "key", forged.view()));
+        batch.push_back(around);
+        mt::detail::buffer record;
+        ASSERT_TRUE(format::append_record(record, written->marker(), *around));
+        std::string bytes(record.view());
+        bytes[mt::detail::spool_format::header_size] ^= 1;
+        EXPECT_EQ(found_in(bytes).size(), marker == written->marker() ? 1U : 0U);
+    }
+}
+
+TEST_F(spool_segment, belongs_to_one_at_a_time) {
+    const auto name = std::filesystem::path(written->path()).filename().string();
+    EXPECT_FALSE(segment::adopt(folder, name));
+    ASSERT_TRUE(written->append(all()));
+    written.reset();
+    const auto adopted = segment::adopt(folder, name);
+    ASSERT_TRUE(adopted);
+    EXPECT_EQ(adopted->size(), all().size());
+    EXPECT_FALSE(segment::adopt(folder, name));
+    ASSERT_TRUE(adopted->remove());
+    EXPECT_TRUE(adopted->remove()) << "removed already is as good";
+    EXPECT_FALSE(segment::adopt(folder, name));
+    EXPECT_EQ(files().size(), 0U);
+}
+
+TEST(segment_names, are_read_strictly) {
+    using mt::detail::segment_name;
+    const segment_name name{0x0123456789abcdef, 0xfedcba9876543210};
+    EXPECT_EQ(name.text(), "0123456789abcdef-fedcba9876543210.spool");
+    const auto parsed = segment_name::parse(name.text());
+    ASSERT_TRUE(parsed);
+    EXPECT_EQ(parsed->created_nano, name.created_nano);
+    EXPECT_EQ(parsed->marker, name.marker);
+    EXPECT_EQ(segment_name::parse("0123456789abcdef-fedcba9876543210.rejected")->kind, segment_name::rejected);
+    for (const char* const other :
+         {"", ".", "..", ".spool", "0123456789abcdef_fedcba9876543210.spool",
+          "0123456789abcdef-fedcba987654321g.spool", "123456789abcdef-fedcba9876543210.spool",
+          "0123456789abcdef-fedcba9876543210.spool.bak"})
+        EXPECT_FALSE(segment_name::parse(other)) << other;
+}
+
+} // namespace
