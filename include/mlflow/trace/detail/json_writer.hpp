@@ -55,31 +55,26 @@ struct json_position {
 
 // Stops at `end` or up to 31 bytes past it, when `to` has passed `last`, or at invalid UTF-8.
 inline json_position escape_json_blocks(const char* from, const char* end, char* to, const char* last) noexcept {
-    const auto load = [](const char* at) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(at)); };
-    const auto copy = [](char* at, __m128i low, __m128i high) {
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(at), low);
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(at + 16), high);
+    const auto copy = [](char* at, characters16 low, characters16 high) {
+        store16(at, low);
+        store16(at + 16, high);
     };
-    const auto find = [](__m128i half) {
+    const auto find = [](characters16 half) -> characters16 {
         // A signed comparison, so that it finds bytes that are not ASCII too.
-        const __m128i control = _mm_cmplt_epi8(half, _mm_set1_epi8(' '));
-        const __m128i quote = _mm_cmpeq_epi8(half, _mm_set1_epi8('"'));
-        const __m128i backslash = _mm_cmpeq_epi8(half, _mm_set1_epi8('\\'));
-        return _mm_or_si128(control, _mm_or_si128(quote, backslash));
+        return (half < sixteen(' ')) | (half == sixteen('"')) | (half == sixteen('\\'));
     };
-    const auto mask = [](__m128i found) { return static_cast<std::uint32_t>(_mm_movemask_epi8(found)); };
     while (from < end && to <= last) {
-        const __m128i low = load(from);
-        const __m128i high = load(from + 16);
+        const characters16 low = load16(from);
+        const characters16 high = load16(from + 16);
         copy(to, low, high);
-        const __m128i found_low = find(low);
-        const __m128i found_high = find(high);
-        if (mask(_mm_or_si128(found_low, found_high)) == 0) [[likely]] {
+        const characters16 found_low = find(low);
+        const characters16 found_high = find(high);
+        if (mask16(found_low | found_high) == 0) [[likely]] {
             from += json_block;
             to += json_block;
             continue;
         }
-        std::uint32_t special = mask(found_low) | mask(found_high) << 16;
+        std::uint32_t special = mask16(found_low) | mask16(found_high) << 16;
         std::ptrdiff_t done = 0;
         std::ptrdiff_t size = json_block;
         while (special != 0) {
@@ -87,7 +82,7 @@ inline json_position escape_json_blocks(const char* from, const char* end, char*
             if (const char letter = json_escape_letter(from[at]); letter != '\0') {
                 to = write_json_escape(to + (at - done), from[at], letter);
                 done = at + 1;
-                copy(to, load(from + done), load(from + done + 16));
+                copy(to, load16(from + done), load16(from + done + 16));
                 special &= special - 1;
                 continue;
             }

@@ -2,15 +2,12 @@
 #pragma once
 
 #include <mlflow/trace/config.hpp>
+#include <mlflow/trace/detail/characters16.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
-
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
@@ -107,8 +104,7 @@ inline std::size_t valid_utf8_prefix(std::string_view text) noexcept {
     while (at < text.size()) {
 #if defined(__SSE2__)
         while (text.size() - at >= 16) {
-            const auto block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + at));
-            if (_mm_movemask_epi8(block) != 0) break;
+            if (mask16(load16(text.data() + at)) != 0) break;
             at += 16;
         }
         if (at == text.size()) break;
