@@ -87,6 +87,20 @@ TEST_F(hostile, what_is_too_long_is_refused_and_not_cut) {
     deliver();
 }
 
+// One such span in a batch, and MLflow refuses the batch.
+TEST_F(hostile, a_session_that_is_too_long_takes_no_neighbour_with_it) {
+    const std::string too_long = repeated("s", 300);
+    for (int turn = 0; turn < 20; ++turn) {
+        const auto header = mt::session::parse(turn == 10 ? too_long : "session-12");
+        mt::maybe<mt::session> session = mt::no_session;
+        if (header.has_value()) session = *header;
+        auto trace = start("neighbour", mt::user{"user-1042"}, session);
+        if (turn == 10) trace->attribute("session.id", too_long).attribute("gen_ai.conversation.id", too_long);
+    }
+    EXPECT_EQ(faults_, (std::vector{mt::fault::reserved, mt::fault::reserved}));
+    deliver();
+}
+
 TEST_F(hostile, what_a_scope_or_a_function_inside_says_belongs_to_the_open_trace) {
     auto trace = start("scope", mt::user{"user-1042"}, mt::session{"session-7"});
     {
