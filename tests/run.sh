@@ -17,6 +17,7 @@ need ab apache2-utils
 need arm-none-eabi-g++ gcc-arm-none-eabi
 need qemu-system-arm qemu-system-arm
 need stunnel4 stunnel4
+need chromium chromium
 need_venv
 for package in libgtest-dev libboost-dev libssl-dev libcurl4-openssl-dev nlohmann-json3-dev libcli11-dev libstdc++-arm-none-eabi-newlib; do
     need_package $package
