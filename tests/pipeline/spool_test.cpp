@@ -3,7 +3,9 @@
 #include "spool_sink.hpp"
 #include <mlflow/trace/testing/exporter_conformance.hpp>
 
+#include <algorithm>
 #include <chrono>
+#include <random>
 #include <string>
 #include <sys/stat.h>
 #include <thread>
@@ -220,14 +222,25 @@ TEST_F(spool, keeps_everything_while_all_is_refused) {
     expect_balanced(tracer.account());
 }
 
-TEST_F(spool, a_trace_that_is_refused_and_has_no_other_beside_it_is_put_aside_in_the_end) {
-    into->refused = {"alone"};
-    tracer_type tracer({.exporter = to_sink()});
-    record(tracer, "alone");
-    ASSERT_TRUE(tracer.flush(20s));
-    EXPECT_EQ(tracer.account().failed, 1U);
-    EXPECT_EQ(tracer.exporter().status().rejected_spans, 1U);
-    EXPECT_EQ(into->calls, 20U);
+TEST_F(spool, a_trace_that_is_refused_waits_until_it_is_in_the_way_of_others) {
+    for (const std::uint64_t segment_bytes : {1'000'000U, 1U}) { // both in one file, each in its own
+        into->refused = {"first"};
+        into->calls = 0;
+        auto options = to_sink();
+        options.segment_bytes = segment_bytes;
+        tracer_type tracer({.exporter = options});
+        record(tracer, "first");
+        EXPECT_TRUE(comes_true([&] {
+            const std::lock_guard guard(into->lock);
+            return into->calls > 50;
+        }));
+        EXPECT_EQ(tracer.account().queued, 1U);
+        record(tracer, "second");
+        ASSERT_TRUE(tracer.flush(20s));
+        EXPECT_EQ(tracer.account().exported, 1U);
+        EXPECT_EQ(tracer.account().failed, 1U);
+        EXPECT_EQ(tracer.exporter().status().rejected_spans, 1U);
+    }
 }
 
 TEST_F(spool, threads_record_at_once_safe_against_loss_of_power) {
@@ -351,6 +364,45 @@ TEST_F(spool, inside_a_batch_what_is_written_counts_as_exported) {
     EXPECT_EQ(into->count(), 10U);
     EXPECT_EQ(tracer.account().exported, 10U);
     expect_balanced(tracer.account());
+}
+
+// Random traces are to blame, and now and then the receiver takes none at all or is away.
+TEST(spool_pace, puts_aside_what_is_to_blame_and_little_else) {
+    using mt::detail::spool_pace;
+    std::mt19937 random(20'261'123);
+    for (int run = 0; run < 200; ++run) {
+        std::vector<bool> to_blame(1 + random() % 400);
+        for (std::size_t i = 0; i < to_blame.size(); ++i) to_blame[i] = random() % 20 == 0;
+        to_blame.push_back(false);
+        spool_pace pace(1ms, 1ms);
+        std::size_t at = 0;
+        std::size_t wrongly_put_aside = 0;
+        std::size_t outages = 0;
+        int left_of_outage = 0;
+        for (int attempt = 0; at < to_blame.size(); ++attempt) {
+            ASSERT_LT(attempt, 100'000);
+            if (left_of_outage > 0) --left_of_outage;
+            else if (random() % 50 == 0) left_of_outage = 10, ++outages;
+            const std::size_t from = at + pace.passed_over();
+            const std::size_t count = std::min(pace.most_traces(), to_blame.size() - from);
+            mt::export_result outcome;
+            bool is_refused = left_of_outage > 0;
+            for (std::size_t i = from; i < from + count; ++i) is_refused = is_refused || to_blame[i];
+            outcome.failed_spans = is_refused ? count : 0;
+            outcome.retryable = left_of_outage > 0 && outages % 2 == 0;
+            const bool is_end = from + count == to_blame.size();
+            const auto verdict = pace.judge(
+                outcome, count, is_end ? mt::detail::spool_rest::nowhere : mt::detail::spool_rest::in_segment);
+            if (verdict == spool_pace::verdict::move_on) {
+                ASSERT_TRUE(!is_refused && from == at);
+                at += count;
+            } else if (verdict == spool_pace::verdict::put_aside) {
+                ASSERT_TRUE(is_refused && from == at && count == 1);
+                wrongly_put_aside += to_blame[at++] ? 0U : 1U;
+            }
+        }
+        EXPECT_LE(wrongly_put_aside, outages / 2 + 1) << "at most one at the beginning of an outage";
+    }
 }
 
 TEST_F(spool, conforms) {

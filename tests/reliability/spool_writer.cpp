@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A process that is made to be killed: four threads record traces into a spool until its standard output is closed.
 //
-//   spool_writer FOLDER NAME [TRACKING_URI EXPERIMENT]     traces NAME-0-0, NAME-0-1, …, NAME-1-0, …
-//   spool_writer FOLDER                                    delivers what is left, and ends
+//   spool_writer FOLDER NAME [TRACKING_URI EXPERIMENT [MS]]     traces NAME-0-0, NAME-0-1, …, NAME-1-0, …
+//   spool_writer FOLDER                                         delivers what is left, and ends
+//
+// After each trace a thread sleeps for at most so many milliseconds (with a server 50, else 1).
 //
 // Writes a line for each trace that is acknowledged, `a NAME-0-0`, and, where there is no server, for each one that
 // the receiver has taken, `d NAME-0-0`. A line is written by one call, and either there or not.
@@ -107,12 +109,13 @@ void record_until_killed(Tracer& tracer, const std::string& name, std::chrono::m
 int main(int argc, char** argv) {
     const std::vector<std::string> arguments(argv + 1, argv + argc);
     if (arguments.empty()) return 2;
-    if (arguments.size() == 4) {
+    if (arguments.size() >= 4) {
         using to_mlflow = mt::mlflow_exporter<mt::beast_transport>;
         tracer_of<to_mlflow> tracer(
             {.exporter =
                  spool_in<to_mlflow>(arguments[0], {.tracking_uri = arguments[2], .experiment_name = arguments[3]})});
-        record_until_killed(tracer, arguments[1], 50ms);
+        record_until_killed(tracer, arguments[1],
+                            arguments.size() > 4 ? std::chrono::milliseconds(std::stoi(arguments[4])) : 50ms);
     }
     tracer_of<standard_output> tracer({.exporter = spool_in<standard_output>(arguments[0])});
     if (arguments.size() == 2) record_until_killed(tracer, arguments[1], 1ms);

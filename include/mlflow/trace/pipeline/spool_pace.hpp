@@ -11,6 +11,9 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
+// Where there is something to forward behind the traces of an attempt.
+enum class spool_rest : std::uint8_t { in_segment, in_others, nowhere };
+
 // How a spool goes on after each attempt to forward. What the receiver cannot take now is tried again. What it
 // refuses is halved until one trace is left. That one is put aside when another one is taken in the meantime. When
 // none is, nothing is put aside: credentials or the experiment are wrong then, not the traces.
@@ -25,20 +28,22 @@ public:
     [[nodiscard]] std::size_t most_traces() const noexcept { return most_traces_; }
     [[nodiscard]] std::size_t passed_over() const noexcept { return passed_over_; }
 
-    // `is_end`: the segment has nothing behind these traces.
-    verdict judge(const export_result& outcome, std::size_t traces, bool is_end) noexcept {
-        if (outcome.ok()) return passed_over_ > 0 ? other_taken(traces) : succeeded();
+    verdict judge(const export_result& outcome, std::size_t traces, spool_rest rest) noexcept {
+        if (outcome.ok()) return passed_over_ > 0 ? other_taken(traces) : succeeded(traces);
         if (outcome.retryable) return verdict::wait;
         if (traces > 1) {
+            if (suspects_ == 0) suspects_ = traces, is_other_taken_ = false;
             most_traces_ = traces / 2;
             return verdict::at_once;
         }
-        if (passed_over_ > 0) return other_refused(is_end);
-        if (std::exchange(is_other_taken_, false) || (is_end && ++refusals_ >= most_refusals)) {
+        if (passed_over_ > 0) return other_refused(rest);
+        const bool is_in_the_way = rest == spool_rest::in_others && ++refusals_ >= most_refusals;
+        if (std::exchange(is_other_taken_, false) || is_in_the_way) {
             refusals_ = 0;
+            suspects_ -= std::min<std::size_t>(suspects_, 1);
             return verdict::put_aside;
         }
-        if (is_end) return verdict::wait;
+        if (rest != spool_rest::in_segment) return verdict::wait;
         passed_over_ = 1;
         return verdict::at_once;
     }
@@ -51,12 +56,13 @@ public:
 
 private:
     static constexpr std::size_t unlimited = ~std::size_t{0};
-    static constexpr int most_refusals = 20; // of a trace that has no other behind it: 5 minutes by default
+    static constexpr int most_refusals = 20; // of the last trace of a segment: 5 minutes by default
 
-    verdict succeeded() noexcept {
+    verdict succeeded(std::size_t traces) noexcept {
         wait_ = std::chrono::milliseconds(0);
         refusals_ = 0;
-        is_other_taken_ = false;
+        suspects_ -= std::min(suspects_, traces);
+        is_other_taken_ = suspects_ > 0;
         most_traces_ = most_traces_ > unlimited / 2 ? unlimited : most_traces_ * 2;
         return verdict::move_on;
     }
@@ -66,8 +72,8 @@ private:
         is_other_taken_ = traces > 0 || ++refusals_ >= most_refusals;
         return traces > 0 ? verdict::at_once : verdict::wait;
     }
-    verdict other_refused(bool is_end) noexcept {
-        passed_over_ = is_end ? 0 : passed_over_ + 1;
+    verdict other_refused(spool_rest rest) noexcept {
+        passed_over_ = rest == spool_rest::in_segment ? passed_over_ + 1 : 0;
         return verdict::wait;
     }
 
@@ -76,8 +82,9 @@ private:
     std::chrono::milliseconds wait_{0};
     std::size_t most_traces_ = unlimited;
     std::size_t passed_over_ = 0;
+    std::size_t suspects_ = 0; // of those that were refused together, the ones that are left
     int refusals_ = 0;
-    bool is_other_taken_ = false; // since the first trace was refused
+    bool is_other_taken_ = false; // since what comes next was refused
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

@@ -247,6 +247,13 @@ private:
         return next;
     }
 
+    // Other processes may have left behind more than the one that is on its way.
+    [[nodiscard]] spool_rest rest_behind(const part& from, std::uint64_t position, std::size_t spans) const noexcept {
+        if (position < from.segment->size()) return spool_rest::in_segment;
+        const bool is_alone = from.is_own && !orphan_ && accepted_ - handled() == spans;
+        return is_alone ? spool_rest::nowhere : spool_rest::in_others;
+    }
+
     void forward(lock_type& guard, part_pointer from) {
         auto reader = from->segment->reader();
         guard.unlock();
@@ -261,7 +268,7 @@ private:
         from->is_kept = from->is_kept || sent.has_foreign;
         if (reader.failed() && traces == 0) return could_not_read(guard, from);
         if (!outcome.ok()) last_error_.swap(outcome.error);
-        switch (pace_.judge(outcome, traces, reader.position() >= from->segment->size())) {
+        switch (pace_.judge(outcome, traces, rest_behind(*from, reader.position(), spans))) {
         case spool_pace::verdict::at_once: break;
         case spool_pace::verdict::wait: pause(guard, outcome.retry_after); break;
         case spool_pace::verdict::move_on:
