@@ -54,7 +54,8 @@ TEST_F(mlflow_environment, says_everything) {
     EXPECT_EQ(options().experiment_id, "") << "the name goes before the ID";
     set("MLFLOW_TRACKING_USERNAME", "Aladdin");
     set("MLFLOW_TRACKING_PASSWORD", "open sesame");
-    EXPECT_EQ(options().authorization.current()->reveal(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==") << "goes before the token";
+    EXPECT_EQ(options().authorization.current()->reveal(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==")
+        << "goes before the token";
     set("MLFLOW_TRACKING_SERVER_CERT_PATH", "");
     for (const auto& [text, insecure] : {std::pair("true", true), {"false", false}, {"1", true}, {"0", false}}) {
         set("MLFLOW_TRACKING_INSECURE_TLS", text);
