@@ -5577,113 +5577,146 @@ using options_of = typename options_of_impl<T>::type;
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
-// ---- mlflow/trace/pipeline/batch.hpp
+// ---- mlflow/trace/detail/forks.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+inline std::atomic<std::uint32_t>& fork_counter() noexcept {
+    static constinit std::atomic<std::uint32_t> count{1};
+    return count;
+}
+
+// How many forks lie between this process and its first ancestor that asked, plus one: what remembers another number
+// was made by a parent. Cheaper than getpid(), which is a system call.
+inline std::uint32_t fork_count() noexcept {
+    static const int registered =
+        pthread_atfork(nullptr, nullptr, [] { fork_counter().fetch_add(1, std::memory_order_relaxed); });
+    static_cast<void>(registered);
+    return fork_counter().load(std::memory_order_relaxed);
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/pipeline/batch_worker.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
-/// Hands traces to another exporter from a thread of its own, many at a time, so that recording never waits.
-///
-/// Bounded: what does not fit into the queue is dropped (the newest) and counted. Thread-safety: all functions, from
-/// any thread; the inner exporter is called from the one background thread only. The destructor waits for at most
-/// `options::shutdown_timeout` for delivery, and beyond that for the one call that the inner exporter is in: a
-/// transport bounds that by its own timeout.
-template <class Exporter>
-class batch {
-    static_assert(
-        exporter<Exporter>,
-        "batch: the inner exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
+/// What `batch` does with a trace for which the queue has no room.
+enum class when_full : std::uint8_t {
+    drop_newest, ///< this one is dropped
+    drop_oldest, ///< those that wait longest are dropped
+    wait ///< the recording thread waits for room, for at most `batch_options::max_wait`; then as `drop_newest`
+};
 
+template <class Exporter>
+struct batch_options {
+    detail::options_of<Exporter> exporter{};
+    std::size_t max_queue_bytes = 64U * 1024 * 1024; ///< of encoded spans waiting
+    std::size_t max_queue_spans = 262'144;
+    trace::when_full when_full = when_full::drop_newest;
+    std::chrono::milliseconds max_wait{100};
+    std::size_t max_batch_bytes = 4U * 1024 * 1024; ///< of encoded spans in one call of the inner exporter
+    std::size_t max_batch_spans = 4'096;
+    std::chrono::milliseconds delay{500}; ///< the longest time that a trace waits for company
+    std::chrono::milliseconds shutdown_timeout{5'000};
+};
+
+/// What waits in a `batch`.
+struct batch_status {
+    std::size_t waiting_spans = 0; ///< in the queue, not those in the hands of the inner exporter
+    std::size_t waiting_bytes = 0;
+    std::uint64_t dropped_spans = 0; ///< for want of room
+};
+
+namespace detail {
+
+// The queue and the thread of a `batch`, in one process.
+template <class Exporter>
+class batch_worker {
     using clock = std::chrono::steady_clock;
 
 public:
-    static constexpr bool is_thread_safe = true;
-
-    struct options {
-        detail::options_of<Exporter> exporter{};
-        std::size_t max_queue_bytes = 64U * 1024 * 1024; ///< of encoded spans waiting
-        std::size_t max_queue_spans = 262'144;
-        std::size_t max_batch_bytes = 4U * 1024 * 1024; ///< of encoded spans in one call of the inner exporter
-        std::size_t max_batch_spans = 4'096;
-        std::chrono::milliseconds delay{500}; ///< the longest time that a trace waits for company
-        std::chrono::milliseconds shutdown_timeout{5'000};
-    };
-
-    batch() : batch(options{}) {}
-    explicit batch(options chosen)
-        : options_(std::move(chosen)), exporter_(std::move(options_.exporter)), worker_([this] { work(); }) {}
-    batch(const batch&) = delete;
-    batch& operator=(const batch&) = delete;
-    ~batch() {
+    batch_worker(const batch_options<Exporter>& options, const span_account& counted_before)
+        : options_(options), exporter_(options_of<Exporter>(options.exporter)), account_(counted_before),
+          thread_([this] { work(); }) {}
+    batch_worker(const batch_worker&) = delete;
+    batch_worker& operator=(const batch_worker&) = delete;
+    ~batch_worker() {
         shutdown(clock::now() + options_.shutdown_timeout);
         {
-            const std::lock_guard guard(lock_);
+            const lock_guard guard(lock_);
             abandoned_ = true;
         }
         wake_.notify_one();
         if constexpr (requires { exporter_.interrupt(); }) exporter_.interrupt();
-        worker_.join();
+        thread_.join();
     }
 
-    export_result export_traces(trace_batch& traces) noexcept {
-        const std::size_t spans = traces.span_count();
+    [[nodiscard]] bool is_of_this_process() const noexcept { return forks_ == fork_count(); }
+
+    void accept(trace_batch& traces) noexcept {
         bool wake = false;
         {
-            const std::lock_guard guard(lock_);
-            if (stopping_ || queue_.span_count() + spans > options_.max_queue_spans ||
-                queue_.bytes() + traces.bytes() > options_.max_queue_bytes) {
-                account_.dropped += spans;
-                return {};
+            std::unique_lock guard(lock_);
+            // What the inner exporter records by the tracer that it serves would make it export for ever.
+            if (stopping_ || is_own_thread()) {
+                account_.dropped += traces.span_count();
+                return;
             }
+            if (!make_room(guard, traces)) return drop(traces.span_count());
             const bool was_idle = queue_.empty();
             const bool was_enough = enough();
+            accepted_ += traces.span_count();
             queue_.append(std::move(traces));
-            accepted_ += spans;
             wake = was_idle || (!was_enough && enough());
         }
         if (wake) wake_.notify_one();
-        return {};
     }
 
-    /// Waits until everything accepted before has been handed to the inner exporter; false at the deadline.
     bool flush(clock::time_point deadline) {
         std::unique_lock guard(lock_);
         const std::uint64_t target = accepted_;
         if (handled_ >= target) return true;
         flush_until_ = target > flush_until_ ? target : flush_until_;
         wake_.notify_one();
+        if (is_own_thread()) return false; // it would wait for itself
         return handled_something_.wait_until(guard, deadline, [&] { return handled_ >= target; });
     }
 
     bool shutdown(clock::time_point deadline) {
         {
-            const std::lock_guard guard(lock_);
+            const lock_guard guard(lock_);
             stopping_ = true;
         }
+        handled_something_.notify_all(); // nobody waits for room any more
         const bool complete = flush(deadline);
         if constexpr (deferring_exporter<Exporter>) return exporter_.shutdown(deadline) && complete;
         else return complete;
     }
 
     [[nodiscard]] span_account account() {
-        const std::lock_guard guard(lock_);
-        span_account counted = account_;
-        counted.queued = accepted_ - handled_;
+        const lock_guard guard(lock_);
+        return account_now();
+    }
+    // For the child of a fork, where nobody else is: the parent delivers what waits, so that it counts as exported.
+    [[nodiscard]] span_account account_to_inherit() const noexcept {
+        span_account counted = account_now();
+        counted.exported += std::exchange(counted.queued, 0);
         return counted;
     }
-    /// Why the inner exporter last failed; empty when it never did.
-    [[nodiscard]] std::string last_error() const {
+    [[nodiscard]] batch_status status() {
+        const lock_guard guard(lock_);
+        return {queue_.span_count(), queue_.bytes(), dropped_};
+    }
+    [[nodiscard]] std::string last_error() {
         if constexpr (requires { exporter_.last_error(); })
             if (std::string error = exporter_.last_error(); !error.empty()) return error; // of an attempt under way
-        const std::lock_guard guard(lock_);
-        return last_error_;
+        const lock_guard guard(lock_);
+        if (dropped_ == 0 || !last_error_.empty()) return last_error_;
+        return "batch: the queue was full, and " + std::to_string(dropped_) +
+               " spans were dropped; raise max_queue_spans and max_queue_bytes, or look why they are delivered so "
+               "slowly";
     }
-
-    [[nodiscard]] std::string trace_url(const trace_id& id) const {
-        if constexpr (linking_exporter<Exporter>) return exporter_.trace_url(id);
-        else return {};
-    }
-
-    /// The inner exporter. The background thread uses it too.
     [[nodiscard]] Exporter& exporter() noexcept { return exporter_; }
 
 private:
@@ -5691,6 +5724,41 @@ private:
         return queue_.bytes() >= options_.max_batch_bytes || queue_.span_count() >= options_.max_batch_spans;
     }
     [[nodiscard]] bool in_a_hurry() const noexcept { return abandoned_ || flush_until_ > handled_ || enough(); }
+    [[nodiscard]] bool is_own_thread() const noexcept { return std::this_thread::get_id() == thread_.get_id(); }
+    [[nodiscard]] bool has_room(const trace_batch& traces) const noexcept {
+        return queue_.span_count() + traces.span_count() <= options_.max_queue_spans &&
+               queue_.bytes() + traces.bytes() <= options_.max_queue_bytes;
+    }
+
+    // False when the traces must be dropped.
+    bool make_room(std::unique_lock<std::mutex>& guard, const trace_batch& traces) {
+        if (has_room(traces)) return true;
+        switch (options_.when_full) {
+        case when_full::drop_newest: return false;
+        case when_full::drop_oldest:
+            while (!has_room(traces) && !queue_.empty()) {
+                trace_batch oldest(queue_.pop_front());
+                handled_ += oldest.span_count();
+                drop(oldest.span_count());
+            }
+            return has_room(traces);
+        case when_full::wait:
+            return handled_something_.wait_for(guard, options_.max_wait, [&] {
+                return stopping_ || has_room(traces);
+            }) && !stopping_;
+        }
+        return false;
+    }
+    void drop(std::size_t spans) noexcept {
+        account_.dropped += spans;
+        dropped_ += spans;
+    }
+
+    [[nodiscard]] span_account account_now() const noexcept {
+        span_account counted = account_;
+        counted.queued = accepted_ - handled_;
+        return counted;
+    }
 
     void work() {
         std::unique_lock guard(lock_);
@@ -5699,9 +5767,10 @@ private:
             if (!abandoned_) wake_.wait_for(guard, options_.delay, [this] { return in_a_hurry(); });
             if (abandoned_) break;
             trace_batch sending = take();
+            if (options_.when_full == when_full::wait) handled_something_.notify_all(); // there is room
             const std::size_t spans = sending.span_count();
             guard.unlock();
-            export_result outcome = detail::guarded_export(exporter_, sending);
+            export_result outcome = guarded_export(exporter_, sending);
             sending.clear();
             guard.lock();
             handled_ += spans;
@@ -5724,7 +5793,8 @@ private:
         return taken;
     }
 
-    options options_;
+    const batch_options<Exporter> options_;
+    const std::uint32_t forks_ = fork_count();
     Exporter exporter_;
     mutable std::mutex lock_;
     std::condition_variable wake_;
@@ -5734,10 +5804,96 @@ private:
     std::string last_error_;
     std::uint64_t accepted_ = 0; // spans
     std::uint64_t handled_ = 0;
+    std::uint64_t dropped_ = 0; // for want of room
     std::uint64_t flush_until_ = 0;
     bool stopping_ = false;
     bool abandoned_ = false;
-    std::thread worker_; // last: it uses all the others
+    std::thread thread_; // last: it uses all the others
+};
+
+} // namespace detail
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/pipeline/batch.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// Hands traces to another exporter from a thread of its own, many at a time, so that recording does not wait.
+///
+/// Bounded: `when_full` says what becomes of traces that do not fit into the queue; those that are dropped are
+/// counted, and `last_error` tells. Thread-safety: all functions, from any thread; the inner exporter is called from
+/// the one background thread only. The destructor waits for at most `shutdown_timeout` for delivery, and beyond that
+/// for the one call that the inner exporter is in: a transport bounds that by its own timeout.
+///
+/// The child of a fork has a queue, a thread and an inner exporter of its own from its first trace on, and leaves
+/// what waits to its parent.
+template <class Exporter>
+class batch {
+    static_assert(
+        exporter<Exporter>,
+        "batch: the inner exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
+
+    using clock = std::chrono::steady_clock;
+    using worker = detail::batch_worker<Exporter>;
+
+public:
+    static constexpr bool is_thread_safe = true;
+
+    using options = batch_options<Exporter>;
+    static_assert(
+        std::is_copy_constructible_v<options>,
+        "batch: the options of the inner exporter are copied, for the child of a fork makes one of its own");
+
+    batch() : batch(options{}) {}
+    explicit batch(options chosen) : options_(std::move(chosen)), worker_(new worker(options_, span_account{})) {}
+    batch(const batch&) = delete;
+    batch& operator=(const batch&) = delete;
+    ~batch() { delete own(); }
+
+    export_result export_traces(trace_batch& traces) noexcept {
+        return detail::guarded(
+            [&] {
+                here().accept(traces);
+                return export_result{};
+            },
+            [&] { return detail::failed_export(traces.span_count(), "batch: no thread to be had"); });
+    }
+
+    /// Waits until everything accepted before has been handed to the inner exporter; false at the deadline.
+    bool flush(clock::time_point deadline) { return !own() || own()->flush(deadline); }
+    /// A last flush; what comes later is dropped.
+    bool shutdown(clock::time_point deadline) { return !own() || own()->shutdown(deadline); }
+
+    [[nodiscard]] span_account account() { return own() ? own()->account() : worker_.load()->account_to_inherit(); }
+    [[nodiscard]] batch_status status() { return own() ? own()->status() : batch_status{}; }
+    /// Why the inner exporter last failed, or else that traces were dropped; empty when neither ever happened.
+    [[nodiscard]] std::string last_error() const { return own() ? own()->last_error() : std::string(); }
+
+    [[nodiscard]] std::string trace_url(const trace_id& id) const {
+        if constexpr (linking_exporter<Exporter>) return own() ? own()->exporter().trace_url(id) : std::string();
+        else return {};
+    }
+
+    /// The inner exporter. The background thread uses it too.
+    [[nodiscard]] Exporter& exporter() { return here().exporter(); }
+
+private:
+    // Null in the child of a fork, at first: what is there is the parent's, whose thread is not here, and whose lock
+    // may be held for ever.
+    [[nodiscard]] worker* own() const noexcept {
+        worker* const found = worker_.load(std::memory_order_acquire);
+        return found->is_of_this_process() ? found : nullptr;
+    }
+    worker& here() {
+        if (worker* const found = own()) return *found;
+        worker* of_parent = worker_.load(std::memory_order_acquire);
+        auto made = std::make_unique<worker>(options_, of_parent->account_to_inherit());
+        if (worker_.compare_exchange_strong(of_parent, made.get())) return *made.release();
+        return *worker_.load(); // another thread of the child was faster
+    }
+
+    options options_;
+    std::atomic<worker*> worker_;
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
@@ -7256,7 +7412,7 @@ namespace detail {
 class id_generator {
 public:
     std::uint64_t next() noexcept {
-        if (seeded_in_ != forks().load(std::memory_order_relaxed)) [[unlikely]]
+        if (seeded_in_ != fork_counter().load(std::memory_order_relaxed)) [[unlikely]]
             seed();
         const std::uint64_t result = std::rotl(state_[0] + state_[3], 23) + state_[0];
         const std::uint64_t shifted = state_[1] << 17U;
@@ -7270,16 +7426,8 @@ public:
     }
 
 private:
-    // Odd values only, so that 0 means "never seeded".
-    static std::atomic<std::uint32_t>& forks() noexcept {
-        static std::atomic<std::uint32_t> count{1};
-        return count;
-    }
     void seed() noexcept {
-        static const int registered =
-            pthread_atfork(nullptr, nullptr, [] { forks().fetch_add(2, std::memory_order_relaxed); });
-        static_cast<void>(registered);
-        seeded_in_ = forks().load(std::memory_order_relaxed);
+        seeded_in_ = fork_count(); // 0 means "never seeded"
         if (getrandom(state_, sizeof state_, GRND_NONBLOCK) == static_cast<ssize_t>(sizeof state_)) return;
         // Early at boot the kernel may have no entropy yet: mix what tells this thread from all others.
         timespec now{};

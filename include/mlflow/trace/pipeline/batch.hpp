@@ -1,27 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/concepts.hpp>
-#include <mlflow/trace/core/guarded_export.hpp>
-#include <mlflow/trace/core/options_of.hpp>
+#include <mlflow/trace/pipeline/batch_worker.hpp>
 
+#include <atomic>
 #include <chrono>
-#include <condition_variable>
-#include <cstddef>
-#include <cstdint>
-#include <mutex>
+#include <memory>
 #include <string>
-#include <thread>
+#include <type_traits>
 #include <utility>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
-/// Hands traces to another exporter from a thread of its own, many at a time, so that recording never waits.
+/// Hands traces to another exporter from a thread of its own, many at a time, so that recording does not wait.
 ///
-/// Bounded: what does not fit into the queue is dropped (the newest) and counted. Thread-safety: all functions, from
-/// any thread; the inner exporter is called from the one background thread only. The destructor waits for at most
-/// `options::shutdown_timeout` for delivery, and beyond that for the one call that the inner exporter is in: a
-/// transport bounds that by its own timeout.
+/// Bounded: `when_full` says what becomes of traces that do not fit into the queue; those that are dropped are
+/// counted, and `last_error` tells. Thread-safety: all functions, from any thread; the inner exporter is called from
+/// the one background thread only. The destructor waits for at most `shutdown_timeout` for delivery, and beyond that
+/// for the one call that the inner exporter is in: a transport bounds that by its own timeout.
+///
+/// The child of a fork has a queue, a thread and an inner exporter of its own from its first trace on, and leaves
+/// what waits to its parent.
 template <class Exporter>
 class batch {
     static_assert(
@@ -29,150 +28,66 @@ class batch {
         "batch: the inner exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
 
     using clock = std::chrono::steady_clock;
+    using worker = detail::batch_worker<Exporter>;
 
 public:
     static constexpr bool is_thread_safe = true;
 
-    struct options {
-        detail::options_of<Exporter> exporter{};
-        std::size_t max_queue_bytes = 64U * 1024 * 1024; ///< of encoded spans waiting
-        std::size_t max_queue_spans = 262'144;
-        std::size_t max_batch_bytes = 4U * 1024 * 1024; ///< of encoded spans in one call of the inner exporter
-        std::size_t max_batch_spans = 4'096;
-        std::chrono::milliseconds delay{500}; ///< the longest time that a trace waits for company
-        std::chrono::milliseconds shutdown_timeout{5'000};
-    };
+    using options = batch_options<Exporter>;
+    static_assert(
+        std::is_copy_constructible_v<options>,
+        "batch: the options of the inner exporter are copied, for the child of a fork makes one of its own");
 
     batch() : batch(options{}) {}
-    explicit batch(options chosen)
-        : options_(std::move(chosen)), exporter_(std::move(options_.exporter)), worker_([this] { work(); }) {}
+    explicit batch(options chosen) : options_(std::move(chosen)), worker_(new worker(options_, span_account{})) {}
     batch(const batch&) = delete;
     batch& operator=(const batch&) = delete;
-    ~batch() {
-        shutdown(clock::now() + options_.shutdown_timeout);
-        {
-            const std::lock_guard guard(lock_);
-            abandoned_ = true;
-        }
-        wake_.notify_one();
-        if constexpr (requires { exporter_.interrupt(); }) exporter_.interrupt();
-        worker_.join();
-    }
+    ~batch() { delete own(); }
 
     export_result export_traces(trace_batch& traces) noexcept {
-        const std::size_t spans = traces.span_count();
-        bool wake = false;
-        {
-            const std::lock_guard guard(lock_);
-            if (stopping_ || queue_.span_count() + spans > options_.max_queue_spans ||
-                queue_.bytes() + traces.bytes() > options_.max_queue_bytes) {
-                account_.dropped += spans;
-                return {};
-            }
-            const bool was_idle = queue_.empty();
-            const bool was_enough = enough();
-            queue_.append(std::move(traces));
-            accepted_ += spans;
-            wake = was_idle || (!was_enough && enough());
-        }
-        if (wake) wake_.notify_one();
-        return {};
+        return detail::guarded(
+            [&] {
+                here().accept(traces);
+                return export_result{};
+            },
+            [&] { return detail::failed_export(traces.span_count(), "batch: no thread to be had"); });
     }
 
     /// Waits until everything accepted before has been handed to the inner exporter; false at the deadline.
-    bool flush(clock::time_point deadline) {
-        std::unique_lock guard(lock_);
-        const std::uint64_t target = accepted_;
-        if (handled_ >= target) return true;
-        flush_until_ = target > flush_until_ ? target : flush_until_;
-        wake_.notify_one();
-        return handled_something_.wait_until(guard, deadline, [&] { return handled_ >= target; });
-    }
+    bool flush(clock::time_point deadline) { return !own() || own()->flush(deadline); }
+    /// A last flush; what comes later is dropped.
+    bool shutdown(clock::time_point deadline) { return !own() || own()->shutdown(deadline); }
 
-    bool shutdown(clock::time_point deadline) {
-        {
-            const std::lock_guard guard(lock_);
-            stopping_ = true;
-        }
-        const bool complete = flush(deadline);
-        if constexpr (deferring_exporter<Exporter>) return exporter_.shutdown(deadline) && complete;
-        else return complete;
-    }
-
-    [[nodiscard]] span_account account() {
-        const std::lock_guard guard(lock_);
-        span_account counted = account_;
-        counted.queued = accepted_ - handled_;
-        return counted;
-    }
-    /// Why the inner exporter last failed; empty when it never did.
-    [[nodiscard]] std::string last_error() const {
-        if constexpr (requires { exporter_.last_error(); })
-            if (std::string error = exporter_.last_error(); !error.empty()) return error; // of an attempt under way
-        const std::lock_guard guard(lock_);
-        return last_error_;
-    }
+    [[nodiscard]] span_account account() { return own() ? own()->account() : worker_.load()->account_to_inherit(); }
+    [[nodiscard]] batch_status status() { return own() ? own()->status() : batch_status{}; }
+    /// Why the inner exporter last failed, or else that traces were dropped; empty when neither ever happened.
+    [[nodiscard]] std::string last_error() const { return own() ? own()->last_error() : std::string(); }
 
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
-        if constexpr (linking_exporter<Exporter>) return exporter_.trace_url(id);
+        if constexpr (linking_exporter<Exporter>) return own() ? own()->exporter().trace_url(id) : std::string();
         else return {};
     }
 
     /// The inner exporter. The background thread uses it too.
-    [[nodiscard]] Exporter& exporter() noexcept { return exporter_; }
+    [[nodiscard]] Exporter& exporter() { return here().exporter(); }
 
 private:
-    [[nodiscard]] bool enough() const noexcept {
-        return queue_.bytes() >= options_.max_batch_bytes || queue_.span_count() >= options_.max_batch_spans;
+    // Null in the child of a fork, at first: what is there is the parent's, whose thread is not here, and whose lock
+    // may be held for ever.
+    [[nodiscard]] worker* own() const noexcept {
+        worker* const found = worker_.load(std::memory_order_acquire);
+        return found->is_of_this_process() ? found : nullptr;
     }
-    [[nodiscard]] bool in_a_hurry() const noexcept { return abandoned_ || flush_until_ > handled_ || enough(); }
-
-    void work() {
-        std::unique_lock guard(lock_);
-        for (;;) {
-            wake_.wait(guard, [this] { return abandoned_ || !queue_.empty(); });
-            if (!abandoned_) wake_.wait_for(guard, options_.delay, [this] { return in_a_hurry(); });
-            if (abandoned_) break;
-            trace_batch sending = take();
-            const std::size_t spans = sending.span_count();
-            guard.unlock();
-            export_result outcome = detail::guarded_export(exporter_, sending);
-            sending.clear();
-            guard.lock();
-            handled_ += spans;
-            account_.exported += outcome.exported_spans;
-            account_.failed += outcome.failed_spans;
-            if (!outcome.ok()) last_error_.swap(outcome.error);
-            handled_something_.notify_all();
-        }
-        account_.dropped += queue_.span_count();
-        handled_ = accepted_;
-        queue_.clear();
-    }
-
-    trace_batch take() noexcept {
-        trace_batch taken;
-        while (!queue_.empty() &&
-               (taken.empty() || (taken.bytes() + queue_.begin()->bytes <= options_.max_batch_bytes &&
-                                  taken.span_count() + queue_.begin()->span_count <= options_.max_batch_spans)))
-            taken.push_back(queue_.pop_front());
-        return taken;
+    worker& here() {
+        if (worker* const found = own()) return *found;
+        worker* of_parent = worker_.load(std::memory_order_acquire);
+        auto made = std::make_unique<worker>(options_, of_parent->account_to_inherit());
+        if (worker_.compare_exchange_strong(of_parent, made.get())) return *made.release();
+        return *worker_.load(); // another thread of the child was faster
     }
 
     options options_;
-    Exporter exporter_;
-    mutable std::mutex lock_;
-    std::condition_variable wake_;
-    std::condition_variable handled_something_;
-    trace_batch queue_;
-    span_account account_;
-    std::string last_error_;
-    std::uint64_t accepted_ = 0; // spans
-    std::uint64_t handled_ = 0;
-    std::uint64_t flush_until_ = 0;
-    bool stopping_ = false;
-    bool abandoned_ = false;
-    std::thread worker_; // last: it uses all the others
+    std::atomic<worker*> worker_;
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -3,6 +3,7 @@
 
 #include <mlflow/trace/core/error.hpp>
 #include <mlflow/trace/core/ids.hpp>
+#include <mlflow/trace/detail/forks.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/machine.hpp>
 
@@ -11,7 +12,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <ctime>
-#include <pthread.h>
 #include <string>
 #include <sys/random.h>
 #include <unistd.h>
@@ -25,7 +25,7 @@ namespace detail {
 class id_generator {
 public:
     std::uint64_t next() noexcept {
-        if (seeded_in_ != forks().load(std::memory_order_relaxed)) [[unlikely]]
+        if (seeded_in_ != fork_counter().load(std::memory_order_relaxed)) [[unlikely]]
             seed();
         const std::uint64_t result = std::rotl(state_[0] + state_[3], 23) + state_[0];
         const std::uint64_t shifted = state_[1] << 17U;
@@ -39,16 +39,8 @@ public:
     }
 
 private:
-    // Odd values only, so that 0 means "never seeded".
-    static std::atomic<std::uint32_t>& forks() noexcept {
-        static std::atomic<std::uint32_t> count{1};
-        return count;
-    }
     void seed() noexcept {
-        static const int registered =
-            pthread_atfork(nullptr, nullptr, [] { forks().fetch_add(2, std::memory_order_relaxed); });
-        static_cast<void>(registered);
-        seeded_in_ = forks().load(std::memory_order_relaxed);
+        seeded_in_ = fork_count(); // 0 means "never seeded"
         if (getrandom(state_, sizeof state_, GRND_NONBLOCK) == static_cast<ssize_t>(sizeof state_)) return;
         // Early at boot the kernel may have no entropy yet: mix what tells this thread from all others.
         timespec now{};

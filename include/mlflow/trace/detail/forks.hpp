@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/config.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <pthread.h>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+inline std::atomic<std::uint32_t>& fork_counter() noexcept {
+    static constinit std::atomic<std::uint32_t> count{1};
+    return count;
+}
+
+// How many forks lie between this process and its first ancestor that asked, plus one: what remembers another number
+// was made by a parent. Cheaper than getpid(), which is a system call.
+inline std::uint32_t fork_count() noexcept {
+    static const int registered =
+        pthread_atfork(nullptr, nullptr, [] { fork_counter().fetch_add(1, std::memory_order_relaxed); });
+    static_cast<void>(registered);
+    return fork_counter().load(std::memory_order_relaxed);
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
