@@ -29,7 +29,7 @@ LAYERS = {
 
 # Headers that the umbrella leaves to those who ask for them, and what other libraries these may use.
 OTHERS = {"transports/beast": ("boost/", "openssl/"), "client": ("nlohmann/",), "testing/": (), "context/sessions": ()}
-OTHERS |= {"environment/": (), "exporters/otlp": ()}
+OTHERS |= {"environment/": (), "exporters/otlp": (), "transports/gzip": ()}
 
 FORBIDDEN = {"iostream", "regex", "future", "filesystem", "random", "functional"}
 THREADS = ("pipeline/", "transports/", "testing/")

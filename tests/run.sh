@@ -16,7 +16,7 @@ need ninja ninja-build
 need ab apache2-utils
 need stunnel4 stunnel4
 need_venv
-for package in libgtest-dev libboost-dev libssl-dev libcurl4-openssl-dev nlohmann-json3-dev libcli11-dev; do
+for package in libgtest-dev libboost-dev libssl-dev libcurl4-openssl-dev nlohmann-json3-dev libcli11-dev zlib1g-dev; do
     need_package $package
 done
 install_missing
