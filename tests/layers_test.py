@@ -41,6 +41,7 @@ OTHERS = {
     "environment/": (),
     "exporters/otlp": (),
     "pipeline/spool": (),
+    "transports/gzip": (),
 }
 
 FORBIDDEN = {"iostream", "regex", "future", "filesystem", "random", "functional"}

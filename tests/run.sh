@@ -19,7 +19,8 @@ need qemu-system-arm qemu-system-arm
 need stunnel4 stunnel4
 need chromium chromium
 need_venv
-for package in libgtest-dev libboost-dev libssl-dev libcurl4-openssl-dev nlohmann-json3-dev libcli11-dev libstdc++-arm-none-eabi-newlib; do
+for package in libgtest-dev libboost-dev libssl-dev libcurl4-openssl-dev nlohmann-json3-dev libcli11-dev zlib1g-dev \
+    libstdc++-arm-none-eabi-newlib; do
     need_package $package
 done
 install_missing

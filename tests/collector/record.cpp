@@ -5,6 +5,7 @@
 #include <mlflow/trace/environment/otlp.hpp>
 #include <mlflow/trace/exporters/otlp.hpp>
 #include <mlflow/trace/transports/beast.hpp>
+#include <mlflow/trace/transports/gzip.hpp>
 
 #include <nlohmann/json.hpp>
 
@@ -16,7 +17,7 @@ namespace {
 
 namespace mt = mlflow::trace;
 
-using to_collector = mt::otlp_exporter<mt::beast_transport>;
+using to_collector = mt::otlp_exporter<mt::gzip_transport<mt::beast_transport>>;
 
 struct tee {
     struct options {

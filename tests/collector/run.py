@@ -106,7 +106,7 @@ def without_conversation(span: dict) -> dict:
     return span | {"attributes": [a for a in span["attributes"] if a["key"] != "gen_ai.conversation.id"]}
 
 
-def main(record: str) -> None:
+def check(record: str, compression: str) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         with running(folder) as port:
@@ -116,6 +116,7 @@ def main(record: str) -> None:
                 env=clean
                 | {
                     "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}",
+                    "OTEL_EXPORTER_OTLP_COMPRESSION": compression,
                     "OTEL_SERVICE_NAME": "chat",
                     "OTEL_RESOURCE_ATTRIBUTES": "service.name=other,team=a%2Cb",
                 },
@@ -156,4 +157,5 @@ def main(record: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    for each in ("none", "gzip"):
+        check(sys.argv[1], each)

@@ -4,6 +4,7 @@
 #include <mlflow/trace/environment/otlp.hpp>
 #include <mlflow/trace/exporters/otlp.hpp>
 #include <mlflow/trace/transports/beast.hpp>
+#include <mlflow/trace/transports/gzip.hpp>
 
 #include <gtest/gtest.h>
 
@@ -89,6 +90,22 @@ TEST_F(otlp_environment, certificates) {
     ASSERT_FALSE(without);
     EXPECT_EQ(without.error().message,
               "OTEL_EXPORTER_OTLP_CERTIFICATE: the transport of this program takes no certificates; unset it");
+}
+
+TEST_F(otlp_environment, compression) {
+    using compressing = mt::otlp_exporter<mt::gzip_transport<mt::beast_transport>>;
+    EXPECT_TRUE(mt::from_environment<compressing>()->transport.compress);
+    set("OTEL_EXPORTER_OTLP_COMPRESSION", "none");
+    set("OTEL_EXPORTER_OTLP_CERTIFICATE", "ca.pem");
+    EXPECT_FALSE(mt::from_environment<compressing>()->transport.compress);
+    EXPECT_EQ(mt::from_environment<compressing>()->transport.transport.tls.ca_file, "ca.pem");
+    EXPECT_TRUE(mt::from_environment<with_tls>());
+    set("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "gzip");
+    EXPECT_TRUE(mt::from_environment<compressing>()->transport.compress);
+    EXPECT_EQ(
+        mt::from_environment<with_tls>().error().message,
+        "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION: the transport of this program is no mt::gzip_transport; set it to "
+        "none");
 }
 
 TEST_F(otlp_environment, mistakes_are_named_without_what_may_be_secret) {

@@ -5,6 +5,7 @@
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/environment/mlflow.hpp>
 #include <mlflow/trace/transports/beast.hpp>
+#include <mlflow/trace/transports/gzip.hpp>
 
 #include <cstdio>
 #include <fstream>
@@ -14,11 +15,11 @@
 
 namespace mt = mlflow::trace;
 
-using mlflow_server = mt::mlflow_exporter<mt::beast_transport>;
+using mlflow_server = mt::mlflow_exporter<mt::gzip_transport<mt::beast_transport>>;
 using tracer_type = mt::tracer<mt::open_schema, mt::thread_local_context, mlflow_server>;
 
 int main(int argc, char** argv) {
-    auto server = mt::from_environment<mlflow_server>({.experiment_name = "secured"});
+    auto server = mt::from_environment<mlflow_server>({.experiment_name = "secured", .transport = {.at_least = 0}});
     if (!server) return std::printf("%s\n", server.error().message.c_str()), 1;
     if (argc > 1)
         server->authorization = [path = std::string(argv[1])] {

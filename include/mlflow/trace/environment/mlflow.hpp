@@ -46,7 +46,9 @@ std::optional<environment_error> read_tls(Options& transport) {
         return refuse("MLFLOW_TRACKING_INSECURE_TLS",
                       "set together with MLFLOW_TRACKING_SERVER_CERT_PATH; unset one of them")
             .error;
-    if constexpr (requires { transport.tls.accept_any_server; }) {
+    if constexpr (requires { transport.transport; }) {
+        return read_tls(transport.transport); // one around another
+    } else if constexpr (requires { transport.tls.accept_any_server; }) {
         if (!insecure.empty()) transport.tls.accept_any_server = accept_any;
     } else if (accept_any) {
         return refuse("MLFLOW_TRACKING_INSECURE_TLS", "the transport of this program has no such option; unset it")

@@ -46,7 +46,7 @@ inline std::optional<environment_error> read_resource(resource_attributes& attri
 /// | `OTEL_EXPORTER_OTLP_[TRACES_]HEADERS` | `key=value,key=value`, percent-encoded; instead of those chosen |
 /// | `OTEL_EXPORTER_OTLP_[TRACES_]TIMEOUT` | milliseconds |
 /// | `OTEL_EXPORTER_OTLP_[TRACES_]PROTOCOL` | `http/protobuf`, or an error |
-/// | `OTEL_EXPORTER_OTLP_[TRACES_]COMPRESSION` | `none`, or an error |
+/// | `OTEL_EXPORTER_OTLP_[TRACES_]COMPRESSION` | `gzip` where the transport is a `gzip_transport`, or `none` |
 /// | `OTEL_EXPORTER_OTLP_[TRACES_]CERTIFICATE`, `…CLIENT_CERTIFICATE`, `…CLIENT_KEY` | files, where the transport has
 /// `tls` options | | `OTEL_RESOURCE_ATTRIBUTES` | as the headers; added to those chosen | | `OTEL_SERVICE_NAME` |
 /// `service.name`, before that of the attributes |
@@ -67,8 +67,12 @@ from_environment(detail::options_of<Exporter> chosen = {}) {
     if (const auto protocol = variable(name); !protocol.empty() && protocol != "http/protobuf")
         return refuse(name, "only http/protobuf is spoken here; set it to that, or unset it");
     name = first_set("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION");
-    if (const auto compression = variable(name); !compression.empty() && compression != "none")
-        return refuse(name, "requests are not compressed here; set it to none, or unset it");
+    if (const auto compression = variable(name); !compression.empty()) {
+        const bool gzip = compression == "gzip";
+        if (!gzip && compression != "none") return refuse(name, "neither gzip nor none; set it to one of them");
+        if constexpr (requires { chosen.transport.compress; }) chosen.transport.compress = gzip;
+        else if (gzip) return refuse(name, "the transport of this program is no mt::gzip_transport; set it to none");
+    }
 
     name = first_set("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS");
     auto headers = key_value_list(name);
