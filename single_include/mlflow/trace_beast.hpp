@@ -166,17 +166,20 @@ template <class Options>
 std::optional<environment_error> read_tls_files(Options& transport, const char* ca, const char* certificate,
                                                 const char* key) {
     const char* const names[] = {ca, certificate, key};
-    if constexpr (requires { transport.tls.private_key_file; }) {
+    if constexpr (requires { transport.transport; }) { // one around another
+        return read_tls_files(transport.transport, ca, certificate, key);
+    } else if constexpr (requires { transport.tls.private_key_file; }) {
         std::string* const files[] = {&transport.tls.ca_file, &transport.tls.certificate_file,
                                       &transport.tls.private_key_file};
         for (std::size_t i = 0; i < 3; ++i)
             if (const auto file = variable(names[i]); !file.empty()) *files[i] = file;
+        return std::nullopt;
     } else {
         for (const char* const name : names)
             if (!variable(name).empty())
                 return refuse(name, "the transport of this program takes no certificates; unset it").error;
+        return std::nullopt;
     }
-    return std::nullopt;
 }
 
 } // namespace detail

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What `batch` does when it has no room, when its process forks, and when its exporter records by itself.
+#include "support/sanitized.hpp"
 #include <mlflow/trace.hpp>
 
 #include <gtest/gtest.h>
@@ -186,6 +187,7 @@ struct last_words {
 }
 
 TEST(forked_batch, delivers_for_each_process_its_own) {
+    if (is_sanitized) GTEST_SKIP() << "in the child the sanitizer's locks stay as they are, that of malloc too";
     int ends[2];
     ASSERT_EQ(pipe(ends), 0);
     // Static, as applications have it: the children destroy it as they exit.

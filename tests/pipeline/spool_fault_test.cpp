@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "spool_folder.hpp"
 #include "spool_sink.hpp"
+#include "support/sanitized.hpp"
 
 #include <atomic>
 #include <cerrno>
@@ -17,18 +18,6 @@ namespace {
 
 using namespace spool_testing;
 using namespace std::chrono_literals;
-
-#ifdef __has_feature
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-constexpr bool is_sanitized = true;
-#else
-constexpr bool is_sanitized = false;
-#endif
-#elif defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-constexpr bool is_sanitized = true;
-#else
-constexpr bool is_sanitized = false;
-#endif
 
 enum class mishap { error, short_write, kill };
 
