@@ -52,8 +52,9 @@ class batch_worker {
     using clock = std::chrono::steady_clock;
 
 public:
-    batch_worker(const batch_options<Exporter>& options, const span_account& counted_before)
-        : options_(options), exporter_(options_of<Exporter>(options.exporter)), account_(counted_before),
+    // `counted` is what was counted before, in the process that this one was forked from.
+    batch_worker(batch_options<Exporter>&& options, const span_account& counted)
+        : options_(std::move(options)), exporter_(std::move(options_.exporter)), account_(counted),
           thread_([this] { work(); }) {}
     batch_worker(const batch_worker&) = delete;
     batch_worker& operator=(const batch_worker&) = delete;
@@ -209,7 +210,7 @@ private:
         return taken;
     }
 
-    const batch_options<Exporter> options_;
+    batch_options<Exporter> options_;
     const std::uint32_t forks_ = fork_count();
     Exporter exporter_;
     mutable std::mutex lock_;
