@@ -305,6 +305,11 @@ struct transport_error {
         return reason == kind::connect || reason == kind::closed || reason == kind::timeout || status == 408 ||
                status == 429 || (status >= 502 && status <= 504);
     }
+    /// Does, or may, the server find fault with what was sent? 400, 413, 422, and 500, by which MLflow also answers
+    /// to values that it cannot store.
+    [[nodiscard]] bool finds_fault() const noexcept {
+        return status == 400 || status == 413 || status == 422 || status == 500;
+    }
 };
 
 /// Where a server is: the parts of a URL such as `http://127.0.0.1:5000/mlflow`.
@@ -1632,11 +1637,14 @@ private:
 struct export_result {
     std::size_t exported_spans = 0;
     std::size_t failed_spans = 0;
-    owned_text error; ///< one line on why spans failed, without credentials; empty when none did
+    owned_text error{}; ///< one line on why spans failed, without credentials; empty when none did
     /// The same batch may be exported once more, with a chance to succeed: the receiver was not there, or is busy.
     bool retryable = false;
     /// What the receiver asks to wait before that; 0 when it did not say.
     std::chrono::milliseconds retry_after{0};
+    /// The receiver does, or together with `retryable` may, find fault with what was sent: one trace can be the
+    /// reason that all were refused.
+    bool finds_fault = false;
 
     [[nodiscard]] bool ok() const noexcept { return failed_spans == 0; }
 };
@@ -4293,6 +4301,47 @@ private:
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
+// ---- mlflow/trace/detail/http_date.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// Seconds since 1970 of an IMF-fixdate, RFC 9110, 5.6.7: `Sun, 06 Nov 1994 08:49:37 GMT`. The calendar is Howard
+// Hinnant's days_from_civil, https://howardhinnant.github.io/date_algorithms.html.
+constexpr std::optional<std::int64_t> parse_http_date(std::string_view text) noexcept {
+    constexpr std::string_view form = "Sun, 00 Nov 0000 00:00:00 GMT";
+    constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    if (text.size() != form.size()) return std::nullopt;
+    for (const unsigned at : {3U, 4U, 7U, 11U, 16U, 19U, 22U, 25U, 26U, 27U, 28U})
+        if (text[at] != form[at]) return std::nullopt;
+    const auto number = [text](std::size_t at, std::size_t digits) -> std::int64_t {
+        std::int64_t value = 0;
+        for (std::size_t end = at + digits; at < end; ++at) {
+            if (text[at] < '0' || text[at] > '9') return -1;
+            value = value * 10 + (text[at] - '0');
+        }
+        return value;
+    };
+    const std::size_t found = months.find(text.substr(8, 3));
+    const std::int64_t day = number(5, 2);
+    const std::int64_t year = number(12, 4);
+    const std::int64_t hour = number(17, 2);
+    const std::int64_t minute = number(20, 2);
+    const std::int64_t second = number(23, 2);
+    if (found == std::string_view::npos || found % 3 != 0 || day < 1 || day > 31 || year < 1970 || hour < 0 ||
+        hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60) // a leap second
+        return std::nullopt;
+    const auto month = static_cast<std::int64_t>(found / 3 + 1);
+    const std::int64_t shifted_year = month <= 2 ? year - 1 : year; // years that begin in March
+    const std::int64_t era = shifted_year / 400;
+    const std::int64_t year_of_era = shifted_year - era * 400;
+    const std::int64_t day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
+    const std::int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    const std::int64_t days = era * 146'097 + day_of_era - 719'468;
+    return ((days * 24 + hour) * 60 + minute) * 60 + second;
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
 // ---- mlflow/trace/core/mlflow_reply.hpp
 
 // What exporter and client read of MLflow's replies when these are no success.
@@ -4313,10 +4362,18 @@ inline std::string describe_reply(std::string_view server, std::string_view targ
            std::string(target.substr(0, target.find('?'))) + ": " + one_line(message);
 }
 
-// Retry-After in seconds, RFC 9110, 10.2.3; 0 where it is absent or a date.
+// Retry-After, RFC 9110, 10.2.3; 0 where it is absent, or a date that has passed. A date counts from the server's own
+// Date, since its clock may go wrong by more than it asks for.
 inline std::chrono::milliseconds retry_after(const http_response& reply) noexcept {
+    const std::string_view asked = reply.header("Retry-After");
+    if (const auto date = parse_http_date(asked)) {
+        const auto here = std::chrono::system_clock::now().time_since_epoch();
+        const std::int64_t now = parse_http_date(reply.header("Date"))
+                                     .value_or(std::chrono::duration_cast<std::chrono::seconds>(here).count());
+        return std::chrono::seconds(*date > now ? *date - now : 0);
+    }
     std::int64_t seconds = 0;
-    for (const char c : reply.header("Retry-After")) {
+    for (const char c : asked) {
         if (c < '0' || c > '9') return std::chrono::milliseconds(0);
         seconds = seconds * 10 + (c - '0');
         if (seconds > 86'400) break;
@@ -5233,6 +5290,8 @@ public:
             if (error && error->status == 501) use_artifacts("its store takes no OTLP spans");
             else if (error) {
                 fail(*error, batch.span_count());
+                outcome.finds_fault = error->finds_fault();
+                outcome.retryable = outcome.retryable || error->status == 500; // by one trace, or all by itself
                 return outcome;
             }
         }
@@ -5994,14 +6053,25 @@ private:
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
+/// A trace that a receiver did not take, and why.
+struct rejected_trace {
+    recorded_trace trace;
+    std::string error;
+};
+
 /// Exports a batch again when the receiver was not there or was busy, until it succeeds or `options::give_up_after`
 /// has passed. Waits between the attempts, so it belongs inside `batch`:
 /// `batch<retry<mlflow_exporter<beast_transport>>>`.
 ///
 /// The waits grow by half each time, from `first_wait` to `longest_wait`, each shortened by up to a half at random so
 /// that many processes do not come back at once; what the receiver asks for (`Retry-After`) is waited for, up to 10
-/// minutes. Failures that another attempt cannot mend are returned at once. Thread-safety: `interrupt()` from any
-/// thread, the rest by one thread at a time.
+/// minutes. Failures that another attempt cannot mend are returned at once.
+///
+/// One trace that the receiver does not take (400, 413, 422, or 500 again and again) is a reason for it to refuse a
+/// whole batch: the batch is then sent in halves, these in halves, and only what fails alone is put aside. It counts
+/// as failed, and `take_rejected` tells what it was. While nothing at all is taken, a 500 puts nothing aside.
+///
+/// Thread-safety: `interrupt`, `last_error` and `take_rejected` from any thread, the rest by one thread at a time.
 template <class Exporter>
 class retry {
     static_assert(
@@ -6014,6 +6084,8 @@ public:
         std::chrono::milliseconds first_wait{200};
         std::chrono::milliseconds longest_wait{30'000};
         std::chrono::milliseconds give_up_after{std::chrono::hours(1)};
+        std::size_t attempts_before_halving = 3; ///< where another attempt may help, which is after a 500
+        std::size_t keep_rejected = 100;         ///< traces for `take_rejected`, the latest
     };
 
     retry() : retry(options{}) {}
@@ -6021,25 +6093,50 @@ public:
 
     export_result export_traces(trace_batch& batch) {
         const auto give_up_at = std::chrono::steady_clock::now() + options_.give_up_after;
+        export_result total;
+        std::size_t attempts = 0;
         for (auto wait = options_.first_wait;; wait = shorter(wait + wait / 2, options_.longest_wait)) {
-            export_result outcome = detail::guarded_export(exporter_, batch);
-            if (outcome.ok() || !outcome.retryable) return outcome;
+            round now;
+            now.may_halve = ++attempts >= options_.attempts_before_halving;
+            attempt(batch, now);
+            total.exported_spans += now.exported;
+            total.failed_spans += now.failed;
+            if (!now.error.empty()) total.error = now.error;
+            if (total.exported_spans != 0) settle(now, total);
+            else now.again.append(std::move(now.suspects)); // perhaps the receiver takes nothing at all
+            batch = std::move(now.again);
+            if (batch.empty()) {
+                if (total.ok()) total.error.clear(); // of what was mended
+                return total;
+            }
             {
-                const std::lock_guard guard(lock_);
-                last_error_ = outcome.error;
+                const detail::lock_guard guard(lock_);
+                last_error_ = now.error;
             }
             constexpr std::chrono::milliseconds longest_asked = std::chrono::minutes(10);
-            const auto asked = shorter(outcome.retry_after, longest_asked);
+            const auto asked = shorter(now.retry_after, longest_asked);
             const auto chosen = shortened(wait);
             const auto until = std::chrono::steady_clock::now() + (asked > chosen ? asked : chosen);
-            if (until > give_up_at || !wait_until(until)) return outcome;
+            if (until > give_up_at || !wait_until(until)) {
+                total.exported_spans += now.exported_in_part;
+                total.failed_spans += batch.span_count() - now.exported_in_part;
+                total.retryable = true;
+                total.retry_after = now.retry_after;
+                return total;
+            }
         }
+    }
+
+    /// What the receiver did not take, the oldest first, and forgets it. At most `keep_rejected`, the latest.
+    [[nodiscard]] std::vector<rejected_trace> take_rejected() {
+        const detail::lock_guard guard(lock_);
+        return std::exchange(rejected_, {});
     }
 
     /// Ends the waiting: the export under way returns after its current attempt, and later ones are not repeated.
     void interrupt() noexcept {
         {
-            const std::lock_guard guard(lock_);
+            const detail::lock_guard guard(lock_);
             interrupted_ = true;
         }
         wake_.notify_all();
@@ -6047,7 +6144,7 @@ public:
 
     /// Why the last attempt failed; empty when none did.
     [[nodiscard]] std::string last_error() const {
-        const std::lock_guard guard(lock_);
+        const detail::lock_guard guard(lock_);
         return last_error_;
     }
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
@@ -6059,6 +6156,71 @@ public:
     [[nodiscard]] Exporter& exporter() noexcept { return exporter_; }
 
 private:
+    // What came of one attempt.
+    struct round {
+        bool may_halve = false; // also where another attempt may help
+        std::size_t exported = 0;
+        std::size_t failed = 0;
+        trace_batch again;
+        std::size_t exported_in_part = 0; // spans in `again` that have arrived already
+        trace_batch suspects;             // each alone, and perhaps at fault
+        std::string error;
+        std::chrono::milliseconds retry_after{0};
+    };
+
+    void attempt(trace_batch& batch, round& now) {
+        export_result outcome = detail::guarded_export(exporter_, batch);
+        if (outcome.ok()) {
+            now.exported += outcome.exported_spans;
+            return;
+        }
+        now.error = std::move(outcome.error);
+        const bool halve = outcome.finds_fault && (!outcome.retryable || now.may_halve);
+        if (halve && batch.size() > 1) {
+            trace_batch first;
+            for (std::size_t left = batch.size() / 2; left > 0; --left) first.push_back(batch.pop_front());
+            attempt(first, now);
+            attempt(batch, now);
+        } else if (outcome.retryable) {
+            if (outcome.retry_after > now.retry_after) now.retry_after = outcome.retry_after;
+            if (!halve) now.exported_in_part += outcome.exported_spans;
+            (halve ? now.suspects : now.again).append(std::move(batch));
+        } else {
+            now.exported += outcome.exported_spans;
+            now.failed += outcome.failed_spans;
+            if (halve) put_aside(batch, now.error);
+        }
+    }
+
+    // What is refused alone, and once more after others were taken, is at fault.
+    void settle(round& now, export_result& total) {
+        while (trace_data* const suspect = now.suspects.pop_front()) {
+            trace_batch alone(suspect);
+            const export_result outcome = detail::guarded_export(exporter_, alone);
+            if (outcome.ok()) total.exported_spans += outcome.exported_spans;
+            else if (outcome.finds_fault) total.failed_spans += put_aside(alone, outcome.error);
+            else now.again.append(std::move(alone));
+        }
+    }
+
+    // How many spans these were.
+    std::size_t put_aside(trace_batch& batch, const std::string& error) noexcept {
+        const std::size_t spans = batch.span_count();
+        const auto keep = [&] {
+            for (const trace_data& trace : batch) {
+                rejected_trace rejected{decode(trace), error};
+                const detail::lock_guard guard(lock_);
+                last_error_ = std::string(trace.id.mlflow_id().view()) + " was put aside: " + error;
+                if (rejected_.size() >= options_.keep_rejected && !rejected_.empty())
+                    rejected_.erase(rejected_.begin());
+                if (options_.keep_rejected != 0) rejected_.push_back(std::move(rejected));
+            }
+        };
+        detail::guarded(keep, [] {}); // counted all the same
+        batch.clear();
+        return spans;
+    }
+
     // Without <algorithm>, which is 9,000 lines.
     static constexpr std::chrono::milliseconds shorter(std::chrono::milliseconds a,
                                                        std::chrono::milliseconds b) noexcept {
@@ -6086,6 +6248,7 @@ private:
     mutable std::mutex lock_;
     std::condition_variable wake_;
     std::string last_error_;
+    std::vector<rejected_trace> rejected_;
     std::uint64_t random_ = 0;
     bool interrupted_ = false;
 };

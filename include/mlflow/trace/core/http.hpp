@@ -96,6 +96,11 @@ struct transport_error {
         return reason == kind::connect || reason == kind::closed || reason == kind::timeout || status == 408 ||
                status == 429 || (status >= 502 && status <= 504);
     }
+    /// Does, or may, the server find fault with what was sent? 400, 413, 422, and 500, by which MLflow also answers
+    /// to values that it cannot store.
+    [[nodiscard]] bool finds_fault() const noexcept {
+        return status == 400 || status == 413 || status == 422 || status == 500;
+    }
 };
 
 /// Where a server is: the parts of a URL such as `http://127.0.0.1:5000/mlflow`.

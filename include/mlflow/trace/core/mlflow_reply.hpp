@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/core/http.hpp>
+#include <mlflow/trace/detail/http_date.hpp>
 #include <mlflow/trace/detail/json_reader.hpp>
 
 #include <chrono>
@@ -27,10 +28,18 @@ inline std::string describe_reply(std::string_view server, std::string_view targ
            std::string(target.substr(0, target.find('?'))) + ": " + one_line(message);
 }
 
-// Retry-After in seconds, RFC 9110, 10.2.3; 0 where it is absent or a date.
+// Retry-After, RFC 9110, 10.2.3; 0 where it is absent, or a date that has passed. A date counts from the server's own
+// Date, since its clock may go wrong by more than it asks for.
 inline std::chrono::milliseconds retry_after(const http_response& reply) noexcept {
+    const std::string_view asked = reply.header("Retry-After");
+    if (const auto date = parse_http_date(asked)) {
+        const auto here = std::chrono::system_clock::now().time_since_epoch();
+        const std::int64_t now = parse_http_date(reply.header("Date"))
+                                     .value_or(std::chrono::duration_cast<std::chrono::seconds>(here).count());
+        return std::chrono::seconds(*date > now ? *date - now : 0);
+    }
     std::int64_t seconds = 0;
-    for (const char c : reply.header("Retry-After")) {
+    for (const char c : asked) {
         if (c < '0' || c > '9') return std::chrono::milliseconds(0);
         seconds = seconds * 10 + (c - '0');
         if (seconds > 86'400) break;

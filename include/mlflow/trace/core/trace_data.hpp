@@ -278,11 +278,14 @@ private:
 struct export_result {
     std::size_t exported_spans = 0;
     std::size_t failed_spans = 0;
-    owned_text error; ///< one line on why spans failed, without credentials; empty when none did
+    owned_text error{}; ///< one line on why spans failed, without credentials; empty when none did
     /// The same batch may be exported once more, with a chance to succeed: the receiver was not there, or is busy.
     bool retryable = false;
     /// What the receiver asks to wait before that; 0 when it did not say.
     std::chrono::milliseconds retry_after{0};
+    /// The receiver does, or together with `retryable` may, find fault with what was sent: one trace can be the
+    /// reason that all were refused.
+    bool finds_fault = false;
 
     [[nodiscard]] bool ok() const noexcept { return failed_spans == 0; }
 };

@@ -111,6 +111,8 @@ public:
             if (error && error->status == 501) use_artifacts("its store takes no OTLP spans");
             else if (error) {
                 fail(*error, batch.span_count());
+                outcome.finds_fault = error->finds_fault();
+                outcome.retryable = outcome.retryable || error->status == 500; // by one trace, or all by itself
                 return outcome;
             }
         }

@@ -82,7 +82,12 @@ private:
     }
 
     static export_result failed(std::size_t spans, const transport_error& error) {
-        return {0, spans, error.message, error.retryable(), error.retry_after};
+        return {0,
+                spans,
+                error.message,
+                error.retryable() || error.status == 500,
+                error.retry_after,
+                error.finds_fault()};
     }
 
     // A google.rpc.Status says why in its field 2.

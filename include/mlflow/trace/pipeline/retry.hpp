@@ -4,15 +4,26 @@
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/core/guarded_export.hpp>
 #include <mlflow/trace/core/options_of.hpp>
+#include <mlflow/trace/core/recorded_trace.hpp>
+#include <mlflow/trace/detail/guarded.hpp>
+#include <mlflow/trace/detail/machine.hpp>
 
 #include <chrono>
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// A trace that a receiver did not take, and why.
+struct rejected_trace {
+    recorded_trace trace;
+    std::string error;
+};
 
 /// Exports a batch again when the receiver was not there or was busy, until it succeeds or `options::give_up_after`
 /// has passed. Waits between the attempts, so it belongs inside `batch`:
@@ -20,8 +31,13 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 ///
 /// The waits grow by half each time, from `first_wait` to `longest_wait`, each shortened by up to a half at random so
 /// that many processes do not come back at once; what the receiver asks for (`Retry-After`) is waited for, up to 10
-/// minutes. Failures that another attempt cannot mend are returned at once. Thread-safety: `interrupt()` from any
-/// thread, the rest by one thread at a time.
+/// minutes. Failures that another attempt cannot mend are returned at once.
+///
+/// One trace that the receiver does not take (400, 413, 422, or 500 again and again) is a reason for it to refuse a
+/// whole batch: the batch is then sent in halves, these in halves, and only what fails alone is put aside. It counts
+/// as failed, and `take_rejected` tells what it was. While nothing at all is taken, a 500 puts nothing aside.
+///
+/// Thread-safety: `interrupt`, `last_error` and `take_rejected` from any thread, the rest by one thread at a time.
 template <class Exporter>
 class retry {
     static_assert(
@@ -34,6 +50,8 @@ public:
         std::chrono::milliseconds first_wait{200};
         std::chrono::milliseconds longest_wait{30'000};
         std::chrono::milliseconds give_up_after{std::chrono::hours(1)};
+        std::size_t attempts_before_halving = 3; ///< where another attempt may help, which is after a 500
+        std::size_t keep_rejected = 100;         ///< traces for `take_rejected`, the latest
     };
 
     retry() : retry(options{}) {}
@@ -41,25 +59,50 @@ public:
 
     export_result export_traces(trace_batch& batch) {
         const auto give_up_at = std::chrono::steady_clock::now() + options_.give_up_after;
+        export_result total;
+        std::size_t attempts = 0;
         for (auto wait = options_.first_wait;; wait = shorter(wait + wait / 2, options_.longest_wait)) {
-            export_result outcome = detail::guarded_export(exporter_, batch);
-            if (outcome.ok() || !outcome.retryable) return outcome;
+            round now;
+            now.may_halve = ++attempts >= options_.attempts_before_halving;
+            attempt(batch, now);
+            total.exported_spans += now.exported;
+            total.failed_spans += now.failed;
+            if (!now.error.empty()) total.error = now.error;
+            if (total.exported_spans != 0) settle(now, total);
+            else now.again.append(std::move(now.suspects)); // perhaps the receiver takes nothing at all
+            batch = std::move(now.again);
+            if (batch.empty()) {
+                if (total.ok()) total.error.clear(); // of what was mended
+                return total;
+            }
             {
-                const std::lock_guard guard(lock_);
-                last_error_ = outcome.error;
+                const detail::lock_guard guard(lock_);
+                last_error_ = now.error;
             }
             constexpr std::chrono::milliseconds longest_asked = std::chrono::minutes(10);
-            const auto asked = shorter(outcome.retry_after, longest_asked);
+            const auto asked = shorter(now.retry_after, longest_asked);
             const auto chosen = shortened(wait);
             const auto until = std::chrono::steady_clock::now() + (asked > chosen ? asked : chosen);
-            if (until > give_up_at || !wait_until(until)) return outcome;
+            if (until > give_up_at || !wait_until(until)) {
+                total.exported_spans += now.exported_in_part;
+                total.failed_spans += batch.span_count() - now.exported_in_part;
+                total.retryable = true;
+                total.retry_after = now.retry_after;
+                return total;
+            }
         }
+    }
+
+    /// What the receiver did not take, the oldest first, and forgets it. At most `keep_rejected`, the latest.
+    [[nodiscard]] std::vector<rejected_trace> take_rejected() {
+        const detail::lock_guard guard(lock_);
+        return std::exchange(rejected_, {});
     }
 
     /// Ends the waiting: the export under way returns after its current attempt, and later ones are not repeated.
     void interrupt() noexcept {
         {
-            const std::lock_guard guard(lock_);
+            const detail::lock_guard guard(lock_);
             interrupted_ = true;
         }
         wake_.notify_all();
@@ -67,7 +110,7 @@ public:
 
     /// Why the last attempt failed; empty when none did.
     [[nodiscard]] std::string last_error() const {
-        const std::lock_guard guard(lock_);
+        const detail::lock_guard guard(lock_);
         return last_error_;
     }
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
@@ -79,6 +122,71 @@ public:
     [[nodiscard]] Exporter& exporter() noexcept { return exporter_; }
 
 private:
+    // What came of one attempt.
+    struct round {
+        bool may_halve = false; // also where another attempt may help
+        std::size_t exported = 0;
+        std::size_t failed = 0;
+        trace_batch again;
+        std::size_t exported_in_part = 0; // spans in `again` that have arrived already
+        trace_batch suspects;             // each alone, and perhaps at fault
+        std::string error;
+        std::chrono::milliseconds retry_after{0};
+    };
+
+    void attempt(trace_batch& batch, round& now) {
+        export_result outcome = detail::guarded_export(exporter_, batch);
+        if (outcome.ok()) {
+            now.exported += outcome.exported_spans;
+            return;
+        }
+        now.error = std::move(outcome.error);
+        const bool halve = outcome.finds_fault && (!outcome.retryable || now.may_halve);
+        if (halve && batch.size() > 1) {
+            trace_batch first;
+            for (std::size_t left = batch.size() / 2; left > 0; --left) first.push_back(batch.pop_front());
+            attempt(first, now);
+            attempt(batch, now);
+        } else if (outcome.retryable) {
+            if (outcome.retry_after > now.retry_after) now.retry_after = outcome.retry_after;
+            if (!halve) now.exported_in_part += outcome.exported_spans;
+            (halve ? now.suspects : now.again).append(std::move(batch));
+        } else {
+            now.exported += outcome.exported_spans;
+            now.failed += outcome.failed_spans;
+            if (halve) put_aside(batch, now.error);
+        }
+    }
+
+    // What is refused alone, and once more after others were taken, is at fault.
+    void settle(round& now, export_result& total) {
+        while (trace_data* const suspect = now.suspects.pop_front()) {
+            trace_batch alone(suspect);
+            const export_result outcome = detail::guarded_export(exporter_, alone);
+            if (outcome.ok()) total.exported_spans += outcome.exported_spans;
+            else if (outcome.finds_fault) total.failed_spans += put_aside(alone, outcome.error);
+            else now.again.append(std::move(alone));
+        }
+    }
+
+    // How many spans these were.
+    std::size_t put_aside(trace_batch& batch, const std::string& error) noexcept {
+        const std::size_t spans = batch.span_count();
+        const auto keep = [&] {
+            for (const trace_data& trace : batch) {
+                rejected_trace rejected{decode(trace), error};
+                const detail::lock_guard guard(lock_);
+                last_error_ = std::string(trace.id.mlflow_id().view()) + " was put aside: " + error;
+                if (rejected_.size() >= options_.keep_rejected && !rejected_.empty())
+                    rejected_.erase(rejected_.begin());
+                if (options_.keep_rejected != 0) rejected_.push_back(std::move(rejected));
+            }
+        };
+        detail::guarded(keep, [] {}); // counted all the same
+        batch.clear();
+        return spans;
+    }
+
     // Without <algorithm>, which is 9,000 lines.
     static constexpr std::chrono::milliseconds shorter(std::chrono::milliseconds a,
                                                        std::chrono::milliseconds b) noexcept {
@@ -106,6 +214,7 @@ private:
     mutable std::mutex lock_;
     std::condition_variable wake_;
     std::string last_error_;
+    std::vector<rejected_trace> rejected_;
     std::uint64_t random_ = 0;
     bool interrupted_ = false;
 };

@@ -30,7 +30,7 @@ public:
 
     verdict judge(const export_result& outcome, std::size_t traces, spool_rest rest) noexcept {
         if (outcome.ok()) return passed_over_ > 0 ? other_taken(traces) : succeeded(traces);
-        if (outcome.retryable) return verdict::wait;
+        if (outcome.retryable && !outcome.finds_fault) return verdict::wait;
         if (traces > 1) {
             if (suspects_ == 0) suspects_ = traces, is_other_taken_ = false;
             most_traces_ = traces / 2;

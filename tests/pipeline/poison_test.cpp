@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// One trace that the receiver does not take, among many that it does.
+#include <mlflow/trace.hpp>
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace {
+
+namespace mt = mlflow::trace;
+using namespace std::chrono_literals;
+
+// Takes batches as MLflow does, as a whole: one trace of a name that it does not take, and nothing is stored.
+struct receiver {
+    std::map<std::string, int> refused_by; // name and status
+    int broken_for = 0;                    // requests that fail whatever they hold
+    std::multiset<std::string> stored;
+    int requests = 0;
+};
+
+struct scripted_exporter {
+    struct options {
+        receiver* to = nullptr;
+    };
+    explicit scripted_exporter(options chosen) : to(chosen.to) {}
+
+    mt::export_result export_traces(mt::trace_batch& batch) const {
+        ++to->requests;
+        std::vector<std::string> names;
+        int status = to->broken_for-- > 0 ? 500 : 200;
+        for (const mt::trace_data& trace : batch) {
+            names.push_back(mt::decode(trace).spans.at(0).name);
+            if (const auto found = to->refused_by.find(names.back()); found != to->refused_by.end())
+                status = found->second;
+        }
+        if (status == 200) {
+            to->stored.insert(names.begin(), names.end());
+            return {.exported_spans = batch.span_count()};
+        }
+        const mt::transport_error error{.message = "answered " + std::to_string(status), .status = status};
+        return {.failed_spans = batch.span_count(),
+                .error = error.message,
+                .retryable = error.retryable() || status == 500,
+                .finds_fault = error.finds_fault()};
+    }
+    receiver* to;
+};
+
+using retrying = mt::retry<scripted_exporter>;
+using tracer_type = mt::tracer<mt::open_schema, mt::thread_local_context, mt::batch<retrying>>;
+
+class poison : public testing::Test {
+protected:
+    tracer_type::options options() {
+        return {.exporter = {.exporter = {.exporter = {&to_}, .first_wait = 1ms, .longest_wait = 1ms},
+                             .delay = std::chrono::hours(1)}};
+    }
+    // One batch of these traces, delivered.
+    void deliver(tracer_type& tracer, int traces) {
+        for (int i = 0; i < traces; ++i) static_cast<void>(tracer.start_trace(std::to_string(i)));
+        ASSERT_TRUE(tracer.flush(60s));
+    }
+    static retrying& retry_of(tracer_type& tracer) { return tracer.exporter().exporter(); }
+
+    receiver to_;
+};
+
+TEST_F(poison, costs_nobody_else_anything) {
+    for (const int status : {400, 413, 422, 500}) {
+        to_ = {};
+        to_.refused_by = {{"17", status}};
+        tracer_type tracer(options());
+        deliver(tracer, 512);
+        EXPECT_EQ(to_.stored.size(), 511U) << status;
+        EXPECT_EQ(to_.stored.count("17"), 0U);
+        EXPECT_EQ(std::set<std::string>(to_.stored.begin(), to_.stored.end()).size(), 511U) << "each once";
+        EXPECT_EQ(tracer.account().exported, 511U);
+        EXPECT_EQ(tracer.account().failed, 1U);
+        const auto rejected = retry_of(tracer).take_rejected();
+        ASSERT_EQ(rejected.size(), 1U) << status;
+        EXPECT_EQ(rejected[0].trace.spans.at(0).name, "17");
+        EXPECT_EQ(rejected[0].error, "answered " + std::to_string(status));
+        EXPECT_NE(tracer.last_error().find("tr-" + std::string(rejected[0].trace.id.hex().view()) + " was put aside"),
+                  std::string::npos)
+            << tracer.last_error();
+        EXPECT_LE(to_.requests, 4 + 2 * 9) << "halves, not one by one";
+        EXPECT_TRUE(retry_of(tracer).take_rejected().empty());
+    }
+}
+
+TEST_F(poison, is_found_among_other_poison) {
+    to_.refused_by = {{"0", 400}, {"1", 500}, {"63", 422}, {"99", 500}};
+    tracer_type tracer(options());
+    deliver(tracer, 100);
+    EXPECT_EQ(to_.stored.size(), 96U);
+    EXPECT_EQ(tracer.account().failed, 4U);
+    EXPECT_EQ(retry_of(tracer).take_rejected().size(), 4U);
+}
+
+TEST_F(poison, is_not_what_a_broken_server_refuses) {
+    to_.broken_for = 300; // whatever comes, alone too
+    tracer_type tracer(options());
+    deliver(tracer, 16);
+    EXPECT_EQ(to_.stored.size(), 16U);
+    EXPECT_EQ(tracer.account().exported, 16U);
+    EXPECT_TRUE(retry_of(tracer).take_rejected().empty());
+}
+
+TEST_F(poison, is_not_what_a_server_refuses_to_this_client) {
+    to_.refused_by = {{"3", 403}};
+    tracer_type tracer(options());
+    deliver(tracer, 8);
+    EXPECT_EQ(to_.requests, 1) << "halves would be refused as well";
+    EXPECT_EQ(tracer.account().failed, 8U);
+    EXPECT_TRUE(retry_of(tracer).take_rejected().empty());
+}
+
+TEST_F(poison, is_kept_up_to_a_number) {
+    for (int i = 0; i < 10; ++i) to_.refused_by[std::to_string(i)] = 400;
+    auto chosen = options();
+    chosen.exporter.exporter.keep_rejected = 3;
+    tracer_type tracer(chosen);
+    deliver(tracer, 20);
+    EXPECT_EQ(tracer.account().failed, 10U);
+    const auto rejected = retry_of(tracer).take_rejected();
+    ASSERT_EQ(rejected.size(), 3U);
+    EXPECT_EQ(rejected.back().trace.spans.at(0).name, "9") << "the latest";
+}
+
+TEST(retry_after, is_read_as_seconds_and_as_a_date) {
+    const auto asked = [](std::string text, std::string date = {}) {
+        mt::http_response reply{503, {{"Retry-After", std::move(text)}}, {}};
+        if (!date.empty()) reply.headers.push_back({"Date", date});
+        return mt::detail::retry_after(reply);
+    };
+    EXPECT_EQ(asked("120"), 120s);
+    EXPECT_EQ(asked("Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:48:37 GMT"), 60s)
+        << "by the server's clock";
+    EXPECT_EQ(asked("Sun, 06 Nov 1994 08:49:37 GMT"), 0s) << "long ago";
+    EXPECT_GT(asked("Fri, 31 Dec 2100 23:59:59 GMT"), std::chrono::hours(24));
+    EXPECT_EQ(asked("soon"), 0s);
+    EXPECT_EQ(asked("-5"), 0s);
+}
+
+} // namespace
