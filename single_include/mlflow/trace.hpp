@@ -4250,7 +4250,7 @@ private:
         virtual ~source() = default;
 
         answer value(const secret* refused) {
-            const std::lock_guard guard(lock_);
+            const detail::lock_guard guard(lock_);
             if (last_.empty() || (refused && refused->reveal() == last_.reveal())) {
                 answer fetched = guarded_fetch();
                 if (!fetched) return fetched;
@@ -4281,7 +4281,7 @@ private:
 #endif
         }
 
-        std::mutex lock_;
+        detail::machine::mutex lock_;
         secret last_;
     };
 

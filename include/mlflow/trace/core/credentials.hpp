@@ -3,11 +3,11 @@
 
 #include <mlflow/trace/core/http.hpp>
 #include <mlflow/trace/core/secret.hpp>
+#include <mlflow/trace/detail/machine.hpp>
 
 #include <concepts>
 #include <exception>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -51,7 +51,7 @@ private:
         virtual ~source() = default;
 
         answer value(const secret* refused) {
-            const std::lock_guard guard(lock_);
+            const detail::lock_guard guard(lock_);
             if (last_.empty() || (refused && refused->reveal() == last_.reveal())) {
                 answer fetched = guarded_fetch();
                 if (!fetched) return fetched;
@@ -82,7 +82,7 @@ private:
 #endif
         }
 
-        std::mutex lock_;
+        detail::machine::mutex lock_;
         secret last_;
     };
 
