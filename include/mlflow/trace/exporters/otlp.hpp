@@ -82,12 +82,13 @@ private:
     }
 
     static export_result failed(std::size_t spans, const transport_error& error) {
+        // OTLP says that a 500 is not to be sent again, and not what it is for.
         return {0,
                 spans,
                 error.message,
-                error.retryable() || error.status == 500,
+                error.retryable(),
                 error.retry_after,
-                error.finds_fault()};
+                error.finds_fault() && error.status != 500};
     }
 
     // A google.rpc.Status says why in its field 2.
