@@ -101,6 +101,47 @@ TEST(full_batch, keeps_what_came_last) {
     EXPECT_EQ(account.started, account.exported + account.dropped);
 }
 
+// What was dropped meanwhile is no reason to think that what is in the exporter's hands has arrived.
+TEST(full_batch, flushes_what_came_before_although_newer_spans_were_dropped) {
+    gate gate;
+    gate.closed.lock();
+    gated_tracer tracer(bounded(gate, mt::when_full::drop_oldest));
+    fill_exporter(tracer);
+    for (int i = 0; i < 20; ++i) record(tracer, std::to_string(i));
+    EXPECT_FALSE(tracer.flush(20ms));
+    gate.closed.unlock();
+    EXPECT_TRUE(tracer.flush(60s));
+    EXPECT_EQ(gate.arrived().size(), 4U);
+}
+
+TEST(full_batch, drops_nothing_else_for_a_trace_that_never_fits) {
+    gate gate;
+    gate.closed.lock();
+    gated_tracer tracer(bounded(gate, mt::when_full::drop_oldest));
+    fill_exporter(tracer);
+    for (int i = 0; i < 3; ++i) record(tracer, std::to_string(i));
+    {
+        auto trace = tracer.start_trace("of four spans");
+        for (int i = 0; i < 3; ++i) static_cast<void>(tracer.start_span("inner"));
+    }
+    EXPECT_EQ(tracer.account().dropped, 4U);
+    gate.closed.unlock();
+    EXPECT_TRUE(tracer.flush(60s));
+    EXPECT_EQ(gate.arrived(), (std::vector<std::string>{"in hand", "0", "1", "2"}));
+}
+
+TEST(full_batch, does_not_wait_for_company_while_a_thread_waits_for_room) {
+    gate gate;
+    auto options = bounded(gate, mt::when_full::wait);
+    options.exporter.max_wait = 60s;
+    options.exporter.max_batch_spans = 1'000;
+    options.exporter.delay = std::chrono::hours(1);
+    gated_tracer tracer(options);
+    for (int i = 0; i < 10; ++i) record(tracer, std::to_string(i));
+    EXPECT_TRUE(tracer.flush(60s));
+    EXPECT_EQ(gate.arrived().size(), 10U);
+}
+
 TEST(full_batch, lets_the_recording_thread_wait_so_long) {
     gate gate;
     gate.closed.lock();

@@ -93,11 +93,11 @@ public:
     bool flush(clock::time_point deadline) {
         std::unique_lock guard(lock_);
         const std::uint64_t target = accepted_;
-        if (handled_ >= target) return true;
+        if (done_up_to() >= target) return true;
         flush_until_ = target > flush_until_ ? target : flush_until_;
         wake_.notify_one();
         if (is_own_thread()) return false; // it would wait for itself
-        return handled_something_.wait_until(guard, deadline, [&] { return handled_ >= target; });
+        return handled_something_.wait_until(guard, deadline, [&] { return done_up_to() >= target; });
     }
 
     bool shutdown(clock::time_point deadline) {
@@ -140,7 +140,13 @@ private:
     [[nodiscard]] bool enough() const noexcept {
         return queue_.bytes() >= options_.max_batch_bytes || queue_.span_count() >= options_.max_batch_spans;
     }
-    [[nodiscard]] bool in_a_hurry() const noexcept { return abandoned_ || flush_until_ > handled_ || enough(); }
+    [[nodiscard]] bool in_a_hurry() const noexcept {
+        return abandoned_ || flush_until_ > taken_up_to() || waiting_ > 0 || enough();
+    }
+    // Spans are numbered as they are accepted. These have left the queue,
+    [[nodiscard]] std::uint64_t taken_up_to() const noexcept { return accepted_ - queue_.span_count(); }
+    // and these the inner exporter too, or were dropped.
+    [[nodiscard]] std::uint64_t done_up_to() const noexcept { return is_sending_ ? sending_from_ : taken_up_to(); }
     [[nodiscard]] bool is_own_thread() const noexcept { return std::this_thread::get_id() == thread_.get_id(); }
     [[nodiscard]] bool has_room(const trace_batch& traces) const noexcept {
         return queue_.span_count() + traces.span_count() <= options_.max_queue_spans &&
@@ -150,6 +156,7 @@ private:
     // False when the traces must be dropped.
     bool make_room(std::unique_lock<std::mutex>& guard, const trace_batch& traces) {
         if (has_room(traces)) return true;
+        if (traces.span_count() > options_.max_queue_spans || traces.bytes() > options_.max_queue_bytes) return false;
         switch (options_.when_full) {
         case when_full::drop_newest: return false;
         case when_full::drop_oldest:
@@ -160,9 +167,11 @@ private:
             }
             return has_room(traces);
         case when_full::wait:
-            return handled_something_.wait_for(guard, options_.max_wait, [&] {
-                return stopping_ || has_room(traces);
-            }) && !stopping_;
+            ++waiting_;
+            wake_.notify_one();
+            handled_something_.wait_for(guard, options_.max_wait, [&] { return stopping_ || has_room(traces); });
+            --waiting_;
+            return !stopping_ && has_room(traces);
         }
         return false;
     }
@@ -183,6 +192,8 @@ private:
             wake_.wait(guard, [this] { return abandoned_ || !queue_.empty(); });
             if (!abandoned_) wake_.wait_for(guard, options_.delay, [this] { return in_a_hurry(); });
             if (abandoned_) break;
+            sending_from_ = taken_up_to();
+            is_sending_ = true;
             trace_batch sending = take();
             if (options_.when_full == when_full::wait) handled_something_.notify_all(); // there is room
             const std::size_t spans = sending.span_count();
@@ -191,6 +202,7 @@ private:
             sending.clear();
             guard.lock();
             handled_ += spans;
+            is_sending_ = false;
             account_.exported += outcome.exported_spans;
             account_.failed += outcome.failed_spans;
             if (!outcome.ok()) last_error_.swap(outcome.error);
@@ -223,6 +235,9 @@ private:
     std::uint64_t handled_ = 0;
     std::uint64_t dropped_ = 0; // for want of room
     std::uint64_t flush_until_ = 0;
+    std::uint64_t sending_from_ = 0;
+    std::size_t waiting_ = 0; // threads that wait for room
+    bool is_sending_ = false;
     bool stopping_ = false;
     bool abandoned_ = false;
     std::thread thread_; // last: it uses all the others

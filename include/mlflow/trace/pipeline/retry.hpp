@@ -124,6 +124,7 @@ public:
 private:
     // What came of one attempt.
     struct round {
+        bool ends = false;
         bool may_halve = false; // also where another attempt may help
         std::size_t exported = 0;
         std::size_t failed = 0;
@@ -135,6 +136,11 @@ private:
     };
 
     void attempt(trace_batch& batch, round& now) {
+        if (now.ends && is_interrupted()) {
+            now.again.append(std::move(batch));
+            return;
+        }
+        now.ends = true; // by an interruption, once something was tried
         export_result outcome = detail::guarded_export(exporter_, batch);
         if (outcome.ok()) {
             now.exported += outcome.exported_spans;
@@ -162,6 +168,10 @@ private:
     void settle(round& now, export_result& total) {
         while (trace_data* const suspect = now.suspects.pop_front()) {
             trace_batch alone(suspect);
+            if (is_interrupted()) {
+                now.again.append(std::move(alone));
+                continue;
+            }
             const export_result outcome = detail::guarded_export(exporter_, alone);
             if (outcome.ok()) total.exported_spans += outcome.exported_spans;
             else if (outcome.finds_fault) total.failed_spans += put_aside(alone, outcome.error);
@@ -191,6 +201,11 @@ private:
     static constexpr std::chrono::milliseconds shorter(std::chrono::milliseconds a,
                                                        std::chrono::milliseconds b) noexcept {
         return b < a ? b : a;
+    }
+
+    bool is_interrupted() {
+        const detail::lock_guard guard(lock_);
+        return interrupted_;
     }
 
     bool wait_until(std::chrono::steady_clock::time_point until) {
