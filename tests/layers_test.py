@@ -40,6 +40,7 @@ OTHERS = {
     "record/bare_metal_platform": (),
     "environment/": (),
     "exporters/otlp": (),
+    "pipeline/fan_out": (),
     "pipeline/spool": (),
     "transports/gzip": (),
 }

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/concepts.hpp>
+#include <mlflow/trace/core/guarded_export.hpp>
+#include <mlflow/trace/core/options_of.hpp>
+#include <mlflow/trace/pipeline/batch.hpp>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <string>
+#include <tuple>
+#include <utility>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+namespace detail {
+
+// A copy of a finished trace, or null when memory has run out.
+inline trace_data* copy_of(const trace_data& trace) noexcept {
+    trace_data* const copy = pool<trace_data>::instance().take();
+    if (!copy) return nullptr;
+    trace_batch owner(copy);
+    copy->id = trace.id;
+    copy->start_unix_nano = trace.start_unix_nano;
+    copy->duration_nano = trace.duration_nano;
+    copy->check_identity = trace.check_identity;
+    for (const trace_entry entry : trace.entries)
+        if (!copy->entries.set(entry.kind, entry.key, entry.value)) return nullptr;
+    span_data** next = &copy->spans;
+    for (const span_data* from = trace.spans; from; from = from->next) {
+        span_data* const to = pool<span_data>::instance().take();
+        if (!to) return nullptr;
+        to->next = nullptr;
+        *next = to;
+        next = &to->next;
+        if (!to->body.append(from->body.view())) return nullptr;
+        to->id = from->id;
+        to->is_root = from->is_root;
+        to->has_parent = from->has_parent;
+        to->look_closer = from->look_closer;
+        to->lost_something = from->lost_something;
+        to->code = from->code;
+        to->level = from->level;
+        to->has_own_level = from->has_own_level;
+        if (from == trace.root) copy->root = to;
+    }
+    copy->span_count = trace.span_count;
+    copy->bytes = trace.bytes;
+    return trace_batch(std::move(owner)).pop_front();
+}
+
+template <class Exporter>
+struct deferred_impl {
+    using type = batch<Exporter>;
+};
+template <deferring_exporter Exporter>
+struct deferred_impl<Exporter> {
+    using type = Exporter;
+};
+// An exporter that does not hold who calls it: itself where it defers already, else in a `batch`.
+template <class Exporter>
+using deferred = typename deferred_impl<Exporter>::type;
+
+} // namespace detail
+
+/// Hands each trace to several exporters, none of which holds up another: `fan_out<spool<A>, batch<retry<B>>, C>`.
+///
+/// An exporter that does not defer, such as `C`, gets a `batch` of its own with the options `batch_options<C>`. Each
+/// has a copy of the trace, which the recording thread makes, the last one the trace itself. A trace counts as
+/// exported, failed or dropped when the first exporter says so; `accounts` tells of each. Thread-safety: all
+/// functions, from any thread.
+template <class... Exporters>
+class fan_out {
+    static_assert(sizeof...(Exporters) > 0, "fan_out: name the exporters, fan_out<A, B>");
+    static_assert((exporter<Exporters> && ...), "fan_out: an inner exporter lacks a member: export_result "
+                                                "export_traces(mlflow::trace::trace_batch&)");
+
+    using clock = std::chrono::steady_clock;
+    static constexpr std::size_t count = sizeof...(Exporters);
+
+public:
+    static constexpr bool is_thread_safe = true;
+
+    struct options {
+        /// In the order of the exporters: `{.exporters = {spool_options<A>{…}, batch_options<retry<B>>{…}, …}}`.
+        std::tuple<detail::options_of<detail::deferred<Exporters>>...> exporters{};
+    };
+
+    fan_out() : fan_out(options{}) {}
+    explicit fan_out(options chosen)
+        : fan_out(std::move(chosen.exporters), std::index_sequence_for<Exporters...>{}) {}
+
+    export_result export_traces(trace_batch& traces) noexcept {
+        std::size_t left = count;
+        for_each([&](auto& each) {
+            if (--left == 0) detail::guarded_export(each.exporter, traces);
+            else each.take_copies(traces);
+        });
+        return {};
+    }
+
+    /// Waits until each exporter has handed on what came before; false when one has not at the deadline.
+    bool flush(clock::time_point deadline) {
+        for_each([](auto& each) { each.exporter.flush(clock::now()); }); // all start at once
+        bool complete = true;
+        for_each([&](auto& each) { complete = each.exporter.flush(deadline) && complete; });
+        return complete;
+    }
+    /// A last flush; what comes later is dropped.
+    bool shutdown(clock::time_point deadline) {
+        bool complete = flush(deadline);
+        for_each([&](auto& each) { complete = each.exporter.shutdown(deadline) && complete; });
+        return complete;
+    }
+
+    /// Of the first exporter.
+    [[nodiscard]] span_account account() { return std::get<0>(destinations_).account(); }
+    /// Of each exporter. `started` and `open` are the tracer's to know.
+    [[nodiscard]] std::array<span_account, count> accounts() {
+        return std::apply([](auto&... each) { return std::array<span_account, count>{each.account()...}; },
+                          destinations_);
+    }
+    /// Why an exporter last failed, those of several joined by "; "; empty when none ever did.
+    [[nodiscard]] std::string last_error() const {
+        std::string all;
+        const auto add = [&all](const auto& each) {
+            if constexpr (requires { each.exporter.last_error(); })
+                if (const std::string error = each.exporter.last_error(); !error.empty())
+                    all += all.empty() ? error : "; " + error;
+        };
+        std::apply([&](const auto&... each) { (add(each), ...); }, destinations_);
+        return all;
+    }
+
+    /// By the first exporter that knows a page.
+    [[nodiscard]] std::string trace_url(const trace_id& id) const {
+        std::string url;
+        const auto ask = [&](const auto& each) {
+            if constexpr (requires { each.exporter.trace_url(id); })
+                if (url.empty()) url = each.exporter.trace_url(id);
+        };
+        std::apply([&](const auto&... each) { (ask(each), ...); }, destinations_);
+        return url;
+    }
+
+    /// The exporter of that place, or the `batch` around it.
+    template <std::size_t Place>
+    [[nodiscard]] auto& exporter() noexcept {
+        return std::get<Place>(destinations_).exporter;
+    }
+
+private:
+    template <class Chosen, std::size_t... Places>
+    fan_out(Chosen&& chosen, std::index_sequence<Places...>)
+        : destinations_(std::get<Places>(std::move(chosen))...) {}
+
+    template <class Exporter>
+    struct destination {
+        explicit destination(detail::options_of<Exporter>&& chosen) : exporter(std::move(chosen)) {}
+
+        void take_copies(const trace_batch& traces) noexcept {
+            trace_batch copies;
+            for (const trace_data& trace : traces)
+                if (trace_data* const copy = detail::copy_of(trace)) copies.push_back(copy);
+                else lost.fetch_add(trace.span_count, std::memory_order_relaxed);
+            detail::guarded_export(exporter, copies);
+        }
+        span_account account() {
+            span_account counted = exporter.account();
+            counted.dropped += lost.load(std::memory_order_relaxed);
+            return counted;
+        }
+
+        Exporter exporter;
+        std::atomic<std::size_t> lost{0}; // spans for whose copy there was no memory
+    };
+
+    template <class Visit>
+    void for_each(const Visit& visit) {
+        std::apply([&](auto&... each) { (visit(each), ...); }, destinations_);
+    }
+
+    std::tuple<destination<detail::deferred<Exporters>>...> destinations_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
