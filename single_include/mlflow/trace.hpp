@@ -643,6 +643,22 @@ decltype(auto) guarded(Run&& run, [[maybe_unused]] Rescue&& rescue) {
 #endif
 }
 
+// The same where it matters what was thrown: `rescue` is given its text, or null when it is no std::exception.
+template <class Run, class Rescue>
+decltype(auto) guarded_by_reason(Run&& run, [[maybe_unused]] Rescue&& rescue) {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+    try {
+        return run();
+    } catch (const std::exception& thrown) {
+        return rescue(thrown.what());
+    } catch (...) {
+        return rescue(nullptr);
+    }
+#else
+    return run();
+#endif
+}
+
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
 // ---- mlflow/trace/detail/characters16.hpp
@@ -4252,7 +4268,11 @@ private:
         answer value(const secret* refused) {
             const detail::lock_guard guard(lock_);
             if (last_.empty() || (refused && refused->reveal() == last_.reveal())) {
-                answer fetched = guarded_fetch();
+                answer fetched = detail::guarded_by_reason(
+                    [this] { return fetch(); },
+                    [](const char* why) -> answer {
+                        return fail(why ? why : "the function threw what is not a std::exception");
+                    });
                 if (!fetched) return fetched;
                 if (fetched->empty()) return fail("the function gave an empty value");
                 last_ = std::move(*fetched);
@@ -4265,20 +4285,6 @@ private:
 
         static failure<transport_error> fail(std::string_view why) {
             return failure{transport_error{transport_error::kind::other, "authorization: " + std::string(why)}};
-        }
-
-        answer guarded_fetch() {
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-            try {
-                return fetch();
-            } catch (const std::exception& thrown) {
-                return fail(thrown.what());
-            } catch (...) {
-                return fail("the function threw what is not a std::exception");
-            }
-#else
-            return fetch();
-#endif
         }
 
         detail::machine::mutex lock_;
@@ -5601,18 +5607,12 @@ inline export_result failed_export(std::size_t spans, const char* why) noexcept 
 // What a user's exporter throws must not end the thread that recorded, nor the one that delivers.
 template <class Exporter>
 export_result guarded_export(Exporter& exporter, trace_batch& batch) noexcept {
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
     const std::size_t spans = batch.span_count();
-    try {
-        return exporter.export_traces(batch);
-    } catch (const std::exception& thrown) {
-        return failed_export(spans, thrown.what());
-    } catch (...) {
-        return failed_export(spans, "the exporter threw what is not a std::exception");
-    }
-#else
-    return exporter.export_traces(batch);
-#endif
+    return guarded_by_reason([&]() -> export_result { return exporter.export_traces(batch); },
+                             [spans](const char* why) {
+                                 return failed_export(spans,
+                                                      why ? why : "the exporter threw what is not a std::exception");
+                             });
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
@@ -5704,7 +5704,7 @@ public:
     ~batch_worker() {
         shutdown(clock::now() + options_.shutdown_timeout);
         {
-            const lock_guard guard(lock_);
+            const std::lock_guard guard(lock_);
             abandoned_ = true;
         }
         wake_.notify_one();
@@ -5745,7 +5745,7 @@ public:
 
     bool shutdown(clock::time_point deadline) {
         {
-            const lock_guard guard(lock_);
+            const std::lock_guard guard(lock_);
             stopping_ = true;
         }
         handled_something_.notify_all(); // nobody waits for room any more
@@ -5755,23 +5755,23 @@ public:
     }
 
     [[nodiscard]] span_account account() {
-        const lock_guard guard(lock_);
+        const std::lock_guard guard(lock_);
         return account_now();
     }
-    // For the child of a fork, where nobody else is: the parent delivers what waits, so that it counts as exported.
-    [[nodiscard]] span_account account_to_inherit() const noexcept {
-        span_account counted = account_now();
-        counted.exported += std::exchange(counted.queued, 0);
+    // Without the lock.
+    [[nodiscard]] span_account account_now() const noexcept {
+        span_account counted = account_;
+        counted.queued = queue_.span_count() + sending_spans_;
         return counted;
     }
     [[nodiscard]] batch_status status() {
-        const lock_guard guard(lock_);
+        const std::lock_guard guard(lock_);
         return {queue_.span_count(), queue_.bytes(), dropped_};
     }
     [[nodiscard]] std::string last_error() {
         if constexpr (requires { exporter_.last_error(); })
             if (std::string error = exporter_.last_error(); !error.empty()) return error; // of an attempt under way
-        const lock_guard guard(lock_);
+        const std::lock_guard guard(lock_);
         if (dropped_ == 0 || !last_error_.empty()) return last_error_;
         return "batch: the queue was full, and " + std::to_string(dropped_) +
                " spans were dropped; raise max_queue_spans and max_queue_bytes, or look why they are delivered so "
@@ -5789,7 +5789,7 @@ private:
     // Spans are numbered as they are accepted. These have left the queue,
     [[nodiscard]] std::uint64_t taken_up_to() const noexcept { return accepted_ - queue_.span_count(); }
     // and these the inner exporter too, or were dropped.
-    [[nodiscard]] std::uint64_t done_up_to() const noexcept { return is_sending_ ? sending_from_ : taken_up_to(); }
+    [[nodiscard]] std::uint64_t done_up_to() const noexcept { return sending_spans_ ? sending_from_ : taken_up_to(); }
     [[nodiscard]] bool is_own_thread() const noexcept { return std::this_thread::get_id() == thread_.get_id(); }
     [[nodiscard]] bool has_room(const trace_batch& traces) const noexcept {
         return queue_.span_count() + traces.span_count() <= options_.max_queue_spans &&
@@ -5804,8 +5804,7 @@ private:
         case when_full::drop_newest: return false;
         case when_full::drop_oldest:
             while (!has_room(traces) && !queue_.empty()) {
-                trace_batch oldest(queue_.pop_front());
-                handled_ += oldest.span_count();
+                const trace_batch oldest(queue_.pop_front());
                 drop(oldest.span_count());
             }
             return has_room(traces);
@@ -5823,12 +5822,6 @@ private:
         dropped_ += spans;
     }
 
-    [[nodiscard]] span_account account_now() const noexcept {
-        span_account counted = account_;
-        counted.queued = accepted_ - handled_;
-        return counted;
-    }
-
     void work() {
         std::unique_lock guard(lock_);
         for (;;) {
@@ -5836,23 +5829,20 @@ private:
             if (!abandoned_) wake_.wait_for(guard, options_.delay, [this] { return in_a_hurry(); });
             if (abandoned_) break;
             sending_from_ = taken_up_to();
-            is_sending_ = true;
             trace_batch sending = take();
+            sending_spans_ = sending.span_count();
             if (options_.when_full == when_full::wait) handled_something_.notify_all(); // there is room
-            const std::size_t spans = sending.span_count();
             guard.unlock();
             export_result outcome = guarded_export(exporter_, sending);
             sending.clear();
             guard.lock();
-            handled_ += spans;
-            is_sending_ = false;
+            sending_spans_ = 0;
             account_.exported += outcome.exported_spans;
             account_.failed += outcome.failed_spans;
             if (!outcome.ok()) last_error_.swap(outcome.error);
             handled_something_.notify_all();
         }
         account_.dropped += queue_.span_count();
-        handled_ = accepted_;
         queue_.clear();
     }
 
@@ -5868,19 +5858,18 @@ private:
     batch_options<Exporter> options_;
     const std::uint32_t forks_ = fork_count();
     Exporter exporter_;
-    mutable std::mutex lock_;
+    std::mutex lock_;
     std::condition_variable wake_;
     std::condition_variable handled_something_;
     trace_batch queue_;
     span_account account_;
     std::string last_error_;
     std::uint64_t accepted_ = 0; // spans
-    std::uint64_t handled_ = 0;
-    std::uint64_t dropped_ = 0; // for want of room
+    std::uint64_t dropped_ = 0;  // for want of room
     std::uint64_t flush_until_ = 0;
-    std::uint64_t sending_from_ = 0;
+    std::uint64_t sending_from_ = 0; // what the inner exporter has now
+    std::size_t sending_spans_ = 0;
     std::size_t waiting_ = 0; // threads that wait for room
-    bool is_sending_ = false;
     bool stopping_ = false;
     bool abandoned_ = false;
     std::thread thread_; // last: it uses all the others
@@ -5888,6 +5877,57 @@ private:
 
 } // namespace detail
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/pipeline/process_worker.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// The queue and thread of an exporter that defers, in whichever process it is asked for. In the child of a fork what
+// is there is the parent's: its thread is not here, and its lock may be held for ever, so that it is left alone.
+template <class Worker>
+class process_worker {
+public:
+    explicit process_worker(std::unique_ptr<Worker> first) noexcept : worker_(first.release()) {}
+    process_worker(const process_worker&) = delete;
+    process_worker& operator=(const process_worker&) = delete;
+    ~process_worker() { delete own(); }
+
+    // Null in the child of a fork, at first.
+    [[nodiscard]] Worker* own() const noexcept { return own(latest()); }
+
+    // The own one, which `make(account)` makes where there is none.
+    template <class Make>
+    Worker& own_or(const Make& make) {
+        Worker* found = latest();
+        if (Worker* const mine = own(found)) return *mine;
+        std::unique_ptr<Worker> made = make(inherited(*found));
+        if (worker_.compare_exchange_strong(found, made.get())) return *made.release();
+        return *found; // another thread of the child was faster
+    }
+
+    [[nodiscard]] span_account account() const {
+        Worker* const found = latest();
+        return own(found) ? found->account() : inherited(*found);
+    }
+
+    // Also the parent's.
+    [[nodiscard]] Worker& any() const noexcept { return *latest(); }
+
+private:
+    [[nodiscard]] Worker* latest() const noexcept { return worker_.load(std::memory_order_acquire); }
+    static Worker* own(Worker* found) noexcept { return found->is_of_this_process() ? found : nullptr; }
+
+    // The parent delivers what waits, so that it counts as exported.
+    static span_account inherited(const Worker& of_parent) noexcept {
+        span_account counted = of_parent.account_now();
+        counted.exported += std::exchange(counted.queued, 0);
+        return counted;
+    }
+
+    std::atomic<Worker*> worker_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
 // ---- mlflow/trace/pipeline/batch.hpp
 
@@ -5918,11 +5958,9 @@ public:
     using options = batch_options<Exporter>;
 
     batch() : batch(options{}) {}
-    explicit batch(options chosen)
-        : options_(std::move(chosen)), worker_(new worker(options_of_worker(), span_account{})) {}
+    explicit batch(options chosen) : options_(std::move(chosen)), worker_(make_worker({})) {}
     batch(const batch&) = delete;
     batch& operator=(const batch&) = delete;
-    ~batch() { delete own(); }
 
     export_result export_traces(trace_batch& traces) noexcept {
         worker* const found = detail::guarded([this] { return here(); }, []() -> worker* { return nullptr; });
@@ -5932,58 +5970,50 @@ public:
     }
 
     /// Waits until everything accepted before has been handed to the inner exporter; false at the deadline.
-    bool flush(clock::time_point deadline) { return !own() || own()->flush(deadline); }
+    bool flush(clock::time_point deadline) { return !worker_.own() || worker_.own()->flush(deadline); }
     /// A last flush; what comes later is dropped.
-    bool shutdown(clock::time_point deadline) { return !own() || own()->shutdown(deadline); }
+    bool shutdown(clock::time_point deadline) { return !worker_.own() || worker_.own()->shutdown(deadline); }
 
     [[nodiscard]] span_account account() {
-        span_account counted = own() ? own()->account() : worker_.load()->account_to_inherit();
+        span_account counted = worker_.account();
         counted.dropped += homeless_.load(std::memory_order_relaxed);
         return counted;
     }
-    [[nodiscard]] batch_status status() { return own() ? own()->status() : batch_status{}; }
+    [[nodiscard]] batch_status status() { return worker_.own() ? worker_.own()->status() : batch_status{}; }
     /// Why the inner exporter last failed, or else that traces were dropped; empty when neither ever happened.
     [[nodiscard]] std::string last_error() const {
         if (homeless_.load(std::memory_order_relaxed) != 0)
             return "batch: no thread to deliver with in this forked process; make its tracer after the fork";
-        return own() ? own()->last_error() : std::string();
+        return worker_.own() ? worker_.own()->last_error() : std::string();
     }
 
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
-        if constexpr (linking_exporter<Exporter>) return own() ? own()->exporter().trace_url(id) : std::string();
+        if constexpr (linking_exporter<Exporter>)
+            return worker_.own() ? worker_.own()->exporter().trace_url(id) : std::string();
         else return {};
     }
 
     /// The inner exporter. The background thread uses it too.
     [[nodiscard]] Exporter& exporter() {
         worker* const found = here();
-        return (found ? found : worker_.load())->exporter();
+        return (found ? *found : worker_.any()).exporter();
     }
 
 private:
-    // Null in the child of a fork, at first: what is there is the parent's, whose thread is not here, and whose lock
-    // may be held for ever.
-    [[nodiscard]] worker* own() const noexcept {
-        worker* const found = worker_.load(std::memory_order_acquire);
-        return found->is_of_this_process() ? found : nullptr;
-    }
-    // Null where the child cannot make one of its own.
+    // Null where the child of a fork cannot make one of its own.
     worker* here() {
-        if (worker* const found = own()) return found;
-        if constexpr (!std::is_copy_constructible_v<options>) return nullptr;
-        worker* of_parent = worker_.load(std::memory_order_acquire);
-        auto made = std::make_unique<worker>(options_of_worker(), of_parent->account_to_inherit());
-        if (worker_.compare_exchange_strong(of_parent, made.get())) return made.release();
-        return worker_.load(); // another thread of the child was faster
+        if constexpr (!std::is_copy_constructible_v<options>) return worker_.own();
+        else return &worker_.own_or([this](const span_account& counted) { return make_worker(counted); });
     }
-    options options_of_worker() {
-        if constexpr (std::is_copy_constructible_v<options>) return options_;
-        else return std::move(options_);
+    std::unique_ptr<worker> make_worker(const span_account& counted) {
+        if constexpr (std::is_copy_constructible_v<options>)
+            return std::make_unique<worker>(options(options_), counted);
+        else return std::make_unique<worker>(std::move(options_), counted);
     }
 
     options options_;
-    std::atomic<worker*> worker_;
-    std::atomic<std::size_t> homeless_{0}; // spans for which there was no worker
+    std::atomic<std::size_t> homeless_{0};  // spans for which there was no worker
+    detail::process_worker<worker> worker_; // last: its thread may use the others
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
@@ -6064,6 +6094,50 @@ private:
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
+// ---- mlflow/trace/pipeline/backoff.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// The waits between attempts: each longer by half, up to `longest`, and each shortened by up to a half at random, so
+// that many processes do not come back at once. Without <algorithm>, which is 9,000 lines.
+class backoff {
+public:
+    using milliseconds = std::chrono::milliseconds;
+
+    backoff(milliseconds first, milliseconds longest) noexcept : first_(first), longest_(longest) {}
+
+    // After an attempt that succeeded.
+    void reset() noexcept { wait_ = milliseconds(0); }
+
+    // `asked`: what the receiver wants waited, of which 10 minutes are.
+    [[nodiscard]] milliseconds next(milliseconds asked) noexcept {
+        const milliseconds longer = wait_ + wait_ / 2;
+        wait_ = wait_.count() == 0 ? first_ : longer < longest_ ? longer : longest_;
+        const milliseconds chosen = wait_ - wait_ * random_part() / 2048;
+        constexpr milliseconds longest_asked = std::chrono::minutes(10);
+        if (asked > longest_asked) asked = longest_asked;
+        return asked > chosen ? asked : chosen;
+    }
+
+private:
+    // 0 to 1023 by xorshift64*, seeded by the clock: the waits need to differ between processes, no more.
+    std::int64_t random_part() noexcept {
+        if (random_ == 0)
+            random_ = static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()) | 1U;
+        random_ ^= random_ >> 12U;
+        random_ ^= random_ << 25U;
+        random_ ^= random_ >> 27U;
+        return static_cast<std::int64_t>((random_ * 0x2545f4914f6cdd1dU) >> 54U);
+    }
+
+    milliseconds first_;
+    milliseconds longest_;
+    milliseconds wait_{0};
+    std::uint64_t random_ = 0;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
 // ---- mlflow/trace/pipeline/retry.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
@@ -6109,10 +6183,10 @@ public:
     export_result export_traces(trace_batch& batch) {
         const auto give_up_at = std::chrono::steady_clock::now() + options_.give_up_after;
         export_result total;
-        std::size_t attempts = 0;
-        for (auto wait = options_.first_wait;; wait = shorter(wait + wait / 2, options_.longest_wait)) {
+        detail::backoff waits(options_.first_wait, options_.longest_wait);
+        for (std::size_t attempts = 1;; ++attempts) {
             round now;
-            now.may_halve = ++attempts >= options_.attempts_before_halving;
+            now.may_halve = attempts >= options_.attempts_before_halving;
             attempt(batch, now);
             total.exported_spans += now.exported;
             total.failed_spans += now.failed;
@@ -6125,13 +6199,10 @@ public:
                 return total;
             }
             {
-                const detail::lock_guard guard(lock_);
+                const std::lock_guard guard(lock_);
                 last_error_ = now.error;
             }
-            constexpr std::chrono::milliseconds longest_asked = std::chrono::minutes(10);
-            const auto asked = shorter(now.retry_after, longest_asked);
-            const auto chosen = shortened(wait);
-            const auto until = std::chrono::steady_clock::now() + (asked > chosen ? asked : chosen);
+            const auto until = std::chrono::steady_clock::now() + waits.next(now.retry_after);
             if (until > give_up_at || !wait_until(until)) {
                 total.exported_spans += now.exported_in_part;
                 total.failed_spans += batch.span_count() - now.exported_in_part;
@@ -6144,14 +6215,14 @@ public:
 
     /// What the receiver did not take, the oldest first, and forgets it. At most `keep_rejected`, the latest.
     [[nodiscard]] std::vector<rejected_trace> take_rejected() {
-        const detail::lock_guard guard(lock_);
+        const std::lock_guard guard(lock_);
         return std::exchange(rejected_, {});
     }
 
     /// Ends the waiting: the export under way returns after its current attempt, and later ones are not repeated.
     void interrupt() noexcept {
         {
-            const detail::lock_guard guard(lock_);
+            const std::lock_guard guard(lock_);
             interrupted_ = true;
         }
         wake_.notify_all();
@@ -6159,7 +6230,7 @@ public:
 
     /// Why the last attempt failed; empty when none did.
     [[nodiscard]] std::string last_error() const {
-        const detail::lock_guard guard(lock_);
+        const std::lock_guard guard(lock_);
         return last_error_;
     }
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
@@ -6234,7 +6305,7 @@ private:
         const auto keep = [&] {
             for (const trace_data& trace : batch) {
                 rejected_trace rejected{decode(trace), error};
-                const detail::lock_guard guard(lock_);
+                const std::lock_guard guard(lock_);
                 last_error_ = std::string(trace.id.mlflow_id().view()) + " was put aside: " + error;
                 if (rejected_.size() >= options_.keep_rejected && !rejected_.empty())
                     rejected_.erase(rejected_.begin());
@@ -6246,14 +6317,8 @@ private:
         return spans;
     }
 
-    // Without <algorithm>, which is 9,000 lines.
-    static constexpr std::chrono::milliseconds shorter(std::chrono::milliseconds a,
-                                                       std::chrono::milliseconds b) noexcept {
-        return b < a ? b : a;
-    }
-
     bool is_interrupted() {
-        const detail::lock_guard guard(lock_);
+        const std::lock_guard guard(lock_);
         return interrupted_;
     }
 
@@ -6262,24 +6327,12 @@ private:
         return !wake_.wait_until(guard, until, [this] { return interrupted_; });
     }
 
-    std::chrono::milliseconds shortened(std::chrono::milliseconds wait) noexcept {
-        // xorshift64*, seeded by the clock: the waits need to differ between processes, no more.
-        if (random_ == 0)
-            random_ = static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()) | 1U;
-        random_ ^= random_ >> 12U;
-        random_ ^= random_ << 25U;
-        random_ ^= random_ >> 27U;
-        const auto part = static_cast<std::int64_t>((random_ * 0x2545f4914f6cdd1dU) >> 54U); // 0 to 1023
-        return wait - wait * part / 2048;
-    }
-
     options options_;
     Exporter exporter_;
     mutable std::mutex lock_;
     std::condition_variable wake_;
     std::string last_error_;
     std::vector<rejected_trace> rejected_;
-    std::uint64_t random_ = 0;
     bool interrupted_ = false;
 };
 

@@ -3,10 +3,10 @@
 
 #include <mlflow/trace/core/http.hpp>
 #include <mlflow/trace/core/secret.hpp>
+#include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/machine.hpp>
 
 #include <concepts>
-#include <exception>
 #include <memory>
 #include <string>
 #include <type_traits>
@@ -53,7 +53,11 @@ private:
         answer value(const secret* refused) {
             const detail::lock_guard guard(lock_);
             if (last_.empty() || (refused && refused->reveal() == last_.reveal())) {
-                answer fetched = guarded_fetch();
+                answer fetched = detail::guarded_by_reason(
+                    [this] { return fetch(); },
+                    [](const char* why) -> answer {
+                        return fail(why ? why : "the function threw what is not a std::exception");
+                    });
                 if (!fetched) return fetched;
                 if (fetched->empty()) return fail("the function gave an empty value");
                 last_ = std::move(*fetched);
@@ -66,20 +70,6 @@ private:
 
         static failure<transport_error> fail(std::string_view why) {
             return failure{transport_error{transport_error::kind::other, "authorization: " + std::string(why)}};
-        }
-
-        answer guarded_fetch() {
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-            try {
-                return fetch();
-            } catch (const std::exception& thrown) {
-                return fail(thrown.what());
-            } catch (...) {
-                return fail("the function threw what is not a std::exception");
-            }
-#else
-            return fetch();
-#endif
         }
 
         detail::machine::mutex lock_;

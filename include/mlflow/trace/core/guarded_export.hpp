@@ -5,7 +5,6 @@
 #include <mlflow/trace/detail/guarded.hpp>
 
 #include <cstddef>
-#include <exception>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
@@ -19,18 +18,12 @@ inline export_result failed_export(std::size_t spans, const char* why) noexcept 
 // What a user's exporter throws must not end the thread that recorded, nor the one that delivers.
 template <class Exporter>
 export_result guarded_export(Exporter& exporter, trace_batch& batch) noexcept {
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
     const std::size_t spans = batch.span_count();
-    try {
-        return exporter.export_traces(batch);
-    } catch (const std::exception& thrown) {
-        return failed_export(spans, thrown.what());
-    } catch (...) {
-        return failed_export(spans, "the exporter threw what is not a std::exception");
-    }
-#else
-    return exporter.export_traces(batch);
-#endif
+    return guarded_by_reason([&]() -> export_result { return exporter.export_traces(batch); },
+                             [spans](const char* why) {
+                                 return failed_export(spans,
+                                                      why ? why : "the exporter threw what is not a std::exception");
+                             });
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

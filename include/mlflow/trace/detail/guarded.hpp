@@ -3,6 +3,8 @@
 
 #include <mlflow/trace/config.hpp>
 
+#include <exception>
+
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
 // Runs `run`. What it throws ends here, and `rescue` says what comes instead.
@@ -13,6 +15,22 @@ decltype(auto) guarded(Run&& run, [[maybe_unused]] Rescue&& rescue) {
         return run();
     } catch (...) {
         return rescue();
+    }
+#else
+    return run();
+#endif
+}
+
+// The same where it matters what was thrown: `rescue` is given its text, or null when it is no std::exception.
+template <class Run, class Rescue>
+decltype(auto) guarded_by_reason(Run&& run, [[maybe_unused]] Rescue&& rescue) {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+    try {
+        return run();
+    } catch (const std::exception& thrown) {
+        return rescue(thrown.what());
+    } catch (...) {
+        return rescue(nullptr);
     }
 #else
     return run();

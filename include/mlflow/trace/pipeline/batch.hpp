@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/pipeline/batch_worker.hpp>
+#include <mlflow/trace/pipeline/process_worker.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -38,11 +39,9 @@ public:
     using options = batch_options<Exporter>;
 
     batch() : batch(options{}) {}
-    explicit batch(options chosen)
-        : options_(std::move(chosen)), worker_(new worker(options_of_worker(), span_account{})) {}
+    explicit batch(options chosen) : options_(std::move(chosen)), worker_(make_worker({})) {}
     batch(const batch&) = delete;
     batch& operator=(const batch&) = delete;
-    ~batch() { delete own(); }
 
     export_result export_traces(trace_batch& traces) noexcept {
         worker* const found = detail::guarded([this] { return here(); }, []() -> worker* { return nullptr; });
@@ -52,58 +51,50 @@ public:
     }
 
     /// Waits until everything accepted before has been handed to the inner exporter; false at the deadline.
-    bool flush(clock::time_point deadline) { return !own() || own()->flush(deadline); }
+    bool flush(clock::time_point deadline) { return !worker_.own() || worker_.own()->flush(deadline); }
     /// A last flush; what comes later is dropped.
-    bool shutdown(clock::time_point deadline) { return !own() || own()->shutdown(deadline); }
+    bool shutdown(clock::time_point deadline) { return !worker_.own() || worker_.own()->shutdown(deadline); }
 
     [[nodiscard]] span_account account() {
-        span_account counted = own() ? own()->account() : worker_.load()->account_to_inherit();
+        span_account counted = worker_.account();
         counted.dropped += homeless_.load(std::memory_order_relaxed);
         return counted;
     }
-    [[nodiscard]] batch_status status() { return own() ? own()->status() : batch_status{}; }
+    [[nodiscard]] batch_status status() { return worker_.own() ? worker_.own()->status() : batch_status{}; }
     /// Why the inner exporter last failed, or else that traces were dropped; empty when neither ever happened.
     [[nodiscard]] std::string last_error() const {
         if (homeless_.load(std::memory_order_relaxed) != 0)
             return "batch: no thread to deliver with in this forked process; make its tracer after the fork";
-        return own() ? own()->last_error() : std::string();
+        return worker_.own() ? worker_.own()->last_error() : std::string();
     }
 
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
-        if constexpr (linking_exporter<Exporter>) return own() ? own()->exporter().trace_url(id) : std::string();
+        if constexpr (linking_exporter<Exporter>)
+            return worker_.own() ? worker_.own()->exporter().trace_url(id) : std::string();
         else return {};
     }
 
     /// The inner exporter. The background thread uses it too.
     [[nodiscard]] Exporter& exporter() {
         worker* const found = here();
-        return (found ? found : worker_.load())->exporter();
+        return (found ? *found : worker_.any()).exporter();
     }
 
 private:
-    // Null in the child of a fork, at first: what is there is the parent's, whose thread is not here, and whose lock
-    // may be held for ever.
-    [[nodiscard]] worker* own() const noexcept {
-        worker* const found = worker_.load(std::memory_order_acquire);
-        return found->is_of_this_process() ? found : nullptr;
-    }
-    // Null where the child cannot make one of its own.
+    // Null where the child of a fork cannot make one of its own.
     worker* here() {
-        if (worker* const found = own()) return found;
-        if constexpr (!std::is_copy_constructible_v<options>) return nullptr;
-        worker* of_parent = worker_.load(std::memory_order_acquire);
-        auto made = std::make_unique<worker>(options_of_worker(), of_parent->account_to_inherit());
-        if (worker_.compare_exchange_strong(of_parent, made.get())) return made.release();
-        return worker_.load(); // another thread of the child was faster
+        if constexpr (!std::is_copy_constructible_v<options>) return worker_.own();
+        else return &worker_.own_or([this](const span_account& counted) { return make_worker(counted); });
     }
-    options options_of_worker() {
-        if constexpr (std::is_copy_constructible_v<options>) return options_;
-        else return std::move(options_);
+    std::unique_ptr<worker> make_worker(const span_account& counted) {
+        if constexpr (std::is_copy_constructible_v<options>)
+            return std::make_unique<worker>(options(options_), counted);
+        else return std::make_unique<worker>(std::move(options_), counted);
     }
 
     options options_;
-    std::atomic<worker*> worker_;
-    std::atomic<std::size_t> homeless_{0}; // spans for which there was no worker
+    std::atomic<std::size_t> homeless_{0};  // spans for which there was no worker
+    detail::process_worker<worker> worker_; // last: its thread may use the others
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -61,7 +61,7 @@ public:
     ~batch_worker() {
         shutdown(clock::now() + options_.shutdown_timeout);
         {
-            const lock_guard guard(lock_);
+            const std::lock_guard guard(lock_);
             abandoned_ = true;
         }
         wake_.notify_one();
@@ -102,7 +102,7 @@ public:
 
     bool shutdown(clock::time_point deadline) {
         {
-            const lock_guard guard(lock_);
+            const std::lock_guard guard(lock_);
             stopping_ = true;
         }
         handled_something_.notify_all(); // nobody waits for room any more
@@ -112,23 +112,23 @@ public:
     }
 
     [[nodiscard]] span_account account() {
-        const lock_guard guard(lock_);
+        const std::lock_guard guard(lock_);
         return account_now();
     }
-    // For the child of a fork, where nobody else is: the parent delivers what waits, so that it counts as exported.
-    [[nodiscard]] span_account account_to_inherit() const noexcept {
-        span_account counted = account_now();
-        counted.exported += std::exchange(counted.queued, 0);
+    // Without the lock.
+    [[nodiscard]] span_account account_now() const noexcept {
+        span_account counted = account_;
+        counted.queued = queue_.span_count() + sending_spans_;
         return counted;
     }
     [[nodiscard]] batch_status status() {
-        const lock_guard guard(lock_);
+        const std::lock_guard guard(lock_);
         return {queue_.span_count(), queue_.bytes(), dropped_};
     }
     [[nodiscard]] std::string last_error() {
         if constexpr (requires { exporter_.last_error(); })
             if (std::string error = exporter_.last_error(); !error.empty()) return error; // of an attempt under way
-        const lock_guard guard(lock_);
+        const std::lock_guard guard(lock_);
         if (dropped_ == 0 || !last_error_.empty()) return last_error_;
         return "batch: the queue was full, and " + std::to_string(dropped_) +
                " spans were dropped; raise max_queue_spans and max_queue_bytes, or look why they are delivered so "
@@ -146,7 +146,7 @@ private:
     // Spans are numbered as they are accepted. These have left the queue,
     [[nodiscard]] std::uint64_t taken_up_to() const noexcept { return accepted_ - queue_.span_count(); }
     // and these the inner exporter too, or were dropped.
-    [[nodiscard]] std::uint64_t done_up_to() const noexcept { return is_sending_ ? sending_from_ : taken_up_to(); }
+    [[nodiscard]] std::uint64_t done_up_to() const noexcept { return sending_spans_ ? sending_from_ : taken_up_to(); }
     [[nodiscard]] bool is_own_thread() const noexcept { return std::this_thread::get_id() == thread_.get_id(); }
     [[nodiscard]] bool has_room(const trace_batch& traces) const noexcept {
         return queue_.span_count() + traces.span_count() <= options_.max_queue_spans &&
@@ -161,8 +161,7 @@ private:
         case when_full::drop_newest: return false;
         case when_full::drop_oldest:
             while (!has_room(traces) && !queue_.empty()) {
-                trace_batch oldest(queue_.pop_front());
-                handled_ += oldest.span_count();
+                const trace_batch oldest(queue_.pop_front());
                 drop(oldest.span_count());
             }
             return has_room(traces);
@@ -180,12 +179,6 @@ private:
         dropped_ += spans;
     }
 
-    [[nodiscard]] span_account account_now() const noexcept {
-        span_account counted = account_;
-        counted.queued = accepted_ - handled_;
-        return counted;
-    }
-
     void work() {
         std::unique_lock guard(lock_);
         for (;;) {
@@ -193,23 +186,20 @@ private:
             if (!abandoned_) wake_.wait_for(guard, options_.delay, [this] { return in_a_hurry(); });
             if (abandoned_) break;
             sending_from_ = taken_up_to();
-            is_sending_ = true;
             trace_batch sending = take();
+            sending_spans_ = sending.span_count();
             if (options_.when_full == when_full::wait) handled_something_.notify_all(); // there is room
-            const std::size_t spans = sending.span_count();
             guard.unlock();
             export_result outcome = guarded_export(exporter_, sending);
             sending.clear();
             guard.lock();
-            handled_ += spans;
-            is_sending_ = false;
+            sending_spans_ = 0;
             account_.exported += outcome.exported_spans;
             account_.failed += outcome.failed_spans;
             if (!outcome.ok()) last_error_.swap(outcome.error);
             handled_something_.notify_all();
         }
         account_.dropped += queue_.span_count();
-        handled_ = accepted_;
         queue_.clear();
     }
 
@@ -225,19 +215,18 @@ private:
     batch_options<Exporter> options_;
     const std::uint32_t forks_ = fork_count();
     Exporter exporter_;
-    mutable std::mutex lock_;
+    std::mutex lock_;
     std::condition_variable wake_;
     std::condition_variable handled_something_;
     trace_batch queue_;
     span_account account_;
     std::string last_error_;
     std::uint64_t accepted_ = 0; // spans
-    std::uint64_t handled_ = 0;
-    std::uint64_t dropped_ = 0; // for want of room
+    std::uint64_t dropped_ = 0;  // for want of room
     std::uint64_t flush_until_ = 0;
-    std::uint64_t sending_from_ = 0;
+    std::uint64_t sending_from_ = 0; // what the inner exporter has now
+    std::size_t sending_spans_ = 0;
     std::size_t waiting_ = 0; // threads that wait for room
-    bool is_sending_ = false;
     bool stopping_ = false;
     bool abandoned_ = false;
     std::thread thread_; // last: it uses all the others

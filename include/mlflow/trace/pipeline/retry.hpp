@@ -6,12 +6,11 @@
 #include <mlflow/trace/core/options_of.hpp>
 #include <mlflow/trace/core/recorded_trace.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
-#include <mlflow/trace/detail/machine.hpp>
+#include <mlflow/trace/pipeline/backoff.hpp>
 
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
-#include <cstdint>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -60,10 +59,10 @@ public:
     export_result export_traces(trace_batch& batch) {
         const auto give_up_at = std::chrono::steady_clock::now() + options_.give_up_after;
         export_result total;
-        std::size_t attempts = 0;
-        for (auto wait = options_.first_wait;; wait = shorter(wait + wait / 2, options_.longest_wait)) {
+        detail::backoff waits(options_.first_wait, options_.longest_wait);
+        for (std::size_t attempts = 1;; ++attempts) {
             round now;
-            now.may_halve = ++attempts >= options_.attempts_before_halving;
+            now.may_halve = attempts >= options_.attempts_before_halving;
             attempt(batch, now);
             total.exported_spans += now.exported;
             total.failed_spans += now.failed;
@@ -76,13 +75,10 @@ public:
                 return total;
             }
             {
-                const detail::lock_guard guard(lock_);
+                const std::lock_guard guard(lock_);
                 last_error_ = now.error;
             }
-            constexpr std::chrono::milliseconds longest_asked = std::chrono::minutes(10);
-            const auto asked = shorter(now.retry_after, longest_asked);
-            const auto chosen = shortened(wait);
-            const auto until = std::chrono::steady_clock::now() + (asked > chosen ? asked : chosen);
+            const auto until = std::chrono::steady_clock::now() + waits.next(now.retry_after);
             if (until > give_up_at || !wait_until(until)) {
                 total.exported_spans += now.exported_in_part;
                 total.failed_spans += batch.span_count() - now.exported_in_part;
@@ -95,14 +91,14 @@ public:
 
     /// What the receiver did not take, the oldest first, and forgets it. At most `keep_rejected`, the latest.
     [[nodiscard]] std::vector<rejected_trace> take_rejected() {
-        const detail::lock_guard guard(lock_);
+        const std::lock_guard guard(lock_);
         return std::exchange(rejected_, {});
     }
 
     /// Ends the waiting: the export under way returns after its current attempt, and later ones are not repeated.
     void interrupt() noexcept {
         {
-            const detail::lock_guard guard(lock_);
+            const std::lock_guard guard(lock_);
             interrupted_ = true;
         }
         wake_.notify_all();
@@ -110,7 +106,7 @@ public:
 
     /// Why the last attempt failed; empty when none did.
     [[nodiscard]] std::string last_error() const {
-        const detail::lock_guard guard(lock_);
+        const std::lock_guard guard(lock_);
         return last_error_;
     }
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
@@ -185,7 +181,7 @@ private:
         const auto keep = [&] {
             for (const trace_data& trace : batch) {
                 rejected_trace rejected{decode(trace), error};
-                const detail::lock_guard guard(lock_);
+                const std::lock_guard guard(lock_);
                 last_error_ = std::string(trace.id.mlflow_id().view()) + " was put aside: " + error;
                 if (rejected_.size() >= options_.keep_rejected && !rejected_.empty())
                     rejected_.erase(rejected_.begin());
@@ -197,14 +193,8 @@ private:
         return spans;
     }
 
-    // Without <algorithm>, which is 9,000 lines.
-    static constexpr std::chrono::milliseconds shorter(std::chrono::milliseconds a,
-                                                       std::chrono::milliseconds b) noexcept {
-        return b < a ? b : a;
-    }
-
     bool is_interrupted() {
-        const detail::lock_guard guard(lock_);
+        const std::lock_guard guard(lock_);
         return interrupted_;
     }
 
@@ -213,24 +203,12 @@ private:
         return !wake_.wait_until(guard, until, [this] { return interrupted_; });
     }
 
-    std::chrono::milliseconds shortened(std::chrono::milliseconds wait) noexcept {
-        // xorshift64*, seeded by the clock: the waits need to differ between processes, no more.
-        if (random_ == 0)
-            random_ = static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()) | 1U;
-        random_ ^= random_ >> 12U;
-        random_ ^= random_ << 25U;
-        random_ ^= random_ >> 27U;
-        const auto part = static_cast<std::int64_t>((random_ * 0x2545f4914f6cdd1dU) >> 54U); // 0 to 1023
-        return wait - wait * part / 2048;
-    }
-
     options options_;
     Exporter exporter_;
     mutable std::mutex lock_;
     std::condition_variable wake_;
     std::string last_error_;
     std::vector<rejected_trace> rejected_;
-    std::uint64_t random_ = 0;
     bool interrupted_ = false;
 };
 

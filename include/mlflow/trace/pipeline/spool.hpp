@@ -51,10 +51,9 @@ public:
     using options = spool_options<Exporter>;
 
     spool() : spool(options{}) {}
-    explicit spool(options chosen) : options_(std::move(chosen)), worker_(new worker(options_)) {}
+    explicit spool(options chosen) : options_(std::move(chosen)), worker_(std::make_unique<worker>(options_)) {}
     spool(const spool&) = delete;
     spool& operator=(const spool&) = delete;
-    ~spool() { delete own(); }
 
     /// What it says is exported is safe in the folder; failed is what could not be written.
     export_result export_traces(trace_batch& traces) noexcept {
@@ -64,22 +63,25 @@ public:
 
     /// Waits until everything that this process recorded before has been handed to the inner exporter; false at the
     /// deadline.
-    bool flush(clock::time_point deadline) { return !own() || own()->flush(deadline); }
+    bool flush(clock::time_point deadline) { return !worker_.own() || worker_.own()->flush(deadline); }
     /// A last flush, given up as soon as the receiver takes nothing: what is left stays in the folder for the next
     /// start.
-    bool shutdown(clock::time_point deadline) { return !own() || own()->shutdown(deadline); }
+    bool shutdown(clock::time_point deadline) { return !worker_.own() || worker_.own()->shutdown(deadline); }
     /// Waits until all that other processes have left behind has been handed on; false at the deadline, and as soon
     /// as the receiver takes nothing.
     bool recover(clock::time_point deadline) { return here().recover(deadline); }
 
     /// Of what this process recorded.
-    [[nodiscard]] span_account account() { return own() ? own()->account() : worker_.load()->account_to_inherit(); }
-    [[nodiscard]] spool_status status() { return own() ? own()->status() : spool_status{}; }
+    [[nodiscard]] span_account account() { return worker_.account(); }
+    [[nodiscard]] spool_status status() { return worker_.own() ? worker_.own()->status() : spool_status{}; }
     /// Why a file could not be written, or the inner exporter last failed; empty when neither ever happened.
-    [[nodiscard]] std::string last_error() const { return own() ? own()->last_error() : std::string(); }
+    [[nodiscard]] std::string last_error() const {
+        return worker_.own() ? worker_.own()->last_error() : std::string();
+    }
 
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
-        if constexpr (linking_exporter<Exporter>) return own() ? own()->exporter().trace_url(id) : std::string();
+        if constexpr (linking_exporter<Exporter>)
+            return worker_.own() ? worker_.own()->exporter().trace_url(id) : std::string();
         else return {};
     }
 
@@ -87,22 +89,13 @@ public:
     [[nodiscard]] Exporter& exporter() { return here().exporter(); }
 
 private:
-    // Null in the child of a fork, at first: what is there is the parent's, whose thread is not here, and whose lock
-    // may be held for ever.
-    [[nodiscard]] worker* own() const noexcept {
-        worker* const found = worker_.load(std::memory_order_acquire);
-        return found->is_of_this_process() ? found : nullptr;
-    }
     worker& here() {
-        if (worker* const found = own()) return *found;
-        worker* of_parent = worker_.load(std::memory_order_acquire);
-        auto made = std::make_unique<worker>(options_, of_parent->account_to_inherit());
-        if (worker_.compare_exchange_strong(of_parent, made.get())) return *made.release();
-        return *worker_.load(); // another thread of the child was faster
+        return worker_.own_or(
+            [this](const span_account& counted) { return std::make_unique<worker>(options_, counted); });
     }
 
     options options_;
-    std::atomic<worker*> worker_;
+    detail::process_worker<worker> worker_;
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/detail/otlp_fields.hpp>
 #include <mlflow/trace/detail/protobuf.hpp>
 #include <mlflow/trace/detail/protobuf_reader.hpp>
 #include <mlflow/trace/pipeline/spool_checksum.hpp>
@@ -18,8 +19,8 @@
 //     4 bytes  CRC-32C of the length and the content
 //     …        the content: one `trace_data` as the protobuf message below
 //
-//     message Trace { fixed64 id_high = 1; fixed64 id_low = 2; fixed64 start_unix_nano = 3; fixed64 duration_nano =
-//     4;
+//     message Trace { fixed64 id_high = 1; fixed64 id_low = 2;
+//                     fixed64 start_unix_nano = 3; fixed64 duration_nano = 4;
 //                     repeated Entry entries = 5; repeated Span spans = 6; }
 //     message Entry { uint64 kind = 1; string key = 2; string value = 3; }
 //     message Span  { fixed64 id = 1; uint64 flags = 2; uint64 status = 3; bytes otlp_span = 4; }
@@ -38,15 +39,6 @@ enum span_flag : unsigned { is_trace_root = 1, is_root = 2, has_parent = 4, look
 
 inline void write_little_endian(char* to, std::uint32_t number) noexcept {
     for (unsigned i = 0; i < 4; ++i) to[i] = static_cast<char>(number >> (8 * i) & 255U);
-}
-
-inline bool append_fixed64_field(buffer& out, unsigned field, std::uint64_t number) noexcept {
-    char* const to = out.ensure(9);
-    if (!to) return false;
-    *to = short_tag(field, wire_type::fixed64);
-    write_fixed64(to + 1, number);
-    out.commit(9);
-    return true;
 }
 
 inline bool append_varint_field(buffer& out, unsigned field, std::uint64_t number) noexcept {

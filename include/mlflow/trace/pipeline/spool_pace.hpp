@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/pipeline/backoff.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -22,7 +23,7 @@ public:
     enum class verdict : std::uint8_t { move_on, at_once, wait, put_aside };
 
     spool_pace(std::chrono::milliseconds first_wait, std::chrono::milliseconds longest_wait) noexcept
-        : first_wait_(first_wait), longest_wait_(longest_wait) {}
+        : waits_(first_wait, longest_wait) {}
 
     // The next attempt takes up to so many traces, after passing over so many: to see whether others are taken.
     [[nodiscard]] std::size_t most_traces() const noexcept { return most_traces_; }
@@ -48,10 +49,9 @@ public:
         return verdict::at_once;
     }
 
-    // Before the next attempt. `random` shortens it by up to a half, so that many processes do not come back at once.
-    [[nodiscard]] std::chrono::milliseconds next_wait(std::uint64_t random) noexcept {
-        wait_ = std::clamp(wait_ + wait_ / 2, first_wait_, longest_wait_);
-        return wait_ - wait_ * static_cast<std::int64_t>(random % 1024) / 2048;
+    // Before the next attempt.
+    [[nodiscard]] std::chrono::milliseconds next_wait(std::chrono::milliseconds asked) noexcept {
+        return waits_.next(asked);
     }
 
 private:
@@ -59,7 +59,7 @@ private:
     static constexpr int most_refusals = 20; // of the last trace of a segment: 5 minutes by default
 
     verdict succeeded(std::size_t traces) noexcept {
-        wait_ = std::chrono::milliseconds(0);
+        waits_.reset();
         refusals_ = 0;
         suspects_ -= std::min(suspects_, traces);
         is_other_taken_ = suspects_ > 0;
@@ -77,9 +77,7 @@ private:
         return verdict::wait;
     }
 
-    std::chrono::milliseconds first_wait_;
-    std::chrono::milliseconds longest_wait_;
-    std::chrono::milliseconds wait_{0};
+    backoff waits_;
     std::size_t most_traces_ = unlimited;
     std::size_t passed_over_ = 0;
     std::size_t suspects_ = 0; // of those that were refused together, the ones that are left

@@ -90,10 +90,11 @@ public:
         const std::lock_guard guard(lock_);
         return account_now();
     }
-    // For the child of a fork, where nobody else is: the parent delivers what waits, so that it counts as exported.
-    [[nodiscard]] span_account account_to_inherit() const noexcept {
-        span_account counted = account_now();
-        counted.exported += std::exchange(counted.queued, 0);
+    // Without the lock.
+    [[nodiscard]] span_account account_now() const noexcept {
+        span_account counted = account_;
+        counted.dropped += store_.dropped();
+        counted.queued = accepted_ - handled();
         return counted;
     }
     [[nodiscard]] spool_status status() {
@@ -114,12 +115,6 @@ public:
 
 private:
     [[nodiscard]] std::uint64_t handled() const noexcept { return handled_ + store_.dropped(); }
-    [[nodiscard]] span_account account_now() const noexcept {
-        span_account counted = account_;
-        counted.dropped += store_.dropped();
-        counted.queued = accepted_ - handled();
-        return counted;
-    }
     [[nodiscard]] bool enough() const noexcept {
         return store_.bytes() >= options_.max_batch_bytes || accepted_ - handled() >= options_.max_batch_spans;
     }
@@ -316,8 +311,7 @@ private:
 
     // Until the next attempt. Who asks for one has it at once, unless the receiver wants its time.
     void pause(lock_type& guard, std::chrono::milliseconds asked) {
-        asked = std::min<std::chrono::milliseconds>(asked, std::chrono::minutes(10));
-        const auto chosen = std::max(asked, pace_.next_wait(random_number()));
+        const auto chosen = pace_.next_wait(asked);
         ++pauses_;
         changed_.notify_all();
         wake_.wait_for(guard, chosen, [&, requests = requests_] {

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/trace_data.hpp>
+
+#include <atomic>
+#include <memory>
+#include <utility>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// The queue and thread of an exporter that defers, in whichever process it is asked for. In the child of a fork what
+// is there is the parent's: its thread is not here, and its lock may be held for ever, so that it is left alone.
+template <class Worker>
+class process_worker {
+public:
+    explicit process_worker(std::unique_ptr<Worker> first) noexcept : worker_(first.release()) {}
+    process_worker(const process_worker&) = delete;
+    process_worker& operator=(const process_worker&) = delete;
+    ~process_worker() { delete own(); }
+
+    // Null in the child of a fork, at first.
+    [[nodiscard]] Worker* own() const noexcept { return own(latest()); }
+
+    // The own one, which `make(account)` makes where there is none.
+    template <class Make>
+    Worker& own_or(const Make& make) {
+        Worker* found = latest();
+        if (Worker* const mine = own(found)) return *mine;
+        std::unique_ptr<Worker> made = make(inherited(*found));
+        if (worker_.compare_exchange_strong(found, made.get())) return *made.release();
+        return *found; // another thread of the child was faster
+    }
+
+    [[nodiscard]] span_account account() const {
+        Worker* const found = latest();
+        return own(found) ? found->account() : inherited(*found);
+    }
+
+    // Also the parent's.
+    [[nodiscard]] Worker& any() const noexcept { return *latest(); }
+
+private:
+    [[nodiscard]] Worker* latest() const noexcept { return worker_.load(std::memory_order_acquire); }
+    static Worker* own(Worker* found) noexcept { return found->is_of_this_process() ? found : nullptr; }
+
+    // The parent delivers what waits, so that it counts as exported.
+    static span_account inherited(const Worker& of_parent) noexcept {
+        span_account counted = of_parent.account_now();
+        counted.exported += std::exchange(counted.queued, 0);
+        return counted;
+    }
+
+    std::atomic<Worker*> worker_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
