@@ -12,14 +12,14 @@ import os
 import pathlib
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 
 SOURCE = pathlib.Path(__file__).resolve().parent
-START_SECONDS = 60
+sys.path.insert(0, str(SOURCE.parent / "support"))
+from servers import free_ports, listen, running  # noqa: E402
+
 SKIPPED = 77
 
 CONFIG = """\
@@ -63,27 +63,13 @@ def collector() -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def running(folder: pathlib.Path):
+def writing_collector(folder: pathlib.Path):
     """A Collector that writes FOLDER/stored.jsonl; gives its port. It has written everything when it has ended."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     config = folder / "config.yaml"
     config.write_text(CONFIG.format(port=port, file=folder / "stored.jsonl"))
-    with (folder / "collector.log").open("wb") as log:
-        server = subprocess.Popen([collector(), "--config", config], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            if server.poll() is not None or time.monotonic() > deadline:
-                sys.exit(f"the Collector did not start:\n{(folder / 'collector.log').read_text()}")
-            time.sleep(0.1)
+    with running([collector(), "--config", config], lambda: listen([port]), folder / "collector.log"):
         yield port
-    finally:
-        server.terminate()
-        server.wait(30)
 
 
 def spans_of(path: pathlib.Path) -> dict[str, dict]:
@@ -109,7 +95,7 @@ def without_conversation(span: dict) -> dict:
 def check(record: str, compression: str) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        with running(folder) as port:
+        with writing_collector(folder) as port:
             clean = {k: v for k, v in os.environ.items() if not k.startswith("OTEL_")}
             said = subprocess.run(
                 [record, folder / "recorded.jsonl"],

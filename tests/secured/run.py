@@ -11,17 +11,17 @@ import contextlib
 import json
 import os
 import pathlib
-import socket
 import ssl
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 
 from _certificates import DAY, NOW, Authority
 
-START_SECONDS = 120
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from servers import free_ports, listen, running  # noqa: E402
+
 RUN_SECONDS = 120
 FIRST, SECOND = "first-password-1042", "second-password-1042"
 ADMIN = "admin", "administrator-password"
@@ -36,41 +36,6 @@ authorization_function = mlflow.server.auth:authenticate_request_basic_auth
 """
 
 
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as open_sockets:
-        probes = [open_sockets.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-
-
-@contextlib.contextmanager
-def running(command: list, ports: list[int], log: pathlib.Path, **options):
-    """A server that has begun to listen; ended with all that it started."""
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, **options
-        )
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        for port in ports:
-            while True:
-                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                    break
-                if server.poll() is not None or time.monotonic() > deadline:
-                    sys.exit(f"{command[0]} did not start:\n{log.read_text()[-4000:]}")
-                time.sleep(0.1)
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(server.pid, 15)
-        try:
-            server.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, 9)
-            server.wait()
-
-
 def mlflow(folder: pathlib.Path, port: int):
     (folder / "auth.ini").write_text(AUTH.format(folder=folder, admin=ADMIN))
     environment = os.environ | {
@@ -82,7 +47,7 @@ def mlflow(folder: pathlib.Path, port: int):
     }
     command = [sys.executable, "-m", "mlflow", "server", "--app-name", "basic-auth", "--workers", "1"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
-    return running(command, [port], folder / "mlflow.log", env=environment, cwd=folder)
+    return running(command, lambda: listen([port]), folder / "mlflow.log", env=environment, cwd=folder)
 
 
 def proxy(folder: pathlib.Path, to: int, certificates: dict[int, pathlib.Path], clients_of: dict[int, pathlib.Path]):
@@ -93,7 +58,7 @@ def proxy(folder: pathlib.Path, to: int, certificates: dict[int, pathlib.Path], 
         if port in clients_of:
             lines += [f"CAfile = {clients_of[port]}", "verifyChain = yes"]
     (folder / "proxy.conf").write_text("\n".join(lines) + "\n")
-    return running(["stunnel4", folder / "proxy.conf"], list(certificates), folder / "proxy.log")
+    return running(["stunnel4", folder / "proxy.conf"], lambda: listen(list(certificates)), folder / "proxy.log")
 
 
 class Server:

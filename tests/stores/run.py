@@ -11,15 +11,15 @@ import contextlib
 import os
 import pathlib
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
-START_SECONDS = 120
+sys.path.insert(0, str(HERE.parent / "support"))
+from servers import free_ports, running  # noqa: E402
+
 NEEDED_WITH = ["sqlalchemy<2.1"]  # MLflow 3.1 does not start with a newer one
 
 
@@ -38,40 +38,18 @@ def python_with(version: str) -> pathlib.Path:
 
 @contextlib.contextmanager
 def server(python: pathlib.Path, store: str, folder: pathlib.Path, environment: dict):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
+    uri = f"http://127.0.0.1:{port}"
     command = [python, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--backend-store-uri", store, "--artifacts-destination", folder / "artifacts"]
-    log = folder / "server.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env=environment,
-            cwd=folder,
-            start_new_session=True,
-        )
-    uri = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            with contextlib.suppress(OSError), urllib.request.urlopen(uri + "/health", timeout=5):
-                break
-            if process.poll() is not None or time.monotonic() > deadline:
-                sys.exit(f"MLflow did not start:\n{log.read_text(errors='replace')[-4000:]}")
-            time.sleep(0.2)
+
+    def is_healthy() -> bool:
+        with contextlib.suppress(OSError), urllib.request.urlopen(uri + "/health", timeout=5):
+            return True
+        return False
+
+    with running(command, is_healthy, folder / "server.log", env=environment, cwd=folder):
         yield uri
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, 15)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, 9)
-            process.wait()
 
 
 def main(record: str, which: str) -> None:

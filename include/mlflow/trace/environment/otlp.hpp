@@ -47,9 +47,11 @@ inline std::optional<environment_error> read_resource(resource_attributes& attri
 /// | `OTEL_EXPORTER_OTLP_[TRACES_]TIMEOUT` | milliseconds |
 /// | `OTEL_EXPORTER_OTLP_[TRACES_]PROTOCOL` | `http/protobuf`, or an error |
 /// | `OTEL_EXPORTER_OTLP_[TRACES_]COMPRESSION` | `gzip` where the transport is a `gzip_transport`, or `none` |
-/// | `OTEL_EXPORTER_OTLP_[TRACES_]CERTIFICATE`, `…CLIENT_CERTIFICATE`, `…CLIENT_KEY` | files, where the transport has
-/// `tls` options | | `OTEL_RESOURCE_ATTRIBUTES` | as the headers; added to those chosen | | `OTEL_SERVICE_NAME` |
-/// `service.name`, before that of the attributes |
+/// | `OTEL_EXPORTER_OTLP_[TRACES_]CERTIFICATE` | a file, where the transport has `tls` options |
+/// | `OTEL_EXPORTER_OTLP_[TRACES_]CLIENT_CERTIFICATE`, `…CLIENT_KEY` | the same |
+/// | `OTEL_RESOURCE_ATTRIBUTES` | as the headers; added to those chosen |
+/// | `OTEL_SERVICE_NAME` | `service.name`, before that of the attributes |
+///
 /// Not read: `OTEL_SDK_DISABLED`, `OTEL_TRACES_SAMPLER` and the variables of batches. Thread-safety: as std::getenv.
 template <class Exporter>
     requires requires(detail::options_of<Exporter> chosen) { chosen.traces_endpoint; }

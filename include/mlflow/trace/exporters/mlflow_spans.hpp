@@ -51,18 +51,6 @@ inline void append_member_name(buffer& out, std::string_view name) {
     out.push_back(':');
 }
 
-struct key_and_value {
-    std::string_view key;
-    std::string_view any_value;
-};
-
-inline key_and_value split_key_value(std::string_view key_value) noexcept {
-    key_and_value found;
-    for (protobuf_reader at(key_value); at.next();)
-        (at.field() == otlp::key ? found.key : found.any_value) = at.bytes();
-    return found;
-}
-
 // The fields of that number, each as `write` writes it, with commas between them.
 template <class Write>
 void append_each(buffer& out, std::string_view message, unsigned field, Write write) {
