@@ -45,6 +45,19 @@ TEST(Arena, GrowsInPlaceWhereTheNextBlockIsFree) {
     EXPECT_NE(next, nullptr);
 }
 
+TEST(Arena, KeepsNothingOfItsNeighboursWhenItCannotGrow) {
+    mt::arena<1024> arena;
+    void* const block = arena.reallocate(nullptr, 16);
+    void* const gap = arena.reallocate(nullptr, 200);
+    void* const end = arena.reallocate(nullptr, 600);
+    ASSERT_NE(end, nullptr);
+    EXPECT_EQ(arena.reallocate(gap, 0), nullptr);
+    const std::size_t used = arena.used_bytes();
+    EXPECT_EQ(arena.reallocate(block, 900), nullptr);
+    EXPECT_EQ(arena.used_bytes(), used);
+    EXPECT_EQ(arena.reallocate(nullptr, 200), gap);
+}
+
 // Contents survive any order of growing, shrinking and freeing, and no two blocks overlap.
 TEST(Arena, KeepsContents) {
     struct held {

@@ -20,6 +20,7 @@ using namespace std::chrono_literals;
 struct receiver {
     std::map<std::string, int> refused_by; // name and status
     int broken_for = 0;                    // requests that fail whatever they hold
+    std::vector<int> first_answers;        // before all that
     std::multiset<std::string> stored;
     int requests = 0;
 };
@@ -33,7 +34,13 @@ struct scripted_exporter {
     mt::export_result export_traces(mt::trace_batch& batch) const {
         ++to->requests;
         std::vector<std::string> names;
-        int status = to->broken_for-- > 0 ? 500 : 200;
+        int status = 200;
+        if (!to->first_answers.empty()) {
+            status = to->first_answers.front();
+            to->first_answers.erase(to->first_answers.begin());
+        } else if (to->broken_for-- > 0) {
+            status = 500;
+        }
         for (const mt::trace_data& trace : batch) {
             names.push_back(mt::decode(trace).spans.at(0).name);
             if (const auto found = to->refused_by.find(names.back()); found != to->refused_by.end())
@@ -105,6 +112,17 @@ TEST_F(poison, is_found_among_other_poison) {
 
 TEST_F(poison, is_not_what_a_broken_server_refuses) {
     to_.broken_for = 300; // whatever comes, alone too
+    tracer_type tracer(options());
+    deliver(tracer, 16);
+    EXPECT_EQ(to_.stored.size(), 16U);
+    EXPECT_EQ(tracer.account().exported, 16U);
+    EXPECT_TRUE(retry_of(tracer).take_rejected().empty());
+}
+
+// What was taken before it broke says nothing about what it refuses since then.
+TEST_F(poison, is_not_what_a_server_refuses_that_has_broken_meanwhile) {
+    to_.first_answers = {500, 500, 500, 200, 503}; // the batch three times, one half and the other
+    to_.broken_for = 300;
     tracer_type tracer(options());
     deliver(tracer, 16);
     EXPECT_EQ(to_.stored.size(), 16U);

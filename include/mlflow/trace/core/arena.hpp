@@ -28,13 +28,17 @@ public:
             return nullptr;
         }
         if (size > capacity) return nullptr;
+        const std::size_t before = old->size;
         take_free_neighbours(*old);
         if (old->size >= needed(size)) {
             split(*old, needed(size));
             return memory;
         }
         void* const moved = allocate(size);
-        if (!moved) return nullptr;
+        if (!moved) {
+            split(*old, before); // what it took goes back
+            return nullptr;
+        }
         std::memcpy(moved, memory, old->size - sizeof(block));
         old->is_used = false;
         return moved;

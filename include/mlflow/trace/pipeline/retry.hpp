@@ -67,7 +67,7 @@ public:
             total.exported_spans += now.exported;
             total.failed_spans += now.failed;
             if (!now.error.empty()) total.error = now.error;
-            if (total.exported_spans != 0) settle(now, total);
+            if (now.exported != 0) settle(now, total);
             else now.again.append(std::move(now.suspects)); // perhaps the receiver takes nothing at all
             batch = std::move(now.again);
             if (batch.empty()) {

@@ -18,6 +18,11 @@ bool sample(const Sampler& sampler, const trace_id& id, [[maybe_unused]] const r
     else return sampler.sample(id);
 }
 
+// Says what is recorded of values, and not only which traces are.
+template <class T>
+concept rules_values = requires(const T& recording) { recording.limits(); } ||
+                       requires(const T& recording) { recording.redact("", ""); };
+
 } // namespace detail
 
 /// Records every trace.
@@ -32,6 +37,11 @@ struct record_all {
 /// it.
 template <class Root = record_all>
 class parent_based {
+    static_assert(
+        !detail::rules_values<Root>,
+        "parent_based is a sampler, and what it is given one too: put the redactor and the limits around it, "
+        "mt::recording_policy<mt::parent_based<sampler>, redactor>");
+
 public:
     using options = detail::options_of<Root>;
     constexpr explicit parent_based(options chosen) : root_(std::move(chosen)) {}
