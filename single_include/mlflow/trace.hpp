@@ -5904,9 +5904,20 @@ public:
         return *found; // another thread of the child was faster
     }
 
+    // For these spans there is no worker: the child could not make one.
+    void drop(std::size_t spans) noexcept { dropped_.fetch_add(spans, std::memory_order_relaxed); }
+    static constexpr const char* why_dropped =
+        "no thread to deliver with in this forked process; make its tracer after the fork";
+
     [[nodiscard]] span_account account() const {
         Worker* const found = latest();
-        return own(found) ? found->account() : inherited(*found);
+        span_account counted = own(found) ? found->account() : inherited(*found);
+        counted.dropped += dropped_.load(std::memory_order_relaxed);
+        return counted;
+    }
+    [[nodiscard]] std::string last_error() const {
+        if (dropped_.load(std::memory_order_relaxed) != 0) return why_dropped;
+        return own() ? own()->last_error() : std::string();
     }
 
     // Also the parent's.
@@ -5923,6 +5934,7 @@ private:
         return counted;
     }
 
+    std::atomic<std::size_t> dropped_{0};
     std::atomic<Worker*> worker_;
 };
 
@@ -5964,7 +5976,7 @@ public:
     export_result export_traces(trace_batch& traces) noexcept {
         worker* const found = detail::guarded([this] { return here(); }, []() -> worker* { return nullptr; });
         if (found) found->accept(traces);
-        else homeless_.fetch_add(traces.span_count(), std::memory_order_relaxed);
+        else worker_.drop(traces.span_count());
         return {};
     }
 
@@ -5973,18 +5985,10 @@ public:
     /// A last flush; what comes later is dropped.
     bool shutdown(clock::time_point deadline) { return !worker_.own() || worker_.own()->shutdown(deadline); }
 
-    [[nodiscard]] span_account account() {
-        span_account counted = worker_.account();
-        counted.dropped += homeless_.load(std::memory_order_relaxed);
-        return counted;
-    }
+    [[nodiscard]] span_account account() { return worker_.account(); }
     [[nodiscard]] batch_status status() { return worker_.own() ? worker_.own()->status() : batch_status{}; }
     /// Why the inner exporter last failed, or else that traces were dropped; empty when neither ever happened.
-    [[nodiscard]] std::string last_error() const {
-        if (homeless_.load(std::memory_order_relaxed) != 0)
-            return "batch: no thread to deliver with in this forked process; make its tracer after the fork";
-        return worker_.own() ? worker_.own()->last_error() : std::string();
-    }
+    [[nodiscard]] std::string last_error() const { return worker_.last_error(); }
 
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
         if constexpr (linking_exporter<Exporter>)
@@ -6011,8 +6015,7 @@ private:
     }
 
     options options_;
-    std::atomic<std::size_t> homeless_{0};  // spans for which there was no worker
-    detail::process_worker<worker> worker_; // last: its thread may use the others
+    detail::process_worker<worker> worker_;
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
@@ -6190,7 +6193,7 @@ public:
             total.exported_spans += now.exported;
             total.failed_spans += now.failed;
             if (!now.error.empty()) total.error = now.error;
-            if (total.exported_spans != 0) settle(now, total);
+            if (now.exported != 0) settle(now, total);
             else now.again.append(std::move(now.suspects)); // perhaps the receiver takes nothing at all
             batch = std::move(now.again);
             if (batch.empty()) {
@@ -7776,6 +7779,11 @@ bool sample(const Sampler& sampler, const trace_id& id, [[maybe_unused]] const r
     else return sampler.sample(id);
 }
 
+// Says what is recorded of values, and not only which traces are.
+template <class T>
+concept rules_values = requires(const T& recording) { recording.limits(); } ||
+                       requires(const T& recording) { recording.redact("", ""); };
+
 } // namespace detail
 
 /// Records every trace.
@@ -7790,6 +7798,11 @@ struct record_all {
 /// it.
 template <class Root = record_all>
 class parent_based {
+    static_assert(
+        !detail::rules_values<Root>,
+        "parent_based is a sampler, and what it is given one too: put the redactor and the limits around it, "
+        "mt::recording_policy<mt::parent_based<sampler>, redactor>");
+
 public:
     using options = detail::options_of<Root>;
     constexpr explicit parent_based(options chosen) : root_(std::move(chosen)) {}

@@ -282,4 +282,28 @@ TEST(forked_batch, delivers_for_each_process_its_own) {
     EXPECT_EQ(arrived, expected);
 }
 
+struct exporter_of_its_own_kind {
+    std::unique_ptr<int> not_to_be_copied{};
+    mt::export_result export_traces(mt::trace_batch& batch) const { return {.exported_spans = batch.span_count()}; }
+};
+
+TEST(forked_batch, drops_and_tells_where_the_child_can_make_no_exporter) {
+    if (is_sanitized) GTEST_SKIP() << "in the child the sanitizer's locks stay as they are, that of malloc too";
+    mt::tracer<mt::open_schema, mt::thread_local_context, mt::batch<exporter_of_its_own_kind>> tracer;
+    static_cast<void>(tracer.start_trace("parent"));
+    ASSERT_TRUE(tracer.flush(60s));
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+        static_cast<void>(tracer.start_trace("child"));
+        const mt::span_account account = tracer.account();
+        const bool is_told = tracer.last_error().find("make its tracer after the fork") != std::string::npos;
+        _exit(account.started == 2 && account.exported == 1 && account.dropped == 1 && is_told ? 0 : 1);
+    }
+    int status = -1;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+    EXPECT_EQ(tracer.account().dropped, 0U);
+}
+
 } // namespace

@@ -4,9 +4,7 @@
 #include <mlflow/trace/pipeline/batch_worker.hpp>
 #include <mlflow/trace/pipeline/process_worker.hpp>
 
-#include <atomic>
 #include <chrono>
-#include <cstddef>
 #include <memory>
 #include <string>
 #include <type_traits>
@@ -46,7 +44,7 @@ public:
     export_result export_traces(trace_batch& traces) noexcept {
         worker* const found = detail::guarded([this] { return here(); }, []() -> worker* { return nullptr; });
         if (found) found->accept(traces);
-        else homeless_.fetch_add(traces.span_count(), std::memory_order_relaxed);
+        else worker_.drop(traces.span_count());
         return {};
     }
 
@@ -55,18 +53,10 @@ public:
     /// A last flush; what comes later is dropped.
     bool shutdown(clock::time_point deadline) { return !worker_.own() || worker_.own()->shutdown(deadline); }
 
-    [[nodiscard]] span_account account() {
-        span_account counted = worker_.account();
-        counted.dropped += homeless_.load(std::memory_order_relaxed);
-        return counted;
-    }
+    [[nodiscard]] span_account account() { return worker_.account(); }
     [[nodiscard]] batch_status status() { return worker_.own() ? worker_.own()->status() : batch_status{}; }
     /// Why the inner exporter last failed, or else that traces were dropped; empty when neither ever happened.
-    [[nodiscard]] std::string last_error() const {
-        if (homeless_.load(std::memory_order_relaxed) != 0)
-            return "batch: no thread to deliver with in this forked process; make its tracer after the fork";
-        return worker_.own() ? worker_.own()->last_error() : std::string();
-    }
+    [[nodiscard]] std::string last_error() const { return worker_.last_error(); }
 
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
         if constexpr (linking_exporter<Exporter>)
@@ -93,8 +83,7 @@ private:
     }
 
     options options_;
-    std::atomic<std::size_t> homeless_{0};  // spans for which there was no worker
-    detail::process_worker<worker> worker_; // last: its thread may use the others
+    detail::process_worker<worker> worker_;
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

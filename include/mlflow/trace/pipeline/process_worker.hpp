@@ -4,7 +4,9 @@
 #include <mlflow/trace/core/trace_data.hpp>
 
 #include <atomic>
+#include <cstddef>
 #include <memory>
+#include <string>
 #include <utility>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
@@ -32,9 +34,20 @@ public:
         return *found; // another thread of the child was faster
     }
 
+    // For these spans there is no worker: the child could not make one.
+    void drop(std::size_t spans) noexcept { dropped_.fetch_add(spans, std::memory_order_relaxed); }
+    static constexpr const char* why_dropped =
+        "no thread to deliver with in this forked process; make its tracer after the fork";
+
     [[nodiscard]] span_account account() const {
         Worker* const found = latest();
-        return own(found) ? found->account() : inherited(*found);
+        span_account counted = own(found) ? found->account() : inherited(*found);
+        counted.dropped += dropped_.load(std::memory_order_relaxed);
+        return counted;
+    }
+    [[nodiscard]] std::string last_error() const {
+        if (dropped_.load(std::memory_order_relaxed) != 0) return why_dropped;
+        return own() ? own()->last_error() : std::string();
     }
 
     // Also the parent's.
@@ -51,6 +64,7 @@ private:
         return counted;
     }
 
+    std::atomic<std::size_t> dropped_{0};
     std::atomic<Worker*> worker_;
 };
 

@@ -6,7 +6,6 @@
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/pipeline/spool_worker.hpp>
 
-#include <atomic>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -58,7 +57,10 @@ public:
     /// What it says is exported is safe in the folder; failed is what could not be written.
     export_result export_traces(trace_batch& traces) noexcept {
         return detail::guarded([&] { return here().write(traces); },
-                               [&] { return detail::failed_export(traces.span_count(), "no thread to be had"); });
+                               [&] {
+                                   worker_.drop(traces.span_count());
+                                   return detail::failed_export(traces.span_count(), worker_.why_dropped);
+                               });
     }
 
     /// Waits until everything that this process recorded before has been handed to the inner exporter; false at the
@@ -75,9 +77,7 @@ public:
     [[nodiscard]] span_account account() { return worker_.account(); }
     [[nodiscard]] spool_status status() { return worker_.own() ? worker_.own()->status() : spool_status{}; }
     /// Why a file could not be written, or the inner exporter last failed; empty when neither ever happened.
-    [[nodiscard]] std::string last_error() const {
-        return worker_.own() ? worker_.own()->last_error() : std::string();
-    }
+    [[nodiscard]] std::string last_error() const { return worker_.last_error(); }
 
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
         if constexpr (linking_exporter<Exporter>)
