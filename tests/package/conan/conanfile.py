@@ -21,4 +21,5 @@ class User(ConanFile):
 
     def test(self):
         if can_run(self):
-            self.run(f"{self.cpp.build.bindir}/user")
+            for program in ("user", "beast_user"):
+                self.run(f"{self.cpp.build.bindir}/{program}")
