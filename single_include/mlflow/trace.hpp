@@ -299,11 +299,11 @@ struct transport_error {
     int status = 0;                           ///< of the reply, where it was the reply that was no success
     std::chrono::milliseconds retry_after{0}; ///< what the reply asks to wait; 0 when it did not say
 
-    /// May the same request succeed later? So it is when there was no reply, and for the statuses that say so: 408,
-    /// 429, 502, 503 and 504.
+    /// May the same request succeed later? So it is when there was no reply, for the statuses that say so (408, 429,
+    /// 502, 503 and 504), and when credentials or rights have to be mended first (401, 403).
     [[nodiscard]] bool retryable() const noexcept {
-        return reason == kind::connect || reason == kind::closed || reason == kind::timeout || status == 408 ||
-               status == 429 || (status >= 502 && status <= 504);
+        return reason == kind::connect || reason == kind::closed || reason == kind::timeout || status == 401 ||
+               status == 403 || status == 408 || status == 429 || (status >= 502 && status <= 504);
     }
     /// Does, or may, the server find fault with what was sent? 400, 413, 422, and 500, by which MLflow also answers
     /// to values that it cannot store.
@@ -5282,7 +5282,8 @@ public:
             outcome.exported_spans -= outcome.exported_spans < spans ? outcome.exported_spans : spans;
             outcome.failed_spans += spans;
             outcome.error = error.message;
-            outcome.retryable = outcome.retryable || error.retryable();
+            // 404: the experiment is gone, and may be restored.
+            outcome.retryable = outcome.retryable || error.retryable() || error.status == 404;
             outcome.retry_after = error.retry_after;
         };
         if (batch.empty()) return outcome;
@@ -5614,6 +5615,21 @@ export_result guarded_export(Exporter& exporter, trace_batch& batch) noexcept {
                              });
 }
 
+// What is left to be counted: of an exporter with an account of its own only what it threw, and so did not see.
+template <class Exporter>
+export_result uncounted_export(Exporter& exporter, trace_batch& batch) noexcept {
+    if constexpr (requires { exporter.account(); }) {
+        struct {
+            Exporter& inner;
+            export_result export_traces(trace_batch& traces) {
+                static_cast<void>(inner.export_traces(traces));
+                return {};
+            }
+        } quiet{exporter};
+        return guarded_export(quiet, batch);
+    } else return guarded_export(exporter, batch);
+}
+
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
 // ---- mlflow/trace/core/options_of.hpp
@@ -5635,6 +5651,18 @@ using options_of = typename options_of_impl<T>::type;
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
+// ---- mlflow/trace/detail/deadline.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// So much later than now; a century at most, since `milliseconds::max()`, which says without end, would overflow.
+inline std::chrono::steady_clock::time_point deadline_after(std::chrono::milliseconds time) noexcept {
+    constexpr std::chrono::milliseconds century = std::chrono::hours(24 * 36'525);
+    return std::chrono::steady_clock::now() + (time < century ? time : century);
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
 // ---- mlflow/trace/detail/forks.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
@@ -5652,6 +5680,126 @@ inline std::uint32_t fork_count() noexcept {
     static_cast<void>(registered);
     return fork_counter().load(std::memory_order_relaxed);
 }
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/pipeline/diagnostics.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+namespace detail {
+
+inline void write_to_standard_error(void*, std::string_view line) noexcept {
+    std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
+} // namespace detail
+
+/// Who is told that delivery is in trouble, and how often: `.diagnostics = {.interval = std::chrono::minutes(5)}`.
+struct diagnostics {
+    /// A line with its end, without credentials; called by the thread that notices, a recording one if the queue is
+    /// full. Null: nobody.
+    void (*write)(void* context, std::string_view line) noexcept = &detail::write_to_standard_error;
+    void* context = nullptr;
+    std::chrono::milliseconds interval{30'000}; ///< the shortest time between two lines
+};
+
+namespace detail {
+
+// Thread-safe.
+class diagnostic_line {
+public:
+    explicit diagnostic_line(const diagnostics& to) noexcept : to_(to) {}
+
+    // `describe` makes the text, where a line is due.
+    template <class Describe>
+    void say(const Describe& describe) noexcept {
+        using std::chrono::steady_clock;
+        if (!to_.write) return;
+        const auto now =
+            std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now().time_since_epoch());
+        std::int64_t last = last_.load(std::memory_order_relaxed);
+        if (last != never && now.count() - last < to_.interval.count()) return;
+        if (!last_.compare_exchange_strong(last, now.count(), std::memory_order_relaxed)) return;
+        guarded([&] { to_.write(to_.context, "mlflow_trace: " + describe() + '\n'); }, [] {});
+    }
+
+private:
+    static constexpr std::int64_t never = -1;
+
+    diagnostics to_;
+    std::atomic<std::int64_t> last_{never};
+};
+
+} // namespace detail
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/pipeline/worker_threads.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// The threads of a worker, which it ends with. One whose exporter does not come back is left to itself, and the last
+// one ends the worker when it does: nobody waits for ever, nor for himself.
+template <class Worker, std::size_t Count = 1>
+class worker_threads {
+public:
+    explicit worker_threads(Worker& worker) noexcept : worker_(worker) {}
+
+    // `run(number)` on each. There is one at least, or it throws.
+    template <class Run>
+    void start(const Run& run) {
+        start_one(0, run);
+        const auto start_others = [&] {
+            for (std::size_t number = 1; number < Count; ++number) start_one(number, run);
+        };
+        guarded(start_others, [] {});
+    }
+
+    [[nodiscard]] bool is_own_thread() const noexcept { return running_here == this; }
+
+    // Once the threads have been told to end. The worker is not there afterwards for whoever called.
+    void end() noexcept {
+        std::unique_lock guard(lock_);
+        constexpr std::chrono::milliseconds to_come_back{250};
+        if (!is_own_thread()) has_ended_.wait_for(guard, to_come_back, [this] { return running_ == 0; });
+        is_left_ = running_ != 0;
+        for (std::thread& thread : threads_)
+            if (is_left_ && thread.joinable()) thread.detach();
+        if (is_left_) return;
+        guard.unlock();
+        for (std::thread& thread : threads_)
+            if (thread.joinable()) thread.join();
+        delete &worker_;
+    }
+
+private:
+    template <class Run>
+    void start_one(std::size_t number, const Run& run) {
+        const std::lock_guard guard(lock_);
+        threads_[number] = std::thread([this, number, run] {
+            running_here = this;
+            run(number);
+            one_has_ended();
+        });
+        ++running_;
+    }
+    void one_has_ended() noexcept {
+        std::unique_lock guard(lock_);
+        const bool is_last = --running_ == 0 && is_left_;
+        has_ended_.notify_all();
+        guard.unlock();
+        if (is_last) delete &worker_;
+    }
+
+    static inline constinit thread_local const worker_threads* running_here = nullptr;
+
+    Worker& worker_;
+    std::mutex lock_;
+    std::condition_variable has_ended_;
+    std::array<std::thread, Count> threads_;
+    std::size_t running_ = 0;
+    bool is_left_ = false;
+};
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
@@ -5677,68 +5825,81 @@ struct batch_options {
     std::size_t max_batch_spans = 4'096;
     std::chrono::milliseconds delay{500}; ///< the longest time that a trace waits for company
     std::chrono::milliseconds shutdown_timeout{5'000};
+    trace::diagnostics diagnostics{}; ///< told of drops and failures; by default a line on standard error
 };
 
 /// What waits in a `batch`.
 struct batch_status {
     std::size_t waiting_spans = 0; ///< in the queue, not those in the hands of the inner exporter
     std::size_t waiting_bytes = 0;
-    std::uint64_t dropped_spans = 0; ///< for want of room
+    std::chrono::milliseconds oldest_waits{0}; ///< since the first trace in the queue has ended, by the wall clock
+    std::uint64_t dropped_spans = 0;           ///< for want of room
 };
 
 namespace detail {
 
-// The queue and the thread of a `batch`, in one process.
-template <class Exporter>
+// The queue of a `batch` in one process, and its threads, each with an exporter of its own.
+template <class Exporter, std::size_t Senders>
 class batch_worker {
     using clock = std::chrono::steady_clock;
 
 public:
     // `counted` is what was counted before, in the process that this one was forked from.
     batch_worker(batch_options<Exporter>&& options, const span_account& counted)
-        : options_(std::move(options)), exporter_(std::move(options_.exporter)), account_(counted),
-          thread_([this] { work(); }) {}
+        : batch_worker(std::move(options), counted, std::make_index_sequence<Senders>{}) {}
     batch_worker(const batch_worker&) = delete;
     batch_worker& operator=(const batch_worker&) = delete;
-    ~batch_worker() {
-        shutdown(clock::now() + options_.shutdown_timeout);
+
+    // A last flush, if there was none. Ends the threads and the worker, whatever the exporters do.
+    void end() noexcept {
+        if (!is_stopping()) shutdown(deadline_after(options_.shutdown_timeout));
         {
             const std::lock_guard guard(lock_);
             abandoned_ = true;
         }
-        wake_.notify_one();
-        if constexpr (requires { exporter_.interrupt(); }) exporter_.interrupt();
-        thread_.join();
+        wake_.notify_all();
+        for (sender& each : senders_)
+            if constexpr (requires { each.exporter.interrupt(); }) each.exporter.interrupt();
+        threads_.end();
     }
 
     [[nodiscard]] bool is_of_this_process() const noexcept { return forks_ == fork_count(); }
 
     void accept(trace_batch& traces) noexcept {
         bool wake = false;
+        const std::uint64_t dropped_before = dropped_.load(std::memory_order_relaxed);
         {
             std::unique_lock guard(lock_);
             // What the inner exporter records by the tracer that it serves would make it export for ever.
-            if (stopping_ || is_own_thread()) {
+            if (stopping_ || threads_.is_own_thread()) {
                 account_.dropped += traces.span_count();
                 return;
             }
-            if (!make_room(guard, traces)) return drop(traces.span_count());
-            const bool was_idle = queue_.empty();
-            const bool was_enough = enough();
-            accepted_ += traces.span_count();
-            queue_.append(std::move(traces));
-            wake = was_idle || (!was_enough && enough());
+            if (make_room(guard, traces)) {
+                const bool was_idle = queue_.empty();
+                const bool was_enough = enough();
+                accepted_ += traces.span_count();
+                queue_.append(std::move(traces));
+                wake = was_idle || (!was_enough && enough());
+            } else drop(traces.span_count());
         }
         if (wake) wake_.notify_one();
+        if (dropped_.load(std::memory_order_relaxed) != dropped_before) line_.say([this] { return why_dropped(); });
     }
 
     bool flush(clock::time_point deadline) {
+        bool complete = flush_queue(deadline);
+        if constexpr (deferring_exporter<Exporter>)
+            for (sender& each : senders_) complete = each.exporter.flush(deadline) && complete;
+        return complete;
+    }
+    bool flush_queue(clock::time_point deadline) {
         std::unique_lock guard(lock_);
         const std::uint64_t target = accepted_;
         if (done_up_to() >= target) return true;
         flush_until_ = target > flush_until_ ? target : flush_until_;
         wake_.notify_one();
-        if (is_own_thread()) return false; // it would wait for itself
+        if (threads_.is_own_thread()) return false; // it would wait for itself
         return handled_something_.wait_until(guard, deadline, [&] { return done_up_to() >= target; });
     }
 
@@ -5748,9 +5909,10 @@ public:
             stopping_ = true;
         }
         handled_something_.notify_all(); // nobody waits for room any more
-        const bool complete = flush(deadline);
-        if constexpr (deferring_exporter<Exporter>) return exporter_.shutdown(deadline) && complete;
-        else return complete;
+        bool complete = flush_queue(deadline);
+        if constexpr (deferring_exporter<Exporter>)
+            for (sender& each : senders_) complete = each.exporter.shutdown(deadline) && complete;
+        return complete;
     }
 
     [[nodiscard]] span_account account() {
@@ -5760,25 +5922,47 @@ public:
     // Without the lock.
     [[nodiscard]] span_account account_now() const noexcept {
         span_account counted = account_;
-        counted.queued = queue_.span_count() + sending_spans_;
+        counted.queued = queue_.span_count();
+        for (const sender& each : senders_) counted.queued += each.sending_spans;
         return counted;
     }
     [[nodiscard]] batch_status status() {
         const std::lock_guard guard(lock_);
-        return {queue_.span_count(), queue_.bytes(), dropped_};
+        return {queue_.span_count(), queue_.bytes(), oldest_waits(), dropped_.load(std::memory_order_relaxed)};
     }
     [[nodiscard]] std::string last_error() {
-        if constexpr (requires { exporter_.last_error(); })
-            if (std::string error = exporter_.last_error(); !error.empty()) return error; // of an attempt under way
+        if constexpr (requires(const Exporter& exporter) { exporter.last_error(); })
+            for (const sender& each : senders_)
+                if (std::string error = each.exporter.last_error(); !error.empty()) return error; // of what goes on
         const std::lock_guard guard(lock_);
-        if (dropped_ == 0 || !last_error_.empty()) return last_error_;
-        return "batch: the queue was full, and " + std::to_string(dropped_) +
-               " spans were dropped; raise max_queue_spans and max_queue_bytes, or look why they are delivered so "
-               "slowly";
+        return dropped_.load(std::memory_order_relaxed) == 0 || !last_error_.empty() ? last_error_ : why_dropped();
     }
-    [[nodiscard]] Exporter& exporter() noexcept { return exporter_; }
+    [[nodiscard]] Exporter& exporter(std::size_t number = 0) noexcept { return senders_[number].exporter; }
 
 private:
+    struct sender {
+        explicit sender(options_of<Exporter>&& options) : exporter(std::move(options)) {}
+
+        Exporter exporter;
+        std::uint64_t sending_from = 0; // what the exporter has now, of the spans as they were accepted
+        std::size_t sending_spans = 0;
+    };
+
+    template <std::size_t... Number>
+    batch_worker(batch_options<Exporter>&& options, const span_account& counted, std::index_sequence<Number...>)
+        : options_(std::move(options)), senders_{{sender(options_for<Number>())...}}, account_(counted) {
+        threads_.start([this](std::size_t number) { work(senders_[number]); });
+    }
+    template <std::size_t Number>
+    options_of<Exporter> options_for() {
+        if constexpr (Number + 1 == Senders) return std::move(options_.exporter);
+        else return options_.exporter;
+    }
+
+    [[nodiscard]] bool is_stopping() noexcept {
+        const std::lock_guard guard(lock_);
+        return stopping_;
+    }
     [[nodiscard]] bool enough() const noexcept {
         return queue_.bytes() >= options_.max_batch_bytes || queue_.span_count() >= options_.max_batch_spans;
     }
@@ -5787,9 +5971,20 @@ private:
     }
     // Spans are numbered as they are accepted. These have left the queue,
     [[nodiscard]] std::uint64_t taken_up_to() const noexcept { return accepted_ - queue_.span_count(); }
-    // and these the inner exporter too, or were dropped.
-    [[nodiscard]] std::uint64_t done_up_to() const noexcept { return sending_spans_ ? sending_from_ : taken_up_to(); }
-    [[nodiscard]] bool is_own_thread() const noexcept { return std::this_thread::get_id() == thread_.get_id(); }
+    // and these the inner exporters too, or were dropped.
+    [[nodiscard]] std::uint64_t done_up_to() const noexcept {
+        std::uint64_t done = taken_up_to();
+        for (const sender& each : senders_)
+            if (each.sending_spans && each.sending_from < done) done = each.sending_from;
+        return done;
+    }
+    [[nodiscard]] std::chrono::milliseconds oldest_waits() const noexcept {
+        using namespace std::chrono;
+        if (queue_.empty() || !queue_.begin()->root) return milliseconds(0);
+        const nanoseconds ended(queue_.begin()->start_unix_nano + queue_.begin()->duration_nano);
+        const auto waits = duration_cast<milliseconds>(system_clock::now().time_since_epoch() - ended);
+        return waits.count() > 0 ? waits : milliseconds(0);
+    }
     [[nodiscard]] bool has_room(const trace_batch& traces) const noexcept {
         return queue_.span_count() + traces.span_count() <= options_.max_queue_spans &&
                queue_.bytes() + traces.bytes() <= options_.max_queue_bytes;
@@ -5810,7 +6005,8 @@ private:
         case when_full::wait:
             ++waiting_;
             wake_.notify_one();
-            handled_something_.wait_for(guard, options_.max_wait, [&] { return stopping_ || has_room(traces); });
+            handled_something_.wait_until(guard, deadline_after(options_.max_wait),
+                                          [&] { return stopping_ || has_room(traces); });
             --waiting_;
             return !stopping_ && has_room(traces);
         }
@@ -5818,31 +6014,46 @@ private:
     }
     void drop(std::size_t spans) noexcept {
         account_.dropped += spans;
-        dropped_ += spans;
+        dropped_.fetch_add(spans, std::memory_order_relaxed);
+    }
+    [[nodiscard]] std::string why_dropped() const {
+        return "batch: the queue was full, and " + std::to_string(dropped_.load(std::memory_order_relaxed)) +
+               " spans were dropped so far; raise max_queue_spans and max_queue_bytes, or look why they are "
+               "delivered so slowly";
     }
 
-    void work() {
+    void work(sender& own) {
         std::unique_lock guard(lock_);
         for (;;) {
             wake_.wait(guard, [this] { return abandoned_ || !queue_.empty(); });
-            if (!abandoned_) wake_.wait_for(guard, options_.delay, [this] { return in_a_hurry(); });
+            wake_.wait_until(guard, deadline_after(options_.delay), [this] { return in_a_hurry(); });
             if (abandoned_) break;
-            sending_from_ = taken_up_to();
+            own.sending_from = taken_up_to();
             trace_batch sending = take();
-            sending_spans_ = sending.span_count();
+            if (sending.empty()) continue; // another thread was faster
+            own.sending_spans = sending.span_count();
+            if (!queue_.empty()) wake_.notify_one();
             if (options_.when_full == when_full::wait) handled_something_.notify_all(); // there is room
             guard.unlock();
-            export_result outcome = guarded_export(exporter_, sending);
+            export_result outcome = guarded_export(own.exporter, sending);
             sending.clear();
+            if (!outcome.ok()) line_.say([&] { return "batch: " + describe(outcome); });
             guard.lock();
-            sending_spans_ = 0;
+            own.sending_spans = 0;
             account_.exported += outcome.exported_spans;
             account_.failed += outcome.failed_spans;
             if (!outcome.ok()) last_error_.swap(outcome.error);
             handled_something_.notify_all();
         }
-        account_.dropped += queue_.span_count();
+        const std::size_t given_up = queue_.span_count();
+        account_.dropped += given_up;
         queue_.clear();
+        guard.unlock();
+        if (given_up != 0)
+            line_.say([&] { return "batch: " + std::to_string(given_up) + " spans were not delivered in time"; });
+    }
+    static std::string describe(const export_result& failed) {
+        return std::to_string(failed.failed_spans) + " spans were not delivered: " + failed.error;
     }
 
     trace_batch take() noexcept {
@@ -5856,22 +6067,21 @@ private:
 
     batch_options<Exporter> options_;
     const std::uint32_t forks_ = fork_count();
-    Exporter exporter_;
+    std::array<sender, Senders> senders_;
     std::mutex lock_;
     std::condition_variable wake_;
     std::condition_variable handled_something_;
     trace_batch queue_;
     span_account account_;
     std::string last_error_;
-    std::uint64_t accepted_ = 0; // spans
-    std::uint64_t dropped_ = 0;  // for want of room
+    diagnostic_line line_{options_.diagnostics};
+    std::uint64_t accepted_ = 0;            // spans
+    std::atomic<std::uint64_t> dropped_{0}; // for want of room
     std::uint64_t flush_until_ = 0;
-    std::uint64_t sending_from_ = 0; // what the inner exporter has now
-    std::size_t sending_spans_ = 0;
     std::size_t waiting_ = 0; // threads that wait for room
     bool stopping_ = false;
     bool abandoned_ = false;
-    std::thread thread_; // last: it uses all the others
+    worker_threads<batch_worker, Senders> threads_{*this}; // last: they use all the others
 };
 
 } // namespace detail
@@ -5886,10 +6096,15 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 template <class Worker>
 class process_worker {
 public:
-    explicit process_worker(std::unique_ptr<Worker> first) noexcept : worker_(first.release()) {}
+    struct ender {
+        void operator()(Worker* worker) const noexcept { worker->end(); }
+    };
+    using pointer = std::unique_ptr<Worker, ender>;
+
+    explicit process_worker(pointer first) noexcept : worker_(first.release()) {}
     process_worker(const process_worker&) = delete;
     process_worker& operator=(const process_worker&) = delete;
-    ~process_worker() { delete own(); }
+    ~process_worker() { const pointer ended(own()); }
 
     // Null in the child of a fork, at first.
     [[nodiscard]] Worker* own() const noexcept { return own(latest()); }
@@ -5899,7 +6114,7 @@ public:
     Worker& own_or(const Make& make) {
         Worker* found = latest();
         if (Worker* const mine = own(found)) return *mine;
-        std::unique_ptr<Worker> made = make(inherited(*found));
+        pointer made = make(inherited(*found));
         if (worker_.compare_exchange_strong(found, made.get())) return *made.release();
         return *found; // another thread of the child was faster
     }
@@ -5947,21 +6162,29 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 /// Hands traces to another exporter from a thread of its own, many at a time, so that recording does not wait.
 ///
 /// Bounded: `when_full` says what becomes of traces that do not fit into the queue; those that are dropped are
-/// counted, and `last_error` tells. Thread-safety: all functions, from any thread; the inner exporter is called from
-/// the one background thread only. The destructor waits for at most `shutdown_timeout` for delivery, and beyond that
-/// for the one call that the inner exporter is in: a transport bounds that by its own timeout.
+/// counted, and `last_error` and a line on standard error tell. With several `Senders` as many threads export at
+/// once, each by an inner exporter of its own. Thread-safety: all functions, from any thread; an inner exporter is
+/// called from its background thread only, unless it defers itself: then from those that flush too.
+///
+/// The destructor waits for delivery for at most `shutdown_timeout`, and not again after `shutdown`. An inner
+/// exporter that does not come back within 250 ms more is left to itself with its thread, and destroyed when it does:
+/// what it was given by reference must live as long.
 ///
 /// The child of a fork has a queue, a thread and an inner exporter of its own from its first trace on, and leaves
 /// what waits to its parent. Where the options of the inner exporter cannot be copied it has none: what it records is
 /// dropped and counted.
-template <class Exporter>
+template <class Exporter, std::size_t Senders = 1>
 class batch {
     static_assert(
         exporter<Exporter>,
         "batch: the inner exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
+    static_assert(Senders > 0, "batch: one sender at least");
+    static_assert(Senders == 1 || std::is_copy_constructible_v<detail::options_of<Exporter>>,
+                  "batch: each sender has an inner exporter of its own, so that its options must be copyable");
 
     using clock = std::chrono::steady_clock;
-    using worker = detail::batch_worker<Exporter>;
+    using worker = detail::batch_worker<Exporter, Senders>;
+    using worker_pointer = typename detail::process_worker<worker>::pointer;
 
 public:
     static constexpr bool is_thread_safe = true;
@@ -5996,10 +6219,10 @@ public:
         else return {};
     }
 
-    /// The inner exporter. The background thread uses it too.
-    [[nodiscard]] Exporter& exporter() {
+    /// The inner exporter of that sender. The background thread uses it too.
+    [[nodiscard]] Exporter& exporter(std::size_t number = 0) {
         worker* const found = here();
-        return (found ? *found : worker_.any()).exporter();
+        return (found ? *found : worker_.any()).exporter(number);
     }
 
 private:
@@ -6008,10 +6231,10 @@ private:
         if constexpr (!std::is_copy_constructible_v<options>) return worker_.own();
         else return &worker_.own_or([this](const span_account& counted) { return make_worker(counted); });
     }
-    std::unique_ptr<worker> make_worker(const span_account& counted) {
+    worker_pointer make_worker(const span_account& counted) {
         if constexpr (std::is_copy_constructible_v<options>)
-            return std::make_unique<worker>(options(options_), counted);
-        else return std::make_unique<worker>(std::move(options_), counted);
+            return worker_pointer(new worker(options(options_), counted));
+        else return worker_pointer(new worker(std::move(options_), counted));
     }
 
     options options_;
@@ -6096,6 +6319,41 @@ private:
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
+// ---- mlflow/trace/core/half_trace.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// Half of the spans as a part of the trace on its own, like those that end after their root, which stays. Null when
+// there is but one, or no memory.
+inline trace_data* take_half(trace_data& whole) noexcept {
+    if (whole.span_count < 2) return nullptr;
+    trace_data* const half = pool<trace_data>::instance().take();
+    if (!half) return nullptr;
+    half->id = whole.id;
+    span_data** to = &half->spans;
+    span_data** from = &whole.spans;
+    for (std::size_t left = whole.span_count / 2; left > 0;) {
+        span_data* const span = *from;
+        if (span == whole.root) {
+            from = &span->next;
+            continue;
+        }
+        *from = span->next;
+        span->next = nullptr;
+        *to = span;
+        to = &span->next;
+        const std::size_t bytes = span->body.size();
+        whole.bytes -= bytes;
+        half->bytes += bytes;
+        --whole.span_count;
+        ++half->span_count;
+        --left;
+    }
+    return half;
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
 // ---- mlflow/trace/pipeline/backoff.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
@@ -6109,12 +6367,13 @@ public:
     backoff(milliseconds first, milliseconds longest) noexcept : first_(first), longest_(longest) {}
 
     // After an attempt that succeeded.
-    void reset() noexcept { wait_ = milliseconds(0); }
+    void reset() noexcept { is_first_ = true; }
 
     // `asked`: what the receiver wants waited, of which 10 minutes are.
     [[nodiscard]] milliseconds next(milliseconds asked) noexcept {
-        const milliseconds longer = wait_ + wait_ / 2;
-        wait_ = wait_.count() == 0 ? first_ : longer < longest_ ? longer : longest_;
+        const milliseconds longer = wait_ + wait_ / 2 + milliseconds(1);
+        wait_ = is_first_ ? first_ : longer < longest_ ? longer : longest_;
+        is_first_ = false;
         const milliseconds chosen = wait_ - wait_ * random_part() / 2048;
         constexpr milliseconds longest_asked = std::chrono::minutes(10);
         if (asked > longest_asked) asked = longest_asked;
@@ -6135,6 +6394,7 @@ private:
     milliseconds first_;
     milliseconds longest_;
     milliseconds wait_{0};
+    bool is_first_ = true;
     std::uint64_t random_ = 0;
 };
 
@@ -6144,7 +6404,7 @@ private:
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
-/// A trace that a receiver did not take, and why.
+/// A trace, or a part of one, that a receiver did not take, and why.
 struct rejected_trace {
     recorded_trace trace;
     std::string error;
@@ -6156,11 +6416,13 @@ struct rejected_trace {
 ///
 /// The waits grow by half each time, from `first_wait` to `longest_wait`, each shortened by up to a half at random so
 /// that many processes do not come back at once; what the receiver asks for (`Retry-After`) is waited for, up to 10
-/// minutes. Failures that another attempt cannot mend are returned at once.
+/// minutes. Where the receiver refuses everything, because of the credentials (401, 403) or the experiment (404),
+/// traces wait too, until someone has mended that. Failures that another attempt cannot mend are returned at once.
 ///
-/// One trace that the receiver does not take (400, 413, 422, or 500 again and again) is a reason for it to refuse a
-/// whole batch: the batch is then sent in halves, these in halves, and only what fails alone is put aside. It counts
-/// as failed, and `take_rejected` tells what it was. While nothing at all is taken, a 500 puts nothing aside.
+/// One span that the receiver does not take (400, 413, 422, or 500 again and again) is a reason for it to refuse a
+/// whole batch: the batch is then sent in halves, these in halves, and only the span that fails alone is put aside.
+/// It counts as failed, and `take_rejected` tells what it was. While nothing at all is taken, a 500 puts nothing
+/// aside, and the receiver is not asked for each trace.
 ///
 /// Thread-safety: `interrupt`, `last_error` and `take_rejected` from any thread, the rest by one thread at a time.
 template <class Exporter>
@@ -6176,25 +6438,25 @@ public:
         std::chrono::milliseconds longest_wait{30'000};
         std::chrono::milliseconds give_up_after{std::chrono::hours(1)};
         std::size_t attempts_before_halving = 3; ///< where another attempt may help, which is after a 500
-        std::size_t keep_rejected = 100;         ///< traces for `take_rejected`, the latest
+        std::size_t keep_rejected = 100;         ///< for `take_rejected`, the latest
+        trace::diagnostics diagnostics{};        ///< told while traces wait, and when one is put aside
     };
 
     retry() : retry(options{}) {}
     explicit retry(options chosen) : options_(std::move(chosen)), exporter_(std::move(options_.exporter)) {}
 
     export_result export_traces(trace_batch& batch) {
-        const auto give_up_at = std::chrono::steady_clock::now() + options_.give_up_after;
+        const auto give_up_at = detail::deadline_after(options_.give_up_after);
         export_result total;
         detail::backoff waits(options_.first_wait, options_.longest_wait);
+        trace_batch taken;
         for (std::size_t attempts = 1;; ++attempts) {
-            round now;
-            now.may_halve = attempts >= options_.attempts_before_halving;
+            round now(taken, attempts >= options_.attempts_before_halving);
             attempt(batch, now);
+            settle(now);
             total.exported_spans += now.exported;
             total.failed_spans += now.failed;
             if (!now.error.empty()) total.error = now.error;
-            if (now.exported != 0) settle(now, total);
-            else now.again.append(std::move(now.suspects)); // perhaps the receiver takes nothing at all
             batch = std::move(now.again);
             if (batch.empty()) {
                 if (total.ok()) total.error.clear(); // of what was mended
@@ -6204,7 +6466,8 @@ public:
                 const std::lock_guard guard(lock_);
                 last_error_ = now.error;
             }
-            const auto until = std::chrono::steady_clock::now() + waits.next(now.retry_after);
+            line_.say([&] { return "retry: " + std::to_string(batch.span_count()) + " spans wait: " + now.error; });
+            const auto until = detail::deadline_after(waits.next(now.retry_after));
             if (until > give_up_at || !wait_until(until)) {
                 total.exported_spans += now.exported_in_part;
                 total.failed_spans += batch.span_count() - now.exported_in_part;
@@ -6246,8 +6509,12 @@ public:
 private:
     // What came of one attempt.
     struct round {
+        round(trace_batch& taken_before, bool halves) noexcept : taken(taken_before), may_halve(halves) {}
+
+        trace_batch& taken; // one trace that the receiver took before: does it still take anything?
+        bool may_halve;     // also where another attempt may help
         bool ends = false;
-        bool may_halve = false; // also where another attempt may help
+        int refusals = 0; // since something was taken
         std::size_t exported = 0;
         std::size_t failed = 0;
         trace_batch again;
@@ -6257,8 +6524,11 @@ private:
         std::chrono::milliseconds retry_after{0};
     };
 
+    // Enough to find, by halves of the largest batch, one trace that is taken behind several that are not.
+    static constexpr int most_refusals = 32;
+
     void attempt(trace_batch& batch, round& now) {
-        if (now.ends && is_interrupted()) {
+        if ((now.refusals >= most_refusals && !still_takes(now)) || (now.ends && is_interrupted())) {
             now.again.append(std::move(batch));
             return;
         }
@@ -6266,13 +6536,14 @@ private:
         export_result outcome = detail::guarded_export(exporter_, batch);
         if (outcome.ok()) {
             now.exported += outcome.exported_spans;
+            now.refusals = 0;
+            if (now.taken.empty() && !batch.empty()) now.taken.push_back(batch.pop_front());
             return;
         }
+        ++now.refusals;
         now.error = std::move(outcome.error);
         const bool halve = outcome.finds_fault && (!outcome.retryable || now.may_halve);
-        if (halve && batch.size() > 1) {
-            trace_batch first;
-            for (std::size_t left = batch.size() / 2; left > 0; --left) first.push_back(batch.pop_front());
+        if (trace_batch first = halve ? take_half(batch) : trace_batch(); !first.empty()) {
             attempt(first, now);
             attempt(batch, now);
         } else if (outcome.retryable) {
@@ -6286,18 +6557,37 @@ private:
         }
     }
 
-    // What is refused alone, and once more after others were taken, is at fault.
-    void settle(round& now, export_result& total) {
+    // The first traces, or the root of a single one with some of its spans; nothing where that cannot be divided.
+    static trace_batch take_half(trace_batch& batch) noexcept {
+        trace_batch half;
+        if (batch.size() != 1) {
+            for (std::size_t left = batch.size() / 2; left > 0; --left) half.push_back(batch.pop_front());
+            return half;
+        }
+        trace_data* const whole = batch.pop_front();
+        trace_data* const others = detail::take_half(*whole);
+        (others ? half : batch).push_back(whole);
+        if (others) batch.push_back(others);
+        return half;
+    }
+
+    // Asked by a trace that it has already, which does no harm.
+    bool still_takes(round& now) {
+        if (now.taken.empty() || !detail::guarded_export(exporter_, now.taken).ok()) return false;
+        now.refusals = 0;
+        return true;
+    }
+
+    // What is refused alone, twice, by a receiver that takes others, is at fault.
+    void settle(round& now) {
         while (trace_data* const suspect = now.suspects.pop_front()) {
             trace_batch alone(suspect);
-            if (is_interrupted()) {
-                now.again.append(std::move(alone));
-                continue;
-            }
-            const export_result outcome = detail::guarded_export(exporter_, alone);
-            if (outcome.ok()) total.exported_spans += outcome.exported_spans;
-            else if (outcome.finds_fault) total.failed_spans += put_aside(alone, outcome.error);
-            else now.again.append(std::move(alone));
+            const bool may_ask = !now.taken.empty() && !is_interrupted();
+            const export_result outcome = may_ask ? detail::guarded_export(exporter_, alone) : export_result{};
+            if (may_ask && outcome.ok()) now.exported += outcome.exported_spans;
+            else if (may_ask && outcome.finds_fault && still_takes(now))
+                now.failed += put_aside(alone, outcome.error);
+            else now.again.append(std::move(alone)); // last: perhaps the receiver takes others
         }
     }
 
@@ -6307,8 +6597,10 @@ private:
         const auto keep = [&] {
             for (const trace_data& trace : batch) {
                 rejected_trace rejected{decode(trace), error};
+                const std::string news = std::string(trace.id.mlflow_id().view()) + " was put aside: " + error;
+                line_.say([&] { return "retry: " + news; });
                 const std::lock_guard guard(lock_);
-                last_error_ = std::string(trace.id.mlflow_id().view()) + " was put aside: " + error;
+                last_error_ = news;
                 if (rejected_.size() >= options_.keep_rejected && !rejected_.empty())
                     rejected_.erase(rejected_.begin());
                 if (options_.keep_rejected != 0) rejected_.push_back(std::move(rejected));
@@ -6335,6 +6627,7 @@ private:
     std::condition_variable wake_;
     std::string last_error_;
     std::vector<rejected_trace> rejected_;
+    detail::diagnostic_line line_{options_.diagnostics};
     bool interrupted_ = false;
 };
 
@@ -7999,13 +8292,11 @@ public:
         const tracer_core* const outer = std::exchange(exporting, this);
         export_result outcome = export_one_by_one(batch);
         exporting = outer;
-        if constexpr (!deferring_exporter<Exporter>) {
-            exported_.fetch_add(outcome.exported_spans, std::memory_order_relaxed);
-            failed_.fetch_add(outcome.failed_spans, std::memory_order_relaxed);
-            if (!outcome.ok()) {
-                const lock_guard guard(error_lock_);
-                last_error_.swap(outcome.error);
-            }
+        exported_.fetch_add(outcome.exported_spans, std::memory_order_relaxed);
+        failed_.fetch_add(outcome.failed_spans, std::memory_order_relaxed);
+        if (!outcome.ok()) {
+            const lock_guard guard(error_lock_);
+            last_error_.swap(outcome.error);
         }
     }
 
@@ -8040,22 +8331,19 @@ public:
     }
     [[nodiscard]] std::uint64_t refused_values() const noexcept { return refused_.load(std::memory_order_relaxed); }
     [[nodiscard]] owned_text last_error() const {
-        if constexpr (requires { exporter_.last_error(); }) return exporter_.last_error();
-        else {
-            const lock_guard guard(error_lock_);
-            return last_error_;
-        }
+        if constexpr (requires { exporter_.last_error(); })
+            if (owned_text error = exporter_.last_error(); !error.empty()) return error;
+        const lock_guard guard(error_lock_);
+        return last_error_;
     }
 
     bool flush([[maybe_unused]] std::chrono::milliseconds timeout) {
-        if constexpr (deferring_exporter<Exporter>)
-            return exporter_.flush(std::chrono::steady_clock::now() + timeout);
+        if constexpr (deferring_exporter<Exporter>) return exporter_.flush(deadline_after(timeout));
         else return true;
     }
     bool shutdown([[maybe_unused]] std::chrono::milliseconds timeout) {
         if (shut_down_.exchange(true, std::memory_order_acq_rel)) return true;
-        if constexpr (deferring_exporter<Exporter>)
-            return exporter_.shutdown(std::chrono::steady_clock::now() + timeout);
+        if constexpr (deferring_exporter<Exporter>) return exporter_.shutdown(deadline_after(timeout));
         else return true;
     }
 
@@ -8073,10 +8361,10 @@ private:
     }
 
     export_result export_one_by_one(trace_batch& batch) noexcept {
-        if constexpr (requires { requires Exporter::is_thread_safe; }) return guarded_export(exporter_, batch);
+        if constexpr (requires { requires Exporter::is_thread_safe; }) return uncounted_export(exporter_, batch);
         else {
             const lock_guard guard(export_lock_);
-            return guarded_export(exporter_, batch);
+            return uncounted_export(exporter_, batch);
         }
     }
 

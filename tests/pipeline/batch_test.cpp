@@ -204,4 +204,82 @@ TEST(batch, nothing_is_lost_nor_doubled_between_threads) {
     EXPECT_EQ(std::set<std::string>(into->ids.begin(), into->ids.end()).size(), threads * traces);
 }
 
+TEST(batch, several_senders_export_at_once_and_lose_nothing) {
+    auto into = std::make_shared<sink>();
+    into->set_open(false);
+    constexpr std::size_t senders = 3;
+    mt::tracer<mt::open_schema, mt::thread_local_context, mt::batch<gated_exporter, senders>> tracer(
+        {.exporter = {.exporter = {into}, .max_batch_spans = 1, .delay = 0ms}});
+    constexpr std::size_t traces = 200;
+    for (std::size_t i = 0; i < traces; ++i) auto span = tracer.start_span("one");
+    const auto until = std::chrono::steady_clock::now() + 60s;
+    while (into->waiting != senders && std::chrono::steady_clock::now() < until) std::this_thread::sleep_for(1ms);
+    EXPECT_EQ(into->waiting, int{senders});
+    EXPECT_FALSE(tracer.flush(1ms));
+    EXPECT_EQ(tracer.account().queued, traces);
+    into->set_open(true);
+    EXPECT_TRUE(tracer.flush(60s));
+    EXPECT_EQ(tracer.account().exported, traces);
+    expect_balanced(tracer.account());
+    EXPECT_EQ(std::set(into->ids.begin(), into->ids.end()).size(), traces);
+    EXPECT_NE(&tracer.exporter().exporter(0), &tracer.exporter().exporter(senders - 1));
+}
+
+TEST(batch, without_end_is_a_time_too) {
+    auto into = std::make_shared<sink>();
+    constexpr auto ever = std::chrono::milliseconds::max();
+    tracer_type tracer({.exporter = {.exporter = {into},
+                                     .max_queue_spans = 1,
+                                     .when_full = mt::when_full::wait,
+                                     .max_wait = ever,
+                                     .delay = ever,
+                                     .shutdown_timeout = ever},
+                        .shutdown_timeout = ever});
+    for (int i = 0; i < 3; ++i) auto span = tracer.start_span("one");
+    EXPECT_TRUE(tracer.flush(ever));
+    EXPECT_EQ(tracer.account().exported, 3U);
+}
+
+struct lines {
+    std::mutex lock;
+    std::vector<std::string> all;
+
+    static void write(void* context, std::string_view line) noexcept {
+        auto& self = *static_cast<lines*>(context);
+        const std::lock_guard guard(self.lock);
+        self.all.emplace_back(line);
+    }
+};
+
+TEST(batch, says_what_is_wrong_in_a_line_and_not_too_often) {
+    auto into = std::make_shared<sink>();
+    into->throws = true;
+    lines said;
+    {
+        tracer_type tracer(
+            {.exporter = {
+                 .exporter = {into},
+                 .diagnostics = {.write = &lines::write, .context = &said, .interval = std::chrono::hours(1)}}});
+        for (int i = 0; i < 3; ++i) {
+            auto span = tracer.start_span("one");
+            span.end();
+            EXPECT_TRUE(tracer.flush(60s));
+        }
+    }
+    EXPECT_EQ(said.all, std::vector<std::string>{"mlflow_trace: batch: 1 spans were not delivered: no route\n"});
+}
+
+TEST(batch, tells_how_long_the_oldest_waits) {
+    auto into = std::make_shared<sink>();
+    tracer_type tracer({.exporter = {.exporter = {into}, .delay = std::chrono::hours(1)}});
+    EXPECT_EQ(tracer.exporter().status().oldest_waits, 0ms);
+    {
+        auto span = tracer.start_span("one");
+    }
+    std::this_thread::sleep_for(20ms);
+    const auto status = tracer.exporter().status();
+    EXPECT_EQ(status.waiting_spans, 1U);
+    EXPECT_GE(status.oldest_waits, 20ms);
+}
+
 } // namespace

@@ -90,11 +90,11 @@ struct transport_error {
     int status = 0;                           ///< of the reply, where it was the reply that was no success
     std::chrono::milliseconds retry_after{0}; ///< what the reply asks to wait; 0 when it did not say
 
-    /// May the same request succeed later? So it is when there was no reply, and for the statuses that say so: 408,
-    /// 429, 502, 503 and 504.
+    /// May the same request succeed later? So it is when there was no reply, for the statuses that say so (408, 429,
+    /// 502, 503 and 504), and when credentials or rights have to be mended first (401, 403).
     [[nodiscard]] bool retryable() const noexcept {
-        return reason == kind::connect || reason == kind::closed || reason == kind::timeout || status == 408 ||
-               status == 429 || (status >= 502 && status <= 504);
+        return reason == kind::connect || reason == kind::closed || reason == kind::timeout || status == 401 ||
+               status == 403 || status == 408 || status == 429 || (status >= 502 && status <= 504);
     }
     /// Does, or may, the server find fault with what was sent? 400, 413, 422, and 500, by which MLflow also answers
     /// to values that it cannot store.

@@ -98,7 +98,8 @@ public:
             outcome.exported_spans -= outcome.exported_spans < spans ? outcome.exported_spans : spans;
             outcome.failed_spans += spans;
             outcome.error = error.message;
-            outcome.retryable = outcome.retryable || error.retryable();
+            // 404: the experiment is gone, and may be restored.
+            outcome.retryable = outcome.retryable || error.retryable() || error.status == 404;
             outcome.retry_after = error.retry_after;
         };
         if (batch.empty()) return outcome;

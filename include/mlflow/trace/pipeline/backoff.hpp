@@ -17,12 +17,13 @@ public:
     backoff(milliseconds first, milliseconds longest) noexcept : first_(first), longest_(longest) {}
 
     // After an attempt that succeeded.
-    void reset() noexcept { wait_ = milliseconds(0); }
+    void reset() noexcept { is_first_ = true; }
 
     // `asked`: what the receiver wants waited, of which 10 minutes are.
     [[nodiscard]] milliseconds next(milliseconds asked) noexcept {
-        const milliseconds longer = wait_ + wait_ / 2;
-        wait_ = wait_.count() == 0 ? first_ : longer < longest_ ? longer : longest_;
+        const milliseconds longer = wait_ + wait_ / 2 + milliseconds(1);
+        wait_ = is_first_ ? first_ : longer < longest_ ? longer : longest_;
+        is_first_ = false;
         const milliseconds chosen = wait_ - wait_ * random_part() / 2048;
         constexpr milliseconds longest_asked = std::chrono::minutes(10);
         if (asked > longest_asked) asked = longest_asked;
@@ -43,6 +44,7 @@ private:
     milliseconds first_;
     milliseconds longest_;
     milliseconds wait_{0};
+    bool is_first_ = true;
     std::uint64_t random_ = 0;
 };
 

@@ -5,7 +5,7 @@
 #include <mlflow/trace/pipeline/process_worker.hpp>
 
 #include <chrono>
-#include <memory>
+#include <cstddef>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -15,21 +15,29 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 /// Hands traces to another exporter from a thread of its own, many at a time, so that recording does not wait.
 ///
 /// Bounded: `when_full` says what becomes of traces that do not fit into the queue; those that are dropped are
-/// counted, and `last_error` tells. Thread-safety: all functions, from any thread; the inner exporter is called from
-/// the one background thread only. The destructor waits for at most `shutdown_timeout` for delivery, and beyond that
-/// for the one call that the inner exporter is in: a transport bounds that by its own timeout.
+/// counted, and `last_error` and a line on standard error tell. With several `Senders` as many threads export at
+/// once, each by an inner exporter of its own. Thread-safety: all functions, from any thread; an inner exporter is
+/// called from its background thread only, unless it defers itself: then from those that flush too.
+///
+/// The destructor waits for delivery for at most `shutdown_timeout`, and not again after `shutdown`. An inner
+/// exporter that does not come back within 250 ms more is left to itself with its thread, and destroyed when it does:
+/// what it was given by reference must live as long.
 ///
 /// The child of a fork has a queue, a thread and an inner exporter of its own from its first trace on, and leaves
 /// what waits to its parent. Where the options of the inner exporter cannot be copied it has none: what it records is
 /// dropped and counted.
-template <class Exporter>
+template <class Exporter, std::size_t Senders = 1>
 class batch {
     static_assert(
         exporter<Exporter>,
         "batch: the inner exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
+    static_assert(Senders > 0, "batch: one sender at least");
+    static_assert(Senders == 1 || std::is_copy_constructible_v<detail::options_of<Exporter>>,
+                  "batch: each sender has an inner exporter of its own, so that its options must be copyable");
 
     using clock = std::chrono::steady_clock;
-    using worker = detail::batch_worker<Exporter>;
+    using worker = detail::batch_worker<Exporter, Senders>;
+    using worker_pointer = typename detail::process_worker<worker>::pointer;
 
 public:
     static constexpr bool is_thread_safe = true;
@@ -64,10 +72,10 @@ public:
         else return {};
     }
 
-    /// The inner exporter. The background thread uses it too.
-    [[nodiscard]] Exporter& exporter() {
+    /// The inner exporter of that sender. The background thread uses it too.
+    [[nodiscard]] Exporter& exporter(std::size_t number = 0) {
         worker* const found = here();
-        return (found ? *found : worker_.any()).exporter();
+        return (found ? *found : worker_.any()).exporter(number);
     }
 
 private:
@@ -76,10 +84,10 @@ private:
         if constexpr (!std::is_copy_constructible_v<options>) return worker_.own();
         else return &worker_.own_or([this](const span_account& counted) { return make_worker(counted); });
     }
-    std::unique_ptr<worker> make_worker(const span_account& counted) {
+    worker_pointer make_worker(const span_account& counted) {
         if constexpr (std::is_copy_constructible_v<options>)
-            return std::make_unique<worker>(options(options_), counted);
-        else return std::make_unique<worker>(std::move(options_), counted);
+            return worker_pointer(new worker(options(options_), counted));
+        else return worker_pointer(new worker(std::move(options_), counted));
     }
 
     options options_;

@@ -4,15 +4,19 @@
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/core/guarded_export.hpp>
 #include <mlflow/trace/core/options_of.hpp>
+#include <mlflow/trace/detail/deadline.hpp>
 #include <mlflow/trace/detail/forks.hpp>
+#include <mlflow/trace/pipeline/diagnostics.hpp>
+#include <mlflow/trace/pipeline/worker_threads.hpp>
 
+#include <array>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
 #include <string>
-#include <thread>
 #include <utility>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
@@ -35,68 +39,81 @@ struct batch_options {
     std::size_t max_batch_spans = 4'096;
     std::chrono::milliseconds delay{500}; ///< the longest time that a trace waits for company
     std::chrono::milliseconds shutdown_timeout{5'000};
+    trace::diagnostics diagnostics{}; ///< told of drops and failures; by default a line on standard error
 };
 
 /// What waits in a `batch`.
 struct batch_status {
     std::size_t waiting_spans = 0; ///< in the queue, not those in the hands of the inner exporter
     std::size_t waiting_bytes = 0;
-    std::uint64_t dropped_spans = 0; ///< for want of room
+    std::chrono::milliseconds oldest_waits{0}; ///< since the first trace in the queue has ended, by the wall clock
+    std::uint64_t dropped_spans = 0;           ///< for want of room
 };
 
 namespace detail {
 
-// The queue and the thread of a `batch`, in one process.
-template <class Exporter>
+// The queue of a `batch` in one process, and its threads, each with an exporter of its own.
+template <class Exporter, std::size_t Senders>
 class batch_worker {
     using clock = std::chrono::steady_clock;
 
 public:
     // `counted` is what was counted before, in the process that this one was forked from.
     batch_worker(batch_options<Exporter>&& options, const span_account& counted)
-        : options_(std::move(options)), exporter_(std::move(options_.exporter)), account_(counted),
-          thread_([this] { work(); }) {}
+        : batch_worker(std::move(options), counted, std::make_index_sequence<Senders>{}) {}
     batch_worker(const batch_worker&) = delete;
     batch_worker& operator=(const batch_worker&) = delete;
-    ~batch_worker() {
-        shutdown(clock::now() + options_.shutdown_timeout);
+
+    // A last flush, if there was none. Ends the threads and the worker, whatever the exporters do.
+    void end() noexcept {
+        if (!is_stopping()) shutdown(deadline_after(options_.shutdown_timeout));
         {
             const std::lock_guard guard(lock_);
             abandoned_ = true;
         }
-        wake_.notify_one();
-        if constexpr (requires { exporter_.interrupt(); }) exporter_.interrupt();
-        thread_.join();
+        wake_.notify_all();
+        for (sender& each : senders_)
+            if constexpr (requires { each.exporter.interrupt(); }) each.exporter.interrupt();
+        threads_.end();
     }
 
     [[nodiscard]] bool is_of_this_process() const noexcept { return forks_ == fork_count(); }
 
     void accept(trace_batch& traces) noexcept {
         bool wake = false;
+        const std::uint64_t dropped_before = dropped_.load(std::memory_order_relaxed);
         {
             std::unique_lock guard(lock_);
             // What the inner exporter records by the tracer that it serves would make it export for ever.
-            if (stopping_ || is_own_thread()) {
+            if (stopping_ || threads_.is_own_thread()) {
                 account_.dropped += traces.span_count();
                 return;
             }
-            if (!make_room(guard, traces)) return drop(traces.span_count());
-            const bool was_idle = queue_.empty();
-            const bool was_enough = enough();
-            accepted_ += traces.span_count();
-            queue_.append(std::move(traces));
-            wake = was_idle || (!was_enough && enough());
+            if (make_room(guard, traces)) {
+                const bool was_idle = queue_.empty();
+                const bool was_enough = enough();
+                accepted_ += traces.span_count();
+                queue_.append(std::move(traces));
+                wake = was_idle || (!was_enough && enough());
+            } else drop(traces.span_count());
         }
         if (wake) wake_.notify_one();
+        if (dropped_.load(std::memory_order_relaxed) != dropped_before) line_.say([this] { return why_dropped(); });
     }
 
     bool flush(clock::time_point deadline) {
+        bool complete = flush_queue(deadline);
+        if constexpr (deferring_exporter<Exporter>)
+            for (sender& each : senders_) complete = each.exporter.flush(deadline) && complete;
+        return complete;
+    }
+    bool flush_queue(clock::time_point deadline) {
         std::unique_lock guard(lock_);
         const std::uint64_t target = accepted_;
         if (done_up_to() >= target) return true;
         flush_until_ = target > flush_until_ ? target : flush_until_;
         wake_.notify_one();
-        if (is_own_thread()) return false; // it would wait for itself
+        if (threads_.is_own_thread()) return false; // it would wait for itself
         return handled_something_.wait_until(guard, deadline, [&] { return done_up_to() >= target; });
     }
 
@@ -106,9 +123,10 @@ public:
             stopping_ = true;
         }
         handled_something_.notify_all(); // nobody waits for room any more
-        const bool complete = flush(deadline);
-        if constexpr (deferring_exporter<Exporter>) return exporter_.shutdown(deadline) && complete;
-        else return complete;
+        bool complete = flush_queue(deadline);
+        if constexpr (deferring_exporter<Exporter>)
+            for (sender& each : senders_) complete = each.exporter.shutdown(deadline) && complete;
+        return complete;
     }
 
     [[nodiscard]] span_account account() {
@@ -118,25 +136,47 @@ public:
     // Without the lock.
     [[nodiscard]] span_account account_now() const noexcept {
         span_account counted = account_;
-        counted.queued = queue_.span_count() + sending_spans_;
+        counted.queued = queue_.span_count();
+        for (const sender& each : senders_) counted.queued += each.sending_spans;
         return counted;
     }
     [[nodiscard]] batch_status status() {
         const std::lock_guard guard(lock_);
-        return {queue_.span_count(), queue_.bytes(), dropped_};
+        return {queue_.span_count(), queue_.bytes(), oldest_waits(), dropped_.load(std::memory_order_relaxed)};
     }
     [[nodiscard]] std::string last_error() {
-        if constexpr (requires { exporter_.last_error(); })
-            if (std::string error = exporter_.last_error(); !error.empty()) return error; // of an attempt under way
+        if constexpr (requires(const Exporter& exporter) { exporter.last_error(); })
+            for (const sender& each : senders_)
+                if (std::string error = each.exporter.last_error(); !error.empty()) return error; // of what goes on
         const std::lock_guard guard(lock_);
-        if (dropped_ == 0 || !last_error_.empty()) return last_error_;
-        return "batch: the queue was full, and " + std::to_string(dropped_) +
-               " spans were dropped; raise max_queue_spans and max_queue_bytes, or look why they are delivered so "
-               "slowly";
+        return dropped_.load(std::memory_order_relaxed) == 0 || !last_error_.empty() ? last_error_ : why_dropped();
     }
-    [[nodiscard]] Exporter& exporter() noexcept { return exporter_; }
+    [[nodiscard]] Exporter& exporter(std::size_t number = 0) noexcept { return senders_[number].exporter; }
 
 private:
+    struct sender {
+        explicit sender(options_of<Exporter>&& options) : exporter(std::move(options)) {}
+
+        Exporter exporter;
+        std::uint64_t sending_from = 0; // what the exporter has now, of the spans as they were accepted
+        std::size_t sending_spans = 0;
+    };
+
+    template <std::size_t... Number>
+    batch_worker(batch_options<Exporter>&& options, const span_account& counted, std::index_sequence<Number...>)
+        : options_(std::move(options)), senders_{{sender(options_for<Number>())...}}, account_(counted) {
+        threads_.start([this](std::size_t number) { work(senders_[number]); });
+    }
+    template <std::size_t Number>
+    options_of<Exporter> options_for() {
+        if constexpr (Number + 1 == Senders) return std::move(options_.exporter);
+        else return options_.exporter;
+    }
+
+    [[nodiscard]] bool is_stopping() noexcept {
+        const std::lock_guard guard(lock_);
+        return stopping_;
+    }
     [[nodiscard]] bool enough() const noexcept {
         return queue_.bytes() >= options_.max_batch_bytes || queue_.span_count() >= options_.max_batch_spans;
     }
@@ -145,9 +185,20 @@ private:
     }
     // Spans are numbered as they are accepted. These have left the queue,
     [[nodiscard]] std::uint64_t taken_up_to() const noexcept { return accepted_ - queue_.span_count(); }
-    // and these the inner exporter too, or were dropped.
-    [[nodiscard]] std::uint64_t done_up_to() const noexcept { return sending_spans_ ? sending_from_ : taken_up_to(); }
-    [[nodiscard]] bool is_own_thread() const noexcept { return std::this_thread::get_id() == thread_.get_id(); }
+    // and these the inner exporters too, or were dropped.
+    [[nodiscard]] std::uint64_t done_up_to() const noexcept {
+        std::uint64_t done = taken_up_to();
+        for (const sender& each : senders_)
+            if (each.sending_spans && each.sending_from < done) done = each.sending_from;
+        return done;
+    }
+    [[nodiscard]] std::chrono::milliseconds oldest_waits() const noexcept {
+        using namespace std::chrono;
+        if (queue_.empty() || !queue_.begin()->root) return milliseconds(0);
+        const nanoseconds ended(queue_.begin()->start_unix_nano + queue_.begin()->duration_nano);
+        const auto waits = duration_cast<milliseconds>(system_clock::now().time_since_epoch() - ended);
+        return waits.count() > 0 ? waits : milliseconds(0);
+    }
     [[nodiscard]] bool has_room(const trace_batch& traces) const noexcept {
         return queue_.span_count() + traces.span_count() <= options_.max_queue_spans &&
                queue_.bytes() + traces.bytes() <= options_.max_queue_bytes;
@@ -168,7 +219,8 @@ private:
         case when_full::wait:
             ++waiting_;
             wake_.notify_one();
-            handled_something_.wait_for(guard, options_.max_wait, [&] { return stopping_ || has_room(traces); });
+            handled_something_.wait_until(guard, deadline_after(options_.max_wait),
+                                          [&] { return stopping_ || has_room(traces); });
             --waiting_;
             return !stopping_ && has_room(traces);
         }
@@ -176,31 +228,46 @@ private:
     }
     void drop(std::size_t spans) noexcept {
         account_.dropped += spans;
-        dropped_ += spans;
+        dropped_.fetch_add(spans, std::memory_order_relaxed);
+    }
+    [[nodiscard]] std::string why_dropped() const {
+        return "batch: the queue was full, and " + std::to_string(dropped_.load(std::memory_order_relaxed)) +
+               " spans were dropped so far; raise max_queue_spans and max_queue_bytes, or look why they are "
+               "delivered so slowly";
     }
 
-    void work() {
+    void work(sender& own) {
         std::unique_lock guard(lock_);
         for (;;) {
             wake_.wait(guard, [this] { return abandoned_ || !queue_.empty(); });
-            if (!abandoned_) wake_.wait_for(guard, options_.delay, [this] { return in_a_hurry(); });
+            wake_.wait_until(guard, deadline_after(options_.delay), [this] { return in_a_hurry(); });
             if (abandoned_) break;
-            sending_from_ = taken_up_to();
+            own.sending_from = taken_up_to();
             trace_batch sending = take();
-            sending_spans_ = sending.span_count();
+            if (sending.empty()) continue; // another thread was faster
+            own.sending_spans = sending.span_count();
+            if (!queue_.empty()) wake_.notify_one();
             if (options_.when_full == when_full::wait) handled_something_.notify_all(); // there is room
             guard.unlock();
-            export_result outcome = guarded_export(exporter_, sending);
+            export_result outcome = guarded_export(own.exporter, sending);
             sending.clear();
+            if (!outcome.ok()) line_.say([&] { return "batch: " + describe(outcome); });
             guard.lock();
-            sending_spans_ = 0;
+            own.sending_spans = 0;
             account_.exported += outcome.exported_spans;
             account_.failed += outcome.failed_spans;
             if (!outcome.ok()) last_error_.swap(outcome.error);
             handled_something_.notify_all();
         }
-        account_.dropped += queue_.span_count();
+        const std::size_t given_up = queue_.span_count();
+        account_.dropped += given_up;
         queue_.clear();
+        guard.unlock();
+        if (given_up != 0)
+            line_.say([&] { return "batch: " + std::to_string(given_up) + " spans were not delivered in time"; });
+    }
+    static std::string describe(const export_result& failed) {
+        return std::to_string(failed.failed_spans) + " spans were not delivered: " + failed.error;
     }
 
     trace_batch take() noexcept {
@@ -214,22 +281,21 @@ private:
 
     batch_options<Exporter> options_;
     const std::uint32_t forks_ = fork_count();
-    Exporter exporter_;
+    std::array<sender, Senders> senders_;
     std::mutex lock_;
     std::condition_variable wake_;
     std::condition_variable handled_something_;
     trace_batch queue_;
     span_account account_;
     std::string last_error_;
-    std::uint64_t accepted_ = 0; // spans
-    std::uint64_t dropped_ = 0;  // for want of room
+    diagnostic_line line_{options_.diagnostics};
+    std::uint64_t accepted_ = 0;            // spans
+    std::atomic<std::uint64_t> dropped_{0}; // for want of room
     std::uint64_t flush_until_ = 0;
-    std::uint64_t sending_from_ = 0; // what the inner exporter has now
-    std::size_t sending_spans_ = 0;
     std::size_t waiting_ = 0; // threads that wait for room
     bool stopping_ = false;
     bool abandoned_ = false;
-    std::thread thread_; // last: it uses all the others
+    worker_threads<batch_worker, Senders> threads_{*this}; // last: they use all the others
 };
 
 } // namespace detail

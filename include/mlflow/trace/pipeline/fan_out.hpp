@@ -96,7 +96,7 @@ public:
     export_result export_traces(trace_batch& traces) noexcept {
         std::size_t left = count;
         for_each([&](auto& each) {
-            if (--left == 0) detail::guarded_export(each.exporter, traces);
+            if (--left == 0) each.take(traces);
             else each.take_copies(traces);
         });
         return {};
@@ -161,12 +161,15 @@ private:
     struct destination {
         explicit destination(detail::options_of<Exporter>&& chosen) : exporter(std::move(chosen)) {}
 
+        void take(trace_batch& traces) noexcept {
+            lost.fetch_add(detail::uncounted_export(exporter, traces).failed_spans, std::memory_order_relaxed);
+        }
         void take_copies(const trace_batch& traces) noexcept {
             trace_batch copies;
             for (const trace_data& trace : traces)
                 if (trace_data* const copy = detail::copy_of(trace)) copies.push_back(copy);
                 else lost.fetch_add(trace.span_count, std::memory_order_relaxed);
-            detail::guarded_export(exporter, copies);
+            take(copies);
         }
         span_account account() {
             span_account counted = exporter.account();
@@ -175,7 +178,7 @@ private:
         }
 
         Exporter exporter;
-        std::atomic<std::size_t> lost{0}; // spans for whose copy there was no memory
+        std::atomic<std::size_t> lost{0}; // spans for whose copy there was no memory, or that the exporter threw
     };
 
     template <class Visit>

@@ -16,10 +16,15 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 template <class Worker>
 class process_worker {
 public:
-    explicit process_worker(std::unique_ptr<Worker> first) noexcept : worker_(first.release()) {}
+    struct ender {
+        void operator()(Worker* worker) const noexcept { worker->end(); }
+    };
+    using pointer = std::unique_ptr<Worker, ender>;
+
+    explicit process_worker(pointer first) noexcept : worker_(first.release()) {}
     process_worker(const process_worker&) = delete;
     process_worker& operator=(const process_worker&) = delete;
-    ~process_worker() { delete own(); }
+    ~process_worker() { const pointer ended(own()); }
 
     // Null in the child of a fork, at first.
     [[nodiscard]] Worker* own() const noexcept { return own(latest()); }
@@ -29,7 +34,7 @@ public:
     Worker& own_or(const Make& make) {
         Worker* found = latest();
         if (Worker* const mine = own(found)) return *mine;
-        std::unique_ptr<Worker> made = make(inherited(*found));
+        pointer made = make(inherited(*found));
         if (worker_.compare_exchange_strong(found, made.get())) return *made.release();
         return *found; // another thread of the child was faster
     }

@@ -3,10 +3,13 @@
 
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/core/guarded_export.hpp>
+#include <mlflow/trace/core/half_trace.hpp>
 #include <mlflow/trace/core/options_of.hpp>
 #include <mlflow/trace/core/recorded_trace.hpp>
+#include <mlflow/trace/detail/deadline.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/pipeline/backoff.hpp>
+#include <mlflow/trace/pipeline/diagnostics.hpp>
 
 #include <chrono>
 #include <condition_variable>
@@ -18,7 +21,7 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
-/// A trace that a receiver did not take, and why.
+/// A trace, or a part of one, that a receiver did not take, and why.
 struct rejected_trace {
     recorded_trace trace;
     std::string error;
@@ -30,11 +33,13 @@ struct rejected_trace {
 ///
 /// The waits grow by half each time, from `first_wait` to `longest_wait`, each shortened by up to a half at random so
 /// that many processes do not come back at once; what the receiver asks for (`Retry-After`) is waited for, up to 10
-/// minutes. Failures that another attempt cannot mend are returned at once.
+/// minutes. Where the receiver refuses everything, because of the credentials (401, 403) or the experiment (404),
+/// traces wait too, until someone has mended that. Failures that another attempt cannot mend are returned at once.
 ///
-/// One trace that the receiver does not take (400, 413, 422, or 500 again and again) is a reason for it to refuse a
-/// whole batch: the batch is then sent in halves, these in halves, and only what fails alone is put aside. It counts
-/// as failed, and `take_rejected` tells what it was. While nothing at all is taken, a 500 puts nothing aside.
+/// One span that the receiver does not take (400, 413, 422, or 500 again and again) is a reason for it to refuse a
+/// whole batch: the batch is then sent in halves, these in halves, and only the span that fails alone is put aside.
+/// It counts as failed, and `take_rejected` tells what it was. While nothing at all is taken, a 500 puts nothing
+/// aside, and the receiver is not asked for each trace.
 ///
 /// Thread-safety: `interrupt`, `last_error` and `take_rejected` from any thread, the rest by one thread at a time.
 template <class Exporter>
@@ -50,25 +55,25 @@ public:
         std::chrono::milliseconds longest_wait{30'000};
         std::chrono::milliseconds give_up_after{std::chrono::hours(1)};
         std::size_t attempts_before_halving = 3; ///< where another attempt may help, which is after a 500
-        std::size_t keep_rejected = 100;         ///< traces for `take_rejected`, the latest
+        std::size_t keep_rejected = 100;         ///< for `take_rejected`, the latest
+        trace::diagnostics diagnostics{};        ///< told while traces wait, and when one is put aside
     };
 
     retry() : retry(options{}) {}
     explicit retry(options chosen) : options_(std::move(chosen)), exporter_(std::move(options_.exporter)) {}
 
     export_result export_traces(trace_batch& batch) {
-        const auto give_up_at = std::chrono::steady_clock::now() + options_.give_up_after;
+        const auto give_up_at = detail::deadline_after(options_.give_up_after);
         export_result total;
         detail::backoff waits(options_.first_wait, options_.longest_wait);
+        trace_batch taken;
         for (std::size_t attempts = 1;; ++attempts) {
-            round now;
-            now.may_halve = attempts >= options_.attempts_before_halving;
+            round now(taken, attempts >= options_.attempts_before_halving);
             attempt(batch, now);
+            settle(now);
             total.exported_spans += now.exported;
             total.failed_spans += now.failed;
             if (!now.error.empty()) total.error = now.error;
-            if (now.exported != 0) settle(now, total);
-            else now.again.append(std::move(now.suspects)); // perhaps the receiver takes nothing at all
             batch = std::move(now.again);
             if (batch.empty()) {
                 if (total.ok()) total.error.clear(); // of what was mended
@@ -78,7 +83,8 @@ public:
                 const std::lock_guard guard(lock_);
                 last_error_ = now.error;
             }
-            const auto until = std::chrono::steady_clock::now() + waits.next(now.retry_after);
+            line_.say([&] { return "retry: " + std::to_string(batch.span_count()) + " spans wait: " + now.error; });
+            const auto until = detail::deadline_after(waits.next(now.retry_after));
             if (until > give_up_at || !wait_until(until)) {
                 total.exported_spans += now.exported_in_part;
                 total.failed_spans += batch.span_count() - now.exported_in_part;
@@ -120,8 +126,12 @@ public:
 private:
     // What came of one attempt.
     struct round {
+        round(trace_batch& taken_before, bool halves) noexcept : taken(taken_before), may_halve(halves) {}
+
+        trace_batch& taken; // one trace that the receiver took before: does it still take anything?
+        bool may_halve;     // also where another attempt may help
         bool ends = false;
-        bool may_halve = false; // also where another attempt may help
+        int refusals = 0; // since something was taken
         std::size_t exported = 0;
         std::size_t failed = 0;
         trace_batch again;
@@ -131,8 +141,11 @@ private:
         std::chrono::milliseconds retry_after{0};
     };
 
+    // Enough to find, by halves of the largest batch, one trace that is taken behind several that are not.
+    static constexpr int most_refusals = 32;
+
     void attempt(trace_batch& batch, round& now) {
-        if (now.ends && is_interrupted()) {
+        if ((now.refusals >= most_refusals && !still_takes(now)) || (now.ends && is_interrupted())) {
             now.again.append(std::move(batch));
             return;
         }
@@ -140,13 +153,14 @@ private:
         export_result outcome = detail::guarded_export(exporter_, batch);
         if (outcome.ok()) {
             now.exported += outcome.exported_spans;
+            now.refusals = 0;
+            if (now.taken.empty() && !batch.empty()) now.taken.push_back(batch.pop_front());
             return;
         }
+        ++now.refusals;
         now.error = std::move(outcome.error);
         const bool halve = outcome.finds_fault && (!outcome.retryable || now.may_halve);
-        if (halve && batch.size() > 1) {
-            trace_batch first;
-            for (std::size_t left = batch.size() / 2; left > 0; --left) first.push_back(batch.pop_front());
+        if (trace_batch first = halve ? take_half(batch) : trace_batch(); !first.empty()) {
             attempt(first, now);
             attempt(batch, now);
         } else if (outcome.retryable) {
@@ -160,18 +174,37 @@ private:
         }
     }
 
-    // What is refused alone, and once more after others were taken, is at fault.
-    void settle(round& now, export_result& total) {
+    // The first traces, or the root of a single one with some of its spans; nothing where that cannot be divided.
+    static trace_batch take_half(trace_batch& batch) noexcept {
+        trace_batch half;
+        if (batch.size() != 1) {
+            for (std::size_t left = batch.size() / 2; left > 0; --left) half.push_back(batch.pop_front());
+            return half;
+        }
+        trace_data* const whole = batch.pop_front();
+        trace_data* const others = detail::take_half(*whole);
+        (others ? half : batch).push_back(whole);
+        if (others) batch.push_back(others);
+        return half;
+    }
+
+    // Asked by a trace that it has already, which does no harm.
+    bool still_takes(round& now) {
+        if (now.taken.empty() || !detail::guarded_export(exporter_, now.taken).ok()) return false;
+        now.refusals = 0;
+        return true;
+    }
+
+    // What is refused alone, twice, by a receiver that takes others, is at fault.
+    void settle(round& now) {
         while (trace_data* const suspect = now.suspects.pop_front()) {
             trace_batch alone(suspect);
-            if (is_interrupted()) {
-                now.again.append(std::move(alone));
-                continue;
-            }
-            const export_result outcome = detail::guarded_export(exporter_, alone);
-            if (outcome.ok()) total.exported_spans += outcome.exported_spans;
-            else if (outcome.finds_fault) total.failed_spans += put_aside(alone, outcome.error);
-            else now.again.append(std::move(alone));
+            const bool may_ask = !now.taken.empty() && !is_interrupted();
+            const export_result outcome = may_ask ? detail::guarded_export(exporter_, alone) : export_result{};
+            if (may_ask && outcome.ok()) now.exported += outcome.exported_spans;
+            else if (may_ask && outcome.finds_fault && still_takes(now))
+                now.failed += put_aside(alone, outcome.error);
+            else now.again.append(std::move(alone)); // last: perhaps the receiver takes others
         }
     }
 
@@ -181,8 +214,10 @@ private:
         const auto keep = [&] {
             for (const trace_data& trace : batch) {
                 rejected_trace rejected{decode(trace), error};
+                const std::string news = std::string(trace.id.mlflow_id().view()) + " was put aside: " + error;
+                line_.say([&] { return "retry: " + news; });
                 const std::lock_guard guard(lock_);
-                last_error_ = std::string(trace.id.mlflow_id().view()) + " was put aside: " + error;
+                last_error_ = news;
                 if (rejected_.size() >= options_.keep_rejected && !rejected_.empty())
                     rejected_.erase(rejected_.begin());
                 if (options_.keep_rejected != 0) rejected_.push_back(std::move(rejected));
@@ -209,6 +244,7 @@ private:
     std::condition_variable wake_;
     std::string last_error_;
     std::vector<rejected_trace> rejected_;
+    detail::diagnostic_line line_{options_.diagnostics};
     bool interrupted_ = false;
 };
 

@@ -8,7 +8,6 @@
 #include <mlflow/trace/pipeline/spool_worker.hpp>
 
 #include <chrono>
-#include <memory>
 #include <string>
 #include <utility>
 
@@ -33,8 +32,9 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 /// Thread-safety: all functions, from any thread; the inner exporter is called from the one background thread only.
 /// The child of a fork has files, a thread and an inner exporter of its own from its first trace on; as long as it
 /// lives, its parent's files are not taken for left behind. The destructor waits for delivery for at most
-/// `shutdown_timeout`, and no longer than until an attempt fails, since the rest is on the disk; beyond that for the
-/// one call that the inner exporter is in, which its transport bounds by its own timeout.
+/// `shutdown_timeout`, and no longer than until an attempt fails, since the rest is on the disk. An inner exporter
+/// that does not come back within 250 ms more is left to itself with its thread, and destroyed when it does: what it
+/// was given by reference must live as long.
 template <class Exporter, class Files = posix_files>
 class spool {
     static_assert(
@@ -44,6 +44,7 @@ class spool {
 
     using clock = std::chrono::steady_clock;
     using worker = detail::spool_worker<Exporter, Files>;
+    using worker_pointer = typename detail::process_worker<worker>::pointer;
 
 public:
     static constexpr bool is_thread_safe = true;
@@ -51,7 +52,7 @@ public:
     using options = spool_options<Exporter>;
 
     spool() : spool(options{}) {}
-    explicit spool(options chosen) : options_(std::move(chosen)), worker_(std::make_unique<worker>(options_)) {}
+    explicit spool(options chosen) : options_(std::move(chosen)), worker_(worker_pointer(new worker(options_))) {}
     spool(const spool&) = delete;
     spool& operator=(const spool&) = delete;
 
@@ -92,7 +93,7 @@ public:
 private:
     worker& here() {
         return worker_.own_or(
-            [this](const span_account& counted) { return std::make_unique<worker>(options_, counted); });
+            [this](const span_account& counted) { return worker_pointer(new worker(options_, counted)); });
     }
 
     options options_;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/core/options_of.hpp>
+#include <mlflow/trace/pipeline/diagnostics.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -36,6 +37,7 @@ struct spool_options {
     std::chrono::milliseconds first_wait{200}; ///< after a failed attempt; each next one is longer by half
     std::chrono::milliseconds longest_wait{30'000};
     std::chrono::milliseconds shutdown_timeout{5'000};
+    trace::diagnostics diagnostics{}; ///< told of failures; by default a line on standard error
 };
 
 /// What a spool saw besides its account.

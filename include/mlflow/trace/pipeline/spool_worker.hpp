@@ -2,9 +2,11 @@
 #pragma once
 
 #include <mlflow/trace/core/guarded_export.hpp>
+#include <mlflow/trace/detail/deadline.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/pipeline/spool_pace.hpp>
 #include <mlflow/trace/pipeline/spool_store.hpp>
+#include <mlflow/trace/pipeline/worker_threads.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -16,7 +18,6 @@
 #include <string>
 #include <string_view>
 #include <sys/types.h>
-#include <thread>
 #include <unistd.h>
 #include <utility>
 
@@ -34,20 +35,23 @@ class spool_worker {
 public:
     // `counted` is what was counted before, in the process that this one was forked from.
     explicit spool_worker(spool_options<Exporter> chosen, const span_account& counted = {})
-        : options_(std::move(chosen)), exporter_(std::move(options_.exporter)), store_(options_), account_(counted),
-          thread_([this] { work(); }) {}
+        : options_(std::move(chosen)), exporter_(std::move(options_.exporter)), store_(options_), account_(counted) {
+        threads_.start([this](std::size_t) { work(); });
+    }
     spool_worker(const spool_worker&) = delete;
     spool_worker& operator=(const spool_worker&) = delete;
-    ~spool_worker() {
-        if (!stopping_) shutdown(clock::now() + options_.shutdown_timeout);
+    ~spool_worker() { store_.close(); }
+
+    // A last flush, if there was none. Ends the thread and the worker, whatever the exporter does.
+    void end() noexcept {
+        if (!is_stopping()) shutdown(deadline_after(options_.shutdown_timeout));
         {
             const std::lock_guard guard(lock_);
             ending_ = true;
         }
         wake_.notify_one();
         if constexpr (requires { exporter_.interrupt(); }) exporter_.interrupt();
-        thread_.join();
-        store_.close();
+        threads_.end();
     }
 
     [[nodiscard]] bool is_of_this_process() const noexcept { return process_ == ::getpid(); }
@@ -58,15 +62,24 @@ public:
         const auto locked_again = [&] {
             if (!guard.owns_lock()) guard.lock();
         };
-        guarded([&] { write(traces, outcome, guard); }, locked_again);
+        // What the inner exporter records by the tracer that it serves would make it export for ever.
+        const bool refuses = stopping_ || threads_.is_own_thread();
+        if (!refuses) guarded([&] { write(traces, outcome, guard); }, locked_again);
         outcome.failed_spans = traces.span_count() - outcome.exported_spans;
         account_.dropped += outcome.failed_spans;
-        if (!outcome.ok())
-            guarded([&] { outcome.error = stopping_ ? "the spool is shut down" : last_error_; }, [] {});
+        if (outcome.ok()) return outcome;
+        guarded([&] { outcome.error = refuses ? "the spool is shut down, or its exporter records" : last_error_; },
+                [] {});
+        guard.unlock();
+        if (!refuses)
+            line_.say([&] {
+                return "spool: " + std::to_string(outcome.failed_spans) + " spans were not written: " + outcome.error;
+            });
         return outcome;
     }
 
     bool flush(clock::time_point deadline) {
+        if (threads_.is_own_thread()) return false; // it would wait for itself
         lock_type guard(lock_);
         const std::uint64_t target = accepted_;
         flush_until_ = std::max(flush_until_, target);
@@ -114,6 +127,10 @@ public:
     [[nodiscard]] Exporter& exporter() noexcept { return exporter_; }
 
 private:
+    [[nodiscard]] bool is_stopping() noexcept {
+        const std::lock_guard guard(lock_);
+        return stopping_;
+    }
     [[nodiscard]] std::uint64_t handled() const noexcept { return handled_ + store_.dropped(); }
     [[nodiscard]] bool enough() const noexcept {
         return store_.bytes() >= options_.max_batch_bytes || accepted_ - handled() >= options_.max_batch_spans;
@@ -127,9 +144,9 @@ private:
         const std::uint64_t dropped = store_.dropped();
         part_pointer last;
         for (const trace_data& trace : traces) {
-            auto written = stopping_ ? nullptr : store_.write(trace);
+            auto written = store_.write(trace);
             if (!written) {
-                if (!stopping_) last_error_ = store_.error();
+                last_error_ = store_.error();
                 continue;
             }
             accepted_ += trace.span_count;
@@ -192,7 +209,8 @@ private:
         const bool is_asked = flush_until_ > handled();
         if (orphan_ && !(is_asked && store_.front())) return forward(guard, orphan_);
         if (store_.front()) {
-            wake_.wait_for(guard, options_.delay, [this] { return ending_ || flush_until_ > handled() || enough(); });
+            wake_.wait_until(guard, deadline_after(options_.delay),
+                             [this] { return ending_ || flush_until_ > handled() || enough(); });
             if (const auto own = store_.front(); own && !ending_) forward(guard, own);
         } else {
             wake_.wait_until(guard, next_look_, [this, requests = requests_] {
@@ -314,9 +332,12 @@ private:
         const auto chosen = pace_.next_wait(asked);
         ++pauses_;
         changed_.notify_all();
-        wake_.wait_for(guard, chosen, [&, requests = requests_] {
-            return ending_ || (asked.count() == 0 && requests_ != requests);
-        });
+        const std::uint64_t requests = requests_;
+        const std::string trouble = std::to_string(accepted_ - handled()) + " spans wait: " + last_error_;
+        guard.unlock();
+        line_.say([&] { return "spool: " + trouble; });
+        guard.lock();
+        wake_.wait_for(guard, chosen, [&] { return ending_ || (asked.count() == 0 && requests_ != requests); });
     }
 
     const pid_t process_ = ::getpid();
@@ -338,10 +359,11 @@ private:
     std::uint64_t pauses_ = 0;     // after an attempt in vain
     std::uint64_t recoveries_ = 0; // looks into the folder that found nothing left behind
     clock::time_point next_look_ = clock::now();
+    diagnostic_line line_{options_.diagnostics};
     bool is_looking_ = false;
     bool stopping_ = false;
     bool ending_ = false;
-    std::thread thread_; // last: it uses all the others
+    worker_threads<spool_worker> threads_{*this}; // last: it uses all the others
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

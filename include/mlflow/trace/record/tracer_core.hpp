@@ -4,6 +4,7 @@
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/core/guarded_export.hpp>
 #include <mlflow/trace/core/options_of.hpp>
+#include <mlflow/trace/detail/deadline.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/record/trace_state.hpp>
 
@@ -70,13 +71,11 @@ public:
         const tracer_core* const outer = std::exchange(exporting, this);
         export_result outcome = export_one_by_one(batch);
         exporting = outer;
-        if constexpr (!deferring_exporter<Exporter>) {
-            exported_.fetch_add(outcome.exported_spans, std::memory_order_relaxed);
-            failed_.fetch_add(outcome.failed_spans, std::memory_order_relaxed);
-            if (!outcome.ok()) {
-                const lock_guard guard(error_lock_);
-                last_error_.swap(outcome.error);
-            }
+        exported_.fetch_add(outcome.exported_spans, std::memory_order_relaxed);
+        failed_.fetch_add(outcome.failed_spans, std::memory_order_relaxed);
+        if (!outcome.ok()) {
+            const lock_guard guard(error_lock_);
+            last_error_.swap(outcome.error);
         }
     }
 
@@ -111,22 +110,19 @@ public:
     }
     [[nodiscard]] std::uint64_t refused_values() const noexcept { return refused_.load(std::memory_order_relaxed); }
     [[nodiscard]] owned_text last_error() const {
-        if constexpr (requires { exporter_.last_error(); }) return exporter_.last_error();
-        else {
-            const lock_guard guard(error_lock_);
-            return last_error_;
-        }
+        if constexpr (requires { exporter_.last_error(); })
+            if (owned_text error = exporter_.last_error(); !error.empty()) return error;
+        const lock_guard guard(error_lock_);
+        return last_error_;
     }
 
     bool flush([[maybe_unused]] std::chrono::milliseconds timeout) {
-        if constexpr (deferring_exporter<Exporter>)
-            return exporter_.flush(std::chrono::steady_clock::now() + timeout);
+        if constexpr (deferring_exporter<Exporter>) return exporter_.flush(deadline_after(timeout));
         else return true;
     }
     bool shutdown([[maybe_unused]] std::chrono::milliseconds timeout) {
         if (shut_down_.exchange(true, std::memory_order_acq_rel)) return true;
-        if constexpr (deferring_exporter<Exporter>)
-            return exporter_.shutdown(std::chrono::steady_clock::now() + timeout);
+        if constexpr (deferring_exporter<Exporter>) return exporter_.shutdown(deadline_after(timeout));
         else return true;
     }
 
@@ -144,10 +140,10 @@ private:
     }
 
     export_result export_one_by_one(trace_batch& batch) noexcept {
-        if constexpr (requires { requires Exporter::is_thread_safe; }) return guarded_export(exporter_, batch);
+        if constexpr (requires { requires Exporter::is_thread_safe; }) return uncounted_export(exporter_, batch);
         else {
             const lock_guard guard(export_lock_);
-            return guarded_export(exporter_, batch);
+            return uncounted_export(exporter_, batch);
         }
     }
 

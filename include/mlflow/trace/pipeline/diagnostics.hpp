@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/detail/guarded.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+namespace detail {
+
+inline void write_to_standard_error(void*, std::string_view line) noexcept {
+    std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
+} // namespace detail
+
+/// Who is told that delivery is in trouble, and how often: `.diagnostics = {.interval = std::chrono::minutes(5)}`.
+struct diagnostics {
+    /// A line with its end, without credentials; called by the thread that notices, a recording one if the queue is
+    /// full. Null: nobody.
+    void (*write)(void* context, std::string_view line) noexcept = &detail::write_to_standard_error;
+    void* context = nullptr;
+    std::chrono::milliseconds interval{30'000}; ///< the shortest time between two lines
+};
+
+namespace detail {
+
+// Thread-safe.
+class diagnostic_line {
+public:
+    explicit diagnostic_line(const diagnostics& to) noexcept : to_(to) {}
+
+    // `describe` makes the text, where a line is due.
+    template <class Describe>
+    void say(const Describe& describe) noexcept {
+        using std::chrono::steady_clock;
+        if (!to_.write) return;
+        const auto now =
+            std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now().time_since_epoch());
+        std::int64_t last = last_.load(std::memory_order_relaxed);
+        if (last != never && now.count() - last < to_.interval.count()) return;
+        if (!last_.compare_exchange_strong(last, now.count(), std::memory_order_relaxed)) return;
+        guarded([&] { to_.write(to_.context, "mlflow_trace: " + describe() + '\n'); }, [] {});
+    }
+
+private:
+    static constexpr std::int64_t never = -1;
+
+    diagnostics to_;
+    std::atomic<std::int64_t> last_{never};
+};
+
+} // namespace detail
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
