@@ -23,7 +23,8 @@
 
 namespace {
 constinit std::atomic<long> allocations{0};
-}
+constinit thread_local bool memory_is_out = false;
+} // namespace
 
 extern "C" {
 void* __libc_malloc(std::size_t);
@@ -32,15 +33,15 @@ void* __libc_realloc(void*, std::size_t);
 
 void* malloc(std::size_t size) noexcept {
     allocations.fetch_add(1, std::memory_order_relaxed);
-    return __libc_malloc(size);
+    return memory_is_out ? nullptr : __libc_malloc(size);
 }
 void* calloc(std::size_t count, std::size_t size) noexcept {
     allocations.fetch_add(1, std::memory_order_relaxed);
-    return __libc_calloc(count, size);
+    return memory_is_out ? nullptr : __libc_calloc(count, size);
 }
 void* realloc(void* memory, std::size_t size) noexcept {
     allocations.fetch_add(1, std::memory_order_relaxed);
-    return __libc_realloc(memory, size);
+    return memory_is_out ? nullptr : __libc_realloc(memory, size);
 }
 }
 
@@ -137,6 +138,29 @@ TEST(recording_allocates, nothing_with_a_live_consumer_once_warm) {
     // A round may still reach a new high of traces under way; that is not per trace, and becomes rare.
     EXPECT_GE(quiet_rounds, 15);
     EXPECT_EQ(tracer.account().dropped, 0U);
+}
+
+TEST(out_of_memory, spans_that_end_after_their_root_are_counted) {
+    tracer_to<encoding_exporter> tracer;
+    const auto user = mt::user::parse("user-1042").value();
+    const auto session = mt::session::parse("session-7").value();
+    mt::trace_batch left_by_others; // else it would be used again
+    {
+        auto root = tracer.start_trace("root", user, session);
+        auto first = tracer.start_span("late");
+        auto second = tracer.start_span("later");
+        root.end();
+        memory_is_out = true;
+        while (auto* const one = mt::detail::pool<mt::trace_data>::instance().take()) left_by_others.push_back(one);
+        second.end();
+        first.end();
+        memory_is_out = false;
+    }
+    const auto account = tracer.account();
+    EXPECT_EQ(account.started, 3U);
+    EXPECT_EQ(account.exported, 1U);
+    EXPECT_EQ(account.dropped, 2U);
+    EXPECT_EQ(account.open, 0U);
 }
 
 } // namespace

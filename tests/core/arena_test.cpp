@@ -29,6 +29,10 @@ TEST(Arena, GivesAlignedMemoryUntilItIsFull) {
     EXPECT_NE(arena.reallocate(nullptr, 900), nullptr) << "free neighbours are one block again";
 }
 
+constinit mt::arena<1024> before_any_constructor;
+
+TEST(Arena, IsReadyBeforeItsConstructorRuns) { EXPECT_NE(before_any_constructor.reallocate(nullptr, 900), nullptr); }
+
 TEST(Arena, FreesNothingForNothing) {
     mt::arena<1024> arena;
     EXPECT_EQ(arena.reallocate(nullptr, 0), nullptr);

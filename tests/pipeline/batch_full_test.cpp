@@ -241,7 +241,7 @@ TEST(forked_batch, delivers_for_each_process_its_own) {
         piped_tracer::options{.exporter = {.exporter = {ends[1]}, .delay = std::chrono::hours(1)}});
     piped_tracer& tracer = **keep;
 
-    constexpr int children = 20;
+    constexpr int children = 100;
     std::map<std::string, int> expected;
     for (int number = 0; number < children; ++number) {
         const std::string name = "parent " + std::to_string(number);

@@ -10,12 +10,12 @@
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
 /// Memory of a fixed size without a heap, for the `reallocate` of a board: first fit, and neighbours that are free
-/// become one. Each block costs 8 to 16 bytes. Thread-safety: none of its own; `bare_metal_platform` calls it under
-/// the board's lock.
+/// become one. Each block costs 8 to 16 bytes. A static one is ready before any constructor runs. Thread-safety: none
+/// of its own; `bare_metal_platform` calls it under the board's lock.
 template <std::size_t Bytes>
 class arena {
 public:
-    arena() noexcept { ::new (static_cast<void*>(bytes_)) block{capacity, false}; }
+    constexpr arena() noexcept = default;
     arena(const arena&) = delete;
     arena& operator=(const arena&) = delete;
 
@@ -65,7 +65,11 @@ private:
     block* at_offset(std::size_t offset) noexcept {
         return offset == capacity ? nullptr : reinterpret_cast<block*>(bytes_ + offset);
     }
-    block* first() noexcept { return at_offset(0); }
+    block* first() noexcept {
+        if (!is_begun_) ::new (static_cast<void*>(bytes_)) block{capacity, false};
+        is_begun_ = true;
+        return at_offset(0);
+    }
     block* after(block& at) noexcept {
         return at_offset(static_cast<std::size_t>(reinterpret_cast<std::byte*>(&at) - bytes_) + at.size);
     }
@@ -90,7 +94,8 @@ private:
         return nullptr;
     }
 
-    alignas(block) std::byte bytes_[capacity];
+    alignas(block) std::byte bytes_[capacity]{};
+    bool is_begun_ = false;
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

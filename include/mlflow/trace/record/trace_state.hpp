@@ -98,6 +98,10 @@ inline void collect_finished(trace_state& trace, trace_data& into) noexcept {
 inline void release_trace(trace_state& trace) noexcept {
     if (trace.open_spans.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
     recorder* const owner = trace.owner;
+    // Spans that ended after their root, while there was no memory to send them.
+    span_data* const unsent = trace.finished.exchange(nullptr, std::memory_order_acquire);
+    for (const span_data* span = unsent; span; span = span->next) owner->count_lost_span();
+    if (unsent) pool<span_data>::instance().give(unsent);
     pool<trace_state>::instance().give(&trace);
     owner->release();
 }

@@ -51,7 +51,7 @@ public:
 
     void submit(trace_data* finished) noexcept override {
         const std::size_t spans = finished->span_count;
-        finished_.fetch_add(spans, std::memory_order_relaxed);
+        finished_.fetch_add(spans, std::memory_order_release);
         if (finished->root) {
             const auto require = [&]<class Key>() {
                 if (!finished->metadata(Key::name).data() &&
@@ -65,14 +65,14 @@ public:
         // What an exporter records by the tracer that it serves would have to be exported by the same call.
         const tracer_core*& exporting = detail::exporting<tracer_core>;
         if (shut_down_.load(std::memory_order_acquire) || exporting == this) {
-            dropped_.fetch_add(spans, std::memory_order_relaxed);
+            dropped_.fetch_add(spans, std::memory_order_release);
             return;
         }
         const tracer_core* const outer = std::exchange(exporting, this);
         export_result outcome = export_one_by_one(batch);
         exporting = outer;
-        exported_.fetch_add(outcome.exported_spans, std::memory_order_relaxed);
-        failed_.fetch_add(outcome.failed_spans, std::memory_order_relaxed);
+        exported_.fetch_add(outcome.exported_spans, std::memory_order_release);
+        failed_.fetch_add(outcome.failed_spans, std::memory_order_release);
         if (!outcome.ok()) {
             const lock_guard guard(error_lock_);
             last_error_.swap(outcome.error);
@@ -81,8 +81,8 @@ public:
 
     void count_started_span() noexcept override { started_.fetch_add(1, std::memory_order_relaxed); }
     void count_lost_span() noexcept override {
-        finished_.fetch_add(1, std::memory_order_relaxed);
-        dropped_.fetch_add(1, std::memory_order_relaxed);
+        finished_.fetch_add(1, std::memory_order_release);
+        dropped_.fetch_add(1, std::memory_order_release);
     }
     [[nodiscard]] bool schema_has(std::string_view name) const noexcept override { return Schema::has_name(name); }
     [[nodiscard]] owned_text trace_url(const trace_id& id) const override {
@@ -96,12 +96,13 @@ public:
     }
 
     [[nodiscard]] span_account account() const noexcept {
+        // In the other order than a span goes: it is not seen where it was not seen before.
         span_account counted;
         if constexpr (deferring_exporter<Exporter>) counted = const_cast<Exporter&>(exporter_).account();
-        counted.exported += exported_.load(std::memory_order_relaxed);
-        counted.failed += failed_.load(std::memory_order_relaxed);
-        counted.dropped += dropped_.load(std::memory_order_relaxed);
-        const std::size_t finished = finished_.load(std::memory_order_relaxed);
+        counted.exported += exported_.load(std::memory_order_acquire);
+        counted.failed += failed_.load(std::memory_order_acquire);
+        counted.dropped += dropped_.load(std::memory_order_acquire);
+        const std::size_t finished = finished_.load(std::memory_order_acquire);
         counted.started = started_.load(std::memory_order_relaxed);
         counted.open = counted.started - finished;
         if constexpr (!deferring_exporter<Exporter>) // in the hands of the exporter
