@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <mlflow/trace/bare_metal.hpp>
+#include <mlflow/trace/context/thread_local.hpp>
 #include <mlflow/trace/exporters/memory.hpp>
+#include <mlflow/trace/record/hosted_platform.hpp>
 
 #include <gtest/gtest.h>
 
@@ -85,6 +87,39 @@ TEST(Platform, AnOwnHandlerOfErrorsComesBeforeThePlatforms) {
     EXPECT_FALSE(recording.update_current_trace(mt::user{"user-1042"}));
     EXPECT_EQ(told.size(), 1U);
     EXPECT_TRUE(counting_board::reports.empty());
+}
+
+// Somebody sets the clock while a trace is open, back by an hour or ahead.
+struct jumping_clock : mt::hosted_platform {
+    static inline std::uint64_t wall = 0;
+    static inline std::uint64_t ticks = 0;
+    static std::uint64_t wall_nano() noexcept { return wall; }
+    static std::uint64_t monotonic_nano() noexcept { return ++ticks; }
+};
+
+TEST(Platform, AClockThatIsSetLeavesDurationsAndOrderAlone) {
+    constexpr std::uint64_t hour = 3'600'000'000'000;
+    constexpr std::uint64_t now = 500'000 * hour;
+    for (const std::uint64_t set_to : {now - hour, now + hour, std::uint64_t{0}}) {
+        jumping_clock::wall = now;
+        mt::tracer<mt::open_schema, mt::thread_local_context, mt::memory_exporter, mt::record_all, jumping_clock> set;
+        {
+            const auto root = set.start_trace("turn");
+            {
+                const auto before = set.start_span("before");
+                jumping_clock::wall = set_to;
+            }
+            const auto after = set.start_span("after");
+        }
+        const auto traces = set.exporter().take();
+        ASSERT_EQ(traces.size(), 1U);
+        ASSERT_EQ(traces[0].spans.size(), 3U);
+        for (const auto& span : traces[0].spans) {
+            EXPECT_LT(span.start_unix_nano, span.end_unix_nano) << span.name;
+            EXPECT_LT(span.end_unix_nano - span.start_unix_nano, 10U) << span.name;
+            EXPECT_GE(span.start_unix_nano, now) << span.name;
+        }
+    }
 }
 
 } // namespace
