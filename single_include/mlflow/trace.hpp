@@ -28,7 +28,6 @@
 #include <mutex>
 #include <new>
 #include <optional>
-#include <pthread.h>
 #include <span>
 #include <string>
 #include <string_view>
@@ -457,6 +456,34 @@ struct trace_id {
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
+// ---- mlflow/trace/detail/forks.hpp
+
+#if MLFLOW_TRACE_HOSTED
+
+#include <atomic>
+#include <cstdint>
+#include <pthread.h>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+inline std::atomic<std::uint32_t>& fork_counter() noexcept {
+    static constinit std::atomic<std::uint32_t> count{1};
+    return count;
+}
+
+// How many forks lie between this process and its first ancestor that asked, plus one: what remembers another number
+// was made by a parent. Cheaper than getpid(), which is a system call.
+inline std::uint32_t fork_count() noexcept {
+    static const int registered =
+        pthread_atfork(nullptr, nullptr, [] { fork_counter().fetch_add(1, std::memory_order_relaxed); });
+    static_cast<void>(registered);
+    return fork_counter().load(std::memory_order_relaxed);
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+#endif
+
 // ---- mlflow/trace/detail/machine.hpp
 
 #if MLFLOW_TRACE_HOSTED
@@ -489,6 +516,9 @@ struct machine {
 
     static void* reallocate(void* block, std::size_t size) noexcept { return std::realloc(block, size); }
     static void release(void* block) noexcept { std::free(block); }
+
+    // Another number in the child of a fork.
+    static std::uint32_t process() noexcept { return fork_count(); }
 };
 #else
 struct machine {
@@ -516,6 +546,8 @@ struct machine {
         return board ? board->reallocate(block, size) : nullptr;
     }
     static void release(void* block) noexcept { reallocate(block, 0); }
+
+    static constexpr std::uint32_t process() noexcept { return 0; }
 };
 #endif
 
@@ -1419,6 +1451,7 @@ struct span_data {
 
     // While the span is open.
     detail::trace_state* trace = nullptr;
+    std::uint32_t process = 0;
     std::atomic<std::uint32_t> generation{0}; // odd while open; a context that saw another number looks at a stranger
     std::uint32_t chunks = 0;
     std::uint32_t attributes = 0; // counted where there is a limit
@@ -5663,26 +5696,6 @@ inline std::chrono::steady_clock::time_point deadline_after(std::chrono::millise
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
-// ---- mlflow/trace/detail/forks.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-inline std::atomic<std::uint32_t>& fork_counter() noexcept {
-    static constinit std::atomic<std::uint32_t> count{1};
-    return count;
-}
-
-// How many forks lie between this process and its first ancestor that asked, plus one: what remembers another number
-// was made by a parent. Cheaper than getpid(), which is a system call.
-inline std::uint32_t fork_count() noexcept {
-    static const int registered =
-        pthread_atfork(nullptr, nullptr, [] { fork_counter().fetch_add(1, std::memory_order_relaxed); });
-    static_cast<void>(registered);
-    return fork_counter().load(std::memory_order_relaxed);
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
 // ---- mlflow/trace/pipeline/diagnostics.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
@@ -6648,6 +6661,8 @@ public:
     virtual void submit(trace_data* finished) noexcept = 0;
     virtual void count_started_span() noexcept = 0;
     virtual void count_lost_span() noexcept = 0;
+    // It was open when this process was forked, and goes where it ends in the parent.
+    virtual void count_span_of_parent() noexcept = 0;
     [[nodiscard]] virtual bool schema_has(std::string_view name) const noexcept = 0;
     // Where the trace can be looked at, or empty.
     [[nodiscard]] virtual owned_text trace_url(const trace_id& id) const = 0;
@@ -6705,12 +6720,17 @@ struct trace_state {
     }
 };
 
-// Moves what has finished so far into `into`, oldest first.
+// Moves what has finished so far into `into`, oldest first, but for what the parent of this process sends.
 inline void collect_finished(trace_state& trace, trace_data& into) noexcept {
     span_data* newest_first = trace.finished.exchange(nullptr, std::memory_order_acq_rel);
     while (newest_first) {
         span_data* const span = newest_first;
-        newest_first = span->next;
+        newest_first = std::exchange(span->next, nullptr);
+        if (span->process != machine::process()) {
+            trace.owner->count_span_of_parent();
+            pool<span_data>::instance().give(span);
+            continue;
+        }
         span->next = into.spans;
         into.spans = span;
         ++into.span_count;
@@ -6721,6 +6741,10 @@ inline void collect_finished(trace_state& trace, trace_data& into) noexcept {
 inline void release_trace(trace_state& trace) noexcept {
     if (trace.open_spans.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
     recorder* const owner = trace.owner;
+    // Spans that ended after their root, while there was no memory to send them.
+    span_data* const unsent = trace.finished.exchange(nullptr, std::memory_order_acquire);
+    for (const span_data* span = unsent; span; span = span->next) owner->count_lost_span();
+    if (unsent) pool<span_data>::instance().give(unsent);
     pool<trace_state>::instance().give(&trace);
     owner->release();
 }
@@ -6781,6 +6805,11 @@ private:
     bool everything_is_off_ = false;
 };
 
+inline void submit(trace_state& trace, trace_data* data) noexcept {
+    if (data->spans) trace.owner->submit(data);
+    else pool<trace_data>::instance().give(data);
+}
+
 // A span that ended after its root goes out on its own.
 inline void submit_late_spans(trace_state& trace) noexcept {
     if (!trace.finished.load(std::memory_order_acquire)) return;
@@ -6788,14 +6817,14 @@ inline void submit_late_spans(trace_state& trace) noexcept {
     if (!late) return; // tried again with the next one
     late->id = trace.id;
     collect_finished(trace, *late);
-    if (late->spans) trace.owner->submit(late);
-    else pool<trace_data>::instance().give(late);
+    submit(trace, late);
 }
 
 // The end of a span whose body is complete. `end_nano` by the trace's own time line.
 inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
     trace_state& trace = *span.trace;
     const bool is_root = span.is_root;
+    const bool is_of_parent = span.process != machine::process();
     next_generation(span);
     span_data* head = trace.finished.load(std::memory_order_relaxed);
     do span.next = head;
@@ -6807,13 +6836,14 @@ inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
             const lock_guard guard(trace.lock);
             data = std::exchange(trace.data, nullptr);
         }
-        data->root = &span;
+        if (is_of_parent) data->entries.clear(); // which the root carries
+        else data->root = &span;
         data->duration_nano = end_nano > data->start_unix_nano ? end_nano - data->start_unix_nano : 0;
         // Twice: the first time takes the root before any late span can, the second time what came before the flag.
         collect_finished(trace, *data);
         trace.root_ended.store(true, std::memory_order_seq_cst);
         collect_finished(trace, *data);
-        trace.owner->submit(data);
+        submit(trace, data);
     } else if (trace.root_ended.load(std::memory_order_seq_cst)) {
         submit_late_spans(trace);
     }
@@ -7628,6 +7658,7 @@ basic_span<Context, Platform> basic_span<Context, Platform>::open(detail::trace_
                                                                   span_id parent, std::string_view name,
                                                                   std::uint64_t start_nano) noexcept {
     span.trace = &trace;
+    span.process = detail::machine::process();
     span.id = Platform::new_span_id();
     span.has_parent = parent.valid();
     span.is_root = !parent.valid();
@@ -8272,7 +8303,7 @@ public:
 
     void submit(trace_data* finished) noexcept override {
         const std::size_t spans = finished->span_count;
-        finished_.fetch_add(spans, std::memory_order_relaxed);
+        finished_.fetch_add(spans, std::memory_order_release);
         if (finished->root) {
             const auto require = [&]<class Key>() {
                 if (!finished->metadata(Key::name).data() &&
@@ -8286,14 +8317,14 @@ public:
         // What an exporter records by the tracer that it serves would have to be exported by the same call.
         const tracer_core*& exporting = detail::exporting<tracer_core>;
         if (shut_down_.load(std::memory_order_acquire) || exporting == this) {
-            dropped_.fetch_add(spans, std::memory_order_relaxed);
+            dropped_.fetch_add(spans, std::memory_order_release);
             return;
         }
         const tracer_core* const outer = std::exchange(exporting, this);
         export_result outcome = export_one_by_one(batch);
         exporting = outer;
-        exported_.fetch_add(outcome.exported_spans, std::memory_order_relaxed);
-        failed_.fetch_add(outcome.failed_spans, std::memory_order_relaxed);
+        exported_.fetch_add(outcome.exported_spans, std::memory_order_release);
+        failed_.fetch_add(outcome.failed_spans, std::memory_order_release);
         if (!outcome.ok()) {
             const lock_guard guard(error_lock_);
             last_error_.swap(outcome.error);
@@ -8302,8 +8333,12 @@ public:
 
     void count_started_span() noexcept override { started_.fetch_add(1, std::memory_order_relaxed); }
     void count_lost_span() noexcept override {
-        finished_.fetch_add(1, std::memory_order_relaxed);
-        dropped_.fetch_add(1, std::memory_order_relaxed);
+        finished_.fetch_add(1, std::memory_order_release);
+        dropped_.fetch_add(1, std::memory_order_release);
+    }
+    void count_span_of_parent() noexcept override {
+        finished_.fetch_add(1, std::memory_order_release);
+        exported_.fetch_add(1, std::memory_order_release);
     }
     [[nodiscard]] bool schema_has(std::string_view name) const noexcept override { return Schema::has_name(name); }
     [[nodiscard]] owned_text trace_url(const trace_id& id) const override {
@@ -8317,12 +8352,13 @@ public:
     }
 
     [[nodiscard]] span_account account() const noexcept {
+        // In the other order than a span goes: it is not seen where it was not seen before.
         span_account counted;
         if constexpr (deferring_exporter<Exporter>) counted = const_cast<Exporter&>(exporter_).account();
-        counted.exported += exported_.load(std::memory_order_relaxed);
-        counted.failed += failed_.load(std::memory_order_relaxed);
-        counted.dropped += dropped_.load(std::memory_order_relaxed);
-        const std::size_t finished = finished_.load(std::memory_order_relaxed);
+        counted.exported += exported_.load(std::memory_order_acquire);
+        counted.failed += failed_.load(std::memory_order_acquire);
+        counted.dropped += dropped_.load(std::memory_order_acquire);
+        const std::size_t finished = finished_.load(std::memory_order_acquire);
         counted.started = started_.load(std::memory_order_relaxed);
         counted.open = counted.started - finished;
         if constexpr (!deferring_exporter<Exporter>) // in the hands of the exporter

@@ -44,6 +44,7 @@ struct span_data {
 
     // While the span is open.
     detail::trace_state* trace = nullptr;
+    std::uint32_t process = 0;
     std::atomic<std::uint32_t> generation{0}; // odd while open; a context that saw another number looks at a stranger
     std::uint32_t chunks = 0;
     std::uint32_t attributes = 0; // counted where there is a limit

@@ -3,6 +3,8 @@
 
 #include <mlflow/trace/config.hpp>
 
+#if MLFLOW_TRACE_HOSTED
+
 #include <atomic>
 #include <cstdint>
 #include <pthread.h>
@@ -24,3 +26,5 @@ inline std::uint32_t fork_count() noexcept {
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+#endif

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/config.hpp>
+#include <mlflow/trace/detail/forks.hpp>
 
 #include <cstddef>
+#include <cstdint>
 
 #if MLFLOW_TRACE_HOSTED
 #include <cstdlib>
@@ -35,6 +36,9 @@ struct machine {
 
     static void* reallocate(void* block, std::size_t size) noexcept { return std::realloc(block, size); }
     static void release(void* block) noexcept { std::free(block); }
+
+    // Another number in the child of a fork.
+    static std::uint32_t process() noexcept { return fork_count(); }
 };
 #else
 struct machine {
@@ -62,6 +66,8 @@ struct machine {
         return board ? board->reallocate(block, size) : nullptr;
     }
     static void release(void* block) noexcept { reallocate(block, 0); }
+
+    static constexpr std::uint32_t process() noexcept { return 0; }
 };
 #endif
 

@@ -25,6 +25,8 @@ public:
     virtual void submit(trace_data* finished) noexcept = 0;
     virtual void count_started_span() noexcept = 0;
     virtual void count_lost_span() noexcept = 0;
+    // It was open when this process was forked, and goes where it ends in the parent.
+    virtual void count_span_of_parent() noexcept = 0;
     [[nodiscard]] virtual bool schema_has(std::string_view name) const noexcept = 0;
     // Where the trace can be looked at, or empty.
     [[nodiscard]] virtual owned_text trace_url(const trace_id& id) const = 0;
@@ -82,12 +84,17 @@ struct trace_state {
     }
 };
 
-// Moves what has finished so far into `into`, oldest first.
+// Moves what has finished so far into `into`, oldest first, but for what the parent of this process sends.
 inline void collect_finished(trace_state& trace, trace_data& into) noexcept {
     span_data* newest_first = trace.finished.exchange(nullptr, std::memory_order_acq_rel);
     while (newest_first) {
         span_data* const span = newest_first;
-        newest_first = span->next;
+        newest_first = std::exchange(span->next, nullptr);
+        if (span->process != machine::process()) {
+            trace.owner->count_span_of_parent();
+            pool<span_data>::instance().give(span);
+            continue;
+        }
         span->next = into.spans;
         into.spans = span;
         ++into.span_count;
@@ -162,6 +169,11 @@ private:
     bool everything_is_off_ = false;
 };
 
+inline void submit(trace_state& trace, trace_data* data) noexcept {
+    if (data->spans) trace.owner->submit(data);
+    else pool<trace_data>::instance().give(data);
+}
+
 // A span that ended after its root goes out on its own.
 inline void submit_late_spans(trace_state& trace) noexcept {
     if (!trace.finished.load(std::memory_order_acquire)) return;
@@ -169,14 +181,14 @@ inline void submit_late_spans(trace_state& trace) noexcept {
     if (!late) return; // tried again with the next one
     late->id = trace.id;
     collect_finished(trace, *late);
-    if (late->spans) trace.owner->submit(late);
-    else pool<trace_data>::instance().give(late);
+    submit(trace, late);
 }
 
 // The end of a span whose body is complete. `end_nano` by the trace's own time line.
 inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
     trace_state& trace = *span.trace;
     const bool is_root = span.is_root;
+    const bool is_of_parent = span.process != machine::process();
     next_generation(span);
     span_data* head = trace.finished.load(std::memory_order_relaxed);
     do span.next = head;
@@ -188,13 +200,14 @@ inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
             const lock_guard guard(trace.lock);
             data = std::exchange(trace.data, nullptr);
         }
-        data->root = &span;
+        if (is_of_parent) data->entries.clear(); // which the root carries
+        else data->root = &span;
         data->duration_nano = end_nano > data->start_unix_nano ? end_nano - data->start_unix_nano : 0;
         // Twice: the first time takes the root before any late span can, the second time what came before the flag.
         collect_finished(trace, *data);
         trace.root_ended.store(true, std::memory_order_seq_cst);
         collect_finished(trace, *data);
-        trace.owner->submit(data);
+        submit(trace, data);
     } else if (trace.root_ended.load(std::memory_order_seq_cst)) {
         submit_late_spans(trace);
     }

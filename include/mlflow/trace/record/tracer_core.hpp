@@ -84,6 +84,10 @@ public:
         finished_.fetch_add(1, std::memory_order_release);
         dropped_.fetch_add(1, std::memory_order_release);
     }
+    void count_span_of_parent() noexcept override {
+        finished_.fetch_add(1, std::memory_order_release);
+        exported_.fetch_add(1, std::memory_order_release);
+    }
     [[nodiscard]] bool schema_has(std::string_view name) const noexcept override { return Schema::has_name(name); }
     [[nodiscard]] owned_text trace_url(const trace_id& id) const override {
         if constexpr (linking_exporter<Exporter>) return exporter_.trace_url(id);
