@@ -46,7 +46,7 @@ OTHERS = {
 }
 
 FORBIDDEN = {"iostream", "regex", "future", "filesystem", "random", "functional"}
-THREADS = ("pipeline/", "transports/", "testing/")
+THREADS = ("client/", "pipeline/", "transports/", "testing/")
 MOST_LINES = 500
 MOST_MACROS = 10
 
@@ -76,7 +76,7 @@ def check_include(name: str, included: str) -> str | None:
     if target in FORBIDDEN:
         return f"{included} costs every user too much"
     if target == "thread" and not name.startswith(THREADS):
-        return "<thread> is for pipeline/ and transports/"
+        return "<thread> is for client/, pipeline/ and transports/"
     is_standard = re.fullmatch(r"[a-z0-9_]+|[a-z0-9_/]+\.h", target) is not None
     if not is_standard and not target.startswith(others_of(name) or ()):
         return f"{included} is of another library"

@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <cstddef>
 #include <cstdlib>
 #include <optional>
 #include <stdexcept>
@@ -30,6 +31,7 @@ struct common {
     std::string session;
     std::string since;
     std::string filter;
+    std::size_t connections = 4;
     bool json = false;
 };
 
@@ -46,6 +48,9 @@ inline void add(CLI::App& app, common& told) {
                    "only traces from then on: 2026-11-23, 2026-11-23T04:03:42Z, 90m, 24h or 7d");
     app.add_option("--filter", told.filter,
                    "MLflow's grammar: trace.status = 'OK' AND metadata.`app.segment` = 'pro'");
+    app.add_option("--connections", told.connections, "requests to the server at the same time")
+        ->check(CLI::Range(1, 64))
+        ->capture_default_str();
     app.add_flag("--json", told.json, "all rows as a JSON array");
     app.fallthrough();
 }
@@ -61,6 +66,7 @@ inline source open(const common& told) {
         options->experiment_name = told.experiment;
         options->experiment_id.clear();
     }
+    options->connections = told.connections;
     return server(std::move(*options));
 }
 

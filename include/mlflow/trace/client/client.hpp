@@ -5,11 +5,16 @@
 #include <mlflow/trace/client/metrics.hpp>
 #include <mlflow/trace/client/pages.hpp>
 #include <mlflow/trace/client/rest.hpp>
+#include <mlflow/trace/client/time_slices.hpp>
 #include <mlflow/trace/detail/timestamp.hpp>
 #include <mlflow/trace/metadata/tag.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <deque>
+#include <iterator>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -58,6 +63,11 @@ public:
         /// only.
         credentials authorization{};
         std::chrono::milliseconds timeout{60'000}; ///< for each request
+        /// How many requests of one call may be under way at the same time, each on a thread and a connection of its
+        /// own: `search_traces` reads one page ahead, `for_each_trace` in the order of time reads several slices of
+        /// time, `get_all` several batches. What comes out, and in which order, is the same; memory holds one page
+        /// for each. A server of several workers answers a long search that much sooner.
+        std::size_t connections = 1;
         typename Transport::options transport = detail::options_for_pages<typename Transport::options>();
     };
     template <class T>
@@ -66,26 +76,28 @@ public:
 
     client() : client(options{}) {}
     explicit client(options chosen)
-        : server_(std::move(chosen.tracking_uri), std::move(chosen.authorization), chosen.timeout,
-                  std::move(chosen.transport)),
+        : pool_(std::make_shared<detail::connection_pool<Transport>>(std::move(chosen.tracking_uri),
+                                                                     std::move(chosen.authorization), chosen.timeout,
+                                                                     std::move(chosen.transport))),
+          server_(pool_->take()), connections_(std::max<std::size_t>(chosen.connections, 1)),
           experiment_name_(std::move(chosen.experiment_name)), experiment_id_(std::move(chosen.experiment_id)) {}
 
     // ---- Experiments
 
     /// The experiment of that name. A name that does not exist is an error, and is not created.
     answer<experiment> experiment_by_name(std::string_view name) {
-        const auto told = server_.call(http_method::get, "/api/2.0/mlflow/experiments/get-by-name?experiment_name=" +
-                                                             detail::percent_encoded(name));
+        const auto told = server_->call(http_method::get, "/api/2.0/mlflow/experiments/get-by-name?experiment_name=" +
+                                                              detail::percent_encoded(name));
         if (!told && told.error().status == 404)
             return failure{transport_error{transport_error::kind::other,
                                            "experiment \"" + std::string(name) + "\" does not exist on " +
-                                               server_.uri() + ": check the name; the client creates none",
+                                               server_->uri() + ": check the name; the client creates none",
                                            404}};
         if (!told) return failure{told.error()};
         return read_experiment(detail::member(*told, "experiment"));
     }
     answer<experiment> create_experiment(std::string_view name) {
-        const auto told = server_.call(http_method::post, "/api/2.0/mlflow/experiments/create", {{"name", name}});
+        const auto told = server_->call(http_method::post, "/api/2.0/mlflow/experiments/create", {{"name", name}});
         if (!told) return failure{told.error()};
         return experiment{detail::text_of(*told, "experiment_id"), std::string(name)};
     }
@@ -97,7 +109,7 @@ public:
         do {
             detail::json body{{"max_results", 1000}};
             if (!token.empty()) body["page_token"] = token;
-            const auto told = server_.call(http_method::post, "/api/2.0/mlflow/experiments/search", body);
+            const auto told = server_->call(http_method::post, "/api/2.0/mlflow/experiments/search", body);
             if (!told) return failure{told.error()};
             for (const auto& one : detail::member(*told, "experiments")) {
                 auto read = read_experiment(one);
@@ -124,29 +136,23 @@ public:
     /// Starts a search. Nothing is fetched before the first page is asked for.
     answer<trace_pages<Transport>> search_traces(trace_query query) {
         if (auto fault = settle(query.experiment_ids)) return failure{std::move(*fault)};
-        return trace_pages<Transport>(server_, std::move(query));
+        std::string token = query.page_token;
+        return trace_pages<Transport>(open(std::move(query)), std::move(token));
     }
     /// Calls `visit` with each trace found, page by page. It may return false to end the search.
     template <class Visit>
-    [[nodiscard]] search_result for_each_trace(const trace_query& query, Visit visit) {
-        auto pages = search_traces(query);
-        if (!pages) return failure{pages.error()};
-        std::size_t visited = 0;
-        while (!pages->done()) {
-            const auto page = pages->next();
-            if (!page) return failure{page.error()};
-            for (const trace_info& trace : *page) {
-                ++visited;
-                if (!detail::wants_more(visit, trace)) return visited;
-            }
-        }
-        return visited;
+    [[nodiscard]] search_result for_each_trace(trace_query query, Visit visit) {
+        if (auto fault = settle(query.experiment_ids)) return failure{std::move(*fault)};
+        const std::size_t most = query.max_results;
+        if (connections_ > 1 && detail::time_slices<Transport>::can_slice(query))
+            return visit_all(detail::time_slices<Transport>(pool_, std::move(query), connections_), most, visit);
+        return visit_all(trace_pages<Transport>(open(std::move(query))), most, visit);
     }
 
     /// One trace with its spans. `trace_id` is `tr-` and 32 hexadecimal digits. An ID that is not stored is an error.
     answer<stored_trace> get(std::string_view trace_id) {
-        const auto told = server_.call(http_method::get, "/api/3.0/mlflow/traces/get?allow_partial=true&trace_id=" +
-                                                             detail::percent_encoded(trace_id));
+        const auto told = server_->call(http_method::get, "/api/3.0/mlflow/traces/get?allow_partial=true&trace_id=" +
+                                                              detail::percent_encoded(trace_id));
         if (!told) return failure{told.error()};
         auto read = detail::read_trace(detail::member(*told, "trace"));
         if (!read) return malformed("traces/get", "no trace");
@@ -154,7 +160,7 @@ public:
     }
     /// One trace without its spans.
     answer<trace_info> get_info(std::string_view trace_id) {
-        const auto told = server_.call(http_method::get, path_of(trace_id));
+        const auto told = server_->call(http_method::get, path_of(trace_id));
         if (!told) return failure{told.error()};
         auto read = detail::read_trace_info(detail::member(detail::member(*told, "trace"), "trace_info"));
         if (!read) return malformed("traces", "no trace");
@@ -162,19 +168,20 @@ public:
     }
     /// Those of these traces that are stored, with their spans, in requests of 50.
     answer<std::vector<stored_trace>> get_all(std::span<const std::string> trace_ids) {
+        constexpr std::size_t most = 50;
+        std::deque<detail::background<answer<std::vector<stored_trace>>>> under_way;
         std::vector<stored_trace> found;
-        for (std::size_t at = 0; at < trace_ids.size(); at += 50) {
-            std::string target = "/api/3.0/mlflow/traces/batchGet";
-            for (const std::string& id : trace_ids.subspan(at, std::min<std::size_t>(50, trace_ids.size() - at)))
-                target += (target.back() == 't' && target.ends_with("Get") ? "?" : "&") + std::string("trace_ids=") +
-                          detail::percent_encoded(id);
-            const auto told = server_.call(http_method::get, target);
-            if (!told) return failure{told.error()};
-            for (const auto& one : detail::member(*told, "traces")) {
-                auto read = detail::read_trace(one);
-                if (!read) return malformed("traces/batchGet", "a trace without its ID or times");
-                found.push_back(std::move(*read));
-            }
+        while (!trace_ids.empty() || !under_way.empty()) {
+            for (; !trace_ids.empty() && under_way.size() < connections_;
+                 trace_ids = trace_ids.subspan(std::min(most, trace_ids.size())))
+                under_way.emplace_back(
+                    [server = connection(), some = trace_ids.first(std::min(most, trace_ids.size()))] {
+                        return get_batch(*server, some);
+                    });
+            auto batch = under_way.front().get();
+            under_way.pop_front();
+            if (!batch) return batch;
+            std::move(batch->begin(), batch->end(), std::back_inserter(found));
         }
         return found;
     }
@@ -188,7 +195,7 @@ public:
         std::size_t deleted = 0;
         for (std::size_t at = 0; at < trace_ids.size(); at += 100) {
             const auto some = trace_ids.subspan(at, std::min<std::size_t>(100, trace_ids.size() - at));
-            const auto told = server_.call(
+            const auto told = server_->call(
                 http_method::post, "/api/3.0/mlflow/traces/delete-traces",
                 {{"experiment_id", experiment}, {"request_ids", std::vector<std::string>(some.begin(), some.end())}});
             if (!told) return failure{told.error()};
@@ -201,11 +208,11 @@ public:
     answer<nothing> set_tag(std::string_view trace_id, const tag& label) {
         if (const auto fault = label.check(); fault.what != fault::none)
             return failure{transport_error{transport_error::kind::bad_request, fault.message()}};
-        return done(server_.call(http_method::patch, path_of(trace_id) + "/tags",
-                                 {{"key", label.key}, {"value", label.value}}));
+        return done(server_->call(http_method::patch, path_of(trace_id) + "/tags",
+                                  {{"key", label.key}, {"value", label.value}}));
     }
     answer<nothing> delete_tag(std::string_view trace_id, std::string_view key) {
-        return done(server_.call(http_method::delete_, path_of(trace_id) + "/tags", {{"key", key}}));
+        return done(server_->call(http_method::delete_, path_of(trace_id) + "/tags", {{"key", key}}));
     }
 
     // ---- Feedback and expectations
@@ -220,7 +227,7 @@ public:
     answer<assessment> log_expectation(const session& whole, expectation told) { return log(whole, std::move(told)); }
 
     answer<assessment> get_assessment(std::string_view trace_id, std::string_view assessment_id) {
-        return read(server_.call(http_method::get, path_of(trace_id, assessment_id)));
+        return read(server_->call(http_method::get, path_of(trace_id, assessment_id)));
     }
     /// Changes an assessment in its place.
     answer<assessment> update_assessment(std::string_view trace_id, std::string_view assessment_id,
@@ -228,7 +235,7 @@ public:
         const auto old = get_assessment(trace_id, assessment_id);
         if (!old) return old;
         return read(
-            server_.call(http_method::patch, path_of(trace_id, assessment_id), detail::update_body(*old, changes)));
+            server_->call(http_method::patch, path_of(trace_id, assessment_id), detail::update_body(*old, changes)));
     }
     /// Adds feedback that replaces another one, which is kept and marked as not valid. Name and span are the old
     /// ones.
@@ -242,7 +249,7 @@ public:
         return create(trace_id, std::move(body));
     }
     answer<nothing> delete_assessment(std::string_view trace_id, std::string_view assessment_id) {
-        return done(server_.call(http_method::delete_, path_of(trace_id, assessment_id)));
+        return done(server_->call(http_method::delete_, path_of(trace_id, assessment_id)));
     }
 
     // ---- What the server computes
@@ -254,7 +261,7 @@ public:
         std::vector<metric_point> points;
         detail::page_tokens seen;
         for (;;) {
-            const auto told = server_.call(http_method::post, "/api/3.0/mlflow/traces/metrics", *body);
+            const auto told = server_->call(http_method::post, "/api/3.0/mlflow/traces/metrics", *body);
             if (!told) return failure{told.error()};
             for (const auto& one : detail::member(*told, "data_points"))
                 points.push_back(detail::read_metric_point(one));
@@ -278,7 +285,7 @@ private:
             static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(since_epoch).count()));
     }
     failure<transport_error> malformed(std::string_view target, std::string_view what) const {
-        return detail::malformed(server_.uri(), target, what);
+        return detail::malformed(server_->uri(), target, what);
     }
     static answer<nothing> done(const detail::json_result& told) {
         if (!told) return failure{told.error()};
@@ -290,6 +297,43 @@ private:
                         detail::text_of(told, "lifecycle_stage") == "deleted"};
         if (read.id.empty()) return malformed("experiments", "an experiment without ID");
         return read;
+    }
+
+    // For one request under way.
+    detail::connection<Transport> connection() { return connections_ > 1 ? pool_->take() : server_; }
+
+    detail::page_stream<Transport> open(trace_query query) {
+        const bool reads_ahead = connections_ > 1;
+        return detail::page_stream<Transport>(detail::page_reader<Transport>(connection(), std::move(query)),
+                                              reads_ahead);
+    }
+    template <class Pages, class Visit>
+    static search_result visit_all(Pages pages, std::size_t most, Visit& visit) {
+        std::size_t visited = 0;
+        while (!pages.done() && visited < most) {
+            const auto page = pages.next();
+            if (!page) return failure{page.error()};
+            for (const trace_info& trace : *page)
+                if (++visited; !detail::wants_more(visit, trace) || visited == most) return visited;
+        }
+        return visited;
+    }
+
+    static answer<std::vector<stored_trace>> get_batch(detail::rest<Transport>& server,
+                                                       std::span<const std::string> trace_ids) {
+        constexpr const char* path = "/api/3.0/mlflow/traces/batchGet";
+        std::string target = path;
+        for (const std::string& id : trace_ids)
+            target += (&id == trace_ids.data() ? "?trace_ids=" : "&trace_ids=") + detail::percent_encoded(id);
+        const auto told = server.call(http_method::get, target);
+        if (!told) return failure{told.error()};
+        std::vector<stored_trace> found;
+        for (const auto& one : detail::member(*told, "traces")) {
+            auto read = detail::read_trace(one);
+            if (!read) return detail::malformed(server.uri(), path, "a trace without its ID or times");
+            found.push_back(std::move(*read));
+        }
+        return found;
     }
 
     // A query that names no experiment is for that of the options.
@@ -309,7 +353,7 @@ private:
     }
     answer<assessment> create(std::string_view trace_id, detail::json body) {
         return read(
-            server_.call(http_method::post, path_of(trace_id) + "/assessments", {{"assessment", std::move(body)}}));
+            server_->call(http_method::post, path_of(trace_id) + "/assessments", {{"assessment", std::move(body)}}));
     }
     template <class Assessment>
     answer<assessment> log(std::string_view trace_id, const Assessment& told) {
@@ -329,7 +373,9 @@ private:
         return log(first->front().trace_id, told);
     }
 
-    detail::rest<Transport> server_;
+    std::shared_ptr<detail::connection_pool<Transport>> pool_;
+    detail::connection<Transport> server_;
+    std::size_t connections_;
     std::string experiment_name_;
     std::string experiment_id_;
 };

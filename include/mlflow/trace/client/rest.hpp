@@ -8,15 +8,18 @@
 #include <mlflow/trace/core/mlflow_reply.hpp>
 
 #include <chrono>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
 using json_result = result<json, transport_error>;
 
-// One server, and JSON to and from it.
+// One connection to a server, and JSON to and from it.
 template <class Transport>
 class rest {
 public:
@@ -40,6 +43,42 @@ public:
 
 private:
     http_client<Transport> server_;
+};
+
+template <class Transport>
+using connection = std::shared_ptr<rest<Transport>>;
+
+// Connections to one server, for one thread each: a connection that is let go of is kept for the next one to ask.
+template <class Transport>
+class connection_pool : public std::enable_shared_from_this<connection_pool<Transport>> {
+public:
+    connection_pool(std::string uri, credentials authorization, std::chrono::milliseconds timeout,
+                    typename Transport::options transport)
+        : uri_(std::move(uri)), authorization_(std::move(authorization)), timeout_(timeout),
+          transport_(std::move(transport)) {}
+
+    [[nodiscard]] connection<Transport> take() {
+        std::unique_ptr<rest<Transport>> taken;
+        if (const std::lock_guard lock(mutex_); !idle_.empty()) {
+            taken = std::move(idle_.back());
+            idle_.pop_back();
+        }
+        if (!taken) taken = std::make_unique<rest<Transport>>(uri_, authorization_, timeout_, transport_);
+        const auto give_back = [pool = this->shared_from_this()](rest<Transport>* let_go) {
+            std::unique_ptr<rest<Transport>> owned(let_go);
+            const std::lock_guard lock(pool->mutex_);
+            pool->idle_.push_back(std::move(owned));
+        };
+        return {taken.release(), give_back};
+    }
+
+private:
+    std::string uri_;
+    credentials authorization_;
+    std::chrono::milliseconds timeout_;
+    typename Transport::options transport_;
+    std::mutex mutex_;
+    std::vector<std::unique_ptr<rest<Transport>>> idle_;
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

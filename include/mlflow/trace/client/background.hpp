@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/http.hpp>
+#include <mlflow/trace/detail/guarded.hpp>
+
+#include <optional>
+#include <thread>
+#include <utility>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// Work on a thread of its own, which ends before this does. `Answer` is a result with a transport_error, which is
+// also what an exception becomes.
+template <class Answer>
+class background {
+public:
+    template <class Work>
+    explicit background(Work work) {
+        const auto run = [this, work]() noexcept {
+            answer_.emplace(guarded_by_reason(work, [](const char* why) -> Answer {
+                return failure{transport_error{transport_error::kind::other, why ? why : "unknown exception"}};
+            }));
+        };
+        guarded([&] { thread_ = std::thread(run); }, run); // no thread to be had: at once
+    }
+    background(const background&) = delete;
+    background& operator=(const background&) = delete;
+    ~background() {
+        if (thread_.joinable()) thread_.join();
+    }
+
+    // Once.
+    [[nodiscard]] Answer get() {
+        if (thread_.joinable()) thread_.join();
+        return std::move(*answer_);
+    }
+
+private:
+    std::optional<Answer> answer_;
+    std::thread thread_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
