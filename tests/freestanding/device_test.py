@@ -55,6 +55,9 @@ def compile_every_header(include: pathlib.Path, build: pathlib.Path) -> int:
     source = build / "every_header.cpp"
     source.write_text("".join(f"#include <{header.as_posix()}>\n" for header in headers))
     run(*COMPILE, f"-I{include}", "-fsyntax-only", source)
+    # As where -ffreestanding takes headers away that this needs: libstdc++ from 13 on.
+    hosted = [option for option in COMPILE if option != "-ffreestanding"]
+    run(*hosted, "-DMLFLOW_TRACE_HOSTED=0", f"-I{include}", "-fsyntax-only", source)
     return len(headers)
 
 
