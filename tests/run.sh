@@ -12,6 +12,7 @@ root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
 
 need "${CXX:-g++}" g++
 need cmake cmake
+need git git
 need ninja ninja-build
 need ab apache2-utils
 need arm-none-eabi-g++ gcc-arm-none-eabi

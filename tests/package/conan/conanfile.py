@@ -21,5 +21,6 @@ class User(ConanFile):
 
     def test(self):
         if can_run(self):
-            for program in ("user", "beast_user"):
-                self.run(f"{self.cpp.build.bindir}/{program}")
+            self.run(f"{self.cpp.build.bindir}/user")
+            if self.dependencies["mlflow_trace"].options.beast:
+                self.run(f"{self.cpp.build.bindir}/beast_user")
