@@ -147,7 +147,8 @@ inline void print(const std::vector<json>& rows) {
         if (widest.width <= 1) break;
         --widest.width;
     }
-    const bool in_colour = is_terminal(STDOUT_FILENO) && !std::getenv("NO_COLOR");
+    const char* const no_colour = std::getenv("NO_COLOR"); // no-color.org: set, and not empty
+    const bool in_colour = is_terminal(STDOUT_FILENO) && !(no_colour && *no_colour);
     const auto print_line = [&](auto text_of, auto colour_of) {
         std::string line;
         for (const column& one : columns) {
