@@ -126,8 +126,11 @@ int run(int argc, char** argv) {
     std::string path;
     std::string format;
     show->add_option("SESSION", shown, "ID of the session")->required();
-    compare->add_option("--by", key, "metadata key: app.segment, app.version, …")->required();
-    exported->add_option("--output", path, "file to write (default: standard output)");
+    compare->add_option("--by", key, "metadata key: app.segment, app.version, …")
+        ->required()
+        ->check(arguments::refuse_empty);
+    exported->add_option("--output", path, "file to write (default: standard output)")
+        ->check(arguments::refuse_empty);
     exported->add_option("--format", format, "csv or jsonl (default: by the name of the file, else csv)")
         ->check(CLI::IsMember({"csv", "jsonl"}));
     for (auto* const command : app.get_subcommands({})) command->fallthrough();

@@ -136,6 +136,30 @@ def check_progress(file: str) -> None:
     check(run("users", "--tracking-uri", file).stderr == "", "progress in a pipe")
 
 
+def check_arguments(file: str) -> None:
+    refused = {
+        "empty": (["users", "--user", ""], ["users", "--session", ""], ["users", "--since", ""], ["users", "--filter", ""],
+                  ["users", "--experiment", ""], ["users", "--tracking-uri", ""], ["compare", "--by", ""], ["export", "--output", ""],
+                  ["show", ""]),
+        "at most 250": (["users", "--user", "x" * 251], ["show", "x" * 251]),
+        "control character": (["users", "--user", "a\nb"], ["show", "a\rb"]),
+        "neither a point in time": [["users", "--since", text] for text in ("yesterday", "-5d", "1.5h", "7w", "2026-02-30", "1790000000000",
+                                    "2026-11-23T25:00:00Z", "2026-11-23T12:00:00+99:99")],
+        "neither a server": [["users", "--tracking-uri", uri] for uri in ("127.0.0.1:5000", "databricks", "sqlite:///m.db", "/", "none.jsonl")],
+        "filter": [["users", "--filter", text] for text in ("trace.status = OK", "a OR b", "metadata.`a` IN ('b')", "(", "name = 'a'; DROP TABLE b")],
+        "http://host:port": (["users", "--tracking-uri", "http://"], ["users", "--tracking-uri", "http://a:99999"]),
+        "is required": ([], ["show"], ["compare"]),
+    }  # fmt: skip
+    for says, commands in refused.items():
+        for command in commands:
+            done = run(*command, *([] if "--tracking-uri" in command else ["--tracking-uri", file]))
+            check(done.returncode != 0 and says in done.stderr and done.stdout == "", f"{command}: {done}")
+    for since, users in (("0001-01-01", USERS), ("1969-12-31", USERS), ("9999-12-31T23:59:59Z", 0), ("999999d", USERS),
+                         ("2026-09-21T14:16:40Z", USERS - 200), ("2026-09-21T17:16:40.000+03:00", USERS - 200)):  # fmt: skip
+        done = run("users", "--json", "--since", since, "--tracking-uri", file)
+        check(done.returncode == 0 and len(json.loads(done.stdout)) == users, f"--since {since}: {done.stdout[-200:]}")
+
+
 def http(body: str) -> bytes:
     return f"HTTP/1.1 200 OK\r\nContent-Length: {len(body.encode())}\r\n\r\n{body}".encode()
 
@@ -219,6 +243,7 @@ def main() -> None:
         check_tables(file)
         check_json(file)
         check_progress(file)
+        check_arguments(file)
         check_broken_servers(folder)
         unwritable = run("export", "--tracking-uri", file, "--output", str(pathlib.Path(folder, "none", "traces.csv")))
         check(unwritable.returncode == 1 and "cannot be written" in unwritable.stderr, f"{unwritable}")
