@@ -4,7 +4,8 @@
     python benchmarks/sessions.py PROGRAM EXPERIMENT USER
 
 The server is that of MLFLOW_TRACKING_URI; tests/mlflow/_dataset.py fills it. Each task runs in a process of its own,
-three times; the best counts. "server" is the time of the same requests with nobody reading the replies.
+five times in turn; the best counts. "server" is the time of the same requests one after the other with nobody reading
+the replies: what a server of one worker takes at least. With several connections a server of several workers is sooner.
 """
 
 import json
@@ -65,12 +66,14 @@ def main() -> None:
     program, experiment, user = sys.argv[1:]
     where = f"metadata.`mlflow.trace.user` = '{user}'"
     tasks = {"user": ["export", "--user", user], "sessions": ["sessions", "--json"], "users": ["users", "--json"]}
-    print("task      C++ s  Python s  server s   C++ MiB  Python MiB")
+    print("task      C++ s  4 connections s  Python s  server s   C++ MiB  4 connections MiB  Python MiB")
     for task, arguments in tasks.items():
-        ours = [measured([program, "--experiment", experiment, *arguments]) for _ in range(3)]
-        theirs = [measured([sys.executable, "-c", PYTHON, experiment, task, user]) for _ in range(3)]
+        ours = [program, "--experiment", experiment, *arguments, "--connections"]
+        commands = [[*ours, "1"], [*ours, "4"], [sys.executable, "-c", PYTHON, experiment, task, user]]
+        rounds = [[measured(command) for command in commands] for _ in range(5)]
+        one, four, python = (min(measurements) for measurements in zip(*rounds))
         server = min(of_server(experiment, where if task == "user" else None) for _ in range(3))
-        print(f"{task:9}{min(ours)[0]:6.2f}{min(theirs)[0]:10.2f}{server:10.2f}{min(ours)[1]:10.1f}{min(theirs)[1]:12.1f}")
+        print(f"{task:9}{one[0]:6.2f}{four[0]:17.2f}{python[0]:10.2f}{server:10.2f}{one[1]:10.1f}{four[1]:19.1f}{python[1]:12.1f}")
 
 
 if __name__ == "__main__":

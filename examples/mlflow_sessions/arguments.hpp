@@ -9,11 +9,13 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdlib>
+#include <filesystem>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 // What the command line and the environment say.
 namespace arguments {
@@ -35,6 +37,11 @@ struct common {
     bool json = false;
 };
 
+// What a script leaves empty by mistake must not mean everything.
+inline std::string refuse_empty(const std::string& text) {
+    return text.empty() ? "empty; give a value, or leave the option out" : "";
+}
+
 // Before or after the command, as one likes.
 inline void add(CLI::App& app, common& told) {
     app.add_option("--tracking-uri", told.tracking_uri, "MLflow server, or a file of OTLP JSON lines")
@@ -45,20 +52,28 @@ inline void add(CLI::App& app, common& told) {
     app.add_option("--user", told.user, "only traces of this user");
     app.add_option("--session", told.session, "only traces of this session");
     app.add_option("--since", told.since,
-                   "only traces from then on: 2026-11-23, 2026-11-23T04:03:42Z, 90m, 24h or 7d");
+                   "only traces from then on, in UTC: 2026-11-23, 2026-11-23T04:03:42, 2026-11-23T04:03:42+01:00; or "
+                   "of the last 90m, 24h or 7d");
     app.add_option("--filter", told.filter,
                    "MLflow's grammar: trace.status = 'OK' AND metadata.`app.segment` = 'pro'");
     app.add_option("--connections", told.connections, "requests to the server at the same time")
         ->check(CLI::Range(1, 64))
         ->capture_default_str();
+    for (auto* const option : app.get_options())
+        if (option->get_lnames() != std::vector<std::string>{"help"}) option->check(refuse_empty);
     app.add_flag("--json", told.json, "all rows as a JSON array");
     app.fallthrough();
 }
 
 inline source open(const common& told) {
     const std::string& uri = told.tracking_uri;
-    if (!uri.starts_with("http://") && !uri.starts_with("https://"))
-        return mt::trace_file({.path = uri.starts_with("file://") ? uri.substr(7) : uri, .skip_damaged_lines = true});
+    if (!uri.starts_with("http://") && !uri.starts_with("https://")) {
+        const std::string path = uri.starts_with("file://") ? uri.substr(7) : uri;
+        if (!std::filesystem::exists(path) || std::filesystem::is_directory(path))
+            throw std::runtime_error("--tracking-uri " + uri +
+                                     ": neither a server, as http://host:port, nor a file of OTLP JSON lines");
+        return mt::trace_file({.path = path, .skip_damaged_lines = true});
+    }
     ::setenv("MLFLOW_TRACKING_URI", uri.c_str(), 1); // the command line goes before the environment
     auto options = mt::from_environment<server>();
     if (!options) throw std::runtime_error(options.error().message);
@@ -106,7 +121,10 @@ inline mt::trace_query query_of(const common& told) {
         query.where = std::move(query.where) && field::session == parse_key<mt::session>("--session", told.session);
     if (!told.since.empty()) {
         const auto since = parse_since(told.since);
-        if (!since) throw CLI::ValidationError("--since", "neither a point in time nor 90m, 24h or 7d");
+        if (!since)
+            throw CLI::ValidationError(
+                "--since",
+                "neither a point in time, as 2026-11-23 or 2026-11-23T04:03:42Z, nor as long ago as 90m, 24h or 7d");
         query.where = std::move(query.where) && field::timestamp >= *since;
     }
     return query;

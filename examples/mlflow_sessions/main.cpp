@@ -5,9 +5,11 @@
 #include "table.hpp"
 
 #include <cstddef>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -80,27 +82,32 @@ int print_feedback(Source& source, const mt::trace_query& query, bool as_json) {
     return done ? print(all, as_json) : fail(done.error().message);
 }
 
-// Rows are written as they come, so a file that ends early is removed: it must not pass for the whole.
+// Rows are written as they come, into a file beside the one that is asked for: what ends early must not pass for the
+// whole, nor take the place of what was there.
 template <class Source>
 int export_traces(Source& source, const mt::trace_query& query, const std::string& path, std::string format) {
+    namespace fs = std::filesystem;
     if (format.empty()) format = path.ends_with(".jsonl") || path.ends_with(".ndjson") ? "jsonl" : "csv";
-    std::ofstream file;
-    if (!path.empty()) file.open(path, std::ios::binary | std::ios::trunc);
-    std::ostream& out = path.empty() ? std::cout : file;
     const bool as_csv = format == "csv";
+    const bool is_beside = !path.empty() && (!fs::exists(path) || fs::is_regular_file(path)); // and no pipe, say
+    const std::string written = is_beside ? path + ".part" : path;
+    std::ofstream file;
+    if (!path.empty()) file.open(written, std::ios::binary | std::ios::trunc);
+    std::ostream& out = path.empty() ? std::cout : file;
     if (as_csv) out << mt::csv_line(mt::trace_row({}), true);
-    const auto done = source.for_each_trace(query, [&](const mt::trace_info& trace) {
+    const auto done = !out ? mt::search_result(0) : source.for_each_trace(query, [&](const mt::trace_info& trace) {
         const auto row = mt::trace_row(trace);
         out << (as_csv ? mt::csv_line(row) : mt::json_line(row));
         return static_cast<bool>(out);
     });
     out.flush();
-    if (out && done) return 0;
-    if (file.is_open()) {
-        file.close();
-        std::remove(path.c_str());
-    }
-    return fail(done ? (path.empty() ? "the output" : path) + " cannot be written" : done.error().message);
+    file.close();
+    std::error_code fault;
+    if (out && done && is_beside) fs::rename(written, path, fault);
+    if (out && done && !fault) return 0;
+    if (is_beside) fs::remove(written, fault);
+    if (!done) return fail(done.error().message + (path.empty() ? "; what was written is not the whole" : ""));
+    return fail((path.empty() ? "the output" : path) + " cannot be written");
 }
 
 int run(int argc, char** argv) {
@@ -119,8 +126,11 @@ int run(int argc, char** argv) {
     std::string path;
     std::string format;
     show->add_option("SESSION", shown, "ID of the session")->required();
-    compare->add_option("--by", key, "metadata key: app.segment, app.version, …")->required();
-    exported->add_option("--output", path, "file to write (default: standard output)");
+    compare->add_option("--by", key, "metadata key: app.segment, app.version, …")
+        ->required()
+        ->check(arguments::refuse_empty);
+    exported->add_option("--output", path, "file to write (default: standard output)")
+        ->check(arguments::refuse_empty);
     exported->add_option("--format", format, "csv or jsonl (default: by the name of the file, else csv)")
         ->check(CLI::IsMember({"csv", "jsonl"}));
     for (auto* const command : app.get_subcommands({})) command->fallthrough();

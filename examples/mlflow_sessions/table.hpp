@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <sys/ioctl.h>
+#include <tuple>
 #include <unistd.h>
 #include <vector>
 
@@ -94,9 +95,17 @@ inline std::string cell(const json& value) {
     if (value.is_null()) return "-";
     if (value.is_string()) return harmless(value.get<std::string>());
     if (value.is_number_float()) {
+        const double number = value.get<double>();
         char text[64];
-        std::snprintf(text, sizeof text, value.get<double>() < 1 ? "%.4g" : "%.1f", value.get<double>());
+        std::snprintf(text, sizeof text, number < 1 ? "%.4g" : number < 1000 ? "%.1f" : "%.0f", number);
         return text;
+    }
+    if (value.is_array()) { // feedback
+        std::string all;
+        for (const json& one : value)
+            all +=
+                (all.empty() ? "" : ", ") + cell(one.value("name", json())) + '=' + cell(one.value("value", json()));
+        return all.empty() ? "-" : all;
     }
     return harmless(value.dump(-1, ' ', false, json::error_handler_t::replace));
 }
@@ -120,6 +129,7 @@ inline void print(const std::vector<json>& rows) {
     struct column {
         std::string name;
         std::size_t width;
+        std::size_t width_of_values = 0;
         bool is_number = true;
     };
     std::vector<json> shown;
@@ -129,7 +139,8 @@ inline void print(const std::vector<json>& rows) {
     for (const json& row : shown)
         for (column& one : columns) {
             const json& value = row[one.name];
-            one.width = std::max(one.width, width_of(cell(value)));
+            one.width_of_values = std::max(one.width_of_values, width_of(cell(value)));
+            one.width = std::max(one.width, one.width_of_values);
             one.is_number = one.is_number && (value.is_number() || value.is_null());
         }
     const auto total = [&] {
@@ -137,17 +148,22 @@ inline void print(const std::vector<json>& rows) {
         for (const column& one : columns) sum += one.width;
         return sum;
     };
-    // The widest text gives way first, then the widest column of any kind.
+    // Heads that are wider than what is below give way first, then the widest text, then the widest column of any
+    // kind.
     for (const std::size_t limit = width_of_terminal(); total() > limit;) {
         const auto narrower = [](const column& a, const column& b) {
-            const auto rank = [](const column& c) { return c.is_number || c.width <= 6 ? 0 : c.width; };
-            return rank(a) != rank(b) ? rank(a) < rank(b) : a.width < b.width;
+            const auto rank = [](const column& c) {
+                const bool is_slack = c.width > std::max<std::size_t>(c.width_of_values, 6);
+                return std::tuple(is_slack, c.is_number || c.width <= 6 ? 0 : c.width, c.width);
+            };
+            return rank(a) < rank(b);
         };
         column& widest = *std::max_element(columns.begin(), columns.end(), narrower);
         if (widest.width <= 1) break;
         --widest.width;
     }
-    const bool in_colour = is_terminal(STDOUT_FILENO) && !std::getenv("NO_COLOR");
+    const char* const no_colour = std::getenv("NO_COLOR"); // no-color.org: set, and not empty
+    const bool in_colour = is_terminal(STDOUT_FILENO) && !(no_colour && *no_colour);
     const auto print_line = [&](auto text_of, auto colour_of) {
         std::string line;
         for (const column& one : columns) {

@@ -148,6 +148,29 @@ TEST_F(Client, AnUnknownExperimentIsNamedAndNotCreated) {
     EXPECT_EQ(server->request_count(), 1U);
 }
 
+TEST_F(Client, AnotherServersNotFoundIsNoMissingExperiment) {
+    mt::client<mt::memory_transport> other({.transport = {server}});
+    for (const char* const body : {"<html>404 Not Found</html>", R"({"detail":"Not Found"})", ""}) {
+        server->queue_reply(mt::http_response{404, {}, body});
+        const auto found = mt::find_all(other, {});
+        ASSERT_FALSE(found);
+        EXPECT_EQ(found.error().reason, kind::bad_reply);
+        EXPECT_NE(found.error().message.find("is it an MLflow server"), std::string::npos) << found.error().message;
+    }
+}
+
+TEST_F(Client, TimesAreReadAsRfc3339) {
+    const auto noon = mt::detail::parse_time("2026-11-23T12:00:00Z");
+    ASSERT_TRUE(noon);
+    for (const char* const same : {"2026-11-23T12:00:00", "2026-11-23 12:00:00.000", "2026-11-23T13:30:00+01:30",
+                                   "2026-11-22T22:00:00-14:00", "2026-11-23T12:00:00.000999Z"})
+        EXPECT_EQ(mt::detail::parse_time(same), noon) << same;
+    for (const char* const none : {"", "2026", "2026-02-30", "2026-11-23T24:00:00Z", "2026-11-23T12:60:00Z",
+                                   "2026-11-23T12:00:00+24:00", "2026-11-23T12:00:00+01:60", "2026-11-23T12:00:00+1",
+                                   "2026-11-23T12:00:00ZZ", "-2026-11-23", "12026-11-23"})
+        EXPECT_FALSE(mt::detail::parse_time(none)) << none;
+}
+
 TEST_F(Client, CredentialsAreSentAndNeverShown) {
     mt::client<mt::memory_transport> other({.experiment_id = "1",
                                             .authorization = mt::bearer_authorization(mt::secret("secret-42")),

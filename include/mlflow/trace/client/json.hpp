@@ -122,7 +122,7 @@ inline std::optional<std::chrono::sys_time<std::chrono::milliseconds>> parse_tim
     const auto hours = take_digits(text, 2);
     if (!hours || !take_sign(text, ':')) return std::nullopt;
     const auto minutes = take_digits(text, 2);
-    if (!minutes || !text.empty()) return std::nullopt;
+    if (!minutes || !text.empty() || *hours > 23 || *minutes > 59) return std::nullopt;
     const auto offset = chr::hours(*hours) + chr::minutes(*minutes);
     return is_east ? time - offset : time + offset;
 }

@@ -35,6 +35,8 @@ public:
         const std::string text = body.is_null() ? std::string{} : dump(body);
         auto reply = server_.send(method, target, headers, text);
         if (!reply) return failure{reply.error()};
+        if (reply->status == 404 && !json_find_string(reply->body, {"error_code"}))
+            return malformed(uri(), target, "404, and not as MLflow does");
         if (reply->status < 200 || reply->status >= 300) return failure{error_reply(uri(), target, *reply)};
         auto told = parse_json(reply->body);
         if (!told || !told->is_object()) return malformed(uri(), target, "what is no JSON object");

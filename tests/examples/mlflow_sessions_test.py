@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""mlflow_sessions as a person sees it: tables on a terminal and in a pipe, and what it says of a server that breaks.
+
+    mlflow_sessions_test.py PROGRAM
+"""
+
+import fcntl
+import json
+import os
+import pathlib
+import pty
+import re
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import threading
+import unicodedata
+
+PROGRAM = str(pathlib.Path(sys.argv[1]).resolve())
+USERS = 603
+ESCAPE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+checks = 0
+
+
+def check(good: bool, what: str) -> None:
+    global checks
+    checks += 1
+    if not good:
+        sys.exit(what)
+
+
+def line(number: int) -> str:
+    """One trace of OTLP/JSON: of a user of its own, in one of 40 sessions."""
+    names = {1: "利用者" * 60, 2: "x" * 250, 3: "red \x1b[31m and \x07 bell", 4: "e\u0301" * 100, 5: "\U0001f600" * 90}
+    attributes = {
+        "user.id": names.get(number, f"user-{number}"),
+        "session.id": f"session-{number % 40}",
+        "mlflow.spanInputs": json.dumps({"message": "Wo ist mein Fahrrad? " * 20}),
+    }
+    span = {
+        "traceId": f"{number + 1:032x}",
+        "spanId": f"{number + 1:016x}",
+        "name": "chat",
+        "startTimeUnixNano": str(1_790_000_000_000_000_000 + number * 10**9),
+        "endTimeUnixNano": str(1_790_000_000_500_000_000 + number * 10**9),
+        "status": {"code": 2 if number % 10 == 0 else 1},
+        "attributes": [{"key": key, "value": {"stringValue": value}} for key, value in attributes.items()],
+    }
+    return json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}) + "\n"
+
+
+def width(text: str) -> int:
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
+    )
+
+
+def environment(**more: str) -> dict[str, str]:
+    left_out = ("COLUMNS", "NO_COLOR", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME")
+    return {key: value for key, value in os.environ.items() if key not in left_out} | more
+
+
+def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess:
+    return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, env=environment(**variables), timeout=120)
+
+
+def on_terminal(*arguments: str, columns: int, file: str = "stdout", **variables: str) -> tuple[int, str, str]:
+    """Exit code, what the terminal got, and what the pipe in place of the other output got."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    outputs = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, file: theirs}
+    process = subprocess.Popen([PROGRAM, *arguments], env=environment(**variables), **outputs)
+    os.close(theirs)
+    seen = []
+
+    def read() -> None:
+        try:
+            while part := os.read(ours, 65536):
+                seen.append(part)
+        except OSError:  # the other end is closed
+            pass
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    other = b"".join(process.communicate(timeout=120)[:2][i] or b"" for i in range(2))
+    reader.join()
+    os.close(ours)
+    return process.returncode, b"".join(seen).decode().replace("\r\n", "\n"), other.decode()
+
+
+def check_tables(file: str) -> None:
+    commands = [["users"], ["sessions"], ["show", "session-1"], ["compare", "--by", "mlflow.trace.session"], ["feedback"]]
+    for command in commands:
+        arguments = [*command, "--tracking-uri", file]
+        for columns in (30, 80, 400):
+            for place in ("pipe", "terminal"):
+                if place == "pipe":
+                    done = run(*arguments, COLUMNS=str(columns))
+                    code, text = done.returncode, done.stdout
+                    check("\x1b" not in text, f"{command}: escape sequences in a pipe")
+                else:
+                    code, text, _ = on_terminal(*arguments, columns=columns)
+                    check(("\x1b[1m" in text) == (command != ["feedback"]), f"{command}: no colours on a terminal")
+                    plain = on_terminal(*arguments, columns=columns, NO_COLOR="1")[1]
+                    check("\x1b" not in plain, f"{command}: colours in spite of NO_COLOR")
+                    text = ESCAPE.sub("", text)
+                    check(text == plain, f"{command}: the colours change the text")
+                check(code == 0, f"{command}: exit code {code}")
+                check(not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", text), f"{command}: a user's control characters")
+                widest = max(map(width, text.splitlines()))
+                check(widest <= columns, f"{command}: {widest} columns wide on a {place} of {columns}")
+        check(run(*arguments).stdout != "", f"{command}: nothing without a width")
+    table = run("users", "--tracking-uri", file, COLUMNS="100").stdout.splitlines()
+    check(len(table) == USERS + 1, f"{len(table)} lines for {USERS} users")
+    coloured = on_terminal("show", "session-0", "--tracking-uri", file, columns=120)[1]
+    check("\x1b[31mERROR" in coloured, "errors are not red")
+
+
+def check_json(file: str) -> None:
+    for command, count in ((["users"], USERS), (["sessions"], 40), (["export"], USERS), (["show", "session-1"], 16), (["feedback"], 0)):
+        arguments = [*command, "--json", "--tracking-uri", file]
+        for text in (run(*arguments, COLUMNS="40").stdout, on_terminal(*arguments, columns=40)[1]):
+            check("\x1b" not in text, f"{command} --json: escape sequences")
+            check(len(json.loads(text)) == count, f"{command} --json: not {count} rows")
+    names = {row["user"] for row in json.loads(run("users", "--json", "--tracking-uri", file).stdout)}
+    check("利用者" * 60 in names and "red \x1b[31m and \x07 bell" not in run("users", "--tracking-uri", file).stdout, "names")
+
+
+def check_progress(file: str) -> None:
+    code, seen, rows = on_terminal("users", "--json", "--tracking-uri", file, columns=80, file="stderr")
+    check(code == 0 and "500 traces" in seen and seen.endswith("\r\x1b[K"), f"progress on a terminal: {seen!r}")
+    check(len(json.loads(rows)) == USERS, "progress in the output")
+    check(run("users", "--tracking-uri", file).stderr == "", "progress in a pipe")
+
+
+def check_arguments(file: str) -> None:
+    refused = {
+        "empty": (["users", "--user", ""], ["users", "--session", ""], ["users", "--since", ""], ["users", "--filter", ""],
+                  ["users", "--experiment", ""], ["users", "--tracking-uri", ""], ["compare", "--by", ""], ["export", "--output", ""],
+                  ["show", ""]),
+        "at most 250": (["users", "--user", "x" * 251], ["show", "x" * 251]),
+        "control character": (["users", "--user", "a\nb"], ["show", "a\rb"]),
+        "neither a point in time": [["users", "--since", text] for text in ("yesterday", "-5d", "1.5h", "7w", "2026-02-30", "1790000000000",
+                                    "2026-11-23T25:00:00Z", "2026-11-23T12:00:00+99:99")],
+        "neither a server": [["users", "--tracking-uri", uri] for uri in ("127.0.0.1:5000", "databricks", "sqlite:///m.db", "/", "none.jsonl")],
+        "filter": [["users", "--filter", text] for text in ("trace.status = OK", "a OR b", "metadata.`a` IN ('b')", "(", "name = 'a'; DROP TABLE b")],
+        "http://host:port": (["users", "--tracking-uri", "http://"], ["users", "--tracking-uri", "http://a:99999"]),
+        "is required": ([], ["show"], ["compare"]),
+    }  # fmt: skip
+    for says, commands in refused.items():
+        for command in commands:
+            done = run(*command, *([] if "--tracking-uri" in command else ["--tracking-uri", file]))
+            check(done.returncode != 0 and says in done.stderr and done.stdout == "", f"{command}: {done}")
+    for since, users in (("0001-01-01", USERS), ("1969-12-31", USERS), ("9999-12-31T23:59:59Z", 0), ("999999d", USERS),
+                         ("2026-09-21T14:16:40Z", USERS - 200), ("2026-09-21T17:16:40.000+03:00", USERS - 200)):  # fmt: skip
+        done = run("users", "--json", "--since", since, "--tracking-uri", file)
+        check(done.returncode == 0 and len(json.loads(done.stdout)) == users, f"--since {since}: {done.stdout[-200:]}")
+
+
+def http(body: str) -> bytes:
+    return f"HTTP/1.1 200 OK\r\nContent-Length: {len(body.encode())}\r\n\r\n{body}".encode()
+
+
+def page(token: str) -> str:
+    def trace(number: int) -> dict:
+        metadata = {"mlflow.trace.user": f"user-{number}", "mlflow.trace.session": "session-1", "app.segment": "pro"}
+        time = f"2026-11-23T04:03:{50 - number}Z"
+        said = [{"assessment_name": "helpful", "feedback": {"value": True}, "valid": True}]
+        return {"trace_id": f"tr-{number}", "request_time": time, "trace_metadata": metadata, "assessments": said}
+
+    return json.dumps({"traces": [trace(1), trace(2)], "next_page_token": token})
+
+
+SECOND_PAGES = {
+    "closed": b"",
+    "truncated": http(page(""))[:-30],
+    "reset": b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n{",
+    "malformed": http('{"traces": [{"trace_id": '),
+    "not JSON": http("<html>"),
+    "loop": http(page("second")),
+}
+
+
+def serve(listener: socket.socket, second: bytes, reset: bool) -> None:
+    def answer(connection: socket.socket) -> None:
+        with connection, connection.makefile("rb") as stream:
+            while True:
+                size, first = 0, stream.readline()
+                while (header := stream.readline()) not in (b"\r\n", b""):
+                    if header.lower().startswith(b"content-length:"):
+                        size = int(header.split(b":")[1])
+                body = stream.read(size)
+                if not first:
+                    return
+                if b"/experiments/get-by-name" in first:
+                    connection.sendall(http('{"experiment": {"experiment_id": "1", "name": "chat"}}'))
+                elif b"page_token" in body or b"timestamp_ms" in body:
+                    connection.sendall(second)
+                    if reset:
+                        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    return
+                else:
+                    connection.sendall(http(page("second")))
+
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
+        threading.Thread(target=answer, args=(connection,), daemon=True).start()
+
+
+def check_broken_servers(folder: str) -> None:
+    commands = (["users"], ["users", "--json"], ["sessions"], ["show", "session-1"], ["compare", "--by", "app.segment"],
+                ["feedback"], ["export", "--json"], ["export"])  # fmt: skip
+    for name, second in SECOND_PAGES.items():
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            threading.Thread(target=serve, args=(listener, second, name == "reset"), daemon=True).start()
+            server = ["--tracking-uri", f"http://127.0.0.1:{listener.getsockname()[1]}"]
+            for connections in ("1", "4"):
+                for command in commands:
+                    done = run(*command, *server, "--connections", connections)
+                    what = f"{name}: {command} with {connections} connections: {done}"
+                    check(done.returncode == 1 and done.stderr.startswith("mlflow_sessions: ") and "127.0.0.1" in done.stderr, what)
+                    check(done.stderr.count("\n") == 1, what)
+                    check(done.stdout == "" or command == ["export"] and "not the whole" in done.stderr, what)
+                kept = pathlib.Path(folder, "kept.csv")
+                kept.write_text("of yesterday\n")
+                done = run("export", "--output", str(kept), *server, "--connections", connections)
+                check(done.returncode == 1 and done.stderr != "", f"{name}: export to a file")
+                check(kept.read_text() == "of yesterday\n", f"{name}: a part in the place of the whole")
+                check(list(pathlib.Path(folder).glob("*.part")) == [], f"{name}: a part is left behind")
+            listener.shutdown(socket.SHUT_RDWR)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = str(pathlib.Path(folder, "traces.jsonl"))
+        pathlib.Path(file).write_text("".join(map(line, range(USERS))), encoding="utf-8")
+        check_tables(file)
+        check_json(file)
+        check_progress(file)
+        check_arguments(file)
+        check_broken_servers(folder)
+        unwritable = run("export", "--tracking-uri", file, "--output", str(pathlib.Path(folder, "none", "traces.csv")))
+        check(unwritable.returncode == 1 and "cannot be written" in unwritable.stderr, f"{unwritable}")
+        full = subprocess.run(f"'{PROGRAM}' users --tracking-uri '{file}' > /dev/full", shell=True, capture_output=True, text=True)
+        check(full.returncode == 1 and "cannot be written" in full.stderr, f"a full disk: {full}")
+    print(f"{checks} checks passed")
+
+
+if __name__ == "__main__":
+    main()
