@@ -158,7 +158,8 @@ class Writer:
 
 
 def stored(uri: str, experiment: str) -> tuple[list[str], int]:
-    """The numbers of the traces that the server has, and how many spans they have together."""
+    """The numbers of the traces that the server has, or the IDs of those that arrived without theirs, and how many spans
+    they have together."""
     import mlflow
 
     client = mlflow.MlflowClient(uri)
@@ -166,7 +167,7 @@ def stored(uri: str, experiment: str) -> tuple[list[str], int]:
     numbers, spans, page = [], 0, None
     while found:
         traces = client.search_traces(locations=[found.experiment_id], max_results=500, page_token=page)
-        numbers += [trace.info.tags["number"] for trace in traces]
+        numbers += [trace.info.tags.get("number", trace.info.trace_id) for trace in traces]
         spans += sum(len(trace.data.spans) for trace in traces)
         if not (page := traces.token):
             break

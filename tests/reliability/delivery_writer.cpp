@@ -59,6 +59,7 @@ struct choices {
     std::string name = "trace";
     long traces = 100;
     long rate = 0;
+    std::size_t queue = 262'144;
     std::size_t bytes = 100;
     long samples = 0;
     bool wait_for_go = false;
@@ -112,6 +113,7 @@ tracer::options options_of(const choices& chosen) {
                                                    .experiment_name = chosen.experiment,
                                                    .timeout = milliseconds(chosen.timeout)},
                                       .longest_wait = milliseconds(chosen.longest_wait)},
+                         .max_queue_spans = chosen.queue,
                          .when_full = chosen.wait_for_room ? mt::when_full::wait : mt::when_full::drop_newest,
                          .max_wait = std::chrono::minutes(5)}};
 }
@@ -204,6 +206,7 @@ int main(int argc, char** argv) {
     app.add_option("--rate", chosen.rate, "traces in a second; 0: at full speed");
     app.add_option("--bytes", chosen.bytes, "of inputs in each trace");
     app.add_option("--samples", chosen.samples, "how often to flush and tell of resources");
+    app.add_option("--queue", chosen.queue, "spans that may wait");
     app.add_flag("--wait-for-go", chosen.wait_for_go);
     app.add_flag("--wait-for-room", chosen.wait_for_room, "instead of dropping");
     app.add_option("--timeout", chosen.timeout, "milliseconds, of a request");

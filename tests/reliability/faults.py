@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Delivery from memory to a real MLflow server through connections that fail, by Toxiproxy, and replies that it cannot make.
+"""Delivery from memory to a real MLflow server through connections that fail, by Toxiproxy, and by
+replies that it cannot make.
 
     faults.py WRITER [--traces 50] [--timeout 12] [--latency 10] [--slack 1] [--codes 105] [--seed 1] [--output result.json]
 
 WRITER is the built delivery_writer.cpp, TIMEOUT in seconds its transport's for one request; each request ends SLACK
 seconds after that at the latest. Each kind of fault lasts for some requests; then it is taken away, and the writer
-delivers what is left. So many status codes of 400 to 504 are tried. Fails when a request lasts longer, when an account is not
-balanced, or when something is lost by a fault that passes.
+delivers what is left. CODES is how many of the status codes 400 to 504 are tried. Fails when a request lasts longer,
+when an account is not balanced, or when something is lost by a fault that is worth another attempt.
 """
 
 import concurrent.futures
@@ -67,6 +68,11 @@ def endless_reply():
     yield from (b"10000\r\n" + b"x" * 65536 + b"\r\n" for _ in range(LARGE // 65536))
 
 
+def no_reply():
+    time.sleep(60)
+    yield b""
+
+
 def slow_reply():
     for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000:
         yield bytes([byte])
@@ -104,7 +110,8 @@ def scenarios(options) -> dict[str, dict]:
         "reply of 100 MB": reply(large_reply, may_fail=True),
         "reply of 100 MB in chunks": reply(endless_reply, may_fail=True),
         "no HTTP": reply(lambda: [b"220 mail ESMTP\r\n"], may_fail=True),
-        "nothing": reply(lambda: []),
+        "no answer": reply(no_reply),
+        "closed without an answer": reply(lambda: []),
         "half a header": reply(lambda: [b"HTTP/1.1 200 OK\r\nContent-"]),
         "half a body": reply(lambda: [b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"]),
         "Retry-After: 2": reply(after("2"), asks=2),
