@@ -20,6 +20,7 @@ need qemu-system-arm qemu-system-arm
 need stunnel4 stunnel4
 need chromium chromium
 need meson meson
+need go golang-go
 need pkg-config pkg-config
 need_venv
 for package in libgtest-dev libboost-dev libssl-dev libcurl4-openssl-dev nlohmann-json3-dev libcli11-dev zlib1g-dev \
