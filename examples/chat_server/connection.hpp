@@ -132,6 +132,7 @@ private:
 
     void read_header() {
         parser_.emplace();
+        is_head_ = false;
         parser_->header_limit(limits_.max_header_bytes);
         parser_->body_limit(limits_.max_body_bytes);
         limit(limits_.request_timeout);
@@ -155,6 +156,7 @@ private:
             self->no_limit();
             self->keep_alive_ = self->parser_->get().keep_alive();
             self->version_ = self->parser_->get().version();
+            self->is_head_ = self->parser_->get().method() == http::verb::head;
             self->handle_(self->parser_->release(), std::make_shared<exchange>(self));
         });
     }
@@ -191,6 +193,7 @@ private:
         reply_.set(http::field::server, "chat_server");
         reply_.keep_alive(keep_alive_ && !is_closing_);
         reply_.prepare_payload();
+        if (is_head_) reply_.body().clear(); // RFC 9110, 9.3.2: a body would be read as the next answer
         limit(limits_.write_timeout);
         http::async_write(socket_, reply_, [self = shared_from_this()](error_code error, std::size_t) {
             self->no_limit();
@@ -255,6 +258,7 @@ private:
     std::deque<std::string> pieces_;
     unsigned version_ = 11;
     bool keep_alive_ = false;
+    bool is_head_ = false;
     bool is_idle_ = false;
     bool is_closing_ = false;
     bool is_late_ = false;

@@ -227,6 +227,13 @@ TEST_F(chat_server_test, bad_requests_are_answered_clearly_and_the_server_goes_o
         {post("/chat", "Content-Type: text/plain\r\n", "{}"), 415, "Content-Type: must be application/json"},
         {post("/nowhere", json_type, "{}"), 404, "there is POST /chat"},
         {"GET /chat HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n", 405, "use POST /chat"},
+        {"OPTIONS /chat HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n", 405, "use POST /chat"},
+        {"PUT /chat HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}", 405,
+         "use POST /chat"},
+        {chat_request("", std::string(4000, '[')), 400, "not JSON"},
+        {chat_request("", R"({"message":)" + std::string(2000, '[') + std::string(2000, ']') + "}"), 400,
+         "message: "},
+        {to_chat + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "not an HTTP request"},
         {post("/feedback", json_type, "{}"), 501, "MLFLOW_TRACKING_URI"},
     };
     for (const auto& [request, status, says] : all) {
@@ -262,6 +269,74 @@ TEST_F(chat_server_test, connections_are_kept_and_requests_may_follow_at_once) {
     client old(port_);
     old.send("GET /health HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
     EXPECT_NE(old.read_until("\"ok\"}\n").find("Connection: keep-alive"), std::string::npos);
+}
+
+TEST_F(chat_server_test, requests_of_several_users_on_one_connection_keep_apart) {
+    start();
+    const auto turn = [](const std::string& headers, const std::string& word) {
+        const std::string body = R"({"message":"parking )" + word + "\"}";
+        return "POST /chat HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n" + headers +
+               "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+    };
+    const std::string last = "X-Session-ID: s-3\r\nX-Request-ID: r-3\r\nConnection: close\r\n"; // of nobody
+    client one(port_);
+    const auto answers =
+        one.send(turn("X-User-ID: user-1\r\nX-Session-ID: s-1\r\nX-Request-ID: r-1\r\n", "one") +
+                 turn("X-User-ID: user-2\r\nX-Session-ID: s-2\r\nX-Request-ID: r-2\r\n", "two") + turn(last, "three"))
+            .read_to_end();
+    const auto first = answers.find("X-Request-ID: r-1\r\n"), second = answers.find("X-Request-ID: r-2\r\n");
+    const auto third = answers.find("X-Request-ID: r-3\r\n");
+    EXPECT_TRUE(first < second && second < third && third != std::string::npos) << answers;
+    stop();
+    const auto traces = recorded();
+    ASSERT_EQ(traces.size(), 3U);
+    const std::map<std::string, std::string> words{{"1", "one"}, {"2", "two"}, {"3", "three"}};
+    for (const auto& trace : traces) {
+        const auto id = trace.client_request_id.substr(2);
+        EXPECT_EQ(trace.metadata["mlflow.trace.session"], "s-" + id);
+        EXPECT_EQ(trace.metadata.contains("mlflow.trace.user"), id != "3");
+        if (id != "3") {
+            EXPECT_EQ(trace.metadata["mlflow.trace.user"], "user-" + id);
+        }
+        for (const auto* const name : {"chat", "note topics"}) {
+            const auto* const span = trace.find(name);
+            ASSERT_NE(span, nullptr) << name;
+            EXPECT_NE(span->attributes["mlflow.spanInputs"].find("parking " + words.at(id)), std::string::npos);
+        }
+    }
+}
+
+TEST_F(chat_server_test, an_answer_to_HEAD_has_no_body_that_would_be_read_as_the_next_answer) {
+    start();
+    client one(port_);
+    one.send("HEAD /health HTTP/1.1\r\nHost: test\r\n\r\n"
+             "GET /health HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+    EXPECT_EQ(status_of(one.read_until("\r\n\r\n")), 405);
+    EXPECT_EQ(one.read_to_end().rfind("HTTP/1.1 200 OK\r\n", 0), 0U);
+}
+
+TEST_F(chat_server_test, a_client_that_leaves_its_stream_costs_no_other) {
+    start();
+    for (int i = 0; i < 8; ++i) {
+        client gone(port_);
+        gone.send(chat_request("X-User-ID: user-1\r\n", R"({"message":"Where can I park?","stream":true})"));
+        if (i % 2 == 0) gone.read_until("event: delta\n");
+    }
+    EXPECT_EQ(status_of(ask(chat_request("X-User-ID: user-2\r\n"))), 200);
+    EXPECT_TRUE(stop());
+    EXPECT_EQ(tracer_.account().open, 0U);
+    int others = 0;
+    for (const auto& trace : recorded()) others += trace.metadata["mlflow.trace.user"] == "user-2";
+    EXPECT_EQ(others, 1);
+}
+
+TEST_F(chat_server_test, many_idle_connections_leave_room_for_others) {
+    start();
+    std::vector<std::unique_ptr<client>> idle;
+    for (int i = 0; i < 300; ++i) idle.push_back(std::make_unique<client>(port_));
+    EXPECT_EQ(status_of(ask(chat_request(""))), 200);
+    EXPECT_TRUE(stop());
+    for (const auto& each : idle) EXPECT_EQ(each->read_to_end(), ""); // closed, with nothing to answer
 }
 
 TEST_F(chat_server_test, answers_are_streamed_with_the_time_to_the_first_token) {

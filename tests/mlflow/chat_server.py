@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The chat server under load, its traces read back from MLflow: counts by user and session are exact."""
+"""The chat server under load, its traces read back from MLflow: counts by user, session and request ID are exact.
 
+    chat_server.py                                                    all its tests, at the size of every run
+    chat_server.py --sessions 64 --turns 1000 --seed 7 --result FILE  the sessions only, at this size; the counts to FILE
+"""
+
+import argparse
 import asyncio
 import collections
 import http.server
 import json
+import pathlib
+import random
 import subprocess
 import tempfile
 import threading
@@ -14,7 +21,13 @@ import urllib.request
 from _chat_server import chat_server, post
 from _reading import check, check_same, client, experiment_id, finish, traces_of
 
-USERS, SESSIONS, TURNS, AT_ONCE = 8, 24, 12, 12
+arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+arguments.add_argument("--sessions", type=int, default=24)
+arguments.add_argument("--turns", type=int, default=12)
+arguments.add_argument("--seed", type=int, default=1, help="of the order of the turns")
+arguments.add_argument("--result", type=pathlib.Path)
+options = arguments.parse_args()
+USERS, AT_ONCE = 8, 12
 
 
 def counts_of(traces: list) -> collections.Counter:
@@ -49,18 +62,37 @@ async def load(port: int) -> collections.Counter:
         check(answer.startswith("HTTP/1.1 200 ") and f"X-Request-ID: {request}\r\n" in answer, answer)
         sent[user, name, request] += 1
 
-    await asyncio.gather(*(turn(session, number) for number in range(TURNS) for session in range(SESSIONS)))
+    order = [(session, number) for session in range(options.sessions) for number in range(options.turns)]
+    random.Random(options.seed).shuffle(order)
+    await asyncio.gather(*(turn(*which) for which in order))
     return sent
+
+
+def keep_result(sent: collections.Counter, found: collections.Counter) -> None:
+    def by(index: int, counts: collections.Counter) -> dict:
+        total = collections.Counter()
+        for key, count in counts.items():
+            total[key[index] or "(anonymous)"] += count
+        return dict(sorted(total.items()))
+
+    result = {"sessions": options.sessions, "turns_of_each": options.turns, "seed": options.seed}
+    result |= {"sent": sum(sent.values()), "stored": sum(found.values())}
+    result |= {"missing": sum((sent - found).values()), "too_many": sum((found - sent).values())}
+    result |= {"request_ids": len(by(2, found)), "stored_by_user": by(0, found), "stored_by_session": by(1, found)}
+    options.result.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def interleaved_sessions() -> None:
     experiment = f"chat server {time.time_ns()}"
     with chat_server(experiment, APP_ENVIRONMENT="test", APP_VERSION="1.2.3") as port:
         sent = asyncio.run(load(port))
-    traces = traces_of(experiment_id(experiment))
-    check_same(sum(sent.values()), SESSIONS * TURNS, "turns")
+    traces = traces_of(experiment_id(experiment), spans=options.result is None)
+    check_same(sum(sent.values()), options.sessions * options.turns, "turns")
     found = counts_of(traces)
     check(found == sent, f"missing {sent - found}, too many {found - sent}")
+    if options.result:
+        keep_result(sent, found)
+        return
     for trace in traces:
         where = trace.info.client_request_id
         number = where.split("-")[1]
@@ -173,7 +205,8 @@ def model_elsewhere() -> None:
 
 
 interleaved_sessions()
-load_generator()
-feedback()
-model_elsewhere()
+if not options.result:
+    load_generator()
+    feedback()
+    model_elsewhere()
 finish()
