@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several processes at full speed to one MLflow server of several workers, on PostgreSQL: every trace is read back.
 
-    postgresql.py WRITER [--processes 4] [--traces 5000] [--workers 4] [--bytes 1000] [--seed 1] [--output result.json]
+    postgresql.py WRITER [--processes 4] [--traces 5000] [--workers 4] [--bytes 1000] [--timeout 120] [--seed 1] [--output result.json]
 
-WRITER is the built delivery_writer.cpp, BYTES the inputs of each trace. Needs Debian's `postgresql` and `psycopg2-binary` from
+WRITER is the built delivery_writer.cpp, BYTES the inputs of each trace, TIMEOUT in seconds its
+transport's for one request. Needs Debian's `postgresql` and `psycopg2-binary` from
 PyPI. Tells how much the server took in a second. SEED says when each process starts, within a second.
 """
 
@@ -42,7 +43,7 @@ def postgresql(folder: pathlib.Path):
 
 
 def main() -> None:
-    options = arguments(__doc__, processes=4, traces=5000, workers=4, bytes=1000)
+    options = arguments(__doc__, processes=4, traces=5000, workers=4, bytes=1000, timeout=120)
     chance = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -51,7 +52,7 @@ def main() -> None:
             for process in range(options.processes):
                 command = [options.writer, "--uri", server, "--experiment", "full speed", "--wait-for-go"]
                 command += ["--name", f"process-{process}", "--traces", str(options.traces)]
-                writers.append(Writer([*command, "--bytes", str(options.bytes)]))
+                writers.append(Writer([*command, "--bytes", str(options.bytes), "--timeout", str(options.timeout * 1000)]))
             for writer in writers:
                 writer.wait_for("ready")
             begun = time.monotonic()
@@ -69,6 +70,7 @@ def main() -> None:
         "processes": options.processes,
         "workers": options.workers,
         "seed": options.seed,
+        "timeout_in_seconds": options.timeout,
         "traces": options.processes * options.traces,
         "read_back": len(set(numbers)),
         "account": found,
