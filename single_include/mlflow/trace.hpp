@@ -1694,6 +1694,8 @@ struct export_result {
     /// The receiver does, or together with `retryable` may, find fault with what was sent: one trace can be the
     /// reason that all were refused.
     bool finds_fault = false;
+    /// The receiver did not answer in time: it may, when it is sent less at once.
+    bool too_slow = false;
 
     [[nodiscard]] bool ok() const noexcept { return failed_spans == 0; }
 };
@@ -5315,9 +5317,9 @@ public:
             outcome.exported_spans -= outcome.exported_spans < spans ? outcome.exported_spans : spans;
             outcome.failed_spans += spans;
             outcome.error = error.message;
-            // 404: the experiment is gone, and may be restored.
-            outcome.retryable = outcome.retryable || error.retryable() || error.status == 404;
+            outcome.retryable = outcome.retryable || can_be_mended(error);
             outcome.retry_after = error.retry_after;
+            outcome.too_slow = outcome.too_slow || error.reason == transport_error::kind::timeout;
         };
         if (batch.empty()) return outcome;
         if (const auto connected = connect_locked(); !connected) {
@@ -5330,7 +5332,6 @@ public:
             else if (error) {
                 fail(*error, batch.span_count());
                 outcome.finds_fault = error->finds_fault();
-                outcome.retryable = outcome.retryable || error->status == 500; // by one trace, or all by itself
                 return outcome;
             }
         }
@@ -5339,7 +5340,8 @@ public:
         for (const trace_data& trace : batch) {
             if (takes_otlp_ && !needs_trace_info(trace)) continue;
             failed error = gone ? std::nullopt : takes_otlp_ ? send_trace_info(trace) : send_artifact(trace);
-            if (error && error->retryable()) gone = std::move(error);
+            if (error && error->finds_fault()) outcome.finds_fault = true;
+            if (error && can_be_mended(*error)) gone = std::move(error);
             if (gone || error) fail(gone ? *gone : *error, trace.span_count);
         }
         return outcome;
@@ -5359,6 +5361,13 @@ public:
     }
 
 private:
+    // It is not surely what was sent that is at fault, but perhaps the experiment (404), the server itself (500), or
+    // what stands before it and answers in its place.
+    static bool can_be_mended(const transport_error& error) noexcept {
+        return error.retryable() || error.reason == transport_error::kind::bad_reply ||
+               (error.status >= 300 && (error.status == 500 || !error.finds_fault()));
+    }
+
     using failed = std::optional<transport_error>; // nothing when all is well
 
     [[nodiscard]] std::string experiment_url_locked() const {
@@ -5417,7 +5426,7 @@ private:
 
     void use_artifacts(std::string_view why) {
         takes_otlp_ = false;
-        if (options_.on_notice)
+        if (options_.on_notice && !std::exchange(is_told_, true))
             options_.on_notice(
                 server_.uri() + ": " + std::string(why) +
                 ", so each trace is a request or more of its own; use MLflow 3.4 or newer on a database");
@@ -5439,6 +5448,7 @@ private:
 
     failed checked(failed error) {
         if (error && error->status == 404) connection_.experiment_id.clear(); // deleted? ask again next time
+        if (error && error->status == 501) takes_otlp_ = true; // neither way: perhaps it was not MLflow that answered
         return error;
     }
 
@@ -5448,6 +5458,7 @@ private:
     mlflow_connection connection_;
     bool takes_otlp_ = true;
     bool gives_own_ids_ = false;
+    bool is_told_ = false; // that it is the artifact way
     detail::buffer body_;
 };
 
@@ -5835,7 +5846,7 @@ struct batch_options {
     trace::when_full when_full = when_full::drop_newest;
     std::chrono::milliseconds max_wait{100};
     std::size_t max_batch_bytes = 4U * 1024 * 1024; ///< of encoded spans in one call of the inner exporter
-    std::size_t max_batch_spans = 4'096;
+    std::size_t max_batch_spans = 1'024;
     std::chrono::milliseconds delay{500}; ///< the longest time that a trace waits for company
     std::chrono::milliseconds shutdown_timeout{5'000};
     trace::diagnostics diagnostics{}; ///< told of drops and failures; by default a line on standard error
@@ -6430,7 +6441,8 @@ struct rejected_trace {
 /// The waits grow by half each time, from `first_wait` to `longest_wait`, each shortened by up to a half at random so
 /// that many processes do not come back at once; what the receiver asks for (`Retry-After`) is waited for, up to 10
 /// minutes. Where the receiver refuses everything, because of the credentials (401, 403) or the experiment (404),
-/// traces wait too, until someone has mended that. Failures that another attempt cannot mend are returned at once.
+/// traces wait too, until someone has mended that. One that does not answer in time is sent less at once. Failures
+/// that another attempt cannot mend are returned at once.
 ///
 /// One span that the receiver does not take (400, 413, 422, or 500 again and again) is a reason for it to refuse a
 /// whole batch: the batch is then sent in halves, these in halves, and only the span that fails alone is put aside.
@@ -6465,7 +6477,10 @@ public:
         trace_batch taken;
         for (std::size_t attempts = 1;; ++attempts) {
             round now(taken, attempts >= options_.attempts_before_halving);
-            attempt(batch, now);
+            while (!batch.empty()) {
+                trace_batch part = take_part(batch);
+                attempt(part, now);
+            }
             settle(now);
             total.exported_spans += now.exported;
             total.failed_spans += now.failed;
@@ -6527,7 +6542,8 @@ private:
         trace_batch& taken; // one trace that the receiver took before: does it still take anything?
         bool may_halve;     // also where another attempt may help
         bool ends = false;
-        int refusals = 0; // since something was taken
+        bool is_over = false; // the receiver is not there, or busy
+        int refusals = 0;     // since something was taken
         std::size_t exported = 0;
         std::size_t failed = 0;
         trace_batch again;
@@ -6537,11 +6553,13 @@ private:
         std::chrono::milliseconds retry_after{0};
     };
 
+    static constexpr std::size_t unlimited = ~std::size_t{0} / 2;
+    static constexpr std::size_t least_spans = 32;
     // Enough to find, by halves of the largest batch, one trace that is taken behind several that are not.
     static constexpr int most_refusals = 32;
 
     void attempt(trace_batch& batch, round& now) {
-        if ((now.refusals >= most_refusals && !still_takes(now)) || (now.ends && is_interrupted())) {
+        if (now.is_over || (now.refusals >= most_refusals && !still_takes(now)) || (now.ends && is_interrupted())) {
             now.again.append(std::move(batch));
             return;
         }
@@ -6550,11 +6568,15 @@ private:
         if (outcome.ok()) {
             now.exported += outcome.exported_spans;
             now.refusals = 0;
+            if (most_spans_ < unlimited) most_spans_ += most_spans_ / 8;
             if (now.taken.empty() && !batch.empty()) now.taken.push_back(batch.pop_front());
             return;
         }
         ++now.refusals;
         now.error = std::move(outcome.error);
+        now.is_over = outcome.retryable && !outcome.finds_fault;
+        if (outcome.too_slow)
+            most_spans_ = batch.span_count() / 2 > least_spans ? batch.span_count() / 2 : least_spans;
         const bool halve = outcome.finds_fault && (!outcome.retryable || now.may_halve);
         if (trace_batch first = halve ? take_half(batch) : trace_batch(); !first.empty()) {
             attempt(first, now);
@@ -6568,6 +6590,16 @@ private:
             now.failed += outcome.failed_spans;
             if (halve) put_aside(batch, now.error);
         }
+    }
+
+    // As much as the receiver answers to in time.
+    trace_batch take_part(trace_batch& batch) const noexcept {
+        if (batch.span_count() <= most_spans_) return std::move(batch);
+        trace_batch part;
+        while (!batch.empty() && part.span_count() + batch.begin()->span_count <= most_spans_)
+            part.push_back(batch.pop_front());
+        if (part.empty()) part.push_back(batch.pop_front());
+        return part;
     }
 
     // The first traces, or the root of a single one with some of its spans; nothing where that cannot be divided.
@@ -6595,7 +6627,7 @@ private:
     void settle(round& now) {
         while (trace_data* const suspect = now.suspects.pop_front()) {
             trace_batch alone(suspect);
-            const bool may_ask = !now.taken.empty() && !is_interrupted();
+            const bool may_ask = !now.taken.empty() && !now.is_over && !is_interrupted();
             const export_result outcome = may_ask ? detail::guarded_export(exporter_, alone) : export_result{};
             if (may_ask && outcome.ok()) now.exported += outcome.exported_spans;
             else if (may_ask && outcome.finds_fault && still_takes(now))
@@ -6640,6 +6672,7 @@ private:
     std::condition_variable wake_;
     std::string last_error_;
     std::vector<rejected_trace> rejected_;
+    std::size_t most_spans_ = unlimited; // at once, by what the receiver was too slow for
     detail::diagnostic_line line_{options_.diagnostics};
     bool interrupted_ = false;
 };

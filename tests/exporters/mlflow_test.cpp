@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the exporter says to the server, request by request. tests/mlflow/ asks a real one.
 #include <mlflow/trace.hpp>
+#include <mlflow/trace/testing/exporter_conformance.hpp>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -9,6 +10,7 @@
 #include <ostream>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -115,6 +117,35 @@ TEST(mlflow_exporter, one_more_request_only_where_the_trace_needs_it) {
     EXPECT_FALSE(info.contains("client_request_id"));
     EXPECT_EQ(nlohmann::json::parse(requests[4].body)["trace"]["trace_info"]["client_request_id"], "r-1");
     EXPECT_EQ(nlohmann::json::parse(requests[5].body)["trace"]["trace_info"]["request_preview"], "asked");
+}
+
+TEST(mlflow_exporter, says_what_is_worth_another_try) {
+    for (const auto& [status, retryable, finds_fault] : {std::tuple(302, true, false),
+                                                         {400, false, true},
+                                                         {401, true, false},
+                                                         {404, true, false},
+                                                         {405, true, false},
+                                                         {413, false, true},
+                                                         {422, false, true},
+                                                         {425, true, false},
+                                                         {500, true, true},
+                                                         {503, true, false}}) {
+        server answering;
+        mt::tracer<mt::open_schema, mt::thread_local_context, mt::detail::collecting_exporter> tracer;
+        tracer.start_trace("chat").end();
+        mt::mlflow_exporter<mt::memory_transport> exporter(answering.options());
+        ASSERT_TRUE(exporter.connect());
+        answering.spans = mt::http_response{status, {}, {}};
+        const auto outcome = exporter.export_traces(tracer.exporter().collected);
+        EXPECT_EQ(outcome.failed_spans, 1U);
+        EXPECT_EQ(outcome.retryable, retryable) << status;
+        EXPECT_EQ(outcome.finds_fault, finds_fault) << status;
+        EXPECT_FALSE(outcome.too_slow);
+        answering.side->queue_reply(
+            mt::failure{mt::transport_error{mt::transport_error::kind::timeout, "no answer within 30000 ms"}});
+        tracer.start_trace("chat").end();
+        EXPECT_TRUE(exporter.export_traces(tracer.exporter().collected).too_slow);
+    }
 }
 
 TEST(mlflow_exporter, refuses_a_server_that_is_not_mlflow_3) {

@@ -131,7 +131,8 @@ TEST_F(otlp_exporter, tells_why_the_receiver_refused) {
 
 TEST_F(otlp_exporter, says_what_is_worth_another_try) {
     for (const auto& [status, retryable] : {std::pair(400, false),
-                                            {401, false},
+                                            {401, true},
+                                            {403, true},
                                             {404, false},
                                             {413, false},
                                             {429, true},

@@ -23,6 +23,7 @@ struct receiver {
     int broken_for = 0;                    // requests that fail whatever they hold
     std::vector<int> first_answers;        // before all that
     std::set<std::string> stored;
+    std::size_t most_spans = 1'000'000; // that are answered in time; more are stored, and not answered
     int requests = 0;
 };
 
@@ -50,6 +51,9 @@ struct scripted_exporter {
             }
         if (status == 200) {
             to->stored.insert(names.begin(), names.end());
+            if (names.size() > to->most_spans)
+                return {
+                    .failed_spans = batch.span_count(), .error = "no answer", .retryable = true, .too_slow = true};
             return {.exported_spans = batch.span_count()};
         }
         const mt::transport_error error{.message = "answered " + std::to_string(status), .status = status};
@@ -193,6 +197,19 @@ TEST_F(poison, is_kept_up_to_a_number) {
     const auto rejected = retry_of(tracer).take_rejected();
     ASSERT_EQ(rejected.size(), 3U);
     EXPECT_EQ(rejected.back().trace.spans.at(0).name, "9") << "the latest";
+}
+
+using slow_receiver = poison;
+
+TEST_F(slow_receiver, is_sent_as_much_as_it_answers_to) {
+    to_.most_spans = 60;
+    tracer_type tracer(options());
+    for (int round = 1; round <= 3; ++round) {
+        deliver(tracer, 1000);
+        EXPECT_EQ(tracer.account().exported, 1000U * static_cast<unsigned>(round));
+    }
+    EXPECT_EQ(to_.stored.size(), 1000U);
+    EXPECT_LE(to_.requests, 3 * 1000 / 30) << "not one by one";
 }
 
 TEST(retry_after, is_read_as_seconds_and_as_a_date) {

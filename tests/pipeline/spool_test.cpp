@@ -405,6 +405,23 @@ TEST(spool_pace, puts_aside_what_is_to_blame_and_little_else) {
     }
 }
 
+TEST(spool_pace, sends_less_to_a_receiver_that_does_not_answer_in_time) {
+    using mt::detail::spool_pace;
+    constexpr std::size_t in_time = 50;
+    spool_pace pace(1ms, 1ms);
+    std::size_t left = 10'000;
+    int attempts = 0;
+    for (; left > 0; ++attempts) {
+        ASSERT_LT(attempts, 1'000);
+        const std::size_t count = std::min(pace.most_traces(), left);
+        mt::export_result outcome;
+        if (count > in_time) outcome = {.failed_spans = count, .retryable = true, .too_slow = true};
+        if (pace.judge(outcome, count, mt::detail::spool_rest::in_segment) == spool_pace::verdict::move_on)
+            left -= count;
+    }
+    EXPECT_LT(attempts, 10'000 / 25);
+}
+
 TEST_F(spool, conforms) {
     for (const std::string& fault : mt::exporter_conformance<spool_type>(to_sink()).faults()) ADD_FAILURE() << fault;
 }

@@ -287,6 +287,8 @@ struct export_result {
     /// The receiver does, or together with `retryable` may, find fault with what was sent: one trace can be the
     /// reason that all were refused.
     bool finds_fault = false;
+    /// The receiver did not answer in time: it may, when it is sent less at once.
+    bool too_slow = false;
 
     [[nodiscard]] bool ok() const noexcept { return failed_spans == 0; }
 };

@@ -98,9 +98,9 @@ public:
             outcome.exported_spans -= outcome.exported_spans < spans ? outcome.exported_spans : spans;
             outcome.failed_spans += spans;
             outcome.error = error.message;
-            // 404: the experiment is gone, and may be restored.
-            outcome.retryable = outcome.retryable || error.retryable() || error.status == 404;
+            outcome.retryable = outcome.retryable || can_be_mended(error);
             outcome.retry_after = error.retry_after;
+            outcome.too_slow = outcome.too_slow || error.reason == transport_error::kind::timeout;
         };
         if (batch.empty()) return outcome;
         if (const auto connected = connect_locked(); !connected) {
@@ -113,7 +113,6 @@ public:
             else if (error) {
                 fail(*error, batch.span_count());
                 outcome.finds_fault = error->finds_fault();
-                outcome.retryable = outcome.retryable || error->status == 500; // by one trace, or all by itself
                 return outcome;
             }
         }
@@ -122,7 +121,8 @@ public:
         for (const trace_data& trace : batch) {
             if (takes_otlp_ && !needs_trace_info(trace)) continue;
             failed error = gone ? std::nullopt : takes_otlp_ ? send_trace_info(trace) : send_artifact(trace);
-            if (error && error->retryable()) gone = std::move(error);
+            if (error && error->finds_fault()) outcome.finds_fault = true;
+            if (error && can_be_mended(*error)) gone = std::move(error);
             if (gone || error) fail(gone ? *gone : *error, trace.span_count);
         }
         return outcome;
@@ -142,6 +142,13 @@ public:
     }
 
 private:
+    // It is not surely what was sent that is at fault, but perhaps the experiment (404), the server itself (500), or
+    // what stands before it and answers in its place.
+    static bool can_be_mended(const transport_error& error) noexcept {
+        return error.retryable() || error.reason == transport_error::kind::bad_reply ||
+               (error.status >= 300 && (error.status == 500 || !error.finds_fault()));
+    }
+
     using failed = std::optional<transport_error>; // nothing when all is well
 
     [[nodiscard]] std::string experiment_url_locked() const {
@@ -200,7 +207,7 @@ private:
 
     void use_artifacts(std::string_view why) {
         takes_otlp_ = false;
-        if (options_.on_notice)
+        if (options_.on_notice && !std::exchange(is_told_, true))
             options_.on_notice(
                 server_.uri() + ": " + std::string(why) +
                 ", so each trace is a request or more of its own; use MLflow 3.4 or newer on a database");
@@ -222,6 +229,7 @@ private:
 
     failed checked(failed error) {
         if (error && error->status == 404) connection_.experiment_id.clear(); // deleted? ask again next time
+        if (error && error->status == 501) takes_otlp_ = true; // neither way: perhaps it was not MLflow that answered
         return error;
     }
 
@@ -231,6 +239,7 @@ private:
     mlflow_connection connection_;
     bool takes_otlp_ = true;
     bool gives_own_ids_ = false;
+    bool is_told_ = false; // that it is the artifact way
     detail::buffer body_;
 };
 

@@ -88,7 +88,8 @@ private:
                 error.message,
                 error.retryable(),
                 error.retry_after,
-                error.finds_fault() && error.status != 500};
+                error.finds_fault() && error.status != 500,
+                error.reason == transport_error::kind::timeout};
     }
 
     // A google.rpc.Status says why in its field 2.

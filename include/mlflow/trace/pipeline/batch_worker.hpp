@@ -36,7 +36,7 @@ struct batch_options {
     trace::when_full when_full = when_full::drop_newest;
     std::chrono::milliseconds max_wait{100};
     std::size_t max_batch_bytes = 4U * 1024 * 1024; ///< of encoded spans in one call of the inner exporter
-    std::size_t max_batch_spans = 4'096;
+    std::size_t max_batch_spans = 1'024;
     std::chrono::milliseconds delay{500}; ///< the longest time that a trace waits for company
     std::chrono::milliseconds shutdown_timeout{5'000};
     trace::diagnostics diagnostics{}; ///< told of drops and failures; by default a line on standard error

@@ -34,7 +34,8 @@ struct rejected_trace {
 /// The waits grow by half each time, from `first_wait` to `longest_wait`, each shortened by up to a half at random so
 /// that many processes do not come back at once; what the receiver asks for (`Retry-After`) is waited for, up to 10
 /// minutes. Where the receiver refuses everything, because of the credentials (401, 403) or the experiment (404),
-/// traces wait too, until someone has mended that. Failures that another attempt cannot mend are returned at once.
+/// traces wait too, until someone has mended that. One that does not answer in time is sent less at once. Failures
+/// that another attempt cannot mend are returned at once.
 ///
 /// One span that the receiver does not take (400, 413, 422, or 500 again and again) is a reason for it to refuse a
 /// whole batch: the batch is then sent in halves, these in halves, and only the span that fails alone is put aside.
@@ -69,7 +70,10 @@ public:
         trace_batch taken;
         for (std::size_t attempts = 1;; ++attempts) {
             round now(taken, attempts >= options_.attempts_before_halving);
-            attempt(batch, now);
+            while (!batch.empty()) {
+                trace_batch part = take_part(batch);
+                attempt(part, now);
+            }
             settle(now);
             total.exported_spans += now.exported;
             total.failed_spans += now.failed;
@@ -131,7 +135,8 @@ private:
         trace_batch& taken; // one trace that the receiver took before: does it still take anything?
         bool may_halve;     // also where another attempt may help
         bool ends = false;
-        int refusals = 0; // since something was taken
+        bool is_over = false; // the receiver is not there, or busy
+        int refusals = 0;     // since something was taken
         std::size_t exported = 0;
         std::size_t failed = 0;
         trace_batch again;
@@ -141,11 +146,13 @@ private:
         std::chrono::milliseconds retry_after{0};
     };
 
+    static constexpr std::size_t unlimited = ~std::size_t{0} / 2;
+    static constexpr std::size_t least_spans = 32;
     // Enough to find, by halves of the largest batch, one trace that is taken behind several that are not.
     static constexpr int most_refusals = 32;
 
     void attempt(trace_batch& batch, round& now) {
-        if ((now.refusals >= most_refusals && !still_takes(now)) || (now.ends && is_interrupted())) {
+        if (now.is_over || (now.refusals >= most_refusals && !still_takes(now)) || (now.ends && is_interrupted())) {
             now.again.append(std::move(batch));
             return;
         }
@@ -154,11 +161,15 @@ private:
         if (outcome.ok()) {
             now.exported += outcome.exported_spans;
             now.refusals = 0;
+            if (most_spans_ < unlimited) most_spans_ += most_spans_ / 8;
             if (now.taken.empty() && !batch.empty()) now.taken.push_back(batch.pop_front());
             return;
         }
         ++now.refusals;
         now.error = std::move(outcome.error);
+        now.is_over = outcome.retryable && !outcome.finds_fault;
+        if (outcome.too_slow)
+            most_spans_ = batch.span_count() / 2 > least_spans ? batch.span_count() / 2 : least_spans;
         const bool halve = outcome.finds_fault && (!outcome.retryable || now.may_halve);
         if (trace_batch first = halve ? take_half(batch) : trace_batch(); !first.empty()) {
             attempt(first, now);
@@ -172,6 +183,16 @@ private:
             now.failed += outcome.failed_spans;
             if (halve) put_aside(batch, now.error);
         }
+    }
+
+    // As much as the receiver answers to in time.
+    trace_batch take_part(trace_batch& batch) const noexcept {
+        if (batch.span_count() <= most_spans_) return std::move(batch);
+        trace_batch part;
+        while (!batch.empty() && part.span_count() + batch.begin()->span_count <= most_spans_)
+            part.push_back(batch.pop_front());
+        if (part.empty()) part.push_back(batch.pop_front());
+        return part;
     }
 
     // The first traces, or the root of a single one with some of its spans; nothing where that cannot be divided.
@@ -199,7 +220,7 @@ private:
     void settle(round& now) {
         while (trace_data* const suspect = now.suspects.pop_front()) {
             trace_batch alone(suspect);
-            const bool may_ask = !now.taken.empty() && !is_interrupted();
+            const bool may_ask = !now.taken.empty() && !now.is_over && !is_interrupted();
             const export_result outcome = may_ask ? detail::guarded_export(exporter_, alone) : export_result{};
             if (may_ask && outcome.ok()) now.exported += outcome.exported_spans;
             else if (may_ask && outcome.finds_fault && still_takes(now))
@@ -244,6 +265,7 @@ private:
     std::condition_variable wake_;
     std::string last_error_;
     std::vector<rejected_trace> rejected_;
+    std::size_t most_spans_ = unlimited; // at once, by what the receiver was too slow for
     detail::diagnostic_line line_{options_.diagnostics};
     bool interrupted_ = false;
 };

@@ -32,7 +32,7 @@ struct spool_options {
     spool_full when_full = spool_full::drop_newest;
     std::uint64_t segment_bytes = 16U * 1024 * 1024; ///< of one file, about; at most a quarter of `max_bytes`
     std::size_t max_batch_bytes = 4U * 1024 * 1024;  ///< of encoded spans in one call of the inner exporter
-    std::size_t max_batch_spans = 4'096;
+    std::size_t max_batch_spans = 1'024;
     std::chrono::milliseconds delay{500};      ///< the longest time that a trace waits for company
     std::chrono::milliseconds first_wait{200}; ///< after a failed attempt; each next one is longer by half
     std::chrono::milliseconds longest_wait{30'000};

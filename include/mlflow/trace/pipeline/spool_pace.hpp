@@ -18,6 +18,7 @@ enum class spool_rest : std::uint8_t { in_segment, in_others, nowhere };
 // How a spool goes on after each attempt to forward. What the receiver cannot take now is tried again. What it
 // refuses is halved until one trace is left. That one is put aside when another one is taken in the meantime. When
 // none is, nothing is put aside: credentials or the experiment are wrong then, not the traces.
+// What it is too slow for is sent in smaller parts.
 class spool_pace {
 public:
     enum class verdict : std::uint8_t { move_on, at_once, wait, put_aside };
@@ -31,6 +32,10 @@ public:
 
     verdict judge(const export_result& outcome, std::size_t traces, spool_rest rest) noexcept {
         if (outcome.ok()) return passed_over_ > 0 ? other_taken(traces) : succeeded(traces);
+        if (outcome.too_slow) {
+            most_traces_ = std::max<std::size_t>(traces / 2, 1);
+            is_slow_ = true;
+        }
         if (outcome.retryable && !outcome.finds_fault) return verdict::wait;
         if (traces > 1) {
             if (suspects_ == 0) suspects_ = traces, is_other_taken_ = false;
@@ -63,7 +68,8 @@ private:
         refusals_ = 0;
         suspects_ -= std::min(suspects_, traces);
         is_other_taken_ = suspects_ > 0;
-        most_traces_ = most_traces_ > unlimited / 2 ? unlimited : most_traces_ * 2;
+        const std::size_t more = is_slow_ ? most_traces_ / 8 + 1 : most_traces_;
+        most_traces_ = most_traces_ > unlimited / 2 ? unlimited : most_traces_ + more;
         return verdict::move_on;
     }
     // The first one has its last chance. What was taken here comes again, which does no harm.
@@ -79,6 +85,7 @@ private:
 
     backoff waits_;
     std::size_t most_traces_ = unlimited;
+    bool is_slow_ = false; // the receiver did not answer to so many in time
     std::size_t passed_over_ = 0;
     std::size_t suspects_ = 0; // of those that were refused together, the ones that are left
     int refusals_ = 0;
