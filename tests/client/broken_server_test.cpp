@@ -126,7 +126,7 @@ TEST_P(BrokenServer, IsAnErrorOfEverySearchAndAnalysis) {
 INSTANTIATE_TEST_SUITE_P(Client, BrokenServer, testing::ValuesIn(breakages),
                          [](const auto& tested) { return std::string(tested.param.name); });
 
-TEST(Client, ASearchGivenUpWhileTheServerIsSilentEndsItsConnection) {
+TEST(BrokenServer, ASearchGivenUpWhileTheServerIsSilentEndsItsConnection) {
     std::atomic<bool> asked = false;
     std::atomic<bool> ended = false;
     const auto come = [](const std::atomic<bool>& what) {

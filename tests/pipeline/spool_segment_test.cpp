@@ -56,13 +56,12 @@ protected:
     // The names of the roots that are found in these bytes.
     std::vector<std::string> found_in(std::string_view bytes, mt::spool_damage* damage = nullptr) {
         write_file(written->path(), bytes);
-        return segment_names(damage);
+        return segment_names(damage, written->marker());
     }
-    std::vector<std::string> segment_names(mt::spool_damage* damage) {
+    std::vector<std::string> segment_names(mt::spool_damage* damage, std::uint64_t marker) {
         const std::string path = written->path();
         const mt::detail::owned_file file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-        mt::detail::spool_reader<mt::posix_files> reader(file.get(), written->marker(), 0,
-                                                         std::filesystem::file_size(path));
+        mt::detail::spool_reader<mt::posix_files> reader(file.get(), marker, 0, std::filesystem::file_size(path));
         std::vector<std::string> names;
         for (std::string_view content; (content = reader.next()).data();) {
             mt::trace_data* const trace = mt::detail::spool_format::decode_record(content);
@@ -104,15 +103,33 @@ TEST_F(spool_segment, torn_at_every_byte_of_its_last_record_loses_no_other) {
     names.pop_back();
     for (std::size_t size = 0; size < records.back().size(); ++size) {
         mt::spool_damage damage;
+        const std::string lost = records.back().substr(size);
         const std::string torn = before + records.back().substr(0, size);
         ASSERT_EQ(found_in(torn, &damage), names) << size;
         ASSERT_EQ(damage.bytes, size);
         // Whoever writes on behind it.
+        if (records[0].starts_with(lost)) continue; // by chance it is not torn then: the next test
         names.push_back("0");
         ASSERT_EQ(found_in(torn + records[0], &damage), names) << size;
         ASSERT_EQ(damage.bytes, size);
         ASSERT_EQ(damage.places, size == 0 ? 0U : 1U);
         names.pop_back();
+    }
+}
+
+TEST_F(spool_segment, torn_where_the_next_record_begins_with_what_is_missing_loses_neither) {
+    for (const std::size_t missing : {1U, 4U, 7U}) {
+        std::string marker = records[1].substr(records[1].size() - missing);
+        marker.resize(8, '\x5a');
+        const std::string torn = marker + records[1].substr(8, records[1].size() - 8 - missing);
+        const std::string next = marker + records[0].substr(8);
+        std::uint64_t number = 0;
+        std::memcpy(&number, marker.data(), sizeof number); // as it is written, little-endian
+        mt::spool_damage damage;
+        write_file(written->path(), torn + next);
+        EXPECT_EQ(segment_names(&damage, number), (std::vector<std::string>{"1", "0"})) << missing;
+        EXPECT_EQ(damage.bytes, 0U);
+        EXPECT_EQ(damage.places, 0U);
     }
 }
 
@@ -135,7 +152,7 @@ TEST_F(spool_segment, ten_thousand_bit_flips_lose_the_damaged_record_alone) {
         }
         put(static_cast<char>(good[at] ^ (1 << random() % 8)), at);
         mt::spool_damage damage;
-        ASSERT_EQ(segment_names(&damage), names) << "byte " << at;
+        ASSERT_EQ(segment_names(&damage, written->marker()), names) << "byte " << at;
         ASSERT_EQ(damage.places, 1U);
         put(good[at], at);
     }

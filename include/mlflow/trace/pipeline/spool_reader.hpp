@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
@@ -37,11 +38,15 @@ public:
         while (!failed_ && at_ < end_) {
             if (const std::string_view content = record_here(); content.data()) {
                 at_ += spool_format::header_size + content.size();
+                follows_record_ = true;
                 return content;
             }
             if (failed_) break;
             const std::uint64_t from = at_;
+            // One that was cut short is whole again if the next one happens to begin with what it lacks.
+            if (std::exchange(follows_record_, false)) at_ -= sizeof marker_;
             find_marker();
+            if (at_ <= from) continue;
             damage_.bytes += at_ - from;
             if (!in_damage) ++damage_.places;
             in_damage = true;
@@ -117,6 +122,7 @@ private:
     std::string window_;
     std::uint64_t window_at_ = 0;
     spool_damage damage_;
+    bool follows_record_ = false;
     bool failed_ = false;
 };
 
