@@ -51,8 +51,7 @@ TEST(transport_error, knows_what_may_succeed_later) {
         EXPECT_FALSE((mt::transport_error{.reason = reason}.retryable()));
     for (const int status : {401, 403, 408, 429, 502, 503, 504})
         EXPECT_TRUE((mt::transport_error{.status = status}.retryable()));
-    for (const int status : {400, 404, 413, 501})
-        EXPECT_FALSE((mt::transport_error{.status = status}.retryable()));
+    for (const int status : {400, 404, 413, 501}) EXPECT_FALSE((mt::transport_error{.status = status}.retryable()));
 }
 
 TEST(ids, are_written_as_hexadecimal) {
