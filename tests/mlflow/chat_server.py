@@ -2,7 +2,7 @@
 """The chat server under load, its traces read back from MLflow: counts by user, session and request ID are exact.
 
     chat_server.py                                                    all its tests, at the size of every run
-    chat_server.py --sessions 64 --turns 1000 --seed 7 --result FILE  the sessions only, at this size; the counts to FILE
+    chat_server.py --sessions 64 --turns 1000 --rate 100 --result FILE  the sessions only, at this size; counts to FILE
 """
 
 import argparse
@@ -24,6 +24,7 @@ from _reading import check, check_same, client, experiment_id, finish, traces_of
 arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 arguments.add_argument("--sessions", type=int, default=24)
 arguments.add_argument("--turns", type=int, default=12)
+arguments.add_argument("--rate", type=float, default=0, help="turns per second; 0: as fast as they are answered")
 arguments.add_argument("--seed", type=int, default=1, help="of the order of the turns")
 arguments.add_argument("--result", type=pathlib.Path)
 options = arguments.parse_args()
@@ -46,7 +47,9 @@ async def load(port: int) -> collections.Counter:
     """Every turn of every session, interleaved, each on a connection of its own with headers of its own."""
     sent, gate = collections.Counter(), asyncio.Semaphore(AT_ONCE)
 
-    async def turn(session: int, number: int) -> None:
+    async def turn(place: int, session: int, number: int) -> None:
+        if options.rate:
+            await asyncio.sleep(place / options.rate)
         user, name, request = f"user-{session % USERS}", f"session {session}", f"r-{session}-{number}"
         if session % 5 == 4:
             user = None  # a client that is not signed in sends no such header
@@ -64,7 +67,7 @@ async def load(port: int) -> collections.Counter:
 
     order = [(session, number) for session in range(options.sessions) for number in range(options.turns)]
     random.Random(options.seed).shuffle(order)
-    await asyncio.gather(*(turn(*which) for which in order))
+    await asyncio.gather(*(turn(place, *which) for place, which in enumerate(order)))
     return sent
 
 
@@ -75,7 +78,7 @@ def keep_result(sent: collections.Counter, found: collections.Counter) -> None:
             total[key[index] or "(anonymous)"] += count
         return dict(sorted(total.items()))
 
-    result = {"sessions": options.sessions, "turns_of_each": options.turns, "seed": options.seed}
+    result = {"sessions": options.sessions, "turns_of_each": options.turns, "turns_per_second": options.rate, "seed": options.seed}
     result |= {"sent": sum(sent.values()), "stored": sum(found.values())}
     result |= {"missing": sum((sent - found).values()), "too_many": sum((found - sent).values())}
     result |= {"request_ids": len(by(2, found)), "stored_by_user": by(0, found), "stored_by_session": by(1, found)}
