@@ -5383,7 +5383,8 @@ private:
                                                          : api.experiment_by_id(options_.experiment_id);
         if (!experiment) return failure{experiment.error()};
         gives_own_ids_ = version->is_before(3, 2);
-        if (takes_otlp_ && version->is_before(3, 4)) use_artifacts("it takes no OTLP spans");
+        is_old_ = version->is_before(3, 4);
+        if (takes_otlp_ && is_old_) use_artifacts("it takes no OTLP spans");
         connection_ = {std::move(version->text), std::move(*experiment)};
         return connection_;
     }
@@ -5433,8 +5434,15 @@ private:
     }
 
     failed send_artifact(const trace_data& trace) {
-        return checked(detail::mlflow_artifacts<Transport>(server_, connection_.experiment_id, run(), gives_own_ids_)
-                           .store(trace));
+        auto error =
+            checked(detail::mlflow_artifacts<Transport>(server_, connection_.experiment_id, run(), gives_own_ids_)
+                        .store(trace));
+        // There is no such way here, and the server is new enough for the other.
+        if (error && error->reason == transport_error::kind::other && error->status == 0 && !is_old_) {
+            error->status = 501;
+            takes_otlp_ = true;
+        }
+        return error;
     }
 
     failed post(std::string_view target, std::string_view content_type) {
@@ -5457,6 +5465,7 @@ private:
     detail::http_client<Transport> server_;
     mlflow_connection connection_;
     bool takes_otlp_ = true;
+    bool is_old_ = false;
     bool gives_own_ids_ = false;
     bool is_told_ = false; // that it is the artifact way
     detail::buffer body_;
