@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several processes at full speed to one MLflow server of several workers, on PostgreSQL: every trace is read back.
 
-    postgresql.py WRITER [--processes 4] [--traces 5000] [--workers 4] [--bytes 1000] [--timeout 120] [--seed 1] [--output result.json]
+    postgresql.py WRITER [--processes 4] [--traces 5000] [--workers 4] [--bytes 1000] [--timeout 30] [--seed 1] [--output result.json]
 
 WRITER is the built delivery_writer.cpp, BYTES the inputs of each trace, TIMEOUT in seconds its
 transport's for one request. Needs Debian's `postgresql` and `psycopg2-binary` from
@@ -43,7 +43,7 @@ def postgresql(folder: pathlib.Path):
 
 
 def main() -> None:
-    options = arguments(__doc__, processes=4, traces=5000, workers=4, bytes=1000, timeout=120)
+    options = arguments(__doc__, processes=4, traces=5000, workers=4, bytes=1000, timeout=30)
     chance = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
