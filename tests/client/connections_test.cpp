@@ -16,6 +16,7 @@
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace mt = mlflow::trace;
@@ -196,7 +197,10 @@ TEST_F(Connections, LeaveNothingBehind) {
             several.for_each_trace({.page_size = 100}, [&](const mt::trace_info&) { return ++visited < 250; });
         EXPECT_EQ(count.value(), 250U);
     }
-    EXPECT_EQ(threads(), before);
+    // The system counts a thread for a moment after it was joined.
+    const auto until = std::chrono::steady_clock::now() + 60s;
+    while (threads() > before && std::chrono::steady_clock::now() < until) std::this_thread::sleep_for(1ms);
+    EXPECT_LE(threads(), before);
 }
 
 TEST_F(Connections, WhatIsThrownIsAnError) {
