@@ -67,10 +67,9 @@ class Proxy:
     """One way to a server, with faults on it."""
 
     def __init__(self, api: str, name: str, server: str):
-        (port,) = free_ports(1)
-        self.uri = f"http://127.0.0.1:{port}"
         self.at = f"{api}/proxies/{name}"
-        ask(f"{api}/proxies", {"name": name, "listen": f"127.0.0.1:{port}", "upstream": server.removeprefix("http://")})
+        made = {"name": name, "listen": "127.0.0.1:0", "upstream": server.removeprefix("http://")}
+        self.uri = "http://" + json.loads(ask(f"{api}/proxies", made))["listen"]
 
     def change(self, **what) -> None:
         """`enabled` or `upstream`; all connections are closed."""
