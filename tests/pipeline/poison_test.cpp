@@ -165,11 +165,23 @@ TEST_F(poison, of_one_span_costs_no_other_of_its_trace) {
 }
 
 TEST_F(poison, in_plenty_holds_up_nobody_for_ever) {
-    for (int i = 0; i < 200; ++i) to_.refused_by[std::to_string(i)] = 500;
-    tracer_type tracer(options());
-    deliver(tracer, 300);
-    EXPECT_EQ(to_.stored.size(), 100U);
-    EXPECT_EQ(tracer.account().failed, 200U);
+    for (const int status : {400, 500}) {
+        to_ = {};
+        for (int i = 0; i < 200; ++i) to_.refused_by[std::to_string(i)] = status;
+        tracer_type tracer(options());
+        deliver(tracer, 300);
+        EXPECT_EQ(to_.stored.size(), 100U) << status;
+        EXPECT_EQ(tracer.account().failed, 200U) << status;
+    }
+}
+
+TEST_F(poison, alone_and_in_plenty_is_put_aside_at_once) {
+    for (int i = 0; i < 100; ++i) to_.refused_by[std::to_string(i)] = 422;
+    auto chosen = options();
+    chosen.exporter.exporter.first_wait = 1h; // it does not come to that
+    tracer_type tracer(chosen);
+    deliver(tracer, 100);
+    EXPECT_EQ(tracer.account().failed, 100U);
 }
 
 TEST_F(poison, a_server_that_takes_nothing_is_not_asked_for_each_trace) {

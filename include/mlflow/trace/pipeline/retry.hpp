@@ -165,7 +165,7 @@ private:
             if (now.taken.empty() && !batch.empty()) now.taken.push_back(batch.pop_front());
             return;
         }
-        ++now.refusals;
+        if (outcome.retryable) ++now.refusals; // else it is surely the content
         now.error = std::move(outcome.error);
         now.is_over = outcome.retryable && !outcome.finds_fault;
         if (outcome.too_slow)
