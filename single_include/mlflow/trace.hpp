@@ -5437,8 +5437,9 @@ private:
         auto error =
             checked(detail::mlflow_artifacts<Transport>(server_, connection_.experiment_id, run(), gives_own_ids_)
                         .store(trace));
-        // There is no such way here, and the server is new enough for the other.
-        if (error && error->reason == transport_error::kind::other && error->status == 0 && !is_old_) {
+        const bool has_no_such_way =
+            error && error->reason == transport_error::kind::other && (error->status == 0 || error->status == 501);
+        if (has_no_such_way && !is_old_) { // nor the other: perhaps it was not MLflow that answered
             error->status = 501;
             takes_otlp_ = true;
         }
@@ -5456,7 +5457,6 @@ private:
 
     failed checked(failed error) {
         if (error && error->status == 404) connection_.experiment_id.clear(); // deleted? ask again next time
-        if (error && error->status == 501) takes_otlp_ = true; // neither way: perhaps it was not MLflow that answered
         return error;
     }
 
@@ -5716,6 +5716,27 @@ inline std::chrono::steady_clock::time_point deadline_after(std::chrono::millise
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
+// ---- mlflow/trace/detail/interval.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// Lets one through in each interval, whichever thread it is on. Time and interval in one unit, which is the caller's.
+class interval {
+public:
+    [[nodiscard]] bool is_due(std::int64_t now, std::int64_t length) noexcept {
+        std::int64_t last = last_.load(std::memory_order_relaxed);
+        return (last == never || now - last >= length) &&
+               last_.compare_exchange_strong(last, now, std::memory_order_relaxed);
+    }
+
+private:
+    static constexpr std::int64_t never = -1;
+
+    std::atomic<std::int64_t> last_{never};
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
 // ---- mlflow/trace/pipeline/diagnostics.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
@@ -5751,17 +5772,13 @@ public:
         if (!to_.write) return;
         const auto now =
             std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now().time_since_epoch());
-        std::int64_t last = last_.load(std::memory_order_relaxed);
-        if (last != never && now.count() - last < to_.interval.count()) return;
-        if (!last_.compare_exchange_strong(last, now.count(), std::memory_order_relaxed)) return;
+        if (!interval_.is_due(now.count(), to_.interval.count())) return;
         guarded([&] { to_.write(to_.context, "mlflow_trace: " + describe() + '\n'); }, [] {});
     }
 
 private:
-    static constexpr std::int64_t never = -1;
-
     diagnostics to_;
-    std::atomic<std::int64_t> last_{never};
+    interval interval_;
 };
 
 } // namespace detail
@@ -5896,28 +5913,28 @@ public:
         threads_.end();
     }
 
-    [[nodiscard]] bool is_of_this_process() const noexcept { return forks_ == fork_count(); }
+    [[nodiscard]] bool is_of_this_process() const noexcept { return process_ == machine::process(); }
 
     void accept(trace_batch& traces) noexcept {
-        bool wake = false;
-        const std::uint64_t dropped_before = dropped_.load(std::memory_order_relaxed);
-        {
-            std::unique_lock guard(lock_);
-            // What the inner exporter records by the tracer that it serves would make it export for ever.
-            if (stopping_ || threads_.is_own_thread()) {
-                account_.dropped += traces.span_count();
-                return;
-            }
-            if (make_room(guard, traces)) {
-                const bool was_idle = queue_.empty();
-                const bool was_enough = enough();
-                accepted_ += traces.span_count();
-                queue_.append(std::move(traces));
-                wake = was_idle || (!was_enough && enough());
-            } else drop(traces.span_count());
+        std::unique_lock guard(lock_);
+        // What the inner exporter records by the tracer that it serves would make it export for ever.
+        if (stopping_ || threads_.is_own_thread()) {
+            account_.dropped += traces.span_count();
+            return;
         }
+        bool wake = false;
+        const std::uint64_t dropped_before = dropped_;
+        if (make_room(guard, traces)) {
+            const bool was_idle = queue_.empty();
+            const bool was_enough = enough();
+            accepted_ += traces.span_count();
+            queue_.append(std::move(traces));
+            wake = was_idle || (!was_enough && enough());
+        } else drop(traces.span_count());
+        const std::uint64_t dropped = dropped_;
+        guard.unlock();
         if (wake) wake_.notify_one();
-        if (dropped_.load(std::memory_order_relaxed) != dropped_before) line_.say([this] { return why_dropped(); });
+        if (dropped != dropped_before) line_.say([dropped] { return why_dropped(dropped); });
     }
 
     bool flush(clock::time_point deadline) {
@@ -5961,14 +5978,14 @@ public:
     }
     [[nodiscard]] batch_status status() {
         const std::lock_guard guard(lock_);
-        return {queue_.span_count(), queue_.bytes(), oldest_waits(), dropped_.load(std::memory_order_relaxed)};
+        return {queue_.span_count(), queue_.bytes(), oldest_waits(), dropped_};
     }
     [[nodiscard]] std::string last_error() {
         if constexpr (requires(const Exporter& exporter) { exporter.last_error(); })
             for (const sender& each : senders_)
                 if (std::string error = each.exporter.last_error(); !error.empty()) return error; // of what goes on
         const std::lock_guard guard(lock_);
-        return dropped_.load(std::memory_order_relaxed) == 0 || !last_error_.empty() ? last_error_ : why_dropped();
+        return dropped_ == 0 || !last_error_.empty() ? last_error_ : why_dropped(dropped_);
     }
     [[nodiscard]] Exporter& exporter(std::size_t number = 0) noexcept { return senders_[number].exporter; }
 
@@ -6047,10 +6064,10 @@ private:
     }
     void drop(std::size_t spans) noexcept {
         account_.dropped += spans;
-        dropped_.fetch_add(spans, std::memory_order_relaxed);
+        dropped_ += spans;
     }
-    [[nodiscard]] std::string why_dropped() const {
-        return "batch: the queue was full, and " + std::to_string(dropped_.load(std::memory_order_relaxed)) +
+    static std::string why_dropped(std::uint64_t dropped) {
+        return "batch: the queue was full, and " + std::to_string(dropped) +
                " spans were dropped so far; raise max_queue_spans and max_queue_bytes, or look why they are "
                "delivered so slowly";
     }
@@ -6099,7 +6116,7 @@ private:
     }
 
     batch_options<Exporter> options_;
-    const std::uint32_t forks_ = fork_count();
+    const std::uint32_t process_ = machine::process();
     std::array<sender, Senders> senders_;
     std::mutex lock_;
     std::condition_variable wake_;
@@ -6108,8 +6125,8 @@ private:
     span_account account_;
     std::string last_error_;
     diagnostic_line line_{options_.diagnostics};
-    std::uint64_t accepted_ = 0;            // spans
-    std::atomic<std::uint64_t> dropped_{0}; // for want of room
+    std::uint64_t accepted_ = 0; // spans
+    std::uint64_t dropped_ = 0;  // for want of room
     std::uint64_t flush_until_ = 0;
     std::size_t waiting_ = 0; // threads that wait for room
     bool stopping_ = false;
@@ -6470,7 +6487,7 @@ public:
         detail::options_of<Exporter> exporter{};
         std::chrono::milliseconds first_wait{200};
         std::chrono::milliseconds longest_wait{30'000};
-        std::chrono::milliseconds give_up_after{std::chrono::hours(1)};
+        std::chrono::milliseconds give_up_after{std::chrono::hours(24)};
         std::size_t attempts_before_halving = 3; ///< where another attempt may help, which is after a 500
         std::size_t keep_rejected = 100;         ///< for `take_rejected`, the latest
         trace::diagnostics diagnostics{};        ///< told while traces wait, and when one is put aside
@@ -6483,9 +6500,8 @@ public:
         const auto give_up_at = detail::deadline_after(options_.give_up_after);
         export_result total;
         detail::backoff waits(options_.first_wait, options_.longest_wait);
-        trace_batch taken;
         for (std::size_t attempts = 1;; ++attempts) {
-            round now(taken, attempts >= options_.attempts_before_halving);
+            round now{.may_halve = attempts >= options_.attempts_before_halving};
             while (!batch.empty()) {
                 trace_batch part = take_part(batch);
                 attempt(part, now);
@@ -6546,19 +6562,16 @@ public:
 private:
     // What came of one attempt.
     struct round {
-        round(trace_batch& taken_before, bool halves) noexcept : taken(taken_before), may_halve(halves) {}
-
-        trace_batch& taken; // one trace that the receiver took before: does it still take anything?
-        bool may_halve;     // also where another attempt may help
+        bool may_halve = false; // also where another attempt may help
         bool ends = false;
-        bool is_over = false; // the receiver is not there, or busy
+        bool is_over = false; // the receiver is not there, or busy, or takes nothing
         int refusals = 0;     // since something was taken
         std::size_t exported = 0;
         std::size_t failed = 0;
-        trace_batch again;
+        trace_batch again{};
         std::size_t exported_in_part = 0; // spans in `again` that have arrived already
-        trace_batch suspects;             // each alone, and perhaps at fault
-        std::string error;
+        trace_batch suspects{};           // each alone, and perhaps at fault
+        std::string error{};
         std::chrono::milliseconds retry_after{0};
     };
 
@@ -6578,7 +6591,7 @@ private:
             now.exported += outcome.exported_spans;
             now.refusals = 0;
             if (most_spans_ < unlimited) most_spans_ += most_spans_ / 8;
-            if (now.taken.empty() && !batch.empty()) now.taken.push_back(batch.pop_front());
+            if (!batch.empty()) taken_ = trace_batch(batch.pop_front());
             return;
         }
         if (outcome.retryable) ++now.refusals; // else it is surely the content
@@ -6627,21 +6640,24 @@ private:
 
     // Asked by a trace that it has already, which does no harm.
     bool still_takes(round& now) {
-        if (now.taken.empty() || !detail::guarded_export(exporter_, now.taken).ok()) return false;
+        now.is_over = taken_.empty() || !detail::guarded_export(exporter_, taken_).ok();
         now.refusals = 0;
-        return true;
+        return !now.is_over;
     }
 
     // What is refused alone, twice, by a receiver that takes others, is at fault.
     void settle(round& now) {
         while (trace_data* const suspect = now.suspects.pop_front()) {
             trace_batch alone(suspect);
-            const bool may_ask = !now.taken.empty() && !now.is_over && !is_interrupted();
-            const export_result outcome = may_ask ? detail::guarded_export(exporter_, alone) : export_result{};
-            if (may_ask && outcome.ok()) now.exported += outcome.exported_spans;
-            else if (may_ask && outcome.finds_fault && still_takes(now))
-                now.failed += put_aside(alone, outcome.error);
-            else now.again.append(std::move(alone)); // last: perhaps the receiver takes others
+            if (!taken_.empty() && !now.is_over && !is_interrupted()) {
+                const export_result outcome = detail::guarded_export(exporter_, alone);
+                if (outcome.ok()) {
+                    now.exported += outcome.exported_spans;
+                    continue;
+                }
+                if (outcome.finds_fault && still_takes(now)) now.failed += put_aside(alone, outcome.error);
+            }
+            now.again.append(std::move(alone)); // last: perhaps the receiver takes others
         }
     }
 
@@ -6681,6 +6697,7 @@ private:
     std::condition_variable wake_;
     std::string last_error_;
     std::vector<rejected_trace> rejected_;
+    trace_batch taken_;                  // the latest trace that the receiver took: does it still take anything?
     std::size_t most_spans_ = unlimited; // at once, by what the receiver was too slow for
     detail::diagnostic_line line_{options_.diagnostics};
     bool interrupted_ = false;
@@ -8103,11 +8120,9 @@ struct hosted_platform {
     /// A line on standard error, at most one per half minute: an error in every request must not flood the log.
     static void report(const check_error& error) noexcept {
         constexpr std::int64_t pause = 30'000'000'000;
-        static constinit std::atomic<std::int64_t> last_line{-pause};
+        static constinit detail::interval lines;
         static constinit std::atomic<std::uint64_t> unsaid{0};
-        const auto now = static_cast<std::int64_t>(monotonic_nano());
-        auto last = last_line.load(std::memory_order_relaxed);
-        if (now - last < pause || !last_line.compare_exchange_strong(last, now, std::memory_order_relaxed)) {
+        if (!lines.is_due(static_cast<std::int64_t>(monotonic_nano()), pause)) {
             unsaid.fetch_add(1, std::memory_order_relaxed);
             return;
         }

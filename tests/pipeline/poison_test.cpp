@@ -184,19 +184,40 @@ TEST_F(poison, alone_and_in_plenty_is_put_aside_at_once) {
     EXPECT_EQ(tracer.account().failed, 100U);
 }
 
+// With no other in its batch: what was taken before shows that the server is well.
+TEST_F(poison, alone_holds_up_nobody) {
+    to_.refused_by = {{"poison", 500}};
+    tracer_type tracer(options());
+    deliver(tracer, 1);
+    for (int i = 1; i <= 3; ++i) {
+        static_cast<void>(tracer.start_trace("poison"));
+        ASSERT_TRUE(tracer.flush(60s));
+        EXPECT_EQ(tracer.account().failed, static_cast<unsigned>(i));
+        EXPECT_EQ(retry_of(tracer).take_rejected().size(), 1U);
+    }
+    EXPECT_EQ(to_.requests, 1 + 3 * (3 + 2)) << "three attempts, a last one, and the question";
+    deliver(tracer, 2);
+    EXPECT_EQ(tracer.account().exported, 3U);
+}
+
 TEST_F(poison, a_server_that_takes_nothing_is_not_asked_for_each_trace) {
-    to_.broken_for = 1'000'000;
-    auto chosen = options();
-    chosen.exporter.exporter.first_wait = 1h;
-    chosen.exporter.exporter.attempts_before_halving = 1;
-    chosen.shutdown_timeout = 0ms;
-    tracer_type tracer(chosen);
-    for (int i = 0; i < 1000; ++i) static_cast<void>(tracer.start_trace(std::to_string(i)));
-    EXPECT_FALSE(tracer.flush(200ms));
-    EXPECT_EQ(tracer.account().queued, 1000U);
-    const auto until = std::chrono::steady_clock::now() + 60s;
-    while (tracer.last_error().empty() && std::chrono::steady_clock::now() < until) std::this_thread::sleep_for(1ms);
-    EXPECT_LE(1'000'000 - to_.broken_for, 32);
+    for (const int taken_before : {0, 1}) {
+        to_ = {};
+        auto chosen = options();
+        chosen.exporter.exporter.first_wait = 1h;
+        chosen.exporter.exporter.attempts_before_halving = 1;
+        chosen.shutdown_timeout = 0ms;
+        tracer_type tracer(chosen);
+        deliver(tracer, taken_before);
+        to_.broken_for = 1'000'000;
+        for (int i = 0; i < 1000; ++i) static_cast<void>(tracer.start_trace(std::to_string(i)));
+        EXPECT_FALSE(tracer.flush(200ms));
+        EXPECT_EQ(tracer.account().queued, 1000U);
+        const auto until = std::chrono::steady_clock::now() + 60s;
+        while (tracer.last_error().empty() && std::chrono::steady_clock::now() < until)
+            std::this_thread::sleep_for(1ms);
+        EXPECT_LE(1'000'000 - to_.broken_for, 32 + taken_before);
+    }
 }
 
 TEST_F(poison, is_kept_up_to_a_number) {

@@ -218,8 +218,9 @@ private:
         auto error =
             checked(detail::mlflow_artifacts<Transport>(server_, connection_.experiment_id, run(), gives_own_ids_)
                         .store(trace));
-        // There is no such way here, and the server is new enough for the other.
-        if (error && error->reason == transport_error::kind::other && error->status == 0 && !is_old_) {
+        const bool has_no_such_way =
+            error && error->reason == transport_error::kind::other && (error->status == 0 || error->status == 501);
+        if (has_no_such_way && !is_old_) { // nor the other: perhaps it was not MLflow that answered
             error->status = 501;
             takes_otlp_ = true;
         }
@@ -237,7 +238,6 @@ private:
 
     failed checked(failed error) {
         if (error && error->status == 404) connection_.experiment_id.clear(); // deleted? ask again next time
-        if (error && error->status == 501) takes_otlp_ = true; // neither way: perhaps it was not MLflow that answered
         return error;
     }
 

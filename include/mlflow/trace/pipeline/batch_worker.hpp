@@ -5,12 +5,11 @@
 #include <mlflow/trace/core/guarded_export.hpp>
 #include <mlflow/trace/core/options_of.hpp>
 #include <mlflow/trace/detail/deadline.hpp>
-#include <mlflow/trace/detail/forks.hpp>
+#include <mlflow/trace/detail/machine.hpp>
 #include <mlflow/trace/pipeline/diagnostics.hpp>
 #include <mlflow/trace/pipeline/worker_threads.hpp>
 
 #include <array>
-#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -77,28 +76,28 @@ public:
         threads_.end();
     }
 
-    [[nodiscard]] bool is_of_this_process() const noexcept { return forks_ == fork_count(); }
+    [[nodiscard]] bool is_of_this_process() const noexcept { return process_ == machine::process(); }
 
     void accept(trace_batch& traces) noexcept {
-        bool wake = false;
-        const std::uint64_t dropped_before = dropped_.load(std::memory_order_relaxed);
-        {
-            std::unique_lock guard(lock_);
-            // What the inner exporter records by the tracer that it serves would make it export for ever.
-            if (stopping_ || threads_.is_own_thread()) {
-                account_.dropped += traces.span_count();
-                return;
-            }
-            if (make_room(guard, traces)) {
-                const bool was_idle = queue_.empty();
-                const bool was_enough = enough();
-                accepted_ += traces.span_count();
-                queue_.append(std::move(traces));
-                wake = was_idle || (!was_enough && enough());
-            } else drop(traces.span_count());
+        std::unique_lock guard(lock_);
+        // What the inner exporter records by the tracer that it serves would make it export for ever.
+        if (stopping_ || threads_.is_own_thread()) {
+            account_.dropped += traces.span_count();
+            return;
         }
+        bool wake = false;
+        const std::uint64_t dropped_before = dropped_;
+        if (make_room(guard, traces)) {
+            const bool was_idle = queue_.empty();
+            const bool was_enough = enough();
+            accepted_ += traces.span_count();
+            queue_.append(std::move(traces));
+            wake = was_idle || (!was_enough && enough());
+        } else drop(traces.span_count());
+        const std::uint64_t dropped = dropped_;
+        guard.unlock();
         if (wake) wake_.notify_one();
-        if (dropped_.load(std::memory_order_relaxed) != dropped_before) line_.say([this] { return why_dropped(); });
+        if (dropped != dropped_before) line_.say([dropped] { return why_dropped(dropped); });
     }
 
     bool flush(clock::time_point deadline) {
@@ -142,14 +141,14 @@ public:
     }
     [[nodiscard]] batch_status status() {
         const std::lock_guard guard(lock_);
-        return {queue_.span_count(), queue_.bytes(), oldest_waits(), dropped_.load(std::memory_order_relaxed)};
+        return {queue_.span_count(), queue_.bytes(), oldest_waits(), dropped_};
     }
     [[nodiscard]] std::string last_error() {
         if constexpr (requires(const Exporter& exporter) { exporter.last_error(); })
             for (const sender& each : senders_)
                 if (std::string error = each.exporter.last_error(); !error.empty()) return error; // of what goes on
         const std::lock_guard guard(lock_);
-        return dropped_.load(std::memory_order_relaxed) == 0 || !last_error_.empty() ? last_error_ : why_dropped();
+        return dropped_ == 0 || !last_error_.empty() ? last_error_ : why_dropped(dropped_);
     }
     [[nodiscard]] Exporter& exporter(std::size_t number = 0) noexcept { return senders_[number].exporter; }
 
@@ -228,10 +227,10 @@ private:
     }
     void drop(std::size_t spans) noexcept {
         account_.dropped += spans;
-        dropped_.fetch_add(spans, std::memory_order_relaxed);
+        dropped_ += spans;
     }
-    [[nodiscard]] std::string why_dropped() const {
-        return "batch: the queue was full, and " + std::to_string(dropped_.load(std::memory_order_relaxed)) +
+    static std::string why_dropped(std::uint64_t dropped) {
+        return "batch: the queue was full, and " + std::to_string(dropped) +
                " spans were dropped so far; raise max_queue_spans and max_queue_bytes, or look why they are "
                "delivered so slowly";
     }
@@ -280,7 +279,7 @@ private:
     }
 
     batch_options<Exporter> options_;
-    const std::uint32_t forks_ = fork_count();
+    const std::uint32_t process_ = machine::process();
     std::array<sender, Senders> senders_;
     std::mutex lock_;
     std::condition_variable wake_;
@@ -289,8 +288,8 @@ private:
     span_account account_;
     std::string last_error_;
     diagnostic_line line_{options_.diagnostics};
-    std::uint64_t accepted_ = 0;            // spans
-    std::atomic<std::uint64_t> dropped_{0}; // for want of room
+    std::uint64_t accepted_ = 0; // spans
+    std::uint64_t dropped_ = 0;  // for want of room
     std::uint64_t flush_until_ = 0;
     std::size_t waiting_ = 0; // threads that wait for room
     bool stopping_ = false;

@@ -2,10 +2,9 @@
 #pragma once
 
 #include <mlflow/trace/detail/guarded.hpp>
+#include <mlflow/trace/detail/interval.hpp>
 
-#include <atomic>
 #include <chrono>
-#include <cstdint>
 #include <cstdio>
 #include <string>
 #include <string_view>
@@ -43,17 +42,13 @@ public:
         if (!to_.write) return;
         const auto now =
             std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now().time_since_epoch());
-        std::int64_t last = last_.load(std::memory_order_relaxed);
-        if (last != never && now.count() - last < to_.interval.count()) return;
-        if (!last_.compare_exchange_strong(last, now.count(), std::memory_order_relaxed)) return;
+        if (!interval_.is_due(now.count(), to_.interval.count())) return;
         guarded([&] { to_.write(to_.context, "mlflow_trace: " + describe() + '\n'); }, [] {});
     }
 
 private:
-    static constexpr std::int64_t never = -1;
-
     diagnostics to_;
-    std::atomic<std::int64_t> last_{never};
+    interval interval_;
 };
 
 } // namespace detail

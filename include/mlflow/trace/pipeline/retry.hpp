@@ -54,7 +54,7 @@ public:
         detail::options_of<Exporter> exporter{};
         std::chrono::milliseconds first_wait{200};
         std::chrono::milliseconds longest_wait{30'000};
-        std::chrono::milliseconds give_up_after{std::chrono::hours(1)};
+        std::chrono::milliseconds give_up_after{std::chrono::hours(24)};
         std::size_t attempts_before_halving = 3; ///< where another attempt may help, which is after a 500
         std::size_t keep_rejected = 100;         ///< for `take_rejected`, the latest
         trace::diagnostics diagnostics{};        ///< told while traces wait, and when one is put aside
@@ -67,9 +67,8 @@ public:
         const auto give_up_at = detail::deadline_after(options_.give_up_after);
         export_result total;
         detail::backoff waits(options_.first_wait, options_.longest_wait);
-        trace_batch taken;
         for (std::size_t attempts = 1;; ++attempts) {
-            round now(taken, attempts >= options_.attempts_before_halving);
+            round now{.may_halve = attempts >= options_.attempts_before_halving};
             while (!batch.empty()) {
                 trace_batch part = take_part(batch);
                 attempt(part, now);
@@ -130,19 +129,16 @@ public:
 private:
     // What came of one attempt.
     struct round {
-        round(trace_batch& taken_before, bool halves) noexcept : taken(taken_before), may_halve(halves) {}
-
-        trace_batch& taken; // one trace that the receiver took before: does it still take anything?
-        bool may_halve;     // also where another attempt may help
+        bool may_halve = false; // also where another attempt may help
         bool ends = false;
-        bool is_over = false; // the receiver is not there, or busy
+        bool is_over = false; // the receiver is not there, or busy, or takes nothing
         int refusals = 0;     // since something was taken
         std::size_t exported = 0;
         std::size_t failed = 0;
-        trace_batch again;
+        trace_batch again{};
         std::size_t exported_in_part = 0; // spans in `again` that have arrived already
-        trace_batch suspects;             // each alone, and perhaps at fault
-        std::string error;
+        trace_batch suspects{};           // each alone, and perhaps at fault
+        std::string error{};
         std::chrono::milliseconds retry_after{0};
     };
 
@@ -162,7 +158,7 @@ private:
             now.exported += outcome.exported_spans;
             now.refusals = 0;
             if (most_spans_ < unlimited) most_spans_ += most_spans_ / 8;
-            if (now.taken.empty() && !batch.empty()) now.taken.push_back(batch.pop_front());
+            if (!batch.empty()) taken_ = trace_batch(batch.pop_front());
             return;
         }
         if (outcome.retryable) ++now.refusals; // else it is surely the content
@@ -211,21 +207,24 @@ private:
 
     // Asked by a trace that it has already, which does no harm.
     bool still_takes(round& now) {
-        if (now.taken.empty() || !detail::guarded_export(exporter_, now.taken).ok()) return false;
+        now.is_over = taken_.empty() || !detail::guarded_export(exporter_, taken_).ok();
         now.refusals = 0;
-        return true;
+        return !now.is_over;
     }
 
     // What is refused alone, twice, by a receiver that takes others, is at fault.
     void settle(round& now) {
         while (trace_data* const suspect = now.suspects.pop_front()) {
             trace_batch alone(suspect);
-            const bool may_ask = !now.taken.empty() && !now.is_over && !is_interrupted();
-            const export_result outcome = may_ask ? detail::guarded_export(exporter_, alone) : export_result{};
-            if (may_ask && outcome.ok()) now.exported += outcome.exported_spans;
-            else if (may_ask && outcome.finds_fault && still_takes(now))
-                now.failed += put_aside(alone, outcome.error);
-            else now.again.append(std::move(alone)); // last: perhaps the receiver takes others
+            if (!taken_.empty() && !now.is_over && !is_interrupted()) {
+                const export_result outcome = detail::guarded_export(exporter_, alone);
+                if (outcome.ok()) {
+                    now.exported += outcome.exported_spans;
+                    continue;
+                }
+                if (outcome.finds_fault && still_takes(now)) now.failed += put_aside(alone, outcome.error);
+            }
+            now.again.append(std::move(alone)); // last: perhaps the receiver takes others
         }
     }
 
@@ -265,6 +264,7 @@ private:
     std::condition_variable wake_;
     std::string last_error_;
     std::vector<rejected_trace> rejected_;
+    trace_batch taken_;                  // the latest trace that the receiver took: does it still take anything?
     std::size_t most_spans_ = unlimited; // at once, by what the receiver was too slow for
     detail::diagnostic_line line_{options_.diagnostics};
     bool interrupted_ = false;

@@ -4,6 +4,7 @@
 #include <mlflow/trace/core/guarded_export.hpp>
 #include <mlflow/trace/detail/deadline.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
+#include <mlflow/trace/detail/machine.hpp>
 #include <mlflow/trace/pipeline/spool_pace.hpp>
 #include <mlflow/trace/pipeline/spool_store.hpp>
 #include <mlflow/trace/pipeline/worker_threads.hpp>
@@ -17,8 +18,6 @@
 #include <mutex>
 #include <string>
 #include <string_view>
-#include <sys/types.h>
-#include <unistd.h>
 #include <utility>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
@@ -54,7 +53,7 @@ public:
         threads_.end();
     }
 
-    [[nodiscard]] bool is_of_this_process() const noexcept { return process_ == ::getpid(); }
+    [[nodiscard]] bool is_of_this_process() const noexcept { return process_ == machine::process(); }
 
     export_result write(const trace_batch& traces) noexcept {
         export_result outcome;
@@ -337,10 +336,11 @@ private:
         guard.unlock();
         line_.say([&] { return "spool: " + trouble; });
         guard.lock();
-        wake_.wait_for(guard, chosen, [&] { return ending_ || (asked.count() == 0 && requests_ != requests); });
+        wake_.wait_until(guard, deadline_after(chosen),
+                         [&] { return ending_ || (asked.count() == 0 && requests_ != requests); });
     }
 
-    const pid_t process_ = ::getpid();
+    const std::uint32_t process_ = machine::process();
     spool_options<Exporter> options_;
     Exporter exporter_;
     std::mutex lock_;

@@ -5,6 +5,7 @@
 #include <mlflow/trace/core/ids.hpp>
 #include <mlflow/trace/detail/forks.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
+#include <mlflow/trace/detail/interval.hpp>
 #include <mlflow/trace/detail/machine.hpp>
 
 #include <atomic>
@@ -86,11 +87,9 @@ struct hosted_platform {
     /// A line on standard error, at most one per half minute: an error in every request must not flood the log.
     static void report(const check_error& error) noexcept {
         constexpr std::int64_t pause = 30'000'000'000;
-        static constinit std::atomic<std::int64_t> last_line{-pause};
+        static constinit detail::interval lines;
         static constinit std::atomic<std::uint64_t> unsaid{0};
-        const auto now = static_cast<std::int64_t>(monotonic_nano());
-        auto last = last_line.load(std::memory_order_relaxed);
-        if (now - last < pause || !last_line.compare_exchange_strong(last, now, std::memory_order_relaxed)) {
+        if (!lines.is_due(static_cast<std::int64_t>(monotonic_nano()), pause)) {
             unsaid.fetch_add(1, std::memory_order_relaxed);
             return;
         }

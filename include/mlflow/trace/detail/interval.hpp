@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/config.hpp>
+
+#include <atomic>
+#include <cstdint>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// Lets one through in each interval, whichever thread it is on. Time and interval in one unit, which is the caller's.
+class interval {
+public:
+    [[nodiscard]] bool is_due(std::int64_t now, std::int64_t length) noexcept {
+        std::int64_t last = last_.load(std::memory_order_relaxed);
+        return (last == never || now - last >= length) &&
+               last_.compare_exchange_strong(last, now, std::memory_order_relaxed);
+    }
+
+private:
+    static constexpr std::int64_t never = -1;
+
+    std::atomic<std::int64_t> last_{never};
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
