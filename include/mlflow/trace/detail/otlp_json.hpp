@@ -8,11 +8,14 @@
 #include <mlflow/trace/detail/json_writer.hpp>
 #include <mlflow/trace/detail/protobuf_reader.hpp>
 
+#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <span>
 #include <string_view>
+#include <utility>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
@@ -115,16 +118,29 @@ public:
     explicit otlp_json_writer(Buffer& out) noexcept : out_(out) {}
 
     bool message(std::span<const otlp_field> fields, std::string_view bytes, std::size_t depth = 0) noexcept {
-        if (!append_bytes(out_, "{")) return false;
+        std::array<content, most_fields> last{}; // of each field, the one that counts
+        protobuf_reader at(bytes);
+        while (at.next())
+            for (std::size_t i = 0; i < fields.size(); ++i)
+                if (is(at, fields[i])) last[i] = {at.bytes(), at.number(), true};
+        if (at.failed() || !append_bytes(out_, "{")) return false;
         bool first = true;
-        for (const otlp_field& field : fields) {
-            if (!(field.repeated ? list(field, bytes, depth, first) : single(field, bytes, depth, first)))
+        for (std::size_t i = 0; i < fields.size(); ++i)
+            if (!(fields[i].repeated ? !last[i].is_given || list(fields[i], bytes, depth, first)
+                                     : single(fields[i], last[i], depth, first)))
                 return false;
-        }
         return append_bytes(out_, "}");
     }
 
 private:
+    // Of one field.
+    struct content {
+        std::string_view bytes{};
+        std::uint64_t number = 0;
+        bool is_given = false;
+    };
+
+    static constexpr std::size_t most_fields = std::size(otlp_schema::span);
     static constexpr std::size_t max_depth = 64; // of AnyValue
 
     // A field of another type than the schema's is an unknown one, as for every protobuf parser.
@@ -139,28 +155,21 @@ private:
     }
 
     bool list(const otlp_field& field, std::string_view bytes, std::size_t depth, bool& first) noexcept {
-        protobuf_reader at(bytes);
-        bool open = false;
-        while (at.next()) {
+        if (!name(field, first) || !append_bytes(out_, "[")) return false;
+        bool is_next = false;
+        for (protobuf_reader at(bytes); at.next();) {
             if (!is(at, field)) continue;
-            if (!(open ? append_bytes(out_, ",") : name(field, first) && append_bytes(out_, "["))) return false;
-            open = true;
-            if (!value(field, at, depth)) return false;
+            if (std::exchange(is_next, true) && !append_bytes(out_, ",")) return false;
+            if (!value(field, {at.bytes(), at.number(), true}, depth)) return false;
         }
-        return !at.failed() && (!open || append_bytes(out_, "]"));
+        return append_bytes(out_, "]");
     }
 
-    // Written when it is a message, and otherwise unless it is the default, as the Collector does. The last one
-    // counts.
-    bool single(const otlp_field& field, std::string_view bytes, std::size_t depth, bool& first) noexcept {
-        protobuf_reader last{std::string_view{}};
-        protobuf_reader at(bytes);
-        while (at.next())
-            if (is(at, field)) last = at;
-        if (at.failed()) return false;
+    // Written when it is a message, and otherwise unless it is the default, as the Collector does.
+    bool single(const otlp_field& field, const content& last, std::size_t depth, bool& first) noexcept {
         const bool nested = field.kind == otlp_kind::message || field.kind == otlp_kind::any_value;
-        if (!nested && last.number() == 0 &&
-            (last.bytes().empty() || (field.kind == otlp_kind::id && is_zero(last.bytes()))))
+        if (!nested && last.number == 0 &&
+            (last.bytes.empty() || (field.kind == otlp_kind::id && is_zero(last.bytes))))
             return true;
         return name(field, first) && value(field, last, depth);
     }
@@ -168,13 +177,13 @@ private:
     bool any_value(std::string_view bytes, std::size_t depth) noexcept {
         if (depth == max_depth) return false;
         const otlp_field* chosen = nullptr;
-        protobuf_reader last{std::string_view{}};
+        content last;
         protobuf_reader at(bytes);
         while (at.next()) {
             for (const otlp_field& field : otlp_schema::value) {
                 if (!is(at, field)) continue;
                 chosen = &field;
-                last = at;
+                last = {at.bytes(), at.number(), true};
             }
         }
         if (at.failed()) return false;
@@ -183,21 +192,21 @@ private:
                append_bytes(out_, "}");
     }
 
-    bool value(const otlp_field& field, const protobuf_reader& at, std::size_t depth) noexcept {
+    bool value(const otlp_field& field, const content& it, std::size_t depth) noexcept {
         switch (field.kind) {
-        case otlp_kind::text: return append_json_string(out_, at.bytes());
-        case otlp_kind::id: return quoted([&] { return append_hex(out_, at.bytes()); });
-        case otlp_kind::bytes: return quoted([&] { return append_base64(out_, at.bytes()); });
-        case otlp_kind::boolean: return append_json_bool(out_, at.number() != 0);
-        case otlp_kind::enumeration: return append_json_int(out_, static_cast<std::int32_t>(at.number()));
+        case otlp_kind::text: return append_json_string(out_, it.bytes);
+        case otlp_kind::id: return quoted([&] { return append_hex(out_, it.bytes); });
+        case otlp_kind::bytes: return quoted([&] { return append_base64(out_, it.bytes); });
+        case otlp_kind::boolean: return append_json_bool(out_, it.number != 0);
+        case otlp_kind::enumeration: return append_json_int(out_, static_cast<std::int32_t>(it.number));
         case otlp_kind::uint32:
-        case otlp_kind::fixed32: return append_json_uint(out_, static_cast<std::uint32_t>(at.number()));
+        case otlp_kind::fixed32: return append_json_uint(out_, static_cast<std::uint32_t>(it.number));
         case otlp_kind::int64:
-            return quoted([&] { return append_json_int(out_, static_cast<std::int64_t>(at.number())); });
-        case otlp_kind::fixed64: return quoted([&] { return append_json_uint(out_, at.number()); });
-        case otlp_kind::number: return number(std::bit_cast<double>(at.number()));
-        case otlp_kind::message: return message(field.message, at.bytes(), depth);
-        case otlp_kind::any_value: return any_value(at.bytes(), depth);
+            return quoted([&] { return append_json_int(out_, static_cast<std::int64_t>(it.number)); });
+        case otlp_kind::fixed64: return quoted([&] { return append_json_uint(out_, it.number); });
+        case otlp_kind::number: return number(std::bit_cast<double>(it.number));
+        case otlp_kind::message: return message(field.message, it.bytes, depth);
+        case otlp_kind::any_value: return any_value(it.bytes, depth);
         }
         return false;
     }

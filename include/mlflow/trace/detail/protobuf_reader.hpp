@@ -18,7 +18,8 @@ public:
 
     [[nodiscard]] bool next() noexcept {
         const char* const begin = rest_.data();
-        raw_ = bytes_ = {};
+        raw_ = {};
+        bytes_ = {};
         number_ = 0;
         if (rest_.empty() || failed_) return false;
         std::uint64_t tag = 0;
