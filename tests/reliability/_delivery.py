@@ -11,11 +11,10 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from servers import free_ports, listen, running  # noqa: E402
+from servers import free_ports, listen, mlflow_server, running  # noqa: E402
 
 SKIPPED = 77
 TOXIPROXY = "github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0"  # the latest one that Go 1.17 builds
@@ -29,23 +28,6 @@ def ask(uri: str, body: dict | None = None, method: str | None = None) -> bytes:
     request = urllib.request.Request(uri, data, {"Content-Type": "application/json"}, method=method)
     with urllib.request.urlopen(request, timeout=60) as reply:
         return reply.read()
-
-
-def answers(uri: str) -> bool:
-    with contextlib.suppress(OSError):
-        return bool(ask(uri))
-    return False
-
-
-@contextlib.contextmanager
-def mlflow_server(folder: pathlib.Path, store: str | None = None, workers: int = 1):
-    (port,) = free_ports(1)
-    uri = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--workers", str(workers), "--backend-store-uri", store or f"sqlite:///{folder}/mlflow.db"]
-    command += ["--default-artifact-root", str(folder / "artifacts")]
-    with running(command, lambda: answers(uri + "/health"), folder / "mlflow.log", cwd=folder):
-        yield uri
 
 
 def toxiproxy_program() -> pathlib.Path:

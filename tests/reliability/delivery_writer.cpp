@@ -4,7 +4,9 @@
 //
 //   {"attempt": …}  for each request, when it has ended     {"sample": …}  of its own resources, with --samples
 //   {"ready": …}    with --wait-for-go, when the first trace has arrived; it goes on at a line on standard input
+//   {"hurried": …}  with --hurry, when its clock keeps time again
 //   {"account": …}  in the end
+#include "paced_clock.hpp"
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/transports/beast.hpp>
 
@@ -67,6 +69,8 @@ struct choices {
     long timeout = 30'000;
     long longest_wait = 30'000;
     long flush = 300'000;
+    long hurry = 0;
+    long pace = 600;
 };
 
 void say(const json& line) {
@@ -170,13 +174,22 @@ int run(const choices& chosen) {
         say({{"ready", account_of(traces)}});
         std::cin.get();
     }
+    if (chosen.hurry) run_clock(chosen.pace);
     const auto begun = clock_type::now();
+    const auto hurry_until =
+        chosen.hurry ? begun + std::chrono::seconds(chosen.hurry) : clock_type::time_point::max();
+    bool is_hurried = false;
     const long sample_every = chosen.samples ? std::max(1L, chosen.traces / chosen.samples) : chosen.traces + 1;
     for (long recorded = 0; number < chosen.traces; ++recorded) {
         const double took = record(traces, chosen, number++, text);
         if (chosen.samples == 0) times.push_back(took);
         if (chosen.rate)
             std::this_thread::sleep_until(begun + std::chrono::seconds(1) * (recorded + 1) / chosen.rate);
+        if (!is_hurried && clock_type::now() >= hurry_until) {
+            is_hurried = true;
+            run_clock(1);
+            say({{"hurried", account_of(traces)}});
+        }
         if (number % sample_every != 0) continue;
         traces.flush(milliseconds(chosen.flush));
         const long allocations = live_allocations;
@@ -212,6 +225,8 @@ int main(int argc, char** argv) {
     app.add_option("--timeout", chosen.timeout, "milliseconds, of a request");
     app.add_option("--longest-wait", chosen.longest_wait, "milliseconds, between attempts");
     app.add_option("--flush", chosen.flush, "milliseconds, how long to wait in the end");
+    app.add_option("--hurry", chosen.hurry, "for so many seconds of its clock, that clock is fast");
+    app.add_option("--pace", chosen.pace, "how fast");
     CLI11_PARSE(app, argc, argv);
     return run(chosen);
 }

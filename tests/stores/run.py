@@ -7,18 +7,16 @@
 Other versions are kept in ${XDG_CACHE_HOME:-~/.cache}/mlflow_trace.
 """
 
-import contextlib
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
 import tempfile
-import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "support"))
-from servers import free_ports, running  # noqa: E402
+from servers import mlflow_server  # noqa: E402
 
 NEEDED_WITH = ["sqlalchemy<2.1"]  # MLflow 3.1 does not start with a newer one
 
@@ -36,22 +34,6 @@ def python_with(version: str) -> pathlib.Path:
     return python
 
 
-@contextlib.contextmanager
-def server(python: pathlib.Path, store: str, folder: pathlib.Path, environment: dict):
-    (port,) = free_ports(1)
-    uri = f"http://127.0.0.1:{port}"
-    command = [python, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--backend-store-uri", store, "--artifacts-destination", folder / "artifacts"]
-
-    def is_healthy() -> bool:
-        with contextlib.suppress(OSError), urllib.request.urlopen(uri + "/health", timeout=5):
-            return True
-        return False
-
-    with running(command, is_healthy, folder / "server.log", env=environment, cwd=folder):
-        yield uri
-
-
 def main(record: str, which: str) -> None:
     clean = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
     clean |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
@@ -59,10 +41,10 @@ def main(record: str, which: str) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         store = str(folder / "files") if which == "files" else f"sqlite:///{folder}/mlflow.db"
-        with server(python, store, folder, clean | {"MLFLOW_ALLOW_FILE_STORE": "true"}) as uri:
+        with mlflow_server(folder, store, python=python, env=clean | {"MLFLOW_ALLOW_FILE_STORE": "true"}) as uri:
             client = clean | {"MLFLOW_TRACKING_URI": uri, "MLFLOW_EXPERIMENT_NAME": "stores"}
             done = subprocess.run([record], env=client, capture_output=True, text=True, timeout=120)
-            assert done.returncode == 0, f"{done.stderr}\n{(folder / 'server.log').read_text()[-4000:]}"
+            assert done.returncode == 0, f"{done.stderr}\n{(folder / 'mlflow.log').read_text()[-4000:]}"
             assert done.stderr.count("takes no OTLP spans") == done.stderr.count("\n") == 1, f"told once: {done.stderr}"
             expected = folder / "expected.jsonl"
             expected.write_text(done.stdout)

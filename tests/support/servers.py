@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 
 START_SECONDS = 120
@@ -52,3 +53,21 @@ def running(command: list, is_up: Callable[[], bool], log: pathlib.Path, **optio
         except subprocess.TimeoutExpired:
             os.killpg(server.pid, 9)
             server.wait()
+
+
+@contextlib.contextmanager
+def mlflow_server(folder: pathlib.Path, store: str | None = None, workers: int = 1, python=sys.executable, **options):
+    """An MLflow server on a SQLite file in the folder or on `store`; its log is in the folder too."""
+    (port,) = free_ports(1)
+    uri = f"http://127.0.0.1:{port}"
+    command = [python, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)]
+    command += ["--backend-store-uri", store or f"sqlite:///{folder}/mlflow.db"]
+    command += ["--artifacts-destination", folder / "artifacts"]
+
+    def is_healthy() -> bool:
+        with contextlib.suppress(OSError), urllib.request.urlopen(uri + "/health", timeout=5):
+            return True
+        return False
+
+    with running(command, is_healthy, folder / "mlflow.log", cwd=folder, **options):
+        yield uri
