@@ -138,7 +138,7 @@ private:
     // Before the client has the whole answer, since it may rate it at once.
     void finish(typename Tracer::trace& trace, const chat::turn& turn) {
         const auto text = [](const auto* key) { return std::string(key ? key->view() : std::string_view{}); };
-        turns_.add(id_of(trace), text(turn.user.get()), text(turn.session.get()));
+        if (feedback_) turns_.add(id_of(trace), text(turn.user.get()), text(turn.session.get()));
         asio::post(background_, mt::bind([this, question = turn.message] { note_topics(question); }));
         trace.end();
     }

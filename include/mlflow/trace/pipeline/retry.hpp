@@ -222,7 +222,8 @@ private:
                     now.exported += outcome.exported_spans;
                     continue;
                 }
-                if (outcome.finds_fault && still_takes(now)) now.failed += put_aside(alone, outcome.error);
+                if (!outcome.finds_fault) now.is_over = true;
+                else if (still_takes(now)) now.failed += put_aside(alone, outcome.error);
             }
             now.again.append(std::move(alone)); // last: perhaps the receiver takes others
         }
