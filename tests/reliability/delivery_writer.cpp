@@ -60,7 +60,7 @@ struct choices {
     std::string experiment;
     std::string name = "trace";
     long traces = 100;
-    long rate = 0;
+    double rate = 0;
     std::size_t queue = 262'144;
     std::size_t bytes = 100;
     long samples = 0;
@@ -183,8 +183,10 @@ int run(const choices& chosen) {
     for (long recorded = 0; number < chosen.traces; ++recorded) {
         const double took = record(traces, chosen, number++, text);
         if (chosen.samples == 0) times.push_back(took);
-        if (chosen.rate)
-            std::this_thread::sleep_until(begun + std::chrono::seconds(1) * (recorded + 1) / chosen.rate);
+        if (chosen.rate > 0)
+            std::this_thread::sleep_until(
+                begun + std::chrono::duration_cast<clock_type::duration>(
+                            std::chrono::duration<double>(static_cast<double>(recorded + 1) / chosen.rate)));
         if (!is_hurried && clock_type::now() >= hurry_until) {
             is_hurried = true;
             run_clock(1);

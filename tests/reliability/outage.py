@@ -58,18 +58,18 @@ def stay_away(options, before: float, writer: Writer, proxy: Proxy) -> None:
 
 
 def main() -> None:
-    options = arguments(__doc__, seconds=60, rate=200, burst=2000, python=1, pace=1)
+    options = arguments(__doc__, seconds=60, rate=200.0, burst=2000, python=1, pace=1)
     before = random.Random(options.seed).uniform(1, 5)
     recorded = int((before + options.seconds + 5) * options.rate)
     here = pathlib.Path(__file__).parent
 
-    def ours(uri: str, experiment: str, traces: int, rate: int) -> list:
+    def ours(uri: str, experiment: str, traces: int, rate: float) -> list:
         command = [options.writer, "--uri", uri, "--experiment", experiment, "--wait-for-go"]
         if options.pace > 1:
             command += ["--hurry", str(options.seconds), "--pace", str(options.pace)]
         return command + ["--traces", str(traces), "--rate", str(rate)]
 
-    def python(uri: str, experiment: str, traces: int, rate: int) -> list:
+    def python(uri: str, experiment: str, traces: int, rate: float) -> list:
         return [sys.executable, here / "python_delivery.py", uri, experiment, str(traces), str(rate)]
 
     rows = []

@@ -10,7 +10,7 @@ import time
 
 import mlflow
 
-URI, EXPERIMENT, TRACES, RATE = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+URI, EXPERIMENT, TRACES, RATE = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
 
 
 def record(number: int) -> None:
