@@ -8,6 +8,7 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
 
@@ -88,6 +89,45 @@ TEST(retry, keeps_what_the_server_refuses_to_this_client) {
         EXPECT_EQ(tracer.account().exported, 1U) << status;
         EXPECT_EQ(refusals, -1) << status;
     }
+}
+
+// So it is where a request would not even be right: no trace is at fault.
+TEST(retry, keeps_what_cannot_be_sent_yet) {
+    const mt::http_response version{200, {}, "3.17.2"};
+    const mt::http_response not_mlflow{200, {}, "<html>back soon</html>"};
+    const mt::http_response found{200, {}, experiment};
+    const mt::http_response deleted{200, {}, R"({"experiment":{"experiment_id":"7","lifecycle_stage":"deleted"}})"};
+    const mt::http_response gone{404, {}, {}};
+    const mt::http_response refused{400, {}, {}};
+    auto side = std::make_shared<mt::memory_server>();
+    for (const auto& reply : {not_mlflow, version, refused, version, found, gone, version, deleted, version, found})
+        side->queue_reply(reply);
+    side->queue_reply(mt::http_response{200, {}, {}});
+    tracer_type tracer(options_for(side));
+    {
+        auto span = tracer.start_span("span");
+    }
+    ASSERT_TRUE(tracer.flush(60s));
+    EXPECT_EQ(tracer.account().exported, 1U) << tracer.last_error();
+    EXPECT_EQ(side->request_count(), 11U);
+}
+
+TEST(retry, waits_for_credentials) {
+    auto side = std::make_shared<mt::memory_server>();
+    side->queue_reply(mt::http_response{200, {}, "3.17.2"});
+    side->queue_reply(mt::http_response{200, {}, experiment});
+    side->queue_reply(mt::http_response{401, {}, {}});
+    auto options = options_for(side);
+    options.exporter.exporter.exporter.authorization = [asked = 0]() mutable -> mt::secret {
+        if (const int now = asked++; now == 0 || now == 2) throw std::runtime_error("no token today");
+        return mt::bearer_authorization(mt::secret("token"));
+    };
+    tracer_type tracer(options);
+    {
+        auto span = tracer.start_span("span");
+    }
+    ASSERT_TRUE(tracer.flush(60s));
+    EXPECT_EQ(tracer.account().exported, 1U) << tracer.last_error();
 }
 
 TEST(retry, waits_as_long_as_the_server_asks) {

@@ -105,6 +105,8 @@ public:
         if (batch.empty()) return outcome;
         if (const auto connected = connect_locked(); !connected) {
             fail(connected.error(), batch.span_count());
+            // The traces were not even sent: it is the server, the experiment or the credentials that must be mended.
+            outcome.retryable = connected.error().reason != transport_error::kind::bad_request;
             return outcome;
         }
         if (takes_otlp_) {
