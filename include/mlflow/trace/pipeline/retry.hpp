@@ -181,13 +181,20 @@ private:
         }
     }
 
-    // As much as the receiver answers to in time.
+    // As much as the receiver answers to in time, of a large trace some spans.
     trace_batch take_part(trace_batch& batch) const noexcept {
         if (batch.span_count() <= most_spans_) return std::move(batch);
         trace_batch part;
         while (!batch.empty() && part.span_count() + batch.begin()->span_count <= most_spans_)
             part.push_back(batch.pop_front());
-        if (part.empty()) part.push_back(batch.pop_front());
+        if (!part.empty()) return part;
+        part.push_back(batch.pop_front());
+        while (part.span_count() > most_spans_) {
+            trace_batch half = take_half(part);
+            if (half.empty()) break;
+            part.append(std::move(batch));
+            batch = std::exchange(part, std::move(half));
+        }
         return part;
     }
 
