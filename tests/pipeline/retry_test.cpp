@@ -175,6 +175,46 @@ TEST(retry, does_not_hold_up_the_end_of_the_program) {
     EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s);
 }
 
+TEST(retry, without_end_is_a_wait_too) {
+    constexpr auto ever = std::chrono::milliseconds::max();
+    mt::detail::backoff waits(ever, ever);
+    for (int i = 0; i < 100; ++i) EXPECT_GT(waits.next(0ms), std::chrono::hours(24 * 365));
+}
+
+// Takes all but the last for itself, as an exporter may, and says that there was no room for that one.
+struct hoarding_exporter {
+    struct options {};
+    explicit hoarding_exporter(options) {}
+
+    mt::export_result export_traces(mt::trace_batch& batch) {
+        mt::export_result outcome{.error = "later", .retryable = true};
+        while (batch.size() > 1) {
+            hoard.push_back(batch.pop_front());
+            ++outcome.exported_spans;
+        }
+        if (++attempts == 3) {
+            hoard.append(std::move(batch));
+            return {.exported_spans = 1};
+        }
+        outcome.failed_spans = batch.span_count();
+        return outcome;
+    }
+    mt::trace_batch hoard;
+    int attempts = 0;
+};
+
+TEST(retry, counts_once_what_an_exporter_keeps) {
+    for (const auto give_up : {10s, 0s}) {
+        mt::tracer<mt::open_schema, mt::thread_local_context, mt::batch<mt::retry<hoarding_exporter>>> tracer(
+            {.exporter = {.exporter = {.first_wait = 1ms, .give_up_after = give_up},
+                          .delay = std::chrono::hours(1)}});
+        for (int i = 0; i < 10; ++i) auto span = tracer.start_span("span");
+        ASSERT_TRUE(tracer.flush(60s));
+        EXPECT_EQ(tracer.account().exported, give_up == 0s ? 9U : 10U);
+        EXPECT_EQ(tracer.account().failed, give_up == 0s ? 1U : 0U);
+    }
+}
+
 // A server that is away for a while, over real HTTP: nothing is lost.
 TEST(retry, an_outage_loses_nothing) {
     const auto answer = [](raw::peer& peer, int) {
