@@ -332,9 +332,11 @@ private:
         ++pauses_;
         changed_.notify_all();
         const std::uint64_t requests = requests_;
-        const std::string trouble = std::to_string(accepted_ - handled()) + " spans wait: " + last_error_;
         guard.unlock();
-        line_.say([&] { return "spool: " + trouble; });
+        line_.say([this] {
+            const std::lock_guard reading(lock_);
+            return "spool: " + std::to_string(accepted_ - handled()) + " spans wait: " + last_error_;
+        });
         guard.lock();
         wake_.wait_until(guard, deadline_after(chosen),
                          [&] { return ending_ || (asked.count() == 0 && requests_ != requests); });
