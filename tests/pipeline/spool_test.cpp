@@ -344,6 +344,72 @@ TEST_F(spool, a_folder_that_is_no_place_for_secrets_is_refused) {
     expect_balanced(tracer.account());
 }
 
+TEST_F(spool, a_folder_may_be_a_link_elsewhere) {
+    std::filesystem::create_directory(root / "real");
+    std::filesystem::permissions(root / "real", std::filesystem::perms::owner_all);
+    std::filesystem::create_directory_symlink(root / "real", folder);
+    for (const auto durability : {mt::spool_durability::process_crash, mt::spool_durability::power_loss}) {
+        auto options = to_sink();
+        options.durability = durability;
+        tracer_type tracer({.exporter = options});
+        record(tracer, "one");
+        ASSERT_TRUE(tracer.flush(20s));
+        EXPECT_EQ(tracer.account().exported, 1U) << tracer.last_error();
+    }
+}
+
+TEST_F(spool, what_else_bears_the_name_of_a_file_of_traces_is_left_alone) {
+    std::filesystem::create_directory(folder);
+    std::filesystem::permissions(folder, std::filesystem::perms::owner_all);
+    const auto path = [this](std::uint64_t number) {
+        return std::filesystem::path(folder) / mt::detail::segment_name{number, number}.text();
+    };
+    write_file(root / "large", std::string(100'000, 'x'));
+    std::filesystem::create_directory(path(1));
+    std::filesystem::create_symlink(root / "large", path(2));
+    write_file(path(3), "");
+    auto options = to_sink();
+    options.max_bytes = 50'000; // none of which these are
+    tracer_type tracer({.exporter = options});
+    EXPECT_TRUE(comes_true([&] { return !std::filesystem::exists(path(3)); }));
+    record(tracer, "one");
+    ASSERT_TRUE(tracer.flush(20s));
+    EXPECT_EQ(tracer.account().exported, 1U) << tracer.last_error();
+    EXPECT_TRUE(std::filesystem::is_directory(path(1)));
+    EXPECT_TRUE(std::filesystem::is_symlink(path(2)));
+    EXPECT_EQ(content_of(root / "large").size(), 100'000U);
+}
+
+TEST_F(spool, traces_go_to_a_new_file_where_somebody_has_removed_theirs) {
+    into->is_away = true;
+    tracer_type tracer({.exporter = to_sink()});
+    for (int i = 0; i < 3; ++i) {
+        record(tracer, std::to_string(i));
+        EXPECT_EQ(files().size(), 1U);
+        std::filesystem::remove_all(folder);
+    }
+    into->set_away(false);
+    ASSERT_TRUE(tracer.flush(20s));
+    EXPECT_EQ(tracer.account().exported, 3U) << tracer.last_error();
+}
+
+TEST_F(spool, what_is_cut_off_a_file_is_one_damaged_place) {
+    into->is_away = true;
+    tracer_type tracer({.exporter = to_sink()});
+    for (int i = 0; i < 1000; ++i) record(tracer, std::to_string(i));
+    const auto size = std::filesystem::file_size(files().at(0));
+    std::filesystem::resize_file(files().at(0), size / 2);
+    into->set_away(false);
+    ASSERT_TRUE(tracer.flush(20s));
+    EXPECT_GT(tracer.account().exported, 400U);
+    EXPECT_EQ(tracer.account().failed, 1000 - tracer.account().exported);
+    EXPECT_EQ(tracer.exporter().status().damaged_places, 1U);
+    EXPECT_GE(tracer.exporter().status().damaged_bytes, size - size / 2);
+    record(tracer, "another");
+    ASSERT_TRUE(tracer.flush(20s));
+    EXPECT_TRUE(into->times.contains("another"));
+}
+
 TEST_F(spool, shares_a_folder_with_other_spools) {
     tracer_type first({.exporter = to_sink()});
     tracer_type second({.exporter = to_sink()});
