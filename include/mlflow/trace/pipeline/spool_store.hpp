@@ -97,6 +97,9 @@ public:
                    : nullptr;
     }
 
+    // The one after it, or null.
+    [[nodiscard]] part_pointer second() const noexcept { return parts_.size() > 1 ? parts_[1] : nullptr; }
+
     // All of it has been forwarded, or is given up: it takes no more room, unless it is to be kept. A part of our own
     // is the oldest one.
     void finish(const part_pointer& done) {
