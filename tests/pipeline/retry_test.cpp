@@ -215,6 +215,26 @@ TEST(retry, counts_once_what_an_exporter_keeps) {
     }
 }
 
+TEST(retry, a_page_is_known_while_an_export_does_not_come_back) {
+    auto side = std::make_shared<mt::memory_server>();
+    std::atomic<bool> hangs{false};
+    std::atomic<bool> is_hanging{false};
+    side->answer_with([&](const auto& request) -> mt::memory_server::reply {
+        if (request.target == "/version") return mt::http_response{200, {}, "3.17.2"};
+        if (request.target == "/v1/traces")
+            for (is_hanging = hangs.load(); hangs;) std::this_thread::sleep_for(1ms);
+        return mt::http_response{200, {}, experiment};
+    });
+    tracer_type tracer(options_for(side));
+    static_cast<void>(tracer.start_trace("before"));
+    ASSERT_TRUE(tracer.flush(60s));
+    hangs = true;
+    static_cast<void>(tracer.start_trace("hangs"));
+    while (!is_hanging) std::this_thread::sleep_for(1ms);
+    EXPECT_NE(tracer.start_trace("meanwhile").url(), "");
+    hangs = false;
+}
+
 // A server that is away for a while, over real HTTP: nothing is lost.
 TEST(retry, an_outage_loses_nothing) {
     const auto answer = [](raw::peer& peer, int) {
