@@ -290,6 +290,21 @@ TEST_F(spool, one_that_is_refused_is_not_in_the_way_of_what_was_left_behind) {
     EXPECT_EQ(into->times.count("second"), 1U);
 }
 
+TEST_F(spool, one_that_is_too_large_for_a_slow_receiver_is_not_in_the_way_for_ever) {
+    into->too_large = {"large"};
+    into->is_away = true;
+    tracer_type tracer({.exporter = to_sink()});
+    record(tracer, "0");
+    record(tracer, "large");
+    for (int i = 1; i < 10; ++i) record(tracer, std::to_string(i));
+    into->set_away(false);
+    ASSERT_TRUE(tracer.flush(20s));
+    EXPECT_EQ(into->count(), 10U);
+    EXPECT_EQ(tracer.account().exported, 10U);
+    EXPECT_EQ(tracer.exporter().status().rejected_spans, 1U);
+    EXPECT_GE(into->calls, 5U + 5U) << "not at once";
+}
+
 TEST_F(spool, threads_record_at_once_safe_against_loss_of_power) {
     for (const auto durability : {mt::spool_durability::process_crash, mt::spool_durability::power_loss}) {
         into->times.clear();
@@ -529,6 +544,16 @@ TEST(spool_pace, sends_less_to_a_receiver_that_does_not_answer_in_time) {
         if (pace.judge(outcome, count, false) == spool_pace::verdict::move_on) left -= count;
     }
     EXPECT_LT(attempts, 10'000 / 25);
+}
+
+TEST(spool_pace, puts_nothing_aside_while_the_receiver_answers_nothing_in_time) {
+    mt::detail::spool_pace pace(1ms, 1ms);
+    for (int attempt = 0; attempt < 1'000; ++attempt) {
+        const std::size_t count = std::min<std::size_t>(pace.most_traces(), 10);
+        const mt::export_result outcome{.failed_spans = count, .retryable = true, .too_slow = true};
+        const bool is_last = pace.passed_over() + count >= 10;
+        ASSERT_NE(pace.judge(outcome, count, is_last), mt::detail::spool_pace::verdict::put_aside);
+    }
 }
 
 TEST_F(spool, conforms) {

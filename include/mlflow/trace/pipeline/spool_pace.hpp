@@ -16,7 +16,8 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 // refuses is halved until one trace is left. That one is put aside when another one is taken in the meantime: those
 // behind it in its segment are tried one by one, then those of another segment. When none is, nothing is put aside:
 // credentials or the experiment are wrong then, not the traces.
-// What it is too slow for is sent in smaller parts.
+// What it is too slow for is sent in smaller parts. A single trace that it is too slow for again and again, but not
+// for others in between, is put aside too.
 class spool_pace {
 public:
     enum class verdict : std::uint8_t { move_on, at_once, wait, put_aside };
@@ -37,13 +38,16 @@ public:
             most_traces_ = std::max<std::size_t>(traces / 2, 1);
             is_slow_ = true;
         }
-        if (outcome.retryable && !outcome.finds_fault) return verdict::wait;
+        const bool is_too_slow_for_one = outcome.too_slow && traces == 1;
+        if (outcome.retryable && !outcome.finds_fault && !is_too_slow_for_one) return verdict::wait;
         if (traces > 1) {
             if (suspects_ == 0) suspects_ = traces, is_other_taken_ = false;
             most_traces_ = traces / 2;
             return verdict::at_once;
         }
         if (std::exchange(is_other_taken_, false)) {
+            if (is_too_slow_for_one && ++times_too_slow_ < most_times_too_slow) return verdict::wait;
+            times_too_slow_ = 0;
             suspects_ -= std::min<std::size_t>(suspects_, 1);
             return verdict::put_aside;
         }
@@ -60,11 +64,13 @@ public:
 
 private:
     static constexpr std::size_t unlimited = ~std::size_t{0};
+    static constexpr int most_times_too_slow = 5;
 
     [[nodiscard]] bool is_probing() const noexcept { return passed_over_ > 0 || is_elsewhere_; }
 
     verdict succeeded(std::size_t traces) noexcept {
         waits_.reset();
+        times_too_slow_ = 0;
         suspects_ -= std::min(suspects_, traces);
         is_other_taken_ = suspects_ > 0;
         const std::size_t more = is_slow_ ? most_traces_ / 8 + 1 : most_traces_;
@@ -85,6 +91,7 @@ private:
     bool is_slow_ = false; // the receiver did not answer to so many in time
     std::size_t passed_over_ = 0;
     bool is_elsewhere_ = false;
+    int times_too_slow_ = 0;      // for what comes next, while it was not for another
     std::size_t suspects_ = 0;    // of those that were refused together, the ones that are left
     bool is_other_taken_ = false; // since what comes next was refused
 };
