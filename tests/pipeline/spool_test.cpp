@@ -52,6 +52,17 @@ TEST_F(spool, delivers_what_was_recorded) {
     expect_balanced(tracer.account());
 }
 
+TEST_F(spool, delivers_one_by_one_where_there_is_no_room_for_two) {
+    auto options = to_sink();
+    options.max_batch_bytes = options.max_batch_spans = 0;
+    options.segment_bytes = 0;
+    tracer_type tracer({.exporter = options});
+    for (int i = 0; i < 3; ++i) record(tracer, std::to_string(i));
+    ASSERT_TRUE(tracer.flush(20s));
+    EXPECT_EQ(tracer.account().exported, 3U);
+    EXPECT_EQ(into->calls, 3U);
+}
+
 TEST_F(spool, leaves_no_file_when_all_is_delivered) {
     {
         tracer_type tracer({.exporter = to_sink()});

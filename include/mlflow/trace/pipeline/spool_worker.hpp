@@ -264,8 +264,12 @@ private:
     load next_load(spool_reader<Files>& reader) const {
         load next;
         for (std::size_t i = 0; i < pace_.passed_over(); ++i) static_cast<void>(reader.next());
-        while (next.traces.size() < pace_.most_traces() && next.traces.span_count() < options_.max_batch_spans &&
-               next.traces.bytes() < options_.max_batch_bytes) {
+        const auto has_room = [&] { // for one at least
+            return next.traces.empty() ||
+                   (next.traces.size() < pace_.most_traces() && next.traces.span_count() < options_.max_batch_spans &&
+                    next.traces.bytes() < options_.max_batch_bytes);
+        };
+        while (has_room()) {
             const std::string_view content = reader.next();
             if (!content.data()) break;
             if (next.traces.empty()) next.first = content;
