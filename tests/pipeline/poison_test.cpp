@@ -245,6 +245,19 @@ TEST_F(slow_receiver, is_sent_as_much_as_it_answers_to) {
     EXPECT_LE(to_.requests, 3 * 1000 / 30) << "not one by one";
 }
 
+TEST_F(slow_receiver, is_sent_a_large_trace_in_parts) {
+    to_.most_spans = 60;
+    tracer_type tracer(options());
+    {
+        const auto root = tracer.start_trace("root");
+        for (int i = 0; i < 500; ++i) const auto child = tracer.start_span("child " + std::to_string(i));
+    }
+    deliver(tracer, 10);
+    EXPECT_EQ(tracer.account().exported, 511U);
+    EXPECT_EQ(to_.stored.size(), 511U);
+    EXPECT_LE(to_.requests, 511 / 20);
+}
+
 TEST(retry_after, is_read_as_seconds_and_as_a_date) {
     const auto asked = [](std::string text, std::string date = {}) {
         mt::http_response reply{503, {{"Retry-After", std::move(text)}}, {}};

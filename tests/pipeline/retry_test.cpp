@@ -8,6 +8,7 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
 
@@ -90,6 +91,45 @@ TEST(retry, keeps_what_the_server_refuses_to_this_client) {
     }
 }
 
+// So it is where a request would not even be right: no trace is at fault.
+TEST(retry, keeps_what_cannot_be_sent_yet) {
+    const mt::http_response version{200, {}, "3.17.2"};
+    const mt::http_response not_mlflow{200, {}, "<html>back soon</html>"};
+    const mt::http_response found{200, {}, experiment};
+    const mt::http_response deleted{200, {}, R"({"experiment":{"experiment_id":"7","lifecycle_stage":"deleted"}})"};
+    const mt::http_response gone{404, {}, {}};
+    const mt::http_response refused{400, {}, {}};
+    auto side = std::make_shared<mt::memory_server>();
+    for (const auto& reply : {not_mlflow, version, refused, version, found, gone, version, deleted, version, found})
+        side->queue_reply(reply);
+    side->queue_reply(mt::http_response{200, {}, {}});
+    tracer_type tracer(options_for(side));
+    {
+        auto span = tracer.start_span("span");
+    }
+    ASSERT_TRUE(tracer.flush(60s));
+    EXPECT_EQ(tracer.account().exported, 1U) << tracer.last_error();
+    EXPECT_EQ(side->request_count(), 11U);
+}
+
+TEST(retry, waits_for_credentials) {
+    auto side = std::make_shared<mt::memory_server>();
+    side->queue_reply(mt::http_response{200, {}, "3.17.2"});
+    side->queue_reply(mt::http_response{200, {}, experiment});
+    side->queue_reply(mt::http_response{401, {}, {}});
+    auto options = options_for(side);
+    options.exporter.exporter.exporter.authorization = [asked = 0]() mutable -> mt::secret {
+        if (const int now = asked++; now == 0 || now == 2) throw std::runtime_error("no token today");
+        return mt::bearer_authorization(mt::secret("token"));
+    };
+    tracer_type tracer(options);
+    {
+        auto span = tracer.start_span("span");
+    }
+    ASSERT_TRUE(tracer.flush(60s));
+    EXPECT_EQ(tracer.account().exported, 1U) << tracer.last_error();
+}
+
 TEST(retry, waits_as_long_as_the_server_asks) {
     auto side = std::make_shared<mt::memory_server>();
     side->queue_reply(mt::http_response{503, {{"Retry-After", "1"}}, {}});
@@ -133,6 +173,66 @@ TEST(retry, does_not_hold_up_the_end_of_the_program) {
         EXPECT_EQ(tracer.account().queued, 1U);
     }
     EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s);
+}
+
+TEST(retry, without_end_is_a_wait_too) {
+    constexpr auto ever = std::chrono::milliseconds::max();
+    mt::detail::backoff waits(ever, ever);
+    for (int i = 0; i < 100; ++i) EXPECT_GT(waits.next(0ms), std::chrono::hours(24 * 365));
+}
+
+// Takes all but the last for itself, as an exporter may, and says that there was no room for that one.
+struct hoarding_exporter {
+    struct options {};
+    explicit hoarding_exporter(options) {}
+
+    mt::export_result export_traces(mt::trace_batch& batch) {
+        mt::export_result outcome{.error = "later", .retryable = true};
+        while (batch.size() > 1) {
+            hoard.push_back(batch.pop_front());
+            ++outcome.exported_spans;
+        }
+        if (++attempts == 3) {
+            hoard.append(std::move(batch));
+            return {.exported_spans = 1};
+        }
+        outcome.failed_spans = batch.span_count();
+        return outcome;
+    }
+    mt::trace_batch hoard;
+    int attempts = 0;
+};
+
+TEST(retry, counts_once_what_an_exporter_keeps) {
+    for (const auto give_up : {10s, 0s}) {
+        mt::tracer<mt::open_schema, mt::thread_local_context, mt::batch<mt::retry<hoarding_exporter>>> tracer(
+            {.exporter = {.exporter = {.first_wait = 1ms, .give_up_after = give_up},
+                          .delay = std::chrono::hours(1)}});
+        for (int i = 0; i < 10; ++i) auto span = tracer.start_span("span");
+        ASSERT_TRUE(tracer.flush(60s));
+        EXPECT_EQ(tracer.account().exported, give_up == 0s ? 9U : 10U);
+        EXPECT_EQ(tracer.account().failed, give_up == 0s ? 1U : 0U);
+    }
+}
+
+TEST(retry, a_page_is_known_while_an_export_does_not_come_back) {
+    auto side = std::make_shared<mt::memory_server>();
+    std::atomic<bool> hangs{false};
+    std::atomic<bool> is_hanging{false};
+    side->answer_with([&](const auto& request) -> mt::memory_server::reply {
+        if (request.target == "/version") return mt::http_response{200, {}, "3.17.2"};
+        if (request.target == "/v1/traces")
+            for (is_hanging = hangs.load(); hangs;) std::this_thread::sleep_for(1ms);
+        return mt::http_response{200, {}, experiment};
+    });
+    tracer_type tracer(options_for(side));
+    static_cast<void>(tracer.start_trace("before"));
+    ASSERT_TRUE(tracer.flush(60s));
+    hangs = true;
+    static_cast<void>(tracer.start_trace("hangs"));
+    while (!is_hanging) std::this_thread::sleep_for(1ms);
+    EXPECT_NE(tracer.start_trace("meanwhile").url(), "");
+    hangs = false;
 }
 
 // A server that is away for a while, over real HTTP: nothing is lost.

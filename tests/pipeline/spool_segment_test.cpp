@@ -117,6 +117,22 @@ TEST_F(spool_segment, torn_at_every_byte_of_its_last_record_loses_no_other) {
     }
 }
 
+TEST_F(spool_segment, is_read_to_its_end_where_it_is_shorter_than_it_was) {
+    const std::string complete = all();
+    const mt::detail::owned_file file(::open(written->path().c_str(), O_RDONLY | O_CLOEXEC));
+    for (std::size_t size = 0; size < complete.size(); size += 7) {
+        write_file(written->path(), complete.substr(0, size));
+        mt::detail::spool_reader<mt::posix_files> reader(file.get(), written->marker(), 0, complete.size());
+        std::size_t read = 0;
+        for (std::string_view content; (content = reader.next()).data();)
+            read += mt::detail::spool_format::header_size + content.size();
+        ASSERT_EQ(reader.position(), complete.size()) << size;
+        ASSERT_EQ(reader.damage().bytes, complete.size() - read) << size;
+        ASSERT_EQ(reader.damage().places, 1U) << size;
+        ASSERT_FALSE(reader.failed());
+    }
+}
+
 TEST_F(spool_segment, torn_where_the_next_record_begins_with_what_is_missing_loses_neither) {
     for (const std::size_t missing : {1U, 4U, 7U}) {
         std::string marker = records[1].substr(records[1].size() - missing);

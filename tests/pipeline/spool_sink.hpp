@@ -22,6 +22,7 @@ struct sink {
     std::vector<mt::recorded_trace> traces;
     std::map<std::string, int> times; // by the name of the root
     std::set<std::string> refused;    // names of roots
+    std::set<std::string> too_large;  // to be answered in time
     std::size_t calls = 0;
     bool is_away = false;
     bool refuses_all = false;
@@ -51,11 +52,12 @@ struct sink_exporter {
         for (const mt::trace_data& trace : batch) {
             decoded.push_back(mt::decode(trace));
             refused = refused || into->refused.contains(decoded.back().spans.at(0).name);
+            outcome.too_slow = outcome.too_slow || into->too_large.contains(decoded.back().spans.at(0).name);
         }
-        outcome.retryable = into->is_away;
-        if (into->is_away || refused) {
+        outcome.retryable = into->is_away || outcome.too_slow;
+        if (outcome.retryable || refused) {
             outcome.failed_spans = batch.span_count();
-            outcome.error = into->is_away ? "away" : "refused";
+            outcome.error = outcome.retryable ? "away" : "refused";
             return outcome;
         }
         for (mt::recorded_trace& trace : decoded) {

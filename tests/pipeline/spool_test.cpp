@@ -52,6 +52,17 @@ TEST_F(spool, delivers_what_was_recorded) {
     expect_balanced(tracer.account());
 }
 
+TEST_F(spool, delivers_one_by_one_where_there_is_no_room_for_two) {
+    auto options = to_sink();
+    options.max_batch_bytes = options.max_batch_spans = 0;
+    options.segment_bytes = 0;
+    tracer_type tracer({.exporter = options});
+    for (int i = 0; i < 3; ++i) record(tracer, std::to_string(i));
+    ASSERT_TRUE(tracer.flush(20s));
+    EXPECT_EQ(tracer.account().exported, 3U);
+    EXPECT_EQ(into->calls, 3U);
+}
+
 TEST_F(spool, leaves_no_file_when_all_is_delivered) {
     {
         tracer_type tracer({.exporter = to_sink()});
@@ -243,6 +254,68 @@ TEST_F(spool, a_trace_that_is_refused_waits_until_it_is_in_the_way_of_others) {
     }
 }
 
+TEST_F(spool, what_was_left_behind_waits_too_while_all_is_refused) {
+    const auto leave = [&](const std::string& name) {
+        into->is_away = true;
+        auto options = to_sink();
+        options.shutdown_timeout = 0ms;
+        tracer_type gone({.exporter = options, .shutdown_timeout = 0ms});
+        record(gone, name);
+    };
+    leave("first");
+    leave("second");
+    into->is_away = false;
+    into->refuses_all = true;
+    into->calls = 0;
+    tracer_type tracer({.exporter = to_sink()});
+    record(tracer, "third");
+    EXPECT_TRUE(comes_true([&] {
+        const std::lock_guard guard(into->lock);
+        return into->calls > 200;
+    }));
+    EXPECT_EQ(tracer.exporter().status().rejected_spans, 0U);
+    {
+        const std::lock_guard guard(into->lock);
+        into->refuses_all = false;
+        into->refused = {"first"};
+    }
+    EXPECT_TRUE(comes_true([&] { return tracer.exporter().status().rejected_spans == 1; }));
+    EXPECT_TRUE(comes_true([&] { return into->count() == 2; }));
+    EXPECT_TRUE(comes_true([&] { return files().size() == 1; })); // the one that is written to
+}
+
+// There is nothing but what others have left behind to show that the receiver is well.
+TEST_F(spool, one_that_is_refused_is_not_in_the_way_of_what_was_left_behind) {
+    for (const char* const name : {"first", "second"}) {
+        into->is_away = true;
+        auto options = to_sink();
+        options.shutdown_timeout = 0ms;
+        tracer_type gone({.exporter = options, .shutdown_timeout = 0ms});
+        record(gone, name);
+    }
+    into->is_away = false;
+    into->refused = {"first"};
+    tracer_type tracer({.exporter = to_sink()});
+    EXPECT_TRUE(comes_true([&] { return tracer.exporter().status().rejected_spans == 1; }));
+    EXPECT_TRUE(comes_true([&] { return tracer.exporter().status().recovered_spans == 1; }));
+    EXPECT_EQ(into->times.count("second"), 1U);
+}
+
+TEST_F(spool, one_that_is_too_large_for_a_slow_receiver_is_not_in_the_way_for_ever) {
+    into->too_large = {"large"};
+    into->is_away = true;
+    tracer_type tracer({.exporter = to_sink()});
+    record(tracer, "0");
+    record(tracer, "large");
+    for (int i = 1; i < 10; ++i) record(tracer, std::to_string(i));
+    into->set_away(false);
+    ASSERT_TRUE(tracer.flush(20s));
+    EXPECT_EQ(into->count(), 10U);
+    EXPECT_EQ(tracer.account().exported, 10U);
+    EXPECT_EQ(tracer.exporter().status().rejected_spans, 1U);
+    EXPECT_GE(into->calls, 5U + 5U) << "not at once";
+}
+
 TEST_F(spool, threads_record_at_once_safe_against_loss_of_power) {
     for (const auto durability : {mt::spool_durability::process_crash, mt::spool_durability::power_loss}) {
         into->times.clear();
@@ -344,6 +417,70 @@ TEST_F(spool, a_folder_that_is_no_place_for_secrets_is_refused) {
     expect_balanced(tracer.account());
 }
 
+TEST_F(spool, a_folder_may_be_a_link_elsewhere) {
+    std::filesystem::create_directory(root / "real");
+    std::filesystem::permissions(root / "real", std::filesystem::perms::owner_all);
+    std::filesystem::create_directory_symlink(root / "real", folder);
+    for (const auto durability : {mt::spool_durability::process_crash, mt::spool_durability::power_loss}) {
+        auto options = to_sink();
+        options.durability = durability;
+        tracer_type tracer({.exporter = options});
+        record(tracer, "one");
+        ASSERT_TRUE(tracer.flush(20s));
+        EXPECT_EQ(tracer.account().exported, 1U) << tracer.last_error();
+    }
+}
+
+TEST_F(spool, what_else_bears_the_name_of_a_file_of_traces_is_left_alone) {
+    std::filesystem::create_directory(folder);
+    std::filesystem::permissions(folder, std::filesystem::perms::owner_all);
+    const auto path = [this](std::uint64_t number) {
+        return std::filesystem::path(folder) / mt::detail::segment_name{number, number}.text();
+    };
+    write_file(root / "large", std::string(100'000, 'x'));
+    std::filesystem::create_directory(path(1));
+    std::filesystem::create_symlink(root / "large", path(2));
+    write_file(path(3), "");
+    auto options = to_sink();
+    options.max_bytes = 50'000; // none of which these are
+    tracer_type tracer({.exporter = options});
+    EXPECT_TRUE(comes_true([&] { return !std::filesystem::exists(path(3)); }));
+    record(tracer, "one");
+    ASSERT_TRUE(tracer.flush(20s));
+    EXPECT_EQ(tracer.account().exported, 1U) << tracer.last_error();
+    EXPECT_TRUE(std::filesystem::is_directory(path(1)));
+    EXPECT_TRUE(std::filesystem::is_symlink(path(2)));
+    EXPECT_EQ(content_of(root / "large").size(), 100'000U);
+}
+
+TEST_F(spool, traces_go_to_a_new_file_where_somebody_has_removed_theirs) {
+    into->is_away = true;
+    tracer_type tracer({.exporter = to_sink()});
+    for (int i = 0; i < 3; ++i) {
+        record(tracer, std::to_string(i));
+        EXPECT_EQ(files().size(), 1U);
+        std::filesystem::remove_all(folder);
+    }
+    into->set_away(false);
+    ASSERT_TRUE(tracer.flush(20s));
+    EXPECT_EQ(tracer.account().exported, 3U) << tracer.last_error();
+}
+
+TEST_F(spool, goes_on_where_its_file_is_cut_off) {
+    into->is_away = true;
+    tracer_type tracer({.exporter = to_sink()});
+    for (int i = 0; i < 1000; ++i) record(tracer, std::to_string(i));
+    std::filesystem::resize_file(files().at(0), std::filesystem::file_size(files().at(0)) / 2);
+    into->set_away(false);
+    ASSERT_TRUE(tracer.flush(20s));
+    EXPECT_GT(tracer.account().exported, 400U);
+    EXPECT_EQ(tracer.account().failed, 1000 - tracer.account().exported);
+    EXPECT_LE(tracer.exporter().status().damaged_places, 2U) << "an attempt may have been under way";
+    record(tracer, "another");
+    ASSERT_TRUE(tracer.flush(20s));
+    EXPECT_TRUE(into->times.contains("another"));
+}
+
 TEST_F(spool, shares_a_folder_with_other_spools) {
     tracer_type first({.exporter = to_sink()});
     tracer_type second({.exporter = to_sink()});
@@ -391,8 +528,7 @@ TEST(spool_pace, puts_aside_what_is_to_blame_and_little_else) {
             outcome.failed_spans = is_refused ? count : 0;
             outcome.retryable = left_of_outage > 0 && outages % 2 == 0;
             const bool is_end = from + count == to_blame.size();
-            const auto verdict = pace.judge(
-                outcome, count, is_end ? mt::detail::spool_rest::nowhere : mt::detail::spool_rest::in_segment);
+            const auto verdict = pace.judge(outcome, count, is_end);
             if (verdict == spool_pace::verdict::move_on) {
                 ASSERT_TRUE(!is_refused && from == at);
                 at += count;
@@ -416,10 +552,19 @@ TEST(spool_pace, sends_less_to_a_receiver_that_does_not_answer_in_time) {
         const std::size_t count = std::min(pace.most_traces(), left);
         mt::export_result outcome;
         if (count > in_time) outcome = {.failed_spans = count, .retryable = true, .too_slow = true};
-        if (pace.judge(outcome, count, mt::detail::spool_rest::in_segment) == spool_pace::verdict::move_on)
-            left -= count;
+        if (pace.judge(outcome, count, false) == spool_pace::verdict::move_on) left -= count;
     }
     EXPECT_LT(attempts, 10'000 / 25);
+}
+
+TEST(spool_pace, puts_nothing_aside_while_the_receiver_answers_nothing_in_time) {
+    mt::detail::spool_pace pace(1ms, 1ms);
+    for (int attempt = 0; attempt < 1'000; ++attempt) {
+        const std::size_t count = std::min<std::size_t>(pace.most_traces(), 10);
+        const mt::export_result outcome{.failed_spans = count, .retryable = true, .too_slow = true};
+        const bool is_last = pace.passed_over() + count >= 10;
+        ASSERT_NE(pace.judge(outcome, count, is_last), mt::detail::spool_pace::verdict::put_aside);
+    }
 }
 
 TEST_F(spool, conforms) {

@@ -85,12 +85,18 @@ public:
     }
 
 private:
+    // As if the server had said so: another attempt asks for the credentials again.
+    static failure<transport_error> unauthorized(transport_error why) {
+        if (why.status == 0) why.status = 401;
+        return failure{std::move(why)};
+    }
+
     result<http_response, transport_error> send_authorized(http_method method, std::string_view target,
                                                            std::span<const http_header> headers,
                                                            std::string_view body) {
         if (authorization_.empty()) return transport_->send({method, target, headers, body, timeout_});
         auto who = authorization_.current();
-        if (!who) return failure{who.error()};
+        if (!who) return unauthorized(std::move(who).error());
         std::vector<http_header> all(headers.begin(), headers.end());
         const auto send_as = [&](const secret& value) {
             all.resize(headers.size());
@@ -100,7 +106,7 @@ private:
         auto reply = send_as(*who);
         if (!reply || reply->status != 401 || !authorization_.renewable()) return reply;
         auto renewed = authorization_.renewed(*who);
-        if (!renewed) return failure{renewed.error()};
+        if (!renewed) return unauthorized(std::move(renewed).error());
         return renewed->reveal() == who->reveal() ? reply : send_as(*renewed);
     }
 

@@ -105,6 +105,8 @@ public:
         if (batch.empty()) return outcome;
         if (const auto connected = connect_locked(); !connected) {
             fail(connected.error(), batch.span_count());
+            // The traces were not even sent: it is the server, the experiment or the credentials that must be mended.
+            outcome.retryable = connected.error().reason != transport_error::kind::bad_request;
             return outcome;
         }
         if (takes_otlp_) {
@@ -128,16 +130,16 @@ public:
         return outcome;
     }
 
-    /// The trace in MLflow's page; empty before the experiment is known.
+    /// The trace in MLflow's page; empty before the experiment is known. Does not wait for an export under way.
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
-        const std::lock_guard guard(lock_);
+        const std::lock_guard guard(connection_lock_);
         if (connection_.experiment_id.empty()) return {};
         if (gives_own_ids_) return experiment_url_locked();
         return experiment_url_locked() + "?selectedEvaluationId=" + std::string(id.mlflow_id().view());
     }
     /// The experiment's traces in MLflow's page; empty before the experiment is known.
     [[nodiscard]] std::string experiment_url() const {
-        const std::lock_guard guard(lock_);
+        const std::lock_guard guard(connection_lock_);
         return connection_.experiment_id.empty() ? std::string{} : experiment_url_locked();
     }
 
@@ -163,9 +165,10 @@ private:
         auto experiment = options_.experiment_id.empty() ? api.experiment_by_name(options_.experiment_name)
                                                          : api.experiment_by_id(options_.experiment_id);
         if (!experiment) return failure{experiment.error()};
-        gives_own_ids_ = version->is_before(3, 2);
         is_old_ = version->is_before(3, 4);
         if (takes_otlp_ && is_old_) use_artifacts("it takes no OTLP spans");
+        const std::lock_guard guard(connection_lock_);
+        gives_own_ids_ = version->is_before(3, 2);
         connection_ = {std::move(version->text), std::move(*experiment)};
         return connection_;
     }
@@ -237,17 +240,21 @@ private:
     }
 
     failed checked(failed error) {
-        if (error && error->status == 404) connection_.experiment_id.clear(); // deleted? ask again next time
+        if (error && error->status == 404) { // deleted? ask again next time
+            const std::lock_guard guard(connection_lock_);
+            connection_.experiment_id.clear();
+        }
         return error;
     }
 
     options options_;
-    mutable std::mutex lock_;
+    std::mutex lock_;
     detail::http_client<Transport> server_;
+    mutable std::mutex connection_lock_; // these two are written under both locks
     mlflow_connection connection_;
+    bool gives_own_ids_ = false;
     bool takes_otlp_ = true;
     bool is_old_ = false;
-    bool gives_own_ids_ = false;
     bool is_told_ = false; // that it is the artifact way
     detail::buffer body_;
 };

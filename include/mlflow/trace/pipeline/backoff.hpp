@@ -14,7 +14,7 @@ class backoff {
 public:
     using milliseconds = std::chrono::milliseconds;
 
-    backoff(milliseconds first, milliseconds longest) noexcept : first_(first), longest_(longest) {}
+    backoff(milliseconds first, milliseconds longest) noexcept : first_(bounded(first)), longest_(bounded(longest)) {}
 
     // After an attempt that succeeded.
     void reset() noexcept { is_first_ = true; }
@@ -31,6 +31,12 @@ public:
     }
 
 private:
+    // `milliseconds::max()`, which says without end, would overflow.
+    static constexpr milliseconds bounded(milliseconds wait) noexcept {
+        constexpr milliseconds century = std::chrono::hours(24 * 36'525);
+        return wait < century ? wait : century;
+    }
+
     // 0 to 1023 by xorshift64*, seeded by the clock: the waits need to differ between processes, no more.
     std::int64_t random_part() noexcept {
         if (random_ == 0)

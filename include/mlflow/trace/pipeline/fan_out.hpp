@@ -159,6 +159,11 @@ private:
 
     template <class Exporter>
     struct destination {
+        static_assert(
+            requires { requires Exporter::is_thread_safe; },
+            "fan_out: an inner exporter that defers is called from any thread, and lacks a member: "
+            "static constexpr bool is_thread_safe = true");
+
         explicit destination(detail::options_of<Exporter>&& chosen) : exporter(std::move(chosen)) {}
 
         void take(trace_batch& traces) noexcept {

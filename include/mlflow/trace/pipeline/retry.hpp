@@ -76,17 +76,18 @@ public:
             settle(now);
             total.exported_spans += now.exported;
             total.failed_spans += now.failed;
-            if (!now.error.empty()) total.error = now.error;
+            if (!now.error.empty()) total.error.swap(now.error);
             batch = std::move(now.again);
             if (batch.empty()) {
                 if (total.ok()) total.error.clear(); // of what was mended
                 return total;
             }
-            {
+            const auto tell = [&] {
                 const std::lock_guard guard(lock_);
-                last_error_ = now.error;
-            }
-            line_.say([&] { return "retry: " + std::to_string(batch.span_count()) + " spans wait: " + now.error; });
+                last_error_ = total.error;
+            };
+            detail::guarded(tell, [] {}); // for want of memory nothing is given up
+            line_.say([&] { return "retry: " + std::to_string(batch.span_count()) + " spans wait: " + total.error; });
             const auto until = detail::deadline_after(waits.next(now.retry_after));
             if (until > give_up_at || !wait_until(until)) {
                 total.exported_spans += now.exported_in_part;
@@ -153,6 +154,7 @@ private:
             return;
         }
         now.ends = true; // by an interruption, once something was tried
+        const std::size_t spans = batch.span_count();
         export_result outcome = detail::guarded_export(exporter_, batch);
         if (outcome.ok()) {
             now.exported += outcome.exported_spans;
@@ -164,30 +166,45 @@ private:
         if (outcome.retryable) ++now.refusals; // else it is surely the content
         now.error = std::move(outcome.error);
         now.is_over = outcome.retryable && !outcome.finds_fault;
-        if (outcome.too_slow)
-            most_spans_ = batch.span_count() / 2 > least_spans ? batch.span_count() / 2 : least_spans;
+        if (outcome.too_slow) most_spans_ = spans / 2 > least_spans ? spans / 2 : least_spans;
         const bool halve = outcome.finds_fault && (!outcome.retryable || now.may_halve);
-        if (trace_batch first = halve ? take_half(batch) : trace_batch(); !first.empty()) {
-            attempt(first, now);
-            attempt(batch, now);
-        } else if (outcome.retryable) {
-            if (outcome.retry_after > now.retry_after) now.retry_after = outcome.retry_after;
-            if (!halve) now.exported_in_part += outcome.exported_spans;
-            (halve ? now.suspects : now.again).append(std::move(batch));
-        } else {
+        const std::size_t left = batch.span_count();
+        trace_batch first = halve ? take_half(batch) : trace_batch();
+        if (first.empty() && !outcome.retryable) {
             now.exported += outcome.exported_spans;
             now.failed += outcome.failed_spans;
             if (halve) put_aside(batch, now.error);
+            return;
         }
+        // What the exporter has moved out of the batch does not come again.
+        const std::size_t moved = spans - left;
+        const std::size_t kept = moved < outcome.exported_spans ? moved : outcome.exported_spans;
+        now.exported += kept;
+        now.failed += moved - kept;
+        if (!first.empty()) {
+            attempt(first, now);
+            attempt(batch, now);
+            return;
+        }
+        if (outcome.retry_after > now.retry_after) now.retry_after = outcome.retry_after;
+        if (!halve) now.exported_in_part += outcome.exported_spans - kept;
+        (halve ? now.suspects : now.again).append(std::move(batch));
     }
 
-    // As much as the receiver answers to in time.
+    // As much as the receiver answers to in time, of a large trace some spans.
     trace_batch take_part(trace_batch& batch) const noexcept {
         if (batch.span_count() <= most_spans_) return std::move(batch);
         trace_batch part;
         while (!batch.empty() && part.span_count() + batch.begin()->span_count <= most_spans_)
             part.push_back(batch.pop_front());
-        if (part.empty()) part.push_back(batch.pop_front());
+        if (!part.empty()) return part;
+        part.push_back(batch.pop_front());
+        while (part.span_count() > most_spans_) {
+            trace_batch half = take_half(part);
+            if (half.empty()) break;
+            part.append(std::move(batch));
+            batch = std::exchange(part, std::move(half));
+        }
         return part;
     }
 

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <dirent.h>
 #include <fcntl.h>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -97,13 +98,15 @@ struct segment_name {
 
 // The names of all segments in a folder, oldest first; none when it cannot be read, with the reason in errno.
 inline std::vector<std::string> segments_in(const std::string& folder) {
+    struct closer {
+        void operator()(DIR* open) const noexcept { ::closedir(open); }
+    };
     std::vector<std::string> names;
     errno = 0;
-    DIR* const listing = ::opendir(folder.c_str());
+    const std::unique_ptr<DIR, closer> listing(::opendir(folder.c_str()));
     if (!listing) return names;
-    while (const dirent* const entry = ::readdir(listing))
+    while (const dirent* const entry = ::readdir(listing.get()))
         if (segment_name::parse(entry->d_name)) names.emplace_back(entry->d_name);
-    ::closedir(listing);
     std::sort(names.begin(), names.end());
     return names;
 }

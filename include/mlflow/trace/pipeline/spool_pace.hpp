@@ -12,13 +12,12 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
-// Where there is something to forward behind the traces of an attempt.
-enum class spool_rest : std::uint8_t { in_segment, in_others, nowhere };
-
 // How a spool goes on after each attempt to forward. What the receiver cannot take now is tried again. What it
-// refuses is halved until one trace is left. That one is put aside when another one is taken in the meantime. When
-// none is, nothing is put aside: credentials or the experiment are wrong then, not the traces.
-// What it is too slow for is sent in smaller parts.
+// refuses is halved until one trace is left. That one is put aside when another one is taken in the meantime: those
+// behind it in its segment are tried one by one, then those of another segment. When none is, nothing is put aside:
+// credentials or the experiment are wrong then, not the traces.
+// What it is too slow for is sent in smaller parts. A single trace that it is too slow for again and again, but not
+// for others in between, is put aside too.
 class spool_pace {
 public:
     enum class verdict : std::uint8_t { move_on, at_once, wait, put_aside };
@@ -27,31 +26,35 @@ public:
         : waits_(first_wait, longest_wait) {}
 
     // The next attempt takes up to so many traces, after passing over so many: to see whether others are taken.
-    [[nodiscard]] std::size_t most_traces() const noexcept { return most_traces_; }
+    [[nodiscard]] std::size_t most_traces() const noexcept { return is_probing() ? 1 : most_traces_; }
     [[nodiscard]] std::size_t passed_over() const noexcept { return passed_over_; }
+    // It takes them from another segment.
+    [[nodiscard]] bool is_elsewhere() const noexcept { return is_elsewhere_; }
 
-    verdict judge(const export_result& outcome, std::size_t traces, spool_rest rest) noexcept {
-        if (outcome.ok()) return passed_over_ > 0 ? other_taken(traces) : succeeded(traces);
+    // `is_last`: nothing is behind these traces in their segment.
+    verdict judge(const export_result& outcome, std::size_t traces, bool is_last) noexcept {
+        if (outcome.ok()) return is_probing() ? other_taken(traces) : succeeded(traces);
         if (outcome.too_slow) {
             most_traces_ = std::max<std::size_t>(traces / 2, 1);
             is_slow_ = true;
         }
-        if (outcome.retryable && !outcome.finds_fault) return verdict::wait;
+        const bool is_too_slow_for_one = outcome.too_slow && traces == 1;
+        if (outcome.retryable && !outcome.finds_fault && !is_too_slow_for_one) return verdict::wait;
         if (traces > 1) {
             if (suspects_ == 0) suspects_ = traces, is_other_taken_ = false;
             most_traces_ = traces / 2;
             return verdict::at_once;
         }
-        if (passed_over_ > 0) return other_refused(rest);
-        const bool is_in_the_way = rest == spool_rest::in_others && ++refusals_ >= most_refusals;
-        if (std::exchange(is_other_taken_, false) || is_in_the_way) {
-            refusals_ = 0;
+        if (std::exchange(is_other_taken_, false)) {
+            if (is_too_slow_for_one && ++times_too_slow_ < most_times_too_slow) return verdict::wait;
+            times_too_slow_ = 0;
             suspects_ -= std::min<std::size_t>(suspects_, 1);
             return verdict::put_aside;
         }
-        if (rest != spool_rest::in_segment) return verdict::wait;
-        passed_over_ = 1;
-        return verdict::at_once;
+        const bool is_first = !is_probing();
+        passed_over_ = is_last ? 0 : passed_over_ + 1;
+        if (is_last) is_elsewhere_ = !is_elsewhere_;
+        return is_first ? verdict::at_once : verdict::wait;
     }
 
     // Before the next attempt.
@@ -61,34 +64,35 @@ public:
 
 private:
     static constexpr std::size_t unlimited = ~std::size_t{0};
-    static constexpr int most_refusals = 20; // of the last trace of a segment: 5 minutes by default
+    static constexpr int most_times_too_slow = 5;
+
+    [[nodiscard]] bool is_probing() const noexcept { return passed_over_ > 0 || is_elsewhere_; }
 
     verdict succeeded(std::size_t traces) noexcept {
         waits_.reset();
-        refusals_ = 0;
+        times_too_slow_ = 0;
         suspects_ -= std::min(suspects_, traces);
         is_other_taken_ = suspects_ > 0;
         const std::size_t more = is_slow_ ? most_traces_ / 8 + 1 : most_traces_;
         most_traces_ = most_traces_ > unlimited / 2 ? unlimited : most_traces_ + more;
         return verdict::move_on;
     }
-    // The first one has its last chance. What was taken here comes again, which does no harm.
+    // The first one has its last chance. What was taken here comes again, which does no harm. None: there was
+    // nothing.
     verdict other_taken(std::size_t traces) noexcept {
         passed_over_ = 0;
-        is_other_taken_ = traces > 0 || ++refusals_ >= most_refusals;
-        return traces > 0 ? verdict::at_once : verdict::wait;
-    }
-    verdict other_refused(spool_rest rest) noexcept {
-        passed_over_ = rest == spool_rest::in_segment ? passed_over_ + 1 : 0;
-        return verdict::wait;
+        is_other_taken_ = traces > 0;
+        is_elsewhere_ = !is_other_taken_ && !is_elsewhere_;
+        return is_other_taken_ || is_elsewhere_ ? verdict::at_once : verdict::wait;
     }
 
     backoff waits_;
     std::size_t most_traces_ = unlimited;
     bool is_slow_ = false; // the receiver did not answer to so many in time
     std::size_t passed_over_ = 0;
-    std::size_t suspects_ = 0; // of those that were refused together, the ones that are left
-    int refusals_ = 0;
+    bool is_elsewhere_ = false;
+    int times_too_slow_ = 0;      // for what comes next, while it was not for another
+    std::size_t suspects_ = 0;    // of those that were refused together, the ones that are left
     bool is_other_taken_ = false; // since what comes next was refused
 };
 

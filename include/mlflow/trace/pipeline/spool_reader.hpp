@@ -27,7 +27,7 @@ template <class Files>
 class spool_reader {
 public:
     spool_reader(int file, std::uint64_t marker, std::uint64_t begin, std::uint64_t end) noexcept
-        : file_(file), at_(begin), end_(end) {
+        : file_(file), at_(begin), end_(end), last_(end) {
         write_fixed64(marker_, marker);
     }
 
@@ -50,6 +50,11 @@ public:
             damage_.bytes += at_ - from;
             if (!in_damage) ++damage_.places;
             in_damage = true;
+        }
+        if (!failed_ && at_ < last_) { // the file is shorter than it was
+            damage_.bytes += last_ - at_;
+            if (!in_damage) ++damage_.places;
+            at_ = last_;
         }
         return {};
     }
@@ -108,7 +113,7 @@ private:
                                    static_cast<off_t>(window_at_ + filled));
             });
             if (got < 0) failed_ = true;
-            if (got == 0) end_ = window_at_ + filled; // the file is shorter than it was
+            if (got == 0) end_ = window_at_ + filled;
             if (got <= 0) break;
             filled += static_cast<std::size_t>(got);
         }
@@ -118,7 +123,8 @@ private:
     int file_;
     char marker_[8];
     std::uint64_t at_;
-    std::uint64_t end_;
+    std::uint64_t end_;  // of the file, where it is shorter than it was
+    std::uint64_t last_; // as it was
     std::string window_;
     std::uint64_t window_at_ = 0;
     spool_damage damage_;

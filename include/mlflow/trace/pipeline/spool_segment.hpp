@@ -77,6 +77,11 @@ public:
         size_ = forwarded_ = 0;
         return true;
     }
+    // Nobody has removed the file, so that the next process can find it.
+    [[nodiscard]] bool is_there() const noexcept {
+        struct stat found{};
+        return ::fstat(file_.get(), &found) == 0 && found.st_nlink > 0;
+    }
     bool remove() noexcept { return Files::remove(path_.c_str()) == 0 || errno == ENOENT; }
     // Keeps the file, under a name that no spool forwards.
     bool reject() {

@@ -51,7 +51,7 @@ spool_view<Files> look_into(const std::string& folder) {
             }
         }
         struct stat found{};
-        if (::stat((folder + '/' + name).c_str(), &found) == 0)
+        if (::lstat((folder + '/' + name).c_str(), &found) == 0 && S_ISREG(found.st_mode))
             seen.bytes += static_cast<std::uint64_t>(found.st_size);
     }
     return seen;
@@ -96,6 +96,9 @@ public:
                    ? parts_.front()
                    : nullptr;
     }
+
+    // The one after it, or null.
+    [[nodiscard]] part_pointer second() const noexcept { return parts_.size() > 1 ? parts_[1] : nullptr; }
 
     // All of it has been forwarded, or is given up: it takes no more room, unless it is to be kept. A part of our own
     // is the oldest one.
@@ -157,7 +160,8 @@ private:
     void say(const std::string& what) { error_ = folder_ + ": " + what; }
 
     part_pointer writable() {
-        if (is_open_ && parts_.back()->segment->size() < segment_bytes_) return parts_.back();
+        if (is_open_ && parts_.back()->segment->size() < segment_bytes_ && parts_.back()->segment->is_there())
+            return parts_.back();
         is_open_ = false;
         std::unique_ptr<spool_segment<Files>> created;
         if (make_folder(folder_)) created = spool_segment<Files>::create(folder_, segment_name::waiting);
@@ -168,8 +172,9 @@ private:
         return parts_.back();
     }
     // So that the name of a new file is on the disk too.
-    [[nodiscard]] bool sync_folder() const noexcept {
-        const owned_file file(uninterrupted([&] { return Files::open(folder_.c_str(), O_RDONLY | O_DIRECTORY); }));
+    [[nodiscard]] bool sync_folder() const {
+        const std::string itself = folder_ + "/."; // where the folder is a symbolic link
+        const owned_file file(uninterrupted([&] { return Files::open(itself.c_str(), O_RDONLY | O_DIRECTORY); }));
         return file.get() >= 0 && uninterrupted([&] { return Files::sync(file.get()); }) == 0;
     }
 

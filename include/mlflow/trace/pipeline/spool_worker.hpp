@@ -233,9 +233,25 @@ private:
             return;
         }
         next_look_ = {}; // there may be more
-        orphan_ = std::make_shared<part>();
-        orphan_->segment = std::move(seen.orphan);
-        orphan_->is_own = false;
+        orphan_ = part_of(std::move(seen.orphan));
+    }
+    static part_pointer part_of(std::unique_ptr<spool_segment<Files>> orphan) {
+        if (!orphan) return nullptr;
+        const auto made = std::make_shared<part>();
+        made->segment = std::move(orphan);
+        made->is_own = false;
+        return made;
+    }
+
+    // Where there may be a trace that is taken while one of this part is refused; null when there is none.
+    part_pointer another_than(lock_type& guard, const part& refused) {
+        if (!refused.is_own && store_.front()) return store_.front();
+        if (refused.is_own && store_.second()) return store_.second();
+        if (refused.is_own && orphan_) return orphan_;
+        guard.unlock();
+        auto seen = look_into<Files>(options_.folder);
+        guard.lock();
+        return part_of(std::move(seen.orphan));
     }
 
     // What goes in one call of the inner exporter.
@@ -248,8 +264,12 @@ private:
     load next_load(spool_reader<Files>& reader) const {
         load next;
         for (std::size_t i = 0; i < pace_.passed_over(); ++i) static_cast<void>(reader.next());
-        while (next.traces.size() < pace_.most_traces() && next.traces.span_count() < options_.max_batch_spans &&
-               next.traces.bytes() < options_.max_batch_bytes) {
+        const auto has_room = [&] { // for one at least
+            return next.traces.empty() ||
+                   (next.traces.size() < pace_.most_traces() && next.traces.span_count() < options_.max_batch_spans &&
+                    next.traces.bytes() < options_.max_batch_bytes);
+        };
+        while (has_room()) {
             const std::string_view content = reader.next();
             if (!content.data()) break;
             if (next.traces.empty()) next.first = content;
@@ -259,17 +279,11 @@ private:
         return next;
     }
 
-    // Other processes may have left behind more than the one that is on its way.
-    [[nodiscard]] spool_rest rest_behind(const part& from, std::uint64_t position, std::size_t spans) const noexcept {
-        if (position < from.segment->size()) return spool_rest::in_segment;
-        const bool is_alone = from.is_own && !orphan_ && accepted_ - handled() == spans;
-        return is_alone ? spool_rest::nowhere : spool_rest::in_others;
-    }
-
     void forward(lock_type& guard, part_pointer from) {
-        auto reader = from->segment->reader();
+        const part_pointer source = pace_.is_elsewhere() ? another_than(guard, *from) : from;
+        auto reader = (source ? source : from)->segment->reader();
         guard.unlock();
-        load sent = next_load(reader);
+        load sent = source ? next_load(reader) : load();
         const std::size_t traces = sent.traces.size();
         const std::size_t spans = sent.traces.span_count();
         export_result outcome;
@@ -277,10 +291,13 @@ private:
         sent.traces.clear();
         guard.lock();
         if (from->is_gone) return;
-        from->is_kept = from->is_kept || sent.has_foreign;
-        if (reader.failed() && traces == 0) return could_not_read(guard, from);
+        if (source == from) {
+            from->is_kept = from->is_kept || sent.has_foreign;
+            if (reader.failed() && traces == 0) return could_not_read(guard, from);
+        }
         if (!outcome.ok()) last_error_.swap(outcome.error);
-        switch (pace_.judge(outcome, traces, rest_behind(*from, reader.position(), spans))) {
+        const bool is_last = !source || reader.position() >= source->segment->size();
+        switch (pace_.judge(outcome, traces, is_last)) {
         case spool_pace::verdict::at_once: break;
         case spool_pace::verdict::wait: pause(guard, outcome.retry_after); break;
         case spool_pace::verdict::move_on:
@@ -332,9 +349,11 @@ private:
         ++pauses_;
         changed_.notify_all();
         const std::uint64_t requests = requests_;
-        const std::string trouble = std::to_string(accepted_ - handled()) + " spans wait: " + last_error_;
         guard.unlock();
-        line_.say([&] { return "spool: " + trouble; });
+        line_.say([this] {
+            const std::lock_guard reading(lock_);
+            return "spool: " + std::to_string(accepted_ - handled()) + " spans wait: " + last_error_;
+        });
         guard.lock();
         wake_.wait_until(guard, deadline_after(chosen),
                          [&] { return ending_ || (asked.count() == 0 && requests_ != requests); });
