@@ -4535,12 +4535,18 @@ public:
     }
 
 private:
+    // As if the server had said so: another attempt asks for the credentials again.
+    static failure<transport_error> unauthorized(transport_error why) {
+        if (why.status == 0) why.status = 401;
+        return failure{std::move(why)};
+    }
+
     result<http_response, transport_error> send_authorized(http_method method, std::string_view target,
                                                            std::span<const http_header> headers,
                                                            std::string_view body) {
         if (authorization_.empty()) return transport_->send({method, target, headers, body, timeout_});
         auto who = authorization_.current();
-        if (!who) return failure{who.error()};
+        if (!who) return unauthorized(std::move(who).error());
         std::vector<http_header> all(headers.begin(), headers.end());
         const auto send_as = [&](const secret& value) {
             all.resize(headers.size());
@@ -4550,7 +4556,7 @@ private:
         auto reply = send_as(*who);
         if (!reply || reply->status != 401 || !authorization_.renewable()) return reply;
         auto renewed = authorization_.renewed(*who);
-        if (!renewed) return failure{renewed.error()};
+        if (!renewed) return unauthorized(std::move(renewed).error());
         return renewed->reveal() == who->reveal() ? reply : send_as(*renewed);
     }
 
@@ -5332,6 +5338,8 @@ public:
         if (batch.empty()) return outcome;
         if (const auto connected = connect_locked(); !connected) {
             fail(connected.error(), batch.span_count());
+            // The traces were not even sent: it is the server, the experiment or the credentials that must be mended.
+            outcome.retryable = connected.error().reason != transport_error::kind::bad_request;
             return outcome;
         }
         if (takes_otlp_) {
@@ -5355,16 +5363,16 @@ public:
         return outcome;
     }
 
-    /// The trace in MLflow's page; empty before the experiment is known.
+    /// The trace in MLflow's page; empty before the experiment is known. Does not wait for an export under way.
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
-        const std::lock_guard guard(lock_);
+        const std::lock_guard guard(connection_lock_);
         if (connection_.experiment_id.empty()) return {};
         if (gives_own_ids_) return experiment_url_locked();
         return experiment_url_locked() + "?selectedEvaluationId=" + std::string(id.mlflow_id().view());
     }
     /// The experiment's traces in MLflow's page; empty before the experiment is known.
     [[nodiscard]] std::string experiment_url() const {
-        const std::lock_guard guard(lock_);
+        const std::lock_guard guard(connection_lock_);
         return connection_.experiment_id.empty() ? std::string{} : experiment_url_locked();
     }
 
@@ -5390,9 +5398,10 @@ private:
         auto experiment = options_.experiment_id.empty() ? api.experiment_by_name(options_.experiment_name)
                                                          : api.experiment_by_id(options_.experiment_id);
         if (!experiment) return failure{experiment.error()};
-        gives_own_ids_ = version->is_before(3, 2);
         is_old_ = version->is_before(3, 4);
         if (takes_otlp_ && is_old_) use_artifacts("it takes no OTLP spans");
+        const std::lock_guard guard(connection_lock_);
+        gives_own_ids_ = version->is_before(3, 2);
         connection_ = {std::move(version->text), std::move(*experiment)};
         return connection_;
     }
@@ -5464,17 +5473,21 @@ private:
     }
 
     failed checked(failed error) {
-        if (error && error->status == 404) connection_.experiment_id.clear(); // deleted? ask again next time
+        if (error && error->status == 404) { // deleted? ask again next time
+            const std::lock_guard guard(connection_lock_);
+            connection_.experiment_id.clear();
+        }
         return error;
     }
 
     options options_;
-    mutable std::mutex lock_;
+    std::mutex lock_;
     detail::http_client<Transport> server_;
+    mutable std::mutex connection_lock_; // these two are written under both locks
     mlflow_connection connection_;
+    bool gives_own_ids_ = false;
     bool takes_otlp_ = true;
     bool is_old_ = false;
-    bool gives_own_ids_ = false;
     bool is_told_ = false; // that it is the artifact way
     detail::buffer body_;
 };
@@ -6422,7 +6435,7 @@ class backoff {
 public:
     using milliseconds = std::chrono::milliseconds;
 
-    backoff(milliseconds first, milliseconds longest) noexcept : first_(first), longest_(longest) {}
+    backoff(milliseconds first, milliseconds longest) noexcept : first_(bounded(first)), longest_(bounded(longest)) {}
 
     // After an attempt that succeeded.
     void reset() noexcept { is_first_ = true; }
@@ -6439,6 +6452,12 @@ public:
     }
 
 private:
+    // `milliseconds::max()`, which says without end, would overflow.
+    static constexpr milliseconds bounded(milliseconds wait) noexcept {
+        constexpr milliseconds century = std::chrono::hours(24 * 36'525);
+        return wait < century ? wait : century;
+    }
+
     // 0 to 1023 by xorshift64*, seeded by the clock: the waits need to differ between processes, no more.
     std::int64_t random_part() noexcept {
         if (random_ == 0)
@@ -6517,17 +6536,18 @@ public:
             settle(now);
             total.exported_spans += now.exported;
             total.failed_spans += now.failed;
-            if (!now.error.empty()) total.error = now.error;
+            if (!now.error.empty()) total.error.swap(now.error);
             batch = std::move(now.again);
             if (batch.empty()) {
                 if (total.ok()) total.error.clear(); // of what was mended
                 return total;
             }
-            {
+            const auto tell = [&] {
                 const std::lock_guard guard(lock_);
-                last_error_ = now.error;
-            }
-            line_.say([&] { return "retry: " + std::to_string(batch.span_count()) + " spans wait: " + now.error; });
+                last_error_ = total.error;
+            };
+            detail::guarded(tell, [] {}); // for want of memory nothing is given up
+            line_.say([&] { return "retry: " + std::to_string(batch.span_count()) + " spans wait: " + total.error; });
             const auto until = detail::deadline_after(waits.next(now.retry_after));
             if (until > give_up_at || !wait_until(until)) {
                 total.exported_spans += now.exported_in_part;
@@ -6594,6 +6614,7 @@ private:
             return;
         }
         now.ends = true; // by an interruption, once something was tried
+        const std::size_t spans = batch.span_count();
         export_result outcome = detail::guarded_export(exporter_, batch);
         if (outcome.ok()) {
             now.exported += outcome.exported_spans;
@@ -6605,30 +6626,45 @@ private:
         if (outcome.retryable) ++now.refusals; // else it is surely the content
         now.error = std::move(outcome.error);
         now.is_over = outcome.retryable && !outcome.finds_fault;
-        if (outcome.too_slow)
-            most_spans_ = batch.span_count() / 2 > least_spans ? batch.span_count() / 2 : least_spans;
+        if (outcome.too_slow) most_spans_ = spans / 2 > least_spans ? spans / 2 : least_spans;
         const bool halve = outcome.finds_fault && (!outcome.retryable || now.may_halve);
-        if (trace_batch first = halve ? take_half(batch) : trace_batch(); !first.empty()) {
-            attempt(first, now);
-            attempt(batch, now);
-        } else if (outcome.retryable) {
-            if (outcome.retry_after > now.retry_after) now.retry_after = outcome.retry_after;
-            if (!halve) now.exported_in_part += outcome.exported_spans;
-            (halve ? now.suspects : now.again).append(std::move(batch));
-        } else {
+        const std::size_t left = batch.span_count();
+        trace_batch first = halve ? take_half(batch) : trace_batch();
+        if (first.empty() && !outcome.retryable) {
             now.exported += outcome.exported_spans;
             now.failed += outcome.failed_spans;
             if (halve) put_aside(batch, now.error);
+            return;
         }
+        // What the exporter has moved out of the batch does not come again.
+        const std::size_t moved = spans - left;
+        const std::size_t kept = moved < outcome.exported_spans ? moved : outcome.exported_spans;
+        now.exported += kept;
+        now.failed += moved - kept;
+        if (!first.empty()) {
+            attempt(first, now);
+            attempt(batch, now);
+            return;
+        }
+        if (outcome.retry_after > now.retry_after) now.retry_after = outcome.retry_after;
+        if (!halve) now.exported_in_part += outcome.exported_spans - kept;
+        (halve ? now.suspects : now.again).append(std::move(batch));
     }
 
-    // As much as the receiver answers to in time.
+    // As much as the receiver answers to in time, of a large trace some spans.
     trace_batch take_part(trace_batch& batch) const noexcept {
         if (batch.span_count() <= most_spans_) return std::move(batch);
         trace_batch part;
         while (!batch.empty() && part.span_count() + batch.begin()->span_count <= most_spans_)
             part.push_back(batch.pop_front());
-        if (part.empty()) part.push_back(batch.pop_front());
+        if (!part.empty()) return part;
+        part.push_back(batch.pop_front());
+        while (part.span_count() > most_spans_) {
+            trace_batch half = take_half(part);
+            if (half.empty()) break;
+            part.append(std::move(batch));
+            batch = std::exchange(part, std::move(half));
+        }
         return part;
     }
 
