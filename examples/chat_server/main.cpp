@@ -49,8 +49,8 @@ chat_server::served_model chosen_model() {
     return chat_server::served_model(upstream);
 }
 
-template <class Exporter, std::size_t Senders>
-using tracer_to = mt::tracer<chat::schema, mt::thread_local_context, mt::batch<mt::deployed<Exporter>, Senders>>;
+template <class Exporter>
+using tracer_to = mt::tracer<chat::schema, mt::thread_local_context, mt::batch<mt::deployed<Exporter>>>;
 
 /// Serves until a signal, and delivers what is recorded; the exit status of the program.
 template <class Tracer>
@@ -82,7 +82,7 @@ int run(std::uint16_t port) {
     const bool enabled = environment("CHAT_TRACING") != "off";
     const mt::resource_attributes resource{{"service.name", "bike-support"}};
     if (environment("MLFLOW_TRACKING_URI").empty()) {
-        tracer_to<mt::json_lines_exporter, 1> tracer(
+        tracer_to<mt::json_lines_exporter> tracer(
             {.exporter = {.exporter = {.exporter = {.path = "traces.jsonl", .resource = resource},
                                        .deployment = deployment()}},
              .enabled = enabled});
@@ -95,8 +95,7 @@ int run(std::uint16_t port) {
         std::fprintf(stderr, "chat_server: %s\n", (!server ? server.error() : client.error()).message.c_str());
         return 2;
     }
-    // Each turn is a request of its own to MLflow, which has several workers.
-    tracer_to<mt::retry<mlflow>, 2> tracer(
+    tracer_to<mt::retry<mlflow>> tracer(
         {.exporter = {.exporter = {.exporter = {.exporter = *server}, .deployment = deployment()}},
          .enabled = enabled});
     auto& exporter = tracer.exporter().exporter().exporter().exporter();
