@@ -204,7 +204,8 @@ private:
         const auto* const user = who.get<mt::user>().get();
         if (!turn || turn->user != (user ? user->view() : std::string_view{}))
             return to.reply(error_reply(status::not_found, "trace_id: no turn of this user that is known here"));
-        tracer_.flush(std::chrono::seconds(10));
+        if (!tracer_.flush(std::chrono::seconds(10)))
+            return to.reply(error_reply(status::service_unavailable, "this turn is not stored yet: rate it later"));
         if (const auto fault = feedback_->add(said, *turn)) return to.reply(error_reply(status::bad_gateway, *fault));
         to.reply(
             json_reply(status::ok, {{"trace_id", said.trace}, {"session_id", turn->session}, {"name", said.name}}));

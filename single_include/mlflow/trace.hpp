@@ -2502,6 +2502,14 @@ public:
     constexpr explicit key_of(detail::checked_literal<Derived> literal) noexcept
         : literal_(literal.data), size_(static_cast<std::uint16_t>(literal.size)) {}
     key_of(std::nullptr_t) = delete;
+    /// Does not compile: a text that is known at run time may be at fault, and `parse` says so.
+    template <class Text>
+        requires(std::is_convertible_v<const Text&, std::string_view> && !std::is_array_v<Text>)
+    explicit key_of(const Text&) {
+        static_assert(std::is_void_v<Text>,
+                      "only a literal is checked while compiling: call mt::user::parse(text), or the parse of this "
+                      "key, and use *result if there is one");
+    }
 
     /// From a value that is known at run time. Refuses, never cuts.
     static result<Derived, check_error> parse(std::string_view value) noexcept {
@@ -6365,6 +6373,11 @@ public:
     {
         return exporter_.trace_url(id);
     }
+    [[nodiscard]] std::string last_error() const
+        requires requires(const Exporter& exporter) { exporter.last_error(); }
+    {
+        return exporter_.last_error();
+    }
     void interrupt() noexcept
         requires requires(Exporter& exporter) { exporter.interrupt(); }
     {
@@ -7988,9 +8001,10 @@ concept allowed_in_trace =
 template <class Schema, class T>
 constexpr void require_allowed() noexcept {
     using value = typename unwrapped<T>::type;
-    static_assert(
-        std::is_same_v<T, tag> || metadata_key<value>,
-        "a trace takes checked values: mt::user, mt::session, mt::client_request_id, mt::tag or an mt::key");
+    static_assert(std::is_same_v<T, tag> || metadata_key<value>,
+                  "a trace takes checked values: mt::user, mt::session, mt::client_request_id, mt::tag or an "
+                  "mt::key; of a text "
+                  "make one by mt::user::parse(text), and pass *result if there is one");
     if constexpr (metadata_key<value> && !std::is_same_v<value, client_request_id>)
         static_assert(Schema::template has<value>,
                       "this key is not in the tracer's schema: add mt::optional<key> to mt::schema<...>");

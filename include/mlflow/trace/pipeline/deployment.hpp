@@ -57,6 +57,11 @@ public:
     {
         return exporter_.trace_url(id);
     }
+    [[nodiscard]] std::string last_error() const
+        requires requires(const Exporter& exporter) { exporter.last_error(); }
+    {
+        return exporter_.last_error();
+    }
     void interrupt() noexcept
         requires requires(Exporter& exporter) { exporter.interrupt(); }
     {

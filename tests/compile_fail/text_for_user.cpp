@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// error: only a literal is checked while compiling: call mt::user::parse
+#include <mlflow/trace.hpp>
+
+#include <string>
+
+namespace mt = mlflow::trace;
+#ifdef TWIN
+mt::user make(const std::string& text) { return mt::user::parse(text).value(); }
+#else
+mt::user make(const std::string& text) { return mt::user{text}; }
+#endif
