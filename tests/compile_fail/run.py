@@ -22,8 +22,8 @@ if failed.returncode == 0:
     sys.exit("it compiles")
 errors = [line for line in failed.stderr.splitlines() if re.search(r"\berror:", line)]
 if not re.search(pattern, errors[0]):
-    # A consteval function that fails is named by the note right behind its error.
+    # A consteval function that fails, or a function that is deleted, is named by the note right behind its error.
     notes = failed.stderr.splitlines()
     at = notes.index(errors[0])
-    if "consteval" not in errors[0] or not any(re.search(pattern, line) for line in notes[at : at + 8]):
+    if not re.search("consteval|deleted", errors[0]) or not any(re.search(pattern, line) for line in notes[at : at + 8]):
         sys.exit(f"the first error does not match {pattern!r}:\n" + "\n".join(notes[:12]))

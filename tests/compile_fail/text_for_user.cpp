@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// error: only a literal is checked while compiling: call mt::user::parse
+// error: text_that_parse_must_check
 #include <mlflow/trace.hpp>
 
 #include <string>

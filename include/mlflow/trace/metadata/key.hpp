@@ -60,14 +60,11 @@ public:
     constexpr explicit key_of(detail::checked_literal<Derived> literal) noexcept
         : literal_(literal.data), size_(static_cast<std::uint16_t>(literal.size)) {}
     key_of(std::nullptr_t) = delete;
-    /// Does not compile: a text that is known at run time may be at fault, and `parse` says so.
-    template <class Text>
-        requires(std::is_convertible_v<const Text&, std::string_view> && !std::is_array_v<Text>)
-    explicit key_of(const Text&) {
-        static_assert(std::is_void_v<Text>,
-                      "only a literal is checked while compiling: call mt::user::parse(text), or the parse of this "
-                      "key, and use *result if there is one");
-    }
+    /// Not from a text that is known at run time: it may be at fault, and `parse` says so.
+    template <class text_that_parse_must_check>
+        requires(std::is_convertible_v<const text_that_parse_must_check&, std::string_view> &&
+                 !std::is_array_v<text_that_parse_must_check>)
+    explicit key_of(const text_that_parse_must_check&) = delete;
 
     /// From a value that is known at run time. Refuses, never cuts.
     static result<Derived, check_error> parse(std::string_view value) noexcept {
