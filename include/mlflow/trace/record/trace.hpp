@@ -117,14 +117,16 @@ concept allowed_in_trace =
     std::is_same_v<T, tag> || std::is_same_v<typename unwrapped<T>::type, client_request_id> ||
     (metadata_key<typename unwrapped<T>::type> && Schema::template has<typename unwrapped<T>::type>);
 
+template <class T>
+concept checked_value = std::is_same_v<T, tag> || metadata_key<typename unwrapped<T>::type>;
+
 // First lines of a compiler's message, so they name the remedy.
 template <class Schema, class T>
 constexpr void require_allowed() noexcept {
     using value = typename unwrapped<T>::type;
-    static_assert(std::is_same_v<T, tag> || metadata_key<value>,
+    static_assert(checked_value<T>,
                   "a trace takes checked values: mt::user, mt::session, mt::client_request_id, mt::tag or an "
-                  "mt::key; of a text "
-                  "make one by mt::user::parse(text), and pass *result if there is one");
+                  "mt::key; of a text make one by mt::user::parse(text), and pass *result if there is one");
     if constexpr (metadata_key<value> && !std::is_same_v<value, client_request_id>)
         static_assert(Schema::template has<value>,
                       "this key is not in the tracer's schema: add mt::optional<key> to mt::schema<...>");
