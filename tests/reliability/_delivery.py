@@ -143,7 +143,8 @@ def stored(uri: str, experiment: str) -> tuple[list[str], int]:
     they have together."""
     import mlflow
 
-    client = mlflow.MlflowClient(uri)
+    mlflow.set_tracking_uri(uri)  # where traces that are kept as files are looked for
+    client = mlflow.MlflowClient()
     found = client.get_experiment_by_name(experiment)
     numbers, spans, page = [], 0, None
     while found:
