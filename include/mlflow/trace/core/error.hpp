@@ -24,6 +24,8 @@ enum class fault : std::uint8_t {
     not_in_schema, ///< the tracer's schema does not have this key
     reserved,      ///< a key that the library writes itself, or that MLflow's search rewrites
     no_open_trace, ///< nothing to update: no trace is open here, or it has ended
+    not_made,      ///< the application's code that makes or writes the value threw, or said that it failed
+    span_ended,    ///< that code ended the span for which the value was
     out_of_memory
 };
 
@@ -65,6 +67,12 @@ struct check_error {
             break;
         case fault::no_open_trace:
             text += "no open trace here; call it between the start and the end of a trace";
+            break;
+        case fault::not_made:
+            text += "the code that makes this value threw, or said that it failed; the value was left out";
+            break;
+        case fault::span_ended:
+            text += "the code that makes this value ended its span; the value was left out, end the span afterwards";
             break;
         case fault::out_of_memory: text += "out of memory; the value was left out"; break;
         }

@@ -15,29 +15,51 @@ inline export_result failed_export(std::size_t spans, const char* why) noexcept 
     return outcome;
 }
 
-// What a user's exporter throws must not end the thread that recorded, nor the one that delivers.
+// What an exporter says of so many spans, made to add up: each is exported or failed, and what it has not counted has
+// failed. An exporter that counts by itself may say nothing: it has taken them all over.
+inline void balance(export_result& outcome, std::size_t spans, bool counts_itself) noexcept {
+    if (counts_itself && outcome.exported_spans == 0 && outcome.failed_spans == 0) outcome.exported_spans = spans;
+    const std::size_t failed = outcome.failed_spans < spans ? outcome.failed_spans : spans;
+    const std::size_t exported = outcome.exported_spans < spans - failed ? outcome.exported_spans : spans - failed;
+    const bool is_balanced = exported == outcome.exported_spans && exported + outcome.failed_spans == spans;
+    const auto tell = [&] {
+        if (!is_balanced && outcome.error.empty())
+            outcome.error = "the exporter does not count what it is given: exported_spans and failed_spans must add "
+                            "up to trace_batch::span_count(); what is missing counts as failed";
+        else if (!outcome.ok() && outcome.error.empty()) outcome.error = "the exporter failed without saying why";
+    };
+    guarded(tell, [] {});
+    outcome.exported_spans = exported;
+    outcome.failed_spans = spans - exported;
+}
+
+// What a user's exporter throws must not end the thread that recorded, nor the one that delivers; nor may what it
+// says break the account.
 template <class Exporter>
 export_result guarded_export(Exporter& exporter, trace_batch& batch) noexcept {
     const std::size_t spans = batch.span_count();
-    return guarded_by_reason([&]() -> export_result { return exporter.export_traces(batch); },
-                             [spans](const char* why) {
-                                 return failed_export(spans,
-                                                      why ? why : "the exporter threw what is not a std::exception");
-                             });
+    export_result outcome = guarded_by_reason(
+        [&]() -> export_result { return exporter.export_traces(batch); },
+        [spans](const char* why) {
+            return failed_export(spans, why ? why : "the exporter threw what is not a std::exception");
+        });
+    balance(outcome, spans, requires { exporter.account(); });
+    return outcome;
 }
 
 // What is left to be counted: of an exporter with an account of its own only what it threw, and so did not see.
 template <class Exporter>
 export_result uncounted_export(Exporter& exporter, trace_batch& batch) noexcept {
     if constexpr (requires { exporter.account(); }) {
-        struct {
-            Exporter& inner;
-            export_result export_traces(trace_batch& traces) {
-                static_cast<void>(inner.export_traces(traces));
+        const std::size_t spans = batch.span_count();
+        return guarded_by_reason(
+            [&]() -> export_result {
+                static_cast<void>(exporter.export_traces(batch));
                 return {};
-            }
-        } quiet{exporter};
-        return guarded_export(quiet, batch);
+            },
+            [spans](const char* why) {
+                return failed_export(spans, why ? why : "the exporter threw what is not a std::exception");
+            });
     } else return guarded_export(exporter, batch);
 }
 

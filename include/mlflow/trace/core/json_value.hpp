@@ -68,6 +68,13 @@ template <class T>
 inline constexpr bool is_plain = std::is_arithmetic_v<T> || std::is_enum_v<T> || std::is_same_v<T, std::nullptr_t> ||
                                  (text_like<T> && !nlohmann_like<T>) || (viewable<T> && !nlohmann_like<T>);
 
+// Reading it runs no code of the application.
+template <class T>
+inline constexpr bool is_inert =
+    !has_encoder<T> && (std::is_arithmetic_v<T> || std::is_enum_v<T> || std::is_same_v<T, std::nullptr_t> ||
+                        std::is_same_v<T, owned_text> || std::is_same_v<T, std::string_view> ||
+                        (text_like<T> && (std::is_pointer_v<T> || std::is_array_v<T>)));
+
 template <class T>
 inline constexpr bool never = false;
 
@@ -221,6 +228,8 @@ template <class T>
 struct as_json {
     const T& value;
 };
+template <class T>
+inline constexpr bool is_inert<as_json<T>> = is_inert<T>;
 } // namespace detail
 
 template <class T>

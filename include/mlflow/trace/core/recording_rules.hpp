@@ -5,6 +5,7 @@
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/json_writer.hpp>
 #include <mlflow/trace/detail/machine.hpp>
+#include <mlflow/trace/detail/running.hpp>
 #include <mlflow/trace/detail/utf8.hpp>
 
 #include <cstddef>
@@ -60,7 +61,10 @@ struct value_rules {
 
     [[nodiscard]] redaction ask(std::string_view key, std::string_view value) const {
         if (!redact) return redaction::keep();
-        // What it could not judge is not recorded.
+        // What it could not judge is not recorded. Nor is what it records itself: it would be asked without end.
+        using asking = running<value_rules>;
+        if (asking::is(this)) return redaction::remove();
+        const asking here(this);
         return guarded([&] { return redact(redactor, key, value); }, [] { return redaction::remove(); });
     }
 };
@@ -74,6 +78,20 @@ public:
 
     [[nodiscard]] bool is_too_deep() const noexcept {
         return depth > (rules ? rules->limits.depth : recording_limits{}.depth);
+    }
+};
+
+// Where a field is written while code of the application may run, which may write into the same span.
+struct field_part {
+    field_part* next = nullptr;       // of the pool
+    field_part* next_chain = nullptr; // of the pool
+    recording_buffer body;
+
+    void recycle() noexcept {
+        if (body.capacity() > machine::kept_block) body.release();
+        body.clear();
+        body.key = {};
+        body.depth = 0;
     }
 };
 

@@ -19,7 +19,8 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
 namespace detail {
 struct trace_state;
-}
+class span_watch;
+} // namespace detail
 
 /// A span: while it is open its recorder writes it, once finished an exporter reads it.
 ///
@@ -37,13 +38,14 @@ struct span_data {
     /// library's own. MLflow takes the first for JSON and cannot read some of the second, so its exporter looks
     /// closer.
     bool look_closer = false;
-    bool lost_something = false; ///< memory ran out: an attribute or event is missing
+    bool lost_something = false; ///< an attribute or event is missing: no memory, or its value could not be made
     status code = status::unset;
     log_level level = log_level::debug;
     bool has_own_level = false;
 
     // While the span is open.
     detail::trace_state* trace = nullptr;
+    detail::span_watch* watched = nullptr; // by who runs code of the application, which may end the span
     std::uint32_t process = 0;
     std::atomic<std::uint32_t> generation{0}; // odd while open; a context that saw another number looks at a stranger
     std::uint32_t chunks = 0;

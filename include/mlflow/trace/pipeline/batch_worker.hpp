@@ -250,12 +250,12 @@ private:
             guard.unlock();
             export_result outcome = guarded_export(own.exporter, sending);
             sending.clear();
-            if (!outcome.ok()) line_.say([&] { return "batch: " + describe(outcome); });
+            if (!outcome.error.empty()) line_.say([&] { return "batch: " + describe(outcome); });
             guard.lock();
             own.sending_spans = 0;
             account_.exported += outcome.exported_spans;
             account_.failed += outcome.failed_spans;
-            if (!outcome.ok()) last_error_.swap(outcome.error);
+            if (!outcome.error.empty()) last_error_.swap(outcome.error);
             handled_something_.notify_all();
         }
         const std::size_t given_up = queue_.span_count();
@@ -266,6 +266,7 @@ private:
             line_.say([&] { return "batch: " + std::to_string(given_up) + " spans were not delivered in time"; });
     }
     static std::string describe(const export_result& failed) {
+        if (failed.ok()) return failed.error;
         return std::to_string(failed.failed_spans) + " spans were not delivered: " + failed.error;
     }
 

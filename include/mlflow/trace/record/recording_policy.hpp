@@ -57,7 +57,7 @@ public:
         : sampler_(std::move(chosen.sampler)), redactor_(std::move(chosen.redactor)), limits_(chosen.limits) {}
 
     [[nodiscard]] bool sample(const trace_id& id, const remote_span* caller = nullptr) const {
-        return detail::sample(sampler_, id, caller);
+        return detail::ask_sampler(sampler_, id, caller);
     }
     [[nodiscard]] redaction redact(std::string_view key, std::string_view value) const
         requires(!std::is_same_v<Redactor, redact_nothing>)
@@ -71,5 +71,10 @@ private:
     [[no_unique_address]] Redactor redactor_;
     recording_limits limits_;
 };
+
+namespace detail {
+template <class Sampler, class Redactor>
+inline constexpr bool is_own_sampler<recording_policy<Sampler, Redactor>> = is_own_sampler<Sampler>;
+} // namespace detail
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -4,6 +4,9 @@
 #include <mlflow/trace/core/ids.hpp>
 #include <mlflow/trace/core/options_of.hpp>
 #include <mlflow/trace/core/traceparent.hpp>
+#include <mlflow/trace/detail/cancellation.hpp>
+#include <mlflow/trace/detail/guarded.hpp>
+#include <mlflow/trace/detail/running.hpp>
 
 #include <cstdint>
 #include <utility>
@@ -13,9 +16,27 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 namespace detail {
 
 template <class Sampler>
-bool sample(const Sampler& sampler, const trace_id& id, [[maybe_unused]] const remote_span* caller) {
+constexpr bool ask_sampler(const Sampler& sampler, const trace_id& id, [[maybe_unused]] const remote_span* caller) {
     if constexpr (requires { sampler.sample(id, caller); }) return sampler.sample(id, caller);
     else return sampler.sample(id);
+}
+
+// The library's own samplers run no code of the application.
+template <class Sampler>
+inline constexpr bool is_own_sampler = false;
+
+// The answer of a sampler for a new trace. One that throws loses no trace, and a trace that it starts itself is
+// recorded: it would be asked without end.
+template <class Sampler>
+bool sample(const Sampler& sampler, const trace_id& id, const remote_span* caller) noexcept {
+    if constexpr (is_own_sampler<Sampler>) return ask_sampler(sampler, id, caller);
+    else {
+        using sampling = running<Sampler>;
+        if (sampling::is(&sampler)) return true;
+        const sampling here(&sampler);
+        const without_cancellation whole;
+        return guarded([&] { return ask_sampler(sampler, id, caller); }, [] { return true; });
+    }
 }
 
 // Says what is recorded of values, and not only which traces are.
@@ -31,6 +52,11 @@ struct record_all {
     constexpr explicit record_all(options = {}) noexcept {}
     [[nodiscard]] static constexpr bool sample(const trace_id&) noexcept { return true; }
 };
+
+namespace detail {
+template <>
+inline constexpr bool is_own_sampler<record_all> = true;
+} // namespace detail
 
 /// Follows the process that asks: records a trace that was started with the `remote_span` of a caller as that caller
 /// is recorded, and any other as `Root` says. OpenTelemetry's ParentBased; what starts inside a trace always follows
@@ -53,6 +79,11 @@ public:
 private:
     [[no_unique_address]] Root root_;
 };
+
+namespace detail {
+template <class Root>
+inline constexpr bool is_own_sampler<parent_based<Root>> = is_own_sampler<Root>;
+} // namespace detail
 
 /// Records no trace: the tracer is off at compile time, and calls of it compile to nothing (see `tracer_off.hpp`).
 struct record_nothing {
@@ -79,5 +110,10 @@ public:
 private:
     std::uint64_t below_;
 };
+
+namespace detail {
+template <>
+inline constexpr bool is_own_sampler<record_ratio> = true;
+} // namespace detail
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

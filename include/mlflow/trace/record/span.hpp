@@ -166,7 +166,7 @@ public:
     basic_span& exception(std::string_view type, std::string_view message) noexcept {
         if (!span_) return *this;
         writer().event(now(), "exception", arg("exception.type", type), arg("exception.message", message));
-        writer().fail(type, message);
+        if (span_) writer().fail(type, message); // a redactor may have ended it
         return *this;
     }
 #if MLFLOW_TRACE_HAS_EXCEPTIONS

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/detail/guarded.hpp>
+#include <mlflow/trace/record/span_watch.hpp>
 #include <mlflow/trace/record/span_writer.hpp>
 #include <mlflow/trace/record/trace_state.hpp>
 
@@ -53,12 +54,11 @@ public:
         if (key.empty() || is_reserved_attribute(key))
             return span_->trace->owner->report({key.empty() ? fault::empty : fault::reserved, key});
         if constexpr (std::is_invocable_v<const T&>) {
-            evaluate(value, [&](const auto& result) { attribute(key, result); });
+            evaluate(key, value, [&](const auto& result) { attribute(key, result); });
         } else {
-            const auto* const rules = span_->body.rules;
-            const bool is_one_too_many = rules && span_->attributes >= rules->limits.attributes;
-            const bool written = !is_one_too_many && write_attribute(key, value);
-            ++(written ? span_->attributes : span_->dropped_attributes);
+            const auto limit = &recording_limits::attributes;
+            count(limit, &span_data::attributes, &span_data::dropped_attributes,
+                  [&] { return write_attribute(key, value); });
         }
     }
 
@@ -77,7 +77,7 @@ public:
     template <class... T>
     void json_object_attribute(std::string_view key, const named_value<T>&... members) noexcept {
         span_->look_closer = span_->look_closer || !(is_plain<T> && ...);
-        write_json(key, [&](auto& out) {
+        write_json<T...>(key, [&](auto& out) {
             json_object object(out);
             (object.member(members.name, members.value), ...);
             return object.close();
@@ -87,7 +87,15 @@ public:
     template <class T>
     void json_attribute(std::string_view key, const T& value) noexcept {
         if constexpr (std::is_invocable_v<const T&>) {
-            evaluate(value, [&](const auto& result) { json_attribute(key, result); });
+            evaluate(key, value, [&](const auto& result) { json_attribute(key, result); });
+        } else if constexpr (optional_like<T> && !has_encoder<T> && !nlohmann_like<T>) {
+            const auto content = [&]() -> decltype(auto) { return *value; };
+            evaluate(
+                key, [&] { return value.has_value(); },
+                [&](bool is_given) {
+                    if (is_given) evaluate(key, content, [&](const auto& given) { json_attribute(key, given); });
+                    else write_json<std::nullptr_t>(key, [](auto& out) { return append_json(out, nullptr); });
+                });
         } else if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, char>) {
             if (!write_attribute(key, value)) cut(key); // of a number in a JSON text, MLflow would keep the text
         } else {
@@ -99,19 +107,15 @@ public:
                     return json_attribute(key, value.template get<typename T::number_integer_t>());
                 if (value.is_number_float())
                     return json_attribute(key, value.template get<typename T::number_float_t>());
-            } else if constexpr (optional_like<T> && !has_encoder<T>) {
-                if (value.has_value()) return json_attribute(key, *value);
             }
             span_->look_closer = span_->look_closer || !is_plain<T>;
-            write_json(key, [&](auto& out) { return append_json(out, value); });
+            write_json<T>(key, [&](auto& out) { return append_json(out, value); });
         }
     }
 
     template <class... T>
     void event(std::uint64_t unix_nano, std::string_view name, const named_value<T>&... attributes) noexcept {
-        const auto* const rules = span_->body.rules;
-        const bool is_one_too_many = rules && span_->events >= rules->limits.events;
-        const bool written = !is_one_too_many && write_whole(*span_, [&](auto& out) {
+        const auto write_event = [&](auto& out) {
             if (!out.push_back(short_tag(otlp::events, wire_type::length_delimited))) return false;
             late_length length(out);
             [[maybe_unused]] bool ignored = false; // MLflow does not read the attributes of events as JSON
@@ -120,15 +124,16 @@ public:
                    (append_attribute(out, otlp::event_attributes, attributes.name, attributes.value, ignored) &&
                     ...) &&
                    length.close();
-        });
-        ++(written ? span_->events : span_->dropped_events);
+        };
+        count(&recording_limits::events, &span_data::events, &span_data::dropped_events,
+              [&] { return write<T...>(name, write_event); });
     }
 
     void refuse(std::string_view key) noexcept { span_->trace->owner->report({fault::out_of_range, key}); }
 
     template <class... T>
     void link(const trace_id& trace, span_id span, const named_value<T>&... attributes) noexcept {
-        write_whole(*span_, [&](auto& out) {
+        write<T...>("link", [&](auto& out) {
             if (!out.push_back(short_tag(otlp::links, wire_type::length_delimited))) return false;
             late_length length(out);
             [[maybe_unused]] bool ignored = false; // as in events
@@ -141,9 +146,11 @@ public:
 
     void set_status(status code, std::string_view message) noexcept {
         span_->code = code;
+        if (message.empty() || !span_->body.rules) return write_status(code, message);
+        const span_watch watch(*span_);
         const ruled_text recorded(span_->body.rules, "status.message", message);
-        const without_rules own(span_->body);
-        write_whole(*span_, [&](auto& out) { return append_status(out, code, recorded.view()); });
+        span_ = watch.span(); // which the redactor may have ended
+        if (span_) write_status(code, recorded.view());
     }
 
     // As MLflow's own client puts it: the type of the exception, and its message.
@@ -165,6 +172,7 @@ public:
     }
 
     void end(std::uint64_t unix_nano) noexcept {
+        span_watch::release(*span_);
         own_attribute("mlflow.spanLogLevel", span_->level);
         const without_rules own(span_->body);
         write_whole(*span_, [&](auto& out) {
@@ -177,25 +185,89 @@ public:
     }
 
 private:
-    // What the callable throws does not reach the application.
+    // Makes the value before anything of it is written. What the callable throws does not reach the application.
     template <class T, class Use>
-    void evaluate(const T& callable, const Use& use) noexcept {
-        guarded([&] { use(callable()); }, [this] { span_->lost_something = true; });
+    void evaluate(std::string_view key, const T& callable, const Use& use) noexcept {
+        const span_watch watch(*span_);
+        const auto make_and_use = [&] {
+            const auto& made = callable();
+            span_ = watch.span();
+            if (span_) use(made);
+            else watch.report({fault::span_ended, key});
+        };
+        guarded(make_and_use, [&] { leave_out(watch, key); });
+    }
+
+    void leave_out(const span_watch& watch, std::string_view key) noexcept {
+        span_ = watch.span();
+        if (span_) span_->lost_something = true;
+        watch.report({fault::not_made, key});
+    }
+
+    // Counts before it writes: what the value's own code records counts too. `write_one` is false at a limit.
+    template <class Write>
+    void count(std::uint32_t recording_limits::* limit, std::uint32_t span_data::* counted,
+               std::uint32_t span_data::* dropped, const Write& write_one) noexcept {
+        const auto* const rules = span_->body.rules;
+        if (rules && span_->*counted >= rules->limits.*limit) {
+            ++(span_->*dropped);
+            return;
+        }
+        ++(span_->*counted);
+        if (write_one() || !span_) return;
+        --(span_->*counted);
+        ++(span_->*dropped);
+    }
+
+    // One field, with values of these types. False when a limit was the reason that it was left out. Afterwards
+    // `span_` is null when the application's own code has ended the span.
+    template <class... Values, class Writer>
+    bool write(std::string_view key, const Writer& writer) noexcept {
+        const auto* const rules = span_->body.rules;
+        if ((is_inert<Values> && ...) && (!rules || !rules->redact)) return write_whole(*span_, writer);
+        auto& parts = pool<field_part>::instance();
+        field_part* const part = parts.take();
+        if (!part) {
+            span_->lost_something = true;
+            return true;
+        }
+        const bool within_limit = write_part(*part, key, writer);
+        parts.give_back(part);
+        return within_limit;
+    }
+    // Apart, and joined when it is complete: the code that runs meanwhile may write fields of its own.
+    template <class Writer>
+    bool write_part(field_part& part, std::string_view key, const Writer& writer) noexcept {
+        const span_watch watch(*span_);
+        part.body.rules = span_->body.rules;
+        const bool written = guarded([&] { return bool{writer(part.body)}; }, [] { return false; });
+        span_ = watch.span();
+        if (!written && !part.body.overflowed()) leave_out(watch, key);
+        else if (!span_) watch.report({fault::span_ended, key});
+        else return write_whole(*span_, [&](auto& out) { return written && out.append(part.body.view()); });
+        return true;
+    }
+
+    void write_status(status code, std::string_view message) noexcept {
+        const without_rules own(span_->body);
+        write_whole(*span_, [&](auto& out) { return append_status(out, code, message); });
     }
 
     template <class T>
     bool write_attribute(std::string_view key, const T& value) noexcept {
-        return write_whole(*span_, [&](auto& out) {
-            return append_attribute(out, otlp::attributes, key, value, span_->look_closer);
-        });
+        bool look_closer = span_->look_closer;
+        const bool within_limit = write<T>(
+            key, [&](auto& out) { return append_attribute(out, otlp::attributes, key, value, look_closer); });
+        if (span_) span_->look_closer = span_->look_closer || look_closer;
+        return within_limit;
     }
-    template <class Write>
-    void write_json(std::string_view key, Write&& write) noexcept {
-        const bool written = write_whole(*span_, [&](auto& out) {
+    template <class... Values, class Writer>
+    void write_json(std::string_view key, const Writer& writer) noexcept {
+        const bool within_limit = write<Values...>(key, [&](auto& out) {
             const key_scope named(out, key);
-            return append_json_attribute(out, otlp::attributes, key, [&] { return write(out); });
+            return append_json_attribute(out, otlp::attributes, key, [&] { return writer(out); });
         });
-        if (!written) cut(key);
+        if (!within_limit) cut(key);
     }
     void cut(std::string_view key) noexcept { own_attribute(key, std::string_view("[cut: the span is full]")); }
 

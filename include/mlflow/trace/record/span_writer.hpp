@@ -123,14 +123,12 @@ bool append_status(Buffer& out, status code, std::string_view message) noexcept 
            length.close();
 }
 
-// Runs a writer on the span's body. A field that did not fit, or whose value threw while it was read, is taken back
-// whole: the body stays valid, and nothing reaches the application. False when a limit was the reason.
+// Runs a writer that runs no code of the application on the span's body. A field that did not fit is taken back
+// whole: the body stays valid. False when a limit was the reason.
 template <class Writer>
 bool write_whole(span_data& span, Writer&& writer) noexcept {
     const std::size_t before = span.body.size();
-    const std::string_view key = span.body.key;
     const bool written = guarded([&] { return bool{writer(span.body)}; }, [] { return false; });
-    span.body.key = key; // also after an exception
     const bool is_within_limit = !span.body.rules || span.body.size() <= span.body.rules->limits.span_bytes;
     if (written && is_within_limit) return true;
     span.body.truncate(before);

@@ -30,19 +30,26 @@ inline check_error set_entry(trace_state& trace, entry_kind kind, std::string_vi
     return {};
 }
 
+// As far as the trace does not say it already.
+inline check_error add_entry(trace_state& trace, const trace_entry& entry) noexcept {
+    const lock_guard guard(trace.lock);
+    if (!trace.data) return {};
+    trace_entries& known = trace.data->entries;
+    const bool is_known = known.find(entry.kind, entry.key).data() ||
+                          known.find(entry_kind::absent, entry.key).data() ||
+                          (entry.kind == entry_kind::absent && known.find(entry_kind::metadata, entry.key).data());
+    if (is_known || known.set(entry.kind, entry.key, entry.value)) return {};
+    return {fault::out_of_memory, entry.key};
+}
+
 // What the scopes around the start of a trace say, as far as the trace does not say it itself. The innermost wins.
 inline void apply_scopes(const context_slot& slot, trace_state& trace) noexcept {
     for (const scope_frame* frame = slot.scopes; frame; frame = frame->outer) {
         if (frame->owner != trace.owner->identity()) continue;
-        const lock_guard guard(trace.lock);
-        if (!trace.data) return;
         for (const trace_entry entry : frame->entries) {
-            trace_entries& known = trace.data->entries;
-            if (known.find(entry.kind, entry.key).data() || known.find(entry_kind::absent, entry.key).data())
-                continue;
-            if (entry.kind == entry_kind::absent && known.find(entry_kind::metadata, entry.key).data()) continue;
-            if (!known.set(entry.kind, entry.key, entry.value))
-                trace.owner->report({fault::out_of_memory, entry.key});
+            const check_error error = add_entry(trace, entry);
+            if (error.what != fault::none)
+                trace.owner->report(error); // without the lock: the handler may come back in
         }
     }
 }
@@ -149,7 +156,12 @@ public:
         (detail::require_allowed<Schema, Values>(), ...);
         if constexpr ((detail::allowed_in_trace<Schema, Values> && ...)) {
             if (!this->span_) return false;
-            return detail::apply_all(*this->span_->trace, values...);
+            if constexpr (sizeof...(Values) == 1) return detail::apply_all(*this->span_->trace, values...);
+            const detail::span_watch watch(*this->span_); // an error handler may end it
+            const auto apply_next = [&](const auto& value) {
+                return watch.span() != nullptr && detail::apply(*watch.span()->trace, value);
+            };
+            return (static_cast<int>(apply_next(values)) & ... & 1) != 0;
         }
         return false;
     }
@@ -158,12 +170,15 @@ public:
     /// outputs. Cut to 1000 characters, as MLflow does.
     void previews(std::string_view request, std::string_view response) noexcept {
         if (!this->span_) return;
-        auto& trace = *this->span_->trace;
-        const auto set = [&trace](entry_kind kind, std::string_view key, std::string_view text) {
-            if (text.empty()) return;
-            const detail::ruled_text shown(trace.owner->rules(), key, text);
-            const auto error = detail::set_entry(trace, kind, {}, detail::first_code_points(shown.view(), 1000));
-            if (error.what != fault::none) trace.owner->report(error);
+        const detail::span_watch watch(*this->span_); // a redactor may end it
+        const auto set = [&watch](entry_kind kind, std::string_view key, std::string_view text) {
+            if (text.empty() || !watch.span()) return;
+            const detail::ruled_text shown(watch.span()->body.rules, key, text);
+            if (!watch.span()) return watch.report({fault::span_ended, key});
+            auto error =
+                detail::set_entry(*watch.span()->trace, kind, {}, detail::first_code_points(shown.view(), 1000));
+            if (error.key.empty()) error.key = key;
+            if (error.what != fault::none) watch.report(error);
         };
         set(entry_kind::request_preview, "request_preview", request);
         set(entry_kind::response_preview, "response_preview", response);

@@ -4,32 +4,26 @@
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/core/guarded_export.hpp>
 #include <mlflow/trace/core/options_of.hpp>
+#include <mlflow/trace/detail/cancellation.hpp>
 #include <mlflow/trace/detail/deadline.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
+#include <mlflow/trace/detail/running.hpp>
 #include <mlflow/trace/record/trace_state.hpp>
 
 #include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <string_view>
 #include <utility>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
-/// Told of every value that was refused, on the thread that gave it.
+/// Told of every value that was refused, on the thread that gave it. What is refused while it runs is only counted.
 using error_handler = void (*)(void* context, const check_error& error) noexcept;
 
 namespace detail {
-
-// Whose export runs on this thread.
-#if MLFLOW_TRACE_HOSTED
-template <class Core>
-inline constinit thread_local const Core* exporting = nullptr;
-#else
-template <class Core>
-inline constinit const Core* exporting = nullptr;
-#endif
 
 // The part of a tracer that lives until its last trace has ended.
 template <class Schema, class Exporter, class Recording, class Platform>
@@ -63,17 +57,16 @@ public:
         }
         trace_batch batch(finished);
         // What an exporter records by the tracer that it serves would have to be exported by the same call.
-        const tracer_core*& exporting = detail::exporting<tracer_core>;
-        if (shut_down_.load(std::memory_order_acquire) || exporting == this) {
+        if (shut_down_.load(std::memory_order_acquire) || exporting::is(this)) {
             dropped_.fetch_add(spans, std::memory_order_release);
             return;
         }
-        const tracer_core* const outer = std::exchange(exporting, this);
+        const exporting here(this);
+        const without_cancellation whole;
         export_result outcome = export_one_by_one(batch);
-        exporting = outer;
         exported_.fetch_add(outcome.exported_spans, std::memory_order_release);
         failed_.fetch_add(outcome.failed_spans, std::memory_order_release);
-        if (!outcome.ok()) {
+        if (!outcome.error.empty()) {
             const lock_guard guard(error_lock_);
             last_error_.swap(outcome.error);
         }
@@ -95,6 +88,9 @@ public:
     }
     void report(const check_error& error) noexcept override {
         refused_.fetch_add(1, std::memory_order_relaxed);
+        if (reporting::is(this)) return; // the handler itself gave that value, and would be told without end
+        const reporting here(this);
+        const without_cancellation whole;
         if (on_error_) on_error_(error_context_, error);
         else Platform::report(error);
     }
@@ -109,8 +105,13 @@ public:
         const std::size_t finished = finished_.load(std::memory_order_acquire);
         counted.started = started_.load(std::memory_order_relaxed);
         counted.open = counted.started - finished;
-        if constexpr (!deferring_exporter<Exporter>) // in the hands of the exporter
-            counted.queued = finished - counted.exported - counted.failed - counted.dropped;
+        // Whatever an exporter says of its own, no more have arrived than there are, and the rest is in its hands.
+        std::uint64_t left = finished;
+        for (std::uint64_t* const part : {&counted.failed, &counted.dropped, &counted.exported}) {
+            if (*part > left) *part = left;
+            left -= *part;
+        }
+        counted.queued = left;
         return counted;
     }
     [[nodiscard]] std::uint64_t refused_values() const noexcept { return refused_.load(std::memory_order_relaxed); }
@@ -122,11 +123,13 @@ public:
     }
 
     bool flush([[maybe_unused]] std::chrono::milliseconds timeout) {
+        const without_cancellation whole;
         if constexpr (deferring_exporter<Exporter>) return exporter_.flush(deadline_after(timeout));
         else return true;
     }
     bool shutdown([[maybe_unused]] std::chrono::milliseconds timeout) {
         if (shut_down_.exchange(true, std::memory_order_acq_rel)) return true;
+        const without_cancellation whole;
         if constexpr (deferring_exporter<Exporter>) return exporter_.shutdown(deadline_after(timeout));
         else return true;
     }
@@ -135,11 +138,14 @@ public:
     [[nodiscard]] const Recording& recording() const noexcept { return recording_; }
 
 private:
+    using exporting = running<tracer_core>;
+    using reporting = running<error_handler>;
     // As wide as the atomics that every target has: on one of 32 bits the account starts again at 2^32.
     using counter = std::atomic<std::size_t>;
 
     void destroy() noexcept override {
 #if MLFLOW_TRACE_HOSTED
+        const without_cancellation whole;
         delete this;
 #endif
     }
