@@ -2418,7 +2418,7 @@ public:
     held_context() noexcept = default;
     explicit held_context(context_slot* slot, tracer_identity owner = any_owner,
                           trust trusted = trust::all) noexcept {
-        if (slot && slot->innermost) find(*slot, owner, trusted);
+        if (slot && (slot->innermost || slot->unattached != 0)) find(*slot, owner, trusted);
     }
     held_context(held_context&& other) noexcept
         : trace_(std::exchange(other.trace_, nullptr)), owner_(other.owner_), span_(other.span_),
@@ -10146,6 +10146,7 @@ public:
     bool update_current_trace(const Values&... values) noexcept {
         (detail::require_allowed<Schema, Values>(), ...);
         if constexpr ((detail::allowed_in_trace<Schema, Values> && ...)) {
+            if (!is_of_this_build()) return false;
             if (!is_on() || is_off(slot())) return true;
             const auto current = this->current();
             if (current.is_hidden()) return true; // not recorded, on purpose

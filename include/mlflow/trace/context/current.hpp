@@ -22,7 +22,7 @@ public:
     held_context() noexcept = default;
     explicit held_context(context_slot* slot, tracer_identity owner = any_owner,
                           trust trusted = trust::all) noexcept {
-        if (slot && slot->innermost) find(*slot, owner, trusted);
+        if (slot && (slot->innermost || slot->unattached != 0)) find(*slot, owner, trusted);
     }
     held_context(held_context&& other) noexcept
         : trace_(std::exchange(other.trace_, nullptr)), owner_(other.owner_), span_(other.span_),

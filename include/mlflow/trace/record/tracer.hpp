@@ -210,6 +210,7 @@ public:
     bool update_current_trace(const Values&... values) noexcept {
         (detail::require_allowed<Schema, Values>(), ...);
         if constexpr ((detail::allowed_in_trace<Schema, Values> && ...)) {
+            if (!is_of_this_build()) return false;
             if (!is_on() || is_off(slot())) return true;
             const auto current = this->current();
             if (current.is_hidden()) return true; // not recorded, on purpose
