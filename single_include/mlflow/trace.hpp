@@ -1981,7 +1981,7 @@ private:
     std::atomic<std::uint32_t> told_{0};
     const tracer_identity identity_;
     const slot_function slot_;
-    [[no_unique_address]] const machine::process_number process_;
+    [[no_unique_address]] const machine::process_number process_{};
 };
 
 // An open trace, shared by its open spans, which may be on several threads.
@@ -2742,8 +2742,6 @@ private:
 
 // ---- mlflow/trace/context/thread_local.hpp
 
-#if MLFLOW_TRACE_HOSTED
-
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
 /// What is current lives in thread-local storage: spans nest by the call stack, without handing anything on.
@@ -2759,7 +2757,9 @@ public:
         static thread_local const releaser at_thread_exit{slot};
         return &slot;
     }
+#if MLFLOW_TRACE_HOSTED
     static bool holds(const void* object) noexcept { return detail::thread_stack::holds(object); }
+#endif
 
 private:
     struct releaser {
@@ -2769,8 +2769,6 @@ private:
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
-#endif
 
 // ---- mlflow/trace/context/coroutine_context.hpp
 
@@ -2928,6 +2926,8 @@ using awaited_type = decltype(awaiter_of(std::declval<T>()).await_resume());
 
 /// Own coroutine types with `coroutine_context`.
 
+#if MLFLOW_TRACE_HOSTED
+
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
 /// The turns of a task that a coroutine takes: from one resumption to the next suspension.
@@ -3082,6 +3082,8 @@ private:
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+#endif
 
 // ---- mlflow/trace/context/explicit.hpp
 

@@ -11,6 +11,8 @@
 #include <type_traits>
 #include <utility>
 
+#if MLFLOW_TRACE_HOSTED
+
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
 /// The turns of a task that a coroutine takes: from one resumption to the next suspension.
@@ -165,3 +167,5 @@ private:
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+#endif

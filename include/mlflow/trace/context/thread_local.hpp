@@ -4,8 +4,6 @@
 #include <mlflow/trace/context/slot.hpp>
 #include <mlflow/trace/detail/stack.hpp>
 
-#if MLFLOW_TRACE_HOSTED
-
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
 /// What is current lives in thread-local storage: spans nest by the call stack, without handing anything on.
@@ -21,7 +19,9 @@ public:
         static thread_local const releaser at_thread_exit{slot};
         return &slot;
     }
+#if MLFLOW_TRACE_HOSTED
     static bool holds(const void* object) noexcept { return detail::thread_stack::holds(object); }
+#endif
 
 private:
     struct releaser {
@@ -31,5 +31,3 @@ private:
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
-#endif

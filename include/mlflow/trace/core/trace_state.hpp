@@ -94,7 +94,7 @@ private:
     std::atomic<std::uint32_t> told_{0};
     const tracer_identity identity_;
     const slot_function slot_;
-    [[no_unique_address]] const machine::process_number process_;
+    [[no_unique_address]] const machine::process_number process_{};
 };
 
 // An open trace, shared by its open spans, which may be on several threads.
