@@ -1859,7 +1859,14 @@ concept transport = requires(T& transport, const http_request& request) {
 };
 
 /// Where the current span lives. `slot()` is called by the recording thread; null means that nothing is current, and
-/// a type that always says so has `static constexpr bool is_ambient = false`, so that scopes do not compile.
+/// a type that always says so has `static constexpr bool is_ambient = false`, so that scopes do not compile. It may
+/// have, too:
+/// - `static bool holds(const void* object)`: can a span, scope or attached context at this address be current?
+/// Without
+///   it, all can.
+/// - `static constexpr bool is_per_task = true`: what is current stays with a coroutine that is resumed elsewhere, so
+///   that `run` and `traced` take coroutines.
+/// - `static context_slot* off_slot()`: where `tracer::untraced` takes effect, if not in `slot()`.
 template <class T>
 concept context = requires {
     { T::slot() } -> std::same_as<context_slot*>;
@@ -9848,6 +9855,11 @@ public:
             if (*part > left) *part = left;
             left -= *part;
         }
+        // In the child of a fork, what another thread was about to hand over stays with the parent.
+        if (deferring_exporter<Exporter> && process() != made_in_ && counted.queued < left) {
+            counted.exported += left - counted.queued;
+            left = counted.queued;
+        }
         counted.queued = left;
         return counted;
     }
@@ -9907,6 +9919,7 @@ private:
     typename Platform::mutex export_lock_;
     error_handler on_error_;
     void* error_context_;
+    const std::uint32_t made_in_ = process();
     std::atomic<bool> shut_down_{false};
     counter started_{0};
     counter finished_{0};

@@ -51,7 +51,14 @@ concept transport = requires(T& transport, const http_request& request) {
 };
 
 /// Where the current span lives. `slot()` is called by the recording thread; null means that nothing is current, and
-/// a type that always says so has `static constexpr bool is_ambient = false`, so that scopes do not compile.
+/// a type that always says so has `static constexpr bool is_ambient = false`, so that scopes do not compile. It may
+/// have, too:
+/// - `static bool holds(const void* object)`: can a span, scope or attached context at this address be current?
+/// Without
+///   it, all can.
+/// - `static constexpr bool is_per_task = true`: what is current stays with a coroutine that is resumed elsewhere, so
+///   that `run` and `traced` take coroutines.
+/// - `static context_slot* off_slot()`: where `tracer::untraced` takes effect, if not in `slot()`.
 template <class T>
 concept context = requires {
     { T::slot() } -> std::same_as<context_slot*>;

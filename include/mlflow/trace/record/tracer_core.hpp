@@ -111,6 +111,11 @@ public:
             if (*part > left) *part = left;
             left -= *part;
         }
+        // In the child of a fork, what another thread was about to hand over stays with the parent.
+        if (deferring_exporter<Exporter> && process() != made_in_ && counted.queued < left) {
+            counted.exported += left - counted.queued;
+            left = counted.queued;
+        }
         counted.queued = left;
         return counted;
     }
@@ -170,6 +175,7 @@ private:
     typename Platform::mutex export_lock_;
     error_handler on_error_;
     void* error_context_;
+    const std::uint32_t made_in_ = process();
     std::atomic<bool> shut_down_{false};
     counter started_{0};
     counter finished_{0};
