@@ -75,61 +75,27 @@ public:
     /// The same in a trace that is open here; `on_chunk(std::string_view)` gets the pieces of a streamed answer.
     template <class Trace, class OnChunk>
     std::string answer_in(Trace& trace, const turn& asked, OnChunk&& on_chunk) {
-        if (asked.stream) trace.set(delivery{"streamed"});
-        trace.inputs(mt::arg("message", asked.message));
+        describe(trace, asked);
         return trace.run([&] {
-            const std::vector<message> history = history_of(asked);
-            const std::string question = standalone_question(history, asked.message);
-            const auto passages = retrieve(question);
-            const auto prompt = make_prompt(passages, history, asked.message, use_tool(question));
-            const std::string text = ask_model(prompt, asked.stream, on_chunk);
+            const std::string text = ask_model(prompt_for(asked), asked.stream, on_chunk);
             trace.outputs(text);
             remember(asked, text);
             return text;
         });
     }
 
-private:
-    /// A session belongs to one user: the same ID under another user is another conversation.
-    static std::pair<std::string, std::string> conversation_of(const turn& asked) {
-        const auto text = [](const auto* key) { return std::string(key ? key->view() : std::string_view{}); };
-        return {text(asked.user.get()), text(asked.session.get())};
+    /// The steps of `answer_in`, for who waits for the model in another way.
+    template <class Trace>
+    static void describe(Trace& trace, const turn& asked) {
+        if (asked.stream) trace.set(delivery{"streamed"});
+        trace.inputs(mt::arg("message", asked.message));
     }
 
-    std::vector<message> history_of(const turn& asked) {
-        const std::lock_guard guard(lock_);
-        const auto known = histories_.find(conversation_of(asked));
-        return known == histories_.end() ? std::vector<message>{} : known->second;
-    }
-
-    void remember(const turn& asked, const std::string& text) {
-        constexpr std::size_t most_conversations = 10'000;
-        constexpr std::size_t most_messages = 16;
-        if (!asked.session.get()) return;
-        const std::lock_guard guard(lock_);
-        auto& history = histories_[conversation_of(asked)];
-        history.push_back({"user", asked.message});
-        history.push_back({"assistant", text});
-        if (history.size() > most_messages) history.erase(history.begin(), history.begin() + 2);
-        if (histories_.size() > most_conversations) histories_.erase(histories_.begin());
-    }
-
-    std::vector<passage> retrieve(const std::string& question) {
-        constexpr std::size_t wanted = 3;
-        auto span = tracer_.start_span("retrieve", mt::span_type::retriever);
-        span.inputs(mt::arg("query", question), mt::arg("k", wanted));
-        auto passages = retriever_.search(question, wanted);
-        span.outputs(passages);
-        return passages;
-    }
-
-    std::optional<std::string> use_tool(const std::string& question) {
-        const auto call = choose_tool(question);
-        if (!call) return std::nullopt;
-        auto tool = mt::traced<"tool", "name", "argument">(
-            tracer_, [](const std::string& name, const std::string& argument) { return run_tool({name, argument}); },
-            mt::span_type::tool);
-        return tool(call->name, call->argument);
+    std::vector<message> prompt_for(const turn& asked) {
+        const std::vector<message> history = history_of(asked);
+        const std::string question = standalone_question(history, asked.message);
+        const auto passages = retrieve(question);
+        return make_prompt(passages, history, asked.message, use_tool(question));
     }
 
     template <class OnChunk>
@@ -153,6 +119,49 @@ private:
             span.outputs(done.text);
             return done.text;
         });
+    }
+
+    void remember(const turn& asked, const std::string& text) {
+        constexpr std::size_t most_conversations = 10'000;
+        constexpr std::size_t most_messages = 16;
+        if (!asked.session.get()) return;
+        const std::lock_guard guard(lock_);
+        auto& history = histories_[conversation_of(asked)];
+        history.push_back({"user", asked.message});
+        history.push_back({"assistant", text});
+        if (history.size() > most_messages) history.erase(history.begin(), history.begin() + 2);
+        if (histories_.size() > most_conversations) histories_.erase(histories_.begin());
+    }
+
+private:
+    /// A session belongs to one user: the same ID under another user is another conversation.
+    static std::pair<std::string, std::string> conversation_of(const turn& asked) {
+        const auto text = [](const auto* key) { return std::string(key ? key->view() : std::string_view{}); };
+        return {text(asked.user.get()), text(asked.session.get())};
+    }
+
+    std::vector<message> history_of(const turn& asked) {
+        const std::lock_guard guard(lock_);
+        const auto known = histories_.find(conversation_of(asked));
+        return known == histories_.end() ? std::vector<message>{} : known->second;
+    }
+
+    std::vector<passage> retrieve(const std::string& question) {
+        constexpr std::size_t wanted = 3;
+        auto span = tracer_.start_span("retrieve", mt::span_type::retriever);
+        span.inputs(mt::arg("query", question), mt::arg("k", wanted));
+        auto passages = retriever_.search(question, wanted);
+        span.outputs(passages);
+        return passages;
+    }
+
+    std::optional<std::string> use_tool(const std::string& question) {
+        const auto call = choose_tool(question);
+        if (!call) return std::nullopt;
+        auto tool = mt::traced<"tool", "name", "argument">(
+            tracer_, [](const std::string& name, const std::string& argument) { return run_tool({name, argument}); },
+            mt::span_type::tool);
+        return tool(call->name, call->argument);
     }
 
     Tracer& tracer_;

@@ -6,18 +6,19 @@
 #include "connection.hpp"
 #include "feedback.hpp"
 #include "openai.hpp"
+#include "reply.hpp"
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
 
 #include <chrono>
 #include <cstddef>
+#include <cstdio>
 #include <exception>
 #include <filesystem>
 #include <memory>
 #include <optional>
 #include <set>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <variant>
@@ -25,12 +26,6 @@
 namespace chat_server {
 
 namespace mt = mlflow::trace;
-
-/// Who asks. Without a user the turn is anonymous; a session and a request ID are made where the client sends none.
-using identity =
-    mt::http_headers<mt::header<"X-User-ID", mt::user>,
-                     mt::header<"X-Session-ID", mt::session, mt::generate_absent<mt::hosted_platform>>,
-                     mt::header<"X-Request-ID", mt::client_request_id, mt::generate_absent<mt::hosted_platform>>>;
 
 /// The pages of the server: POST /chat, POST /feedback and GET /health. Requests come from the threads of the server,
 /// and are answered on threads of this object.
@@ -45,14 +40,14 @@ public:
     };
 
     application(Tracer& tracer, options chosen)
-        : tracer_(tracer), agent_(tracer, chosen.corpus, std::move(chosen.model)),
-          feedback_(std::move(chosen.feedback)), workers_(chosen.threads), background_(1) {}
-    ~application() { finish(); }
+        : tracer_(tracer), agent_(tracer, chosen.corpus, std::move(chosen.model)), workers_(chosen.threads),
+          background_(1), feedback_(std::move(chosen.feedback)) {}
+    virtual ~application() { finish(); }
 
     void handle(request asked, std::shared_ptr<exchange> to) {
         asio::post(workers_, [this, asked = std::move(asked), to = std::move(to)] {
             try {
-                route(asked, *to);
+                route(asked, to);
             } catch (const std::exception& error) {
                 std::fprintf(stderr, "chat_server: %s\n", error.what());
             } // and the exchange answers 500
@@ -60,15 +55,49 @@ public:
     }
 
     /// Waits for all work, also in the background.
-    void finish() {
+    virtual void finish() {
         workers_.join();
         background_.join();
     }
 
+protected:
+    // On one of the workers. A turn may be answered later.
+    virtual void answer(chat::turn turn, identity who, std::shared_ptr<exchange> to) {
+        auto trace = start(who);
+        turn_reply reply(trace, who, turn.stream, *to);
+        try {
+            const std::string text = agent_.answer_in(trace, turn, [&](std::string_view piece) { reply.add(piece); });
+            reply.complete(text);
+            end(trace, turn);
+            reply.send();
+        } catch (const std::exception& error) {
+            reply.fail(error);
+        }
+    }
+
+    typename Tracer::trace start(const identity& who) {
+        return who.apply(
+            [&](const auto&... ids) { return tracer_.start_trace("chat", ids..., mt::span_type::agent); });
+    }
+
+    // Before the client has the whole answer, since it may rate it at once.
+    void end(typename Tracer::trace& trace, const chat::turn& turn) {
+        const auto text = [](const auto* key) { return std::string(key ? key->view() : std::string_view{}); };
+        if (feedback_) turns_.add(id_of(trace), text(turn.user.get()), text(turn.session.get()));
+        asio::post(background_, tracer_.bind([this, question = turn.message] { note_topics(question); }));
+        trace.end();
+    }
+
+    Tracer& tracer_;
+    chat::agent<Tracer, served_model> agent_;
+    asio::thread_pool workers_;
+    asio::thread_pool background_;
+
 private:
     using status = http::status;
 
-    void route(const request& asked, exchange& to) {
+    void route(const request& asked, const std::shared_ptr<exchange>& exchanged) {
+        exchange& to = *exchanged;
         const std::string target(asked.target().data(), asked.target().size());
         const std::string path = target.substr(0, target.find('?'));
         const bool is_known = path == "/chat" || path == "/feedback" || path == "/health";
@@ -86,7 +115,7 @@ private:
             return to.reply(error_reply(status::unsupported_media_type, "Content-Type: must be application/json"));
         const auto who = identity::parse(asked);
         if (!who) return to.reply(error_reply(status::bad_request, who.error().message()));
-        if (path == "/chat") chat(asked, *who, to);
+        if (path == "/chat") chat(asked, *who, exchanged);
         else give_feedback(asked, *who, to);
     }
 
@@ -95,95 +124,20 @@ private:
         return boost::beast::iequals(given.substr(0, given.find(';')), "application/json");
     }
 
-    // An answer that tells the client by which IDs this turn is known.
-    template <class Answer>
-    static Answer identified(Answer answer, const identity& who, const mt::trace_id& trace) {
-        const auto set = [&](const char* name, std::string_view value) {
-            answer.set(name, boost::beast::string_view(value.data(), value.size()));
-        };
-        if (const auto* const id = who.get<mt::client_request_id>().get()) set("X-Request-ID", id->view());
-        set("X-Session-ID", who.get<mt::session>().view());
-        set("X-Trace-ID", trace.mlflow_id().view());
-        return answer;
-    }
-
-    void chat(const request& asked, const identity& who, exchange& to) {
+    void chat(const request& asked, const identity& who, const std::shared_ptr<exchange>& to) {
         auto body = chat::read_turn(asked.body());
         if (const auto* const fault = std::get_if<std::string>(&body))
-            return to.reply(error_reply(status::bad_request, *fault));
+            return to->reply(error_reply(status::bad_request, *fault));
         auto& wanted = std::get<chat::turn_request>(body);
-        const chat::turn turn{.user = who.get<mt::user>(),
-                              .session = who.get<mt::session>(),
-                              .message = std::move(wanted.message),
-                              .stream = wanted.stream};
-
-        auto trace =
-            who.apply([&](const auto&... ids) { return tracer_.start_trace("chat", ids..., mt::span_type::agent); });
-        const mt::trace_id id = trace.trace_id();
-        try {
-            if (turn.stream) return stream(trace, turn, who, to);
-            const std::string text = agent_.answer_in(trace, turn, [](std::string_view) {});
-            const auto said = answer_body(text, who, id);
-            finish(trace, turn);
-            to.reply(identified(json_reply(status::ok, said), who, id));
-        } catch (const std::invalid_argument& error) {
-            to.reply(identified(error_reply(status::bad_request, error.what()), who, id));
-        } catch (const std::length_error& error) {
-            to.reply(identified(error_reply(status::payload_too_large, error.what()), who, id));
-        } catch (const std::exception& error) {
-            to.reply(identified(error_reply(status::bad_gateway, error.what()), who, id));
-        }
-    }
-
-    // Before the client has the whole answer, since it may rate it at once.
-    void finish(typename Tracer::trace& trace, const chat::turn& turn) {
-        const auto text = [](const auto* key) { return std::string(key ? key->view() : std::string_view{}); };
-        if (feedback_) turns_.add(id_of(trace), text(turn.user.get()), text(turn.session.get()));
-        asio::post(background_, mt::bind([this, question = turn.message] { note_topics(question); }));
-        trace.end();
+        answer({.user = who.get<mt::user>(),
+                .session = who.get<mt::session>(),
+                .message = std::move(wanted.message),
+                .stream = wanted.stream},
+               who, to);
     }
 
     static std::string id_of(const typename Tracer::trace& trace) {
         return std::string(trace.trace_id().mlflow_id().view());
-    }
-
-    static nlohmann::json answer_body(const std::string& answer, const identity& who, const mt::trace_id& id) {
-        nlohmann::json body{{"response", answer}, {"trace_id", id.mlflow_id().view()}};
-        if (const auto* const lost = who.lost()) body["warning"] = lost->message();
-        return body;
-    }
-
-    // Server-Sent Events: a `delta` for each piece, then `done`, or `error`.
-    void stream(typename Tracer::trace& trace, const chat::turn& turn, const identity& who, exchange& to) {
-        const auto event = [](const char* name, const nlohmann::json& data) {
-            return std::string("event: ") + name + "\ndata: " + data.dump() + "\n\n";
-        };
-        const auto started = std::chrono::steady_clock::now();
-        std::optional<double> first_ms;
-        const auto begin = [&] {
-            const std::chrono::duration<double, std::milli> passed = std::chrono::steady_clock::now() - started;
-            first_ms = passed.count();
-            trace.attribute("app.time_to_first_token_ms", *first_ms);
-            response header(status::ok, 11);
-            header.set(http::field::content_type, "text/event-stream");
-            header.set(http::field::cache_control, "no-store");
-            to.begin_stream(identified(std::move(header), who, trace.trace_id()));
-        };
-        try {
-            const std::string text = agent_.answer_in(trace, turn, [&](std::string_view piece) {
-                if (!first_ms) begin();
-                to.send(event("delta", {{"delta", piece}}));
-            });
-            if (!first_ms) begin();
-            auto body = answer_body(text, who, trace.trace_id());
-            body["time_to_first_token_ms"] = *first_ms;
-            finish(trace, turn);
-            to.send(event("done", body));
-        } catch (const std::exception& error) {
-            if (!first_ms) throw; // nothing is sent yet: the reply says it
-            to.send(event("error", {{"error", error.what()}}));
-        }
-        to.end_stream();
     }
 
     // What happens behind the answer, in the trace of its turn.
@@ -211,12 +165,8 @@ private:
             json_reply(status::ok, {{"trace_id", said.trace}, {"session_id", turn->session}, {"name", said.name}}));
     }
 
-    Tracer& tracer_;
-    chat::agent<Tracer, served_model> agent_;
     std::optional<feedback_store> feedback_;
     recent_turns turns_;
-    asio::thread_pool workers_;
-    asio::thread_pool background_;
 };
 
 } // namespace chat_server

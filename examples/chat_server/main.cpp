@@ -2,6 +2,7 @@
 // The support assistant of examples/chat as a web service: each turn is recorded for the user and session that its
 // headers name.
 #include "application.hpp"
+#include "coroutines.hpp" // before other headers of Boost.Asio
 #include "server.hpp"
 #include <mlflow/trace/environment/mlflow.hpp>
 
@@ -11,16 +12,18 @@
 #include <iostream>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 namespace {
 
 namespace mt = mlflow::trace;
 
 constexpr std::string_view usage =
-    "usage: chat_server [PORT]\n\n"
+    "usage: chat_server [--coroutines] [PORT]\n\n"
     "Serves POST /chat, POST /feedback and GET /health on 127.0.0.1, port 8080 or the one given (0: any), until "
     "SIGTERM\n"
-    "or SIGINT; then answers what is under way and delivers what is recorded. By the environment:\n"
+    "or SIGINT; then answers what is under way and delivers what is recorded. A thread answers each turn, or with\n"
+    "--coroutines a coroutine. By the environment:\n"
     "  MLFLOW_TRACKING_URI      the MLflow server; without it, ./traces.jsonl is written\n"
     "  MLFLOW_EXPERIMENT_NAME, MLFLOW_EXPERIMENT_ID, and MLflow's other variables\n"
     "  OPENAI_BASE_URL          an OpenAI-compatible server, over http; without it, the built-in model answers\n"
@@ -49,8 +52,12 @@ chat_server::served_model chosen_model() {
     return chat_server::served_model(upstream);
 }
 
-template <class Exporter>
-using tracer_to = mt::tracer<chat::schema, mt::thread_local_context, mt::batch<mt::deployed<Exporter>>>;
+template <class Context, class Exporter>
+using tracer_to = mt::tracer<chat::schema, Context, mt::batch<mt::deployed<Exporter>>>;
+
+template <class Tracer>
+using pages_of = std::conditional_t<std::is_same_v<typename Tracer::context_type, mt::coroutine_context>,
+                                    chat_server::coroutine_application<Tracer>, chat_server::application<Tracer>>;
 
 /// Serves until a signal, and delivers what is recorded; the exit status of the program.
 template <class Tracer>
@@ -58,7 +65,7 @@ int serve(Tracer& tracer, std::uint16_t port, std::optional<chat_server::feedbac
           const std::string& where) {
     using chat_server::exchange;
     using chat_server::request;
-    chat_server::application<Tracer> pages(
+    pages_of<Tracer> pages(
         tracer,
         {.corpus = MLFLOW_TRACE_EXAMPLES_DIR "/corpus", .model = chosen_model(), .feedback = std::move(feedback)});
     chat_server::server server({.port = port}, [&pages](request asked, std::shared_ptr<exchange> to) {
@@ -78,11 +85,12 @@ int serve(Tracer& tracer, std::uint16_t port, std::optional<chat_server::feedbac
     return all_answered && spans.exported == spans.started ? 0 : 1;
 }
 
+template <class Context>
 int run(std::uint16_t port) {
     const bool enabled = environment("CHAT_TRACING") != "off";
     const mt::resource_attributes resource{{"service.name", "bike-support"}};
     if (environment("MLFLOW_TRACKING_URI").empty()) {
-        tracer_to<mt::json_lines_exporter> tracer(
+        tracer_to<Context, mt::json_lines_exporter> tracer(
             {.exporter = {.exporter = {.exporter = {.path = "traces.jsonl", .resource = resource},
                                        .deployment = deployment()}},
              .enabled = enabled});
@@ -95,7 +103,7 @@ int run(std::uint16_t port) {
         std::fprintf(stderr, "chat_server: %s\n", (!server ? server.error() : client.error()).message.c_str());
         return 2;
     }
-    tracer_to<mt::retry<mlflow>> tracer(
+    tracer_to<Context, mt::retry<mlflow>> tracer(
         {.exporter = {.exporter = {.exporter = {.exporter = *server}, .deployment = deployment()}},
          .enabled = enabled});
     auto& exporter = tracer.exporter().exporter().exporter().exporter();
@@ -109,6 +117,8 @@ int run(std::uint16_t port) {
 } // namespace
 
 int main(int argc, char** argv) try {
+    const bool by_coroutines = argc > 1 && argv[1] == std::string_view("--coroutines");
+    if (by_coroutines) ++argv, --argc;
     const std::string argument = argc > 1 ? argv[1] : "8080";
     const bool is_port = !argument.empty() && argument.size() < 6 &&
                          argument.find_first_not_of("0123456789") == std::string::npos && std::stoi(argument) < 65536;
@@ -117,7 +127,8 @@ int main(int argc, char** argv) try {
         (is_help ? std::cout : std::cerr) << usage;
         return is_help ? 0 : 2;
     }
-    return run(static_cast<std::uint16_t>(std::stoi(argument)));
+    const auto port = static_cast<std::uint16_t>(std::stoi(argument));
+    return by_coroutines ? run<mt::coroutine_context>(port) : run<mt::thread_local_context>(port);
 } catch (const std::exception& error) {
     std::fprintf(stderr, "chat_server: %s\n", error.what());
     return 2;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The chat server by its sockets: what clients send that is right, wrong, late or never ends.
+// The chat server by its sockets: what clients send that is right, wrong, late or never ends. Once a thread answers
+// each turn, and once a coroutine.
 #include "examples/chat_server/application.hpp"
+#include "examples/chat_server/coroutines.hpp" // before other headers of Boost.Asio
 #include "examples/chat_server/server.hpp"
 #include "support/raw_server.hpp"
 
@@ -18,7 +20,37 @@ namespace {
 
 namespace mt = mlflow::trace;
 using nlohmann::json;
-using tracer_type = mt::tracer<chat::schema, mt::thread_local_context, mt::memory_exporter>;
+
+// What is the same for the tests, whoever answers.
+struct service {
+    virtual ~service() = default;
+    virtual void handle(chat_server::request asked, std::shared_ptr<chat_server::exchange> to) = 0;
+    virtual void finish() = 0;
+    virtual std::vector<mt::recorded_trace> recorded() = 0;
+    virtual mt::span_account account() = 0;
+    virtual std::uint64_t refused_values() = 0;
+};
+
+template <class Context, template <class> class Pages>
+struct service_of : service {
+    explicit service_of(const chat_server::served_model& model)
+        : pages(tracer, {.corpus = MLFLOW_TRACE_EXAMPLES_DIR "/corpus", .model = model}) {}
+    void handle(chat_server::request asked, std::shared_ptr<chat_server::exchange> to) override {
+        pages.handle(std::move(asked), std::move(to));
+    }
+    void finish() override { pages.finish(); }
+    std::vector<mt::recorded_trace> recorded() override { return tracer.exporter().take(); }
+    mt::span_account account() override { return tracer.account(); }
+    std::uint64_t refused_values() override { return tracer.refused_values(); }
+
+    using tracer_type = mt::tracer<chat::schema, Context, mt::memory_exporter>;
+    tracer_type tracer;
+    Pages<tracer_type> pages;
+};
+using by_threads = service_of<mt::thread_local_context, chat_server::application>;
+using by_coroutines = service_of<mt::coroutine_context, chat_server::coroutine_application>;
+
+enum class variant { threads, coroutines };
 
 // One connection to the server under test. Everything goes over the wire as it is given.
 class client {
@@ -81,18 +113,18 @@ std::string header_of(const std::string& answer, const std::string& name) {
     return answer.substr(begin, answer.find("\r\n", begin) - begin);
 }
 
-class chat_server_test : public testing::Test {
+class chat_server_test : public testing::TestWithParam<variant> {
 protected:
     void start(chat_server::openai_model::options upstream = {}) {
         using namespace std::chrono_literals;
         const chat_server::served_model model =
             upstream.base_url.empty() ? chat_server::served_model() : chat_server::served_model(upstream);
-        pages_.emplace(tracer_, chat_server::application<tracer_type>::options{
-                                    .corpus = MLFLOW_TRACE_EXAMPLES_DIR "/corpus", .model = model});
+        if (GetParam() == variant::threads) service_ = std::make_unique<by_threads>(model);
+        else service_ = std::make_unique<by_coroutines>(model);
         const chat_server::limits limits{.max_header_bytes = 4096, .max_body_bytes = 4096, .request_timeout = 700ms};
         server_.emplace(chat_server::server::options{.port = 0, .per_client = limits, .shutdown_timeout = 60s},
                         [this](chat_server::request asked, std::shared_ptr<chat_server::exchange> to) {
-                            pages_->handle(std::move(asked), std::move(to));
+                            service_->handle(std::move(asked), std::move(to));
                         });
         port_ = server_->port();
         running_ = std::async(std::launch::async, [this] { return server_->run(); });
@@ -100,7 +132,7 @@ protected:
     bool stop() {
         server_->stop();
         const bool all_answered = running_.get();
-        pages_->finish();
+        service_->finish();
         return all_answered;
     }
     void TearDown() override {
@@ -114,7 +146,7 @@ protected:
     // What was recorded, with the spans that came behind their roots put to them.
     std::vector<mt::recorded_trace> recorded() {
         std::map<std::string, mt::recorded_trace> whole;
-        auto parts = tracer_.exporter().take();
+        auto parts = service_->recorded();
         for (auto& part : parts)
             if (part.has_root) whole[std::string(part.id.hex().view())] = part;
         for (auto& part : parts)
@@ -127,14 +159,16 @@ protected:
         return traces;
     }
 
-    tracer_type tracer_;
-    std::optional<chat_server::application<tracer_type>> pages_;
+    std::unique_ptr<service> service_;
     std::optional<chat_server::server> server_;
     std::future<bool> running_;
     std::uint16_t port_ = 0;
 };
 
-TEST_F(chat_server_test, a_turn_is_recorded_for_the_user_and_session_of_its_headers) {
+INSTANTIATE_TEST_SUITE_P(by, chat_server_test, testing::Values(variant::threads, variant::coroutines),
+                         [](const auto& each) { return each.param == variant::threads ? "threads" : "coroutines"; });
+
+TEST_P(chat_server_test, a_turn_is_recorded_for_the_user_and_session_of_its_headers) {
     start();
     const auto answer = ask(chat_request("x-user-id: user-1\r\nX-SESSION-ID: \t s-1 \r\nX-Request-ID: r-1\r\n"));
     EXPECT_EQ(status_of(answer), 200) << answer;
@@ -155,7 +189,7 @@ TEST_F(chat_server_test, a_turn_is_recorded_for_the_user_and_session_of_its_head
     EXPECT_EQ(background->parent, traces[0].root()->id);
 }
 
-TEST_F(chat_server_test, what_is_absent_is_anonymous_or_made) {
+TEST_P(chat_server_test, what_is_absent_is_anonymous_or_made) {
     start();
     const auto answer = ask(chat_request(""));
     EXPECT_EQ(status_of(answer), 200);
@@ -176,7 +210,7 @@ TEST_F(chat_server_test, what_is_absent_is_anonymous_or_made) {
     EXPECT_EQ(traces[1].client_request_id, "");
 }
 
-TEST_F(chat_server_test, bad_requests_are_answered_clearly_and_the_server_goes_on) {
+TEST_P(chat_server_test, bad_requests_are_answered_clearly_and_the_server_goes_on) {
     start();
     const std::string json_type = "Content-Type: application/json\r\n";
     const std::string to_chat = "POST /chat HTTP/1.1\r\nHost: test\r\nConnection: close\r\n" + json_type;
@@ -255,7 +289,7 @@ TEST_F(chat_server_test, bad_requests_are_answered_clearly_and_the_server_goes_o
     EXPECT_EQ(status_of(ask(chat_request(""))), 200);
 }
 
-TEST_F(chat_server_test, connections_are_kept_and_requests_may_follow_at_once) {
+TEST_P(chat_server_test, connections_are_kept_and_requests_may_follow_at_once) {
     start();
     const std::string health = "GET /health HTTP/1.1\r\nHost: test\r\n\r\n";
     client one(port_);
@@ -271,7 +305,7 @@ TEST_F(chat_server_test, connections_are_kept_and_requests_may_follow_at_once) {
     EXPECT_NE(old.read_until("\"ok\"}\n").find("Connection: keep-alive"), std::string::npos);
 }
 
-TEST_F(chat_server_test, requests_of_several_users_on_one_connection_keep_apart) {
+TEST_P(chat_server_test, requests_of_several_users_on_one_connection_keep_apart) {
     start();
     const auto turn = [](const std::string& headers, const std::string& word) {
         const std::string body = R"({"message":"parking )" + word + "\"}";
@@ -306,7 +340,7 @@ TEST_F(chat_server_test, requests_of_several_users_on_one_connection_keep_apart)
     }
 }
 
-TEST_F(chat_server_test, an_answer_to_HEAD_has_no_body_that_would_be_read_as_the_next_answer) {
+TEST_P(chat_server_test, an_answer_to_HEAD_has_no_body_that_would_be_read_as_the_next_answer) {
     start();
     client one(port_);
     one.send("HEAD /health HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -315,7 +349,7 @@ TEST_F(chat_server_test, an_answer_to_HEAD_has_no_body_that_would_be_read_as_the
     EXPECT_EQ(one.read_to_end().rfind("HTTP/1.1 200 OK\r\n", 0), 0U);
 }
 
-TEST_F(chat_server_test, a_client_that_leaves_its_stream_costs_no_other) {
+TEST_P(chat_server_test, a_client_that_leaves_its_stream_costs_no_other) {
     start();
     for (int i = 0; i < 8; ++i) {
         client gone(port_);
@@ -324,13 +358,13 @@ TEST_F(chat_server_test, a_client_that_leaves_its_stream_costs_no_other) {
     }
     EXPECT_EQ(status_of(ask(chat_request("X-User-ID: user-2\r\n"))), 200);
     EXPECT_TRUE(stop());
-    EXPECT_EQ(tracer_.account().open, 0U);
+    EXPECT_EQ(service_->account().open, 0U);
     int others = 0;
     for (const auto& trace : recorded()) others += trace.metadata["mlflow.trace.user"] == "user-2";
     EXPECT_EQ(others, 1);
 }
 
-TEST_F(chat_server_test, many_idle_connections_leave_room_for_others) {
+TEST_P(chat_server_test, many_idle_connections_leave_room_for_others) {
     start();
     std::vector<std::unique_ptr<client>> idle;
     for (int i = 0; i < 300; ++i) idle.push_back(std::make_unique<client>(port_));
@@ -339,7 +373,7 @@ TEST_F(chat_server_test, many_idle_connections_leave_room_for_others) {
     for (const auto& each : idle) EXPECT_EQ(each->read_to_end(), ""); // closed, with nothing to answer
 }
 
-TEST_F(chat_server_test, answers_are_streamed_with_the_time_to_the_first_token) {
+TEST_P(chat_server_test, answers_are_streamed_with_the_time_to_the_first_token) {
     start();
     const auto answer =
         ask(chat_request("X-User-ID: user-1\r\n", R"({"message":"Where can I park?","stream":true})"));
@@ -369,7 +403,7 @@ TEST_F(chat_server_test, answers_are_streamed_with_the_time_to_the_first_token) 
     }
 }
 
-TEST_F(chat_server_test, a_model_elsewhere_answers_and_its_usage_is_recorded) {
+TEST_P(chat_server_test, a_model_elsewhere_answers_and_its_usage_is_recorded) {
     std::mutex lock;
     std::vector<std::string> asked;
     const raw::server upstream([&](raw::peer& peer, int number) {
@@ -429,7 +463,7 @@ TEST_F(chat_server_test, a_model_elsewhere_answers_and_its_usage_is_recorded) {
     EXPECT_EQ(usage["user-1"], R"({"input_tokens":21,"output_tokens":5,"total_tokens":26})");
 }
 
-TEST_F(chat_server_test, a_stop_waits_for_the_answers_under_way) {
+TEST_P(chat_server_test, a_stop_waits_for_the_answers_under_way) {
     std::promise<void> asked, go_on;
     const raw::server upstream([&](raw::peer& peer, int) {
         peer.read_request();
@@ -448,11 +482,11 @@ TEST_F(chat_server_test, a_stop_waits_for_the_answers_under_way) {
     EXPECT_TRUE(stop());
     const auto traces = recorded();
     ASSERT_EQ(traces.size(), 1U);
-    EXPECT_EQ(tracer_.account().open, 0U);
-    EXPECT_EQ(tracer_.account().exported, tracer_.account().started);
+    EXPECT_EQ(service_->account().open, 0U);
+    EXPECT_EQ(service_->account().exported, service_->account().started);
 }
 
-TEST_F(chat_server_test, interleaved_clients_keep_apart) {
+TEST_P(chat_server_test, interleaved_clients_keep_apart) {
     start();
     constexpr int clients = 8, turns = 20;
     std::vector<std::thread> threads;
@@ -478,11 +512,15 @@ TEST_F(chat_server_test, interleaved_clients_keep_apart) {
         EXPECT_EQ(trace.metadata["mlflow.trace.session"], "s-" + id);
         EXPECT_EQ(trace.client_request_id.rfind("r-" + id + "-", 0), 0U);
         EXPECT_NE(trace.root()->attributes["mlflow.spanInputs"].find("parking " + id), std::string::npos);
-        ASSERT_NE(trace.find("note topics"), nullptr);
+        for (const auto* const name : {"retrieve", "complete", "note topics"}) {
+            ASSERT_NE(trace.find(name), nullptr) << name;
+            EXPECT_EQ(trace.find(name)->parent, trace.root()->id) << name;
+        }
         EXPECT_NE(trace.find("note topics")->attributes["mlflow.spanInputs"].find("parking " + id),
                   std::string::npos);
     }
     for (const auto& [user, n] : count) EXPECT_EQ(n, turns) << user;
+    EXPECT_EQ(service_->refused_values(), 0U);
 }
 
 } // namespace

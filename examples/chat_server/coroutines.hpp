@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "application.hpp"
+#include <mlflow/trace/context/asio.hpp> // before other headers of Boost.Asio
+
+#include <boost/asio/detached.hpp>
+
+#include <exception>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace chat_server {
+
+/// The same pages, each turn answered by a coroutine. They take turns on one thread; the model, which blocks, runs on
+/// others. For a tracer with `coroutine_context`.
+template <class Tracer>
+class coroutine_application : public application<Tracer> {
+    using base = application<Tracer>;
+    using reply_to = turn_reply<typename Tracer::trace>;
+
+public:
+    coroutine_application(Tracer& tracer, const typename base::options& chosen)
+        : base(tracer, chosen), turns_(1), models_(chosen.threads) {}
+    ~coroutine_application() override { finish(); }
+
+    void finish() override {
+        this->workers_.join(); // which start turns
+        turns_.join();
+        models_.join();
+        base::finish();
+    }
+
+private:
+    void answer(chat::turn turn, identity who, std::shared_ptr<exchange> to) override {
+        mt::co_spawn(turns_, take(std::move(turn), std::move(who), std::move(to)), asio::detached);
+    }
+
+    asio::awaitable<void> take(chat::turn turn, identity who, std::shared_ptr<exchange> to) {
+        auto trace = this->start(who); // is current in this task only, after each suspension
+        reply_to reply(trace, who, turn.stream, *to);
+        try {
+            const std::string text = co_await trace.run([&] { return answer_in(trace, turn, reply); });
+            reply.complete(text);
+            this->end(trace, turn);
+            reply.send();
+        } catch (const std::exception& error) {
+            reply.fail(error);
+        }
+    }
+
+    asio::awaitable<std::string> answer_in(typename Tracer::trace& trace, const chat::turn& turn, reply_to& reply) {
+        this->agent_.describe(trace, turn);
+        const auto prompt = this->agent_.prompt_for(turn); // its spans are inside the trace
+        std::string text = co_await mt::co_spawn(models_, ask_model(prompt, turn.stream, reply), asio::use_awaitable);
+        trace.outputs(text);
+        this->agent_.remember(turn, text);
+        co_return text;
+    }
+
+    // On a thread of the models, and inside the trace as well.
+    asio::awaitable<std::string> ask_model(const std::vector<chat::message>& prompt, bool is_streamed,
+                                           reply_to& reply) {
+        const auto on_chunk = [&](std::string_view piece) { reply.add(piece); };
+        co_return this->agent_.ask_model(prompt, is_streamed, on_chunk);
+    }
+
+    asio::thread_pool turns_;
+    asio::thread_pool models_;
+};
+
+} // namespace chat_server
