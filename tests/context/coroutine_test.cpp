@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Own coroutine types with coroutine_context.
+#include "support/counted.hpp"
+#include "support/environment.hpp"
 #include "support/reports.hpp"
 #include <mlflow/trace.hpp>
 
 #include <gtest/gtest.h>
 
+#include <condition_variable>
 #include <coroutine>
+#include <deque>
 #include <exception>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -346,6 +351,95 @@ TEST_F(coroutine, frames_that_end_in_another_order_leave_the_thread_as_it_was) {
     EXPECT_EQ(users().at("carol between"), "carol");
     // Their scopes are of other users than the trace in which they were called.
     EXPECT_EQ(reports.faults(), (std::vector{mt::fault::already_set, mt::fault::already_set}));
+}
+
+// A scheduler as a server has one: threads that resume whatever is ready.
+class scheduler {
+public:
+    auto operator co_await() {
+        struct awaiter {
+            scheduler& self;
+            static bool await_ready() noexcept { return false; }
+            void await_suspend(std::coroutine_handle<> one) { self.put(one); }
+            static void await_resume() noexcept {}
+        };
+        return awaiter{*this};
+    }
+    void put(std::coroutine_handle<> one) {
+        const std::lock_guard guard(lock_);
+        ready_.push_back(one);
+        changed_.notify_one();
+    }
+    void run(int threads, int tasks) {
+        left_ = tasks;
+        std::vector<std::thread> pool;
+        for (int i = 0; i < threads; ++i) pool.emplace_back([this] { work(); });
+        for (auto& thread : pool) thread.join();
+    }
+    void finish_one() {
+        const std::lock_guard guard(lock_);
+        --left_;
+        changed_.notify_all();
+    }
+
+private:
+    void work() {
+        std::unique_lock guard(lock_);
+        while (true) {
+            changed_.wait(guard, [this] { return !ready_.empty() || left_ == 0; });
+            if (ready_.empty()) return;
+            const auto one = ready_.front();
+            ready_.pop_front();
+            guard.unlock();
+            one.resume();
+            guard.lock();
+        }
+    }
+    std::mutex lock_;
+    std::condition_variable changed_;
+    std::deque<std::coroutine_handle<>> ready_;
+    int left_ = 0;
+};
+
+class coroutine_threads : public coroutine, public testing::WithParamInterface<int> {};
+INSTANTIATE_TEST_SUITE_P(of, coroutine_threads, testing::Values(1, 2, 8), testing::PrintToStringParamName());
+
+TEST_P(coroutine_threads, follow_many_sessions) {
+    const int turns = static_cast<int>(support::number_from("MLFLOW_TRACE_TURNS", 20));
+    constexpr int sessions = 64;
+    scheduler loop;
+    auto tool = [&](std::string who) -> task<int> {
+        auto span = tracer.start_span("tool " + who);
+        co_await loop;
+        work("inside tool " + who);
+        co_return 1;
+    };
+    auto all = [&](std::string who) -> task<int> {
+        const auto scope = tracer.scope(user(who));
+        co_await loop;
+        for (int i = 0; i < turns; ++i) {
+            auto trace = tracer.start_trace("chat " + who, mt::no_session);
+            work("retrieve " + who);
+            auto span = tracer.start_span("think " + who);
+            co_await loop;
+            co_await tool(who);
+            span.end();
+            co_await loop;
+            work("answer " + who);
+        }
+        loop.finish_one();
+        co_return 0;
+    };
+    std::vector<task<int>> started;
+    started.reserve(sessions);
+    for (int i = 0; i < sessions; ++i) started.push_back(all("user-" + std::to_string(i)));
+    for (auto& each : started) each.start();
+    loop.run(GetParam(), sessions);
+    started.clear();
+    const support::counted found(tracer.exporter().take());
+    EXPECT_EQ(found.right, static_cast<std::size_t>(sessions * turns * 6));
+    EXPECT_EQ(found.of_others + found.of_nobody, 0U);
+    EXPECT_TRUE(reports.faults().empty());
 }
 
 } // namespace
