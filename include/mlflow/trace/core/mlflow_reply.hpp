@@ -4,8 +4,11 @@
 #include <mlflow/trace/core/http.hpp>
 #include <mlflow/trace/detail/http_date.hpp>
 #include <mlflow/trace/detail/json_reader.hpp>
+#include <mlflow/trace/detail/utf8.hpp>
 
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -64,6 +67,18 @@ inline std::string percent_encoded(std::string_view text) {
         encoded += {'%', "0123456789ABCDEF"[byte >> 4U], "0123456789ABCDEF"[byte & 15U]};
     }
     return encoded;
+}
+
+// Whether a text from outside may be a part of a URL's path. Servers and proxies resolve the steps "." and "..",
+// often after they have decoded them, so that another page than the one meant would be asked.
+inline bool is_path_part(std::string_view text) noexcept {
+    if (text.empty()) return false;
+    for (std::size_t at = 0; at <= text.size();) {
+        const auto end = std::min(text.find_first_of("/\\", at), text.size());
+        if (const auto step = text.substr(at, end - at); step == "." || step == "..") return false;
+        at = end + 1;
+    }
+    return scan_utf8(text).control_at == utf8_scan::npos;
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
