@@ -39,8 +39,11 @@ public:
     }
 
 private:
+    // Users choose these texts: what a spreadsheet would take for a formula gets an apostrophe.
     static std::string quoted(std::string_view text) {
-        std::string field = "\"";
+        const bool is_formula =
+            !text.empty() && std::string_view("=+-@\t\r\n").find(text[0]) != std::string_view::npos;
+        std::string field = is_formula ? "\"'" : "\"";
         for (const char c : text) field.append(c == '"' ? 2 : 1, c);
         return field += '"';
     }

@@ -29,6 +29,7 @@ inline void balance(export_result& outcome, std::size_t spans, bool counts_itsel
         else if (!outcome.ok() && outcome.error.empty()) outcome.error = "the exporter failed without saying why";
     };
     guarded(tell, [] {});
+    guarded([&] { outcome.error = displayed(outcome.error); }, [] {}); // may quote what a receiver said
     outcome.exported_spans = exported;
     outcome.failed_spans = spans - exported;
 }

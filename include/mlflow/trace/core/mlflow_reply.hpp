@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/core/http.hpp>
+#include <mlflow/trace/detail/displayed.hpp>
 #include <mlflow/trace/detail/http_date.hpp>
 #include <mlflow/trace/detail/json_reader.hpp>
 #include <mlflow/trace/detail/utf8.hpp>
@@ -18,11 +19,7 @@
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
 // A server's message is free text from outside: one line of it, and not the whole page of a proxy.
-inline std::string one_line(std::string_view text) {
-    std::string line;
-    for (const char c : text.substr(0, 300)) line += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-    return line;
-}
+inline std::string one_line(std::string_view text) { return displayed(text, 300); }
 
 inline std::string describe_reply(std::string_view server, std::string_view target, const http_response& reply) {
     std::string message = json_find_string(reply.body, {"message"}).value_or(std::string{});
