@@ -6,6 +6,7 @@
 #include "connection.hpp"
 #include "feedback.hpp"
 #include "openai.hpp"
+#include "raters.hpp"
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
@@ -42,33 +43,43 @@ public:
         served_model model{};
         std::optional<feedback_store> feedback{};
         std::size_t threads = 4;
+        raters::options rating{};
+        std::chrono::milliseconds rating_timeout{10'000}; ///< for the turn to reach MLflow
     };
 
     application(Tracer& tracer, options chosen)
         : tracer_(tracer), agent_(tracer, chosen.corpus, std::move(chosen.model)),
-          feedback_(std::move(chosen.feedback)), workers_(chosen.threads), background_(1) {}
+          feedback_(std::move(chosen.feedback)), rating_timeout_(chosen.rating_timeout), raters_(chosen.rating),
+          workers_(chosen.threads), background_(1) {}
     ~application() { finish(); }
 
     void handle(request asked, std::shared_ptr<exchange> to) {
         asio::post(workers_, [this, asked = std::move(asked), to = std::move(to)] {
-            try {
-                route(asked, *to);
-            } catch (const std::exception& error) {
-                std::fprintf(stderr, "chat_server: %s\n", error.what());
-            } // and the exchange answers 500
+            guarded([&] { route(asked, to); }); // else the exchange answers 500
         });
     }
 
     /// Waits for all work, also in the background.
     void finish() {
         workers_.join();
+        raters_.join();
         background_.join();
     }
 
 private:
     using status = http::status;
 
-    void route(const request& asked, exchange& to) {
+    template <class Work>
+    static void guarded(const Work& work) {
+        try {
+            work();
+        } catch (const std::exception& error) {
+            std::fprintf(stderr, "chat_server: %s\n", mt::detail::displayed(error.what()).c_str());
+        }
+    }
+
+    void route(const request& asked, const std::shared_ptr<exchange>& waiting) {
+        exchange& to = *waiting;
         const std::string target(asked.target().data(), asked.target().size());
         const std::string path = target.substr(0, target.find('?'));
         const bool is_known = path == "/chat" || path == "/feedback" || path == "/health";
@@ -87,7 +98,7 @@ private:
         const auto who = identity::parse(asked);
         if (!who) return to.reply(error_reply(status::bad_request, who.error().message()));
         if (path == "/chat") chat(asked, *who, to);
-        else give_feedback(asked, *who, to);
+        else give_feedback(asked, *who, waiting);
     }
 
     static bool is_json(const request& asked) {
@@ -123,8 +134,8 @@ private:
         try {
             if (turn.stream) return stream(trace, turn, who, to);
             const std::string text = agent_.answer_in(trace, turn, [](std::string_view) {});
-            const auto said = answer_body(text, who, id);
-            finish(trace, turn);
+            const std::string rating_key = finish(trace, turn);
+            const auto said = answer_body(text, who, id, rating_key);
             to.reply(identified(json_reply(status::ok, said), who, id));
         } catch (const std::invalid_argument& error) {
             to.reply(identified(error_reply(status::bad_request, error.what()), who, id));
@@ -135,20 +146,28 @@ private:
         }
     }
 
-    // Before the client has the whole answer, since it may rate it at once.
-    void finish(typename Tracer::trace& trace, const chat::turn& turn) {
-        const auto text = [](const auto* key) { return std::string(key ? key->view() : std::string_view{}); };
-        if (feedback_) turns_.add(id_of(trace), text(turn.user.get()), text(turn.session.get()));
+    static std::string text_of(const auto* key) { return std::string(key ? key->view() : std::string_view{}); }
+
+    // Before the client has the whole answer, since it may rate it at once. Returns the key by which an anonymous
+    // one does.
+    std::string finish(typename Tracer::trace& trace, const chat::turn& turn) {
+        turn_owner owner{.user = text_of(turn.user.get()), .session = text_of(turn.session.get())};
+        if (feedback_ && owner.user.empty()) owner.rating_key = new_rating_key();
+        std::string rating_key = owner.rating_key;
+        if (feedback_) turns_.add(id_of(trace), std::move(owner));
         asio::post(background_, mt::bind([this, question = turn.message] { note_topics(question); }));
         trace.end();
+        return rating_key;
     }
 
     static std::string id_of(const typename Tracer::trace& trace) {
         return std::string(trace.trace_id().mlflow_id().view());
     }
 
-    static nlohmann::json answer_body(const std::string& answer, const identity& who, const mt::trace_id& id) {
+    static nlohmann::json answer_body(const std::string& answer, const identity& who, const mt::trace_id& id,
+                                      const std::string& rating_key) {
         nlohmann::json body{{"response", answer}, {"trace_id", id.mlflow_id().view()}};
+        if (!rating_key.empty()) body["rating_key"] = rating_key;
         if (const auto* const lost = who.lost()) body["warning"] = lost->message();
         return body;
     }
@@ -156,7 +175,7 @@ private:
     // Server-Sent Events: a `delta` for each piece, then `done`, or `error`.
     void stream(typename Tracer::trace& trace, const chat::turn& turn, const identity& who, exchange& to) {
         const auto event = [](const char* name, const nlohmann::json& data) {
-            return std::string("event: ") + name + "\ndata: " + data.dump() + "\n\n";
+            return std::string("event: ") + name + "\ndata: " + text_of_json(data) + "\n\n";
         };
         const auto started = std::chrono::steady_clock::now();
         std::optional<double> first_ms;
@@ -175,9 +194,9 @@ private:
                 to.send(event("delta", {{"delta", piece}}));
             });
             if (!first_ms) begin();
-            auto body = answer_body(text, who, trace.trace_id());
+            const mt::trace_id id = trace.trace_id();
+            auto body = answer_body(text, who, id, finish(trace, turn));
             body["time_to_first_token_ms"] = *first_ms;
-            finish(trace, turn);
             to.send(event("done", body));
         } catch (const std::exception& error) {
             if (!first_ms) throw; // nothing is sent yet: the reply says it
@@ -193,28 +212,44 @@ private:
         span.inputs(mt::arg("message", question)).outputs(std::set<std::string>(words.begin(), words.end()));
     }
 
-    void give_feedback(const request& asked, const identity& who, exchange& to) {
+    void give_feedback(const request& asked, const identity& who, const std::shared_ptr<exchange>& to) {
         if (!feedback_)
-            return to.reply(error_reply(status::not_implemented, "feedback needs MLflow: set MLFLOW_TRACKING_URI"));
-        const auto read = read_feedback(asked.body());
+            return to->reply(error_reply(status::not_implemented, "feedback needs MLflow: set MLFLOW_TRACKING_URI"));
+        auto read = read_feedback(asked.body());
         if (const auto* const fault = std::get_if<std::string>(&read))
-            return to.reply(error_reply(status::bad_request, *fault));
-        const auto& said = std::get<feedback>(read);
+            return to->reply(error_reply(status::bad_request, *fault));
+        auto& said = std::get<feedback>(read);
         const auto turn = turns_.find(said.trace);
-        const auto* const user = who.get<mt::user>().get();
-        if (!turn || turn->user != (user ? user->view() : std::string_view{}))
-            return to.reply(error_reply(status::not_found, "trace_id: no turn of this user that is known here"));
-        if (!tracer_.flush(std::chrono::seconds(10)))
+        if (!turn || !turn->may_be_rated_by(text_of(who.get<mt::user>().get()), said.rating_key))
+            return to->reply(error_reply(status::not_found, "trace_id: no turn of this user that is known here, or "
+                                                            "not the rating_key of its answer"));
+        if (said.is_about_session && turn->user.empty())
+            return to->reply(
+                error_reply(status::forbidden, "about: an anonymous session is nobody's; rate the turn"));
+        const std::string one = turn->user.empty() ? said.trace : turn->user;
+        const auto until = std::chrono::steady_clock::now() + rating_timeout_;
+        const bool is_taken = raters_.post(
+            one, [this, said, turn = *turn, until, to] { guarded([&] { store(said, turn, until, *to); }); });
+        if (!is_taken) to->reply(error_reply(status::too_many_requests, "ratings wait already: rate it later"));
+    }
+
+    void store(const feedback& said, const turn_owner& turn, std::chrono::steady_clock::time_point until,
+               exchange& to) {
+        const auto left =
+            std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+        if (left.count() <= 0 || !tracer_.flush(left))
             return to.reply(error_reply(status::service_unavailable, "this turn is not stored yet: rate it later"));
-        if (const auto fault = feedback_->add(said, *turn)) return to.reply(error_reply(status::bad_gateway, *fault));
+        if (const auto fault = feedback_->add(said, turn)) return to.reply(error_reply(status::bad_gateway, *fault));
         to.reply(
-            json_reply(status::ok, {{"trace_id", said.trace}, {"session_id", turn->session}, {"name", said.name}}));
+            json_reply(status::ok, {{"trace_id", said.trace}, {"session_id", turn.session}, {"name", said.name}}));
     }
 
     Tracer& tracer_;
     chat::agent<Tracer, served_model> agent_;
     std::optional<feedback_store> feedback_;
     recent_turns turns_;
+    std::chrono::milliseconds rating_timeout_;
+    raters raters_;
     asio::thread_pool workers_;
     asio::thread_pool background_;
 };
