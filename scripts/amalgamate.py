@@ -3,7 +3,7 @@
 """Writes the single headers under single_include/, or with --check says whether they are what it would write.
 
 mlflow/trace.hpp is the umbrella header of the same name; mlflow/trace_beast.hpp includes it and adds the transport
-over Boost.Beast. What goes in follows from the headers themselves: each is written once, where it is first included.
+over Boost.Beast, mlflow/trace_asio.hpp Boost.Asio's coroutines. What goes in follows from the headers themselves: each is written once, where it is first included.
 Includes of other libraries and of the standard library move to the top; within an #if they stay where they are. An
 include that cannot be followed safely ends the run with its file and line.
 """
@@ -35,6 +35,9 @@ LICENCE = re.compile(r"^// SPDX-License-Identifier: ")
 # Headers of the compilers and of POSIX that the library may use besides those of C++, whose names have no suffix.
 SYSTEM = {"arm_neon.h", "cxxabi.h", "emmintrin.h", "fcntl.h", "pthread.h", "sys/file.h", "sys/stat.h", "sys/types.h"}
 SYSTEM |= {"sched.h", "sys/mman.h", "sys/random.h", "sys/syscall.h", "sys/uio.h", "time.h", "unistd.h"}
+
+# The headers beside the umbrella that need other libraries, by the end of the single header's name.
+WITH_OTHERS = {"beast": "mlflow/trace/transports/beast.hpp", "asio": "mlflow/trace/context/asio.hpp"}
 
 
 def is_standard(name: str) -> bool:
@@ -128,17 +131,13 @@ def amalgamate(root: pathlib.Path) -> dict[str, str]:
 
     library = Amalgamation(include, others=False)
     library.add("mlflow/trace.hpp")
-    beast = Amalgamation(include, others=True, already=frozenset(library.written))
-    beast.add("mlflow/trace/transports/beast.hpp")
-    return {
-        "mlflow/trace.hpp": library.document("mlflow/trace.hpp", "MLFLOW_TRACE_SINGLE_HEADER", version),
-        "mlflow/trace_beast.hpp": beast.document(
-            "mlflow/trace/transports/beast.hpp",
-            "MLFLOW_TRACE_SINGLE_HEADER_BEAST",
-            version,
-            first='#include "trace.hpp"\n',
-        ),
-    }
+    documents = {"mlflow/trace.hpp": library.document("mlflow/trace.hpp", "MLFLOW_TRACE_SINGLE_HEADER", version)}
+    for name, source in WITH_OTHERS.items():
+        addition = Amalgamation(include, others=True, already=frozenset(library.written))
+        addition.add(source)
+        guard = f"MLFLOW_TRACE_SINGLE_HEADER_{name.upper()}"
+        documents[f"mlflow/trace_{name}.hpp"] = addition.document(source, guard, version, first='#include "trace.hpp"\n')
+    return documents
 
 
 def check(path: pathlib.Path, text: str) -> bool:

@@ -33,6 +33,7 @@ OTHERS = {
     "transports/beast": ("boost/", "openssl/"),
     "client": ("nlohmann/",),
     "testing/": (),
+    "context/asio": ("boost/",),
     "context/sessions": (),
     "bare_metal.hpp": (),
     "context/global": (),

@@ -2,10 +2,13 @@
 #pragma once
 
 /// mlflow_trace: records what a GenAI application does for each of its users and sessions, and delivers it to MLflow.
-/// The umbrella header: everything but what needs another library (`mlflow/trace/transports/beast.hpp`).
+/// The umbrella header: everything but what needs another library (`mlflow/trace/transports/beast.hpp`,
+/// `mlflow/trace/context/asio.hpp`).
 
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/config.hpp>
+#include <mlflow/trace/context/coroutine.hpp>
+#include <mlflow/trace/context/coroutine_context.hpp>
 #include <mlflow/trace/context/explicit.hpp>
 #include <mlflow/trace/context/headers.hpp>
 #include <mlflow/trace/context/thread_local.hpp>

@@ -14,6 +14,7 @@
 #include <chrono>
 #include <concepts>
 #include <condition_variable>
+#include <coroutine>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -91,6 +92,11 @@ enum class fault : std::uint8_t {
     not_in_schema, ///< the tracer's schema does not have this key
     reserved,      ///< a key that the library writes itself, or that MLflow's search rewrites
     no_open_trace, ///< nothing to update: no trace is open here, or it has ended
+    not_made,      ///< the application's code that makes or writes the value threw, or said that it failed
+    span_ended,    ///< that code ended the span for which the value was
+    interleaved,   ///< traces of one tracer take turns where one thing at a time can be current
+    not_on_stack,  ///< what is to be current is in a coroutine's frame, on a fiber's stack, or on the heap
+    another_build, ///< the tracer was made by a part of the program with another version or build of the library
     out_of_memory
 };
 
@@ -132,6 +138,30 @@ struct check_error {
             break;
         case fault::no_open_trace:
             text += "no open trace here; call it between the start and the end of a trace";
+            break;
+        case fault::not_made:
+            text += "the code that makes this value threw, or said that it failed; the value was left out";
+            break;
+        case fault::span_ended:
+            text += "the code that makes this value ended its span; the value was left out, end the span afterwards";
+            break;
+        case fault::interleaved:
+            text +=
+                "traces of one tracer take turns on one thread, and it cannot be known to whom a span belongs: what "
+                "starts without being told its trace is recorded without a user from now on; in coroutines take "
+                "mt::coroutine_context, and mt::branch for each branch of && and ||; in callbacks attach a "
+                "captured context or take mt::explicit_context; and give start_trace an mt::nested where one "
+                "trace is meant to be inside another";
+            break;
+        case fault::not_on_stack:
+            text += "a span, scope or attached context is not a local variable of a function that runs on this "
+                    "thread, and it cannot be known to whom a span belongs: what starts without being told its trace "
+                    "is recorded without a user from now on; in coroutines take mt::coroutine_context, for objects "
+                    "on the heap mt::explicit_context or trace.start_span()";
+            break;
+        case fault::another_build:
+            text += "the tracer was made by a part of the program with another version or build of the library, and "
+                    "nothing is recorded here; build both parts with the same version, compiler and options";
             break;
         case fault::out_of_memory: text += "out of memory; the value was left out"; break;
         }
@@ -520,6 +550,15 @@ struct machine {
 
     // Another number in the child of a fork.
     static std::uint32_t process() noexcept { return fork_count(); }
+    // The same, as the part of the program counts that makes this object.
+    class process_number {
+    public:
+        process_number() noexcept { fork_count(); }
+        std::uint32_t operator()() const noexcept { return counter_->load(std::memory_order_relaxed); }
+
+    private:
+        const std::atomic<std::uint32_t>* counter_ = &fork_counter();
+    };
 };
 #else
 struct machine {
@@ -549,6 +588,9 @@ struct machine {
     static void release(void* block) noexcept { reallocate(block, 0); }
 
     static constexpr std::uint32_t process() noexcept { return 0; }
+    struct process_number {
+        constexpr std::uint32_t operator()() const noexcept { return 0; }
+    };
 };
 #endif
 
@@ -1086,6 +1128,45 @@ bool append_json_null(Buffer& out) noexcept {
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
+// ---- mlflow/trace/detail/running.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// Code of the application that runs here on behalf of `what`: while this object lives, `is(what)` is true on its
+// thread. So the library notices when that code comes back in. Each `Kind` of code has a list of its own.
+template <class Kind>
+class running {
+public:
+    explicit running(const void* what) noexcept : what_(what), outer_(innermost_) { innermost_ = this; }
+    running(const running&) = delete;
+    running& operator=(const running&) = delete;
+    // Taken out wherever it stands: fibers of one thread need not end in order.
+    ~running() {
+        for (running** link = &innermost_; *link; link = &(*link)->outer_)
+            if (*link == this) {
+                *link = outer_;
+                return;
+            }
+    }
+
+    [[nodiscard]] static bool is(const void* what) noexcept {
+        for (const running* at = innermost_; at; at = at->outer_)
+            if (at->what_ == what) return true;
+        return false;
+    }
+
+private:
+    const void* what_;
+    running* outer_;
+#if MLFLOW_TRACE_HOSTED
+    static inline constinit thread_local running* innermost_ = nullptr;
+#else
+    static inline constinit running* innermost_ = nullptr;
+#endif
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
 // ---- mlflow/trace/core/recording_rules.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
@@ -1135,7 +1216,10 @@ struct value_rules {
 
     [[nodiscard]] redaction ask(std::string_view key, std::string_view value) const {
         if (!redact) return redaction::keep();
-        // What it could not judge is not recorded.
+        // What it could not judge is not recorded. Nor is what it records itself: it would be asked without end.
+        using asking = running<value_rules>;
+        if (asking::is(this)) return redaction::remove();
+        const asking here(this);
         return guarded([&] { return redact(redactor, key, value); }, [] { return redaction::remove(); });
     }
 };
@@ -1149,6 +1233,20 @@ public:
 
     [[nodiscard]] bool is_too_deep() const noexcept {
         return depth > (rules ? rules->limits.depth : recording_limits{}.depth);
+    }
+};
+
+// Where a field is written while code of the application may run, which may write into the same span.
+struct field_part {
+    field_part* next = nullptr;       // of the pool
+    field_part* next_chain = nullptr; // of the pool
+    recording_buffer body;
+
+    void recycle() noexcept {
+        if (body.capacity() > machine::kept_block) body.release();
+        body.clear();
+        body.key = {};
+        body.depth = 0;
     }
 };
 
@@ -1425,9 +1523,13 @@ private:
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
+struct context_slot;
+
 namespace detail {
 struct trace_state;
-}
+class span_watch;
+using slot_function = context_slot* (*)(); // of a context policy: the slot of whoever calls it
+} // namespace detail
 
 /// A span: while it is open its recorder writes it, once finished an exporter reads it.
 ///
@@ -1445,13 +1547,15 @@ struct span_data {
     /// library's own. MLflow takes the first for JSON and cannot read some of the second, so its exporter looks
     /// closer.
     bool look_closer = false;
-    bool lost_something = false; ///< memory ran out: an attribute or event is missing
+    bool lost_something = false; ///< an attribute or event is missing: no memory, or its value could not be made
     status code = status::unset;
     log_level level = log_level::debug;
     bool has_own_level = false;
 
     // While the span is open.
     detail::trace_state* trace = nullptr;
+    detail::slot_function slot = nullptr;
+    detail::span_watch* watched = nullptr; // by who runs code of the application, which may end the span
     std::uint32_t process = 0;
     std::atomic<std::uint32_t> generation{0}; // odd while open; a context that saw another number looks at a stranger
     std::uint32_t chunks = 0;
@@ -1793,7 +1897,7 @@ concept platform = requires(const check_error& error, typename T::mutex& mutex) 
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
-// ---- mlflow/trace/context/slot.hpp
+// ---- mlflow/trace/core/trace_state.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
@@ -1802,97 +1906,464 @@ namespace detail {
 using tracer_identity = std::size_t; // as wide as the atomics that every target has
 inline constexpr tracer_identity any_owner = 0;
 
-// Values that a scope gives to the traces of one tracer.
-struct scope_frame {
-    scope_frame* outer = nullptr;
-    tracer_identity owner = 0;
-    trace_entries entries;
+// How far a tracer trusts what is current on a thread. It only sinks.
+enum class trust : std::uint8_t {
+    all,
+    attached_only, // what was entered inside an attached context, or captured
+    captured_only
 };
 
-// One span on the way from the innermost to the outermost. What it says about the span is a copy, since the span may
-// end on another thread at any moment, and its memory become another span, of another trace.
+// What an open trace needs of its tracer, whatever the tracer's type, in whichever part of the program it was made
+// (parts that are loaded at run time have static objects of their own). It lives as long as the last trace.
+class recorder {
+public:
+    recorder(tracer_identity own, slot_function where) noexcept : identity_(own), slot_(where) {}
+    recorder(const recorder&) = delete;
+    recorder& operator=(const recorder&) = delete;
+
+    // Takes over a finished part of a trace.
+    virtual void submit(trace_data* finished) noexcept = 0;
+    virtual void count_started_span() noexcept = 0;
+    virtual void count_lost_span() noexcept = 0;
+    // It was open when this process was forked, and goes where it ends in the parent.
+    virtual void count_span_of_parent() noexcept = 0;
+    [[nodiscard]] virtual bool schema_has(std::string_view name) const noexcept = 0;
+    // Where the trace can be looked at, or empty.
+    [[nodiscard]] virtual owned_text trace_url(const trace_id& id) const = 0;
+    virtual void report(const check_error& error) noexcept = 0;
+
+    // Null where every value is recorded as it is.
+    [[nodiscard]] const value_rules* rules() const noexcept { return rules_; }
+
+    // Never the same for two tracers, unlike an address: what remembers its tracer may outlive it.
+    [[nodiscard]] tracer_identity identity() const noexcept { return identity_; }
+
+    // Of the context policy, as the part of the program sees it that made the tracer.
+    [[nodiscard]] slot_function slot() const noexcept { return slot_; }
+    // Another number in the child of a fork.
+    [[nodiscard]] std::uint32_t process() const noexcept { return process_(); }
+
+    [[nodiscard]] trust trusted() const noexcept { return trusted_.load(std::memory_order_relaxed); }
+    // Something showed that the context cannot tell whose turn it is. `tell_distrust` reports it, once per reason.
+    void distrust(trust left, fault why) noexcept {
+        trust before = trusted();
+        while (before < left && !trusted_.compare_exchange_weak(before, left, std::memory_order_relaxed)) {
+        }
+        if ((reasons_.load(std::memory_order_relaxed) & bit(why)) == 0)
+            reasons_.fetch_or(bit(why), std::memory_order_relaxed);
+    }
+    [[nodiscard]] bool is_distrusted() const noexcept { return reasons_.load(std::memory_order_relaxed) != 0; }
+    void tell_distrust() noexcept {
+        for (const fault why : {fault::interleaved, fault::not_on_stack})
+            if ((reasons_.load(std::memory_order_relaxed) & bit(why)) != 0 &&
+                (told_.fetch_or(bit(why), std::memory_order_relaxed) & bit(why)) == 0)
+                report({why, "the current trace"});
+    }
+
+    void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
+    void release() noexcept {
+        if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
+    }
+
+protected:
+    // No virtual destructor: where there is no heap there is no `operator delete` that it could call.
+    ~recorder() = default;
+    virtual void destroy() noexcept = 0;
+
+    const value_rules* rules_ = nullptr;
+
+private:
+    static constexpr std::uint32_t bit(fault why) noexcept { return std::uint32_t{1} << static_cast<unsigned>(why); }
+
+    std::atomic<std::uint32_t> references_{1};
+    std::atomic<trust> trusted_{trust::all};
+    std::atomic<std::uint32_t> reasons_{0}; // bits by fault
+    std::atomic<std::uint32_t> told_{0};
+    const tracer_identity identity_;
+    const slot_function slot_;
+    [[no_unique_address]] const machine::process_number process_;
+};
+
+// An open trace, shared by its open spans, which may be on several threads.
+struct trace_state {
+    trace_state* next = nullptr;       // of the pool
+    trace_state* next_chain = nullptr; // of the pool
+
+    std::atomic<std::uint32_t> open_spans{0}; // and others that hold the trace; at 0 it becomes another one
+    recorder* owner = nullptr;
+    trace_id id;
+    std::uint64_t wall_minus_monotonic = 0; // one reading per trace: durations cannot become negative by a clock jump
+
+    std::atomic<span_data*> finished{nullptr}; // a stack: the last finished is first
+    std::atomic<bool> root_ended{false};
+
+    machine::mutex lock;        // guards `data` until the root has ended
+    trace_data* data = nullptr; // null once submitted
+
+    void recycle() noexcept {
+        owner = nullptr;
+        data = nullptr;
+        finished.store(nullptr, std::memory_order_relaxed);
+        root_ended.store(false, std::memory_order_relaxed);
+    }
+};
+
+// Moves what has finished so far into `into`, oldest first, but for what the parent of this process sends.
+inline void collect_finished(trace_state& trace, trace_data& into) noexcept {
+    span_data* newest_first = trace.finished.exchange(nullptr, std::memory_order_acq_rel);
+    while (newest_first) {
+        span_data* const span = newest_first;
+        newest_first = std::exchange(span->next, nullptr);
+        if (span->process != trace.owner->process()) {
+            trace.owner->count_span_of_parent();
+            pool<span_data>::instance().give(span);
+            continue;
+        }
+        span->next = into.spans;
+        into.spans = span;
+        ++into.span_count;
+        into.bytes += span->body.size();
+    }
+}
+
+inline void release_trace(trace_state& trace) noexcept {
+    if (trace.open_spans.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    recorder* const owner = trace.owner;
+    // Spans that ended after their root, while there was no memory to send them.
+    span_data* const unsent = trace.finished.exchange(nullptr, std::memory_order_acquire);
+    for (const span_data* span = unsent; span; span = span->next) owner->count_lost_span();
+    if (unsent) pool<span_data>::instance().give(unsent);
+    pool<trace_state>::instance().give(&trace);
+    owner->release();
+}
+
+inline void submit(trace_state& trace, trace_data* data) noexcept {
+    if (data->spans) trace.owner->submit(data);
+    else pool<trace_data>::instance().give(data);
+}
+
+// A span that ended after its root goes out on its own.
+inline void submit_late_spans(trace_state& trace) noexcept {
+    if (!trace.finished.load(std::memory_order_acquire)) return;
+    trace_data* const late = pool<trace_data>::instance().take();
+    if (!late) return; // tried again with the next one
+    late->id = trace.id;
+    collect_finished(trace, *late);
+    submit(trace, late);
+}
+
+// The end of a span whose body is complete. `end_nano` by the trace's own time line.
+inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
+    trace_state& trace = *span.trace;
+    const bool is_root = span.is_root;
+    const bool is_of_parent = span.process != trace.owner->process();
+    next_generation(span);
+    span_data* head = trace.finished.load(std::memory_order_relaxed);
+    do span.next = head;
+    while (!trace.finished.compare_exchange_weak(head, &span, std::memory_order_seq_cst, std::memory_order_relaxed));
+
+    if (is_root) {
+        trace_data* data = nullptr;
+        {
+            const lock_guard guard(trace.lock);
+            data = std::exchange(trace.data, nullptr);
+        }
+        if (is_of_parent) data->entries.clear(); // which the root carries
+        else data->root = &span;
+        data->duration_nano = end_nano > data->start_unix_nano ? end_nano - data->start_unix_nano : 0;
+        // Twice: the first time takes the root before any late span can, the second time what came before the flag.
+        collect_finished(trace, *data);
+        trace.root_ended.store(true, std::memory_order_seq_cst);
+        collect_finished(trace, *data);
+        submit(trace, data);
+    } else if (trace.root_ended.load(std::memory_order_seq_cst)) {
+        submit_late_spans(trace);
+    }
+    release_trace(trace);
+}
+
+} // namespace detail
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/context/captured_contents.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// What was current at one place, to be attached elsewhere. Never changed, so threads share it.
+struct captured_contents {
+    struct span_place {
+        trace_state* trace = nullptr; // held; null: not recorded, nor is what starts inside it
+        tracer_identity owner = 0;
+        span_id id;
+        bool everything_is_off = false;
+        span_place* outer = nullptr;
+    };
+    struct scope_place {
+        tracer_identity owner = 0;
+        trace_entries entries;
+        scope_place* outer = nullptr;
+    };
+
+    std::atomic<std::uint32_t> references{1};
+    span_place* spans = nullptr;   // the innermost of each tracer
+    scope_place* scopes = nullptr; // the innermost first
+
+    void retain() noexcept { references.fetch_add(1, std::memory_order_relaxed); }
+    static void release([[maybe_unused]] captured_contents* contents) noexcept {
+#if MLFLOW_TRACE_HOSTED // elsewhere nothing is captured, and there is no `operator delete`
+        if (!contents || contents->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+        while (span_place* const span = contents->spans) {
+            contents->spans = span->outer;
+            if (span->trace) release_trace(*span->trace);
+            delete span;
+        }
+        while (scope_place* const scope = contents->scopes) {
+            contents->scopes = scope->outer;
+            delete scope;
+        }
+        delete contents;
+#endif
+    }
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/context/slot.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+namespace detail {
+
+// What was entered in a slot: a span, a scope, or an attached context, beyond which nothing outside is seen. It
+// points at no object of the application: what it says about a span is a copy, and a scope or an attached context
+// tells by the generation that it has ended.
 struct context_node {
-    context_node* next = nullptr;       // the span around it
+    enum class kind : std::uint8_t { span, scope, attached };
+
+    context_node* next = nullptr;       // what was entered before it
     context_node* next_chain = nullptr; // of the pool
 
-    trace_state* trace = nullptr; // null: not recorded, nor is what starts inside it
-    tracer_identity owner = 0;    // which tracer's
-    span_id id;
-    bool everything_is_off = false;  // also traces of their own are not recorded inside it
-    const span_data* span = nullptr; // null: open as long as it stands here
-    std::uint32_t generation = 0;
+    kind what = kind::span;
+    bool is_root = false;
+    bool is_inside_attached = false;
+    bool is_bound = true;           // its object lives on the stack of the thread, or the slot is not a thread's
+    bool everything_is_off = false; // also traces of their own are not recorded inside it
 
-    void recycle() noexcept {}
+    std::atomic<std::uint32_t> generation{0}; // another number once it has ended; what it was on entry:
+    std::uint32_t entered_as = 0;
+    std::uint32_t span_generation = 0;
+    std::uint32_t bound_generation = 0;
+    context_node* bound = nullptr; // it is current for as long as that one, at most
+
+    tracer_identity owner = 0; // which tracer's
+    trace_state* trace = nullptr;
+    const span_data* span = nullptr;
+    span_id id;
+    captured_contents* contents = nullptr; // of an attached context
+    recorder* of_scope = nullptr;          // held
+    trace_entries entries;                 // of a scope
+
+    void recycle() noexcept {
+        if (what == kind::span) return;
+        captured_contents::release(std::exchange(contents, nullptr));
+        if (recorder* const held = std::exchange(of_scope, nullptr)) held->release();
+        entries.clear();
+    }
 };
 
-inline bool is_open(const context_node& node) noexcept {
-    return !node.span || node.span->generation.load(std::memory_order_acquire) == node.generation;
+inline bool has_ended(const context_node& node) noexcept {
+    if (node.what == context_node::kind::span)
+        return node.span->generation.load(std::memory_order_acquire) != node.span_generation;
+    return node.generation.load(std::memory_order_acquire) != node.entered_as;
+}
+
+inline bool is_live(const context_node& node) noexcept {
+    if (has_ended(node)) return false;
+    const context_node* const bound = node.bound;
+    return !bound || (bound->generation.load(std::memory_order_acquire) == node.bound_generation && is_live(*bound));
+}
+
+// Ends a scope or an attached context, on any thread. False when that has happened before.
+inline bool end_node(context_node& node, std::uint32_t entered_as) noexcept {
+    return node.generation.compare_exchange_strong(entered_as, entered_as + 1, std::memory_order_acq_rel,
+                                                   std::memory_order_relaxed);
 }
 
 } // namespace detail
 
-/// What a context policy stores per thread, task or coroutine: the spans that are open there and the scopes around
-/// them. Used by one thread at a time. One that goes away is given back by `release`.
+/// What a context policy stores per thread, task or coroutine: what is current there. Used by one thread at a time,
+/// but for the ends of what was entered in it. One that goes away is given back by `release`.
 struct context_slot {
-    detail::context_node* current = nullptr; ///< the innermost
-    detail::scope_frame* scopes = nullptr;   ///< the innermost
+    detail::context_node* innermost = nullptr;
+    std::uint32_t unattached = 0; ///< attached contexts for which there was no memory: nothing outside them counts
+    bool may_be_off = false;      ///< something here may keep everything from being recorded
+    bool is_of_task = false;      ///< what is current here belongs to one task, whichever thread runs it
+    bool is_mixed = false; ///< of a task in which several things take turns all the same: nothing entered counts
 
     /// Nothing is current any more. Spans that are open go on.
-    void release() noexcept { detail::pool<detail::context_node>::instance().give(std::exchange(current, nullptr)); }
+    void release() noexcept;
 };
 
 namespace detail {
 
-// The innermost span of this tracer that is open, since tracers do not see into each other's traces. Those that ended
-// elsewhere are taken out on the way.
-inline context_node* current_node(context_slot& slot, tracer_identity owner) noexcept {
-    context_node** link = &slot.current;
-    while (context_node* const node = *link) {
-        if (!is_open(*node)) {
-            *link = node->next;
-            pool<context_node>::instance().give_back(node);
-        } else if (owner == any_owner || node->owner == owner) {
-            return node;
-        } else {
-            link = &node->next;
-        }
+using nodes = pool<context_node>;
+
+// Collects what leaves a slot, to be recycled when nobody looks at the slot any more: what a context has held alive
+// may run code of the application as it goes.
+class left_nodes {
+public:
+    left_nodes() = default;
+    left_nodes(const left_nodes&) = delete;
+    left_nodes& operator=(const left_nodes&) = delete;
+    ~left_nodes() {
+        while (first_) nodes::instance().give_back(std::exchange(first_, first_->next));
     }
-    return nullptr;
+
+    // Takes out the node at this link.
+    void take(context_node*& link) noexcept {
+        context_node* const node = link;
+        link = node->next;
+        if (node->what == context_node::kind::span)
+            node->generation.store(node->generation.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+        else end_node(*node, node->entered_as);
+        node->next = std::exchange(first_, node);
+    }
+
+private:
+    context_node* first_ = nullptr;
+};
+
+// Hands what is current to `visit`, the innermost first, until it returns true. What has ended is taken out on the
+// way.
+template <class Visit>
+void walk(context_slot& slot, Visit&& visit) {
+    left_nodes left;
+    context_node** link = &slot.innermost;
+    while (context_node* const node = *link) {
+        if (!is_live(*node)) {
+            left.take(*link);
+            continue;
+        }
+        if (visit(*node) || node->what == context_node::kind::attached) return;
+        link = &node->next;
+    }
 }
 
-// Makes it the innermost. Without memory it does not become current.
-inline context_node* enter(context_slot& slot, trace_state* trace, tracer_identity owner, span_id id,
-                           const span_data* span) noexcept {
-    context_node* const node = pool<context_node>::instance().take();
+inline void bind(context_node& node, context_node* bound) noexcept {
+    node.bound = bound;
+    node.bound_generation = bound ? bound->generation.load(std::memory_order_relaxed) : 0;
+}
+
+// The attached context that is in force, or null.
+inline context_node* look_for_attached(context_slot& slot) noexcept {
+    context_node* found = nullptr;
+    walk(slot, [&found](context_node& node) {
+        if (node.what == context_node::kind::attached) found = &node;
+        return found || !node.is_inside_attached;
+    });
+    return found;
+}
+inline context_node* attached_in(context_slot& slot) noexcept {
+    const context_node* const innermost = slot.innermost;
+    if (!innermost || (innermost->what != context_node::kind::attached && !innermost->is_inside_attached &&
+                       is_live(*innermost))) [[likely]]
+        return nullptr;
+    return look_for_attached(slot);
+}
+
+// Becomes the innermost. Null without memory.
+inline context_node* enter(context_slot& slot, context_node::kind what, tracer_identity owner) noexcept {
+    context_node* const attached = attached_in(slot);
+    context_node* const node = nodes::instance().take();
     if (!node) return nullptr;
-    node->next = slot.current;
-    node->trace = trace;
+    node->what = what;
     node->owner = owner;
-    node->id = id;
-    node->everything_is_off = false;
-    node->span = span;
-    node->generation = span ? span->generation.load(std::memory_order_relaxed) : 0;
-    slot.current = node;
+    node->is_root = node->everything_is_off = false;
+    node->is_bound = true;
+    node->is_inside_attached = attached != nullptr;
+    node->entered_as = node->generation.load(std::memory_order_relaxed);
+    // An attached context is taken back whatever becomes of the one that it was attached in.
+    bind(*node, what == context_node::kind::attached ? nullptr : attached);
+    node->next = std::exchange(slot.innermost, node);
     return node;
 }
 
-// Takes the span out, wherever it stands: spans may end in any order. False for one that was entered elsewhere.
-inline bool leave(context_slot& slot, const span_data& span) noexcept {
-    const std::uint32_t generation = span.generation.load(std::memory_order_relaxed);
-    for (context_node** link = &slot.current; *link; link = &(*link)->next) {
-        context_node* const node = *link;
-        if (node->span != &span || node->generation != generation) continue;
-        *link = node->next;
-        pool<context_node>::instance().give_back(node);
-        return true;
-    }
-    return false;
+inline context_node* enter_span(context_slot& slot, trace_state* trace, tracer_identity owner,
+                                const span_data& span) noexcept {
+    context_node* const node = enter(slot, context_node::kind::span, owner);
+    if (!node) return nullptr;
+    node->trace = trace;
+    node->id = span.id;
+    node->span = &span;
+    node->span_generation = span.generation.load(std::memory_order_relaxed);
+    return node;
 }
 
-// All of them, on the thread that entered them.
-inline void leave_all(context_slot& slot) noexcept {
-    while (slot.current) pool<context_node>::instance().give_back(std::exchange(slot.current, slot.current->next));
+// Takes the span out of the slot at this link, without the detour of `left_nodes`: it holds nothing alive.
+inline void leave_span(context_node*& link) noexcept {
+    context_node* const node = link;
+    link = node->next;
+    node->generation.store(node->generation.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    nodes::instance().give_back(node);
 }
+
+inline context_node** find_span(context_slot& slot, const span_data& span) noexcept {
+    const std::uint32_t generation = span.generation.load(std::memory_order_relaxed);
+    for (context_node** link = &slot.innermost; *link; link = &(*link)->next)
+        if ((*link)->what == context_node::kind::span && (*link)->span == &span &&
+            (*link)->span_generation == generation)
+            return link;
+    return nullptr;
+}
+
+// What is current by an object that has left the stack stays so for as long as what it stands in, if it is on the
+// stack. A trace that stands in nothing is current no more. False then.
+inline bool unbind(context_node*& link) noexcept {
+    context_node& node = *link;
+    context_node* around = node.next;
+    while (around && !(is_live(*around) && (around->is_bound || around->what == context_node::kind::attached) &&
+                       around->what != context_node::kind::scope))
+        around = around->next;
+    if (!around || (node.is_root && around->what != context_node::kind::attached)) return false;
+    bind(node, around);
+    node.is_bound = false;
+    return true;
+}
+
+// Where a scope or an attached context stands, told apart from what stands there later.
+class entered_node {
+public:
+    entered_node() = default;
+    // `where` gives the slot of whoever calls it.
+    entered_node(slot_function where, context_slot* slot, context_node* node) noexcept
+        : where_(where), slot_(slot), node_(node), entered_as_(node ? node->entered_as : 0) {}
+    entered_node(const entered_node&) = delete;
+    entered_node& operator=(const entered_node&) = delete;
+    // Ends it. It is taken out of the slot at once if that is the one here, and else by who uses that slot next.
+    ~entered_node() {
+        if (!node_ || !end_node(*node_, entered_as_) || !is_here()) return;
+        left_nodes left;
+        for (context_node** link = &slot_->innermost; *link; link = &(*link)->next) {
+            if (*link != node_) continue;
+            left.take(*link);
+            break;
+        }
+        // What was entered inside an attached context goes with it.
+        for (context_node** link = &slot_->innermost; *link;)
+            if (is_live(**link)) link = &(*link)->next;
+            else left.take(*link);
+    }
+
+    [[nodiscard]] context_node* get() const noexcept { return node_; }
+    [[nodiscard]] context_slot* slot() const noexcept { return slot_; }
+    [[nodiscard]] bool is_here() const noexcept { return slot_ && where_() == slot_; }
+
+private:
+    slot_function where_ = nullptr;
+    context_slot* slot_ = nullptr;
+    context_node* node_ = nullptr;
+    std::uint32_t entered_as_ = 0;
+};
 
 template <class Context>
 inline constexpr bool is_ambient = true;
@@ -1900,18 +2371,737 @@ template <class Context>
     requires requires { requires !Context::is_ambient; }
 inline constexpr bool is_ambient<Context> = false;
 
+// Does what is current stay with a coroutine that is resumed elsewhere, or is nothing current anyway?
+template <class Context>
+inline constexpr bool follows_coroutines = !is_ambient<Context>;
+template <class Context>
+    requires requires { requires Context::is_per_task; }
+inline constexpr bool follows_coroutines<Context> = true;
+
+// Where what is off stands, also for a policy that has nothing else ambient.
+template <class Context>
+context_slot* slot_of() noexcept {
+    if constexpr (requires { Context::off_slot(); }) return Context::off_slot();
+    else return Context::slot();
+}
+
+// May an object at this place be current for as long as it lives?
+template <class Context>
+bool holds([[maybe_unused]] const void* object) noexcept {
+    if constexpr (requires { Context::holds(object); }) return Context::holds(object);
+    else return true;
+}
+
 } // namespace detail
+
+inline void context_slot::release() noexcept {
+    detail::left_nodes left;
+    while (innermost) left.take(innermost);
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/context/current.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// Does what was entered here count, for a tracer that trusts so far?
+inline bool counts(const context_slot& slot, bool is_inside_attached, trust trusted) noexcept {
+    if (slot.is_of_task) return !slot.is_mixed;
+    return trusted == trust::all || (trusted == trust::attached_only && is_inside_attached);
+}
+
+// What is current in a slot, for one tracer or for any. Keeps the trace from being recycled, whatever ends on other
+// threads meanwhile.
+class held_context {
+public:
+    held_context() noexcept = default;
+    explicit held_context(context_slot* slot, tracer_identity owner = any_owner,
+                          trust trusted = trust::all) noexcept {
+        if (slot && (slot->innermost || slot->unattached != 0)) find(*slot, owner, trusted);
+    }
+    held_context(held_context&& other) noexcept
+        : trace_(std::exchange(other.trace_, nullptr)), owner_(other.owner_), span_(other.span_),
+          exists_(std::exchange(other.exists_, false)), everything_is_off_(other.everything_is_off_),
+          is_displaced_(other.is_displaced_) {}
+    held_context& operator=(held_context&& other) = delete;
+    ~held_context() {
+        if (trace_) release_trace(*trace_);
+    }
+
+    // Null when nothing is current, or what is current is not recorded.
+    [[nodiscard]] trace_state* trace() const noexcept { return trace_; }
+    // The trace, held by the caller from now on.
+    [[nodiscard]] trace_state* take() noexcept { return std::exchange(trace_, nullptr); }
+    [[nodiscard]] span_id span() const noexcept { return span_; }
+    [[nodiscard]] tracer_identity owner() const noexcept { return owner_; }
+    [[nodiscard]] bool is_hidden() const noexcept { return exists_ && !trace_; }
+    [[nodiscard]] bool everything_is_off() const noexcept { return exists_ && everything_is_off_; }
+    // A context is attached that cannot be current, since its object is not on the stack.
+    [[nodiscard]] bool is_displaced() const noexcept { return is_displaced_; }
+    explicit operator bool() const noexcept { return exists_; }
+
+private:
+    void find(context_slot& slot, tracer_identity owner, trust trusted) noexcept {
+        while (true) {
+            place found;
+            const context_node* const innermost = slot.innermost; // nearly always it
+            if (!innermost || !is_live(*innermost) || !look(slot, *innermost, owner, trusted, found)) [[unlikely]]
+                walk(slot, [&](const context_node& node) { return look(slot, node, owner, trusted, found); });
+            is_displaced_ = found.is_displaced || slot.unattached != 0;
+            if (!found.exists || slot.unattached != 0) return;
+            if (found.trace) {
+                if (!hold(found)) continue; // it has just ended
+                const trust left = found.trace->owner->trusted();
+                if (found.is_entered && !counts(slot, found.is_inside_attached, left)) {
+                    release_trace(*found.trace);
+                    trusted = left;
+                    continue;
+                }
+            }
+            exists_ = true;
+            trace_ = found.trace;
+            owner_ = found.owner;
+            span_ = found.id;
+            everything_is_off_ = found.everything_is_off;
+            return;
+        }
+    }
+
+    struct place {
+        bool exists = false;
+        bool is_entered = false; // and not captured
+        bool is_inside_attached = false;
+        bool is_displaced = false;
+        bool everything_is_off = false;
+        trace_state* trace = nullptr;
+        const span_data* span = nullptr; // of one that was entered
+        std::uint32_t span_generation = 0;
+        tracer_identity owner = any_owner;
+        span_id id;
+    };
+
+    // True when nothing further out is to be looked at.
+    static bool look(const context_slot& slot, const context_node& node, tracer_identity owner, trust trusted,
+                     place& found) noexcept {
+        if (node.what == context_node::kind::scope) return false;
+        if (node.what == context_node::kind::attached) {
+            found.is_displaced = !node.is_bound;
+            const auto* span = node.contents ? node.contents->spans : nullptr;
+            while (span && owner != any_owner && span->owner != owner) span = span->outer;
+            if (span && node.is_bound)
+                found = {true,        false,   true, false,       span->everything_is_off,
+                         span->trace, nullptr, 0,    span->owner, span->id};
+            return true;
+        }
+        if (owner != any_owner && node.owner != owner) return false;
+        const place here{true,       true,      node.is_inside_attached, false,      node.everything_is_off,
+                         node.trace, node.span, node.span_generation,    node.owner, node.id};
+        // What must not be recorded is not, in doubt.
+        if (!node.everything_is_off && !counts(slot, node.is_inside_attached, trusted)) return false;
+        found = here;
+        return true;
+    }
+
+    // While its span is open, the count is not 0; and the span being open afterwards means that it still was the
+    // span's trace that was counted up. A captured trace is held anyway.
+    static bool hold(const place& found) noexcept {
+        auto& holders = found.trace->open_spans;
+        std::uint32_t count = holders.load(std::memory_order_relaxed);
+        do
+            if (count == 0) return false;
+        while (
+            !holders.compare_exchange_weak(count, count + 1, std::memory_order_acq_rel, std::memory_order_relaxed));
+        if (!found.span || found.span->generation.load(std::memory_order_acquire) == found.span_generation)
+            return true;
+        release_trace(*found.trace);
+        return false;
+    }
+
+    trace_state* trace_ = nullptr;
+    tracer_identity owner_ = any_owner;
+    span_id span_;
+    bool exists_ = false;
+    bool everything_is_off_ = false;
+    bool is_displaced_ = false;
+};
+
+// It cannot be known any more to whom belongs what is current here.
+inline void lose_track(recorder& owner, context_slot& slot, fault why) noexcept {
+    if (slot.is_of_task) {
+        slot.is_mixed = true;
+        owner.distrust(trust::all, why);
+    } else {
+        owner.distrust(attached_in(slot) ? trust::captured_only : trust::attached_only, why);
+    }
+}
+
+// Is something of this tracer open here that counts for a trace that starts now, within the same attached context?
+inline bool is_in_trace(context_slot& slot, tracer_identity owner) noexcept {
+    if (!slot.innermost) return false;
+    bool found = false;
+    walk(slot, [&](const context_node& node) {
+        found = node.what == context_node::kind::span && node.owner == owner && !node.everything_is_off;
+        return found;
+    });
+    return found;
+}
+
+// Has a trace of the same tracer started after this one that is still open here?
+inline bool in_turn(context_slot& slot, const context_node& root) noexcept {
+    for (const context_node* node = slot.innermost; node != &root; node = node->next)
+        if (node->what == context_node::kind::span && node->is_root && node->owner == root.owner &&
+            node->bound == root.bound && is_live(*node))
+            return true;
+    return false;
+}
+
+// Is nothing to be recorded by this tracer here?
+inline bool is_off(context_slot& slot, tracer_identity owner) noexcept {
+    if (!slot.may_be_off) return false;
+    bool found = false;
+    walk(slot, [&](const context_node& node) {
+        if (node.what == context_node::kind::attached) {
+            for (const auto* span = node.contents ? node.contents->spans : nullptr; span; span = span->outer)
+                found = found || (span->everything_is_off && span->owner == owner);
+        } else {
+            found = node.everything_is_off && node.owner == owner;
+        }
+        return found;
+    });
+    if (!slot.innermost) slot.may_be_off = false;
+    return found;
+}
+
+// The scopes of this tracer, the innermost first: `visit(entries)`.
+template <class Visit>
+void for_each_scope(context_slot& slot, tracer_identity owner, trust trusted, Visit&& visit) noexcept {
+    if (!slot.innermost || slot.unattached != 0) return;
+    walk(slot, [&](context_node& node) {
+        if (node.what == context_node::kind::attached && node.contents && node.is_bound) {
+            for (const auto* scope = node.contents->scopes; scope; scope = scope->outer)
+                if (scope->owner == owner) visit(scope->entries);
+        } else if (node.what == context_node::kind::scope && node.owner == owner) {
+            if (counts(slot, node.is_inside_attached, trusted)) visit(node.entries);
+        }
+        return false;
+    });
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/context/captured.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+struct contents_release {
+    void operator()(captured_contents* contents) const noexcept { captured_contents::release(contents); }
+};
+using owned_contents = std::unique_ptr<captured_contents, contents_release>;
+
+// The innermost span of each tracer, the innermost first.
+inline void copy_spans(context_slot& slot, captured_contents& into) {
+    std::vector<tracer_identity> owners;
+    const auto add = [&owners](tracer_identity owner) {
+        for (const auto known : owners)
+            if (known == owner) return;
+        owners.push_back(owner);
+    };
+    walk(slot, [&](const context_node& node) {
+        if (node.what == context_node::kind::span) add(node.owner);
+        for (const auto* span = node.contents ? node.contents->spans : nullptr; span; span = span->outer)
+            add(span->owner);
+        return false;
+    });
+    for (auto** link = &into.spans; const auto owner : owners) {
+        const bool everything_is_off = is_off(slot, owner);
+        held_context span(&slot, owner);
+        if (!span && !everything_is_off) continue;
+        *link = new captured_contents::span_place{nullptr, owner, span.span(), everything_is_off, nullptr};
+        (*link)->trace = span.take();
+        link = &(*link)->outer;
+    }
+}
+
+// They may have ended when they are needed.
+inline void copy_scopes(context_slot& slot, captured_contents& into) {
+    auto** link = &into.scopes;
+    const auto copy = [&link](tracer_identity owner, const trace_entries& entries) {
+        *link = new captured_contents::scope_place{owner, {}, nullptr};
+        for (const trace_entry entry : entries) (*link)->entries.set(entry.kind, entry.key, entry.value);
+        link = &(*link)->outer;
+    };
+    if (slot.unattached != 0) return;
+    walk(slot, [&](const context_node& node) {
+        if (node.what == context_node::kind::scope) {
+            if (counts(slot, node.is_inside_attached, node.of_scope->trusted())) copy(node.owner, node.entries);
+        } else if (node.what == context_node::kind::attached && node.is_bound && node.contents) {
+            for (const auto* scope = node.contents->scopes; scope; scope = scope->outer)
+                copy(scope->owner, scope->entries);
+        }
+        return false;
+    });
+}
+
+// Null when nothing is current.
+inline owned_contents capture(context_slot* slot) {
+    if (!slot || !slot->innermost) return nullptr;
+    owned_contents captured(new captured_contents);
+    copy_spans(*slot, *captured);
+    copy_scopes(*slot, *captured);
+    return captured;
+}
+
+// Nothing but these contents is current in the slot from now on. Null without memory.
+inline context_node* attach(context_slot& slot, captured_contents* contents, bool is_bound) noexcept {
+    context_node* const node = enter(slot, context_node::kind::attached, any_owner);
+    if (!node) {
+        ++slot.unattached;
+        return nullptr;
+    }
+    node->is_bound = is_bound;
+    if (!contents) return node;
+    contents->retain();
+    node->contents = contents;
+    for (const auto* span = contents->spans; span; span = span->outer) {
+        slot.may_be_off = slot.may_be_off || span->everything_is_off;
+        if (span->trace && !is_bound) lose_track(*span->trace->owner, slot, fault::not_on_stack);
+    }
+    return node;
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/detail/stack.hpp
+
+#if MLFLOW_TRACE_HOSTED
+
+#include <cstddef>
+#include <cstdint>
+#include <pthread.h>
+
+// Of the address sanitizer's runtime; null where it does not run.
+extern "C" {
+__attribute__((weak)) void* __asan_get_current_fake_stack(void);
+__attribute__((weak)) void* __asan_addr_is_in_fake_stack(void* fake_stack, void* addr, void** beg, void** end);
+}
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// The stack that the system gave to a thread. Where it does not say, every address counts as on it.
+class thread_stack {
+public:
+    // Is the object a local variable of a function that runs on this thread? A coroutine's frame is elsewhere, as is
+    // the stack of a fiber.
+    static bool holds(const void* object) noexcept {
+        const auto address = reinterpret_cast<std::uintptr_t>(object);
+        if (address - low_ < size_) [[likely]]
+            return true;
+        return looks_again(object);
+    }
+
+private:
+    // Not inlined, so that the stack is looked up once per thread off the common way.
+    __attribute__((noinline)) static bool looks_again(const void* object) noexcept {
+        if (size_ == 0) look_up();
+        const auto address = reinterpret_cast<std::uintptr_t>(object);
+        if (address - low_ < size_) return true;
+        // A variable of a function that the address sanitizer watches is elsewhere, and copied back on its return.
+        if (!&__asan_get_current_fake_stack || !&__asan_addr_is_in_fake_stack) return false;
+        void* const fake_stack = __asan_get_current_fake_stack();
+        void* begin = nullptr;
+        void* end = nullptr;
+        void* const real =
+            fake_stack ? __asan_addr_is_in_fake_stack(fake_stack, const_cast<void*>(object), &begin, &end) : nullptr;
+        return real && reinterpret_cast<std::uintptr_t>(real) - low_ < size_;
+    }
+    static void look_up() noexcept {
+        void* low = nullptr;
+        std::size_t size = 0;
+#if defined(__APPLE__)
+        size = pthread_get_stacksize_np(pthread_self());
+        low = static_cast<char*>(pthread_get_stackaddr_np(pthread_self())) - size;
+#elif defined(__GLIBC__) || defined(__linux__)
+        pthread_attr_t attributes;
+        if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
+            pthread_attr_getstack(&attributes, &low, &size);
+            pthread_attr_destroy(&attributes);
+        }
+#endif
+        low_ = size ? reinterpret_cast<std::uintptr_t>(low) : 0;
+        size_ = size ? size : static_cast<std::uintptr_t>(-1);
+    }
+
+    static inline constinit thread_local std::uintptr_t low_ = 0;
+    static inline constinit thread_local std::uintptr_t size_ = 0;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+#endif
+
+// ---- mlflow/trace/context/thread_local.hpp
+
+#if MLFLOW_TRACE_HOSTED
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// What is current lives in thread-local storage: spans nest by the call stack, without handing anything on.
+///
+/// It cannot know which coroutine or callback runs. So only a local variable of a function makes its span, scope or
+/// context current; one in the frame of a coroutine, on a fiber, or in an object on the heap does not. For coroutines
+/// take `coroutine_context`.
+class thread_local_context {
+public:
+    static context_slot* slot() noexcept {
+        // Two objects, so that the slot can still be used by destructors that run after the release.
+        static constinit thread_local context_slot slot{};
+        static thread_local const releaser at_thread_exit{slot};
+        return &slot;
+    }
+    static bool holds(const void* object) noexcept { return detail::thread_stack::holds(object); }
+
+private:
+    struct releaser {
+        context_slot& slot;
+        ~releaser() { slot.release(); }
+    };
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+#endif
+
+// ---- mlflow/trace/context/coroutine_context.hpp
+
+#if MLFLOW_TRACE_HOSTED
+
+#include <atomic>
+#include <cstdint>
+#include <new>
+#include <utility>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// What is current in one task, whichever thread runs it. Copies are the same task. For executors and coroutine
+/// types; an application takes `mt::co_spawn` (context/asio.hpp) or `coroutine_promise` (context/coroutine.hpp).
+///
+/// Thread-safety: as `std::shared_ptr`. One task runs on one thread at a time: what runs at the same time as it, as
+/// if it were the same task, finds nothing current, and the error handler is called.
+class task_context {
+    struct cell {
+        ~cell() { slot.release(); }
+
+        std::atomic<std::uint32_t> references{1};
+        std::atomic<const void*> runner{nullptr}; // of each thread another one
+        context_slot slot{.is_of_task = true};
+    };
+
+public:
+    /// No task.
+    task_context() noexcept = default;
+    task_context(const task_context& other) noexcept : cell_(other.cell_) {
+        if (cell_) cell_->references.fetch_add(1, std::memory_order_relaxed);
+    }
+    task_context(task_context&& other) noexcept : cell_(std::exchange(other.cell_, nullptr)) {}
+    task_context& operator=(task_context other) noexcept {
+        std::swap(cell_, other.cell_);
+        return *this;
+    }
+    ~task_context() {
+        if (cell_ && cell_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete cell_;
+    }
+
+    /// A new task, in which that is current what is current here. Throws `std::bad_alloc` without memory.
+    [[nodiscard]] static task_context start();
+
+    /// While it lives, the task runs on this thread. Ends on the thread that began it, in reverse order.
+    class running;
+
+    friend bool operator==(const task_context&, const task_context&) noexcept = default;
+
+private:
+    friend class coroutine_context;
+    friend class coroutine_turn;
+
+    // The task that runs on this thread. Not inlined: a compiler may keep the address of a thread-local variable in a
+    // coroutine that is resumed on another thread.
+    __attribute__((noinline)) static cell*& here() noexcept {
+        static constinit thread_local cell* running_here = nullptr;
+        return running_here;
+    }
+
+    cell* cell_ = nullptr;
+};
+
+class task_context::running {
+public:
+    explicit running(task_context task) noexcept : task_(std::move(task)), outer_(here()) {
+        if (!task_.cell_) return;
+        const void* nobody = nullptr;
+        is_first_ = task_.cell_->runner.compare_exchange_strong(nobody, &here(), std::memory_order_acquire);
+        if (is_first_ || nobody == &here()) {
+            here() = task_.cell_;
+        } else {
+            unknown_.slot.unattached = 1;
+            here() = &unknown_;
+        }
+    }
+    running(const running&) = delete;
+    running& operator=(const running&) = delete;
+    ~running() {
+        if (!task_.cell_) return;
+        here() = outer_;
+        if (is_first_) task_.cell_->runner.store(nullptr, std::memory_order_release);
+    }
+
+private:
+    task_context task_;
+    cell* outer_;
+    bool is_first_ = false;
+    cell unknown_; // in its place when the task runs elsewhere
+};
+
+/// What is current belongs to the task that runs, whichever thread and executor resumes it: for coroutines. Outside
+/// of tasks it is a `thread_local_context`.
+///
+/// `mt::co_spawn` (context/asio.hpp) starts such a task for an `asio::awaitable`; the promise of an own coroutine
+/// type derives from `coroutine_promise` (context/coroutine.hpp).
+class coroutine_context {
+public:
+    static constexpr bool is_per_task = true; // so that `run` and `traced` take coroutines
+
+    static context_slot* slot() noexcept {
+        auto* const task = task_context::here();
+        return task ? &task->slot : thread_slot();
+    }
+    static bool holds(const void* object) noexcept {
+        return task_context::here() || thread_local_context::holds(object);
+    }
+
+private:
+    __attribute__((noinline)) static context_slot* thread_slot() noexcept { return thread_local_context::slot(); }
+};
+
+inline task_context task_context::start() {
+    task_context started;
+    started.cell_ = new cell;
+    const auto here = detail::capture(coroutine_context::slot());
+    if (here) detail::attach(started.cell_->slot, here.get(), true);
+    return started;
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+#endif
+
+// ---- mlflow/trace/core/awaitable.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// What a function returns that has not run yet: the coroutine is awaited, or resumed, by its caller.
+template <class T>
+concept awaitable = requires { typename std::remove_cvref_t<T>::promise_type; } ||
+                    requires(std::remove_reference_t<T>& value) { value.await_ready(); } ||
+                    requires(T&& value) { std::forward<T>(value).operator co_await(); } ||
+                    requires(T&& value) { operator co_await(std::forward<T>(value)); };
+
+// Of these types a function can be a coroutine that awaits another one.
+template <class T>
+concept coroutine = requires { typename std::coroutine_traits<T>::promise_type; };
+
+// What `co_await` asks of an expression, and what comes of it.
+template <class T>
+decltype(auto) awaiter_of(T&& value) {
+    if constexpr (requires { std::forward<T>(value).operator co_await(); })
+        return std::forward<T>(value).operator co_await();
+    else if constexpr (requires { operator co_await(std::forward<T>(value)); })
+        return operator co_await(std::forward<T>(value));
+    else return std::forward<T>(value);
+}
+template <class T>
+using awaited_type = decltype(awaiter_of(std::declval<T>()).await_resume());
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/context/coroutine.hpp
+
+/// Own coroutine types with `coroutine_context`.
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// The turns of a task that a coroutine takes: from one resumption to the next suspension.
+class coroutine_turn {
+public:
+    explicit coroutine_turn(task_context task) noexcept : task_(std::move(task)) {}
+    coroutine_turn(const coroutine_turn&) = delete;
+    coroutine_turn& operator=(const coroutine_turn&) = delete;
+    ~coroutine_turn() { leave(); }
+
+    void enter() noexcept {
+        if (!running_) running_.emplace(task_);
+    }
+    void leave() noexcept { running_.reset(); }
+
+private:
+    task_context task_;
+    std::optional<task_context::running> running_;
+};
+
+namespace detail {
+
+// Waits for `Awaiter`, and is out of the task's turn meanwhile. `T` is what is awaited, which lives as long.
+template <class Promise, class T>
+class suspending_awaiter {
+public:
+    suspending_awaiter(coroutine_turn& turn, T&& value)
+        : turn_(turn), value_(std::forward<T>(value)), awaiter_(awaiter_of(std::forward<T>(value_))) {}
+    suspending_awaiter(const suspending_awaiter&) = delete;
+    suspending_awaiter& operator=(const suspending_awaiter&) = delete;
+
+    bool await_ready() { return static_cast<bool>(awaiter_.await_ready()); }
+    // Once the awaiter has begun to wait, the coroutine may run elsewhere, or be gone.
+    decltype(auto) await_suspend(std::coroutine_handle<Promise> suspended) {
+        turn_.leave();
+        return guarded_suspend(suspended);
+    }
+    decltype(auto) await_resume() {
+        turn_.enter();
+        return awaiter_.await_resume();
+    }
+
+private:
+    decltype(auto) guarded_suspend(std::coroutine_handle<Promise> suspended) {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+        try {
+            return awaiter_.await_suspend(suspended);
+        } catch (...) { // then the coroutine goes on
+            turn_.enter();
+            throw;
+        }
+#else
+        return awaiter_.await_suspend(suspended);
+#endif
+    }
+
+    coroutine_turn& turn_;
+    T&& value_;
+    decltype(awaiter_of(std::declval<T>())) awaiter_;
+};
+
+// At the start of a coroutine: its turn begins with its body.
+template <class Awaiter>
+struct starting_awaiter {
+    bool await_ready() { return static_cast<bool>(awaiter.await_ready()); }
+    template <class Promise>
+    decltype(auto) await_suspend(std::coroutine_handle<Promise> suspended) {
+        return awaiter.await_suspend(suspended);
+    }
+    void await_resume() {
+        turn.enter();
+        awaiter.await_resume();
+    }
+    coroutine_turn& turn;
+    Awaiter awaiter;
+};
+
+// At its end: its turn is over before anything else runs.
+template <class Awaiter>
+struct finishing_awaiter {
+    bool await_ready() noexcept {
+        turn.leave();
+        return static_cast<bool>(awaiter.await_ready());
+    }
+    template <class Promise>
+    decltype(auto) await_suspend(std::coroutine_handle<Promise> suspended) noexcept {
+        return awaiter.await_suspend(suspended);
+    }
+    void await_resume() noexcept { awaiter.await_resume(); }
+    coroutine_turn& turn;
+    Awaiter awaiter;
+};
+
+template <class T>
+inline constexpr bool is_starting_awaiter = false;
+template <class Awaiter>
+inline constexpr bool is_starting_awaiter<starting_awaiter<Awaiter>> = true;
+template <class T>
+inline constexpr bool is_finishing_awaiter = false;
+template <class Awaiter>
+inline constexpr bool is_finishing_awaiter<finishing_awaiter<Awaiter>> = true;
+
+} // namespace detail
+
+/// The base for the promise of an own coroutine type, so that each of its coroutines is a task of a
+/// `coroutine_context`: what is current where it is called is current in it, and what it makes current stays so after
+/// each suspension, on whichever thread it is resumed. Its members are used by the one thread that runs the
+/// coroutine.
+///
+///     struct promise_type : mt::coroutine_promise<promise_type> {
+///         auto initial_suspend() noexcept { return starts(std::suspend_always{}); }
+///         auto final_suspend() noexcept { return finishes(std::suspend_always{}); }
+///         …
+///
+/// A promise with an `await_transform` of its own returns `suspends(awaitable)` from it, and one with a `yield_value`
+/// returns `suspends(awaiter)` from that. One whose `unhandled_exception` throws calls `stops()` first. Making a
+/// coroutine throws `std::bad_alloc` without memory, as it does anyway.
+template <class Promise>
+class coroutine_promise {
+public:
+    coroutine_promise() : turn_(task_context::start()) {}
+
+    template <class T>
+    auto await_transform(T&& awaited) {
+        return suspends(std::forward<T>(awaited));
+    }
+
+protected:
+    template <class Awaiter>
+    detail::starting_awaiter<Awaiter> starts(Awaiter awaiter) noexcept {
+        return {turn_, std::move(awaiter)};
+    }
+    template <class Awaiter>
+    detail::finishing_awaiter<Awaiter> finishes(Awaiter awaiter) noexcept {
+        return {turn_, std::move(awaiter)};
+    }
+    template <class T>
+    auto suspends(T&& awaited) {
+        static_assert(
+            detail::is_starting_awaiter<std::remove_cvref_t<decltype(std::declval<Promise&>().initial_suspend())>>,
+            "coroutine_promise: initial_suspend must return starts(awaiter), or the coroutine begins outside its "
+            "task");
+        static_assert(
+            detail::is_finishing_awaiter<std::remove_cvref_t<decltype(std::declval<Promise&>().final_suspend())>>,
+            "coroutine_promise: final_suspend must return finishes(awaiter), or what follows runs in this task");
+        return detail::suspending_awaiter<Promise, T>(turn_, std::forward<T>(awaited));
+    }
+    void stops() noexcept { turn_.leave(); }
+
+private:
+    coroutine_turn turn_;
+};
+
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
 // ---- mlflow/trace/context/explicit.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
-/// Nothing ambient: a span nests under the one whose `start_span` made it. There are no scopes.
+/// Nothing ambient: a span nests under the one whose `start_span` made it. There are no scopes; what
+/// `tracer::untraced` switches off is off on its thread.
 class explicit_context {
 public:
     static constexpr bool is_ambient = false;
     static context_slot* slot() noexcept { return nullptr; }
+#if MLFLOW_TRACE_HOSTED
+    static context_slot* off_slot() noexcept { return thread_local_context::slot(); }
+    static bool holds(const void* object) noexcept { return thread_local_context::holds(object); }
+#else
+    static context_slot* off_slot() noexcept {
+        static constinit context_slot only{};
+        return &only;
+    }
+#endif
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
@@ -2182,6 +3372,13 @@ template <class T>
 inline constexpr bool is_plain = std::is_arithmetic_v<T> || std::is_enum_v<T> || std::is_same_v<T, std::nullptr_t> ||
                                  (text_like<T> && !nlohmann_like<T>) || (viewable<T> && !nlohmann_like<T>);
 
+// Reading it runs no code of the application.
+template <class T>
+inline constexpr bool is_inert =
+    !has_encoder<T> && (std::is_arithmetic_v<T> || std::is_enum_v<T> || std::is_same_v<T, std::nullptr_t> ||
+                        std::is_same_v<T, owned_text> || std::is_same_v<T, std::string_view> ||
+                        (text_like<T> && (std::is_pointer_v<T> || std::is_array_v<T>)));
+
 template <class T>
 inline constexpr bool never = false;
 
@@ -2335,6 +3532,8 @@ template <class T>
 struct as_json {
     const T& value;
 };
+template <class T>
+inline constexpr bool is_inert<as_json<T>> = is_inert<T>;
 } // namespace detail
 
 template <class T>
@@ -2809,29 +4008,6 @@ private:
     }
 
     header_error lost_;
-};
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
-// ---- mlflow/trace/context/thread_local.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-/// The current span lives in thread-local storage: spans nest by the call stack, without handing anything on.
-class thread_local_context {
-public:
-    static context_slot* slot() noexcept {
-        // Two objects, so that the slot can still be used by destructors that run after the release.
-        static constinit thread_local context_slot slot{};
-        static thread_local const releaser at_thread_exit{slot};
-        return &slot;
-    }
-
-private:
-    struct releaser {
-        context_slot& slot;
-        ~releaser() { slot.release(); }
-    };
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
@@ -5683,29 +6859,51 @@ inline export_result failed_export(std::size_t spans, const char* why) noexcept 
     return outcome;
 }
 
-// What a user's exporter throws must not end the thread that recorded, nor the one that delivers.
+// What an exporter says of so many spans, made to add up: each is exported or failed, and what it has not counted has
+// failed. An exporter that counts by itself may say nothing: it has taken them all over.
+inline void balance(export_result& outcome, std::size_t spans, bool counts_itself) noexcept {
+    if (counts_itself && outcome.exported_spans == 0 && outcome.failed_spans == 0) outcome.exported_spans = spans;
+    const std::size_t failed = outcome.failed_spans < spans ? outcome.failed_spans : spans;
+    const std::size_t exported = outcome.exported_spans < spans - failed ? outcome.exported_spans : spans - failed;
+    const bool is_balanced = exported == outcome.exported_spans && exported + outcome.failed_spans == spans;
+    const auto tell = [&] {
+        if (!is_balanced && outcome.error.empty())
+            outcome.error = "the exporter does not count what it is given: exported_spans and failed_spans must add "
+                            "up to trace_batch::span_count(); what is missing counts as failed";
+        else if (!outcome.ok() && outcome.error.empty()) outcome.error = "the exporter failed without saying why";
+    };
+    guarded(tell, [] {});
+    outcome.exported_spans = exported;
+    outcome.failed_spans = spans - exported;
+}
+
+// What a user's exporter throws must not end the thread that recorded, nor the one that delivers; nor may what it
+// says break the account.
 template <class Exporter>
 export_result guarded_export(Exporter& exporter, trace_batch& batch) noexcept {
     const std::size_t spans = batch.span_count();
-    return guarded_by_reason([&]() -> export_result { return exporter.export_traces(batch); },
-                             [spans](const char* why) {
-                                 return failed_export(spans,
-                                                      why ? why : "the exporter threw what is not a std::exception");
-                             });
+    export_result outcome = guarded_by_reason(
+        [&]() -> export_result { return exporter.export_traces(batch); },
+        [spans](const char* why) {
+            return failed_export(spans, why ? why : "the exporter threw what is not a std::exception");
+        });
+    balance(outcome, spans, requires { exporter.account(); });
+    return outcome;
 }
 
 // What is left to be counted: of an exporter with an account of its own only what it threw, and so did not see.
 template <class Exporter>
 export_result uncounted_export(Exporter& exporter, trace_batch& batch) noexcept {
     if constexpr (requires { exporter.account(); }) {
-        struct {
-            Exporter& inner;
-            export_result export_traces(trace_batch& traces) {
-                static_cast<void>(inner.export_traces(traces));
+        const std::size_t spans = batch.span_count();
+        return guarded_by_reason(
+            [&]() -> export_result {
+                static_cast<void>(exporter.export_traces(batch));
                 return {};
-            }
-        } quiet{exporter};
-        return guarded_export(quiet, batch);
+            },
+            [spans](const char* why) {
+                return failed_export(spans, why ? why : "the exporter threw what is not a std::exception");
+            });
     } else return guarded_export(exporter, batch);
 }
 
@@ -6113,12 +7311,12 @@ private:
             guard.unlock();
             export_result outcome = guarded_export(own.exporter, sending);
             sending.clear();
-            if (!outcome.ok()) line_.say([&] { return "batch: " + describe(outcome); });
+            if (!outcome.error.empty()) line_.say([&] { return "batch: " + describe(outcome); });
             guard.lock();
             own.sending_spans = 0;
             account_.exported += outcome.exported_spans;
             account_.failed += outcome.failed_spans;
-            if (!outcome.ok()) last_error_.swap(outcome.error);
+            if (!outcome.error.empty()) last_error_.swap(outcome.error);
             handled_something_.notify_all();
         }
         const std::size_t given_up = queue_.span_count();
@@ -6129,6 +7327,7 @@ private:
             line_.say([&] { return "batch: " + std::to_string(given_up) + " spans were not delivered in time"; });
     }
     static std::string describe(const export_result& failed) {
+        if (failed.ok()) return failed.error;
         return std::to_string(failed.failed_spans) + " spans were not delivered: " + failed.error;
     }
 
@@ -6760,212 +7959,6 @@ private:
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
-// ---- mlflow/trace/record/trace_state.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// What an open trace needs of its tracer, whatever the tracer's type. It lives as long as the last trace.
-class recorder {
-public:
-    recorder() = default;
-    recorder(const recorder&) = delete;
-    recorder& operator=(const recorder&) = delete;
-
-    // Takes over a finished part of a trace.
-    virtual void submit(trace_data* finished) noexcept = 0;
-    virtual void count_started_span() noexcept = 0;
-    virtual void count_lost_span() noexcept = 0;
-    // It was open when this process was forked, and goes where it ends in the parent.
-    virtual void count_span_of_parent() noexcept = 0;
-    [[nodiscard]] virtual bool schema_has(std::string_view name) const noexcept = 0;
-    // Where the trace can be looked at, or empty.
-    [[nodiscard]] virtual owned_text trace_url(const trace_id& id) const = 0;
-    virtual void report(const check_error& error) noexcept = 0;
-
-    // Null where every value is recorded as it is.
-    [[nodiscard]] const value_rules* rules() const noexcept { return rules_; }
-
-    // Never the same for two tracers, unlike an address: what remembers its tracer may outlive it.
-    [[nodiscard]] tracer_identity identity() const noexcept { return identity_; }
-
-    void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
-    void release() noexcept {
-        if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
-    }
-
-protected:
-    // No virtual destructor: where there is no heap there is no `operator delete` that it could call.
-    ~recorder() = default;
-    virtual void destroy() noexcept = 0;
-
-    const value_rules* rules_ = nullptr;
-
-private:
-    static tracer_identity next_identity() noexcept {
-        static constinit std::atomic<tracer_identity> last{0};
-        return last.fetch_add(1, std::memory_order_relaxed) + 1;
-    }
-
-    std::atomic<std::uint32_t> references_{1};
-    const tracer_identity identity_ = next_identity();
-};
-
-// An open trace, shared by its open spans, which may be on several threads.
-struct trace_state {
-    trace_state* next = nullptr;       // of the pool
-    trace_state* next_chain = nullptr; // of the pool
-
-    std::atomic<std::uint32_t> open_spans{0}; // and others that hold the trace; at 0 it becomes another one
-    recorder* owner = nullptr;
-    trace_id id;
-    std::uint64_t wall_minus_monotonic = 0; // one reading per trace: durations cannot become negative by a clock jump
-
-    std::atomic<span_data*> finished{nullptr}; // a stack: the last finished is first
-    std::atomic<bool> root_ended{false};
-
-    machine::mutex lock;        // guards `data` until the root has ended
-    trace_data* data = nullptr; // null once submitted
-
-    void recycle() noexcept {
-        owner = nullptr;
-        data = nullptr;
-        finished.store(nullptr, std::memory_order_relaxed);
-        root_ended.store(false, std::memory_order_relaxed);
-    }
-};
-
-// Moves what has finished so far into `into`, oldest first, but for what the parent of this process sends.
-inline void collect_finished(trace_state& trace, trace_data& into) noexcept {
-    span_data* newest_first = trace.finished.exchange(nullptr, std::memory_order_acq_rel);
-    while (newest_first) {
-        span_data* const span = newest_first;
-        newest_first = std::exchange(span->next, nullptr);
-        if (span->process != machine::process()) {
-            trace.owner->count_span_of_parent();
-            pool<span_data>::instance().give(span);
-            continue;
-        }
-        span->next = into.spans;
-        into.spans = span;
-        ++into.span_count;
-        into.bytes += span->body.size();
-    }
-}
-
-inline void release_trace(trace_state& trace) noexcept {
-    if (trace.open_spans.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-    recorder* const owner = trace.owner;
-    // Spans that ended after their root, while there was no memory to send them.
-    span_data* const unsent = trace.finished.exchange(nullptr, std::memory_order_acquire);
-    for (const span_data* span = unsent; span; span = span->next) owner->count_lost_span();
-    if (unsent) pool<span_data>::instance().give(unsent);
-    pool<trace_state>::instance().give(&trace);
-    owner->release();
-}
-
-// What is current in a slot. Keeps the trace from being recycled, whatever ends on other threads meanwhile.
-class held_context {
-public:
-    held_context() noexcept = default;
-    explicit held_context(context_slot* slot, tracer_identity owner = any_owner) noexcept {
-        if (!slot) return;
-        while (const context_node* const node = current_node(*slot, owner)) {
-            if (node->trace && !hold(*node)) continue; // it has just ended
-            exists_ = true;
-            trace_ = node->trace;
-            owner_ = node->owner;
-            span_ = node->id;
-            everything_is_off_ = node->everything_is_off;
-            return;
-        }
-    }
-    held_context(held_context&& other) noexcept
-        : trace_(std::exchange(other.trace_, nullptr)), owner_(other.owner_), span_(other.span_),
-          exists_(std::exchange(other.exists_, false)), everything_is_off_(other.everything_is_off_) {}
-    held_context& operator=(held_context&& other) = delete;
-    ~held_context() {
-        if (trace_) release_trace(*trace_);
-    }
-
-    // Null when nothing is current, or what is current is not recorded.
-    [[nodiscard]] trace_state* trace() const noexcept { return trace_; }
-    // The trace, held by the caller from now on.
-    [[nodiscard]] trace_state* take() noexcept { return std::exchange(trace_, nullptr); }
-    [[nodiscard]] span_id span() const noexcept { return span_; }
-    [[nodiscard]] tracer_identity owner() const noexcept { return owner_; }
-    [[nodiscard]] bool is_hidden() const noexcept { return exists_ && !trace_; }
-    [[nodiscard]] bool everything_is_off() const noexcept { return exists_ && everything_is_off_; }
-    explicit operator bool() const noexcept { return exists_; }
-
-private:
-    // While its span is open, the count is not 0; and the span being open afterwards means that it still was the
-    // span's trace that was counted up.
-    static bool hold(const context_node& node) noexcept {
-        auto& holders = node.trace->open_spans;
-        std::uint32_t count = holders.load(std::memory_order_relaxed);
-        do
-            if (count == 0) return false;
-        while (
-            !holders.compare_exchange_weak(count, count + 1, std::memory_order_acq_rel, std::memory_order_relaxed));
-        if (is_open(node)) return true;
-        release_trace(*node.trace);
-        return false;
-    }
-
-    trace_state* trace_ = nullptr;
-    tracer_identity owner_ = any_owner;
-    span_id span_;
-    bool exists_ = false;
-    bool everything_is_off_ = false;
-};
-
-inline void submit(trace_state& trace, trace_data* data) noexcept {
-    if (data->spans) trace.owner->submit(data);
-    else pool<trace_data>::instance().give(data);
-}
-
-// A span that ended after its root goes out on its own.
-inline void submit_late_spans(trace_state& trace) noexcept {
-    if (!trace.finished.load(std::memory_order_acquire)) return;
-    trace_data* const late = pool<trace_data>::instance().take();
-    if (!late) return; // tried again with the next one
-    late->id = trace.id;
-    collect_finished(trace, *late);
-    submit(trace, late);
-}
-
-// The end of a span whose body is complete. `end_nano` by the trace's own time line.
-inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
-    trace_state& trace = *span.trace;
-    const bool is_root = span.is_root;
-    const bool is_of_parent = span.process != machine::process();
-    next_generation(span);
-    span_data* head = trace.finished.load(std::memory_order_relaxed);
-    do span.next = head;
-    while (!trace.finished.compare_exchange_weak(head, &span, std::memory_order_seq_cst, std::memory_order_relaxed));
-
-    if (is_root) {
-        trace_data* data = nullptr;
-        {
-            const lock_guard guard(trace.lock);
-            data = std::exchange(trace.data, nullptr);
-        }
-        if (is_of_parent) data->entries.clear(); // which the root carries
-        else data->root = &span;
-        data->duration_nano = end_nano > data->start_unix_nano ? end_nano - data->start_unix_nano : 0;
-        // Twice: the first time takes the root before any late span can, the second time what came before the flag.
-        collect_finished(trace, *data);
-        trace.root_ended.store(true, std::memory_order_seq_cst);
-        collect_finished(trace, *data);
-        submit(trace, data);
-    } else if (trace.root_ended.load(std::memory_order_seq_cst)) {
-        submit_late_spans(trace);
-    }
-    release_trace(trace);
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
 // ---- mlflow/trace/record/capture.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
@@ -6975,7 +7968,8 @@ class attached_context;
 
 /// What is current at one place in the program, to be carried to another: a pool thread, a timer, a callback. Spans
 /// that start where it is attached are children of the span that was current where it was captured, also after that
-/// one has ended; scopes come along. Capturing throws `std::bad_alloc` when there is no memory for it.
+/// one has ended; scopes come along, and what is switched off stays so. Capturing throws `std::bad_alloc` when there
+/// is no memory for it.
 ///
 /// Thread-safety: as `std::shared_ptr`; several threads may attach copies of it, or one object, at once.
 template <class Context = thread_local_context>
@@ -6983,92 +7977,67 @@ class captured_context {
 public:
     /// Nothing is current.
     captured_context() noexcept = default;
+    captured_context(const captured_context& other) noexcept : where_(other.where_), contents_(other.contents_) {
+        if (contents_) contents_->retain();
+    }
+    captured_context(captured_context&& other) noexcept
+        : where_(other.where_), contents_(std::exchange(other.contents_, nullptr)) {}
+    captured_context& operator=(captured_context other) noexcept {
+        std::swap(where_, other.where_);
+        std::swap(contents_, other.contents_);
+        return *this;
+    }
+    ~captured_context() { detail::captured_contents::release(contents_); }
 
     /// What is current here.
-    [[nodiscard]] static captured_context here() {
+    [[nodiscard]] static captured_context here() { return of(&detail::slot_of<Context>); }
+
+    /// Makes it current on this thread, as long as the returned object lives.
+    [[nodiscard]] attached_context<Context> attach() const noexcept {
+        return attached_context<Context>(contents_, where_);
+    }
+
+private:
+    template <class, class, class, class, class>
+    friend class tracer;
+
+    static captured_context of(detail::slot_function where) {
         captured_context captured;
-        context_slot* const slot = Context::slot();
-        if (slot && (slot->current || slot->scopes)) captured.contents_ = std::make_shared<const contents>(*slot);
+        captured.where_ = where;
+        captured.contents_ = detail::capture(where()).release();
         return captured;
     }
 
-    /// Makes it current on this thread, as long as the returned object lives.
-    [[nodiscard]] attached_context<Context> attach() const noexcept { return attached_context<Context>(contents_); }
-
-private:
-    friend class attached_context<Context>;
-
-    // Never changed, so threads share it.
-    struct contents {
-        explicit contents(context_slot& slot) {
-            copy_spans(slot);
-            copy_scopes(slot.scopes);
-        }
-
-        // The innermost span of each tracer, the outermost first.
-        void copy_spans(context_slot& slot) {
-            std::vector<detail::tracer_identity> owners;
-            for (const auto* node = slot.current; node; node = node->next) {
-                bool is_known = false;
-                for (const auto owner : owners) is_known = is_known || owner == node->owner;
-                if (!is_known) owners.push_back(node->owner);
-            }
-            spans.reserve(owners.size());
-            for (; !owners.empty(); owners.pop_back())
-                if (detail::held_context span(&slot, owners.back()); span) spans.push_back(std::move(span));
-        }
-
-        // They may have ended when they are needed.
-        void copy_scopes(const detail::scope_frame* innermost) {
-            std::size_t count = 0;
-            for (const auto* frame = innermost; frame; frame = frame->outer) ++count;
-            scopes = std::vector<detail::scope_frame>(count);
-            auto* copy = scopes.data();
-            for (const auto* frame = innermost; frame; frame = frame->outer, ++copy) {
-                copy->owner = frame->owner;
-                copy->outer = frame->outer ? copy + 1 : nullptr;
-                for (const trace_entry entry : frame->entries) copy->entries.set(entry.kind, entry.key, entry.value);
-            }
-        }
-
-        std::vector<detail::held_context> spans;
-        std::vector<detail::scope_frame> scopes;
-    };
-
-    std::shared_ptr<const contents> contents_;
+    detail::slot_function where_ = &detail::slot_of<Context>;
+    detail::captured_contents* contents_ = nullptr;
 };
 
-/// The time during which a captured context is current. Ends on the thread that began it.
+/// The time during which a captured context is current. It may end in any order and on any thread: what was entered
+/// meanwhile is no longer current then, and what else is attached stays so.
+///
+/// Where it cannot be current (see `thread_local_context`), nothing is while it lives.
 template <class Context>
 class attached_context {
 public:
     attached_context(const attached_context&) = delete;
     attached_context& operator=(const attached_context&) = delete;
     ~attached_context() {
-        if (!slot_) return;
-        detail::leave_all(*slot_);
-        *slot_ = before_;
+        if (!entered_.get() && entered_.is_here()) --entered_.slot()->unattached;
     }
 
 private:
     friend class captured_context<Context>;
-    using contents = typename captured_context<Context>::contents;
 
-    explicit attached_context(std::shared_ptr<const contents> captured) noexcept
-        : contents_(std::move(captured)), slot_(Context::slot()) {
-        if (!slot_) return;
-        before_ = std::exchange(*slot_, context_slot{});
-        if (!contents_) return;
-        if (!contents_->scopes.empty()) slot_->scopes = const_cast<detail::scope_frame*>(contents_->scopes.data());
-        for (const detail::held_context& span : contents_->spans) {
-            auto* const node = detail::enter(*slot_, span.trace(), span.owner(), span.span(), nullptr);
-            if (node) node->everything_is_off = span.everything_is_off();
-        }
+    attached_context(detail::captured_contents* captured, detail::slot_function where) noexcept
+        : entered_(enter(captured, where, this)) {}
+
+    static detail::entered_node enter(detail::captured_contents* captured, detail::slot_function where,
+                                      const void* object) noexcept {
+        context_slot* const slot = where();
+        return {where, slot, slot ? detail::attach(*slot, captured, detail::holds<Context>(object)) : nullptr};
     }
 
-    std::shared_ptr<const contents> contents_; // holds the traces
-    context_slot* slot_;
-    context_slot before_;
+    detail::entered_node entered_;
 };
 
 /// What is current here, to be attached elsewhere.
@@ -7077,15 +8046,27 @@ template <class Context = thread_local_context>
     return captured_context<Context>::here();
 }
 
+namespace detail {
+
+template <class Context, class Function>
+auto bind_captured(captured_context<Context> context, Function&& function) {
+    return [captured = std::move(context),
+            bound = std::forward<Function>(function)]<class... Args>(Args&&... args) mutable -> decltype(auto) {
+        static_assert(!awaitable<decltype(bound(std::forward<Args>(args)...))>,
+                      "bind: this function returns before its coroutine has run; take mt::coroutine_context, whose "
+                      "tasks keep what is current, or hand the span to the coroutine and call its start_span");
+        const auto attached = captured.attach();
+        return bound(std::forward<Args>(args)...);
+    };
+}
+
+} // namespace detail
+
 /// A function that runs in the context of the place where `bind` was called:
 /// `pool.post(mt::bind([&] { … }))`, `std::async(mt::bind(work), argument)`.
 template <class Context = thread_local_context, class Function>
 [[nodiscard]] auto bind(Function&& function) {
-    return [captured = captured_context<Context>::here(),
-            bound = std::forward<Function>(function)]<class... Args>(Args&&... args) mutable -> decltype(auto) {
-        const auto attached = captured.attach();
-        return bound(std::forward<Args>(args)...);
-    };
+    return detail::bind_captured(captured_context<Context>::here(), std::forward<Function>(function));
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
@@ -7210,6 +8191,81 @@ inline type_name current_exception_type() noexcept {
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
+// ---- mlflow/trace/detail/cancellation.hpp
+
+#if MLFLOW_TRACE_HOSTED
+#include <pthread.h>
+#endif
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// While this object lives, `pthread_cancel` of this thread waits: it would unwind through functions that are
+// `noexcept`, which ends the program.
+class without_cancellation {
+public:
+#ifdef PTHREAD_CANCEL_DISABLE
+    without_cancellation() noexcept { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+    ~without_cancellation() { pthread_setcancelstate(before_, nullptr); }
+
+private:
+    int before_ = PTHREAD_CANCEL_ENABLE;
+
+public:
+#else
+    without_cancellation() noexcept {}
+    ~without_cancellation() {}
+#endif
+    without_cancellation(const without_cancellation&) = delete;
+    without_cancellation& operator=(const without_cancellation&) = delete;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/record/span_watch.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// On the stack of who runs code of the application for a span. That code may do anything: record on the span, end it,
+// which makes its memory another span, or destroy the tracer, which lives on until here.
+class span_watch {
+public:
+    explicit span_watch(span_data& span) noexcept : span_(&span), owner_(*span.trace->owner), outer_(span.watched) {
+        owner_.retain();
+        span.watched = this;
+    }
+    span_watch(const span_watch&) = delete;
+    span_watch& operator=(const span_watch&) = delete;
+    ~span_watch() {
+        if (span_)
+            for (span_watch** link = &span_->watched; *link; link = &(*link)->outer_)
+                if (*link == this) {
+                    *link = outer_;
+                    break;
+                }
+        owner_.release();
+    }
+
+    // Null once it has ended.
+    [[nodiscard]] span_data* span() const noexcept { return span_; }
+    void report(const check_error& error) const noexcept { owner_.report(error); }
+
+    // The span ends.
+    static void release(span_data& span) noexcept {
+        while (span.watched) {
+            span.watched->span_ = nullptr;
+            span.watched = span.watched->outer_;
+        }
+    }
+
+private:
+    span_data* span_;
+    recorder& owner_;
+    span_watch* outer_;
+    without_cancellation whole_; // such code may read and write, and whoever runs it is noexcept
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
 // ---- mlflow/trace/record/span_writer.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
@@ -7321,14 +8377,12 @@ bool append_status(Buffer& out, status code, std::string_view message) noexcept 
            length.close();
 }
 
-// Runs a writer on the span's body. A field that did not fit, or whose value threw while it was read, is taken back
-// whole: the body stays valid, and nothing reaches the application. False when a limit was the reason.
+// Runs a writer that runs no code of the application on the span's body. A field that did not fit is taken back
+// whole: the body stays valid. False when a limit was the reason.
 template <class Writer>
 bool write_whole(span_data& span, Writer&& writer) noexcept {
     const std::size_t before = span.body.size();
-    const std::string_view key = span.body.key;
     const bool written = guarded([&] { return bool{writer(span.body)}; }, [] { return false; });
-    span.body.key = key; // also after an exception
     const bool is_within_limit = !span.body.rules || span.body.size() <= span.body.rules->limits.span_bytes;
     if (written && is_within_limit) return true;
     span.body.truncate(before);
@@ -7392,12 +8446,11 @@ public:
         if (key.empty() || is_reserved_attribute(key))
             return span_->trace->owner->report({key.empty() ? fault::empty : fault::reserved, key});
         if constexpr (std::is_invocable_v<const T&>) {
-            evaluate(value, [&](const auto& result) { attribute(key, result); });
+            evaluate(key, value, [&](const auto& result) { attribute(key, result); });
         } else {
-            const auto* const rules = span_->body.rules;
-            const bool is_one_too_many = rules && span_->attributes >= rules->limits.attributes;
-            const bool written = !is_one_too_many && write_attribute(key, value);
-            ++(written ? span_->attributes : span_->dropped_attributes);
+            const auto limit = &recording_limits::attributes;
+            count(limit, &span_data::attributes, &span_data::dropped_attributes,
+                  [&] { return write_attribute(key, value); });
         }
     }
 
@@ -7416,7 +8469,7 @@ public:
     template <class... T>
     void json_object_attribute(std::string_view key, const named_value<T>&... members) noexcept {
         span_->look_closer = span_->look_closer || !(is_plain<T> && ...);
-        write_json(key, [&](auto& out) {
+        write_json<T...>(key, [&](auto& out) {
             json_object object(out);
             (object.member(members.name, members.value), ...);
             return object.close();
@@ -7426,7 +8479,15 @@ public:
     template <class T>
     void json_attribute(std::string_view key, const T& value) noexcept {
         if constexpr (std::is_invocable_v<const T&>) {
-            evaluate(value, [&](const auto& result) { json_attribute(key, result); });
+            evaluate(key, value, [&](const auto& result) { json_attribute(key, result); });
+        } else if constexpr (optional_like<T> && !has_encoder<T> && !nlohmann_like<T>) {
+            const auto content = [&]() -> decltype(auto) { return *value; };
+            evaluate(
+                key, [&] { return value.has_value(); },
+                [&](bool is_given) {
+                    if (is_given) evaluate(key, content, [&](const auto& given) { json_attribute(key, given); });
+                    else write_json<std::nullptr_t>(key, [](auto& out) { return append_json(out, nullptr); });
+                });
         } else if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, char>) {
             if (!write_attribute(key, value)) cut(key); // of a number in a JSON text, MLflow would keep the text
         } else {
@@ -7438,19 +8499,15 @@ public:
                     return json_attribute(key, value.template get<typename T::number_integer_t>());
                 if (value.is_number_float())
                     return json_attribute(key, value.template get<typename T::number_float_t>());
-            } else if constexpr (optional_like<T> && !has_encoder<T>) {
-                if (value.has_value()) return json_attribute(key, *value);
             }
             span_->look_closer = span_->look_closer || !is_plain<T>;
-            write_json(key, [&](auto& out) { return append_json(out, value); });
+            write_json<T>(key, [&](auto& out) { return append_json(out, value); });
         }
     }
 
     template <class... T>
     void event(std::uint64_t unix_nano, std::string_view name, const named_value<T>&... attributes) noexcept {
-        const auto* const rules = span_->body.rules;
-        const bool is_one_too_many = rules && span_->events >= rules->limits.events;
-        const bool written = !is_one_too_many && write_whole(*span_, [&](auto& out) {
+        const auto write_event = [&](auto& out) {
             if (!out.push_back(short_tag(otlp::events, wire_type::length_delimited))) return false;
             late_length length(out);
             [[maybe_unused]] bool ignored = false; // MLflow does not read the attributes of events as JSON
@@ -7459,15 +8516,16 @@ public:
                    (append_attribute(out, otlp::event_attributes, attributes.name, attributes.value, ignored) &&
                     ...) &&
                    length.close();
-        });
-        ++(written ? span_->events : span_->dropped_events);
+        };
+        count(&recording_limits::events, &span_data::events, &span_data::dropped_events,
+              [&] { return write<T...>(name, write_event); });
     }
 
     void refuse(std::string_view key) noexcept { span_->trace->owner->report({fault::out_of_range, key}); }
 
     template <class... T>
     void link(const trace_id& trace, span_id span, const named_value<T>&... attributes) noexcept {
-        write_whole(*span_, [&](auto& out) {
+        write<T...>("link", [&](auto& out) {
             if (!out.push_back(short_tag(otlp::links, wire_type::length_delimited))) return false;
             late_length length(out);
             [[maybe_unused]] bool ignored = false; // as in events
@@ -7480,9 +8538,11 @@ public:
 
     void set_status(status code, std::string_view message) noexcept {
         span_->code = code;
+        if (message.empty() || !span_->body.rules) return write_status(code, message);
+        const span_watch watch(*span_);
         const ruled_text recorded(span_->body.rules, "status.message", message);
-        const without_rules own(span_->body);
-        write_whole(*span_, [&](auto& out) { return append_status(out, code, recorded.view()); });
+        span_ = watch.span(); // which the redactor may have ended
+        if (span_) write_status(code, recorded.view());
     }
 
     // As MLflow's own client puts it: the type of the exception, and its message.
@@ -7504,6 +8564,7 @@ public:
     }
 
     void end(std::uint64_t unix_nano) noexcept {
+        span_watch::release(*span_);
         own_attribute("mlflow.spanLogLevel", span_->level);
         const without_rules own(span_->body);
         write_whole(*span_, [&](auto& out) {
@@ -7516,25 +8577,89 @@ public:
     }
 
 private:
-    // What the callable throws does not reach the application.
+    // Makes the value before anything of it is written. What the callable throws does not reach the application.
     template <class T, class Use>
-    void evaluate(const T& callable, const Use& use) noexcept {
-        guarded([&] { use(callable()); }, [this] { span_->lost_something = true; });
+    void evaluate(std::string_view key, const T& callable, const Use& use) noexcept {
+        const span_watch watch(*span_);
+        const auto make_and_use = [&] {
+            const auto& made = callable();
+            span_ = watch.span();
+            if (span_) use(made);
+            else watch.report({fault::span_ended, key});
+        };
+        guarded(make_and_use, [&] { leave_out(watch, key); });
+    }
+
+    void leave_out(const span_watch& watch, std::string_view key) noexcept {
+        span_ = watch.span();
+        if (span_) span_->lost_something = true;
+        watch.report({fault::not_made, key});
+    }
+
+    // Counts before it writes: what the value's own code records counts too. `write_one` is false at a limit.
+    template <class Write>
+    void count(std::uint32_t recording_limits::* limit, std::uint32_t span_data::* counted,
+               std::uint32_t span_data::* dropped, const Write& write_one) noexcept {
+        const auto* const rules = span_->body.rules;
+        if (rules && span_->*counted >= rules->limits.*limit) {
+            ++(span_->*dropped);
+            return;
+        }
+        ++(span_->*counted);
+        if (write_one() || !span_) return;
+        --(span_->*counted);
+        ++(span_->*dropped);
+    }
+
+    // One field, with values of these types. False when a limit was the reason that it was left out. Afterwards
+    // `span_` is null when the application's own code has ended the span.
+    template <class... Values, class Writer>
+    bool write(std::string_view key, const Writer& writer) noexcept {
+        const auto* const rules = span_->body.rules;
+        if ((is_inert<Values> && ...) && (!rules || !rules->redact)) return write_whole(*span_, writer);
+        auto& parts = pool<field_part>::instance();
+        field_part* const part = parts.take();
+        if (!part) {
+            span_->lost_something = true;
+            return true;
+        }
+        const bool within_limit = write_part(*part, key, writer);
+        parts.give_back(part);
+        return within_limit;
+    }
+    // Apart, and joined when it is complete: the code that runs meanwhile may write fields of its own.
+    template <class Writer>
+    bool write_part(field_part& part, std::string_view key, const Writer& writer) noexcept {
+        const span_watch watch(*span_);
+        part.body.rules = span_->body.rules;
+        const bool written = guarded([&] { return bool{writer(part.body)}; }, [] { return false; });
+        span_ = watch.span();
+        if (!written && !part.body.overflowed()) leave_out(watch, key);
+        else if (!span_) watch.report({fault::span_ended, key});
+        else return write_whole(*span_, [&](auto& out) { return written && out.append(part.body.view()); });
+        return true;
+    }
+
+    void write_status(status code, std::string_view message) noexcept {
+        const without_rules own(span_->body);
+        write_whole(*span_, [&](auto& out) { return append_status(out, code, message); });
     }
 
     template <class T>
     bool write_attribute(std::string_view key, const T& value) noexcept {
-        return write_whole(*span_, [&](auto& out) {
-            return append_attribute(out, otlp::attributes, key, value, span_->look_closer);
-        });
+        bool look_closer = span_->look_closer;
+        const bool within_limit = write<T>(
+            key, [&](auto& out) { return append_attribute(out, otlp::attributes, key, value, look_closer); });
+        if (span_) span_->look_closer = span_->look_closer || look_closer;
+        return within_limit;
     }
-    template <class Write>
-    void write_json(std::string_view key, Write&& write) noexcept {
-        const bool written = write_whole(*span_, [&](auto& out) {
+    template <class... Values, class Writer>
+    void write_json(std::string_view key, const Writer& writer) noexcept {
+        const bool within_limit = write<Values...>(key, [&](auto& out) {
             const key_scope named(out, key);
-            return append_json_attribute(out, otlp::attributes, key, [&] { return write(out); });
+            return append_json_attribute(out, otlp::attributes, key, [&] { return writer(out); });
         });
-        if (!written) cut(key);
+        if (!within_limit) cut(key);
     }
     void cut(std::string_view key) noexcept { own_attribute(key, std::string_view("[cut: the span is full]")); }
 
@@ -7550,19 +8675,64 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
 namespace detail {
 
+// The slot of whoever calls it; in the part of the program that made the tracer it can be inlined.
+template <class Context>
+context_slot* slot_by(slot_function where) noexcept {
+    return where == &slot_of<Context> ? slot_of<Context>() : where();
+}
+
+inline bool leave_further_out(context_slot& slot, const span_data& span) noexcept {
+    context_node** const link = find_span(slot, span);
+    if (!link) return false;
+    const bool is_out_of_order = span.trace && (*link)->is_root && in_turn(slot, **link);
+    leave_span(*link);
+    if (is_out_of_order) {
+        lose_track(*span.trace->owner, slot, fault::interleaved);
+        span.trace->owner->tell_distrust();
+    }
+    return true;
+}
+
+// True when the span was entered in the slot that is here.
 template <class Context>
 bool leave(const span_data& span) noexcept {
-    context_slot* const slot = Context::slot();
-    return slot && leave(*slot, span);
+    context_slot* const slot = slot_by<Context>(span.slot);
+    if (!slot || !slot->innermost) return false;
+    const context_node& innermost = *slot->innermost;
+    if (innermost.what != context_node::kind::span || innermost.span != &span ||
+        innermost.span_generation != span.generation.load(std::memory_order_relaxed)) [[unlikely]]
+        return leave_further_out(*slot, span);
+    leave_span(slot->innermost);
+    return true;
 }
 
 template <class Context>
 void discard_span(span_data& span) noexcept {
     const bool was_taken_here = leave<Context>(span);
-    detail::next_generation(span);
+    next_generation(span);
     auto& spans = pool<span_data>::instance();
     if (was_taken_here) spans.give_back(&span);
     else spans.give(&span);
+}
+
+// The object of a span that is current has left the stack.
+inline void drift(const span_data& span) noexcept {
+    context_slot* const slot = span.slot();
+    context_node** const link = slot && slot->innermost ? find_span(*slot, span) : nullptr;
+    if (!link || !(*link)->is_bound || (*link)->everything_is_off) return;
+    if (!unbind(*link)) leave_span(*link);
+    if (span.trace) span.trace->owner->distrust(trust::all, fault::not_on_stack);
+}
+
+template <class Context, class Result>
+constexpr void require_coroutine() noexcept {
+    static_assert(
+        follows_coroutines<Context>,
+        "run and traced: this function returns before its coroutine has run, and this context policy cannot "
+        "follow it; take mt::coroutine_context (see mlflow/trace/context/asio.hpp) or mt::explicit_context");
+    static_assert(coroutine<Result>,
+                  "run and traced: what this function returns can be awaited, but no coroutine can "
+                  "return it; await it in a coroutine, and give that one");
 }
 
 } // namespace detail
@@ -7572,20 +8742,24 @@ void discard_span(span_data& span) noexcept {
 /// None of its functions throws, blocks or fails visibly: a value that is refused is left out and reported to the
 /// tracer's error handler. On a span that is not recorded (tracing off, not sampled) or has ended they do nothing.
 /// Thread-safety: one thread at a time; spans of one trace may be on different threads, and a span may end on another
-/// thread than it started on, or later than the spans around it. It stays current where it started until it ends.
+/// thread than it started on, or later than the spans around it. It stays current where it started until it ends, as
+/// far as its context policy can hold it (see `thread_local_context`).
 template <class Context, class Platform>
 class basic_span {
 public:
     basic_span() noexcept = default;
     basic_span(basic_span&& other) noexcept
         : span_(std::exchange(other.span_, nullptr)), hidden_(std::exchange(other.hidden_, nullptr)),
-          exceptions_at_start_(other.exceptions_at_start_) {}
+          exceptions_at_start_(other.exceptions_at_start_) {
+        settle();
+    }
     basic_span& operator=(basic_span&& other) noexcept {
         if (this == &other) return *this;
         end();
         span_ = std::exchange(other.span_, nullptr);
         hidden_ = std::exchange(other.hidden_, nullptr);
         exceptions_at_start_ = other.exceptions_at_start_;
+        settle();
         return *this;
     }
     /// Ends the span. When it runs because an exception unwinds the stack, the span's status is an error; type and
@@ -7700,7 +8874,7 @@ public:
     basic_span& exception(std::string_view type, std::string_view message) noexcept {
         if (!span_) return *this;
         writer().event(now(), "exception", arg("exception.type", type), arg("exception.message", message));
-        writer().fail(type, message);
+        if (span_) writer().fail(type, message); // a redactor may have ended it
         return *this;
     }
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
@@ -7711,27 +8885,42 @@ public:
     basic_span& current_exception() noexcept;
 #endif
 
-    /// Runs `function`, records an exception that leaves it, and lets it go on.
+    /// Runs `function`, records an exception that leaves it, and lets it go on. Where it returns an awaitable of a
+    /// coroutine type (`co_await span.run([&]() -> asio::awaitable<int> { … })`), a coroutine of that type is
+    /// returned, which does the same when it is awaited; it may outlive the span, and then records nothing.
     template <class Function>
     decltype(auto) run(Function&& function) {
+        using result = decltype(std::forward<Function>(function)());
+        if constexpr (detail::awaitable<result>) {
+            detail::require_coroutine<Context, result>();
+            return run_coroutine<result>(span_, span_ ? span_->generation.load(std::memory_order_relaxed) : 0,
+                                         std::decay_t<Function>(std::forward<Function>(function)));
+        } else {
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
-        try {
-            return std::forward<Function>(function)();
-        } catch (...) {
-            current_exception();
-            throw;
-        }
+            try {
+                return std::forward<Function>(function)();
+            } catch (...) {
+                current_exception();
+                throw;
+            }
 #else
-        return std::forward<Function>(function)();
+            return std::forward<Function>(function)();
 #endif
+        }
     }
 
     /// Starts a span inside this one, whatever is current here: for other threads, callbacks and `explicit_context`.
     [[nodiscard]] basic_span start_span(std::string_view name, span_type type = span_type::unknown) const noexcept {
-        if (!span_) return {};
-        span_->trace->open_spans.fetch_add(1, std::memory_order_relaxed);
-        basic_span child = start_child(*span_->trace, span_->id, name);
-        if (child.recording()) child.type(type);
+        basic_span child;
+        if (!span_) return child;
+        detail::trace_state& trace = *span_->trace;
+        context_slot* const slot = detail::slot_by<Context>(span_->slot);
+        if (slot && detail::is_off(*slot, trace.owner->identity())) return child;
+        trace.open_spans.fetch_add(1, std::memory_order_relaxed);
+        child.adopt(open_child(trace, span_->id, name));
+        if (!child.span_) return child;
+        child.become_current(slot);
+        child.type(type);
         return child;
     }
 
@@ -7742,20 +8931,59 @@ protected:
     template <class, class, class, class, class>
     friend class tracer;
 
-    explicit basic_span(span_data* span) noexcept
-        : span_(span), exceptions_at_start_(detail::exceptions_in_flight()) {}
-    struct hidden {
-        span_data* span;
-    };
+    explicit basic_span(span_data* span) noexcept { adopt(span); }
+    void adopt(span_data* span) noexcept {
+        span_ = span;
+        exceptions_at_start_ = detail::exceptions_in_flight();
+    }
     // Not recorded, nor is what starts inside it: its span stands in the context, and belongs to no trace.
-    explicit basic_span(hidden not_recorded) noexcept : hidden_(not_recorded.span) {}
+    void hide(span_data* span) noexcept { hidden_ = span; }
 
-    static basic_span start_root(detail::recorder& owner, const mlflow::trace::trace_id& id, std::string_view name,
-                                 bool check_identity_at_end) noexcept;
+    // Inside what is current in this slot, as far as the object can be current.
+    void become_current(context_slot* slot) noexcept {
+        if constexpr (detail::is_ambient<Context>) {
+            if (!slot) return;
+            detail::recorder& owner = *span_->trace->owner;
+            if (detail::holds<Context>(this)) detail::enter_span(*slot, span_->trace, owner.identity(), *span_);
+            else owner.distrust(detail::trust::all, fault::not_on_stack);
+        }
+    }
+    // The object has its place.
+    void settle() noexcept {
+        if constexpr (detail::is_ambient<Context>)
+            if (const span_data* const span = span_ ? span_ : hidden_; span && !detail::holds<Context>(this))
+                detail::drift(*span);
+    }
+
+    // All that it needs is in its frame, but for the span, of which it sees whether it still is the same.
+    template <class Result, class Function>
+    static Result run_coroutine(span_data* span, std::uint32_t generation, Function function) {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+        try {
+            co_return co_await function();
+        } catch (...) {
+            if (span && span->generation.load(std::memory_order_acquire) == generation) {
+                basic_span same;
+                same.span_ = span;
+                same.current_exception();
+                same.span_ = nullptr;
+            }
+            throw;
+        }
+#else
+        static_cast<void>(span);
+        static_cast<void>(generation);
+        co_return co_await function();
+#endif
+    }
+
+    // Null, and counted as lost, without memory.
+    static span_data* open_root(detail::recorder& owner, const mlflow::trace::trace_id& id, std::string_view name,
+                                bool check_identity_at_end) noexcept;
     // The trace is held once more by the caller, who hands that over.
-    static basic_span start_child(detail::trace_state& trace, span_id parent, std::string_view name) noexcept;
-    static basic_span open(detail::trace_state& trace, span_data& span, span_id parent, std::string_view name,
-                           std::uint64_t start_nano) noexcept;
+    static span_data* open_child(detail::trace_state& trace, span_id parent, std::string_view name) noexcept;
+    static void open(detail::trace_state& trace, span_data& span, span_id parent, std::string_view name,
+                     std::uint64_t start_nano) noexcept;
 
     [[nodiscard]] detail::span_operations writer() const noexcept { return detail::span_operations(*span_); }
     [[nodiscard]] std::uint64_t now() const noexcept {
@@ -7768,11 +8996,11 @@ protected:
 };
 
 template <class Context, class Platform>
-basic_span<Context, Platform> basic_span<Context, Platform>::open(detail::trace_state& trace, span_data& span,
-                                                                  span_id parent, std::string_view name,
-                                                                  std::uint64_t start_nano) noexcept {
+void basic_span<Context, Platform>::open(detail::trace_state& trace, span_data& span, span_id parent,
+                                         std::string_view name, std::uint64_t start_nano) noexcept {
     span.trace = &trace;
-    span.process = detail::machine::process();
+    span.slot = trace.owner->slot();
+    span.process = trace.owner->process();
     span.id = Platform::new_span_id();
     span.has_parent = parent.valid();
     span.is_root = !parent.valid();
@@ -7786,15 +9014,11 @@ basic_span<Context, Platform> basic_span<Context, Platform>::open(detail::trace_
         span, [&](auto& out) { return detail::append_span_start(out, trace.id, span.id, parent, name, start_nano); });
     span.body.rules = trace.owner->rules();
     trace.owner->count_started_span();
-    if (context_slot* const slot = Context::slot())
-        detail::enter(*slot, &trace, trace.owner->identity(), span.id, &span);
-    return basic_span(&span);
 }
 
 template <class Context, class Platform>
-basic_span<Context, Platform>
-basic_span<Context, Platform>::start_root(detail::recorder& owner, const mlflow::trace::trace_id& id,
-                                          std::string_view name, bool check_identity_at_end) noexcept {
+span_data* basic_span<Context, Platform>::open_root(detail::recorder& owner, const mlflow::trace::trace_id& id,
+                                                    std::string_view name, bool check_identity_at_end) noexcept {
     auto& traces = detail::pool<detail::trace_state>::instance();
     auto& parts = detail::pool<trace_data>::instance();
     detail::trace_state* const trace = traces.take();
@@ -7806,7 +9030,7 @@ basic_span<Context, Platform>::start_root(detail::recorder& owner, const mlflow:
         detail::pool<span_data>::instance().give(span);
         owner.count_started_span();
         owner.count_lost_span();
-        return {};
+        return nullptr;
     }
     const std::uint64_t monotonic = Platform::monotonic_nano();
     const std::uint64_t wall = Platform::wall_nano();
@@ -7818,20 +9042,22 @@ basic_span<Context, Platform>::start_root(detail::recorder& owner, const mlflow:
     data->start_unix_nano = wall;
     trace->data = data;
     trace->open_spans.store(1, std::memory_order_release); // publishes the above to who still held an earlier trace
-    return open(*trace, *span, {}, name, wall);
+    open(*trace, *span, {}, name, wall);
+    return span;
 }
 
 template <class Context, class Platform>
-basic_span<Context, Platform> basic_span<Context, Platform>::start_child(detail::trace_state& trace, span_id parent,
-                                                                         std::string_view name) noexcept {
+span_data* basic_span<Context, Platform>::open_child(detail::trace_state& trace, span_id parent,
+                                                     std::string_view name) noexcept {
     span_data* const span = detail::pool<span_data>::instance().take();
     if (!span) {
         trace.owner->count_started_span();
         trace.owner->count_lost_span();
         detail::release_trace(trace);
-        return {};
+        return nullptr;
     }
-    return open(trace, *span, parent, name, Platform::monotonic_nano() + trace.wall_minus_monotonic);
+    open(trace, *span, parent, name, Platform::monotonic_nano() + trace.wall_minus_monotonic);
+    return span;
 }
 
 template <class Context, class Platform>
@@ -7907,21 +9133,26 @@ inline check_error set_entry(trace_state& trace, entry_kind kind, std::string_vi
     return {};
 }
 
+// As far as the trace does not say it already.
+inline check_error add_entry(trace_state& trace, const trace_entry& entry) noexcept {
+    const lock_guard guard(trace.lock);
+    if (!trace.data) return {};
+    trace_entries& known = trace.data->entries;
+    const bool is_known = known.find(entry.kind, entry.key).data() ||
+                          known.find(entry_kind::absent, entry.key).data() ||
+                          (entry.kind == entry_kind::absent && known.find(entry_kind::metadata, entry.key).data());
+    if (is_known || known.set(entry.kind, entry.key, entry.value)) return {};
+    return {fault::out_of_memory, entry.key};
+}
+
 // What the scopes around the start of a trace say, as far as the trace does not say it itself. The innermost wins.
-inline void apply_scopes(const context_slot& slot, trace_state& trace) noexcept {
-    for (const scope_frame* frame = slot.scopes; frame; frame = frame->outer) {
-        if (frame->owner != trace.owner->identity()) continue;
-        const lock_guard guard(trace.lock);
-        if (!trace.data) return;
-        for (const trace_entry entry : frame->entries) {
-            trace_entries& known = trace.data->entries;
-            if (known.find(entry.kind, entry.key).data() || known.find(entry_kind::absent, entry.key).data())
-                continue;
-            if (entry.kind == entry_kind::absent && known.find(entry_kind::metadata, entry.key).data()) continue;
-            if (!known.set(entry.kind, entry.key, entry.value))
-                trace.owner->report({fault::out_of_memory, entry.key});
-        }
-    }
+inline void apply_scopes(context_slot& slot, trace_state& trace) noexcept {
+    bool is_complete = true;
+    for_each_scope(slot, trace.owner->identity(), trace.owner->trusted(), [&](const trace_entries& entries) {
+        for (const trace_entry entry : entries)
+            is_complete = add_entry(trace, entry).what == fault::none && is_complete;
+    });
+    if (!is_complete) trace.owner->report({fault::out_of_memory, "scope"}); // here the handler may come back in
 }
 
 template <class T>
@@ -7981,9 +9212,9 @@ bool apply_all(trace_state& trace, const T&... values) noexcept {
 
 // The same value among those of a scope.
 template <class T>
-bool apply(scope_frame& frame, recorder& owner, const T& value) noexcept {
+bool apply(trace_entries& entries, recorder& owner, const T& value) noexcept {
     const check_error error = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
-        return frame.entries.set(kind, key, text) ? check_error{} : check_error{fault::out_of_memory, key};
+        return entries.set(kind, key, text) ? check_error{} : check_error{fault::out_of_memory, key};
     });
     if (error.what != fault::none) owner.report(error);
     return error.what == fault::none;
@@ -8026,7 +9257,12 @@ public:
         (detail::require_allowed<Schema, Values>(), ...);
         if constexpr ((detail::allowed_in_trace<Schema, Values> && ...)) {
             if (!this->span_) return false;
-            return detail::apply_all(*this->span_->trace, values...);
+            if constexpr (sizeof...(Values) == 1) return detail::apply_all(*this->span_->trace, values...);
+            const detail::span_watch watch(*this->span_); // an error handler may end it
+            const auto apply_next = [&](const auto& value) {
+                return watch.span() != nullptr && detail::apply(*watch.span()->trace, value);
+            };
+            return (static_cast<int>(apply_next(values)) & ... & 1) != 0;
         }
         return false;
     }
@@ -8035,12 +9271,15 @@ public:
     /// outputs. Cut to 1000 characters, as MLflow does.
     void previews(std::string_view request, std::string_view response) noexcept {
         if (!this->span_) return;
-        auto& trace = *this->span_->trace;
-        const auto set = [&trace](entry_kind kind, std::string_view key, std::string_view text) {
-            if (text.empty()) return;
-            const detail::ruled_text shown(trace.owner->rules(), key, text);
-            const auto error = detail::set_entry(trace, kind, {}, detail::first_code_points(shown.view(), 1000));
-            if (error.what != fault::none) trace.owner->report(error);
+        const detail::span_watch watch(*this->span_); // a redactor may end it
+        const auto set = [&watch](entry_kind kind, std::string_view key, std::string_view text) {
+            if (text.empty() || !watch.span()) return;
+            const detail::ruled_text shown(watch.span()->body.rules, key, text);
+            if (!watch.span()) return watch.report({fault::span_ended, key});
+            auto error =
+                detail::set_entry(*watch.span()->trace, kind, {}, detail::first_code_points(shown.view(), 1000));
+            if (error.key.empty()) error.key = key;
+            if (error.what != fault::none) watch.report(error);
         };
         set(entry_kind::request_preview, "request_preview", request);
         set(entry_kind::response_preview, "response_preview", response);
@@ -8062,7 +9301,7 @@ public:
 private:
     template <class, class, class, class, class>
     friend class tracer;
-    explicit basic_trace(span&& root) noexcept : span(std::move(root)) {}
+    explicit basic_trace(span_data* root) noexcept : span(root) {}
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
@@ -8078,7 +9317,7 @@ template <class Context = thread_local_context, class... Values>
 bool update_current_trace(const Values&... values) noexcept {
     (detail::require_allowed<open_schema, Values>(), ...);
     if constexpr ((detail::allowed_in_trace<open_schema, Values> && ...)) {
-        const detail::held_context current(Context::slot());
+        const detail::held_context current(detail::slot_of<Context>());
         if (!current.trace()) return current.is_hidden(); // not recorded, on purpose
         detail::trace_state& trace = *current.trace();
         const auto apply_known = [&]<class Value>(const Value& value) {
@@ -8100,7 +9339,7 @@ bool update_current_trace(const Values&... values) noexcept {
 /// The ID of the trace that is current here, for logs; not valid when there is none.
 template <class Context = thread_local_context>
 [[nodiscard]] trace_id current_trace_id() noexcept {
-    const detail::held_context current(Context::slot());
+    const detail::held_context current(detail::slot_of<Context>());
     return current.trace() ? current.trace()->id : trace_id{};
 }
 
@@ -8213,9 +9452,27 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 namespace detail {
 
 template <class Sampler>
-bool sample(const Sampler& sampler, const trace_id& id, [[maybe_unused]] const remote_span* caller) {
+constexpr bool ask_sampler(const Sampler& sampler, const trace_id& id, [[maybe_unused]] const remote_span* caller) {
     if constexpr (requires { sampler.sample(id, caller); }) return sampler.sample(id, caller);
     else return sampler.sample(id);
+}
+
+// The library's own samplers run no code of the application.
+template <class Sampler>
+inline constexpr bool is_own_sampler = false;
+
+// The answer of a sampler for a new trace. One that throws loses no trace, and a trace that it starts itself is
+// recorded: it would be asked without end.
+template <class Sampler>
+bool sample(const Sampler& sampler, const trace_id& id, const remote_span* caller) noexcept {
+    if constexpr (is_own_sampler<Sampler>) return ask_sampler(sampler, id, caller);
+    else {
+        using sampling = running<Sampler>;
+        if (sampling::is(&sampler)) return true;
+        const sampling here(&sampler);
+        const without_cancellation whole;
+        return guarded([&] { return ask_sampler(sampler, id, caller); }, [] { return true; });
+    }
 }
 
 // Says what is recorded of values, and not only which traces are.
@@ -8231,6 +9488,11 @@ struct record_all {
     constexpr explicit record_all(options = {}) noexcept {}
     [[nodiscard]] static constexpr bool sample(const trace_id&) noexcept { return true; }
 };
+
+namespace detail {
+template <>
+inline constexpr bool is_own_sampler<record_all> = true;
+} // namespace detail
 
 /// Follows the process that asks: records a trace that was started with the `remote_span` of a caller as that caller
 /// is recorded, and any other as `Root` says. OpenTelemetry's ParentBased; what starts inside a trace always follows
@@ -8253,6 +9515,11 @@ public:
 private:
     [[no_unique_address]] Root root_;
 };
+
+namespace detail {
+template <class Root>
+inline constexpr bool is_own_sampler<parent_based<Root>> = is_own_sampler<Root>;
+} // namespace detail
 
 /// Records no trace: the tracer is off at compile time, and calls of it compile to nothing (see `tracer_off.hpp`).
 struct record_nothing {
@@ -8279,6 +9546,11 @@ public:
 private:
     std::uint64_t below_;
 };
+
+namespace detail {
+template <>
+inline constexpr bool is_own_sampler<record_ratio> = true;
+} // namespace detail
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
@@ -8329,7 +9601,7 @@ public:
         : sampler_(std::move(chosen.sampler)), redactor_(std::move(chosen.redactor)), limits_(chosen.limits) {}
 
     [[nodiscard]] bool sample(const trace_id& id, const remote_span* caller = nullptr) const {
-        return detail::sample(sampler_, id, caller);
+        return detail::ask_sampler(sampler_, id, caller);
     }
     [[nodiscard]] redaction redact(std::string_view key, std::string_view value) const
         requires(!std::is_same_v<Redactor, redact_nothing>)
@@ -8344,7 +9616,92 @@ private:
     recording_limits limits_;
 };
 
+namespace detail {
+template <class Sampler, class Redactor>
+inline constexpr bool is_own_sampler<recording_policy<Sampler, Redactor>> = is_own_sampler<Sampler>;
+} // namespace detail
+
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/core/build.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+#if MLFLOW_TRACE_HOSTED
+
+constexpr std::uint64_t hash(std::uint64_t value, std::string_view text) noexcept { // FNV-1a
+    for (const char c : text) value = (value ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
+    return value;
+}
+
+template <std::uint64_t Number>
+inline constexpr std::uint64_t build_number = Number; // computed by the compiler
+
+// The first member of a tracer: in which part of a program, and with which version and build of the library, it was
+// made. A part that is loaded at run time may have another one, where nothing stands where this part expects it. The
+// members of this class never change their places.
+template <class Tracer>
+class build_stamp {
+public:
+    explicit build_stamp(bool is_on) noexcept
+        : build_(current()), on_(is_on ? current() : 0), version_(version()), type_(type()) {}
+
+    [[nodiscard]] bool is_on() const noexcept { return on_ == current(); }
+    [[nodiscard]] bool is_of_this_build() const noexcept { return build_ == current(); }
+
+    // What differs, for a person.
+    [[nodiscard]] owned_text difference() const {
+        owned_text text = "the tracer (made by ";
+        if (is_stamp(build_)) text.append(version_).append(" as ").append(tracer_in(type_));
+        else text += "an older version, or it is no tracer";
+        return text.append("; used by ").append(version()).append(" as ").append(tracer_in(type())).append(")");
+    }
+
+private:
+    static constexpr std::uint64_t mark = 0x6d6c747261636531U; // the upper half tells a stamp from other bytes
+    static constexpr bool is_stamp(std::uint64_t build) noexcept { return build >> 32U == mark >> 32U; }
+
+    static constexpr const char* version() noexcept {
+        return "mlflow_trace " MLFLOW_TRACE_VERSION " by " __VERSION__;
+    }
+    static constexpr const char* type() noexcept { return __PRETTY_FUNCTION__; }
+    // The compiler's name for the tracer, without that of the function around it.
+    static constexpr std::string_view tracer_in(std::string_view type) noexcept {
+        const auto name = type.find("Tracer = ");
+        return name == type.npos ? type : type.substr(name + 9, type.rfind(']') - name - 9);
+    }
+    static constexpr std::uint64_t current() noexcept { return build_number<compute()>; }
+    static constexpr std::uint64_t compute() noexcept {
+        std::uint64_t value = hash(hash(0xcbf29ce484222325U, version()), type());
+        for (const std::size_t size : {sizeof(span_data), sizeof(trace_data), sizeof(trace_state), sizeof(recorder),
+                                       sizeof(owned_text), std::size_t{MLFLOW_TRACE_HAS_EXCEPTIONS}})
+            value = (value ^ size) * 0x100000001b3U;
+        return (mark >> 32U << 32U) | (value >> 32U);
+    }
+
+    std::uint64_t build_;
+    std::uint64_t on_; // 0: nothing is recorded
+    const char* version_;
+    const char* type_;
+};
+
+#else // one part is the whole program
+
+template <class Tracer>
+class build_stamp {
+public:
+    explicit build_stamp(bool is_on) noexcept : is_on_(is_on) {}
+    [[nodiscard]] bool is_on() const noexcept { return is_on_; }
+    [[nodiscard]] static constexpr bool is_of_this_build() noexcept { return true; }
+    [[nodiscard]] static constexpr owned_text difference() noexcept { return {}; }
+
+private:
+    bool is_on_;
+};
+
+#endif
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
 // ---- mlflow/trace/record/scope.hpp
 
@@ -8353,29 +9710,43 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 /// Gives its values to every trace that its tracer starts inside it, as far as the trace does not say otherwise
 /// itself, and to the trace that is open around it. Made by `tracer::scope`; an inner scope wins over an outer one.
 ///
-/// It ends where it was made: on the same thread, in reverse order, as a local variable does.
+/// It may end in any order and on any thread; the scopes that are left stay in force. Where it cannot be in force
+/// (see `thread_local_context`), the error handler is called, once for its tracer.
 template <class Context>
 class basic_scope {
 public:
     template <class... Values>
-    explicit basic_scope(detail::recorder& owner, const Values&... values) noexcept : slot_(Context::slot()) {
-        if (!slot_) return;
-        frame_.owner = owner.identity();
-        (detail::apply(frame_, owner, values), ...);
-        frame_.outer = slot_->scopes;
-        slot_->scopes = &frame_;
-        if (const detail::held_context open(slot_, owner.identity()); open.trace())
+    explicit basic_scope(detail::recorder* owner, const Values&... values) noexcept
+        : entered_(owner ? enter(*owner, this) : detail::entered_node()) {
+        context_slot* const slot = entered_.slot();
+        if (!slot) return;
+        if (detail::context_node* const node = entered_.get()) (detail::apply(node->entries, *owner, values), ...);
+        if (const detail::held_context open(slot, owner->identity(), owner->trusted()); open.trace())
             (detail::apply(*open.trace(), values), ...);
     }
     basic_scope(const basic_scope&) = delete;
     basic_scope& operator=(const basic_scope&) = delete;
-    ~basic_scope() {
-        if (slot_) slot_->scopes = frame_.outer;
-    }
 
 private:
-    context_slot* slot_;
-    detail::scope_frame frame_;
+    static detail::entered_node enter(detail::recorder& owner, const void* object) noexcept {
+        const detail::slot_function where = owner.slot();
+        context_slot* const slot = where();
+        detail::context_node* node = nullptr;
+        if (slot && !detail::holds<Context>(object)) {
+            detail::lose_track(owner, *slot, fault::not_on_stack);
+            owner.tell_distrust();
+        } else if (slot) {
+            node = detail::enter(*slot, detail::context_node::kind::scope, owner.identity());
+            if (!node) owner.report({fault::out_of_memory, "scope"});
+        }
+        if (node) {
+            owner.retain();
+            node->of_scope = &owner;
+        }
+        return {where, slot, node};
+    }
+
+    detail::entered_node entered_;
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
@@ -8384,28 +9755,19 @@ private:
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
-/// Told of every value that was refused, on the thread that gave it.
+/// Told of every value that was refused, on the thread that gave it. What is refused while it runs is only counted.
 using error_handler = void (*)(void* context, const check_error& error) noexcept;
 
 namespace detail {
-
-// Whose export runs on this thread.
-#if MLFLOW_TRACE_HOSTED
-template <class Core>
-inline constinit thread_local const Core* exporting = nullptr;
-#else
-template <class Core>
-inline constinit const Core* exporting = nullptr;
-#endif
 
 // The part of a tracer that lives until its last trace has ended.
 template <class Schema, class Exporter, class Recording, class Platform>
 class tracer_core final : public recorder {
 public:
     tracer_core(options_of<Exporter>&& exporter_options, options_of<Recording>&& recording_options,
-                error_handler on_error, void* context)
-        : exporter_(std::move(exporter_options)), recording_(std::move(recording_options)), on_error_(on_error),
-          error_context_(context) {
+                error_handler on_error, void* context, slot_function where)
+        : recorder(new_identity(), where), exporter_(std::move(exporter_options)),
+          recording_(std::move(recording_options)), on_error_(on_error), error_context_(context) {
         if constexpr (requires { recording_.limits(); }) value_rules_.limits = recording_.limits();
         if constexpr (requires(std::string_view text) { recording_.redact(text, text); }) {
             value_rules_.redactor = &recording_;
@@ -8430,17 +9792,16 @@ public:
         }
         trace_batch batch(finished);
         // What an exporter records by the tracer that it serves would have to be exported by the same call.
-        const tracer_core*& exporting = detail::exporting<tracer_core>;
-        if (shut_down_.load(std::memory_order_acquire) || exporting == this) {
+        if (shut_down_.load(std::memory_order_acquire) || exporting::is(this)) {
             dropped_.fetch_add(spans, std::memory_order_release);
             return;
         }
-        const tracer_core* const outer = std::exchange(exporting, this);
+        const exporting here(this);
+        const without_cancellation whole;
         export_result outcome = export_one_by_one(batch);
-        exporting = outer;
         exported_.fetch_add(outcome.exported_spans, std::memory_order_release);
         failed_.fetch_add(outcome.failed_spans, std::memory_order_release);
-        if (!outcome.ok()) {
+        if (!outcome.error.empty()) {
             const lock_guard guard(error_lock_);
             last_error_.swap(outcome.error);
         }
@@ -8462,6 +9823,9 @@ public:
     }
     void report(const check_error& error) noexcept override {
         refused_.fetch_add(1, std::memory_order_relaxed);
+        if (reporting::is(this)) return; // the handler itself gave that value, and would be told without end
+        const reporting here(this);
+        const without_cancellation whole;
         if (on_error_) on_error_(error_context_, error);
         else Platform::report(error);
     }
@@ -8476,8 +9840,13 @@ public:
         const std::size_t finished = finished_.load(std::memory_order_acquire);
         counted.started = started_.load(std::memory_order_relaxed);
         counted.open = counted.started - finished;
-        if constexpr (!deferring_exporter<Exporter>) // in the hands of the exporter
-            counted.queued = finished - counted.exported - counted.failed - counted.dropped;
+        // Whatever an exporter says of its own, no more have arrived than there are, and the rest is in its hands.
+        std::uint64_t left = finished;
+        for (std::uint64_t* const part : {&counted.failed, &counted.dropped, &counted.exported}) {
+            if (*part > left) *part = left;
+            left -= *part;
+        }
+        counted.queued = left;
         return counted;
     }
     [[nodiscard]] std::uint64_t refused_values() const noexcept { return refused_.load(std::memory_order_relaxed); }
@@ -8489,11 +9858,13 @@ public:
     }
 
     bool flush([[maybe_unused]] std::chrono::milliseconds timeout) {
+        const without_cancellation whole;
         if constexpr (deferring_exporter<Exporter>) return exporter_.flush(deadline_after(timeout));
         else return true;
     }
     bool shutdown([[maybe_unused]] std::chrono::milliseconds timeout) {
         if (shut_down_.exchange(true, std::memory_order_acq_rel)) return true;
+        const without_cancellation whole;
         if constexpr (deferring_exporter<Exporter>) return exporter_.shutdown(deadline_after(timeout));
         else return true;
     }
@@ -8502,11 +9873,20 @@ public:
     [[nodiscard]] const Recording& recording() const noexcept { return recording_; }
 
 private:
+    static tracer_identity new_identity() noexcept {
+        // Random, since parts of the program that are loaded at run time share no counter.
+        const auto identity = static_cast<tracer_identity>(Platform::new_span_id().value);
+        return identity == any_owner ? 1 : identity;
+    }
+
+    using exporting = running<tracer_core>;
+    using reporting = running<error_handler>;
     // As wide as the atomics that every target has: on one of 32 bits the account starts again at 2^32.
     using counter = std::atomic<std::size_t>;
 
     void destroy() noexcept override {
 #if MLFLOW_TRACE_HOSTED
+        const without_cancellation whole;
         delete this;
 #endif
     }
@@ -8575,7 +9955,19 @@ private:
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
+/// The type of `nested`.
+struct nested_trace {};
+/// Given to `start_trace`: this trace is meant to be inside the one that is current, which is current again after it.
+/// Without it a second trace on one thread is taken for a sign that coroutines or callbacks take turns there.
+inline constexpr nested_trace nested{};
+
+template <class Context>
+class captured_context;
+
 namespace detail {
+
+template <class Context, class Function>
+auto bind_captured(captured_context<Context> context, Function&& function);
 
 template <class T, class Schema>
 concept identity_argument =
@@ -8584,7 +9976,8 @@ concept identity_argument =
 
 // What a trace is started with that does not describe it as a whole.
 template <class T>
-inline constexpr bool describes_root = std::is_same_v<T, span_type> || std::is_same_v<T, remote_span>;
+inline constexpr bool describes_root =
+    std::is_same_v<T, span_type> || std::is_same_v<T, remote_span> || std::is_same_v<T, nested_trace>;
 
 // How often a value for this key stands among the arguments, counting the statement that there is none.
 template <class Key, class... Args>
@@ -8636,6 +10029,10 @@ struct tracer_options {
 /// Recording: which traces are recorded (`record_all`, `record_nothing`, `record_ratio`).
 /// Platform: clocks, IDs, locks and the default for errors (`hosted_platform`, `bare_metal_platform`).
 ///
+/// Parts of the program that are loaded at run time may be given a tracer: what is current is one for all that use
+/// it, while the functions without a tracer (`mt::capture`, `mt::update_current_trace`) see what is current in their
+/// own part. A part with another version or build of the library records nothing, which is reported once.
+///
 /// Thread-safety: all functions, from any thread. Recording neither throws nor waits, unless the exporter does (put
 /// `batch` around one that waits). Errors go to `options::on_error`. A span may outlive its tracer: it is then
 /// counted as dropped (on a freestanding target it must not).
@@ -8664,27 +10061,32 @@ public:
 
     tracer() : tracer(options{}) {}
     explicit tracer(options chosen)
-        : enabled_(install_platform() && chosen.enabled), shutdown_timeout_(chosen.shutdown_timeout),
-          core_(std::move(chosen.exporter), std::move(chosen.recording), chosen.on_error, chosen.error_context) {}
+        : stamp_(install_platform() && chosen.enabled), shutdown_timeout_(chosen.shutdown_timeout),
+          core_(std::move(chosen.exporter), std::move(chosen.recording), chosen.on_error, chosen.error_context,
+                &detail::slot_of<Context>) {}
     tracer(const tracer&) = delete;
     tracer& operator=(const tracer&) = delete;
     ~tracer() { shutdown(shutdown_timeout_); }
 
     /// Starts a trace of its own, whatever is open around it, and makes it current. Takes, in any order, the keys of
     /// the schema (`mt::user`, …, or `mt::anonymous`, `mt::no_session`, `mt::maybe`), `mt::client_request_id`,
-    /// `mt::tag`, `mt::span_type`, and the `mt::remote_span` of the caller, to which the trace links.
+    /// `mt::tag`, `mt::span_type`, the `mt::remote_span` of the caller, to which the trace links, and `mt::nested`
+    /// where a trace of this tracer is current already.
     template <class... Values>
     [[nodiscard]] trace start_trace(std::string_view name, const Values&... values) noexcept {
         detail::require_start_arguments<Schema, Values...>();
         const remote_span* caller = nullptr;
         (find_caller(caller, values), ...);
-        trace started(start_root(name, identity::stated, caller));
-        if (started.recording()) {
-            if constexpr (!(std::is_same_v<Values, mlflow::trace::span_type> || ...))
-                started.type(span_type::unknown);
-            (describe(started, values), ...);
-            apply_scopes(started);
-        }
+        trace started;
+        if (!is_on()) return started;
+        context_slot* const slot = this->slot();
+        if (is_off(slot)) return started;
+        open_root(started, name, identity::stated, caller);
+        const bool is_held = enter_root(started, slot, (std::is_same_v<Values, nested_trace> || ...));
+        if (!started.recording()) return started;
+        if constexpr (!(std::is_same_v<Values, mlflow::trace::span_type> || ...)) started.type(span_type::unknown);
+        (describe(started, values), ...);
+        if (is_held && started.recording()) detail::apply_scopes(*slot, *started.span_->trace);
         return started;
     }
 
@@ -8699,13 +10101,43 @@ public:
     [[nodiscard]] basic_scope<Context> scope(const Values&... values) noexcept {
         require_ambient_context();
         (detail::require_allowed<Schema, Values>(), ...);
-        return basic_scope<Context>(*core_, values...);
+        return basic_scope<Context>(is_of_this_build() ? &*core_ : nullptr, values...);
     }
 
-    /// Nothing is recorded on this thread as long as the returned object lives; what is open already stays open.
+    /// Nothing is recorded by this tracer as long as the returned object lives, whatever is open around it: on this
+    /// thread, or in this task where the policy has tasks. What is open already stays open.
     [[nodiscard]] span untraced() noexcept {
-        require_ambient_context();
-        return hide(true);
+        span off;
+        context_slot* const slot = is_on() ? this->slot() : nullptr;
+        if (!slot) return off;
+        if (!detail::holds<Context>(&off)) {
+            core_->distrust(detail::trust::all, fault::not_on_stack);
+            core_->tell_distrust();
+        }
+        hide(off);
+        auto* const node =
+            off.hidden_ ? detail::enter_span(*slot, nullptr, core_->identity(), *off.hidden_) : nullptr;
+        if (node) node->everything_is_off = slot->may_be_off = true;
+        else core_->report({fault::out_of_memory, "untraced"});
+        return off;
+    }
+
+    /// What is current here for this tracer, to be attached elsewhere: as `mt::capture`, also from a part of the
+    /// program that is loaded at run time.
+    [[nodiscard]] captured_context<Context> capture() const {
+        if (!is_of_this_build()) return {};
+        return captured_context<Context>::of(core_->slot());
+    }
+    /// A function that runs in the context of this place: as `mt::bind`.
+    template <class Function>
+    [[nodiscard]] auto bind(Function&& function) const {
+        return detail::bind_captured(capture(), std::forward<Function>(function));
+    }
+    /// The ID of this tracer's trace that is current here, for logs; not valid when there is none.
+    [[nodiscard]] trace_id current_trace_id() const noexcept {
+        if (!is_on()) return {};
+        const auto current = this->current();
+        return current.trace() ? current.trace()->id : trace_id{};
     }
 
     /// Sets checked values on the trace that is current here: keys of the schema, `mt::client_request_id`, `mt::tag`.
@@ -8714,8 +10146,10 @@ public:
     bool update_current_trace(const Values&... values) noexcept {
         (detail::require_allowed<Schema, Values>(), ...);
         if constexpr ((detail::allowed_in_trace<Schema, Values> && ...)) {
+            if (!is_of_this_build()) return false;
+            if (!is_on() || is_off(slot())) return true;
             const auto current = this->current();
-            if (!enabled_ || current.is_hidden()) return true; // not recorded, on purpose
+            if (current.is_hidden()) return true; // not recorded, on purpose
             if (current) return detail::apply_all(*current.trace(), values...);
             core_->report({fault::no_open_trace, "update_current_trace"});
         }
@@ -8724,16 +10158,22 @@ public:
 
     /// Waits until all that has finished before is handed on; false at the time limit. `account()` tells what
     /// arrived.
-    bool flush(std::chrono::milliseconds timeout) { return core_->flush(timeout); }
+    bool flush(std::chrono::milliseconds timeout) { return is_of_this_build() && core_->flush(timeout); }
     /// A last flush; what finishes later is dropped and counted. Again: nothing.
-    bool shutdown(std::chrono::milliseconds timeout) { return core_->shutdown(timeout); }
+    bool shutdown(std::chrono::milliseconds timeout) { return is_of_this_build() && core_->shutdown(timeout); }
 
     /// Where all spans are that were started.
-    [[nodiscard]] span_account account() const noexcept { return core_->account(); }
+    [[nodiscard]] span_account account() const noexcept {
+        return is_of_this_build() ? core_->account() : span_account{};
+    }
     /// How many values were refused and reported.
-    [[nodiscard]] std::uint64_t refused_values() const noexcept { return core_->refused_values(); }
+    [[nodiscard]] std::uint64_t refused_values() const noexcept {
+        return is_of_this_build() ? core_->refused_values() : 0;
+    }
     /// Why the exporter last failed; empty when it never did.
-    [[nodiscard]] owned_text last_error() const { return core_->last_error(); }
+    [[nodiscard]] owned_text last_error() const {
+        return is_of_this_build() ? core_->last_error() : stamp_.difference();
+    }
 
     [[nodiscard]] Exporter& exporter() noexcept { return core_->exporter(); }
 
@@ -8751,33 +10191,49 @@ private:
     static void describe(trace& started, const Value& value) noexcept {
         if constexpr (std::is_same_v<Value, mlflow::trace::span_type>) started.type(value);
         else if constexpr (std::is_same_v<Value, remote_span>) started.link(value.trace_id, value.id);
-        else started.set(value);
+        else if constexpr (!detail::describes_root<Value>) started.set(value);
     }
 
     // Who says whose trace it is: the arguments of its start, or whatever is set until it ends.
-    enum class identity : bool { stated, checked_at_the_end };
+    enum class identity : std::uint8_t { stated, checked_at_the_end, unknown };
 
     // A span whose call has these arguments: those that say whose trace it is describe it before any scope does.
     template <class... Args>
     span start_span_of(std::string_view name, span_type type, const Args&... args) noexcept {
-        if (!enabled_) return {};
-        auto current = this->current();
-        if (current.is_hidden()) return hide(current.everything_is_off());
-        const bool is_child = static_cast<bool>(current);
-        span started = is_child ? span::start_child(*current.take(), current.span(), name)
-                                : start_root(name, identity::checked_at_the_end);
+        span started;
+        if (!is_on()) return started;
+        context_slot* const slot = this->slot();
+        if (is_off(slot)) return started;
+        const bool is_held = detail::holds<Context>(&started);
+        if constexpr (detail::is_ambient<Context>) {
+            detail::held_context current(is_held ? slot : nullptr, core_->identity(), core_->trusted());
+            if (current.is_hidden()) return started;
+            if (current) {
+                started.adopt(span::open_child(*current.take(), current.span(), name));
+                if (!started.recording()) return started;
+                started.become_current(slot);
+                started.type(type);
+                (identify(started, args), ...);
+                return started;
+            }
+            if (!is_held || current.is_displaced())
+                core_->distrust(detail::trust::all,
+                                slot && slot->is_of_task ? fault::interleaved : fault::not_on_stack);
+        }
+        const bool may_be_of_anybody = core_->is_distrusted();
+        if (may_be_of_anybody) core_->tell_distrust();
+        open_root(started, name, may_be_of_anybody ? identity::unknown : identity::checked_at_the_end);
+        if (is_held) enter_root(started, slot, true);
         if (!started.recording()) return started;
         started.type(type);
         (identify(started, args), ...);
-        if (!is_child) apply_scopes(started);
+        if (is_held && slot && started.recording()) detail::apply_scopes(*slot, *started.span_->trace);
         return started;
     }
     template <class Argument>
     static void identify(span& started, const Argument& argument) noexcept {
-        if constexpr (detail::identity_argument<Argument, Schema>) detail::apply(*started.span_->trace, argument);
-    }
-    static void apply_scopes(span& started) noexcept {
-        if (const context_slot* const slot = Context::slot()) detail::apply_scopes(*slot, *started.span_->trace);
+        if constexpr (detail::identity_argument<Argument, Schema>)
+            if (started.recording()) detail::apply(*started.span_->trace, argument);
     }
 
     static constexpr void require_ambient_context() noexcept {
@@ -8786,34 +10242,76 @@ private:
                       "calls that must not be recorded; or take mt::thread_local_context");
     }
 
+    [[nodiscard]] bool is_on() const noexcept {
+        if (stamp_.is_on()) [[likely]]
+            return true;
+        static_cast<void>(is_of_this_build()); // which reports it
+        return false;
+    }
+    // False, and reported once, for a tracer of a part of the program with another version or build of the library.
+    [[nodiscard]] bool is_of_this_build() const noexcept {
+        if (stamp_.is_of_this_build()) [[likely]]
+            return true;
+        static constinit std::atomic<bool> is_told{false};
+        if (!is_told.exchange(true, std::memory_order_relaxed))
+            detail::guarded([&] { Platform::report({fault::another_build, stamp_.difference()}); }, [] {});
+        return false;
+    }
+
     static bool install_platform() {
         if constexpr (requires { Platform::install(); }) Platform::install();
         return true;
     }
 
-    detail::held_context current() const noexcept { return detail::held_context(Context::slot(), core_->identity()); }
+    context_slot* slot() const noexcept { return detail::slot_by<Context>(core_->slot()); }
+    [[nodiscard]] bool is_off(context_slot* slot) const noexcept {
+        return slot && detail::is_off(*slot, core_->identity());
+    }
+    detail::held_context current() const noexcept {
+        if constexpr (detail::is_ambient<Context>)
+            return detail::held_context(slot(), core_->identity(), core_->trusted());
+        else return {};
+    }
 
-    // A span that is not recorded, but keeps what starts inside it from being recorded: with `everything` also traces
-    // of their own.
-    span hide(bool everything) const noexcept {
-        context_slot* const slot = Context::slot();
-        span_data* const hidden = slot ? detail::pool<span_data>::instance().take() : nullptr;
-        if (!hidden) return {};
+    // Not recorded, nor is what starts inside it.
+    void hide(span& started) const noexcept {
+        span_data* const hidden = detail::pool<span_data>::instance().take();
+        if (!hidden) return;
+        hidden->trace = nullptr;
+        hidden->slot = core_->slot();
         detail::next_generation(*hidden);
-        if (auto* const node = detail::enter(*slot, nullptr, core_->identity(), {}, hidden))
-            node->everything_is_off = everything;
-        return span(typename span::hidden{hidden});
+        started.hide(hidden);
     }
 
-    span start_root(std::string_view name, identity given, const remote_span* caller = nullptr) noexcept {
-        if (!enabled_) return {};
-        if (current().everything_is_off()) return hide(true);
+    void open_root(span& started, std::string_view name, identity given,
+                   const remote_span* caller = nullptr) noexcept {
         const trace_id id = Platform::new_trace_id();
-        if (!detail::sample(core_->recording(), id, caller)) return hide(false);
-        return span::start_root(*core_, id, name, given == identity::checked_at_the_end);
+        if (!detail::sample(core_->recording(), id, caller)) return hide(started);
+        started.adopt(span::open_root(*core_, id, name, given == identity::checked_at_the_end));
     }
 
-    bool enabled_;
+    // Makes the root current. False where the object cannot be current: what is around it may be somebody else's.
+    bool enter_root(span& started, context_slot* slot, bool is_nested) noexcept {
+        if constexpr (detail::is_ambient<Context>) {
+            if (!slot) return false;
+            const bool is_held = detail::holds<Context>(&started);
+            if (detail::is_in_trace(*slot, core_->identity()) && !(is_nested && is_held)) {
+                detail::lose_track(*core_, *slot, fault::interleaved);
+                core_->tell_distrust();
+            }
+            if (!is_held) detail::lose_track(*core_, *slot, fault::not_on_stack);
+            const span_data* const root = started.span_ ? started.span_ : started.hidden_;
+            if (!is_held || !root) return is_held;
+            const bool is_inside_attached = detail::attached_in(*slot) != nullptr;
+            if (!detail::counts(*slot, is_inside_attached, core_->trusted())) return is_held;
+            auto* const node = detail::enter_span(*slot, root->trace, core_->identity(), *root);
+            if (node) node->is_root = true;
+            return is_held;
+        }
+        return false;
+    }
+
+    detail::build_stamp<tracer> stamp_;
     std::chrono::milliseconds shutdown_timeout_;
     detail::core_holder<core_type> core_;
 };
@@ -8839,12 +10337,19 @@ public:
         static_assert(std::is_invocable_v<Function&, Args...>,
                       "traced: the function cannot be called with these arguments");
         if constexpr (std::is_empty_v<typename Tracer::span>) { // off at compile time
-            return invoke(std::forward<Args>(args)...);
+            return invoke(function_, std::forward<Args>(args)...);
+        } else if constexpr (detail::awaitable<std::invoke_result_t<Function&, Args...>>) {
+            using result = std::invoke_result_t<Function&, Args...>;
+            detail::require_coroutine<typename Tracer::context_type, result>();
+            if constexpr (std::is_invocable_v<Function&, std::decay_t<Args>...> &&
+                          (std::is_constructible_v<std::decay_t<Args>, Args> && ...))
+                return call_coroutine<result, std::decay_t<Args>...>(*this, std::forward<Args>(args)...);
+            else return call_coroutine<result, Args...>(*this, std::forward<Args>(args)...);
         } else if constexpr (sizeof...(Args) == sizeof...(ArgumentNames) && std::is_invocable_v<Function&, Args...>) {
             auto span = tracer_->start_span_of(Name.view(), type_, args...);
             if (span.recording()) describe(span, args...); // before the call, which may change or move them
             using result_type = std::invoke_result_t<Function&, Args...>;
-            const auto call = [&]() -> decltype(auto) { return invoke(std::forward<Args>(args)...); };
+            const auto call = [&]() -> decltype(auto) { return invoke(function_, std::forward<Args>(args)...); };
             if constexpr (std::is_void_v<result_type>) {
                 span.run(call);
             } else if constexpr (std::is_reference_v<result_type>) {
@@ -8860,18 +10365,38 @@ public:
     }
 
 private:
-    // A pointer to a member function is called on its first argument.
-    template <class First, class... Rest>
-    decltype(auto) invoke(First&& first, Rest&&... rest) {
-        if constexpr (std::is_member_function_pointer_v<Function>) {
-            if constexpr (std::is_pointer_v<std::remove_cvref_t<First>>)
-                return (first->*function_)(std::forward<Rest>(rest)...);
-            else return (std::forward<First>(first).*function_)(std::forward<Rest>(rest)...);
+    // A coroutine whose frame holds the function and its arguments. The span begins with its body.
+    template <class Result, class... Args>
+    static Result call_coroutine(traced_function self, Args... args) {
+        auto span = self.tracer_->start_span_of(Name.view(), self.type_, args...);
+        if (span.recording()) self.describe(span, args...);
+        const auto call = [&]() -> Result { return invoke(self.function_, std::forward<Args>(args)...); };
+        using value = detail::awaited_type<Result>;
+        if constexpr (std::is_void_v<value>) {
+            co_await span.run(call);
+        } else if constexpr (std::is_reference_v<value>) {
+            value returned = co_await span.run(call);
+            span.outputs(returned);
+            co_return static_cast<value>(returned);
         } else {
-            return function_(std::forward<First>(first), std::forward<Rest>(rest)...);
+            auto returned = co_await span.run(call);
+            span.outputs(returned);
+            co_return returned;
         }
     }
-    decltype(auto) invoke() { return function_(); }
+
+    // A pointer to a member function is called on its first argument.
+    template <class First, class... Rest>
+    static decltype(auto) invoke(Function& function, First&& first, Rest&&... rest) {
+        if constexpr (std::is_member_function_pointer_v<Function>) {
+            if constexpr (std::is_pointer_v<std::remove_cvref_t<First>>)
+                return (first->*function)(std::forward<Rest>(rest)...);
+            else return (std::forward<First>(first).*function)(std::forward<Rest>(rest)...);
+        } else {
+            return function(std::forward<First>(first), std::forward<Rest>(rest)...);
+        }
+    }
+    static decltype(auto) invoke(Function& function) { return function(); }
 
     template <class Span, class... Args>
     void describe(Span& span, const Args&... args) noexcept {
@@ -8896,6 +10421,10 @@ private:
 /// it. Without an open trace the call is a trace. Arguments of type `mt::user`, `mt::session`,
 /// `mt::client_request_id` or of another key of the schema describe the trace as well. An input or output of a type
 /// that cannot be written as JSON does not compile (see `json_encoder`).
+///
+/// A function that returns a coroutine is wrapped into a coroutine of the same type: the span lasts from the start of
+/// its body to its end, and what it returns by `co_return` is the output. Arguments are copied into it, or moved; one
+/// that the function takes by reference to change it is kept as a reference.
 ///
 ///     auto answer = mt::traced<"answer", "user", "message">(tracer, [](mt::user, std::string message) { … });
 ///     answer(user, "hello");
@@ -9032,6 +10561,13 @@ public:
         (detail::require_allowed<Schema, Values>(), ...);
         return true;
     }
+
+    [[nodiscard]] captured_context<Context> capture() const noexcept { return {}; }
+    template <class Function>
+    [[nodiscard]] std::decay_t<Function> bind(Function&& function) const {
+        return std::forward<Function>(function);
+    }
+    [[nodiscard]] static constexpr trace_id current_trace_id() noexcept { return {}; }
 
     static bool flush(std::chrono::milliseconds) noexcept { return true; }
     static bool shutdown(std::chrono::milliseconds) noexcept { return true; }
@@ -9200,7 +10736,8 @@ private:
 // ---- mlflow/trace.hpp
 
 /// mlflow_trace: records what a GenAI application does for each of its users and sessions, and delivers it to MLflow.
-/// The umbrella header: everything but what needs another library (`mlflow/trace/transports/beast.hpp`).
+/// The umbrella header: everything but what needs another library (`mlflow/trace/transports/beast.hpp`,
+/// `mlflow/trace/context/asio.hpp`).
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 

@@ -17,6 +17,7 @@ LIBRARY = {
     "mlflow/trace/beast_detail.hpp": HEAD + "#include <boost/beast.hpp>\nint detail();\n",
     "mlflow/trace/transports/beast.hpp": HEAD
     + "#include <mlflow/trace/a.hpp>\n#include <mlflow/trace/beast_detail.hpp>\n#include <utility>\nint beast();\n",
+    "mlflow/trace/context/asio.hpp": HEAD + "#include <mlflow/trace/a.hpp>\n#include <boost/asio.hpp>\nint asio();\n",
 }
 
 

@@ -72,7 +72,7 @@ TEST(tracer, a_new_trace_inside_another_is_its_own) {
     {
         auto outer = tracer.start_trace("outer");
         {
-            auto inner = tracer.start_trace("inner");
+            auto inner = tracer.start_trace("inner", mt::nested);
             EXPECT_NE(outer.trace_id(), inner.trace_id());
         }
         auto span = tracer.start_span("after");

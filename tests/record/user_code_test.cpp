@@ -206,20 +206,20 @@ protected:
             return std::string("made");
         };
         switch (one) {
-        case hook::value: subject.inputs(mt::arg("q", call), mt::arg("k", 5)); break;
-        case hook::attribute: subject.attribute("tried", call); break;
-        case hook::whole: subject.inputs(call); break;
-        case hook::encoder: subject.inputs(mt::arg("q", encoded{})); break;
-        case hook::range: subject.inputs(mt::arg("q", elements{})); break;
-        case hook::map: subject.inputs(mt::arg("q", members{})); break;
-        case hook::text: subject.inputs(mt::arg("q", text{})); break;
-        case hook::optional: subject.inputs(perhaps{}); break;
-        case hook::event: subject.event("tried", mt::arg("q", call)); break;
-        case hook::link: subject.link(mt::trace_id{1, 2}, mt::span_id{3}, mt::arg("q", call)); break;
-        case hook::redactor: subject.inputs(mt::arg("q", "made"), mt::arg("secret", "s3cret")); break;
-        case hook::sampler: static_cast<void>(tracer.start_trace("probe")); break;
-        case hook::exporter: static_cast<void>(tracer.start_trace("probe")); break;
-        case hook::handler: subject.attribute("", 1); break;
+        case hook::value: subject->inputs(mt::arg("q", call), mt::arg("k", 5)); break;
+        case hook::attribute: subject->attribute("tried", call); break;
+        case hook::whole: subject->inputs(call); break;
+        case hook::encoder: subject->inputs(mt::arg("q", encoded{})); break;
+        case hook::range: subject->inputs(mt::arg("q", elements{})); break;
+        case hook::map: subject->inputs(mt::arg("q", members{})); break;
+        case hook::text: subject->inputs(mt::arg("q", text{})); break;
+        case hook::optional: subject->inputs(perhaps{}); break;
+        case hook::event: subject->event("tried", mt::arg("q", call)); break;
+        case hook::link: subject->link(mt::trace_id{1, 2}, mt::span_id{3}, mt::arg("q", call)); break;
+        case hook::redactor: subject->inputs(mt::arg("q", "made"), mt::arg("secret", "s3cret")); break;
+        case hook::sampler: static_cast<void>(tracer.start_trace("probe", mt::nested)); break;
+        case hook::exporter: static_cast<void>(tracer.start_trace("probe", mt::nested)); break;
+        case hook::handler: subject->attribute("", 1); break;
         case hook::last: break;
         }
     }
@@ -232,16 +232,16 @@ protected:
             };
         if (name == "records_on_the_same_span")
             return [this] {
-                subject.attribute("inner", "value")
+                subject->attribute("inner", "value")
                     .outputs(mt::arg("inner", "value"))
                     .event("inner", mt::arg("n", 1));
             };
         if (name == "records_lazily_on_the_same_span") // a hook within a hook
             return [this] {
-                subject.outputs(mt::arg("inner", [] { return "value"; }), mt::arg("range", std::vector{1, 2}));
+                subject->outputs(mt::arg("inner", [] { return "value"; }), mt::arg("range", std::vector{1, 2}));
             };
         if (name == "records_on_another_span")
-            return [this] { other.attribute("inner", "value").outputs(mt::arg("inner", [] { return "value"; })); };
+            return [this] { other->attribute("inner", "value").outputs(mt::arg("inner", [] { return "value"; })); };
         if (name == "starts_and_ends_a_span")
             return [this] {
                 auto nested = tracer.start_span("nested", mt::span_type::tool);
@@ -249,7 +249,7 @@ protected:
             };
         if (name == "starts_a_trace")
             return [this] {
-                auto nested = tracer.start_trace("nested trace", mt::user{"u2"}, mt::no_session);
+                auto nested = tracer.start_trace("nested trace", mt::user{"u2"}, mt::no_session, mt::nested);
                 nested.previews("asked", "answered");
             };
         if (name == "updates_the_trace")
@@ -258,17 +258,17 @@ protected:
                 tracer.update_current_trace(mt::tag{"inner", "yes"});
                 mt::update_current_trace(mt::tag{"inner", "yes"});
             };
-        if (name == "gives_what_is_refused") return [this] { subject.attribute("", 1).attribute("user.id", "u"); };
-        if (name == "ends_the_span") return [this] { subject.end(); };
+        if (name == "gives_what_is_refused") return [this] { subject->attribute("", 1).attribute("user.id", "u"); };
+        if (name == "ends_the_span") return [this] { subject->end(); };
         if (name == "ends_the_trace")
             return [this] {
-                subject.end();
-                other.end();
-                root.end();
+                subject->end();
+                other->end();
+                root->end();
             };
         if (name == "ends_the_span_and_starts_another")
             return [this] {
-                subject.end();
+                subject->end();
                 auto same_memory = tracer.start_span("nested");
                 same_memory.inputs("of another span");
             };
@@ -292,9 +292,9 @@ protected:
 
     std::vector<mt::recorded_trace> came;
     tracer_type tracer{{.exporter = {&came}, .on_error = &handle}};
-    tracer_type::trace root;
-    span other;
-    span subject;
+    tracer_type::trace* root = nullptr;
+    span* other = nullptr;
+    span* subject = nullptr;
 };
 
 const mt::recorded_span* find(const std::vector<mt::recorded_trace>& traces, std::string_view name) {
@@ -306,20 +306,23 @@ const mt::recorded_span* find(const std::vector<mt::recorded_trace>& traces, std
 TEST_P(user_code, does_what_is_documented) {
     const auto [number, name] = GetParam();
     const auto one = static_cast<hook>(number);
-    root = tracer.start_trace("turn", mt::user{"u"}, mt::session{"s"});
-    other = tracer.start_span("other");
-    subject = tracer.start_span("subject");
-    other.attribute("before", 1);
-    subject.attribute("before", 1);
+    auto local_root = tracer.start_trace("turn", mt::user{"u"}, mt::session{"s"});
+    auto local_other = tracer.start_span("other");
+    auto local_subject = tracer.start_span("subject");
+    root = &local_root;
+    other = &local_other;
+    subject = &local_subject;
+    other->attribute("before", 1);
+    subject->attribute("before", 1);
     behaviour = behaviour_named(name);
     tried = one;
     use(one);
     tried = hook::last;
-    subject.attribute("after", 2);
-    other.attribute("after", 2);
-    subject.end();
-    other.end();
-    root.end();
+    subject->attribute("after", 2);
+    other->attribute("after", 2);
+    subject->end();
+    other->end();
+    root->end();
 
     EXPECT_GT(runs, 0);
     EXPECT_LT(runs, 100);

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <string>
 #include <string_view>
@@ -39,5 +40,11 @@ private:
     std::vector<std::pair<std::string, std::string>> before_;
     std::vector<std::string> set_;
 };
+
+// A number that a variable sets, to run a test longer or to repeat one.
+inline std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
+    const char* const text = std::getenv(variable);
+    return text ? std::strtoull(text, nullptr, 10) : otherwise;
+}
 
 } // namespace support

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/context/captured_contents.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/core/trace_state.hpp>
 #include <mlflow/trace/detail/pool.hpp>
 
 #include <atomic>
@@ -13,100 +15,236 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
 namespace detail {
 
-using tracer_identity = std::size_t; // as wide as the atomics that every target has
-inline constexpr tracer_identity any_owner = 0;
-
-// Values that a scope gives to the traces of one tracer.
-struct scope_frame {
-    scope_frame* outer = nullptr;
-    tracer_identity owner = 0;
-    trace_entries entries;
-};
-
-// One span on the way from the innermost to the outermost. What it says about the span is a copy, since the span may
-// end on another thread at any moment, and its memory become another span, of another trace.
+// What was entered in a slot: a span, a scope, or an attached context, beyond which nothing outside is seen. It
+// points at no object of the application: what it says about a span is a copy, and a scope or an attached context
+// tells by the generation that it has ended.
 struct context_node {
-    context_node* next = nullptr;       // the span around it
+    enum class kind : std::uint8_t { span, scope, attached };
+
+    context_node* next = nullptr;       // what was entered before it
     context_node* next_chain = nullptr; // of the pool
 
-    trace_state* trace = nullptr; // null: not recorded, nor is what starts inside it
-    tracer_identity owner = 0;    // which tracer's
-    span_id id;
-    bool everything_is_off = false;  // also traces of their own are not recorded inside it
-    const span_data* span = nullptr; // null: open as long as it stands here
-    std::uint32_t generation = 0;
+    kind what = kind::span;
+    bool is_root = false;
+    bool is_inside_attached = false;
+    bool is_bound = true;           // its object lives on the stack of the thread, or the slot is not a thread's
+    bool everything_is_off = false; // also traces of their own are not recorded inside it
 
-    void recycle() noexcept {}
+    std::atomic<std::uint32_t> generation{0}; // another number once it has ended; what it was on entry:
+    std::uint32_t entered_as = 0;
+    std::uint32_t span_generation = 0;
+    std::uint32_t bound_generation = 0;
+    context_node* bound = nullptr; // it is current for as long as that one, at most
+
+    tracer_identity owner = 0; // which tracer's
+    trace_state* trace = nullptr;
+    const span_data* span = nullptr;
+    span_id id;
+    captured_contents* contents = nullptr; // of an attached context
+    recorder* of_scope = nullptr;          // held
+    trace_entries entries;                 // of a scope
+
+    void recycle() noexcept {
+        if (what == kind::span) return;
+        captured_contents::release(std::exchange(contents, nullptr));
+        if (recorder* const held = std::exchange(of_scope, nullptr)) held->release();
+        entries.clear();
+    }
 };
 
-inline bool is_open(const context_node& node) noexcept {
-    return !node.span || node.span->generation.load(std::memory_order_acquire) == node.generation;
+inline bool has_ended(const context_node& node) noexcept {
+    if (node.what == context_node::kind::span)
+        return node.span->generation.load(std::memory_order_acquire) != node.span_generation;
+    return node.generation.load(std::memory_order_acquire) != node.entered_as;
+}
+
+inline bool is_live(const context_node& node) noexcept {
+    if (has_ended(node)) return false;
+    const context_node* const bound = node.bound;
+    return !bound || (bound->generation.load(std::memory_order_acquire) == node.bound_generation && is_live(*bound));
+}
+
+// Ends a scope or an attached context, on any thread. False when that has happened before.
+inline bool end_node(context_node& node, std::uint32_t entered_as) noexcept {
+    return node.generation.compare_exchange_strong(entered_as, entered_as + 1, std::memory_order_acq_rel,
+                                                   std::memory_order_relaxed);
 }
 
 } // namespace detail
 
-/// What a context policy stores per thread, task or coroutine: the spans that are open there and the scopes around
-/// them. Used by one thread at a time. One that goes away is given back by `release`.
+/// What a context policy stores per thread, task or coroutine: what is current there. Used by one thread at a time,
+/// but for the ends of what was entered in it. One that goes away is given back by `release`.
 struct context_slot {
-    detail::context_node* current = nullptr; ///< the innermost
-    detail::scope_frame* scopes = nullptr;   ///< the innermost
+    detail::context_node* innermost = nullptr;
+    std::uint32_t unattached = 0; ///< attached contexts for which there was no memory: nothing outside them counts
+    bool may_be_off = false;      ///< something here may keep everything from being recorded
+    bool is_of_task = false;      ///< what is current here belongs to one task, whichever thread runs it
+    bool is_mixed = false; ///< of a task in which several things take turns all the same: nothing entered counts
 
     /// Nothing is current any more. Spans that are open go on.
-    void release() noexcept { detail::pool<detail::context_node>::instance().give(std::exchange(current, nullptr)); }
+    void release() noexcept;
 };
 
 namespace detail {
 
-// The innermost span of this tracer that is open, since tracers do not see into each other's traces. Those that ended
-// elsewhere are taken out on the way.
-inline context_node* current_node(context_slot& slot, tracer_identity owner) noexcept {
-    context_node** link = &slot.current;
-    while (context_node* const node = *link) {
-        if (!is_open(*node)) {
-            *link = node->next;
-            pool<context_node>::instance().give_back(node);
-        } else if (owner == any_owner || node->owner == owner) {
-            return node;
-        } else {
-            link = &node->next;
-        }
+using nodes = pool<context_node>;
+
+// Collects what leaves a slot, to be recycled when nobody looks at the slot any more: what a context has held alive
+// may run code of the application as it goes.
+class left_nodes {
+public:
+    left_nodes() = default;
+    left_nodes(const left_nodes&) = delete;
+    left_nodes& operator=(const left_nodes&) = delete;
+    ~left_nodes() {
+        while (first_) nodes::instance().give_back(std::exchange(first_, first_->next));
     }
-    return nullptr;
+
+    // Takes out the node at this link.
+    void take(context_node*& link) noexcept {
+        context_node* const node = link;
+        link = node->next;
+        if (node->what == context_node::kind::span)
+            node->generation.store(node->generation.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+        else end_node(*node, node->entered_as);
+        node->next = std::exchange(first_, node);
+    }
+
+private:
+    context_node* first_ = nullptr;
+};
+
+// Hands what is current to `visit`, the innermost first, until it returns true. What has ended is taken out on the
+// way.
+template <class Visit>
+void walk(context_slot& slot, Visit&& visit) {
+    left_nodes left;
+    context_node** link = &slot.innermost;
+    while (context_node* const node = *link) {
+        if (!is_live(*node)) {
+            left.take(*link);
+            continue;
+        }
+        if (visit(*node) || node->what == context_node::kind::attached) return;
+        link = &node->next;
+    }
 }
 
-// Makes it the innermost. Without memory it does not become current.
-inline context_node* enter(context_slot& slot, trace_state* trace, tracer_identity owner, span_id id,
-                           const span_data* span) noexcept {
-    context_node* const node = pool<context_node>::instance().take();
+inline void bind(context_node& node, context_node* bound) noexcept {
+    node.bound = bound;
+    node.bound_generation = bound ? bound->generation.load(std::memory_order_relaxed) : 0;
+}
+
+// The attached context that is in force, or null.
+inline context_node* look_for_attached(context_slot& slot) noexcept {
+    context_node* found = nullptr;
+    walk(slot, [&found](context_node& node) {
+        if (node.what == context_node::kind::attached) found = &node;
+        return found || !node.is_inside_attached;
+    });
+    return found;
+}
+inline context_node* attached_in(context_slot& slot) noexcept {
+    const context_node* const innermost = slot.innermost;
+    if (!innermost || (innermost->what != context_node::kind::attached && !innermost->is_inside_attached &&
+                       is_live(*innermost))) [[likely]]
+        return nullptr;
+    return look_for_attached(slot);
+}
+
+// Becomes the innermost. Null without memory.
+inline context_node* enter(context_slot& slot, context_node::kind what, tracer_identity owner) noexcept {
+    context_node* const attached = attached_in(slot);
+    context_node* const node = nodes::instance().take();
     if (!node) return nullptr;
-    node->next = slot.current;
-    node->trace = trace;
+    node->what = what;
     node->owner = owner;
-    node->id = id;
-    node->everything_is_off = false;
-    node->span = span;
-    node->generation = span ? span->generation.load(std::memory_order_relaxed) : 0;
-    slot.current = node;
+    node->is_root = node->everything_is_off = false;
+    node->is_bound = true;
+    node->is_inside_attached = attached != nullptr;
+    node->entered_as = node->generation.load(std::memory_order_relaxed);
+    // An attached context is taken back whatever becomes of the one that it was attached in.
+    bind(*node, what == context_node::kind::attached ? nullptr : attached);
+    node->next = std::exchange(slot.innermost, node);
     return node;
 }
 
-// Takes the span out, wherever it stands: spans may end in any order. False for one that was entered elsewhere.
-inline bool leave(context_slot& slot, const span_data& span) noexcept {
-    const std::uint32_t generation = span.generation.load(std::memory_order_relaxed);
-    for (context_node** link = &slot.current; *link; link = &(*link)->next) {
-        context_node* const node = *link;
-        if (node->span != &span || node->generation != generation) continue;
-        *link = node->next;
-        pool<context_node>::instance().give_back(node);
-        return true;
-    }
-    return false;
+inline context_node* enter_span(context_slot& slot, trace_state* trace, tracer_identity owner,
+                                const span_data& span) noexcept {
+    context_node* const node = enter(slot, context_node::kind::span, owner);
+    if (!node) return nullptr;
+    node->trace = trace;
+    node->id = span.id;
+    node->span = &span;
+    node->span_generation = span.generation.load(std::memory_order_relaxed);
+    return node;
 }
 
-// All of them, on the thread that entered them.
-inline void leave_all(context_slot& slot) noexcept {
-    while (slot.current) pool<context_node>::instance().give_back(std::exchange(slot.current, slot.current->next));
+// Takes the span out of the slot at this link, without the detour of `left_nodes`: it holds nothing alive.
+inline void leave_span(context_node*& link) noexcept {
+    context_node* const node = link;
+    link = node->next;
+    node->generation.store(node->generation.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    nodes::instance().give_back(node);
 }
+
+inline context_node** find_span(context_slot& slot, const span_data& span) noexcept {
+    const std::uint32_t generation = span.generation.load(std::memory_order_relaxed);
+    for (context_node** link = &slot.innermost; *link; link = &(*link)->next)
+        if ((*link)->what == context_node::kind::span && (*link)->span == &span &&
+            (*link)->span_generation == generation)
+            return link;
+    return nullptr;
+}
+
+// What is current by an object that has left the stack stays so for as long as what it stands in, if it is on the
+// stack. A trace that stands in nothing is current no more. False then.
+inline bool unbind(context_node*& link) noexcept {
+    context_node& node = *link;
+    context_node* around = node.next;
+    while (around && !(is_live(*around) && (around->is_bound || around->what == context_node::kind::attached) &&
+                       around->what != context_node::kind::scope))
+        around = around->next;
+    if (!around || (node.is_root && around->what != context_node::kind::attached)) return false;
+    bind(node, around);
+    node.is_bound = false;
+    return true;
+}
+
+// Where a scope or an attached context stands, told apart from what stands there later.
+class entered_node {
+public:
+    entered_node() = default;
+    // `where` gives the slot of whoever calls it.
+    entered_node(slot_function where, context_slot* slot, context_node* node) noexcept
+        : where_(where), slot_(slot), node_(node), entered_as_(node ? node->entered_as : 0) {}
+    entered_node(const entered_node&) = delete;
+    entered_node& operator=(const entered_node&) = delete;
+    // Ends it. It is taken out of the slot at once if that is the one here, and else by who uses that slot next.
+    ~entered_node() {
+        if (!node_ || !end_node(*node_, entered_as_) || !is_here()) return;
+        left_nodes left;
+        for (context_node** link = &slot_->innermost; *link; link = &(*link)->next) {
+            if (*link != node_) continue;
+            left.take(*link);
+            break;
+        }
+        // What was entered inside an attached context goes with it.
+        for (context_node** link = &slot_->innermost; *link;)
+            if (is_live(**link)) link = &(*link)->next;
+            else left.take(*link);
+    }
+
+    [[nodiscard]] context_node* get() const noexcept { return node_; }
+    [[nodiscard]] context_slot* slot() const noexcept { return slot_; }
+    [[nodiscard]] bool is_here() const noexcept { return slot_ && where_() == slot_; }
+
+private:
+    slot_function where_ = nullptr;
+    context_slot* slot_ = nullptr;
+    context_node* node_ = nullptr;
+    std::uint32_t entered_as_ = 0;
+};
 
 template <class Context>
 inline constexpr bool is_ambient = true;
@@ -114,5 +252,32 @@ template <class Context>
     requires requires { requires !Context::is_ambient; }
 inline constexpr bool is_ambient<Context> = false;
 
+// Does what is current stay with a coroutine that is resumed elsewhere, or is nothing current anyway?
+template <class Context>
+inline constexpr bool follows_coroutines = !is_ambient<Context>;
+template <class Context>
+    requires requires { requires Context::is_per_task; }
+inline constexpr bool follows_coroutines<Context> = true;
+
+// Where what is off stands, also for a policy that has nothing else ambient.
+template <class Context>
+context_slot* slot_of() noexcept {
+    if constexpr (requires { Context::off_slot(); }) return Context::off_slot();
+    else return Context::slot();
+}
+
+// May an object at this place be current for as long as it lives?
+template <class Context>
+bool holds([[maybe_unused]] const void* object) noexcept {
+    if constexpr (requires { Context::holds(object); }) return Context::holds(object);
+    else return true;
+}
+
 } // namespace detail
+
+inline void context_slot::release() noexcept {
+    detail::left_nodes left;
+    while (innermost) left.take(innermost);
+}
+
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -2,10 +2,17 @@
 #pragma once
 
 #include <mlflow/trace/context/slot.hpp>
+#include <mlflow/trace/detail/stack.hpp>
+
+#if MLFLOW_TRACE_HOSTED
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
-/// The current span lives in thread-local storage: spans nest by the call stack, without handing anything on.
+/// What is current lives in thread-local storage: spans nest by the call stack, without handing anything on.
+///
+/// It cannot know which coroutine or callback runs. So only a local variable of a function makes its span, scope or
+/// context current; one in the frame of a coroutine, on a fiber, or in an object on the heap does not. For coroutines
+/// take `coroutine_context`.
 class thread_local_context {
 public:
     static context_slot* slot() noexcept {
@@ -14,6 +21,7 @@ public:
         static thread_local const releaser at_thread_exit{slot};
         return &slot;
     }
+    static bool holds(const void* object) noexcept { return detail::thread_stack::holds(object); }
 
 private:
     struct releaser {
@@ -23,3 +31,5 @@ private:
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+#endif

@@ -27,6 +27,9 @@ enum class fault : std::uint8_t {
     no_open_trace, ///< nothing to update: no trace is open here, or it has ended
     not_made,      ///< the application's code that makes or writes the value threw, or said that it failed
     span_ended,    ///< that code ended the span for which the value was
+    interleaved,   ///< traces of one tracer take turns where one thing at a time can be current
+    not_on_stack,  ///< what is to be current is in a coroutine's frame, on a fiber's stack, or on the heap
+    another_build, ///< the tracer was made by a part of the program with another version or build of the library
     out_of_memory
 };
 
@@ -74,6 +77,24 @@ struct check_error {
             break;
         case fault::span_ended:
             text += "the code that makes this value ended its span; the value was left out, end the span afterwards";
+            break;
+        case fault::interleaved:
+            text +=
+                "traces of one tracer take turns on one thread, and it cannot be known to whom a span belongs: what "
+                "starts without being told its trace is recorded without a user from now on; in coroutines take "
+                "mt::coroutine_context, and mt::branch for each branch of && and ||; in callbacks attach a "
+                "captured context or take mt::explicit_context; and give start_trace an mt::nested where one "
+                "trace is meant to be inside another";
+            break;
+        case fault::not_on_stack:
+            text += "a span, scope or attached context is not a local variable of a function that runs on this "
+                    "thread, and it cannot be known to whom a span belongs: what starts without being told its trace "
+                    "is recorded without a user from now on; in coroutines take mt::coroutine_context, for objects "
+                    "on the heap mt::explicit_context or trace.start_span()";
+            break;
+        case fault::another_build:
+            text += "the tracer was made by a part of the program with another version or build of the library, and "
+                    "nothing is recorded here; build both parts with the same version, compiler and options";
             break;
         case fault::out_of_memory: text += "out of memory; the value was left out"; break;
         }

@@ -17,9 +17,12 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
+struct context_slot;
+
 namespace detail {
 struct trace_state;
 class span_watch;
+using slot_function = context_slot* (*)(); // of a context policy: the slot of whoever calls it
 } // namespace detail
 
 /// A span: while it is open its recorder writes it, once finished an exporter reads it.
@@ -45,6 +48,7 @@ struct span_data {
 
     // While the span is open.
     detail::trace_state* trace = nullptr;
+    detail::slot_function slot = nullptr;
     detail::span_watch* watched = nullptr; // by who runs code of the application, which may end the span
     std::uint32_t process = 0;
     std::atomic<std::uint32_t> generation{0}; // odd while open; a context that saw another number looks at a stranger

@@ -39,6 +39,15 @@ struct machine {
 
     // Another number in the child of a fork.
     static std::uint32_t process() noexcept { return fork_count(); }
+    // The same, as the part of the program counts that makes this object.
+    class process_number {
+    public:
+        process_number() noexcept { fork_count(); }
+        std::uint32_t operator()() const noexcept { return counter_->load(std::memory_order_relaxed); }
+
+    private:
+        const std::atomic<std::uint32_t>* counter_ = &fork_counter();
+    };
 };
 #else
 struct machine {
@@ -68,6 +77,9 @@ struct machine {
     static void release(void* block) noexcept { reallocate(block, 0); }
 
     static constexpr std::uint32_t process() noexcept { return 0; }
+    struct process_number {
+        constexpr std::uint32_t operator()() const noexcept { return 0; }
+    };
 };
 #endif
 

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/context/captured.hpp>
 #include <mlflow/trace/context/thread_local.hpp>
-#include <mlflow/trace/record/trace_state.hpp>
+#include <mlflow/trace/core/awaitable.hpp>
 
-#include <cstddef>
-#include <cstdint>
-#include <memory>
 #include <utility>
-#include <vector>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
@@ -17,7 +14,8 @@ class attached_context;
 
 /// What is current at one place in the program, to be carried to another: a pool thread, a timer, a callback. Spans
 /// that start where it is attached are children of the span that was current where it was captured, also after that
-/// one has ended; scopes come along. Capturing throws `std::bad_alloc` when there is no memory for it.
+/// one has ended; scopes come along, and what is switched off stays so. Capturing throws `std::bad_alloc` when there
+/// is no memory for it.
 ///
 /// Thread-safety: as `std::shared_ptr`; several threads may attach copies of it, or one object, at once.
 template <class Context = thread_local_context>
@@ -25,92 +23,67 @@ class captured_context {
 public:
     /// Nothing is current.
     captured_context() noexcept = default;
+    captured_context(const captured_context& other) noexcept : where_(other.where_), contents_(other.contents_) {
+        if (contents_) contents_->retain();
+    }
+    captured_context(captured_context&& other) noexcept
+        : where_(other.where_), contents_(std::exchange(other.contents_, nullptr)) {}
+    captured_context& operator=(captured_context other) noexcept {
+        std::swap(where_, other.where_);
+        std::swap(contents_, other.contents_);
+        return *this;
+    }
+    ~captured_context() { detail::captured_contents::release(contents_); }
 
     /// What is current here.
-    [[nodiscard]] static captured_context here() {
+    [[nodiscard]] static captured_context here() { return of(&detail::slot_of<Context>); }
+
+    /// Makes it current on this thread, as long as the returned object lives.
+    [[nodiscard]] attached_context<Context> attach() const noexcept {
+        return attached_context<Context>(contents_, where_);
+    }
+
+private:
+    template <class, class, class, class, class>
+    friend class tracer;
+
+    static captured_context of(detail::slot_function where) {
         captured_context captured;
-        context_slot* const slot = Context::slot();
-        if (slot && (slot->current || slot->scopes)) captured.contents_ = std::make_shared<const contents>(*slot);
+        captured.where_ = where;
+        captured.contents_ = detail::capture(where()).release();
         return captured;
     }
 
-    /// Makes it current on this thread, as long as the returned object lives.
-    [[nodiscard]] attached_context<Context> attach() const noexcept { return attached_context<Context>(contents_); }
-
-private:
-    friend class attached_context<Context>;
-
-    // Never changed, so threads share it.
-    struct contents {
-        explicit contents(context_slot& slot) {
-            copy_spans(slot);
-            copy_scopes(slot.scopes);
-        }
-
-        // The innermost span of each tracer, the outermost first.
-        void copy_spans(context_slot& slot) {
-            std::vector<detail::tracer_identity> owners;
-            for (const auto* node = slot.current; node; node = node->next) {
-                bool is_known = false;
-                for (const auto owner : owners) is_known = is_known || owner == node->owner;
-                if (!is_known) owners.push_back(node->owner);
-            }
-            spans.reserve(owners.size());
-            for (; !owners.empty(); owners.pop_back())
-                if (detail::held_context span(&slot, owners.back()); span) spans.push_back(std::move(span));
-        }
-
-        // They may have ended when they are needed.
-        void copy_scopes(const detail::scope_frame* innermost) {
-            std::size_t count = 0;
-            for (const auto* frame = innermost; frame; frame = frame->outer) ++count;
-            scopes = std::vector<detail::scope_frame>(count);
-            auto* copy = scopes.data();
-            for (const auto* frame = innermost; frame; frame = frame->outer, ++copy) {
-                copy->owner = frame->owner;
-                copy->outer = frame->outer ? copy + 1 : nullptr;
-                for (const trace_entry entry : frame->entries) copy->entries.set(entry.kind, entry.key, entry.value);
-            }
-        }
-
-        std::vector<detail::held_context> spans;
-        std::vector<detail::scope_frame> scopes;
-    };
-
-    std::shared_ptr<const contents> contents_;
+    detail::slot_function where_ = &detail::slot_of<Context>;
+    detail::captured_contents* contents_ = nullptr;
 };
 
-/// The time during which a captured context is current. Ends on the thread that began it.
+/// The time during which a captured context is current. It may end in any order and on any thread: what was entered
+/// meanwhile is no longer current then, and what else is attached stays so.
+///
+/// Where it cannot be current (see `thread_local_context`), nothing is while it lives.
 template <class Context>
 class attached_context {
 public:
     attached_context(const attached_context&) = delete;
     attached_context& operator=(const attached_context&) = delete;
     ~attached_context() {
-        if (!slot_) return;
-        detail::leave_all(*slot_);
-        *slot_ = before_;
+        if (!entered_.get() && entered_.is_here()) --entered_.slot()->unattached;
     }
 
 private:
     friend class captured_context<Context>;
-    using contents = typename captured_context<Context>::contents;
 
-    explicit attached_context(std::shared_ptr<const contents> captured) noexcept
-        : contents_(std::move(captured)), slot_(Context::slot()) {
-        if (!slot_) return;
-        before_ = std::exchange(*slot_, context_slot{});
-        if (!contents_) return;
-        if (!contents_->scopes.empty()) slot_->scopes = const_cast<detail::scope_frame*>(contents_->scopes.data());
-        for (const detail::held_context& span : contents_->spans) {
-            auto* const node = detail::enter(*slot_, span.trace(), span.owner(), span.span(), nullptr);
-            if (node) node->everything_is_off = span.everything_is_off();
-        }
+    attached_context(detail::captured_contents* captured, detail::slot_function where) noexcept
+        : entered_(enter(captured, where, this)) {}
+
+    static detail::entered_node enter(detail::captured_contents* captured, detail::slot_function where,
+                                      const void* object) noexcept {
+        context_slot* const slot = where();
+        return {where, slot, slot ? detail::attach(*slot, captured, detail::holds<Context>(object)) : nullptr};
     }
 
-    std::shared_ptr<const contents> contents_; // holds the traces
-    context_slot* slot_;
-    context_slot before_;
+    detail::entered_node entered_;
 };
 
 /// What is current here, to be attached elsewhere.
@@ -119,15 +92,27 @@ template <class Context = thread_local_context>
     return captured_context<Context>::here();
 }
 
+namespace detail {
+
+template <class Context, class Function>
+auto bind_captured(captured_context<Context> context, Function&& function) {
+    return [captured = std::move(context),
+            bound = std::forward<Function>(function)]<class... Args>(Args&&... args) mutable -> decltype(auto) {
+        static_assert(!awaitable<decltype(bound(std::forward<Args>(args)...))>,
+                      "bind: this function returns before its coroutine has run; take mt::coroutine_context, whose "
+                      "tasks keep what is current, or hand the span to the coroutine and call its start_span");
+        const auto attached = captured.attach();
+        return bound(std::forward<Args>(args)...);
+    };
+}
+
+} // namespace detail
+
 /// A function that runs in the context of the place where `bind` was called:
 /// `pool.post(mt::bind([&] { … }))`, `std::async(mt::bind(work), argument)`.
 template <class Context = thread_local_context, class Function>
 [[nodiscard]] auto bind(Function&& function) {
-    return [captured = captured_context<Context>::here(),
-            bound = std::forward<Function>(function)]<class... Args>(Args&&... args) mutable -> decltype(auto) {
-        const auto attached = captured.attach();
-        return bound(std::forward<Args>(args)...);
-    };
+    return detail::bind_captured(captured_context<Context>::here(), std::forward<Function>(function));
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

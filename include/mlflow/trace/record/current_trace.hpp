@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/context/current.hpp>
 #include <mlflow/trace/context/thread_local.hpp>
 #include <mlflow/trace/record/trace.hpp>
 
@@ -13,7 +14,7 @@ template <class Context = thread_local_context, class... Values>
 bool update_current_trace(const Values&... values) noexcept {
     (detail::require_allowed<open_schema, Values>(), ...);
     if constexpr ((detail::allowed_in_trace<open_schema, Values> && ...)) {
-        const detail::held_context current(Context::slot());
+        const detail::held_context current(detail::slot_of<Context>());
         if (!current.trace()) return current.is_hidden(); // not recorded, on purpose
         detail::trace_state& trace = *current.trace();
         const auto apply_known = [&]<class Value>(const Value& value) {
@@ -35,7 +36,7 @@ bool update_current_trace(const Values&... values) noexcept {
 /// The ID of the trace that is current here, for logs; not valid when there is none.
 template <class Context = thread_local_context>
 [[nodiscard]] trace_id current_trace_id() noexcept {
-    const detail::held_context current(Context::slot());
+    const detail::held_context current(detail::slot_of<Context>());
     return current.trace() ? current.trace()->id : trace_id{};
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/context/slot.hpp>
+#include <mlflow/trace/context/current.hpp>
 #include <mlflow/trace/record/trace.hpp>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
@@ -9,29 +9,43 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 /// Gives its values to every trace that its tracer starts inside it, as far as the trace does not say otherwise
 /// itself, and to the trace that is open around it. Made by `tracer::scope`; an inner scope wins over an outer one.
 ///
-/// It ends where it was made: on the same thread, in reverse order, as a local variable does.
+/// It may end in any order and on any thread; the scopes that are left stay in force. Where it cannot be in force
+/// (see `thread_local_context`), the error handler is called, once for its tracer.
 template <class Context>
 class basic_scope {
 public:
     template <class... Values>
-    explicit basic_scope(detail::recorder& owner, const Values&... values) noexcept : slot_(Context::slot()) {
-        if (!slot_) return;
-        frame_.owner = owner.identity();
-        (detail::apply(frame_, owner, values), ...);
-        frame_.outer = slot_->scopes;
-        slot_->scopes = &frame_;
-        if (const detail::held_context open(slot_, owner.identity()); open.trace())
+    explicit basic_scope(detail::recorder* owner, const Values&... values) noexcept
+        : entered_(owner ? enter(*owner, this) : detail::entered_node()) {
+        context_slot* const slot = entered_.slot();
+        if (!slot) return;
+        if (detail::context_node* const node = entered_.get()) (detail::apply(node->entries, *owner, values), ...);
+        if (const detail::held_context open(slot, owner->identity(), owner->trusted()); open.trace())
             (detail::apply(*open.trace(), values), ...);
     }
     basic_scope(const basic_scope&) = delete;
     basic_scope& operator=(const basic_scope&) = delete;
-    ~basic_scope() {
-        if (slot_) slot_->scopes = frame_.outer;
-    }
 
 private:
-    context_slot* slot_;
-    detail::scope_frame frame_;
+    static detail::entered_node enter(detail::recorder& owner, const void* object) noexcept {
+        const detail::slot_function where = owner.slot();
+        context_slot* const slot = where();
+        detail::context_node* node = nullptr;
+        if (slot && !detail::holds<Context>(object)) {
+            detail::lose_track(owner, *slot, fault::not_on_stack);
+            owner.tell_distrust();
+        } else if (slot) {
+            node = detail::enter(*slot, detail::context_node::kind::scope, owner.identity());
+            if (!node) owner.report({fault::out_of_memory, "scope"});
+        }
+        if (node) {
+            owner.retain();
+            node->of_scope = &owner;
+        }
+        return {where, slot, node};
+    }
+
+    detail::entered_node entered_;
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

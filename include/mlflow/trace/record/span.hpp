@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/context/slot.hpp>
+#include <mlflow/trace/context/current.hpp>
+#include <mlflow/trace/core/awaitable.hpp>
 #include <mlflow/trace/core/traceparent.hpp>
 #include <mlflow/trace/metadata/identity.hpp>
 #include <mlflow/trace/record/exception_text.hpp>
@@ -10,25 +11,71 @@
 #include <cstdint>
 #include <exception>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
 namespace detail {
 
+// The slot of whoever calls it; in the part of the program that made the tracer it can be inlined.
+template <class Context>
+context_slot* slot_by(slot_function where) noexcept {
+    return where == &slot_of<Context> ? slot_of<Context>() : where();
+}
+
+inline bool leave_further_out(context_slot& slot, const span_data& span) noexcept {
+    context_node** const link = find_span(slot, span);
+    if (!link) return false;
+    const bool is_out_of_order = span.trace && (*link)->is_root && in_turn(slot, **link);
+    leave_span(*link);
+    if (is_out_of_order) {
+        lose_track(*span.trace->owner, slot, fault::interleaved);
+        span.trace->owner->tell_distrust();
+    }
+    return true;
+}
+
+// True when the span was entered in the slot that is here.
 template <class Context>
 bool leave(const span_data& span) noexcept {
-    context_slot* const slot = Context::slot();
-    return slot && leave(*slot, span);
+    context_slot* const slot = slot_by<Context>(span.slot);
+    if (!slot || !slot->innermost) return false;
+    const context_node& innermost = *slot->innermost;
+    if (innermost.what != context_node::kind::span || innermost.span != &span ||
+        innermost.span_generation != span.generation.load(std::memory_order_relaxed)) [[unlikely]]
+        return leave_further_out(*slot, span);
+    leave_span(slot->innermost);
+    return true;
 }
 
 template <class Context>
 void discard_span(span_data& span) noexcept {
     const bool was_taken_here = leave<Context>(span);
-    detail::next_generation(span);
+    next_generation(span);
     auto& spans = pool<span_data>::instance();
     if (was_taken_here) spans.give_back(&span);
     else spans.give(&span);
+}
+
+// The object of a span that is current has left the stack.
+inline void drift(const span_data& span) noexcept {
+    context_slot* const slot = span.slot();
+    context_node** const link = slot && slot->innermost ? find_span(*slot, span) : nullptr;
+    if (!link || !(*link)->is_bound || (*link)->everything_is_off) return;
+    if (!unbind(*link)) leave_span(*link);
+    if (span.trace) span.trace->owner->distrust(trust::all, fault::not_on_stack);
+}
+
+template <class Context, class Result>
+constexpr void require_coroutine() noexcept {
+    static_assert(
+        follows_coroutines<Context>,
+        "run and traced: this function returns before its coroutine has run, and this context policy cannot "
+        "follow it; take mt::coroutine_context (see mlflow/trace/context/asio.hpp) or mt::explicit_context");
+    static_assert(coroutine<Result>,
+                  "run and traced: what this function returns can be awaited, but no coroutine can "
+                  "return it; await it in a coroutine, and give that one");
 }
 
 } // namespace detail
@@ -38,20 +85,24 @@ void discard_span(span_data& span) noexcept {
 /// None of its functions throws, blocks or fails visibly: a value that is refused is left out and reported to the
 /// tracer's error handler. On a span that is not recorded (tracing off, not sampled) or has ended they do nothing.
 /// Thread-safety: one thread at a time; spans of one trace may be on different threads, and a span may end on another
-/// thread than it started on, or later than the spans around it. It stays current where it started until it ends.
+/// thread than it started on, or later than the spans around it. It stays current where it started until it ends, as
+/// far as its context policy can hold it (see `thread_local_context`).
 template <class Context, class Platform>
 class basic_span {
 public:
     basic_span() noexcept = default;
     basic_span(basic_span&& other) noexcept
         : span_(std::exchange(other.span_, nullptr)), hidden_(std::exchange(other.hidden_, nullptr)),
-          exceptions_at_start_(other.exceptions_at_start_) {}
+          exceptions_at_start_(other.exceptions_at_start_) {
+        settle();
+    }
     basic_span& operator=(basic_span&& other) noexcept {
         if (this == &other) return *this;
         end();
         span_ = std::exchange(other.span_, nullptr);
         hidden_ = std::exchange(other.hidden_, nullptr);
         exceptions_at_start_ = other.exceptions_at_start_;
+        settle();
         return *this;
     }
     /// Ends the span. When it runs because an exception unwinds the stack, the span's status is an error; type and
@@ -177,27 +228,42 @@ public:
     basic_span& current_exception() noexcept;
 #endif
 
-    /// Runs `function`, records an exception that leaves it, and lets it go on.
+    /// Runs `function`, records an exception that leaves it, and lets it go on. Where it returns an awaitable of a
+    /// coroutine type (`co_await span.run([&]() -> asio::awaitable<int> { … })`), a coroutine of that type is
+    /// returned, which does the same when it is awaited; it may outlive the span, and then records nothing.
     template <class Function>
     decltype(auto) run(Function&& function) {
+        using result = decltype(std::forward<Function>(function)());
+        if constexpr (detail::awaitable<result>) {
+            detail::require_coroutine<Context, result>();
+            return run_coroutine<result>(span_, span_ ? span_->generation.load(std::memory_order_relaxed) : 0,
+                                         std::decay_t<Function>(std::forward<Function>(function)));
+        } else {
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
-        try {
-            return std::forward<Function>(function)();
-        } catch (...) {
-            current_exception();
-            throw;
-        }
+            try {
+                return std::forward<Function>(function)();
+            } catch (...) {
+                current_exception();
+                throw;
+            }
 #else
-        return std::forward<Function>(function)();
+            return std::forward<Function>(function)();
 #endif
+        }
     }
 
     /// Starts a span inside this one, whatever is current here: for other threads, callbacks and `explicit_context`.
     [[nodiscard]] basic_span start_span(std::string_view name, span_type type = span_type::unknown) const noexcept {
-        if (!span_) return {};
-        span_->trace->open_spans.fetch_add(1, std::memory_order_relaxed);
-        basic_span child = start_child(*span_->trace, span_->id, name);
-        if (child.recording()) child.type(type);
+        basic_span child;
+        if (!span_) return child;
+        detail::trace_state& trace = *span_->trace;
+        context_slot* const slot = detail::slot_by<Context>(span_->slot);
+        if (slot && detail::is_off(*slot, trace.owner->identity())) return child;
+        trace.open_spans.fetch_add(1, std::memory_order_relaxed);
+        child.adopt(open_child(trace, span_->id, name));
+        if (!child.span_) return child;
+        child.become_current(slot);
+        child.type(type);
         return child;
     }
 
@@ -208,20 +274,59 @@ protected:
     template <class, class, class, class, class>
     friend class tracer;
 
-    explicit basic_span(span_data* span) noexcept
-        : span_(span), exceptions_at_start_(detail::exceptions_in_flight()) {}
-    struct hidden {
-        span_data* span;
-    };
+    explicit basic_span(span_data* span) noexcept { adopt(span); }
+    void adopt(span_data* span) noexcept {
+        span_ = span;
+        exceptions_at_start_ = detail::exceptions_in_flight();
+    }
     // Not recorded, nor is what starts inside it: its span stands in the context, and belongs to no trace.
-    explicit basic_span(hidden not_recorded) noexcept : hidden_(not_recorded.span) {}
+    void hide(span_data* span) noexcept { hidden_ = span; }
 
-    static basic_span start_root(detail::recorder& owner, const mlflow::trace::trace_id& id, std::string_view name,
-                                 bool check_identity_at_end) noexcept;
+    // Inside what is current in this slot, as far as the object can be current.
+    void become_current(context_slot* slot) noexcept {
+        if constexpr (detail::is_ambient<Context>) {
+            if (!slot) return;
+            detail::recorder& owner = *span_->trace->owner;
+            if (detail::holds<Context>(this)) detail::enter_span(*slot, span_->trace, owner.identity(), *span_);
+            else owner.distrust(detail::trust::all, fault::not_on_stack);
+        }
+    }
+    // The object has its place.
+    void settle() noexcept {
+        if constexpr (detail::is_ambient<Context>)
+            if (const span_data* const span = span_ ? span_ : hidden_; span && !detail::holds<Context>(this))
+                detail::drift(*span);
+    }
+
+    // All that it needs is in its frame, but for the span, of which it sees whether it still is the same.
+    template <class Result, class Function>
+    static Result run_coroutine(span_data* span, std::uint32_t generation, Function function) {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+        try {
+            co_return co_await function();
+        } catch (...) {
+            if (span && span->generation.load(std::memory_order_acquire) == generation) {
+                basic_span same;
+                same.span_ = span;
+                same.current_exception();
+                same.span_ = nullptr;
+            }
+            throw;
+        }
+#else
+        static_cast<void>(span);
+        static_cast<void>(generation);
+        co_return co_await function();
+#endif
+    }
+
+    // Null, and counted as lost, without memory.
+    static span_data* open_root(detail::recorder& owner, const mlflow::trace::trace_id& id, std::string_view name,
+                                bool check_identity_at_end) noexcept;
     // The trace is held once more by the caller, who hands that over.
-    static basic_span start_child(detail::trace_state& trace, span_id parent, std::string_view name) noexcept;
-    static basic_span open(detail::trace_state& trace, span_data& span, span_id parent, std::string_view name,
-                           std::uint64_t start_nano) noexcept;
+    static span_data* open_child(detail::trace_state& trace, span_id parent, std::string_view name) noexcept;
+    static void open(detail::trace_state& trace, span_data& span, span_id parent, std::string_view name,
+                     std::uint64_t start_nano) noexcept;
 
     [[nodiscard]] detail::span_operations writer() const noexcept { return detail::span_operations(*span_); }
     [[nodiscard]] std::uint64_t now() const noexcept {
@@ -234,11 +339,11 @@ protected:
 };
 
 template <class Context, class Platform>
-basic_span<Context, Platform> basic_span<Context, Platform>::open(detail::trace_state& trace, span_data& span,
-                                                                  span_id parent, std::string_view name,
-                                                                  std::uint64_t start_nano) noexcept {
+void basic_span<Context, Platform>::open(detail::trace_state& trace, span_data& span, span_id parent,
+                                         std::string_view name, std::uint64_t start_nano) noexcept {
     span.trace = &trace;
-    span.process = detail::machine::process();
+    span.slot = trace.owner->slot();
+    span.process = trace.owner->process();
     span.id = Platform::new_span_id();
     span.has_parent = parent.valid();
     span.is_root = !parent.valid();
@@ -252,15 +357,11 @@ basic_span<Context, Platform> basic_span<Context, Platform>::open(detail::trace_
         span, [&](auto& out) { return detail::append_span_start(out, trace.id, span.id, parent, name, start_nano); });
     span.body.rules = trace.owner->rules();
     trace.owner->count_started_span();
-    if (context_slot* const slot = Context::slot())
-        detail::enter(*slot, &trace, trace.owner->identity(), span.id, &span);
-    return basic_span(&span);
 }
 
 template <class Context, class Platform>
-basic_span<Context, Platform>
-basic_span<Context, Platform>::start_root(detail::recorder& owner, const mlflow::trace::trace_id& id,
-                                          std::string_view name, bool check_identity_at_end) noexcept {
+span_data* basic_span<Context, Platform>::open_root(detail::recorder& owner, const mlflow::trace::trace_id& id,
+                                                    std::string_view name, bool check_identity_at_end) noexcept {
     auto& traces = detail::pool<detail::trace_state>::instance();
     auto& parts = detail::pool<trace_data>::instance();
     detail::trace_state* const trace = traces.take();
@@ -272,7 +373,7 @@ basic_span<Context, Platform>::start_root(detail::recorder& owner, const mlflow:
         detail::pool<span_data>::instance().give(span);
         owner.count_started_span();
         owner.count_lost_span();
-        return {};
+        return nullptr;
     }
     const std::uint64_t monotonic = Platform::monotonic_nano();
     const std::uint64_t wall = Platform::wall_nano();
@@ -284,20 +385,22 @@ basic_span<Context, Platform>::start_root(detail::recorder& owner, const mlflow:
     data->start_unix_nano = wall;
     trace->data = data;
     trace->open_spans.store(1, std::memory_order_release); // publishes the above to who still held an earlier trace
-    return open(*trace, *span, {}, name, wall);
+    open(*trace, *span, {}, name, wall);
+    return span;
 }
 
 template <class Context, class Platform>
-basic_span<Context, Platform> basic_span<Context, Platform>::start_child(detail::trace_state& trace, span_id parent,
-                                                                         std::string_view name) noexcept {
+span_data* basic_span<Context, Platform>::open_child(detail::trace_state& trace, span_id parent,
+                                                     std::string_view name) noexcept {
     span_data* const span = detail::pool<span_data>::instance().take();
     if (!span) {
         trace.owner->count_started_span();
         trace.owner->count_lost_span();
         detail::release_trace(trace);
-        return {};
+        return nullptr;
     }
-    return open(trace, *span, parent, name, Platform::monotonic_nano() + trace.wall_minus_monotonic);
+    open(trace, *span, parent, name, Platform::monotonic_nano() + trace.wall_minus_monotonic);
+    return span;
 }
 
 template <class Context, class Platform>

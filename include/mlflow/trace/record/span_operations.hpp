@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/core/trace_state.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/record/span_watch.hpp>
 #include <mlflow/trace/record/span_writer.hpp>
-#include <mlflow/trace/record/trace_state.hpp>
 
 #include <cstdint>
 #include <string_view>

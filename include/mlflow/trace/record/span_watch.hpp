@@ -3,8 +3,8 @@
 
 #include <mlflow/trace/core/error.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/core/trace_state.hpp>
 #include <mlflow/trace/detail/cancellation.hpp>
-#include <mlflow/trace/record/trace_state.hpp>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 

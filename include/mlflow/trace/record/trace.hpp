@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/context/current.hpp>
 #include <mlflow/trace/metadata/schema.hpp>
 #include <mlflow/trace/metadata/tag.hpp>
 #include <mlflow/trace/record/span.hpp>
@@ -43,15 +44,13 @@ inline check_error add_entry(trace_state& trace, const trace_entry& entry) noexc
 }
 
 // What the scopes around the start of a trace say, as far as the trace does not say it itself. The innermost wins.
-inline void apply_scopes(const context_slot& slot, trace_state& trace) noexcept {
-    for (const scope_frame* frame = slot.scopes; frame; frame = frame->outer) {
-        if (frame->owner != trace.owner->identity()) continue;
-        for (const trace_entry entry : frame->entries) {
-            const check_error error = add_entry(trace, entry);
-            if (error.what != fault::none)
-                trace.owner->report(error); // without the lock: the handler may come back in
-        }
-    }
+inline void apply_scopes(context_slot& slot, trace_state& trace) noexcept {
+    bool is_complete = true;
+    for_each_scope(slot, trace.owner->identity(), trace.owner->trusted(), [&](const trace_entries& entries) {
+        for (const trace_entry entry : entries)
+            is_complete = add_entry(trace, entry).what == fault::none && is_complete;
+    });
+    if (!is_complete) trace.owner->report({fault::out_of_memory, "scope"}); // here the handler may come back in
 }
 
 template <class T>
@@ -111,9 +110,9 @@ bool apply_all(trace_state& trace, const T&... values) noexcept {
 
 // The same value among those of a scope.
 template <class T>
-bool apply(scope_frame& frame, recorder& owner, const T& value) noexcept {
+bool apply(trace_entries& entries, recorder& owner, const T& value) noexcept {
     const check_error error = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
-        return frame.entries.set(kind, key, text) ? check_error{} : check_error{fault::out_of_memory, key};
+        return entries.set(kind, key, text) ? check_error{} : check_error{fault::out_of_memory, key};
     });
     if (error.what != fault::none) owner.report(error);
     return error.what == fault::none;
@@ -200,7 +199,7 @@ public:
 private:
     template <class, class, class, class, class>
     friend class tracer;
-    explicit basic_trace(span&& root) noexcept : span(std::move(root)) {}
+    explicit basic_trace(span_data* root) noexcept : span(root) {}
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

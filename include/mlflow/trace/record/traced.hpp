@@ -27,12 +27,19 @@ public:
         static_assert(std::is_invocable_v<Function&, Args...>,
                       "traced: the function cannot be called with these arguments");
         if constexpr (std::is_empty_v<typename Tracer::span>) { // off at compile time
-            return invoke(std::forward<Args>(args)...);
+            return invoke(function_, std::forward<Args>(args)...);
+        } else if constexpr (detail::awaitable<std::invoke_result_t<Function&, Args...>>) {
+            using result = std::invoke_result_t<Function&, Args...>;
+            detail::require_coroutine<typename Tracer::context_type, result>();
+            if constexpr (std::is_invocable_v<Function&, std::decay_t<Args>...> &&
+                          (std::is_constructible_v<std::decay_t<Args>, Args> && ...))
+                return call_coroutine<result, std::decay_t<Args>...>(*this, std::forward<Args>(args)...);
+            else return call_coroutine<result, Args...>(*this, std::forward<Args>(args)...);
         } else if constexpr (sizeof...(Args) == sizeof...(ArgumentNames) && std::is_invocable_v<Function&, Args...>) {
             auto span = tracer_->start_span_of(Name.view(), type_, args...);
             if (span.recording()) describe(span, args...); // before the call, which may change or move them
             using result_type = std::invoke_result_t<Function&, Args...>;
-            const auto call = [&]() -> decltype(auto) { return invoke(std::forward<Args>(args)...); };
+            const auto call = [&]() -> decltype(auto) { return invoke(function_, std::forward<Args>(args)...); };
             if constexpr (std::is_void_v<result_type>) {
                 span.run(call);
             } else if constexpr (std::is_reference_v<result_type>) {
@@ -48,18 +55,38 @@ public:
     }
 
 private:
-    // A pointer to a member function is called on its first argument.
-    template <class First, class... Rest>
-    decltype(auto) invoke(First&& first, Rest&&... rest) {
-        if constexpr (std::is_member_function_pointer_v<Function>) {
-            if constexpr (std::is_pointer_v<std::remove_cvref_t<First>>)
-                return (first->*function_)(std::forward<Rest>(rest)...);
-            else return (std::forward<First>(first).*function_)(std::forward<Rest>(rest)...);
+    // A coroutine whose frame holds the function and its arguments. The span begins with its body.
+    template <class Result, class... Args>
+    static Result call_coroutine(traced_function self, Args... args) {
+        auto span = self.tracer_->start_span_of(Name.view(), self.type_, args...);
+        if (span.recording()) self.describe(span, args...);
+        const auto call = [&]() -> Result { return invoke(self.function_, std::forward<Args>(args)...); };
+        using value = detail::awaited_type<Result>;
+        if constexpr (std::is_void_v<value>) {
+            co_await span.run(call);
+        } else if constexpr (std::is_reference_v<value>) {
+            value returned = co_await span.run(call);
+            span.outputs(returned);
+            co_return static_cast<value>(returned);
         } else {
-            return function_(std::forward<First>(first), std::forward<Rest>(rest)...);
+            auto returned = co_await span.run(call);
+            span.outputs(returned);
+            co_return returned;
         }
     }
-    decltype(auto) invoke() { return function_(); }
+
+    // A pointer to a member function is called on its first argument.
+    template <class First, class... Rest>
+    static decltype(auto) invoke(Function& function, First&& first, Rest&&... rest) {
+        if constexpr (std::is_member_function_pointer_v<Function>) {
+            if constexpr (std::is_pointer_v<std::remove_cvref_t<First>>)
+                return (first->*function)(std::forward<Rest>(rest)...);
+            else return (std::forward<First>(first).*function)(std::forward<Rest>(rest)...);
+        } else {
+            return function(std::forward<First>(first), std::forward<Rest>(rest)...);
+        }
+    }
+    static decltype(auto) invoke(Function& function) { return function(); }
 
     template <class Span, class... Args>
     void describe(Span& span, const Args&... args) noexcept {
@@ -84,6 +111,10 @@ private:
 /// it. Without an open trace the call is a trace. Arguments of type `mt::user`, `mt::session`,
 /// `mt::client_request_id` or of another key of the schema describe the trace as well. An input or output of a type
 /// that cannot be written as JSON does not compile (see `json_encoder`).
+///
+/// A function that returns a coroutine is wrapped into a coroutine of the same type: the span lasts from the start of
+/// its body to its end, and what it returns by `co_return` is the output. Arguments are copied into it, or moved; one
+/// that the function takes by reference to change it is kept as a reference.
 ///
 ///     auto answer = mt::traced<"answer", "user", "message">(tracer, [](mt::user, std::string message) { … });
 ///     answer(user, "hello");

@@ -2,19 +2,36 @@
 #pragma once
 
 #include <mlflow/trace/concepts.hpp>
+#include <mlflow/trace/context/current.hpp>
+#include <mlflow/trace/core/build.hpp>
+#include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/record/sampling.hpp>
 #include <mlflow/trace/record/scope.hpp>
 #include <mlflow/trace/record/trace.hpp>
 #include <mlflow/trace/record/tracer_core.hpp>
 
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <string_view>
 #include <type_traits>
 #include <utility>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
+/// The type of `nested`.
+struct nested_trace {};
+/// Given to `start_trace`: this trace is meant to be inside the one that is current, which is current again after it.
+/// Without it a second trace on one thread is taken for a sign that coroutines or callbacks take turns there.
+inline constexpr nested_trace nested{};
+
+template <class Context>
+class captured_context;
+
 namespace detail {
+
+template <class Context, class Function>
+auto bind_captured(captured_context<Context> context, Function&& function);
 
 template <class T, class Schema>
 concept identity_argument =
@@ -23,7 +40,8 @@ concept identity_argument =
 
 // What a trace is started with that does not describe it as a whole.
 template <class T>
-inline constexpr bool describes_root = std::is_same_v<T, span_type> || std::is_same_v<T, remote_span>;
+inline constexpr bool describes_root =
+    std::is_same_v<T, span_type> || std::is_same_v<T, remote_span> || std::is_same_v<T, nested_trace>;
 
 // How often a value for this key stands among the arguments, counting the statement that there is none.
 template <class Key, class... Args>
@@ -75,6 +93,10 @@ struct tracer_options {
 /// Recording: which traces are recorded (`record_all`, `record_nothing`, `record_ratio`).
 /// Platform: clocks, IDs, locks and the default for errors (`hosted_platform`, `bare_metal_platform`).
 ///
+/// Parts of the program that are loaded at run time may be given a tracer: what is current is one for all that use
+/// it, while the functions without a tracer (`mt::capture`, `mt::update_current_trace`) see what is current in their
+/// own part. A part with another version or build of the library records nothing, which is reported once.
+///
 /// Thread-safety: all functions, from any thread. Recording neither throws nor waits, unless the exporter does (put
 /// `batch` around one that waits). Errors go to `options::on_error`. A span may outlive its tracer: it is then
 /// counted as dropped (on a freestanding target it must not).
@@ -103,27 +125,32 @@ public:
 
     tracer() : tracer(options{}) {}
     explicit tracer(options chosen)
-        : enabled_(install_platform() && chosen.enabled), shutdown_timeout_(chosen.shutdown_timeout),
-          core_(std::move(chosen.exporter), std::move(chosen.recording), chosen.on_error, chosen.error_context) {}
+        : stamp_(install_platform() && chosen.enabled), shutdown_timeout_(chosen.shutdown_timeout),
+          core_(std::move(chosen.exporter), std::move(chosen.recording), chosen.on_error, chosen.error_context,
+                &detail::slot_of<Context>) {}
     tracer(const tracer&) = delete;
     tracer& operator=(const tracer&) = delete;
     ~tracer() { shutdown(shutdown_timeout_); }
 
     /// Starts a trace of its own, whatever is open around it, and makes it current. Takes, in any order, the keys of
     /// the schema (`mt::user`, …, or `mt::anonymous`, `mt::no_session`, `mt::maybe`), `mt::client_request_id`,
-    /// `mt::tag`, `mt::span_type`, and the `mt::remote_span` of the caller, to which the trace links.
+    /// `mt::tag`, `mt::span_type`, the `mt::remote_span` of the caller, to which the trace links, and `mt::nested`
+    /// where a trace of this tracer is current already.
     template <class... Values>
     [[nodiscard]] trace start_trace(std::string_view name, const Values&... values) noexcept {
         detail::require_start_arguments<Schema, Values...>();
         const remote_span* caller = nullptr;
         (find_caller(caller, values), ...);
-        trace started(start_root(name, identity::stated, caller));
-        if (started.recording()) {
-            if constexpr (!(std::is_same_v<Values, mlflow::trace::span_type> || ...))
-                started.type(span_type::unknown);
-            (describe(started, values), ...);
-            apply_scopes(started);
-        }
+        trace started;
+        if (!is_on()) return started;
+        context_slot* const slot = this->slot();
+        if (is_off(slot)) return started;
+        open_root(started, name, identity::stated, caller);
+        const bool is_held = enter_root(started, slot, (std::is_same_v<Values, nested_trace> || ...));
+        if (!started.recording()) return started;
+        if constexpr (!(std::is_same_v<Values, mlflow::trace::span_type> || ...)) started.type(span_type::unknown);
+        (describe(started, values), ...);
+        if (is_held && started.recording()) detail::apply_scopes(*slot, *started.span_->trace);
         return started;
     }
 
@@ -138,13 +165,43 @@ public:
     [[nodiscard]] basic_scope<Context> scope(const Values&... values) noexcept {
         require_ambient_context();
         (detail::require_allowed<Schema, Values>(), ...);
-        return basic_scope<Context>(*core_, values...);
+        return basic_scope<Context>(is_of_this_build() ? &*core_ : nullptr, values...);
     }
 
-    /// Nothing is recorded on this thread as long as the returned object lives; what is open already stays open.
+    /// Nothing is recorded by this tracer as long as the returned object lives, whatever is open around it: on this
+    /// thread, or in this task where the policy has tasks. What is open already stays open.
     [[nodiscard]] span untraced() noexcept {
-        require_ambient_context();
-        return hide(true);
+        span off;
+        context_slot* const slot = is_on() ? this->slot() : nullptr;
+        if (!slot) return off;
+        if (!detail::holds<Context>(&off)) {
+            core_->distrust(detail::trust::all, fault::not_on_stack);
+            core_->tell_distrust();
+        }
+        hide(off);
+        auto* const node =
+            off.hidden_ ? detail::enter_span(*slot, nullptr, core_->identity(), *off.hidden_) : nullptr;
+        if (node) node->everything_is_off = slot->may_be_off = true;
+        else core_->report({fault::out_of_memory, "untraced"});
+        return off;
+    }
+
+    /// What is current here for this tracer, to be attached elsewhere: as `mt::capture`, also from a part of the
+    /// program that is loaded at run time.
+    [[nodiscard]] captured_context<Context> capture() const {
+        if (!is_of_this_build()) return {};
+        return captured_context<Context>::of(core_->slot());
+    }
+    /// A function that runs in the context of this place: as `mt::bind`.
+    template <class Function>
+    [[nodiscard]] auto bind(Function&& function) const {
+        return detail::bind_captured(capture(), std::forward<Function>(function));
+    }
+    /// The ID of this tracer's trace that is current here, for logs; not valid when there is none.
+    [[nodiscard]] trace_id current_trace_id() const noexcept {
+        if (!is_on()) return {};
+        const auto current = this->current();
+        return current.trace() ? current.trace()->id : trace_id{};
     }
 
     /// Sets checked values on the trace that is current here: keys of the schema, `mt::client_request_id`, `mt::tag`.
@@ -153,8 +210,10 @@ public:
     bool update_current_trace(const Values&... values) noexcept {
         (detail::require_allowed<Schema, Values>(), ...);
         if constexpr ((detail::allowed_in_trace<Schema, Values> && ...)) {
+            if (!is_of_this_build()) return false;
+            if (!is_on() || is_off(slot())) return true;
             const auto current = this->current();
-            if (!enabled_ || current.is_hidden()) return true; // not recorded, on purpose
+            if (current.is_hidden()) return true; // not recorded, on purpose
             if (current) return detail::apply_all(*current.trace(), values...);
             core_->report({fault::no_open_trace, "update_current_trace"});
         }
@@ -163,16 +222,22 @@ public:
 
     /// Waits until all that has finished before is handed on; false at the time limit. `account()` tells what
     /// arrived.
-    bool flush(std::chrono::milliseconds timeout) { return core_->flush(timeout); }
+    bool flush(std::chrono::milliseconds timeout) { return is_of_this_build() && core_->flush(timeout); }
     /// A last flush; what finishes later is dropped and counted. Again: nothing.
-    bool shutdown(std::chrono::milliseconds timeout) { return core_->shutdown(timeout); }
+    bool shutdown(std::chrono::milliseconds timeout) { return is_of_this_build() && core_->shutdown(timeout); }
 
     /// Where all spans are that were started.
-    [[nodiscard]] span_account account() const noexcept { return core_->account(); }
+    [[nodiscard]] span_account account() const noexcept {
+        return is_of_this_build() ? core_->account() : span_account{};
+    }
     /// How many values were refused and reported.
-    [[nodiscard]] std::uint64_t refused_values() const noexcept { return core_->refused_values(); }
+    [[nodiscard]] std::uint64_t refused_values() const noexcept {
+        return is_of_this_build() ? core_->refused_values() : 0;
+    }
     /// Why the exporter last failed; empty when it never did.
-    [[nodiscard]] owned_text last_error() const { return core_->last_error(); }
+    [[nodiscard]] owned_text last_error() const {
+        return is_of_this_build() ? core_->last_error() : stamp_.difference();
+    }
 
     [[nodiscard]] Exporter& exporter() noexcept { return core_->exporter(); }
 
@@ -190,33 +255,49 @@ private:
     static void describe(trace& started, const Value& value) noexcept {
         if constexpr (std::is_same_v<Value, mlflow::trace::span_type>) started.type(value);
         else if constexpr (std::is_same_v<Value, remote_span>) started.link(value.trace_id, value.id);
-        else started.set(value);
+        else if constexpr (!detail::describes_root<Value>) started.set(value);
     }
 
     // Who says whose trace it is: the arguments of its start, or whatever is set until it ends.
-    enum class identity : bool { stated, checked_at_the_end };
+    enum class identity : std::uint8_t { stated, checked_at_the_end, unknown };
 
     // A span whose call has these arguments: those that say whose trace it is describe it before any scope does.
     template <class... Args>
     span start_span_of(std::string_view name, span_type type, const Args&... args) noexcept {
-        if (!enabled_) return {};
-        auto current = this->current();
-        if (current.is_hidden()) return hide(current.everything_is_off());
-        const bool is_child = static_cast<bool>(current);
-        span started = is_child ? span::start_child(*current.take(), current.span(), name)
-                                : start_root(name, identity::checked_at_the_end);
+        span started;
+        if (!is_on()) return started;
+        context_slot* const slot = this->slot();
+        if (is_off(slot)) return started;
+        const bool is_held = detail::holds<Context>(&started);
+        if constexpr (detail::is_ambient<Context>) {
+            detail::held_context current(is_held ? slot : nullptr, core_->identity(), core_->trusted());
+            if (current.is_hidden()) return started;
+            if (current) {
+                started.adopt(span::open_child(*current.take(), current.span(), name));
+                if (!started.recording()) return started;
+                started.become_current(slot);
+                started.type(type);
+                (identify(started, args), ...);
+                return started;
+            }
+            if (!is_held || current.is_displaced())
+                core_->distrust(detail::trust::all,
+                                slot && slot->is_of_task ? fault::interleaved : fault::not_on_stack);
+        }
+        const bool may_be_of_anybody = core_->is_distrusted();
+        if (may_be_of_anybody) core_->tell_distrust();
+        open_root(started, name, may_be_of_anybody ? identity::unknown : identity::checked_at_the_end);
+        if (is_held) enter_root(started, slot, true);
         if (!started.recording()) return started;
         started.type(type);
         (identify(started, args), ...);
-        if (!is_child) apply_scopes(started);
+        if (is_held && slot && started.recording()) detail::apply_scopes(*slot, *started.span_->trace);
         return started;
     }
     template <class Argument>
     static void identify(span& started, const Argument& argument) noexcept {
-        if constexpr (detail::identity_argument<Argument, Schema>) detail::apply(*started.span_->trace, argument);
-    }
-    static void apply_scopes(span& started) noexcept {
-        if (const context_slot* const slot = Context::slot()) detail::apply_scopes(*slot, *started.span_->trace);
+        if constexpr (detail::identity_argument<Argument, Schema>)
+            if (started.recording()) detail::apply(*started.span_->trace, argument);
     }
 
     static constexpr void require_ambient_context() noexcept {
@@ -225,34 +306,76 @@ private:
                       "calls that must not be recorded; or take mt::thread_local_context");
     }
 
+    [[nodiscard]] bool is_on() const noexcept {
+        if (stamp_.is_on()) [[likely]]
+            return true;
+        static_cast<void>(is_of_this_build()); // which reports it
+        return false;
+    }
+    // False, and reported once, for a tracer of a part of the program with another version or build of the library.
+    [[nodiscard]] bool is_of_this_build() const noexcept {
+        if (stamp_.is_of_this_build()) [[likely]]
+            return true;
+        static constinit std::atomic<bool> is_told{false};
+        if (!is_told.exchange(true, std::memory_order_relaxed))
+            detail::guarded([&] { Platform::report({fault::another_build, stamp_.difference()}); }, [] {});
+        return false;
+    }
+
     static bool install_platform() {
         if constexpr (requires { Platform::install(); }) Platform::install();
         return true;
     }
 
-    detail::held_context current() const noexcept { return detail::held_context(Context::slot(), core_->identity()); }
+    context_slot* slot() const noexcept { return detail::slot_by<Context>(core_->slot()); }
+    [[nodiscard]] bool is_off(context_slot* slot) const noexcept {
+        return slot && detail::is_off(*slot, core_->identity());
+    }
+    detail::held_context current() const noexcept {
+        if constexpr (detail::is_ambient<Context>)
+            return detail::held_context(slot(), core_->identity(), core_->trusted());
+        else return {};
+    }
 
-    // A span that is not recorded, but keeps what starts inside it from being recorded: with `everything` also traces
-    // of their own.
-    span hide(bool everything) const noexcept {
-        context_slot* const slot = Context::slot();
-        span_data* const hidden = slot ? detail::pool<span_data>::instance().take() : nullptr;
-        if (!hidden) return {};
+    // Not recorded, nor is what starts inside it.
+    void hide(span& started) const noexcept {
+        span_data* const hidden = detail::pool<span_data>::instance().take();
+        if (!hidden) return;
+        hidden->trace = nullptr;
+        hidden->slot = core_->slot();
         detail::next_generation(*hidden);
-        if (auto* const node = detail::enter(*slot, nullptr, core_->identity(), {}, hidden))
-            node->everything_is_off = everything;
-        return span(typename span::hidden{hidden});
+        started.hide(hidden);
     }
 
-    span start_root(std::string_view name, identity given, const remote_span* caller = nullptr) noexcept {
-        if (!enabled_) return {};
-        if (current().everything_is_off()) return hide(true);
+    void open_root(span& started, std::string_view name, identity given,
+                   const remote_span* caller = nullptr) noexcept {
         const trace_id id = Platform::new_trace_id();
-        if (!detail::sample(core_->recording(), id, caller)) return hide(false);
-        return span::start_root(*core_, id, name, given == identity::checked_at_the_end);
+        if (!detail::sample(core_->recording(), id, caller)) return hide(started);
+        started.adopt(span::open_root(*core_, id, name, given == identity::checked_at_the_end));
     }
 
-    bool enabled_;
+    // Makes the root current. False where the object cannot be current: what is around it may be somebody else's.
+    bool enter_root(span& started, context_slot* slot, bool is_nested) noexcept {
+        if constexpr (detail::is_ambient<Context>) {
+            if (!slot) return false;
+            const bool is_held = detail::holds<Context>(&started);
+            if (detail::is_in_trace(*slot, core_->identity()) && !(is_nested && is_held)) {
+                detail::lose_track(*core_, *slot, fault::interleaved);
+                core_->tell_distrust();
+            }
+            if (!is_held) detail::lose_track(*core_, *slot, fault::not_on_stack);
+            const span_data* const root = started.span_ ? started.span_ : started.hidden_;
+            if (!is_held || !root) return is_held;
+            const bool is_inside_attached = detail::attached_in(*slot) != nullptr;
+            if (!detail::counts(*slot, is_inside_attached, core_->trusted())) return is_held;
+            auto* const node = detail::enter_span(*slot, root->trace, core_->identity(), *root);
+            if (node) node->is_root = true;
+            return is_held;
+        }
+        return false;
+    }
+
+    detail::build_stamp<tracer> stamp_;
     std::chrono::milliseconds shutdown_timeout_;
     detail::core_holder<core_type> core_;
 };

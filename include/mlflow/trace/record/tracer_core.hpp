@@ -4,11 +4,11 @@
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/core/guarded_export.hpp>
 #include <mlflow/trace/core/options_of.hpp>
+#include <mlflow/trace/core/trace_state.hpp>
 #include <mlflow/trace/detail/cancellation.hpp>
 #include <mlflow/trace/detail/deadline.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/running.hpp>
-#include <mlflow/trace/record/trace_state.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -30,9 +30,9 @@ template <class Schema, class Exporter, class Recording, class Platform>
 class tracer_core final : public recorder {
 public:
     tracer_core(options_of<Exporter>&& exporter_options, options_of<Recording>&& recording_options,
-                error_handler on_error, void* context)
-        : exporter_(std::move(exporter_options)), recording_(std::move(recording_options)), on_error_(on_error),
-          error_context_(context) {
+                error_handler on_error, void* context, slot_function where)
+        : recorder(new_identity(), where), exporter_(std::move(exporter_options)),
+          recording_(std::move(recording_options)), on_error_(on_error), error_context_(context) {
         if constexpr (requires { recording_.limits(); }) value_rules_.limits = recording_.limits();
         if constexpr (requires(std::string_view text) { recording_.redact(text, text); }) {
             value_rules_.redactor = &recording_;
@@ -138,6 +138,12 @@ public:
     [[nodiscard]] const Recording& recording() const noexcept { return recording_; }
 
 private:
+    static tracer_identity new_identity() noexcept {
+        // Random, since parts of the program that are loaded at run time share no counter.
+        const auto identity = static_cast<tracer_identity>(Platform::new_span_id().value);
+        return identity == any_owner ? 1 : identity;
+    }
+
     using exporting = running<tracer_core>;
     using reporting = running<error_handler>;
     // As wide as the atomics that every target has: on one of 32 bits the account starts again at 2^32.

@@ -135,6 +135,13 @@ public:
         return true;
     }
 
+    [[nodiscard]] captured_context<Context> capture() const noexcept { return {}; }
+    template <class Function>
+    [[nodiscard]] std::decay_t<Function> bind(Function&& function) const {
+        return std::forward<Function>(function);
+    }
+    [[nodiscard]] static constexpr trace_id current_trace_id() noexcept { return {}; }
+
     static bool flush(std::chrono::milliseconds) noexcept { return true; }
     static bool shutdown(std::chrono::milliseconds) noexcept { return true; }
     [[nodiscard]] static span_account account() noexcept { return {}; }

@@ -1,23 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/context/slot.hpp>
 #include <mlflow/trace/core/error.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
 #include <mlflow/trace/detail/machine.hpp>
 #include <mlflow/trace/detail/pool.hpp>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <utility>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
-// What an open trace needs of its tracer, whatever the tracer's type. It lives as long as the last trace.
+namespace detail {
+
+using tracer_identity = std::size_t; // as wide as the atomics that every target has
+inline constexpr tracer_identity any_owner = 0;
+
+// How far a tracer trusts what is current on a thread. It only sinks.
+enum class trust : std::uint8_t {
+    all,
+    attached_only, // what was entered inside an attached context, or captured
+    captured_only
+};
+
+// What an open trace needs of its tracer, whatever the tracer's type, in whichever part of the program it was made
+// (parts that are loaded at run time have static objects of their own). It lives as long as the last trace.
 class recorder {
 public:
-    recorder() = default;
+    recorder(tracer_identity own, slot_function where) noexcept : identity_(own), slot_(where) {}
     recorder(const recorder&) = delete;
     recorder& operator=(const recorder&) = delete;
 
@@ -38,6 +51,28 @@ public:
     // Never the same for two tracers, unlike an address: what remembers its tracer may outlive it.
     [[nodiscard]] tracer_identity identity() const noexcept { return identity_; }
 
+    // Of the context policy, as the part of the program sees it that made the tracer.
+    [[nodiscard]] slot_function slot() const noexcept { return slot_; }
+    // Another number in the child of a fork.
+    [[nodiscard]] std::uint32_t process() const noexcept { return process_(); }
+
+    [[nodiscard]] trust trusted() const noexcept { return trusted_.load(std::memory_order_relaxed); }
+    // Something showed that the context cannot tell whose turn it is. `tell_distrust` reports it, once per reason.
+    void distrust(trust left, fault why) noexcept {
+        trust before = trusted();
+        while (before < left && !trusted_.compare_exchange_weak(before, left, std::memory_order_relaxed)) {
+        }
+        if ((reasons_.load(std::memory_order_relaxed) & bit(why)) == 0)
+            reasons_.fetch_or(bit(why), std::memory_order_relaxed);
+    }
+    [[nodiscard]] bool is_distrusted() const noexcept { return reasons_.load(std::memory_order_relaxed) != 0; }
+    void tell_distrust() noexcept {
+        for (const fault why : {fault::interleaved, fault::not_on_stack})
+            if ((reasons_.load(std::memory_order_relaxed) & bit(why)) != 0 &&
+                (told_.fetch_or(bit(why), std::memory_order_relaxed) & bit(why)) == 0)
+                report({why, "the current trace"});
+    }
+
     void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
     void release() noexcept {
         if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
@@ -51,13 +86,15 @@ protected:
     const value_rules* rules_ = nullptr;
 
 private:
-    static tracer_identity next_identity() noexcept {
-        static constinit std::atomic<tracer_identity> last{0};
-        return last.fetch_add(1, std::memory_order_relaxed) + 1;
-    }
+    static constexpr std::uint32_t bit(fault why) noexcept { return std::uint32_t{1} << static_cast<unsigned>(why); }
 
     std::atomic<std::uint32_t> references_{1};
-    const tracer_identity identity_ = next_identity();
+    std::atomic<trust> trusted_{trust::all};
+    std::atomic<std::uint32_t> reasons_{0}; // bits by fault
+    std::atomic<std::uint32_t> told_{0};
+    const tracer_identity identity_;
+    const slot_function slot_;
+    [[no_unique_address]] const machine::process_number process_;
 };
 
 // An open trace, shared by its open spans, which may be on several threads.
@@ -90,7 +127,7 @@ inline void collect_finished(trace_state& trace, trace_data& into) noexcept {
     while (newest_first) {
         span_data* const span = newest_first;
         newest_first = std::exchange(span->next, nullptr);
-        if (span->process != machine::process()) {
+        if (span->process != trace.owner->process()) {
             trace.owner->count_span_of_parent();
             pool<span_data>::instance().give(span);
             continue;
@@ -113,62 +150,6 @@ inline void release_trace(trace_state& trace) noexcept {
     owner->release();
 }
 
-// What is current in a slot. Keeps the trace from being recycled, whatever ends on other threads meanwhile.
-class held_context {
-public:
-    held_context() noexcept = default;
-    explicit held_context(context_slot* slot, tracer_identity owner = any_owner) noexcept {
-        if (!slot) return;
-        while (const context_node* const node = current_node(*slot, owner)) {
-            if (node->trace && !hold(*node)) continue; // it has just ended
-            exists_ = true;
-            trace_ = node->trace;
-            owner_ = node->owner;
-            span_ = node->id;
-            everything_is_off_ = node->everything_is_off;
-            return;
-        }
-    }
-    held_context(held_context&& other) noexcept
-        : trace_(std::exchange(other.trace_, nullptr)), owner_(other.owner_), span_(other.span_),
-          exists_(std::exchange(other.exists_, false)), everything_is_off_(other.everything_is_off_) {}
-    held_context& operator=(held_context&& other) = delete;
-    ~held_context() {
-        if (trace_) release_trace(*trace_);
-    }
-
-    // Null when nothing is current, or what is current is not recorded.
-    [[nodiscard]] trace_state* trace() const noexcept { return trace_; }
-    // The trace, held by the caller from now on.
-    [[nodiscard]] trace_state* take() noexcept { return std::exchange(trace_, nullptr); }
-    [[nodiscard]] span_id span() const noexcept { return span_; }
-    [[nodiscard]] tracer_identity owner() const noexcept { return owner_; }
-    [[nodiscard]] bool is_hidden() const noexcept { return exists_ && !trace_; }
-    [[nodiscard]] bool everything_is_off() const noexcept { return exists_ && everything_is_off_; }
-    explicit operator bool() const noexcept { return exists_; }
-
-private:
-    // While its span is open, the count is not 0; and the span being open afterwards means that it still was the
-    // span's trace that was counted up.
-    static bool hold(const context_node& node) noexcept {
-        auto& holders = node.trace->open_spans;
-        std::uint32_t count = holders.load(std::memory_order_relaxed);
-        do
-            if (count == 0) return false;
-        while (
-            !holders.compare_exchange_weak(count, count + 1, std::memory_order_acq_rel, std::memory_order_relaxed));
-        if (is_open(node)) return true;
-        release_trace(*node.trace);
-        return false;
-    }
-
-    trace_state* trace_ = nullptr;
-    tracer_identity owner_ = any_owner;
-    span_id span_;
-    bool exists_ = false;
-    bool everything_is_off_ = false;
-};
-
 inline void submit(trace_state& trace, trace_data* data) noexcept {
     if (data->spans) trace.owner->submit(data);
     else pool<trace_data>::instance().give(data);
@@ -188,7 +169,7 @@ inline void submit_late_spans(trace_state& trace) noexcept {
 inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
     trace_state& trace = *span.trace;
     const bool is_root = span.is_root;
-    const bool is_of_parent = span.process != machine::process();
+    const bool is_of_parent = span.process != trace.owner->process();
     next_generation(span);
     span_data* head = trace.finished.load(std::memory_order_relaxed);
     do span.next = head;
@@ -214,4 +195,5 @@ inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
     release_trace(trace);
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+/// Boost.Asio's coroutines (`asio::awaitable`) with `coroutine_context`. Needs Boost 1.74 or later.
+
+#include <mlflow/trace/context/coroutine_context.hpp>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/execution.hpp>
+#include <boost/asio/execution_context.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <type_traits>
+#include <utility> // before Boost 1.74, which lacks it
+
+#if !defined(BOOST_ASIO_HAS_CO_AWAIT)
+#error                                                                                                               \
+    "Boost.Asio finds no coroutines in this compiler: before this header, include none of Boost.Asio's, and define \
+BOOST_ASIO_HAS_CO_AWAIT and BOOST_ASIO_HAS_STD_COROUTINE (clang before 17, Boost before 1.81)"
+#endif
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// An executor that runs everything as one task: what is current belongs to that task, on every thread. Otherwise it
+/// is the executor that it was made of.
+template <class Executor>
+class task_executor {
+public:
+    task_executor(Executor inner, task_context task) noexcept : inner_(std::move(inner)), task_(std::move(task)) {}
+
+    [[nodiscard]] const Executor& inner() const noexcept { return inner_; }
+
+    template <class Function>
+    void execute(Function&& function) const {
+        inner_.execute([task = task_, run = std::decay_t<Function>(std::forward<Function>(function))]() mutable {
+            const task_context::running here(std::move(task));
+            auto once = std::move(run); // what it holds goes while the task is current
+            std::move(once)();
+        });
+    }
+
+    template <class Property>
+        requires boost::asio::can_query_v<const Executor&, Property>
+    decltype(auto) query(const Property& property) const noexcept {
+        return boost::asio::query(inner_, property);
+    }
+    template <class Property>
+        requires boost::asio::can_require_v<const Executor&, Property>
+    auto require(const Property& property) const {
+        return with(boost::asio::require(inner_, property));
+    }
+    template <class Property>
+        requires boost::asio::can_prefer_v<const Executor&, Property>
+    auto prefer(const Property& property) const {
+        return with(boost::asio::prefer(inner_, property));
+    }
+
+    friend bool operator==(const task_executor& a, const task_executor& b) noexcept {
+        return a.inner_ == b.inner_ && a.task_ == b.task_;
+    }
+
+private:
+    template <class Other>
+    task_executor<std::decay_t<Other>> with(Other&& inner) const {
+        return {std::forward<Other>(inner), task_};
+    }
+
+    Executor inner_;
+    task_context task_;
+};
+
+namespace detail {
+
+template <class T>
+inline constexpr bool is_asio_awaitable = false;
+template <class T, class Executor>
+inline constexpr bool is_asio_awaitable<boost::asio::awaitable<T, Executor>> = true;
+
+template <class T>
+struct asio_coroutine;
+template <class T, class Executor>
+struct asio_coroutine<boost::asio::awaitable<T, Executor>> {
+    using result_type = T;
+    using executor_type = Executor;
+};
+
+template <class Spawned, class Executor, class Token>
+auto spawn_task(const Executor& executor, Spawned&& spawned, Token&& token) {
+    using coroutine =
+        typename std::conditional_t<is_asio_awaitable<std::decay_t<Spawned>>, std::type_identity<Spawned>,
+                                    std::invoke_result<std::decay_t<Spawned>&>>::type;
+    using expected = typename asio_coroutine<std::decay_t<coroutine>>::executor_type;
+    static_assert(std::is_convertible_v<task_executor<Executor>, expected>,
+                  "mt::co_spawn: the coroutine is bound to another executor type: take asio::awaitable<T>, whose "
+                  "executor is any_io_executor, or asio::awaitable<T, mt::task_executor<executor>>");
+    return boost::asio::co_spawn(task_executor<Executor>(executor, task_context::start()),
+                                 std::forward<Spawned>(spawned), std::forward<Token>(token));
+}
+
+template <class T, class Executor>
+boost::asio::awaitable<T, Executor> run_branch(boost::asio::awaitable<T, Executor> coroutine, task_context task) {
+    const Executor executor = co_await boost::asio::this_coro::executor;
+    co_return co_await boost::asio::co_spawn(task_executor<Executor>(executor, std::move(task)), std::move(coroutine),
+                                             boost::asio::use_awaitable_t<Executor>());
+}
+
+} // namespace detail
+
+/// `asio::co_spawn` for a tracer with `coroutine_context`: the coroutine is a task of its own, in which that is
+/// current what is current here, and what it makes current stays so after each suspension, whichever thread resumes
+/// it. Takes an executor or an execution context, an awaitable or a function that returns one, and any completion
+/// token. Throws what `asio::co_spawn` throws.
+///
+/// `co_await` of another coroutine stays in the task; each task that is to run beside it is started by `mt::co_spawn`
+/// (with `asio::co_spawn` it would be the same task), and each branch of `a && b` or `a || b` is an `mt::branch(a)`.
+/// A completion token with an executor of its own (`asio::bind_executor`) resumes outside the task until the next
+/// suspension: what starts there is recorded without a user, and the error handler is called.
+template <class Executor, class Spawned, class Token>
+    requires boost::asio::is_executor<Executor>::value || boost::asio::execution::is_executor<Executor>::value
+auto co_spawn(const Executor& executor, Spawned&& spawned, Token&& token) {
+    return detail::spawn_task(executor, std::forward<Spawned>(spawned), std::forward<Token>(token));
+}
+template <class Context, class Spawned, class Token>
+    requires std::is_convertible_v<Context&, boost::asio::execution_context&>
+auto co_spawn(Context& context, Spawned&& spawned, Token&& token) {
+    return detail::spawn_task(context.get_executor(), std::forward<Spawned>(spawned), std::forward<Token>(token));
+}
+
+/// A coroutine that runs as a task of its own beside others of the same task:
+/// `co_await (mt::branch(ask(a)) && mt::branch(ask(b)))`. What is current where it is called is current in it.
+/// Cancellation reaches it.
+template <class T, class Executor>
+[[nodiscard]] boost::asio::awaitable<T, Executor> branch(boost::asio::awaitable<T, Executor> coroutine) {
+    return detail::run_branch<T, Executor>(std::move(coroutine), task_context::start());
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/context/slot.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <utility>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// Does what was entered here count, for a tracer that trusts so far?
+inline bool counts(const context_slot& slot, bool is_inside_attached, trust trusted) noexcept {
+    if (slot.is_of_task) return !slot.is_mixed;
+    return trusted == trust::all || (trusted == trust::attached_only && is_inside_attached);
+}
+
+// What is current in a slot, for one tracer or for any. Keeps the trace from being recycled, whatever ends on other
+// threads meanwhile.
+class held_context {
+public:
+    held_context() noexcept = default;
+    explicit held_context(context_slot* slot, tracer_identity owner = any_owner,
+                          trust trusted = trust::all) noexcept {
+        if (slot && (slot->innermost || slot->unattached != 0)) find(*slot, owner, trusted);
+    }
+    held_context(held_context&& other) noexcept
+        : trace_(std::exchange(other.trace_, nullptr)), owner_(other.owner_), span_(other.span_),
+          exists_(std::exchange(other.exists_, false)), everything_is_off_(other.everything_is_off_),
+          is_displaced_(other.is_displaced_) {}
+    held_context& operator=(held_context&& other) = delete;
+    ~held_context() {
+        if (trace_) release_trace(*trace_);
+    }
+
+    // Null when nothing is current, or what is current is not recorded.
+    [[nodiscard]] trace_state* trace() const noexcept { return trace_; }
+    // The trace, held by the caller from now on.
+    [[nodiscard]] trace_state* take() noexcept { return std::exchange(trace_, nullptr); }
+    [[nodiscard]] span_id span() const noexcept { return span_; }
+    [[nodiscard]] tracer_identity owner() const noexcept { return owner_; }
+    [[nodiscard]] bool is_hidden() const noexcept { return exists_ && !trace_; }
+    [[nodiscard]] bool everything_is_off() const noexcept { return exists_ && everything_is_off_; }
+    // A context is attached that cannot be current, since its object is not on the stack.
+    [[nodiscard]] bool is_displaced() const noexcept { return is_displaced_; }
+    explicit operator bool() const noexcept { return exists_; }
+
+private:
+    void find(context_slot& slot, tracer_identity owner, trust trusted) noexcept {
+        while (true) {
+            place found;
+            const context_node* const innermost = slot.innermost; // nearly always it
+            if (!innermost || !is_live(*innermost) || !look(slot, *innermost, owner, trusted, found)) [[unlikely]]
+                walk(slot, [&](const context_node& node) { return look(slot, node, owner, trusted, found); });
+            is_displaced_ = found.is_displaced || slot.unattached != 0;
+            if (!found.exists || slot.unattached != 0) return;
+            if (found.trace) {
+                if (!hold(found)) continue; // it has just ended
+                const trust left = found.trace->owner->trusted();
+                if (found.is_entered && !counts(slot, found.is_inside_attached, left)) {
+                    release_trace(*found.trace);
+                    trusted = left;
+                    continue;
+                }
+            }
+            exists_ = true;
+            trace_ = found.trace;
+            owner_ = found.owner;
+            span_ = found.id;
+            everything_is_off_ = found.everything_is_off;
+            return;
+        }
+    }
+
+    struct place {
+        bool exists = false;
+        bool is_entered = false; // and not captured
+        bool is_inside_attached = false;
+        bool is_displaced = false;
+        bool everything_is_off = false;
+        trace_state* trace = nullptr;
+        const span_data* span = nullptr; // of one that was entered
+        std::uint32_t span_generation = 0;
+        tracer_identity owner = any_owner;
+        span_id id;
+    };
+
+    // True when nothing further out is to be looked at.
+    static bool look(const context_slot& slot, const context_node& node, tracer_identity owner, trust trusted,
+                     place& found) noexcept {
+        if (node.what == context_node::kind::scope) return false;
+        if (node.what == context_node::kind::attached) {
+            found.is_displaced = !node.is_bound;
+            const auto* span = node.contents ? node.contents->spans : nullptr;
+            while (span && owner != any_owner && span->owner != owner) span = span->outer;
+            if (span && node.is_bound)
+                found = {true,        false,   true, false,       span->everything_is_off,
+                         span->trace, nullptr, 0,    span->owner, span->id};
+            return true;
+        }
+        if (owner != any_owner && node.owner != owner) return false;
+        const place here{true,       true,      node.is_inside_attached, false,      node.everything_is_off,
+                         node.trace, node.span, node.span_generation,    node.owner, node.id};
+        // What must not be recorded is not, in doubt.
+        if (!node.everything_is_off && !counts(slot, node.is_inside_attached, trusted)) return false;
+        found = here;
+        return true;
+    }
+
+    // While its span is open, the count is not 0; and the span being open afterwards means that it still was the
+    // span's trace that was counted up. A captured trace is held anyway.
+    static bool hold(const place& found) noexcept {
+        auto& holders = found.trace->open_spans;
+        std::uint32_t count = holders.load(std::memory_order_relaxed);
+        do
+            if (count == 0) return false;
+        while (
+            !holders.compare_exchange_weak(count, count + 1, std::memory_order_acq_rel, std::memory_order_relaxed));
+        if (!found.span || found.span->generation.load(std::memory_order_acquire) == found.span_generation)
+            return true;
+        release_trace(*found.trace);
+        return false;
+    }
+
+    trace_state* trace_ = nullptr;
+    tracer_identity owner_ = any_owner;
+    span_id span_;
+    bool exists_ = false;
+    bool everything_is_off_ = false;
+    bool is_displaced_ = false;
+};
+
+// It cannot be known any more to whom belongs what is current here.
+inline void lose_track(recorder& owner, context_slot& slot, fault why) noexcept {
+    if (slot.is_of_task) {
+        slot.is_mixed = true;
+        owner.distrust(trust::all, why);
+    } else {
+        owner.distrust(attached_in(slot) ? trust::captured_only : trust::attached_only, why);
+    }
+}
+
+// Is something of this tracer open here that counts for a trace that starts now, within the same attached context?
+inline bool is_in_trace(context_slot& slot, tracer_identity owner) noexcept {
+    if (!slot.innermost) return false;
+    bool found = false;
+    walk(slot, [&](const context_node& node) {
+        found = node.what == context_node::kind::span && node.owner == owner && !node.everything_is_off;
+        return found;
+    });
+    return found;
+}
+
+// Has a trace of the same tracer started after this one that is still open here?
+inline bool in_turn(context_slot& slot, const context_node& root) noexcept {
+    for (const context_node* node = slot.innermost; node != &root; node = node->next)
+        if (node->what == context_node::kind::span && node->is_root && node->owner == root.owner &&
+            node->bound == root.bound && is_live(*node))
+            return true;
+    return false;
+}
+
+// Is nothing to be recorded by this tracer here?
+inline bool is_off(context_slot& slot, tracer_identity owner) noexcept {
+    if (!slot.may_be_off) return false;
+    bool found = false;
+    walk(slot, [&](const context_node& node) {
+        if (node.what == context_node::kind::attached) {
+            for (const auto* span = node.contents ? node.contents->spans : nullptr; span; span = span->outer)
+                found = found || (span->everything_is_off && span->owner == owner);
+        } else {
+            found = node.everything_is_off && node.owner == owner;
+        }
+        return found;
+    });
+    if (!slot.innermost) slot.may_be_off = false;
+    return found;
+}
+
+// The scopes of this tracer, the innermost first: `visit(entries)`.
+template <class Visit>
+void for_each_scope(context_slot& slot, tracer_identity owner, trust trusted, Visit&& visit) noexcept {
+    if (!slot.innermost || slot.unattached != 0) return;
+    walk(slot, [&](context_node& node) {
+        if (node.what == context_node::kind::attached && node.contents && node.is_bound) {
+            for (const auto* scope = node.contents->scopes; scope; scope = scope->outer)
+                if (scope->owner == owner) visit(scope->entries);
+        } else if (node.what == context_node::kind::scope && node.owner == owner) {
+            if (counts(slot, node.is_inside_attached, trusted)) visit(node.entries);
+        }
+        return false;
+    });
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
