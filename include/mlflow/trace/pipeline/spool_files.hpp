@@ -91,12 +91,21 @@ inline std::vector<std::string> segments_in(const std::string& folder) {
     return names;
 }
 
+// What errno says, and what to do about it.
+inline std::string spool_fault(const std::string& path, int reason) {
+    std::string said = path + ": " + std::strerror(reason);
+    if (reason == ENOSPC || reason == EDQUOT) said += "; make room, or give the spool another folder";
+    if (reason == EACCES || reason == EPERM || reason == EROFS)
+        said += "; give the spool a folder that is this user's alone (mode 0700)";
+    return said;
+}
+
 // With all folders above it. Says what is wrong with it, in one line; empty where it may be used.
 inline std::string make_folder(const std::string& path) {
     for (std::size_t end = 0; end != std::string::npos;) {
         end = path.find('/', end + 1);
         if (::mkdir(path.substr(0, end).c_str(), 0700) != 0 && errno != EEXIST)
-            return path.substr(0, end) + ": " + std::strerror(errno);
+            return spool_fault(path.substr(0, end), errno);
     }
     return folder_fault(path);
 }

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
-#include <cstring>
 #include <deque>
 #include <memory>
 #include <string>
@@ -151,10 +150,7 @@ public:
     void fail(const std::string& path) {
         const int reason = errno;
         ++failures_;
-        error_ = path + ": " + std::strerror(reason);
-        if (reason == ENOSPC || reason == EDQUOT) error_ += "; make room, or give the spool another folder";
-        if (reason == EACCES || reason == EPERM || reason == EROFS)
-            error_ += "; give the spool a folder that is this user's alone (mode 0700)";
+        error_ = spool_fault(path, reason);
     }
 
 private:
