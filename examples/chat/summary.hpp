@@ -36,12 +36,13 @@ public:
         const std::lock_guard guard(lock_);
         std::printf("\n%-24s %8s %6s %7s %11s\n", "USER", "SESSIONS", "TURNS", "FAILED", "MEAN MS");
         for (const auto& [user, counted] : users_)
-            std::printf("%s %8zu %6d %7d %11.3f\n", padded(user, 24).c_str(), counted.sessions.size(), counted.turns,
-                        counted.failed, counted.mean_ms());
+            std::printf("%s %8zu %6d %7d %11.3f\n", padded(mt::detail::displayed(user), 24).c_str(),
+                        counted.sessions.size(), counted.turns, counted.failed, counted.mean_ms());
         std::printf("\n%-24s %-24s %6s %7s %7s %11s\n", "SESSION", "USER", "TURNS", "FAILED", "SPANS", "MEAN MS");
         for (const auto& [key, counted] : sessions_)
-            std::printf("%s %s %6d %7d %7zu %11.3f\n", padded(key.second, 24).c_str(), padded(key.first, 24).c_str(),
-                        counted.turns, counted.failed, counted.spans, counted.mean_ms());
+            std::printf("%s %s %6d %7d %7zu %11.3f\n", padded(mt::detail::displayed(key.second), 24).c_str(),
+                        padded(mt::detail::displayed(key.first), 24).c_str(), counted.turns, counted.failed,
+                        counted.spans, counted.mean_ms());
     }
 
 private:

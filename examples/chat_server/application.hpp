@@ -6,6 +6,7 @@
 #include "connection.hpp"
 #include "feedback.hpp"
 #include "openai.hpp"
+#include "raters.hpp"
 #include "reply.hpp"
 
 #include <boost/asio/post.hpp>
@@ -37,26 +38,26 @@ public:
         served_model model{};
         std::optional<feedback_store> feedback{};
         std::size_t threads = 4;
+        raters::options rating{};
+        std::chrono::milliseconds rating_timeout{10'000}; ///< for the turn to reach MLflow
     };
 
     application(Tracer& tracer, options chosen)
         : tracer_(tracer), agent_(tracer, chosen.corpus, std::move(chosen.model)), workers_(chosen.threads),
-          background_(1), feedback_(std::move(chosen.feedback)) {}
+          background_(1), feedback_(std::move(chosen.feedback)), rating_timeout_(chosen.rating_timeout),
+          raters_(chosen.rating) {}
     virtual ~application() { finish(); }
 
     void handle(request asked, std::shared_ptr<exchange> to) {
         asio::post(workers_, [this, asked = std::move(asked), to = std::move(to)] {
-            try {
-                route(asked, to);
-            } catch (const std::exception& error) {
-                std::fprintf(stderr, "chat_server: %s\n", error.what());
-            } // and the exchange answers 500
+            guarded([&] { route(asked, to); }); // else the exchange answers 500
         });
     }
 
     /// Waits for all work, also in the background.
     virtual void finish() {
         workers_.join();
+        raters_.join();
         background_.join();
     }
 
@@ -68,8 +69,7 @@ protected:
         try {
             const std::string text = agent_.answer_in(trace, turn, [&](std::string_view piece) { reply.add(piece); });
             reply.complete(text);
-            end(trace, turn);
-            reply.send();
+            reply.send(end(trace, turn));
         } catch (const std::exception& error) {
             reply.fail(error);
         }
@@ -80,12 +80,16 @@ protected:
             [&](const auto&... ids) { return tracer_.start_trace("chat", ids..., mt::span_type::agent); });
     }
 
-    // Before the client has the whole answer, since it may rate it at once.
-    void end(typename Tracer::trace& trace, const chat::turn& turn) {
-        const auto text = [](const auto* key) { return std::string(key ? key->view() : std::string_view{}); };
-        if (feedback_) turns_.add(id_of(trace), text(turn.user.get()), text(turn.session.get()));
+    // Before the client has the whole answer, since it may rate it at once. Returns the key by which an anonymous
+    // one does.
+    std::string end(typename Tracer::trace& trace, const chat::turn& turn) {
+        turn_owner owner{.user = text_of(turn.user.get()), .session = text_of(turn.session.get())};
+        if (feedback_ && owner.user.empty()) owner.rating_key = new_rating_key();
+        std::string rating_key = owner.rating_key;
+        if (feedback_) turns_.add(id_of(trace), std::move(owner));
         asio::post(background_, tracer_.bind([this, question = turn.message] { note_topics(question); }));
         trace.end();
+        return rating_key;
     }
 
     Tracer& tracer_;
@@ -96,8 +100,17 @@ protected:
 private:
     using status = http::status;
 
-    void route(const request& asked, const std::shared_ptr<exchange>& exchanged) {
-        exchange& to = *exchanged;
+    template <class Work>
+    static void guarded(const Work& work) {
+        try {
+            work();
+        } catch (const std::exception& error) {
+            std::fprintf(stderr, "chat_server: %s\n", mt::detail::displayed(error.what()).c_str());
+        }
+    }
+
+    void route(const request& asked, const std::shared_ptr<exchange>& waiting) {
+        exchange& to = *waiting;
         const std::string target(asked.target().data(), asked.target().size());
         const std::string path = target.substr(0, target.find('?'));
         const bool is_known = path == "/chat" || path == "/feedback" || path == "/health";
@@ -115,8 +128,8 @@ private:
             return to.reply(error_reply(status::unsupported_media_type, "Content-Type: must be application/json"));
         const auto who = identity::parse(asked);
         if (!who) return to.reply(error_reply(status::bad_request, who.error().message()));
-        if (path == "/chat") chat(asked, *who, exchanged);
-        else give_feedback(asked, *who, to);
+        if (path == "/chat") chat(asked, *who, waiting);
+        else give_feedback(asked, *who, waiting);
     }
 
     static bool is_json(const request& asked) {
@@ -136,6 +149,8 @@ private:
                who, to);
     }
 
+    static std::string text_of(const auto* key) { return std::string(key ? key->view() : std::string_view{}); }
+
     static std::string id_of(const typename Tracer::trace& trace) {
         return std::string(trace.trace_id().mlflow_id().view());
     }
@@ -147,26 +162,42 @@ private:
         span.inputs(mt::arg("message", question)).outputs(std::set<std::string>(words.begin(), words.end()));
     }
 
-    void give_feedback(const request& asked, const identity& who, exchange& to) {
+    void give_feedback(const request& asked, const identity& who, const std::shared_ptr<exchange>& to) {
         if (!feedback_)
-            return to.reply(error_reply(status::not_implemented, "feedback needs MLflow: set MLFLOW_TRACKING_URI"));
-        const auto read = read_feedback(asked.body());
+            return to->reply(error_reply(status::not_implemented, "feedback needs MLflow: set MLFLOW_TRACKING_URI"));
+        auto read = read_feedback(asked.body());
         if (const auto* const fault = std::get_if<std::string>(&read))
-            return to.reply(error_reply(status::bad_request, *fault));
-        const auto& said = std::get<feedback>(read);
+            return to->reply(error_reply(status::bad_request, *fault));
+        auto& said = std::get<feedback>(read);
         const auto turn = turns_.find(said.trace);
-        const auto* const user = who.get<mt::user>().get();
-        if (!turn || turn->user != (user ? user->view() : std::string_view{}))
-            return to.reply(error_reply(status::not_found, "trace_id: no turn of this user that is known here"));
-        if (!tracer_.flush(std::chrono::seconds(10)))
+        if (!turn || !turn->may_be_rated_by(text_of(who.get<mt::user>().get()), said.rating_key))
+            return to->reply(error_reply(status::not_found, "trace_id: no turn of this user that is known here, or "
+                                                            "not the rating_key of its answer"));
+        if (said.is_about_session && turn->user.empty())
+            return to->reply(
+                error_reply(status::forbidden, "about: an anonymous session is nobody's; rate the turn"));
+        const std::string one = turn->user.empty() ? said.trace : turn->user;
+        const auto until = std::chrono::steady_clock::now() + rating_timeout_;
+        const bool is_taken = raters_.post(
+            one, [this, said, turn = *turn, until, to] { guarded([&] { store(said, turn, until, *to); }); });
+        if (!is_taken) to->reply(error_reply(status::too_many_requests, "ratings wait already: rate it later"));
+    }
+
+    void store(const feedback& said, const turn_owner& turn, std::chrono::steady_clock::time_point until,
+               exchange& to) {
+        const auto left =
+            std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+        if (left.count() <= 0 || !tracer_.flush(left))
             return to.reply(error_reply(status::service_unavailable, "this turn is not stored yet: rate it later"));
-        if (const auto fault = feedback_->add(said, *turn)) return to.reply(error_reply(status::bad_gateway, *fault));
+        if (const auto fault = feedback_->add(said, turn)) return to.reply(error_reply(status::bad_gateway, *fault));
         to.reply(
-            json_reply(status::ok, {{"trace_id", said.trace}, {"session_id", turn->session}, {"name", said.name}}));
+            json_reply(status::ok, {{"trace_id", said.trace}, {"session_id", turn.session}, {"name", said.name}}));
     }
 
     std::optional<feedback_store> feedback_;
     recent_turns turns_;
+    std::chrono::milliseconds rating_timeout_;
+    raters raters_;
 };
 
 } // namespace chat_server

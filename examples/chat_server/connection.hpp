@@ -10,6 +10,7 @@
 #include <boost/beast/http.hpp>
 #include <nlohmann/json.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -38,10 +39,15 @@ struct limits {
     std::chrono::milliseconds idle_timeout{60'000};    ///< between requests
 };
 
+/// What a model or another server said may be no UTF-8.
+inline std::string text_of_json(const nlohmann::json& value) {
+    return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 inline response json_reply(http::status status, const nlohmann::json& body) {
     response answer(status, 11);
     answer.set(http::field::content_type, "application/json");
-    answer.body() = body.dump() + "\n";
+    answer.body() = text_of_json(body) + "\n";
     return answer;
 }
 
@@ -93,8 +99,25 @@ public:
         });
     }
 
+    /// Since when it waits for its client, in nanoseconds of the steady clock: idle, or for the rest of a request. 0:
+    /// it does not.
+    [[nodiscard]] std::int64_t waits_since() const noexcept { return waits_since_; }
+    /// To make room for others.
+    void close_when_waiting() {
+        is_given_up_ = true;
+        on_strand([this] {
+            if (waits_since_ != 0) return close();
+            is_given_up_ = false; // a request has come in the meantime
+        });
+    }
+    [[nodiscard]] bool is_given_up() const noexcept { return is_given_up_; }
+
 private:
     friend class exchange;
+
+    void set_waiting(bool is_waiting) noexcept {
+        waits_since_ = is_waiting ? std::chrono::steady_clock::now().time_since_epoch().count() : 0;
+    }
 
     template <class Function>
     void on_strand(Function&& function) {
@@ -122,6 +145,7 @@ private:
         if (is_closing_) return finish();
         if (buffer_.size() != 0) return read_header();
         is_idle_ = true;
+        set_waiting(true);
         limit(limits_.idle_timeout);
         socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](error_code error) {
             self->is_idle_ = false;
@@ -135,6 +159,7 @@ private:
         is_head_ = false;
         parser_->header_limit(limits_.max_header_bytes);
         parser_->body_limit(limits_.max_body_bytes);
+        set_waiting(true);
         limit(limits_.request_timeout);
         http::async_read_header(
             socket_, buffer_, *parser_, [self = shared_from_this()](error_code error, std::size_t) {
@@ -154,6 +179,7 @@ private:
         http::async_read(socket_, buffer_, *parser_, [self = shared_from_this()](error_code error, std::size_t) {
             if (error) return self->refuse(error);
             self->no_limit();
+            self->set_waiting(false);
             self->keep_alive_ = self->parser_->get().keep_alive();
             self->version_ = self->parser_->get().version();
             self->is_head_ = self->parser_->get().method() == http::verb::head;
@@ -188,6 +214,7 @@ private:
     }
 
     void write(response answer) {
+        set_waiting(false);
         reply_ = std::move(answer);
         reply_.version(version_);
         reply_.set(http::field::server, "chat_server");
@@ -231,6 +258,7 @@ private:
         error_code error;
         socket_.shutdown(tcp::socket::shutdown_send, error);
         if (error) return close();
+        set_waiting(true);
         limit(std::chrono::seconds(1));
         discard();
     }
@@ -259,6 +287,8 @@ private:
     unsigned version_ = 11;
     bool keep_alive_ = false;
     bool is_head_ = false;
+    std::atomic<std::int64_t> waits_since_{0};
+    std::atomic<bool> is_given_up_{false};
     bool is_idle_ = false;
     bool is_closing_ = false;
     bool is_late_ = false;

@@ -45,8 +45,7 @@ private:
         try {
             const std::string text = co_await trace.run([&] { return answer_in(trace, turn, reply); });
             reply.complete(text);
-            this->end(trace, turn);
-            reply.send();
+            reply.send(this->end(trace, turn));
         } catch (const std::exception& error) {
             reply.fail(error);
         }

@@ -2,15 +2,20 @@
 #pragma once
 
 #include <mlflow/trace/client.hpp>
+#include <mlflow/trace/detail/displayed.hpp>
 #include <mlflow/trace/transports/beast.hpp>
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+#include <chrono>
 #include <cstddef>
+#include <cstdio>
 #include <deque>
 #include <map>
 #include <mutex>
 #include <optional>
+#include <random>
 #include <string>
 #include <utility>
 #include <variant>
@@ -21,18 +26,36 @@ namespace chat_server {
 struct turn_owner {
     std::string user;
     std::string session;
+    std::string rating_key{};  ///< of an anonymous turn: only its answer says it
     std::string first_trace{}; ///< of the session
+
+    /// Anonymous visitors are not told apart by who they are, nor by trace and session IDs, which are no secrets.
+    [[nodiscard]] bool may_be_rated_by(const std::string& who, const std::string& key) const {
+        return who == user && (!user.empty() || (!rating_key.empty() && key == rating_key));
+    }
 };
+
+/// 128 bits that nobody can guess, as IDs may be, from the ones before.
+inline std::string new_rating_key() {
+    std::random_device source;
+    std::string key;
+    for (int i = 0; i < 4; ++i) {
+        char digits[9];
+        std::snprintf(digits, sizeof digits, "%08x", static_cast<unsigned>(source()));
+        key += digits;
+    }
+    return key;
+}
 
 /// The last turns that were answered, so that nobody rates a turn of somebody else. Thread-safety: all functions,
 /// from any thread.
 class recent_turns {
 public:
-    void add(const std::string& trace, std::string user, std::string session) {
+    void add(const std::string& trace, turn_owner owner) {
         constexpr std::size_t most = 100'000;
         const std::lock_guard guard(lock_);
-        const auto first = first_of_.try_emplace({user, session}, trace).first->second;
-        owners_[trace] = {std::move(user), std::move(session), first};
+        owner.first_trace = first_of_.try_emplace({owner.user, owner.session}, trace).first->second;
+        owners_[trace] = std::move(owner);
         order_.push_back(trace);
         if (order_.size() <= most) return;
         const auto oldest = owners_.extract(order_.front());
@@ -60,11 +83,13 @@ struct feedback {
     std::string name = "helpful";
     nlohmann::json value; ///< a bool, a number or a text
     std::string rationale{};
+    std::string rating_key{};
     bool is_about_session = false;
 };
 
-/// Reads `{"trace_id": …, "value": …, "name": …, "rationale": …, "about": "turn" | "session"}`, of which the first
-/// two are required; or says what is wrong with it.
+/// Reads `{"trace_id": …, "value": …, "name": …, "rationale": …, "about": "turn" | "session", "rating_key": …}`, of
+/// which the first two are required, and the last for an anonymous turn; or says what is wrong with it. Others will
+/// read these texts on a terminal: what would command it, or hide, is refused.
 inline std::variant<feedback, std::string> read_feedback(const std::string& body) {
     using nlohmann::json;
     const json given = json::parse(body, nullptr, false);
@@ -72,24 +97,31 @@ inline std::variant<feedback, std::string> read_feedback(const std::string& body
     if (!given.is_object()) return std::string("must be an object, is ") + given.type_name();
     feedback read;
     std::string fault;
+    const auto is_plain = [](const std::string& line) { return mlflow::trace::detail::displayed(line) == line; };
     const auto text = [&](const char* key, std::string& into, std::size_t most) {
         const auto found = given.find(key);
         if (found == given.end()) return;
         if (!found->is_string()) fault = std::string(key) + ": must be a string, is " + found->type_name();
         else if (into = *found; into.empty()) fault = std::string(key) + ": empty";
         else if (into.size() > most) fault = std::string(key) + ": longer than " + std::to_string(most) + " bytes";
+        else if (!is_plain(into))
+            fault = std::string(key) + ": a control character, or one that is not seen; leave it out";
     };
     std::string about = "turn";
     text("trace_id", read.trace, 35);
     text("name", read.name, 250);
     text("rationale", read.rationale, 4096);
     text("about", about, 7);
+    text("rating_key", read.rating_key, 32);
     if (read.trace.empty() && fault.empty()) fault = "trace_id: missing";
     if (about != "turn" && about != "session") fault = "about: must be \"turn\" or \"session\"";
     read.is_about_session = about == "session";
     read.value = given.value("value", json());
     if (!read.value.is_boolean() && !read.value.is_number() && !read.value.is_string())
         fault = "value: must be a bool, a number or a string, is " + std::string(read.value.type_name());
+    if (read.value.is_string() && (read.value.get_ref<const std::string&>().size() > 4096 ||
+                                   !is_plain(read.value.get_ref<const std::string&>())))
+        fault = "value: longer than 4096 bytes, or with a character that is not seen; leave it out";
     if (!fault.empty()) return fault;
     return read;
 }
@@ -99,7 +131,9 @@ class feedback_store {
 public:
     using client = mlflow::trace::client<mlflow::trace::beast_transport>;
 
-    explicit feedback_store(client::options server) : server_(std::move(server)) {}
+    explicit feedback_store(client::options server) : server_(std::move(server)) {
+        server_.timeout = std::min(server_.timeout, std::chrono::milliseconds(5'000)); // somebody waits for it
+    }
 
     /// Why it was not stored, or nothing. The trace must have arrived.
     std::optional<std::string> add(const feedback& said, const turn_owner& about) const {

@@ -46,7 +46,8 @@ public:
         begin();
         body_["time_to_first_token_ms"] = *first_ms_;
     }
-    void send() {
+    void send(const std::string& rating_key) {
+        if (!rating_key.empty()) body_["rating_key"] = rating_key;
         if (!is_streamed_) return to_.reply(identified(json_reply(http::status::ok, body_)));
         to_.send(event("done", body_));
         to_.end_stream();
@@ -59,7 +60,7 @@ public:
 
 private:
     static std::string event(const char* name, const nlohmann::json& data) {
-        return std::string("event: ") + name + "\ndata: " + data.dump() + "\n\n";
+        return std::string("event: ") + name + "\ndata: " + text_of_json(data) + "\n\n";
     }
     static http::status status_of(const std::exception& error) {
         if (dynamic_cast<const std::invalid_argument*>(&error)) return http::status::bad_request;

@@ -9,19 +9,30 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/strand.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <csignal>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <sys/resource.h>
 #include <thread>
 #include <unordered_set>
 #include <utility>
 #include <vector>
 
 namespace chat_server {
+
+/// How many connections leave enough of the files that this process may open (`ulimit -n`) for all else.
+inline std::size_t connections_for_files() {
+    rlimit files{};
+    if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return 512;
+    const auto all = std::min<std::size_t>(files.rlim_cur, 8192);
+    return std::max<std::size_t>(all > 192 ? all - 96 : all / 2, 1);
+}
 
 /// Accepts connections, and hands every request that is whole to a handler, on one of its threads: one that takes
 /// long must go elsewhere.
@@ -32,6 +43,8 @@ public:
         std::uint16_t port = 8080; ///< 0: any that is free
         int threads = 2;
         limits per_client{};
+        std::size_t max_connections =
+            connections_for_files();                        ///< more, and those that wait longest for their client go
         std::chrono::milliseconds shutdown_timeout{10'000}; ///< for the requests under way when it stops
     };
 
@@ -95,15 +108,39 @@ private:
         server& owner_;
     };
 
+    // In the place of the one that has waited longest for its client, which may never send anything.
+    bool has_room() {
+        std::shared_ptr<connection> held;
+        {
+            const std::lock_guard guard(lock_);
+            connection* longest = nullptr;
+            std::size_t staying = 0;
+            for (connection* each : open_) {
+                if (each->is_given_up()) continue;
+                ++staying;
+                const auto since = each->waits_since();
+                if (since != 0 && (!longest || since < longest->waits_since())) longest = each;
+            }
+            if (staying < options_.max_connections) return true;
+            if (longest) held = longest->weak_from_this().lock();
+        }
+        if (held) held->close_when_waiting(); // at once: the files left for all else cover what is still open
+        return held != nullptr;
+    }
+
+    void accept_later() {
+        retry_.expires_after(std::chrono::milliseconds(10));
+        retry_.async_wait([this](error_code failed) {
+            if (!failed && acceptor_.is_open()) accept();
+        });
+    }
+
     void accept() {
+        if (!has_room()) return accept_later();
         acceptor_.async_accept(asio::make_strand(io_), [this](error_code error, tcp::socket socket) {
             if (!acceptor_.is_open()) return;
             if (error) { // such as too many open files: they may become fewer
-                retry_.expires_after(std::chrono::milliseconds(100));
-                retry_.async_wait([this](error_code failed) {
-                    if (!failed && acceptor_.is_open()) accept();
-                });
-                return;
+                return accept_later();
             }
             error_code ignored;
             socket.set_option(tcp::no_delay(true), ignored);

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who uses an application and how: users, sessions and feedback of an MLflow server or of a local trace file.
 #include "arguments.hpp"
+#include "output.hpp"
 #include "rows.hpp"
 #include "table.hpp"
 
 #include <cstddef>
-#include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -85,29 +83,20 @@ int print_feedback(Source& source, const mt::trace_query& query, bool as_json) {
 // Rows are written as they come, into a file beside the one that is asked for: what ends early must not pass for the
 // whole, nor take the place of what was there.
 template <class Source>
-int export_traces(Source& source, const mt::trace_query& query, const std::string& path, std::string format) {
-    namespace fs = std::filesystem;
+int export_traces(Source& source, const mt::trace_query& query, const std::string& path, std::string format,
+                  mt::csv_texts texts) {
     if (format.empty()) format = path.ends_with(".jsonl") || path.ends_with(".ndjson") ? "jsonl" : "csv";
     const bool as_csv = format == "csv";
-    const bool is_beside = !path.empty() && (!fs::exists(path) || fs::is_regular_file(path)); // and no pipe, say
-    const std::string written = is_beside ? path + ".part" : path;
-    std::ofstream file;
-    if (!path.empty()) file.open(written, std::ios::binary | std::ios::trunc);
-    std::ostream& out = path.empty() ? std::cout : file;
-    if (as_csv) out << mt::csv_line(mt::trace_row({}), true);
-    const auto done = !out ? mt::search_result(0) : source.for_each_trace(query, [&](const mt::trace_info& trace) {
-        const auto row = mt::trace_row(trace);
-        out << (as_csv ? mt::csv_line(row) : mt::json_line(row));
-        return static_cast<bool>(out);
-    });
-    out.flush();
-    file.close();
-    std::error_code fault;
-    if (out && done && is_beside) fs::rename(written, path, fault);
-    if (out && done && !fault) return 0;
-    if (is_beside) fs::remove(written, fault);
-    if (!done) return fail(done.error().message + (path.empty() ? "; what was written is not the whole" : ""));
-    return fail((path.empty() ? "the output" : path) + " cannot be written");
+    output::file out(path);
+    if (as_csv) out.write(mt::csv_line(mt::trace_row({}), true, texts));
+    const auto done =
+        !out.fault().empty() ? mt::search_result(0) : source.for_each_trace(query, [&](const mt::trace_info& trace) {
+            const auto row = mt::trace_row(trace);
+            return out.write(as_csv ? mt::csv_line(row, false, texts) : mt::json_line(row));
+        });
+    if ((done || path.empty()) && out.finish() && done) return 0;
+    if (!out.fault().empty()) return fail(out.fault());
+    return fail(done.error().message + (path.empty() ? "; what was written is not the whole" : ""));
 }
 
 int run(int argc, char** argv) {
@@ -125,6 +114,7 @@ int run(int argc, char** argv) {
     std::string key;
     std::string path;
     std::string format;
+    bool is_exact = false;
     show->add_option("SESSION", shown, "ID of the session")->required();
     compare->add_option("--by", key, "metadata key: app.segment, app.version, …")
         ->required()
@@ -133,6 +123,8 @@ int run(int argc, char** argv) {
         ->check(arguments::refuse_empty);
     exported->add_option("--format", format, "csv or jsonl (default: by the name of the file, else csv)")
         ->check(CLI::IsMember({"csv", "jsonl"}));
+    exported->add_flag("--exact", is_exact,
+                       "CSV for programs: no apostrophe before a text that a spreadsheet would take for a formula");
     for (auto* const command : app.get_subcommands({})) command->fallthrough();
 
     try {
@@ -146,7 +138,9 @@ int run(int argc, char** argv) {
                 if (sessions->parsed()) return print_found(mt::summarise_sessions(watched, query), told.json);
                 if (compare->parsed()) return print_found(mt::summarise_by(watched, key, query), told.json);
                 if (feedback->parsed()) return print_feedback(watched, query, told.json);
-                if (exported->parsed() && !told.json) return export_traces(watched, query, path, format);
+                if (exported->parsed() && !told.json)
+                    return export_traces(watched, query, path, format,
+                                         is_exact ? mt::csv_texts::exact : mt::csv_texts::for_spreadsheets);
                 if (exported->parsed()) {
                     std::vector<json> all;
                     const auto done = watched.for_each_trace(

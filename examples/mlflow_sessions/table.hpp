@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/detail/displayed.hpp>
+
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -8,11 +10,14 @@
 #include <cstdint>
 #include <cstdlib>
 #include <iostream>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <sys/ioctl.h>
 #include <tuple>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 // Rows as a table that fits the terminal.
@@ -78,18 +83,8 @@ inline std::string fitted(std::string_view text, std::size_t width, bool to_the_
     return to_the_right ? padding + shown : shown + padding;
 }
 
-// Values come from users: nothing in them may command the terminal.
-inline std::string harmless(std::string_view text) {
-    std::string shown;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const auto c = static_cast<unsigned char>(text[i]);
-        const bool is_c1 = c == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0;
-        if (c < 0x20 || c == 0x7F || is_c1) shown += ' ';
-        else shown += text[i];
-        i += is_c1 ? 1U : 0U;
-    }
-    return shown;
-}
+// Values, and names of feedback too, come from users: nothing in them may command the terminal.
+inline std::string harmless(std::string_view text) { return mlflow::trace::detail::displayed(text); }
 
 inline std::string cell(const json& value) {
     if (value.is_null()) return "-";
@@ -110,35 +105,58 @@ inline std::string cell(const json& value) {
     return harmless(value.dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
-// The members of an object within a row are columns of their own: duration_ms.p95 is headed p95.
-inline json flat(const json& row) {
-    json columns;
-    for (const auto& [name, value] : row.items()) {
-        if (value.is_object())
-            for (const auto& [inner, member] : value.items()) columns[inner] = member;
-        else columns[name] = value;
+// What stands where in a row. The members of an object within it are columns of their own: duration_ms.p95 is headed
+// p95, and where another column has that head already, duration_ms.p95.
+struct column {
+    std::string outer;
+    std::optional<std::string> inner; // none: the value of the row itself
+    std::string head{};
+    std::size_t width = 0;
+    std::size_t width_of_values = 0;
+    bool is_number = true;
+
+    [[nodiscard]] const json& value_in(const json& row) const {
+        static const json none;
+        const auto found = row.find(outer);
+        if (found == row.end()) return none;
+        if (!inner) return found->is_object() ? none : *found;
+        const auto member = found->is_object() ? found->find(*inner) : found->end();
+        return member == found->end() ? none : *member;
     }
-    return columns;
+};
+
+// Of all rows, in the order in which they come first.
+inline std::vector<column> columns_of(const std::vector<json>& rows, std::size_t most) {
+    std::vector<column> found;
+    std::set<std::pair<std::string, std::optional<std::string>>> known;
+    std::set<std::string> heads;
+    const auto add = [&](const std::string& outer, const std::optional<std::string>& inner) {
+        if (found.size() == most || !known.emplace(outer, inner).second) return;
+        std::string head = harmless(inner.value_or(outer));
+        if (heads.contains(head) && inner) head = harmless(outer + '.' + *inner);
+        while (!heads.insert(head).second) head += '*';
+        found.push_back({outer, inner, head, width_of(head)});
+    };
+    for (const json& row : rows)
+        for (const auto& [name, value] : row.items()) {
+            if (!value.is_object()) add(name, std::nullopt);
+            else
+                for (const auto& [inner, member] : value.items()) add(name, inner);
+        }
+    return found;
 }
 
+// Columns for which there is no room at a character each are left out.
 inline void print(const std::vector<json>& rows) {
     if (rows.empty()) {
         std::cout << "nothing found\n";
         return;
     }
-    struct column {
-        std::string name;
-        std::size_t width;
-        std::size_t width_of_values = 0;
-        bool is_number = true;
-    };
-    std::vector<json> shown;
-    std::vector<column> columns;
-    for (const json& row : rows) shown.push_back(flat(row));
-    for (const auto& [name, value] : shown.front().items()) columns.push_back({name, width_of(name)});
-    for (const json& row : shown)
+    const std::size_t limit = width_of_terminal();
+    std::vector<column> columns = columns_of(rows, std::max<std::size_t>(1, (limit + 1) / 2));
+    for (const json& row : rows)
         for (column& one : columns) {
-            const json& value = row[one.name];
+            const json& value = one.value_in(row);
             one.width_of_values = std::max(one.width_of_values, width_of(cell(value)));
             one.width = std::max(one.width, one.width_of_values);
             one.is_number = one.is_number && (value.is_number() || value.is_null());
@@ -150,7 +168,7 @@ inline void print(const std::vector<json>& rows) {
     };
     // Heads that are wider than what is below give way first, then the widest text, then the widest column of any
     // kind.
-    for (const std::size_t limit = width_of_terminal(); total() > limit;) {
+    while (total() > limit) {
         const auto narrower = [](const column& a, const column& b) {
             const auto rank = [](const column& c) {
                 const bool is_slack = c.width > std::max<std::size_t>(c.width_of_values, 6);
@@ -174,9 +192,9 @@ inline void print(const std::vector<json>& rows) {
         }
         std::cout << line.substr(0, line.find_last_not_of(' ') + 1) << '\n';
     };
-    print_line([](const column& one) { return one.name; }, [](const std::string&) { return "\033[1m"; });
-    for (const json& row : shown)
-        print_line([&](const column& one) { return cell(row[one.name]); },
+    print_line([](const column& one) { return one.head; }, [](const std::string&) { return "\033[1m"; });
+    for (const json& row : rows)
+        print_line([&](const column& one) { return cell(one.value_in(row)); },
                    [](const std::string& text) { return text == "ERROR" ? "\033[31m" : ""; });
 }
 

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <mlflow/trace.hpp>
+#include <mlflow/trace/environment/mlflow.hpp>
 #include <mlflow/trace/pipeline/spool.hpp>
 #include <mlflow/trace/transports/beast.hpp>
 
 #include <CLI/CLI.hpp>
 #include <cstdlib>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -46,27 +48,17 @@ inline void add_receiver(CLI::App& command, values& told) {
     command.add_option("--give-up-after", told.give_up_after, "seconds in which nothing was taken (default: 60)");
 }
 
-inline std::string from_environment(const char* name) {
-    const char* const value = std::getenv(name);
-    return value ? value : "";
-}
-
-// As MLflow's own clients find their credentials.
-inline mt::secret authorization() {
-    if (const mt::secret token(from_environment("MLFLOW_TRACKING_TOKEN")); !token.empty())
-        return mt::bearer_authorization(token);
-    const auto name = from_environment("MLFLOW_TRACKING_USERNAME");
-    if (name.empty()) return {};
-    return mt::basic_authorization(name, mt::secret(from_environment("MLFLOW_TRACKING_PASSWORD")));
-}
-
+// As the environment says, and the command line before it. Throws what is wrong with one of its variables.
 inline to_mlflow::options receiver(const values& told) {
-    to_mlflow::options options{
-        .tracking_uri = told.tracking_uri, .source_name = told.source_name, .authorization = authorization()};
-    if (!told.service_name.empty()) options.resource = {{"service.name", told.service_name}};
-    if (!told.experiment.empty()) options.experiment_name = told.experiment;
-    else options.experiment_id = from_environment("MLFLOW_EXPERIMENT_ID");
-    return options;
+    ::setenv("MLFLOW_TRACKING_URI", told.tracking_uri.c_str(), 1);
+    auto options = mt::from_environment<to_mlflow>({.source_name = told.source_name});
+    if (!options) throw std::runtime_error(options.error().message);
+    if (!told.service_name.empty()) options->resource = {{"service.name", told.service_name}};
+    if (!told.experiment.empty()) {
+        options->experiment_name = told.experiment;
+        options->experiment_id.clear();
+    }
+    return std::move(*options);
 }
 
 } // namespace arguments

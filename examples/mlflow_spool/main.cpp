@@ -24,7 +24,8 @@ int fail(const std::string& message) {
 }
 
 int print(const std::vector<row>& rows, bool as_json) {
-    if (as_json) std::cout << row(rows).dump(1, ' ', false, row::error_handler_t::replace) << '\n';
+    if (as_json)
+        std::cout << mt::detail::escaped_json(row(rows).dump(1, ' ', false, row::error_handler_t::replace)) << '\n';
     else table::print(rows);
     return std::cout.flush() ? 0 : fail("the output cannot be written");
 }
@@ -102,6 +103,7 @@ std::uint64_t waiting_spans(const std::vector<mt::spool_file>& files, bool with_
 int forward(const arguments::values& told) {
     const auto files = mt::list_spool(told.folder);
     if (!files) return fail(files.error());
+    if (const auto fault = mt::detail::folder_fault(told.folder); !fault.empty()) return fail(fault);
     const std::uint64_t all = waiting_spans(*files, told.with_rejected);
     // Before anything is touched: is there such a server, and does it know the experiment?
     arguments::to_mlflow server(arguments::receiver(told));

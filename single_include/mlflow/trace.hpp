@@ -6,6 +6,7 @@
 #ifndef MLFLOW_TRACE_SINGLE_HEADER
 #define MLFLOW_TRACE_SINGLE_HEADER
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
@@ -33,7 +34,9 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <sys/file.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <thread>
 #include <type_traits>
 #include <typeinfo>
@@ -74,6 +77,266 @@
 #define MLFLOW_TRACE_ABI v0_1_noexcept
 #endif
 
+// ---- mlflow/trace/detail/characters16.hpp
+
+#if defined(__SSE2__)
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// Sixteen characters at once, by the vectors that g++ and clang know without <emmintrin.h>, which is 2,700 lines.
+// Comparisons give a character of all ones where they hold.
+using characters16 [[gnu::vector_size(16)]] = signed char;
+
+inline characters16 load16(const char* from) noexcept {
+    characters16 loaded;
+    std::memcpy(&loaded, from, sizeof loaded);
+    return loaded;
+}
+inline void store16(char* to, characters16 stored) noexcept { std::memcpy(to, &stored, sizeof stored); }
+
+inline characters16 sixteen(char c) noexcept {
+    const auto s = static_cast<signed char>(c);
+    return characters16{s, s, s, s, s, s, s, s, s, s, s, s, s, s, s, s};
+}
+
+// A bit for each character whose highest bit is set.
+inline std::uint32_t mask16(characters16 characters) noexcept {
+    using plain [[gnu::vector_size(16)]] = char;
+    return static_cast<std::uint32_t>(__builtin_ia32_pmovmskb128(reinterpret_cast<plain>(characters)));
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+#endif
+
+// ---- mlflow/trace/detail/utf8.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// std::string_view::substr without its check, which throws, and a device has no runtime for that.
+constexpr std::string_view prefix_of(std::string_view text, std::size_t size) noexcept { return {text.data(), size}; }
+constexpr std::string_view suffix_from(std::string_view text, std::size_t at) noexcept {
+    return {text.data() + at, text.size() - at};
+}
+
+struct utf8_step {
+    std::uint32_t code_point; // U+FFFD when invalid
+    std::size_t length;       // bytes to pass: when invalid, the maximal subpart that one U+FFFD stands for
+    bool valid;
+};
+
+// The first code point of a text that is not empty. The ranges are table 3-7 of the Unicode standard.
+constexpr utf8_step decode_utf8(std::string_view text) noexcept {
+    const auto byte = [text](std::size_t at) {
+        return static_cast<std::uint32_t>(static_cast<unsigned char>(text[at]));
+    };
+    const std::uint32_t lead = byte(0);
+    if (lead < 0x80) return {lead, 1, true};
+    if (lead < 0xC2 || lead > 0xF4) return {0xFFFD, 1, false};
+    const std::size_t length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+    std::uint32_t low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+    std::uint32_t high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+    std::uint32_t code_point = lead & (0x7FU >> length);
+    for (std::size_t at = 1; at < length; ++at) {
+        if (at >= text.size() || byte(at) < low || byte(at) > high) return {0xFFFD, at, false};
+        code_point = code_point << 6 | (byte(at) & 0x3F);
+        low = 0x80;
+        high = 0xBF;
+    }
+    return {code_point, length, true};
+}
+
+// Length of a valid sequence of 2 to 4 bytes, else 0. Four bytes must be readable. Says the same as decode_utf8, in
+// the few instructions that text in other scripts than Latin needs.
+constexpr std::size_t utf8_sequence_length(const char* text) noexcept {
+    const auto byte = [text](int at) { return static_cast<std::uint32_t>(static_cast<unsigned char>(text[at])); };
+    const std::uint32_t word = byte(0) | byte(1) << 8 | byte(2) << 16 | byte(3) << 24;
+    if ((word & 0xC0C0F0) == 0x8080E0) {
+        const std::uint32_t top = word & 0x200F;  // of 16 bits, the highest 5
+        return top != 0 && top != 0x200D ? 3 : 0; // overlong; surrogate
+    }
+    if ((word & 0xC0E0) == 0x80C0) return (word & 0x1E) != 0 ? 2 : 0; // overlong
+    if ((word & 0xC0C0C0F8) == 0x808080F0) {
+        const std::uint32_t plane = (word & 0x07) << 2 | (word & 0x3000) >> 12;
+        return plane >= 0x01 && plane <= 0x10 ? 4 : 0;
+    }
+    return 0;
+}
+
+// Writes at most 4 bytes and returns how many. Surrogates become U+FFFD.
+constexpr std::size_t encode_utf8(char* to, std::uint32_t code_point) noexcept {
+    if (code_point < 0x80) {
+        *to = static_cast<char>(code_point);
+        return 1;
+    }
+    if (code_point >= 0xD800 && code_point < 0xE000) code_point = 0xFFFD;
+    const std::size_t length = code_point < 0x800 ? 2 : code_point < 0x10000 ? 3 : 4;
+    for (std::size_t at = length - 1; at > 0; --at, code_point >>= 6)
+        to[at] = static_cast<char>(0x80 | (code_point & 0x3F));
+    to[0] = static_cast<char>((0xF00U >> length & 0xFFU) | code_point);
+    return length;
+}
+
+constexpr bool is_control(std::uint32_t code_point) noexcept {
+    return code_point < 0x20 || (code_point >= 0x7F && code_point < 0xA0);
+}
+
+struct utf8_scan {
+    static constexpr std::size_t npos = static_cast<std::size_t>(-1);
+
+    std::size_t code_points = 0;   // an invalid subpart counts as the one U+FFFD it would become
+    std::size_t invalid_at = npos; // offset of the first invalid byte
+    std::size_t control_at = npos; // offset of the first C0, DEL or C1
+};
+
+constexpr utf8_scan scan_utf8(std::string_view text) noexcept {
+    utf8_scan scan;
+    for (std::size_t at = 0; at < text.size(); ++scan.code_points) {
+        const utf8_step step = decode_utf8(suffix_from(text, at));
+        if (!step.valid && scan.invalid_at == utf8_scan::npos) scan.invalid_at = at;
+        if (is_control(step.code_point) && scan.control_at == utf8_scan::npos) scan.control_at = at;
+        at += step.length;
+    }
+    return scan;
+}
+
+// Bytes before the first invalid one.
+inline std::size_t valid_utf8_prefix(std::string_view text) noexcept {
+    std::size_t at = 0;
+    while (at < text.size()) {
+#if defined(__SSE2__)
+        while (text.size() - at >= 16) {
+            if (mask16(load16(text.data() + at)) != 0) break;
+            at += 16;
+        }
+        if (at == text.size()) break;
+#endif
+        // A run of the other kind, so that text in one script does not go back to the blocks after each character.
+        do {
+            std::size_t length = text.size() - at >= 4 ? utf8_sequence_length(text.data() + at) : 0;
+            if (length == 0) {
+                const utf8_step step = decode_utf8({text.data() + at, text.size() - at});
+                if (!step.valid) return at;
+                length = step.length;
+            }
+            at += length;
+        } while (at < text.size() && static_cast<unsigned char>(text[at]) >= 0x80);
+    }
+    return at;
+}
+
+// Short texts are most of what is recorded: they are looked at by two loads that overlap.
+inline bool is_ascii(std::string_view text) noexcept {
+    const char* const begin = text.data();
+    const std::size_t size = text.size();
+    const auto high_bits = [begin]<class Word>(std::size_t at, Word) {
+        Word word;
+        std::memcpy(&word, begin + at, sizeof word);
+        return word & static_cast<Word>(0x8080808080808080U);
+    };
+    std::uint64_t found = 0;
+    if (size >= 8) {
+        std::size_t at = 0;
+        for (; size - at > 8; at += 8) found |= high_bits(at, std::uint64_t{});
+        found |= high_bits(size - 8, std::uint64_t{});
+    } else if (size >= 4) {
+        found = high_bits(0, std::uint32_t{}) | high_bits(size - 4, std::uint32_t{});
+    } else {
+        for (const char c : text) found |= static_cast<unsigned char>(c) & 0x80U;
+    }
+    return found == 0;
+}
+
+inline std::string_view first_code_points(std::string_view text, std::size_t count) noexcept {
+    std::size_t at = 0;
+    while (at < text.size() && count-- > 0) at += decode_utf8(suffix_from(text, at)).length;
+    return prefix_of(text, at);
+}
+
+inline bool is_valid_utf8(std::string_view text) noexcept {
+    return is_ascii(text) || valid_utf8_prefix(text) == text.size();
+}
+
+// The append functions below and in the other writers return false when the buffer is full. What was written until
+// then stays: the caller goes back to the size it knows.
+template <class Buffer>
+bool append_bytes(Buffer& out, std::string_view bytes) noexcept {
+    if (bytes.empty()) return true;
+    char* to = out.ensure(bytes.size());
+    if (!to) return false;
+    std::char_traits<char>::copy(to, bytes.data(), bytes.size());
+    out.commit(bytes.size());
+    return true;
+}
+
+// Each maximal invalid subpart becomes U+FFFD, as Unicode recommends and Python's errors="replace" does.
+template <class Buffer>
+bool append_utf8(Buffer& out, std::string_view text) noexcept {
+    for (;;) {
+        const std::size_t valid = valid_utf8_prefix(text);
+        if (!append_bytes(out, prefix_of(text, valid))) return false;
+        if (valid == text.size()) return true;
+        if (!append_bytes(out, "\xEF\xBF\xBD")) return false;
+        text.remove_prefix(valid);
+        text.remove_prefix(decode_utf8(text).length);
+    }
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/detail/displayed.hpp
+
+// Text that somebody else wrote, where a person reads it.
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// What commands a terminal, turns the direction of the text around it, breaks its line, or is there without being
+// seen. Joiners and variation selectors are not of these: scripts and emoji need them.
+constexpr bool is_hidden(std::uint32_t c) noexcept {
+    return is_control(c) || c == 0x00AD || c == 0x061C || c == 0x180E || c == 0x200B || c == 0x200E || c == 0x200F ||
+           (c >= 0x2028 && c <= 0x202E) || (c >= 0x2060 && c <= 0x206F) || c == 0xFEFF ||
+           (c >= 0xFFF9 && c <= 0xFFFB) || (c >= 0xE0000 && c <= 0xE007F);
+}
+
+// One line of valid UTF-8 that shows all there is: a space for each control character, U+FFFD for what is hidden or
+// invalid. At most that many bytes of the text are shown.
+inline std::string displayed(std::string_view text, std::size_t most = std::string_view::npos) {
+    std::string shown;
+    shown.reserve(text.size() < most ? text.size() : most);
+    for (std::size_t at = 0; at < text.size();) {
+        const utf8_step step = decode_utf8(suffix_from(text, at));
+        if (step.length > most - at) break;
+        if (is_control(step.code_point)) shown += ' ';
+        else if (!step.valid || is_hidden(step.code_point)) shown += "\xEF\xBF\xBD";
+        else shown += text.substr(at, step.length);
+        at += step.length;
+    }
+    return shown;
+}
+
+// The same JSON, with escapes in place of what is hidden, which JSON itself lets pass; newlines between its values
+// stay. Invalid UTF-8 becomes U+FFFD.
+inline std::string escaped_json(std::string_view text) {
+    std::string escaped;
+    escaped.reserve(text.size());
+    const auto escape = [&escaped](std::uint32_t unit) {
+        escaped += "\\u";
+        for (unsigned shift = 16; shift > 0; shift -= 4) escaped += "0123456789abcdef"[unit >> (shift - 4) & 15U];
+    };
+    for (std::size_t at = 0; at < text.size();) {
+        const utf8_step step = decode_utf8(suffix_from(text, at));
+        const std::uint32_t c = step.code_point;
+        if (!step.valid) escaped += "\xEF\xBF\xBD";
+        else if (c < 0x7F || !is_hidden(c)) escaped += text.substr(at, step.length);
+        else if (c < 0x10000) escape(c);
+        else escape(0xD800 + ((c - 0x10000) >> 10)), escape(0xDC00 + (c & 0x3FF));
+        at += step.length;
+    }
+    return escaped;
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
 // ---- mlflow/trace/core/error.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
@@ -109,7 +372,7 @@ struct check_error {
 
     /// One line for a person: `mlflow.trace.user: 300 characters, at most 250; shorten or hash the ID`.
     [[nodiscard]] std::string message() const {
-        std::string text(key);
+        std::string text = detail::displayed(key, 300); // the name may come from outside too
         text += ": ";
         switch (what) {
         case fault::none: text += "no fault"; break;
@@ -732,213 +995,6 @@ decltype(auto) guarded_by_reason(Run&& run, [[maybe_unused]] Rescue&& rescue) {
 #else
     return run();
 #endif
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/detail/characters16.hpp
-
-#if defined(__SSE2__)
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// Sixteen characters at once, by the vectors that g++ and clang know without <emmintrin.h>, which is 2,700 lines.
-// Comparisons give a character of all ones where they hold.
-using characters16 [[gnu::vector_size(16)]] = signed char;
-
-inline characters16 load16(const char* from) noexcept {
-    characters16 loaded;
-    std::memcpy(&loaded, from, sizeof loaded);
-    return loaded;
-}
-inline void store16(char* to, characters16 stored) noexcept { std::memcpy(to, &stored, sizeof stored); }
-
-inline characters16 sixteen(char c) noexcept {
-    const auto s = static_cast<signed char>(c);
-    return characters16{s, s, s, s, s, s, s, s, s, s, s, s, s, s, s, s};
-}
-
-// A bit for each character whose highest bit is set.
-inline std::uint32_t mask16(characters16 characters) noexcept {
-    using plain [[gnu::vector_size(16)]] = char;
-    return static_cast<std::uint32_t>(__builtin_ia32_pmovmskb128(reinterpret_cast<plain>(characters)));
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-#endif
-
-// ---- mlflow/trace/detail/utf8.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// std::string_view::substr without its check, which throws, and a device has no runtime for that.
-constexpr std::string_view prefix_of(std::string_view text, std::size_t size) noexcept { return {text.data(), size}; }
-constexpr std::string_view suffix_from(std::string_view text, std::size_t at) noexcept {
-    return {text.data() + at, text.size() - at};
-}
-
-struct utf8_step {
-    std::uint32_t code_point; // U+FFFD when invalid
-    std::size_t length;       // bytes to pass: when invalid, the maximal subpart that one U+FFFD stands for
-    bool valid;
-};
-
-// The first code point of a text that is not empty. The ranges are table 3-7 of the Unicode standard.
-constexpr utf8_step decode_utf8(std::string_view text) noexcept {
-    const auto byte = [text](std::size_t at) {
-        return static_cast<std::uint32_t>(static_cast<unsigned char>(text[at]));
-    };
-    const std::uint32_t lead = byte(0);
-    if (lead < 0x80) return {lead, 1, true};
-    if (lead < 0xC2 || lead > 0xF4) return {0xFFFD, 1, false};
-    const std::size_t length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-    std::uint32_t low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
-    std::uint32_t high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-    std::uint32_t code_point = lead & (0x7FU >> length);
-    for (std::size_t at = 1; at < length; ++at) {
-        if (at >= text.size() || byte(at) < low || byte(at) > high) return {0xFFFD, at, false};
-        code_point = code_point << 6 | (byte(at) & 0x3F);
-        low = 0x80;
-        high = 0xBF;
-    }
-    return {code_point, length, true};
-}
-
-// Length of a valid sequence of 2 to 4 bytes, else 0. Four bytes must be readable. Says the same as decode_utf8, in
-// the few instructions that text in other scripts than Latin needs.
-constexpr std::size_t utf8_sequence_length(const char* text) noexcept {
-    const auto byte = [text](int at) { return static_cast<std::uint32_t>(static_cast<unsigned char>(text[at])); };
-    const std::uint32_t word = byte(0) | byte(1) << 8 | byte(2) << 16 | byte(3) << 24;
-    if ((word & 0xC0C0F0) == 0x8080E0) {
-        const std::uint32_t top = word & 0x200F;  // of 16 bits, the highest 5
-        return top != 0 && top != 0x200D ? 3 : 0; // overlong; surrogate
-    }
-    if ((word & 0xC0E0) == 0x80C0) return (word & 0x1E) != 0 ? 2 : 0; // overlong
-    if ((word & 0xC0C0C0F8) == 0x808080F0) {
-        const std::uint32_t plane = (word & 0x07) << 2 | (word & 0x3000) >> 12;
-        return plane >= 0x01 && plane <= 0x10 ? 4 : 0;
-    }
-    return 0;
-}
-
-// Writes at most 4 bytes and returns how many. Surrogates become U+FFFD.
-constexpr std::size_t encode_utf8(char* to, std::uint32_t code_point) noexcept {
-    if (code_point < 0x80) {
-        *to = static_cast<char>(code_point);
-        return 1;
-    }
-    if (code_point >= 0xD800 && code_point < 0xE000) code_point = 0xFFFD;
-    const std::size_t length = code_point < 0x800 ? 2 : code_point < 0x10000 ? 3 : 4;
-    for (std::size_t at = length - 1; at > 0; --at, code_point >>= 6)
-        to[at] = static_cast<char>(0x80 | (code_point & 0x3F));
-    to[0] = static_cast<char>((0xF00U >> length & 0xFFU) | code_point);
-    return length;
-}
-
-constexpr bool is_control(std::uint32_t code_point) noexcept {
-    return code_point < 0x20 || (code_point >= 0x7F && code_point < 0xA0);
-}
-
-struct utf8_scan {
-    static constexpr std::size_t npos = static_cast<std::size_t>(-1);
-
-    std::size_t code_points = 0;   // an invalid subpart counts as the one U+FFFD it would become
-    std::size_t invalid_at = npos; // offset of the first invalid byte
-    std::size_t control_at = npos; // offset of the first C0, DEL or C1
-};
-
-constexpr utf8_scan scan_utf8(std::string_view text) noexcept {
-    utf8_scan scan;
-    for (std::size_t at = 0; at < text.size(); ++scan.code_points) {
-        const utf8_step step = decode_utf8(suffix_from(text, at));
-        if (!step.valid && scan.invalid_at == utf8_scan::npos) scan.invalid_at = at;
-        if (is_control(step.code_point) && scan.control_at == utf8_scan::npos) scan.control_at = at;
-        at += step.length;
-    }
-    return scan;
-}
-
-// Bytes before the first invalid one.
-inline std::size_t valid_utf8_prefix(std::string_view text) noexcept {
-    std::size_t at = 0;
-    while (at < text.size()) {
-#if defined(__SSE2__)
-        while (text.size() - at >= 16) {
-            if (mask16(load16(text.data() + at)) != 0) break;
-            at += 16;
-        }
-        if (at == text.size()) break;
-#endif
-        // A run of the other kind, so that text in one script does not go back to the blocks after each character.
-        do {
-            std::size_t length = text.size() - at >= 4 ? utf8_sequence_length(text.data() + at) : 0;
-            if (length == 0) {
-                const utf8_step step = decode_utf8({text.data() + at, text.size() - at});
-                if (!step.valid) return at;
-                length = step.length;
-            }
-            at += length;
-        } while (at < text.size() && static_cast<unsigned char>(text[at]) >= 0x80);
-    }
-    return at;
-}
-
-// Short texts are most of what is recorded: they are looked at by two loads that overlap.
-inline bool is_ascii(std::string_view text) noexcept {
-    const char* const begin = text.data();
-    const std::size_t size = text.size();
-    const auto high_bits = [begin]<class Word>(std::size_t at, Word) {
-        Word word;
-        std::memcpy(&word, begin + at, sizeof word);
-        return word & static_cast<Word>(0x8080808080808080U);
-    };
-    std::uint64_t found = 0;
-    if (size >= 8) {
-        std::size_t at = 0;
-        for (; size - at > 8; at += 8) found |= high_bits(at, std::uint64_t{});
-        found |= high_bits(size - 8, std::uint64_t{});
-    } else if (size >= 4) {
-        found = high_bits(0, std::uint32_t{}) | high_bits(size - 4, std::uint32_t{});
-    } else {
-        for (const char c : text) found |= static_cast<unsigned char>(c) & 0x80U;
-    }
-    return found == 0;
-}
-
-inline std::string_view first_code_points(std::string_view text, std::size_t count) noexcept {
-    std::size_t at = 0;
-    while (at < text.size() && count-- > 0) at += decode_utf8(suffix_from(text, at)).length;
-    return prefix_of(text, at);
-}
-
-inline bool is_valid_utf8(std::string_view text) noexcept {
-    return is_ascii(text) || valid_utf8_prefix(text) == text.size();
-}
-
-// The append functions below and in the other writers return false when the buffer is full. What was written until
-// then stays: the caller goes back to the size it knows.
-template <class Buffer>
-bool append_bytes(Buffer& out, std::string_view bytes) noexcept {
-    if (bytes.empty()) return true;
-    char* to = out.ensure(bytes.size());
-    if (!to) return false;
-    std::char_traits<char>::copy(to, bytes.data(), bytes.size());
-    out.commit(bytes.size());
-    return true;
-}
-
-// Each maximal invalid subpart becomes U+FFFD, as Unicode recommends and Python's errors="replace" does.
-template <class Buffer>
-bool append_utf8(Buffer& out, std::string_view text) noexcept {
-    for (;;) {
-        const std::size_t valid = valid_utf8_prefix(text);
-        if (!append_bytes(out, prefix_of(text, valid))) return false;
-        if (valid == text.size()) return true;
-        if (!append_bytes(out, "\xEF\xBF\xBD")) return false;
-        text.remove_prefix(valid);
-        text.remove_prefix(decode_utf8(text).length);
-    }
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
@@ -3145,6 +3201,23 @@ constexpr bool is_visible_ascii(std::string_view text) noexcept {
     return true;
 }
 
+// Why no transport sends such a header; empty where one does. By its position: what stands where a name is expected
+// may be a value, and a secret.
+inline std::string header_fault(std::string_view name, std::string_view value, std::size_t position) {
+    constexpr std::array<std::string_view, 5> own = {"Host", "Content-Length", "Transfer-Encoding", "Connection",
+                                                     "Upgrade"};
+    if (!is_token(name))
+        return "the name of header " + std::to_string(position) +
+               " is empty or holds a character that HTTP does not allow there";
+    if (!is_field_value(value))
+        return "the value of header " + std::string(name) +
+               " holds a control character; remove it, such as the end of a line";
+    for (const auto reserved : own)
+        if (same_name(name, reserved))
+            return "header " + std::string(name) + " is written by the transport; leave it out";
+    return {};
+}
+
 } // namespace detail
 
 /// Why a transport must not send this request to this server, or nothing. Every transport asks before it writes a
@@ -3168,22 +3241,10 @@ constexpr bool is_visible_ascii(std::string_view text) noexcept {
         return refuse(
             "the target holds a space, a control character or a character outside ASCII; percent-encode it");
 
-    constexpr std::array<std::string_view, 5> own = {"Host", "Content-Length", "Transfer-Encoding", "Connection",
-                                                     "Upgrade"};
     std::size_t position = 0;
-    for (const auto& [name, value] : request.headers) {
-        ++position;
-        // By its position: what stands where a name is expected may be a value, and a secret.
-        if (!detail::is_token(name))
-            return refuse("the name of header " + std::to_string(position) +
-                          " is empty or holds a character that HTTP does not allow there");
-        if (!detail::is_field_value(value))
-            return refuse("the value of header " + std::string(name) +
-                          " holds a control character; remove it, such as the end of a line");
-        for (const auto reserved : own)
-            if (detail::same_name(name, reserved))
-                return refuse("header " + std::string(name) + " is written by the transport; leave it out");
-    }
+    for (const auto& [name, value] : request.headers)
+        if (auto fault = detail::header_fault(name, value, ++position); !fault.empty())
+            return refuse(std::move(fault));
     return std::nullopt;
 }
 
@@ -4881,6 +4942,255 @@ inline bool append_otlp_request(detail::buffer& out, const trace_batch& batch, c
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
+// ---- mlflow/trace/detail/files.hpp
+
+// Files and folders that other users of the machine may have made, renamed or linked.
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// Closes its file, and with it gives up the lock.
+class owned_file {
+public:
+    explicit owned_file(int file = -1) noexcept : file_(file) {}
+    owned_file(const owned_file&) = delete;
+    owned_file& operator=(const owned_file&) = delete;
+    owned_file(owned_file&& other) noexcept : file_(std::exchange(other.file_, -1)) {}
+    owned_file& operator=(owned_file&& other) noexcept {
+        std::swap(file_, other.file_);
+        return *this;
+    }
+    ~owned_file() {
+        if (file_ >= 0) ::close(file_);
+    }
+    [[nodiscard]] int get() const noexcept { return file_; }
+
+private:
+    int file_;
+};
+
+// Again as long as a signal comes between.
+template <class Call>
+auto uninterrupted(const Call& call) noexcept {
+    for (;;)
+        if (const auto outcome = call(); outcome >= 0 || errno != EINTR) return outcome;
+}
+
+// A file to read among others of a folder: neither a link, nor one that would wait for a writer, as a FIFO does.
+inline owned_file open_regular(const std::string& path) noexcept {
+    owned_file file(
+        uninterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); }));
+    struct stat found{};
+    if (file.get() < 0 || (::fstat(file.get(), &found) == 0 && S_ISREG(found.st_mode))) return file;
+    errno = EINVAL;
+    return owned_file();
+}
+
+inline bool is_same_file(const struct stat& one, const struct stat& other) noexcept {
+    return one.st_ino == other.st_ino && one.st_dev == other.st_dev;
+}
+
+inline bool is_ours_or_roots(const struct stat& found) noexcept {
+    return found.st_uid == 0 || found.st_uid == ::geteuid();
+}
+
+inline bool is_in_own_group(gid_t group) {
+    if (group == ::getegid()) return true;
+    std::vector<gid_t> all(static_cast<std::size_t>(std::max(::getgroups(0, nullptr), 0)));
+    const int count = ::getgroups(static_cast<int>(all.size()), all.data());
+    return std::find(all.begin(), all.begin() + std::max(count, 0), group) != all.begin() + std::max(count, 0);
+}
+
+// Whether users other than this one, root and the members of an own group can rename what stands in the folder. In
+// one with the sticky bit, such as /tmp, nobody can but the owner.
+inline bool others_may_rename_in(const struct stat& folder) {
+    if ((folder.st_mode & S_ISVTX) != 0) return false;
+    return (folder.st_mode & S_IWOTH) != 0 || ((folder.st_mode & S_IWGRP) != 0 && !is_in_own_group(folder.st_gid));
+}
+
+// Where a path leads.
+struct path_end {
+    std::string fault; // how another user could lead elsewhere: one line with its remedy; empty where nobody could
+    bool is_there = false;
+    struct stat found{};
+};
+
+enum class folders : bool {
+    of_anybody, // enough where the file at the end is looked at too
+    trusted     // nobody but this user and root may rename what stands in them
+};
+
+// Follows a path as open() does.
+inline path_end follow(const std::string& path, folders needed) {
+    path_end end;
+    std::string rest = path;
+    const auto failed = [&end](std::string why) {
+        end.fault = std::move(why);
+        return end;
+    };
+    if (!path.starts_with('/')) {
+        char here[4096];
+        if (!::getcwd(here, sizeof here)) return failed(std::string("the current folder: ") + std::strerror(errno));
+        rest = std::string(here) + '/' + path;
+    }
+    int links = 0;
+    for (std::string at; !rest.empty();) {
+        const auto slash = std::min(rest.find('/'), rest.size());
+        const std::string step = rest.substr(0, slash);
+        rest.erase(0, slash + 1);
+        if (step.empty() || step == ".") continue;
+        if (step == "..") {
+            at.erase(std::min(at.rfind('/'), at.size()));
+            continue;
+        }
+        const std::string next = at + '/' + step;
+        end.is_there = ::lstat(next.c_str(), &end.found) == 0;
+        if (!end.is_there) return end;
+        const bool is_link = S_ISLNK(end.found.st_mode);
+        const bool is_trusted = needed == folders::trusted;
+        if ((is_link || is_trusted) && !is_ours_or_roots(end.found))
+            return failed(next + " belongs to another user; give a path that is this user's and root's alone");
+        if (is_trusted && S_ISDIR(end.found.st_mode) && !rest.empty() && others_may_rename_in(end.found))
+            return failed(next +
+                          ": others may write to this folder; take that right away (chmod go-w), or give another");
+        if (!is_link) {
+            at = next;
+            continue;
+        }
+        char target[4096];
+        const auto size = ::readlink(next.c_str(), target, sizeof target);
+        if (size <= 0 || ++links > 40) return failed(next + ": a symbolic link that leads nowhere");
+        rest = std::string(target, static_cast<std::size_t>(size)) + '/' + rest;
+        if (rest.starts_with('/')) at.clear();
+    }
+    return end;
+}
+
+// Why a folder is no place for what users said: it is to be this user's alone, and so is the way to it. Others could
+// put anything in there otherwise, or take it away. One line with its remedy; empty where all is well.
+inline std::string folder_fault(const std::string& path) {
+    struct stat found{};
+    if (::stat(path.c_str(), &found) != 0) return path + ": " + std::strerror(errno);
+    if (!S_ISDIR(found.st_mode)) return path + ": " + std::strerror(ENOTDIR);
+    if (found.st_uid != ::geteuid())
+        return path + " belongs to another user; give a folder that is this user's alone (mode 0700)";
+    if ((found.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+        return path + ": others may write to it; give a folder that is this user's alone (mode 0700)";
+    return follow(path, folders::trusted).fault;
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/detail/appended_file.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// A file of lines to which this and other processes append. One thread at a time.
+class appended_file {
+public:
+    // It is open, and what the path names still.
+    [[nodiscard]] bool is_at(const std::string& path) const noexcept {
+        struct stat opened{};
+        struct stat named{};
+        return file_.get() >= 0 && ::fstat(file_.get(), &opened) == 0 && ::stat(path.c_str(), &named) == 0 &&
+               is_same_file(opened, named);
+    }
+
+    // Makes it where it is not there, readable by its owner only. Says what is wrong with it, in one line.
+    std::string open(const std::string& path) {
+        file_ = owned_file();
+        // Read to see how it ends. A FIFO without a reader is an error, in place of a wait for one.
+        constexpr int flags = O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+        const auto opened_for = [&](int access) {
+            return uninterrupted([&] { return ::open(path.c_str(), access | flags | O_CREAT, 0600); });
+        };
+        struct stat there{};
+        const bool is_file = ::stat(path.c_str(), &there) != 0 || S_ISREG(there.st_mode);
+        owned_file opened(opened_for(is_file ? O_RDWR : O_WRONLY));
+        if (opened.get() < 0 && is_file && errno == EACCES) opened = owned_file(opened_for(O_WRONLY));
+        struct stat found{};
+        if (opened.get() < 0 || ::fstat(opened.get(), &found) != 0) return std::strerror(errno);
+        if (!is_inherited(path))
+            if (auto fault = fault_of(path, found); !fault.empty()) return fault;
+        if (::fcntl(opened.get(), F_SETFL, O_APPEND) != 0) return std::strerror(errno);
+        is_regular_ = S_ISREG(found.st_mode);
+        file_ = std::move(opened);
+        return {};
+    }
+
+    // With its newline. When that fails, the reason is in errno, and what is there of the line ends before the next.
+    bool append_line(std::string_view line) noexcept {
+        const bool is_locked = is_regular_ && lock();
+        const bool is_written = (ends_in_a_line() || write("\n")) && write(line);
+        const int reason = errno;
+        if (is_locked) ::flock(file_.get(), LOCK_UN);
+        errno = reason;
+        return is_written;
+    }
+
+private:
+    // Whoever started the program has opened it.
+    static bool is_inherited(std::string_view path) noexcept {
+        return path == "/dev/stdout" || path == "/dev/stderr" || path.starts_with("/dev/fd/") ||
+               path.starts_with("/proc/self/fd/");
+    }
+
+    static std::string fault_of(const std::string& path, const struct stat& opened) {
+        // Looked up once it is open: nothing is written where a link has been changed in between.
+        const path_end named = follow(path, folders::of_anybody);
+        if (!named.fault.empty()) return named.fault;
+        if (!named.is_there || !is_same_file(named.found, opened)) return "replaced while it was opened";
+        if (S_ISCHR(opened.st_mode)) return {};
+        if (!S_ISREG(opened.st_mode))
+            return is_ours_or_roots(opened) ? std::string() : "made by another user; give another path";
+        if (opened.st_uid != ::geteuid())
+            return "a file of another user, who could read what is written; give another path";
+        if ((opened.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+            return "a file that others may write to; take that right away (chmod go-w), or give another path";
+        if (opened.st_nlink > 1) return "a file with a second name (a hard link); give another path";
+        return {};
+    }
+
+    // Not for long: somebody who may only read the file could hold it for ever.
+    bool lock() const noexcept {
+        for (int attempt = 0; attempt < 20; ++attempt) {
+            if (::flock(file_.get(), LOCK_EX | LOCK_NB) == 0) return true;
+            if (errno != EWOULDBLOCK && errno != EINTR) return false;
+            const timespec pause{0, 500'000};
+            ::nanosleep(&pause, nullptr);
+        }
+        return false;
+    }
+
+    // What others or an earlier run left behind may have been cut short.
+    [[nodiscard]] bool ends_in_a_line() const noexcept {
+        if (!is_regular_) return !is_cut_;
+        struct stat found{};
+        char last = 0;
+        if (::fstat(file_.get(), &found) != 0 || found.st_size == 0) return true;
+        if (uninterrupted([&] { return ::pread(file_.get(), &last, 1, found.st_size - 1); }) != 1) return !is_cut_;
+        return last == '\n';
+    }
+
+    bool write(std::string_view bytes) noexcept {
+        while (!bytes.empty()) {
+            const auto written = uninterrupted([&] { return ::write(file_.get(), bytes.data(), bytes.size()); });
+            if (written <= 0) {
+                if (written == 0) errno = EIO;
+                return false;
+            }
+            bytes.remove_prefix(static_cast<std::size_t>(written));
+            is_cut_ = !bytes.empty();
+        }
+        return true;
+    }
+
+    owned_file file_;
+    bool is_regular_ = true;
+    bool is_cut_ = false; // where the end of the file cannot be read
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
 // ---- mlflow/trace/detail/base64.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
@@ -5139,11 +5449,15 @@ bool append_otlp_json(Buffer& out, std::string_view export_trace_service_request
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
 /// Appends to a file of OTLP JSON lines, which is what the OpenTelemetry Collector's file exporter writes and its
-/// `otlpjsonfilereceiver` reads. One line per batch; a line is written by one call in append mode, so that processes
-/// may share a file on a local disk.
+/// `otlpjsonfilereceiver` reads. One line per batch. Processes may share a file on a local disk: a line is written in
+/// append mode, under a lock where it can be had at once. What a full disk or a crash has cut short, in this process
+/// or another, costs no line but itself. A file that is renamed or removed is made anew.
 ///
 /// The file is made readable by its owner only, since it holds what users said. Errors: a file that cannot be opened
-/// or written (disk full) fails the batch, and is tried again with the next one.
+/// or written (disk full) fails the batch, and is tried again with the next one. So does a file that belongs to
+/// another user, that others may write to, that has a second name (a hard link), or that is reached by a symbolic
+/// link of another user. A terminal, a pipe (`/dev/stdout`) and a FIFO of this user with a reader are written to as
+/// they are.
 class json_lines_exporter {
 public:
     struct options {
@@ -5155,9 +5469,6 @@ public:
     explicit json_lines_exporter(options chosen) : options_(std::move(chosen)) {}
     json_lines_exporter(const json_lines_exporter&) = delete;
     json_lines_exporter& operator=(const json_lines_exporter&) = delete;
-    ~json_lines_exporter() {
-        if (file_ >= 0) ::close(file_);
-    }
 
     export_result export_traces(trace_batch& batch) {
         export_result outcome;
@@ -5168,8 +5479,7 @@ public:
             !detail::append_otlp_json(line_, request_.view()) || !line_.push_back('\n')) {
             return fail(batch, "out of memory");
         }
-        if (file_ < 0) file_ = ::open(options_.path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-        if (file_ < 0 || !write_line()) return fail(batch, std::strerror(errno));
+        if (const std::string fault = append(); !fault.empty()) return fail(batch, fault);
         outcome.exported_spans = batch.span_count();
         return outcome;
     }
@@ -5178,33 +5488,22 @@ private:
     export_result fail(const trace_batch& batch, std::string_view why) {
         export_result outcome;
         outcome.failed_spans = batch.span_count();
-        outcome.error = options_.path + ": " + std::string(why);
+        outcome.error = std::string(why);
+        if (!outcome.error.starts_with(options_.path)) outcome.error = options_.path + ": " + outcome.error;
         return outcome;
     }
 
-    bool write_line() {
-        std::string_view rest = line_.view();
-        if (cut_) { // what was cut short before must not swallow this line
-            if (::write(file_, "\n", 1) != 1) return false;
-            cut_ = false;
-        }
-        while (!rest.empty()) {
-            const ssize_t written = ::write(file_, rest.data(), rest.size());
-            if (written < 0 && errno == EINTR) continue;
-            if (written <= 0) {
-                cut_ = rest.size() != line_.size();
-                return false;
-            }
-            rest.remove_prefix(static_cast<std::size_t>(written));
-        }
-        return true;
+    // Why the line is not in the file; empty when it is.
+    std::string append() {
+        if (!file_.is_at(options_.path))
+            if (auto fault = file_.open(options_.path); !fault.empty()) return fault;
+        return file_.append_line(line_.view()) ? std::string() : std::strerror(errno);
     }
 
     options options_;
     detail::buffer request_;
     detail::buffer line_;
-    int file_ = -1;
-    bool cut_ = false;
+    detail::appended_file file_;
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
@@ -5599,11 +5898,7 @@ constexpr std::optional<std::int64_t> parse_http_date(std::string_view text) noe
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
 // A server's message is free text from outside: one line of it, and not the whole page of a proxy.
-inline std::string one_line(std::string_view text) {
-    std::string line;
-    for (const char c : text.substr(0, 300)) line += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-    return line;
-}
+inline std::string one_line(std::string_view text) { return displayed(text, 300); }
 
 inline std::string describe_reply(std::string_view server, std::string_view target, const http_response& reply) {
     std::string message = json_find_string(reply.body, {"message"}).value_or(std::string{});
@@ -5648,6 +5943,18 @@ inline std::string percent_encoded(std::string_view text) {
         encoded += {'%', "0123456789ABCDEF"[byte >> 4U], "0123456789ABCDEF"[byte & 15U]};
     }
     return encoded;
+}
+
+// Whether a text from outside may be a part of a URL's path. Servers and proxies resolve the steps "." and "..",
+// often after they have decoded them, so that another page than the one meant would be asked.
+inline bool is_path_part(std::string_view text) noexcept {
+    if (text.empty()) return false;
+    for (std::size_t at = 0; at <= text.size();) {
+        const auto end = std::min(text.find_first_of("/\\", at), text.size());
+        if (const auto step = text.substr(at, end - at); step == "." || step == "..") return false;
+        at = end + 1;
+    }
+    return scan_utf8(text).control_at == utf8_scan::npos;
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
@@ -5719,7 +6026,11 @@ public:
             transport_ = std::make_unique<Transport>(std::move(*server), transport_options_);
         }
         auto reply = send_authorized(method, target, headers, body);
-        if (!reply) return reply;
+        if (!reply) {
+            transport_error error = std::move(reply).error();
+            error.message = displayed(error.message); // a transport may quote what came from outside
+            return failure{std::move(error)};
+        }
         if (auto wrong = wrong_address(uri_, target, *reply)) return failure{std::move(*wrong)};
         return reply;
     }
@@ -6362,6 +6673,10 @@ private:
             if (!reply) return failure{std::move(reply).error()};
             where = read_old_info(json_find(*reply, {"trace_info"}));
         }
+        if (!is_path_part(where.id))
+            return failure{
+                transport_error{transport_error::kind::other,
+                                server_.uri() + " gave the trace an ID that is none: \"" + one_line(where.id) + '"'}};
         body_.clear();
         json_object end(body_);
         end.member("timestamp_ms", std::to_string((trace.start_unix_nano + trace.duration_nano) / 1'000'000))
@@ -6419,7 +6734,7 @@ private:
         std::string_view path = where.artifacts;
         constexpr std::string_view scheme = "mlflow-artifacts:";
         if (where.id.empty() || !path.starts_with(scheme) ||
-            path.find('/', scheme.size() + 2) == std::string_view::npos)
+            path.find('/', scheme.size() + 2) == std::string_view::npos || !is_path_part(path))
             return failure{transport_error{
                 transport_error::kind::other,
                 server_.uri() + " takes no OTLP spans, and keeps the files of its traces at \"" + one_line(path) +
@@ -6454,7 +6769,7 @@ struct mlflow_connection {
 namespace detail {
 
 inline void notice_to_stderr(const std::string& notice) {
-    std::fputs(("mlflow_trace: " + notice + '\n').c_str(), stderr);
+    std::fputs(("mlflow_trace: " + displayed(notice) + '\n').c_str(), stderr);
 }
 
 } // namespace detail
@@ -6882,6 +7197,9 @@ inline void balance(export_result& outcome, std::size_t spans, bool counts_itsel
         else if (!outcome.ok() && outcome.error.empty()) outcome.error = "the exporter failed without saying why";
     };
     guarded(tell, [] {});
+#if MLFLOW_TRACE_HOSTED
+    guarded([&] { outcome.error = displayed(outcome.error); }, [] {}); // may quote what a receiver said
+#endif
     outcome.exported_spans = exported;
     outcome.failed_spans = spans - exported;
 }
@@ -7006,7 +7324,7 @@ public:
         const auto now =
             std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now().time_since_epoch());
         if (!interval_.is_due(now.count(), to_.interval.count())) return;
-        guarded([&] { to_.write(to_.context, "mlflow_trace: " + describe() + '\n'); }, [] {});
+        guarded([&] { to_.write(to_.context, "mlflow_trace: " + displayed(describe()) + '\n'); }, [] {});
     }
 
 private:

@@ -18,6 +18,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <initializer_list>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -95,6 +96,42 @@ std::optional<Number> parse_number(std::string_view text) noexcept {
     return number;
 }
 
+inline bool is_quotation_mark(char c) noexcept { return c == '"' || c == '\''; }
+
+// Of shells, .env files and YAML, some take quotation marks away, and some leave them.
+inline bool is_in_quotes(std::string_view text) noexcept {
+    if (text.empty()) return false;
+    return text.front() == '"' || text.back() == '"' ||
+           (text.size() > 1 && is_quotation_mark(text.front()) && text.front() == text.back());
+}
+
+// What no variable here may hold. The quotation marks of a password may be its own.
+inline std::optional<environment_error> check_text(const char* name, bool may_have_quotes = false) {
+    const auto text = variable(name);
+    if (!may_have_quotes && is_in_quotes(text))
+        return refuse(name, "stands in quotation marks, which are a part of the value here; take them away").error;
+    const auto scan = scan_utf8(text);
+    if (scan.invalid_at != utf8_scan::npos)
+        return refuse(name, "invalid UTF-8 at byte " + std::to_string(scan.invalid_at) + "; write UTF-8").error;
+    if (scan.control_at != utf8_scan::npos)
+        return refuse(name, "control character at byte " + std::to_string(scan.control_at) +
+                                ", such as the end of a line; remove it")
+            .error;
+    return std::nullopt;
+}
+
+inline std::optional<environment_error> check_texts(std::initializer_list<const char*> names) {
+    for (const char* const name : names)
+        if (auto wrong = check_text(name)) return wrong;
+    return std::nullopt;
+}
+
+// What goes into a header by itself.
+inline std::optional<environment_error> check_visible(const char* name) {
+    if (is_visible_ascii(variable(name))) return std::nullopt;
+    return refuse(name, "holds a space or a character outside ASCII; remove it").error;
+}
+
 // In units of `Duration`, if it is set; it must be above 0, and `example` shows how to write it.
 template <class Duration>
 std::optional<environment_error> read_timeout(std::chrono::milliseconds& timeout, const char* name,
@@ -148,6 +185,15 @@ inline result<text_pairs, environment_error> key_value_list(const char* name) {
         auto key = percent_decoded(trimmed(member.substr(0, equals)));
         auto value = percent_decoded(trimmed(member.substr(equals + 1)));
         if (!key || !value) return refuse(name, which + " holds a % without two hexadecimal digits; write %25 for %");
+        const auto is_plain = [](std::string_view text) {
+            const auto scan = scan_utf8(text);
+            return scan.control_at == utf8_scan::npos && scan.invalid_at == utf8_scan::npos;
+        };
+        if (!is_plain(*key) || !is_plain(*value))
+            return refuse(name, which + " holds a control character or invalid UTF-8; remove it");
+        if (is_in_quotes(trimmed(member.substr(equals + 1))) || is_quotation_mark(member.front()))
+            return refuse(name, which + " stands in quotation marks, which are a part of it here; take them away, or "
+                                        "write %22 where they are meant");
         pairs.emplace_back(std::move(*key), std::move(*value));
     }
     return pairs;
@@ -157,8 +203,10 @@ inline result<text_pairs, environment_error> key_value_list(const char* name) {
 inline std::optional<environment_error> check_url(const char* name) {
     const auto url = variable(name);
     const auto parsed = endpoint::parse(url.substr(0, url.find('?')));
-    if (parsed) return std::nullopt;
-    return refuse(name, parsed.error().message).error;
+    if (!parsed) return refuse(name, parsed.error().message).error;
+    if (!is_visible_ascii(url))
+        return refuse(name, "a URL with a space or a character outside ASCII; percent-encode it").error;
+    return std::nullopt;
 }
 
 // The files of `tls_options`, for a transport that has such.

@@ -182,6 +182,35 @@ TEST_F(Client, CredentialsAreSentAndNeverShown) {
     EXPECT_EQ(found.error().message.find("secret"), std::string::npos);
 }
 
+TEST_F(Client, AnIdThatWouldLeadToAnotherPageIsNotSent) {
+    for (const std::string id : {"", ".", "..", "../experiments", "tr-1/..", "tr-1/./tags", "..\\x", "tr\n1"}) {
+        const auto says = [&id](const auto& answer) {
+            ASSERT_FALSE(answer) << id;
+            EXPECT_NE(answer.error().message.find("_id"), std::string::npos) << answer.error().message;
+            EXPECT_NE(answer.error().message.find("give the ID as a search returns it"), std::string::npos);
+        };
+        const std::vector<std::string> ids{"tr-1", id};
+        says(client.get(id));
+        says(client.get_info(id));
+        says(client.get_all(ids));
+        says(client.delete_traces(ids));
+        says(client.set_tag(id, {"a", "b"}));
+        says(client.delete_tag(id, "a"));
+        says(client.log_feedback(id, {.name = "helpful", .value = true}));
+        says(client.log_expectation(id, {.name = "helpful", .value = true}));
+        says(client.get_assessment(id, "a-1"));
+        says(client.get_assessment("tr-1", id));
+        says(client.update_assessment("tr-1", id, {.rationale = "x"}));
+        says(client.override_feedback("tr-1", id, {.name = "helpful", .value = true}));
+        says(client.delete_assessment("tr-1", id));
+        says(client.delete_assessment(id, "a-1"));
+    }
+    EXPECT_EQ(server->request_count(), 0U);
+    reply({{"trace", {{"trace_info", trace(1)}}}});
+    EXPECT_TRUE(client.get_info("trace:/catalog.schema/..1")); // of other stores
+    EXPECT_EQ(server->requests()[0].target, "/api/3.0/mlflow/traces/trace%3A%2Fcatalog.schema%2F..1");
+}
+
 TEST_F(Client, FeedbackOnASessionGoesToItsFirstTrace) {
     reply({{"traces", {trace(7)}}});
     reply({{"assessment", {{"assessment_id", "a-1"}, {"trace_id", "tr-7"}, {"feedback", {{"value", true}}}}}});

@@ -74,11 +74,33 @@ TEST_F(mlflow_environment, is_the_same_for_the_client) {
 }
 
 TEST_F(mlflow_environment, mistakes_are_named_without_what_may_be_secret) {
-    const std::pair<const char*, const char*> mistakes[] = {
-        {"MLFLOW_TRACKING_URI", "sqlite:///mlflow.db"}, {"MLFLOW_TRACKING_URI", "https://u:hidden@mlflow"},
-        {"MLFLOW_TRACKING_USERNAME", "alone"},          {"MLFLOW_TRACKING_PASSWORD", "hidden"},
-        {"MLFLOW_TRACKING_INSECURE_TLS", "yes"},        {"MLFLOW_HTTP_REQUEST_TIMEOUT", "30s"},
-        {"MLFLOW_HTTP_REQUEST_TIMEOUT", "0"},           {"MLFLOW_HTTP_REQUEST_TIMEOUT", "99999999999"}};
+    const std::pair<const char*, const char*> mistakes[] = {{"MLFLOW_TRACKING_URI", "sqlite:///mlflow.db"},
+                                                            {"MLFLOW_TRACKING_URI", "https://u:hidden@mlflow"},
+                                                            {"MLFLOW_TRACKING_USERNAME", "alone"},
+                                                            {"MLFLOW_TRACKING_PASSWORD", "hidden"},
+                                                            {"MLFLOW_TRACKING_INSECURE_TLS", "yes"},
+                                                            {"MLFLOW_HTTP_REQUEST_TIMEOUT", "30s"},
+                                                            {"MLFLOW_HTTP_REQUEST_TIMEOUT", "0"},
+                                                            {"MLFLOW_HTTP_REQUEST_TIMEOUT", "99999999999"},
+                                                            {"MLFLOW_TRACKING_URI", "\"http://h:5000\""},
+                                                            {"MLFLOW_TRACKING_URI", "http://h:5000\n"},
+                                                            {"MLFLOW_TRACKING_TOKEN", "\"hidden\""},
+                                                            {"MLFLOW_TRACKING_TOKEN", "'hidden'"},
+                                                            {"MLFLOW_TRACKING_TOKEN", "hidden\n"},
+                                                            {"MLFLOW_TRACKING_TOKEN", "hid den hidden"},
+                                                            {"MLFLOW_TRACKING_TOKEN", "hidden\xC3\xA4"},
+                                                            {"MLFLOW_TRACKING_TOKEN", "hidden\xff"},
+                                                            {"MLFLOW_TRACKING_PASSWORD", "hidden\n"},
+                                                            {"MLFLOW_TRACKING_USERNAME", "a\r"},
+                                                            {"MLFLOW_EXPERIMENT_NAME", "\"chat\""},
+                                                            {"MLFLOW_EXPERIMENT_NAME", "chat\n"},
+                                                            {"MLFLOW_EXPERIMENT_ID", "'1'"},
+                                                            {"MLFLOW_EXPERIMENT_ID", "1 "},
+                                                            {"MLFLOW_EXPERIMENT_ID", "1\n"},
+                                                            {"MLFLOW_HTTP_REQUEST_TIMEOUT", "\"30\""},
+                                                            {"MLFLOW_TRACKING_SERVER_CERT_PATH", "\"/ca.pem\""},
+                                                            {"MLFLOW_TRACKING_CLIENT_CERT_PATH", "'/c.pem'"},
+                                                            {"MLFLOW_TRACKING_INSECURE_TLS", "\"true\""}};
     for (const auto& [name, value] : mistakes) {
         set(name, value);
         const auto read = mt::from_environment<exporter>();

@@ -108,6 +108,17 @@ TEST_F(otlp_environment, compression) {
         "none");
 }
 
+TEST_F(otlp_environment, quotation_marks_that_are_meant_are_kept) {
+    set("OTEL_EXPORTER_OTLP_HEADERS", "a=%22b%22,c=d'e,f=g h");
+    set("OTEL_RESOURCE_ATTRIBUTES", "a=%22b%22,owner=o'brien");
+    const auto chosen = options();
+    ASSERT_EQ(chosen.headers.size(), 3U);
+    EXPECT_EQ(chosen.headers[0].second.reveal(), "\"b\"");
+    EXPECT_EQ(chosen.headers[1].second.reveal(), "d'e");
+    EXPECT_EQ(chosen.headers[2].second.reveal(), "g h");
+    EXPECT_EQ(chosen.resource.back().second, "o'brien");
+}
+
 TEST_F(otlp_environment, mistakes_are_named_without_what_may_be_secret) {
     const std::pair<const char*, const char*> mistakes[] = {{"OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"},
                                                             {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://u:hidden@h"},
@@ -123,7 +134,45 @@ TEST_F(otlp_environment, mistakes_are_named_without_what_may_be_secret) {
                                                             {"OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"},
                                                             {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json"},
                                                             {"OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"},
-                                                            {"OTEL_RESOURCE_ATTRIBUTES", "service.name"}};
+                                                            {"OTEL_RESOURCE_ATTRIBUTES", "service.name"},
+                                                            {"OTEL_EXPORTER_OTLP_HEADERS", "\"a=hidden\""},
+                                                            {"OTEL_EXPORTER_OTLP_HEADERS", "'a=hidden'"},
+                                                            {"OTEL_EXPORTER_OTLP_HEADERS", "\"a=hidden,b=c\""},
+                                                            {"OTEL_EXPORTER_OTLP_TRACES_HEADERS", "\"a\"=hidden"},
+                                                            {"OTEL_EXPORTER_OTLP_HEADERS", "b=c,\"a=hidden\",d=e"},
+                                                            {"OTEL_EXPORTER_OTLP_HEADERS", "b=c,'a=hidden',d=e"},
+                                                            {"OTEL_EXPORTER_OTLP_HEADERS", "a=\"hidden\""},
+                                                            {"OTEL_EXPORTER_OTLP_HEADERS", "a=\"hidden\",b=c"},
+                                                            {"OTEL_EXPORTER_OTLP_HEADERS", "a='hidden',b=c"},
+                                                            {"OTEL_EXPORTER_OTLP_HEADERS", "\"a=hidden"},
+                                                            {"OTEL_EXPORTER_OTLP_HEADERS", "a=hidden\n"},
+                                                            {"OTEL_EXPORTER_OTLP_HEADERS", "a=hidden%0d%0aX-Evil: 1"},
+                                                            {"OTEL_EXPORTER_OTLP_HEADERS", "a=hidden%00"},
+                                                            {"OTEL_EXPORTER_OTLP_HEADERS", "a=hidden\xff"},
+                                                            {"OTEL_EXPORTER_OTLP_HEADERS", "Authorization: hidden=="},
+                                                            {"OTEL_EXPORTER_OTLP_HEADERS", "a b=hidden"},
+                                                            {"OTEL_EXPORTER_OTLP_HEADERS", "\xC3\xA4=hidden"},
+                                                            {"OTEL_EXPORTER_OTLP_HEADERS", "%20=hidden"},
+                                                            {"OTEL_EXPORTER_OTLP_HEADERS", "Host=hidden"},
+                                                            {"OTEL_EXPORTER_OTLP_HEADERS", "content-length=1"},
+                                                            {"OTEL_EXPORTER_OTLP_HEADERS", "a=b,Content-Type=hidden"},
+                                                            {"OTEL_EXPORTER_OTLP_HEADERS", "content-encoding=gzip"},
+                                                            {"OTEL_EXPORTER_OTLP_ENDPOINT", "\"http://h:4318\""},
+                                                            {"OTEL_EXPORTER_OTLP_ENDPOINT", "'http://h:4318'"},
+                                                            {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://h:4318\n"},
+                                                            {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://h/?a=b c"},
+                                                            {"OTEL_EXPORTER_OTLP_TIMEOUT", "\"10\""},
+                                                            {"OTEL_EXPORTER_OTLP_PROTOCOL", "\"http/protobuf\""},
+                                                            {"OTEL_EXPORTER_OTLP_COMPRESSION", "'gzip'"},
+                                                            {"OTEL_EXPORTER_OTLP_CERTIFICATE", "\"/ca.pem\""},
+                                                            {"OTEL_EXPORTER_OTLP_CLIENT_KEY", "'/key.pem'"},
+                                                            {"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/c.pem\r"},
+                                                            {"OTEL_SERVICE_NAME", "\"chat\""},
+                                                            {"OTEL_SERVICE_NAME", "a\x1b[2J"},
+                                                            {"OTEL_SERVICE_NAME", "a\xff"},
+                                                            {"OTEL_RESOURCE_ATTRIBUTES", "\"a=b\""},
+                                                            {"OTEL_RESOURCE_ATTRIBUTES", "a=\"b\""},
+                                                            {"OTEL_RESOURCE_ATTRIBUTES", "a=b%0a"}};
     for (const auto& [name, value] : mistakes) {
         set(name, value);
         const auto read = mt::from_environment<with_tls>();

@@ -8,10 +8,16 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <future>
 #include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
+#include <sys/resource.h>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -33,8 +39,11 @@ struct service {
 
 template <class Context, template <class> class Pages>
 struct service_of : service {
-    explicit service_of(const chat_server::served_model& model)
-        : pages(tracer, {.corpus = MLFLOW_TRACE_EXAMPLES_DIR "/corpus", .model = model}) {}
+    service_of(const chat_server::served_model& model, std::optional<chat_server::feedback_store> feedback)
+        : pages(tracer, {.corpus = MLFLOW_TRACE_EXAMPLES_DIR "/corpus",
+                         .model = model,
+                         .feedback = std::move(feedback),
+                         .rating_timeout = std::chrono::seconds(3)}) {}
     void handle(chat_server::request asked, std::shared_ptr<chat_server::exchange> to) override {
         pages.handle(std::move(asked), std::move(to));
     }
@@ -115,17 +124,20 @@ std::string header_of(const std::string& answer, const std::string& name) {
 
 class chat_server_test : public testing::TestWithParam<variant> {
 protected:
-    void start(chat_server::openai_model::options upstream = {}) {
+    void start(chat_server::openai_model::options upstream = {},
+               std::optional<chat_server::feedback_store> feedback = {}, std::size_t max_connections = 1000) {
         using namespace std::chrono_literals;
         const chat_server::served_model model =
             upstream.base_url.empty() ? chat_server::served_model() : chat_server::served_model(upstream);
-        if (GetParam() == variant::threads) service_ = std::make_unique<by_threads>(model);
-        else service_ = std::make_unique<by_coroutines>(model);
+        if (GetParam() == variant::threads) service_ = std::make_unique<by_threads>(model, std::move(feedback));
+        else service_ = std::make_unique<by_coroutines>(model, std::move(feedback));
         const chat_server::limits limits{.max_header_bytes = 4096, .max_body_bytes = 4096, .request_timeout = 700ms};
-        server_.emplace(chat_server::server::options{.port = 0, .per_client = limits, .shutdown_timeout = 60s},
-                        [this](chat_server::request asked, std::shared_ptr<chat_server::exchange> to) {
-                            service_->handle(std::move(asked), std::move(to));
-                        });
+        server_.emplace(
+            chat_server::server::options{
+                .port = 0, .per_client = limits, .max_connections = max_connections, .shutdown_timeout = 60s},
+            [this](chat_server::request asked, std::shared_ptr<chat_server::exchange> to) {
+                service_->handle(std::move(asked), std::move(to));
+            });
         port_ = server_->port();
         running_ = std::async(std::launch::async, [this] { return server_->run(); });
     }
@@ -371,6 +383,128 @@ TEST_P(chat_server_test, many_idle_connections_leave_room_for_others) {
     EXPECT_EQ(status_of(ask(chat_request(""))), 200);
     EXPECT_TRUE(stop());
     for (const auto& each : idle) EXPECT_EQ(each->read_to_end(), ""); // closed, with nothing to answer
+}
+
+// Idle, and in the middle of a request: where there are no more files to be had, a stranger's connections go first.
+TEST_P(chat_server_test, connections_that_send_nothing_make_room_for_those_that_do) {
+    start({}, {}, 16);
+    std::vector<std::unique_ptr<client>> waiting;
+    for (int i = 0; i < 100; ++i) {
+        waiting.push_back(std::make_unique<client>(port_));
+        if (i % 2 == 0) waiting.back()->send("POST /chat HTTP/1.1\r\nHost: te");
+        if (i % 10 == 0) {
+            const auto before = std::chrono::steady_clock::now();
+            EXPECT_EQ(status_of(ask(chat_request("X-User-ID: user-1\r\n"))), 200) << i;
+            EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(2));
+        }
+    }
+    EXPECT_EQ(waiting.front()->read_to_end(), "");
+    waiting.clear();
+    EXPECT_TRUE(stop());
+}
+
+TEST_P(chat_server_test, connections_leave_files_for_all_else) {
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+    for (const rlim_t files : {16U, 64U, 192U, 256U}) {
+        rlimit few = before;
+        few.rlim_cur = files;
+        ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+        const auto most = chat_server::server::options{}.max_connections;
+        EXPECT_GE(most, 1U);
+        EXPECT_LE(most, files - std::min<rlim_t>(files / 2, 96)) << files;
+    }
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+// An MLflow that stores feedback, or never answers.
+struct fake_mlflow {
+    std::atomic<bool> hangs{false};
+    std::mutex lock;
+    std::vector<std::string> stored;
+    std::promise<void> is_over;
+    std::shared_future<void> end = is_over.get_future().share();
+    raw::server server{[this](raw::peer& peer, int) {
+        const auto request = peer.read_request();
+        if (hangs) return end.wait();
+        {
+            const std::lock_guard guard(lock);
+            stored.push_back(request);
+        }
+        peer.write(
+            raw::reply(200, R"({"assessment":{"assessment_id":"a-1","assessment_name":"helpful","trace_id":"tr-1",
+            "source":{"source_type":"HUMAN","source_id":"x"},"feedback":{"value":true}}})"));
+    }};
+    chat_server::feedback_store store() {
+        return chat_server::feedback_store({.tracking_uri = server.url(), .experiment_id = "1"});
+    }
+};
+
+TEST_P(chat_server_test, only_who_had_the_turn_may_rate_it) {
+    fake_mlflow mlflow;
+    start({}, mlflow.store());
+    const auto rate = [&](const std::string& headers, const json& body) {
+        return status_of(ask(post("/feedback", "Content-Type: application/json\r\n" + headers, body.dump())));
+    };
+    const auto turn = [&](const std::string& headers) { return json::parse(body_of(ask(chat_request(headers)))); };
+    const std::string session = "X-Session-ID: s-1\r\n";
+    const json victim = turn(session), other = turn(session), known = turn("X-User-ID: user-1\r\n" + session);
+    const std::string key = victim["rating_key"], others_key = other["rating_key"];
+    EXPECT_EQ(key.size(), 32U);
+    EXPECT_NE(key, others_key);
+    EXPECT_FALSE(known.contains("rating_key"));
+    const std::string id = victim["trace_id"];
+    for (const std::string& headers : {std::string(), session, session + "X-User-ID: user-1\r\n"})
+        for (const json& guess :
+             {json(), json(others_key), json(std::string(32, '0')), json(key.substr(0, 31)), json(7)}) {
+            json body{{"trace_id", id}, {"value", false}};
+            if (!guess.is_null()) body["rating_key"] = guess;
+            EXPECT_GE(rate(headers, body), 400) << headers << body;
+        }
+    EXPECT_EQ(rate("X-User-ID: user-1\r\n", {{"trace_id", id}, {"value", false}, {"rating_key", key}}), 404);
+    EXPECT_EQ(rate(session, {{"trace_id", id}, {"value", false}, {"rating_key", key}, {"about", "session"}}), 403);
+    EXPECT_EQ(rate("", {{"trace_id", known["trace_id"]}, {"value", false}, {"rating_key", key}}), 404);
+    EXPECT_EQ(rate("X-User-ID: user-2\r\n", {{"trace_id", known["trace_id"]}, {"value", false}}), 404);
+    EXPECT_TRUE(mlflow.stored.empty());
+    EXPECT_EQ(rate("", {{"trace_id", id}, {"value", true}, {"rating_key", key}}), 200);
+    EXPECT_EQ(rate("X-User-ID: user-1\r\n", {{"trace_id", known["trace_id"]}, {"value", true}}), 200);
+    EXPECT_EQ(mlflow.stored.size(), 2U);
+
+    // What others will read on a terminal.
+    for (const char* const evil : {"\x1b[2J", "a\nb", "\xC2\x9B", "\xE2\x80\xAE", "\xE2\x80\x8B"})
+        for (const char* const field : {"name", "rationale", "value"}) {
+            json body{{"trace_id", known["trace_id"]}, {"value", true}};
+            body[field] = evil;
+            EXPECT_EQ(rate("X-User-ID: user-1\r\n", body), 400) << body;
+        }
+    EXPECT_EQ(mlflow.stored.size(), 2U);
+}
+
+TEST_P(chat_server_test, ratings_that_wait_for_mlflow_hold_nobody_else) {
+    using namespace std::chrono_literals;
+    fake_mlflow mlflow;
+    mlflow.hangs = true;
+    start({}, mlflow.store());
+    const json turn = json::parse(body_of(ask(chat_request("X-User-ID: user-1\r\n"))));
+    const auto rating = post("/feedback", "Content-Type: application/json\r\nX-User-ID: user-1\r\n",
+                             json{{"trace_id", turn["trace_id"]}, {"value", true}}.dump());
+    std::vector<std::unique_ptr<client>> raters;
+    for (int i = 0; i < 32; ++i) {
+        raters.push_back(std::make_unique<client>(port_));
+        raters.back()->send(rating);
+    }
+    for (int i = 0; i < 10; ++i) {
+        const auto before = std::chrono::steady_clock::now();
+        EXPECT_EQ(status_of(ask(chat_request("X-User-ID: user-2\r\n"))), 200);
+        EXPECT_LT(std::chrono::steady_clock::now() - before, 2s);
+    }
+    std::map<int, int> answers;
+    for (const auto& each : raters) ++answers[status_of(each->read_to_end())];
+    EXPECT_EQ(answers[429], 28) << "more than one user may have under way";
+    EXPECT_EQ(answers[502] + answers[503], 4);
+    mlflow.hangs = false;
+    mlflow.is_over.set_value();
+    EXPECT_EQ(status_of(ask(rating)), 200) << "and then they are stored";
 }
 
 TEST_P(chat_server_test, answers_are_streamed_with_the_time_to_the_first_token) {

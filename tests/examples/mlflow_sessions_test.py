@@ -4,6 +4,7 @@
     mlflow_sessions_test.py PROGRAM
 """
 
+import csv
 import fcntl
 import json
 import os
@@ -236,6 +237,98 @@ def check_broken_servers(folder: str) -> None:
             listener.shutdown(socket.SHUT_RDWR)
 
 
+HIDDEN = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]")
+
+
+def check_hostile_names() -> None:
+    """What visitors chose, names of feedback too, reaches no terminal, and takes no other column's place."""
+    evil = "\x1b[31m\x07\x9b2J\u202eexe\u2066\u200b\U000e0041"
+    names = [evil, "errors", "mean", "user", "error_rate", "", "feedback.errors", *(f"n{i}" for i in range(300))]
+
+    def trace(number: int) -> dict:
+        metadata = {"mlflow.trace.user": evil, "mlflow.trace.session": "s", "app.segment": f"seg{number}"}
+        said = [{"assessment_name": name, "feedback": {"value": evil if name == evil else 0.25}, "rationale": evil, "valid": True,
+                 "source": {"source_type": "HUMAN", "source_id": evil}} for name in (names if number else ["late"])]
+        return {"trace_id": f"tr-{number}", "request_time": f"2026-11-23T04:03:4{number}Z", "trace_metadata": metadata,
+                "request_preview": evil, "assessments": said, "tags": {evil: evil}, "state": "ERROR"}
+
+    def answer(connection: socket.socket) -> None:
+        with connection, connection.makefile("rb") as stream:
+            while (first := stream.readline()):
+                size = 0
+                while (header := stream.readline()) not in (b"\r\n", b""):
+                    if header.lower().startswith(b"content-length:"):
+                        size = int(header.split(b":")[1])
+                stream.read(size)
+                if b"get-by-name" in first:
+                    connection.sendall(http('{"experiment": {"experiment_id": "1", "name": "chat"}}'))
+                elif b"search" in first:
+                    connection.sendall(http(json.dumps({"traces": [trace(0), trace(1)]})))
+                else:
+                    connection.sendall(http(json.dumps({"error_code": "X", "message": evil})).replace(b"200 OK", b"400 Bad", 1))
+
+    def serve_all(listener: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=answer, args=(connection,), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve_all, args=(listener,), daemon=True).start()
+        server = ["--tracking-uri", f"http://127.0.0.1:{listener.getsockname()[1]}", "--connections", "1"]
+        commands = (["users"], ["sessions"], ["show", "s"], ["compare", "--by", "app.segment"], ["feedback"], ["export"])
+        for command in commands:
+            for extra in ([], ["--json"]):
+                for columns in (20, 100, 2000):
+                    code, text, _ = on_terminal(*command, *extra, *server, columns=columns, NO_COLOR="1")
+                    check(code == 0 and not HIDDEN.search(text), f"{command} {extra}: {HIDDEN.findall(text)} in {text[:2000]}")
+                    if not extra and command != ["export"]:
+                        check(max(map(width, text.splitlines())) <= columns, f"{command}: wider than {columns}")
+                if extra:
+                    rows = json.loads(run(*command, *extra, *server).stdout)
+                    check(command[0] not in ("users", "feedback", "export") or any(evil in row.values() for row in rows), f"{command}: values")
+        table = run("compare", "--by", "app.segment", *server, COLUMNS="9000").stdout.splitlines()
+        heads = table[0].split()
+        for head in ("errors", "mean", "error_rate", "feedback.errors", "feedback.mean", "late", "n299"):
+            check(heads.count(head) == 1, f"{heads.count(head)} columns {head}")
+        rows = [dict(zip(heads, line.split())) for line in table[1:]]
+        check(all(row["errors"] == "1" for row in rows), f"the errors of {rows[0]['errors']}")
+
+
+def check_export(file: str, folder: str) -> None:
+    """Nothing is written through links of others; the file is for its owner, and no formula for its reader."""
+    victim = pathlib.Path(folder, "victim")
+    for name in ("traces.csv", "link.csv", "dangling.csv"):
+        path = pathlib.Path(folder, name)
+        victim.write_text("untouched")
+        if name == "link.csv":
+            path.symlink_to(victim)
+        if name == "dangling.csv":
+            path.symlink_to(pathlib.Path(folder, "nowhere"))
+        for planted in (f"{name}.part", f"{name}.tmp"):
+            pathlib.Path(folder, planted).symlink_to(victim)
+        done = run("export", "--tracking-uri", file, "--output", str(path))
+        check(done.returncode == 0 and path.read_text().count("\n") == USERS + 1, f"{done}")
+        check(victim.read_text() == "untouched", f"{name}: written through a link")
+        check(not pathlib.Path(folder, "nowhere").exists() and not path.is_symlink(), f"{name}: written through a link")
+        check(path.stat().st_mode & 0o777 == 0o600, f"mode {path.stat().st_mode:o}")
+        for planted in (f"{name}.part", f"{name}.tmp"):
+            pathlib.Path(folder, planted).unlink()
+    if os.geteuid() == 0:
+        fifo = pathlib.Path(folder, "fifo.csv")
+        os.mkfifo(fifo, 0o666)
+        os.chown(fifo, 12345, 12345)
+        done = run("export", "--tracking-uri", file, "--output", str(fifo))
+        check(done.returncode == 1 and "another user" in done.stderr, f"a FIFO of another user: {done}")
+    formulas = pathlib.Path(folder, "formulas.jsonl")
+    formulas.write_text(line(7).replace("user-7", "=cmd|1") + line(8).replace("user-8", "@SUM(A1)"))
+    for extra, expected in (([], ("'=cmd|1", "'@SUM(A1)")), (["--exact"], ("=cmd|1", "@SUM(A1)"))):
+        cells = [row["user"] for row in csv.DictReader(run("export", *extra, "--tracking-uri", str(formulas)).stdout.splitlines())]
+        check(tuple(sorted(cells)) == expected, f"{extra}: {cells}")
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = str(pathlib.Path(folder, "traces.jsonl"))
@@ -245,6 +338,8 @@ def main() -> None:
         check_progress(file)
         check_arguments(file)
         check_broken_servers(folder)
+        check_hostile_names()
+        check_export(file, folder)
         unwritable = run("export", "--tracking-uri", file, "--output", str(pathlib.Path(folder, "none", "traces.csv")))
         check(unwritable.returncode == 1 and "cannot be written" in unwritable.stderr, f"{unwritable}")
         full = subprocess.run(f"'{PROGRAM}' users --tracking-uri '{file}' > /dev/full", shell=True, capture_output=True, text=True)

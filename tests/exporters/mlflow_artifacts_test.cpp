@@ -154,6 +154,14 @@ TEST_F(mlflow_artifacts, that_only_the_server_can_write_are_an_error) {
             << tracer.last_error();
         EXPECT_TRUE(files.empty());
     }
+    for (const char* const root :
+         {"mlflow-artifacts:/7/../../../2.0/mlflow/", "mlflow-artifacts:/./", "mlflow-artifacts://h/.."}) {
+        artifact_root = std::string(root) + '/';
+        tracer_type tracer({.exporter = options()});
+        tracer.start_trace("chat").end();
+        EXPECT_EQ(tracer.account().failed, 1U) << root;
+        EXPECT_TRUE(files.empty()) << root;
+    }
     artifact_root = "mlflow-artifacts://mlflow:5000/a b/";
     tracer_type tracer({.exporter = options()});
     tracer.start_trace("chat").end();

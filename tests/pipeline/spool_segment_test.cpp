@@ -38,7 +38,7 @@ class spool_segment : public in_a_folder {
 protected:
     void SetUp() override {
         in_a_folder::SetUp();
-        ASSERT_TRUE(mt::detail::make_folder(folder));
+        ASSERT_EQ(mt::detail::make_folder(folder), "");
         written = segment::create(folder, mt::detail::segment_name::waiting);
         ASSERT_TRUE(written);
         tracer_type tracer({.exporter = {written->marker(), &records}});

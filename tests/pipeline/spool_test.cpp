@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "spool_folder.hpp"
 #include "spool_sink.hpp"
+#include <mlflow/trace/pipeline/spool_folder.hpp>
 #include <mlflow/trace/testing/exporter_conformance.hpp>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <string>
 #include <sys/stat.h>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 namespace {
@@ -415,6 +417,98 @@ TEST_F(spool, a_folder_that_is_no_place_for_secrets_is_refused) {
     ASSERT_TRUE(tracer.flush(20s));
     EXPECT_EQ(tracer.account().exported, 1U);
     expect_balanced(tracer.account());
+}
+
+TEST_F(spool, a_folder_below_one_that_others_may_write_to_is_refused) {
+    namespace fs = std::filesystem;
+    const auto says_of = [this](const fs::path& at) {
+        auto options = to_sink();
+        options.folder = at;
+        tracer_type tracer({.exporter = options});
+        record(tracer, "one");
+        static_cast<void>(tracer.flush(20s));
+        EXPECT_EQ(tracer.account().dropped, tracer.last_error().empty() ? 0U : 1U);
+        return tracer.last_error();
+    };
+    const auto with_mode = [this](const char* name, mode_t mode) {
+        const auto made = root / name;
+        fs::create_directory(made);
+        EXPECT_EQ(::chmod(made.c_str(), mode), 0);
+        return made;
+    };
+    const auto open = with_mode("open", 0777);
+    fs::create_directories(root / "real" / "inner");
+    fs::create_directory_symlink(root / "real", root / "link");
+    fs::create_directory_symlink(open, root / "link to open");
+    fs::create_directory_symlink(root / "real", open / "link");
+    for (const auto& at : {open / "spool", open / "a" / "b" / "spool", root / "link to open" / "spool",
+                           open / "link" / "spool", root / "link" / ".." / "open" / "spool"}) {
+        const auto error = says_of(at);
+        EXPECT_NE(error.find("open: others may write to this folder"), std::string::npos) << at << ": " << error;
+        EXPECT_TRUE(files().empty());
+    }
+    EXPECT_NE(says_of(with_mode("odd", 0703) / "spool").find("others may write"), std::string::npos);
+    EXPECT_EQ(says_of(with_mode("sticky", 01777) / "spool"), ""); // as /tmp
+    EXPECT_EQ(says_of(with_mode("mine", 0755) / "spool"), "");
+    EXPECT_EQ(says_of(root / "link" / "inner" / "spool"), "");
+    if (::geteuid() != 0) return;
+    const auto others = with_mode("others", 0755);
+    ASSERT_EQ(::chown(others.c_str(), 12345, 12345), 0);
+    EXPECT_NE(says_of(others / "spool").find("belongs to another user"), std::string::npos);
+    const auto group = with_mode("group", 0775);
+    ASSERT_EQ(::chown(group.c_str(), 0, 12345), 0);
+    EXPECT_NE(says_of(group / "spool").find("others may write"), std::string::npos);
+    const auto planted = root / "sticky" / "planted";
+    fs::create_directory_symlink(root / "real", planted);
+    ASSERT_EQ(::lchown(planted.c_str(), 12345, 12345), 0);
+    EXPECT_NE(says_of(planted).find("belongs to another user"), std::string::npos);
+}
+
+TEST_F(spool, what_others_put_into_its_folder_is_not_delivered) {
+    into->is_away = true;
+    {
+        tracer_type left({.exporter = to_sink()});
+        record(left, "left behind");
+    }
+    ASSERT_EQ(files().size(), 1U);
+    into->set_away(false);
+    bool is_open = false;
+    const auto delivered = [&] {
+        tracer_type tracer({.exporter = to_sink()});
+        static_cast<void>(tracer.exporter().recover(std::chrono::steady_clock::now() + 5s));
+        EXPECT_EQ(tracer.last_error().find("others may write to it") != std::string::npos, is_open);
+        return tracer.exporter().status().recovered_spans;
+    };
+    ASSERT_EQ(::chmod(folder.c_str(), 0777), 0);
+    is_open = true;
+    EXPECT_EQ(delivered(), 0U);
+    is_open = false;
+    ASSERT_EQ(::chmod(folder.c_str(), 0700), 0);
+    if (::geteuid() == 0) {
+        ASSERT_EQ(::chown(files().front().c_str(), 12345, 12345), 0);
+        EXPECT_EQ(delivered(), 0U);
+        ASSERT_EQ(::chown(files().front().c_str(), 0, 0), 0);
+    }
+    EXPECT_EQ(delivered(), 1U);
+}
+
+TEST_F(spool, a_fifo_that_bears_the_name_of_a_file_holds_nobody) {
+    ASSERT_EQ(mt::detail::make_folder(folder), "");
+    const auto fifo = folder + '/' + mt::detail::segment_name{1, 1}.text();
+    for (const auto& path : {fifo, folder + '/' + mt::detail::segment_name{2, 2, ".rejected"}.text()})
+        ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+    const auto listed = mt::list_spool(folder);
+    ASSERT_TRUE(listed);
+    EXPECT_TRUE(listed->empty());
+    EXPECT_FALSE(mt::for_each_trace(mt::spool_file{.path = fifo, .created = {}}, [](const mt::trace_data&) {}));
+    EXPECT_FALSE(mt::forward_again(
+        mt::spool_file{.path = folder + '/' + mt::detail::segment_name{2, 2, ".rejected"}.text(), .created = {}}));
+    tracer_type tracer({.exporter = to_sink()});
+    record(tracer, "one");
+    ASSERT_TRUE(tracer.flush(20s));
+    EXPECT_TRUE(tracer.exporter().recover(std::chrono::steady_clock::now() + 20s));
+    EXPECT_EQ(tracer.account().exported, 1U) << tracer.last_error();
+    EXPECT_TRUE(std::filesystem::is_fifo(fifo));
 }
 
 TEST_F(spool, a_folder_may_be_a_link_elsewhere) {

@@ -151,6 +151,7 @@ public:
 
     /// One trace with its spans. `trace_id` is `tr-` and 32 hexadecimal digits. An ID that is not stored is an error.
     answer<stored_trace> get(std::string_view trace_id) {
+        if (auto wrong = detail::id_fault("trace_id", trace_id)) return failure{std::move(*wrong)};
         const auto told = server_->call(http_method::get, "/api/3.0/mlflow/traces/get?allow_partial=true&trace_id=" +
                                                               detail::percent_encoded(trace_id));
         if (!told) return failure{told.error()};
@@ -160,7 +161,7 @@ public:
     }
     /// One trace without its spans.
     answer<trace_info> get_info(std::string_view trace_id) {
-        const auto told = server_->call(http_method::get, path_of(trace_id));
+        const auto told = call_for(http_method::get, trace_id, "");
         if (!told) return failure{told.error()};
         auto read = detail::read_trace_info(detail::member(detail::member(*told, "trace"), "trace_info"));
         if (!read) return malformed("traces", "no trace");
@@ -169,6 +170,8 @@ public:
     /// Those of these traces that are stored, with their spans, in requests of 50.
     answer<std::vector<stored_trace>> get_all(std::span<const std::string> trace_ids) {
         constexpr std::size_t most = 50;
+        for (const std::string& id : trace_ids)
+            if (auto wrong = detail::id_fault("trace_ids", id)) return failure{std::move(*wrong)};
         std::deque<detail::background<answer<std::vector<stored_trace>>>> under_way;
         std::vector<stored_trace> found;
         while (!trace_ids.empty() || !under_way.empty()) {
@@ -192,6 +195,8 @@ public:
             if (!own) return failure{own.error()};
             experiment = std::move(*own);
         }
+        for (const std::string& id : trace_ids)
+            if (auto wrong = detail::id_fault("trace_ids", id)) return failure{std::move(*wrong)};
         std::size_t deleted = 0;
         for (std::size_t at = 0; at < trace_ids.size(); at += 100) {
             const auto some = trace_ids.subspan(at, std::min<std::size_t>(100, trace_ids.size() - at));
@@ -208,11 +213,10 @@ public:
     answer<nothing> set_tag(std::string_view trace_id, const tag& label) {
         if (const auto fault = label.check(); fault.what != fault::none)
             return failure{transport_error{transport_error::kind::bad_request, fault.message()}};
-        return done(server_->call(http_method::patch, path_of(trace_id) + "/tags",
-                                  {{"key", label.key}, {"value", label.value}}));
+        return done(call_for(http_method::patch, trace_id, "/tags", {{"key", label.key}, {"value", label.value}}));
     }
     answer<nothing> delete_tag(std::string_view trace_id, std::string_view key) {
-        return done(server_->call(http_method::delete_, path_of(trace_id) + "/tags", {{"key", key}}));
+        return done(call_for(http_method::delete_, trace_id, "/tags", {{"key", key}}));
     }
 
     // ---- Feedback and expectations
@@ -227,7 +231,7 @@ public:
     answer<assessment> log_expectation(const session& whole, expectation told) { return log(whole, std::move(told)); }
 
     answer<assessment> get_assessment(std::string_view trace_id, std::string_view assessment_id) {
-        return read(server_->call(http_method::get, path_of(trace_id, assessment_id)));
+        return read(call_for_assessment(http_method::get, trace_id, assessment_id));
     }
     /// Changes an assessment in its place.
     answer<assessment> update_assessment(std::string_view trace_id, std::string_view assessment_id,
@@ -235,7 +239,7 @@ public:
         const auto old = get_assessment(trace_id, assessment_id);
         if (!old) return old;
         return read(
-            server_->call(http_method::patch, path_of(trace_id, assessment_id), detail::update_body(*old, changes)));
+            call_for_assessment(http_method::patch, trace_id, assessment_id, detail::update_body(*old, changes)));
     }
     /// Adds feedback that replaces another one, which is kept and marked as not valid. Name and span are the old
     /// ones.
@@ -249,7 +253,7 @@ public:
         return create(trace_id, std::move(body));
     }
     answer<nothing> delete_assessment(std::string_view trace_id, std::string_view assessment_id) {
-        return done(server_->call(http_method::delete_, path_of(trace_id, assessment_id)));
+        return done(call_for_assessment(http_method::delete_, trace_id, assessment_id));
     }
 
     // ---- What the server computes
@@ -273,11 +277,15 @@ public:
     }
 
 private:
-    static std::string path_of(std::string_view trace_id) {
-        return "/api/3.0/mlflow/traces/" + detail::percent_encoded(trace_id);
+    detail::json_result call_for(http_method method, std::string_view trace_id, const std::string& what,
+                                 const detail::json& body = nullptr) {
+        if (auto wrong = detail::id_fault("trace_id", trace_id)) return failure{std::move(*wrong)};
+        return server_->call(method, "/api/3.0/mlflow/traces/" + detail::percent_encoded(trace_id) + what, body);
     }
-    static std::string path_of(std::string_view trace_id, std::string_view assessment_id) {
-        return path_of(trace_id) + "/assessments/" + detail::percent_encoded(assessment_id);
+    detail::json_result call_for_assessment(http_method method, std::string_view trace_id,
+                                            std::string_view assessment_id, const detail::json& body = nullptr) {
+        if (auto wrong = detail::id_fault("assessment_id", assessment_id)) return failure{std::move(*wrong)};
+        return call_for(method, trace_id, "/assessments/" + detail::percent_encoded(assessment_id), body);
     }
     static std::string now() {
         const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
@@ -352,8 +360,7 @@ private:
         return found;
     }
     answer<assessment> create(std::string_view trace_id, detail::json body) {
-        return read(
-            server_->call(http_method::post, path_of(trace_id) + "/assessments", {{"assessment", std::move(body)}}));
+        return read(call_for(http_method::post, trace_id, "/assessments", {{"assessment", std::move(body)}}));
     }
     template <class Assessment>
     answer<assessment> log(std::string_view trace_id, const Assessment& told) {

@@ -3,11 +3,13 @@
 
 #include <mlflow/trace/client/json.hpp>
 #include <mlflow/trace/client/trace_info.hpp>
+#include <mlflow/trace/detail/displayed.hpp>
 #include <mlflow/trace/detail/timestamp.hpp>
 
 #include <nlohmann/json.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -64,16 +66,44 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
             {"feedback", feedback_rows(trace)}};
 }
 
-/// One line of JSON, with its newline: what `pandas.read_json(lines=True)` and DuckDB's `read_json` take.
+/// One line of JSON, with its newline: what `pandas.read_json(lines=True)` and DuckDB's `read_json` take. Control
+/// characters and marks that would turn or hide text on a terminal are escapes, so that the values stay what they
+/// are.
 template <class Json>
 [[nodiscard]] std::string json_line(const Json& row) {
-    return row.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n';
+    return detail::escaped_json(row.dump(-1, ' ', false, Json::error_handler_t::replace)) + '\n';
 }
+
+/// How texts stand in CSV. A spreadsheet takes one that begins with `= + - @`, a tab or a newline for a formula, and
+/// a formula can send away what stands in the other cells.
+enum class csv_texts : bool {
+    for_spreadsheets, ///< such a text gets an apostrophe before it, by which a spreadsheet knows a text
+    exact             ///< as they are: for programs that read them
+};
+
+namespace detail {
+
+// As a spreadsheet finds it, which passes over blanks and takes wide forms for narrow ones.
+inline bool is_formula(std::string_view text) noexcept {
+    for (std::size_t at = 0; at < text.size();) {
+        const utf8_step step = decode_utf8(suffix_from(text, at));
+        const std::uint32_t c = step.code_point;
+        const std::uint32_t narrow = c >= 0xFF01 && c <= 0xFF5E ? c - 0xFEE0 : c;
+        if (narrow == '=' || narrow == '+' || narrow == '-' || narrow == '@' || c == 0x2212) return true;
+        if (c == '\t' || c == '\r' || c == '\n') return true;
+        if (c != ' ' && c != 0x00A0 && c != 0x3000 && !is_hidden(c)) return false;
+        at += step.length;
+    }
+    return false;
+}
+
+} // namespace detail
 
 /// A row of CSV, RFC 4180: texts in quotes, null as nothing, lists and objects as JSON text. The first row of a file
 /// is that of the names.
 template <class Json>
-[[nodiscard]] std::string csv_line(const Json& row, bool names = false) {
+[[nodiscard]] std::string csv_line(const Json& row, bool names = false,
+                                   csv_texts texts = csv_texts::for_spreadsheets) {
     std::string line;
     for (const auto& [name, value] : row.items()) {
         if (!line.empty()) line += ',';
@@ -85,11 +115,12 @@ template <class Json>
             line += value.dump();
             continue;
         }
+        const std::string text = names               ? std::string(name)
+                                 : value.is_string() ? value.template get<std::string>()
+                                                     : value.dump(-1, ' ', false, Json::error_handler_t::replace);
         line += '"';
-        for (const char c : names               ? std::string(name)
-                            : value.is_string() ? value.template get<std::string>()
-                                                : value.dump(-1, ' ', false, Json::error_handler_t::replace))
-            line += c == '"' ? std::string("\"\"") : std::string(1, c);
+        if (texts == csv_texts::for_spreadsheets && detail::is_formula(text)) line += '\'';
+        for (const char c : text) line.append(c == '"' ? 2 : 1, c);
         line += '"';
     }
     return line + "\r\n";

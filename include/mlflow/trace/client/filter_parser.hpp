@@ -38,7 +38,7 @@ private:
     failure<transport_error> refuse() const {
         return failure{
             transport_error{transport_error::kind::bad_request,
-                            "filter: " + fault_ + ", before \"" + std::string(first_code_points(rest_, 40)) + '"'}};
+                            "filter: " + fault_ + ", before \"" + displayed(first_code_points(rest_, 40)) + '"'}};
     }
     std::nullopt_t say(std::string_view fault) {
         if (fault_.empty()) fault_ = fault;

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,6 +19,15 @@
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
 using json_result = result<json, transport_error>;
+
+// IDs come from outside too, and become parts of paths.
+inline std::optional<transport_error> id_fault(const char* name, std::string_view id) {
+    if (is_path_part(id)) return std::nullopt;
+    return transport_error{transport_error::kind::bad_request,
+                           std::string(name) + ": " +
+                               (id.empty() ? "empty" : "no ID: it holds a control character, or a step . or ..") +
+                               "; give the ID as a search returns it"};
+}
 
 // One connection to a server, and JSON to and from it.
 template <class Transport>

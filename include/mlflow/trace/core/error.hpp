@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/config.hpp>
+#include <mlflow/trace/detail/displayed.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -41,7 +42,7 @@ struct check_error {
 
     /// One line for a person: `mlflow.trace.user: 300 characters, at most 250; shorten or hash the ID`.
     [[nodiscard]] std::string message() const {
-        std::string text(key);
+        std::string text = detail::displayed(key, 300); // the name may come from outside too
         text += ": ";
         switch (what) {
         case fault::none: text += "no fault"; break;

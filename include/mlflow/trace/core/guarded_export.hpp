@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/detail/displayed.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 
 #include <cstddef>
@@ -29,6 +30,9 @@ inline void balance(export_result& outcome, std::size_t spans, bool counts_itsel
         else if (!outcome.ok() && outcome.error.empty()) outcome.error = "the exporter failed without saying why";
     };
     guarded(tell, [] {});
+#if MLFLOW_TRACE_HOSTED
+    guarded([&] { outcome.error = displayed(outcome.error); }, [] {}); // may quote what a receiver said
+#endif
     outcome.exported_spans = exported;
     outcome.failed_spans = spans - exported;
 }

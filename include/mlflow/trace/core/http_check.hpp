@@ -38,6 +38,23 @@ constexpr bool is_visible_ascii(std::string_view text) noexcept {
     return true;
 }
 
+// Why no transport sends such a header; empty where one does. By its position: what stands where a name is expected
+// may be a value, and a secret.
+inline std::string header_fault(std::string_view name, std::string_view value, std::size_t position) {
+    constexpr std::array<std::string_view, 5> own = {"Host", "Content-Length", "Transfer-Encoding", "Connection",
+                                                     "Upgrade"};
+    if (!is_token(name))
+        return "the name of header " + std::to_string(position) +
+               " is empty or holds a character that HTTP does not allow there";
+    if (!is_field_value(value))
+        return "the value of header " + std::string(name) +
+               " holds a control character; remove it, such as the end of a line";
+    for (const auto reserved : own)
+        if (same_name(name, reserved))
+            return "header " + std::string(name) + " is written by the transport; leave it out";
+    return {};
+}
+
 } // namespace detail
 
 /// Why a transport must not send this request to this server, or nothing. Every transport asks before it writes a
@@ -61,22 +78,10 @@ constexpr bool is_visible_ascii(std::string_view text) noexcept {
         return refuse(
             "the target holds a space, a control character or a character outside ASCII; percent-encode it");
 
-    constexpr std::array<std::string_view, 5> own = {"Host", "Content-Length", "Transfer-Encoding", "Connection",
-                                                     "Upgrade"};
     std::size_t position = 0;
-    for (const auto& [name, value] : request.headers) {
-        ++position;
-        // By its position: what stands where a name is expected may be a value, and a secret.
-        if (!detail::is_token(name))
-            return refuse("the name of header " + std::to_string(position) +
-                          " is empty or holds a character that HTTP does not allow there");
-        if (!detail::is_field_value(value))
-            return refuse("the value of header " + std::string(name) +
-                          " holds a control character; remove it, such as the end of a line");
-        for (const auto reserved : own)
-            if (detail::same_name(name, reserved))
-                return refuse("header " + std::string(name) + " is written by the transport; leave it out");
-    }
+    for (const auto& [name, value] : request.headers)
+        if (auto fault = detail::header_fault(name, value, ++position); !fault.empty())
+            return refuse(std::move(fault));
     return std::nullopt;
 }
 

@@ -79,7 +79,11 @@ public:
             transport_ = std::make_unique<Transport>(std::move(*server), transport_options_);
         }
         auto reply = send_authorized(method, target, headers, body);
-        if (!reply) return reply;
+        if (!reply) {
+            transport_error error = std::move(reply).error();
+            error.message = displayed(error.message); // a transport may quote what came from outside
+            return failure{std::move(error)};
+        }
         if (auto wrong = wrong_address(uri_, target, *reply)) return failure{std::move(*wrong)};
         return reply;
     }

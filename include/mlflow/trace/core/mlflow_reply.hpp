@@ -2,10 +2,14 @@
 #pragma once
 
 #include <mlflow/trace/core/http.hpp>
+#include <mlflow/trace/detail/displayed.hpp>
 #include <mlflow/trace/detail/http_date.hpp>
 #include <mlflow/trace/detail/json_reader.hpp>
+#include <mlflow/trace/detail/utf8.hpp>
 
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -15,11 +19,7 @@
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
 // A server's message is free text from outside: one line of it, and not the whole page of a proxy.
-inline std::string one_line(std::string_view text) {
-    std::string line;
-    for (const char c : text.substr(0, 300)) line += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-    return line;
-}
+inline std::string one_line(std::string_view text) { return displayed(text, 300); }
 
 inline std::string describe_reply(std::string_view server, std::string_view target, const http_response& reply) {
     std::string message = json_find_string(reply.body, {"message"}).value_or(std::string{});
@@ -64,6 +64,18 @@ inline std::string percent_encoded(std::string_view text) {
         encoded += {'%', "0123456789ABCDEF"[byte >> 4U], "0123456789ABCDEF"[byte & 15U]};
     }
     return encoded;
+}
+
+// Whether a text from outside may be a part of a URL's path. Servers and proxies resolve the steps "." and "..",
+// often after they have decoded them, so that another page than the one meant would be asked.
+inline bool is_path_part(std::string_view text) noexcept {
+    if (text.empty()) return false;
+    for (std::size_t at = 0; at <= text.size();) {
+        const auto end = std::min(text.find_first_of("/\\", at), text.size());
+        if (const auto step = text.substr(at, end - at); step == "." || step == "..") return false;
+        at = end + 1;
+    }
+    return scan_utf8(text).control_at == utf8_scan::npos;
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

@@ -18,6 +18,9 @@ namespace detail {
 // A name with a password goes before a token, as in MLflow's own clients.
 template <class Credentials>
 std::optional<environment_error> read_credentials(Credentials& authorization) {
+    for (const char* const each : {"MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"})
+        if (auto wrong = check_text(each, true)) return wrong; // RFC 7617 has no control characters
+    if (auto wrong = check_visible("MLFLOW_TRACKING_TOKEN")) return wrong;
     const auto name = variable("MLFLOW_TRACKING_USERNAME");
     const auto password = variable("MLFLOW_TRACKING_PASSWORD");
     if (name.empty() != password.empty()) {
@@ -81,6 +84,12 @@ template <class Server>
 [[nodiscard]] result<detail::options_of<Server>, environment_error>
 from_environment(detail::options_of<Server> chosen = {}) {
     using namespace detail;
+    if (auto wrong =
+            check_texts({"MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID",
+                         "MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_INSECURE_TLS", "MLFLOW_TRACKING_SERVER_CERT_PATH",
+                         "MLFLOW_TRACKING_CLIENT_CERT_PATH", "MLFLOW_HTTP_REQUEST_TIMEOUT"}))
+        return failure{std::move(*wrong)};
+    if (auto wrong = check_visible("MLFLOW_EXPERIMENT_ID")) return failure{std::move(*wrong)};
     if (const auto uri = variable("MLFLOW_TRACKING_URI"); !uri.empty()) {
         if (auto wrong = check_url("MLFLOW_TRACKING_URI")) return failure{std::move(*wrong)};
         chosen.tracking_uri = uri;

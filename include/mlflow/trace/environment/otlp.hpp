@@ -58,6 +58,16 @@ template <class Exporter>
 [[nodiscard]] result<detail::options_of<Exporter>, environment_error>
 from_environment(detail::options_of<Exporter> chosen = {}) {
     using namespace detail;
+    if (auto wrong = check_texts({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT",
+                                  "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS",
+                                  "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT",
+                                  "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL",
+                                  "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION",
+                                  "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE",
+                                  "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE",
+                                  "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY",
+                                  "OTEL_EXPORTER_OTLP_CLIENT_KEY", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME"}))
+        return failure{std::move(*wrong)};
     const char* name = first_set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT");
     if (const auto url = variable(name); !url.empty()) {
         if (auto wrong = check_url(name)) return failure{std::move(*wrong)};
@@ -80,7 +90,13 @@ from_environment(detail::options_of<Exporter> chosen = {}) {
     auto headers = key_value_list(name);
     if (!headers) return failure{headers.error()};
     if (!headers->empty()) chosen.headers.clear();
-    for (const auto& [key, value] : *headers) chosen.headers.emplace_back(key, secret(value));
+    for (const auto& [key, value] : *headers) {
+        if (auto fault = header_fault(key, value, chosen.headers.size() + 1); !fault.empty())
+            return refuse(name, fault + (fault.find(';') == std::string::npos ? "; write key=value,key=value" : ""));
+        if (same_name(key, "Content-Type") || same_name(key, "Content-Encoding"))
+            return refuse(name, "header " + key + " is written by the exporter; leave it out");
+        chosen.headers.emplace_back(key, secret(value));
+    }
 
     name = first_set("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT");
     if (auto wrong = read_timeout<std::chrono::milliseconds>(chosen.timeout, name, "milliseconds, such as 10000"))

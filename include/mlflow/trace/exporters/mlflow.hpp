@@ -31,7 +31,7 @@ struct mlflow_connection {
 namespace detail {
 
 inline void notice_to_stderr(const std::string& notice) {
-    std::fputs(("mlflow_trace: " + notice + '\n').c_str(), stderr);
+    std::fputs(("mlflow_trace: " + displayed(notice) + '\n').c_str(), stderr);
 }
 
 } // namespace detail

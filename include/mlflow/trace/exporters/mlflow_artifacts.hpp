@@ -153,6 +153,10 @@ private:
             if (!reply) return failure{std::move(reply).error()};
             where = read_old_info(json_find(*reply, {"trace_info"}));
         }
+        if (!is_path_part(where.id))
+            return failure{
+                transport_error{transport_error::kind::other,
+                                server_.uri() + " gave the trace an ID that is none: \"" + one_line(where.id) + '"'}};
         body_.clear();
         json_object end(body_);
         end.member("timestamp_ms", std::to_string((trace.start_unix_nano + trace.duration_nano) / 1'000'000))
@@ -210,7 +214,7 @@ private:
         std::string_view path = where.artifacts;
         constexpr std::string_view scheme = "mlflow-artifacts:";
         if (where.id.empty() || !path.starts_with(scheme) ||
-            path.find('/', scheme.size() + 2) == std::string_view::npos)
+            path.find('/', scheme.size() + 2) == std::string_view::npos || !is_path_part(path))
             return failure{transport_error{
                 transport_error::kind::other,
                 server_.uri() + " takes no OTLP spans, and keeps the files of its traces at \"" + one_line(path) +

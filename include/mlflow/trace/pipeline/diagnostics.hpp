@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/detail/displayed.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/interval.hpp>
 
@@ -43,7 +44,7 @@ public:
         const auto now =
             std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now().time_since_epoch());
         if (!interval_.is_due(now.count(), to_.interval.count())) return;
-        guarded([&] { to_.write(to_.context, "mlflow_trace: " + describe() + '\n'); }, [] {});
+        guarded([&] { to_.write(to_.context, "mlflow_trace: " + displayed(describe()) + '\n'); }, [] {});
     }
 
 private:

@@ -25,8 +25,9 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 /// Several processes may share a folder on a local disk. Each writes to files of its own; those of a process that is
 /// gone are delivered by the others, or by the next start. What the receiver refuses, while it takes others, is put
 /// aside in a file `*.rejected`; when it refuses everything, everything is kept and tried again. A damaged record
-/// costs only itself. The folder holds what users said, but no credentials; it is made for this user alone, and one
-/// that others may write to is refused.
+/// costs only itself. The folder holds what users said, but no credentials; it is made for this user alone. One that
+/// others may write to, or may put another in the place of (a folder above it is theirs, or open to all), is refused;
+/// files in it that are not this user's, links and FIFOs are left alone.
 ///
 /// Errors: a trace that cannot be written (disk full) is dropped and counted, and the next one is tried again.
 /// Thread-safety: all functions, from any thread; the inner exporter is called from the one background thread only.

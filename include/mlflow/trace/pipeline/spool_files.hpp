@@ -2,12 +2,14 @@
 #pragma once
 
 #include <mlflow/trace/core/ids.hpp>
+#include <mlflow/trace/detail/files.hpp>
 #include <mlflow/trace/detail/hex.hpp>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <dirent.h>
 #include <fcntl.h>
 #include <memory>
@@ -25,7 +27,7 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 /// place. Files are readable by their owner only, and not inherited by programs that are started.
 struct posix_files {
     static int open(const char* path, int flags) noexcept {
-        return ::open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+        return ::open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600); // a FIFO must not keep us waiting
     }
     static ssize_t write(int file, const char* from, std::size_t size, off_t at) noexcept {
         return ::pwrite(file, from, size, at);
@@ -41,28 +43,6 @@ struct posix_files {
 };
 
 namespace detail {
-
-// Again as long as a signal comes between.
-template <class Call>
-auto uninterrupted(const Call& call) noexcept {
-    for (;;)
-        if (const auto outcome = call(); outcome >= 0 || errno != EINTR) return outcome;
-}
-
-// Closes its file, and with it gives up the lock.
-class owned_file {
-public:
-    explicit owned_file(int file = -1) noexcept : file_(file) {}
-    owned_file(const owned_file&) = delete;
-    owned_file& operator=(const owned_file&) = delete;
-    ~owned_file() {
-        if (file_ >= 0) ::close(file_);
-    }
-    [[nodiscard]] int get() const noexcept { return file_; }
-
-private:
-    int file_;
-};
 
 // What the name of a segment says: `<unix nanoseconds>-<marker>.spool`, or `.rejected`, both numbers in 16 digits.
 struct segment_name {
@@ -111,18 +91,23 @@ inline std::vector<std::string> segments_in(const std::string& folder) {
     return names;
 }
 
-// With all folders above it. It is to be this user's alone, as a new one is; one that others may write to is refused,
-// since they could put anything in there, or take it away. False with the reason in errno.
-inline bool make_folder(const std::string& path) {
+// What errno says, and what to do about it.
+inline std::string spool_fault(const std::string& path, int reason) {
+    std::string said = path + ": " + std::strerror(reason);
+    if (reason == ENOSPC || reason == EDQUOT) said += "; make room, or give the spool another folder";
+    if (reason == EACCES || reason == EPERM || reason == EROFS)
+        said += "; give the spool a folder that is this user's alone (mode 0700)";
+    return said;
+}
+
+// With all folders above it. Says what is wrong with it, in one line; empty where it may be used.
+inline std::string make_folder(const std::string& path) {
     for (std::size_t end = 0; end != std::string::npos;) {
         end = path.find('/', end + 1);
-        if (::mkdir(path.substr(0, end).c_str(), 0700) != 0 && errno != EEXIST) return false;
+        if (::mkdir(path.substr(0, end).c_str(), 0700) != 0 && errno != EEXIST)
+            return spool_fault(path.substr(0, end), errno);
     }
-    struct stat found{};
-    if (::stat(path.c_str(), &found) != 0) return false;
-    const bool is_ours = found.st_uid == ::geteuid() && (found.st_mode & (S_IWGRP | S_IWOTH)) == 0;
-    errno = S_ISDIR(found.st_mode) ? EPERM : ENOTDIR;
-    return S_ISDIR(found.st_mode) && is_ours;
+    return folder_fault(path);
 }
 
 } // namespace detail

@@ -38,7 +38,7 @@ inline result<std::vector<spool_file>, std::string> list_spool(const std::string
                             std::chrono::nanoseconds(static_cast<std::int64_t>(parsed.created_nano))),
                         .marker = parsed.marker,
                         .is_rejected = parsed.kind == detail::segment_name::rejected};
-        const detail::owned_file opened(::open(file.path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+        const auto opened = detail::open_regular(file.path);
         struct stat found{};
         if (opened.get() < 0 || ::fstat(opened.get(), &found) != 0)
             continue; // forwarded in the meantime, or not ours
@@ -53,7 +53,8 @@ inline result<std::vector<spool_file>, std::string> list_spool(const std::string
 /// cannot be read, in one line.
 template <class Visit>
 result<spool_damage, std::string> for_each_trace(const spool_file& file, const Visit& visit) {
-    const detail::owned_file opened(::open(file.path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    const auto opened = detail::open_regular(file.path);
+    if (opened.get() < 0) return failure{file.path + ": " + std::strerror(errno)};
     detail::spool_reader<posix_files> reader(opened.get(), file.marker, 0, file.bytes);
     spool_damage unknown;
     for (std::string_view content; (content = reader.next()).data();) {

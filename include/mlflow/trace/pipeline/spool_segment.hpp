@@ -115,10 +115,10 @@ private:
         // It may have been removed, or rejected, before it was locked.
         struct stat by_file{};
         struct stat by_name{};
-        if (::fstat(file, &by_file) == 0 && ::stat(opened->path_.c_str(), &by_name) == 0 &&
-            by_file.st_ino == by_name.st_ino)
-            return opened;
-        errno = ENOENT;
+        const bool is_there = ::fstat(file, &by_file) == 0 && ::lstat(opened->path_.c_str(), &by_name) == 0 &&
+                              is_same_file(by_file, by_name);
+        if (is_there && S_ISREG(by_file.st_mode) && by_file.st_uid == ::geteuid()) return opened;
+        errno = is_there ? EPERM : ENOENT; // nor is it ours if somebody else has put it there
         return nullptr;
     }
 

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
-#include <cstring>
 #include <deque>
 #include <memory>
 #include <string>
@@ -35,6 +34,7 @@ struct spool_part {
 // What a look into the folder finds.
 template <class Files>
 struct spool_view {
+    std::string fault; // why it is not looked into: what lies there may be somebody else's
     std::uint64_t bytes = 0;
     std::unique_ptr<spool_segment<Files>> orphan; // the oldest one whose process is gone, now ours
 };
@@ -42,6 +42,8 @@ struct spool_view {
 template <class Files>
 spool_view<Files> look_into(const std::string& folder) {
     spool_view<Files> seen;
+    struct stat there{};
+    if (::stat(folder.c_str(), &there) != 0 || !(seen.fault = folder_fault(folder)).empty()) return seen;
     for (const std::string& name : segments_in(folder)) {
         if (!seen.orphan && name.ends_with(segment_name::waiting)) {
             seen.orphan = spool_segment<Files>::adopt(folder, name);
@@ -148,10 +150,7 @@ public:
     void fail(const std::string& path) {
         const int reason = errno;
         ++failures_;
-        error_ = path + ": " + std::strerror(reason);
-        if (reason == ENOSPC || reason == EDQUOT) error_ += "; make room, or give the spool another folder";
-        if (reason == EACCES || reason == EPERM || reason == EROFS)
-            error_ += "; give the spool a folder that is this user's alone (mode 0700)";
+        error_ = spool_fault(path, reason);
     }
 
 private:
@@ -164,7 +163,12 @@ private:
             return parts_.back();
         is_open_ = false;
         std::unique_ptr<spool_segment<Files>> created;
-        if (make_folder(folder_)) created = spool_segment<Files>::create(folder_, segment_name::waiting);
+        if (auto fault = make_folder(folder_); !fault.empty()) {
+            ++failures_;
+            error_ = std::move(fault);
+            return nullptr;
+        }
+        created = spool_segment<Files>::create(folder_, segment_name::waiting);
         if (!created || (is_for_power_loss_ && !sync_folder())) return fail(folder_), nullptr;
         parts_.push_back(std::make_shared<part>());
         parts_.back()->segment = std::move(created);

@@ -227,6 +227,7 @@ private:
         guard.lock();
         is_looking_ = false;
         store_.set_bytes_in_folder(seen.bytes);
+        if (!seen.fault.empty()) last_error_.swap(seen.fault);
         if (!seen.orphan) {
             ++recoveries_;
             changed_.notify_all();
