@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/core/export_reply.hpp>
 #include <mlflow/trace/core/http.hpp>
+#include <mlflow/trace/core/masked.hpp>
+#include <mlflow/trace/core/trace_data.hpp>
 #include <mlflow/trace/detail/http_date.hpp>
 #include <mlflow/trace/detail/json_reader.hpp>
+#include <mlflow/trace/detail/utf8.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -14,18 +19,37 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
-// A server's message is free text from outside: one line of it, and not the whole page of a proxy.
+// A server's message is free text from outside: one line of it, without control characters (C0, DEL and C1) and invalid
+// UTF-8, and not the whole page of a proxy.
 inline std::string one_line(std::string_view text) {
-    std::string line;
-    for (const char c : text.substr(0, 300)) line += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+    constexpr std::size_t most = 300;
+    buffer valid;
+    append_utf8(valid, text.substr(0, most));
+    std::string line(valid.view());
+    for (std::size_t at = 0; at < line.size(); ++at) {
+        const auto byte = static_cast<unsigned char>(line[at]);
+        if (byte < 0x20 || byte == 0x7f) line[at] = ' ';
+        if (byte == 0xc2 && static_cast<unsigned char>(line[at + 1]) < 0xa0) line.replace(at, 2, " ");
+    }
     return line;
 }
 
-inline std::string describe_reply(std::string_view server, std::string_view target, const http_response& reply) {
+// The receiver's own words: the member of an error of MLflow, of FastAPI, or a google.rpc.Status; else the body.
+inline std::string message_of(const http_response& reply) {
+    if (is_protobuf(reply)) {
+        std::string message;
+        for (protobuf_reader at(reply.body); at.next();)
+            if (at.field() == 2) message = at.bytes();
+        return message;
+    }
     std::string message = json_find_string(reply.body, {"message"}).value_or(std::string{});
-    if (message.empty()) message = json_find_string(reply.body, {"detail"}).value_or(reply.body);
+    return message.empty() ? json_find_string(reply.body, {"detail"}).value_or(reply.body) : message;
+}
+
+inline std::string describe_reply(std::string_view server, std::string_view target, const http_response& reply,
+                                  const known_secrets& secrets) {
     return std::string(server) + " answered " + std::to_string(reply.status) + " to " +
-           std::string(target.substr(0, target.find('?'))) + ": " + one_line(message);
+           std::string(target.substr(0, target.find('?'))) + ": " + one_line(secrets.masked(message_of(reply)));
 }
 
 // Retry-After, RFC 9110, 10.2.3; 0 where it is absent, or a date that has passed. A date counts from the server's own
@@ -47,23 +71,31 @@ inline std::chrono::milliseconds retry_after(const http_response& reply) noexcep
     return std::chrono::seconds(seconds);
 }
 
-inline transport_error error_reply(std::string_view server, std::string_view target, const http_response& reply) {
-    return {transport_error::kind::other, describe_reply(server, target, reply), reply.status, retry_after(reply)};
+inline transport_error error_reply(std::string_view server, std::string_view target, const http_response& reply,
+                                   const known_secrets& secrets) {
+    return {transport_error::kind::other, describe_reply(server, target, reply, secrets), reply.status,
+            retry_after(reply), is_html(reply)};
 }
 
-inline std::string percent_encoded(std::string_view text) {
-    std::string encoded;
-    for (const char c : text) {
-        const bool unreserved = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                                c == '-' || c == '.' || c == '_' || c == '~'; // RFC 3986, 2.3
-        if (unreserved) {
-            encoded += c;
-            continue;
-        }
-        const auto byte = static_cast<unsigned char>(c);
-        encoded += {'%', "0123456789ABCDEF"[byte >> 4U], "0123456789ABCDEF"[byte & 15U]};
-    }
-    return encoded;
+// A status of success from what does not say that it took what it was sent: a login page, a proxy's greeting.
+inline transport_error unproven_success(std::string_view server, std::string_view target, const http_response& reply) {
+    const std::string type = one_line(media_type(reply).substr(0, 60));
+    return {transport_error::kind::bad_reply,
+            std::string(server) + " answered " + std::to_string(reply.status) + " to " +
+                std::string(target.substr(0, target.find('?'))) + " with " +
+                (type.empty() ? "a body of no type" : type) +
+                " that does not say that anything was stored; does a login page or a proxy answer in its place?",
+            reply.status, retry_after(reply), is_html(reply)};
+}
+
+// How an export went that the receiver took.
+inline export_result partial_success(std::size_t spans, const export_reply& told, const known_secrets& secrets) {
+    export_result outcome;
+    outcome.failed_spans = told.rejected_spans < spans ? static_cast<std::size_t>(told.rejected_spans) : spans;
+    outcome.exported_spans = spans - outcome.failed_spans;
+    outcome.is_final = true;
+    if (!outcome.ok()) outcome.error = "the receiver rejected spans: " + one_line(secrets.masked(told.message));
+    return outcome;
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/core/outcome.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
 #include <mlflow/trace/pipeline/backoff.hpp>
 
@@ -33,13 +34,14 @@ public:
 
     // `is_last`: nothing is behind these traces in their segment.
     verdict judge(const export_result& outcome, std::size_t traces, bool is_last) noexcept {
-        if (outcome.ok()) return is_probing() ? other_taken(traces) : succeeded(traces);
+        const trace::outcome what = outcome_of(outcome);
+        if (what == trace::outcome::delivered) return is_probing() ? other_taken(traces) : succeeded(traces);
         if (outcome.too_slow) {
             most_traces_ = std::max<std::size_t>(traces / 2, 1);
             is_slow_ = true;
         }
         const bool is_too_slow_for_one = outcome.too_slow && traces == 1;
-        if (outcome.retryable && !outcome.finds_fault && !is_too_slow_for_one) return verdict::wait;
+        if (what == trace::outcome::wait && !is_too_slow_for_one) return verdict::wait;
         if (traces > 1) {
             if (suspects_ == 0) suspects_ = traces, is_other_taken_ = false;
             most_traces_ = traces / 2;

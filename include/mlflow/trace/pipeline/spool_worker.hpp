@@ -295,13 +295,16 @@ private:
             from->is_kept = from->is_kept || sent.has_foreign;
             if (reader.failed() && traces == 0) return could_not_read(guard, from);
         }
+        const std::size_t rejected = std::min(outcome.failed_spans, spans); // of what the receiver took
         if (!outcome.ok()) last_error_.swap(outcome.error);
         const bool is_last = !source || reader.position() >= source->segment->size();
         switch (pace_.judge(outcome, traces, is_last)) {
         case spool_pace::verdict::at_once: break;
         case spool_pace::verdict::wait: pause(guard, outcome.retry_after); break;
         case spool_pace::verdict::move_on:
-            (from->is_own ? account_.exported : status_.recovered_spans) += spans;
+            (from->is_own ? account_.exported : status_.recovered_spans) += spans - rejected;
+            status_.rejected_spans += rejected;
+            if (from->is_own) account_.failed += rejected;
             move_on(from, reader, spans);
             break;
         case spool_pace::verdict::put_aside:
