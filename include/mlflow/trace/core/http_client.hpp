@@ -17,6 +17,15 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
+// The server, or the path on the same one: another server's path may be secret.
+inline std::string redirect_target(std::string_view location) {
+    const auto scheme_end = location.find("://");
+    const auto shown = shown_url(one_line(location));
+    if (scheme_end == std::string_view::npos) return shown;
+    const auto host = shown.find("://");
+    return shown.substr(0, shown.find('/', host == std::string::npos ? 0 : host + 3));
+}
+
 // What no server of this library answers to its own protocol, and tells of a wrong address.
 inline std::optional<transport_error> wrong_address(const std::string& server, std::string_view target,
                                                     const http_response& reply) {
@@ -25,7 +34,7 @@ inline std::optional<transport_error> wrong_address(const std::string& server, s
         return transport_error{kind::other,
                                server + " answered " + std::to_string(reply.status) + " to " +
                                    std::string(target.substr(0, target.find('?'))) + ": it redirects to " +
-                                   shown_url(one_line(reply.header("Location"))) +
+                                   redirect_target(reply.header("Location")) +
                                    "; redirects are not followed, give that address if it is right",
                                reply.status};
     if (reply.status == 407)

@@ -22,14 +22,19 @@ constexpr bool is_plain_authority(std::string_view text) noexcept {
         return true;
     }
     for (const char c : host)
-        if (!is_digit(c) && !is_letter(c) && c != '.' && c != '-' && c != '_') return false;
+        if (!is_digit(c) && !is_letter(c) && c != '.' && c != '-' && c != '_' && c != ' ') return false;
     return !host.empty();
 }
 
-// How a URL that a person wrote stands in an error text: without user information, query and fragment, in which keys
-// and passwords are, and without anything where it cannot be told apart what is one: `http://…`. A password may hold
-// an unencoded `/`, `?` or `#`, and an encoded `@`, and so the last sign of that kind counts.
-inline std::string shown_url(std::string_view url) {
+// How a URL from outside stands in an error text: without user information and all before it, and without query and
+// fragment, in which keys and passwords are; `http://…` where it cannot be told apart what is one. A password may hold
+// an unencoded `/`, `?` or `#`, and its `@` may be encoded, and so the last sign of that kind counts.
+inline std::string shown_url(std::string_view given) {
+    std::string printable(given);
+    for (char& c : printable)
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+    std::string_view url = printable;
+    if (url.empty()) return {};
     constexpr std::string_view hidden = "\xE2\x80\xA6"; // an ellipsis
     std::string shown;
     if (const auto scheme_end = url.find("://"); scheme_end != std::string_view::npos) {
@@ -46,11 +51,12 @@ inline std::string shown_url(std::string_view url) {
     }
     const auto query = url.find_first_of("?#");
     if (is_encoded || (query != std::string_view::npos && user_end > query)) return shown.append(hidden);
+    if (user_end > 0) shown.clear();
     url = url.substr(user_end, query == std::string_view::npos ? query : query - user_end);
     const auto path = url.find('/');
-    if (!is_plain_authority(url.substr(0, path))) return shown.append(hidden);
-    for (const char c : url) shown += static_cast<unsigned char>(c) <= 0x20 || c == 0x7f ? ' ' : c;
-    return shown;
+    const bool is_path = shown.empty() && path == 0 && user_end == 0; // where a redirect leads on the same server
+    if (!is_path && !is_plain_authority(url.substr(0, path))) return shown.append(hidden);
+    return shown.append(url);
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
