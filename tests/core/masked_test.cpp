@@ -30,11 +30,14 @@ TEST(shown_url, is_scheme_host_port_and_path) {
 }
 
 TEST(shown_url, never_shows_user_information) {
-    for (const std::string& password : std::vector<std::string>{"SECRET", "SEC/RET", "1/SECRET", "12/3SECRET", "SEC?RET", "1?SECRET", "SEC#RET",
-                                       "1#SECRET", "SEC@RET", "1@SECRET", "SEC:RET", "1%2FSECRET", "SECRET%40x"})
+    for (const std::string& password :
+         std::vector<std::string>{"SECRET", "SEC/RET", "1/SECRET", "12/3SECRET", "SEC?RET", "1?SECRET", "SEC#RET",
+                                  "1#SECRET", "SEC@RET", "1@SECRET", "SEC:RET", "1%2FSECRET", "SECRET%40x"})
         for (const std::string& sign : std::vector<std::string>{"@", "%40"})
-            for (const std::string& scheme : std::vector<std::string>{"http://", "https://", "socks5://", "", "htttp:/"})
-                for (const std::string& after : std::vector<std::string>{"host:3128", "host", "host:3128/path", "host/?x=1", ""}) {
+            for (const std::string& scheme :
+                 std::vector<std::string>{"http://", "https://", "socks5://", "", "htttp:/"})
+                for (const std::string& after :
+                     std::vector<std::string>{"host:3128", "host", "host:3128/path", "host/?x=1", ""}) {
                     const std::string url = scheme + "user:" + password + sign + after;
                     const std::string shown = mt::detail::shown_url(url);
                     for (const char* const part : {"SEC", "RET", "user"})
@@ -67,8 +70,8 @@ TEST(known_secrets, are_masked_in_each_form) {
     for (char& c : for_urls) c = c == '+' ? '-' : c == '/' ? '_' : c;
     for (const std::string& form :
          std::vector<std::string>{token, "Bearer " + token, mt::detail::percent_encoded(token),
-          mt::detail::percent_encoded(token, "0123456789abcdef"), std::string(base64.view()), for_urls,
-          std::string(whole.view()), std::string("t/k+n=\\\"%\xC3\xA9")}) {
+                                  mt::detail::percent_encoded(token, "0123456789abcdef"), std::string(base64.view()),
+                                  for_urls, std::string(whole.view()), std::string("t/k+n=\\\"%\xC3\xA9")}) {
         const std::string text = masked(bearer, "bad token <" + form + "> and <" + form + ">");
         EXPECT_EQ(text.find(form), std::string::npos) << text;
         EXPECT_NE(text.find("***"), std::string::npos) << text;

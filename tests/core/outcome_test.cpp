@@ -18,7 +18,8 @@ using kind = mt::transport_error::kind;
 using mt::outcome;
 
 TEST(outcome, of_a_request_without_a_reply_is_to_wait) {
-    for (const kind reason : {kind::bad_request, kind::tls, kind::connect, kind::closed, kind::timeout, kind::bad_reply})
+    for (const kind reason :
+         {kind::bad_request, kind::tls, kind::connect, kind::closed, kind::timeout, kind::bad_reply})
         for (int status = 0; status < 600; ++status)
             EXPECT_EQ(mt::outcome_of(reason, status), outcome::wait) << static_cast<int>(reason) << ' ' << status;
     EXPECT_EQ(mt::outcome_of(kind::other, 0), outcome::divide) << "a reason that nobody knows";
@@ -38,8 +39,8 @@ TEST(outcome, of_each_status_without_a_body) {
 TEST(outcome, of_a_page_is_never_that_the_content_is_surely_at_fault) {
     for (const char* const type : {"text/html", "TEXT/HTML; charset=utf-8", "application/xhtml+xml", ""}) {
         for (int status = 100; status < 600; ++status) {
-            const auto expected = status == 400 || status == 413 || status == 422 || status == 500 ? outcome::divide
-                                                                                                  : outcome::wait;
+            const auto expected =
+                status == 400 || status == 413 || status == 422 || status == 500 ? outcome::divide : outcome::wait;
             mt::http_response page{status, {}, "<html>Please log in</html>"};
             if (*type) page.headers = {{"Content-Type", type}};
             EXPECT_EQ(mt::outcome_of(page), expected) << status << ' ' << type;
@@ -96,7 +97,8 @@ TEST(export_reply, in_protobuf_says_what_was_rejected) {
         ASSERT_TRUE(warning) << type;
         EXPECT_EQ(warning->rejected_spans, 0U);
         EXPECT_EQ(warning->message, "wrong");
-        EXPECT_TRUE(mt::detail::read_export_reply(ok(type, std::string("\x0a\x00", 2)))) << "an empty partial_success";
+        EXPECT_TRUE(mt::detail::read_export_reply(ok(type, std::string("\x0a\x00", 2))))
+            << "an empty partial_success";
     }
 }
 
@@ -153,8 +155,8 @@ TEST(export_reply, is_not_anything_else) {
         {"application/x-protobuf", "{}"},
         {"application/x-protobuf", rejects_two.substr(0, 5)},
         {"application/x-protobuf", "\x0a\xff"},
-        {"application/x-protobuf", "\x08\x01"},                     // a number in place of the message
-        {"application/x-protobuf", "\x12\x01x"},                    // a field that the response does not have
+        {"application/x-protobuf", "\x08\x01"},                         // a number in place of the message
+        {"application/x-protobuf", "\x12\x01x"},                        // a field that the response does not have
         {"application/x-protobuf", std::string("\x0a\x02\x0a\x00", 4)}, // a text in place of the count
         {"application/x-protobuf", std::string("\x0a\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 13)}, // -1
         {"multipart/form-data", "x"},
@@ -168,7 +170,8 @@ TEST(export_reply, cut_anywhere_is_no_other_one) {
     for (std::size_t size = 1; size < json.size(); ++size)
         EXPECT_FALSE(mt::detail::read_export_reply(ok("application/json", json.substr(0, size)))) << size;
     for (std::size_t size = 1; size < rejects_two.size(); ++size)
-        EXPECT_FALSE(mt::detail::read_export_reply(ok("application/x-protobuf", rejects_two.substr(0, size)))) << size;
+        EXPECT_FALSE(mt::detail::read_export_reply(ok("application/x-protobuf", rejects_two.substr(0, size))))
+            << size;
 }
 
 TEST(export_reply, never_rejects_more_spans_than_there_were) {

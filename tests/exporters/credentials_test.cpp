@@ -161,9 +161,10 @@ TEST(credentials, that_cannot_be_had_are_an_error) {
               }),
               "the vault is away");
     EXPECT_TRUE(server.take_log().empty());
-    EXPECT_EQ(told([] { return mt::bearer_authorization(mt::secret("token-1\n")); }),
-              "authorization: the function gave a value that holds a control character; remove it, such as the end of "
-              "a line");
+    EXPECT_EQ(
+        told([] { return mt::bearer_authorization(mt::secret("token-1\n")); }),
+        "authorization: the function gave a value that holds a control character; remove it, such as the end of "
+        "a line");
     EXPECT_EQ(told([] { return mt::bearer_authorization(mt::secret("token-1")); }), "connected to 7");
 }
 

@@ -58,8 +58,9 @@ protected:
         const std::string id = method == "POST" ? body["trace"]["trace_info"]["trace_id"].get<std::string>()
                                                 : std::string(target.substr(target.rfind('/') + 1));
         const json tags = {{"mlflow.artifactLocation", artifact_root + id + "/artifacts"}};
-        return mt::http_response{
-            method == "POST" ? status_of_info : 200, {}, json{{"trace", {{"trace_info", {{"trace_id", id}, {"tags", tags}}}}}}.dump()};
+        return mt::http_response{method == "POST" ? status_of_info : 200,
+                                 {},
+                                 json{{"trace", {{"trace_info", {{"trace_id", id}, {"tags", tags}}}}}}.dump()};
     }
 
     exporter_type::options options() const {

@@ -56,7 +56,10 @@ struct server {
         return all;
     }
     exporter_type::options options() const {
-        return {.tracking_uri = "http://mlflow:5000", .experiment_name = "a b/é", .transport = {side}, .info_connections = 1};
+        return {.tracking_uri = "http://mlflow:5000",
+                .experiment_name = "a b/é",
+                .transport = {side},
+                .info_connections = 1};
     }
 };
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is not about the content costs no span: through the exporters, in memory by `retry` and on the disk by `spool`.
+// What is not about the content costs no span: through the exporters, in memory by `retry` and on the disk by
+// `spool`.
 #include "../pipeline/spool_folder.hpp"
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/exporters/otlp.hpp>
 #include <mlflow/trace/pipeline/spool.hpp>
+#include <mlflow/trace/testing/exporter_conformance.hpp>
 
 #include <gtest/gtest.h>
 
@@ -12,6 +14,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -46,11 +49,11 @@ struct mending_server {
 
 std::vector<reply> not_about_the_content() {
     std::vector<reply> all;
-    for (const kind reason : {kind::bad_request, kind::tls, kind::connect, kind::closed, kind::timeout, kind::bad_reply,
-                              kind::other})
+    for (const kind reason :
+         {kind::bad_request, kind::tls, kind::connect, kind::closed, kind::timeout, kind::bad_reply, kind::other})
         all.push_back(mt::failure{mt::transport_error{reason, "not today"}});
-    for (const int status : {199, 302, 401, 402, 403, 404, 405, 406, 407, 408, 409, 410, 415, 418, 421, 425, 426, 428,
-                             429, 431, 451, 500, 502, 503, 504, 505, 507, 511, 520, 530, 599})
+    for (const int status : {199, 302, 401, 402, 403, 404, 405, 406, 407, 408, 409, 410, 415, 418, 421, 425,
+                             426, 428, 429, 431, 451, 500, 502, 503, 504, 505, 507, 511, 520, 530, 599})
         all.push_back(mt::http_response{status, {}, {}});
     for (const int status : {200, 202, 400, 413, 422, 500, 503})
         all.push_back(mt::http_response{status, {{"Content-Type", "text/html"}}, "<html>Please log in</html>"});
@@ -79,7 +82,7 @@ void expect_nothing_lost(Tracer& tracer, const mending_server& server, const std
 }
 
 template <class Exporter>
-class delivery : public testing::Test {};
+class delivery : public spool_testing::in_a_folder {};
 using exporters = testing::Types<mlflow_exporter, otlp_exporter>;
 TYPED_TEST_SUITE(delivery, exporters, );
 
@@ -98,12 +101,12 @@ TYPED_TEST(delivery, from_memory_waits_for_what_is_not_about_the_content) {
 }
 
 TYPED_TEST(delivery, from_the_disk_waits_for_what_is_not_about_the_content) {
+    int number = 0;
     for (const reply& wrong : not_about_the_content()) {
         const mending_server server(4, wrong);
-        const spool_testing::folder folder;
         mt::tracer<mt::open_schema, mt::thread_local_context, mt::spool<TypeParam>> tracer(
             {.exporter = {.exporter = to<TypeParam>(server),
-                          .folder = folder.path(),
+                          .folder = this->folder + std::to_string(number++),
                           .delay = 1ms,
                           .first_wait = 1ms,
                           .longest_wait = 1ms,
@@ -120,14 +123,16 @@ TYPED_TEST(delivery, does_not_take_a_page_for_an_answer) {
     mt::tracer<mt::open_schema, mt::thread_local_context, TypeParam> tracer({.exporter = to<TypeParam>(server)});
     static_cast<void>(tracer.start_trace("chat"));
     EXPECT_EQ(tracer.account().exported, 0U);
-    EXPECT_NE(tracer.last_error().find("with text/html that does not say that anything was stored"), std::string::npos)
+    EXPECT_NE(tracer.last_error().find("with text/html that does not say that anything was stored"),
+              std::string::npos)
         << tracer.last_error();
 }
 
 TYPED_TEST(delivery, counts_what_the_receiver_rejects_and_sends_nothing_again) {
-    const mending_server server(1, mt::http_response{200,
-                                                     {{"Content-Type", "application/json"}},
-                                                     R"({"partialSuccess":{"rejectedSpans":"2","errorMessage":"bad"}})"});
+    const mending_server server(
+        1, mt::http_response{200,
+                             {{"Content-Type", "application/json"}},
+                             R"({"partialSuccess":{"rejectedSpans":"2","errorMessage":"bad"}})"});
     mt::tracer<mt::open_schema, mt::thread_local_context, mt::batch<mt::retry<TypeParam>>> tracer(
         {.exporter = {.exporter = {.exporter = to<TypeParam>(server), .first_wait = 1ms, .diagnostics = nullptr},
                       .delay = 1h,
@@ -143,8 +148,9 @@ TYPED_TEST(delivery, counts_what_the_receiver_rejects_and_sends_nothing_again) {
 // ---- What a trace needs besides its spans.
 
 TEST(trace_info, makes_a_trace_count_only_when_it_is_stored) {
-    for (const char* const wrong : {"", "{}", "<html>log in</html>", R"({"trace":{}})",
-                                    R"({"trace":{"trace_info":{"trace_id":"tr-0123456789abcdef0123456789abcdef"}}})"}) {
+    for (const char* const wrong :
+         {"", "{}", "<html>log in</html>", R"({"trace":{}})",
+          R"({"trace":{"trace_info":{"trace_id":"tr-0123456789abcdef0123456789abcdef"}}})"}) {
         auto side = std::make_shared<mt::memory_server>();
         std::atomic<int> infos{0};
         side->answer_with([&](const mt::memory_server::request& request) -> reply {
@@ -162,7 +168,8 @@ TEST(trace_info, makes_a_trace_count_only_when_it_is_stored) {
                           .delay = 1h,
                           .diagnostics = nullptr}});
         for (int i = 0; i < 10; ++i)
-            static_cast<void>(tracer.start_trace("chat", mt::client_request_id::parse("r-" + std::to_string(i)).value()));
+            static_cast<void>(
+                tracer.start_trace("chat", mt::client_request_id::parse("r-" + std::to_string(i)).value()));
         ASSERT_TRUE(tracer.flush(60s)) << wrong;
         EXPECT_EQ(tracer.account().exported, 10U) << wrong << tracer.last_error();
         EXPECT_GE(infos, 13) << wrong;
@@ -180,7 +187,8 @@ TEST(trace_info, of_many_traces_goes_on_several_connections_after_the_spans) {
         if (request.target == "/v1/traces") return ++span_requests, mt::http_response{200, {}, {}};
         if (span_requests == 0) is_early = true;
         const int now = ++at_once;
-        for (int seen = most; now > seen && !most.compare_exchange_weak(seen, now);) {}
+        for (int seen = most; now > seen && !most.compare_exchange_weak(seen, now);) {
+        }
         std::this_thread::sleep_for(5ms);
         --at_once;
         return mt::http_response{200, {}, request.body};
@@ -225,7 +233,8 @@ TEST(trace_info, at_fault_costs_its_own_trace_alone) {
         if (request.target.find("/experiments/") != std::string::npos)
             return mt::http_response{200, {}, R"({"experiment":{"experiment_id":"7"}})"};
         if (request.target == "/v1/traces") return mt::http_response{200, {}, {}};
-        if (request.body.find("r-17\"") != std::string::npos) return mt::http_response{400, {}, R"({"message":"no"})"};
+        if (request.body.find("r-17\"") != std::string::npos)
+            return mt::http_response{400, {}, R"({"message":"no"})"};
         return mt::http_response{200, {}, request.body};
     });
     mt::tracer<mt::open_schema, mt::thread_local_context, mt::batch<mt::retry<mlflow_exporter>>> tracer(
@@ -261,8 +270,9 @@ struct guarded_server {
 
 // What a token function may give for a while, between two good tokens.
 TEST(credentials, that_cannot_be_sent_are_asked_for_again) {
-    const std::vector<std::string> unusable{"token-number-2\n", "token-number-2\r\n", "\ntoken-number-2", "tok\0en", "",
-                                            "token-number-2\x7f", "throw", "token-number-1"};
+    const std::vector<std::string> unusable{
+        "token-number-2\n", "token-number-2\r\n", "\ntoken-number-2", "tok\0en", "", "token-number-2\x7f", "throw",
+        "token-number-1"};
     for (const std::string& bad : unusable)
         for (const int times : {1, 2, 5}) {
             guarded_server server;
@@ -300,8 +310,8 @@ TEST(credentials, that_cannot_be_sent_are_asked_for_again) {
 TEST(credentials, are_never_in_what_is_said_of_an_answer_that_echoes_them) {
     guarded_server server;
     server.token = 99;
-    for (const auto& authorization :
-         {mt::bearer_authorization(mt::secret("SECRET/token+1=")), mt::basic_authorization("u", mt::secret("SECRET"))}) {
+    for (const auto& authorization : {mt::bearer_authorization(mt::secret("SECRET/token+1=")),
+                                      mt::basic_authorization("u", mt::secret("SECRET"))}) {
         mlflow_exporter exporter({.authorization = authorization, .transport = {server.side}});
         const auto connected = exporter.connect();
         ASSERT_FALSE(connected);

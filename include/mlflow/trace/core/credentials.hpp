@@ -22,7 +22,8 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 ///
 /// A function returns a `secret`, or a `result<secret, transport_error>`; what it throws is an error too. It is
 /// called at the first request, and again when the server answers 401 or the transport rejects the request, once for
-/// each request, which is then sent once more. What no header can hold is not kept, and asked for again. Thread-safety: copies share what the function gave, and it is called by one thread at a time.
+/// each request, which is then sent once more. What no header can hold is not kept, and asked for again.
+/// Thread-safety: copies share what the function gave, and it is called by one thread at a time.
 class credentials {
 public:
     using answer = result<secret, transport_error>;

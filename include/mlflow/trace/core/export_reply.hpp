@@ -106,7 +106,8 @@ inline std::optional<export_reply> read_json_export_reply(std::string_view body)
         return message.has_value();
     };
     const bool is_good = each_member(body, [&](std::string_view name, std::string_view value) {
-        return is_one(name, "partialSuccess", "partial_success") && (value == "null" || each_member(value, read_part));
+        return is_one(name, "partialSuccess", "partial_success") &&
+               (value == "null" || each_member(value, read_part));
     });
     if (!is_good) return std::nullopt;
     return told;

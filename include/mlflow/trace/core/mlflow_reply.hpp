@@ -19,8 +19,8 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
-// A server's message is free text from outside: one line of it, without control characters (C0, DEL and C1) and invalid
-// UTF-8, and not the whole page of a proxy.
+// A server's message is free text from outside: one line of it, without control characters (C0, DEL and C1) and
+// invalid UTF-8, and not the whole page of a proxy.
 inline std::string one_line(std::string_view text) {
     constexpr std::size_t most = 300;
     buffer valid;
@@ -78,7 +78,8 @@ inline transport_error error_reply(std::string_view server, std::string_view tar
 }
 
 // A status of success from what does not say that it took what it was sent: a login page, a proxy's greeting.
-inline transport_error unproven_success(std::string_view server, std::string_view target, const http_response& reply) {
+inline transport_error unproven_success(std::string_view server, std::string_view target,
+                                        const http_response& reply) {
     const std::string type = one_line(media_type(reply).substr(0, 60));
     return {transport_error::kind::bad_reply,
             std::string(server) + " answered " + std::to_string(reply.status) + " to " +

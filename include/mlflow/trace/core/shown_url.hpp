@@ -27,8 +27,8 @@ constexpr bool is_plain_authority(std::string_view text) noexcept {
 }
 
 // How a URL from outside stands in an error text: without user information and all before it, and without query and
-// fragment, in which keys and passwords are; `http://…` where it cannot be told apart what is one. A password may hold
-// an unencoded `/`, `?` or `#`, and its `@` may be encoded, and so the last sign of that kind counts.
+// fragment, in which keys and passwords are; `http://…` where it cannot be told apart what is one. A password may
+// hold an unencoded `/`, `?` or `#`, and its `@` may be encoded, and so the last sign of that kind counts.
 inline std::string shown_url(std::string_view given) {
     std::string printable(given);
     for (char& c : printable)

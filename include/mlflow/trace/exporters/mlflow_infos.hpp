@@ -74,7 +74,8 @@ private:
         append_trace_info(body, trace, experiment_id_, run_);
         if (body.overflowed())
             return transport_error{transport_error::kind::other, "out of memory while a request was put together"};
-        const http_header headers[] = {{"Content-Type", "application/json"}, {"x-mlflow-experiment-id", experiment_id_}};
+        const http_header headers[] = {{"Content-Type", "application/json"},
+                                       {"x-mlflow-experiment-id", experiment_id_}};
         const auto reply = to.send(http_method::post, target, headers, body.view());
         if (!reply) return reply.error();
         if (reply->status < 200 || reply->status >= 300) return to.refusal(target, *reply);

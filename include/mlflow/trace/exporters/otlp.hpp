@@ -23,7 +23,8 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 ///
 /// The root span of a trace has the user as `user.id` and the session as `session.id`, bare; `otlp_receiver` says
 /// what becomes of further metadata, tags and the client request ID. Errors: what an answer means is decided in
-/// core/outcome.hpp; spans that the receiver took and rejects (`partial_success`) fail, with its reason. Thread-safety: all functions, from any thread, one at a time.
+/// core/outcome.hpp; spans that the receiver took and rejects (`partial_success`) fail, with its reason.
+/// Thread-safety: all functions, from any thread, one at a time.
 ///
 /// Not part of <mlflow/trace.hpp>. `from_environment` of <mlflow/trace/environment/otlp.hpp> fills the options in
 /// from OpenTelemetry's variables.

@@ -82,7 +82,10 @@ public:
         lock_type guard(lock_);
         const std::uint64_t target = accepted_;
         flush_until_ = std::max(flush_until_, target);
-        return wait_for(guard, deadline, [&] { return handled() >= target; }, stopping_);
+        if (wait_for(guard, deadline, [&] { return handled() >= target; }, stopping_)) return true;
+        given_up_until_ = std::max(given_up_until_, target);
+        tell_what_waits(guard);
+        return false;
     }
     bool recover(clock::time_point deadline) {
         lock_type guard(lock_);
@@ -121,7 +124,7 @@ public:
         if constexpr (requires { exporter_.last_error(); })
             if (std::string error = exporter_.last_error(); !error.empty()) return error; // of an attempt under way
         const std::lock_guard guard(lock_);
-        return last_error_;
+        return given_up_until_ > handled() ? "spool: " + what_waits() : last_error_;
     }
     [[nodiscard]] Exporter& exporter() noexcept { return exporter_; }
 
@@ -346,18 +349,32 @@ private:
         changed_.notify_all();
     }
 
+    void tell_what_waits(lock_type& guard) {
+        guard.unlock();
+        line_.say([this] {
+            const std::lock_guard reading(lock_);
+            return "spool: " + what_waits();
+        });
+        guard.lock();
+    }
+    [[nodiscard]] std::string what_waits() const {
+        const std::uint64_t own = accepted_ - handled();
+        std::string text = own != 0 || !orphan_ ? std::to_string(own) + " spans" : std::string();
+        if (orphan_)
+            text += (text.empty() ? "" : " and ") +
+                    std::to_string(orphan_->segment->size() - orphan_->segment->forwarded()) +
+                    " bytes that another process left";
+        return text + " wait in the folder: " +
+               (last_error_.empty() ? "the receiver has not answered for them yet" : last_error_);
+    }
+
     // Until the next attempt. Who asks for one has it at once, unless the receiver wants its time.
     void pause(lock_type& guard, std::chrono::milliseconds asked) {
         const auto chosen = pace_.next_wait(asked);
         ++pauses_;
         changed_.notify_all();
         const std::uint64_t requests = requests_;
-        guard.unlock();
-        line_.say([this] {
-            const std::lock_guard reading(lock_);
-            return "spool: " + std::to_string(accepted_ - handled()) + " spans wait: " + last_error_;
-        });
-        guard.lock();
+        tell_what_waits(guard);
         wake_.wait_until(guard, deadline_after(chosen),
                          [&] { return ending_ || (asked.count() == 0 && requests_ != requests); });
     }
@@ -377,9 +394,10 @@ private:
     std::uint64_t accepted_ = 0; // spans
     std::uint64_t handled_ = 0;
     std::uint64_t flush_until_ = 0;
-    std::uint64_t requests_ = 0;   // for an attempt at once
-    std::uint64_t pauses_ = 0;     // after an attempt in vain
-    std::uint64_t recoveries_ = 0; // looks into the folder that found nothing left behind
+    std::uint64_t given_up_until_ = 0; // by a flush that did not wait any longer
+    std::uint64_t requests_ = 0;       // for an attempt at once
+    std::uint64_t pauses_ = 0;         // after an attempt in vain
+    std::uint64_t recoveries_ = 0;     // looks into the folder that found nothing left behind
     clock::time_point next_look_ = clock::now();
     diagnostic_line line_{options_.diagnostics};
     bool is_looking_ = false;
