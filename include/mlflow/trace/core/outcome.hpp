@@ -11,7 +11,7 @@
 #include <utility>
 
 // The one place that decides what an attempt to deliver means. Exporters ask it about replies and transport errors,
-// `retry` and `spool` about what exporters say; none of them knows a status code.
+// `retry` and `spool` about what exporters say. The page for people is docs/reliability.md, "What an answer means".
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
