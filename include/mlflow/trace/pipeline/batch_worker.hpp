@@ -300,10 +300,10 @@ private:
         std::string error = error_of_exporters();
         const std::lock_guard guard(lock_);
         const std::uint64_t delivered = account_.exported - delivered_before_;
+        if (error.empty()) error = last_error_;
         if (delivered != 0)
             return "the receiver takes them slowly, " + std::to_string(delivered) +
-                   " in the time of the flush; wait longer";
-        if (error.empty()) error = last_error_;
+                   " in the time of the flush; wait longer" + (error.empty() ? "" : "; the latest error: " + error);
         return error.empty() ? "the exporter has not come back from its attempt" : error;
     }
 
