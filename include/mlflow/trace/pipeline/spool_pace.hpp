@@ -9,9 +9,18 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <utility>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// What a spool holds: spans of its own process, and bytes that another one left.
+inline std::string waiting_text(std::uint64_t spans, std::uint64_t bytes, const std::string& error) {
+    std::string text = spans != 0 || bytes == 0 ? std::to_string(spans) + " spans" : std::string();
+    if (bytes != 0)
+        text += (text.empty() ? "" : " and ") + std::to_string(bytes) + " bytes that another process left";
+    return text + " wait in the folder: " + (error.empty() ? "the receiver has not answered for them yet" : error);
+}
 
 // How a spool goes on after each attempt to forward. What the receiver cannot take now is tried again. What it
 // refuses is halved until one trace is left. That one is put aside when another one is taken in the meantime: those

@@ -54,13 +54,10 @@ public:
     }
 
     [[nodiscard]] bool is_of_this_process() const noexcept { return process_ == machine::process(); }
-
     export_result write(const trace_batch& traces) noexcept {
         export_result outcome;
         lock_type guard(lock_);
-        const auto locked_again = [&] {
-            if (!guard.owns_lock()) guard.lock();
-        };
+        const auto locked_again = [&] { guard.owns_lock() ? void() : guard.lock(); };
         // What the inner exporter records by the tracer that it serves would make it export for ever.
         const bool refuses = stopping_ || threads_.is_own_thread();
         if (!refuses) guarded([&] { write(traces, outcome, guard); }, locked_again);
@@ -358,14 +355,7 @@ private:
         guard.lock();
     }
     [[nodiscard]] std::string what_waits() const {
-        const std::uint64_t own = accepted_ - handled();
-        std::string text = own != 0 || !orphan_ ? std::to_string(own) + " spans" : std::string();
-        if (orphan_)
-            text += (text.empty() ? "" : " and ") +
-                    std::to_string(orphan_->segment->size() - orphan_->segment->forwarded()) +
-                    " bytes that another process left";
-        return text + " wait in the folder: " +
-               (last_error_.empty() ? "the receiver has not answered for them yet" : last_error_);
+        return waiting_text(accepted_ - handled(), orphan_ ? orphan_->segment->left() : 0, last_error_);
     }
 
     // Until the next attempt. Who asks for one has it at once, unless the receiver wants its time.
