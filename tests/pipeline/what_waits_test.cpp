@@ -3,6 +3,7 @@
 #include "spool_folder.hpp"
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/pipeline/spool.hpp>
+#include <mlflow/trace/testing/exporter_conformance.hpp>
 
 #include <gtest/gtest.h>
 
@@ -173,11 +174,13 @@ TEST(dropped, because_a_trace_is_larger_than_the_queue_says_so) {
 TEST(dropped, after_the_shutdown_says_so) {
     receiver good;
     lines said;
-    tracer_type tracer(to(good, said));
-    EXPECT_TRUE(tracer.shutdown(60s));
-    record(tracer, 2);
-    EXPECT_EQ(tracer.account().dropped, 2U);
-    EXPECT_EQ(tracer.last_error(),
+    mt::tracer<mt::open_schema, mt::explicit_context, mt::detail::collecting_exporter> recorded;
+    for (int i = 0; i < 2; ++i) recorded.start_trace("chat").end();
+    retrying batch(to(good, said).exporter);
+    EXPECT_TRUE(batch.shutdown(std::chrono::steady_clock::now() + 60s));
+    batch.export_traces(recorded.exporter().collected);
+    EXPECT_EQ(batch.account().dropped, 2U);
+    EXPECT_EQ(batch.last_error(),
               "batch: 2 spans ended after the shutdown, or were recorded by the exporter itself, and were dropped");
 }
 
