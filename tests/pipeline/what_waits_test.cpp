@@ -69,12 +69,13 @@ using retrying = mt::batch<mt::retry<slow_exporter>>;
 using tracer_type = mt::tracer<mt::open_schema, mt::thread_local_context, retrying>;
 
 tracer_type::options to(receiver& into, lines& said) {
-    return {.exporter = {
-                .exporter = {.exporter = {&into}, .first_wait = 1ms, .longest_wait = 1ms, .diagnostics = nullptr},
-                .max_batch_spans = 1,
-                .delay = 1ms,
-                .shutdown_timeout = 50ms,
-                .diagnostics = said.to()}};
+    return {.exporter =
+                {.exporter = {.exporter = {&into}, .first_wait = 1ms, .longest_wait = 1ms, .diagnostics = nullptr},
+                 .max_batch_spans = 1,
+                 .delay = 1ms,
+                 .shutdown_timeout = 50ms,
+                 .diagnostics = said.to()},
+            .shutdown_timeout = 50ms};
 }
 
 template <class Tracer>
@@ -197,7 +198,8 @@ protected:
                              .first_wait = 1ms,
                              .longest_wait = 1ms,
                              .shutdown_timeout = 50ms,
-                             .diagnostics = said.to()}};
+                             .diagnostics = said.to()},
+                .shutdown_timeout = 50ms};
     }
 };
 
