@@ -47,7 +47,7 @@ OTHERS = {
 }
 
 FORBIDDEN = {"iostream", "regex", "future", "filesystem", "random", "functional"}
-THREADS = ("client/", "pipeline/", "transports/", "testing/")
+THREADS = ("client/", "exporters/", "pipeline/", "transports/", "testing/")
 MOST_LINES = 500
 MOST_MACROS = 10
 
@@ -77,7 +77,7 @@ def check_include(name: str, included: str) -> str | None:
     if target in FORBIDDEN:
         return f"{included} costs every user too much"
     if target == "thread" and not name.startswith(THREADS):
-        return "<thread> is for client/, pipeline/ and transports/"
+        return "<thread> is for client/, exporters/, pipeline/ and transports/"
     is_standard = re.fullmatch(r"[a-z0-9_]+|[a-z0-9_/]+\.h", target) is not None
     if not is_standard and not target.startswith(others_of(name) or ()):
         return f"{included} is of another library"

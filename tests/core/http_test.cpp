@@ -43,17 +43,6 @@ TEST(http_response, finds_headers_without_case) {
     EXPECT_EQ(reply.header("Y"), "");
 }
 
-TEST(transport_error, knows_what_may_succeed_later) {
-    using kind = mt::transport_error::kind;
-    for (const kind reason : {kind::connect, kind::closed, kind::timeout})
-        EXPECT_TRUE((mt::transport_error{.reason = reason}.retryable()));
-    for (const kind reason : {kind::bad_request, kind::bad_reply, kind::other})
-        EXPECT_FALSE((mt::transport_error{.reason = reason}.retryable()));
-    for (const int status : {401, 403, 408, 429, 502, 503, 504})
-        EXPECT_TRUE((mt::transport_error{.status = status}.retryable()));
-    for (const int status : {400, 404, 413, 501}) EXPECT_FALSE((mt::transport_error{.status = status}.retryable()));
-}
-
 TEST(ids, are_written_as_hexadecimal) {
     const mt::trace_id id{0x0123456789abcdef, 0x00000000000000ff};
     EXPECT_EQ(id.hex().view(), "0123456789abcdef00000000000000ff");

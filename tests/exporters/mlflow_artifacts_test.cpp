@@ -44,8 +44,9 @@ protected:
             return mt::http_response{200, {}, R"({"experiment":{"experiment_id":"7"}})"};
         if (target == "/v1/traces") return mt::http_response{501, {}, R"({"detail":"not supported"})"};
         if (target.starts_with("/api/2.0/mlflow-artifacts/artifacts/")) {
-            if (method == "PUT") files[request.target] = request.body;
-            return mt::http_response{200, {}, files[request.target]};
+            if (method != "PUT") return mt::http_response{200, {}, files[request.target]};
+            files[request.target] = request.body;
+            return mt::http_response{200, {}, "{}"};
         }
         if (target.starts_with("/api/2.0/mlflow/traces?")) return mt::http_response{200, {}, known_to_old_server};
         if (target.starts_with("/api/2.0/mlflow/traces")) {
@@ -57,8 +58,9 @@ protected:
         const std::string id = method == "POST" ? body["trace"]["trace_info"]["trace_id"].get<std::string>()
                                                 : std::string(target.substr(target.rfind('/') + 1));
         const json tags = {{"mlflow.artifactLocation", artifact_root + id + "/artifacts"}};
-        return mt::http_response{
-            method == "POST" ? status_of_info : 200, {}, json{{"trace", {{"trace_info", {{"tags", tags}}}}}}.dump()};
+        return mt::http_response{method == "POST" ? status_of_info : 200,
+                                 {},
+                                 json{{"trace", {{"trace_info", {{"trace_id", id}, {"tags", tags}}}}}}.dump()};
     }
 
     exporter_type::options options() const {

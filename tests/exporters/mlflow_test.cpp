@@ -32,6 +32,7 @@ struct server {
     mt::http_response experiment = {200, {}, found};
     mt::http_response created = {200, {}, R"({"experiment_id":"8"})"};
     mt::http_response spans = {200, {}, {}};
+    mt::http_response info = {}; // status 0: the stored one
 
     server() {
         side->answer_with([this](const mt::memory_server::request& request) -> mt::memory_server::reply {
@@ -42,7 +43,9 @@ struct server {
                 return created;
             }
             if (target.starts_with("/api/2.0/mlflow/experiments/")) return experiment;
-            return spans;
+            if (target == "/api/3.0/mlflow/traces" && info.status == 0)
+                return mt::http_response{200, {}, request.body}; // it answers what it has stored
+            return target == "/v1/traces" ? spans : info;
         });
     }
 
@@ -53,7 +56,10 @@ struct server {
         return all;
     }
     exporter_type::options options() const {
-        return {.tracking_uri = "http://mlflow:5000", .experiment_name = "a b/é", .transport = {side}};
+        return {.tracking_uri = "http://mlflow:5000",
+                .experiment_name = "a b/é",
+                .transport = {side},
+                .info_connections = 1};
     }
 };
 

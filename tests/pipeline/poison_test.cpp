@@ -56,11 +56,10 @@ struct scripted_exporter {
                     .failed_spans = batch.span_count(), .error = "no answer", .retryable = true, .too_slow = true};
             return {.exported_spans = batch.span_count()};
         }
-        const mt::transport_error error{.message = "answered " + std::to_string(status), .status = status};
-        return {.failed_spans = batch.span_count(),
-                .error = error.message,
-                .retryable = error.retryable() || status == 500,
-                .finds_fault = error.finds_fault()};
+        mt::export_result outcome;
+        mt::detail::add_failure(outcome, batch.span_count(),
+                                {.message = "answered " + std::to_string(status), .status = status});
+        return outcome;
     }
     receiver* to;
 };

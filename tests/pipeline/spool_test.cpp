@@ -162,6 +162,10 @@ TEST(spool_format, keeps_all_that_an_exporter_needs) {
         auto side = std::make_shared<mt::memory_server>();
         side->queue_reply(mt::http_response{200, {}, "3.17.2"});
         side->queue_reply(mt::http_response{200, {}, R"({"experiment":{"experiment_id":"7"}})"});
+        side->queue_reply(mt::http_response{200, {}, {}});
+        side->answer_with([](const mt::memory_server::request& request) -> mt::memory_server::reply {
+            return mt::http_response{200, {}, request.body}; // the stored information
+        });
         mt::mlflow_exporter<mt::memory_transport> exporter({.transport = {side}});
         EXPECT_TRUE(exporter.export_traces(batch).ok());
         std::vector<std::string> bodies;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/core/http.hpp>
+#include <mlflow/trace/core/http_check.hpp>
 #include <mlflow/trace/core/secret.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/machine.hpp>
@@ -20,8 +21,9 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 ///     .authorization = [] { return mt::bearer_authorization(mt::secret(read_file("/run/token"))); }
 ///
 /// A function returns a `secret`, or a `result<secret, transport_error>`; what it throws is an error too. It is
-/// called at the first request, and again when the server answers 401, once for each request, which is then sent once
-/// more. Thread-safety: copies share what the function gave, and it is called by one thread at a time.
+/// called at the first request, and again when the server answers 401 or the transport rejects the request, once for
+/// each request, which is then sent once more. What no header can hold is not kept, and asked for again.
+/// Thread-safety: copies share what the function gave, and it is called by one thread at a time.
 class credentials {
 public:
     using answer = result<secret, transport_error>;
@@ -60,6 +62,9 @@ private:
                     });
                 if (!fetched) return fetched;
                 if (fetched->empty()) return fail("the function gave an empty value");
+                if (!detail::is_field_value(fetched->reveal()))
+                    return fail("the function gave a value that holds a control character; remove it, such as the "
+                                "end of a line");
                 last_ = std::move(*fetched);
             }
             return last_;

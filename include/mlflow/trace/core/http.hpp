@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/core/result.hpp>
+#include <mlflow/trace/core/shown_url.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -74,7 +75,7 @@ struct http_response {
     }
 };
 
-/// Why a request got no reply.
+/// Why a request got no reply, or none that is a success. `outcome_of` of core/outcome.hpp says what follows.
 struct transport_error {
     enum class kind : std::uint8_t {
         bad_request, ///< never sent: the request or the address is malformed
@@ -89,18 +90,7 @@ struct transport_error {
     std::string message{};                    ///< one line for a person, without credentials
     int status = 0;                           ///< of the reply, where it was the reply that was no success
     std::chrono::milliseconds retry_after{0}; ///< what the reply asks to wait; 0 when it did not say
-
-    /// May the same request succeed later? So it is when there was no reply, for the statuses that say so (408, 429,
-    /// 502, 503 and 504), and when credentials or rights have to be mended first (401, 403).
-    [[nodiscard]] bool retryable() const noexcept {
-        return reason == kind::connect || reason == kind::closed || reason == kind::timeout || status == 401 ||
-               status == 403 || status == 408 || status == 429 || (status >= 502 && status <= 504);
-    }
-    /// Does, or may, the server find fault with what was sent? 400, 413, 422, and 500, by which MLflow also answers
-    /// to values that it cannot store.
-    [[nodiscard]] bool finds_fault() const noexcept {
-        return status == 400 || status == 413 || status == 422 || status == 500;
-    }
+    bool is_html = false;                     ///< the reply was a page, which something before the receiver wrote
 };
 
 /// Where a server is: the parts of a URL such as `http://127.0.0.1:5000/mlflow`.
@@ -126,11 +116,8 @@ inline std::string endpoint::authority() const {
 
 inline result<endpoint, transport_error> endpoint::parse(std::string_view url) {
     const auto refuse = [&](std::string_view why) -> failure<transport_error> {
-        // What stands before an '@' may be a password, so the URL is named without it.
-        const auto at = url.rfind('@');
-        const auto shown = at == std::string_view::npos ? url : url.substr(at + 1);
-        return failure{transport_error{transport_error::kind::bad_request, "the URL \"" + std::string(shown) + "\" " +
-                                                                               std::string(why) +
+        return failure{transport_error{transport_error::kind::bad_request, "the URL \"" + detail::shown_url(url) +
+                                                                               "\" " + std::string(why) +
                                                                                "; write it as http://host:port"}};
     };
     for (const char c : url)

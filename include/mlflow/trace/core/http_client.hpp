@@ -3,7 +3,9 @@
 
 #include <mlflow/trace/core/credentials.hpp>
 #include <mlflow/trace/core/http.hpp>
+#include <mlflow/trace/core/masked.hpp>
 #include <mlflow/trace/core/mlflow_reply.hpp>
+#include <mlflow/trace/detail/displayed.hpp>
 
 #include <chrono>
 #include <memory>
@@ -16,14 +18,13 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
-// Where a redirect leads, without what may be secret in it: the server, or the path on the same one.
+// The server, or the path on the same one: another server's path may be secret.
 inline std::string redirect_target(std::string_view location) {
     const auto scheme_end = location.find("://");
-    if (scheme_end == std::string_view::npos) return one_line(location.substr(0, location.find_first_of("?#")));
-    auto shown = location.substr(0, location.find_first_of("/?#", scheme_end + 3));
-    const auto user_end = shown.rfind('@');
-    if (user_end != std::string_view::npos) shown.remove_prefix(user_end + 1);
-    return one_line(shown);
+    const auto shown = shown_url(one_line(location));
+    if (scheme_end == std::string_view::npos) return shown;
+    const auto host = shown.find("://");
+    return shown.substr(0, shown.find('/', host == std::string::npos ? 0 : host + 3));
 }
 
 // What no server of this library answers to its own protocol, and tells of a wrong address.
@@ -79,16 +80,26 @@ public:
             transport_ = std::make_unique<Transport>(std::move(*server), transport_options_);
         }
         auto reply = send_authorized(method, target, headers, body);
-        if (!reply) {
-            transport_error error = std::move(reply).error();
-            error.message = displayed(error.message); // a transport may quote what came from outside
-            return failure{std::move(error)};
-        }
-        if (auto wrong = wrong_address(uri_, target, *reply)) return failure{std::move(*wrong)};
+        if (!reply) return masked(std::move(reply).error());
+        if (auto wrong = wrong_address(uri_, target, *reply)) return masked(std::move(*wrong));
         return reply;
     }
 
+    // Besides the credentials: a secret that the headers of requests hold.
+    void remember(const secret& value) { secrets_.remember(value); }
+    [[nodiscard]] const known_secrets& secrets() const noexcept { return secrets_; }
+
+    // A reply that is no success, as an error.
+    [[nodiscard]] transport_error refusal(std::string_view target, const http_response& reply) const {
+        return error_reply(uri_, target, reply, secrets_);
+    }
+
 private:
+    failure<transport_error> masked(transport_error error) const {
+        error.message = displayed(secrets_.masked(std::move(error.message))); // a transport may quote what came in
+        return failure{std::move(error)};
+    }
+
     // As if the server had said so: another attempt asks for the credentials again.
     static failure<transport_error> unauthorized(transport_error why) {
         if (why.status == 0) why.status = 401;
@@ -99,16 +110,20 @@ private:
                                                            std::span<const http_header> headers,
                                                            std::string_view body) {
         if (authorization_.empty()) return transport_->send({method, target, headers, body, timeout_});
+        const auto is_refused = [](const result<http_response, transport_error>& reply) {
+            return reply ? reply->status == 401 : reply.error().reason == transport_error::kind::bad_request;
+        };
         auto who = authorization_.current();
         if (!who) return unauthorized(std::move(who).error());
         std::vector<http_header> all(headers.begin(), headers.end());
         const auto send_as = [&](const secret& value) {
+            secrets_.remember(value);
             all.resize(headers.size());
             all.push_back({"Authorization", value.reveal()});
             return transport_->send({method, target, all, body, timeout_});
         };
         auto reply = send_as(*who);
-        if (!reply || reply->status != 401 || !authorization_.renewable()) return reply;
+        if (!is_refused(reply) || !authorization_.renewable()) return reply;
         auto renewed = authorization_.renewed(*who);
         if (!renewed) return unauthorized(std::move(renewed).error());
         return renewed->reveal() == who->reveal() ? reply : send_as(*renewed);
@@ -120,6 +135,7 @@ private:
     std::chrono::milliseconds timeout_;
     transport_options transport_options_;
     std::unique_ptr<Transport> transport_;
+    known_secrets secrets_;
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/core/export_reply.hpp>
 #include <mlflow/trace/core/http.hpp>
+#include <mlflow/trace/core/masked.hpp>
+#include <mlflow/trace/core/trace_data.hpp>
 #include <mlflow/trace/detail/displayed.hpp>
 #include <mlflow/trace/detail/http_date.hpp>
 #include <mlflow/trace/detail/json_reader.hpp>
@@ -21,11 +24,22 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 // A server's message is free text from outside: one line of it, and not the whole page of a proxy.
 inline std::string one_line(std::string_view text) { return displayed(text, 300); }
 
-inline std::string describe_reply(std::string_view server, std::string_view target, const http_response& reply) {
+// The receiver's own words: the member of an error of MLflow, of FastAPI, or a google.rpc.Status; else the body.
+inline std::string message_of(const http_response& reply) {
+    if (is_protobuf(reply)) {
+        std::string message;
+        for (protobuf_reader at(reply.body); at.next();)
+            if (at.field() == 2) message = at.bytes();
+        return message;
+    }
     std::string message = json_find_string(reply.body, {"message"}).value_or(std::string{});
-    if (message.empty()) message = json_find_string(reply.body, {"detail"}).value_or(reply.body);
+    return message.empty() ? json_find_string(reply.body, {"detail"}).value_or(reply.body) : message;
+}
+
+inline std::string describe_reply(std::string_view server, std::string_view target, const http_response& reply,
+                                  const known_secrets& secrets) {
     return std::string(server) + " answered " + std::to_string(reply.status) + " to " +
-           std::string(target.substr(0, target.find('?'))) + ": " + one_line(message);
+           std::string(target.substr(0, target.find('?'))) + ": " + one_line(secrets.masked(message_of(reply)));
 }
 
 // Retry-After, RFC 9110, 10.2.3; 0 where it is absent, or a date that has passed. A date counts from the server's own
@@ -47,23 +61,32 @@ inline std::chrono::milliseconds retry_after(const http_response& reply) noexcep
     return std::chrono::seconds(seconds);
 }
 
-inline transport_error error_reply(std::string_view server, std::string_view target, const http_response& reply) {
-    return {transport_error::kind::other, describe_reply(server, target, reply), reply.status, retry_after(reply)};
+inline transport_error error_reply(std::string_view server, std::string_view target, const http_response& reply,
+                                   const known_secrets& secrets) {
+    return {transport_error::kind::other, describe_reply(server, target, reply, secrets), reply.status,
+            retry_after(reply), is_html(reply)};
 }
 
-inline std::string percent_encoded(std::string_view text) {
-    std::string encoded;
-    for (const char c : text) {
-        const bool unreserved = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                                c == '-' || c == '.' || c == '_' || c == '~'; // RFC 3986, 2.3
-        if (unreserved) {
-            encoded += c;
-            continue;
-        }
-        const auto byte = static_cast<unsigned char>(c);
-        encoded += {'%', "0123456789ABCDEF"[byte >> 4U], "0123456789ABCDEF"[byte & 15U]};
-    }
-    return encoded;
+// A status of success from what does not say that it took what it was sent: a login page, a proxy's greeting.
+inline transport_error unproven_success(std::string_view server, std::string_view target,
+                                        const http_response& reply) {
+    const std::string type = one_line(media_type(reply).substr(0, 60));
+    return {transport_error::kind::bad_reply,
+            std::string(server) + " answered " + std::to_string(reply.status) + " to " +
+                std::string(target.substr(0, target.find('?'))) + " with " +
+                (type.empty() ? "a body of no type" : type) +
+                " that does not say that anything was stored; does a login page or a proxy answer in its place?",
+            reply.status, retry_after(reply), is_html(reply)};
+}
+
+// How an export went that the receiver took.
+inline export_result partial_success(std::size_t spans, const export_reply& told, const known_secrets& secrets) {
+    export_result outcome;
+    outcome.failed_spans = told.rejected_spans < spans ? static_cast<std::size_t>(told.rejected_spans) : spans;
+    outcome.exported_spans = spans - outcome.failed_spans;
+    outcome.is_final = true;
+    if (!outcome.ok()) outcome.error = "the receiver rejected spans: " + one_line(secrets.masked(told.message));
+    return outcome;
 }
 
 // Whether a text from outside may be a part of a URL's path. Servers and proxies resolve the steps "." and "..",

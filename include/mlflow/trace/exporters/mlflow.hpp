@@ -6,19 +6,25 @@
 #include <mlflow/trace/core/http_client.hpp>
 #include <mlflow/trace/core/json_value.hpp>
 #include <mlflow/trace/core/otlp_request.hpp>
+#include <mlflow/trace/core/outcome.hpp>
 #include <mlflow/trace/detail/json_reader.hpp>
 #include <mlflow/trace/detail/timestamp.hpp>
 #include <mlflow/trace/exporters/mlflow_api.hpp>
 #include <mlflow/trace/exporters/mlflow_artifacts.hpp>
+#include <mlflow/trace/exporters/mlflow_infos.hpp>
 #include <mlflow/trace/metadata/identity.hpp>
 
+#include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdio>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
@@ -39,8 +45,10 @@ inline void notice_to_stderr(const std::string& notice) {
 /// Delivers to an MLflow server, version 3.1 or newer.
 ///
 /// All spans of a batch go in one request (`POST /v1/traces`). A trace with metadata besides user and session, or
-/// with a client request ID, needs one more of its own (`POST /api/3.0/mlflow/traces`). Sending a trace again is
-/// harmless.
+/// with a client request ID, needs one more of its own (`POST /api/3.0/mlflow/traces`); these follow on
+/// `info_connections` connections, and the spans of such a trace count as exported when it has been answered too.
+/// Sending a trace again is harmless. What an answer means is decided in core/outcome.hpp: a login page with status
+/// 200 delivers nothing.
 ///
 /// Servers before 3.4, and those whose store takes no spans (it answers 501, as a folder of files does), get each
 /// trace by a request of its own and its spans as a file, which is told once by `options::on_notice`. MLflow 3.1
@@ -49,7 +57,7 @@ inline void notice_to_stderr(const std::string& notice) {
 ///
 /// `Transport` is constructed from an `endpoint` and `Transport::options`. The server is asked for its version and
 /// its experiment at the first export, or before that by `connect()`. Thread-safety: all functions, from any thread,
-/// one at a time.
+/// one at a time, and `interrupt` at once.
 template <class Transport>
 class mlflow_exporter {
     static_assert(transport<Transport>,
@@ -75,6 +83,8 @@ public:
         /// only.
         credentials authorization{};
         typename Transport::options transport{};
+        /// At once, for the requests that traces with request IDs and metadata need. 1 to 16.
+        std::size_t info_connections = 4;
         /// Told once, by the exporting thread, why traces go to this server in a slower way.
         void (*on_notice)(const std::string& notice) = &detail::notice_to_stderr;
     };
@@ -93,42 +103,28 @@ public:
 
     export_result export_traces(trace_batch& batch) {
         const std::lock_guard guard(lock_);
-        export_result outcome;
-        const auto fail = [&](const transport_error& error, std::size_t spans) {
-            outcome.exported_spans -= outcome.exported_spans < spans ? outcome.exported_spans : spans;
-            outcome.failed_spans += spans;
-            outcome.error = error.message;
-            outcome.retryable = outcome.retryable || can_be_mended(error);
-            outcome.retry_after = error.retry_after;
-            outcome.too_slow = outcome.too_slow || error.reason == transport_error::kind::timeout;
-        };
-        if (batch.empty()) return outcome;
+        if (batch.empty()) return {};
+        const std::size_t spans = batch.span_count();
         if (const auto connected = connect_locked(); !connected) {
-            fail(connected.error(), batch.span_count());
             // The traces were not even sent: it is the server, the experiment or the credentials that must be mended.
-            outcome.retryable = connected.error().reason != transport_error::kind::bad_request;
+            export_result outcome = failure_of(spans, connected.error());
+            outcome.retryable = true;
+            outcome.finds_fault = false;
             return outcome;
         }
         if (takes_otlp_) {
-            auto error = send_spans(batch);
+            export_result outcome;
+            auto error = send_spans(batch, outcome);
             if (error && error->status == 501) use_artifacts("its store takes no OTLP spans");
-            else if (error) {
-                fail(*error, batch.span_count());
-                outcome.finds_fault = error->finds_fault();
-                return outcome;
-            }
+            else if (error) return failure_of(spans, std::move(*error));
+            else return outcome.ok() ? send_trace_infos(batch) : outcome;
         }
-        outcome.exported_spans = batch.span_count();
-        failed gone; // a server that is not there any more is not asked for each trace
-        for (const trace_data& trace : batch) {
-            if (takes_otlp_ && !needs_trace_info(trace)) continue;
-            failed error = gone ? std::nullopt : takes_otlp_ ? send_trace_info(trace) : send_artifact(trace);
-            if (error && error->finds_fault()) outcome.finds_fault = true;
-            if (error && can_be_mended(*error)) gone = std::move(error);
-            if (gone || error) fail(gone ? *gone : *error, trace.span_count);
-        }
-        return outcome;
+        return send_artifacts(batch);
     }
+
+    /// Ends an export under way after the requests that are under way: what was not asked for yet fails, and may be
+    /// sent again. Later exports send spans, and no more.
+    void interrupt() noexcept { is_interrupted_ = true; }
 
     /// The trace in MLflow's page; empty before the experiment is known. Does not wait for an export under way.
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
@@ -144,14 +140,8 @@ public:
     }
 
 private:
-    // It is not surely what was sent that is at fault, but perhaps the experiment (404), the server itself (500), or
-    // what stands before it and answers in its place.
-    static bool can_be_mended(const transport_error& error) noexcept {
-        return error.retryable() || error.reason == transport_error::kind::bad_reply ||
-               (error.status >= 300 && (error.status == 500 || !error.finds_fault()));
-    }
-
     using failed = std::optional<transport_error>; // nothing when all is well
+    using infos = detail::mlflow_infos<Transport>;
 
     [[nodiscard]] std::string experiment_url_locked() const {
         return server_.uri() + "/#/experiments/" + connection_.experiment_id + "/traces";
@@ -173,11 +163,26 @@ private:
         return connection_;
     }
 
-    failed send_spans(const trace_batch& batch) {
+    static export_result failure_of(std::size_t spans, transport_error error) {
+        export_result outcome;
+        detail::add_failure(outcome, spans, std::move(error));
+        return outcome;
+    }
+
+    failed send_spans(const trace_batch& batch, export_result& outcome) {
+        constexpr std::string_view target = "/v1/traces";
         body_.clear();
         if (!append_otlp_request(body_, batch, options_.resource, otlp_receiver::mlflow))
             return transport_error{transport_error::kind::other, "out of memory while a request was put together"};
-        return post("/v1/traces", "application/x-protobuf");
+        const http_header headers[] = {{"Content-Type", "application/x-protobuf"},
+                                       {"x-mlflow-experiment-id", connection_.experiment_id}};
+        const auto reply = server_.send(http_method::post, target, headers, body_.view());
+        if (!reply) return reply.error();
+        if (reply->status < 200 || reply->status >= 300) return checked(server_.refusal(target, *reply));
+        const auto told = detail::read_export_reply(*reply);
+        if (!told) return detail::unproven_success(server_.uri(), target, *reply);
+        outcome = detail::partial_success(batch.span_count(), *told, server_.secrets());
+        return std::nullopt;
     }
 
     static bool needs_trace_info(const trace_data& trace) noexcept {
@@ -201,12 +206,57 @@ private:
         return {options_.source_name, options_.source_type, options_.git_commit};
     }
 
-    failed send_trace_info(const trace_data& trace) {
-        body_.clear();
-        detail::append_trace_info(body_, trace, connection_.experiment_id, run());
-        if (body_.overflowed())
-            return transport_error{transport_error::kind::other, "out of memory while a request was put together"};
-        return post("/api/3.0/mlflow/traces", "application/json");
+    // Of a batch whose spans are stored. What has failed stays in it, unless all has.
+    export_result send_trace_infos(trace_batch& batch) {
+        std::vector<typename infos::answer> answers;
+        for (const trace_data& trace : batch)
+            if (needs_trace_info(trace)) answers.push_back({&trace});
+        if (answers.empty()) return {.exported_spans = batch.span_count()};
+        while (others_.size() + 1 < options_.info_connections && others_.size() + 1 < answers.size() &&
+               others_.size() < 15)
+            others_.push_back(std::make_unique<detail::http_client<Transport>>(
+                "tracking_uri", options_.tracking_uri, options_.authorization, options_.timeout, options_.transport));
+        infos(connection_.experiment_id, run(), is_interrupted_).send(answers, server_, others_);
+        return settle(batch, answers);
+    }
+
+    // In the order of the batch.
+    export_result settle(trace_batch& batch, std::vector<typename infos::answer>& answers) {
+        export_result outcome;
+        trace_batch left, stored;
+        auto next = answers.begin();
+        std::size_t untried = 0;
+        while (trace_data* const trace = batch.pop_front()) {
+            const bool is_asked = next != answers.end() && next->trace == trace;
+            const bool is_stored = !is_asked || (next->is_tried && !next->error);
+            if (is_stored) outcome.exported_spans += trace->span_count;
+            else if (!next->is_tried) untried += trace->span_count;
+            else detail::add_failure(outcome, trace->span_count, *checked(std::move(next->error)));
+            (is_stored ? stored : left).push_back(trace);
+            if (is_asked) ++next;
+        }
+        if (untried > 0) {
+            outcome.failed_spans += untried;
+            outcome.retryable = true;
+            if (outcome.error.empty())
+                outcome.error = "request IDs and metadata of " + std::to_string(untried) +
+                                " stored spans were not sent yet: interrupted";
+        }
+        batch = std::move(left.empty() ? stored : left);
+        return outcome;
+    }
+
+    // A server that is not there any more is not asked for each trace.
+    export_result send_artifacts(const trace_batch& batch) {
+        export_result outcome;
+        failed gone;
+        for (const trace_data& trace : batch) {
+            failed error = gone ? gone : send_artifact(trace);
+            if (!error) outcome.exported_spans += trace.span_count;
+            else if (outcome_of(*error) == trace::outcome::wait) gone = error;
+            if (error) detail::add_failure(outcome, trace.span_count, std::move(*error));
+        }
+        return outcome;
     }
 
     void use_artifacts(std::string_view why) {
@@ -230,15 +280,6 @@ private:
         return error;
     }
 
-    failed post(std::string_view target, std::string_view content_type) {
-        const http_header headers[] = {{"Content-Type", content_type},
-                                       {"x-mlflow-experiment-id", connection_.experiment_id}};
-        const auto reply = server_.send(http_method::post, target, headers, body_.view());
-        if (!reply) return reply.error();
-        if (reply->status >= 200 && reply->status < 300) return std::nullopt;
-        return checked(detail::error_reply(server_.uri(), target, *reply));
-    }
-
     failed checked(failed error) {
         if (error && error->status == 404) { // deleted? ask again next time
             const std::lock_guard guard(connection_lock_);
@@ -252,6 +293,8 @@ private:
     detail::http_client<Transport> server_;
     mutable std::mutex connection_lock_; // these two are written under both locks
     mlflow_connection connection_;
+    std::vector<std::unique_ptr<detail::http_client<Transport>>> others_; // connections, made as they are needed
+    std::atomic<bool> is_interrupted_{false};
     bool gives_own_ids_ = false;
     bool takes_otlp_ = true;
     bool is_old_ = false;

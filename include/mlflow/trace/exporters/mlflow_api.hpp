@@ -45,7 +45,7 @@ public:
         const auto reply = get("/version");
         if (!reply) return failure{reply.error()};
         if (reply->status == 401 || reply->status == 403 || reply->status >= 500)
-            return failure{error_reply(server_.uri(), "/version", *reply)};
+            return failure{server_.refusal("/version", *reply)};
         std::string_view text = reply->body;
         while (!text.empty() && static_cast<unsigned char>(text.back()) <= ' ') text.remove_suffix(1);
         const auto number = [&text](std::size_t& at) {
@@ -55,7 +55,7 @@ public:
             return value;
         };
         std::size_t at = 0;
-        mlflow_version found{one_line(text.substr(0, 60)), number(at), 0};
+        mlflow_version found{one_line(server_.secrets().masked(std::string(text)).substr(0, 60)), number(at), 0};
         if (reply->status != 200 || at == 0 || at == text.size() || text[at] != '.')
             return refuse(server_.uri() + " does not look like an MLflow server: it answered " +
                           std::to_string(reply->status) + " to /version with \"" + found.text + '"');
@@ -108,12 +108,12 @@ private:
 
     answer experiment_id(const http_response& reply, std::string_view asked,
                          std::initializer_list<std::string_view> path, std::string_view target) {
-        if (reply.status != 200) return failure{error_reply(server_.uri(), target, reply)};
+        if (reply.status != 200) return failure{server_.refusal(target, reply)};
         if (json_find_string(reply.body, {"experiment", "lifecycle_stage"}) == "deleted")
             return refuse("experiment " + one_line(asked) + " is deleted on " + server_.uri() +
                           ": restore it, or choose another");
         auto id = json_find_string(reply.body, path);
-        if (!id || id->empty()) return refuse(describe_reply(server_.uri(), target, reply));
+        if (!id || id->empty()) return failure{unproven_success(server_.uri(), target, reply)};
         return std::move(*id);
     }
 

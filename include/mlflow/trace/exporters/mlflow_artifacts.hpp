@@ -4,6 +4,7 @@
 #include <mlflow/trace/core/http_client.hpp>
 #include <mlflow/trace/core/mlflow_reply.hpp>
 #include <mlflow/trace/exporters/mlflow_api.hpp>
+#include <mlflow/trace/exporters/mlflow_infos.hpp>
 #include <mlflow/trace/exporters/mlflow_spans.hpp>
 
 #include <cstddef>
@@ -68,6 +69,7 @@ public:
         body_.append("]}");
         const auto stored = call(http_method::put, *target);
         if (!stored) return stored.error();
+        if (!stored->empty() && !each_member(*stored, [](auto, auto) { return false; })) return unproven(*target);
         return std::nullopt;
     }
 
@@ -91,8 +93,12 @@ private:
         auto reply = server_.send(method, target, has_body ? headers : std::span<const http_header>(),
                                   has_body ? body_.view() : std::string_view());
         if (!reply) return failure{std::move(reply).error()};
-        if (reply->status / 100 != 2) return failure{error_reply(server_.uri(), target, *reply)};
+        if (reply->status < 200 || reply->status >= 300) return failure{server_.refusal(target, *reply)};
         return std::move(reply->body);
+    }
+
+    transport_error unproven(std::string_view target) const {
+        return unproven_success(server_.uri(), target, http_response{200, {}, {}});
     }
 
     // Whether a span in JSON is one of the trace's.
@@ -123,8 +129,9 @@ private:
         return read_info(trace, call(http_method::get, "/api/3.0/mlflow/traces/" + id));
     }
 
-    static found read_info(const trace_data& trace, const answer& reply) {
+    found read_info(const trace_data& trace, const answer& reply) const {
         if (!reply) return failure{reply.error()};
+        if (!is_stored_info(*reply, trace.id)) return failure{unproven("/api/3.0/mlflow/traces")};
         auto location = json_find_string(*reply, {"trace", "trace_info", "tags", "mlflow.artifactLocation"});
         return place{std::string(trace.id.mlflow_id().view()), location.value_or(std::string())};
     }
@@ -152,6 +159,7 @@ private:
             reply = call(http_method::post, "/api/2.0/mlflow/traces");
             if (!reply) return failure{std::move(reply).error()};
             where = read_old_info(json_find(*reply, {"trace_info"}));
+            if (where.id.empty()) return failure{unproven("/api/2.0/mlflow/traces")};
         }
         if (!is_path_part(where.id))
             return failure{

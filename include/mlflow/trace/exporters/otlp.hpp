@@ -6,8 +6,8 @@
 #include <mlflow/trace/core/http_client.hpp>
 #include <mlflow/trace/core/mlflow_reply.hpp>
 #include <mlflow/trace/core/otlp_request.hpp>
+#include <mlflow/trace/core/outcome.hpp>
 #include <mlflow/trace/core/secret.hpp>
-#include <mlflow/trace/detail/protobuf_reader.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -22,9 +22,9 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 /// Delivers to any receiver of OTLP/HTTP in protobuf, such as an OpenTelemetry Collector: one request for each batch.
 ///
 /// The root span of a trace has the user as `user.id` and the session as `session.id`, bare; `otlp_receiver` says
-/// what becomes of further metadata, tags and the client request ID. Errors: what the receiver refuses of a batch
-/// fails, with the receiver's reason; 408, 429, 502, 503, 504 and a receiver that is not there are worth another try,
-/// as the OTLP specification has it. Thread-safety: all functions, from any thread, one at a time.
+/// what becomes of further metadata, tags and the client request ID. Errors: what an answer means is decided in
+/// core/outcome.hpp; spans that the receiver took and rejects (`partial_success`) fail, with its reason.
+/// Thread-safety: all functions, from any thread, one at a time.
 ///
 /// Not part of <mlflow/trace.hpp>. `from_environment` of <mlflow/trace/environment/otlp.hpp> fills the options in
 /// from OpenTelemetry's variables.
@@ -53,7 +53,9 @@ public:
         : receiver_(chosen.receiver), resource_(std::move(chosen.resource)), headers_(std::move(chosen.headers)),
           target_(target_of(chosen.traces_endpoint)),
           server_("traces_endpoint", chosen.traces_endpoint.substr(0, path_begin(chosen.traces_endpoint)),
-                  std::move(chosen.authorization), chosen.timeout, std::move(chosen.transport)) {}
+                  std::move(chosen.authorization), chosen.timeout, std::move(chosen.transport)) {
+        for (const auto& [name, value] : headers_) server_.remember(value);
+    }
 
     export_result export_traces(trace_batch& batch) {
         const std::lock_guard guard(lock_);
@@ -65,8 +67,7 @@ public:
         for (const auto& [name, value] : headers_) headers.push_back({name, value.reveal()});
         auto reply = server_.send(http_method::post, target_, headers, body_.view());
         if (!reply) return failed(batch.span_count(), reply.error());
-        return reply->status / 100 == 2 ? accepted(batch.span_count(), *reply)
-                                        : failed(batch.span_count(), refusal(std::move(*reply)));
+        return taken(batch.span_count(), *reply);
     }
 
 private:
@@ -81,48 +82,18 @@ private:
         return path == std::string_view::npos ? "/" : std::string(url.substr(path));
     }
 
-    static export_result failed(std::size_t spans, const transport_error& error) {
-        // OTLP says that a 500 is not to be sent again, and not what it is for.
-        return {0,
-                spans,
-                error.message,
-                error.retryable(),
-                error.retry_after,
-                error.finds_fault() && error.status != 500,
-                error.reason == transport_error::kind::timeout};
-    }
-
-    // A google.rpc.Status says why in its field 2.
-    transport_error refusal(http_response reply) const {
-        if (reply.header("Content-Type").starts_with(protobuf)) {
-            std::string message;
-            for (protobuf_reader at(reply.body); at.next();)
-                if (at.field() == 2) message = at.bytes();
-            reply.body = std::move(message);
-        }
-        return detail::error_reply(server_.uri(), target_, reply);
-    }
-
-    // An ExportTraceServiceResponse may say that some spans were not taken, and why.
-    static export_result accepted(std::size_t spans, const http_response& reply) {
+    static export_result failed(std::size_t spans, transport_error error) {
         export_result outcome;
-        outcome.exported_spans = spans;
-        if (!reply.header("Content-Type").starts_with(protobuf)) return outcome;
-        for (protobuf_reader at(reply.body); at.next();) {
-            if (at.field() != 1) continue; // partial_success
-            for (protobuf_reader part(at.bytes()); part.next();) {
-                if (part.field() == 1) outcome.failed_spans = static_cast<std::size_t>(part.number());
-                else if (part.field() == 2) outcome.error = detail::one_line(part.bytes());
-            }
-        }
-        if (outcome.failed_spans > spans) outcome.failed_spans = spans;
-        outcome.exported_spans -= outcome.failed_spans;
-        if (outcome.failed_spans == 0) outcome.error.clear(); // a warning, about spans that were taken
-        else outcome.error = "the receiver refused spans: " + outcome.error;
+        detail::add_failure(outcome, spans, std::move(error));
         return outcome;
     }
 
-    using protobuf_reader = detail::protobuf_reader;
+    export_result taken(std::size_t spans, const http_response& reply) const {
+        if (reply.status < 200 || reply.status >= 300) return failed(spans, server_.refusal(target_, reply));
+        auto told = detail::read_export_reply(reply);
+        if (!told) return failed(spans, detail::unproven_success(server_.uri(), target_, reply));
+        return detail::partial_success(spans, *told, server_.secrets());
+    }
 
     otlp_receiver receiver_;
     resource_attributes resource_;

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
@@ -65,11 +66,17 @@ public:
 
     // A last flush, if there was none. Ends the threads and the worker, whatever the exporters do.
     void end() noexcept {
-        if (!is_stopping()) shutdown(deadline_after(options_.shutdown_timeout));
+        if (!is_stopping()) shutdown(deadline_after(options_.shutdown_timeout), false);
+        std::size_t waiting = 0;
         {
             const std::lock_guard guard(lock_);
             abandoned_ = true;
+            waiting = account_now().queued;
         }
+        if (waiting != 0)
+            line_.say_at_once([&] {
+                return "batch: " + std::to_string(waiting) + " spans were not delivered in time: " + why_waiting();
+            });
         wake_.notify_all();
         for (sender& each : senders_)
             if constexpr (requires { each.exporter.interrupt(); }) each.exporter.interrupt();
@@ -83,21 +90,25 @@ public:
         // What the inner exporter records by the tracer that it serves would make it export for ever.
         if (stopping_ || threads_.is_own_thread()) {
             account_.dropped += traces.span_count();
+            drops_.late += traces.span_count();
             return;
         }
         bool wake = false;
-        const std::uint64_t dropped_before = dropped_;
+        const std::uint64_t dropped_before = drops_.for_want_of_room();
         if (make_room(guard, traces)) {
             const bool was_idle = queue_.empty();
             const bool was_enough = enough();
             accepted_ += traces.span_count();
             queue_.append(std::move(traces));
             wake = was_idle || (!was_enough && enough());
-        } else drop(traces.span_count());
-        const std::uint64_t dropped = dropped_;
+        } else {
+            account_.dropped += traces.span_count();
+            (stopping_ ? drops_.late : can_ever_fit(traces) ? drops_.full : drops_.too_large) += traces.span_count();
+        }
+        const drops so_far = drops_;
         guard.unlock();
         if (wake) wake_.notify_one();
-        if (dropped != dropped_before) line_.say([dropped] { return why_dropped(dropped); });
+        if (so_far.for_want_of_room() != dropped_before) line_.say([&] { return "batch: " + so_far.reason(); });
     }
 
     bool flush(clock::time_point deadline) {
@@ -106,23 +117,29 @@ public:
             for (sender& each : senders_) complete = each.exporter.flush(deadline) && complete;
         return complete;
     }
-    bool flush_queue(clock::time_point deadline) {
+    // `tells` what still waits at the deadline.
+    bool flush_queue(clock::time_point deadline, bool tells = true) {
         std::unique_lock guard(lock_);
         const std::uint64_t target = accepted_;
         if (done_up_to() >= target) return true;
         flush_until_ = target > flush_until_ ? target : flush_until_;
         wake_.notify_one();
         if (threads_.is_own_thread()) return false; // it would wait for itself
-        return handled_something_.wait_until(guard, deadline, [&] { return done_up_to() >= target; });
+        delivered_before_ = account_.exported;
+        if (handled_something_.wait_until(guard, deadline, [&] { return done_up_to() >= target; })) return true;
+        given_up_until_ = target > given_up_until_ ? target : given_up_until_;
+        guard.unlock();
+        if (tells) flush_line_.say([this] { return what_waits(); });
+        return false;
     }
 
-    bool shutdown(clock::time_point deadline) {
+    bool shutdown(clock::time_point deadline, bool tells = true) {
         {
             const std::lock_guard guard(lock_);
             stopping_ = true;
         }
         handled_something_.notify_all(); // nobody waits for room any more
-        bool complete = flush_queue(deadline);
+        bool complete = flush_queue(deadline, tells);
         if constexpr (deferring_exporter<Exporter>)
             for (sender& each : senders_) complete = each.exporter.shutdown(deadline) && complete;
         return complete;
@@ -141,18 +158,49 @@ public:
     }
     [[nodiscard]] batch_status status() {
         const std::lock_guard guard(lock_);
-        return {queue_.span_count(), queue_.bytes(), oldest_waits(), dropped_};
+        return {queue_.span_count(), queue_.bytes(), oldest_waits(), drops_.for_want_of_room()};
     }
     [[nodiscard]] std::string last_error() {
-        if constexpr (requires(const Exporter& exporter) { exporter.last_error(); })
-            for (const sender& each : senders_)
-                if (std::string error = each.exporter.last_error(); !error.empty()) return error; // of what goes on
+        if (const bool is_given_up = [&] {
+                const std::lock_guard guard(lock_);
+                return given_up_until_ > done_up_to();
+            }())
+            return what_waits();
+        if (std::string error = error_of_exporters(); !error.empty()) return error;
         const std::lock_guard guard(lock_);
-        return dropped_ == 0 || !last_error_.empty() ? last_error_ : why_dropped(dropped_);
+        if (!last_error_.empty()) return last_error_;
+        return drops_.any() ? "batch: " + drops_.reason() : std::string();
     }
     [[nodiscard]] Exporter& exporter(std::size_t number = 0) noexcept { return senders_[number].exporter; }
 
 private:
+    // Spans, by what became of them in place of a delivery.
+    struct drops {
+        std::uint64_t full = 0;
+        std::uint64_t too_large = 0;
+        std::uint64_t late = 0; // after the shutdown, or by the exporter itself
+
+        [[nodiscard]] std::uint64_t for_want_of_room() const noexcept { return full + too_large; }
+        [[nodiscard]] bool any() const noexcept { return full + too_large + late != 0; }
+        [[nodiscard]] std::string reason() const {
+            std::string text;
+            const auto add = [&](std::uint64_t spans, std::string_view before, std::string_view after) {
+                if (spans == 0) return;
+                if (!text.empty()) text += "; ";
+                text.append(before).append(std::to_string(spans)).append(after);
+            };
+            add(full, "the queue was full, and ",
+                " spans were dropped so far; raise max_queue_spans and max_queue_bytes, or look why they are "
+                "delivered "
+                "so slowly");
+            add(too_large, "a trace was larger than the whole queue, and ",
+                " spans were dropped so far; raise max_queue_spans and max_queue_bytes, or record less in one trace");
+            add(late, "",
+                " spans ended after the shutdown, or were recorded by the exporter itself, and were dropped");
+            return text;
+        }
+    };
+
     struct sender {
         explicit sender(options_of<Exporter>&& options) : exporter(std::move(options)) {}
 
@@ -203,16 +251,21 @@ private:
                queue_.bytes() + traces.bytes() <= options_.max_queue_bytes;
     }
 
+    [[nodiscard]] bool can_ever_fit(const trace_batch& traces) const noexcept {
+        return traces.span_count() <= options_.max_queue_spans && traces.bytes() <= options_.max_queue_bytes;
+    }
+
     // False when the traces must be dropped.
     bool make_room(std::unique_lock<std::mutex>& guard, const trace_batch& traces) {
         if (has_room(traces)) return true;
-        if (traces.span_count() > options_.max_queue_spans || traces.bytes() > options_.max_queue_bytes) return false;
+        if (!can_ever_fit(traces)) return false;
         switch (options_.when_full) {
         case when_full::drop_newest: return false;
         case when_full::drop_oldest:
             while (!has_room(traces) && !queue_.empty()) {
                 const trace_batch oldest(queue_.pop_front());
-                drop(oldest.span_count());
+                account_.dropped += oldest.span_count();
+                drops_.full += oldest.span_count();
             }
             return has_room(traces);
         case when_full::wait:
@@ -225,14 +278,33 @@ private:
         }
         return false;
     }
-    void drop(std::size_t spans) noexcept {
-        account_.dropped += spans;
-        dropped_ += spans;
+
+    // Of what goes on.
+    [[nodiscard]] std::string error_of_exporters() const {
+        if constexpr (requires(const Exporter& exporter) { exporter.last_error(); })
+            for (const sender& each : senders_)
+                if (std::string error = each.exporter.last_error(); !error.empty()) return error;
+        return {};
     }
-    static std::string why_dropped(std::uint64_t dropped) {
-        return "batch: the queue was full, and " + std::to_string(dropped) +
-               " spans were dropped so far; raise max_queue_spans and max_queue_bytes, or look why they are "
-               "delivered so slowly";
+    // Once a flush has given up.
+    [[nodiscard]] std::string what_waits() {
+        std::uint64_t spans = 0;
+        {
+            const std::lock_guard guard(lock_);
+            spans = account_now().queued;
+        }
+        return "batch: " + std::to_string(spans) + " spans still wait: " + why_waiting();
+    }
+    // Without the lock.
+    [[nodiscard]] std::string why_waiting() {
+        std::string error = error_of_exporters();
+        const std::lock_guard guard(lock_);
+        const std::uint64_t delivered = account_.exported - delivered_before_;
+        if (error.empty()) error = last_error_;
+        if (delivered != 0)
+            return "the receiver takes them slowly, " + std::to_string(delivered) +
+                   " in the time of the flush; wait longer" + (error.empty() ? "" : "; the latest error: " + error);
+        return error.empty() ? "the exporter has not come back from its attempt" : error;
     }
 
     void work(sender& own) {
@@ -261,9 +333,6 @@ private:
         const std::size_t given_up = queue_.span_count();
         account_.dropped += given_up;
         queue_.clear();
-        guard.unlock();
-        if (given_up != 0)
-            line_.say([&] { return "batch: " + std::to_string(given_up) + " spans were not delivered in time"; });
     }
     static std::string describe(const export_result& failed) {
         if (failed.ok()) return failed.error;
@@ -289,10 +358,13 @@ private:
     span_account account_;
     std::string last_error_;
     diagnostic_line line_{options_.diagnostics};
+    diagnostic_line flush_line_{options_.diagnostics};
     std::uint64_t accepted_ = 0; // spans
-    std::uint64_t dropped_ = 0;  // for want of room
+    drops drops_;
     std::uint64_t flush_until_ = 0;
-    std::size_t waiting_ = 0; // threads that wait for room
+    std::uint64_t given_up_until_ = 0;   // by a flush that did not wait any longer
+    std::uint64_t delivered_before_ = 0; // the latest flush
+    std::size_t waiting_ = 0;            // threads that wait for room
     bool stopping_ = false;
     bool abandoned_ = false;
     worker_threads<batch_worker, Senders> threads_{*this}; // last: they use all the others

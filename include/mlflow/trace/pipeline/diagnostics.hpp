@@ -43,7 +43,13 @@ public:
         if (!to_.write) return;
         const auto now =
             std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now().time_since_epoch());
-        if (!interval_.is_due(now.count(), to_.interval.count())) return;
+        if (interval_.is_due(now.count(), to_.interval.count())) say_at_once(describe);
+    }
+
+    // However lately there was another one: it is the last.
+    template <class Describe>
+    void say_at_once(const Describe& describe) noexcept {
+        if (!to_.write) return;
         guarded([&] { to_.write(to_.context, "mlflow_trace: " + displayed(describe()) + '\n'); }, [] {});
     }
 

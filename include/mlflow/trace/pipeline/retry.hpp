@@ -5,6 +5,7 @@
 #include <mlflow/trace/core/guarded_export.hpp>
 #include <mlflow/trace/core/half_trace.hpp>
 #include <mlflow/trace/core/options_of.hpp>
+#include <mlflow/trace/core/outcome.hpp>
 #include <mlflow/trace/core/recorded_trace.hpp>
 #include <mlflow/trace/detail/deadline.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
@@ -33,14 +34,14 @@ struct rejected_trace {
 ///
 /// The waits grow by half each time, from `first_wait` to `longest_wait`, each shortened by up to a half at random so
 /// that many processes do not come back at once; what the receiver asks for (`Retry-After`) is waited for, up to 10
-/// minutes. Where the receiver refuses everything, because of the credentials (401, 403) or the experiment (404),
-/// traces wait too, until someone has mended that. One that does not answer in time is sent less at once. Failures
-/// that another attempt cannot mend are returned at once.
+/// minutes. What is not about the content (credentials, rights, certificates, files, proxies, names, the experiment)
+/// makes traces wait too, until someone has mended that; the table of core/outcome.hpp says what is. A receiver that
+/// does not answer in time is sent less at once.
 ///
-/// One span that the receiver does not take (400, 413, 422, or 500 again and again) is a reason for it to refuse a
-/// whole batch: the batch is then sent in halves, these in halves, and only the span that fails alone is put aside.
-/// It counts as failed, and `take_rejected` tells what it was. While nothing at all is taken, a 500 puts nothing
-/// aside, and the receiver is not asked for each trace.
+/// One span at fault is a reason for the receiver to refuse a whole batch: the batch is then sent in halves, these in
+/// halves, and only the span that fails alone is put aside. It counts as failed, and `take_rejected` tells what it
+/// was. Where the content only may be at fault, or the exporter throws or does not say, nothing is put aside while
+/// nothing at all is taken, and the receiver is not asked for each trace.
 ///
 /// Thread-safety: `interrupt`, `last_error` and `take_rejected` from any thread, the rest by one thread at a time.
 template <class Exporter>
@@ -55,7 +56,7 @@ public:
         std::chrono::milliseconds first_wait{200};
         std::chrono::milliseconds longest_wait{30'000};
         std::chrono::milliseconds give_up_after{std::chrono::hours(24)};
-        std::size_t attempts_before_halving = 3; ///< where another attempt may help, which is after a 500
+        std::size_t attempts_before_halving = 3; ///< where the content may be at fault, and another attempt may help
         std::size_t keep_rejected = 100;         ///< for `take_rejected`, the latest
         trace::diagnostics diagnostics{};        ///< told while traces wait, and when one is put aside
     };
@@ -112,6 +113,7 @@ public:
             interrupted_ = true;
         }
         wake_.notify_all();
+        if constexpr (requires { exporter_.interrupt(); }) exporter_.interrupt();
     }
 
     /// Why the last attempt failed; empty when none did.
@@ -156,24 +158,28 @@ private:
         now.ends = true; // by an interruption, once something was tried
         const std::size_t spans = batch.span_count();
         export_result outcome = detail::guarded_export(exporter_, batch);
-        if (outcome.ok()) {
+        const trace::outcome what = outcome_of(outcome);
+        if (what == trace::outcome::delivered) {
             now.exported += outcome.exported_spans;
+            now.failed += outcome.failed_spans;
+            if (!outcome.ok()) now.error = std::move(outcome.error);
             now.refusals = 0;
             if (most_spans_ < unlimited) most_spans_ += most_spans_ / 8;
             if (!batch.empty()) taken_ = trace_batch(batch.pop_front());
             return;
         }
-        if (outcome.retryable) ++now.refusals; // else it is surely the content
+        const bool is_at_fault = what == trace::outcome::put_aside;
+        if (!is_at_fault) ++now.refusals;
         now.error = std::move(outcome.error);
-        now.is_over = outcome.retryable && !outcome.finds_fault;
+        now.is_over = what == trace::outcome::wait;
         if (outcome.too_slow) most_spans_ = spans / 2 > least_spans ? spans / 2 : least_spans;
-        const bool halve = outcome.finds_fault && (!outcome.retryable || now.may_halve);
+        const bool halve = is_at_fault || (what == trace::outcome::divide && now.may_halve);
         const std::size_t left = batch.span_count();
         trace_batch first = halve ? take_half(batch) : trace_batch();
-        if (first.empty() && !outcome.retryable) {
+        if (first.empty() && is_at_fault) {
             now.exported += outcome.exported_spans;
             now.failed += outcome.failed_spans;
-            if (halve) put_aside(batch, now.error);
+            put_aside(batch, now.error);
             return;
         }
         // What the exporter has moved out of the batch does not come again.
@@ -222,9 +228,13 @@ private:
         return half;
     }
 
+    static bool is_taken(const export_result& result) noexcept {
+        return outcome_of(result) == trace::outcome::delivered;
+    }
+
     // Asked by a trace that it has already, which does no harm.
     bool still_takes(round& now) {
-        now.is_over = taken_.empty() || !detail::guarded_export(exporter_, taken_).ok();
+        now.is_over = taken_.empty() || !is_taken(detail::guarded_export(exporter_, taken_));
         now.refusals = 0;
         return !now.is_over;
     }
@@ -235,11 +245,12 @@ private:
             trace_batch alone(suspect);
             if (!taken_.empty() && !now.is_over && !is_interrupted()) {
                 const export_result outcome = detail::guarded_export(exporter_, alone);
-                if (outcome.ok()) {
+                if (is_taken(outcome)) {
                     now.exported += outcome.exported_spans;
+                    now.failed += outcome.failed_spans;
                     continue;
                 }
-                if (!outcome.finds_fault) now.is_over = true;
+                if (outcome_of(outcome) == trace::outcome::wait) now.is_over = true;
                 else if (still_takes(now)) now.failed += put_aside(alone, outcome.error);
             }
             now.again.append(std::move(alone)); // last: perhaps the receiver takes others

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/core/outcome.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
 #include <mlflow/trace/pipeline/backoff.hpp>
 
@@ -8,9 +9,18 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <utility>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// What a spool holds: spans of its own process, and bytes that another one left.
+inline std::string waiting_text(std::uint64_t spans, std::uint64_t bytes, const std::string& error) {
+    std::string text = spans != 0 || bytes == 0 ? std::to_string(spans) + " spans" : std::string();
+    if (bytes != 0)
+        text += (text.empty() ? "" : " and ") + std::to_string(bytes) + " bytes that another process left";
+    return text + " wait in the folder: " + (error.empty() ? "the receiver has not answered for them yet" : error);
+}
 
 // How a spool goes on after each attempt to forward. What the receiver cannot take now is tried again. What it
 // refuses is halved until one trace is left. That one is put aside when another one is taken in the meantime: those
@@ -33,13 +43,14 @@ public:
 
     // `is_last`: nothing is behind these traces in their segment.
     verdict judge(const export_result& outcome, std::size_t traces, bool is_last) noexcept {
-        if (outcome.ok()) return is_probing() ? other_taken(traces) : succeeded(traces);
+        const trace::outcome what = outcome_of(outcome);
+        if (what == trace::outcome::delivered) return is_probing() ? other_taken(traces) : succeeded(traces);
         if (outcome.too_slow) {
             most_traces_ = std::max<std::size_t>(traces / 2, 1);
             is_slow_ = true;
         }
         const bool is_too_slow_for_one = outcome.too_slow && traces == 1;
-        if (outcome.retryable && !outcome.finds_fault && !is_too_slow_for_one) return verdict::wait;
+        if (what == trace::outcome::wait && !is_too_slow_for_one) return verdict::wait;
         if (traces > 1) {
             if (suspects_ == 0) suspects_ = traces, is_other_taken_ = false;
             most_traces_ = traces / 2;

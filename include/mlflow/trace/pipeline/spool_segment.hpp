@@ -98,6 +98,7 @@ public:
 
     [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
     [[nodiscard]] std::uint64_t forwarded() const noexcept { return forwarded_; }
+    [[nodiscard]] std::uint64_t left() const noexcept { return size() - forwarded(); }
     [[nodiscard]] std::uint64_t marker() const noexcept { return marker_; }
     [[nodiscard]] const std::string& path() const noexcept { return path_; }
 

@@ -54,13 +54,10 @@ public:
     }
 
     [[nodiscard]] bool is_of_this_process() const noexcept { return process_ == machine::process(); }
-
     export_result write(const trace_batch& traces) noexcept {
         export_result outcome;
         lock_type guard(lock_);
-        const auto locked_again = [&] {
-            if (!guard.owns_lock()) guard.lock();
-        };
+        const auto locked_again = [&] { guard.owns_lock() ? void() : guard.lock(); };
         // What the inner exporter records by the tracer that it serves would make it export for ever.
         const bool refuses = stopping_ || threads_.is_own_thread();
         if (!refuses) guarded([&] { write(traces, outcome, guard); }, locked_again);
@@ -82,7 +79,10 @@ public:
         lock_type guard(lock_);
         const std::uint64_t target = accepted_;
         flush_until_ = std::max(flush_until_, target);
-        return wait_for(guard, deadline, [&] { return handled() >= target; }, stopping_);
+        if (wait_for(guard, deadline, [&] { return handled() >= target; }, stopping_)) return true;
+        given_up_until_ = std::max(given_up_until_, target);
+        tell_what_waits(guard);
+        return false;
     }
     bool recover(clock::time_point deadline) {
         lock_type guard(lock_);
@@ -121,7 +121,7 @@ public:
         if constexpr (requires { exporter_.last_error(); })
             if (std::string error = exporter_.last_error(); !error.empty()) return error; // of an attempt under way
         const std::lock_guard guard(lock_);
-        return last_error_;
+        return given_up_until_ > handled() ? "spool: " + what_waits() : last_error_;
     }
     [[nodiscard]] Exporter& exporter() noexcept { return exporter_; }
 
@@ -296,13 +296,16 @@ private:
             from->is_kept = from->is_kept || sent.has_foreign;
             if (reader.failed() && traces == 0) return could_not_read(guard, from);
         }
+        const std::size_t rejected = std::min(outcome.failed_spans, spans); // of what the receiver took
         if (!outcome.ok()) last_error_.swap(outcome.error);
         const bool is_last = !source || reader.position() >= source->segment->size();
         switch (pace_.judge(outcome, traces, is_last)) {
         case spool_pace::verdict::at_once: break;
         case spool_pace::verdict::wait: pause(guard, outcome.retry_after); break;
         case spool_pace::verdict::move_on:
-            (from->is_own ? account_.exported : status_.recovered_spans) += spans;
+            (from->is_own ? account_.exported : status_.recovered_spans) += spans - rejected;
+            status_.rejected_spans += rejected;
+            if (from->is_own) account_.failed += rejected;
             move_on(from, reader, spans);
             break;
         case spool_pace::verdict::put_aside:
@@ -344,18 +347,25 @@ private:
         changed_.notify_all();
     }
 
+    void tell_what_waits(lock_type& guard) {
+        guard.unlock();
+        line_.say([this] {
+            const std::lock_guard reading(lock_);
+            return "spool: " + what_waits();
+        });
+        guard.lock();
+    }
+    [[nodiscard]] std::string what_waits() const {
+        return waiting_text(accepted_ - handled(), orphan_ ? orphan_->segment->left() : 0, last_error_);
+    }
+
     // Until the next attempt. Who asks for one has it at once, unless the receiver wants its time.
     void pause(lock_type& guard, std::chrono::milliseconds asked) {
         const auto chosen = pace_.next_wait(asked);
         ++pauses_;
         changed_.notify_all();
         const std::uint64_t requests = requests_;
-        guard.unlock();
-        line_.say([this] {
-            const std::lock_guard reading(lock_);
-            return "spool: " + std::to_string(accepted_ - handled()) + " spans wait: " + last_error_;
-        });
-        guard.lock();
+        tell_what_waits(guard);
         wake_.wait_until(guard, deadline_after(chosen),
                          [&] { return ending_ || (asked.count() == 0 && requests_ != requests); });
     }
@@ -375,9 +385,10 @@ private:
     std::uint64_t accepted_ = 0; // spans
     std::uint64_t handled_ = 0;
     std::uint64_t flush_until_ = 0;
-    std::uint64_t requests_ = 0;   // for an attempt at once
-    std::uint64_t pauses_ = 0;     // after an attempt in vain
-    std::uint64_t recoveries_ = 0; // looks into the folder that found nothing left behind
+    std::uint64_t given_up_until_ = 0; // by a flush that did not wait any longer
+    std::uint64_t requests_ = 0;       // for an attempt at once
+    std::uint64_t pauses_ = 0;         // after an attempt in vain
+    std::uint64_t recoveries_ = 0;     // looks into the folder that found nothing left behind
     clock::time_point next_look_ = clock::now();
     diagnostic_line line_{options_.diagnostics};
     bool is_looking_ = false;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/core/http_check.hpp>
+#include <mlflow/trace/core/masked.hpp>
 #include <mlflow/trace/transports/beast_connection.hpp>
 #include <mlflow/trace/transports/beast_lookup.hpp>
 #include <mlflow/trace/transports/beast_tls.hpp>
@@ -117,14 +118,16 @@ private:
         if (kept && !kept->is_quiet()) kept.reset();
         for (bool is_fresh = !kept;; is_fresh = true) {
             if (!kept)
-                if (auto refused = connect(kept, request, deadline); !refused.message.empty())
+                if (auto refused = connect(kept, request, deadline); !refused.message.empty()) {
+                    forget_files_after(refused);
                     return failure{std::move(refused)};
+                }
             const auto error =
                 kept->exchange(server_, is_secure<Stream> ? nullptr : via(), request, limits(), deadline);
             if (!error) {
                 auto response = kept->take_reply();
                 if (!kept->reusable()) kept.reset();
-                return response;
+                return without_proxy_secret(std::move(response));
             }
             const bool was_stale = !is_fresh && !kept->heard() && reason_of(error) == kind::closed;
             auto failed = failed_exchange(error, request);
@@ -136,8 +139,23 @@ private:
                 failed.message += "; if TLS is spoken there, write https://";
             }
             kept.reset();
+            forget_files_after(failed);
             if (!was_stale) return failure{std::move(failed)};
         }
+    }
+
+    // Certificates are renewed in place: the next attempt reads them again.
+    void forget_files_after(const transport_error& error) {
+        if (error.reason == kind::tls) tls_.reset();
+    }
+
+    // A proxy may echo what it was sent.
+    http_response without_proxy_secret(http_response response) const {
+        if (!via() || via()->authorization.empty() || response.status / 100 == 2) return response;
+        detail::known_secrets secrets;
+        secrets.remember(via()->authorization);
+        response.body = secrets.masked(std::move(response.body));
+        return response;
     }
 
     // An error without a message is none.

@@ -90,8 +90,7 @@ inline result<proxy, transport_error> parse_proxy(const char* name) {
         scheme = rest.substr(0, scheme_end + 3);
         rest.remove_prefix(scheme_end + 3);
     }
-    rest = rest.substr(0, rest.find('/'));
-    secret authorization;
+    secret authorization; // in it a password may hold what ends a host elsewhere
     if (const auto at = rest.rfind('@'); at != std::string_view::npos) {
         const auto colon = std::min(rest.find(':'), at);
         const auto user = percent_decoded(rest.substr(0, colon));
@@ -101,6 +100,7 @@ inline result<proxy, transport_error> parse_proxy(const char* name) {
         authorization = basic_authorization(*user, secret(*password));
         rest.remove_prefix(at + 1);
     }
+    rest = rest.substr(0, rest.find('/'));
     auto server = endpoint::parse(scheme + std::string(rest));
     if (!server) return refuse(server.error().message);
     if (server->scheme != "http") return refuse("TLS to the proxy itself is not spoken here; write http://host:port");

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/secret.hpp>
+#include <mlflow/trace/detail/json_writer.hpp>
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// RFC 3986, 2.1 and 2.3.
+inline std::string percent_encoded(std::string_view text, std::string_view digits = "0123456789ABCDEF") {
+    std::string encoded;
+    for (const char c : text) {
+        const bool unreserved = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                                c == '-' || c == '.' || c == '_' || c == '~';
+        if (unreserved) {
+            encoded += c;
+            continue;
+        }
+        const auto byte = static_cast<unsigned char>(c);
+        encoded += {'%', digits[byte >> 4U], digits[byte & 15U]};
+    }
+    return encoded;
+}
+
+// What stands in base64 before the padding, or before what is no base64.
+inline std::string base64_decoded(std::string_view text) {
+    constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    std::string bytes;
+    unsigned group = 0, bits = 0;
+    for (const char c : text) {
+        const auto value = digits.find(c);
+        if (value == std::string_view::npos) break;
+        group = (group << 6U | static_cast<unsigned>(value)) & 0xffffU;
+        bits += 6;
+        if (bits < 8) continue;
+        bits -= 8;
+        bytes += static_cast<char>(group >> bits & 0xffU);
+    }
+    return bytes;
+}
+
+// The secrets that one server was sent, so that what it says can be shown without them: as they are, percent-encoded,
+// in base64 and escaped as JSON. Of a header `scheme value` the value is one, and of Basic the password too. Texts of
+// less than four characters are no secrets: they would blot out anything.
+class known_secrets {
+public:
+    // The latest ones are kept: a server may echo the token before the last.
+    void remember(const secret& value) {
+        for (const secret& each : latest_)
+            if (each.reveal() == value.reveal()) return;
+        constexpr std::size_t most = 16;
+        if (latest_.size() == most) latest_.erase(latest_.begin());
+        latest_.push_back(value);
+    }
+
+    [[nodiscard]] std::string masked(std::string text) const {
+        for (const secret& each : latest_) mask_header(text, each.reveal());
+        return text;
+    }
+
+private:
+    static void mask_header(std::string& text, std::string_view value) {
+        mask_all_forms(text, value);
+        const auto space = value.find(' ');
+        if (space == std::string_view::npos) return;
+        const auto credential = value.substr(space + 1);
+        mask_all_forms(text, credential);
+        if (!value.starts_with("Basic ")) return;
+        const secret pair(base64_decoded(credential));
+        mask_all_forms(text, pair.reveal());
+        const auto colon = pair.reveal().find(':');
+        if (colon != std::string_view::npos) mask_all_forms(text, pair.reveal().substr(colon + 1));
+    }
+
+    static void mask_all_forms(std::string& text, std::string_view value) {
+        constexpr std::size_t shortest = 4;
+        if (value.size() < shortest) return;
+        mask(text, value);
+        mask(text, percent_encoded(value));
+        mask(text, percent_encoded(value, "0123456789abcdef"));
+        buffer encoded;
+        if (append_base64(encoded, value)) {
+            std::string_view digits = encoded.view();
+            while (digits.ends_with('=')) digits.remove_suffix(1);
+            mask(text, digits);
+            std::string for_urls(digits); // RFC 4648, 5
+            for (char& c : for_urls) c = c == '+' ? '-' : c == '/' ? '_' : c;
+            mask(text, for_urls);
+        }
+        encoded.clear();
+        if (append_json_string(encoded, value) && encoded.view().size() > 2)
+            mask(text, encoded.view().substr(1, encoded.view().size() - 2));
+    }
+
+    static void mask(std::string& text, std::string_view value) {
+        constexpr std::string_view stars = "***";
+        for (std::size_t at = 0; (at = text.find(value, at)) != std::string::npos; at += stars.size())
+            text.replace(at, value.size(), stars);
+    }
+
+    std::vector<secret> latest_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/export_reply.hpp>
+#include <mlflow/trace/core/http.hpp>
+#include <mlflow/trace/core/trace_data.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+
+// The one place that decides what an attempt to deliver means. Exporters ask it about replies and transport errors,
+// `retry` and `spool` about what exporters say. The page for people is docs/reliability.md, "What an answer means".
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// What follows from an attempt to deliver spans. Only proof that the content is at fault costs a span.
+///
+/// | outcome     | what it takes                                                                               |
+/// |-------------|---------------------------------------------------------------------------------------------|
+/// | delivered   | 2xx with an empty body, or with a well-formed OTLP export response of the type that it names |
+/// | wait        | all that is not about the content: every transport error (TLS, local files, proxy settings, |
+/// |             | a request that is rejected locally, name resolution, connection, no answer, a reply that is |
+/// |             | not HTTP), 1xx, 3xx, 2xx with another body, and every status that is not named below        |
+/// | divide      | 500; 400, 413 or 422 with an HTML page, which something before the receiver wrote; and a    |
+/// |             | reason that nobody knows: the content may be at fault. Divided while other content passes;  |
+/// |             | waits while none does                                                                       |
+/// | put_aside   | 400, 413 or 422: the receiver finds fault with the content. Divided, and what fails alone   |
+/// |             | is put aside                                                                                |
+enum class outcome : std::uint8_t { delivered, wait, divide, put_aside };
+
+/// What an error says about the spans that were sent.
+[[nodiscard]] constexpr outcome outcome_of(transport_error::kind reason, int status, bool is_html = false) noexcept {
+    using kind = transport_error::kind;
+    if (reason != kind::other) return outcome::wait;
+    switch (status) {
+    case 0: return outcome::divide; // unknown
+    case 400:
+    case 413:
+    case 422: return is_html ? outcome::divide : outcome::put_aside;
+    case 500: return outcome::divide; // MLflow also answers so to values that it cannot store
+    default: return outcome::wait;
+    }
+}
+[[nodiscard]] inline outcome outcome_of(const transport_error& error) noexcept {
+    return outcome_of(error.reason, error.status, error.is_html);
+}
+
+/// What an exporter says. Neither `retryable` nor `finds_fault` is a reason that nobody knows, and so is an
+/// exception.
+[[nodiscard]] inline outcome outcome_of(const export_result& result) noexcept {
+    if (result.ok() || result.is_final) return outcome::delivered;
+    if (result.retryable == result.finds_fault) return outcome::divide;
+    return result.retryable ? outcome::wait : outcome::put_aside;
+}
+
+/// What a reply to exported spans says about them.
+[[nodiscard]] inline outcome outcome_of(const http_response& reply) {
+    if (reply.status < 200 || reply.status >= 300)
+        return outcome_of(transport_error::kind::other, reply.status, detail::is_html(reply));
+    return detail::read_export_reply(reply) ? outcome::delivered : outcome::wait;
+}
+
+namespace detail {
+
+// Adds to `total` that so many spans failed for that reason.
+inline void add_failure(export_result& total, std::size_t spans, transport_error error) {
+    const outcome what = outcome_of(error);
+    total.failed_spans += spans;
+    total.retryable = total.retryable || what == outcome::wait || what == outcome::divide;
+    total.finds_fault = total.finds_fault || what == outcome::divide || what == outcome::put_aside;
+    total.too_slow = total.too_slow || error.reason == transport_error::kind::timeout;
+    if (error.retry_after > total.retry_after) total.retry_after = error.retry_after;
+    total.error = std::move(error.message);
+}
+
+} // namespace detail
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

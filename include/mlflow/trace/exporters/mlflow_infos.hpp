@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/http_client.hpp>
+#include <mlflow/trace/core/outcome.hpp>
+#include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/detail/buffer.hpp>
+#include <mlflow/trace/detail/guarded.hpp>
+#include <mlflow/trace/exporters/mlflow_api.hpp>
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// The server has stored this trace's information: it says so by what it has stored.
+inline bool is_stored_info(std::string_view body, const trace_id& id) {
+    return json_find_string(body, {"trace", "trace_info", "trace_id"}) == std::string(id.mlflow_id().view());
+}
+
+// Posts what there is to say of a trace besides its spans, of many traces at once: the server takes a transaction for
+// each, and answers several connections sooner than one.
+template <class Transport>
+class mlflow_infos {
+public:
+    using failed = std::optional<transport_error>;
+    using connection = http_client<Transport>;
+
+    // One answer to be had for each trace; without a value and not tried where the server is not there any more, or
+    // `is_interrupted` says so.
+    struct answer {
+        const trace_data* trace = nullptr;
+        bool is_tried = false;
+        failed error{};
+    };
+
+    mlflow_infos(std::string_view experiment_id, const run_metadata& run, const std::atomic<bool>& is_interrupted)
+        : experiment_id_(experiment_id), run_(run), is_interrupted_(is_interrupted) {}
+
+    // `first` is used by this thread, and each of `others` by one more while there is enough to do.
+    void send(std::vector<answer>& answers, connection& first, std::vector<std::unique_ptr<connection>>& others) {
+        std::vector<std::thread> threads;
+        const auto start = [&] {
+            threads.reserve(others.size());
+            for (std::size_t i = 0; i < others.size() && i + 1 < answers.size(); ++i)
+                threads.emplace_back([&, i] { guarded([&] { work(answers, *others[i]); }, [] {}); });
+        };
+        guarded(start, [] {}); // fewer threads do it too
+        guarded([&] { work(answers, first); }, [] {});
+        for (std::thread& each : threads) each.join();
+    }
+
+private:
+    void work(std::vector<answer>& answers, connection& to) {
+        while (!is_over_ && !is_interrupted_) {
+            const std::size_t at = next_++;
+            if (at >= answers.size()) return;
+            answers[at].error = post(*answers[at].trace, to);
+            answers[at].is_tried = true;
+            if (answers[at].error && outcome_of(*answers[at].error) == outcome::wait) is_over_ = true;
+        }
+    }
+
+    failed post(const trace_data& trace, connection& to) const {
+        constexpr std::string_view target = "/api/3.0/mlflow/traces";
+        buffer body;
+        append_trace_info(body, trace, experiment_id_, run_);
+        if (body.overflowed())
+            return transport_error{transport_error::kind::other, "out of memory while a request was put together"};
+        const http_header headers[] = {{"Content-Type", "application/json"},
+                                       {"x-mlflow-experiment-id", experiment_id_}};
+        const auto reply = to.send(http_method::post, target, headers, body.view());
+        if (!reply) return reply.error();
+        if (reply->status < 200 || reply->status >= 300) return to.refusal(target, *reply);
+        if (!is_stored_info(reply->body, trace.id)) return unproven_success(to.uri(), target, *reply);
+        return std::nullopt;
+    }
+
+    std::string_view experiment_id_;
+    run_metadata run_;
+    const std::atomic<bool>& is_interrupted_;
+    std::atomic<std::size_t> next_{0};
+    std::atomic<bool> is_over_{false}; // the server is not there, or takes nothing
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
