@@ -511,6 +511,62 @@ private:
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
+// ---- mlflow/trace/core/shown_url.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+constexpr bool is_plain_authority(std::string_view text) noexcept {
+    const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+    const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+    std::size_t end = text.size(); // of the host
+    while (end > 0 && is_digit(text[end - 1])) --end;
+    end = end > 0 && text[end - 1] == ':' ? end - 1 : text.size();
+    std::string_view host = text.substr(0, end);
+    if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+        for (const char c : host.substr(1, host.size() - 2))
+            if (!is_digit(c) && !is_letter(c) && c != ':' && c != '.') return false;
+        return true;
+    }
+    for (const char c : host)
+        if (!is_digit(c) && !is_letter(c) && c != '.' && c != '-' && c != '_' && c != ' ') return false;
+    return !host.empty();
+}
+
+// How a URL from outside stands in an error text: without user information and all before it, and without query and
+// fragment, in which keys and passwords are; `http://…` where it cannot be told apart what is one. A password may
+// hold an unencoded `/`, `?` or `#`, and its `@` may be encoded, and so the last sign of that kind counts.
+inline std::string shown_url(std::string_view given) {
+    std::string printable(given);
+    for (char& c : printable)
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+    std::string_view url = printable;
+    if (url.empty()) return {};
+    constexpr std::string_view hidden = "\xE2\x80\xA6"; // an ellipsis
+    std::string shown;
+    if (const auto scheme_end = url.find("://"); scheme_end != std::string_view::npos) {
+        const auto scheme = url.substr(0, scheme_end);
+        if (!is_plain_authority(scheme) || scheme.find(':') != std::string_view::npos) return std::string(hidden);
+        shown = std::string(scheme) + "://";
+        url.remove_prefix(scheme_end + 3);
+    }
+    std::size_t user_end = 0;
+    bool is_encoded = false;
+    for (std::size_t at = 0; at < url.size(); ++at) {
+        if (url[at] == '@') user_end = at + 1, is_encoded = false;
+        else if (url.substr(at).starts_with("%40")) user_end = at + 3, is_encoded = true;
+    }
+    const auto query = url.find_first_of("?#");
+    if (is_encoded || (query != std::string_view::npos && user_end > query)) return shown.append(hidden);
+    if (user_end > 0) shown.clear();
+    url = url.substr(user_end, query == std::string_view::npos ? query : query - user_end);
+    const auto path = url.find('/');
+    const bool is_path = shown.empty() && path == 0 && user_end == 0; // where a redirect leads on the same server
+    if (!is_path && !is_plain_authority(url.substr(0, path))) return shown.append(hidden);
+    return shown.append(url);
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
 // ---- mlflow/trace/core/http.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
@@ -576,7 +632,7 @@ struct http_response {
     }
 };
 
-/// Why a request got no reply.
+/// Why a request got no reply, or none that is a success. `outcome_of` of core/outcome.hpp says what follows.
 struct transport_error {
     enum class kind : std::uint8_t {
         bad_request, ///< never sent: the request or the address is malformed
@@ -591,18 +647,7 @@ struct transport_error {
     std::string message{};                    ///< one line for a person, without credentials
     int status = 0;                           ///< of the reply, where it was the reply that was no success
     std::chrono::milliseconds retry_after{0}; ///< what the reply asks to wait; 0 when it did not say
-
-    /// May the same request succeed later? So it is when there was no reply, for the statuses that say so (408, 429,
-    /// 502, 503 and 504), and when credentials or rights have to be mended first (401, 403).
-    [[nodiscard]] bool retryable() const noexcept {
-        return reason == kind::connect || reason == kind::closed || reason == kind::timeout || status == 401 ||
-               status == 403 || status == 408 || status == 429 || (status >= 502 && status <= 504);
-    }
-    /// Does, or may, the server find fault with what was sent? 400, 413, 422, and 500, by which MLflow also answers
-    /// to values that it cannot store.
-    [[nodiscard]] bool finds_fault() const noexcept {
-        return status == 400 || status == 413 || status == 422 || status == 500;
-    }
+    bool is_html = false;                     ///< the reply was a page, which something before the receiver wrote
 };
 
 /// Where a server is: the parts of a URL such as `http://127.0.0.1:5000/mlflow`.
@@ -628,11 +673,8 @@ inline std::string endpoint::authority() const {
 
 inline result<endpoint, transport_error> endpoint::parse(std::string_view url) {
     const auto refuse = [&](std::string_view why) -> failure<transport_error> {
-        // What stands before an '@' may be a password, so the URL is named without it.
-        const auto at = url.rfind('@');
-        const auto shown = at == std::string_view::npos ? url : url.substr(at + 1);
-        return failure{transport_error{transport_error::kind::bad_request, "the URL \"" + std::string(shown) + "\" " +
-                                                                               std::string(why) +
+        return failure{transport_error{transport_error::kind::bad_request, "the URL \"" + detail::shown_url(url) +
+                                                                               "\" " + std::string(why) +
                                                                                "; write it as http://host:port"}};
     };
     for (const char c : url)
@@ -1488,12 +1530,18 @@ public:
     [[nodiscard]] T* take() noexcept {
         if (!mine_) mine_ = take_chain();
         if (!mine_) return ::new (std::nothrow) T;
+        if (is_leaving_) [[unlikely]]
+            return take_one();
         return std::exchange(mine_, std::exchange(mine_->next, nullptr));
     }
 
     // Takes back one that this thread took, for itself.
     void give_back(T* object) noexcept {
         object->recycle();
+        if (is_leaving_) [[unlikely]] {
+            object->next = nullptr;
+            return give_recycled(object);
+        }
         object->next = std::exchange(mine_, object);
     }
 
@@ -1526,14 +1574,23 @@ private:
         chains_ = chain;
     }
 
+    // Of a chain that was just taken, when nobody will give back the rest later.
+    T* take_one() noexcept {
+        T* const one = std::exchange(mine_, nullptr);
+        if (T* const rest = std::exchange(one->next, nullptr)) give_recycled(rest);
+        return one;
+    }
+
     struct leftover_keeper {
         pool* owner;
         ~leftover_keeper() {
+            is_leaving_ = true; // other objects of the thread may still record as they go
             if (mine_) owner->give_recycled(std::exchange(mine_, nullptr));
         }
     };
 
     static inline constinit thread_local T* mine_ = nullptr;
+    static inline constinit thread_local bool is_leaving_ = false;
 
     machine::mutex lock_;
     T* chains_ = nullptr;
@@ -1584,7 +1641,8 @@ struct context_slot;
 namespace detail {
 struct trace_state;
 class span_watch;
-using slot_function = context_slot* (*)(); // of a context policy: the slot of whoever calls it
+using slot_function = context_slot* (*)();    // of a context policy: the slot of whoever calls it
+using holds_function = bool (*)(const void*); // and whether an object at this address can be current there
 } // namespace detail
 
 /// A span: while it is open its recorder writes it, once finished an exporter reads it.
@@ -1857,6 +1915,8 @@ struct export_result {
     bool finds_fault = false;
     /// The receiver did not answer in time: it may, when it is sent less at once.
     bool too_slow = false;
+    /// The receiver has taken the batch and says that it rejects spans of it: nothing of it is sent again.
+    bool is_final = false;
 
     [[nodiscard]] bool ok() const noexcept { return failed_spans == 0; }
 };
@@ -1980,7 +2040,8 @@ enum class trust : std::uint8_t {
 // (parts that are loaded at run time have static objects of their own). It lives as long as the last trace.
 class recorder {
 public:
-    recorder(tracer_identity own, slot_function where) noexcept : identity_(own), slot_(where) {}
+    recorder(tracer_identity own, slot_function where, holds_function what) noexcept
+        : identity_(own), slot_(where), holds_(what) {}
     recorder(const recorder&) = delete;
     recorder& operator=(const recorder&) = delete;
 
@@ -2003,6 +2064,7 @@ public:
 
     // Of the context policy, as the part of the program sees it that made the tracer.
     [[nodiscard]] slot_function slot() const noexcept { return slot_; }
+    [[nodiscard]] holds_function holds() const noexcept { return holds_; }
     // Another number in the child of a fork.
     [[nodiscard]] std::uint32_t process() const noexcept { return process_(); }
 
@@ -2044,6 +2106,7 @@ private:
     std::atomic<std::uint32_t> told_{0};
     const tracer_identity identity_;
     const slot_function slot_;
+    const holds_function holds_;
     [[no_unique_address]] const machine::process_number process_{};
 };
 
@@ -2208,6 +2271,7 @@ struct context_node {
 
     kind what = kind::span;
     bool is_root = false;
+    bool is_unmeant = false; // a trace that began while another of its tracer was current, without `nested`
     bool is_inside_attached = false;
     bool is_bound = true;           // its object lives on the stack of the thread, or the slot is not a thread's
     bool everything_is_off = false; // also traces of their own are not recorded inside it
@@ -2223,13 +2287,13 @@ struct context_node {
     const span_data* span = nullptr;
     span_id id;
     captured_contents* contents = nullptr; // of an attached context
-    recorder* of_scope = nullptr;          // held
+    recorder* of = nullptr;                // held, of a scope and of a trace that is not recorded
     trace_entries entries;                 // of a scope
 
     void recycle() noexcept {
+        if (recorder* const held = std::exchange(of, nullptr)) held->release();
         if (what == kind::span) return;
         captured_contents::release(std::exchange(contents, nullptr));
-        if (recorder* const held = std::exchange(of_scope, nullptr)) held->release();
         entries.clear();
     }
 };
@@ -2259,6 +2323,7 @@ inline bool end_node(context_node& node, std::uint32_t entered_as) noexcept {
 struct context_slot {
     detail::context_node* innermost = nullptr;
     std::uint32_t unattached = 0; ///< attached contexts for which there was no memory: nothing outside them counts
+    bool may_be_mixed = false;    ///< a trace began here while another was current, and was not said to be meant
     bool may_be_off = false;      ///< something here may keep everything from being recorded
     bool is_of_task = false;      ///< what is current here belongs to one task, whichever thread runs it
     bool is_mixed = false; ///< of a task in which several things take turns all the same: nothing entered counts
@@ -2341,7 +2406,7 @@ inline context_node* enter(context_slot& slot, context_node::kind what, tracer_i
     if (!node) return nullptr;
     node->what = what;
     node->owner = owner;
-    node->is_root = node->everything_is_off = false;
+    node->is_root = node->is_unmeant = node->everything_is_off = false;
     node->is_bound = true;
     node->is_inside_attached = attached != nullptr;
     node->entered_as = node->generation.load(std::memory_order_relaxed);
@@ -2379,18 +2444,30 @@ inline context_node** find_span(context_slot& slot, const span_data& span) noexc
     return nullptr;
 }
 
-// What is current by an object that has left the stack stays so for as long as what it stands in, if it is on the
-// stack. A trace that stands in nothing is current no more. False then.
+// Does the attached context bring this trace along?
+inline bool carries(const context_node& attached, const trace_state* trace) noexcept {
+    const auto* span = attached.contents ? attached.contents->spans : nullptr;
+    while (span && span->trace != trace) span = span->outer;
+    return span != nullptr;
+}
+
+// What is current by an object that has left the stack stays so for as long as that of its trace in which it stands:
+// a span, or the attached context that carries it or in which the trace began. False where there is none.
 inline bool unbind(context_node*& link) noexcept {
     context_node& node = *link;
-    context_node* around = node.next;
-    while (around && !(is_live(*around) && (around->is_bound || around->what == context_node::kind::attached) &&
-                       around->what != context_node::kind::scope))
-        around = around->next;
-    if (!around || (node.is_root && around->what != context_node::kind::attached)) return false;
-    bind(node, around);
-    node.is_bound = false;
-    return true;
+    for (context_node* around = node.next; around; around = around->next) {
+        if (!is_live(*around) || around->what == context_node::kind::scope) continue;
+        const bool is_attached = around->what == context_node::kind::attached;
+        const bool holds_it = is_attached ? node.is_root || carries(*around, node.trace)
+                                          : !node.is_root && node.trace && around->trace == node.trace;
+        if (holds_it) {
+            bind(node, around);
+            node.is_bound = false;
+            return true;
+        }
+        if (is_attached) break;
+    }
+    return false;
 }
 
 // Where a scope or an attached context stands, told apart from what stands there later.
@@ -2417,7 +2494,11 @@ public:
             else left.take(*link);
     }
 
-    [[nodiscard]] context_node* get() const noexcept { return node_; }
+    // Null once it has ended, by whoever runs while it is made.
+    [[nodiscard]] context_node* get() const noexcept {
+        return node_ && node_->generation.load(std::memory_order_acquire) == entered_as_ ? node_ : nullptr;
+    }
+    [[nodiscard]] bool has_no_place() const noexcept { return slot_ && !node_; }
     [[nodiscard]] context_slot* slot() const noexcept { return slot_; }
     [[nodiscard]] bool is_here() const noexcept { return slot_ && where_() == slot_; }
 
@@ -2450,7 +2531,7 @@ context_slot* slot_of() noexcept {
 
 // May an object at this place be current for as long as it lives?
 template <class Context>
-bool holds([[maybe_unused]] const void* object) noexcept {
+bool holds([[maybe_unused]] const void* object) {
     if constexpr (requires { Context::holds(object); }) return Context::holds(object);
     else return true;
 }
@@ -2474,6 +2555,37 @@ inline bool counts(const context_slot& slot, bool is_inside_attached, trust trus
     return trusted == trust::all || (trusted == trust::attached_only && is_inside_attached);
 }
 
+// It cannot be known any more to whom belongs what is current here.
+inline void lose_track(recorder& owner, context_slot& slot, fault why) noexcept {
+    if (slot.is_of_task) {
+        slot.is_mixed = true;
+        owner.distrust(trust::all, why);
+    } else {
+        owner.distrust(attached_in(slot) ? trust::captured_only : trust::attached_only, why);
+    }
+}
+
+// A trace that began while another one of its tracer was current, and was not meant to, is a mixture where both are
+// open as something else is recorded. (It is none where it takes the place of the other one.)
+inline void look_for_mixture(context_slot& slot, tracer_identity owner, trust& trusted) noexcept {
+    slot.may_be_mixed = false;
+    recorder* mixed = nullptr;
+    for (context_node* node = slot.innermost; node; node = node->next) {
+        if (!node->is_unmeant || !is_live(*node)) continue;
+        node->is_unmeant = false;
+        for (const context_node* around = node->next; around && !mixed; around = around->next)
+            if (around->what == context_node::kind::span && around->owner == node->owner &&
+                around->bound == node->bound && !around->everything_is_off && is_live(*around))
+                mixed = node->of;
+    }
+    if (!mixed) return;
+    mixed->retain(); // an error handler may end all that holds it
+    lose_track(*mixed, slot, fault::interleaved);
+    if (mixed->identity() == owner && trusted < mixed->trusted()) trusted = mixed->trusted();
+    mixed->tell_distrust();
+    mixed->release();
+}
+
 // What is current in a slot, for one tracer or for any. Keeps the trace from being recycled, whatever ends on other
 // threads meanwhile.
 class held_context {
@@ -2481,7 +2593,10 @@ public:
     held_context() noexcept = default;
     explicit held_context(context_slot* slot, tracer_identity owner = any_owner,
                           trust trusted = trust::all) noexcept {
-        if (slot && (slot->innermost || slot->unattached != 0)) find(*slot, owner, trusted);
+        if (!slot || (!slot->innermost && slot->unattached == 0)) return;
+        if (slot->may_be_mixed) [[unlikely]]
+            look_for_mixture(*slot, owner, trusted);
+        find(*slot, owner, trusted);
     }
     held_context(held_context&& other) noexcept
         : trace_(std::exchange(other.trace_, nullptr)), owner_(other.owner_), span_(other.span_),
@@ -2589,16 +2704,6 @@ private:
     bool is_displaced_ = false;
 };
 
-// It cannot be known any more to whom belongs what is current here.
-inline void lose_track(recorder& owner, context_slot& slot, fault why) noexcept {
-    if (slot.is_of_task) {
-        slot.is_mixed = true;
-        owner.distrust(trust::all, why);
-    } else {
-        owner.distrust(attached_in(slot) ? trust::captured_only : trust::attached_only, why);
-    }
-}
-
 // Is something of this tracer open here that counts for a trace that starts now, within the same attached context?
 inline bool is_in_trace(context_slot& slot, tracer_identity owner) noexcept {
     if (!slot.innermost) return false;
@@ -2662,6 +2767,14 @@ struct contents_release {
 };
 using owned_contents = std::unique_ptr<captured_contents, contents_release>;
 
+[[noreturn]] inline void throw_bad_alloc() {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+    throw std::bad_alloc();
+#else
+    std::abort(); // as `new` does
+#endif
+}
+
 // The innermost span of each tracer, the innermost first.
 inline void copy_spans(context_slot& slot, captured_contents& into) {
     std::vector<tracer_identity> owners;
@@ -2691,13 +2804,14 @@ inline void copy_scopes(context_slot& slot, captured_contents& into) {
     auto** link = &into.scopes;
     const auto copy = [&link](tracer_identity owner, const trace_entries& entries) {
         *link = new captured_contents::scope_place{owner, {}, nullptr};
-        for (const trace_entry entry : entries) (*link)->entries.set(entry.kind, entry.key, entry.value);
+        for (const trace_entry entry : entries)
+            if (!(*link)->entries.set(entry.kind, entry.key, entry.value)) throw_bad_alloc();
         link = &(*link)->outer;
     };
     if (slot.unattached != 0) return;
     walk(slot, [&](const context_node& node) {
         if (node.what == context_node::kind::scope) {
-            if (counts(slot, node.is_inside_attached, node.of_scope->trusted())) copy(node.owner, node.entries);
+            if (counts(slot, node.is_inside_attached, node.of->trusted())) copy(node.owner, node.entries);
         } else if (node.what == context_node::kind::attached && node.is_bound && node.contents) {
             for (const auto* scope = node.contents->scopes; scope; scope = scope->outer)
                 copy(scope->owner, scope->entries);
@@ -2709,6 +2823,10 @@ inline void copy_scopes(context_slot& slot, captured_contents& into) {
 // Null when nothing is current.
 inline owned_contents capture(context_slot* slot) {
     if (!slot || !slot->innermost) return nullptr;
+    if (slot->may_be_mixed) {
+        trust trusted = trust::all; // each tracer is asked below
+        look_for_mixture(*slot, any_owner, trusted);
+    }
     owned_contents captured(new captured_contents);
     copy_spans(*slot, *captured);
     copy_scopes(*slot, *captured);
@@ -2751,7 +2869,7 @@ __attribute__((weak)) void* __asan_addr_is_in_fake_stack(void* fake_stack, void*
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
-// The stack that the system gave to a thread. Where it does not say, every address counts as on it.
+// The stack that the system gave to a thread.
 class thread_stack {
 public:
     // Is the object a local variable of a function that runs on this thread? A coroutine's frame is elsewhere, as is
@@ -2766,8 +2884,12 @@ public:
 private:
     // Not inlined, so that the stack is looked up once per thread off the common way.
     __attribute__((noinline)) static bool looks_again(const void* object) noexcept {
-        if (size_ == 0) look_up();
         const auto address = reinterpret_cast<std::uintptr_t>(object);
+        const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+        // The stack of the main thread may have grown, where the system tells how far it is used.
+        if (size_ == 0 || (here < low_ && low_ - here < most_growth)) look_up();
+        if (size_ == 0) // nobody says: it is not far from here, as no object on the heap is
+            return address - here < nearby || here - address < nearby;
         if (address - low_ < size_) return true;
         // A variable of a function that the address sanitizer watches is elsewhere, and copied back on its return.
         if (!&__asan_get_current_fake_stack || !&__asan_addr_is_in_fake_stack) return false;
@@ -2791,10 +2913,13 @@ private:
             pthread_attr_destroy(&attributes);
         }
 #endif
-        low_ = size ? reinterpret_cast<std::uintptr_t>(low) : 0;
-        size_ = size ? size : static_cast<std::uintptr_t>(-1);
+        if (size == 0) return;
+        low_ = reinterpret_cast<std::uintptr_t>(low);
+        size_ = size;
     }
 
+    static constexpr std::uintptr_t nearby = std::uintptr_t{1} << 18U;
+    static constexpr std::uintptr_t most_growth = std::uintptr_t{1} << 28U;
     static inline constinit thread_local std::uintptr_t low_ = 0;
     static inline constinit thread_local std::uintptr_t size_ = 0;
 };
@@ -2839,7 +2964,9 @@ private:
 
 #include <atomic>
 #include <cstdint>
+#include <ctime>
 #include <new>
+#include <sched.h>
 #include <utility>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
@@ -2897,27 +3024,49 @@ private:
 
 class task_context::running {
 public:
-    explicit running(task_context task) noexcept : task_(std::move(task)), outer_(here()) {
+    explicit running(task_context task) noexcept : task_(std::move(task)), thread_(&here()), outer_(*thread_) {
         if (!task_.cell_) return;
-        const void* nobody = nullptr;
-        is_first_ = task_.cell_->runner.compare_exchange_strong(nobody, &here(), std::memory_order_acquire);
-        if (is_first_ || nobody == &here()) {
-            here() = task_.cell_;
+        if (is_taken_over()) {
+            *thread_ = task_.cell_;
         } else {
             unknown_.slot.unattached = 1;
-            here() = &unknown_;
+            *thread_ = &unknown_;
         }
     }
     running(const running&) = delete;
     running& operator=(const running&) = delete;
     ~running() {
         if (!task_.cell_) return;
-        here() = outer_;
+        if (&here() != thread_) { // the thread that it began on keeps a task for ever
+            static_cast<void>(new (std::nothrow) task_context(task_));
+            return;
+        }
+        *thread_ = outer_;
         if (is_first_) task_.cell_->runner.store(nullptr, std::memory_order_release);
     }
 
 private:
+    // An executor may resume a task on one thread while another one is about to leave it: it waits for that one.
+    bool is_taken_over() noexcept {
+        std::uint64_t begin = 0;
+        while (true) {
+            const void* runner = nullptr;
+            is_first_ = task_.cell_->runner.compare_exchange_strong(runner, thread_, std::memory_order_acquire);
+            if (is_first_ || runner == thread_) return true;
+            timespec now{};
+            clock_gettime(CLOCK_MONOTONIC, &now);
+            const auto nano =
+                static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000U + static_cast<std::uint64_t>(now.tv_nsec);
+            if (begin == 0) begin = nano;
+            if (nano - begin > longest_wait_nano) return false;
+            sched_yield();
+        }
+    }
+
+    static constexpr std::uint64_t longest_wait_nano = 50'000'000;
+
     task_context task_;
+    cell** thread_;
     cell* outer_;
     bool is_first_ = false;
     cell unknown_; // in its place when the task runs elsewhere
@@ -5778,8 +5927,9 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 ///     .authorization = [] { return mt::bearer_authorization(mt::secret(read_file("/run/token"))); }
 ///
 /// A function returns a `secret`, or a `result<secret, transport_error>`; what it throws is an error too. It is
-/// called at the first request, and again when the server answers 401, once for each request, which is then sent once
-/// more. Thread-safety: copies share what the function gave, and it is called by one thread at a time.
+/// called at the first request, and again when the server answers 401 or the transport rejects the request, once for
+/// each request, which is then sent once more. What no header can hold is not kept, and asked for again.
+/// Thread-safety: copies share what the function gave, and it is called by one thread at a time.
 class credentials {
 public:
     using answer = result<secret, transport_error>;
@@ -5818,6 +5968,9 @@ private:
                     });
                 if (!fetched) return fetched;
                 if (fetched->empty()) return fail("the function gave an empty value");
+                if (!detail::is_field_value(fetched->reveal()))
+                    return fail("the function gave a value that holds a control character; remove it, such as the "
+                                "end of a line");
                 last_ = std::move(*fetched);
             }
             return last_;
@@ -5849,6 +6002,227 @@ private:
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/core/masked.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// RFC 3986, 2.1 and 2.3.
+inline std::string percent_encoded(std::string_view text, std::string_view digits = "0123456789ABCDEF") {
+    std::string encoded;
+    for (const char c : text) {
+        const bool unreserved = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                                c == '-' || c == '.' || c == '_' || c == '~';
+        if (unreserved) {
+            encoded += c;
+            continue;
+        }
+        const auto byte = static_cast<unsigned char>(c);
+        encoded += {'%', digits[byte >> 4U], digits[byte & 15U]};
+    }
+    return encoded;
+}
+
+// What stands in base64 before the padding, or before what is no base64.
+inline std::string base64_decoded(std::string_view text) {
+    constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    std::string bytes;
+    unsigned group = 0, bits = 0;
+    for (const char c : text) {
+        const auto value = digits.find(c);
+        if (value == std::string_view::npos) break;
+        group = (group << 6U | static_cast<unsigned>(value)) & 0xffffU;
+        bits += 6;
+        if (bits < 8) continue;
+        bits -= 8;
+        bytes += static_cast<char>(group >> bits & 0xffU);
+    }
+    return bytes;
+}
+
+// The secrets that one server was sent, so that what it says can be shown without them: as they are, percent-encoded,
+// in base64 and escaped as JSON. Of a header `scheme value` the value is one, and of Basic the password too. Texts of
+// less than four characters are no secrets: they would blot out anything.
+class known_secrets {
+public:
+    // The latest ones are kept: a server may echo the token before the last.
+    void remember(const secret& value) {
+        for (const secret& each : latest_)
+            if (each.reveal() == value.reveal()) return;
+        constexpr std::size_t most = 16;
+        if (latest_.size() == most) latest_.erase(latest_.begin());
+        latest_.push_back(value);
+    }
+
+    [[nodiscard]] std::string masked(std::string text) const {
+        for (const secret& each : latest_) mask_header(text, each.reveal());
+        return text;
+    }
+
+private:
+    static void mask_header(std::string& text, std::string_view value) {
+        mask_all_forms(text, value);
+        const auto space = value.find(' ');
+        if (space == std::string_view::npos) return;
+        const auto credential = value.substr(space + 1);
+        mask_all_forms(text, credential);
+        if (!value.starts_with("Basic ")) return;
+        const secret pair(base64_decoded(credential));
+        mask_all_forms(text, pair.reveal());
+        const auto colon = pair.reveal().find(':');
+        if (colon != std::string_view::npos) mask_all_forms(text, pair.reveal().substr(colon + 1));
+    }
+
+    static void mask_all_forms(std::string& text, std::string_view value) {
+        constexpr std::size_t shortest = 4;
+        if (value.size() < shortest) return;
+        mask(text, value);
+        mask(text, percent_encoded(value));
+        mask(text, percent_encoded(value, "0123456789abcdef"));
+        buffer encoded;
+        if (append_base64(encoded, value)) {
+            std::string_view digits = encoded.view();
+            while (digits.ends_with('=')) digits.remove_suffix(1);
+            mask(text, digits);
+            std::string for_urls(digits); // RFC 4648, 5
+            for (char& c : for_urls) c = c == '+' ? '-' : c == '/' ? '_' : c;
+            mask(text, for_urls);
+        }
+        encoded.clear();
+        if (append_json_string(encoded, value) && encoded.view().size() > 2)
+            mask(text, encoded.view().substr(1, encoded.view().size() - 2));
+    }
+
+    static void mask(std::string& text, std::string_view value) {
+        constexpr std::string_view stars = "***";
+        for (std::size_t at = 0; (at = text.find(value, at)) != std::string::npos; at += stars.size())
+            text.replace(at, value.size(), stars);
+    }
+
+    std::vector<secret> latest_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/core/export_reply.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// RFC 9110, 8.3.1: the media type without its parameters. Compare it without case.
+inline std::string_view media_type(const http_response& reply) noexcept {
+    std::string_view type = reply.header("Content-Type");
+    type = type.substr(0, type.find(';'));
+    while (!type.empty() && (type.front() == ' ' || type.front() == '\t')) type.remove_prefix(1);
+    while (!type.empty() && (type.back() == ' ' || type.back() == '\t')) type.remove_suffix(1);
+    return type;
+}
+
+inline bool is_protobuf(const http_response& reply) noexcept {
+    const auto type = media_type(reply);
+    return same_name(type, "application/x-protobuf") || same_name(type, "application/protobuf");
+}
+
+// A page for people: no receiver of spans answers so, what stands before it does.
+inline bool is_html(const http_response& reply) noexcept {
+    const auto type = media_type(reply);
+    return same_name(type, "text/html") || same_name(type, "application/xhtml+xml") ||
+           (type.empty() && reply.body.starts_with('<'));
+}
+
+// What an ExportTraceServiceResponse says.
+struct export_reply {
+    std::uint64_t rejected_spans = 0;
+    std::string message{}; // why; without rejected spans a warning
+};
+
+// Field 1 is partial_success: in it field 1 is rejected_spans, field 2 error_message.
+inline std::optional<export_reply> read_protobuf_export_reply(std::string_view body) {
+    export_reply told;
+    protobuf_reader at(body);
+    while (at.next()) {
+        if (at.field() != 1 || at.type() != wire_type::length_delimited) return std::nullopt;
+        protobuf_reader part(at.bytes());
+        while (part.next()) {
+            if (part.field() == 1 && part.type() == wire_type::varint) told.rejected_spans = part.number();
+            else if (part.field() == 2 && part.type() == wire_type::length_delimited) told.message = part.bytes();
+            else if (part.field() <= 2) return std::nullopt;
+        }
+        if (part.failed()) return std::nullopt;
+    }
+    if (at.failed() || told.rejected_spans > std::uint64_t{1} << 62U) return std::nullopt; // negative
+    return told;
+}
+
+// A JSON integer that is not negative, also in quotes, as protobuf's JSON has them. A null is 0.
+inline std::optional<std::uint64_t> json_count(std::string_view value) noexcept {
+    if (value == "null") return 0;
+    if (value.size() >= 2 && value.front() == '"' && value.back() == '"') value = value.substr(1, value.size() - 2);
+    if (value.empty() || value.size() > 18) return std::nullopt;
+    std::uint64_t count = 0;
+    for (const char c : value) {
+        if (c < '0' || c > '9') return std::nullopt;
+        count = count * 10 + static_cast<std::uint64_t>(c - '0');
+    }
+    return count;
+}
+
+// Calls `visit` with name and text of each member of a JSON object; false where it is none, or `visit` says so.
+template <class Visit>
+bool each_member(std::string_view object, Visit visit) {
+    if (json_find(object, {}).empty()) return false; // malformed
+    json_cursor at(object);
+    at.whitespace();
+    if (!at.take('{')) return false;
+    std::string_view name;
+    while (at.key(name)) {
+        at.whitespace();
+        const std::string_view value = at.rest();
+        if (at.value(64) != json_cursor::outcome::complete) return false;
+        if (!visit(name, value.substr(0, value.size() - at.rest().size()))) return false;
+        at.whitespace();
+        if (!at.take(',')) break;
+    }
+    return true;
+}
+
+inline std::optional<export_reply> read_json_export_reply(std::string_view body) {
+    export_reply told;
+    const auto is_one = [](std::string_view name, std::string_view camel, std::string_view snake) {
+        return is_json_key(name, camel) || is_json_key(name, snake);
+    };
+    const auto read_part = [&](std::string_view name, std::string_view value) {
+        if (is_one(name, "rejectedSpans", "rejected_spans")) {
+            const auto count = json_count(value);
+            told.rejected_spans = count.value_or(0);
+            return count.has_value();
+        }
+        if (!is_one(name, "errorMessage", "error_message") || value == "null") return true;
+        auto message = json_find_string(value, {});
+        if (message) told.message = std::move(*message);
+        return message.has_value();
+    };
+    const bool is_good = each_member(body, [&](std::string_view name, std::string_view value) {
+        return is_one(name, "partialSuccess", "partial_success") &&
+               (value == "null" || each_member(value, read_part));
+    });
+    if (!is_good) return std::nullopt;
+    return told;
+}
+
+// Of a reply with a status of success: nothing where it does not say that the spans arrived. An empty body does, as
+// MLflow has it, and so does an export response of the type that the reply names; where it names none, of the type
+// that was sent, or JSON.
+inline std::optional<export_reply> read_export_reply(const http_response& reply) {
+    if (reply.body.empty()) return export_reply{};
+    const auto type = media_type(reply);
+    const bool is_untyped = type.empty();
+    if (same_name(type, "application/json") || (is_untyped && reply.body.starts_with('{')))
+        return read_json_export_reply(reply.body);
+    if (is_untyped || is_protobuf(reply)) return read_protobuf_export_reply(reply.body);
+    return std::nullopt;
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
 // ---- mlflow/trace/detail/http_date.hpp
 
@@ -5900,11 +6274,22 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 // A server's message is free text from outside: one line of it, and not the whole page of a proxy.
 inline std::string one_line(std::string_view text) { return displayed(text, 300); }
 
-inline std::string describe_reply(std::string_view server, std::string_view target, const http_response& reply) {
+// The receiver's own words: the member of an error of MLflow, of FastAPI, or a google.rpc.Status; else the body.
+inline std::string message_of(const http_response& reply) {
+    if (is_protobuf(reply)) {
+        std::string message;
+        for (protobuf_reader at(reply.body); at.next();)
+            if (at.field() == 2) message = at.bytes();
+        return message;
+    }
     std::string message = json_find_string(reply.body, {"message"}).value_or(std::string{});
-    if (message.empty()) message = json_find_string(reply.body, {"detail"}).value_or(reply.body);
+    return message.empty() ? json_find_string(reply.body, {"detail"}).value_or(reply.body) : message;
+}
+
+inline std::string describe_reply(std::string_view server, std::string_view target, const http_response& reply,
+                                  const known_secrets& secrets) {
     return std::string(server) + " answered " + std::to_string(reply.status) + " to " +
-           std::string(target.substr(0, target.find('?'))) + ": " + one_line(message);
+           std::string(target.substr(0, target.find('?'))) + ": " + one_line(secrets.masked(message_of(reply)));
 }
 
 // Retry-After, RFC 9110, 10.2.3; 0 where it is absent, or a date that has passed. A date counts from the server's own
@@ -5926,23 +6311,32 @@ inline std::chrono::milliseconds retry_after(const http_response& reply) noexcep
     return std::chrono::seconds(seconds);
 }
 
-inline transport_error error_reply(std::string_view server, std::string_view target, const http_response& reply) {
-    return {transport_error::kind::other, describe_reply(server, target, reply), reply.status, retry_after(reply)};
+inline transport_error error_reply(std::string_view server, std::string_view target, const http_response& reply,
+                                   const known_secrets& secrets) {
+    return {transport_error::kind::other, describe_reply(server, target, reply, secrets), reply.status,
+            retry_after(reply), is_html(reply)};
 }
 
-inline std::string percent_encoded(std::string_view text) {
-    std::string encoded;
-    for (const char c : text) {
-        const bool unreserved = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                                c == '-' || c == '.' || c == '_' || c == '~'; // RFC 3986, 2.3
-        if (unreserved) {
-            encoded += c;
-            continue;
-        }
-        const auto byte = static_cast<unsigned char>(c);
-        encoded += {'%', "0123456789ABCDEF"[byte >> 4U], "0123456789ABCDEF"[byte & 15U]};
-    }
-    return encoded;
+// A status of success from what does not say that it took what it was sent: a login page, a proxy's greeting.
+inline transport_error unproven_success(std::string_view server, std::string_view target,
+                                        const http_response& reply) {
+    const std::string type = one_line(media_type(reply).substr(0, 60));
+    return {transport_error::kind::bad_reply,
+            std::string(server) + " answered " + std::to_string(reply.status) + " to " +
+                std::string(target.substr(0, target.find('?'))) + " with " +
+                (type.empty() ? "a body of no type" : type) +
+                " that does not say that anything was stored; does a login page or a proxy answer in its place?",
+            reply.status, retry_after(reply), is_html(reply)};
+}
+
+// How an export went that the receiver took.
+inline export_result partial_success(std::size_t spans, const export_reply& told, const known_secrets& secrets) {
+    export_result outcome;
+    outcome.failed_spans = told.rejected_spans < spans ? static_cast<std::size_t>(told.rejected_spans) : spans;
+    outcome.exported_spans = spans - outcome.failed_spans;
+    outcome.is_final = true;
+    if (!outcome.ok()) outcome.error = "the receiver rejected spans: " + one_line(secrets.masked(told.message));
+    return outcome;
 }
 
 // Whether a text from outside may be a part of a URL's path. Servers and proxies resolve the steps "." and "..",
@@ -5963,14 +6357,13 @@ inline bool is_path_part(std::string_view text) noexcept {
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
-// Where a redirect leads, without what may be secret in it: the server, or the path on the same one.
+// The server, or the path on the same one: another server's path may be secret.
 inline std::string redirect_target(std::string_view location) {
     const auto scheme_end = location.find("://");
-    if (scheme_end == std::string_view::npos) return one_line(location.substr(0, location.find_first_of("?#")));
-    auto shown = location.substr(0, location.find_first_of("/?#", scheme_end + 3));
-    const auto user_end = shown.rfind('@');
-    if (user_end != std::string_view::npos) shown.remove_prefix(user_end + 1);
-    return one_line(shown);
+    const auto shown = shown_url(one_line(location));
+    if (scheme_end == std::string_view::npos) return shown;
+    const auto host = shown.find("://");
+    return shown.substr(0, shown.find('/', host == std::string::npos ? 0 : host + 3));
 }
 
 // What no server of this library answers to its own protocol, and tells of a wrong address.
@@ -6026,16 +6419,26 @@ public:
             transport_ = std::make_unique<Transport>(std::move(*server), transport_options_);
         }
         auto reply = send_authorized(method, target, headers, body);
-        if (!reply) {
-            transport_error error = std::move(reply).error();
-            error.message = displayed(error.message); // a transport may quote what came from outside
-            return failure{std::move(error)};
-        }
-        if (auto wrong = wrong_address(uri_, target, *reply)) return failure{std::move(*wrong)};
+        if (!reply) return masked(std::move(reply).error());
+        if (auto wrong = wrong_address(uri_, target, *reply)) return masked(std::move(*wrong));
         return reply;
     }
 
+    // Besides the credentials: a secret that the headers of requests hold.
+    void remember(const secret& value) { secrets_.remember(value); }
+    [[nodiscard]] const known_secrets& secrets() const noexcept { return secrets_; }
+
+    // A reply that is no success, as an error.
+    [[nodiscard]] transport_error refusal(std::string_view target, const http_response& reply) const {
+        return error_reply(uri_, target, reply, secrets_);
+    }
+
 private:
+    failure<transport_error> masked(transport_error error) const {
+        error.message = displayed(secrets_.masked(std::move(error.message))); // a transport may quote what came in
+        return failure{std::move(error)};
+    }
+
     // As if the server had said so: another attempt asks for the credentials again.
     static failure<transport_error> unauthorized(transport_error why) {
         if (why.status == 0) why.status = 401;
@@ -6046,16 +6449,20 @@ private:
                                                            std::span<const http_header> headers,
                                                            std::string_view body) {
         if (authorization_.empty()) return transport_->send({method, target, headers, body, timeout_});
+        const auto is_refused = [](const result<http_response, transport_error>& reply) {
+            return reply ? reply->status == 401 : reply.error().reason == transport_error::kind::bad_request;
+        };
         auto who = authorization_.current();
         if (!who) return unauthorized(std::move(who).error());
         std::vector<http_header> all(headers.begin(), headers.end());
         const auto send_as = [&](const secret& value) {
+            secrets_.remember(value);
             all.resize(headers.size());
             all.push_back({"Authorization", value.reveal()});
             return transport_->send({method, target, all, body, timeout_});
         };
         auto reply = send_as(*who);
-        if (!reply || reply->status != 401 || !authorization_.renewable()) return reply;
+        if (!is_refused(reply) || !authorization_.renewable()) return reply;
         auto renewed = authorization_.renewed(*who);
         if (!renewed) return unauthorized(std::move(renewed).error());
         return renewed->reveal() == who->reveal() ? reply : send_as(*renewed);
@@ -6067,9 +6474,81 @@ private:
     std::chrono::milliseconds timeout_;
     transport_options transport_options_;
     std::unique_ptr<Transport> transport_;
+    known_secrets secrets_;
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/core/outcome.hpp
+
+// The one place that decides what an attempt to deliver means. Exporters ask it about replies and transport errors,
+// `retry` and `spool` about what exporters say. The page for people is docs/reliability.md, "What an answer means".
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// What follows from an attempt to deliver spans. Only proof that the content is at fault costs a span.
+///
+/// | outcome     | what it takes                                                                               |
+/// |-------------|---------------------------------------------------------------------------------------------|
+/// | delivered   | 2xx with an empty body, or with a well-formed OTLP export response of the type that it names |
+/// | wait        | all that is not about the content: every transport error (TLS, local files, proxy settings, |
+/// |             | a request that is rejected locally, name resolution, connection, no answer, a reply that is |
+/// |             | not HTTP), 1xx, 3xx, 2xx with another body, and every status that is not named below        |
+/// | divide      | 500; 400, 413 or 422 with an HTML page, which something before the receiver wrote; and a    |
+/// |             | reason that nobody knows: the content may be at fault. Divided while other content passes;  |
+/// |             | waits while none does                                                                       |
+/// | put_aside   | 400, 413 or 422: the receiver finds fault with the content. Divided, and what fails alone   |
+/// |             | is put aside                                                                                |
+enum class outcome : std::uint8_t { delivered, wait, divide, put_aside };
+
+/// What an error says about the spans that were sent.
+[[nodiscard]] constexpr outcome outcome_of(transport_error::kind reason, int status, bool is_html = false) noexcept {
+    using kind = transport_error::kind;
+    if (reason != kind::other) return outcome::wait;
+    switch (status) {
+    case 0: return outcome::divide; // unknown
+    case 400:
+    case 413:
+    case 422: return is_html ? outcome::divide : outcome::put_aside;
+    case 500: return outcome::divide; // MLflow also answers so to values that it cannot store
+    default: return outcome::wait;
+    }
+}
+[[nodiscard]] inline outcome outcome_of(const transport_error& error) noexcept {
+    return outcome_of(error.reason, error.status, error.is_html);
+}
+
+/// What an exporter says. Neither `retryable` nor `finds_fault` is a reason that nobody knows, and so is an
+/// exception.
+[[nodiscard]] inline outcome outcome_of(const export_result& result) noexcept {
+    if (result.ok() || result.is_final) return outcome::delivered;
+    if (result.retryable == result.finds_fault) return outcome::divide;
+    return result.retryable ? outcome::wait : outcome::put_aside;
+}
+
+/// What a reply to exported spans says about them.
+[[nodiscard]] inline outcome outcome_of(const http_response& reply) {
+    if (reply.status < 200 || reply.status >= 300)
+        return outcome_of(transport_error::kind::other, reply.status, detail::is_html(reply));
+    return detail::read_export_reply(reply) ? outcome::delivered : outcome::wait;
+}
+
+namespace detail {
+
+// Adds to `total` that so many spans failed for that reason.
+inline void add_failure(export_result& total, std::size_t spans, transport_error error) {
+    const outcome what = outcome_of(error);
+    total.failed_spans += spans;
+    total.retryable = total.retryable || what == outcome::wait || what == outcome::divide;
+    total.finds_fault = total.finds_fault || what == outcome::divide || what == outcome::put_aside;
+    total.too_slow = total.too_slow || error.reason == transport_error::kind::timeout;
+    if (error.retry_after > total.retry_after) total.retry_after = error.retry_after;
+    total.error = std::move(error.message);
+}
+
+} // namespace detail
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
 // ---- mlflow/trace/detail/timestamp.hpp
 
@@ -6385,7 +6864,7 @@ public:
         const auto reply = get("/version");
         if (!reply) return failure{reply.error()};
         if (reply->status == 401 || reply->status == 403 || reply->status >= 500)
-            return failure{error_reply(server_.uri(), "/version", *reply)};
+            return failure{server_.refusal("/version", *reply)};
         std::string_view text = reply->body;
         while (!text.empty() && static_cast<unsigned char>(text.back()) <= ' ') text.remove_suffix(1);
         const auto number = [&text](std::size_t& at) {
@@ -6395,7 +6874,7 @@ public:
             return value;
         };
         std::size_t at = 0;
-        mlflow_version found{one_line(text.substr(0, 60)), number(at), 0};
+        mlflow_version found{one_line(server_.secrets().masked(std::string(text)).substr(0, 60)), number(at), 0};
         if (reply->status != 200 || at == 0 || at == text.size() || text[at] != '.')
             return refuse(server_.uri() + " does not look like an MLflow server: it answered " +
                           std::to_string(reply->status) + " to /version with \"" + found.text + '"');
@@ -6448,12 +6927,12 @@ private:
 
     answer experiment_id(const http_response& reply, std::string_view asked,
                          std::initializer_list<std::string_view> path, std::string_view target) {
-        if (reply.status != 200) return failure{error_reply(server_.uri(), target, reply)};
+        if (reply.status != 200) return failure{server_.refusal(target, reply)};
         if (json_find_string(reply.body, {"experiment", "lifecycle_stage"}) == "deleted")
             return refuse("experiment " + one_line(asked) + " is deleted on " + server_.uri() +
                           ": restore it, or choose another");
         auto id = json_find_string(reply.body, path);
-        if (!id || id->empty()) return refuse(describe_reply(server_.uri(), target, reply));
+        if (!id || id->empty()) return failure{unproven_success(server_.uri(), target, reply)};
         return std::move(*id);
     }
 
@@ -6531,6 +7010,82 @@ inline void append_trace_info(buffer& out, const trace_data& trace, std::string_
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
+// ---- mlflow/trace/exporters/mlflow_infos.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// The server has stored this trace's information: it says so by what it has stored.
+inline bool is_stored_info(std::string_view body, const trace_id& id) {
+    return json_find_string(body, {"trace", "trace_info", "trace_id"}) == std::string(id.mlflow_id().view());
+}
+
+// Posts what there is to say of a trace besides its spans, of many traces at once: the server takes a transaction for
+// each, and answers several connections sooner than one.
+template <class Transport>
+class mlflow_infos {
+public:
+    using failed = std::optional<transport_error>;
+    using connection = http_client<Transport>;
+
+    // One answer to be had for each trace; without a value and not tried where the server is not there any more, or
+    // `is_interrupted` says so.
+    struct answer {
+        const trace_data* trace = nullptr;
+        bool is_tried = false;
+        failed error{};
+    };
+
+    mlflow_infos(std::string_view experiment_id, const run_metadata& run, const std::atomic<bool>& is_interrupted)
+        : experiment_id_(experiment_id), run_(run), is_interrupted_(is_interrupted) {}
+
+    // `first` is used by this thread, and each of `others` by one more while there is enough to do.
+    void send(std::vector<answer>& answers, connection& first, std::vector<std::unique_ptr<connection>>& others) {
+        std::vector<std::thread> threads;
+        const auto start = [&] {
+            threads.reserve(others.size());
+            for (std::size_t i = 0; i < others.size() && i + 1 < answers.size(); ++i)
+                threads.emplace_back([&, i] { guarded([&] { work(answers, *others[i]); }, [] {}); });
+        };
+        guarded(start, [] {}); // fewer threads do it too
+        guarded([&] { work(answers, first); }, [] {});
+        for (std::thread& each : threads) each.join();
+    }
+
+private:
+    void work(std::vector<answer>& answers, connection& to) {
+        while (!is_over_ && !is_interrupted_) {
+            const std::size_t at = next_++;
+            if (at >= answers.size()) return;
+            answers[at].error = post(*answers[at].trace, to);
+            answers[at].is_tried = true;
+            if (answers[at].error && outcome_of(*answers[at].error) == outcome::wait) is_over_ = true;
+        }
+    }
+
+    failed post(const trace_data& trace, connection& to) const {
+        constexpr std::string_view target = "/api/3.0/mlflow/traces";
+        buffer body;
+        append_trace_info(body, trace, experiment_id_, run_);
+        if (body.overflowed())
+            return transport_error{transport_error::kind::other, "out of memory while a request was put together"};
+        const http_header headers[] = {{"Content-Type", "application/json"},
+                                       {"x-mlflow-experiment-id", experiment_id_}};
+        const auto reply = to.send(http_method::post, target, headers, body.view());
+        if (!reply) return reply.error();
+        if (reply->status < 200 || reply->status >= 300) return to.refusal(target, *reply);
+        if (!is_stored_info(reply->body, trace.id)) return unproven_success(to.uri(), target, *reply);
+        return std::nullopt;
+    }
+
+    std::string_view experiment_id_;
+    run_metadata run_;
+    const std::atomic<bool>& is_interrupted_;
+    std::atomic<std::size_t> next_{0};
+    std::atomic<bool> is_over_{false}; // the server is not there, or takes nothing
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
 // ---- mlflow/trace/exporters/mlflow_artifacts.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
@@ -6588,6 +7143,7 @@ public:
         body_.append("]}");
         const auto stored = call(http_method::put, *target);
         if (!stored) return stored.error();
+        if (!stored->empty() && !each_member(*stored, [](auto, auto) { return false; })) return unproven(*target);
         return std::nullopt;
     }
 
@@ -6611,8 +7167,12 @@ private:
         auto reply = server_.send(method, target, has_body ? headers : std::span<const http_header>(),
                                   has_body ? body_.view() : std::string_view());
         if (!reply) return failure{std::move(reply).error()};
-        if (reply->status / 100 != 2) return failure{error_reply(server_.uri(), target, *reply)};
+        if (reply->status < 200 || reply->status >= 300) return failure{server_.refusal(target, *reply)};
         return std::move(reply->body);
+    }
+
+    transport_error unproven(std::string_view target) const {
+        return unproven_success(server_.uri(), target, http_response{200, {}, {}});
     }
 
     // Whether a span in JSON is one of the trace's.
@@ -6643,8 +7203,9 @@ private:
         return read_info(trace, call(http_method::get, "/api/3.0/mlflow/traces/" + id));
     }
 
-    static found read_info(const trace_data& trace, const answer& reply) {
+    found read_info(const trace_data& trace, const answer& reply) const {
         if (!reply) return failure{reply.error()};
+        if (!is_stored_info(*reply, trace.id)) return failure{unproven("/api/3.0/mlflow/traces")};
         auto location = json_find_string(*reply, {"trace", "trace_info", "tags", "mlflow.artifactLocation"});
         return place{std::string(trace.id.mlflow_id().view()), location.value_or(std::string())};
     }
@@ -6672,6 +7233,7 @@ private:
             reply = call(http_method::post, "/api/2.0/mlflow/traces");
             if (!reply) return failure{std::move(reply).error()};
             where = read_old_info(json_find(*reply, {"trace_info"}));
+            if (where.id.empty()) return failure{unproven("/api/2.0/mlflow/traces")};
         }
         if (!is_path_part(where.id))
             return failure{
@@ -6777,8 +7339,10 @@ inline void notice_to_stderr(const std::string& notice) {
 /// Delivers to an MLflow server, version 3.1 or newer.
 ///
 /// All spans of a batch go in one request (`POST /v1/traces`). A trace with metadata besides user and session, or
-/// with a client request ID, needs one more of its own (`POST /api/3.0/mlflow/traces`). Sending a trace again is
-/// harmless.
+/// with a client request ID, needs one more of its own (`POST /api/3.0/mlflow/traces`); these follow on
+/// `info_connections` connections, and the spans of such a trace count as exported when it has been answered too.
+/// Sending a trace again is harmless. What an answer means is decided in core/outcome.hpp: a login page with status
+/// 200 delivers nothing.
 ///
 /// Servers before 3.4, and those whose store takes no spans (it answers 501, as a folder of files does), get each
 /// trace by a request of its own and its spans as a file, which is told once by `options::on_notice`. MLflow 3.1
@@ -6787,7 +7351,7 @@ inline void notice_to_stderr(const std::string& notice) {
 ///
 /// `Transport` is constructed from an `endpoint` and `Transport::options`. The server is asked for its version and
 /// its experiment at the first export, or before that by `connect()`. Thread-safety: all functions, from any thread,
-/// one at a time.
+/// one at a time, and `interrupt` at once.
 template <class Transport>
 class mlflow_exporter {
     static_assert(transport<Transport>,
@@ -6813,6 +7377,8 @@ public:
         /// only.
         credentials authorization{};
         typename Transport::options transport{};
+        /// At once, for the requests that traces with request IDs and metadata need. 1 to 16.
+        std::size_t info_connections = 4;
         /// Told once, by the exporting thread, why traces go to this server in a slower way.
         void (*on_notice)(const std::string& notice) = &detail::notice_to_stderr;
     };
@@ -6831,42 +7397,28 @@ public:
 
     export_result export_traces(trace_batch& batch) {
         const std::lock_guard guard(lock_);
-        export_result outcome;
-        const auto fail = [&](const transport_error& error, std::size_t spans) {
-            outcome.exported_spans -= outcome.exported_spans < spans ? outcome.exported_spans : spans;
-            outcome.failed_spans += spans;
-            outcome.error = error.message;
-            outcome.retryable = outcome.retryable || can_be_mended(error);
-            outcome.retry_after = error.retry_after;
-            outcome.too_slow = outcome.too_slow || error.reason == transport_error::kind::timeout;
-        };
-        if (batch.empty()) return outcome;
+        if (batch.empty()) return {};
+        const std::size_t spans = batch.span_count();
         if (const auto connected = connect_locked(); !connected) {
-            fail(connected.error(), batch.span_count());
             // The traces were not even sent: it is the server, the experiment or the credentials that must be mended.
-            outcome.retryable = connected.error().reason != transport_error::kind::bad_request;
+            export_result outcome = failure_of(spans, connected.error());
+            outcome.retryable = true;
+            outcome.finds_fault = false;
             return outcome;
         }
         if (takes_otlp_) {
-            auto error = send_spans(batch);
+            export_result outcome;
+            auto error = send_spans(batch, outcome);
             if (error && error->status == 501) use_artifacts("its store takes no OTLP spans");
-            else if (error) {
-                fail(*error, batch.span_count());
-                outcome.finds_fault = error->finds_fault();
-                return outcome;
-            }
+            else if (error) return failure_of(spans, std::move(*error));
+            else return outcome.ok() ? send_trace_infos(batch) : outcome;
         }
-        outcome.exported_spans = batch.span_count();
-        failed gone; // a server that is not there any more is not asked for each trace
-        for (const trace_data& trace : batch) {
-            if (takes_otlp_ && !needs_trace_info(trace)) continue;
-            failed error = gone ? std::nullopt : takes_otlp_ ? send_trace_info(trace) : send_artifact(trace);
-            if (error && error->finds_fault()) outcome.finds_fault = true;
-            if (error && can_be_mended(*error)) gone = std::move(error);
-            if (gone || error) fail(gone ? *gone : *error, trace.span_count);
-        }
-        return outcome;
+        return send_artifacts(batch);
     }
+
+    /// Ends an export under way after the requests that are under way: what was not asked for yet fails, and may be
+    /// sent again. Later exports send spans, and no more.
+    void interrupt() noexcept { is_interrupted_ = true; }
 
     /// The trace in MLflow's page; empty before the experiment is known. Does not wait for an export under way.
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
@@ -6882,14 +7434,8 @@ public:
     }
 
 private:
-    // It is not surely what was sent that is at fault, but perhaps the experiment (404), the server itself (500), or
-    // what stands before it and answers in its place.
-    static bool can_be_mended(const transport_error& error) noexcept {
-        return error.retryable() || error.reason == transport_error::kind::bad_reply ||
-               (error.status >= 300 && (error.status == 500 || !error.finds_fault()));
-    }
-
     using failed = std::optional<transport_error>; // nothing when all is well
+    using infos = detail::mlflow_infos<Transport>;
 
     [[nodiscard]] std::string experiment_url_locked() const {
         return server_.uri() + "/#/experiments/" + connection_.experiment_id + "/traces";
@@ -6911,11 +7457,26 @@ private:
         return connection_;
     }
 
-    failed send_spans(const trace_batch& batch) {
+    static export_result failure_of(std::size_t spans, transport_error error) {
+        export_result outcome;
+        detail::add_failure(outcome, spans, std::move(error));
+        return outcome;
+    }
+
+    failed send_spans(const trace_batch& batch, export_result& outcome) {
+        constexpr std::string_view target = "/v1/traces";
         body_.clear();
         if (!append_otlp_request(body_, batch, options_.resource, otlp_receiver::mlflow))
             return transport_error{transport_error::kind::other, "out of memory while a request was put together"};
-        return post("/v1/traces", "application/x-protobuf");
+        const http_header headers[] = {{"Content-Type", "application/x-protobuf"},
+                                       {"x-mlflow-experiment-id", connection_.experiment_id}};
+        const auto reply = server_.send(http_method::post, target, headers, body_.view());
+        if (!reply) return reply.error();
+        if (reply->status < 200 || reply->status >= 300) return checked(server_.refusal(target, *reply));
+        const auto told = detail::read_export_reply(*reply);
+        if (!told) return detail::unproven_success(server_.uri(), target, *reply);
+        outcome = detail::partial_success(batch.span_count(), *told, server_.secrets());
+        return std::nullopt;
     }
 
     static bool needs_trace_info(const trace_data& trace) noexcept {
@@ -6939,12 +7500,57 @@ private:
         return {options_.source_name, options_.source_type, options_.git_commit};
     }
 
-    failed send_trace_info(const trace_data& trace) {
-        body_.clear();
-        detail::append_trace_info(body_, trace, connection_.experiment_id, run());
-        if (body_.overflowed())
-            return transport_error{transport_error::kind::other, "out of memory while a request was put together"};
-        return post("/api/3.0/mlflow/traces", "application/json");
+    // Of a batch whose spans are stored. What has failed stays in it, unless all has.
+    export_result send_trace_infos(trace_batch& batch) {
+        std::vector<typename infos::answer> answers;
+        for (const trace_data& trace : batch)
+            if (needs_trace_info(trace)) answers.push_back({&trace});
+        if (answers.empty()) return {.exported_spans = batch.span_count()};
+        while (others_.size() + 1 < options_.info_connections && others_.size() + 1 < answers.size() &&
+               others_.size() < 15)
+            others_.push_back(std::make_unique<detail::http_client<Transport>>(
+                "tracking_uri", options_.tracking_uri, options_.authorization, options_.timeout, options_.transport));
+        infos(connection_.experiment_id, run(), is_interrupted_).send(answers, server_, others_);
+        return settle(batch, answers);
+    }
+
+    // In the order of the batch.
+    export_result settle(trace_batch& batch, std::vector<typename infos::answer>& answers) {
+        export_result outcome;
+        trace_batch left, stored;
+        auto next = answers.begin();
+        std::size_t untried = 0;
+        while (trace_data* const trace = batch.pop_front()) {
+            const bool is_asked = next != answers.end() && next->trace == trace;
+            const bool is_stored = !is_asked || (next->is_tried && !next->error);
+            if (is_stored) outcome.exported_spans += trace->span_count;
+            else if (!next->is_tried) untried += trace->span_count;
+            else detail::add_failure(outcome, trace->span_count, *checked(std::move(next->error)));
+            (is_stored ? stored : left).push_back(trace);
+            if (is_asked) ++next;
+        }
+        if (untried > 0) {
+            outcome.failed_spans += untried;
+            outcome.retryable = true;
+            if (outcome.error.empty())
+                outcome.error = "request IDs and metadata of " + std::to_string(untried) +
+                                " stored spans were not sent yet: interrupted";
+        }
+        batch = std::move(left.empty() ? stored : left);
+        return outcome;
+    }
+
+    // A server that is not there any more is not asked for each trace.
+    export_result send_artifacts(const trace_batch& batch) {
+        export_result outcome;
+        failed gone;
+        for (const trace_data& trace : batch) {
+            failed error = gone ? gone : send_artifact(trace);
+            if (!error) outcome.exported_spans += trace.span_count;
+            else if (outcome_of(*error) == trace::outcome::wait) gone = error;
+            if (error) detail::add_failure(outcome, trace.span_count, std::move(*error));
+        }
+        return outcome;
     }
 
     void use_artifacts(std::string_view why) {
@@ -6968,15 +7574,6 @@ private:
         return error;
     }
 
-    failed post(std::string_view target, std::string_view content_type) {
-        const http_header headers[] = {{"Content-Type", content_type},
-                                       {"x-mlflow-experiment-id", connection_.experiment_id}};
-        const auto reply = server_.send(http_method::post, target, headers, body_.view());
-        if (!reply) return reply.error();
-        if (reply->status >= 200 && reply->status < 300) return std::nullopt;
-        return checked(detail::error_reply(server_.uri(), target, *reply));
-    }
-
     failed checked(failed error) {
         if (error && error->status == 404) { // deleted? ask again next time
             const std::lock_guard guard(connection_lock_);
@@ -6990,6 +7587,8 @@ private:
     detail::http_client<Transport> server_;
     mutable std::mutex connection_lock_; // these two are written under both locks
     mlflow_connection connection_;
+    std::vector<std::unique_ptr<detail::http_client<Transport>>> others_; // connections, made as they are needed
+    std::atomic<bool> is_interrupted_{false};
     bool gives_own_ids_ = false;
     bool takes_otlp_ = true;
     bool is_old_ = false;
@@ -7323,7 +7922,13 @@ public:
         if (!to_.write) return;
         const auto now =
             std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now().time_since_epoch());
-        if (!interval_.is_due(now.count(), to_.interval.count())) return;
+        if (interval_.is_due(now.count(), to_.interval.count())) say_at_once(describe);
+    }
+
+    // However lately there was another one: it is the last.
+    template <class Describe>
+    void say_at_once(const Describe& describe) noexcept {
+        if (!to_.write) return;
         guarded([&] { to_.write(to_.context, "mlflow_trace: " + displayed(describe()) + '\n'); }, [] {});
     }
 
@@ -7453,11 +8058,17 @@ public:
 
     // A last flush, if there was none. Ends the threads and the worker, whatever the exporters do.
     void end() noexcept {
-        if (!is_stopping()) shutdown(deadline_after(options_.shutdown_timeout));
+        if (!is_stopping()) shutdown(deadline_after(options_.shutdown_timeout), false);
+        std::size_t waiting = 0;
         {
             const std::lock_guard guard(lock_);
             abandoned_ = true;
+            waiting = account_now().queued;
         }
+        if (waiting != 0)
+            line_.say_at_once([&] {
+                return "batch: " + std::to_string(waiting) + " spans were not delivered in time: " + why_waiting();
+            });
         wake_.notify_all();
         for (sender& each : senders_)
             if constexpr (requires { each.exporter.interrupt(); }) each.exporter.interrupt();
@@ -7471,21 +8082,25 @@ public:
         // What the inner exporter records by the tracer that it serves would make it export for ever.
         if (stopping_ || threads_.is_own_thread()) {
             account_.dropped += traces.span_count();
+            drops_.late += traces.span_count();
             return;
         }
         bool wake = false;
-        const std::uint64_t dropped_before = dropped_;
+        const std::uint64_t dropped_before = drops_.for_want_of_room();
         if (make_room(guard, traces)) {
             const bool was_idle = queue_.empty();
             const bool was_enough = enough();
             accepted_ += traces.span_count();
             queue_.append(std::move(traces));
             wake = was_idle || (!was_enough && enough());
-        } else drop(traces.span_count());
-        const std::uint64_t dropped = dropped_;
+        } else {
+            account_.dropped += traces.span_count();
+            (stopping_ ? drops_.late : can_ever_fit(traces) ? drops_.full : drops_.too_large) += traces.span_count();
+        }
+        const drops so_far = drops_;
         guard.unlock();
         if (wake) wake_.notify_one();
-        if (dropped != dropped_before) line_.say([dropped] { return why_dropped(dropped); });
+        if (so_far.for_want_of_room() != dropped_before) line_.say([&] { return "batch: " + so_far.reason(); });
     }
 
     bool flush(clock::time_point deadline) {
@@ -7494,23 +8109,29 @@ public:
             for (sender& each : senders_) complete = each.exporter.flush(deadline) && complete;
         return complete;
     }
-    bool flush_queue(clock::time_point deadline) {
+    // `tells` what still waits at the deadline.
+    bool flush_queue(clock::time_point deadline, bool tells = true) {
         std::unique_lock guard(lock_);
         const std::uint64_t target = accepted_;
         if (done_up_to() >= target) return true;
         flush_until_ = target > flush_until_ ? target : flush_until_;
         wake_.notify_one();
         if (threads_.is_own_thread()) return false; // it would wait for itself
-        return handled_something_.wait_until(guard, deadline, [&] { return done_up_to() >= target; });
+        delivered_before_ = account_.exported;
+        if (handled_something_.wait_until(guard, deadline, [&] { return done_up_to() >= target; })) return true;
+        given_up_until_ = target > given_up_until_ ? target : given_up_until_;
+        guard.unlock();
+        if (tells) flush_line_.say([this] { return what_waits(); });
+        return false;
     }
 
-    bool shutdown(clock::time_point deadline) {
+    bool shutdown(clock::time_point deadline, bool tells = true) {
         {
             const std::lock_guard guard(lock_);
             stopping_ = true;
         }
         handled_something_.notify_all(); // nobody waits for room any more
-        bool complete = flush_queue(deadline);
+        bool complete = flush_queue(deadline, tells);
         if constexpr (deferring_exporter<Exporter>)
             for (sender& each : senders_) complete = each.exporter.shutdown(deadline) && complete;
         return complete;
@@ -7529,18 +8150,49 @@ public:
     }
     [[nodiscard]] batch_status status() {
         const std::lock_guard guard(lock_);
-        return {queue_.span_count(), queue_.bytes(), oldest_waits(), dropped_};
+        return {queue_.span_count(), queue_.bytes(), oldest_waits(), drops_.for_want_of_room()};
     }
     [[nodiscard]] std::string last_error() {
-        if constexpr (requires(const Exporter& exporter) { exporter.last_error(); })
-            for (const sender& each : senders_)
-                if (std::string error = each.exporter.last_error(); !error.empty()) return error; // of what goes on
+        if (const bool is_given_up = [&] {
+                const std::lock_guard guard(lock_);
+                return given_up_until_ > done_up_to();
+            }())
+            return what_waits();
+        if (std::string error = error_of_exporters(); !error.empty()) return error;
         const std::lock_guard guard(lock_);
-        return dropped_ == 0 || !last_error_.empty() ? last_error_ : why_dropped(dropped_);
+        if (!last_error_.empty()) return last_error_;
+        return drops_.any() ? "batch: " + drops_.reason() : std::string();
     }
     [[nodiscard]] Exporter& exporter(std::size_t number = 0) noexcept { return senders_[number].exporter; }
 
 private:
+    // Spans, by what became of them in place of a delivery.
+    struct drops {
+        std::uint64_t full = 0;
+        std::uint64_t too_large = 0;
+        std::uint64_t late = 0; // after the shutdown, or by the exporter itself
+
+        [[nodiscard]] std::uint64_t for_want_of_room() const noexcept { return full + too_large; }
+        [[nodiscard]] bool any() const noexcept { return full + too_large + late != 0; }
+        [[nodiscard]] std::string reason() const {
+            std::string text;
+            const auto add = [&](std::uint64_t spans, std::string_view before, std::string_view after) {
+                if (spans == 0) return;
+                if (!text.empty()) text += "; ";
+                text.append(before).append(std::to_string(spans)).append(after);
+            };
+            add(full, "the queue was full, and ",
+                " spans were dropped so far; raise max_queue_spans and max_queue_bytes, or look why they are "
+                "delivered "
+                "so slowly");
+            add(too_large, "a trace was larger than the whole queue, and ",
+                " spans were dropped so far; raise max_queue_spans and max_queue_bytes, or record less in one trace");
+            add(late, "",
+                " spans ended after the shutdown, or were recorded by the exporter itself, and were dropped");
+            return text;
+        }
+    };
+
     struct sender {
         explicit sender(options_of<Exporter>&& options) : exporter(std::move(options)) {}
 
@@ -7591,16 +8243,21 @@ private:
                queue_.bytes() + traces.bytes() <= options_.max_queue_bytes;
     }
 
+    [[nodiscard]] bool can_ever_fit(const trace_batch& traces) const noexcept {
+        return traces.span_count() <= options_.max_queue_spans && traces.bytes() <= options_.max_queue_bytes;
+    }
+
     // False when the traces must be dropped.
     bool make_room(std::unique_lock<std::mutex>& guard, const trace_batch& traces) {
         if (has_room(traces)) return true;
-        if (traces.span_count() > options_.max_queue_spans || traces.bytes() > options_.max_queue_bytes) return false;
+        if (!can_ever_fit(traces)) return false;
         switch (options_.when_full) {
         case when_full::drop_newest: return false;
         case when_full::drop_oldest:
             while (!has_room(traces) && !queue_.empty()) {
                 const trace_batch oldest(queue_.pop_front());
-                drop(oldest.span_count());
+                account_.dropped += oldest.span_count();
+                drops_.full += oldest.span_count();
             }
             return has_room(traces);
         case when_full::wait:
@@ -7613,14 +8270,33 @@ private:
         }
         return false;
     }
-    void drop(std::size_t spans) noexcept {
-        account_.dropped += spans;
-        dropped_ += spans;
+
+    // Of what goes on.
+    [[nodiscard]] std::string error_of_exporters() const {
+        if constexpr (requires(const Exporter& exporter) { exporter.last_error(); })
+            for (const sender& each : senders_)
+                if (std::string error = each.exporter.last_error(); !error.empty()) return error;
+        return {};
     }
-    static std::string why_dropped(std::uint64_t dropped) {
-        return "batch: the queue was full, and " + std::to_string(dropped) +
-               " spans were dropped so far; raise max_queue_spans and max_queue_bytes, or look why they are "
-               "delivered so slowly";
+    // Once a flush has given up.
+    [[nodiscard]] std::string what_waits() {
+        std::uint64_t spans = 0;
+        {
+            const std::lock_guard guard(lock_);
+            spans = account_now().queued;
+        }
+        return "batch: " + std::to_string(spans) + " spans still wait: " + why_waiting();
+    }
+    // Without the lock.
+    [[nodiscard]] std::string why_waiting() {
+        std::string error = error_of_exporters();
+        const std::lock_guard guard(lock_);
+        const std::uint64_t delivered = account_.exported - delivered_before_;
+        if (error.empty()) error = last_error_;
+        if (delivered != 0)
+            return "the receiver takes them slowly, " + std::to_string(delivered) +
+                   " in the time of the flush; wait longer" + (error.empty() ? "" : "; the latest error: " + error);
+        return error.empty() ? "the exporter has not come back from its attempt" : error;
     }
 
     void work(sender& own) {
@@ -7649,9 +8325,6 @@ private:
         const std::size_t given_up = queue_.span_count();
         account_.dropped += given_up;
         queue_.clear();
-        guard.unlock();
-        if (given_up != 0)
-            line_.say([&] { return "batch: " + std::to_string(given_up) + " spans were not delivered in time"; });
     }
     static std::string describe(const export_result& failed) {
         if (failed.ok()) return failed.error;
@@ -7677,10 +8350,13 @@ private:
     span_account account_;
     std::string last_error_;
     diagnostic_line line_{options_.diagnostics};
+    diagnostic_line flush_line_{options_.diagnostics};
     std::uint64_t accepted_ = 0; // spans
-    std::uint64_t dropped_ = 0;  // for want of room
+    drops drops_;
     std::uint64_t flush_until_ = 0;
-    std::size_t waiting_ = 0; // threads that wait for room
+    std::uint64_t given_up_until_ = 0;   // by a flush that did not wait any longer
+    std::uint64_t delivered_before_ = 0; // the latest flush
+    std::size_t waiting_ = 0;            // threads that wait for room
     bool stopping_ = false;
     bool abandoned_ = false;
     worker_threads<batch_worker, Senders> threads_{*this}; // last: they use all the others
@@ -8029,14 +8705,14 @@ struct rejected_trace {
 ///
 /// The waits grow by half each time, from `first_wait` to `longest_wait`, each shortened by up to a half at random so
 /// that many processes do not come back at once; what the receiver asks for (`Retry-After`) is waited for, up to 10
-/// minutes. Where the receiver refuses everything, because of the credentials (401, 403) or the experiment (404),
-/// traces wait too, until someone has mended that. One that does not answer in time is sent less at once. Failures
-/// that another attempt cannot mend are returned at once.
+/// minutes. What is not about the content (credentials, rights, certificates, files, proxies, names, the experiment)
+/// makes traces wait too, until someone has mended that; the table of core/outcome.hpp says what is. A receiver that
+/// does not answer in time is sent less at once.
 ///
-/// One span that the receiver does not take (400, 413, 422, or 500 again and again) is a reason for it to refuse a
-/// whole batch: the batch is then sent in halves, these in halves, and only the span that fails alone is put aside.
-/// It counts as failed, and `take_rejected` tells what it was. While nothing at all is taken, a 500 puts nothing
-/// aside, and the receiver is not asked for each trace.
+/// One span at fault is a reason for the receiver to refuse a whole batch: the batch is then sent in halves, these in
+/// halves, and only the span that fails alone is put aside. It counts as failed, and `take_rejected` tells what it
+/// was. Where the content only may be at fault, or the exporter throws or does not say, nothing is put aside while
+/// nothing at all is taken, and the receiver is not asked for each trace.
 ///
 /// Thread-safety: `interrupt`, `last_error` and `take_rejected` from any thread, the rest by one thread at a time.
 template <class Exporter>
@@ -8051,7 +8727,7 @@ public:
         std::chrono::milliseconds first_wait{200};
         std::chrono::milliseconds longest_wait{30'000};
         std::chrono::milliseconds give_up_after{std::chrono::hours(24)};
-        std::size_t attempts_before_halving = 3; ///< where another attempt may help, which is after a 500
+        std::size_t attempts_before_halving = 3; ///< where the content may be at fault, and another attempt may help
         std::size_t keep_rejected = 100;         ///< for `take_rejected`, the latest
         trace::diagnostics diagnostics{};        ///< told while traces wait, and when one is put aside
     };
@@ -8108,6 +8784,7 @@ public:
             interrupted_ = true;
         }
         wake_.notify_all();
+        if constexpr (requires { exporter_.interrupt(); }) exporter_.interrupt();
     }
 
     /// Why the last attempt failed; empty when none did.
@@ -8152,24 +8829,28 @@ private:
         now.ends = true; // by an interruption, once something was tried
         const std::size_t spans = batch.span_count();
         export_result outcome = detail::guarded_export(exporter_, batch);
-        if (outcome.ok()) {
+        const trace::outcome what = outcome_of(outcome);
+        if (what == trace::outcome::delivered) {
             now.exported += outcome.exported_spans;
+            now.failed += outcome.failed_spans;
+            if (!outcome.ok()) now.error = std::move(outcome.error);
             now.refusals = 0;
             if (most_spans_ < unlimited) most_spans_ += most_spans_ / 8;
             if (!batch.empty()) taken_ = trace_batch(batch.pop_front());
             return;
         }
-        if (outcome.retryable) ++now.refusals; // else it is surely the content
+        const bool is_at_fault = what == trace::outcome::put_aside;
+        if (!is_at_fault) ++now.refusals;
         now.error = std::move(outcome.error);
-        now.is_over = outcome.retryable && !outcome.finds_fault;
+        now.is_over = what == trace::outcome::wait;
         if (outcome.too_slow) most_spans_ = spans / 2 > least_spans ? spans / 2 : least_spans;
-        const bool halve = outcome.finds_fault && (!outcome.retryable || now.may_halve);
+        const bool halve = is_at_fault || (what == trace::outcome::divide && now.may_halve);
         const std::size_t left = batch.span_count();
         trace_batch first = halve ? take_half(batch) : trace_batch();
-        if (first.empty() && !outcome.retryable) {
+        if (first.empty() && is_at_fault) {
             now.exported += outcome.exported_spans;
             now.failed += outcome.failed_spans;
-            if (halve) put_aside(batch, now.error);
+            put_aside(batch, now.error);
             return;
         }
         // What the exporter has moved out of the batch does not come again.
@@ -8218,9 +8899,13 @@ private:
         return half;
     }
 
+    static bool is_taken(const export_result& result) noexcept {
+        return outcome_of(result) == trace::outcome::delivered;
+    }
+
     // Asked by a trace that it has already, which does no harm.
     bool still_takes(round& now) {
-        now.is_over = taken_.empty() || !detail::guarded_export(exporter_, taken_).ok();
+        now.is_over = taken_.empty() || !is_taken(detail::guarded_export(exporter_, taken_));
         now.refusals = 0;
         return !now.is_over;
     }
@@ -8231,11 +8916,12 @@ private:
             trace_batch alone(suspect);
             if (!taken_.empty() && !now.is_over && !is_interrupted()) {
                 const export_result outcome = detail::guarded_export(exporter_, alone);
-                if (outcome.ok()) {
+                if (is_taken(outcome)) {
                     now.exported += outcome.exported_spans;
+                    now.failed += outcome.failed_spans;
                     continue;
                 }
-                if (!outcome.finds_fault) now.is_over = true;
+                if (outcome_of(outcome) == trace::outcome::wait) now.is_over = true;
                 else if (still_takes(now)) now.failed += put_aside(alone, outcome.error);
             }
             now.again.append(std::move(alone)); // last: perhaps the receiver takes others
@@ -8304,38 +8990,42 @@ class captured_context {
 public:
     /// Nothing is current.
     captured_context() noexcept = default;
-    captured_context(const captured_context& other) noexcept : where_(other.where_), contents_(other.contents_) {
+    captured_context(const captured_context& other) noexcept
+        : where_(other.where_), holds_(other.holds_), contents_(other.contents_) {
         if (contents_) contents_->retain();
     }
     captured_context(captured_context&& other) noexcept
-        : where_(other.where_), contents_(std::exchange(other.contents_, nullptr)) {}
+        : where_(other.where_), holds_(other.holds_), contents_(std::exchange(other.contents_, nullptr)) {}
     captured_context& operator=(captured_context other) noexcept {
         std::swap(where_, other.where_);
+        std::swap(holds_, other.holds_);
         std::swap(contents_, other.contents_);
         return *this;
     }
     ~captured_context() { detail::captured_contents::release(contents_); }
 
     /// What is current here.
-    [[nodiscard]] static captured_context here() { return of(&detail::slot_of<Context>); }
+    [[nodiscard]] static captured_context here() { return of(&detail::slot_of<Context>, &detail::holds<Context>); }
 
     /// Makes it current on this thread, as long as the returned object lives.
     [[nodiscard]] attached_context<Context> attach() const noexcept {
-        return attached_context<Context>(contents_, where_);
+        return attached_context<Context>(contents_, where_, holds_);
     }
 
 private:
     template <class, class, class, class, class>
     friend class tracer;
 
-    static captured_context of(detail::slot_function where) {
+    static captured_context of(detail::slot_function where, detail::holds_function holds) {
         captured_context captured;
         captured.where_ = where;
+        captured.holds_ = holds;
         captured.contents_ = detail::capture(where()).release();
         return captured;
     }
 
     detail::slot_function where_ = &detail::slot_of<Context>;
+    detail::holds_function holds_ = &detail::holds<Context>;
     detail::captured_contents* contents_ = nullptr;
 };
 
@@ -8349,19 +9039,21 @@ public:
     attached_context(const attached_context&) = delete;
     attached_context& operator=(const attached_context&) = delete;
     ~attached_context() {
-        if (!entered_.get() && entered_.is_here()) --entered_.slot()->unattached;
+        if (entered_.has_no_place() && entered_.is_here() && entered_.slot()->unattached != 0)
+            --entered_.slot()->unattached;
     }
 
 private:
     friend class captured_context<Context>;
 
-    attached_context(detail::captured_contents* captured, detail::slot_function where) noexcept
-        : entered_(enter(captured, where, this)) {}
+    attached_context(detail::captured_contents* captured, detail::slot_function where,
+                     detail::holds_function holds) noexcept
+        : entered_(enter(captured, where, holds(this))) {}
 
     static detail::entered_node enter(detail::captured_contents* captured, detail::slot_function where,
-                                      const void* object) noexcept {
+                                      bool is_held) noexcept {
         context_slot* const slot = where();
-        return {where, slot, slot ? detail::attach(*slot, captured, detail::holds<Context>(object)) : nullptr};
+        return {where, slot, slot ? detail::attach(*slot, captured, is_held) : nullptr};
     }
 
     detail::entered_node entered_;
@@ -9008,10 +9700,10 @@ context_slot* slot_by(slot_function where) noexcept {
     return where == &slot_of<Context> ? slot_of<Context>() : where();
 }
 
-inline bool leave_further_out(context_slot& slot, const span_data& span) noexcept {
+inline bool leave_further_out(context_slot& slot, const span_data& span, bool is_replaced) noexcept {
     context_node** const link = find_span(slot, span);
     if (!link) return false;
-    const bool is_out_of_order = span.trace && (*link)->is_root && in_turn(slot, **link);
+    const bool is_out_of_order = !is_replaced && span.trace && (*link)->is_root && in_turn(slot, **link);
     leave_span(*link);
     if (is_out_of_order) {
         lose_track(*span.trace->owner, slot, fault::interleaved);
@@ -9022,13 +9714,13 @@ inline bool leave_further_out(context_slot& slot, const span_data& span) noexcep
 
 // True when the span was entered in the slot that is here.
 template <class Context>
-bool leave(const span_data& span) noexcept {
+bool leave(const span_data& span, bool is_replaced = false) noexcept {
     context_slot* const slot = slot_by<Context>(span.slot);
     if (!slot || !slot->innermost) return false;
     const context_node& innermost = *slot->innermost;
     if (innermost.what != context_node::kind::span || innermost.span != &span ||
         innermost.span_generation != span.generation.load(std::memory_order_relaxed)) [[unlikely]]
-        return leave_further_out(*slot, span);
+        return leave_further_out(*slot, span, is_replaced);
     leave_span(slot->innermost);
     return true;
 }
@@ -9047,8 +9739,9 @@ inline void drift(const span_data& span) noexcept {
     context_slot* const slot = span.slot();
     context_node** const link = slot && slot->innermost ? find_span(*slot, span) : nullptr;
     if (!link || !(*link)->is_bound || (*link)->everything_is_off) return;
+    if (recorder* const owner = span.trace ? span.trace->owner : (*link)->of)
+        owner->distrust(trust::all, fault::not_on_stack);
     if (!unbind(*link)) leave_span(*link);
-    if (span.trace) span.trace->owner->distrust(trust::all, fault::not_on_stack);
 }
 
 template <class Context, class Result>
@@ -9082,7 +9775,7 @@ public:
     }
     basic_span& operator=(basic_span&& other) noexcept {
         if (this == &other) return *this;
-        end();
+        finish(other.span_ || other.hidden_);
         span_ = std::exchange(other.span_, nullptr);
         hidden_ = std::exchange(other.hidden_, nullptr);
         exceptions_at_start_ = other.exceptions_at_start_;
@@ -9252,7 +9945,7 @@ public:
     }
 
     /// Ends the span now; its context becomes the one around it. Again: nothing.
-    void end() noexcept;
+    void end() noexcept { finish(false); }
 
 protected:
     template <class, class, class, class, class>
@@ -9271,15 +9964,21 @@ protected:
         if constexpr (detail::is_ambient<Context>) {
             if (!slot) return;
             detail::recorder& owner = *span_->trace->owner;
-            if (detail::holds<Context>(this)) detail::enter_span(*slot, span_->trace, owner.identity(), *span_);
+            if (is_held(*span_)) detail::enter_span(*slot, span_->trace, owner.identity(), *span_);
             else owner.distrust(detail::trust::all, fault::not_on_stack);
         }
     }
+    // `is_replaced`: by one that has started, in the same object.
+    void finish(bool is_replaced) noexcept;
     // The object has its place.
     void settle() noexcept {
         if constexpr (detail::is_ambient<Context>)
-            if (const span_data* const span = span_ ? span_ : hidden_; span && !detail::holds<Context>(this))
-                detail::drift(*span);
+            if (const span_data* const span = span_ ? span_ : hidden_; span && !is_held(*span)) detail::drift(*span);
+    }
+    // Can this object be current, in the part of the program that made the tracer?
+    [[nodiscard]] bool is_held(const span_data& span) const noexcept {
+        const bool is_of_this_part = span.slot == &detail::slot_of<Context> || !span.trace;
+        return is_of_this_part ? detail::holds<Context>(this) : span.trace->owner->holds()(this);
     }
 
     // All that it needs is in its frame, but for the span, of which it sees whether it still is the same.
@@ -9406,11 +10105,11 @@ basic_span<Context, Platform>& basic_span<Context, Platform>::chunk(const T& val
 }
 
 template <class Context, class Platform>
-void basic_span<Context, Platform>::end() noexcept {
+void basic_span<Context, Platform>::finish(bool is_replaced) noexcept {
     if (span_data* const unrecorded = std::exchange(hidden_, nullptr)) detail::discard_span<Context>(*unrecorded);
     span_data* const span = std::exchange(span_, nullptr);
     if (!span) return;
-    detail::leave<Context>(*span);
+    detail::leave<Context>(*span, is_replaced);
     const std::uint64_t end_nano = Platform::monotonic_nano() + span->trace->wall_minus_monotonic;
     detail::span_operations operations(*span);
     if (span->code == status::unset) {
@@ -10047,7 +10746,10 @@ public:
         : entered_(owner ? enter(*owner, this) : detail::entered_node()) {
         context_slot* const slot = entered_.slot();
         if (!slot) return;
-        if (detail::context_node* const node = entered_.get()) (detail::apply(node->entries, *owner, values), ...);
+        const auto add = [&](const auto& value) { // an error handler may end the context around it
+            if (detail::context_node* const node = entered_.get()) detail::apply(node->entries, *owner, value);
+        };
+        (add(values), ...);
         if (const detail::held_context open(slot, owner->identity(), owner->trusted()); open.trace())
             (detail::apply(*open.trace(), values), ...);
     }
@@ -10055,11 +10757,11 @@ public:
     basic_scope& operator=(const basic_scope&) = delete;
 
 private:
-    static detail::entered_node enter(detail::recorder& owner, const void* object) noexcept {
+    static detail::entered_node enter(detail::recorder& owner, void* object) noexcept {
         const detail::slot_function where = owner.slot();
         context_slot* const slot = where();
         detail::context_node* node = nullptr;
-        if (slot && !detail::holds<Context>(object)) {
+        if (slot && !owner.holds()(object)) {
             detail::lose_track(owner, *slot, fault::not_on_stack);
             owner.tell_distrust();
         } else if (slot) {
@@ -10068,7 +10770,7 @@ private:
         }
         if (node) {
             owner.retain();
-            node->of_scope = &owner;
+            node->of = &owner;
         }
         return {where, slot, node};
     }
@@ -10092,8 +10794,8 @@ template <class Schema, class Exporter, class Recording, class Platform>
 class tracer_core final : public recorder {
 public:
     tracer_core(options_of<Exporter>&& exporter_options, options_of<Recording>&& recording_options,
-                error_handler on_error, void* context, slot_function where)
-        : recorder(new_identity(), where), exporter_(std::move(exporter_options)),
+                error_handler on_error, void* context, slot_function where, holds_function what)
+        : recorder(new_identity(), where, what), exporter_(std::move(exporter_options)),
           recording_(std::move(recording_options)), on_error_(on_error), error_context_(context) {
         if constexpr (requires { recording_.limits(); }) value_rules_.limits = recording_.limits();
         if constexpr (requires(std::string_view text) { recording_.redact(text, text); }) {
@@ -10396,7 +11098,7 @@ public:
     explicit tracer(options chosen)
         : stamp_(install_platform() && chosen.enabled), shutdown_timeout_(chosen.shutdown_timeout),
           core_(std::move(chosen.exporter), std::move(chosen.recording), chosen.on_error, chosen.error_context,
-                &detail::slot_of<Context>) {}
+                &detail::slot_of<Context>, &detail::holds<Context>) {}
     tracer(const tracer&) = delete;
     tracer& operator=(const tracer&) = delete;
     ~tracer() { shutdown(shutdown_timeout_); }
@@ -10443,7 +11145,7 @@ public:
         span off;
         context_slot* const slot = is_on() ? this->slot() : nullptr;
         if (!slot) return off;
-        if (!detail::holds<Context>(&off)) {
+        if (!holds(&off)) {
             core_->distrust(detail::trust::all, fault::not_on_stack);
             core_->tell_distrust();
         }
@@ -10459,7 +11161,7 @@ public:
     /// program that is loaded at run time.
     [[nodiscard]] captured_context<Context> capture() const {
         if (!is_of_this_build()) return {};
-        return captured_context<Context>::of(core_->slot());
+        return captured_context<Context>::of(core_->slot(), core_->holds());
     }
     /// A function that runs in the context of this place: as `mt::bind`.
     template <class Function>
@@ -10537,7 +11239,8 @@ private:
         if (!is_on()) return started;
         context_slot* const slot = this->slot();
         if (is_off(slot)) return started;
-        const bool is_held = detail::holds<Context>(&started);
+        const bool is_held = holds(&started);
+        bool may_be_of_anybody = false;
         if constexpr (detail::is_ambient<Context>) {
             detail::held_context current(is_held ? slot : nullptr, core_->identity(), core_->trusted());
             if (current.is_hidden()) return started;
@@ -10549,12 +11252,13 @@ private:
                 (identify(started, args), ...);
                 return started;
             }
-            if (!is_held || current.is_displaced())
+            may_be_of_anybody = !is_held || current.is_displaced();
+            if (may_be_of_anybody)
                 core_->distrust(detail::trust::all,
                                 slot && slot->is_of_task ? fault::interleaved : fault::not_on_stack);
         }
-        const bool may_be_of_anybody = core_->is_distrusted();
-        if (may_be_of_anybody) core_->tell_distrust();
+        may_be_of_anybody = may_be_of_anybody || core_->trusted() != detail::trust::all || (slot && slot->is_mixed);
+        if (core_->is_distrusted()) core_->tell_distrust();
         open_root(started, name, may_be_of_anybody ? identity::unknown : identity::checked_at_the_end);
         if (is_held) enter_root(started, slot, true);
         if (!started.recording()) return started;
@@ -10597,6 +11301,9 @@ private:
     }
 
     context_slot* slot() const noexcept { return detail::slot_by<Context>(core_->slot()); }
+    [[nodiscard]] bool holds(const void* object) const noexcept {
+        return core_->slot() == &detail::slot_of<Context> ? detail::holds<Context>(object) : core_->holds()(object);
+    }
     [[nodiscard]] bool is_off(context_slot* slot) const noexcept {
         return slot && detail::is_off(*slot, core_->identity());
     }
@@ -10627,18 +11334,25 @@ private:
     bool enter_root(span& started, context_slot* slot, bool is_nested) noexcept {
         if constexpr (detail::is_ambient<Context>) {
             if (!slot) return false;
-            const bool is_held = detail::holds<Context>(&started);
-            if (detail::is_in_trace(*slot, core_->identity()) && !(is_nested && is_held)) {
-                detail::lose_track(*core_, *slot, fault::interleaved);
-                core_->tell_distrust();
+            const bool is_held = holds(&started);
+            const bool is_unmeant = detail::is_in_trace(*slot, core_->identity()) && !is_nested;
+            if (!is_held) {
+                const bool is_inside = is_unmeant || detail::is_in_trace(*slot, core_->identity());
+                detail::lose_track(*core_, *slot, is_inside ? fault::interleaved : fault::not_on_stack);
+                if (is_inside) core_->tell_distrust();
             }
-            if (!is_held) detail::lose_track(*core_, *slot, fault::not_on_stack);
             const span_data* const root = started.span_ ? started.span_ : started.hidden_;
             if (!is_held || !root) return is_held;
             const bool is_inside_attached = detail::attached_in(*slot) != nullptr;
             if (!detail::counts(*slot, is_inside_attached, core_->trusted())) return is_held;
             auto* const node = detail::enter_span(*slot, root->trace, core_->identity(), *root);
-            if (node) node->is_root = true;
+            if (!node) return is_held;
+            node->is_root = true;
+            if (is_unmeant) node->is_unmeant = slot->may_be_mixed = true;
+            if (!root->trace || is_unmeant) {
+                core_->retain();
+                node->of = &*core_;
+            }
             return is_held;
         }
         return false;

@@ -309,8 +309,7 @@ inline result<proxy, transport_error> parse_proxy(const char* name) {
         scheme = rest.substr(0, scheme_end + 3);
         rest.remove_prefix(scheme_end + 3);
     }
-    rest = rest.substr(0, rest.find('/'));
-    secret authorization;
+    secret authorization; // in it a password may hold what ends a host elsewhere
     if (const auto at = rest.rfind('@'); at != std::string_view::npos) {
         const auto colon = std::min(rest.find(':'), at);
         const auto user = percent_decoded(rest.substr(0, colon));
@@ -320,6 +319,7 @@ inline result<proxy, transport_error> parse_proxy(const char* name) {
         authorization = basic_authorization(*user, secret(*password));
         rest.remove_prefix(at + 1);
     }
+    rest = rest.substr(0, rest.find('/'));
     auto server = endpoint::parse(scheme + std::string(rest));
     if (!server) return refuse(server.error().message);
     if (server->scheme != "http") return refuse("TLS to the proxy itself is not spoken here; write http://host:port");
@@ -832,14 +832,16 @@ private:
         if (kept && !kept->is_quiet()) kept.reset();
         for (bool is_fresh = !kept;; is_fresh = true) {
             if (!kept)
-                if (auto refused = connect(kept, request, deadline); !refused.message.empty())
+                if (auto refused = connect(kept, request, deadline); !refused.message.empty()) {
+                    forget_files_after(refused);
                     return failure{std::move(refused)};
+                }
             const auto error =
                 kept->exchange(server_, is_secure<Stream> ? nullptr : via(), request, limits(), deadline);
             if (!error) {
                 auto response = kept->take_reply();
                 if (!kept->reusable()) kept.reset();
-                return response;
+                return without_proxy_secret(std::move(response));
             }
             const bool was_stale = !is_fresh && !kept->heard() && reason_of(error) == kind::closed;
             auto failed = failed_exchange(error, request);
@@ -851,8 +853,23 @@ private:
                 failed.message += "; if TLS is spoken there, write https://";
             }
             kept.reset();
+            forget_files_after(failed);
             if (!was_stale) return failure{std::move(failed)};
         }
+    }
+
+    // Certificates are renewed in place: the next attempt reads them again.
+    void forget_files_after(const transport_error& error) {
+        if (error.reason == kind::tls) tls_.reset();
+    }
+
+    // A proxy may echo what it was sent.
+    http_response without_proxy_secret(http_response response) const {
+        if (!via() || via()->authorization.empty() || response.status / 100 == 2) return response;
+        detail::known_secrets secrets;
+        secrets.remember(via()->authorization);
+        response.body = secrets.masked(std::move(response.body));
+        return response;
     }
 
     // An error without a message is none.

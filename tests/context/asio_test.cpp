@@ -15,6 +15,7 @@
 #endif
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <stdexcept>
 #include <string>
@@ -74,6 +75,47 @@ TEST_P(asio_threads, follow_each_task) {
     EXPECT_EQ(found.right, 8U * 50U * 4U);
     EXPECT_EQ(found.of_others, 0U);
     EXPECT_EQ(found.of_nobody, 0U);
+}
+
+// Without a strand, a task may be resumed on one thread while another one is about to leave it.
+TEST_P(asio_threads, follow_each_task_without_a_strand) {
+    tracer_in<mt::coroutine_context> tracer;
+    asio::thread_pool pool(static_cast<std::size_t>(GetParam()));
+    const auto child = [](auto& recorder, std::string who) -> asio::awaitable<void> {
+        auto span = recorder.start_span("child " + who);
+        co_await asio::post(asio::use_awaitable);
+    };
+    const auto posts = [&](auto& recorder, std::string who) -> asio::awaitable<void> {
+        for (int i = 0; i < 20; ++i) {
+            auto trace = recorder.start_trace("chat " + who, mt::user::parse(who).value(), mt::no_session);
+            mt::co_spawn(co_await asio::this_coro::executor, child(recorder, who), asio::detached);
+            for (int n = 0; n < 20; ++n) {
+                co_await asio::post(asio::use_awaitable);
+                auto span = recorder.start_span("post " + who);
+            }
+        }
+    };
+    for (int i = 0; i < 6; ++i) mt::co_spawn(pool, posts(tracer, "user-" + std::to_string(i)), asio::detached);
+    pool.join();
+    const support::counted found(tracer.exporter().take());
+    EXPECT_EQ(found.right, 6U * 20U * 22U);
+    EXPECT_EQ(found.of_others + found.of_nobody, 0U);
+    EXPECT_EQ(tracer.refused_values(), 0U);
+}
+
+// A heartbeat: each task starts the next one with its own executor.
+TEST(asio_tasks, are_not_inside_each_other) {
+    tracer_in<mt::coroutine_context> tracer;
+    asio::io_context io;
+    std::function<asio::awaitable<void>(int)> beat = [&](int left) -> asio::awaitable<void> {
+        auto span = tracer.start_span("beat");
+        co_await asio::post(asio::use_awaitable);
+        if (left > 0) mt::co_spawn(co_await asio::this_coro::executor, beat(left - 1), asio::detached);
+    };
+    mt::co_spawn(io, beat(5'000), asio::detached);
+    io.run(); // at once; nested executors would take minutes
+    EXPECT_EQ(tracer.account().open, 0U);
+    EXPECT_EQ(tracer.account().started, 5'001U);
 }
 
 TEST_P(asio_threads, that_cannot_follow_record_without_a_user_and_say_so_once) {

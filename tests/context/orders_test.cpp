@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <malloc.h>
 #include <map>
 #include <memory>
 #include <optional>
@@ -329,7 +330,87 @@ TEST_F(orders, what_is_sampled_out_takes_no_span_of_another_trace_with_it) {
     auto hidden = sampled.start_trace("hidden", mt::user{"alice"}, mt::no_session);
     EXPECT_FALSE(sampled.start_span("inside").recording());
     auto other = sampled.start_trace("of somebody else", mt::user{"bob"}, mt::no_session);
+    EXPECT_FALSE(sampled.start_span("whose").recording());
     EXPECT_EQ(reports.faults(), std::vector{mt::fault::interleaved});
+}
+
+TEST_F(orders, a_trace_that_takes_the_place_of_another_is_no_mixture) {
+    tracer_type::trace turn;
+    for (const char* user : {"alice", "bob", "carol"}) {
+        turn = start(user); // starts before the last one ends
+        {
+            auto inside = tracer.start_span(std::string("of ") + user);
+        }
+    }
+    turn.end();
+    const auto found = users();
+    for (const std::string user : {"alice", "bob", "carol"}) EXPECT_EQ(found.at("of " + user), user);
+    EXPECT_TRUE(reports.faults().empty());
+}
+
+TEST_F(orders, a_span_on_the_heap_keeps_no_other_trace_from_being_current) {
+    std::map<int, tracer_type::span> pending;
+    auto bob = tracer_type::trace();
+    {
+        const auto apart = mt::captured_context<>{}.attach();
+        bob = start("bob");
+    }
+    auto alice = start("alice");
+    pending.emplace(1, bob.start_span("of bob"));
+    {
+        auto work = tracer.start_span("of alice");
+    }
+    {
+        const auto of_alice = mt::capture().attach();
+        pending.emplace(2, bob.start_span("of bob, too"));
+        auto work = tracer.start_span("of alice, too");
+    }
+    pending.clear();
+    alice.end();
+    bob.end();
+    const auto found = users();
+    EXPECT_EQ(found.at("of alice"), "alice");
+    EXPECT_EQ(found.at("of alice, too"), "alice");
+}
+
+TEST_F(orders, an_error_handler_may_end_the_context_around_a_scope) {
+    struct ender {
+        std::optional<mt::captured_context<>> captured{mt::captured_context<>{}};
+        alignas(attached_type) unsigned char storage[sizeof(attached_type)];
+        attached_type* attached = nullptr;
+        static void end(void* context, const mt::check_error&) noexcept {
+            auto& self = *static_cast<ender*>(context);
+            if (self.attached) std::exchange(self.attached, nullptr)->~attached_type();
+        }
+    } handler;
+    tracer_type ended({.on_error = &ender::end, .error_context = &handler});
+    handler.attached = ::new (static_cast<void*>(handler.storage)) attached_type(handler.captured->attach());
+    const auto scope = ended.scope(mt::tag{"", "bad"}, mt::user{"alice"});
+    const auto other = ended.scope(mt::tag{"good", "tag"});
+    ended.start_span("of nobody").end();
+    EXPECT_EQ(ended.exporter().take().at(0).metadata["mlflow.trace.user"], "");
+}
+
+TEST_F(orders, what_a_thread_leaves_behind_goes_back) {
+    const auto threads = [this](int count) {
+        for (int i = 0; i < count; ++i)
+            std::thread([this] {
+                auto off = tracer.untraced();
+                std::thread([&off] { off.end(); }).join();
+                static thread_local struct late {
+                    tracer_type* tracer = nullptr;
+                    ~late() {
+                        if (tracer) tracer->start_span("late").end();
+                    }
+                } at_exit;
+                at_exit.tracer = &tracer;
+            }).join();
+        users();
+    };
+    threads(50);
+    const auto before = ::mallinfo2().uordblks;
+    threads(500);
+    EXPECT_LT(::mallinfo2().uordblks, before + 50'000) << "bytes in use";
 }
 
 template <class Context>

@@ -43,6 +43,7 @@ struct entry {
     contents captured{};
     entry* around = nullptr; // the attached context that it is in
     bool has_ended = false;
+    bool is_unmeant = false; // a trace that began inside another one, without mt::nested
 
     [[nodiscard]] bool is_live() const { return !has_ended && (!around || around->is_live()); }
     [[nodiscard]] bool is_span() const { return what == kind::span || what == kind::root; }
@@ -93,6 +94,16 @@ public:
             else if ((*at)->what == entry::kind::attached) return false;
             else if ((*at)->is_span()) return true;
         return false;
+    }
+    // Something is recorded here: are two traces open that are not meant to be?
+    void judge() {
+        for (auto inner = entries_.rbegin(); inner != entries_.rend(); ++inner) {
+            if (!(*inner)->is_unmeant || !(*inner)->is_live()) continue;
+            (*inner)->is_unmeant = false;
+            for (auto around = inner + 1; around != entries_.rend(); ++around)
+                is_mixed = is_mixed ||
+                           ((*around)->is_span() && (*around)->around == (*inner)->around && (*around)->is_live());
+        }
     }
     // The end of a span in this task.
     void end(entry* one) {
@@ -201,11 +212,15 @@ private:
         case 4: start_span(); break;
         case 5: start_inside(); break;
         case 6: begin_scope(); break;
-        case 7: captured_.push_back({tracer_.capture(), expected().capture()}); break;
+        case 7:
+            expected().judge();
+            captured_.push_back({tracer_.capture(), expected().capture()});
+            break;
         case 8: attach(); break;
         case 9:
             if (below(3) == 0) switch_off();
             else if (tasks_.size() < 6) {
+                expected().judge();
                 const auto inherited = expected().capture();
                 add_task(&inherited);
             }
@@ -229,13 +244,15 @@ private:
         }());
         ASSERT_EQ(started->recording(), !here.is_off);
         if (here.is_off) return;
-        if (expected().is_in_trace() && !is_nested) expected().is_mixed = true;
+        const bool is_unmeant = expected().is_in_trace() && !is_nested;
         const auto scopes = expected().capture().scopes;
         open(name, std::move(started), user.empty() && !scopes.empty() ? scopes.front() : user);
+        if (objects_.back().entry) objects_.back().entry->is_unmeant = is_unmeant;
     }
 
     void start_span() {
         const std::string name = "span-" + std::to_string(++names_);
+        if (!expected().capture().is_off) expected().judge();
         const auto here = expected().capture();
         auto started = std::make_unique<tracer_type::span>(tracer_.start_span(name));
         ASSERT_EQ(started->recording(), !here.is_off);
@@ -258,6 +275,7 @@ private:
 
     void begin_scope() {
         const std::string user = next_user();
+        expected().judge();
         const auto here = expected().capture();
         object made{kind::scope};
         made.scope.reset(new scope_type(tracer_.scope(*mt::user::parse(user))));

@@ -14,6 +14,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <type_traits>
+#include <typeinfo>
 #include <utility> // before Boost 1.74, which lacks it
 
 #if !defined(BOOST_ASIO_HAS_CO_AWAIT)
@@ -87,23 +88,48 @@ struct asio_coroutine<boost::asio::awaitable<T, Executor>> {
     using executor_type = Executor;
 };
 
-template <class Spawned, class Executor, class Token>
+// The executor without the task that it may belong to: tasks are not inside each other.
+template <class Executor>
+auto without_task(const Executor& executor) {
+    using boost::asio::any_io_executor;
+    if constexpr (std::is_convertible_v<const Executor&, any_io_executor>) {
+        any_io_executor any(executor);
+        using of_task = task_executor<any_io_executor>;
+        while (any.target_type() == typeid(of_task)) // Boost 1.74 does not ask in target()
+            any = any_io_executor(any.template target<of_task>()->inner());
+        return any;
+    } else {
+        return executor;
+    }
+}
+template <class Executor>
+auto without_task(const task_executor<Executor>& executor) {
+    return without_task(executor.inner());
+}
+
+template <class Executor>
+auto in_task(const Executor& executor, task_context task) {
+    auto inner = without_task(executor);
+    return task_executor<decltype(inner)>(std::move(inner), std::move(task));
+}
+
+template <class Executor, class Spawned, class Token>
 auto spawn_task(const Executor& executor, Spawned&& spawned, Token&& token) {
     using coroutine =
         typename std::conditional_t<is_asio_awaitable<std::decay_t<Spawned>>, std::type_identity<Spawned>,
                                     std::invoke_result<std::decay_t<Spawned>&>>::type;
     using expected = typename asio_coroutine<std::decay_t<coroutine>>::executor_type;
-    static_assert(std::is_convertible_v<task_executor<Executor>, expected>,
+    auto of_task = in_task(executor, task_context::start());
+    static_assert(std::is_convertible_v<decltype(of_task), expected>,
                   "mt::co_spawn: the coroutine is bound to another executor type: take asio::awaitable<T>, whose "
-                  "executor is any_io_executor, or asio::awaitable<T, mt::task_executor<executor>>");
-    return boost::asio::co_spawn(task_executor<Executor>(executor, task_context::start()),
-                                 std::forward<Spawned>(spawned), std::forward<Token>(token));
+                  "executor is any_io_executor");
+    return boost::asio::co_spawn(of_task, std::forward<Spawned>(spawned), std::forward<Token>(token));
 }
 
 template <class T, class Executor>
 boost::asio::awaitable<T, Executor> run_branch(boost::asio::awaitable<T, Executor> coroutine, task_context task) {
     const Executor executor = co_await boost::asio::this_coro::executor;
-    co_return co_await boost::asio::co_spawn(task_executor<Executor>(executor, std::move(task)), std::move(coroutine),
+    co_return co_await boost::asio::co_spawn(in_task(executor, std::move(task)), std::move(coroutine),
                                              boost::asio::use_awaitable_t<Executor>());
 }
 
@@ -116,8 +142,10 @@ boost::asio::awaitable<T, Executor> run_branch(boost::asio::awaitable<T, Executo
 ///
 /// `co_await` of another coroutine stays in the task; each task that is to run beside it is started by `mt::co_spawn`
 /// (with `asio::co_spawn` it would be the same task), and each branch of `a && b` or `a || b` is an `mt::branch(a)`.
-/// A completion token with an executor of its own (`asio::bind_executor`) resumes outside the task until the next
-/// suspension: what starts there is recorded without a user, and the error handler is called.
+/// Likewise, what is given the executor of a task runs as that task: make strands, sockets and timers that others use
+/// with the executor of the execution context. A completion token with an executor of its own (`asio::bind_executor`)
+/// resumes outside the task until the next suspension: what starts there is recorded without a user, and reported
+/// where it is kept over that suspension.
 template <class Executor, class Spawned, class Token>
     requires boost::asio::is_executor<Executor>::value || boost::asio::execution::is_executor<Executor>::value
 auto co_spawn(const Executor& executor, Spawned&& spawned, Token&& token) {

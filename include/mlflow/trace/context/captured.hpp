@@ -3,6 +3,7 @@
 
 #include <mlflow/trace/context/current.hpp>
 
+#include <cstdlib>
 #include <memory>
 #include <new>
 #include <utility>
@@ -14,6 +15,14 @@ struct contents_release {
     void operator()(captured_contents* contents) const noexcept { captured_contents::release(contents); }
 };
 using owned_contents = std::unique_ptr<captured_contents, contents_release>;
+
+[[noreturn]] inline void throw_bad_alloc() {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+    throw std::bad_alloc();
+#else
+    std::abort(); // as `new` does
+#endif
+}
 
 // The innermost span of each tracer, the innermost first.
 inline void copy_spans(context_slot& slot, captured_contents& into) {
@@ -44,13 +53,14 @@ inline void copy_scopes(context_slot& slot, captured_contents& into) {
     auto** link = &into.scopes;
     const auto copy = [&link](tracer_identity owner, const trace_entries& entries) {
         *link = new captured_contents::scope_place{owner, {}, nullptr};
-        for (const trace_entry entry : entries) (*link)->entries.set(entry.kind, entry.key, entry.value);
+        for (const trace_entry entry : entries)
+            if (!(*link)->entries.set(entry.kind, entry.key, entry.value)) throw_bad_alloc();
         link = &(*link)->outer;
     };
     if (slot.unattached != 0) return;
     walk(slot, [&](const context_node& node) {
         if (node.what == context_node::kind::scope) {
-            if (counts(slot, node.is_inside_attached, node.of_scope->trusted())) copy(node.owner, node.entries);
+            if (counts(slot, node.is_inside_attached, node.of->trusted())) copy(node.owner, node.entries);
         } else if (node.what == context_node::kind::attached && node.is_bound && node.contents) {
             for (const auto* scope = node.contents->scopes; scope; scope = scope->outer)
                 copy(scope->owner, scope->entries);
@@ -62,6 +72,10 @@ inline void copy_scopes(context_slot& slot, captured_contents& into) {
 // Null when nothing is current.
 inline owned_contents capture(context_slot* slot) {
     if (!slot || !slot->innermost) return nullptr;
+    if (slot->may_be_mixed) {
+        trust trusted = trust::all; // each tracer is asked below
+        look_for_mixture(*slot, any_owner, trusted);
+    }
     owned_contents captured(new captured_contents);
     copy_spans(*slot, *captured);
     copy_scopes(*slot, *captured);

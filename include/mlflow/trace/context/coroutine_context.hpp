@@ -8,7 +8,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <ctime>
 #include <new>
+#include <sched.h>
 #include <utility>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
@@ -66,27 +68,49 @@ private:
 
 class task_context::running {
 public:
-    explicit running(task_context task) noexcept : task_(std::move(task)), outer_(here()) {
+    explicit running(task_context task) noexcept : task_(std::move(task)), thread_(&here()), outer_(*thread_) {
         if (!task_.cell_) return;
-        const void* nobody = nullptr;
-        is_first_ = task_.cell_->runner.compare_exchange_strong(nobody, &here(), std::memory_order_acquire);
-        if (is_first_ || nobody == &here()) {
-            here() = task_.cell_;
+        if (is_taken_over()) {
+            *thread_ = task_.cell_;
         } else {
             unknown_.slot.unattached = 1;
-            here() = &unknown_;
+            *thread_ = &unknown_;
         }
     }
     running(const running&) = delete;
     running& operator=(const running&) = delete;
     ~running() {
         if (!task_.cell_) return;
-        here() = outer_;
+        if (&here() != thread_) { // the thread that it began on keeps a task for ever
+            static_cast<void>(new (std::nothrow) task_context(task_));
+            return;
+        }
+        *thread_ = outer_;
         if (is_first_) task_.cell_->runner.store(nullptr, std::memory_order_release);
     }
 
 private:
+    // An executor may resume a task on one thread while another one is about to leave it: it waits for that one.
+    bool is_taken_over() noexcept {
+        std::uint64_t begin = 0;
+        while (true) {
+            const void* runner = nullptr;
+            is_first_ = task_.cell_->runner.compare_exchange_strong(runner, thread_, std::memory_order_acquire);
+            if (is_first_ || runner == thread_) return true;
+            timespec now{};
+            clock_gettime(CLOCK_MONOTONIC, &now);
+            const auto nano =
+                static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000U + static_cast<std::uint64_t>(now.tv_nsec);
+            if (begin == 0) begin = nano;
+            if (nano - begin > longest_wait_nano) return false;
+            sched_yield();
+        }
+    }
+
+    static constexpr std::uint64_t longest_wait_nano = 50'000'000;
+
     task_context task_;
+    cell** thread_;
     cell* outer_;
     bool is_first_ = false;
     cell unknown_; // in its place when the task runs elsewhere

@@ -15,6 +15,37 @@ inline bool counts(const context_slot& slot, bool is_inside_attached, trust trus
     return trusted == trust::all || (trusted == trust::attached_only && is_inside_attached);
 }
 
+// It cannot be known any more to whom belongs what is current here.
+inline void lose_track(recorder& owner, context_slot& slot, fault why) noexcept {
+    if (slot.is_of_task) {
+        slot.is_mixed = true;
+        owner.distrust(trust::all, why);
+    } else {
+        owner.distrust(attached_in(slot) ? trust::captured_only : trust::attached_only, why);
+    }
+}
+
+// A trace that began while another one of its tracer was current, and was not meant to, is a mixture where both are
+// open as something else is recorded. (It is none where it takes the place of the other one.)
+inline void look_for_mixture(context_slot& slot, tracer_identity owner, trust& trusted) noexcept {
+    slot.may_be_mixed = false;
+    recorder* mixed = nullptr;
+    for (context_node* node = slot.innermost; node; node = node->next) {
+        if (!node->is_unmeant || !is_live(*node)) continue;
+        node->is_unmeant = false;
+        for (const context_node* around = node->next; around && !mixed; around = around->next)
+            if (around->what == context_node::kind::span && around->owner == node->owner &&
+                around->bound == node->bound && !around->everything_is_off && is_live(*around))
+                mixed = node->of;
+    }
+    if (!mixed) return;
+    mixed->retain(); // an error handler may end all that holds it
+    lose_track(*mixed, slot, fault::interleaved);
+    if (mixed->identity() == owner && trusted < mixed->trusted()) trusted = mixed->trusted();
+    mixed->tell_distrust();
+    mixed->release();
+}
+
 // What is current in a slot, for one tracer or for any. Keeps the trace from being recycled, whatever ends on other
 // threads meanwhile.
 class held_context {
@@ -22,7 +53,10 @@ public:
     held_context() noexcept = default;
     explicit held_context(context_slot* slot, tracer_identity owner = any_owner,
                           trust trusted = trust::all) noexcept {
-        if (slot && (slot->innermost || slot->unattached != 0)) find(*slot, owner, trusted);
+        if (!slot || (!slot->innermost && slot->unattached == 0)) return;
+        if (slot->may_be_mixed) [[unlikely]]
+            look_for_mixture(*slot, owner, trusted);
+        find(*slot, owner, trusted);
     }
     held_context(held_context&& other) noexcept
         : trace_(std::exchange(other.trace_, nullptr)), owner_(other.owner_), span_(other.span_),
@@ -129,16 +163,6 @@ private:
     bool everything_is_off_ = false;
     bool is_displaced_ = false;
 };
-
-// It cannot be known any more to whom belongs what is current here.
-inline void lose_track(recorder& owner, context_slot& slot, fault why) noexcept {
-    if (slot.is_of_task) {
-        slot.is_mixed = true;
-        owner.distrust(trust::all, why);
-    } else {
-        owner.distrust(attached_in(slot) ? trust::captured_only : trust::attached_only, why);
-    }
-}
 
 // Is something of this tracer open here that counts for a trace that starts now, within the same attached context?
 inline bool is_in_trace(context_slot& slot, tracer_identity owner) noexcept {

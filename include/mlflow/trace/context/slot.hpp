@@ -26,6 +26,7 @@ struct context_node {
 
     kind what = kind::span;
     bool is_root = false;
+    bool is_unmeant = false; // a trace that began while another of its tracer was current, without `nested`
     bool is_inside_attached = false;
     bool is_bound = true;           // its object lives on the stack of the thread, or the slot is not a thread's
     bool everything_is_off = false; // also traces of their own are not recorded inside it
@@ -41,13 +42,13 @@ struct context_node {
     const span_data* span = nullptr;
     span_id id;
     captured_contents* contents = nullptr; // of an attached context
-    recorder* of_scope = nullptr;          // held
+    recorder* of = nullptr;                // held, of a scope and of a trace that is not recorded
     trace_entries entries;                 // of a scope
 
     void recycle() noexcept {
+        if (recorder* const held = std::exchange(of, nullptr)) held->release();
         if (what == kind::span) return;
         captured_contents::release(std::exchange(contents, nullptr));
-        if (recorder* const held = std::exchange(of_scope, nullptr)) held->release();
         entries.clear();
     }
 };
@@ -77,6 +78,7 @@ inline bool end_node(context_node& node, std::uint32_t entered_as) noexcept {
 struct context_slot {
     detail::context_node* innermost = nullptr;
     std::uint32_t unattached = 0; ///< attached contexts for which there was no memory: nothing outside them counts
+    bool may_be_mixed = false;    ///< a trace began here while another was current, and was not said to be meant
     bool may_be_off = false;      ///< something here may keep everything from being recorded
     bool is_of_task = false;      ///< what is current here belongs to one task, whichever thread runs it
     bool is_mixed = false; ///< of a task in which several things take turns all the same: nothing entered counts
@@ -159,7 +161,7 @@ inline context_node* enter(context_slot& slot, context_node::kind what, tracer_i
     if (!node) return nullptr;
     node->what = what;
     node->owner = owner;
-    node->is_root = node->everything_is_off = false;
+    node->is_root = node->is_unmeant = node->everything_is_off = false;
     node->is_bound = true;
     node->is_inside_attached = attached != nullptr;
     node->entered_as = node->generation.load(std::memory_order_relaxed);
@@ -197,18 +199,30 @@ inline context_node** find_span(context_slot& slot, const span_data& span) noexc
     return nullptr;
 }
 
-// What is current by an object that has left the stack stays so for as long as what it stands in, if it is on the
-// stack. A trace that stands in nothing is current no more. False then.
+// Does the attached context bring this trace along?
+inline bool carries(const context_node& attached, const trace_state* trace) noexcept {
+    const auto* span = attached.contents ? attached.contents->spans : nullptr;
+    while (span && span->trace != trace) span = span->outer;
+    return span != nullptr;
+}
+
+// What is current by an object that has left the stack stays so for as long as that of its trace in which it stands:
+// a span, or the attached context that carries it or in which the trace began. False where there is none.
 inline bool unbind(context_node*& link) noexcept {
     context_node& node = *link;
-    context_node* around = node.next;
-    while (around && !(is_live(*around) && (around->is_bound || around->what == context_node::kind::attached) &&
-                       around->what != context_node::kind::scope))
-        around = around->next;
-    if (!around || (node.is_root && around->what != context_node::kind::attached)) return false;
-    bind(node, around);
-    node.is_bound = false;
-    return true;
+    for (context_node* around = node.next; around; around = around->next) {
+        if (!is_live(*around) || around->what == context_node::kind::scope) continue;
+        const bool is_attached = around->what == context_node::kind::attached;
+        const bool holds_it = is_attached ? node.is_root || carries(*around, node.trace)
+                                          : !node.is_root && node.trace && around->trace == node.trace;
+        if (holds_it) {
+            bind(node, around);
+            node.is_bound = false;
+            return true;
+        }
+        if (is_attached) break;
+    }
+    return false;
 }
 
 // Where a scope or an attached context stands, told apart from what stands there later.
@@ -235,7 +249,11 @@ public:
             else left.take(*link);
     }
 
-    [[nodiscard]] context_node* get() const noexcept { return node_; }
+    // Null once it has ended, by whoever runs while it is made.
+    [[nodiscard]] context_node* get() const noexcept {
+        return node_ && node_->generation.load(std::memory_order_acquire) == entered_as_ ? node_ : nullptr;
+    }
+    [[nodiscard]] bool has_no_place() const noexcept { return slot_ && !node_; }
     [[nodiscard]] context_slot* slot() const noexcept { return slot_; }
     [[nodiscard]] bool is_here() const noexcept { return slot_ && where_() == slot_; }
 
@@ -268,7 +286,7 @@ context_slot* slot_of() noexcept {
 
 // May an object at this place be current for as long as it lives?
 template <class Context>
-bool holds([[maybe_unused]] const void* object) noexcept {
+bool holds([[maybe_unused]] const void* object) {
     if constexpr (requires { Context::holds(object); }) return Context::holds(object);
     else return true;
 }

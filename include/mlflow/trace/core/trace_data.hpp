@@ -22,7 +22,8 @@ struct context_slot;
 namespace detail {
 struct trace_state;
 class span_watch;
-using slot_function = context_slot* (*)(); // of a context policy: the slot of whoever calls it
+using slot_function = context_slot* (*)();    // of a context policy: the slot of whoever calls it
+using holds_function = bool (*)(const void*); // and whether an object at this address can be current there
 } // namespace detail
 
 /// A span: while it is open its recorder writes it, once finished an exporter reads it.

@@ -30,7 +30,8 @@ enum class trust : std::uint8_t {
 // (parts that are loaded at run time have static objects of their own). It lives as long as the last trace.
 class recorder {
 public:
-    recorder(tracer_identity own, slot_function where) noexcept : identity_(own), slot_(where) {}
+    recorder(tracer_identity own, slot_function where, holds_function what) noexcept
+        : identity_(own), slot_(where), holds_(what) {}
     recorder(const recorder&) = delete;
     recorder& operator=(const recorder&) = delete;
 
@@ -53,6 +54,7 @@ public:
 
     // Of the context policy, as the part of the program sees it that made the tracer.
     [[nodiscard]] slot_function slot() const noexcept { return slot_; }
+    [[nodiscard]] holds_function holds() const noexcept { return holds_; }
     // Another number in the child of a fork.
     [[nodiscard]] std::uint32_t process() const noexcept { return process_(); }
 
@@ -94,6 +96,7 @@ private:
     std::atomic<std::uint32_t> told_{0};
     const tracer_identity identity_;
     const slot_function slot_;
+    const holds_function holds_;
     [[no_unique_address]] const machine::process_number process_{};
 };
 

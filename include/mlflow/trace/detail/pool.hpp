@@ -33,12 +33,18 @@ public:
     [[nodiscard]] T* take() noexcept {
         if (!mine_) mine_ = take_chain();
         if (!mine_) return ::new (std::nothrow) T;
+        if (is_leaving_) [[unlikely]]
+            return take_one();
         return std::exchange(mine_, std::exchange(mine_->next, nullptr));
     }
 
     // Takes back one that this thread took, for itself.
     void give_back(T* object) noexcept {
         object->recycle();
+        if (is_leaving_) [[unlikely]] {
+            object->next = nullptr;
+            return give_recycled(object);
+        }
         object->next = std::exchange(mine_, object);
     }
 
@@ -71,14 +77,23 @@ private:
         chains_ = chain;
     }
 
+    // Of a chain that was just taken, when nobody will give back the rest later.
+    T* take_one() noexcept {
+        T* const one = std::exchange(mine_, nullptr);
+        if (T* const rest = std::exchange(one->next, nullptr)) give_recycled(rest);
+        return one;
+    }
+
     struct leftover_keeper {
         pool* owner;
         ~leftover_keeper() {
+            is_leaving_ = true; // other objects of the thread may still record as they go
             if (mine_) owner->give_recycled(std::exchange(mine_, nullptr));
         }
     };
 
     static inline constinit thread_local T* mine_ = nullptr;
+    static inline constinit thread_local bool is_leaving_ = false;
 
     machine::mutex lock_;
     T* chains_ = nullptr;

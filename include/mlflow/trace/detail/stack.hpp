@@ -17,7 +17,7 @@ __attribute__((weak)) void* __asan_addr_is_in_fake_stack(void* fake_stack, void*
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
-// The stack that the system gave to a thread. Where it does not say, every address counts as on it.
+// The stack that the system gave to a thread.
 class thread_stack {
 public:
     // Is the object a local variable of a function that runs on this thread? A coroutine's frame is elsewhere, as is
@@ -32,8 +32,12 @@ public:
 private:
     // Not inlined, so that the stack is looked up once per thread off the common way.
     __attribute__((noinline)) static bool looks_again(const void* object) noexcept {
-        if (size_ == 0) look_up();
         const auto address = reinterpret_cast<std::uintptr_t>(object);
+        const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+        // The stack of the main thread may have grown, where the system tells how far it is used.
+        if (size_ == 0 || (here < low_ && low_ - here < most_growth)) look_up();
+        if (size_ == 0) // nobody says: it is not far from here, as no object on the heap is
+            return address - here < nearby || here - address < nearby;
         if (address - low_ < size_) return true;
         // A variable of a function that the address sanitizer watches is elsewhere, and copied back on its return.
         if (!&__asan_get_current_fake_stack || !&__asan_addr_is_in_fake_stack) return false;
@@ -57,10 +61,13 @@ private:
             pthread_attr_destroy(&attributes);
         }
 #endif
-        low_ = size ? reinterpret_cast<std::uintptr_t>(low) : 0;
-        size_ = size ? size : static_cast<std::uintptr_t>(-1);
+        if (size == 0) return;
+        low_ = reinterpret_cast<std::uintptr_t>(low);
+        size_ = size;
     }
 
+    static constexpr std::uintptr_t nearby = std::uintptr_t{1} << 18U;
+    static constexpr std::uintptr_t most_growth = std::uintptr_t{1} << 28U;
     static inline constinit thread_local std::uintptr_t low_ = 0;
     static inline constinit thread_local std::uintptr_t size_ = 0;
 };

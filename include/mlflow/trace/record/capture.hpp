@@ -23,38 +23,42 @@ class captured_context {
 public:
     /// Nothing is current.
     captured_context() noexcept = default;
-    captured_context(const captured_context& other) noexcept : where_(other.where_), contents_(other.contents_) {
+    captured_context(const captured_context& other) noexcept
+        : where_(other.where_), holds_(other.holds_), contents_(other.contents_) {
         if (contents_) contents_->retain();
     }
     captured_context(captured_context&& other) noexcept
-        : where_(other.where_), contents_(std::exchange(other.contents_, nullptr)) {}
+        : where_(other.where_), holds_(other.holds_), contents_(std::exchange(other.contents_, nullptr)) {}
     captured_context& operator=(captured_context other) noexcept {
         std::swap(where_, other.where_);
+        std::swap(holds_, other.holds_);
         std::swap(contents_, other.contents_);
         return *this;
     }
     ~captured_context() { detail::captured_contents::release(contents_); }
 
     /// What is current here.
-    [[nodiscard]] static captured_context here() { return of(&detail::slot_of<Context>); }
+    [[nodiscard]] static captured_context here() { return of(&detail::slot_of<Context>, &detail::holds<Context>); }
 
     /// Makes it current on this thread, as long as the returned object lives.
     [[nodiscard]] attached_context<Context> attach() const noexcept {
-        return attached_context<Context>(contents_, where_);
+        return attached_context<Context>(contents_, where_, holds_);
     }
 
 private:
     template <class, class, class, class, class>
     friend class tracer;
 
-    static captured_context of(detail::slot_function where) {
+    static captured_context of(detail::slot_function where, detail::holds_function holds) {
         captured_context captured;
         captured.where_ = where;
+        captured.holds_ = holds;
         captured.contents_ = detail::capture(where()).release();
         return captured;
     }
 
     detail::slot_function where_ = &detail::slot_of<Context>;
+    detail::holds_function holds_ = &detail::holds<Context>;
     detail::captured_contents* contents_ = nullptr;
 };
 
@@ -68,19 +72,21 @@ public:
     attached_context(const attached_context&) = delete;
     attached_context& operator=(const attached_context&) = delete;
     ~attached_context() {
-        if (!entered_.get() && entered_.is_here()) --entered_.slot()->unattached;
+        if (entered_.has_no_place() && entered_.is_here() && entered_.slot()->unattached != 0)
+            --entered_.slot()->unattached;
     }
 
 private:
     friend class captured_context<Context>;
 
-    attached_context(detail::captured_contents* captured, detail::slot_function where) noexcept
-        : entered_(enter(captured, where, this)) {}
+    attached_context(detail::captured_contents* captured, detail::slot_function where,
+                     detail::holds_function holds) noexcept
+        : entered_(enter(captured, where, holds(this))) {}
 
     static detail::entered_node enter(detail::captured_contents* captured, detail::slot_function where,
-                                      const void* object) noexcept {
+                                      bool is_held) noexcept {
         context_slot* const slot = where();
-        return {where, slot, slot ? detail::attach(*slot, captured, detail::holds<Context>(object)) : nullptr};
+        return {where, slot, slot ? detail::attach(*slot, captured, is_held) : nullptr};
     }
 
     detail::entered_node entered_;

@@ -19,7 +19,10 @@ public:
         : entered_(owner ? enter(*owner, this) : detail::entered_node()) {
         context_slot* const slot = entered_.slot();
         if (!slot) return;
-        if (detail::context_node* const node = entered_.get()) (detail::apply(node->entries, *owner, values), ...);
+        const auto add = [&](const auto& value) { // an error handler may end the context around it
+            if (detail::context_node* const node = entered_.get()) detail::apply(node->entries, *owner, value);
+        };
+        (add(values), ...);
         if (const detail::held_context open(slot, owner->identity(), owner->trusted()); open.trace())
             (detail::apply(*open.trace(), values), ...);
     }
@@ -27,11 +30,11 @@ public:
     basic_scope& operator=(const basic_scope&) = delete;
 
 private:
-    static detail::entered_node enter(detail::recorder& owner, const void* object) noexcept {
+    static detail::entered_node enter(detail::recorder& owner, void* object) noexcept {
         const detail::slot_function where = owner.slot();
         context_slot* const slot = where();
         detail::context_node* node = nullptr;
-        if (slot && !detail::holds<Context>(object)) {
+        if (slot && !owner.holds()(object)) {
             detail::lose_track(owner, *slot, fault::not_on_stack);
             owner.tell_distrust();
         } else if (slot) {
@@ -40,7 +43,7 @@ private:
         }
         if (node) {
             owner.retain();
-            node->of_scope = &owner;
+            node->of = &owner;
         }
         return {where, slot, node};
     }

@@ -24,10 +24,10 @@ context_slot* slot_by(slot_function where) noexcept {
     return where == &slot_of<Context> ? slot_of<Context>() : where();
 }
 
-inline bool leave_further_out(context_slot& slot, const span_data& span) noexcept {
+inline bool leave_further_out(context_slot& slot, const span_data& span, bool is_replaced) noexcept {
     context_node** const link = find_span(slot, span);
     if (!link) return false;
-    const bool is_out_of_order = span.trace && (*link)->is_root && in_turn(slot, **link);
+    const bool is_out_of_order = !is_replaced && span.trace && (*link)->is_root && in_turn(slot, **link);
     leave_span(*link);
     if (is_out_of_order) {
         lose_track(*span.trace->owner, slot, fault::interleaved);
@@ -38,13 +38,13 @@ inline bool leave_further_out(context_slot& slot, const span_data& span) noexcep
 
 // True when the span was entered in the slot that is here.
 template <class Context>
-bool leave(const span_data& span) noexcept {
+bool leave(const span_data& span, bool is_replaced = false) noexcept {
     context_slot* const slot = slot_by<Context>(span.slot);
     if (!slot || !slot->innermost) return false;
     const context_node& innermost = *slot->innermost;
     if (innermost.what != context_node::kind::span || innermost.span != &span ||
         innermost.span_generation != span.generation.load(std::memory_order_relaxed)) [[unlikely]]
-        return leave_further_out(*slot, span);
+        return leave_further_out(*slot, span, is_replaced);
     leave_span(slot->innermost);
     return true;
 }
@@ -63,8 +63,9 @@ inline void drift(const span_data& span) noexcept {
     context_slot* const slot = span.slot();
     context_node** const link = slot && slot->innermost ? find_span(*slot, span) : nullptr;
     if (!link || !(*link)->is_bound || (*link)->everything_is_off) return;
+    if (recorder* const owner = span.trace ? span.trace->owner : (*link)->of)
+        owner->distrust(trust::all, fault::not_on_stack);
     if (!unbind(*link)) leave_span(*link);
-    if (span.trace) span.trace->owner->distrust(trust::all, fault::not_on_stack);
 }
 
 template <class Context, class Result>
@@ -98,7 +99,7 @@ public:
     }
     basic_span& operator=(basic_span&& other) noexcept {
         if (this == &other) return *this;
-        end();
+        finish(other.span_ || other.hidden_);
         span_ = std::exchange(other.span_, nullptr);
         hidden_ = std::exchange(other.hidden_, nullptr);
         exceptions_at_start_ = other.exceptions_at_start_;
@@ -268,7 +269,7 @@ public:
     }
 
     /// Ends the span now; its context becomes the one around it. Again: nothing.
-    void end() noexcept;
+    void end() noexcept { finish(false); }
 
 protected:
     template <class, class, class, class, class>
@@ -287,15 +288,21 @@ protected:
         if constexpr (detail::is_ambient<Context>) {
             if (!slot) return;
             detail::recorder& owner = *span_->trace->owner;
-            if (detail::holds<Context>(this)) detail::enter_span(*slot, span_->trace, owner.identity(), *span_);
+            if (is_held(*span_)) detail::enter_span(*slot, span_->trace, owner.identity(), *span_);
             else owner.distrust(detail::trust::all, fault::not_on_stack);
         }
     }
+    // `is_replaced`: by one that has started, in the same object.
+    void finish(bool is_replaced) noexcept;
     // The object has its place.
     void settle() noexcept {
         if constexpr (detail::is_ambient<Context>)
-            if (const span_data* const span = span_ ? span_ : hidden_; span && !detail::holds<Context>(this))
-                detail::drift(*span);
+            if (const span_data* const span = span_ ? span_ : hidden_; span && !is_held(*span)) detail::drift(*span);
+    }
+    // Can this object be current, in the part of the program that made the tracer?
+    [[nodiscard]] bool is_held(const span_data& span) const noexcept {
+        const bool is_of_this_part = span.slot == &detail::slot_of<Context> || !span.trace;
+        return is_of_this_part ? detail::holds<Context>(this) : span.trace->owner->holds()(this);
     }
 
     // All that it needs is in its frame, but for the span, of which it sees whether it still is the same.
@@ -422,11 +429,11 @@ basic_span<Context, Platform>& basic_span<Context, Platform>::chunk(const T& val
 }
 
 template <class Context, class Platform>
-void basic_span<Context, Platform>::end() noexcept {
+void basic_span<Context, Platform>::finish(bool is_replaced) noexcept {
     if (span_data* const unrecorded = std::exchange(hidden_, nullptr)) detail::discard_span<Context>(*unrecorded);
     span_data* const span = std::exchange(span_, nullptr);
     if (!span) return;
-    detail::leave<Context>(*span);
+    detail::leave<Context>(*span, is_replaced);
     const std::uint64_t end_nano = Platform::monotonic_nano() + span->trace->wall_minus_monotonic;
     detail::span_operations operations(*span);
     if (span->code == status::unset) {

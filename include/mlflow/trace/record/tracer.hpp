@@ -127,7 +127,7 @@ public:
     explicit tracer(options chosen)
         : stamp_(install_platform() && chosen.enabled), shutdown_timeout_(chosen.shutdown_timeout),
           core_(std::move(chosen.exporter), std::move(chosen.recording), chosen.on_error, chosen.error_context,
-                &detail::slot_of<Context>) {}
+                &detail::slot_of<Context>, &detail::holds<Context>) {}
     tracer(const tracer&) = delete;
     tracer& operator=(const tracer&) = delete;
     ~tracer() { shutdown(shutdown_timeout_); }
@@ -174,7 +174,7 @@ public:
         span off;
         context_slot* const slot = is_on() ? this->slot() : nullptr;
         if (!slot) return off;
-        if (!detail::holds<Context>(&off)) {
+        if (!holds(&off)) {
             core_->distrust(detail::trust::all, fault::not_on_stack);
             core_->tell_distrust();
         }
@@ -190,7 +190,7 @@ public:
     /// program that is loaded at run time.
     [[nodiscard]] captured_context<Context> capture() const {
         if (!is_of_this_build()) return {};
-        return captured_context<Context>::of(core_->slot());
+        return captured_context<Context>::of(core_->slot(), core_->holds());
     }
     /// A function that runs in the context of this place: as `mt::bind`.
     template <class Function>
@@ -268,7 +268,8 @@ private:
         if (!is_on()) return started;
         context_slot* const slot = this->slot();
         if (is_off(slot)) return started;
-        const bool is_held = detail::holds<Context>(&started);
+        const bool is_held = holds(&started);
+        bool may_be_of_anybody = false;
         if constexpr (detail::is_ambient<Context>) {
             detail::held_context current(is_held ? slot : nullptr, core_->identity(), core_->trusted());
             if (current.is_hidden()) return started;
@@ -280,12 +281,13 @@ private:
                 (identify(started, args), ...);
                 return started;
             }
-            if (!is_held || current.is_displaced())
+            may_be_of_anybody = !is_held || current.is_displaced();
+            if (may_be_of_anybody)
                 core_->distrust(detail::trust::all,
                                 slot && slot->is_of_task ? fault::interleaved : fault::not_on_stack);
         }
-        const bool may_be_of_anybody = core_->is_distrusted();
-        if (may_be_of_anybody) core_->tell_distrust();
+        may_be_of_anybody = may_be_of_anybody || core_->trusted() != detail::trust::all || (slot && slot->is_mixed);
+        if (core_->is_distrusted()) core_->tell_distrust();
         open_root(started, name, may_be_of_anybody ? identity::unknown : identity::checked_at_the_end);
         if (is_held) enter_root(started, slot, true);
         if (!started.recording()) return started;
@@ -328,6 +330,9 @@ private:
     }
 
     context_slot* slot() const noexcept { return detail::slot_by<Context>(core_->slot()); }
+    [[nodiscard]] bool holds(const void* object) const noexcept {
+        return core_->slot() == &detail::slot_of<Context> ? detail::holds<Context>(object) : core_->holds()(object);
+    }
     [[nodiscard]] bool is_off(context_slot* slot) const noexcept {
         return slot && detail::is_off(*slot, core_->identity());
     }
@@ -358,18 +363,25 @@ private:
     bool enter_root(span& started, context_slot* slot, bool is_nested) noexcept {
         if constexpr (detail::is_ambient<Context>) {
             if (!slot) return false;
-            const bool is_held = detail::holds<Context>(&started);
-            if (detail::is_in_trace(*slot, core_->identity()) && !(is_nested && is_held)) {
-                detail::lose_track(*core_, *slot, fault::interleaved);
-                core_->tell_distrust();
+            const bool is_held = holds(&started);
+            const bool is_unmeant = detail::is_in_trace(*slot, core_->identity()) && !is_nested;
+            if (!is_held) {
+                const bool is_inside = is_unmeant || detail::is_in_trace(*slot, core_->identity());
+                detail::lose_track(*core_, *slot, is_inside ? fault::interleaved : fault::not_on_stack);
+                if (is_inside) core_->tell_distrust();
             }
-            if (!is_held) detail::lose_track(*core_, *slot, fault::not_on_stack);
             const span_data* const root = started.span_ ? started.span_ : started.hidden_;
             if (!is_held || !root) return is_held;
             const bool is_inside_attached = detail::attached_in(*slot) != nullptr;
             if (!detail::counts(*slot, is_inside_attached, core_->trusted())) return is_held;
             auto* const node = detail::enter_span(*slot, root->trace, core_->identity(), *root);
-            if (node) node->is_root = true;
+            if (!node) return is_held;
+            node->is_root = true;
+            if (is_unmeant) node->is_unmeant = slot->may_be_mixed = true;
+            if (!root->trace || is_unmeant) {
+                core_->retain();
+                node->of = &*core_;
+            }
             return is_held;
         }
         return false;

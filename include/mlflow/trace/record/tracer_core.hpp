@@ -30,8 +30,8 @@ template <class Schema, class Exporter, class Recording, class Platform>
 class tracer_core final : public recorder {
 public:
     tracer_core(options_of<Exporter>&& exporter_options, options_of<Recording>&& recording_options,
-                error_handler on_error, void* context, slot_function where)
-        : recorder(new_identity(), where), exporter_(std::move(exporter_options)),
+                error_handler on_error, void* context, slot_function where, holds_function what)
+        : recorder(new_identity(), where, what), exporter_(std::move(exporter_options)),
           recording_(std::move(recording_options)), on_error_(on_error), error_context_(context) {
         if constexpr (requires { recording_.limits(); }) value_rules_.limits = recording_.limits();
         if constexpr (requires(std::string_view text) { recording_.redact(text, text); }) {
