@@ -6,7 +6,6 @@
 #ifndef MLFLOW_TRACE_SINGLE_HEADER
 #define MLFLOW_TRACE_SINGLE_HEADER
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
@@ -25,7 +24,6 @@
 #include <exception>
 #include <fcntl.h>
 #include <initializer_list>
-#include <iterator>
 #include <limits>
 #include <memory>
 #include <mutex>
@@ -1915,7 +1913,8 @@ struct export_result {
     bool finds_fault = false;
     /// The receiver did not answer in time: it may, when it is sent less at once.
     bool too_slow = false;
-    /// The receiver has taken the batch and says that it rejects spans of it: nothing of it is sent again.
+    /// The receiver has taken the batch and says that it rejects spans of it, or the exporter does not count what it
+    /// is given: nothing of it is sent again.
     bool is_final = false;
 
     [[nodiscard]] bool ok() const noexcept { return failed_spans == 0; }
@@ -5144,9 +5143,12 @@ inline bool is_ours_or_roots(const struct stat& found) noexcept {
 
 inline bool is_in_own_group(gid_t group) {
     if (group == ::getegid()) return true;
-    std::vector<gid_t> all(static_cast<std::size_t>(std::max(::getgroups(0, nullptr), 0)));
+    const int most = ::getgroups(0, nullptr);
+    std::vector<gid_t> all(static_cast<std::size_t>(most > 0 ? most : 0));
     const int count = ::getgroups(static_cast<int>(all.size()), all.data());
-    return std::find(all.begin(), all.begin() + std::max(count, 0), group) != all.begin() + std::max(count, 0);
+    for (int i = 0; i < count; ++i)
+        if (all[static_cast<std::size_t>(i)] == group) return true;
+    return false;
 }
 
 // Whether users other than this one, root and the members of an own group can rename what stands in the folder. In
@@ -5183,12 +5185,12 @@ inline path_end follow(const std::string& path, folders needed) {
     }
     int links = 0;
     for (std::string at; !rest.empty();) {
-        const auto slash = std::min(rest.find('/'), rest.size());
+        const auto slash = rest.substr(0, rest.find('/')).size();
         const std::string step = rest.substr(0, slash);
         rest.erase(0, slash + 1);
         if (step.empty() || step == ".") continue;
         if (step == "..") {
-            at.erase(std::min(at.rfind('/'), at.size()));
+            if (const auto last = at.rfind('/'); last != at.npos) at.erase(last);
             continue;
         }
         const std::string next = at + '/' + step;
@@ -6344,9 +6346,9 @@ inline export_result partial_success(std::size_t spans, const export_reply& told
 inline bool is_path_part(std::string_view text) noexcept {
     if (text.empty()) return false;
     for (std::size_t at = 0; at <= text.size();) {
-        const auto end = std::min(text.find_first_of("/\\", at), text.size());
-        if (const auto step = text.substr(at, end - at); step == "." || step == "..") return false;
-        at = end + 1;
+        const auto step = text.substr(at, text.substr(at).find_first_of("/\\"));
+        if (step == "." || step == "..") return false;
+        at += step.size() + 1;
     }
     return scan_utf8(text).control_at == utf8_scan::npos;
 }
@@ -7796,6 +7798,7 @@ inline void balance(export_result& outcome, std::size_t spans, bool counts_itsel
         else if (!outcome.ok() && outcome.error.empty()) outcome.error = "the exporter failed without saying why";
     };
     guarded(tell, [] {});
+    if (!is_balanced) outcome.is_final = true; // it did something with the spans, and cannot say what
 #if MLFLOW_TRACE_HOSTED
     guarded([&] { outcome.error = displayed(outcome.error); }, [] {}); // may quote what a receiver said
 #endif
@@ -8153,11 +8156,7 @@ public:
         return {queue_.span_count(), queue_.bytes(), oldest_waits(), drops_.for_want_of_room()};
     }
     [[nodiscard]] std::string last_error() {
-        if (const bool is_given_up = [&] {
-                const std::lock_guard guard(lock_);
-                return given_up_until_ > done_up_to();
-            }())
-            return what_waits();
+        if (has_given_up()) return what_waits();
         if (std::string error = error_of_exporters(); !error.empty()) return error;
         const std::lock_guard guard(lock_);
         if (!last_error_.empty()) return last_error_;
@@ -8166,6 +8165,11 @@ public:
     [[nodiscard]] Exporter& exporter(std::size_t number = 0) noexcept { return senders_[number].exporter; }
 
 private:
+    [[nodiscard]] bool has_given_up() {
+        const std::lock_guard guard(lock_);
+        return given_up_until_ > done_up_to();
+    }
+
     // Spans, by what became of them in place of a delivery.
     struct drops {
         std::uint64_t full = 0;

@@ -30,6 +30,7 @@ inline void balance(export_result& outcome, std::size_t spans, bool counts_itsel
         else if (!outcome.ok() && outcome.error.empty()) outcome.error = "the exporter failed without saying why";
     };
     guarded(tell, [] {});
+    if (!is_balanced) outcome.is_final = true; // it did something with the spans, and cannot say what
 #if MLFLOW_TRACE_HOSTED
     guarded([&] { outcome.error = displayed(outcome.error); }, [] {}); // may quote what a receiver said
 #endif

@@ -10,7 +10,6 @@
 #include <mlflow/trace/detail/json_reader.hpp>
 #include <mlflow/trace/detail/utf8.hpp>
 
-#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -94,9 +93,9 @@ inline export_result partial_success(std::size_t spans, const export_reply& told
 inline bool is_path_part(std::string_view text) noexcept {
     if (text.empty()) return false;
     for (std::size_t at = 0; at <= text.size();) {
-        const auto end = std::min(text.find_first_of("/\\", at), text.size());
-        if (const auto step = text.substr(at, end - at); step == "." || step == "..") return false;
-        at = end + 1;
+        const auto step = text.substr(at, text.substr(at).find_first_of("/\\"));
+        if (step == "." || step == "..") return false;
+        at += step.size() + 1;
     }
     return scan_utf8(text).control_at == utf8_scan::npos;
 }

@@ -296,7 +296,8 @@ struct export_result {
     bool finds_fault = false;
     /// The receiver did not answer in time: it may, when it is sent less at once.
     bool too_slow = false;
-    /// The receiver has taken the batch and says that it rejects spans of it: nothing of it is sent again.
+    /// The receiver has taken the batch and says that it rejects spans of it, or the exporter does not count what it
+    /// is given: nothing of it is sent again.
     bool is_final = false;
 
     [[nodiscard]] bool ok() const noexcept { return failed_spans == 0; }

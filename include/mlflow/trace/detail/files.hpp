@@ -3,7 +3,6 @@
 
 #include <mlflow/trace/config.hpp>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
@@ -66,9 +65,12 @@ inline bool is_ours_or_roots(const struct stat& found) noexcept {
 
 inline bool is_in_own_group(gid_t group) {
     if (group == ::getegid()) return true;
-    std::vector<gid_t> all(static_cast<std::size_t>(std::max(::getgroups(0, nullptr), 0)));
+    const int most = ::getgroups(0, nullptr);
+    std::vector<gid_t> all(static_cast<std::size_t>(most > 0 ? most : 0));
     const int count = ::getgroups(static_cast<int>(all.size()), all.data());
-    return std::find(all.begin(), all.begin() + std::max(count, 0), group) != all.begin() + std::max(count, 0);
+    for (int i = 0; i < count; ++i)
+        if (all[static_cast<std::size_t>(i)] == group) return true;
+    return false;
 }
 
 // Whether users other than this one, root and the members of an own group can rename what stands in the folder. In
@@ -105,12 +107,12 @@ inline path_end follow(const std::string& path, folders needed) {
     }
     int links = 0;
     for (std::string at; !rest.empty();) {
-        const auto slash = std::min(rest.find('/'), rest.size());
+        const auto slash = rest.substr(0, rest.find('/')).size();
         const std::string step = rest.substr(0, slash);
         rest.erase(0, slash + 1);
         if (step.empty() || step == ".") continue;
         if (step == "..") {
-            at.erase(std::min(at.rfind('/'), at.size()));
+            if (const auto last = at.rfind('/'); last != at.npos) at.erase(last);
             continue;
         }
         const std::string next = at + '/' + step;

@@ -161,11 +161,7 @@ public:
         return {queue_.span_count(), queue_.bytes(), oldest_waits(), drops_.for_want_of_room()};
     }
     [[nodiscard]] std::string last_error() {
-        if (const bool is_given_up = [&] {
-                const std::lock_guard guard(lock_);
-                return given_up_until_ > done_up_to();
-            }())
-            return what_waits();
+        if (has_given_up()) return what_waits();
         if (std::string error = error_of_exporters(); !error.empty()) return error;
         const std::lock_guard guard(lock_);
         if (!last_error_.empty()) return last_error_;
@@ -174,6 +170,11 @@ public:
     [[nodiscard]] Exporter& exporter(std::size_t number = 0) noexcept { return senders_[number].exporter; }
 
 private:
+    [[nodiscard]] bool has_given_up() {
+        const std::lock_guard guard(lock_);
+        return given_up_until_ > done_up_to();
+    }
+
     // Spans, by what became of them in place of a delivery.
     struct drops {
         std::uint64_t full = 0;
