@@ -93,9 +93,9 @@ TYPED_TEST(delivery, from_memory_waits_for_what_is_not_about_the_content) {
             {.exporter = {.exporter = {.exporter = to<TypeParam>(server),
                                        .first_wait = 1ms,
                                        .longest_wait = 1ms,
-                                       .diagnostics = nullptr},
+                                       .diagnostics = {nullptr}},
                           .delay = 1h,
-                          .diagnostics = nullptr}});
+                          .diagnostics = {nullptr}}});
         expect_nothing_lost(tracer, server, described(wrong));
     }
 }
@@ -110,7 +110,7 @@ TYPED_TEST(delivery, from_the_disk_waits_for_what_is_not_about_the_content) {
                           .delay = 1ms,
                           .first_wait = 1ms,
                           .longest_wait = 1ms,
-                          .diagnostics = nullptr}});
+                          .diagnostics = {nullptr}}});
         for (int i = 0; i < 5; ++i) static_cast<void>(tracer.start_trace("chat"));
         for (int i = 0; i < 1000 && tracer.account().exported < 5; ++i) static_cast<void>(tracer.flush(1s));
         EXPECT_EQ(tracer.account().exported, 5U) << described(wrong) << tracer.last_error();
@@ -134,9 +134,9 @@ TYPED_TEST(delivery, counts_what_the_receiver_rejects_and_sends_nothing_again) {
                              {{"Content-Type", "application/json"}},
                              R"({"partialSuccess":{"rejectedSpans":"2","errorMessage":"bad"}})"});
     mt::tracer<mt::open_schema, mt::thread_local_context, mt::batch<mt::retry<TypeParam>>> tracer(
-        {.exporter = {.exporter = {.exporter = to<TypeParam>(server), .first_wait = 1ms, .diagnostics = nullptr},
+        {.exporter = {.exporter = {.exporter = to<TypeParam>(server), .first_wait = 1ms, .diagnostics = {nullptr}},
                       .delay = 1h,
-                      .diagnostics = nullptr}});
+                      .diagnostics = {nullptr}}});
     for (int i = 0; i < 5; ++i) static_cast<void>(tracer.start_trace("chat"));
     ASSERT_TRUE(tracer.flush(60s));
     EXPECT_EQ(tracer.account().exported, 3U);
@@ -164,9 +164,9 @@ TEST(trace_info, makes_a_trace_count_only_when_it_is_stored) {
             {.exporter = {.exporter = {.exporter = {.transport = {side}},
                                        .first_wait = 1ms,
                                        .longest_wait = 1ms,
-                                       .diagnostics = nullptr},
+                                       .diagnostics = {nullptr}},
                           .delay = 1h,
-                          .diagnostics = nullptr}});
+                          .diagnostics = {nullptr}}});
         for (int i = 0; i < 10; ++i)
             static_cast<void>(
                 tracer.start_trace("chat", mt::client_request_id::parse("r-" + std::to_string(i)).value()));
@@ -238,9 +238,9 @@ TEST(trace_info, at_fault_costs_its_own_trace_alone) {
         return mt::http_response{200, {}, request.body};
     });
     mt::tracer<mt::open_schema, mt::thread_local_context, mt::batch<mt::retry<mlflow_exporter>>> tracer(
-        {.exporter = {.exporter = {.exporter = {.transport = {side}}, .first_wait = 1ms, .diagnostics = nullptr},
+        {.exporter = {.exporter = {.exporter = {.transport = {side}}, .first_wait = 1ms, .diagnostics = {nullptr}},
                       .delay = 1h,
-                      .diagnostics = nullptr}});
+                      .diagnostics = {nullptr}}});
     for (int i = 0; i < 50; ++i)
         static_cast<void>(tracer.start_trace("chat", mt::client_request_id::parse("r-" + std::to_string(i)).value()));
     ASSERT_TRUE(tracer.flush(60s));
@@ -292,9 +292,9 @@ TEST(credentials, that_cannot_be_sent_are_asked_for_again) {
                                                .transport = {server.side}},
                                   .first_wait = 1ms,
                                   .longest_wait = 1ms,
-                                  .diagnostics = nullptr},
+                                  .diagnostics = {nullptr}},
                      .delay = 1ms,
-                     .diagnostics = nullptr}});
+                     .diagnostics = {nullptr}}});
             static_cast<void>(tracer.start_trace("before"));
             ASSERT_TRUE(tracer.flush(60s));
             server.token = 2;

@@ -70,7 +70,7 @@ using tracer_type = mt::tracer<mt::open_schema, mt::thread_local_context, retryi
 
 tracer_type::options to(receiver& into, lines& said) {
     return {.exporter =
-                {.exporter = {.exporter = {&into}, .first_wait = 1ms, .longest_wait = 1ms, .diagnostics = nullptr},
+                {.exporter = {.exporter = {&into}, .first_wait = 1ms, .longest_wait = 1ms, .diagnostics = {nullptr}},
                  .max_batch_spans = 1,
                  .delay = 1ms,
                  .shutdown_timeout = 50ms,
