@@ -33,7 +33,8 @@ struct hop {
     std::thread& on;
     static bool await_ready() noexcept { return false; }
     void await_suspend(std::coroutine_handle<> self) const {
-        on = std::thread([self] { self.resume(); });
+        std::thread& kept = on; // this object goes with the coroutine
+        kept = std::thread([self] { self.resume(); });
     }
     static void await_resume() noexcept {}
 };
