@@ -2069,7 +2069,7 @@ public:
 
     [[nodiscard]] trust trusted() const noexcept { return trusted_.load(std::memory_order_relaxed); }
     // Something showed that the context cannot tell whose turn it is. `tell_distrust` reports it, once per reason.
-    void distrust(trust left, fault why) noexcept {
+    __attribute__((noinline)) void distrust(trust left, fault why) noexcept {
         trust before = trusted();
         while (before < left && !trusted_.compare_exchange_weak(before, left, std::memory_order_relaxed)) {
         }
@@ -2077,7 +2077,7 @@ public:
             reasons_.fetch_or(bit(why), std::memory_order_relaxed);
     }
     [[nodiscard]] bool is_distrusted() const noexcept { return reasons_.load(std::memory_order_relaxed) != 0; }
-    void tell_distrust() noexcept {
+    __attribute__((noinline)) void tell_distrust() noexcept {
         for (const fault why : {fault::interleaved, fault::not_on_stack})
             if ((reasons_.load(std::memory_order_relaxed) & bit(why)) != 0 &&
                 (told_.fetch_or(bit(why), std::memory_order_relaxed) & bit(why)) == 0)
@@ -2382,7 +2382,7 @@ inline void bind(context_node& node, context_node* bound) noexcept {
 }
 
 // The attached context that is in force, or null.
-inline context_node* look_for_attached(context_slot& slot) noexcept {
+__attribute__((noinline)) inline context_node* look_for_attached(context_slot& slot) noexcept {
     context_node* found = nullptr;
     walk(slot, [&found](context_node& node) {
         if (node.what == context_node::kind::attached) found = &node;
@@ -2555,7 +2555,7 @@ inline bool counts(const context_slot& slot, bool is_inside_attached, trust trus
 }
 
 // It cannot be known any more to whom belongs what is current here.
-inline void lose_track(recorder& owner, context_slot& slot, fault why) noexcept {
+__attribute__((noinline)) inline void lose_track(recorder& owner, context_slot& slot, fault why) noexcept {
     if (slot.is_of_task) {
         slot.is_mixed = true;
         owner.distrust(trust::all, why);
@@ -2566,7 +2566,8 @@ inline void lose_track(recorder& owner, context_slot& slot, fault why) noexcept 
 
 // A trace that began while another one of its tracer was current, and was not meant to, is a mixture where both are
 // open as something else is recorded. (It is none where it takes the place of the other one.)
-inline void look_for_mixture(context_slot& slot, tracer_identity owner, trust& trusted) noexcept {
+__attribute__((noinline)) inline void look_for_mixture(context_slot& slot, tracer_identity owner,
+                                                       trust& trusted) noexcept {
     slot.may_be_mixed = false;
     recorder* mixed = nullptr;
     for (context_node* node = slot.innermost; node; node = node->next) {
@@ -2704,7 +2705,7 @@ private:
 };
 
 // Is something of this tracer open here that counts for a trace that starts now, within the same attached context?
-inline bool is_in_trace(context_slot& slot, tracer_identity owner) noexcept {
+__attribute__((noinline)) inline bool is_in_trace(context_slot& slot, tracer_identity owner) noexcept {
     if (!slot.innermost) return false;
     bool found = false;
     walk(slot, [&](const context_node& node) {
@@ -2724,8 +2725,7 @@ inline bool in_turn(context_slot& slot, const context_node& root) noexcept {
 }
 
 // Is nothing to be recorded by this tracer here?
-inline bool is_off(context_slot& slot, tracer_identity owner) noexcept {
-    if (!slot.may_be_off) return false;
+__attribute__((noinline)) inline bool look_for_off(context_slot& slot, tracer_identity owner) noexcept {
     bool found = false;
     walk(slot, [&](const context_node& node) {
         if (node.what == context_node::kind::attached) {
@@ -2738,6 +2738,9 @@ inline bool is_off(context_slot& slot, tracer_identity owner) noexcept {
     });
     if (!slot.innermost) slot.may_be_off = false;
     return found;
+}
+inline bool is_off(context_slot& slot, tracer_identity owner) noexcept {
+    return slot.may_be_off && look_for_off(slot, owner);
 }
 
 // The scopes of this tracer, the innermost first: `visit(entries)`.
@@ -9704,7 +9707,8 @@ context_slot* slot_by(slot_function where) noexcept {
     return where == &slot_of<Context> ? slot_of<Context>() : where();
 }
 
-inline bool leave_further_out(context_slot& slot, const span_data& span, bool is_replaced) noexcept {
+__attribute__((noinline)) inline bool leave_further_out(context_slot& slot, const span_data& span,
+                                                        bool is_replaced) noexcept {
     context_node** const link = find_span(slot, span);
     if (!link) return false;
     const bool is_out_of_order = !is_replaced && span.trace && (*link)->is_root && in_turn(slot, **link);
@@ -9739,7 +9743,7 @@ void discard_span(span_data& span) noexcept {
 }
 
 // The object of a span that is current has left the stack.
-inline void drift(const span_data& span) noexcept {
+__attribute__((noinline)) inline void drift(const span_data& span) noexcept {
     context_slot* const slot = span.slot();
     context_node** const link = slot && slot->innermost ? find_span(*slot, span) : nullptr;
     if (!link || !(*link)->is_bound || (*link)->everything_is_off) return;

@@ -16,7 +16,7 @@ inline bool counts(const context_slot& slot, bool is_inside_attached, trust trus
 }
 
 // It cannot be known any more to whom belongs what is current here.
-inline void lose_track(recorder& owner, context_slot& slot, fault why) noexcept {
+__attribute__((noinline)) inline void lose_track(recorder& owner, context_slot& slot, fault why) noexcept {
     if (slot.is_of_task) {
         slot.is_mixed = true;
         owner.distrust(trust::all, why);
@@ -27,7 +27,8 @@ inline void lose_track(recorder& owner, context_slot& slot, fault why) noexcept 
 
 // A trace that began while another one of its tracer was current, and was not meant to, is a mixture where both are
 // open as something else is recorded. (It is none where it takes the place of the other one.)
-inline void look_for_mixture(context_slot& slot, tracer_identity owner, trust& trusted) noexcept {
+__attribute__((noinline)) inline void look_for_mixture(context_slot& slot, tracer_identity owner,
+                                                       trust& trusted) noexcept {
     slot.may_be_mixed = false;
     recorder* mixed = nullptr;
     for (context_node* node = slot.innermost; node; node = node->next) {
@@ -165,7 +166,7 @@ private:
 };
 
 // Is something of this tracer open here that counts for a trace that starts now, within the same attached context?
-inline bool is_in_trace(context_slot& slot, tracer_identity owner) noexcept {
+__attribute__((noinline)) inline bool is_in_trace(context_slot& slot, tracer_identity owner) noexcept {
     if (!slot.innermost) return false;
     bool found = false;
     walk(slot, [&](const context_node& node) {
@@ -185,8 +186,7 @@ inline bool in_turn(context_slot& slot, const context_node& root) noexcept {
 }
 
 // Is nothing to be recorded by this tracer here?
-inline bool is_off(context_slot& slot, tracer_identity owner) noexcept {
-    if (!slot.may_be_off) return false;
+__attribute__((noinline)) inline bool look_for_off(context_slot& slot, tracer_identity owner) noexcept {
     bool found = false;
     walk(slot, [&](const context_node& node) {
         if (node.what == context_node::kind::attached) {
@@ -199,6 +199,9 @@ inline bool is_off(context_slot& slot, tracer_identity owner) noexcept {
     });
     if (!slot.innermost) slot.may_be_off = false;
     return found;
+}
+inline bool is_off(context_slot& slot, tracer_identity owner) noexcept {
+    return slot.may_be_off && look_for_off(slot, owner);
 }
 
 // The scopes of this tracer, the innermost first: `visit(entries)`.

@@ -138,7 +138,7 @@ inline void bind(context_node& node, context_node* bound) noexcept {
 }
 
 // The attached context that is in force, or null.
-inline context_node* look_for_attached(context_slot& slot) noexcept {
+__attribute__((noinline)) inline context_node* look_for_attached(context_slot& slot) noexcept {
     context_node* found = nullptr;
     walk(slot, [&found](context_node& node) {
         if (node.what == context_node::kind::attached) found = &node;

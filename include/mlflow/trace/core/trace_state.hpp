@@ -60,7 +60,7 @@ public:
 
     [[nodiscard]] trust trusted() const noexcept { return trusted_.load(std::memory_order_relaxed); }
     // Something showed that the context cannot tell whose turn it is. `tell_distrust` reports it, once per reason.
-    void distrust(trust left, fault why) noexcept {
+    __attribute__((noinline)) void distrust(trust left, fault why) noexcept {
         trust before = trusted();
         while (before < left && !trusted_.compare_exchange_weak(before, left, std::memory_order_relaxed)) {
         }
@@ -68,7 +68,7 @@ public:
             reasons_.fetch_or(bit(why), std::memory_order_relaxed);
     }
     [[nodiscard]] bool is_distrusted() const noexcept { return reasons_.load(std::memory_order_relaxed) != 0; }
-    void tell_distrust() noexcept {
+    __attribute__((noinline)) void tell_distrust() noexcept {
         for (const fault why : {fault::interleaved, fault::not_on_stack})
             if ((reasons_.load(std::memory_order_relaxed) & bit(why)) != 0 &&
                 (told_.fetch_or(bit(why), std::memory_order_relaxed) & bit(why)) == 0)

@@ -24,7 +24,8 @@ context_slot* slot_by(slot_function where) noexcept {
     return where == &slot_of<Context> ? slot_of<Context>() : where();
 }
 
-inline bool leave_further_out(context_slot& slot, const span_data& span, bool is_replaced) noexcept {
+__attribute__((noinline)) inline bool leave_further_out(context_slot& slot, const span_data& span,
+                                                        bool is_replaced) noexcept {
     context_node** const link = find_span(slot, span);
     if (!link) return false;
     const bool is_out_of_order = !is_replaced && span.trace && (*link)->is_root && in_turn(slot, **link);
@@ -59,7 +60,7 @@ void discard_span(span_data& span) noexcept {
 }
 
 // The object of a span that is current has left the stack.
-inline void drift(const span_data& span) noexcept {
+__attribute__((noinline)) inline void drift(const span_data& span) noexcept {
     context_slot* const slot = span.slot();
     context_node** const link = slot && slot->innermost ? find_span(*slot, span) : nullptr;
     if (!link || !(*link)->is_bound || (*link)->everything_is_off) return;
