@@ -84,7 +84,6 @@ template <class T>
 struct asio_coroutine;
 template <class T, class Executor>
 struct asio_coroutine<boost::asio::awaitable<T, Executor>> {
-    using result_type = T;
     using executor_type = Executor;
 };
 

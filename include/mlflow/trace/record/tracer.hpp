@@ -364,9 +364,9 @@ private:
         if constexpr (detail::is_ambient<Context>) {
             if (!slot) return false;
             const bool is_held = holds(&started);
-            const bool is_unmeant = detail::is_in_trace(*slot, core_->identity()) && !is_nested;
+            const bool is_inside = (!is_nested || !is_held) && detail::is_in_trace(*slot, core_->identity());
+            const bool is_unmeant = is_inside && !is_nested;
             if (!is_held) {
-                const bool is_inside = is_unmeant || detail::is_in_trace(*slot, core_->identity());
                 detail::lose_track(*core_, *slot, is_inside ? fault::interleaved : fault::not_on_stack);
                 if (is_inside) core_->tell_distrust();
             }
