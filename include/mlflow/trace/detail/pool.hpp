@@ -31,11 +31,11 @@ public:
 
     // nullptr when memory has run out.
     [[nodiscard]] T* take() noexcept {
-        if (!mine_) mine_ = take_chain();
-        if (!mine_) return ::new (std::nothrow) T;
-        if (is_leaving_) [[unlikely]]
-            return take_one();
-        return std::exchange(mine_, std::exchange(mine_->next, nullptr));
+        T* const first = mine_;
+        if (!first || is_leaving_) [[unlikely]]
+            return take_slowly();
+        mine_ = std::exchange(first->next, nullptr);
+        return first;
     }
 
     // Takes back one that this thread took, for itself.
@@ -62,6 +62,12 @@ private:
                        [] { instance().lock_.unlock(); });
     }
 
+    __attribute__((noinline)) T* take_slowly() noexcept {
+        if (!mine_) mine_ = take_chain();
+        if (!mine_) return ::new (std::nothrow) T;
+        if (is_leaving_) return take_one();
+        return std::exchange(mine_, std::exchange(mine_->next, nullptr));
+    }
     T* take_chain() noexcept {
         // Registered here, so that a thread which only reads the pointer pays nothing.
         static thread_local const leftover_keeper at_thread_exit{this};
