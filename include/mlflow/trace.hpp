@@ -11,6 +11,7 @@
 #include <mlflow/trace/context/coroutine_context.hpp>
 #include <mlflow/trace/context/explicit.hpp>
 #include <mlflow/trace/context/headers.hpp>
+#include <mlflow/trace/context/propagation.hpp>
 #include <mlflow/trace/context/thread_local.hpp>
 #include <mlflow/trace/exporters/json_lines.hpp>
 #include <mlflow/trace/exporters/memory.hpp>
@@ -26,6 +27,7 @@
 #include <mlflow/trace/record/hosted_platform.hpp>
 #include <mlflow/trace/record/recording_policy.hpp>
 #include <mlflow/trace/record/sampling.hpp>
+#include <mlflow/trace/record/session_ratio.hpp>
 #include <mlflow/trace/record/traced.hpp>
 #include <mlflow/trace/record/tracer.hpp>
 #include <mlflow/trace/record/tracer_off.hpp>

@@ -175,7 +175,8 @@ inline recorded_span decode_span(std::string_view body) {
         case entry_kind::client_request_id: decoded.client_request_id = std::move(pair.second); break;
         case entry_kind::request_preview: decoded.request_preview = std::move(pair.second); break;
         case entry_kind::response_preview: decoded.response_preview = std::move(pair.second); break;
-        case entry_kind::absent: break;
+        case entry_kind::absent:
+        case entry_kind::tracestate: break;
         }
     }
     for (const span_data* span = trace.spans; span; span = span->next)

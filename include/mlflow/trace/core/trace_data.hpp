@@ -81,7 +81,8 @@ enum class entry_kind : std::uint8_t {
     client_request_id,
     request_preview,  ///< without a key
     response_preview, ///< without a key
-    absent            ///< a metadata key that the trace is said not to have; without a value
+    absent,           ///< a metadata key that the trace is said not to have; without a value
+    tracestate        ///< what other tracing systems say of a trace that came from elsewhere; without a key
 };
 
 struct trace_entry {
@@ -177,12 +178,13 @@ struct trace_data {
     trace_id id;
     span_data* spans = nullptr;      ///< linked by `span_data::next`, parents before children of the same thread
     const span_data* root = nullptr; ///< the one of `spans` that is the root; null for spans that ended after it
-    trace_entries entries;           ///< empty where `root` is null
+    trace_entries entries;           ///< user and session alone where `root` is null
     std::uint64_t start_unix_nano = 0;
     std::uint64_t duration_nano = 0;
     std::size_t span_count = 0;
     std::size_t bytes = 0;       ///< of all span bodies
     bool check_identity = false; ///< nobody has said yet that required metadata is given, or absent on purpose
+    bool is_session_late = false; ///< the sampler keeps sessions whole, and was asked before this one was known
 
     [[nodiscard]] std::string_view metadata(std::string_view key) const noexcept {
         return entries.find(entry_kind::metadata, key);
@@ -193,8 +195,14 @@ struct trace_data {
         root = nullptr;
         entries.clear();
         span_count = bytes = 0;
+        is_session_late = false;
     }
 };
+
+/// Does the trace go on here from another process, which describes it?
+[[nodiscard]] inline bool is_continued(const trace_data& trace) noexcept {
+    return trace.root && trace.root->has_parent;
+}
 
 /// Finished traces on their way to an exporter. Owns them: what an exporter leaves in the batch is recycled
 /// afterwards, and one that wants to keep traces moves them out. Thread-safety: as a container.

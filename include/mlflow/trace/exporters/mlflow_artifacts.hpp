@@ -46,13 +46,13 @@ public:
 
     // A whole trace, or spans that ended after it.
     failed store(const trace_data& trace) {
-        auto where = is_before_3_2_ ? find_or_start(trace) : trace.root ? post_info(trace) : find(trace);
+        auto where = is_before_3_2_ ? find_or_start(trace) : is_described(trace) ? post_info(trace) : find(trace);
         if (!where) return where.error();
         auto target = artifact_target(*where);
         if (!target) return target.error();
         body_.clear();
         body_.append(R"({"spans":[)");
-        if (!trace.root) {
+        if (!is_described(trace)) {
             const auto stored = call(http_method::get, *target);
             if (!stored) return stored.error();
             const auto spans = json_find(*stored, {"spans"});
@@ -101,6 +101,9 @@ private:
         return unproven_success(server_.uri(), target, http_response{200, {}, {}});
     }
 
+    // Is it the part that says what the trace is?
+    static bool is_described(const trace_data& trace) noexcept { return trace.root && !is_continued(trace); }
+
     // Whether a span in JSON is one of the trace's.
     static bool is_of(const trace_data& trace, std::string_view json) {
         const auto id = json_find_string(json, {"span_id"});
@@ -148,10 +151,10 @@ private:
         place where;
         for_each_element(json_find(*reply, {"traces"}),
                          [&where](std::string_view info) { where = read_old_info(info); });
-        if (!trace.root) {
+        if (!is_described(trace)) {
             if (!where.id.empty()) return where;
             return failure{transport_error{transport_error::kind::other,
-                                           "spans that ended after their trace, which is not on the server"}};
+                                           "spans of a trace whose first part is not on the server"}};
         }
         if (where.id.empty()) {
             body_.clear();

@@ -115,7 +115,7 @@ inline bool read_entry(std::string_view message, trace_entries& into) noexcept {
         else if (at.field() == key) key_text = at.bytes();
         else if (at.field() == value) value_text = at.bytes();
     }
-    return !at.failed() && kind_number <= static_cast<unsigned>(entry_kind::absent) &&
+    return !at.failed() && kind_number <= static_cast<unsigned>(entry_kind::tracestate) &&
            into.set(static_cast<entry_kind>(kind_number), key_text, value_text);
 }
 
