@@ -20,9 +20,7 @@ public:
     incoming_trace() noexcept = default;
 
     /// The caller's span; null where the request names none, or not in the right form.
-    [[nodiscard]] const remote_span* caller() const noexcept {
-        return caller_.trace_id.valid() ? &caller_ : nullptr;
-    }
+    [[nodiscard]] const remote_span* caller() const noexcept { return caller_.trace_id.valid() ? &caller_ : nullptr; }
     /// Is the sender one that is known, so that the caller's trace goes on here?
     [[nodiscard]] bool is_trusted() const noexcept { return is_trusted_; }
     /// A value that came from a sender that is trusted: `request.get<mt::user>()`.

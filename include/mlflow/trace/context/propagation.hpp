@@ -27,8 +27,8 @@ struct trust_nobody {};
 /// Whoever can send a request here may say whose trace it is: for a network that only known programs reach.
 struct trust_network {};
 
-/// Makes and checks the seal of a sender, which proves that it holds a key: an HMAC, say. `verify` is optional; without
-/// it a seal is right when `sign` makes the same one. Thread-safe.
+/// Makes and checks the seal of a sender, which proves that it holds a key: an HMAC, say. `verify` is optional;
+/// without it a seal is right when `sign` makes the same one. Thread-safe.
 template <class T>
 concept seal = requires(const T& policy, std::string_view message) {
     { policy.sign(message) } -> std::convertible_to<std::string>;
@@ -97,7 +97,9 @@ inline bool same_bytes(std::string_view a, std::string_view b) noexcept {
 
 template <seal Seal>
 bool is_sealed(const Seal& policy, std::string_view message, std::string_view given) {
-    if constexpr (requires { { policy.verify(message, given) } -> std::convertible_to<bool>; })
+    if constexpr (requires {
+                      { policy.verify(message, given) } -> std::convertible_to<bool>;
+                  })
         return policy.verify(message, given);
     else return same_bytes(policy.sign(message), given);
 }
@@ -142,14 +144,14 @@ bool for_each_member(std::string_view list, Visit&& visit) {
 ///     headers.inject(trace, "agents.internal", [&](std::string_view name, std::string_view value) { … }); // caller
 ///     auto trace = tracer.start_trace("agent", headers.extract(request), user);                           // called
 ///
-/// The keys that `Schema` marks as `propagated` go to `options::hosts` and nowhere else, in `baggage`; other hosts get
-/// `traceparent` alone. `Trust` decides whose word is taken for user, session and these keys: a `seal`
-/// (`<mlflow/trace/transports/hmac_seal.hpp>`, or your own) of who knows a key, `trust_network`, or `trust_nobody`. The seal
-/// covers the trace's ID, the values and the time, and expires; it outlives a service in between that only forwards
-/// `baggage`, as OpenTelemetry's do.
+/// The keys that `Schema` marks as `propagated` go to `options::hosts` and nowhere else, in `baggage`; other hosts
+/// get `traceparent` alone. `Trust` decides whose word is taken for user, session and these keys: a `seal`
+/// (`<mlflow/trace/transports/hmac_seal.hpp>`, or your own) of who knows a key, `trust_network`, or `trust_nobody`.
+/// The seal covers the trace's ID, the values and the time, and expires; it outlives a service in between that only
+/// forwards `baggage`, as OpenTelemetry's do.
 ///
-/// The first process describes the trace to MLflow. In a process that continues it, the values of its own that are not
-/// the caller's (other metadata, tags, a request ID) are attributes of the span that it starts with.
+/// The first process describes the trace to MLflow. In a process that continues it, the values of its own that are
+/// not the caller's (other metadata, tags, a request ID) are attributes of the span that it starts with.
 ///
 /// Thread-safety: all functions, from any thread.
 template <class Schema, class Trust = trust_nobody>
@@ -164,7 +166,8 @@ public:
         /// without a port. `*` is every host.
         std::vector<std::string> hosts{};
         detail::options_of<Trust> seal{};
-        /// How old a seal may be, by the clocks of both machines. A trace ID that is sent again later is a stranger's.
+        /// How old a seal may be, by the clocks of both machines. A trace ID that is sent again later is a
+        /// stranger's.
         std::chrono::seconds max_age{300};
     };
 
@@ -173,8 +176,8 @@ public:
         : hosts_(std::move(chosen.hosts)), trust_(make_trust(std::move(chosen.seal))), max_age_(chosen.max_age) {}
 
     /// Sets the headers of a request to this host that is made inside the span: `set(name, value)`, both
-    /// `std::string_view`. A span that is not recorded since its trace was not sampled says so, and the called process
-    /// does not record either; one of a tracer that is off sets nothing.
+    /// `std::string_view`. A span that is not recorded since its trace was not sampled says so, and the called
+    /// process does not record either; one of a tracer that is off sets nothing.
     template <class Span, class Set>
     void inject(const Span& span, std::string_view host, Set&& set) const {
         if constexpr (requires { span.told(); }) {
@@ -185,8 +188,8 @@ public:
         }
     }
 
-    /// What the headers of a request say; `Container` as for `http_headers`. Never fails: what cannot be taken is left
-    /// out, and `incoming_trace::rejected` says why.
+    /// What the headers of a request say; `Container` as for `http_headers`. Never fails: what cannot be taken is
+    /// left out, and `incoming_trace::rejected` says why.
     template <class Container>
     [[nodiscard]] incoming_trace extract(const Container& headers) const {
         incoming_trace found;
@@ -237,8 +240,9 @@ private:
                 if (!trace.data) return; // its root has ended
                 begin_message(message, trace.id, now());
                 Schema::for_each_propagated([&]<class Key>() {
-                    static_assert(detail::is_token(Key::name), "the name of a key that goes to other processes is made "
-                                                               "of letters, digits and the signs of a header's name");
+                    static_assert(detail::is_token(Key::name),
+                                  "the name of a key that goes to other processes is made "
+                                  "of letters, digits and the signs of a header's name");
                     const std::string_view value = trace.data->entries.find(entry_kind::metadata, Key::name);
                     if (!value.data()) return;
                     members.append(Key::name) += '=';
@@ -347,13 +351,15 @@ private:
             append_to_message(message, sent->key, detail::percent_decoded(sent->value, plus_is_space));
             names.remove_prefix(colon == std::string_view::npos ? names.size() : colon + 1);
         }
-        if (given.empty() || is_repeated(members, seal_key) || !detail::is_sealed(trust_, message, given)) return false;
+        if (given.empty() || is_repeated(members, seal_key) || !detail::is_sealed(trust_, message, given))
+            return false;
         found.is_trusted_ = true;
         Schema::for_each_propagated([&]<class Key>() {
             for (std::string_view names = rest; !names.empty();) {
                 const auto colon = names.find(':');
                 if (names.substr(0, colon) == Key::name)
-                    take_value<Key>(detail::percent_decoded(member_of(members, Key::name)->value, plus_is_space), found);
+                    take_value<Key>(detail::percent_decoded(member_of(members, Key::name)->value, plus_is_space),
+                                    found);
                 names.remove_prefix(colon == std::string_view::npos ? names.size() : colon + 1);
             }
         });

@@ -102,9 +102,7 @@ struct check_error {
             break;
         case fault::malformed: text += wanted_form(); break;
         case fault::repeated: text += "given more than once; send it once"; break;
-        case fault::too_large:
-            text += "over 64 members or 8,192 bytes; propagate fewer or shorter values";
-            break;
+        case fault::too_large: text += "over 64 members or 8,192 bytes; propagate fewer or shorter values"; break;
         case fault::unproven:
             text += "the seal of the sender is not made with a key that is known here, has expired, or is of other "
                     "values; user and session were not taken from it, and the trace is one of its own";
@@ -119,7 +117,8 @@ struct check_error {
 private:
     [[nodiscard]] std::string_view wanted_form() const noexcept {
         if (key == "traceparent")
-            return "not of the form 00-<32 digits>-<16 digits>-<2 digits>, hexadecimal in lower case and with no ID of "
+            return "not of the form 00-<32 digits>-<16 digits>-<2 digits>, hexadecimal in lower case and with no ID "
+                   "of "
                    "zeros (https://www.w3.org/TR/trace-context-2/)";
         return "not a list of key=value, separated by commas (https://www.w3.org/TR/baggage/)";
     }

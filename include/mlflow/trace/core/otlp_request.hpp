@@ -25,7 +25,8 @@ enum class otlp_receiver : std::uint8_t {
     /// As `any`, and the session as `gen_ai.conversation.id` too, which is what OpenTelemetry's conventions for
     /// generative AI call it.
     gen_ai,
-    /// MLflow, by way of a Collector, say: as `any`, and text that MLflow would read as a JSON text is encoded as JSON
+    /// MLflow, by way of a Collector, say: as `any`, and text that MLflow would read as a JSON text is encoded as
+    /// JSON
     /// once, so that it is stored as it is. What MLflow takes only by its own API it shows as attributes of the root.
     mlflow
 };

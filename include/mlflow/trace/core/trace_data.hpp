@@ -182,8 +182,8 @@ struct trace_data {
     std::uint64_t start_unix_nano = 0;
     std::uint64_t duration_nano = 0;
     std::size_t span_count = 0;
-    std::size_t bytes = 0;       ///< of all span bodies
-    bool check_identity = false; ///< nobody has said yet that required metadata is given, or absent on purpose
+    std::size_t bytes = 0;        ///< of all span bodies
+    bool check_identity = false;  ///< nobody has said yet that required metadata is given, or absent on purpose
     bool is_session_late = false; ///< the sampler keeps sessions whole, and was asked before this one was known
 
     [[nodiscard]] std::string_view metadata(std::string_view key) const noexcept {

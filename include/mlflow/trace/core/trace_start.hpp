@@ -45,10 +45,10 @@ public:
     trace_start& operator=(const trace_start&) = delete;
 
     const mlflow::trace::trace_id& id;
-    std::string_view name; ///< of the root span
-    span_type type;        ///< of the root span
-    const remote_span* caller = nullptr;  ///< the span of another process that it was started with, or null
-    const sample_ratio* ratio = nullptr;  ///< what this call of `start_trace` asks for, or null
+    std::string_view name;               ///< of the root span
+    span_type type;                      ///< of the root span
+    const remote_span* caller = nullptr; ///< the span of another process that it was started with, or null
+    const sample_ratio* ratio = nullptr; ///< what this call of `start_trace` asks for, or null
 
     /// A metadata value that is known now: given to the call that starts the trace, or by a scope around it. A view
     /// whose `data()` is null where there is none.

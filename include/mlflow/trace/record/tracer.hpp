@@ -76,8 +76,9 @@ std::string_view find_at_start(context_slot* slot, const recorder& owner, const 
         if (is_it && !std::exchange(is_told, true) && kind == entry_kind::metadata) found = text;
         return check_error{};
     };
-    const auto look_at = [&](const auto& value) {
-        if constexpr (!describes_root<std::remove_cvref_t<decltype(value)>>) static_cast<void>(set_value(value, look));
+    [[maybe_unused]] const auto look_at = [&](const auto& value) {
+        if constexpr (!describes_root<std::remove_cvref_t<decltype(value)>>)
+            static_cast<void>(set_value(value, look));
     };
     (look_at(values), ...);
     if (slot && !is_told)
@@ -347,8 +348,9 @@ private:
         if (core_->is_distrusted()) core_->tell_distrust();
         detail::start_arguments given;
         given.type = type;
-        open_root(started, name, may_be_of_anybody ? identity::unknown : identity::checked_at_the_end, given,
-                  [&](std::string_view key) noexcept { return find_identity(is_held ? slot : nullptr, key, args...); });
+        open_root(
+            started, name, may_be_of_anybody ? identity::unknown : identity::checked_at_the_end, given,
+            [&](std::string_view key) noexcept { return find_identity(is_held ? slot : nullptr, key, args...); });
         if (is_held) enter_root(started, slot, true);
         if (!started.recording()) return started;
         started.type(type);
@@ -433,7 +435,7 @@ private:
     template <class... Args>
     std::string_view find_identity(context_slot* slot, std::string_view key, const Args&... args) const noexcept {
         std::string_view found;
-        const auto look_at = [&](const auto& value) {
+        [[maybe_unused]] const auto look_at = [&](const auto& value) {
             if constexpr (detail::identity_argument<std::remove_cvref_t<decltype(value)>, Schema>)
                 if (!found.data()) found = detail::find_at_start(nullptr, *core_, nullptr, key, value);
         };
