@@ -34,6 +34,7 @@ OTHERS = {
     "client": ("nlohmann/",),
     "testing/": (),
     "context/asio": ("boost/",),
+    "context/propagation": (),
     "context/sessions": (),
     "bare_metal.hpp": (),
     "context/global": (),
@@ -44,6 +45,7 @@ OTHERS = {
     "pipeline/fan_out": (),
     "pipeline/spool": (),
     "transports/gzip": (),
+    "transports/hmac_seal": ("openssl/",),
 }
 
 FORBIDDEN = {"iostream", "regex", "future", "filesystem", "random", "functional"}

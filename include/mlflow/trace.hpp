@@ -11,7 +11,6 @@
 #include <mlflow/trace/context/coroutine_context.hpp>
 #include <mlflow/trace/context/explicit.hpp>
 #include <mlflow/trace/context/headers.hpp>
-#include <mlflow/trace/context/propagation.hpp>
 #include <mlflow/trace/context/thread_local.hpp>
 #include <mlflow/trace/exporters/json_lines.hpp>
 #include <mlflow/trace/exporters/memory.hpp>
