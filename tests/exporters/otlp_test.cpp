@@ -85,6 +85,73 @@ TEST_F(otlp_exporter, names_the_conversation_where_asked) {
     EXPECT_EQ(attributes["mlflow.traceMetadata.app.segment"], "pro");
 }
 
+TEST_F(otlp_exporter, sends_to_mlflow_all_that_a_trace_has) {
+    auto chosen = options();
+    chosen.receiver = mt::otlp_receiver::mlflow;
+    record(chosen);
+    auto attributes = root_attributes();
+    EXPECT_EQ(attributes["user.id"], R"("\"quoted\"")") << "encoded, so that MLflow stores it as it is";
+    EXPECT_EQ(attributes["session.id"], R"("1")");
+    EXPECT_EQ(attributes["mlflow.clientRequestId"], "r-1");
+    EXPECT_EQ(attributes["mlflow.traceTag.kind"], "test");
+    EXPECT_EQ(attributes["mlflow.traceMetadata.app.segment"], "pro");
+    EXPECT_EQ(attributes["mlflow.traceTag.mlflow.traceName"], "chat");
+}
+
+TEST_F(otlp_exporter, puts_identity_on_every_span_where_asked) {
+    auto chosen = options();
+    chosen.receiver = mt::otlp_receiver::gen_ai;
+    chosen.identity_on_every_span = true;
+    tracer_type tracer({.exporter = chosen});
+    const auto identity_of = [&](std::string_view name) {
+        std::map<std::string, std::string> found;
+        for (const auto& sent : receiver->requests()) {
+            mt::detail::buffer text;
+            EXPECT_TRUE(mt::detail::append_otlp_json(text, sent.body));
+            const auto all = nlohmann::json::parse(text.view());
+            for (const auto& span : all["resourceSpans"][0]["scopeSpans"][0]["spans"])
+                if (span["name"] == name && span.contains("attributes"))
+                    for (const auto& attribute : span["attributes"])
+                        found[attribute["key"]] = attribute["value"].value("stringValue", "");
+        }
+        return found;
+    };
+    auto trace = tracer.start_trace("chat", mt::user{"user-1042"});
+    tracer.start_span("inside").end();
+    auto late = trace.start_span("late");
+    auto later = trace.start_span("later");
+    trace.set(mt::session{"session-7"});
+    trace.end();
+    late.end();
+    later.end();
+    EXPECT_EQ(receiver->request_count(), 3U);
+    for (const char* const name : {"chat", "inside", "late", "later"}) {
+        auto attributes = identity_of(name);
+        EXPECT_EQ(attributes["user.id"], "user-1042") << name;
+        EXPECT_EQ(attributes["session.id"], "session-7") << name;
+        EXPECT_EQ(attributes["gen_ai.conversation.id"], "session-7") << name;
+    }
+}
+
+TEST_F(otlp_exporter, a_trace_that_nobody_owns_has_no_identity_anywhere) {
+    auto chosen = options();
+    chosen.identity_on_every_span = true;
+    tracer_type tracer({.exporter = chosen});
+    { // the pooled trace before this one had an owner
+        auto trace = tracer.start_trace("first", mt::user{"user-1042"});
+        auto late = trace.start_span("late");
+        trace.end();
+    }
+    {
+        auto trace = tracer.start_trace("second");
+        auto late = trace.start_span("late");
+        trace.end();
+    }
+    for (std::size_t i = 0; i < receiver->request_count(); ++i)
+        EXPECT_EQ(receiver->requests()[i].body.find("user-1042") != std::string::npos, i < 2) << i;
+    EXPECT_EQ(receiver->request_count(), 4U);
+}
+
 TEST_F(otlp_exporter, sends_resource_headers_and_credentials) {
     auto chosen = options();
     chosen.resource = {{"service.name", "chat"}, {"deployment.environment.name", "test"}};
