@@ -36,9 +36,10 @@ class trace_start {
 public:
     template <class Find>
     trace_start(const mlflow::trace::trace_id& trace, std::string_view root_name, span_type root_type,
-                const remote_span* from, const sample_ratio* of_call, const Find& find) noexcept
-        : id(trace), name(root_name), type(root_type), caller(from), ratio(of_call), values_(&find),
-          find_([](const void* values, std::string_view key) noexcept {
+                const remote_span* from, const sample_ratio* of_call, const std::string_view* of_session,
+                const Find& find) noexcept
+        : id(trace), name(root_name), type(root_type), caller(from), ratio(of_call), session_(of_session),
+          values_(&find), find_([](const void* values, std::string_view key) noexcept {
               return (*static_cast<const Find*>(values))(key);
           }) {}
     trace_start(const trace_start&) = delete;
@@ -54,9 +55,12 @@ public:
     /// whose `data()` is null where there is none.
     [[nodiscard]] std::string_view metadata(std::string_view key) const noexcept { return find_(values_, key); }
     [[nodiscard]] std::string_view user() const noexcept { return metadata("mlflow.trace.user"); }
-    [[nodiscard]] std::string_view session() const noexcept { return metadata("mlflow.trace.session"); }
+    [[nodiscard]] std::string_view session() const noexcept {
+        return session_ ? *session_ : metadata("mlflow.trace.session");
+    }
 
 private:
+    const std::string_view* session_; // null: to be looked for
     const void* values_;
     std::string_view (*find_)(const void* values, std::string_view key) noexcept;
 };

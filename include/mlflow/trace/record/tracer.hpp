@@ -51,10 +51,19 @@ struct start_arguments {
     const remote_span* caller = nullptr;
     const incoming_trace* incoming = nullptr;
     const sample_ratio* ratio = nullptr;
+    std::string_view session{}; // given, or said to be absent
+    bool tells_session = false;
 
     template <class T>
     void take(const T& value) noexcept {
-        if constexpr (std::is_same_v<T, span_type>) type = value;
+        if constexpr (std::is_same_v<typename unwrapped<T>::type, mlflow::trace::session>) {
+            tells_session = true;
+            if constexpr (is_maybe<T>) {
+                if (const auto* const known = value.get()) session = known->view();
+            } else if constexpr (!is_absent<T>) {
+                session = value.view();
+            }
+        } else if constexpr (std::is_same_v<T, span_type>) type = value;
         else if constexpr (std::is_same_v<T, remote_span>) caller = &value;
         else if constexpr (std::is_same_v<T, sample_ratio>) ratio = &value;
         else if constexpr (std::is_same_v<T, incoming_trace>) {
@@ -423,13 +432,15 @@ private:
         const bool is_sampled =
             is_continued ? given.caller->is_sampled
                          : detail::sample(core_->recording(),
-                                          trace_start(id, name, given.type, given.caller, given.ratio, find));
+                                          trace_start(id, name, given.type, given.caller, given.ratio,
+                                                      given.tells_session ? &given.session : nullptr, find));
         if (!is_sampled) return hide(started);
         started.adopt(span::open_root(*core_, id, is_continued ? given.caller->id : span_id{}, name,
                                       stated == identity::checked_at_the_end));
         if constexpr (detail::decides_by_session<Recording>)
             if (started.recording())
-                started.span_->trace->data->is_session_late = !is_continued && !find(session::name).data();
+                started.span_->trace->data->is_session_late =
+                    !is_continued && !(given.tells_session ? given.session : find(session::name)).data();
     }
     // Of the arguments of a traced function, those that say whose trace it is.
     template <class... Args>
