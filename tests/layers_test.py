@@ -41,6 +41,7 @@ OTHERS = {
     "core/arena": (),
     "record/bare_metal_platform": (),
     "environment/": (),
+    "exporters/gen_ai": (),
     "exporters/otlp": (),
     "pipeline/fan_out": (),
     "pipeline/spool": (),

@@ -8,6 +8,7 @@
 #include <mlflow/trace/core/otlp_request.hpp>
 #include <mlflow/trace/core/outcome.hpp>
 #include <mlflow/trace/core/secret.hpp>
+#include <mlflow/trace/exporters/gen_ai.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -57,6 +58,7 @@ public:
           target_(target_of(chosen.traces_endpoint)),
           server_("traces_endpoint", chosen.traces_endpoint.substr(0, path_begin(chosen.traces_endpoint)),
                   std::move(chosen.authorization), chosen.timeout, std::move(chosen.transport)) {
+        if (chosen.receiver == otlp_receiver::gen_ai) form_.append_body = &detail::append_body_in_gen_ai_terms;
         form_.identity_on_every_span = chosen.identity_on_every_span;
         for (const auto& [name, value] : headers_) server_.remember(value);
     }
