@@ -4661,6 +4661,20 @@ inline std::optional<std::string> json_find_string(std::string_view document,
     return std::string(text.view());
 }
 
+// Calls `visit` with the text of each element of a JSON array.
+template <class Visit>
+void for_each_element(std::string_view array, Visit visit) {
+    json_cursor at(array);
+    if (!at.take('[')) return;
+    do {
+        at.whitespace();
+        const std::string_view value = at.rest();
+        if (at.value(64) != json_cursor::outcome::complete) return;
+        visit(value.substr(0, value.size() - at.rest().size()));
+        at.whitespace();
+    } while (at.take(','));
+}
+
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
 // ---- mlflow/trace/detail/protobuf.hpp
@@ -5070,8 +5084,8 @@ enum class otlp_receiver : std::uint8_t {
     /// span: further metadata as `mlflow.traceMetadata.<key>`, the client request ID as `mlflow.clientRequestId`,
     /// previews as `mlflow.traceRequestPreview` and `mlflow.traceResponsePreview`.
     any,
-    /// As `any`, and the session as `gen_ai.conversation.id` too, which is what OpenTelemetry's conventions for
-    /// generative AI call it.
+    /// As `any`, and under the names of OpenTelemetry's conventions for generative AI: the session as
+    /// `gen_ai.conversation.id`, and with `otlp_exporter` model, provider, tokens, messages, tools and agents.
     gen_ai,
     /// MLflow, by way of a Collector, say: as `any`, and text that MLflow would read as a JSON text is encoded as
     /// JSON
@@ -5086,6 +5100,8 @@ struct otlp_form {
     /// and others do; MLflow does not).
     bool identity_on_every_span = false;
     bool goes_with_trace_info = false; ///< what MLflow's own API carries is sent that way
+    /// Appends a span's body in other words; null: as it is.
+    bool (*append_body)(detail::buffer& out, const span_data& span) = nullptr;
 
     constexpr otlp_form() noexcept = default;
     constexpr otlp_form(otlp_receiver chosen) noexcept : receiver(chosen) {}
@@ -5262,11 +5278,13 @@ inline bool append_span(buffer& out, const trace_data& trace, const span_data& s
     if (!out.push_back(short_tag(spans, wire_type::length_delimited))) return false;
     const bool rewritten = form.receiver == otlp_receiver::mlflow && span.look_closer;
     const bool is_root = &span == trace.root;
-    if (!is_root && !rewritten && !form.identity_on_every_span)
+    if (!is_root && !rewritten && !form.identity_on_every_span && !form.append_body)
         return append_varint(out, span.body.size()) && out.append(span.body.view());
     late_length length(out);
-    return (rewritten ? append_body_for_mlflow(out, span.body.view()) : out.append(span.body.view())) &&
-           (!(is_root || form.identity_on_every_span) || append_identity(out, trace, form.receiver)) &&
+    const bool is_written = form.append_body ? form.append_body(out, span)
+                            : rewritten      ? append_body_for_mlflow(out, span.body.view())
+                                             : out.append(span.body.view());
+    return is_written && (!(is_root || form.identity_on_every_span) || append_identity(out, trace, form.receiver)) &&
            (!is_root || append_trace_entries(out, trace, form)) && length.close();
 }
 
@@ -7301,20 +7319,6 @@ private:
 // ---- mlflow/trace/exporters/mlflow_artifacts.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// Calls `visit` with the text of each element of a JSON array.
-template <class Visit>
-void for_each_element(std::string_view array, Visit visit) {
-    json_cursor at(array);
-    if (!at.take('[')) return;
-    do {
-        at.whitespace();
-        const std::string_view value = at.rest();
-        if (at.value(64) != json_cursor::outcome::complete) return;
-        visit(value.substr(0, value.size() - at.rest().size()));
-        at.whitespace();
-    } while (at.take(','));
-}
 
 // Stores traces on servers that take no OTLP: a request that says what there is to say about the trace, and its spans
 // as a file of the trace, traces.json.
