@@ -65,6 +65,18 @@ public:
         data_ = nullptr;
         size_ = capacity_ = 0;
     }
+    // Of what is used again and again: one that was large once does not stay so.
+    void clear_to(std::size_t kept) noexcept {
+        if (capacity_ > kept) release();
+        clear();
+    }
+    // For content that does not grow: a block of this size, in an empty buffer.
+    bool reserve_exactly(std::size_t size) noexcept {
+        if (size == 0) return true;
+        data_ = static_cast<char*>(machine::reallocate(nullptr, size));
+        capacity_ = data_ ? size : 0;
+        return data_ != nullptr;
+    }
 
     [[nodiscard]] char* data() noexcept { return data_; }
     [[nodiscard]] const char* data() const noexcept { return data_; }
