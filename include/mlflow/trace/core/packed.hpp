@@ -33,42 +33,71 @@ inline std::size_t packed_memory(const trace_data& trace) noexcept {
 }
 inline bool is_worth_packing(const trace_data& trace) noexcept { return trace.memory() >= 2 * packed_memory(trace); }
 
-template <class T>
-T* make_packed() noexcept {
-    void* const memory = machine::reallocate(nullptr, sizeof(T));
-    T* const made = memory ? ::new (memory) T : nullptr;
-    if (made) made->is_packed = true;
-    return made;
-}
-
-// A copy of a finished trace in blocks of its size, or null when memory has run out. It does not come from the pool,
-// whose objects go back to where they are recorded.
-inline trace_data* packed(const trace_data& trace) noexcept {
-    trace_data* const copy = make_packed<trace_data>();
-    if (!copy) return nullptr;
-    trace_batch owner(copy);
-    copy_description(*copy, trace);
-    if (!copy->entries.copy_exactly(trace.entries)) return nullptr;
-    span_data** next = &copy->spans;
-    for (const span_data* from = trace.spans; from; from = from->next) {
-        span_data* const to = make_packed<span_data>();
-        if (!to) return nullptr;
-        *next = to;
-        next = &to->next;
-        copy_description(*to, *from);
-        if (!to->body.reserve_exactly(from->body.size()) || !to->body.append(from->body.view())) return nullptr;
-        if (from == trace.root) copy->root = to;
+// Copies of finished traces, side by side in one block, which goes with the last of them. They do not come from the
+// pool, whose objects go back to where they are recorded.
+class packing {
+public:
+    // `memory` as `packed_memory` says. Without memory it packs nothing.
+    explicit packing(std::size_t memory) noexcept {
+        void* const block = machine::reallocate(nullptr, sizeof(packed_block) + memory);
+        if (!block) return;
+        block_ = ::new (block) packed_block;
+        at_ = reinterpret_cast<unsigned char*>(block_ + 1);
     }
-    copy->span_count = trace.span_count;
-    copy->bytes = copy->capacity = trace.bytes;
-    return trace_batch(std::move(owner)).pop_front();
-}
+    packing(const packing&) = delete;
+    packing& operator=(const packing&) = delete;
+    ~packing() {
+        if (block_) block_->release();
+    }
+
+    // Null where nothing is packed.
+    trace_data* copy(const trace_data& trace) noexcept {
+        if (!block_) return nullptr;
+        auto* const copy = make<trace_data>();
+        copy_description(*copy, trace);
+        copy->entries.refer_to(trace.entries, bytes(trace.entries.bytes()));
+        span_data** next = &copy->spans;
+        for (const span_data* from = trace.spans; from; from = from->next) {
+            auto* const to = make<span_data>();
+            *next = to;
+            next = &to->next;
+            copy_description(*to, *from);
+            to->body.refer_to(from->body.view(), bytes(from->body.size()));
+            if (from == trace.root) copy->root = to;
+        }
+        copy->span_count = trace.span_count;
+        copy->bytes = copy->capacity = trace.bytes;
+        return copy;
+    }
+
+private:
+    template <class T>
+    T* make() noexcept {
+        T* const made = ::new (bytes(sizeof(T))) T;
+        made->block = block_;
+        block_->retain();
+        return made;
+    }
+    void* bytes(std::size_t count) noexcept {
+        return std::exchange(at_, at_ + (count + alignment - 1) / alignment * alignment);
+    }
+
+    static constexpr std::size_t alignment = alignof(std::max_align_t);
+    static_assert(alignof(trace_data) <= alignment && alignof(span_data) <= alignment);
+
+    packed_block* block_ = nullptr;
+    unsigned char* at_ = nullptr;
+};
 
 // Replaces those that hold far more than they say.
 inline void pack(trace_batch& traces) noexcept {
+    std::size_t memory = 0;
+    for (const trace_data& trace : traces) memory += is_worth_packing(trace) ? packed_memory(trace) : 0;
+    if (memory == 0) return;
+    packing into(memory);
     trace_batch result;
     while (trace_data* const trace = traces.pop_front()) {
-        trace_data* const copy = is_worth_packing(*trace) ? packed(*trace) : nullptr;
+        trace_data* const copy = is_worth_packing(*trace) ? into.copy(*trace) : nullptr;
         result.push_back(copy ? copy : trace);
         if (copy) pool<trace_data>::instance().give(trace);
     }

@@ -24,6 +24,18 @@ struct trace_state;
 class span_watch;
 using slot_function = context_slot* (*)();    // of a context policy: the slot of whoever calls it
 using holds_function = bool (*)(const void*); // and whether an object at this address can be current there
+
+// Where objects lie that go together.
+class packed_block {
+public:
+    void retain() noexcept { objects_.fetch_add(1, std::memory_order_relaxed); }
+    void release() noexcept {
+        if (objects_.fetch_sub(1, std::memory_order_acq_rel) == 1) machine::release(this);
+    }
+
+private:
+    alignas(std::max_align_t) std::atomic<std::size_t> objects_{1}; // and who packs
+};
 } // namespace detail
 
 /// A span: while it is open its recorder writes it, once finished an exporter reads it.
@@ -60,19 +72,20 @@ struct span_data {
     std::uint32_t dropped_attributes = 0;
     std::uint32_t dropped_events = 0;
     std::uint8_t small_uses = 0; // of a large block, one after the other
-    bool is_packed = false;      // a copy that is as small as it can be, and was never in the pool
+    detail::packed_block* block = nullptr; // of a copy that was never in the pool
 
     // A context may look at `generation` long after the span has ended.
     static constexpr bool is_looked_at = true;
     static constexpr bool has_blocks = true;
 
     bool recycle() noexcept {
-        if (is_packed) return false;
+        if (block) return false;
         if (body.capacity() > detail::machine::small_block) [[unlikely]]
             settle();
         body.clear();
         return true;
     }
+    void leave() noexcept { block->release(); }
     [[nodiscard]] std::size_t kept_bytes() const noexcept { return sizeof(span_data) + body.capacity(); }
     void strip() noexcept { body.release(); }
 
@@ -184,10 +197,8 @@ public:
     void clear() noexcept { bytes_.clear(); }
     void release() noexcept { bytes_.release(); }
 
-    // Of entries that are empty: copies the others, in a block of their size.
-    bool copy_exactly(const trace_entries& others) noexcept {
-        return bytes_.reserve_exactly(others.bytes_.size()) && bytes_.append(others.bytes_.view());
-    }
+    // A copy of the others at a place of this size, which is only read.
+    void refer_to(const trace_entries& others, void* place) noexcept { bytes_.refer_to(others.bytes_.view(), place); }
 
 private:
     [[nodiscard]] iterator locate(entry_kind kind, std::string_view key) const noexcept {
@@ -216,7 +227,7 @@ struct trace_data {
     std::size_t span_count = 0;
     std::size_t bytes = 0;       ///< of all span bodies
     std::size_t capacity = 0;    ///< of the blocks that they are in
-    bool is_packed = false;      // as in `span_data`
+    detail::packed_block* block = nullptr; // as in `span_data`
     bool check_identity = false; ///< nobody has said yet that required metadata is given, or absent on purpose
 
     [[nodiscard]] std::string_view metadata(std::string_view key) const noexcept {
@@ -236,13 +247,14 @@ struct trace_data {
 
     bool recycle() noexcept {
         detail::pool<span_data>::instance().give(std::exchange(spans, nullptr));
-        if (is_packed) return false;
+        if (block) return false;
         root = nullptr;
         if (entries.capacity() > detail::machine::kept_block) entries.release();
         entries.clear();
         span_count = bytes = capacity = 0;
         return true;
     }
+    void leave() noexcept { block->release(); }
     [[nodiscard]] std::size_t kept_bytes() const noexcept { return sizeof(trace_data) + entries.capacity(); }
     void strip() noexcept { entries.release(); }
 };

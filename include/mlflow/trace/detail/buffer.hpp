@@ -70,12 +70,11 @@ public:
         if (capacity_ > kept) release();
         clear();
     }
-    // For content that does not grow: a block of this size, in an empty buffer.
-    bool reserve_exactly(std::size_t size) noexcept {
-        if (size == 0) return true;
-        data_ = static_cast<char*>(machine::reallocate(nullptr, size));
-        capacity_ = data_ ? size : 0;
-        return data_ != nullptr;
+    // A copy at a place that is not the buffer's own: it is only read, and not destroyed.
+    void refer_to(std::string_view bytes, void* place) noexcept {
+        if (!bytes.empty()) std::memcpy(place, bytes.data(), bytes.size());
+        data_ = static_cast<char*>(place);
+        size_ = capacity_ = bytes.size();
     }
 
     [[nodiscard]] char* data() noexcept { return data_; }

@@ -17,7 +17,7 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 // Free objects of one type. They are kept as long as a steady load needs them, and given back when a burst is over.
 //
 // T has `T* next` and `T* next_chain`, which are the pool's, and `recycle()`, false for an object that was never in
-// the pool and is to be freed. Where it `has_blocks`, it has also `std::size_t chain_bytes`, the pool's, and
+// the pool and is to `leave()`. Where it `has_blocks`, it has also `std::size_t chain_bytes`, the pool's, and
 // `kept_bytes()` and `strip()`, which tell of them and free them. Where it `is_looked_at`, the object itself stays
 // for the life of the process, so that a stale pointer to one still points at an object of that type (a context may
 // look at a span that ended on another thread). Such objects lie together, apart from the blocks that are freed.
@@ -62,7 +62,7 @@ public:
         while (T* const object = *link) {
             if (!object->recycle()) [[unlikely]] {
                 *link = object->next;
-                destroy(object);
+                if constexpr (requires { object->leave(); }) object->leave();
                 continue;
             }
             link = &object->next;

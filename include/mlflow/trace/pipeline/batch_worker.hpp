@@ -11,6 +11,7 @@
 #include <mlflow/trace/pipeline/diagnostics.hpp>
 #include <mlflow/trace/pipeline/worker_threads.hpp>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <condition_variable>
@@ -385,7 +386,7 @@ private:
         for (;;) {
             pack_.wait(guard, [this] { return abandoned_ || is_to_pack_; });
             while (!abandoned_ && queue_.recorded_memory() > packed_from_ / 2) {
-                trace_batch some = queue_.take_recorded(packed_at_once);
+                trace_batch some = queue_.take_recorded(packed_at_once_);
                 guard.unlock();
                 pack(some);
                 shrink_pools();
@@ -408,8 +409,6 @@ private:
         dropped_memory_ += dropped.memory();
         return dropped_memory_ > packed_from_ / 4 && !std::exchange(is_to_pack_, true);
     }
-    static constexpr std::size_t packed_at_once = 256U * 1024;
-
     static std::string describe(const export_result& failed) {
         if (failed.ok()) return failed.error;
         return std::to_string(failed.failed_spans) + " spans were not delivered: " + failed.error;
@@ -445,6 +444,7 @@ private:
     std::condition_variable handled_something_;
     batch_queue queue_;
     const std::size_t packed_from_ = options_.max_queue_bytes / 8; // waiting as recorded
+    const std::size_t packed_at_once_ = std::min<std::size_t>(packed_from_ / 8, 1U << 20U);
     std::condition_variable pack_;
     std::size_t dropped_memory_ = 0; // since the pools were looked at
     bool is_to_pack_ = false;
