@@ -89,6 +89,9 @@ private:
     unsigned char* at_ = nullptr;
 };
 
+// A copy that shares its block with nobody, or null.
+inline trace_data* packed(const trace_data& trace) noexcept { return packing(packed_memory(trace)).copy(trace); }
+
 // Replaces those that hold far more than they say.
 inline void pack(trace_batch& traces) noexcept {
     std::size_t memory = 0;
@@ -96,11 +99,18 @@ inline void pack(trace_batch& traces) noexcept {
     if (memory == 0) return;
     packing into(memory);
     trace_batch result;
+    trace_batch originals;
+    span_data* spans = nullptr; // of the originals, which go back at once
+    span_data** last = &spans;
     while (trace_data* const trace = traces.pop_front()) {
         trace_data* const copy = is_worth_packing(*trace) ? into.copy(*trace) : nullptr;
         result.push_back(copy ? copy : trace);
-        if (copy) pool<trace_data>::instance().give(trace);
+        if (!copy) continue;
+        *last = std::exchange(trace->spans, nullptr);
+        while (*last) last = &(*last)->next;
+        originals.push_back(trace);
     }
+    pool<span_data>::instance().give(spans);
     traces = std::move(result);
 }
 

@@ -71,7 +71,7 @@ struct span_data {
     std::uint32_t events = 0;
     std::uint32_t dropped_attributes = 0;
     std::uint32_t dropped_events = 0;
-    std::uint8_t small_uses = 0; // of a large block, one after the other
+    std::uint8_t small_uses = 0;           // of a large block, one after the other
     detail::packed_block* block = nullptr; // of a copy that was never in the pool
 
     // A context may look at `generation` long after the span has ended.
@@ -225,8 +225,8 @@ struct trace_data {
     std::uint64_t start_unix_nano = 0;
     std::uint64_t duration_nano = 0;
     std::size_t span_count = 0;
-    std::size_t bytes = 0;       ///< of all span bodies
-    std::size_t capacity = 0;    ///< of the blocks that they are in
+    std::size_t bytes = 0;                 ///< of all span bodies
+    std::size_t capacity = 0;              ///< of the blocks that they are in
     detail::packed_block* block = nullptr; // as in `span_data`
     bool check_identity = false; ///< nobody has said yet that required metadata is given, or absent on purpose
 

@@ -10,6 +10,9 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
+// What a buffer for requests keeps: more than the default of `max_batch_bytes` asks for.
+inline constexpr std::size_t kept_request = std::size_t{8} * 1024 * 1024;
+
 // A growing run of bytes that never throws: when memory runs out, the write that did not fit is left out and
 // `overflowed()` tells. Memory is kept by clear(), so that a pooled buffer stops allocating once warm.
 class buffer {
@@ -65,7 +68,7 @@ public:
         data_ = nullptr;
         size_ = capacity_ = 0;
     }
-    // Of what is used again and again: one that was large once does not stay so.
+    // Of what is used again and again: one that was huge once does not stay so.
     void clear_to(std::size_t kept) noexcept {
         if (capacity_ > kept) release();
         clear();

@@ -82,7 +82,7 @@ public:
     // What is kept, but for what threads have for themselves.
     [[nodiscard]] std::size_t kept_bytes() noexcept {
         const lock_guard guard(lock_);
-        return bytes_;
+        return bytes_ + bare_bytes_;
     }
     void shrink_to(std::size_t bytes) noexcept {
         free_pieces([&] { return bytes_ > bytes; });
@@ -95,7 +95,7 @@ public:
             const lock_guard guard(lock_);
             surplus = end_look() ? std::exchange(surplus_, 0) : 0;
         }
-        free_pieces([&surplus] { return surplus > 0 && surplus-- > 0; });
+        free_pieces([&surplus, this] { return bytes_ > kept_at_work && surplus > 0 && surplus-- > 0; });
     }
     // or all.
     void free_surplus() noexcept {
@@ -104,11 +104,13 @@ public:
             const lock_guard guard(lock_);
             surplus = std::exchange(low_, pieces_);
         }
-        free_pieces([&surplus] { return surplus > 0 && surplus-- > 0; });
+        free_pieces([&surplus, this] { return bytes_ > kept_at_rest && surplus > 0 && surplus-- > 0; });
     }
 
 private:
     static constexpr std::size_t piece_bytes = 128 * 1024; // what one thread takes at once, at most
+    static constexpr std::size_t kept_at_work = 4 * 1024 * 1024;
+    static constexpr std::size_t kept_at_rest = 1024 * 1024;
     static constexpr int gives_per_look = 64;
 
     // A child of fork() finds the lock free, whatever other threads were doing.
@@ -142,7 +144,10 @@ private:
     // ---- Under the lock.
 
     __attribute__((noinline)) T* take_bare() noexcept {
-        return bare_ ? std::exchange(bare_, bare_->next_chain) : make();
+        if (!bare_) return make();
+        T* const piece = std::exchange(bare_, bare_->next_chain);
+        if constexpr (T::has_blocks) bare_bytes_ -= piece->chain_bytes;
+        return piece;
     }
     T* make() noexcept {
         std::size_t count = 1;
@@ -180,7 +185,7 @@ private:
 
     // False before its time.
     bool end_look() noexcept {
-        constexpr int seconds_per_look = 2;
+        constexpr int seconds_per_look = 5;
         const time_t now = seconds();
         if (now - look_began_ < seconds_per_look) return false;
         surplus_ = (low_ + 1) / 2;
@@ -193,6 +198,7 @@ private:
         gives_until_look_ = gives_per_look;
         if (surplus_ == 0) end_look();
         T* some = nullptr;
+        if (bytes_ <= kept_at_work) surplus_ = 0;
         for (std::size_t bytes = 0; surplus_ > 0 && bytes < piece_bytes; --surplus_) {
             T* const piece = pop();
             if (!piece) {
@@ -254,8 +260,14 @@ private:
     // Of a piece that is in no list.
     __attribute__((noinline)) void free_blocks(T* piece) noexcept {
         if constexpr (T::is_looked_at) {
-            for (T* object = piece; object; object = object->next) object->strip();
+            std::size_t bytes = 0;
+            for (T* object = piece; object; object = object->next) {
+                object->strip();
+                bytes += object->kept_bytes();
+            }
             const lock_guard guard(lock_);
+            piece->chain_bytes = bytes;
+            bare_bytes_ += bytes;
             piece->next_chain = std::exchange(bare_, piece);
         } else {
             while (piece) destroy(std::exchange(piece, piece->next));
@@ -282,8 +294,9 @@ private:
 
     machine::mutex lock_;
     T* chains_ = nullptr;
-    T* bare_ = nullptr; // chains of objects without blocks
-    std::size_t bytes_ = 0;
+    T* bare_ = nullptr;     // chains of objects without blocks
+    std::size_t bytes_ = 0; // of the others
+    std::size_t bare_bytes_ = 0;
     std::size_t pieces_ = 0;
     std::size_t low_ = 0; // the fewest pieces since the look began
     std::size_t surplus_ = 0;

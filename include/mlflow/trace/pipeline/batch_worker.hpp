@@ -93,6 +93,9 @@ public:
     [[nodiscard]] bool is_of_this_process() const noexcept { return process_ == machine::process(); }
 
     void accept(trace_batch& traces) noexcept {
+        // One that is small in large blocks is not to be refused for them, nor to drive out others.
+        if (traces.memory() > packed_from_) [[unlikely]]
+            pack(traces);
         std::unique_lock guard(lock_);
         // What the inner exporter records by the tracer that it serves would make it export for ever.
         if (stopping_ || threads_.is_own_thread()) {
@@ -270,7 +273,7 @@ private:
     }
     [[nodiscard]] bool has_room(const trace_batch& traces) const noexcept {
         return queue_.span_count() + traces.span_count() <= options_.max_queue_spans &&
-               held_bytes() + traces.memory() <= options_.max_queue_bytes;
+               held_bytes() + in_pools_ + traces.memory() <= options_.max_queue_bytes;
     }
 
     [[nodiscard]] bool can_ever_fit(const trace_batch& traces) const noexcept {
@@ -345,6 +348,12 @@ private:
             if (!queue_.empty()) wake_.notify_one();
             if (options_.when_full == when_full::wait) handled_something_.notify_all(); // there is room
             guard.unlock();
+            if (sending.memory() > packed_from_) {
+                pack(sending);
+                guard.lock();
+                own.sending_memory = sending.memory();
+                guard.unlock();
+            }
             export_result outcome = guarded_export(own.exporter, sending);
             sending.clear();
             for_each_pool([](auto& each) { each.look(); });
@@ -376,8 +385,15 @@ private:
         function(pool<span_data>::instance());
         function(pool<trace_data>::instance());
     }
-    void shrink_pools() const noexcept {
-        for_each_pool([this](auto& each) { each.shrink_to(packed_from_ / 4); });
+    // What is left in them.
+    std::size_t shrink_pools() const noexcept {
+        constexpr std::size_t least_in_pools = 256U * 1024;
+        std::size_t left = 0;
+        for_each_pool([&](auto& each) {
+            each.shrink_to(std::max(packed_from_ / 4, least_in_pools));
+            left += each.kept_bytes();
+        });
+        return std::min(left, packed_from_); // others use them too
     }
 
     // Where much waits, on a thread of its own, since the others may be in the hands of their exporters.
@@ -389,8 +405,9 @@ private:
                 trace_batch some = queue_.take_recorded(packed_at_once_);
                 guard.unlock();
                 pack(some);
-                shrink_pools();
+                const std::size_t in_pools = shrink_pools();
                 guard.lock();
+                in_pools_ = in_pools;
                 queue_.put_back(std::move(some));
                 wake_.notify_all();
                 if (options_.when_full == when_full::wait) handled_something_.notify_all();
@@ -399,8 +416,9 @@ private:
             is_to_pack_ = false;
             dropped_memory_ = 0;
             guard.unlock();
-            shrink_pools();
+            const std::size_t in_pools = shrink_pools();
             guard.lock();
+            in_pools_ = in_pools;
         }
         give_up();
     }
@@ -446,7 +464,8 @@ private:
     const std::size_t packed_from_ = options_.max_queue_bytes / 8; // waiting as recorded
     const std::size_t packed_at_once_ = std::min<std::size_t>(packed_from_ / 8, 1U << 20U);
     std::condition_variable pack_;
-    std::size_t dropped_memory_ = 0; // since the pools were looked at
+    std::size_t in_pools_ = 0;       // when they were last looked at, for want of memory
+    std::size_t dropped_memory_ = 0; // since then
     bool is_to_pack_ = false;
     span_account account_;
     std::string last_error_;
