@@ -90,7 +90,9 @@ public:
 
 private:
     [[gnu::noinline]] bool grow(std::size_t count) noexcept {
-        std::size_t capacity = capacity_ < machine::first_block / 2 ? machine::first_block : capacity_ * 2;
+        std::size_t capacity = capacity_ < machine::first_block / 2 ? machine::first_block
+                               : capacity_ < machine::small_block   ? capacity_ * 2
+                                                                  : capacity_ + capacity_ / 4; // it may wait for long
         if (capacity - size_ < count) capacity = size_ + count;
         void* moved = machine::reallocate(data_, capacity);
         if (!moved) {
