@@ -9,6 +9,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <cstdio>
 #include <memory>
 #include <mutex>
 #include <ostream>
@@ -163,6 +164,34 @@ TEST(small_traces, are_not_too_large_for_the_blocks_that_they_are_in) {
     ASSERT_TRUE(tracer.flush(60s));
     EXPECT_EQ(tracer.account().dropped, 0U);
     EXPECT_EQ(tracer.account().exported, 1'800U);
+}
+
+// The trace by which `retry` asks whether the receiver takes anything stays.
+TEST(large_traces, are_not_kept_by_retry) {
+    struct taking_exporter {
+        mt::export_result export_traces(mt::trace_batch& batch) { return {.exported_spans = batch.span_count()}; }
+    };
+    mt::tracer<mt::open_schema, mt::thread_local_context, mt::batch<mt::retry<taking_exporter>>> tracer;
+    tracer.start_trace("small").end();
+    ASSERT_TRUE(tracer.flush(60s));
+    const long before = held_bytes.load();
+    tracer.start_trace("large").inputs(std::string(20'000'000, 'x'));
+    ASSERT_TRUE(tracer.flush(60s));
+    EXPECT_LE(held_bytes.load() - before, 1 * MiB);
+}
+
+TEST(large_traces, leave_no_large_buffers_in_an_exporter) {
+    const std::string path = testing::TempDir() + "large_traces.jsonl";
+    {
+        mt::tracer<mt::open_schema, mt::thread_local_context, mt::json_lines_exporter> tracer(
+            {.exporter = {.path = path}});
+        tracer.start_trace("small").end();
+        const long before = held_bytes.load();
+        tracer.start_trace("large").inputs(std::string(20'000'000, 'x'));
+        EXPECT_LE(held_bytes.load() - before, 1 * MiB);
+        EXPECT_EQ(tracer.account().exported, 2U);
+    }
+    std::remove(path.c_str());
 }
 
 tracer_type::options without_limit(std::mutex& gate) {

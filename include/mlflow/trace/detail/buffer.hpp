@@ -89,7 +89,7 @@ public:
     [[nodiscard]] std::string_view view() const noexcept { return {data_, size_}; }
 
 private:
-    [[gnu::noinline]] bool grow(std::size_t count) noexcept {
+    [[gnu::noinline, gnu::cold]] bool grow(std::size_t count) noexcept {
         std::size_t capacity = capacity_ < machine::first_block / 2 ? machine::first_block
                                : capacity_ < machine::small_block   ? capacity_ * 2
                                                                   : capacity_ + capacity_ / 4; // it may wait for long
