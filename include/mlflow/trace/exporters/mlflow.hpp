@@ -179,6 +179,7 @@ private:
         const http_header headers[] = {{"Content-Type", "application/x-protobuf"},
                                        {"x-mlflow-experiment-id", connection_.experiment_id}};
         const auto reply = server_.send(http_method::post, target, headers, body_.view());
+        body_.clear_to(detail::kept_request);
         if (!reply) return reply.error();
         if (reply->status < 200 || reply->status >= 300) return checked(server_.refusal(target, *reply));
         const auto told = detail::read_export_reply(*reply);

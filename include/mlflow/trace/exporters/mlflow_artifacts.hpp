@@ -78,6 +78,7 @@ private:
         const bool has_body = method != http_method::get;
         auto reply = server_.send(method, target, has_body ? headers : std::span<const http_header>(),
                                   has_body ? body_.view() : std::string_view());
+        if (has_body) body_.clear_to(kept_request);
         if (!reply) return failure{std::move(reply).error()};
         if (reply->status < 200 || reply->status >= 300) return failure{server_.refusal(target, *reply)};
         return std::move(reply->body);

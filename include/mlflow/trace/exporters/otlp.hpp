@@ -72,6 +72,7 @@ public:
         std::vector<http_header> headers{{"Content-Type", protobuf}};
         for (const auto& [name, value] : headers_) headers.push_back({name, value.reveal()});
         auto reply = server_.send(http_method::post, target_, headers, body_.view());
+        body_.clear_to(detail::kept_request);
         if (!reply) return failed(batch.span_count(), reply.error());
         return taken(batch.span_count(), *reply);
     }

@@ -6,6 +6,7 @@
 #include <mlflow/trace/core/half_trace.hpp>
 #include <mlflow/trace/core/options_of.hpp>
 #include <mlflow/trace/core/outcome.hpp>
+#include <mlflow/trace/core/packed.hpp>
 #include <mlflow/trace/core/recorded_trace.hpp>
 #include <mlflow/trace/detail/deadline.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
@@ -58,7 +59,9 @@ public:
         std::chrono::milliseconds give_up_after{std::chrono::hours(24)};
         std::size_t attempts_before_halving = 3; ///< where the content may be at fault, and another attempt may help
         std::size_t keep_rejected = 100;         ///< for `take_rejected`, the latest
-        trace::diagnostics diagnostics{};        ///< told while traces wait, and when one is put aside
+        /// Of the memory that these take. One that takes more alone is not kept, only told of.
+        std::size_t keep_rejected_bytes = 16U * 1024 * 1024;
+        trace::diagnostics diagnostics{}; ///< told while traces wait, and when one is put aside
     };
 
     retry() : retry(options{}) {}
@@ -100,9 +103,11 @@ public:
         }
     }
 
-    /// What the receiver did not take, the oldest first, and forgets it. At most `keep_rejected`, the latest.
+    /// What the receiver did not take, the oldest first, and forgets it. At most `keep_rejected` and
+    /// `keep_rejected_bytes`, the latest.
     [[nodiscard]] std::vector<rejected_trace> take_rejected() {
         const std::lock_guard guard(lock_);
+        rejected_bytes_ = 0;
         return std::exchange(rejected_, {});
     }
 
@@ -165,7 +170,7 @@ private:
             if (!outcome.ok()) now.error = std::move(outcome.error);
             now.refusals = 0;
             if (most_spans_ < unlimited) most_spans_ += most_spans_ / 8;
-            if (!batch.empty()) taken_ = trace_batch(batch.pop_front());
+            if (!batch.empty()) remember(trace_batch(batch.pop_front()));
             return;
         }
         const bool is_at_fault = what == trace::outcome::put_aside;
@@ -195,6 +200,14 @@ private:
         if (outcome.retry_after > now.retry_after) now.retry_after = outcome.retry_after;
         if (!halve) now.exported_in_part += outcome.exported_spans - kept;
         (halve ? now.suspects : now.again).append(std::move(batch));
+    }
+
+    // It stays, so that a large one gives way to a smaller one.
+    void remember(trace_batch&& taken) noexcept {
+        constexpr std::size_t small = 64 * 1024;
+        if (!taken_.empty() && taken.memory() > small && taken.memory() > taken_.memory()) return;
+        trace_data* const alone = taken.begin()->block ? detail::packed(*taken.begin()) : nullptr;
+        taken_ = alone ? trace_batch(alone) : std::move(taken);
     }
 
     // As much as the receiver answers to in time, of a large trace some spans.
@@ -267,14 +280,27 @@ private:
                 line_.say([&] { return "retry: " + news; });
                 const std::lock_guard guard(lock_);
                 last_error_ = news;
-                if (rejected_.size() >= options_.keep_rejected && !rejected_.empty())
-                    rejected_.erase(rejected_.begin());
-                if (options_.keep_rejected != 0) rejected_.push_back(std::move(rejected));
+                keep_rejected(std::move(rejected));
             }
         };
         detail::guarded(keep, [] {}); // counted all the same
         batch.clear();
         return spans;
+    }
+
+    void keep_rejected(rejected_trace&& rejected) {
+        const std::size_t bytes = memory_of(rejected);
+        if (options_.keep_rejected == 0 || bytes > options_.keep_rejected_bytes) return;
+        std::size_t surplus = 0; // the oldest
+        for (std::size_t left = rejected_.size();
+             left >= options_.keep_rejected || rejected_bytes_ > options_.keep_rejected_bytes - bytes; --left)
+            rejected_bytes_ -= memory_of(rejected_[surplus++]);
+        rejected_.erase(rejected_.begin(), rejected_.begin() + static_cast<std::ptrdiff_t>(surplus));
+        rejected_.push_back(std::move(rejected));
+        rejected_bytes_ += bytes;
+    }
+    static std::size_t memory_of(const rejected_trace& rejected) noexcept {
+        return sizeof rejected + rejected.error.capacity() + detail::content_memory(rejected.trace);
     }
 
     bool is_interrupted() {
@@ -293,6 +319,7 @@ private:
     std::condition_variable wake_;
     std::string last_error_;
     std::vector<rejected_trace> rejected_;
+    std::size_t rejected_bytes_ = 0;
     trace_batch taken_;                  // the latest trace that the receiver took: does it still take anything?
     std::size_t most_spans_ = unlimited; // at once, by what the receiver was too slow for
     detail::diagnostic_line line_{options_.diagnostics};
