@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/concepts.hpp>
+#include <mlflow/trace/core/copied_trace.hpp>
 #include <mlflow/trace/core/guarded_export.hpp>
 #include <mlflow/trace/core/options_of.hpp>
 #include <mlflow/trace/detail/deadline.hpp>
@@ -213,6 +214,8 @@ private:
     template <std::size_t... Number>
     batch_worker(batch_options<Exporter>&& options, const span_account& counted, std::index_sequence<Number...>)
         : options_(std::move(options)), senders_{{sender(options_for<Number>())...}}, account_(counted) {
+        if constexpr (requires(Exporter& inner) { inner.take_others_from(this, &another); })
+            for (sender& each : senders_) each.exporter.take_others_from(this, &another);
         threads_.start([this](std::size_t number) { work(senders_[number]); });
     }
     template <std::size_t Number>
@@ -338,6 +341,16 @@ private:
     static std::string describe(const export_result& failed) {
         if (failed.ok()) return failed.error;
         return std::to_string(failed.failed_spans) + " spans were not delivered: " + failed.error;
+    }
+
+    // A copy of a trace that waits, for an exporter that wants to know whether another one is taken.
+    static trace_data* another(void* worker, std::size_t number) noexcept {
+        batch_worker& own = *static_cast<batch_worker*>(worker);
+        const std::lock_guard guard(own.lock_);
+        if (own.queue_.empty()) return nullptr;
+        auto waiting = own.queue_.begin();
+        for (number %= own.queue_.size(); number > 0; --number) ++waiting;
+        return copy_of(*waiting);
     }
 
     trace_batch take() noexcept {

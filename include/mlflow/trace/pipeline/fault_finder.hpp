@@ -57,11 +57,20 @@ public:
     template <class Host>
     round deliver(trace_batch batch, std::size_t number, Host& host) noexcept {
         attempts now{.may_halve = number >= rounds_before_halving_};
+        bool asked_in_vain = false;
+        if (now.may_halve && is_single(batch) && batch.begin()->spans == refused_) {
+            now.has_taken = takes_others(now, host);
+            if (now.has_taken) now.suspects = std::move(batch);
+            now.is_over = false; // it may take this one
+            asked_in_vain = !now.has_taken;
+        }
+        refused_ = nullptr;
         while (!batch.empty()) {
             if (now.is_over) now.told.again.append(std::move(batch));
             trace_batch part = take_part(batch);
             if (!part.empty()) attempt(part, now, host);
         }
+        if (asked_in_vain && !now.has_taken) now.is_over = true;
         settle(now, host);
         settle_slow(now, host);
         now.told.again.append(std::move(now.late));
@@ -77,7 +86,8 @@ private:
         bool may_halve = false; // also where another attempt may help
         bool has_begun = false;
         bool is_over = false; // the receiver is not there, or busy, or takes nothing
-        int refusals = 0;     // since something was taken
+        bool has_taken = false;
+        int refusals = 0; // since something was taken
         trace_batch suspects{};
         trace_batch slow{}; // each alone, and not answered in time by a receiver that answers to others
         trace_batch late{}; // behind the others the next time: perhaps the receiver takes them
@@ -92,8 +102,8 @@ private:
 
     template <class Host>
     void attempt(trace_batch& batch, attempts& now, Host& host) noexcept {
-        if (now.is_over || (now.refusals >= most_refusals && !takes_others(now, host)) ||
-            (now.has_begun && host.is_ending())) {
+        if (now.is_over || (now.has_begun && host.is_ending()) ||
+            (now.refusals >= most_refusals && !takes_others(now, host))) {
             now.told.again.append(std::move(batch));
             return;
         }
@@ -105,13 +115,14 @@ private:
             count(result, now);
             if (!result.ok()) now.told.error = std::move(result.error);
             now.refusals = 0;
+            now.has_taken = true;
             if (most_spans_ < unlimited) most_spans_ += most_spans_ / 8 + 1;
             if (!batch.empty()) taken_ = trace_batch(batch.pop_front());
             return;
         }
         const bool is_at_fault = what == outcome::put_aside;
         if (!is_at_fault) ++now.refusals;
-        now.told.error = std::move(result.error);
+        note(result, now);
         now.is_over = what == outcome::wait;
         if (result.too_slow) most_spans_ = spans > 1 ? spans / 2 : 1;
         const bool halve = is_at_fault || (what == outcome::divide && now.may_halve);
@@ -132,12 +143,11 @@ private:
             attempt(batch, now, host);
             return;
         }
-        if (result.retry_after > now.told.retry_after) now.told.retry_after = result.retry_after;
-        if (result.too_slow && left == 1 && takes_others(now, host)) {
+        if (result.too_slow && is_single(batch) && !host.is_ending()) {
             guarded([&] { now.why_slow = now.told.error; }, [] {});
-            now.slow.append(std::move(batch));
-            return;
+            if (takes_others(now, host)) return now.slow.append(std::move(batch));
         }
+        if (what == outcome::divide && is_single(batch)) refused_ = batch.begin()->spans;
         if (!halve) now.told.exported_in_part += result.exported_spans - kept;
         (halve ? now.suspects : result.too_slow ? now.late : now.told.again).append(std::move(batch));
     }
@@ -173,48 +183,63 @@ private:
         return half;
     }
 
+    static bool is_single(const trace_batch& batch) noexcept { return batch.span_count() == 1; }
     static void count(const export_result& result, attempts& now) noexcept {
         now.told.exported += result.exported_spans;
         now.told.failed += result.failed_spans;
     }
-    [[nodiscard]] bool is_taken(trace_batch& batch) noexcept {
-        return outcome_of(guarded_export(exporter_, batch)) == outcome::delivered;
+    static void note(export_result& refused, attempts& now) noexcept {
+        now.told.error = std::move(refused.error);
+        if (refused.retry_after > now.told.retry_after) now.told.retry_after = refused.retry_after;
     }
 
     template <class Host>
     bool takes_others(attempts& now, Host& host) noexcept {
-        now.is_over = !(!taken_.empty() && is_taken(taken_)) && !takes_another(host);
+        now.is_over = !takes(taken_, now) && !takes_another(now, host);
         now.refusals = 0;
         return !now.is_over;
     }
     template <class Host>
-    bool takes_another(Host& host) noexcept {
-        if (host.is_ending()) return false;
-        trace_data* const other = host.another();
+    bool takes_another(attempts& now, Host& host) noexcept {
+        trace_data* const other = host.is_ending() ? nullptr : host.another();
         if (!other) return false;
         trace_batch asked(other);
-        if (!is_taken(asked)) return false;
+        if (!takes(asked, now)) return false;
         if (!asked.empty()) taken_ = std::move(asked);
         return true;
     }
+    bool takes(trace_batch& asked, attempts& now) noexcept {
+        if (asked.empty()) return false;
+        export_result result = guarded_export(exporter_, asked);
+        const bool is_taken = outcome_of(result) == outcome::delivered;
+        if (!is_taken) note(result, now);
+        return is_taken;
+    }
 
-    // What is refused alone, twice, by a receiver that takes others, is at fault.
+    // What is refused once more, between two others that are taken, is at fault.
     template <class Host>
     void settle(attempts& now, Host& host) noexcept {
+        bool is_well = now.has_taken && now.refusals == 0;
         while (trace_data* const suspect = now.suspects.pop_front()) {
             trace_batch alone(suspect);
-            if (!now.is_over && !host.is_ending()) {
-                const export_result result = guarded_export(exporter_, alone);
-                if (outcome_of(result) == outcome::delivered) {
+            refused_ = alone.begin()->spans;
+            is_well = !now.is_over && !host.is_ending() && (is_well || takes_others(now, host));
+            if (is_well) {
+                export_result result = guarded_export(exporter_, alone);
+                const outcome what = outcome_of(result);
+                if (what == outcome::delivered) {
                     count(result, now);
                     continue;
                 }
-                if (outcome_of(result) == outcome::wait) now.is_over = true;
-                else if (takes_others(now, host)) {
+                is_well = what != outcome::wait && takes_others(now, host);
+                if (is_well) {
                     now.told.failed += alone.span_count();
                     host.put_aside(alone, result.error);
                     continue;
                 }
+                now.is_over = true;
+                if (what == outcome::wait) refused_ = nullptr;
+                note(result, now);
             }
             now.late.append(std::move(alone));
         }
@@ -238,6 +263,7 @@ private:
     trace_batch taken_;                  // the latest trace that the receiver took: does it still take anything?
     std::size_t most_spans_ = unlimited; // at once, by what the receiver was too slow for
     int slow_rounds_ = 0;                // one after another
+    const span_data* refused_ = nullptr; // alone, in the latest round
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

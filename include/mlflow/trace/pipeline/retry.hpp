@@ -38,7 +38,8 @@ struct rejected_trace {
 /// One span at fault is a reason for the receiver to refuse a whole batch: the batch is then sent in halves, these in
 /// halves, and only the span that fails alone is put aside. It counts as failed, and `take_rejected` tells what it
 /// was. Where the content only may be at fault, or the exporter throws or does not say, nothing is put aside while
-/// nothing at all is taken, and the receiver is not asked for each trace.
+/// nothing at all is taken, and the receiver is not asked for each trace. A span that gets no answer in time, alone
+/// and five times, while others do, is put aside too.
 ///
 /// Thread-safety: `interrupt`, `last_error` and `take_rejected` from any thread, the rest by one thread at a time.
 template <class Exporter>
@@ -107,6 +108,12 @@ public:
         if constexpr (requires { exporter_.interrupt(); }) exporter_.interrupt();
     }
 
+    /// A copy of one of the traces that wait elsewhere, another one for the next number; null where none waits.
+    using other_trace = trace_data*(void* from, std::size_t number) noexcept;
+    /// Where these come from: whether the receiver takes one of them tells whether the one that it refuses is at
+    /// fault. `batch` says so, before the first export.
+    void take_others_from(void* from, other_trace* next) noexcept { others_ = {from, next}; }
+
     /// Why the last attempt failed; empty when none did.
     [[nodiscard]] std::string last_error() const {
         const std::lock_guard guard(lock_);
@@ -125,7 +132,9 @@ private:
         retry& owner;
 
         bool is_ending() noexcept { return owner.is_interrupted(); }
-        trace_data* another() noexcept { return nullptr; }
+        trace_data* another() noexcept {
+            return owner.others_.next ? owner.others_.next(owner.others_.from, owner.asked_for_++) : nullptr;
+        }
         void put_aside(trace_batch& batch, const std::string& error) noexcept { owner.put_aside(batch, error); }
     };
 
@@ -160,6 +169,11 @@ private:
     detail::fault_finder<Exporter> finder_{exporter_, options_.first_wait, options_.longest_wait,
                                            options_.attempts_before_halving};
     finder_host host_{*this};
+    struct {
+        void* from = nullptr;
+        other_trace* next = nullptr;
+    } others_;
+    std::size_t asked_for_ = 0; // of the others
     mutable std::mutex lock_;
     std::condition_variable wake_;
     std::string last_error_;
