@@ -115,7 +115,7 @@ public:
         if (takes_otlp_) {
             export_result outcome;
             auto error = send_spans(batch, outcome);
-            if (error && error->status == 501) use_artifacts("its store takes no OTLP spans");
+            if (error && detail::is_not_implemented(error->status)) use_artifacts("its store takes no OTLP spans");
             else if (error) return failure_of(spans, std::move(*error));
             else return outcome.ok() ? send_trace_infos(batch) : outcome;
         }
@@ -178,7 +178,7 @@ private:
                                        {"x-mlflow-experiment-id", connection_.experiment_id}};
         const auto reply = server_.send(http_method::post, target, headers, body_.view());
         if (!reply) return reply.error();
-        if (reply->status < 200 || reply->status >= 300) return checked(server_.refusal(target, *reply));
+        if (!detail::is_success(reply->status)) return checked(server_.refusal(target, *reply));
         const auto told = detail::read_export_reply(*reply);
         if (!told) return detail::unproven_success(server_.uri(), target, *reply);
         outcome = detail::partial_success(batch.span_count(), *told, server_.secrets());
@@ -271,17 +271,17 @@ private:
         auto error =
             checked(detail::mlflow_artifacts<Transport>(server_, connection_.experiment_id, run(), gives_own_ids_)
                         .store(trace));
-        const bool has_no_such_way =
-            error && error->reason == transport_error::kind::other && (error->status == 0 || error->status == 501);
+        const bool has_no_such_way = error && error->reason == transport_error::kind::other &&
+                                     (error->status == 0 || detail::is_not_implemented(error->status));
         if (has_no_such_way && !is_old_) { // nor the other: perhaps it was not MLflow that answered
-            error->status = 501;
+            error->status = detail::not_implemented;
             takes_otlp_ = true;
         }
         return error;
     }
 
     failed checked(failed error) {
-        if (error && error->status == 404) { // deleted? ask again next time
+        if (error && detail::is_not_found(error->status)) { // deleted? ask again next time
             const std::lock_guard guard(connection_lock_);
             connection_.experiment_id.clear();
         }

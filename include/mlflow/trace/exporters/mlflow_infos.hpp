@@ -78,7 +78,7 @@ private:
                                        {"x-mlflow-experiment-id", experiment_id_}};
         const auto reply = to.send(http_method::post, target, headers, body.view());
         if (!reply) return reply.error();
-        if (reply->status < 200 || reply->status >= 300) return to.refusal(target, *reply);
+        if (!is_success(reply->status)) return to.refusal(target, *reply);
         if (!is_stored_info(reply->body, trace.id)) return unproven_success(to.uri(), target, *reply);
         return std::nullopt;
     }
