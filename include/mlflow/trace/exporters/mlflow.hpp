@@ -126,6 +126,9 @@ public:
     /// sent again. Later exports send spans, and no more.
     void interrupt() noexcept { is_interrupted_ = true; }
 
+    /// How far the export under way is. Does not wait for it.
+    [[nodiscard]] export_progress progress() const { return progress_.now(); }
+
     /// The trace in MLflow's page; empty before the experiment is known. Does not wait for an export under way.
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
         const std::lock_guard guard(connection_lock_);
@@ -181,6 +184,7 @@ private:
         if (!detail::is_success(reply->status)) return checked(server_.refusal(target, *reply));
         const auto told = detail::read_export_reply(*reply);
         if (!told) return detail::unproven_success(server_.uri(), target, *reply);
+        progress_.step();
         outcome = detail::partial_success(batch.span_count(), *told, server_.secrets());
         return std::nullopt;
     }
@@ -216,7 +220,7 @@ private:
                others_.size() < 15)
             others_.push_back(std::make_unique<detail::http_client<Transport>>(
                 "tracking_uri", options_.tracking_uri, options_.authorization, options_.timeout, options_.transport));
-        infos(connection_.experiment_id, run(), is_interrupted_).send(answers, server_, others_);
+        infos(connection_.experiment_id, run(), is_interrupted_, progress_).send(answers, server_, others_);
         return settle(batch, answers);
     }
 
@@ -252,7 +256,7 @@ private:
         failed gone;
         for (const trace_data& trace : batch) {
             failed error = gone ? gone : send_artifact(trace);
-            if (!error) outcome.exported_spans += trace.span_count;
+            if (!error) outcome.exported_spans += trace.span_count, progress_.step();
             else if (outcome_of(*error) == trace::outcome::wait) gone = error;
             if (error) detail::add_failure(outcome, trace.span_count, std::move(*error));
         }
@@ -295,6 +299,7 @@ private:
     mlflow_connection connection_;
     std::vector<std::unique_ptr<detail::http_client<Transport>>> others_; // connections, made as they are needed
     std::atomic<bool> is_interrupted_{false};
+    detail::info_progress progress_;
     bool gives_own_ids_ = false;
     bool takes_otlp_ = true;
     bool is_old_ = false;

@@ -3,6 +3,7 @@
 
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/core/copied_trace.hpp>
+#include <mlflow/trace/core/export_progress.hpp>
 #include <mlflow/trace/core/guarded_export.hpp>
 #include <mlflow/trace/core/options_of.hpp>
 #include <mlflow/trace/detail/deadline.hpp>
@@ -49,6 +50,8 @@ struct batch_status {
     std::size_t waiting_bytes = 0;
     std::chrono::milliseconds oldest_waits{0}; ///< since the first trace in the queue has ended, by the wall clock
     std::uint64_t dropped_spans = 0;           ///< for want of room
+    /// Grows whenever the receiver has taken something: who waits for the rest need not give up meanwhile.
+    std::uint64_t progress = 0;
 };
 
 namespace detail {
@@ -158,8 +161,10 @@ public:
         return counted;
     }
     [[nodiscard]] batch_status status() {
+        const std::uint64_t steps = progress().steps;
         const std::lock_guard guard(lock_);
-        return {queue_.span_count(), queue_.bytes(), oldest_waits(), drops_.for_want_of_room()};
+        return {queue_.span_count(), queue_.bytes(), oldest_waits(), drops_.for_want_of_room(),
+                account_.exported + steps};
     }
     [[nodiscard]] std::string last_error() {
         if (has_given_up()) return what_waits();
@@ -290,6 +295,15 @@ private:
                 if (std::string error = each.exporter.last_error(); !error.empty()) return error;
         return {};
     }
+    [[nodiscard]] export_progress progress() const {
+        export_progress all;
+        for (const sender& each : senders_) {
+            export_progress one = progress_of(each.exporter);
+            all.steps += one.steps;
+            if (all.waits_for.empty()) all.waits_for = std::move(one.waits_for);
+        }
+        return all;
+    }
     // Once a flush has given up.
     [[nodiscard]] std::string what_waits() {
         std::uint64_t spans = 0;
@@ -302,12 +316,14 @@ private:
     // Without the lock.
     [[nodiscard]] std::string why_waiting() {
         std::string error = error_of_exporters();
+        std::string why = progress().waits_for;
         const std::lock_guard guard(lock_);
         const std::uint64_t delivered = account_.exported - delivered_before_;
         if (error.empty()) error = last_error_;
         if (delivered != 0)
-            return "the receiver takes them slowly, " + std::to_string(delivered) +
-                   " in the time of the flush; wait longer" + (error.empty() ? "" : "; the latest error: " + error);
+            why = "the receiver takes them slowly, " + std::to_string(delivered) + " in the time of the flush" +
+                  (why.empty() ? "" : ", " + why) + "; wait longer";
+        if (!why.empty()) return why + (error.empty() ? "" : "; the latest error: " + error);
         return error.empty() ? "the exporter has not come back from its attempt" : error;
     }
 

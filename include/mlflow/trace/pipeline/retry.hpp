@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/concepts.hpp>
+#include <mlflow/trace/core/export_progress.hpp>
 #include <mlflow/trace/core/options_of.hpp>
 #include <mlflow/trace/core/recorded_trace.hpp>
 #include <mlflow/trace/detail/deadline.hpp>
@@ -119,6 +120,7 @@ public:
         const std::lock_guard guard(lock_);
         return last_error_;
     }
+    [[nodiscard]] export_progress progress() const { return detail::progress_of(exporter_); }
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
         if constexpr (linking_exporter<Exporter>) return exporter_.trace_url(id);
         else return {};

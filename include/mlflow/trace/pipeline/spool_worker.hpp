@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/core/export_progress.hpp>
 #include <mlflow/trace/detail/deadline.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/machine.hpp>
@@ -52,10 +53,17 @@ public:
     // A last flush, if there was none. Ends the thread and the worker, whatever the exporter does.
     void end() noexcept {
         if (!is_stopping()) shutdown(deadline_after(options_.shutdown_timeout));
+        bool is_left = false;
         {
             const std::lock_guard guard(lock_);
             ending_ = true;
+            is_left = accepted_ != handled() || orphan_;
         }
+        if (is_left)
+            line_.say_at_once([this] {
+                const std::lock_guard guard(lock_);
+                return "spool: at the end " + what_waits();
+            });
         wake_.notify_one();
         if constexpr (requires { exporter_.interrupt(); }) exporter_.interrupt();
         threads_.end();
@@ -123,6 +131,7 @@ public:
         now.bytes = store_.bytes_in_folder();
         now.dropped_recovered = store_.dropped_of_others();
         now.failed_file_calls = store_.failures();
+        now.progress = account_.exported + now.recovered_spans + progress_of(exporter_).steps;
         return now;
     }
     [[nodiscard]] std::string last_error() {
@@ -407,7 +416,9 @@ private:
         guard.lock();
     }
     [[nodiscard]] std::string what_waits() const {
-        return waiting_text(accepted_ - handled(), orphan_ ? orphan_->segment->left() : 0, last_error_);
+        std::string why = progress_of(exporter_).waits_for;
+        if (!last_error_.empty()) why += (why.empty() ? "" : "; the latest error: ") + last_error_;
+        return waiting_text(accepted_ - handled(), orphan_ ? orphan_->segment->left() : 0, why);
     }
 
     // Until the next attempt. Who asks for one has it at once, unless the receiver wants its time.
