@@ -199,6 +199,27 @@ TEST_F(poison, alone_holds_up_nobody) {
     EXPECT_EQ(tracer.account().exported, 3U);
 }
 
+// Nothing has ever been taken: the next one that waits shows that the server is well.
+TEST_F(poison, that_comes_first_holds_up_nobody) {
+    for (const int poisoned : {1, 3}) {
+        to_ = {};
+        to_.refused_by = {{"poison", 500}};
+        auto chosen = options();
+        chosen.exporter.max_batch_spans = 1;
+        chosen.exporter.delay = 1ms;
+        chosen.shutdown_timeout = 0ms;
+        tracer_type tracer(chosen);
+        for (int i = 0; i < poisoned; ++i) static_cast<void>(tracer.start_trace("poison"));
+        EXPECT_FALSE(tracer.flush(100ms));
+        EXPECT_EQ(tracer.account().failed, 0U) << "nothing shows that the server takes others";
+        for (int i = 0; i < 3; ++i) static_cast<void>(tracer.start_trace(std::to_string(i)));
+        ASSERT_TRUE(tracer.flush(60s));
+        EXPECT_EQ(to_.stored.size(), 3U);
+        EXPECT_EQ(tracer.account().exported, 3U);
+        EXPECT_EQ(tracer.account().failed, static_cast<unsigned>(poisoned));
+    }
+}
+
 TEST_F(poison, a_server_that_takes_nothing_is_not_asked_for_each_trace) {
     for (const int taken_before : {0, 1}) {
         to_ = {};

@@ -15,6 +15,7 @@ inline void copy_description(trace_data& copy, const trace_data& trace) noexcept
     copy.start_unix_nano = trace.start_unix_nano;
     copy.duration_nano = trace.duration_nano;
     copy.check_identity = trace.check_identity;
+    copy.is_session_late = trace.is_session_late;
 }
 inline void copy_description(span_data& copy, const span_data& span) noexcept {
     copy.id = span.id;

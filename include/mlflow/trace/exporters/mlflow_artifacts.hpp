@@ -80,7 +80,7 @@ private:
                                   has_body ? body_.view() : std::string_view());
         if (has_body) body_.clear_to(kept_request);
         if (!reply) return failure{std::move(reply).error()};
-        if (reply->status < 200 || reply->status >= 300) return failure{server_.refusal(target, *reply)};
+        if (!is_success(reply->status)) return failure{server_.refusal(target, *reply)};
         return std::move(reply->body);
     }
 
@@ -109,7 +109,7 @@ private:
         append_trace_info(body_, trace, experiment_id_, run_, summarise(trace));
         auto posted = read_info(trace, call(http_method::post, "/api/3.0/mlflow/traces"));
         // A folder of files refuses a trace that it has, so one that is sent again.
-        if (!posted && posted.error().status == 500)
+        if (!posted && may_be_there_already(posted.error().status))
             if (auto there = find(trace)) return there;
         return posted;
     }

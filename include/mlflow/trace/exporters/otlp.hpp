@@ -96,7 +96,7 @@ private:
     }
 
     export_result taken(std::size_t spans, const http_response& reply) const {
-        if (reply.status < 200 || reply.status >= 300) return failed(spans, server_.refusal(target_, reply));
+        if (!detail::is_success(reply.status)) return failed(spans, server_.refusal(target_, reply));
         auto told = detail::read_export_reply(reply);
         if (!told) return failed(spans, detail::unproven_success(server_.uri(), target_, reply));
         return detail::partial_success(spans, *told, server_.secrets());

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <mlflow/trace/concepts.hpp>
+#include <mlflow/trace/core/copied_trace.hpp>
+#include <mlflow/trace/core/export_progress.hpp>
 #include <mlflow/trace/core/guarded_export.hpp>
 #include <mlflow/trace/core/options_of.hpp>
 #include <mlflow/trace/core/packed.hpp>
@@ -55,6 +57,8 @@ struct batch_status {
     std::size_t held_bytes = 0;                ///< the memory that `max_queue_bytes` limits
     std::chrono::milliseconds oldest_waits{0}; ///< since the first trace in the queue has ended, by the wall clock
     std::uint64_t dropped_spans = 0;           ///< for want of room
+    /// Grows whenever the receiver has taken something: who waits for the rest need not give up meanwhile.
+    std::uint64_t progress = 0;
 };
 
 namespace detail {
@@ -171,8 +175,14 @@ public:
         return counted;
     }
     [[nodiscard]] batch_status status() {
+        const std::uint64_t steps = progress().steps;
         const std::lock_guard guard(lock_);
-        return {queue_.span_count(), queue_.bytes(), held_bytes(), oldest_waits(), drops_.for_want_of_room()};
+        return {.waiting_spans = queue_.span_count(),
+                .waiting_bytes = queue_.bytes(),
+                .held_bytes = held_bytes(),
+                .oldest_waits = oldest_waits(),
+                .dropped_spans = drops_.for_want_of_room(),
+                .progress = account_.exported + steps};
     }
     [[nodiscard]] std::string last_error() {
         if (has_given_up()) return what_waits();
@@ -228,6 +238,8 @@ private:
     template <std::size_t... Number>
     batch_worker(batch_options<Exporter>&& options, const span_account& counted, std::index_sequence<Number...>)
         : options_(std::move(options)), senders_{{sender(options_for<Number>())...}}, account_(counted) {
+        if constexpr (requires(Exporter& inner) { inner.take_others_from(this, &another); })
+            for (sender& each : senders_) each.exporter.take_others_from(this, &another);
         threads_.start([this](std::size_t number) {
             if (number < Senders) work(senders_[number]);
             else keep_small();
@@ -313,6 +325,15 @@ private:
                 if (std::string error = each.exporter.last_error(); !error.empty()) return error;
         return {};
     }
+    [[nodiscard]] export_progress progress() const {
+        export_progress all;
+        for (const sender& each : senders_) {
+            export_progress one = progress_of(each.exporter);
+            all.steps += one.steps;
+            if (all.waits_for.empty()) all.waits_for = std::move(one.waits_for);
+        }
+        return all;
+    }
     // Once a flush has given up.
     [[nodiscard]] std::string what_waits() {
         std::uint64_t spans = 0;
@@ -325,12 +346,14 @@ private:
     // Without the lock.
     [[nodiscard]] std::string why_waiting() {
         std::string error = error_of_exporters();
+        std::string why = progress().waits_for;
         const std::lock_guard guard(lock_);
         const std::uint64_t delivered = account_.exported - delivered_before_;
         if (error.empty()) error = last_error_;
         if (delivered != 0)
-            return "the receiver takes them slowly, " + std::to_string(delivered) +
-                   " in the time of the flush; wait longer" + (error.empty() ? "" : "; the latest error: " + error);
+            why = "the receiver takes them slowly, " + std::to_string(delivered) + " in the time of the flush" +
+                  (why.empty() ? "" : ", " + why) + "; wait longer";
+        if (!why.empty()) return why + (error.empty() ? "" : "; the latest error: " + error);
         return error.empty() ? "the exporter has not come back from its attempt" : error;
     }
 
@@ -430,6 +453,16 @@ private:
     static std::string describe(const export_result& failed) {
         if (failed.ok()) return failed.error;
         return std::to_string(failed.failed_spans) + " spans were not delivered: " + failed.error;
+    }
+
+    // A copy of a trace that waits, for an exporter that wants to know whether another one is taken.
+    static trace_data* another(void* worker, std::size_t number) noexcept {
+        batch_worker& own = *static_cast<batch_worker*>(worker);
+        const std::lock_guard guard(own.lock_);
+        if (own.queue_.empty()) return nullptr;
+        auto waiting = own.queue_.begin();
+        for (number %= own.queue_.size(); number > 0; --number) ++waiting;
+        return copy_of(*waiting);
     }
 
     trace_batch take() noexcept {
