@@ -111,6 +111,34 @@ TEST_F(TraceFile, ATraceMayComeInParts) {
     EXPECT_EQ(users->front().durations.mean(), 4);
 }
 
+TEST_F(TraceFile, NumbersOfAnySizeAreReadAndSummedUp) {
+    const auto line = [](const char* trace, const std::string& number) {
+        return R"({"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":")" + std::string(trace) +
+               R"(","spanId":"1","startTimeUnixNano":)" + number + R"(,"endTimeUnixNano":)" + number +
+               R"(,"attributes":[{"key":"user.id","value":{"stringValue":"u"}},)" +
+               R"({"key":"mlflow.chat.tokenUsage","value":{"stringValue":"{\"input_tokens\":)" + number +
+               R"(}"}}]},{"traceId":")" + trace + R"(","spanId":"2","parentSpanId":"3","attributes":[)" +
+               R"({"key":"mlflow.chat.tokenUsage","value":{"stringValue":"{\"input_tokens\":)" + number +
+               R"(}"}}]}]}]}]})";
+    };
+    append(line("a", "9223372036854775807"));
+    append(line("b", "9223372036854775807"));
+    append(line("c", "1e300"));
+    append(line("d", "-1e300"));
+    mt::trace_file file({.path = path});
+    const auto users = mt::summarise_users(file);
+    ASSERT_TRUE(users) << users.error().message;
+    ASSERT_EQ(users->size(), 1U);
+    EXPECT_EQ(users->front().interactions, 4U);
+    EXPECT_EQ(users->front().input_tokens, 9223372036854775807);
+}
+
+TEST_F(TraceFile, ALineThatGoesOnBehindANulIsDamaged) {
+    append(std::string("{}\0[", 4));
+    mt::trace_file strict({.path = path});
+    EXPECT_FALSE(mt::find_all(strict, {}));
+}
+
 TEST(Durations, PercentilesAreThoseOfNumPy) {
     mt::duration_statistics durations;
     for (int i = 0; i < 1000; ++i) durations.add(std::chrono::milliseconds(i % 10 == 0 ? 5 : i));

@@ -13,6 +13,7 @@
 #include <charconv>
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,10 +24,14 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 using nlohmann::json;
 
 // Nothing that comes from a server throws, nor nests without end.
-inline std::optional<json> parse_json(std::string_view text) {
+template <class Json = json>
+std::optional<Json> parse_json(std::string_view text) {
     constexpr std::size_t deepest = 128;
-    if (json_cursor whole(text); whole.value(deepest) != json_cursor::outcome::complete) return std::nullopt;
-    auto parsed = json::parse(text, nullptr, false);
+    json_cursor whole(text);
+    if (whole.value(deepest) != json_cursor::outcome::complete) return std::nullopt;
+    whole.whitespace();
+    if (!whole.rest().empty()) return std::nullopt; // the other parser takes a NUL for the end
+    auto parsed = Json::parse(text, nullptr, false);
     if (parsed.is_discarded()) return std::nullopt;
     return parsed;
 }
@@ -47,13 +52,23 @@ inline std::string text_of(const json& object, const char* key) {
 inline std::int64_t integer_of(const json& object, const char* key) {
     const json& value = member(object, key);
     if (value.is_number_unsigned() || value.is_number_integer()) return value.get<std::int64_t>();
-    if (value.is_number_float()) return static_cast<std::int64_t>(value.get<double>());
+    if (value.is_number_float()) {
+        const auto told = value.get<double>();
+        return told > -9.2e18 && told < 9.2e18 ? static_cast<std::int64_t>(told) : 0;
+    }
     std::int64_t number = 0;
     if (value.is_string()) {
         const auto& text = value.get_ref<const std::string&>();
         std::from_chars(text.data(), text.data() + text.size(), number);
     }
     return number;
+}
+// A sum of what anybody may have written.
+inline std::int64_t added(std::int64_t a, std::int64_t b) noexcept {
+    constexpr auto most = std::numeric_limits<std::int64_t>::max();
+    constexpr auto least = std::numeric_limits<std::int64_t>::min();
+    if (b > 0 ? a > most - b : a < least - b) return b > 0 ? most : least;
+    return a + b;
 }
 inline double number_of(const json& object, const char* key) {
     const json& value = member(object, key);
@@ -92,6 +107,19 @@ inline int take_milliseconds(std::string_view& text) {
     return value;
 }
 
+// What RFC 3339 can write.
+inline constexpr std::chrono::sys_time<std::chrono::milliseconds> first_time = std::chrono::sys_days(
+                                                                      std::chrono::year(0) / 1 / 1),
+                                                                  last_time = std::chrono::sys_days(
+                                                                                  std::chrono::year(10000) / 1 / 1) -
+                                                                              std::chrono::milliseconds(1);
+
+inline std::optional<std::chrono::sys_time<std::chrono::milliseconds>>
+time_in_range(std::chrono::sys_time<std::chrono::milliseconds> time) {
+    if (time < first_time || time > last_time) return std::nullopt;
+    return time;
+}
+
 // RFC 3339: 2026-11-23, 2026-11-23T04:03:42Z, 2026-11-23T04:03:42.571+01:00.
 inline std::optional<std::chrono::sys_time<std::chrono::milliseconds>> parse_time(std::string_view text) {
     namespace chr = std::chrono;
@@ -116,7 +144,7 @@ inline std::optional<std::chrono::sys_time<std::chrono::milliseconds>> parse_tim
     }
     time += chr::hours(parts[0]) + chr::minutes(parts[1]) + chr::seconds(parts[2]);
     time += chr::milliseconds(take_milliseconds(text));
-    if (text == "Z" || text == "z" || text.empty()) return time;
+    if (text == "Z" || text == "z" || text.empty()) return time_in_range(time);
     const bool is_east = take_sign(text, '+');
     if (!is_east && !take_sign(text, '-')) return std::nullopt;
     const auto hours = take_digits(text, 2);
@@ -124,7 +152,7 @@ inline std::optional<std::chrono::sys_time<std::chrono::milliseconds>> parse_tim
     const auto minutes = take_digits(text, 2);
     if (!minutes || !text.empty() || *hours > 23 || *minutes > 59) return std::nullopt;
     const auto offset = chr::hours(*hours) + chr::minutes(*minutes);
-    return is_east ? time - offset : time + offset;
+    return time_in_range(is_east ? time - offset : time + offset);
 }
 
 // Protobuf's JSON form of a Duration: 0.042s.
@@ -132,7 +160,8 @@ inline std::optional<std::chrono::milliseconds> parse_duration(std::string_view 
     const bool is_negative = take_sign(text, '-');
     std::int64_t seconds = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-    if (error != std::errc{} || seconds > 1'000'000'000'000) return std::nullopt;
+    constexpr std::int64_t most = 1'000'000'000'000;
+    if (error != std::errc{} || seconds > most || seconds < 0) return std::nullopt;
     text.remove_prefix(static_cast<std::size_t>(end - text.data()));
     const auto value = std::chrono::milliseconds(seconds * 1000 + take_milliseconds(text));
     if (text != "s") return std::nullopt;

@@ -54,7 +54,7 @@ inline json sum_over_spans(const std::vector<file_trace::part>& parts, json file
         if (!(one.*what).is_object() || is_below_another(one)) continue;
         for (const char* const key : keys) {
             const json& value = member(one.*what, key);
-            if (value.is_number_integer()) sum[key] = integer_of(sum, key) + value.get<std::int64_t>();
+            if (value.is_number_integer()) sum[key] = added(integer_of(sum, key), value.get<std::int64_t>());
             else if (value.is_number()) sum[key] = number_of(sum, key) + value.get<double>();
         }
     }

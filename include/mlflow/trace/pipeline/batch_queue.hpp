@@ -29,6 +29,15 @@ public:
         if (!small_.empty()) return &*small_.begin();
         return in_hands_.spans == 0 && !recorded_.empty() ? &*recorded_.begin() : nullptr;
     }
+    // One of those that wait, another one for the next number; null where none does.
+    [[nodiscard]] const trace_data* any(std::size_t number) const noexcept {
+        const std::size_t count = small_.size() + recorded_.size();
+        if (count == 0) return nullptr;
+        number %= count;
+        auto at = number < small_.size() ? small_.begin() : recorded_.begin();
+        for (number -= number < small_.size() ? 0 : small_.size(); number > 0; --number) ++at;
+        return &*at;
+    }
     // That one, or the next one after those that are being looked at; null when there is none.
     [[nodiscard]] trace_data* pop_front() noexcept { return (small_.empty() ? recorded_ : small_).pop_front(); }
 

@@ -459,10 +459,8 @@ private:
     static trace_data* another(void* worker, std::size_t number) noexcept {
         batch_worker& own = *static_cast<batch_worker*>(worker);
         const std::lock_guard guard(own.lock_);
-        if (own.queue_.empty()) return nullptr;
-        auto waiting = own.queue_.begin();
-        for (number %= own.queue_.size(); number > 0; --number) ++waiting;
-        return copy_of(*waiting);
+        const trace_data* const waiting = own.queue_.any(number);
+        return waiting ? copy_of(*waiting) : nullptr;
     }
 
     trace_batch take() noexcept {
