@@ -34,7 +34,8 @@ struct file_span {
     std::string client_request_id;
     token_amounts usage;
     cost_amounts cost;
-    text_list resource; // as tags
+    text_list resource;        // as tags
+    bool has_resource = false; // also where none of it becomes a tag
     text_list tags;
     text_list metadata;
     bool has_preview_of_its_own = false; // which the recorder gave
@@ -103,6 +104,7 @@ inline bool is_tag_name(std::string_view name) {
 // What the spans of a resource and a scope share.
 struct span_source {
     text_list resource;
+    bool has_resource = false;
     bool is_this_library = false;
 };
 
@@ -167,6 +169,7 @@ inline std::optional<file_span> read_file_span(json_value span, const span_sourc
     const json_value code = span["status"]["code"];
     read.is_error = code.integer() == 2 || code.raw() == "STATUS_CODE_ERROR" || code.raw() == "2";
     read.resource = from.resource;
+    read.has_resource = from.has_resource;
     const span_attributes attributes(span["attributes"]);
     const translated_span translated(attributes, span["events"]);
     read.usage = translated.usage();
@@ -211,7 +214,8 @@ std::size_t read_otlp(json_value document, Take take) {
         }
     };
     const auto read_resource_spans = [&](json_value told) {
-        span_source from{read_resource(told["resource"]["attributes"])};
+        const json_value resource = told["resource"]["attributes"];
+        span_source from{read_resource(resource), resource.is(json_value::kind::array) && !resource.empty()};
         const auto read_scopes = [&](json_value list, const char* scope, const char* other) {
             if (!list.is(json_value::kind::array)) return;
             for (const json_value scope_spans : list) {

@@ -260,14 +260,28 @@ private:
     static void append_loaded(std::string& out, const std::string& text, int times, bool each) {
         using kind = json_value::kind;
         json_tree tree;
-        if (!tree.read(text)) return append_python_text(out, text, true);
-        if (tree.root().is(kind::text) && times > 0) return append_loaded(out, tree.root().text(), times - 1, each);
-        if (!each || !tree.root().is(kind::array)) return append_python(out, tree.root(), true);
+        if (!tree.read(text)) return each ? append_letters(out, text) : append_python_text(out, text, true);
+        const json_value told = tree.root();
+        if (told.is(kind::text) && times > 0) return append_loaded(out, told.text(), times - 1, each);
+        if (told.is(kind::text) && each) return append_letters(out, told.text());
+        if (!each || (!told.is(kind::array) && !told.is(kind::object))) return append_python(out, told, true);
         std::string list;
-        for (const json_value one : tree.root()) {
+        for (const json_value one : told) {
             list += list.empty() ? "[" : ", ";
-            if (one.is(kind::text)) append_loaded(list, one.text(), 2, false);
+            if (told.is(kind::object)) append_loaded(list, one.key(), 2, false);
+            else if (one.is(kind::text)) append_loaded(list, one.text(), 2, false);
             else append_python(list, one, true);
+        }
+        out += list.empty() ? "[]" : list + ']';
+    }
+    // What Python makes of a text where a list was meant.
+    static void append_letters(std::string& out, std::string_view text) {
+        std::string list;
+        while (!text.empty()) {
+            const auto letter = first_code_points(text, 1);
+            list += list.empty() ? "[" : ", ";
+            append_loaded(list, std::string(letter), 2, false);
+            text.remove_prefix(letter.size());
         }
         out += list.empty() ? "[]" : list + ']';
     }

@@ -3,6 +3,7 @@
 
 #include <mlflow/trace/client/trace_records.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -19,24 +20,64 @@
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
 // Sums up: a span that has an amount speaks for those below it. As MLflow it sums anew when a line brings an amount,
-// so that spans without any that come after do not change the sum.
+// so that spans without any that come after do not change the sum, and what a later sum lacks stays from the one
+// before. Beyond `most` spans, which no order of lines should make slow, only the last sum counts.
 template <class Amounts>
 class amounts_of_spans {
 public:
     void add(const file_span& span, const Amounts& amounts) {
         late_.push_back({span.id, span.parent, amounts});
-        brings_amounts_ = brings_amounts_ || amounts.there;
     }
     void end_line() {
-        if (!brings_amounts_) return;
+        const bool brings_amounts = has_amounts_of_its_own(std::exchange(line_begin_, late_.size()));
+        if (!brings_amounts) return;
         counted_.insert(counted_.end(), std::make_move_iterator(late_.begin()), std::make_move_iterator(late_.end()));
         late_.clear();
-        brings_amounts_ = false;
-        if (counted_.size() >= 64 && counted_.size() >= 2 * unique_) unique_ = keep_last();
+        line_begin_ = 0;
+        if (counted_.size() <= most) return take_sum();
+        is_behind_ = true;
+        if (counted_.size() >= 2 * unique_) unique_ = keep_last();
     }
+    // Of all lines.
+    const Amounts& total() {
+        if (std::exchange(is_behind_, false)) take_sum();
+        return total_;
+    }
+
+private:
+    static constexpr std::size_t most = 200;
+
+    // Does this line have an amount that it would itself count? In a loop of parents it would not.
+    bool has_amounts_of_its_own(std::size_t begin) const {
+        int tries = 0;
+        for (std::size_t at = begin; at < late_.size(); ++at) {
+            if (!late_[at].amounts.there) continue;
+            const node* top = &late_[at];
+            for (std::size_t level = begin; top && level <= late_.size(); ++level) {
+                const auto above = std::find_if(late_.begin() + static_cast<std::ptrdiff_t>(begin), late_.end(),
+                                                [&](const node& one) { return one.id == top->parent; });
+                top = top->parent.empty() || above == late_.end() ? nullptr : &*above;
+            }
+            constexpr int enough = 16;
+            if (!top || ++tries == enough) return true;
+        }
+        return false;
+    }
+
+    void take_sum() {
+        const std::optional<Amounts> sum = sum_of_counted();
+        for (std::size_t i = 0; sum && i < std::size(sum->values); ++i)
+            if (sum->has(i) && is_stored(sum->values[i])) total_.set(i, sum->values[i]);
+    }
+    // What MLflow's columns take.
+    static bool is_stored(long double tokens) noexcept {
+        constexpr long double end = 9223372036854775808.0L; // 2^63
+        return tokens >= -end && tokens < end && std::trunc(tokens) == tokens;
+    }
+    static bool is_stored(double cost) noexcept { return is_finite(cost); }
+
     // Nothing where no span has an amount.
-    std::optional<Amounts> sum() {
-        if (counted_.empty()) return std::nullopt;
+    std::optional<Amounts> sum_of_counted() {
         keep_last();
         std::unordered_map<std::string_view, std::size_t> by_id;
         for (std::size_t at = 0; at < counted_.size(); ++at) by_id.emplace(counted_[at].id, at);
@@ -63,14 +104,16 @@ public:
         for (std::size_t at = 0; at < counted_.size(); ++at) {
             const Amounts& amounts = counted_[at].amounts;
             if (!amounts.there || below[at] == covered) continue;
-            if (!total) total.emplace();
+            if (!total) {
+                total.emplace();
+                for (std::size_t i = 0; i < 3; ++i) total->set(i, 0); // these are always told
+            }
             for (std::size_t i = 0; i < std::size(amounts.values); ++i)
                 if (amounts.has(i)) total->set(i, total->values[i] + amounts.values[i]);
         }
         return total;
     }
 
-private:
     struct node {
         std::string id;
         std::string parent;
@@ -93,7 +136,9 @@ private:
     std::vector<node> counted_;
     std::vector<node> late_;
     std::size_t unique_ = 0;
-    bool brings_amounts_ = false;
+    Amounts total_;
+    std::size_t line_begin_ = 0; // of the last line in late_
+    bool is_behind_ = false;
 };
 
 class trace_in_file {
@@ -121,8 +166,8 @@ public:
         info_.request_time = trace_time(std::chrono::milliseconds(start_.value_or(0)));
         info_.has_duration = start_ && end_ && *end_ >= *start_;
         info_.execution_duration = std::chrono::milliseconds(info_.has_duration ? *end_ - *start_ : 0);
-        if (const auto sum = usage_.sum()) put_usage(*sum);
-        if (const auto sum = cost_.sum()) put_cost(*sum);
+        put_usage(usage_.total());
+        put_cost(cost_.total());
         return std::move(info_);
     }
 
@@ -140,7 +185,7 @@ private:
             cost_.add(span, span.cost);
             if (!user && span.user) user = &*span.user;
             if (!session && span.session) session = &*span.session;
-            if (!resource && !span.resource.empty()) resource = &span.resource;
+            if (!resource && span.has_resource) resource = &span.resource;
             if (span.has_preview_of_its_own) take_previews(span);
             for (const auto& [key, value] : span.metadata) info_.metadata.emplace(key, value);
             if (info_.client_request_id.empty()) info_.client_request_id = span.client_request_id;
@@ -166,23 +211,17 @@ private:
         if (info_.response_preview.empty()) info_.response_preview = span.outputs;
     }
 
-    // As MLflow writes them: three counts always, those of a cache where there are any, and none that is no integer
-    // of 64 bits.
-    void put_usage(token_amounts sum) {
+    // As MLflow writes them.
+    void put_usage(const token_amounts& sum) {
         std::string text;
-        for (std::size_t i = 0; i < std::size(token_names); ++i) {
-            if (i >= 3 && !sum.has(i)) continue;
-            constexpr long double end = 9223372036854775808.0L; // 2^63
-            const long double value = sum.values[i];
-            if (!(value >= -end && value < end) || std::trunc(value) != value) continue;
-            put(text, token_names[i], std::to_string(static_cast<std::int64_t>(value)));
-        }
+        for (std::size_t i = 0; i < std::size(token_names); ++i)
+            if (sum.has(i)) put(text, token_names[i], std::to_string(static_cast<std::int64_t>(sum.values[i])));
         if (!text.empty()) info_.metadata.insert_or_assign("mlflow.trace.tokenUsage", text + '}');
     }
-    void put_cost(cost_amounts sum) {
+    void put_cost(const cost_amounts& sum) {
         std::string text;
         for (std::size_t i = 0; i < std::size(cost_names); ++i) {
-            if (!is_finite(sum.values[i])) continue;
+            if (!sum.has(i)) continue;
             std::string number;
             append_python_float(number, sum.values[i]);
             put(text, cost_names[i], number);

@@ -110,6 +110,7 @@ inline void write_record(record_writer& to, const file_span& span) {
     to.text(span.client_request_id);
     write_amounts(to, span.usage);
     write_amounts(to, span.cost);
+    to.number(span.has_resource);
     to.texts(span.resource);
     to.texts(span.tags);
     to.texts(span.metadata);
@@ -133,6 +134,7 @@ inline void read_record(record_reader& from, file_span& span) {
     span.client_request_id = from.text();
     read_amounts(from, span.usage);
     read_amounts(from, span.cost);
+    span.has_resource = from.number<bool>();
     from.texts(span.resource);
     from.texts(span.tags);
     from.texts(span.metadata);
@@ -175,8 +177,9 @@ public:
     // Why it failed; empty where all is well.
     [[nodiscard]] std::string add(std::size_t heap, std::string_view record) {
         std::string& to = heaps_[heap].waiting;
+        const std::size_t before = to.capacity();
         record_writer(to).text(record);
-        waiting_ += record.size() + sizeof(std::uint32_t);
+        waiting_ += to.capacity() - before;
         return waiting_ <= limit_ ? std::string() : write_out();
     }
     [[nodiscard]] bool is_in_file() const noexcept { return file_.get() >= 0; }
@@ -225,7 +228,7 @@ public:
     };
 
     void clear(std::size_t heap) {
-        heaps_[heap].waiting = std::string();
+        std::string().swap(heaps_[heap].waiting);
         heaps_[heap].blocks = {};
     }
 
@@ -261,7 +264,7 @@ private:
                 end_ += static_cast<std::uint64_t>(written);
                 rest.remove_prefix(static_cast<std::size_t>(written));
             }
-            one.waiting.clear();
+            std::string().swap(one.waiting); // gives its memory back
         }
         waiting_ = 0;
         return {};
