@@ -152,7 +152,8 @@ int run(int argc, char** argv) {
             },
             opened);
         if (const auto* const file = std::get_if<mt::trace_file>(&opened); file && status == 0) {
-            for (const auto& [count, what] : {std::pair{file->damaged_lines(), "damaged lines or no traces of OTLP"},
+            for (const auto& [count, what] : {std::pair{file->damaged_lines(), "damaged lines"},
+                                              std::pair{file->other_lines(), "lines that hold no traces"},
                                               std::pair{file->damaged_spans(), "spans without IDs"}})
                 if (count > 0)
                     std::cerr << "mlflow_sessions: " << count << ' ' << what

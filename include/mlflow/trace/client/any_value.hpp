@@ -51,7 +51,8 @@ inline void append_python_float(std::string& out, double value) {
         return;
     }
     char written[40];
-    const char* const end = std::to_chars(written, written + sizeof written, value, std::chars_format::scientific).ptr;
+    const char* const end =
+        std::to_chars(written, written + sizeof written, value, std::chars_format::scientific).ptr;
     std::string_view rest(written, static_cast<std::size_t>(end - written));
     if (rest.starts_with('-')) {
         out += '-';
@@ -118,10 +119,11 @@ public:
         constexpr struct {
             std::string_view name, other;
             any_kind what;
-        } fields[] = {{"stringValue", "string_value", any_kind::text}, {"intValue", "int_value", any_kind::integer},
-                      {"boolValue", "bool_value", any_kind::boolean},  {"doubleValue", "double_value", any_kind::number},
-                      {"arrayValue", "array_value", any_kind::array},  {"kvlistValue", "kvlist_value", any_kind::object},
-                      {"bytesValue", "bytes_value", any_kind::bytes}};
+        } fields[] = {
+            {"stringValue", "string_value", any_kind::text}, {"intValue", "int_value", any_kind::integer},
+            {"boolValue", "bool_value", any_kind::boolean},  {"doubleValue", "double_value", any_kind::number},
+            {"arrayValue", "array_value", any_kind::array},  {"kvlistValue", "kvlist_value", any_kind::object},
+            {"bytesValue", "bytes_value", any_kind::bytes}};
         for (const json_value member : any)
             for (const auto& [name, other, what] : fields)
                 if ((member.is_named(name) || member.is_named(other)) && !member.is(json_value::kind::null)) {
@@ -137,8 +139,7 @@ public:
     }
     [[nodiscard]] json_value values() const noexcept { return value_["values"]; }
     [[nodiscard]] std::int64_t integer() const noexcept {
-        const auto read =
-            value_.is(json_value::kind::text) ? json_value::integer_in(value_.raw()) : value_.integer();
+        const auto read = value_.is(json_value::kind::text) ? json_value::integer_in(value_.raw()) : value_.integer();
         return read.value_or(0);
     }
     [[nodiscard]] double number() const noexcept {

@@ -179,7 +179,9 @@ private:
         } others[] = {
             {"\x1f\x8b"sv, "is compressed with gzip", "unpack it with gunzip"},
             {"\x28\xb5\x2f\xfd"sv, "is compressed with zstd", "unpack it with unzstd"},
-            {"\xfd" "7zXZ"sv, "is compressed with xz", "unpack it with unxz"},
+            {"\xfd"
+             "7zXZ"sv,
+             "is compressed with xz", "unpack it with unxz"},
             {"BZh"sv, "is compressed with bzip2", "unpack it with bunzip2"},
             {"\x04\x22\x4d\x18"sv, "is compressed with lz4", "unpack it with unlz4"},
             {"PK\x03\x04"sv, "is a ZIP archive", "unpack it"},
@@ -190,28 +192,30 @@ private:
         const std::string_view message = begin.substr(begin.size() < 4 ? begin.size() : 4);
         for (const file_compression& one : compressions) {
             if (begin.starts_with(one.magic)) return unpack_by(one.open()), std::string();
-            if (message.starts_with(one.magic)) return unpack_by(std::make_unique<messages_unpacker>(one)), std::string();
+            if (message.starts_with(one.magic))
+                return unpack_by(std::make_unique<messages_unpacker>(one)), std::string();
         }
         for (const auto& [magic, what, remedy] : others)
             if (begin.starts_with(magic) || (magic[0] != 'B' && magic[0] != 'P' && message.starts_with(magic)))
                 return std::string(what) + "; " + std::string(remedy);
         if (begin.starts_with("\xff\xfe") || begin.starts_with("\xfe\xff") ||
-            (begin.size() > 1 && (begin[0] == 0) != (begin[1] == 0) && (begin[0] == '{' || begin[1] == '{' ||
-                                                                       begin[0] == '[' || begin[1] == '[')))
+            (begin.size() > 1 && (begin[0] == 0) != (begin[1] == 0) &&
+             (begin[0] == '{' || begin[1] == '{' || begin[0] == '[' || begin[1] == '[')))
             return unpack_by(std::make_unique<utf16_unpacker>()), std::string();
         const auto first = begin.find_first_not_of(" \t\r\n");
-        const auto is_of_text = [](char c) {
-            return static_cast<unsigned char>(c) >= 0x20 || is_json_space(c);
-        };
+        // By the first field of a request, as it is or behind the size that the Collector writes before a message.
+        constexpr const char* protobuf =
+            "is OTLP in protobuf; have it written as JSON, which is `format: json` of the "
+            "Collector's file exporter";
+        const auto is_of_text = [](char c) { return static_cast<unsigned char>(c) >= 0x20 || is_json_space(c); };
         const std::string_view head = begin.substr(0, 4096);
-        if (first == std::string_view::npos || begin[first] == '{' || begin[first] == '[' ||
-            begin[first] == '\0' || std::all_of(head.begin(), head.end(), is_of_text))
+        constexpr std::string_view short_size("\0\0", 2); // of a message, in four bytes
+        if (begin.starts_with(short_size) && message.starts_with("\n") && !message.starts_with("\n{"))
+            return protobuf;
+        if (first == std::string_view::npos || begin[first] == '{' || begin[first] == '[' || begin[first] == '\0' ||
+            std::all_of(head.begin(), head.end(), is_of_text))
             return {};
-        // The first field of a request, as it is and behind the size that the Collector writes before a message.
-        const bool is_protobuf = begin.starts_with('\n') || message.starts_with('\n');
-        return is_protobuf ? "is OTLP in protobuf; have it written as JSON: `format: json` of the Collector's file "
-                             "exporter"
-                           : "is no text; give a file of OTLP JSON lines";
+        return begin.starts_with('\n') ? protobuf : "is no text; give a file of OTLP JSON lines";
     }
 
     owned_file file_;

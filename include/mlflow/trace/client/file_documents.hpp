@@ -24,7 +24,8 @@ inline std::string what_it_is(json_value told) {
     constexpr const char* to_collector = "; send the spans through the OpenTelemetry Collector, whose file exporter "
                                          "writes OTLP JSON";
     if (!told.any_of("resourceLogs", "resource_logs").is(kind::null)) return "is OTLP of logs, not of traces";
-    if (!told.any_of("resourceMetrics", "resource_metrics").is(kind::null)) return "is OTLP of metrics, not of traces";
+    if (!told.any_of("resourceMetrics", "resource_metrics").is(kind::null))
+        return "is OTLP of metrics, not of traces";
     if (told.contains("traceID") || first_of(told["data"]).contains("traceID") || told.contains("operationName"))
         return std::string("is Jaeger's own JSON; ask Jaeger's /api/v3/traces, which answers in OTLP, or") +
                (to_collector + 1);
@@ -105,9 +106,7 @@ private:
         depth_ = 0;
         in_text_ = false;
     }
-    static bool is_blank(std::string_view line) {
-        return line.find_first_not_of(" \t\r") == std::string_view::npos;
-    }
+    static bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r") == std::string_view::npos; }
     // No writer of many lines begins a line in the middle in this way: what stands before was cut.
     static bool begins_anew(std::string_view line) {
         if (!line.starts_with('{')) return false;

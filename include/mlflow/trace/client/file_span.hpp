@@ -23,7 +23,7 @@ using text_list = std::vector<std::pair<std::string, std::string>>;
 struct file_span {
     std::string trace_id; // bytes, without the zeros before them
     std::string id;
-    std::string parent; // empty: a root
+    std::string parent;                // empty: a root
     std::optional<std::int64_t> start; // in milliseconds; none where the file says nonsense
     std::optional<std::int64_t> end;
     bool is_error = false;
@@ -76,8 +76,7 @@ inline std::string shown_trace_id(std::string_view bytes) {
 inline std::optional<std::int64_t> read_milliseconds(json_value told) {
     constexpr std::int64_t nano_per_milli = 1'000'000;
     if (told.is(json_value::kind::null)) return 0;
-    const auto nano =
-        told.is(json_value::kind::text) ? json_value::integer_in(told.raw()) : told.integer();
+    const auto nano = told.is(json_value::kind::text) ? json_value::integer_in(told.raw()) : told.integer();
     if (!nano || *nano < 0) return std::nullopt;
     return *nano / nano_per_milli;
 }
@@ -198,7 +197,8 @@ inline json_value otlp_list(json_value document) noexcept {
 inline bool is_otlp(json_value document) noexcept {
     return otlp_list(document).is(json_value::kind::array) ||
            document.any_of("scopeSpans", "scope_spans").is(json_value::kind::array) ||
-           document.any_of("instrumentationLibrarySpans", "instrumentation_library_spans").is(json_value::kind::array);
+           document.any_of("instrumentationLibrarySpans", "instrumentation_library_spans")
+               .is(json_value::kind::array);
 }
 
 // Calls take(file_span) for each span of an OTLP document, in either spelling of its fields, also of those that an

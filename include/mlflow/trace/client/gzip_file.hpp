@@ -55,7 +55,8 @@ private:
 /// Lets `trace_file` read what gzip compressed: `mt::trace_file({.path = "traces.jsonl.gz", .compressions =
 /// {mt::gzip_compression()}})`. Needs zlib (`-lz`).
 [[nodiscard]] inline file_compression gzip_compression() {
-    return {"gzip", "\x1f\x8b", []() -> std::unique_ptr<unpacker> { return std::make_unique<detail::gzip_unpacker>(); }};
+    return {"gzip", "\x1f\x8b",
+            []() -> std::unique_ptr<unpacker> { return std::make_unique<detail::gzip_unpacker>(); }};
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -28,9 +28,9 @@ inline std::string unescaped(std::string_view raw) {
 struct json_node {
     enum class kind : std::uint8_t { null, boolean, number, text, array, object };
 
-    std::string_view raw{};   // of a text what stands between its quotes, of another scalar all of it
-    std::string_view key{};   // of a member of an object, between its quotes
-    std::uint32_t count = 1;  // of the nodes from this one to its last descendant
+    std::string_view raw{};  // of a text what stands between its quotes, of another scalar all of it
+    std::string_view key{};  // of a member of an object, between its quotes
+    std::uint32_t count = 1; // of the nodes from this one to its last descendant
     kind what = kind::null;
 };
 
@@ -162,10 +162,10 @@ private:
         void scalar(std::string_view raw) {
             using kind = json_node::kind;
             json_node& added = add();
-            added.what = raw[0] == '"'                     ? kind::text
-                         : raw[0] == 'n'                   ? kind::null
+            added.what = raw[0] == '"'                    ? kind::text
+                         : raw[0] == 'n'                  ? kind::null
                          : raw[0] == 't' || raw[0] == 'f' ? kind::boolean
-                                                           : kind::number;
+                                                          : kind::number;
             added.raw = added.what == kind::text ? raw.substr(1, raw.size() - 2) : raw;
         }
         void begin(bool is_object) {

@@ -57,10 +57,11 @@ public:
         };
         for (const auto& [input, output, total, read, written, written_before] : conventions)
             if (const auto found = usage_of(count(input), count(output), count(total)); found.there)
-                return with_cache(found, count(read), all_[written].is_none() ? count(written_before) : count(written));
+                return with_cache(found, count(read),
+                                  all_[written].is_none() ? count(written_before) : count(written));
         if (const auto found = claude_code_usage(); found.there) return found;
-        constexpr names traceloop{"gen_ai.usage.prompt_tokens", "gen_ai.usage.completion_tokens",
-                                  "llm.usage.total_tokens", {}, {}, {}};
+        constexpr names traceloop{
+            "gen_ai.usage.prompt_tokens", "gen_ai.usage.completion_tokens", "llm.usage.total_tokens", {}, {}, {}};
         if (const auto found = usage_of(count(traceloop.input), count(traceloop.output), count(traceloop.total));
             found.there)
             return found;
@@ -130,11 +131,18 @@ private:
         std::string_view input, output, total, cache_read, cache_written, cache_written_before;
     };
     // OpenInference, OpenTelemetry's conventions for generative AI.
-    static constexpr names conventions[] = {
-        {"llm.token_count.prompt", "llm.token_count.completion", "llm.token_count.total",
-         "llm.token_count.prompt_details.cache_read", "llm.token_count.prompt_details.cache_write", {}},
-        {"gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens", {}, "gen_ai.usage.cache_read.input_tokens",
-         "gen_ai.usage.cache_write.input_tokens", "gen_ai.usage.cache_creation.input_tokens"}};
+    static constexpr names conventions[] = {{"llm.token_count.prompt",
+                                             "llm.token_count.completion",
+                                             "llm.token_count.total",
+                                             "llm.token_count.prompt_details.cache_read",
+                                             "llm.token_count.prompt_details.cache_write",
+                                             {}},
+                                            {"gen_ai.usage.input_tokens",
+                                             "gen_ai.usage.output_tokens",
+                                             {},
+                                             "gen_ai.usage.cache_read.input_tokens",
+                                             "gen_ai.usage.cache_write.input_tokens",
+                                             "gen_ai.usage.cache_creation.input_tokens"}};
 
     using count_type = std::optional<long double>;
     static token_amounts usage_of(count_type input, count_type output, count_type total) {
@@ -157,7 +165,8 @@ private:
     }
 
     // Keys as gen_ai.prompt.0.content: after the prefix and after each part but the last stands a number.
-    [[nodiscard]] std::string of_numbered(std::string_view prefix, std::initializer_list<std::string_view> parts) const {
+    [[nodiscard]] std::string of_numbered(std::string_view prefix,
+                                          std::initializer_list<std::string_view> parts) const {
         std::string found;
         all_.for_each(prefix, [&](std::string_view key, const any_value& value) {
             key.remove_prefix(prefix.size());
@@ -196,7 +205,8 @@ private:
                 const any_value content = attributes["content"];
                 if (event != name || is_empty_in_python(content)) continue;
                 list += list.empty() ? "[{\"role\": " : ", {\"role\": ";
-                if (const any_value told = attributes["role"]; role.empty() && !told.is_none()) append_decoded(list, told);
+                if (const any_value told = attributes["role"]; role.empty() && !told.is_none())
+                    append_decoded(list, told);
                 else append_python_text(list, role.empty() ? "assistant" : role, true);
                 list += ", \"content\": ";
                 append_decoded(list, content);
@@ -329,7 +339,9 @@ private:
     }
     [[nodiscard]] std::string claude_code_outputs() const {
         const std::string type = claude_code_type();
-        return type == "llm_request" ? content("response.model_output") : type == "tool" ? content("new_context") : "";
+        return type == "llm_request" ? content("response.model_output")
+               : type == "tool"      ? content("new_context")
+                                     : "";
     }
     [[nodiscard]] std::string claude_code_event() const {
         std::string found;

@@ -14,8 +14,8 @@
 #include <utility>
 #include <vector>
 
-// A trace made of its spans as MLflow's server makes it (3.17, log_spans of mlflow/store/tracking/sqlalchemy_store.py):
-// a line of the file counts as one request.
+// A trace made of its spans as MLflow's server makes it (3.17, log_spans of
+// mlflow/store/tracking/sqlalchemy_store.py): a line of the file counts as one request.
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
@@ -25,9 +25,7 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 template <class Amounts>
 class amounts_of_spans {
 public:
-    void add(const file_span& span, const Amounts& amounts) {
-        late_.push_back({span.id, span.parent, amounts});
-    }
+    void add(const file_span& span, const Amounts& amounts) { late_.push_back({span.id, span.parent, amounts}); }
     void end_line() {
         const bool brings_amounts = has_amounts_of_its_own(std::exchange(line_begin_, late_.size()));
         if (!brings_amounts) return;

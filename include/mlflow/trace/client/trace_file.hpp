@@ -29,11 +29,11 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 /// document over many lines, a list of documents, UTF-16, a byte order mark, OTLP in the spelling of older versions,
 /// and what `compressions` can unpack. A value that is none, such as half a character, costs only itself.
 ///
-/// Memory: `memory` bytes for what the spans say of their traces, and more stands in a temporary file; then the traces
-/// of a 128th of that, and those that match where they are to be sorted. Errors: a file that cannot be read, of which
-/// nothing was understood, or that is something else, with what it is; a filter that only a server can decide; and a
-/// damaged line, which a crash or a full disk may leave behind: with `skip_damaged_lines` it is passed over and
-/// counted. Thread-safety: one thread at a time.
+/// Memory: `memory` bytes for what the spans say of their traces, and more stands in a temporary file; then the
+/// traces of a 128th of that, and those that match where they are to be sorted. Errors: a file that cannot be read,
+/// of which nothing was understood, or that is something else, with what it is; a filter that only a server can
+/// decide; and a damaged line, which a crash or a full disk may leave behind: with `skip_damaged_lines` it is passed
+/// over and counted. Thread-safety: one thread at a time.
 class trace_file {
 public:
     struct options {
@@ -46,8 +46,10 @@ public:
 
     explicit trace_file(options chosen) : options_(std::move(chosen)) {}
 
-    /// How many lines the last search passed over: damaged ones, and those that hold no OTLP.
+    /// How many lines the last search passed over, since they are no JSON.
     [[nodiscard]] std::size_t damaged_lines() const noexcept { return damaged_; }
+    /// How many the last search passed over that hold something else, such as OTLP's logs.
+    [[nodiscard]] std::size_t other_lines() const noexcept { return others_; }
     /// How many spans the last search passed over, since they have no IDs.
     [[nodiscard]] std::size_t damaged_spans() const noexcept { return damaged_spans_; }
 
@@ -118,7 +120,7 @@ private:
     }
 
     std::string read_spans(heaps& spans) {
-        damaged_ = damaged_spans_ = 0;
+        damaged_ = damaged_spans_ = others_ = 0;
         detail::file_lines lines;
         if (std::string fault = lines.open(options_.path, options_.compressions); !fault.empty()) return fault;
         std::string fault;
@@ -146,7 +148,7 @@ private:
                 if (strange.empty()) strange = detail::what_it_is(document);
                 if (!options_.skip_damaged_lines && fault.empty() && !is_other_signal(document))
                     fault = understood == 0 ? strange : "line " + std::to_string(line) + " " + strange;
-                ++damaged_;
+                ++others_;
                 return;
             }
             ++understood;
@@ -157,9 +159,10 @@ private:
         const auto damaged = [&](std::size_t line) {
             ++damaged_;
             if (options_.skip_damaged_lines) return fault.empty();
-            fault = "line " + std::to_string(line) +
-                    " is no JSON; it was cut or damaged, and the rest is not read; set skip_damaged_lines to pass over "
-                    "it";
+            fault =
+                "line " + std::to_string(line) +
+                " is no JSON; it was cut or damaged, and the rest is not read; set skip_damaged_lines to pass over "
+                "it";
             return false;
         };
         documents.read(lines, read, damaged);
@@ -172,6 +175,7 @@ private:
         if (found > 0) return {};
         if (damaged_spans_ > 0) return "has no span with a trace ID and a span ID of hexadecimal digits";
         if (understood > 0) return has_room_for_spans ? "has no spans where OTLP has them" : "";
+        if (lines.is_cut()) return "is cut or damaged: it cannot be unpacked";
         if (!strange.empty()) return strange;
         return damaged_ > 0 ? "is no file of OTLP JSON lines: no line of it is JSON" : "";
     }
@@ -246,6 +250,7 @@ private:
     options options_;
     std::size_t damaged_ = 0;
     std::size_t damaged_spans_ = 0;
+    std::size_t others_ = 0;
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

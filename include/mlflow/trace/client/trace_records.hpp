@@ -257,8 +257,8 @@ private:
         for (records& one : heaps_) {
             for (std::string_view rest = one.waiting; !rest.empty();) {
                 const auto part = rest.substr(0, largest_block);
-                const auto written =
-                    uninterrupted([&] { return ::pwrite(file_.get(), part.data(), part.size(), static_cast<off_t>(end_)); });
+                const auto written = uninterrupted(
+                    [&] { return ::pwrite(file_.get(), part.data(), part.size(), static_cast<off_t>(end_)); });
                 if (written <= 0) return fail();
                 one.blocks.push_back({end_, static_cast<std::uint64_t>(written)});
                 end_ += static_cast<std::uint64_t>(written);

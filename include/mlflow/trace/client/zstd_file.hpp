@@ -44,7 +44,8 @@ private:
 } // namespace detail
 
 /// Lets `trace_file` read what zstd compressed, also by the OpenTelemetry Collector (`compression: zstd`):
-/// `mt::trace_file({.path = "traces.jsonl.zst", .compressions = {mt::zstd_compression()}})`. Needs libzstd (`-lzstd`).
+/// `mt::trace_file({.path = "traces.jsonl.zst", .compressions = {mt::zstd_compression()}})`. Needs libzstd
+/// (`-lzstd`).
 [[nodiscard]] inline file_compression zstd_compression() {
     return {"zstd", "\x28\xb5\x2f\xfd",
             []() -> std::unique_ptr<unpacker> { return std::make_unique<detail::zstd_unpacker>(); }};
