@@ -46,9 +46,12 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
     auto rows = nlohmann::ordered_json::array();
     for (const assessment& one : trace.assessments) {
         if (one.what != assessment::kind::feedback || !one.valid) continue;
-        auto value = detail::parse_json<nlohmann::ordered_json>(one.value);
+        detail::json_tree tree;
+        nlohmann::ordered_json value;
+        if (tree.read(one.value)) value = detail::json_of<nlohmann::ordered_json>(tree.root());
         rows.push_back({{"name", one.name},
-                        {"value", value ? std::move(*value) : nlohmann::ordered_json()},
+                        {"value", std::move(value)},
+                        {"error", one.error.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(one.error)},
                         {"of", one.is_of_session()   ? "session"
                                : one.span_id.empty() ? "trace"
                                                      : "span"},
@@ -69,7 +72,7 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
             {"request_id", text(trace.client_request_id)},
             {"experiment_id", text(trace.experiment_id)},
             {"timestamp", to_string(trace.request_time)},
-            {"duration_ms", trace.execution_duration.count()},
+            {"duration_ms", trace.has_duration ? json(trace.execution_duration.count()) : json()},
             {"status", to_string(trace.status)},
             {"name", text(trace.name())},
             {"user", text(trace.user())},

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/client/json_tree.hpp>
 #include <mlflow/trace/core/http.hpp>
-#include <mlflow/trace/detail/json_reader.hpp>
 
 #if !__has_include(<nlohmann/json.hpp>)
 #error                                                                                                               \
@@ -12,6 +12,7 @@
 
 #include <charconv>
 #include <chrono>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -23,17 +24,37 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
 using nlohmann::json;
 
+template <class Json>
+Json json_of(json_value value) {
+    using kind = json_value::kind;
+    switch (value.what()) {
+    case kind::null: break;
+    case kind::boolean: return value.is_true();
+    case kind::text: return value.text();
+    case kind::number:
+        if (value.is_integer())
+            if (const auto whole = value.integer()) return *whole;
+        return value.number();
+    case kind::array: {
+        Json list = Json::array();
+        for (const json_value one : value) list.push_back(json_of<Json>(one));
+        return list;
+    }
+    case kind::object: {
+        Json object = Json::object();
+        for (const json_value one : value) object[one.key()] = json_of<Json>(one);
+        return object;
+    }
+    }
+    return nullptr;
+}
+
 // Nothing that comes from a server throws, nor nests without end.
-template <class Json = json>
-std::optional<Json> parse_json(std::string_view text) {
+inline std::optional<json> parse_json(std::string_view text) {
     constexpr std::size_t deepest = 128;
-    json_cursor whole(text);
-    if (whole.value(deepest) != json_cursor::outcome::complete) return std::nullopt;
-    whole.whitespace();
-    if (!whole.rest().empty()) return std::nullopt; // the other parser takes a NUL for the end
-    auto parsed = Json::parse(text, nullptr, false);
-    if (parsed.is_discarded()) return std::nullopt;
-    return parsed;
+    json_tree tree;
+    if (!tree.read_no_deeper(text, deepest)) return std::nullopt;
+    return json_of<json>(tree.root());
 }
 
 inline std::string dump(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
@@ -51,11 +72,8 @@ inline std::string text_of(const json& object, const char* key) {
 // Protobuf's JSON form writes 64-bit integers as text.
 inline std::int64_t integer_of(const json& object, const char* key) {
     const json& value = member(object, key);
-    if (value.is_number_unsigned() || value.is_number_integer()) return value.get<std::int64_t>();
-    if (value.is_number_float()) {
-        const auto told = value.get<double>();
-        return told > -9.2e18 && told < 9.2e18 ? static_cast<std::int64_t>(told) : 0;
-    }
+    if (value.is_number_integer()) return value.get<std::int64_t>();
+    if (value.is_number_float()) return json_value::integer_in(std::trunc(value.get<double>())).value_or(0);
     std::int64_t number = 0;
     if (value.is_string()) {
         const auto& text = value.get_ref<const std::string&>();

@@ -108,7 +108,7 @@ struct activity {
         first_seen = interactions == 0 ? trace.request_time : std::min(first_seen, trace.request_time);
         last_seen = interactions == 0 ? trace.request_time : std::max(last_seen, trace.request_time);
         ++interactions;
-        durations.add(trace.execution_duration);
+        if (trace.has_duration) durations.add(trace.execution_duration);
         errors += trace.status == trace_status::error ? 1U : 0U;
         if (const auto usage = detail::parse_json(trace["mlflow.trace.tokenUsage"])) {
             input_tokens = detail::added(input_tokens, detail::integer_of(*usage, "input_tokens"));
