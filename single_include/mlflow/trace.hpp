@@ -6,7 +6,6 @@
 #ifndef MLFLOW_TRACE_SINGLE_HEADER
 #define MLFLOW_TRACE_SINGLE_HEADER
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
@@ -8692,6 +8691,18 @@ export_result uncounted_export(Exporter& exporter, trace_batch& batch) noexcept 
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
+// ---- mlflow/trace/detail/deadline.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// So much later than now; a century at most, since `milliseconds::max()`, which says without end, would overflow.
+inline std::chrono::steady_clock::time_point deadline_after(std::chrono::milliseconds time) noexcept {
+    constexpr std::chrono::milliseconds century = std::chrono::hours(24 * 36'525);
+    return std::chrono::steady_clock::now() + (time < century ? time : century);
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
 // ---- mlflow/trace/core/options_of.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
@@ -8708,90 +8719,6 @@ struct options_of_impl<T> {
 };
 template <class T>
 using options_of = typename options_of_impl<T>::type;
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/detail/deadline.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// So much later than now; a century at most, since `milliseconds::max()`, which says without end, would overflow.
-inline std::chrono::steady_clock::time_point deadline_after(std::chrono::milliseconds time) noexcept {
-    constexpr std::chrono::milliseconds century = std::chrono::hours(24 * 36'525);
-    return std::chrono::steady_clock::now() + (time < century ? time : century);
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/pipeline/batch_queue.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// What waits in a `batch`: the longest first those that have been looked at and hold no more than they need, then
-// those that are just being looked at, then those that are as they were recorded.
-class batch_queue {
-public:
-    [[nodiscard]] std::size_t span_count() const noexcept {
-        return small_.span_count() + in_hands_.spans + recorded_.span_count();
-    }
-    [[nodiscard]] std::size_t bytes() const noexcept { return small_.bytes() + in_hands_.bytes + recorded_.bytes(); }
-    [[nodiscard]] std::size_t memory() const noexcept {
-        return small_.memory() + in_hands_.memory + recorded_.memory();
-    }
-    [[nodiscard]] std::size_t recorded_memory() const noexcept { return recorded_.memory(); }
-    [[nodiscard]] bool empty() const noexcept { return span_count() == 0; }
-
-    void append(trace_batch&& traces) noexcept { recorded_.append(std::move(traces)); }
-
-    // The first one, if it is not just being looked at, or null.
-    [[nodiscard]] const trace_data* front() const noexcept {
-        if (!small_.empty()) return &*small_.begin();
-        return in_hands_.spans == 0 && !recorded_.empty() ? &*recorded_.begin() : nullptr;
-    }
-    // One of those that wait, another one for the next number; null where none does.
-    [[nodiscard]] const trace_data* any(std::size_t number) const noexcept {
-        const std::size_t count = small_.size() + recorded_.size();
-        if (count == 0) return nullptr;
-        number %= count;
-        auto at = number < small_.size() ? small_.begin() : recorded_.begin();
-        for (number -= number < small_.size() ? 0 : small_.size(); number > 0; --number) ++at;
-        return &*at;
-    }
-    // That one, or the next one after those that are being looked at; null when there is none.
-    [[nodiscard]] trace_data* pop_front() noexcept { return (small_.empty() ? recorded_ : small_).pop_front(); }
-
-    // Some to be looked at, which wait all the same.
-    [[nodiscard]] trace_batch take_recorded(std::size_t memory) noexcept {
-        trace_batch taken;
-        do taken.push_back(recorded_.pop_front());
-        while (!recorded_.empty() && taken.memory() < memory);
-        in_hands_ = {taken.span_count(), taken.bytes(), taken.memory()};
-        return taken;
-    }
-    void put_back(trace_batch&& looked_at) noexcept {
-        in_hands_ = {};
-        small_.append(std::move(looked_at));
-    }
-
-    // How many spans these were; those that are being looked at come back.
-    std::size_t clear() noexcept {
-        const std::size_t spans = small_.span_count() + recorded_.span_count();
-        small_.clear();
-        recorded_.clear();
-        return spans;
-    }
-
-private:
-    struct amount {
-        std::size_t spans = 0;
-        std::size_t bytes = 0;
-        std::size_t memory = 0;
-    };
-
-    trace_batch small_;
-    amount in_hands_;
-    trace_batch recorded_;
-};
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
@@ -8869,6 +8796,119 @@ private:
 } // namespace detail
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
+// ---- mlflow/trace/pipeline/batch_options.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// What `batch` does with a trace for which the queue has no room.
+enum class when_full : std::uint8_t {
+    drop_newest, ///< this one is dropped
+    drop_oldest, ///< those that wait longest are dropped
+    wait ///< the recording thread waits for room, for at most `batch_options::max_wait`; then as `drop_newest`
+};
+
+template <class Exporter>
+struct batch_options {
+    detail::options_of<Exporter> exporter{};
+    /// Of the memory that traces take which wait or are in the hands of the inner exporter: their objects and blocks,
+    /// with what the allocator adds. Not counted are traces that are still open, and what the inner exporter needs
+    /// for its requests.
+    std::size_t max_queue_bytes = 64U * 1024 * 1024;
+    std::size_t max_queue_spans = 262'144; ///< waiting
+    trace::when_full when_full = when_full::drop_newest;
+    std::chrono::milliseconds max_wait{100};
+    std::size_t max_batch_bytes = 4U * 1024 * 1024; ///< of encoded spans in one call of the inner exporter
+    std::size_t max_batch_spans = 1'024;
+    std::chrono::milliseconds delay{500}; ///< the longest time that a trace waits for company
+    std::chrono::milliseconds shutdown_timeout{5'000};
+    trace::diagnostics diagnostics{}; ///< told of drops and failures; by default a line on standard error
+};
+
+/// What waits in a `batch`.
+struct batch_status {
+    std::size_t waiting_spans = 0;             ///< in the queue, not those in the hands of the inner exporter
+    std::size_t waiting_bytes = 0;             ///< of these, encoded
+    std::size_t held_bytes = 0;                ///< the memory that `max_queue_bytes` limits
+    std::chrono::milliseconds oldest_waits{0}; ///< since the first trace in the queue has ended, by the wall clock
+    std::uint64_t dropped_spans = 0;           ///< for want of room
+    /// Grows whenever the receiver has taken something: who waits for the rest need not give up meanwhile.
+    std::uint64_t progress = 0;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/pipeline/batch_queue.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// What waits in a `batch`: the longest first those that have been looked at and hold no more than they need, then
+// those that are just being looked at, then those that are as they were recorded.
+class batch_queue {
+public:
+    [[nodiscard]] std::size_t span_count() const noexcept {
+        return small_.span_count() + in_hands_.spans + recorded_.span_count();
+    }
+    [[nodiscard]] std::size_t bytes() const noexcept { return small_.bytes() + in_hands_.bytes + recorded_.bytes(); }
+    [[nodiscard]] std::size_t memory() const noexcept {
+        return small_.memory() + in_hands_.memory + recorded_.memory();
+    }
+    [[nodiscard]] std::size_t recorded_memory() const noexcept { return recorded_.memory(); }
+    [[nodiscard]] bool empty() const noexcept { return span_count() == 0; }
+
+    void append(trace_batch&& traces) noexcept { recorded_.append(std::move(traces)); }
+
+    // The first one, if it is not just being looked at, or null.
+    [[nodiscard]] const trace_data* front() const noexcept {
+        if (!small_.empty()) return &*small_.begin();
+        return in_hands_.spans == 0 && !recorded_.empty() ? &*recorded_.begin() : nullptr;
+    }
+    // One of those that wait, another one for the next number; null where none does.
+    [[nodiscard]] const trace_data* any(std::size_t number) const noexcept {
+        const std::size_t count = small_.size() + recorded_.size();
+        if (count == 0) return nullptr;
+        number %= count;
+        auto at = number < small_.size() ? small_.begin() : recorded_.begin();
+        for (number -= number < small_.size() ? 0 : small_.size(); number > 0; --number) ++at;
+        return &*at;
+    }
+    // That one, or the next one after those that are being looked at; null when there is none.
+    [[nodiscard]] trace_data* pop_front() noexcept { return (small_.empty() ? recorded_ : small_).pop_front(); }
+
+    // Some to be looked at, which wait all the same.
+    [[nodiscard]] trace_batch take_recorded(std::size_t memory) noexcept {
+        trace_batch taken;
+        do taken.push_back(recorded_.pop_front());
+        while (!recorded_.empty() && taken.memory() < memory);
+        in_hands_ = {taken.span_count(), taken.bytes(), taken.memory()};
+        return taken;
+    }
+    void put_back(trace_batch&& looked_at) noexcept {
+        in_hands_ = {};
+        small_.append(std::move(looked_at));
+    }
+
+    // How many spans these were; those that are being looked at come back.
+    std::size_t clear() noexcept {
+        const std::size_t spans = small_.span_count() + recorded_.span_count();
+        small_.clear();
+        recorded_.clear();
+        return spans;
+    }
+
+private:
+    struct amount {
+        std::size_t spans = 0;
+        std::size_t bytes = 0;
+        std::size_t memory = 0;
+    };
+
+    trace_batch small_;
+    amount in_hands_;
+    trace_batch recorded_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
 // ---- mlflow/trace/pipeline/worker_threads.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
@@ -8941,41 +8981,6 @@ private:
 // ---- mlflow/trace/pipeline/batch_worker.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-/// What `batch` does with a trace for which the queue has no room.
-enum class when_full : std::uint8_t {
-    drop_newest, ///< this one is dropped
-    drop_oldest, ///< those that wait longest are dropped
-    wait ///< the recording thread waits for room, for at most `batch_options::max_wait`; then as `drop_newest`
-};
-
-template <class Exporter>
-struct batch_options {
-    detail::options_of<Exporter> exporter{};
-    /// Of the memory that traces take which wait or are in the hands of the inner exporter: their objects and blocks,
-    /// with what the allocator adds. Not counted are traces that are still open, and what the inner exporter needs
-    /// for its requests.
-    std::size_t max_queue_bytes = 64U * 1024 * 1024;
-    std::size_t max_queue_spans = 262'144; ///< waiting
-    trace::when_full when_full = when_full::drop_newest;
-    std::chrono::milliseconds max_wait{100};
-    std::size_t max_batch_bytes = 4U * 1024 * 1024; ///< of encoded spans in one call of the inner exporter
-    std::size_t max_batch_spans = 1'024;
-    std::chrono::milliseconds delay{500}; ///< the longest time that a trace waits for company
-    std::chrono::milliseconds shutdown_timeout{5'000};
-    trace::diagnostics diagnostics{}; ///< told of drops and failures; by default a line on standard error
-};
-
-/// What waits in a `batch`.
-struct batch_status {
-    std::size_t waiting_spans = 0;             ///< in the queue, not those in the hands of the inner exporter
-    std::size_t waiting_bytes = 0;             ///< of these, encoded
-    std::size_t held_bytes = 0;                ///< the memory that `max_queue_bytes` limits
-    std::chrono::milliseconds oldest_waits{0}; ///< since the first trace in the queue has ended, by the wall clock
-    std::uint64_t dropped_spans = 0;           ///< for want of room
-    /// Grows whenever the receiver has taken something: who waits for the rest need not give up meanwhile.
-    std::uint64_t progress = 0;
-};
 
 namespace detail {
 
@@ -9329,10 +9334,10 @@ private:
         constexpr std::size_t least_in_pools = 256U * 1024;
         std::size_t left = 0;
         for_each_pool([&](auto& each) {
-            each.shrink_to(std::max(packed_from_ / 4, least_in_pools));
+            each.shrink_to(packed_from_ / 4 > least_in_pools ? packed_from_ / 4 : least_in_pools);
             left += each.kept_bytes();
         });
-        return std::min(left, packed_from_); // others use them too
+        return left < packed_from_ ? left : packed_from_; // others use them too
     }
 
     // Where much waits, on a thread of its own, since the others may be in the hands of their exporters.
@@ -9409,7 +9414,7 @@ private:
     std::condition_variable handled_something_;
     batch_queue queue_;
     const std::size_t packed_from_ = options_.max_queue_bytes / 8; // waiting as recorded
-    const std::size_t packed_at_once_ = std::min<std::size_t>(packed_from_ / 8, 1U << 20U);
+    const std::size_t packed_at_once_ = packed_from_ / 8 < (1U << 20U) ? packed_from_ / 8 : (1U << 20U);
     std::condition_variable pack_;
     std::size_t in_pools_ = 0;       // when they were last looked at, for want of memory
     std::size_t dropped_memory_ = 0; // since then

@@ -5,15 +5,14 @@
 #include <mlflow/trace/core/copied_trace.hpp>
 #include <mlflow/trace/core/export_progress.hpp>
 #include <mlflow/trace/core/guarded_export.hpp>
-#include <mlflow/trace/core/options_of.hpp>
 #include <mlflow/trace/core/packed.hpp>
 #include <mlflow/trace/detail/deadline.hpp>
 #include <mlflow/trace/detail/machine.hpp>
+#include <mlflow/trace/pipeline/batch_options.hpp>
 #include <mlflow/trace/pipeline/batch_queue.hpp>
 #include <mlflow/trace/pipeline/diagnostics.hpp>
 #include <mlflow/trace/pipeline/worker_threads.hpp>
 
-#include <algorithm>
 #include <array>
 #include <chrono>
 #include <condition_variable>
@@ -25,41 +24,6 @@
 #include <utility>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-/// What `batch` does with a trace for which the queue has no room.
-enum class when_full : std::uint8_t {
-    drop_newest, ///< this one is dropped
-    drop_oldest, ///< those that wait longest are dropped
-    wait ///< the recording thread waits for room, for at most `batch_options::max_wait`; then as `drop_newest`
-};
-
-template <class Exporter>
-struct batch_options {
-    detail::options_of<Exporter> exporter{};
-    /// Of the memory that traces take which wait or are in the hands of the inner exporter: their objects and blocks,
-    /// with what the allocator adds. Not counted are traces that are still open, and what the inner exporter needs
-    /// for its requests.
-    std::size_t max_queue_bytes = 64U * 1024 * 1024;
-    std::size_t max_queue_spans = 262'144; ///< waiting
-    trace::when_full when_full = when_full::drop_newest;
-    std::chrono::milliseconds max_wait{100};
-    std::size_t max_batch_bytes = 4U * 1024 * 1024; ///< of encoded spans in one call of the inner exporter
-    std::size_t max_batch_spans = 1'024;
-    std::chrono::milliseconds delay{500}; ///< the longest time that a trace waits for company
-    std::chrono::milliseconds shutdown_timeout{5'000};
-    trace::diagnostics diagnostics{}; ///< told of drops and failures; by default a line on standard error
-};
-
-/// What waits in a `batch`.
-struct batch_status {
-    std::size_t waiting_spans = 0;             ///< in the queue, not those in the hands of the inner exporter
-    std::size_t waiting_bytes = 0;             ///< of these, encoded
-    std::size_t held_bytes = 0;                ///< the memory that `max_queue_bytes` limits
-    std::chrono::milliseconds oldest_waits{0}; ///< since the first trace in the queue has ended, by the wall clock
-    std::uint64_t dropped_spans = 0;           ///< for want of room
-    /// Grows whenever the receiver has taken something: who waits for the rest need not give up meanwhile.
-    std::uint64_t progress = 0;
-};
 
 namespace detail {
 
@@ -413,10 +377,10 @@ private:
         constexpr std::size_t least_in_pools = 256U * 1024;
         std::size_t left = 0;
         for_each_pool([&](auto& each) {
-            each.shrink_to(std::max(packed_from_ / 4, least_in_pools));
+            each.shrink_to(packed_from_ / 4 > least_in_pools ? packed_from_ / 4 : least_in_pools);
             left += each.kept_bytes();
         });
-        return std::min(left, packed_from_); // others use them too
+        return left < packed_from_ ? left : packed_from_; // others use them too
     }
 
     // Where much waits, on a thread of its own, since the others may be in the hands of their exporters.
@@ -493,7 +457,7 @@ private:
     std::condition_variable handled_something_;
     batch_queue queue_;
     const std::size_t packed_from_ = options_.max_queue_bytes / 8; // waiting as recorded
-    const std::size_t packed_at_once_ = std::min<std::size_t>(packed_from_ / 8, 1U << 20U);
+    const std::size_t packed_at_once_ = packed_from_ / 8 < (1U << 20U) ? packed_from_ / 8 : (1U << 20U);
     std::condition_variable pack_;
     std::size_t in_pools_ = 0;       // when they were last looked at, for want of memory
     std::size_t dropped_memory_ = 0; // since then
