@@ -379,7 +379,7 @@ TEST(propagation, random_values_and_random_changes) {
         static const char* const pieces[] = {"a", "Z", "0",  " ",  "%", "+",  ",",   ";",
                                              "=", ":", "\"", "\\", "é", "😀", "%41", "-"};
         std::string made;
-        for (unsigned left = 1 + random() % 12; left > 0; --left) made += pieces[random() % std::size(pieces)];
+        for (auto left = 1 + random() % 12; left > 0; --left) made += pieces[random() % std::size(pieces)];
         return made;
     };
     for (int round = 0; round < 2000; ++round) {

@@ -91,7 +91,7 @@ inline std::string from_hex(std::string_view digits) {
 inline bool same_bytes(std::string_view a, std::string_view b) noexcept {
     unsigned difference = a.size() == b.size() ? 0U : 1U;
     for (std::size_t i = 0; i < a.size() && i < b.size(); ++i)
-        difference |= static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i]);
+        difference |= static_cast<unsigned>(static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i]));
     return difference == 0;
 }
 
@@ -318,7 +318,7 @@ private:
     }
     static bool is_repeated(const member_list& members, std::string_view key) noexcept {
         std::size_t times = 0;
-        for (const auto& member : members) times += member.key == key ? 1 : 0;
+        for (const auto& member : members) times += member.key == key ? 1U : 0U;
         return times > 1;
     }
 
