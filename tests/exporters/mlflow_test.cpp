@@ -142,7 +142,7 @@ TEST(mlflow_exporter, a_trace_that_goes_on_here_is_spans_alone) {
     std::size_t infos = 0;
     std::string spans;
     for (const auto& request : answering.side->requests()) {
-        infos += request.target == "/api/3.0/mlflow/traces" ? 1 : 0;
+        infos += request.target == "/api/3.0/mlflow/traces" ? 1U : 0U;
         if (request.target == "/v1/traces") spans = request.body;
     }
     EXPECT_EQ(infos, 0U);
