@@ -40,9 +40,14 @@ TEST(Traceparent, TakesLaterVersionsByWhatTheyShare) {
     EXPECT_FALSE(mt::remote_span::parse(value + "x").has_value());
 }
 
+TEST(Traceparent, MayHaveSpaceAroundIt) { // RFC 9110, 5.5: it is not a part of the value
+    for (const std::string& value : {" " + good, good + "\t ", "\t" + good + " "})
+        EXPECT_EQ(mt::remote_span::parse(value)->text().view(), good);
+}
+
 TEST(Traceparent, RefusesWhatTheSpecificationCallsInvalid) {
     for (const std::string& value : std::vector<std::string>{
-             std::string(), good.substr(1), good + "0", good + "-01", " " + good, good + " ", "ff" + good.substr(2),
+             std::string(), good.substr(1), good + "0", good + "-01", "\n" + good, good + " 1", "ff" + good.substr(2),
              "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
              "00-" + std::string(32, '0') + good.substr(35),
              good.substr(0, 36) + std::string(16, '0') + good.substr(52), good.substr(0, 53) + "0g",
@@ -51,7 +56,7 @@ TEST(Traceparent, RefusesWhatTheSpecificationCallsInvalid) {
         const auto read = mt::remote_span::parse(value);
         ASSERT_FALSE(read.has_value()) << value;
         EXPECT_EQ(read.error().key, "traceparent");
-        EXPECT_EQ(read.error().what, value.empty() ? mt::fault::empty : mt::fault::not_allowed);
+        EXPECT_EQ(read.error().what, value.empty() ? mt::fault::empty : mt::fault::malformed);
     }
 }
 

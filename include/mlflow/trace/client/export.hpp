@@ -46,11 +46,9 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
     auto rows = nlohmann::ordered_json::array();
     for (const assessment& one : trace.assessments) {
         if (one.what != assessment::kind::feedback || !one.valid) continue;
-        detail::json_tree tree;
-        nlohmann::ordered_json value;
-        if (tree.read(one.value)) value = detail::json_of<nlohmann::ordered_json>(tree.root());
+        const auto value = detail::parse_json<nlohmann::ordered_json>(one.value);
         rows.push_back({{"name", one.name},
-                        {"value", std::move(value)},
+                        {"value", value ? *value : nlohmann::ordered_json()},
                         {"error", one.error.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(one.error)},
                         {"of", one.is_of_session()   ? "session"
                                : one.span_id.empty() ? "trace"

@@ -50,11 +50,12 @@ Json json_of(json_value value) {
 }
 
 // Nothing that comes from a server throws, nor nests without end.
-inline std::optional<json> parse_json(std::string_view text) {
+template <class Json = json>
+std::optional<Json> parse_json(std::string_view text) {
     constexpr std::size_t deepest = 128;
     json_tree tree;
     if (!tree.read_no_deeper(text, deepest)) return std::nullopt;
-    return json_of<json>(tree.root());
+    return json_of<Json>(tree.root());
 }
 
 inline std::string dump(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
