@@ -112,7 +112,7 @@ struct trace_state {
 
     std::atomic<span_data*> finished{nullptr}; // a stack: the last finished is first
     std::atomic<bool> root_ended{false};
-    trace_entries identity; // user and session, for spans that end after their root; written before `root_ended`
+    trace_data* late = nullptr; // with user and session for spans that end after their root; before `root_ended`
 
     machine::mutex lock;        // guards `data` until the root has ended
     trace_data* data = nullptr; // null once submitted
@@ -126,8 +126,7 @@ struct trace_state {
         data = nullptr;
         finished.store(nullptr, std::memory_order_relaxed);
         root_ended.store(false, std::memory_order_relaxed);
-        if (identity.capacity() > machine::kept_block) identity.release();
-        identity.clear();
+        pool<trace_data>::instance().give(std::exchange(late, nullptr));
         return true;
     }
 };
@@ -180,7 +179,7 @@ inline void submit_late_spans(trace_state& trace) noexcept {
     trace_data* const late = pool<trace_data>::instance().take();
     if (!late) return; // tried again with the next one
     late->id = trace.id;
-    copy_identity(trace.identity, late->entries);
+    if (trace.late) copy_identity(trace.late->entries, late->entries);
     collect_finished(trace, *late);
     submit(trace, late);
 }
@@ -204,7 +203,8 @@ inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
         if (is_of_parent) data->entries.clear(); // which the root carries
         else data->root = &span;
         // Whoever might start or end a span of this trace later holds it now.
-        if (trace.open_spans.load(std::memory_order_acquire) > 1) copy_identity(data->entries, trace.identity);
+        if (trace.open_spans.load(std::memory_order_acquire) > 1 && (trace.late = pool<trace_data>::instance().take()))
+            copy_identity(data->entries, trace.late->entries);
         data->duration_nano = end_nano > data->start_unix_nano ? end_nano - data->start_unix_nano : 0;
         // Twice: the first time takes the root before any late span can, the second time what came before the flag.
         collect_finished(trace, *data);

@@ -29,7 +29,8 @@ namespace detail {
 
 // Text that is written by the same code as any other text.
 template <class T>
-inline constexpr bool is_fixed_text = std::is_same_v<T, owned_text> || (std::is_array_v<T> && text_like<T>);
+inline constexpr bool is_fixed_text =
+    !std::is_same_v<T, std::string_view> && (std::is_same_v<T, owned_text> || (std::is_array_v<T> && text_like<T>));
 
 // What the library writes itself. By another way these would make a user or session unchecked, or a span contradict
 // itself.
