@@ -11,6 +11,8 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <utility>
 
 namespace {
@@ -96,6 +98,31 @@ TEST_F(otlp_exporter, sends_to_mlflow_all_that_a_trace_has) {
     EXPECT_EQ(attributes["mlflow.traceTag.kind"], "test");
     EXPECT_EQ(attributes["mlflow.traceMetadata.app.segment"], "pro");
     EXPECT_EQ(attributes["mlflow.traceTag.mlflow.traceName"], "chat");
+}
+
+// A trace that was open at a fork: its parts in the child have the same user and session, also without their root.
+TEST_F(otlp_exporter, puts_identity_on_the_spans_of_a_child_of_a_fork_too) {
+    auto chosen = options();
+    chosen.identity_on_every_span = true;
+    tracer_type tracer({.exporter = chosen});
+    auto trace = tracer.start_trace("chat", mt::user{"user-1042"}, mt::session{"session-7"});
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+        auto late = trace.start_span("late");
+        tracer.start_span("inside").end();
+        trace.end();
+        late.end();
+        const auto sent = receiver->requests();
+        bool is_told = sent.size() == 2;
+        for (const auto& one : sent)
+            is_told = is_told && one.body.find("user-1042") != std::string::npos &&
+                      one.body.find("session-7") != std::string::npos;
+        _exit(is_told ? 0 : 1);
+    }
+    int status = -1;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 TEST_F(otlp_exporter, puts_identity_on_every_span_where_asked) {
