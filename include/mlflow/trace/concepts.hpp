@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/core/error.hpp>
+#include <mlflow/trace/core/export_progress.hpp>
 #include <mlflow/trace/core/http.hpp>
 #include <mlflow/trace/core/ids.hpp>
 #include <mlflow/trace/core/recording_rules.hpp>
@@ -22,7 +23,8 @@ struct context_slot;
 
 /// What becomes of finished traces. `export_traces` reads the batch, or moves traces out of it to keep them, and says
 /// how it went; it may block. It is called by one thread at a time, unless the type has
-/// `static constexpr bool is_thread_safe = true`. What it throws is caught and counts as failed.
+/// `static constexpr bool is_thread_safe = true`. What it throws is caught and counts as failed. One whose exports
+/// take long has `export_progress progress() const`, so that those who wait see that something gets done.
 template <class T>
 concept exporter = requires(T& exporter, trace_batch& batch) {
     { exporter.export_traces(batch) } -> std::same_as<export_result>;

@@ -22,8 +22,8 @@ enum class otlp_receiver : std::uint8_t {
     /// span: further metadata as `mlflow.traceMetadata.<key>`, the client request ID as `mlflow.clientRequestId`,
     /// previews as `mlflow.traceRequestPreview` and `mlflow.traceResponsePreview`.
     any,
-    /// As `any`, and the session as `gen_ai.conversation.id` too, which is what OpenTelemetry's conventions for
-    /// generative AI call it.
+    /// As `any`, and under the names of OpenTelemetry's conventions for generative AI: the session as
+    /// `gen_ai.conversation.id`, and with `otlp_exporter` model, provider, tokens, messages, tools and agents.
     gen_ai,
     /// MLflow, by way of a Collector, say: as `any`, and text that MLflow would read as a JSON text is encoded as
     /// JSON
@@ -38,6 +38,8 @@ struct otlp_form {
     /// and others do; MLflow does not).
     bool identity_on_every_span = false;
     bool goes_with_trace_info = false; ///< what MLflow's own API carries is sent that way
+    /// Appends a span's body in other words; null: as it is.
+    bool (*append_body)(detail::buffer& out, const span_data& span) = nullptr;
 
     constexpr otlp_form() noexcept = default;
     constexpr otlp_form(otlp_receiver chosen) noexcept : receiver(chosen) {}
@@ -214,11 +216,13 @@ inline bool append_span(buffer& out, const trace_data& trace, const span_data& s
     if (!out.push_back(short_tag(spans, wire_type::length_delimited))) return false;
     const bool rewritten = form.receiver == otlp_receiver::mlflow && span.look_closer;
     const bool is_root = &span == trace.root;
-    if (!is_root && !rewritten && !form.identity_on_every_span)
+    if (!is_root && !rewritten && !form.identity_on_every_span && !form.append_body)
         return append_varint(out, span.body.size()) && out.append(span.body.view());
     late_length length(out);
-    return (rewritten ? append_body_for_mlflow(out, span.body.view()) : out.append(span.body.view())) &&
-           (!(is_root || form.identity_on_every_span) || append_identity(out, trace, form.receiver)) &&
+    const bool is_written = form.append_body ? form.append_body(out, span)
+                            : rewritten      ? append_body_for_mlflow(out, span.body.view())
+                                             : out.append(span.body.view());
+    return is_written && (!(is_root || form.identity_on_every_span) || append_identity(out, trace, form.receiver)) &&
            (!is_root || append_trace_entries(out, trace, form)) && length.close();
 }
 

@@ -117,12 +117,18 @@ struct trace_state {
     machine::mutex lock;        // guards `data` until the root has ended
     trace_data* data = nullptr; // null once submitted
 
-    void recycle() noexcept {
+    // A context may look at `open_spans` long after the trace has ended.
+    static constexpr bool is_looked_at = true;
+    static constexpr bool has_blocks = false;
+
+    bool recycle() noexcept {
         owner = nullptr;
         data = nullptr;
         finished.store(nullptr, std::memory_order_relaxed);
         root_ended.store(false, std::memory_order_relaxed);
+        if (identity.capacity() > machine::kept_block) identity.release();
         identity.clear();
+        return true;
     }
 };
 
@@ -148,6 +154,7 @@ inline void collect_finished(trace_state& trace, trace_data& into) noexcept {
         into.spans = span;
         ++into.span_count;
         into.bytes += span->body.size();
+        into.capacity += span->body.capacity();
     }
 }
 
@@ -158,7 +165,7 @@ inline void release_trace(trace_state& trace) noexcept {
     span_data* const unsent = trace.finished.exchange(nullptr, std::memory_order_acquire);
     for (const span_data* span = unsent; span; span = span->next) owner->count_lost_span();
     if (unsent) pool<span_data>::instance().give(unsent);
-    pool<trace_state>::instance().give(&trace);
+    pool<trace_state>::instance().give_back(&trace);
     owner->release();
 }
 

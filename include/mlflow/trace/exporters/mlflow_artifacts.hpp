@@ -16,20 +16,6 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
-// Calls `visit` with the text of each element of a JSON array.
-template <class Visit>
-void for_each_element(std::string_view array, Visit visit) {
-    json_cursor at(array);
-    if (!at.take('[')) return;
-    do {
-        at.whitespace();
-        const std::string_view value = at.rest();
-        if (at.value(64) != json_cursor::outcome::complete) return;
-        visit(value.substr(0, value.size() - at.rest().size()));
-        at.whitespace();
-    } while (at.take(','));
-}
-
 // Stores traces on servers that take no OTLP: a request that says what there is to say about the trace, and its spans
 // as a file of the trace, traces.json.
 //
@@ -92,8 +78,9 @@ private:
         const bool has_body = method != http_method::get;
         auto reply = server_.send(method, target, has_body ? headers : std::span<const http_header>(),
                                   has_body ? body_.view() : std::string_view());
+        if (has_body) body_.clear_to(kept_request);
         if (!reply) return failure{std::move(reply).error()};
-        if (reply->status < 200 || reply->status >= 300) return failure{server_.refusal(target, *reply)};
+        if (!is_success(reply->status)) return failure{server_.refusal(target, *reply)};
         return std::move(reply->body);
     }
 
@@ -122,7 +109,7 @@ private:
         append_trace_info(body_, trace, experiment_id_, run_, summarise(trace));
         auto posted = read_info(trace, call(http_method::post, "/api/3.0/mlflow/traces"));
         // A folder of files refuses a trace that it has, so one that is sent again.
-        if (!posted && posted.error().status == 500)
+        if (!posted && may_be_there_already(posted.error().status))
             if (auto there = find(trace)) return there;
         return posted;
     }

@@ -8,6 +8,7 @@
 #include <mlflow/trace/core/otlp_request.hpp>
 #include <mlflow/trace/core/outcome.hpp>
 #include <mlflow/trace/core/secret.hpp>
+#include <mlflow/trace/exporters/gen_ai.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -57,6 +58,7 @@ public:
           target_(target_of(chosen.traces_endpoint)),
           server_("traces_endpoint", chosen.traces_endpoint.substr(0, path_begin(chosen.traces_endpoint)),
                   std::move(chosen.authorization), chosen.timeout, std::move(chosen.transport)) {
+        if (chosen.receiver == otlp_receiver::gen_ai) form_.append_body = &detail::append_body_in_gen_ai_terms;
         form_.identity_on_every_span = chosen.identity_on_every_span;
         for (const auto& [name, value] : headers_) server_.remember(value);
     }
@@ -70,6 +72,7 @@ public:
         std::vector<http_header> headers{{"Content-Type", protobuf}};
         for (const auto& [name, value] : headers_) headers.push_back({name, value.reveal()});
         auto reply = server_.send(http_method::post, target_, headers, body_.view());
+        body_.clear_to(detail::kept_request);
         if (!reply) return failed(batch.span_count(), reply.error());
         return taken(batch.span_count(), *reply);
     }
@@ -93,7 +96,7 @@ private:
     }
 
     export_result taken(std::size_t spans, const http_response& reply) const {
-        if (reply.status < 200 || reply.status >= 300) return failed(spans, server_.refusal(target_, reply));
+        if (!detail::is_success(reply.status)) return failed(spans, server_.refusal(target_, reply));
         auto told = detail::read_export_reply(reply);
         if (!told) return failed(spans, detail::unproven_success(server_.uri(), target_, reply));
         return detail::partial_success(spans, *told, server_.secrets());

@@ -170,6 +170,7 @@ inline bool read_trace(std::string_view content, trace_data& into) noexcept {
             if (is_the_root) into.root = span;
             ++into.span_count;
             into.bytes += span->body.size();
+            into.capacity += span->body.capacity();
             break;
         }
         default: break;
