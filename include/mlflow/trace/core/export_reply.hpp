@@ -131,4 +131,13 @@ inline std::optional<export_reply> read_export_reply(const http_response& reply)
     return std::nullopt;
 }
 
+// An object in JSON, of whatever members, that does not speak of errors.
+inline bool is_successful_object(const http_response& reply) {
+    return same_name(media_type(reply), "application/json") &&
+           each_member(reply.body, [](std::string_view name, std::string_view value) {
+               const bool is_none = value == "null" || value == "false" || value == "[]" || value == "{}";
+               return is_none || (!is_json_key(name, "error") && !is_json_key(name, "errors"));
+           });
+}
+
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
