@@ -76,6 +76,8 @@ TEST(propagation, two_services_give_one_trace_with_one_identity) {
     EXPECT_EQ(traces[0].metadata["app.segment"], "pro");
     EXPECT_EQ(traces[0].metadata["app.local"], "there");
     ASSERT_EQ(traces[0].spans.size(), 2U);
+    ASSERT_NE(traces[0].root(), nullptr);
+    EXPECT_EQ(traces[0].root()->name, "agent") << "of what happened in this process";
     const auto agent = std::ranges::find(traces[0].spans, "agent", &mt::recorded_span::name);
     EXPECT_EQ(agent->parent, root.id());
     EXPECT_TRUE(agent->links.empty());
