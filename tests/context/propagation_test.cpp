@@ -284,6 +284,27 @@ TEST(propagation, a_member_that_is_none_costs_itself) {
     EXPECT_TRUE(wire.extract(many).is_trusted());
 }
 
+// A seal that names a long value again and again makes little of it to be signed.
+struct counting_seal {
+    static inline std::size_t bytes = 0;
+    static std::string sign(std::string_view message) {
+        bytes += message.size();
+        return std::string(message.substr(0, 8));
+    }
+};
+TEST(propagation, a_short_request_makes_little_work) {
+    const mt::propagator<schema, counting_seal> wire({.hosts = {"*"}});
+    const auto now =
+        std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+    std::string seal = "mlflow_trace.seal=" + std::to_string(now) + ":00";
+    for (int i = 0; i < 2000; ++i) seal += ":k";
+    const header_map headers{{"traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
+                             {"baggage", "k=" + std::string(4000, 'v') + "," + seal}};
+    counting_seal::bytes = 0;
+    EXPECT_EQ(wire.extract(headers).rejected()->what, mt::fault::unproven);
+    EXPECT_LT(counting_seal::bytes, 100'000U);
+}
+
 struct throwing_seal {
     struct options {
         bool signs = true;

@@ -392,6 +392,8 @@ private:
             const auto colon = names.find(':');
             const auto* const sent = member_of(members, names.substr(0, colon));
             if (!sent || is_repeated(members, sent->key)) return false;
+            // A stranger's list of names must not make much work of a short request: each stands there once.
+            if (message.size() > 2 * detail::most_baggage) return false;
             append_to_message(message, sent->key, detail::percent_decoded(sent->value, plus_is_space));
             names.remove_prefix(colon == std::string_view::npos ? names.size() : colon + 1);
         }
