@@ -76,6 +76,8 @@ TEST(propagation, two_services_give_one_trace_with_one_identity) {
     EXPECT_EQ(traces[0].metadata["app.segment"], "pro");
     EXPECT_EQ(traces[0].metadata["app.local"], "there");
     ASSERT_EQ(traces[0].spans.size(), 2U);
+    ASSERT_NE(traces[0].root(), nullptr);
+    EXPECT_EQ(traces[0].root()->name, "agent") << "of what happened in this process";
     const auto agent = std::ranges::find(traces[0].spans, "agent", &mt::recorded_span::name);
     EXPECT_EQ(agent->parent, root.id());
     EXPECT_TRUE(agent->links.empty());
@@ -102,11 +104,18 @@ TEST(propagation, identity_goes_to_the_listed_hosts_alone) {
     for (const char* host : {"agents.internal", "AGENTS.internal:8080", "agents.internal:443"})
         EXPECT_EQ(headers_of(wire, root, host).count("baggage"), 1U) << host;
     for (const char* host :
-         {"", "api.example.com", "agents.internal.example.com", "xagents.internal", "agents.internal:80:80"}) {
+         {"", "api.example.com", "agents.internal.example.com", "xagents.internal", "agents.internal:80:80",
+          "agents.internal:80@example.com", "agents.internal:secret@example.com", "[agents.internal]:80@example.com",
+          "[agents.internal]example.com", "agents.internal:80/@example.com", ":80", ":"}) {
         const auto headers = headers_of(wire, root, host);
         EXPECT_EQ(headers.count("baggage"), 0U) << host;
         EXPECT_EQ(headers.count("traceparent"), 1U) << host;
     }
+    const sealed addresses({.hosts = {"::1", "[fd00::2]", "10.0.0.1:8080"}, .seal = {.key = mt::secret("a key")}});
+    for (const char* host : {"::1", "[::1]", "[::1]:80", "fd00::2", "[FD00::2]:80", "10.0.0.1", "10.0.0.1:8080"})
+        EXPECT_EQ(headers_of(addresses, root, host).count("baggage"), 1U) << host;
+    for (const char* host : {"::2", "[::1]:80:80", "10.0.0.10", "fd00::2:1"})
+        EXPECT_EQ(headers_of(addresses, root, host).count("baggage"), 0U) << host;
     const sealed everywhere({.hosts = {"*"}, .seal = {.key = mt::secret("a key")}});
     EXPECT_EQ(headers_of(everywhere, root, "anywhere").count("baggage"), 1U);
     const mt::propagator<schema> nobody({.hosts = {"*"}});
@@ -169,7 +178,7 @@ TEST(propagation, what_is_forged_oversized_or_repeated_is_reported_and_the_trace
         return with(at == std::string::npos ? text + "no such text" : text.replace(at, from.size(), to));
     };
     std::string many;
-    for (int i = 0; i < 63; ++i) many += ",k" + std::to_string(i) + "=v";
+    for (int i = 0; i < 180; ++i) many += ",k" + std::to_string(i) + "=v";
     auto other_trace = good;
     auto& parent = other_trace.find("traceparent")->second;
     parent[5] = parent[5] == 'a' ? 'b' : 'a';
@@ -198,7 +207,6 @@ TEST(propagation, what_is_forged_oversized_or_repeated_is_reported_and_the_trace
         {"a seal twice", repeated_seal, mt::fault::unproven},
         {"too many members", with(baggage + many), mt::fault::too_large},
         {"too many bytes", with(baggage + ",k=" + std::string(8192, 'v')), mt::fault::too_large},
-        {"no list", with(baggage + ",no member"), mt::fault::malformed},
         {"two parents", two_parents, mt::fault::repeated, false},
         {"no parent", bad_parent, mt::fault::malformed, false},
     };
@@ -246,6 +254,115 @@ TEST(propagation, a_seal_outlives_services_that_forward_it) {
     EXPECT_EQ(request.get<mt::user>().get()->view(), "Anna Maria + 2");
     EXPECT_EQ(request.get<mt::session>().get()->view(), "s:1/é");
     EXPECT_EQ(request.caller()->id, between.id);
+}
+
+// What OpenTelemetry's libraries for Java, JavaScript, Python and .NET pass over.
+TEST(propagation, a_member_that_is_none_costs_itself) {
+    const sealed wire(with_key("a key"));
+    const mt::propagator<schema, mt::trust_network> network({.hosts = {"agents.internal"}});
+    tracer_type tracer;
+    auto root = tracer.start_trace("chat", mt::user{"user-1042"});
+    for (const char* odd : {"no member", "=", "=v", "k y=v", "\"k\"=v", "k/y@z=v", ";", "\xff=v"}) {
+        for (const bool is_first : {true, false}) {
+            const auto with_odd = [&](header_map headers) {
+                std::string& sent = headers.find("baggage")->second;
+                sent = is_first ? std::string(odd) + "," + sent : sent + "," + odd;
+                return headers;
+            };
+            const auto request = wire.extract(with_odd(headers_of(wire, root)));
+            EXPECT_TRUE(request.is_trusted()) << odd;
+            EXPECT_EQ(request.rejected(), nullptr) << odd << ": the seal is right";
+            const auto by_network = network.extract(with_odd(headers_of(network, root)));
+            EXPECT_EQ(by_network.get<mt::user>().get()->view(), "user-1042") << odd;
+            ASSERT_NE(by_network.rejected(), nullptr) << odd;
+            EXPECT_EQ(by_network.rejected()->what, mt::fault::malformed) << odd;
+        }
+    }
+    // As many members as the W3C's grammar has.
+    auto many = headers_of(wire, root);
+    for (int i = 0; i < 178; ++i) many.find("baggage")->second += ",k" + std::to_string(i) + "=v";
+    EXPECT_TRUE(wire.extract(many).is_trusted());
+}
+
+// A seal that names a long value again and again makes little of it to be signed.
+struct counting_seal {
+    static inline std::size_t bytes = 0;
+    static std::string sign(std::string_view message) {
+        bytes += message.size();
+        return std::string(message.substr(0, 8));
+    }
+};
+TEST(propagation, a_short_request_makes_little_work) {
+    const mt::propagator<schema, counting_seal> wire({.hosts = {"*"}});
+    const auto now =
+        std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+    std::string seal = "mlflow_trace.seal=" + std::to_string(now) + ":00";
+    for (int i = 0; i < 2000; ++i) seal += ":k";
+    const header_map headers{{"traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
+                             {"baggage", "k=" + std::string(4000, 'v') + "," + seal}};
+    counting_seal::bytes = 0;
+    EXPECT_EQ(wire.extract(headers).rejected()->what, mt::fault::unproven);
+    EXPECT_LT(counting_seal::bytes, 100'000U);
+}
+
+struct throwing_seal {
+    struct options {
+        bool signs = true;
+    };
+    explicit throwing_seal(options chosen) : signs_(chosen.signs) {}
+    [[nodiscard]] std::string sign(std::string_view message) const {
+        if (!signs_) throw 42;
+        return std::string(message.rbegin(), message.rend());
+    }
+
+private:
+    bool signs_;
+};
+struct throwing_headers {
+    std::vector<std::string> operator()(std::string_view name) const {
+        if (name == "baggage") throw 42;
+        return {"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"};
+    }
+};
+TEST(propagation, what_the_applications_code_throws_does_not_come_through) {
+    using wire = mt::propagator<schema, throwing_seal>;
+    const wire good({.hosts = {"*"}}), bad({.hosts = {"*"}, .seal = {.signs = false}});
+    errors seen;
+    tracer_type tracer(seen.options());
+    auto root = tracer.start_trace("chat", mt::user{"user-1042"});
+    const auto headers = headers_of(bad, root);
+    EXPECT_EQ(headers.count("traceparent"), 1U);
+    EXPECT_EQ(headers.count("baggage"), 0U);
+    ASSERT_EQ(seen.told.size(), 1U);
+    EXPECT_EQ(seen.told[0].first, mt::fault::not_made);
+
+    const auto unproven = bad.extract(headers_of(good, root));
+    EXPECT_FALSE(unproven.is_trusted());
+    EXPECT_EQ(unproven.rejected()->what, mt::fault::unproven);
+    const auto unread = good.extract(throwing_headers{});
+    EXPECT_FALSE(unread.is_trusted());
+    EXPECT_NE(unread.caller(), nullptr);
+    EXPECT_NE(unread.rejected(), nullptr);
+    // A setter is called by the application, and its exception is the application's.
+    EXPECT_THROW(good.inject(root, "h", [](std::string_view, std::string_view) { throw 42; }), int);
+}
+
+// Whatever the order of the arguments, and whoever made the other header.
+TEST(propagation, a_span_that_is_named_besides_is_a_link_alone) {
+    const sealed wire(with_key("a key"));
+    tracer_type first, second;
+    auto root = first.start_trace("chat", mt::user{"user-1042"});
+    const auto request = wire.extract(headers_of(wire, root));
+    const auto other = mt::remote_span::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00").value();
+    static_cast<void>(second.start_trace("agent", request, other, mt::anonymous));
+    static_cast<void>(second.start_trace("agent", other, request, mt::anonymous));
+    const auto traces = second.exporter().take();
+    ASSERT_EQ(traces.size(), 2U) << "the caller records";
+    for (const auto& trace : traces) {
+        EXPECT_EQ(trace.id, root.trace_id());
+        ASSERT_EQ(trace.spans[0].links.size(), 1U);
+        EXPECT_EQ(trace.spans[0].links[0].trace_id, other.trace_id);
+    }
 }
 
 TEST(propagation, a_receiver_with_other_keys_takes_what_it_knows) {
@@ -319,10 +436,20 @@ TEST(propagation, a_trace_that_is_not_sampled_is_not_recorded_elsewhere_either) 
         const auto request = wire.extract(headers);
         ASSERT_NE(request.caller(), nullptr);
         EXPECT_FALSE(request.caller()->is_sampled);
-        EXPECT_EQ(headers.count("baggage"), 0U);
-        mt::tracer<schema, mt::thread_local_context, mt::memory_exporter, mt::parent_based<>> called;
+        EXPECT_TRUE(request.is_trusted()) << "the sender proves that it does not record";
+        EXPECT_EQ(headers.find("baggage")->second.find("user"), std::string::npos);
+        tracer_type called;
         EXPECT_FALSE(called.start_trace("agent", request, mt::user{"user-7"}).recording());
     }
+    for (const auto& headers : {headers_of(wire, root, "elsewhere"), headers_of(mt::propagator<schema>(), root)}) {
+        EXPECT_EQ(headers.count("baggage"), 0U);
+        mt::tracer<schema, mt::thread_local_context, mt::memory_exporter, mt::parent_based<>> called;
+        EXPECT_FALSE(called.start_trace("agent", wire.extract(headers), mt::user{"user-7"}).recording());
+    }
+    const mt::propagator<schema, mt::trust_network> network({.hosts = {"agents.internal"}});
+    tracer_type called_by_network;
+    EXPECT_FALSE(called_by_network.start_trace("agent", network.extract(headers_of(network, root)), mt::anonymous)
+                     .recording());
     // From a sender that is trusted, no sampler is asked.
     tracer_type first;
     auto recorded = first.start_trace("chat", mt::user{"user-1042"});

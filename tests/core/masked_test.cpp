@@ -79,6 +79,27 @@ TEST(known_secrets, are_masked_in_each_form) {
     }
 }
 
+// JavaScript's encodeURIComponent leaves !'()* as they are, Python's quote a slash, and its json writes \u00e9; PHP's
+// json_encode escapes a slash.
+TEST(known_secrets, are_masked_whichever_characters_an_encoder_takes_for_special) {
+    const auto bearer = mt::bearer_authorization(mt::secret("t/k+n='!\"\xC3\xA9"));
+    for (const char* const form :
+         {"t/k%2Bn%3D%27%21%22%C3%A9", "t%2Fk%2Bn%3D'!%22%C3%A9", "t%2fk+n='!%22%c3%A9", "t/k+n='!\\\"\\u00e9",
+          "t\\/k+n='!\\\"\\u00E9", "t\\/k\\u002bn\\u003d\\u0027!\\u0022\\u00e9"})
+        EXPECT_EQ(masked(bearer, std::string("<") + form + ">"), "<***>") << form;
+    EXPECT_EQ(masked(bearer, "t/k+n='!\"\xC3 t%2Fk%2"), "t/k+n='!\"\xC3 t%2Fk%2") << "a part is none";
+    EXPECT_EQ(masked(mt::secret("100%25!"), "<100%25!> <100%2525%21>"), "<***> <***>");
+}
+
+TEST(known_secrets, that_are_parts_of_each_other_leave_no_rest) {
+    for (const bool is_first : {true, false}) {
+        mt::detail::known_secrets secrets;
+        secrets.remember(mt::secret(is_first ? "token" : "token-and-more"));
+        secrets.remember(mt::secret(is_first ? "token-and-more" : "token"));
+        EXPECT_EQ(secrets.masked("token-and-more, token"), "***, ***");
+    }
+}
+
 TEST(known_secrets, of_basic_are_the_password_too) {
     const auto basic = mt::basic_authorization("alice", mt::secret("pass:word?"));
     for (const char* const form : {"pass:word?", "alice:pass:word?", "YWxpY2U6cGFzczp3b3JkPw", "pass%3Aword%3F"})

@@ -46,6 +46,19 @@ TEST(outcome, of_a_page_is_never_that_the_content_is_surely_at_fault) {
             EXPECT_EQ(mt::outcome_of(page), expected) << status << ' ' << type;
         }
     }
+    for (const char* const type : {"", "text/plain", "application/xml", "application/octet-stream"})
+        for (const char* const body :
+             {"\r\n <!DOCTYPE html>", "\xEF\xBB\xBF<html>", "\n\t<?xml version=\"1.0\"?>", "<Error/>"})
+            for (const int status : {400, 413, 422})
+                EXPECT_EQ(mt::outcome_of(mt::http_response{status, {{"Content-Type", type}}, body}), outcome::divide)
+                    << status << ' ' << type << body;
+    // What a receiver itself says.
+    for (const char* const type : {"text/plain", "application/json", "application/x-protobuf", ""})
+        for (const char* const body : {"", " ", "span <x> is too long", "{\"message\":\"<x>\"}"})
+            EXPECT_EQ(mt::outcome_of(mt::http_response{400, {{"Content-Type", type}}, body}), outcome::put_aside)
+                << type << body;
+    EXPECT_EQ(mt::outcome_of(mt::http_response{400, {{"Content-Type", "application/x-protobuf"}}, "<x"}),
+              outcome::put_aside);
 }
 
 TEST(outcome, of_an_exporter_is_what_its_flags_say) {

@@ -37,10 +37,14 @@ TEST(displayed, shows_each_code_point_or_a_mark_in_its_place) {
                                                                 : text;
         ASSERT_EQ(displayed(text), expected) << std::hex << c;
     }
-    for (const std::uint32_t c : {0x1BU, 0x7FU, 0x85U, 0x9BU, 0x9DU, 0xADU, 0x61CU, 0x200BU, 0x200EU, 0x200FU,
-                                  0x2028U, 0x2029U, 0x202AU, 0x202EU, 0x2066U, 0x2069U, 0xFEFFU, 0xE0041U})
+    for (const std::uint32_t c : {0x1BU,   0x7FU,    0x85U,    0x9BU,    0x9DU,   0xADU,   0x61CU,  0x200BU,
+                                  0x200EU, 0x200FU,  0x2028U,  0x2029U,  0x202AU, 0x202EU, 0x2066U, 0x2069U,
+                                  0xFEFFU, 0xE0041U, 0x115FU,  0x1160U,  0x17B4U, 0x17B5U, 0x3164U, 0xFFA0U,
+                                  0xFFF0U, 0x1BCA0U, 0x1D173U, 0xE0080U, 0xE0FFFU}) // Unicode's
+                                                                                    // Default_Ignorable_Code_Point
         EXPECT_TRUE(mt::detail::is_hidden(c)) << std::hex << c;
-    for (const std::uint32_t c : {0x200CU, 0x200DU, 0xFE0FU, 0x301U, 0x5D0U, 0x627U, 0x1F600U}) // scripts and emoji
+    for (const std::uint32_t c : {0x200CU, 0x200DU, 0x34FU, 0x180BU, 0xFE0FU, 0xE0100U, 0xE01EFU, 0x301U, 0x5D0U,
+                                  0x627U, 0x1F600U}) // scripts and emoji
         EXPECT_FALSE(mt::detail::is_hidden(c)) << std::hex << c;
 }
 

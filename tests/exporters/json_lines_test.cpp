@@ -252,6 +252,10 @@ TEST_F(json_lines, nothing_is_written_to_what_others_made) {
         ASSERT_EQ(::lchown(path.c_str(), other, other), 0);
         refuses("another user");
         EXPECT_EQ(std::filesystem::file_size(victim), 0U);
+        std::filesystem::create_symlink(folder / "not there", path);
+        ASSERT_EQ(::lchown(path.c_str(), other, other), 0);
+        refuses("another user");
+        EXPECT_FALSE(std::filesystem::exists(folder / "not there")) << "made through a link of another user";
     }
     // What is this user's own is fine: a link, a file that a group may read, a FIFO with a reader.
     std::filesystem::create_symlink(victim, path);

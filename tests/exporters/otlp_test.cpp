@@ -11,6 +11,8 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <utility>
 
 namespace {
@@ -96,6 +98,59 @@ TEST_F(otlp_exporter, sends_to_mlflow_all_that_a_trace_has) {
     EXPECT_EQ(attributes["mlflow.traceTag.kind"], "test");
     EXPECT_EQ(attributes["mlflow.traceMetadata.app.segment"], "pro");
     EXPECT_EQ(attributes["mlflow.traceTag.mlflow.traceName"], "chat");
+}
+
+TEST_F(otlp_exporter, takes_the_words_of_a_receiver_for_a_success_where_asked) {
+    const auto outcome_of = [&](mt::otlp_success success, std::string_view type, std::string_view body) {
+        receiver->answer_with([=](const mt::memory_server::request&) {
+            return mt::http_response{200, {{"Content-Type", std::string(type)}}, std::string(body)};
+        });
+        auto chosen = options();
+        chosen.success = success;
+        tracer_type tracer({.exporter = chosen});
+        static_cast<void>(tracer.start_trace("chat"));
+        return std::pair(tracer.account().exported, std::string(tracer.last_error()));
+    };
+    constexpr std::string_view json = "application/json; charset=utf-8";
+    for (const char* const body : {R"({"message":"OK"})", R"({"successes":[1],"errors":[],"error":null})",
+                                   R"({"name":"otel-ingestion-job","data":{"id":"1"},"opts":{}})"}) {
+        EXPECT_EQ(outcome_of(mt::otlp_success::json_object, json, body).first, 1U) << body;
+        const auto [exported, why] = outcome_of(mt::otlp_success::export_response, json, body);
+        EXPECT_EQ(exported, 0U) << body;
+        EXPECT_NE(why.find("json_object"), std::string::npos) << why;
+    }
+    for (const char* const body :
+         {R"({"error":"log in"})", R"({"a":1,"errors":[1]})", "[]", "null", "{", "{} {}", "OK", "<html>"})
+        EXPECT_EQ(outcome_of(mt::otlp_success::json_object, json, body).first, 0U) << body;
+    EXPECT_EQ(outcome_of(mt::otlp_success::json_object, "text/html", "{}").first, 0U);
+    const auto rejected =
+        outcome_of(mt::otlp_success::json_object, json, R"({"partialSuccess":{"rejectedSpans":"1"}})");
+    EXPECT_EQ(rejected.first, 0U) << "an export response is still read as one";
+}
+
+// A trace that was open at a fork: its parts in the child have the same user and session, also without their root.
+TEST_F(otlp_exporter, puts_identity_on_the_spans_of_a_child_of_a_fork_too) {
+    auto chosen = options();
+    chosen.identity_on_every_span = true;
+    tracer_type tracer({.exporter = chosen});
+    auto trace = tracer.start_trace("chat", mt::user{"user-1042"}, mt::session{"session-7"});
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+        auto late = trace.start_span("late");
+        tracer.start_span("inside").end();
+        trace.end();
+        late.end();
+        const auto sent = receiver->requests();
+        bool is_told = sent.size() == 2;
+        for (const auto& one : sent)
+            is_told = is_told && one.body.find("user-1042") != std::string::npos &&
+                      one.body.find("session-7") != std::string::npos;
+        _exit(is_told ? 0 : 1);
+    }
+    int status = -1;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 TEST_F(otlp_exporter, puts_identity_on_every_span_where_asked) {

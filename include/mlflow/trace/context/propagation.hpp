@@ -6,6 +6,8 @@
 #include <mlflow/trace/core/http_check.hpp>
 #include <mlflow/trace/core/options_of.hpp>
 #include <mlflow/trace/core/trace_state.hpp>
+#include <mlflow/trace/detail/cancellation.hpp>
+#include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/hex.hpp>
 #include <mlflow/trace/metadata/schema.hpp>
 
@@ -36,8 +38,8 @@ concept seal = requires(const T& policy, std::string_view message) {
 
 namespace detail {
 
-// W3C Baggage, https://www.w3.org/TR/baggage/#limits.
-inline constexpr std::size_t most_members = 64;
+// W3C Baggage, https://www.w3.org/TR/baggage/#definition and #limits.
+inline constexpr std::size_t most_members = 180;
 inline constexpr std::size_t most_baggage = 8'192;
 // W3C Trace Context, 3.3.1.5.
 inline constexpr std::size_t most_tracestate = 512;
@@ -95,20 +97,28 @@ inline bool same_bytes(std::string_view a, std::string_view b) noexcept {
     return difference == 0;
 }
 
+// A policy that throws proves nothing.
 template <seal Seal>
-bool is_sealed(const Seal& policy, std::string_view message, std::string_view given) {
-    if constexpr (requires {
-                      { policy.verify(message, given) } -> std::convertible_to<bool>;
-                  })
-        return policy.verify(message, given);
-    else return same_bytes(policy.sign(message), given);
+bool is_sealed(const Seal& policy, std::string_view message, std::string_view given) noexcept {
+    const auto check = [&]() -> bool {
+        if constexpr (requires {
+                          { policy.verify(message, given) } -> std::convertible_to<bool>;
+                      })
+            return policy.verify(message, given);
+        else return same_bytes(policy.sign(message), given);
+    };
+    return guarded(check, [] { return false; });
 }
 
-// The host of `host`, `host:port` or `[address]:port`.
+// The host of `host`, `host:port`, `address` or `[address]:port`, without brackets. What is none of these stays as it
+// is: in `host:password@other`, the host is not the first part.
 constexpr std::string_view host_of(std::string_view authority) noexcept {
-    if (authority.starts_with('[')) return authority.substr(0, authority.find(']') + 1);
-    const auto colon = authority.find(':');
-    return colon == authority.rfind(':') ? authority.substr(0, colon) : authority;
+    std::string_view host = authority;
+    while (!host.empty() && host.back() >= '0' && host.back() <= '9') host.remove_suffix(1);
+    const bool has_port = host.ends_with(':') && (host.find(':') == host.size() - 1 || host.ends_with("]:"));
+    host = has_port ? host.substr(0, host.size() - 1) : authority;
+    const bool is_bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+    return is_bracketed ? host.substr(1, host.size() - 2) : host;
 }
 
 struct baggage_member {
@@ -116,9 +126,11 @@ struct baggage_member {
     std::string_view value; // as it was sent
 };
 
-// Visits each member of a value of the header; false where it is no list of members.
+// Visits each member of a value of the header. What is no member is passed over, as OpenTelemetry's libraries for
+// Java, JavaScript, Python and .NET do: any service in between may have put it there. False where there was such.
 template <class Visit>
 bool for_each_member(std::string_view list, Visit&& visit) {
+    bool is_well_formed = true;
     while (!list.empty()) {
         const auto comma = list.find(',');
         const std::string_view member = without_outer_space(list.substr(0, comma));
@@ -127,10 +139,10 @@ bool for_each_member(std::string_view list, Visit&& visit) {
         const std::string_view pair = member.substr(0, member.find(';')); // properties follow
         const auto equals = pair.find('=');
         const std::string_view key = without_outer_space(pair.substr(0, equals));
-        if (equals == std::string_view::npos || !is_token(key)) return false;
-        visit(baggage_member{key, without_outer_space(pair.substr(equals + 1))});
+        if (equals == std::string_view::npos || !is_token(key)) is_well_formed = false;
+        else visit(baggage_member{key, without_outer_space(pair.substr(equals + 1))});
     }
-    return true;
+    return is_well_formed;
 }
 
 } // namespace detail
@@ -177,22 +189,52 @@ public:
 
     /// Sets the headers of a request to this host that is made inside the span: `set(name, value)`, both
     /// `std::string_view`. A span that is not recorded since its trace was not sampled says so, and the called
-    /// process does not record either; one of a tracer that is off sets nothing.
+    /// process does not record either; one of a tracer that is off sets nothing. Errors: without memory, and where
+    /// the seal throws, `traceparent` goes alone, which is reported. Throws only what `set` throws.
     template <class Span, class Set>
     void inject(const Span& span, std::string_view host, Set&& set) const {
         if constexpr (requires { span.told(); }) {
             const remote_span self = span.told();
             if (!self.trace_id.valid()) return;
             set(remote_span::header, self.text().view());
-            if (span.recording()) inject_baggage(*span.span_->trace, host, set);
+            detail::trace_state* const trace = span.recording() ? span.span_->trace : nullptr;
+            // Who trusts the network needs no proof that a trace is not sampled.
+            if (!(trace ? is_told_identity : seal<Trust>) || !may_have_identity(host)) return;
+            sent_values sent;
+            const check_error error = detail::guarded([&] { return collect(trace, self.trace_id, sent); },
+                                                      [] { return check_error{fault::out_of_memory, baggage}; });
+            if (error.what != fault::none) {
+                if (trace) trace->owner->report(error);
+                sent.members.clear();
+            }
+            if (!sent.state.empty()) set(tracestate, std::string_view(sent.state));
+            if (!sent.members.empty()) set(baggage, std::string_view(sent.members));
         }
     }
 
     /// What the headers of a request say; `Container` as for `http_headers`. Never fails: what cannot be taken is
     /// left out, and `incoming_trace::rejected` says why.
     template <class Container>
-    [[nodiscard]] incoming_trace extract(const Container& headers) const {
+    [[nodiscard]] incoming_trace extract(const Container& headers) const noexcept {
         incoming_trace found;
+        const detail::without_cancellation whole;
+        detail::guarded([&] { read(headers, found); },
+                        [&found] {
+                            found.is_trusted_ = false;
+                            found.entries_.clear();
+                            found.reject(fault::out_of_memory, baggage);
+                        });
+        return found;
+    }
+
+private:
+    static constexpr std::string_view baggage = "baggage";
+    static constexpr std::string_view tracestate = "tracestate";
+    static constexpr std::string_view seal_key = "mlflow_trace.seal";
+    static constexpr bool is_told_identity = !std::is_same_v<Trust, trust_nobody>;
+
+    template <class Container>
+    void read(const Container& headers, incoming_trace& found) const {
         std::size_t times = 0;
         detail::for_each_header_value(headers, remote_span::header, [&](std::string_view text) {
             if (++times != 1) return;
@@ -204,16 +246,10 @@ public:
             found.caller_ = {};
             found.reject(fault::repeated, remote_span::header);
         }
-        if constexpr (!std::is_same_v<Trust, trust_nobody>)
+        if constexpr (is_told_identity)
             if (found.caller()) take_baggage(headers, found);
         if (found.is_trusted_) take_tracestate(headers, found);
-        return found;
     }
-
-private:
-    static constexpr std::string_view baggage = "baggage";
-    static constexpr std::string_view tracestate = "tracestate";
-    static constexpr std::string_view seal_key = "mlflow_trace.seal";
 
     static Trust make_trust(detail::options_of<Trust> chosen) {
         if constexpr (requires { Trust(std::move(chosen)); }) return Trust(std::move(chosen));
@@ -222,7 +258,7 @@ private:
 
     [[nodiscard]] bool may_have_identity(std::string_view host) const {
         for (const std::string& own : hosts_)
-            if (own == "*" || detail::same_name(own, detail::host_of(host))) return true;
+            if (own == "*" || detail::same_name(detail::host_of(own), detail::host_of(host))) return true;
         return false;
     }
     static std::int64_t now() {
@@ -230,39 +266,47 @@ private:
             .count();
     }
 
-    template <class Set>
-    void inject_baggage(detail::trace_state& trace, std::string_view host, Set&& set) const {
-        if constexpr (!std::is_same_v<Trust, trust_nobody>) {
-            if (!may_have_identity(host)) return;
-            std::string members, message, names, state;
-            {
-                const detail::lock_guard guard(trace.lock);
-                if (!trace.data) return; // its root has ended
-                begin_message(message, trace.id, now());
+    struct sent_values {
+        std::string members{}; // of baggage
+        std::string state{};
+    };
+
+    // Nothing of a trace whose root has ended; of one that is not sampled, the seal alone.
+    check_error collect(detail::trace_state* trace, const trace_id& id, sent_values& sent) const {
+        if constexpr (is_told_identity) {
+            std::string message, names;
+            begin_message(message, id, now());
+            if (trace) {
+                const detail::lock_guard guard(trace->lock);
+                if (!trace->data) return {};
                 Schema::for_each_propagated([&]<class Key>() {
                     static_assert(detail::is_token(Key::name),
                                   "the name of a key that goes to other processes is made "
                                   "of letters, digits and the signs of a header's name");
-                    const std::string_view value = trace.data->entries.find(entry_kind::metadata, Key::name);
+                    const std::string_view value = trace->data->entries.find(entry_kind::metadata, Key::name);
                     if (!value.data()) return;
-                    members.append(Key::name) += '=';
-                    detail::append_percent_encoded(members, value);
-                    members += ',';
+                    sent.members.append(Key::name) += '=';
+                    detail::append_percent_encoded(sent.members, value);
+                    sent.members += ',';
                     names.append(":").append(Key::name);
                     append_to_message(message, Key::name, value);
                 });
-                state = trace.data->entries.find(entry_kind::tracestate, {});
+                sent.state = trace->data->entries.find(entry_kind::tracestate, {});
             }
             if constexpr (seal<Trust>) {
+                std::string proof;
+                const auto sign = [&] { proof = trust_.sign(message); };
+                bool is_signed = true;
+                detail::guarded(sign, [&is_signed] { is_signed = false; });
+                if (!is_signed) return {fault::not_made, baggage};
                 detail::buffer digits;
-                detail::append_hex(digits, std::string(trust_.sign(message)));
-                members.append(seal_key) += '=';
-                members.append(time_of(message)).append(":").append(digits.view()).append(names);
-            } else if (!members.empty()) members.pop_back();
-            if (!state.empty()) set(tracestate, std::string_view(state));
-            if (members.size() > detail::most_baggage) trace.owner->report({fault::too_large, baggage});
-            else if (!members.empty()) set(baggage, std::string_view(members));
+                if (!detail::append_hex(digits, proof)) return {fault::out_of_memory, baggage};
+                sent.members.append(seal_key) += '=';
+                sent.members.append(time_of(message)).append(":").append(digits.view()).append(names);
+            } else if (!sent.members.empty()) sent.members.pop_back();
+            if (sent.members.size() > detail::most_baggage) return {fault::too_large, baggage};
         }
+        return {};
     }
 
     // What is sealed: the trace, the time, and each value behind its key, which cannot hold `=` or a line's end.
@@ -290,8 +334,7 @@ private:
         });
         if (bytes > detail::most_baggage || members.size() > detail::most_members)
             return found.reject(fault::too_large, baggage);
-        if (!is_well_formed) return found.reject(fault::malformed, baggage);
-        if constexpr (seal<Trust>) {
+        if constexpr (seal<Trust>) { // which proves the members that count
             const auto* const seal = member_of(members, seal_key);
             if (!seal) return; // a stranger
             // Some forward a space as a plus sign.
@@ -302,6 +345,7 @@ private:
                 if (is_repeated(members, Key::name)) found.reject(fault::repeated, Key::name);
             });
             if (found.rejected()) return;
+            if (!is_well_formed) found.reject(fault::malformed, baggage);
             found.is_trusted_ = true;
             Schema::for_each_propagated([&]<class Key>() {
                 if (const auto* const sent = member_of(members, Key::name))
@@ -348,6 +392,8 @@ private:
             const auto colon = names.find(':');
             const auto* const sent = member_of(members, names.substr(0, colon));
             if (!sent || is_repeated(members, sent->key)) return false;
+            // A stranger's list of names must not make much work of a short request: each stands there once.
+            if (message.size() > 2 * detail::most_baggage) return false;
             append_to_message(message, sent->key, detail::percent_decoded(sent->value, plus_is_space));
             names.remove_prefix(colon == std::string_view::npos ? names.size() : colon + 1);
         }

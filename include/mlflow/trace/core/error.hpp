@@ -102,7 +102,7 @@ struct check_error {
             break;
         case fault::malformed: text += wanted_form(); break;
         case fault::repeated: text += "given more than once; send it once"; break;
-        case fault::too_large: text += "over 64 members or 8,192 bytes; propagate fewer or shorter values"; break;
+        case fault::too_large: text += "over 180 members or 8,192 bytes; propagate fewer or shorter values"; break;
         case fault::unproven:
             text += "the seal of the sender is not made with a key that is known here, has expired, or is of other "
                     "values; user and session were not taken from it, and the trace is one of its own";

@@ -26,11 +26,16 @@ inline bool is_protobuf(const http_response& reply) noexcept {
     return same_name(type, "application/x-protobuf") || same_name(type, "application/protobuf");
 }
 
-// A page for people: no receiver of spans answers so, what stands before it does.
+// A page for people, or XML: no receiver of spans answers so, what stands before it does. Where the type says
+// otherwise (`text/plain`) or nothing, it is known by its first character.
 inline bool is_html(const http_response& reply) noexcept {
     const auto type = media_type(reply);
-    return same_name(type, "text/html") || same_name(type, "application/xhtml+xml") ||
-           (type.empty() && reply.body.starts_with('<'));
+    if (same_name(type, "text/html") || same_name(type, "application/xhtml+xml")) return true;
+    if (same_name(type, "application/json") || is_protobuf(reply)) return false;
+    std::string_view body = reply.body;
+    if (body.starts_with("\xEF\xBB\xBF")) body.remove_prefix(3);
+    const auto first = body.find_first_not_of(" \t\r\n");
+    return first != std::string_view::npos && body[first] == '<';
 }
 
 // What an ExportTraceServiceResponse says.
@@ -124,6 +129,15 @@ inline std::optional<export_reply> read_export_reply(const http_response& reply)
         return read_json_export_reply(reply.body);
     if (is_untyped || is_protobuf(reply)) return read_protobuf_export_reply(reply.body);
     return std::nullopt;
+}
+
+// An object in JSON, of whatever members, that does not speak of errors.
+inline bool is_successful_object(const http_response& reply) {
+    return same_name(media_type(reply), "application/json") &&
+           each_member(reply.body, [](std::string_view name, std::string_view value) {
+               const bool is_none = value == "null" || value == "false" || value == "[]" || value == "{}";
+               return is_none || (!is_json_key(name, "error") && !is_json_key(name, "errors"));
+           });
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

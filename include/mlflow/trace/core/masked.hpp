@@ -2,7 +2,9 @@
 #pragma once
 
 #include <mlflow/trace/core/secret.hpp>
+#include <mlflow/trace/detail/hex.hpp>
 #include <mlflow/trace/detail/json_writer.hpp>
+#include <mlflow/trace/detail/utf8.hpp>
 
 #include <cstddef>
 #include <string>
@@ -45,9 +47,39 @@ inline std::string base64_decoded(std::string_view text) {
     return bytes;
 }
 
+// How much of the text from `at` on is the value, each of whose characters may stand for itself, be percent-encoded
+// or escaped as JSON; 0 where it is not there. Encoders differ in which they encode.
+inline std::size_t encoded_size(std::string_view text, std::size_t at, std::string_view value) noexcept {
+    const auto hex = [text](std::size_t from, std::size_t digits) {
+        int number = from + digits <= text.size() ? 0 : -1;
+        for (std::size_t i = from; number >= 0 && i < from + digits; ++i) {
+            const int digit = hex_digit_value(text[i]);
+            number = digit < 0 ? -1 : number * 16 + digit;
+        }
+        return number;
+    };
+    const std::size_t begin = at;
+    for (std::size_t i = 0; i < value.size();) {
+        if (at >= text.size()) return 0;
+        const utf8_step step = decode_utf8(value.substr(i));
+        const int byte = static_cast<unsigned char>(value[i]);
+        if (text[at] == '%' && hex(at + 1, 2) == byte) at += 3, ++i;
+        else if (text.substr(at).starts_with("\\u") && step.valid &&
+                 hex(at + 2, 4) == static_cast<int>(step.code_point))
+            at += 6, i += step.length;
+        else if (text[at] == '\\' && at + 1 < text.size() && text[at + 1] == value[i] &&
+                 std::string_view("\"\\/").find(value[i]) != std::string_view::npos)
+            at += 2, ++i;
+        else if (text[at] == value[i]) ++at, ++i;
+        else return 0;
+    }
+    return at - begin;
+}
+
 // The secrets that one server was sent, so that what it says can be shown without them: as they are, percent-encoded,
-// in base64 and escaped as JSON. Of a header `scheme value` the value is one, and of Basic the password too. Texts of
-// less than four characters are no secrets: they would blot out anything.
+// in base64 and escaped as JSON, whichever characters the encoder took for special. Of a header `scheme value` the
+// value is one, and of Basic the password too. Texts of less than four characters are no secrets: they would blot out
+// anything.
 class known_secrets {
 public:
     // The latest ones are kept: a server may echo the token before the last.
@@ -60,7 +92,13 @@ public:
     }
 
     [[nodiscard]] std::string masked(std::string text) const {
-        for (const secret& each : latest_) mask_header(text, each.reveal());
+        std::vector<std::string_view> longest_first; // one may be a part of another
+        for (const secret& each : latest_) {
+            auto at = longest_first.begin();
+            while (at != longest_first.end() && at->size() >= each.reveal().size()) ++at;
+            longest_first.insert(at, each.reveal());
+        }
+        for (const std::string_view value : longest_first) mask_header(text, value);
         return text;
     }
 
@@ -84,6 +122,8 @@ private:
         mask(text, value);
         mask(text, percent_encoded(value));
         mask(text, percent_encoded(value, "0123456789abcdef"));
+        for (std::size_t at = 0; at < text.size(); ++at)
+            if (const auto size = encoded_size(text, at, value); size > 0) text.replace(at, size, stars);
         buffer encoded;
         if (append_base64(encoded, value)) {
             std::string_view digits = encoded.view();
@@ -99,10 +139,11 @@ private:
     }
 
     static void mask(std::string& text, std::string_view value) {
-        constexpr std::string_view stars = "***";
         for (std::size_t at = 0; (at = text.find(value, at)) != std::string::npos; at += stars.size())
             text.replace(at, value.size(), stars);
     }
+
+    static constexpr std::string_view stars = "***";
 
     std::vector<secret> latest_;
 };

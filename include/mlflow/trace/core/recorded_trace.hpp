@@ -47,7 +47,7 @@ struct recorded_link {
 /// A finished span, decoded. Attributes are text: numbers as decimal digits, bool as `true` or `false`.
 struct recorded_span {
     span_id id;
-    span_id parent; ///< not valid for a root
+    span_id parent; ///< not valid for the root of a whole trace
     std::string name;
     std::uint64_t start_unix_nano = 0;
     std::uint64_t end_unix_nano = 0;
@@ -62,6 +62,7 @@ struct recorded_span {
 struct recorded_trace {
     trace_id id;
     bool has_root = false; ///< false: spans that ended after the root, sent on their own
+    span_id root_id{};     ///< of the first span in this process, whose parent may be in another
     std::string client_request_id;
     std::string request_preview;  ///< empty unless set
     std::string response_preview; ///< empty unless set
@@ -69,9 +70,10 @@ struct recorded_trace {
     recorded_values tags;
     std::vector<recorded_span> spans;
 
+    /// The first span in this process, or null when it is not among these.
     [[nodiscard]] const recorded_span* root() const noexcept {
         for (const recorded_span& span : spans)
-            if (!span.parent.valid()) return &span;
+            if (root_id.valid() ? span.id == root_id : !span.parent.valid()) return &span;
         return nullptr;
     }
     [[nodiscard]] const recorded_span* find(std::string_view name) const noexcept {
@@ -199,6 +201,7 @@ inline std::size_t content_memory(const recorded_trace& trace) noexcept {
     recorded_trace decoded;
     decoded.id = trace.id;
     decoded.has_root = trace.root != nullptr;
+    if (trace.root) decoded.root_id = trace.root->id;
     for (const trace_entry entry : trace.entries) {
         std::pair<std::string, std::string> pair(entry.key, entry.value);
         switch (entry.kind) {

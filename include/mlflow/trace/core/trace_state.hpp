@@ -200,11 +200,16 @@ inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
             const lock_guard guard(trace.lock);
             data = std::exchange(trace.data, nullptr);
         }
-        if (is_of_parent) data->entries.clear(); // which the root carries
-        else data->root = &span;
         // Whoever might start or end a span of this trace later holds it now.
-        if (trace.open_spans.load(std::memory_order_acquire) > 1 && (trace.late = pool<trace_data>::instance().take()))
+        const bool has_others = is_of_parent || trace.open_spans.load(std::memory_order_acquire) > 1;
+        if (has_others && (trace.late = pool<trace_data>::instance().take()))
             copy_identity(data->entries, trace.late->entries);
+        if (is_of_parent) { // whose root carries the rest
+            data->entries.clear();
+            if (trace.late) copy_identity(trace.late->entries, data->entries);
+        } else {
+            data->root = &span;
+        }
         data->duration_nano = end_nano > data->start_unix_nano ? end_nano - data->start_unix_nano : 0;
         // Twice: the first time takes the root before any late span can, the second time what came before the flag.
         collect_finished(trace, *data);

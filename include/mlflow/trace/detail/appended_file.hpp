@@ -31,6 +31,9 @@ public:
     // Makes it where it is not there, readable by its owner only. Says what is wrong with it, in one line.
     std::string open(const std::string& path) {
         file_ = owned_file();
+        // Before as well as after: through another user's link not even an empty file is made.
+        if (!is_inherited(path))
+            if (auto fault = follow(path, folders::of_anybody).fault; !fault.empty()) return fault;
         // Read to see how it ends. A FIFO without a reader is an error, in place of a wait for one.
         constexpr int flags = O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
         const auto opened_for = [&](int access) {

@@ -13,11 +13,14 @@
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
 // What commands a terminal, turns the direction of the text around it, breaks its line, or is there without being
-// seen. Joiners and variation selectors are not of these: scripts and emoji need them.
+// seen (Unicode's Default_Ignorable_Code_Point). Joiners and variation selectors are not of these: scripts and emoji
+// need them.
 constexpr bool is_hidden(std::uint32_t c) noexcept {
-    return is_control(c) || c == 0x00AD || c == 0x061C || c == 0x180E || c == 0x200B || c == 0x200E || c == 0x200F ||
-           (c >= 0x2028 && c <= 0x202E) || (c >= 0x2060 && c <= 0x206F) || c == 0xFEFF ||
-           (c >= 0xFFF9 && c <= 0xFFFB) || (c >= 0xE0000 && c <= 0xE007F);
+    return is_control(c) || c == 0x00AD || c == 0x061C || c == 0x115F || c == 0x1160 || c == 0x17B4 || c == 0x17B5 ||
+           c == 0x180E || c == 0x200B || c == 0x200E || c == 0x200F || (c >= 0x2028 && c <= 0x202E) ||
+           (c >= 0x2060 && c <= 0x206F) || c == 0x3164 || c == 0xFEFF || c == 0xFFA0 ||
+           (c >= 0xFFF0 && c <= 0xFFFB) || (c >= 0x1BCA0 && c <= 0x1BCA3) || (c >= 0x1D173 && c <= 0x1D17A) ||
+           (c >= 0xE0000 && c <= 0xE00FF) || (c >= 0xE01F0 && c <= 0xE0FFF);
 }
 
 // One line of valid UTF-8 that shows all there is: a space for each control character, U+FFFD for what is hidden or

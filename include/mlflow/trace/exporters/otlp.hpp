@@ -12,6 +12,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -20,12 +21,22 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
+/// Which replies with a status of success say that the spans have arrived.
+enum class otlp_success : std::uint8_t {
+    /// No body, or an OTLP export response. Whatever else may be a login page's or a proxy's.
+    export_response,
+    /// Also any other object in JSON, but for one with something in `error` or `errors`: for receivers with words of
+    /// their
+    /// own, as Langfuse has them.
+    json_object
+};
+
 /// Delivers to any receiver of OTLP/HTTP in protobuf, such as an OpenTelemetry Collector: one request for each batch.
 ///
 /// The root span of a trace, or each span (`identity_on_every_span`), has the user as `user.id` and the session as
-/// `session.id`, bare; `otlp_receiver` says what becomes of further metadata, tags and the client request ID. Errors: what an answer means is decided in
-/// core/outcome.hpp; spans that the receiver took and rejects (`partial_success`) fail, with its reason.
-/// Thread-safety: all functions, from any thread, one at a time.
+/// `session.id`, bare; `otlp_receiver` says what becomes of further metadata, tags and the client request ID. Errors:
+/// what an answer means is decided in core/outcome.hpp; spans that the receiver took and rejects (`partial_success`)
+/// fail, with its reason. Thread-safety: all functions, from any thread, one at a time.
 ///
 /// Not part of <mlflow/trace.hpp>. `from_environment` of <mlflow/trace/environment/otlp.hpp> fills the options in
 /// from OpenTelemetry's variables.
@@ -42,6 +53,7 @@ public:
         /// User and session on each span, also on those that end after their root: for receivers that sum up tokens
         /// and cost by span. Without it they are on the root alone, as MLflow wants them.
         bool identity_on_every_span = false;
+        otlp_success success = otlp_success::export_response;
         resource_attributes resource{{"service.name", "unknown_service"}};
         /// Sent with each request, such as a key that the receiver asks for.
         std::vector<std::pair<std::string, secret>> headers{};
@@ -54,8 +66,8 @@ public:
 
     otlp_exporter() : otlp_exporter(options{}) {}
     explicit otlp_exporter(options chosen)
-        : form_(chosen.receiver), resource_(std::move(chosen.resource)), headers_(std::move(chosen.headers)),
-          target_(target_of(chosen.traces_endpoint)),
+        : form_(chosen.receiver), success_(chosen.success), resource_(std::move(chosen.resource)),
+          headers_(std::move(chosen.headers)), target_(target_of(chosen.traces_endpoint)),
           server_("traces_endpoint", chosen.traces_endpoint.substr(0, path_begin(chosen.traces_endpoint)),
                   std::move(chosen.authorization), chosen.timeout, std::move(chosen.transport)) {
         if (chosen.receiver == otlp_receiver::gen_ai) form_.append_body = &detail::append_body_in_gen_ai_terms;
@@ -98,11 +110,20 @@ private:
     export_result taken(std::size_t spans, const http_response& reply) const {
         if (!detail::is_success(reply.status)) return failed(spans, server_.refusal(target_, reply));
         auto told = detail::read_export_reply(reply);
-        if (!told) return failed(spans, detail::unproven_success(server_.uri(), target_, reply));
+        if (!told) {
+            const bool is_object = detail::is_successful_object(reply);
+            if (!is_object || success_ == otlp_success::export_response) {
+                auto error = detail::unproven_success(server_.uri(), target_, reply);
+                if (is_object) error.message += " If it is the receiver's own, set success to json_object.";
+                return failed(spans, std::move(error));
+            }
+            told.emplace();
+        }
         return detail::partial_success(spans, *told, server_.secrets());
     }
 
     otlp_form form_;
+    otlp_success success_;
     resource_attributes resource_;
     std::vector<std::pair<std::string, secret>> headers_;
     std::string target_;

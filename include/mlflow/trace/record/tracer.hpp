@@ -64,7 +64,7 @@ struct start_arguments {
                 session = value.view();
             }
         } else if constexpr (std::is_same_v<T, span_type>) type = value;
-        else if constexpr (std::is_same_v<T, remote_span>) caller = &value;
+        else if constexpr (std::is_same_v<T, remote_span>) caller = caller && is_continued() ? caller : &value;
         else if constexpr (std::is_same_v<T, sample_ratio>) ratio = &value;
         else if constexpr (std::is_same_v<T, incoming_trace>) {
             incoming = &value;
