@@ -11,7 +11,6 @@
 #include <mlflow/trace/pipeline/diagnostics.hpp>
 #include <mlflow/trace/pipeline/worker_threads.hpp>
 
-#include <algorithm>
 #include <array>
 #include <chrono>
 #include <condition_variable>
@@ -34,9 +33,8 @@ enum class when_full : std::uint8_t {
 template <class Exporter>
 struct batch_options {
     detail::options_of<Exporter> exporter{};
-    /// Of the memory that traces take which wait or are in the hands of the inner exporter: their objects and blocks,
-    /// with what the allocator adds. Not counted are traces that are still open, and what the inner exporter needs
-    /// for its requests.
+    /// Of memory: of the traces that wait or are in the hands of the inner exporter, with their objects and what the
+    /// allocator adds. Not counted are traces that are still open, and what the inner exporter needs for a request.
     std::size_t max_queue_bytes = 64U * 1024 * 1024;
     std::size_t max_queue_spans = 262'144; ///< waiting
     trace::when_full when_full = when_full::drop_newest;
@@ -390,10 +388,10 @@ private:
         constexpr std::size_t least_in_pools = 256U * 1024;
         std::size_t left = 0;
         for_each_pool([&](auto& each) {
-            each.shrink_to(std::max(packed_from_ / 4, least_in_pools));
+            each.shrink_to(packed_from_ / 4 > least_in_pools ? packed_from_ / 4 : least_in_pools);
             left += each.kept_bytes();
         });
-        return std::min(left, packed_from_); // others use them too
+        return left < packed_from_ ? left : packed_from_; // others use them too
     }
 
     // Where much waits, on a thread of its own, since the others may be in the hands of their exporters.
@@ -462,7 +460,7 @@ private:
     std::condition_variable handled_something_;
     batch_queue queue_;
     const std::size_t packed_from_ = options_.max_queue_bytes / 8; // waiting as recorded
-    const std::size_t packed_at_once_ = std::min<std::size_t>(packed_from_ / 8, 1U << 20U);
+    const std::size_t packed_at_once_ = packed_from_ / 8 < 1U << 20U ? packed_from_ / 8 : 1U << 20U;
     std::condition_variable pack_;
     std::size_t in_pools_ = 0;       // when they were last looked at, for want of memory
     std::size_t dropped_memory_ = 0; // since then
