@@ -97,14 +97,18 @@ public:
         }
         free_pieces([&surplus, this] { return bytes_ > kept_at_work && surplus > 0 && surplus-- > 0; });
     }
-    // or all.
-    void free_surplus() noexcept {
+    // or all. False where the last look is not so long ago.
+    bool free_surplus(int least_seconds = 1) noexcept {
         std::size_t surplus = 0;
         {
             const lock_guard guard(lock_);
+            const time_t now = seconds();
+            if (now - look_began_ < least_seconds) return false;
             surplus = std::exchange(low_, pieces_);
+            look_began_ = now;
         }
         free_pieces([&surplus, this] { return bytes_ > kept_at_rest && surplus > 0 && surplus-- > 0; });
+        return true;
     }
 
 private:
