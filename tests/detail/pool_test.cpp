@@ -80,6 +80,17 @@ TEST(pool, what_one_thread_takes_and_another_gives_back_does_not_pile_up) {
     EXPECT_LE(living, 2'000);
 }
 
+TEST(pool, what_a_thread_was_given_back_goes_with_it_to_others) {
+    using type = object<6, true>;
+    auto& pool = detail::pool<type>::instance();
+    living = 0;
+    for (int i = 0; i < 200; ++i) {
+        type* const one = pool.take();
+        on_another_thread([&] { pool.give_back(one); });
+    }
+    EXPECT_LE(living, 10);
+}
+
 TEST(pool, a_long_chain_is_for_several_threads) {
     using type = object<2, false>;
     auto& pool = detail::pool<type>::instance();

@@ -49,6 +49,7 @@ public:
             object->next = nullptr;
             return give_recycled(object);
         }
+        if (!mine_) keep_leftovers();
         object->next = std::exchange(mine_, object);
         // What one thread takes and another gives back must not pile up here.
         if (++given_back_ == 0) [[unlikely]]
@@ -123,10 +124,14 @@ private:
                        [] { instance().lock_.unlock(); });
     }
 
-    T* take_first() noexcept {
-        // Registered here, so that a thread which only reads the pointer pays nothing.
+    // At the end of the thread, for others. Registered here, so that a thread which only reads the pointer pays
+    // nothing.
+    void keep_leftovers() noexcept {
         static thread_local const leftover_keeper at_thread_exit{this};
         static_cast<void>(at_thread_exit);
+    }
+    T* take_first() noexcept {
+        keep_leftovers();
         T* first = nullptr;
         {
             const lock_guard guard(lock_);

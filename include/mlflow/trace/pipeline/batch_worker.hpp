@@ -415,6 +415,7 @@ private:
             const std::size_t in_pools = shrink_pools();
             guard.lock();
             in_pools_ = in_pools;
+            handled_something_.notify_all(); // there may be room
         }
         give_up();
     }
