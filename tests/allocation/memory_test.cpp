@@ -108,9 +108,9 @@ TEST_P(full_queue, holds_what_its_limit_says) {
     // What is open on each thread comes on top, in blocks of up to twice its size.
     const long open = 2L * GetParam().threads * GetParam().spans * static_cast<long>(GetParam().largest() + 1'500);
     EXPECT_LE(most, limit * 11 / 10 + open);
+    EXPECT_GE(most, limit * 8 / 10) << "what may be used is used";
     EXPECT_TRUE(comes_true([&] { return held_bytes.load() - before <= limit * 11 / 10; }))
         << held_bytes.load() - before;
-    EXPECT_GE(held_bytes.load() - before, limit * 7 / 10);
     gate.unlock();
     EXPECT_TRUE(tracer->flush(60s));
     const auto account = tracer->account();

@@ -80,6 +80,17 @@ TEST(pool, what_one_thread_takes_and_another_gives_back_does_not_pile_up) {
     EXPECT_LE(living, 2'000);
 }
 
+TEST(pool, what_a_thread_was_given_back_goes_with_it_to_others) {
+    using type = object<6, true>;
+    auto& pool = detail::pool<type>::instance();
+    living = 0;
+    for (int i = 0; i < 200; ++i) {
+        type* const one = pool.take();
+        on_another_thread([&] { pool.give_back(one); });
+    }
+    EXPECT_LE(living, 10);
+}
+
 TEST(pool, a_long_chain_is_for_several_threads) {
     using type = object<2, false>;
     auto& pool = detail::pool<type>::instance();
@@ -141,12 +152,12 @@ TEST(pool, gives_back_what_was_not_needed) {
     const auto work = [&] { on_another_thread([&] { pool.give(take_chain<type>(2'000)); }); };
     EXPECT_EQ(living, 10'000);
     work();
-    pool.free_surplus();
+    EXPECT_TRUE(pool.free_surplus(0));
     EXPECT_GE(living, 2'000);
     EXPECT_LE(living, 3'000);
     const int left = living;
     work();
-    pool.free_surplus();
+    EXPECT_TRUE(pool.free_surplus(0));
     EXPECT_EQ(living, left) << "a steady load has what it needs";
 }
 

@@ -32,7 +32,9 @@ inline void copy_description(span_data& copy, const span_data& span) noexcept {
 inline std::size_t packed_memory(const trace_data& trace) noexcept {
     return trace_data::memory_for(trace.span_count, trace.bytes, trace.entries.bytes());
 }
-inline bool is_worth_packing(const trace_data& trace) noexcept { return trace.memory() >= 2 * packed_memory(trace); }
+inline bool is_worth_packing(const trace_data& trace) noexcept {
+    return 2 * trace.memory() >= 3 * packed_memory(trace);
+}
 
 // Copies of finished traces, side by side in one block, which goes with the last of them. They do not come from the
 // pool, whose objects go back to where they are recorded.

@@ -359,6 +359,29 @@ private:
     std::size_t memory_ = 0;
 };
 
+namespace detail {
+
+// Of what waits for delivery.
+template <class Function>
+void for_each_pool(Function&& function) noexcept {
+    function(pool<span_data>::instance());
+    function(pool<trace_data>::instance());
+}
+
+// What the pools keep goes with whoever needed it. On a freestanding target they keep it.
+struct pools_at_the_end {
+#if MLFLOW_TRACE_HOSTED
+    pools_at_the_end() = default;
+    pools_at_the_end(const pools_at_the_end&) = delete;
+    pools_at_the_end& operator=(const pools_at_the_end&) = delete;
+    ~pools_at_the_end() {
+        for_each_pool([](auto& each) { each.shrink_to(0); });
+    }
+#endif
+};
+
+} // namespace detail
+
 /// How an export went. Spans are what is counted, because a trace may arrive in parts.
 struct export_result {
     std::size_t exported_spans = 0;

@@ -49,6 +49,7 @@ public:
             object->next = nullptr;
             return give_recycled(object);
         }
+        if (!mine_) keep_leftovers();
         object->next = std::exchange(mine_, object);
         // What one thread takes and another gives back must not pile up here.
         if (++given_back_ == 0) [[unlikely]]
@@ -97,14 +98,18 @@ public:
         }
         free_pieces([&surplus, this] { return bytes_ > kept_at_work && surplus > 0 && surplus-- > 0; });
     }
-    // or all.
-    void free_surplus() noexcept {
+    // or all. False where the last look is not so long ago.
+    bool free_surplus(int least_seconds = 1) noexcept {
         std::size_t surplus = 0;
         {
             const lock_guard guard(lock_);
+            const time_t now = seconds();
+            if (now - look_began_ < least_seconds) return false;
             surplus = std::exchange(low_, pieces_);
+            look_began_ = now;
         }
         free_pieces([&surplus, this] { return bytes_ > kept_at_rest && surplus > 0 && surplus-- > 0; });
+        return true;
     }
 
 private:
@@ -119,10 +124,14 @@ private:
                        [] { instance().lock_.unlock(); });
     }
 
-    __attribute__((noinline)) T* take_first() noexcept {
-        // Registered here, so that a thread which only reads the pointer pays nothing.
+    // At the end of the thread, for others. Registered here, so that a thread which only reads the pointer pays
+    // nothing.
+    void keep_leftovers() noexcept {
         static thread_local const leftover_keeper at_thread_exit{this};
         static_cast<void>(at_thread_exit);
+    }
+    __attribute__((noinline)) T* take_first() noexcept {
+        keep_leftovers();
         T* first = nullptr;
         {
             const lock_guard guard(lock_);

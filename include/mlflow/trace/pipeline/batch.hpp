@@ -16,8 +16,9 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 ///
 /// Bounded: `when_full` says what becomes of traces that do not fit into the queue; those that are dropped are
 /// counted, and `last_error` and a line on standard error tell. With several `Senders` as many threads export at
-/// once, each by an inner exporter of its own. Thread-safety: all functions, from any thread; an inner exporter is
-/// called from its background thread only, unless it defers itself: then from those that flush too.
+/// once, each by an inner exporter of its own. One more thread packs small traces where much waits; it sleeps else.
+/// Thread-safety: all functions, from any thread; an inner exporter is called from its background thread only, unless
+/// it defers itself: then from those that flush too.
 ///
 /// The destructor waits for delivery for at most `shutdown_timeout`, and not again after `shutdown`. An inner
 /// exporter that does not come back within 250 ms more is left to itself with its thread, and destroyed when it does:

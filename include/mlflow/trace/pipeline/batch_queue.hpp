@@ -15,6 +15,8 @@ public:
     [[nodiscard]] std::size_t span_count() const noexcept {
         return small_.span_count() + in_hands_.spans + recorded_.span_count();
     }
+    // They, and those that were dropped although older ones are just being looked at.
+    [[nodiscard]] std::size_t spans_not_taken() const noexcept { return span_count() + dropped_behind_; }
     [[nodiscard]] std::size_t bytes() const noexcept { return small_.bytes() + in_hands_.bytes + recorded_.bytes(); }
     [[nodiscard]] std::size_t memory() const noexcept {
         return small_.memory() + in_hands_.memory + recorded_.memory();
@@ -38,8 +40,14 @@ public:
         for (number -= number < small_.size() ? 0 : small_.size(); number > 0; --number) ++at;
         return &*at;
     }
-    // That one, or the next one after those that are being looked at; null when there is none.
     [[nodiscard]] trace_data* pop_front() noexcept { return (small_.empty() ? recorded_ : small_).pop_front(); }
+    // To be dropped: the first one that is not just being looked at, or null.
+    [[nodiscard]] trace_data* pop_to_drop() noexcept {
+        const bool is_behind = small_.empty() && in_hands_.spans != 0;
+        trace_data* const popped = pop_front();
+        if (is_behind && popped) dropped_behind_ += popped->span_count;
+        return popped;
+    }
 
     // Some to be looked at, which wait all the same.
     [[nodiscard]] trace_batch take_recorded(std::size_t memory) noexcept {
@@ -51,6 +59,7 @@ public:
     }
     void put_back(trace_batch&& looked_at) noexcept {
         in_hands_ = {};
+        dropped_behind_ = 0;
         small_.append(std::move(looked_at));
     }
 
@@ -72,6 +81,7 @@ private:
     trace_batch small_;
     amount in_hands_;
     trace_batch recorded_;
+    std::size_t dropped_behind_ = 0;
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

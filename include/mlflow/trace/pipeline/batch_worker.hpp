@@ -226,7 +226,7 @@ private:
         return abandoned_ || flush_until_ > taken_up_to() || waiting_ > 0 || enough();
     }
     // Spans are numbered as they are accepted. These have left the queue,
-    [[nodiscard]] std::uint64_t taken_up_to() const noexcept { return accepted_ - queue_.span_count(); }
+    [[nodiscard]] std::uint64_t taken_up_to() const noexcept { return accepted_ - queue_.spans_not_taken(); }
     // and these the inner exporters too, or were dropped.
     [[nodiscard]] std::uint64_t done_up_to() const noexcept {
         std::uint64_t done = taken_up_to();
@@ -264,7 +264,7 @@ private:
         case when_full::drop_newest: return false;
         case when_full::drop_oldest:
             while (!has_room(traces)) {
-                trace_data* const first = queue_.pop_front();
+                trace_data* const first = queue_.pop_to_drop();
                 if (!first) break;
                 const trace_batch oldest(first);
                 account_.dropped += oldest.span_count();
@@ -359,18 +359,16 @@ private:
 
     // What a second of rest does not need goes back. The first one still sees what was needed for the work.
     void rest(std::unique_lock<std::mutex>& guard) {
-        for (int seconds = 0; seconds < 2; ++seconds) {
+        constexpr int most_seconds = 10; // others may look at the pools meanwhile
+        for (int seconds = 0, looks = 0; looks < 2 && seconds < most_seconds; ++seconds) {
             const auto has_work = [this] { return abandoned_ || queue_.front(); };
             if (wake_.wait_until(guard, deadline_after(std::chrono::seconds(1)), has_work)) return;
             guard.unlock();
-            for_each_pool([](auto& each) { each.free_surplus(); });
+            bool is_looked_at = true;
+            for_each_pool([&](auto& each) { is_looked_at = each.free_surplus() && is_looked_at; });
+            looks += is_looked_at ? 1 : 0;
             guard.lock();
         }
-    }
-    template <class Function>
-    static void for_each_pool(Function&& function) noexcept {
-        function(pool<span_data>::instance());
-        function(pool<trace_data>::instance());
     }
     // What is left in them.
     std::size_t shrink_pools() const noexcept {
@@ -406,6 +404,7 @@ private:
             const std::size_t in_pools = shrink_pools();
             guard.lock();
             in_pools_ = in_pools;
+            handled_something_.notify_all(); // there may be room
         }
         give_up();
     }
@@ -440,13 +439,6 @@ private:
             taken.push_back(queue_.pop_front());
         return taken;
     }
-
-    // What the pools keep for these traces goes when all else has gone.
-    struct pools_at_the_end {
-        ~pools_at_the_end() {
-            for_each_pool([](auto& each) { each.shrink_to(0); });
-        }
-    };
 
     [[no_unique_address]] const pools_at_the_end at_the_end_{};
     batch_options<Exporter> options_;

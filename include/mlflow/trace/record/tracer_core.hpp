@@ -174,6 +174,7 @@ private:
         }
     }
 
+    [[no_unique_address]] const pools_at_the_end at_the_end_{}; // first: the exporter gives back too
     Exporter exporter_;
     [[no_unique_address]] Recording recording_;
     value_rules value_rules_;
