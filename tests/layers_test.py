@@ -34,16 +34,19 @@ OTHERS = {
     "client": ("nlohmann/",),
     "testing/": (),
     "context/asio": ("boost/",),
+    "context/propagation": (),
     "context/sessions": (),
     "bare_metal.hpp": (),
     "context/global": (),
     "core/arena": (),
     "record/bare_metal_platform": (),
     "environment/": (),
+    "exporters/gen_ai": (),
     "exporters/otlp": (),
     "pipeline/fan_out": (),
     "pipeline/spool": (),
     "transports/gzip": (),
+    "transports/hmac_seal": ("openssl/",),
 }
 
 FORBIDDEN = {"iostream", "regex", "future", "filesystem", "random", "functional"}

@@ -24,7 +24,7 @@ need go golang-go
 need pkg-config pkg-config
 need_venv
 for package in libgtest-dev libboost-dev libssl-dev libcurl4-openssl-dev nlohmann-json3-dev libcli11-dev zlib1g-dev \
-    libstdc++-arm-none-eabi-newlib; do
+    libzstd-dev libstdc++-arm-none-eabi-newlib; do
     need_package $package
 done
 install_missing

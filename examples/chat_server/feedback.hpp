@@ -116,9 +116,13 @@ inline std::variant<feedback, std::string> read_feedback(const std::string& body
     if (read.trace.empty() && fault.empty()) fault = "trace_id: missing";
     if (about != "turn" && about != "session") fault = "about: must be \"turn\" or \"session\"";
     read.is_about_session = about == "session";
-    read.value = given.value("value", json());
-    if (!read.value.is_boolean() && !read.value.is_number() && !read.value.is_string())
-        fault = "value: must be a bool, a number or a string, is " + std::string(read.value.type_name());
+    const auto value = given.find("value");
+    // Looked at before it is copied, which would take as many calls as it has levels.
+    const bool is_scalar = value != given.end() && value->is_primitive() && !value->is_null();
+    if (is_scalar) read.value = *value;
+    else
+        fault = "value: must be a bool, a number or a string, is " +
+                std::string(value == given.end() ? "null" : value->type_name());
     if (read.value.is_string() && (read.value.get_ref<const std::string&>().size() > 4096 ||
                                    !is_plain(read.value.get_ref<const std::string&>())))
         fault = "value: longer than 4096 bytes, or with a character that is not seen; leave it out";

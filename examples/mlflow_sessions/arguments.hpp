@@ -5,6 +5,13 @@
 #include <mlflow/trace/environment/mlflow.hpp>
 #include <mlflow/trace/transports/beast.hpp>
 
+#if defined(MLFLOW_SESSIONS_READS_GZIP)
+#include <mlflow/trace/client/gzip_file.hpp>
+#endif
+#if defined(MLFLOW_SESSIONS_READS_ZSTD)
+#include <mlflow/trace/client/zstd_file.hpp>
+#endif
+
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstddef>
@@ -65,6 +72,17 @@ inline void add(CLI::App& app, common& told) {
     app.fallthrough();
 }
 
+inline std::vector<mt::file_compression> compressions() {
+    return {
+#if defined(MLFLOW_SESSIONS_READS_GZIP)
+        mt::gzip_compression(),
+#endif
+#if defined(MLFLOW_SESSIONS_READS_ZSTD)
+        mt::zstd_compression(),
+#endif
+    };
+}
+
 inline source open(const common& told) {
     const std::string& uri = told.tracking_uri;
     if (!uri.starts_with("http://") && !uri.starts_with("https://")) {
@@ -72,7 +90,7 @@ inline source open(const common& told) {
         if (!std::filesystem::exists(path) || std::filesystem::is_directory(path))
             throw std::runtime_error("--tracking-uri " + uri +
                                      ": neither a server, as http://host:port, nor a file of OTLP JSON lines");
-        return mt::trace_file({.path = path, .skip_damaged_lines = true});
+        return mt::trace_file({.path = path, .skip_damaged_lines = true, .compressions = compressions()});
     }
     ::setenv("MLFLOW_TRACKING_URI", uri.c_str(), 1); // the command line goes before the environment
     auto options = mt::from_environment<server>();

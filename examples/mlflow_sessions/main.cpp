@@ -151,9 +151,14 @@ int run(int argc, char** argv) {
                 return print_found(mt::session_flow(watched, whole, query), told.json);
             },
             opened);
-        if (const auto* const file = std::get_if<mt::trace_file>(&opened); file && file->damaged_lines() > 0)
-            std::cerr << "mlflow_sessions: " << file->damaged_lines()
-                      << " damaged lines were passed over; what they held is not counted\n";
+        if (const auto* const file = std::get_if<mt::trace_file>(&opened); file && status == 0) {
+            for (const auto& [count, what] : {std::pair{file->damaged_lines(), "damaged lines"},
+                                              std::pair{file->other_lines(), "lines that hold no traces"},
+                                              std::pair{file->damaged_spans(), "spans without IDs"}})
+                if (count > 0)
+                    std::cerr << "mlflow_sessions: " << count << ' ' << what
+                              << " were passed over; what they held is not counted\n";
+        }
         return status;
     } catch (const CLI::ParseError& error) {
         return app.exit(error);

@@ -42,6 +42,7 @@ inline json of(const mt::user_summary& found) {
 inline json of(const mt::session_summary& found) {
     json row{{"session", found.session},
              {"user", found.user.empty() ? json() : json(found.user)},
+             {"users", found.users},
              {"turns", found.interactions}};
     add_activity(row, found);
     return row;
@@ -64,8 +65,9 @@ inline json of(const mt::session_turn& turn) {
     return {{"turn", turn.number},
             {"trace_id", trace.trace_id},
             {"request_id", text(trace.client_request_id)},
+            {"user", text(std::string(trace.user()))},
             {"timestamp", mt::to_string(trace.request_time)},
-            {"duration_ms", trace.execution_duration.count()},
+            {"duration_ms", trace.has_duration ? json(trace.execution_duration.count()) : json()},
             {"gap_ms", turn.gap ? json(turn.gap->count()) : json()},
             {"status", mt::to_string(trace.status)},
             {"request", text(trace.request_preview)},

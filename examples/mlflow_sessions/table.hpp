@@ -95,11 +95,15 @@ inline std::string cell(const json& value) {
         std::snprintf(text, sizeof text, number < 1 ? "%.4g" : number < 1000 ? "%.1f" : "%.0f", number);
         return text;
     }
-    if (value.is_array()) { // feedback
+    if (value.is_array()) { // texts, or feedback
         std::string all;
-        for (const json& one : value)
-            all +=
-                (all.empty() ? "" : ", ") + cell(one.value("name", json())) + '=' + cell(one.value("value", json()));
+        for (const json& one : value) {
+            all += all.empty() ? "" : ", ";
+            if (!one.is_object()) all += cell(one);
+            else if (const json& error = one.value("error", json()); !error.is_null())
+                all += cell(one.value("name", json())) + " failed: " + cell(error);
+            else all += cell(one.value("name", json())) + '=' + cell(one.value("value", json()));
+        }
         return all.empty() ? "-" : all;
     }
     return harmless(value.dump(-1, ' ', false, json::error_handler_t::replace));
@@ -147,7 +151,9 @@ inline std::vector<column> columns_of(const std::vector<json>& rows, std::size_t
 }
 
 // Columns for which there is no room at a character each are left out.
-inline void print(const std::vector<json>& rows) {
+inline void print(std::vector<json> rows) {
+    for (json& row : rows) // one user is among all of them
+        if (row.contains("users") && row["users"].is_array()) row.erase("user");
     if (rows.empty()) {
         std::cout << "nothing found\n";
         return;

@@ -358,6 +358,10 @@ enum class fault : std::uint8_t {
     interleaved,   ///< traces of one tracer take turns where one thing at a time can be current
     not_on_stack,  ///< what is to be current is in a coroutine's frame, on a fiber's stack, or on the heap
     another_build, ///< the tracer was made by a part of the program with another version or build of the library
+    malformed,     ///< a header is not of the form that its specification says
+    repeated,      ///< a header or a member that may stand once is given again
+    too_large,     ///< a header is over the limits of its specification
+    unproven,      ///< the seal of a sender is not one that is known here, or has expired
     out_of_memory
 };
 
@@ -424,13 +428,180 @@ struct check_error {
             text += "the tracer was made by a part of the program with another version or build of the library, and "
                     "nothing is recorded here; build both parts with the same version, compiler and options";
             break;
+        case fault::malformed: text += wanted_form(); break;
+        case fault::repeated: text += "given more than once; send it once"; break;
+        case fault::too_large: text += "over 64 members or 8,192 bytes; propagate fewer or shorter values"; break;
+        case fault::unproven:
+            text += "the seal of the sender is not made with a key that is known here, has expired, or is of other "
+                    "values; user and session were not taken from it, and the trace is one of its own";
+            break;
         case fault::out_of_memory: text += "out of memory; the value was left out"; break;
         }
         return text;
     }
 
     friend constexpr bool operator==(const check_error&, const check_error&) noexcept = default;
+
+private:
+    [[nodiscard]] std::string_view wanted_form() const noexcept {
+        if (key == "traceparent")
+            return "not of the form 00-<32 digits>-<16 digits>-<2 digits>, hexadecimal in lower case and with no ID "
+                   "of "
+                   "zeros (https://www.w3.org/TR/trace-context-2/)";
+        return "not a list of key=value, separated by commas (https://www.w3.org/TR/baggage/)";
+    }
 };
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/detail/forks.hpp
+
+#if MLFLOW_TRACE_HOSTED
+
+#include <atomic>
+#include <cstdint>
+#include <pthread.h>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+inline std::atomic<std::uint32_t>& fork_counter() noexcept {
+    static constinit std::atomic<std::uint32_t> count{1};
+    return count;
+}
+
+// How many forks lie between this process and its first ancestor that asked, plus one: what remembers another number
+// was made by a parent. Cheaper than getpid(), which is a system call.
+inline std::uint32_t fork_count() noexcept {
+    static const int registered =
+        pthread_atfork(nullptr, nullptr, [] { fork_counter().fetch_add(1, std::memory_order_relaxed); });
+    static_cast<void>(registered);
+    return fork_counter().load(std::memory_order_relaxed);
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+#endif
+
+// ---- mlflow/trace/detail/machine.hpp
+
+#if MLFLOW_TRACE_HOSTED
+#include <cstdlib>
+#include <mutex>
+#include <string>
+#else
+#include <string_view>
+#endif
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// A text that the library hands out: an own copy, and on a freestanding target, which has no heap, a view of static
+/// storage.
+#if MLFLOW_TRACE_HOSTED
+using owned_text = std::string;
+#else
+using owned_text = std::string_view;
+#endif
+
+namespace detail {
+
+// Locks and memory of what is recorded, the same for all tracers of a process: their traces meet in the pools.
+#if MLFLOW_TRACE_HOSTED
+struct machine {
+    using mutex = std::mutex;
+
+    static constexpr std::size_t first_block = 512;     // of a buffer
+    static constexpr std::size_t small_block = 4 * 1024; // kept by whatever has one
+    static constexpr std::size_t kept_block = 64 * 1024; // one huge text must not hold its memory for ever
+    static constexpr std::size_t block_cost = 16;        // what the allocator adds, and rounds up, on average
+
+    static void* reallocate(void* block, std::size_t size) noexcept { return std::realloc(block, size); }
+    static void release(void* block) noexcept { std::free(block); }
+
+    // Another number in the child of a fork.
+    static std::uint32_t process() noexcept { return fork_count(); }
+    // The same, as the part of the program counts that makes this object.
+    class process_number {
+    public:
+        process_number() noexcept { fork_count(); }
+        std::uint32_t operator()() const noexcept { return counter_->load(std::memory_order_relaxed); }
+
+    private:
+        const std::atomic<std::uint32_t>* counter_ = &fork_counter();
+    };
+};
+#else
+struct machine {
+    struct functions {
+        void (*lock)() noexcept;
+        void (*unlock)() noexcept;
+        void* (*reallocate)(void* block, std::size_t size) noexcept; // of size 0: frees
+    };
+    // Of the platform that the first tracer has.
+    static inline constinit const functions* board = nullptr;
+
+    struct mutex {
+        static void lock() noexcept {
+            if (board) board->lock();
+        }
+        static void unlock() noexcept {
+            if (board) board->unlock();
+        }
+    };
+
+    static constexpr std::size_t first_block = 128;
+    static constexpr std::size_t small_block = 512;
+    static constexpr std::size_t kept_block = 512;
+    static constexpr std::size_t block_cost = 16;
+
+    static void* reallocate(void* block, std::size_t size) noexcept {
+        return board ? board->reallocate(block, size) : nullptr;
+    }
+    static void release(void* block) noexcept { reallocate(block, 0); }
+
+    static constexpr std::uint32_t process() noexcept { return 0; }
+    struct process_number {
+        constexpr std::uint32_t operator()() const noexcept { return 0; }
+    };
+};
+#endif
+
+// std::lock_guard, which freestanding targets need not have.
+template <class Mutex>
+class lock_guard {
+public:
+    explicit lock_guard(Mutex& mutex) : mutex_(mutex) { mutex_.lock(); }
+    lock_guard(const lock_guard&) = delete;
+    lock_guard& operator=(const lock_guard&) = delete;
+    ~lock_guard() { mutex_.unlock(); }
+
+private:
+    Mutex& mutex_;
+};
+
+} // namespace detail
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/core/export_progress.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// How far an exporter is with what it was given, for those that wait for it. An exporter whose exports take long has
+/// `export_progress progress() const`, thread-safe.
+struct export_progress {
+    std::uint64_t steps = 0; ///< grows whenever the receiver has taken something, also in the middle of an export
+    owned_text
+        waits_for{}; ///< what is still to do of the export under way, for a person; empty where it need not be said
+};
+
+namespace detail {
+
+template <class Exporter>
+export_progress progress_of(const Exporter& exporter) {
+    if constexpr (requires { exporter.progress(); }) return exporter.progress();
+    else return {};
+}
+
+} // namespace detail
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
@@ -790,132 +961,12 @@ struct trace_id {
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
-// ---- mlflow/trace/detail/forks.hpp
-
-#if MLFLOW_TRACE_HOSTED
-
-#include <atomic>
-#include <cstdint>
-#include <pthread.h>
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-inline std::atomic<std::uint32_t>& fork_counter() noexcept {
-    static constinit std::atomic<std::uint32_t> count{1};
-    return count;
-}
-
-// How many forks lie between this process and its first ancestor that asked, plus one: what remembers another number
-// was made by a parent. Cheaper than getpid(), which is a system call.
-inline std::uint32_t fork_count() noexcept {
-    static const int registered =
-        pthread_atfork(nullptr, nullptr, [] { fork_counter().fetch_add(1, std::memory_order_relaxed); });
-    static_cast<void>(registered);
-    return fork_counter().load(std::memory_order_relaxed);
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-#endif
-
-// ---- mlflow/trace/detail/machine.hpp
-
-#if MLFLOW_TRACE_HOSTED
-#include <cstdlib>
-#include <mutex>
-#include <string>
-#else
-#include <string_view>
-#endif
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-/// A text that the library hands out: an own copy, and on a freestanding target, which has no heap, a view of static
-/// storage.
-#if MLFLOW_TRACE_HOSTED
-using owned_text = std::string;
-#else
-using owned_text = std::string_view;
-#endif
-
-namespace detail {
-
-// Locks and memory of what is recorded, the same for all tracers of a process: their traces meet in the pools.
-#if MLFLOW_TRACE_HOSTED
-struct machine {
-    using mutex = std::mutex;
-
-    static constexpr std::size_t first_block = 1024;     // of a buffer
-    static constexpr std::size_t kept_block = 64 * 1024; // one huge text must not hold its memory for ever
-
-    static void* reallocate(void* block, std::size_t size) noexcept { return std::realloc(block, size); }
-    static void release(void* block) noexcept { std::free(block); }
-
-    // Another number in the child of a fork.
-    static std::uint32_t process() noexcept { return fork_count(); }
-    // The same, as the part of the program counts that makes this object.
-    class process_number {
-    public:
-        process_number() noexcept { fork_count(); }
-        std::uint32_t operator()() const noexcept { return counter_->load(std::memory_order_relaxed); }
-
-    private:
-        const std::atomic<std::uint32_t>* counter_ = &fork_counter();
-    };
-};
-#else
-struct machine {
-    struct functions {
-        void (*lock)() noexcept;
-        void (*unlock)() noexcept;
-        void* (*reallocate)(void* block, std::size_t size) noexcept; // of size 0: frees
-    };
-    // Of the platform that the first tracer has.
-    static inline constinit const functions* board = nullptr;
-
-    struct mutex {
-        static void lock() noexcept {
-            if (board) board->lock();
-        }
-        static void unlock() noexcept {
-            if (board) board->unlock();
-        }
-    };
-
-    static constexpr std::size_t first_block = 128;
-    static constexpr std::size_t kept_block = 512;
-
-    static void* reallocate(void* block, std::size_t size) noexcept {
-        return board ? board->reallocate(block, size) : nullptr;
-    }
-    static void release(void* block) noexcept { reallocate(block, 0); }
-
-    static constexpr std::uint32_t process() noexcept { return 0; }
-    struct process_number {
-        constexpr std::uint32_t operator()() const noexcept { return 0; }
-    };
-};
-#endif
-
-// std::lock_guard, which freestanding targets need not have.
-template <class Mutex>
-class lock_guard {
-public:
-    explicit lock_guard(Mutex& mutex) : mutex_(mutex) { mutex_.lock(); }
-    lock_guard(const lock_guard&) = delete;
-    lock_guard& operator=(const lock_guard&) = delete;
-    ~lock_guard() { mutex_.unlock(); }
-
-private:
-    Mutex& mutex_;
-};
-
-} // namespace detail
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
 // ---- mlflow/trace/detail/buffer.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// What a buffer for requests keeps: more than the default of `max_batch_bytes` asks for.
+inline constexpr std::size_t kept_request = std::size_t{8} * 1024 * 1024;
 
 // A growing run of bytes that never throws: when memory runs out, the write that did not fit is left out and
 // `overflowed()` tells. Memory is kept by clear(), so that a pooled buffer stops allocating once warm.
@@ -972,6 +1023,17 @@ public:
         data_ = nullptr;
         size_ = capacity_ = 0;
     }
+    // Of what is used again and again: one that was huge once does not stay so.
+    void clear_to(std::size_t kept) noexcept {
+        if (capacity_ > kept) release();
+        clear();
+    }
+    // A copy at a place that is not the buffer's own: it is only read, and not destroyed.
+    void refer_to(std::string_view bytes, void* place) noexcept {
+        if (!bytes.empty()) std::memcpy(place, bytes.data(), bytes.size());
+        data_ = static_cast<char*>(place);
+        size_ = capacity_ = bytes.size();
+    }
 
     [[nodiscard]] char* data() noexcept { return data_; }
     [[nodiscard]] const char* data() const noexcept { return data_; }
@@ -982,8 +1044,10 @@ public:
     [[nodiscard]] std::string_view view() const noexcept { return {data_, size_}; }
 
 private:
-    [[gnu::noinline]] bool grow(std::size_t count) noexcept {
-        std::size_t capacity = capacity_ < machine::first_block / 2 ? machine::first_block : capacity_ * 2;
+    [[gnu::noinline, gnu::cold]] bool grow(std::size_t count) noexcept {
+        std::size_t capacity = capacity_ < machine::first_block / 2 ? machine::first_block
+                               : capacity_ < machine::small_block   ? capacity_ * 2
+                                                                  : capacity_ + capacity_ / 4; // it may wait for long
         if (capacity - size_ < count) capacity = size_ + count;
         void* moved = machine::reallocate(data_, capacity);
         if (!moved) {
@@ -1336,14 +1400,20 @@ public:
 struct field_part {
     field_part* next = nullptr;       // of the pool
     field_part* next_chain = nullptr; // of the pool
+    std::size_t chain_bytes = 0;      // of the pool
     recording_buffer body;
 
-    void recycle() noexcept {
-        if (body.capacity() > machine::kept_block) body.release();
-        body.clear();
+    static constexpr bool is_looked_at = false;
+    static constexpr bool has_blocks = true;
+
+    bool recycle() noexcept {
+        body.clear_to(machine::kept_block);
         body.key = {};
         body.depth = 0;
+        return true;
     }
+    [[nodiscard]] std::size_t kept_bytes() const noexcept { return sizeof(field_part) + body.capacity(); }
+    void strip() noexcept { body.release(); }
 };
 
 // What the library itself writes is not subject to rules.
@@ -1499,19 +1569,179 @@ enum class log_level : std::uint8_t { debug = 10, info = 20, warning = 30, error
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
+// ---- mlflow/trace/detail/hex.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// -1 when it is no hexadecimal digit.
+constexpr int hex_digit_value(char digit) noexcept {
+    if (digit >= '0' && digit <= '9') return digit - '0';
+    if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
+    if (digit >= 'A' && digit <= 'F') return digit - 'A' + 10;
+    return -1;
+}
+
+// Two lowercase digits for each byte.
+template <class Buffer>
+bool append_hex(Buffer& out, std::string_view bytes) noexcept {
+    if (bytes.empty()) return true;
+    char* to = out.ensure(2 * bytes.size());
+    if (!to) return false;
+    for (const char c : bytes) {
+        const auto byte = static_cast<unsigned char>(c);
+        *to++ = "0123456789abcdef"[byte >> 4U];
+        *to++ = "0123456789abcdef"[byte & 15U];
+    }
+    out.commit(2 * bytes.size());
+    return true;
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/core/traceparent.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// A span of another process, as the header `traceparent` names it: W3C Trace Context, level 2,
+/// https://www.w3.org/TR/trace-context-2/#traceparent-header.
+///
+/// Given to `start_trace`, the new trace links to that span and samplers such as `parent_based` follow its flag. The
+/// trace stays one of its own: anybody can send any trace ID, and a server does not ask whose it is. To continue the
+/// trace of a sender that is known, see `propagator`.
+struct remote_span {
+    mlflow::trace::trace_id trace_id;
+    span_id id;
+    bool is_sampled = false; ///< the other process says that it records
+
+    static constexpr std::string_view header = "traceparent";
+
+    /// From the header's value; white space around it does not count. `fault::malformed` for what the W3C calls
+    /// invalid: upper case, other lengths, IDs of zeros, version ff.
+    static constexpr result<remote_span, check_error> parse(std::string_view value) noexcept {
+        constexpr std::size_t size = 55; // 00-<32 digits>-<16 digits>-<2 digits>
+        while (!value.empty() && (value.front() == ' ' || value.front() == '\t')) value.remove_prefix(1);
+        while (!value.empty() && (value.back() == ' ' || value.back() == '\t')) value.remove_suffix(1);
+        const auto invalid = failure{check_error{value.empty() ? fault::empty : fault::malformed, header}};
+        if (value.size() < size || value[2] != '-' || value[35] != '-' || value[52] != '-') return invalid;
+        std::uint64_t version = 0;
+        std::uint64_t flags = 0;
+        remote_span found;
+        const bool is_hex = read(value, 0, 2, version) && read(value, 3, 16, found.trace_id.high) &&
+                            read(value, 19, 16, found.trace_id.low) && read(value, 36, 16, found.id.value) &&
+                            read(value, 53, 2, flags);
+        if (!is_hex || version == 0xff || !found.trace_id.valid() || !found.id.valid()) return invalid;
+        // Versions to come may add fields at the end.
+        if (value.size() > size && (version == 0 || value[size] != '-')) return invalid;
+        found.is_sampled = (flags & 1U) != 0;
+        return found;
+    }
+
+    /// The header's value, to be sent on.
+    [[nodiscard]] constexpr id_text<55> text() const noexcept {
+        id_text<55> text{{'0', '0', '-'}};
+        detail::write_hex(text.characters + 3, trace_id.high);
+        detail::write_hex(text.characters + 19, trace_id.low);
+        text.characters[35] = '-';
+        detail::write_hex(text.characters + 36, id.value);
+        text.characters[52] = '-';
+        text.characters[53] = '0';
+        text.characters[54] = is_sampled ? '1' : '0';
+        return text;
+    }
+
+private:
+    static constexpr bool read(std::string_view text, std::size_t at, std::size_t digits,
+                               std::uint64_t& value) noexcept {
+        for (std::size_t end = at + digits; at < end; ++at) {
+            const int digit = text[at] >= 'A' && text[at] <= 'F' ? -1 : detail::hex_digit_value(text[at]);
+            if (digit < 0) return false;
+            value = value << 4U | static_cast<std::uint64_t>(digit);
+        }
+        return true;
+    }
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/core/trace_start.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// A share: 0 is nothing, 1 is everything, what is outside counts as the nearer of the two, and NaN as nothing.
+///
+/// Given to `start_trace`, it decides whether this trace is recorded, in place of the sampler's own ratio: MLflow's
+/// `sampling_ratio_override`.
+class sample_ratio {
+public:
+    constexpr explicit sample_ratio(double ratio) noexcept
+        : below_(ratio >= 1.0  ? everything
+                 : ratio > 0.0 ? static_cast<std::uint64_t>(ratio * 18446744073709551616.0)
+                               : 0) {}
+
+    /// Is a number in it that is spread evenly over all 64 bits?
+    [[nodiscard]] constexpr bool holds(std::uint64_t number) const noexcept {
+        return below_ == everything || number < below_;
+    }
+
+private:
+    static constexpr std::uint64_t everything = ~std::uint64_t{0};
+    std::uint64_t below_;
+};
+
+/// What is known of a trace as it starts: by this a sampler decides whether it is recorded. Valid during the call.
+class trace_start {
+public:
+    template <class Find>
+    trace_start(const mlflow::trace::trace_id& trace, std::string_view root_name, span_type root_type,
+                const remote_span* from, const sample_ratio* of_call, const std::string_view* of_session,
+                const Find& find) noexcept
+        : id(trace), name(root_name), type(root_type), caller(from), ratio(of_call), session_(of_session),
+          values_(&find), find_([](const void* values, std::string_view key) noexcept {
+              return (*static_cast<const Find*>(values))(key);
+          }) {}
+    trace_start(const trace_start&) = delete;
+    trace_start& operator=(const trace_start&) = delete;
+
+    const mlflow::trace::trace_id& id;
+    std::string_view name;               ///< of the root span
+    span_type type;                      ///< of the root span
+    const remote_span* caller = nullptr; ///< the span of another process that it was started with, or null
+    const sample_ratio* ratio = nullptr; ///< what this call of `start_trace` asks for, or null
+
+    /// A metadata value that is known now: given to the call that starts the trace, or by a scope around it. A view
+    /// whose `data()` is null where there is none.
+    [[nodiscard]] std::string_view metadata(std::string_view key) const noexcept { return find_(values_, key); }
+    [[nodiscard]] std::string_view user() const noexcept { return metadata("mlflow.trace.user"); }
+    [[nodiscard]] std::string_view session() const noexcept {
+        return session_ ? *session_ : metadata("mlflow.trace.session");
+    }
+
+private:
+    const std::string_view* session_; // null: to be looked for
+    const void* values_;
+    std::string_view (*find_)(const void* values, std::string_view key) noexcept;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
 // ---- mlflow/trace/detail/pool.hpp
 
 #if MLFLOW_TRACE_HOSTED
 #include <pthread.h>
+#include <time.h>
 #endif
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
-// Free objects of one type, kept for the life of the process so that a stale pointer to one still points at an object
-// of that type (a context may look at a span that ended on another thread). T has `T* next`, `T* next_chain` and
-// `recycle()`, which gives back what is large.
+// Free objects of one type. They are kept as long as a steady load needs them, and given back when a burst is over.
 //
-// Chains are given and taken whole: the spans of a trace come back as one, and the thread that takes them next uses
+// T has `T* next` and `T* next_chain`, which are the pool's, and `recycle()`, false for an object that was never in
+// the pool and is to `leave()`. Where it `has_blocks`, it has also `std::size_t chain_bytes`, the pool's, and
+// `kept_bytes()` and `strip()`, which tell of them and free them. Where it `is_looked_at`, the object itself stays
+// for the life of the process, so that a stale pointer to one still points at an object of that type (a context may
+// look at a span that ended on another thread). Such objects lie together, apart from the blocks that are freed.
+//
+// They are given and taken in chains: the spans of a trace come back as one, and the thread that takes them next uses
 // them one by one without a lock.
 #if MLFLOW_TRACE_HOSTED
 template <class T>
@@ -1526,14 +1756,12 @@ public:
 
     // nullptr when memory has run out.
     [[nodiscard]] T* take() noexcept {
-        if (!mine_) mine_ = take_chain();
-        if (!mine_) return ::new (std::nothrow) T;
-        if (is_leaving_) [[unlikely]]
-            return take_one();
+        if (!mine_) [[unlikely]]
+            return take_first();
         return std::exchange(mine_, std::exchange(mine_->next, nullptr));
     }
 
-    // Takes back one that this thread took, for itself.
+    // Takes back one, for this thread.
     void give_back(T* object) noexcept {
         object->recycle();
         if (is_leaving_) [[unlikely]] {
@@ -1541,42 +1769,234 @@ public:
             return give_recycled(object);
         }
         object->next = std::exchange(mine_, object);
+        // What one thread takes and another gives back must not pile up here.
+        if (++given_back_ == 0) [[unlikely]]
+            give_surplus();
     }
 
     // Takes back a chain linked by `next`, or nothing.
     void give(T* chain) noexcept {
-        if (!chain) return;
-        for (T* object = chain; object; object = object->next) object->recycle();
-        give_recycled(chain);
+        T** link = &chain;
+        std::size_t bytes = 0;
+        while (T* const object = *link) {
+            if (!object->recycle()) [[unlikely]] {
+                *link = object->next;
+                if constexpr (requires { object->leave(); }) object->leave();
+                continue;
+            }
+            link = &object->next;
+            if constexpr (T::has_blocks) {
+                bytes += object->kept_bytes();
+                if (bytes < piece_bytes) [[likely]]
+                    continue;
+                T* const rest = std::exchange(*link, nullptr);
+                put(chain, std::exchange(bytes, 0));
+                chain = rest;
+                link = &chain;
+            }
+        }
+        if (chain) put(chain, bytes);
+    }
+
+    // What is kept, but for what threads have for themselves.
+    [[nodiscard]] std::size_t kept_bytes() noexcept {
+        const lock_guard guard(lock_);
+        return bytes_ + bare_bytes_;
+    }
+    void shrink_to(std::size_t bytes) noexcept {
+        free_pieces([&] { return bytes_ > bytes; });
+    }
+    // What was never needed since the last look is surplus. A look ends where objects come back after a time in which
+    // they were taken, so that a receiver may take its time. Half of the surplus goes,
+    void look() noexcept {
+        std::size_t surplus = 0;
+        {
+            const lock_guard guard(lock_);
+            surplus = end_look() ? std::exchange(surplus_, 0) : 0;
+        }
+        free_pieces([&surplus, this] { return bytes_ > kept_at_work && surplus > 0 && surplus-- > 0; });
+    }
+    // or all.
+    void free_surplus() noexcept {
+        std::size_t surplus = 0;
+        {
+            const lock_guard guard(lock_);
+            surplus = std::exchange(low_, pieces_);
+        }
+        free_pieces([&surplus, this] { return bytes_ > kept_at_rest && surplus > 0 && surplus-- > 0; });
     }
 
 private:
+    static constexpr std::size_t piece_bytes = 128 * 1024; // what one thread takes at once, at most
+    static constexpr std::size_t kept_at_work = 4 * 1024 * 1024;
+    static constexpr std::size_t kept_at_rest = 1024 * 1024;
+    static constexpr int gives_per_look = 64;
+
     // A child of fork() finds the lock free, whatever other threads were doing.
     pool() noexcept {
         pthread_atfork([] { instance().lock_.lock(); }, [] { instance().lock_.unlock(); },
                        [] { instance().lock_.unlock(); });
     }
 
-    T* take_chain() noexcept {
+    __attribute__((noinline)) T* take_first() noexcept {
         // Registered here, so that a thread which only reads the pointer pays nothing.
         static thread_local const leftover_keeper at_thread_exit{this};
         static_cast<void>(at_thread_exit);
-        const lock_guard guard(lock_);
-        T* const chain = chains_;
-        if (chain) chains_ = std::exchange(chain->next_chain, nullptr);
-        return chain;
-    }
-    void give_recycled(T* chain) noexcept {
-        const lock_guard guard(lock_);
-        chain->next_chain = chains_;
-        chains_ = chain;
+        T* first = nullptr;
+        {
+            const lock_guard guard(lock_);
+            first = pop();
+            if (!first) [[unlikely]]
+                first = take_bare();
+        }
+        if (!first) [[unlikely]]
+            return nullptr;
+        T* const rest = std::exchange(first->next, nullptr);
+        if (is_leaving_) [[unlikely]] {
+            if (rest) give_recycled(rest); // nobody will give it back later
+            return first;
+        }
+        mine_ = rest;
+        return first;
     }
 
-    // Of a chain that was just taken, when nobody will give back the rest later.
-    T* take_one() noexcept {
-        T* const one = std::exchange(mine_, nullptr);
-        if (T* const rest = std::exchange(one->next, nullptr)) give_recycled(rest);
-        return one;
+    // ---- Under the lock.
+
+    __attribute__((noinline)) T* take_bare() noexcept {
+        if (!bare_) return make();
+        T* const piece = std::exchange(bare_, bare_->next_chain);
+        if constexpr (T::has_blocks) bare_bytes_ -= piece->chain_bytes;
+        return piece;
+    }
+    T* make() noexcept {
+        std::size_t count = 1;
+        if constexpr (T::is_looked_at) {
+            count = made_ / 8 < 1 ? 1 : made_ / 8 > 32 ? 32 : made_ / 8;
+            made_ += count;
+        }
+        auto* const memory = static_cast<unsigned char*>(machine::reallocate(nullptr, count * sizeof(T)));
+        T* chain = nullptr;
+        while (memory && count-- > 0) {
+            T* const object = ::new (static_cast<void*>(memory + count * sizeof(T))) T;
+            object->next = std::exchange(chain, object);
+        }
+        return chain;
+    }
+    T* pop() noexcept {
+        T* const piece = chains_;
+        if (!piece) return nullptr;
+        chains_ = std::exchange(piece->next_chain, nullptr);
+        if constexpr (T::has_blocks) {
+            bytes_ -= piece->chain_bytes;
+            if (--pieces_ < low_) low_ = pieces_;
+        }
+        return piece;
+    }
+    void push(T* piece, std::size_t bytes) noexcept {
+        piece->next_chain = chains_;
+        chains_ = piece;
+        if constexpr (T::has_blocks) {
+            piece->chain_bytes = bytes;
+            bytes_ += bytes;
+            ++pieces_;
+        }
+    }
+
+    // False before its time.
+    bool end_look() noexcept {
+        constexpr int seconds_per_look = 5;
+        const time_t now = seconds();
+        if (now - look_began_ < seconds_per_look) return false;
+        surplus_ = (low_ + 1) / 2;
+        low_ = pieces_;
+        look_began_ = now;
+        return true;
+    }
+    // Where nobody else looks: now and then, and a little at a time.
+    __attribute__((noinline)) T* some_surplus() noexcept {
+        gives_until_look_ = gives_per_look;
+        if (surplus_ == 0) end_look();
+        T* some = nullptr;
+        if (bytes_ <= kept_at_work) surplus_ = 0;
+        for (std::size_t bytes = 0; surplus_ > 0 && bytes < piece_bytes; --surplus_) {
+            T* const piece = pop();
+            if (!piece) {
+                surplus_ = 0;
+                break;
+            }
+            bytes += piece->chain_bytes;
+            piece->next_chain = std::exchange(some, piece);
+        }
+        if (surplus_ > 0) gives_until_look_ = 1;
+        return some;
+    }
+
+    // ----
+
+    void put(T* piece, std::size_t bytes) noexcept {
+        [[maybe_unused]] T* surplus = nullptr;
+        {
+            const lock_guard guard(lock_);
+            push(piece, bytes);
+            if constexpr (T::has_blocks)
+                if (--gives_until_look_ <= 0) [[unlikely]]
+                    surplus = some_surplus();
+        }
+        if constexpr (T::has_blocks)
+            while (surplus) [[unlikely]]
+                free_blocks(std::exchange(surplus, surplus->next_chain));
+    }
+    void give_recycled(T* chain) noexcept {
+        std::size_t bytes = 0;
+        if constexpr (T::has_blocks)
+            for (const T* object = chain; object; object = object->next) bytes += object->kept_bytes();
+        put(chain, bytes);
+    }
+    __attribute__((noinline)) void give_surplus() noexcept {
+        constexpr int most = 128;
+        T* last = mine_;
+        for (int kept = 1; kept < most && last; ++kept) last = last->next;
+        if (!last) return;
+        if (T* const rest = std::exchange(last->next, nullptr)) give_recycled(rest);
+    }
+
+    template <class Condition>
+    void free_pieces(Condition&& more) noexcept {
+        for (;;) {
+            T* piece = nullptr;
+            {
+                const lock_guard guard(lock_);
+                if (more()) piece = pop();
+            }
+            if (!piece) return;
+            free_blocks(piece);
+        }
+    }
+    static void destroy(T* object) noexcept {
+        object->~T();
+        machine::release(object);
+    }
+    // Of a piece that is in no list.
+    __attribute__((noinline)) void free_blocks(T* piece) noexcept {
+        if constexpr (T::is_looked_at) {
+            std::size_t bytes = 0;
+            for (T* object = piece; object; object = object->next) {
+                object->strip();
+                bytes += object->kept_bytes();
+            }
+            const lock_guard guard(lock_);
+            piece->chain_bytes = bytes;
+            bare_bytes_ += bytes;
+            piece->next_chain = std::exchange(bare_, piece);
+        } else {
+            while (piece) destroy(std::exchange(piece, piece->next));
+        }
+    }
+
+    static time_t seconds() noexcept {
+        timespec now{};
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return now.tv_sec;
     }
 
     struct leftover_keeper {
@@ -1588,10 +2008,20 @@ private:
     };
 
     static inline constinit thread_local T* mine_ = nullptr;
+    static inline constinit thread_local unsigned char given_back_ = 0;
     static inline constinit thread_local bool is_leaving_ = false;
 
     machine::mutex lock_;
     T* chains_ = nullptr;
+    T* bare_ = nullptr;     // chains of objects without blocks
+    std::size_t bytes_ = 0; // of the others
+    std::size_t bare_bytes_ = 0;
+    std::size_t pieces_ = 0;
+    std::size_t low_ = 0; // the fewest pieces since the look began
+    std::size_t surplus_ = 0;
+    std::size_t made_ = 0;
+    int gives_until_look_ = gives_per_look;
+    time_t look_began_ = 0;
 };
 #else
 // Without threads, and with interrupts that record: one by one, under the lock.
@@ -1641,6 +2071,18 @@ struct trace_state;
 class span_watch;
 using slot_function = context_slot* (*)();    // of a context policy: the slot of whoever calls it
 using holds_function = bool (*)(const void*); // and whether an object at this address can be current there
+
+// Where objects lie that go together.
+class packed_block {
+public:
+    void retain() noexcept { objects_.fetch_add(1, std::memory_order_relaxed); }
+    void release() noexcept {
+        if (objects_.fetch_sub(1, std::memory_order_acq_rel) == 1) machine::release(this);
+    }
+
+private:
+    alignas(std::max_align_t) std::atomic<std::size_t> objects_{1}; // and who packs
+};
 } // namespace detail
 
 /// A span: while it is open its recorder writes it, once finished an exporter reads it.
@@ -1650,6 +2092,7 @@ using holds_function = bool (*)(const void*); // and whether an object at this a
 struct span_data {
     span_data* next = nullptr;       ///< the next span of the same `trace_data`
     span_data* next_chain = nullptr; // of the pool
+    std::size_t chain_bytes = 0;     // of the pool
 
     detail::recording_buffer body;
     span_id id;
@@ -1675,10 +2118,33 @@ struct span_data {
     std::uint32_t events = 0;
     std::uint32_t dropped_attributes = 0;
     std::uint32_t dropped_events = 0;
+    std::uint8_t small_uses = 0;           // of a large block, one after the other
+    detail::packed_block* block = nullptr; // of a copy that was never in the pool
 
-    void recycle() noexcept {
-        if (body.capacity() > detail::machine::kept_block) body.release();
+    // A context may look at `generation` long after the span has ended.
+    static constexpr bool is_looked_at = true;
+    static constexpr bool has_blocks = true;
+
+    bool recycle() noexcept {
+        if (block) return false;
+        if (body.capacity() > detail::machine::small_block) [[unlikely]]
+            settle();
         body.clear();
+        return true;
+    }
+    void leave() noexcept { block->release(); }
+    [[nodiscard]] std::size_t kept_bytes() const noexcept { return sizeof(span_data) + body.capacity(); }
+    void strip() noexcept { body.release(); }
+
+private:
+    // Keeps a large block only where many of its spans are large.
+    __attribute__((noinline)) void settle() noexcept {
+        constexpr std::uint8_t most_small_uses = 16;
+        const bool is_used = body.size() >= body.capacity() / 8;
+        small_uses = is_used ? std::uint8_t{0} : static_cast<std::uint8_t>(small_uses + 1);
+        if (body.capacity() <= detail::machine::kept_block && small_uses < most_small_uses) return;
+        body.release();
+        small_uses = 0;
     }
 };
 
@@ -1698,7 +2164,8 @@ enum class entry_kind : std::uint8_t {
     client_request_id,
     request_preview,  ///< without a key
     response_preview, ///< without a key
-    absent            ///< a metadata key that the trace is said not to have; without a value
+    absent,           ///< a metadata key that the trace is said not to have; without a value
+    tracestate        ///< what other tracing systems say of a trace that came from elsewhere; without a key
 };
 
 struct trace_entry {
@@ -1772,7 +2239,14 @@ public:
     }
 
     [[nodiscard]] bool empty() const noexcept { return bytes_.empty(); }
+    /// Of the encoded entries, and of the block that they are in.
+    [[nodiscard]] std::size_t bytes() const noexcept { return bytes_.size(); }
+    [[nodiscard]] std::size_t capacity() const noexcept { return bytes_.capacity(); }
     void clear() noexcept { bytes_.clear(); }
+    void release() noexcept { bytes_.release(); }
+
+    // A copy of the others at a place of this size, which is only read.
+    void refer_to(const trace_entries& others, void* place) noexcept { bytes_.refer_to(others.bytes_.view(), place); }
 
 private:
     [[nodiscard]] iterator locate(entry_kind kind, std::string_view key) const noexcept {
@@ -1790,28 +2264,55 @@ private:
 struct trace_data {
     trace_data* next = nullptr;       ///< the next trace of the same batch
     trace_data* next_chain = nullptr; // of the pool
+    std::size_t chain_bytes = 0;      // of the pool
 
     trace_id id;
     span_data* spans = nullptr;      ///< linked by `span_data::next`, parents before children of the same thread
     const span_data* root = nullptr; ///< the one of `spans` that is the root; null for spans that ended after it
-    trace_entries entries;           ///< empty where `root` is null
+    trace_entries entries;           ///< user and session alone where `root` is null
     std::uint64_t start_unix_nano = 0;
     std::uint64_t duration_nano = 0;
     std::size_t span_count = 0;
-    std::size_t bytes = 0;       ///< of all span bodies
-    bool check_identity = false; ///< nobody has said yet that required metadata is given, or absent on purpose
+    std::size_t bytes = 0;                 ///< of all span bodies
+    std::size_t capacity = 0;              ///< of the blocks that they are in
+    detail::packed_block* block = nullptr; // as in `span_data`
+    bool check_identity = false;  ///< nobody has said yet that required metadata is given, or absent on purpose
+    bool is_session_late = false; ///< the sampler keeps sessions whole, and was asked before this one was known
 
     [[nodiscard]] std::string_view metadata(std::string_view key) const noexcept {
         return entries.find(entry_kind::metadata, key);
     }
 
-    void recycle() noexcept {
-        detail::pool<span_data>::instance().give(std::exchange(spans, nullptr));
-        root = nullptr;
-        entries.clear();
-        span_count = bytes = 0;
+    /// The memory that it takes, with its spans and what the allocator adds.
+    [[nodiscard]] std::size_t memory() const noexcept { return memory_for(span_count, capacity, entries.capacity()); }
+    [[nodiscard]] static constexpr std::size_t memory_for(std::size_t span_count, std::size_t bodies,
+                                                          std::size_t entries) noexcept {
+        constexpr std::size_t blocks = 2 * detail::machine::block_cost; // the object and its content
+        return sizeof(trace_data) + blocks + entries + span_count * (sizeof(span_data) + blocks) + bodies;
     }
+
+    static constexpr bool is_looked_at = false;
+    static constexpr bool has_blocks = true;
+
+    bool recycle() noexcept {
+        detail::pool<span_data>::instance().give(std::exchange(spans, nullptr));
+        if (block) return false;
+        root = nullptr;
+        if (entries.capacity() > detail::machine::kept_block) entries.release();
+        entries.clear();
+        span_count = bytes = capacity = 0;
+        is_session_late = false;
+        return true;
+    }
+    void leave() noexcept { block->release(); }
+    [[nodiscard]] std::size_t kept_bytes() const noexcept { return sizeof(trace_data) + entries.capacity(); }
+    void strip() noexcept { entries.release(); }
 };
+
+/// Does the trace go on here from another process, which describes it?
+[[nodiscard]] inline bool is_continued(const trace_data& trace) noexcept {
+    return trace.root && trace.root->has_parent;
+}
 
 /// Finished traces on their way to an exporter. Owns them: what an exporter leaves in the batch is recycled
 /// afterwards, and one that wants to keep traces moves them out. Thread-safety: as a container.
@@ -1851,6 +2352,8 @@ public:
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
     [[nodiscard]] std::size_t span_count() const noexcept { return span_count_; }
     [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+    /// As `trace_data::memory`.
+    [[nodiscard]] std::size_t memory() const noexcept { return memory_; }
 
     void push_back(trace_data* owned) noexcept {
         owned->next = nullptr;
@@ -1859,6 +2362,7 @@ public:
         ++size_;
         span_count_ += owned->span_count;
         bytes_ += owned->bytes;
+        memory_ += owned->memory();
     }
     /// The first trace, now the caller's, or null.
     [[nodiscard]] trace_data* pop_front() noexcept {
@@ -1869,6 +2373,7 @@ public:
         --size_;
         span_count_ -= first->span_count;
         bytes_ -= first->bytes;
+        memory_ -= first->memory();
         return first;
     }
     /// Moves all traces of the other batch behind the own ones.
@@ -1879,6 +2384,7 @@ public:
         size_ += other.size_;
         span_count_ += other.span_count_;
         bytes_ += other.bytes_;
+        memory_ += other.memory_;
         other.forget();
     }
     void clear() noexcept {
@@ -1889,7 +2395,7 @@ public:
 private:
     void forget() noexcept {
         first_ = last_ = nullptr;
-        size_ = span_count_ = bytes_ = 0;
+        size_ = span_count_ = bytes_ = memory_ = 0;
     }
 
     trace_data* first_ = nullptr;
@@ -1897,6 +2403,7 @@ private:
     std::size_t size_ = 0;
     std::size_t span_count_ = 0;
     std::size_t bytes_ = 0;
+    std::size_t memory_ = 0;
 };
 
 /// How an export went. Spans are what is counted, because a trace may arrive in parts.
@@ -1944,7 +2451,8 @@ struct context_slot;
 
 /// What becomes of finished traces. `export_traces` reads the batch, or moves traces out of it to keep them, and says
 /// how it went; it may block. It is called by one thread at a time, unless the type has
-/// `static constexpr bool is_thread_safe = true`. What it throws is caught and counts as failed.
+/// `static constexpr bool is_thread_safe = true`. What it throws is caught and counts as failed. One whose exports
+/// take long has `export_progress progress() const`, so that those who wait see that something gets done.
 template <class T>
 concept exporter = requires(T& exporter, trace_batch& batch) {
     { exporter.export_traces(batch) } -> std::same_as<export_result>;
@@ -1987,14 +2495,13 @@ concept context = requires {
     { T::slot() } -> std::same_as<context_slot*>;
 };
 
-/// Which traces are recorded: asked once, when a trace starts, by `sample(id)`, or where there is one by
-/// `sample(id, caller)` with the `const remote_span*` that the trace was started with, or null. Thread-safe. A type
-/// may also say what is recorded of the values, as `recording_policy` does: by `redaction redact(std::string_view
+/// Which traces are recorded: asked once, when a trace starts, with what is known of it then. What starts inside a
+/// trace follows it. Thread-safe. A type may also say what is recorded of the values, as `recording_policy` does: by `redaction redact(std::string_view
 /// key, std::string_view value) const`, asked for each value, and by `const recording_limits& limits() const`, asked
 /// when the tracer is made.
 template <class T>
-concept recording = requires(const T& recording, const trace_id& id) {
-    { recording.sample(id) } -> std::same_as<bool>;
+concept recording = requires(const T& recording, const trace_start& start) {
+    { recording.sample(start) } -> std::same_as<bool>;
 };
 
 /// What may be recorded of a value, or what in its place. Thread-safe; what it throws takes the value out.
@@ -2121,17 +2628,32 @@ struct trace_state {
 
     std::atomic<span_data*> finished{nullptr}; // a stack: the last finished is first
     std::atomic<bool> root_ended{false};
+    trace_entries identity; // user and session, for spans that end after their root; written before `root_ended`
 
     machine::mutex lock;        // guards `data` until the root has ended
     trace_data* data = nullptr; // null once submitted
 
-    void recycle() noexcept {
+    // A context may look at `open_spans` long after the trace has ended.
+    static constexpr bool is_looked_at = true;
+    static constexpr bool has_blocks = false;
+
+    bool recycle() noexcept {
         owner = nullptr;
         data = nullptr;
         finished.store(nullptr, std::memory_order_relaxed);
         root_ended.store(false, std::memory_order_relaxed);
+        if (identity.capacity() > machine::kept_block) identity.release();
+        identity.clear();
+        return true;
     }
 };
+
+// Without memory for it, late spans go without.
+inline void copy_identity(const trace_entries& from, trace_entries& to) noexcept {
+    for (const std::string_view key : {"mlflow.trace.user", "mlflow.trace.session"})
+        if (const std::string_view value = from.find(entry_kind::metadata, key); value.data())
+            static_cast<void>(to.set(entry_kind::metadata, key, value));
+}
 
 // Moves what has finished so far into `into`, oldest first, but for what the parent of this process sends.
 inline void collect_finished(trace_state& trace, trace_data& into) noexcept {
@@ -2148,6 +2670,7 @@ inline void collect_finished(trace_state& trace, trace_data& into) noexcept {
         into.spans = span;
         ++into.span_count;
         into.bytes += span->body.size();
+        into.capacity += span->body.capacity();
     }
 }
 
@@ -2158,7 +2681,7 @@ inline void release_trace(trace_state& trace) noexcept {
     span_data* const unsent = trace.finished.exchange(nullptr, std::memory_order_acquire);
     for (const span_data* span = unsent; span; span = span->next) owner->count_lost_span();
     if (unsent) pool<span_data>::instance().give(unsent);
-    pool<trace_state>::instance().give(&trace);
+    pool<trace_state>::instance().give_back(&trace);
     owner->release();
 }
 
@@ -2173,6 +2696,7 @@ inline void submit_late_spans(trace_state& trace) noexcept {
     trace_data* const late = pool<trace_data>::instance().take();
     if (!late) return; // tried again with the next one
     late->id = trace.id;
+    copy_identity(trace.identity, late->entries);
     collect_finished(trace, *late);
     submit(trace, late);
 }
@@ -2195,6 +2719,8 @@ inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
         }
         if (is_of_parent) data->entries.clear(); // which the root carries
         else data->root = &span;
+        // Whoever might start or end a span of this trace later holds it now.
+        if (trace.open_spans.load(std::memory_order_acquire) > 1) copy_identity(data->entries, trace.identity);
         data->duration_nano = end_nano > data->start_unix_nano ? end_nano - data->start_unix_nano : 0;
         // Twice: the first time takes the root before any late span can, the second time what came before the flag.
         collect_finished(trace, *data);
@@ -2267,6 +2793,7 @@ struct context_node {
 
     context_node* next = nullptr;       // what was entered before it
     context_node* next_chain = nullptr; // of the pool
+    std::size_t chain_bytes = 0;        // of the pool
 
     kind what = kind::span;
     bool is_root = false;
@@ -2289,12 +2816,20 @@ struct context_node {
     recorder* of = nullptr;                // held, of a scope and of a trace that is not recorded
     trace_entries entries;                 // of a scope
 
-    void recycle() noexcept {
+    // What is bound to it may look at `generation` long after it has ended.
+    static constexpr bool is_looked_at = true;
+    static constexpr bool has_blocks = true;
+
+    bool recycle() noexcept {
         if (recorder* const held = std::exchange(of, nullptr)) held->release();
-        if (what == kind::span) return;
+        if (what == kind::span) return true;
         captured_contents::release(std::exchange(contents, nullptr));
+        if (entries.capacity() > machine::kept_block) entries.release();
         entries.clear();
+        return true;
     }
+    [[nodiscard]] std::size_t kept_bytes() const noexcept { return sizeof(context_node) + entries.capacity(); }
+    void strip() noexcept { entries.release(); }
 };
 
 inline bool has_ended(const context_node& node) noexcept {
@@ -2596,7 +3131,7 @@ public:
         if (!slot || (!slot->innermost && slot->unattached == 0)) return;
         if (slot->may_be_mixed) [[unlikely]]
             look_for_mixture(*slot, owner, trusted);
-        find(*slot, owner, trusted);
+        if (!take_innermost(*slot, owner, trusted)) find(*slot, owner, trusted);
     }
     held_context(held_context&& other) noexcept
         : trace_(std::exchange(other.trace_, nullptr)), owner_(other.owner_), span_(other.span_),
@@ -2620,16 +3155,32 @@ public:
     explicit operator bool() const noexcept { return exists_; }
 
 private:
-    void find(context_slot& slot, tracer_identity owner, trust trusted) noexcept {
+    // What `find` does in the common case: the innermost is an open span of this tracer, and nothing is in doubt.
+    bool take_innermost(const context_slot& slot, tracer_identity owner, trust trusted) noexcept {
+        const context_node* const node = slot.innermost;
+        if (!node || node->what != context_node::kind::span || node->owner != owner || !node->trace || node->bound ||
+            node->everything_is_off || slot.unattached != 0 || slot.is_mixed || trusted != trust::all)
+            return false;
+        if (!hold(*node->trace, node->span, node->span_generation)) return false;
+        if (node->trace->owner->trusted() != trust::all) [[unlikely]] {
+            release_trace(*node->trace);
+            return false;
+        }
+        exists_ = true;
+        trace_ = node->trace;
+        owner_ = owner;
+        span_ = node->id;
+        return true;
+    }
+
+    __attribute__((noinline)) void find(context_slot& slot, tracer_identity owner, trust trusted) noexcept {
         while (true) {
             place found;
-            const context_node* const innermost = slot.innermost; // nearly always it
-            if (!innermost || !is_live(*innermost) || !look(slot, *innermost, owner, trusted, found)) [[unlikely]]
-                walk(slot, [&](const context_node& node) { return look(slot, node, owner, trusted, found); });
+            walk(slot, [&](const context_node& node) { return look(slot, node, owner, trusted, found); });
             is_displaced_ = found.is_displaced || slot.unattached != 0;
             if (!found.exists || slot.unattached != 0) return;
             if (found.trace) {
-                if (!hold(found)) continue; // it has just ended
+                if (!hold(*found.trace, found.span, found.span_generation)) continue; // it has just ended
                 const trust left = found.trace->owner->trusted();
                 if (found.is_entered && !counts(slot, found.is_inside_attached, left)) {
                     release_trace(*found.trace);
@@ -2683,16 +3234,15 @@ private:
 
     // While its span is open, the count is not 0; and the span being open afterwards means that it still was the
     // span's trace that was counted up. A captured trace is held anyway.
-    static bool hold(const place& found) noexcept {
-        auto& holders = found.trace->open_spans;
+    static bool hold(trace_state& trace, const span_data* span, std::uint32_t span_generation) noexcept {
+        auto& holders = trace.open_spans;
         std::uint32_t count = holders.load(std::memory_order_relaxed);
         do
             if (count == 0) return false;
         while (
             !holders.compare_exchange_weak(count, count + 1, std::memory_order_acq_rel, std::memory_order_relaxed));
-        if (!found.span || found.span->generation.load(std::memory_order_acquire) == found.span_generation)
-            return true;
-        release_trace(*found.trace);
+        if (!span || span->generation.load(std::memory_order_acquire) == span_generation) return true;
+        release_trace(trace);
         return false;
     }
 
@@ -2747,6 +3297,7 @@ inline bool is_off(context_slot& slot, tracer_identity owner) noexcept {
 template <class Visit>
 void for_each_scope(context_slot& slot, tracer_identity owner, trust trusted, Visit&& visit) noexcept {
     if (!slot.innermost || slot.unattached != 0) return;
+    if (slot.innermost->what == context_node::kind::span && !slot.innermost->next) return;
     walk(slot, [&](context_node& node) {
         if (node.what == context_node::kind::attached && node.contents && node.is_bound) {
             for (const auto* scope = node.contents->scopes; scope; scope = scope->outer)
@@ -4233,35 +4784,6 @@ private:
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
-// ---- mlflow/trace/detail/hex.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// -1 when it is no hexadecimal digit.
-constexpr int hex_digit_value(char digit) noexcept {
-    if (digit >= '0' && digit <= '9') return digit - '0';
-    if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
-    if (digit >= 'A' && digit <= 'F') return digit - 'A' + 10;
-    return -1;
-}
-
-// Two lowercase digits for each byte.
-template <class Buffer>
-bool append_hex(Buffer& out, std::string_view bytes) noexcept {
-    if (bytes.empty()) return true;
-    char* to = out.ensure(2 * bytes.size());
-    if (!to) return false;
-    for (const char c : bytes) {
-        const auto byte = static_cast<unsigned char>(c);
-        *to++ = "0123456789abcdef"[byte >> 4U];
-        *to++ = "0123456789abcdef"[byte & 15U];
-    }
-    out.commit(2 * bytes.size());
-    return true;
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
 // ---- mlflow/trace/detail/json_reader.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
@@ -4318,11 +4840,13 @@ public:
         return take(':');
     }
 
-    // One value and the whitespace before it, without recursion.
-    outcome value(std::size_t depth_limit) noexcept {
+    // One value and the whitespace before it, without recursion. `sink` is told what stands there: key(raw),
+    // scalar(raw), begin(is_object), end().
+    template <class Sink>
+    outcome read(std::size_t depth_limit, Sink&& sink) noexcept(noexcept(sink.end())) {
         bool in_object[max_depth + 1]{};
         std::size_t depth = 0;
-        std::string_view ignored;
+        std::string_view name;
         for (;;) {
             whitespace();
             const bool object = rest_.starts_with('{');
@@ -4330,22 +4854,39 @@ public:
                 if (depth == depth_limit || depth == max_depth) return outcome::too_deep;
                 in_object[++depth] = object;
                 rest_.remove_prefix(1);
+                sink.begin(object);
                 whitespace();
                 if (!rest_.starts_with(object ? '}' : ']')) {
-                    if (object && !key(ignored)) return outcome::malformed;
+                    if (object && !key(name)) return outcome::malformed;
+                    if (object) sink.key(name);
                     continue;
                 }
-            } else if (!scalar()) {
-                return outcome::malformed;
+            } else {
+                const std::string_view from = rest_;
+                if (!scalar()) return outcome::malformed;
+                sink.scalar(prefix_of(from, from.size() - rest_.size()));
             }
             for (;; --depth) {
                 if (depth == 0) return outcome::complete;
                 whitespace();
                 if (take(',')) break;
                 if (!take(in_object[depth] ? '}' : ']')) return outcome::malformed;
+                sink.end();
             }
-            if (in_object[depth] && !key(ignored)) return outcome::malformed;
+            if (!in_object[depth]) continue;
+            if (!key(name)) return outcome::malformed;
+            sink.key(name);
         }
+    }
+
+    outcome value(std::size_t depth_limit) noexcept {
+        struct nobody {
+            void key(std::string_view) noexcept {}
+            void scalar(std::string_view) noexcept {}
+            void begin(bool) noexcept {}
+            void end() noexcept {}
+        };
+        return read(depth_limit, nobody{});
     }
 
 private:
@@ -4474,6 +5015,20 @@ inline std::optional<std::string> json_find_string(std::string_view document,
     return std::string(text.view());
 }
 
+// Calls `visit` with the text of each element of a JSON array.
+template <class Visit>
+void for_each_element(std::string_view array, Visit visit) {
+    json_cursor at(array);
+    if (!at.take('[')) return;
+    do {
+        at.whitespace();
+        const std::string_view value = at.rest();
+        if (at.value(64) != json_cursor::outcome::complete) return;
+        visit(value.substr(0, value.size() - at.rest().size()));
+        at.whitespace();
+    } while (at.take(','));
+}
+
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
 // ---- mlflow/trace/detail/protobuf.hpp
@@ -4563,6 +5118,7 @@ namespace otlp {
 enum span_field : unsigned {
     trace_id = 1,
     span_id = 2,
+    w3c_trace_state = 3,
     parent_span_id = 4,
     name = 5,
     kind = 6,
@@ -4882,11 +5438,27 @@ enum class otlp_receiver : std::uint8_t {
     /// span: further metadata as `mlflow.traceMetadata.<key>`, the client request ID as `mlflow.clientRequestId`,
     /// previews as `mlflow.traceRequestPreview` and `mlflow.traceResponsePreview`.
     any,
-    /// As `any`, and the session as `gen_ai.conversation.id` too, which is what OpenTelemetry's conventions for
-    /// generative AI call it.
+    /// As `any`, and under the names of OpenTelemetry's conventions for generative AI: the session as
+    /// `gen_ai.conversation.id`, and with `otlp_exporter` model, provider, tokens, messages, tools and agents.
     gen_ai,
-    /// MLflow: text that MLflow would read as a JSON text is encoded as JSON once, so that it is stored as it is.
+    /// MLflow, by way of a Collector, say: as `any`, and text that MLflow would read as a JSON text is encoded as
+    /// JSON
+    /// once, so that it is stored as it is. What MLflow takes only by its own API it shows as attributes of the root.
     mlflow
+};
+
+/// How traces are put into a request.
+struct otlp_form {
+    otlp_receiver receiver = otlp_receiver::any;
+    /// User and session on each span, and not on the root alone: for receivers that sum up by span (Langfuse, Phoenix
+    /// and others do; MLflow does not).
+    bool identity_on_every_span = false;
+    bool goes_with_trace_info = false; ///< what MLflow's own API carries is sent that way
+    /// Appends a span's body in other words; null: as it is.
+    bool (*append_body)(detail::buffer& out, const span_data& span) = nullptr;
+
+    constexpr otlp_form() noexcept = default;
+    constexpr otlp_form(otlp_receiver chosen) noexcept : receiver(chosen) {}
 };
 
 /// What the spans come from: OpenTelemetry's resource attributes, such as `service.name`.
@@ -4996,40 +5568,42 @@ inline std::string_view trace_name(const span_data& span) noexcept {
     return first_code_points(name, 4096);
 }
 
-// Only the root span says whose trace it is: MLflow believes the first span that does, and no later one.
-inline bool append_trace_entries(buffer& out, const trace_data& trace, otlp_receiver receiver) {
+inline bool append_identity(buffer& out, const trace_data& trace, otlp_receiver receiver) {
+    const auto append = [&](std::string_view key, std::string_view value) {
+        return !value.data() || append_literal_text(out, key, value, receiver);
+    };
+    const std::string_view session = trace.metadata("mlflow.trace.session");
+    return append("user.id", trace.metadata("mlflow.trace.user")) && append("session.id", session) &&
+           (receiver != otlp_receiver::gen_ai || append("gen_ai.conversation.id", session));
+}
+
+// What the root span says of its trace. MLflow believes the first span that says whose it is, and no later one, so no
+// other span does unless it is asked for.
+inline bool append_trace_entries(buffer& out, const trace_data& trace, const otlp_form& form) {
+    // MLflow takes tags and a name from the root of the whole trace; what else there is stays with the span.
+    const bool is_all_here = !form.goes_with_trace_info || is_continued(trace);
     for (const trace_entry entry : trace.entries) {
+        const auto append = [&](std::string_view key) {
+            return !is_all_here || append_literal_text(out, key, entry.value, form.receiver);
+        };
+        const bool is_identity = entry.key == "mlflow.trace.user" || entry.key == "mlflow.trace.session";
         bool good = true;
         switch (entry.kind) {
         case entry_kind::metadata:
-            if (entry.key == "mlflow.trace.user") good = append_literal_text(out, "user.id", entry.value, receiver);
-            else if (entry.key == "mlflow.trace.session")
-                good = append_literal_text(out, "session.id", entry.value, receiver) &&
-                       (receiver != otlp_receiver::gen_ai ||
-                        append_literal_text(out, "gen_ai.conversation.id", entry.value, receiver));
-            else if (receiver != otlp_receiver::mlflow)
-                good = append_prefixed(out, "mlflow.traceMetadata.", entry, receiver);
+            good = is_identity || !is_all_here || append_prefixed(out, "mlflow.traceMetadata.", entry, form.receiver);
             break;
-        case entry_kind::tag: good = append_prefixed(out, "mlflow.traceTag.", entry, receiver); break;
-        case entry_kind::client_request_id:
-            if (receiver != otlp_receiver::mlflow)
-                good = append_literal_text(out, "mlflow.clientRequestId", entry.value, receiver);
-            break;
-        case entry_kind::request_preview:
-            if (receiver != otlp_receiver::mlflow)
-                good = append_literal_text(out, "mlflow.traceRequestPreview", entry.value, receiver);
-            break;
-        case entry_kind::response_preview:
-            if (receiver != otlp_receiver::mlflow)
-                good = append_literal_text(out, "mlflow.traceResponsePreview", entry.value, receiver);
-            break;
+        case entry_kind::tag: good = append_prefixed(out, "mlflow.traceTag.", entry, form.receiver); break;
+        case entry_kind::client_request_id: good = append("mlflow.clientRequestId"); break;
+        case entry_kind::request_preview: good = append("mlflow.traceRequestPreview"); break;
+        case entry_kind::response_preview: good = append("mlflow.traceResponsePreview"); break;
+        case entry_kind::tracestate: good = append_text_field(out, otlp::w3c_trace_state, entry.value); break;
         case entry_kind::absent: break;
         }
         if (!good) return false;
     }
     // MLflow does not take the trace's name from its root.
-    return receiver != otlp_receiver::mlflow ||
-           append_literal_text(out, "mlflow.traceTag.mlflow.traceName", trace_name(*trace.root), receiver);
+    return form.receiver != otlp_receiver::mlflow || is_continued(trace) ||
+           append_literal_text(out, "mlflow.traceTag.mlflow.traceName", trace_name(*trace.root), form.receiver);
 }
 
 inline bool append_resource(buffer& out, const resource_attributes& attributes) {
@@ -5053,15 +5627,19 @@ inline bool append_scope(buffer& out) {
            length.close();
 }
 
-inline bool append_span(buffer& out, const trace_data& trace, const span_data& span, otlp_receiver receiver) {
+inline bool append_span(buffer& out, const trace_data& trace, const span_data& span, const otlp_form& form) {
     constexpr unsigned spans = 2;
     if (!out.push_back(short_tag(spans, wire_type::length_delimited))) return false;
-    const bool rewritten = receiver == otlp_receiver::mlflow && span.look_closer;
-    if (&span != trace.root && !rewritten)
+    const bool rewritten = form.receiver == otlp_receiver::mlflow && span.look_closer;
+    const bool is_root = &span == trace.root;
+    if (!is_root && !rewritten && !form.identity_on_every_span && !form.append_body)
         return append_varint(out, span.body.size()) && out.append(span.body.view());
     late_length length(out);
-    return (rewritten ? append_body_for_mlflow(out, span.body.view()) : out.append(span.body.view())) &&
-           (&span != trace.root || append_trace_entries(out, trace, receiver)) && length.close();
+    const bool is_written = form.append_body ? form.append_body(out, span)
+                            : rewritten      ? append_body_for_mlflow(out, span.body.view())
+                                             : out.append(span.body.view());
+    return is_written && (!(is_root || form.identity_on_every_span) || append_identity(out, trace, form.receiver)) &&
+           (!is_root || append_trace_entries(out, trace, form)) && length.close();
 }
 
 } // namespace detail
@@ -5069,7 +5647,7 @@ inline bool append_span(buffer& out, const trace_data& trace, const span_data& s
 /// Appends the protobuf bytes of an OTLP `ExportTraceServiceRequest` that holds all spans of the batch. False when
 /// memory ran out, or the request would be over 256 MiB; `out` is as before then.
 inline bool append_otlp_request(detail::buffer& out, const trace_batch& batch, const resource_attributes& resource,
-                                otlp_receiver receiver) {
+                                const otlp_form& form) {
     using namespace detail;
     constexpr unsigned resource_spans = 1;
     constexpr unsigned scope_spans = 2;
@@ -5083,7 +5661,7 @@ inline bool append_otlp_request(detail::buffer& out, const trace_batch& batch, c
         if (!append_scope(out)) return false;
         for (const trace_data& trace : batch)
             for (const span_data* span = trace.spans; span; span = span->next)
-                if (!append_span(out, trace, *span, receiver)) return false;
+                if (!append_span(out, trace, *span, form)) return false;
         return scope_length.close() && resource_length.close();
     };
     if (append_all()) return true;
@@ -5633,7 +6211,10 @@ public:
             !detail::append_otlp_json(line_, request_.view()) || !line_.push_back('\n')) {
             return fail(batch, "out of memory");
         }
-        if (const std::string fault = append(); !fault.empty()) return fail(batch, fault);
+        const std::string fault = append();
+        request_.clear_to(detail::kept_request);
+        line_.clear_to(detail::kept_request);
+        if (!fault.empty()) return fail(batch, fault);
         outcome.exported_spans = batch.span_count();
         return outcome;
     }
@@ -5813,6 +6394,38 @@ inline recorded_span decode_span(std::string_view body) {
 
 } // namespace detail
 
+namespace detail {
+
+// The memory that the content of a decoded trace takes, with what the allocator adds.
+inline std::size_t content_memory(const std::string& text) noexcept {
+    const std::size_t in_place = std::string().capacity();
+    return text.capacity() > in_place ? text.capacity() + machine::block_cost : 0;
+}
+inline std::size_t content_memory(const recorded_values& values) noexcept {
+    std::size_t memory = values.capacity() * sizeof(values.front()) + machine::block_cost;
+    for (const auto& [name, value] : values) memory += content_memory(name) + content_memory(value);
+    return memory;
+}
+inline std::size_t content_memory(const recorded_span& span) noexcept {
+    std::size_t memory = content_memory(span.name) + content_memory(span.status_message) +
+                         content_memory(span.attributes) + span.events.capacity() * sizeof(recorded_event) +
+                         span.links.capacity() * sizeof(recorded_link) + 2 * machine::block_cost;
+    for (const recorded_event& event : span.events)
+        memory += content_memory(event.name) + content_memory(event.attributes);
+    for (const recorded_link& link : span.links) memory += content_memory(link.attributes);
+    return memory;
+}
+inline std::size_t content_memory(const recorded_trace& trace) noexcept {
+    std::size_t memory = content_memory(trace.client_request_id) + content_memory(trace.request_preview) +
+                         content_memory(trace.response_preview) + content_memory(trace.metadata) +
+                         content_memory(trace.tags) + trace.spans.capacity() * sizeof(recorded_span) +
+                         machine::block_cost;
+    for (const recorded_span& span : trace.spans) memory += content_memory(span);
+    return memory;
+}
+
+} // namespace detail
+
 /// Decodes what an exporter is given.
 [[nodiscard]] inline recorded_trace decode(const trace_data& trace) {
     recorded_trace decoded;
@@ -5826,7 +6439,8 @@ inline recorded_span decode_span(std::string_view body) {
         case entry_kind::client_request_id: decoded.client_request_id = std::move(pair.second); break;
         case entry_kind::request_preview: decoded.request_preview = std::move(pair.second); break;
         case entry_kind::response_preview: decoded.response_preview = std::move(pair.second); break;
-        case entry_kind::absent: break;
+        case entry_kind::absent:
+        case entry_kind::tracestate: break;
         }
     }
     for (const span_data* span = trace.spans; span; span = span->next)
@@ -6259,6 +6873,8 @@ constexpr std::optional<std::int64_t> parse_http_date(std::string_view text) noe
         hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60) // a leap second
         return std::nullopt;
     const auto month = static_cast<std::int64_t>(found / 3 + 1);
+    const bool is_leap_year = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    if (day > (month == 2 ? is_leap_year ? 29 : 28 : 30 + (month + month / 8) % 2)) return std::nullopt;
     const std::int64_t shifted_year = month <= 2 ? year - 1 : year; // years that begin in March
     const std::int64_t era = shifted_year / 400;
     const std::int64_t year_of_era = shifted_year - era * 400;
@@ -6307,11 +6923,12 @@ inline std::chrono::milliseconds retry_after(const http_response& reply) noexcep
                                      .value_or(std::chrono::duration_cast<std::chrono::seconds>(here).count());
         return std::chrono::seconds(*date > now ? *date - now : 0);
     }
+    constexpr std::int64_t most = 86'401; // more than anybody waits for
     std::int64_t seconds = 0;
     for (const char c : asked) {
         if (c < '0' || c > '9') return std::chrono::milliseconds(0);
         seconds = seconds * 10 + (c - '0');
-        if (seconds > 86'400) break;
+        if (seconds > most) seconds = most;
     }
     return std::chrono::seconds(seconds);
 }
@@ -6358,6 +6975,101 @@ inline bool is_path_part(std::string_view text) noexcept {
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
+// ---- mlflow/trace/core/outcome.hpp
+
+// The one place that decides what an attempt to deliver means. Exporters ask it about replies and transport errors,
+// `retry` and `spool` about what exporters say. The page for people is docs/reliability.md, "What an answer means".
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+namespace detail {
+
+// The statuses that mean something to this library besides their outcome. No other file compares them.
+constexpr bool is_success(int status) noexcept { return status >= 200 && status < 300; }
+constexpr bool is_redirect(int status) noexcept { return status >= 300 && status < 400; }
+constexpr bool is_bad_request(int status) noexcept { return status == 400; }
+// The credentials are wrong, or out of date: they are asked for again.
+inline constexpr int unauthorized = 401;
+constexpr bool wants_other_credentials(int status) noexcept { return status == unauthorized; }
+constexpr bool is_not_found(int status) noexcept { return status == 404; }
+constexpr bool is_of_a_proxy(int status) noexcept { return status == 407; }
+// MLflow: a store of files answers so to a trace that it has.
+constexpr bool may_be_there_already(int status) noexcept { return status == 500; }
+// MLflow: its store takes no spans.
+inline constexpr int not_implemented = 501;
+constexpr bool is_not_implemented(int status) noexcept { return status == not_implemented; }
+// Also a server that is the right one answers so, and its reason is the one to tell: rights, too many requests, a
+// failure.
+constexpr bool tells_its_own_reason(int status) noexcept {
+    return status == 401 || status == 403 || status == 408 || status == 429 || status >= 500;
+}
+
+} // namespace detail
+
+/// What follows from an attempt to deliver spans. Only proof that the content is at fault costs a span.
+///
+/// | outcome     | what it takes                                                                               |
+/// |-------------|---------------------------------------------------------------------------------------------|
+/// | delivered   | 2xx with an empty body, or with a well-formed OTLP export response of the type that it names |
+/// | wait        | all that is not about the content: every transport error (TLS, local files, proxy settings, |
+/// |             | a request that is rejected locally, name resolution, connection, no answer, a reply that is |
+/// |             | not HTTP), 1xx, 3xx, 2xx with another body, and every status that is not named below        |
+/// | divide      | 500; 400, 413 or 422 with an HTML page, which something before the receiver wrote; and a    |
+/// |             | reason that nobody knows: the content may be at fault. Divided while other content passes;  |
+/// |             | waits while none does                                                                       |
+/// | put_aside   | 400, 413 or 422: the receiver finds fault with the content. Divided, and what fails alone   |
+/// |             | is put aside                                                                                |
+enum class outcome : std::uint8_t { delivered, wait, divide, put_aside };
+
+/// What an error says about the spans that were sent.
+[[nodiscard]] constexpr outcome outcome_of(transport_error::kind reason, int status, bool is_html = false) noexcept {
+    using kind = transport_error::kind;
+    if (reason != kind::other) return outcome::wait;
+    switch (status) {
+    case 0: return outcome::divide; // unknown
+    case 400:
+    case 413:
+    case 422: return is_html ? outcome::divide : outcome::put_aside;
+    case 500: return outcome::divide; // MLflow also answers so to values that it cannot store
+    default: return outcome::wait;
+    }
+}
+[[nodiscard]] inline outcome outcome_of(const transport_error& error) noexcept {
+    return outcome_of(error.reason, error.status, error.is_html);
+}
+
+/// What an exporter says. Neither `retryable` nor `finds_fault` is a reason that nobody knows, and so is an
+/// exception.
+[[nodiscard]] inline outcome outcome_of(const export_result& result) noexcept {
+    if (result.ok() || result.is_final) return outcome::delivered;
+    if (result.retryable == result.finds_fault) return outcome::divide;
+    return result.retryable ? outcome::wait : outcome::put_aside;
+}
+
+/// What a reply to exported spans says about them.
+[[nodiscard]] inline outcome outcome_of(const http_response& reply) {
+    if (!detail::is_success(reply.status))
+        return outcome_of(transport_error::kind::other, reply.status, detail::is_html(reply));
+    return detail::read_export_reply(reply) ? outcome::delivered : outcome::wait;
+}
+
+namespace detail {
+
+// Adds to `total` that so many spans failed for that reason.
+inline void add_failure(export_result& total, std::size_t spans, transport_error error) {
+    const outcome what = outcome_of(error);
+    total.failed_spans += spans;
+    total.retryable = total.retryable || what == outcome::wait || what == outcome::divide;
+    total.finds_fault = total.finds_fault || what == outcome::divide || what == outcome::put_aside;
+    total.too_slow = total.too_slow || error.reason == transport_error::kind::timeout;
+    if (error.retry_after > total.retry_after) total.retry_after = error.retry_after;
+    total.error = std::move(error.message);
+}
+
+} // namespace detail
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
 // ---- mlflow/trace/core/http_client.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
@@ -6375,20 +7087,20 @@ inline std::string redirect_target(std::string_view location) {
 inline std::optional<transport_error> wrong_address(const std::string& server, std::string_view target,
                                                     const http_response& reply) {
     using kind = transport_error::kind;
-    if (reply.status / 100 == 3)
+    if (is_redirect(reply.status))
         return transport_error{kind::other,
                                server + " answered " + std::to_string(reply.status) + " to " +
                                    std::string(target.substr(0, target.find('?'))) + ": it redirects to " +
                                    redirect_target(reply.header("Location")) +
                                    "; redirects are not followed, give that address if it is right",
                                reply.status};
-    if (reply.status == 407)
+    if (is_of_a_proxy(reply.status))
         return transport_error{kind::other,
                                server + ": the proxy on the way refuses the credentials; name them in http_proxy as "
                                         "http://user:password@host:port",
                                reply.status};
     // nginx and Apache, and servers in Go.
-    if (reply.status == 400 && server.starts_with("http:") &&
+    if (is_bad_request(reply.status) && server.starts_with("http:") &&
         (reply.body.find("plain HTTP") != std::string::npos ||
          reply.body.find("HTTP request to an HTTPS server") != std::string::npos))
         return transport_error{kind::tls, server + ": TLS is spoken there; write https://", reply.status};
@@ -6445,8 +7157,8 @@ private:
     }
 
     // As if the server had said so: another attempt asks for the credentials again.
-    static failure<transport_error> unauthorized(transport_error why) {
-        if (why.status == 0) why.status = 401;
+    static failure<transport_error> without_credentials(transport_error why) {
+        if (why.status == 0) why.status = unauthorized;
         return failure{std::move(why)};
     }
 
@@ -6455,10 +7167,11 @@ private:
                                                            std::string_view body) {
         if (authorization_.empty()) return transport_->send({method, target, headers, body, timeout_});
         const auto is_refused = [](const result<http_response, transport_error>& reply) {
-            return reply ? reply->status == 401 : reply.error().reason == transport_error::kind::bad_request;
+            return reply ? wants_other_credentials(reply->status)
+                         : reply.error().reason == transport_error::kind::bad_request;
         };
         auto who = authorization_.current();
-        if (!who) return unauthorized(std::move(who).error());
+        if (!who) return without_credentials(std::move(who).error());
         std::vector<http_header> all(headers.begin(), headers.end());
         const auto send_as = [&](const secret& value) {
             secrets_.remember(value);
@@ -6469,7 +7182,7 @@ private:
         auto reply = send_as(*who);
         if (!is_refused(reply) || !authorization_.renewable()) return reply;
         auto renewed = authorization_.renewed(*who);
-        if (!renewed) return unauthorized(std::move(renewed).error());
+        if (!renewed) return without_credentials(std::move(renewed).error());
         return renewed->reveal() == who->reveal() ? reply : send_as(*renewed);
     }
 
@@ -6483,77 +7196,6 @@ private:
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/core/outcome.hpp
-
-// The one place that decides what an attempt to deliver means. Exporters ask it about replies and transport errors,
-// `retry` and `spool` about what exporters say. The page for people is docs/reliability.md, "What an answer means".
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-/// What follows from an attempt to deliver spans. Only proof that the content is at fault costs a span.
-///
-/// | outcome     | what it takes                                                                               |
-/// |-------------|---------------------------------------------------------------------------------------------|
-/// | delivered   | 2xx with an empty body, or with a well-formed OTLP export response of the type that it names |
-/// | wait        | all that is not about the content: every transport error (TLS, local files, proxy settings, |
-/// |             | a request that is rejected locally, name resolution, connection, no answer, a reply that is |
-/// |             | not HTTP), 1xx, 3xx, 2xx with another body, and every status that is not named below        |
-/// | divide      | 500; 400, 413 or 422 with an HTML page, which something before the receiver wrote; and a    |
-/// |             | reason that nobody knows: the content may be at fault. Divided while other content passes;  |
-/// |             | waits while none does                                                                       |
-/// | put_aside   | 400, 413 or 422: the receiver finds fault with the content. Divided, and what fails alone   |
-/// |             | is put aside                                                                                |
-enum class outcome : std::uint8_t { delivered, wait, divide, put_aside };
-
-/// What an error says about the spans that were sent.
-[[nodiscard]] constexpr outcome outcome_of(transport_error::kind reason, int status, bool is_html = false) noexcept {
-    using kind = transport_error::kind;
-    if (reason != kind::other) return outcome::wait;
-    switch (status) {
-    case 0: return outcome::divide; // unknown
-    case 400:
-    case 413:
-    case 422: return is_html ? outcome::divide : outcome::put_aside;
-    case 500: return outcome::divide; // MLflow also answers so to values that it cannot store
-    default: return outcome::wait;
-    }
-}
-[[nodiscard]] inline outcome outcome_of(const transport_error& error) noexcept {
-    return outcome_of(error.reason, error.status, error.is_html);
-}
-
-/// What an exporter says. Neither `retryable` nor `finds_fault` is a reason that nobody knows, and so is an
-/// exception.
-[[nodiscard]] inline outcome outcome_of(const export_result& result) noexcept {
-    if (result.ok() || result.is_final) return outcome::delivered;
-    if (result.retryable == result.finds_fault) return outcome::divide;
-    return result.retryable ? outcome::wait : outcome::put_aside;
-}
-
-/// What a reply to exported spans says about them.
-[[nodiscard]] inline outcome outcome_of(const http_response& reply) {
-    if (reply.status < 200 || reply.status >= 300)
-        return outcome_of(transport_error::kind::other, reply.status, detail::is_html(reply));
-    return detail::read_export_reply(reply) ? outcome::delivered : outcome::wait;
-}
-
-namespace detail {
-
-// Adds to `total` that so many spans failed for that reason.
-inline void add_failure(export_result& total, std::size_t spans, transport_error error) {
-    const outcome what = outcome_of(error);
-    total.failed_spans += spans;
-    total.retryable = total.retryable || what == outcome::wait || what == outcome::divide;
-    total.finds_fault = total.finds_fault || what == outcome::divide || what == outcome::put_aside;
-    total.too_slow = total.too_slow || error.reason == transport_error::kind::timeout;
-    if (error.retry_after > total.retry_after) total.retry_after = error.retry_after;
-    total.error = std::move(error.message);
-}
-
-} // namespace detail
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
 // ---- mlflow/trace/detail/timestamp.hpp
 
@@ -6868,8 +7510,7 @@ public:
     result<mlflow_version, transport_error> version() {
         const auto reply = get("/version");
         if (!reply) return failure{reply.error()};
-        if (reply->status == 401 || reply->status == 403 || reply->status >= 500)
-            return failure{server_.refusal("/version", *reply)};
+        if (tells_its_own_reason(reply->status)) return failure{server_.refusal("/version", *reply)};
         std::string_view text = reply->body;
         while (!text.empty() && static_cast<unsigned char>(text.back()) <= ' ') text.remove_suffix(1);
         const auto number = [&text](std::size_t& at) {
@@ -6880,7 +7521,7 @@ public:
         };
         std::size_t at = 0;
         mlflow_version found{one_line(server_.secrets().masked(std::string(text)).substr(0, 60)), number(at), 0};
-        if (reply->status != 200 || at == 0 || at == text.size() || text[at] != '.')
+        if (!is_success(reply->status) || at == 0 || at == text.size() || text[at] != '.')
             return refuse(server_.uri() + " does not look like an MLflow server: it answered " +
                           std::to_string(reply->status) + " to /version with \"" + found.text + '"');
         found.minor = number(++at);
@@ -6893,7 +7534,7 @@ public:
     answer experiment_by_id(std::string_view id) {
         const auto reply = get("/api/2.0/mlflow/experiments/get?experiment_id=" + percent_encoded(id));
         if (!reply) return failure{reply.error()};
-        if (reply->status == 404)
+        if (is_not_found(reply->status))
             return refuse("experiment ID " + one_line(id) + " does not exist on " + server_.uri() +
                           ": create it, or give experiment_name, which is created when missing");
         return experiment_id(*reply, id, {"experiment", "experiment_id"}, "/api/2.0/mlflow/experiments/get");
@@ -6905,13 +7546,14 @@ public:
         for (int attempt = 0; attempt < 2; ++attempt) {
             const auto found = get(target);
             if (!found) return failure{found.error()};
-            if (found->status != 404) return experiment_id(*found, name, {"experiment", "experiment_id"}, target);
+            if (!is_not_found(found->status))
+                return experiment_id(*found, name, {"experiment", "experiment_id"}, target);
             buffer body;
             json_object object(body);
             if (!object.member("name", name).close()) break;
             const auto created = post("/api/2.0/mlflow/experiments/create", body.view());
             if (!created) return failure{created.error()};
-            if (created->status == 200 || attempt == 1)
+            if (is_success(created->status) || attempt == 1)
                 return experiment_id(*created, name, {"experiment_id"}, "/api/2.0/mlflow/experiments/create");
         }
         return refuse("out of memory while a request was put together");
@@ -6932,7 +7574,7 @@ private:
 
     answer experiment_id(const http_response& reply, std::string_view asked,
                          std::initializer_list<std::string_view> path, std::string_view target) {
-        if (reply.status != 200) return failure{server_.refusal(target, reply)};
+        if (!is_success(reply.status)) return failure{server_.refusal(target, reply)};
         if (json_find_string(reply.body, {"experiment", "lifecycle_stage"}) == "deleted")
             return refuse("experiment " + one_line(asked) + " is deleted on " + server_.uri() +
                           ": restore it, or choose another");
@@ -7024,6 +7666,44 @@ inline bool is_stored_info(std::string_view body, const trace_id& id) {
     return json_find_string(body, {"trace", "trace_info", "trace_id"}) == std::string(id.mlflow_id().view());
 }
 
+// How many traces wait for their request IDs and metadata. Thread-safe.
+class info_progress {
+    using clock = std::chrono::steady_clock;
+
+public:
+    void begin(std::size_t traces) noexcept {
+        done_ = 0;
+        since_ = clock::now().time_since_epoch().count();
+        traces_ = traces;
+    }
+    void one_more() noexcept {
+        ++done_;
+        ++steps_;
+    }
+    void end() noexcept { traces_ = 0; }
+    void step() noexcept { ++steps_; }
+
+    [[nodiscard]] export_progress now() const {
+        export_progress told{steps_};
+        const std::size_t all = traces_, done = done_;
+        if (all <= done) return told;
+        const std::chrono::duration<double> taken =
+            clock::duration(clock::now().time_since_epoch().count() - since_.load());
+        told.waits_for = "request IDs and metadata of " + std::to_string(all - done) + " traces still to be sent";
+        if (done > 0 && taken.count() > 0)
+            told.waits_for +=
+                ", " + std::to_string(static_cast<std::size_t>(static_cast<double>(done) / taken.count() + 0.5)) +
+                "/s";
+        return told;
+    }
+
+private:
+    std::atomic<std::size_t> traces_{0};
+    std::atomic<std::size_t> done_{0};
+    std::atomic<clock::rep> since_{0};
+    std::atomic<std::uint64_t> steps_{0};
+};
+
 // Posts what there is to say of a trace besides its spans, of many traces at once: the server takes a transaction for
 // each, and answers several connections sooner than one.
 template <class Transport>
@@ -7040,11 +7720,13 @@ public:
         failed error{};
     };
 
-    mlflow_infos(std::string_view experiment_id, const run_metadata& run, const std::atomic<bool>& is_interrupted)
-        : experiment_id_(experiment_id), run_(run), is_interrupted_(is_interrupted) {}
+    mlflow_infos(std::string_view experiment_id, const run_metadata& run, const std::atomic<bool>& is_interrupted,
+                 info_progress& progress)
+        : experiment_id_(experiment_id), run_(run), is_interrupted_(is_interrupted), progress_(progress) {}
 
     // `first` is used by this thread, and each of `others` by one more while there is enough to do.
     void send(std::vector<answer>& answers, connection& first, std::vector<std::unique_ptr<connection>>& others) {
+        progress_.begin(answers.size());
         std::vector<std::thread> threads;
         const auto start = [&] {
             threads.reserve(others.size());
@@ -7054,6 +7736,7 @@ public:
         guarded(start, [] {}); // fewer threads do it too
         guarded([&] { work(answers, first); }, [] {});
         for (std::thread& each : threads) each.join();
+        progress_.end();
     }
 
 private:
@@ -7063,6 +7746,7 @@ private:
             if (at >= answers.size()) return;
             answers[at].error = post(*answers[at].trace, to);
             answers[at].is_tried = true;
+            if (!answers[at].error) progress_.one_more();
             if (answers[at].error && outcome_of(*answers[at].error) == outcome::wait) is_over_ = true;
         }
     }
@@ -7077,7 +7761,7 @@ private:
                                        {"x-mlflow-experiment-id", experiment_id_}};
         const auto reply = to.send(http_method::post, target, headers, body.view());
         if (!reply) return reply.error();
-        if (reply->status < 200 || reply->status >= 300) return to.refusal(target, *reply);
+        if (!is_success(reply->status)) return to.refusal(target, *reply);
         if (!is_stored_info(reply->body, trace.id)) return unproven_success(to.uri(), target, *reply);
         return std::nullopt;
     }
@@ -7085,6 +7769,7 @@ private:
     std::string_view experiment_id_;
     run_metadata run_;
     const std::atomic<bool>& is_interrupted_;
+    info_progress& progress_;
     std::atomic<std::size_t> next_{0};
     std::atomic<bool> is_over_{false}; // the server is not there, or takes nothing
 };
@@ -7094,20 +7779,6 @@ private:
 // ---- mlflow/trace/exporters/mlflow_artifacts.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// Calls `visit` with the text of each element of a JSON array.
-template <class Visit>
-void for_each_element(std::string_view array, Visit visit) {
-    json_cursor at(array);
-    if (!at.take('[')) return;
-    do {
-        at.whitespace();
-        const std::string_view value = at.rest();
-        if (at.value(64) != json_cursor::outcome::complete) return;
-        visit(value.substr(0, value.size() - at.rest().size()));
-        at.whitespace();
-    } while (at.take(','));
-}
 
 // Stores traces on servers that take no OTLP: a request that says what there is to say about the trace, and its spans
 // as a file of the trace, traces.json.
@@ -7125,13 +7796,13 @@ public:
 
     // A whole trace, or spans that ended after it.
     failed store(const trace_data& trace) {
-        auto where = is_before_3_2_ ? find_or_start(trace) : trace.root ? post_info(trace) : find(trace);
+        auto where = is_before_3_2_ ? find_or_start(trace) : is_described(trace) ? post_info(trace) : find(trace);
         if (!where) return where.error();
         auto target = artifact_target(*where);
         if (!target) return target.error();
         body_.clear();
         body_.append(R"({"spans":[)");
-        if (!trace.root) {
+        if (!is_described(trace)) {
             const auto stored = call(http_method::get, *target);
             if (!stored) return stored.error();
             const auto spans = json_find(*stored, {"spans"});
@@ -7171,14 +7842,18 @@ private:
         const bool has_body = method != http_method::get;
         auto reply = server_.send(method, target, has_body ? headers : std::span<const http_header>(),
                                   has_body ? body_.view() : std::string_view());
+        if (has_body) body_.clear_to(kept_request);
         if (!reply) return failure{std::move(reply).error()};
-        if (reply->status < 200 || reply->status >= 300) return failure{server_.refusal(target, *reply)};
+        if (!is_success(reply->status)) return failure{server_.refusal(target, *reply)};
         return std::move(reply->body);
     }
 
     transport_error unproven(std::string_view target) const {
         return unproven_success(server_.uri(), target, http_response{200, {}, {}});
     }
+
+    // Is it the part that says what the trace is?
+    static bool is_described(const trace_data& trace) noexcept { return trace.root && !is_continued(trace); }
 
     // Whether a span in JSON is one of the trace's.
     static bool is_of(const trace_data& trace, std::string_view json) {
@@ -7198,7 +7873,7 @@ private:
         append_trace_info(body_, trace, experiment_id_, run_, summarise(trace));
         auto posted = read_info(trace, call(http_method::post, "/api/3.0/mlflow/traces"));
         // A folder of files refuses a trace that it has, so one that is sent again.
-        if (!posted && posted.error().status == 500)
+        if (!posted && may_be_there_already(posted.error().status))
             if (auto there = find(trace)) return there;
         return posted;
     }
@@ -7227,10 +7902,10 @@ private:
         place where;
         for_each_element(json_find(*reply, {"traces"}),
                          [&where](std::string_view info) { where = read_old_info(info); });
-        if (!trace.root) {
+        if (!is_described(trace)) {
             if (!where.id.empty()) return where;
             return failure{transport_error{transport_error::kind::other,
-                                           "spans that ended after their trace, which is not on the server"}};
+                                           "spans of a trace whose first part is not on the server"}};
         }
         if (where.id.empty()) {
             body_.clear();
@@ -7414,7 +8089,7 @@ public:
         if (takes_otlp_) {
             export_result outcome;
             auto error = send_spans(batch, outcome);
-            if (error && error->status == 501) use_artifacts("its store takes no OTLP spans");
+            if (error && detail::is_not_implemented(error->status)) use_artifacts("its store takes no OTLP spans");
             else if (error) return failure_of(spans, std::move(*error));
             else return outcome.ok() ? send_trace_infos(batch) : outcome;
         }
@@ -7424,6 +8099,9 @@ public:
     /// Ends an export under way after the requests that are under way: what was not asked for yet fails, and may be
     /// sent again. Later exports send spans, and no more.
     void interrupt() noexcept { is_interrupted_ = true; }
+
+    /// How far the export under way is. Does not wait for it.
+    [[nodiscard]] export_progress progress() const { return progress_.now(); }
 
     /// The trace in MLflow's page; empty before the experiment is known. Does not wait for an export under way.
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
@@ -7471,21 +8149,25 @@ private:
     failed send_spans(const trace_batch& batch, export_result& outcome) {
         constexpr std::string_view target = "/v1/traces";
         body_.clear();
-        if (!append_otlp_request(body_, batch, options_.resource, otlp_receiver::mlflow))
+        otlp_form form(otlp_receiver::mlflow);
+        form.goes_with_trace_info = true;
+        if (!append_otlp_request(body_, batch, options_.resource, form))
             return transport_error{transport_error::kind::other, "out of memory while a request was put together"};
         const http_header headers[] = {{"Content-Type", "application/x-protobuf"},
                                        {"x-mlflow-experiment-id", connection_.experiment_id}};
         const auto reply = server_.send(http_method::post, target, headers, body_.view());
+        body_.clear_to(detail::kept_request);
         if (!reply) return reply.error();
-        if (reply->status < 200 || reply->status >= 300) return checked(server_.refusal(target, *reply));
+        if (!detail::is_success(reply->status)) return checked(server_.refusal(target, *reply));
         const auto told = detail::read_export_reply(*reply);
         if (!told) return detail::unproven_success(server_.uri(), target, *reply);
+        progress_.step();
         outcome = detail::partial_success(batch.span_count(), *told, server_.secrets());
         return std::nullopt;
     }
 
     static bool needs_trace_info(const trace_data& trace) noexcept {
-        if (!trace.root) return false;
+        if (!trace.root || is_continued(trace)) return false;
         for (const trace_entry entry : trace.entries) {
             switch (entry.kind) {
             case entry_kind::client_request_id:
@@ -7495,7 +8177,8 @@ private:
                 if (entry.key != user::name && entry.key != session::name) return true;
                 break;
             case entry_kind::tag:
-            case entry_kind::absent: break;
+            case entry_kind::absent:
+            case entry_kind::tracestate: break;
             }
         }
         return false;
@@ -7515,7 +8198,7 @@ private:
                others_.size() < 15)
             others_.push_back(std::make_unique<detail::http_client<Transport>>(
                 "tracking_uri", options_.tracking_uri, options_.authorization, options_.timeout, options_.transport));
-        infos(connection_.experiment_id, run(), is_interrupted_).send(answers, server_, others_);
+        infos(connection_.experiment_id, run(), is_interrupted_, progress_).send(answers, server_, others_);
         return settle(batch, answers);
     }
 
@@ -7551,7 +8234,7 @@ private:
         failed gone;
         for (const trace_data& trace : batch) {
             failed error = gone ? gone : send_artifact(trace);
-            if (!error) outcome.exported_spans += trace.span_count;
+            if (!error) outcome.exported_spans += trace.span_count, progress_.step();
             else if (outcome_of(*error) == trace::outcome::wait) gone = error;
             if (error) detail::add_failure(outcome, trace.span_count, std::move(*error));
         }
@@ -7570,17 +8253,17 @@ private:
         auto error =
             checked(detail::mlflow_artifacts<Transport>(server_, connection_.experiment_id, run(), gives_own_ids_)
                         .store(trace));
-        const bool has_no_such_way =
-            error && error->reason == transport_error::kind::other && (error->status == 0 || error->status == 501);
+        const bool has_no_such_way = error && error->reason == transport_error::kind::other &&
+                                     (error->status == 0 || detail::is_not_implemented(error->status));
         if (has_no_such_way && !is_old_) { // nor the other: perhaps it was not MLflow that answered
-            error->status = 501;
+            error->status = detail::not_implemented;
             takes_otlp_ = true;
         }
         return error;
     }
 
     failed checked(failed error) {
-        if (error && error->status == 404) { // deleted? ask again next time
+        if (error && detail::is_not_found(error->status)) { // deleted? ask again next time
             const std::lock_guard guard(connection_lock_);
             connection_.experiment_id.clear();
         }
@@ -7594,6 +8277,7 @@ private:
     mlflow_connection connection_;
     std::vector<std::unique_ptr<detail::http_client<Transport>>> others_; // connections, made as they are needed
     std::atomic<bool> is_interrupted_{false};
+    detail::info_progress progress_;
     bool gives_own_ids_ = false;
     bool takes_otlp_ = true;
     bool is_old_ = false;
@@ -7659,7 +8343,17 @@ struct late {
     static constexpr bool is_late = true;
 };
 
+/// In a schema, around one of these: the value also goes to other processes, where a `propagator` is used:
+/// `mt::propagated<mt::required<mt::user>>`.
+template <class Entry>
+struct propagated : Entry {
+    static constexpr bool is_propagated = true;
+};
+
 namespace detail {
+
+template <class Entry>
+inline constexpr bool is_propagated = requires { Entry::is_propagated; };
 
 template <class Entry>
 inline constexpr bool is_late = requires { Entry::is_late; };
@@ -7717,6 +8411,16 @@ struct schema {
             ...);
     }
 
+    /// The same for each key that goes to other processes.
+    template <class Visitor>
+    static constexpr void for_each_propagated([[maybe_unused]] Visitor&& visit) {
+        (
+            [&] {
+                if constexpr (detail::is_propagated<Entries>) visit.template operator()<typename Entries::key>();
+            }(),
+            ...);
+    }
+
     static constexpr bool has_name(std::string_view name) noexcept { return ((Entries::key::name == name) || ...); }
 };
 
@@ -7729,6 +8433,8 @@ struct open_schema {
     static constexpr void for_each_required(Visitor&&) {}
     template <class Visitor>
     static constexpr void for_each_late(Visitor&&) {}
+    template <class Visitor>
+    static constexpr void for_each_propagated(Visitor&&) {}
     static constexpr bool has_name(std::string_view) noexcept { return true; }
 };
 
@@ -7776,6 +8482,149 @@ constexpr check_error check_metadata(std::string_view key, std::string_view valu
 } // namespace detail
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
+// ---- mlflow/trace/core/packed.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// What stands beside the entries and spans of a finished trace, and beside the body of a span.
+inline void copy_description(trace_data& copy, const trace_data& trace) noexcept {
+    copy.id = trace.id;
+    copy.start_unix_nano = trace.start_unix_nano;
+    copy.duration_nano = trace.duration_nano;
+    copy.check_identity = trace.check_identity;
+    copy.is_session_late = trace.is_session_late;
+}
+inline void copy_description(span_data& copy, const span_data& span) noexcept {
+    copy.id = span.id;
+    copy.is_root = span.is_root;
+    copy.has_parent = span.has_parent;
+    copy.look_closer = span.look_closer;
+    copy.lost_something = span.lost_something;
+    copy.code = span.code;
+    copy.level = span.level;
+    copy.has_own_level = span.has_own_level;
+}
+
+// The memory of such a copy.
+inline std::size_t packed_memory(const trace_data& trace) noexcept {
+    return trace_data::memory_for(trace.span_count, trace.bytes, trace.entries.bytes());
+}
+inline bool is_worth_packing(const trace_data& trace) noexcept { return trace.memory() >= 2 * packed_memory(trace); }
+
+// Copies of finished traces, side by side in one block, which goes with the last of them. They do not come from the
+// pool, whose objects go back to where they are recorded.
+class packing {
+public:
+    // `memory` as `packed_memory` says. Without memory it packs nothing.
+    explicit packing(std::size_t memory) noexcept {
+        void* const block = machine::reallocate(nullptr, sizeof(packed_block) + memory);
+        if (!block) return;
+        block_ = ::new (block) packed_block;
+        at_ = reinterpret_cast<unsigned char*>(block_ + 1);
+    }
+    packing(const packing&) = delete;
+    packing& operator=(const packing&) = delete;
+    ~packing() {
+        if (block_) block_->release();
+    }
+
+    // Null where nothing is packed.
+    trace_data* copy(const trace_data& trace) noexcept {
+        if (!block_) return nullptr;
+        auto* const copy = make<trace_data>();
+        copy_description(*copy, trace);
+        copy->entries.refer_to(trace.entries, bytes(trace.entries.bytes()));
+        span_data** next = &copy->spans;
+        for (const span_data* from = trace.spans; from; from = from->next) {
+            auto* const to = make<span_data>();
+            *next = to;
+            next = &to->next;
+            copy_description(*to, *from);
+            to->body.refer_to(from->body.view(), bytes(from->body.size()));
+            if (from == trace.root) copy->root = to;
+        }
+        copy->span_count = trace.span_count;
+        copy->bytes = copy->capacity = trace.bytes;
+        return copy;
+    }
+
+private:
+    template <class T>
+    T* make() noexcept {
+        T* const made = ::new (bytes(sizeof(T))) T;
+        made->block = block_;
+        block_->retain();
+        return made;
+    }
+    void* bytes(std::size_t count) noexcept {
+        return std::exchange(at_, at_ + (count + alignment - 1) / alignment * alignment);
+    }
+
+    static constexpr std::size_t alignment = alignof(std::max_align_t);
+    static_assert(alignof(trace_data) <= alignment && alignof(span_data) <= alignment);
+
+    packed_block* block_ = nullptr;
+    unsigned char* at_ = nullptr;
+};
+
+// A copy that shares its block with nobody, or null.
+inline trace_data* packed(const trace_data& trace) noexcept { return packing(packed_memory(trace)).copy(trace); }
+
+// Replaces those that hold far more than they say.
+inline void pack(trace_batch& traces) noexcept {
+    std::size_t memory = 0;
+    for (const trace_data& trace : traces) memory += is_worth_packing(trace) ? packed_memory(trace) : 0;
+    if (memory == 0) return;
+    packing into(memory);
+    trace_batch result;
+    trace_batch originals;
+    span_data* spans = nullptr; // of the originals, which go back at once
+    span_data** last = &spans;
+    while (trace_data* const trace = traces.pop_front()) {
+        trace_data* const copy = is_worth_packing(*trace) ? into.copy(*trace) : nullptr;
+        result.push_back(copy ? copy : trace);
+        if (!copy) continue;
+        *last = std::exchange(trace->spans, nullptr);
+        while (*last) last = &(*last)->next;
+        originals.push_back(trace);
+    }
+    pool<span_data>::instance().give(spans);
+    traces = std::move(result);
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/core/copied_trace.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// A copy of a finished trace, or null when memory has run out.
+inline trace_data* copy_of(const trace_data& trace) noexcept {
+    trace_data* const copy = pool<trace_data>::instance().take();
+    if (!copy) return nullptr;
+    trace_batch owner(copy);
+    copy_description(*copy, trace);
+    for (const trace_entry entry : trace.entries)
+        if (!copy->entries.set(entry.kind, entry.key, entry.value)) return nullptr;
+    span_data** next = &copy->spans;
+    for (const span_data* from = trace.spans; from; from = from->next) {
+        span_data* const to = pool<span_data>::instance().take();
+        if (!to) return nullptr;
+        to->next = nullptr;
+        *next = to;
+        next = &to->next;
+        if (!from->body.empty() && !to->body.append(from->body.view())) return nullptr;
+        copy_description(*to, *from);
+        if (from == trace.root) copy->root = to;
+        copy->capacity += to->body.capacity();
+    }
+    copy->span_count = trace.span_count;
+    copy->bytes = trace.bytes;
+    return trace_batch(std::move(owner)).pop_front();
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
 // ---- mlflow/trace/core/guarded_export.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
@@ -7791,6 +8640,7 @@ inline export_result failed_export(std::size_t spans, const char* why) noexcept 
 // failed. An exporter that counts by itself may say nothing: it has taken them all over.
 inline void balance(export_result& outcome, std::size_t spans, bool counts_itself) noexcept {
     if (counts_itself && outcome.exported_spans == 0 && outcome.failed_spans == 0) outcome.exported_spans = spans;
+    if (outcome.exported_spans == spans && outcome.failed_spans == 0 && outcome.error.empty()) return;
     const std::size_t failed = outcome.failed_spans < spans ? outcome.failed_spans : spans;
     const std::size_t exported = outcome.exported_spans < spans - failed ? outcome.exported_spans : spans - failed;
     const bool is_balanced = exported == outcome.exported_spans && exported + outcome.failed_spans == spans;
@@ -7841,6 +8691,18 @@ export_result uncounted_export(Exporter& exporter, trace_batch& batch) noexcept 
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
+// ---- mlflow/trace/detail/deadline.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// So much later than now; a century at most, since `milliseconds::max()`, which says without end, would overflow.
+inline std::chrono::steady_clock::time_point deadline_after(std::chrono::milliseconds time) noexcept {
+    constexpr std::chrono::milliseconds century = std::chrono::hours(24 * 36'525);
+    return std::chrono::steady_clock::now() + (time < century ? time : century);
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
 // ---- mlflow/trace/core/options_of.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
@@ -7857,18 +8719,6 @@ struct options_of_impl<T> {
 };
 template <class T>
 using options_of = typename options_of_impl<T>::type;
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/detail/deadline.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// So much later than now; a century at most, since `milliseconds::max()`, which says without end, would overflow.
-inline std::chrono::steady_clock::time_point deadline_after(std::chrono::milliseconds time) noexcept {
-    constexpr std::chrono::milliseconds century = std::chrono::hours(24 * 36'525);
-    return std::chrono::steady_clock::now() + (time < century ? time : century);
-}
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
@@ -7946,6 +8796,119 @@ private:
 } // namespace detail
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
+// ---- mlflow/trace/pipeline/batch_options.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// What `batch` does with a trace for which the queue has no room.
+enum class when_full : std::uint8_t {
+    drop_newest, ///< this one is dropped
+    drop_oldest, ///< those that wait longest are dropped
+    wait ///< the recording thread waits for room, for at most `batch_options::max_wait`; then as `drop_newest`
+};
+
+template <class Exporter>
+struct batch_options {
+    detail::options_of<Exporter> exporter{};
+    /// Of the memory that traces take which wait or are in the hands of the inner exporter: their objects and blocks,
+    /// with what the allocator adds. Not counted are traces that are still open, and what the inner exporter needs
+    /// for its requests.
+    std::size_t max_queue_bytes = 64U * 1024 * 1024;
+    std::size_t max_queue_spans = 262'144; ///< waiting
+    trace::when_full when_full = when_full::drop_newest;
+    std::chrono::milliseconds max_wait{100};
+    std::size_t max_batch_bytes = 4U * 1024 * 1024; ///< of encoded spans in one call of the inner exporter
+    std::size_t max_batch_spans = 1'024;
+    std::chrono::milliseconds delay{500}; ///< the longest time that a trace waits for company
+    std::chrono::milliseconds shutdown_timeout{5'000};
+    trace::diagnostics diagnostics{}; ///< told of drops and failures; by default a line on standard error
+};
+
+/// What waits in a `batch`.
+struct batch_status {
+    std::size_t waiting_spans = 0;             ///< in the queue, not those in the hands of the inner exporter
+    std::size_t waiting_bytes = 0;             ///< of these, encoded
+    std::size_t held_bytes = 0;                ///< the memory that `max_queue_bytes` limits
+    std::chrono::milliseconds oldest_waits{0}; ///< since the first trace in the queue has ended, by the wall clock
+    std::uint64_t dropped_spans = 0;           ///< for want of room
+    /// Grows whenever the receiver has taken something: who waits for the rest need not give up meanwhile.
+    std::uint64_t progress = 0;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/pipeline/batch_queue.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// What waits in a `batch`: the longest first those that have been looked at and hold no more than they need, then
+// those that are just being looked at, then those that are as they were recorded.
+class batch_queue {
+public:
+    [[nodiscard]] std::size_t span_count() const noexcept {
+        return small_.span_count() + in_hands_.spans + recorded_.span_count();
+    }
+    [[nodiscard]] std::size_t bytes() const noexcept { return small_.bytes() + in_hands_.bytes + recorded_.bytes(); }
+    [[nodiscard]] std::size_t memory() const noexcept {
+        return small_.memory() + in_hands_.memory + recorded_.memory();
+    }
+    [[nodiscard]] std::size_t recorded_memory() const noexcept { return recorded_.memory(); }
+    [[nodiscard]] bool empty() const noexcept { return span_count() == 0; }
+
+    void append(trace_batch&& traces) noexcept { recorded_.append(std::move(traces)); }
+
+    // The first one, if it is not just being looked at, or null.
+    [[nodiscard]] const trace_data* front() const noexcept {
+        if (!small_.empty()) return &*small_.begin();
+        return in_hands_.spans == 0 && !recorded_.empty() ? &*recorded_.begin() : nullptr;
+    }
+    // One of those that wait, another one for the next number; null where none does.
+    [[nodiscard]] const trace_data* any(std::size_t number) const noexcept {
+        const std::size_t count = small_.size() + recorded_.size();
+        if (count == 0) return nullptr;
+        number %= count;
+        auto at = number < small_.size() ? small_.begin() : recorded_.begin();
+        for (number -= number < small_.size() ? 0 : small_.size(); number > 0; --number) ++at;
+        return &*at;
+    }
+    // That one, or the next one after those that are being looked at; null when there is none.
+    [[nodiscard]] trace_data* pop_front() noexcept { return (small_.empty() ? recorded_ : small_).pop_front(); }
+
+    // Some to be looked at, which wait all the same.
+    [[nodiscard]] trace_batch take_recorded(std::size_t memory) noexcept {
+        trace_batch taken;
+        do taken.push_back(recorded_.pop_front());
+        while (!recorded_.empty() && taken.memory() < memory);
+        in_hands_ = {taken.span_count(), taken.bytes(), taken.memory()};
+        return taken;
+    }
+    void put_back(trace_batch&& looked_at) noexcept {
+        in_hands_ = {};
+        small_.append(std::move(looked_at));
+    }
+
+    // How many spans these were; those that are being looked at come back.
+    std::size_t clear() noexcept {
+        const std::size_t spans = small_.span_count() + recorded_.span_count();
+        small_.clear();
+        recorded_.clear();
+        return spans;
+    }
+
+private:
+    struct amount {
+        std::size_t spans = 0;
+        std::size_t bytes = 0;
+        std::size_t memory = 0;
+    };
+
+    trace_batch small_;
+    amount in_hands_;
+    trace_batch recorded_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
 // ---- mlflow/trace/pipeline/worker_threads.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
@@ -8019,35 +8982,6 @@ private:
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
-/// What `batch` does with a trace for which the queue has no room.
-enum class when_full : std::uint8_t {
-    drop_newest, ///< this one is dropped
-    drop_oldest, ///< those that wait longest are dropped
-    wait ///< the recording thread waits for room, for at most `batch_options::max_wait`; then as `drop_newest`
-};
-
-template <class Exporter>
-struct batch_options {
-    detail::options_of<Exporter> exporter{};
-    std::size_t max_queue_bytes = 64U * 1024 * 1024; ///< of encoded spans waiting
-    std::size_t max_queue_spans = 262'144;
-    trace::when_full when_full = when_full::drop_newest;
-    std::chrono::milliseconds max_wait{100};
-    std::size_t max_batch_bytes = 4U * 1024 * 1024; ///< of encoded spans in one call of the inner exporter
-    std::size_t max_batch_spans = 1'024;
-    std::chrono::milliseconds delay{500}; ///< the longest time that a trace waits for company
-    std::chrono::milliseconds shutdown_timeout{5'000};
-    trace::diagnostics diagnostics{}; ///< told of drops and failures; by default a line on standard error
-};
-
-/// What waits in a `batch`.
-struct batch_status {
-    std::size_t waiting_spans = 0; ///< in the queue, not those in the hands of the inner exporter
-    std::size_t waiting_bytes = 0;
-    std::chrono::milliseconds oldest_waits{0}; ///< since the first trace in the queue has ended, by the wall clock
-    std::uint64_t dropped_spans = 0;           ///< for want of room
-};
-
 namespace detail {
 
 // The queue of a `batch` in one process, and its threads, each with an exporter of its own.
@@ -8061,7 +8995,6 @@ public:
         : batch_worker(std::move(options), counted, std::make_index_sequence<Senders>{}) {}
     batch_worker(const batch_worker&) = delete;
     batch_worker& operator=(const batch_worker&) = delete;
-
     // A last flush, if there was none. Ends the threads and the worker, whatever the exporters do.
     void end() noexcept {
         if (!is_stopping()) shutdown(deadline_after(options_.shutdown_timeout), false);
@@ -8076,6 +9009,7 @@ public:
                 return "batch: " + std::to_string(waiting) + " spans were not delivered in time: " + why_waiting();
             });
         wake_.notify_all();
+        pack_.notify_all();
         for (sender& each : senders_)
             if constexpr (requires { each.exporter.interrupt(); }) each.exporter.interrupt();
         threads_.end();
@@ -8084,6 +9018,9 @@ public:
     [[nodiscard]] bool is_of_this_process() const noexcept { return process_ == machine::process(); }
 
     void accept(trace_batch& traces) noexcept {
+        // One that is small in large blocks is not to be refused for them, nor to drive out others.
+        if (traces.memory() > packed_from_) [[unlikely]]
+            pack(traces);
         std::unique_lock guard(lock_);
         // What the inner exporter records by the tracer that it serves would make it export for ever.
         if (stopping_ || threads_.is_own_thread()) {
@@ -8092,6 +9029,7 @@ public:
             return;
         }
         bool wake = false;
+        bool wake_packer = false;
         const std::uint64_t dropped_before = drops_.for_want_of_room();
         if (make_room(guard, traces)) {
             const bool was_idle = queue_.empty();
@@ -8099,13 +9037,16 @@ public:
             accepted_ += traces.span_count();
             queue_.append(std::move(traces));
             wake = was_idle || (!was_enough && enough());
+            wake_packer = queue_.recorded_memory() > packed_from_ && !std::exchange(is_to_pack_, true);
         } else {
+            wake_packer = makes_pools_large(traces);
             account_.dropped += traces.span_count();
             (stopping_ ? drops_.late : can_ever_fit(traces) ? drops_.full : drops_.too_large) += traces.span_count();
         }
         const drops so_far = drops_;
         guard.unlock();
         if (wake) wake_.notify_one();
+        if (wake_packer) pack_.notify_one();
         if (so_far.for_want_of_room() != dropped_before) line_.say([&] { return "batch: " + so_far.reason(); });
     }
 
@@ -8155,8 +9096,14 @@ public:
         return counted;
     }
     [[nodiscard]] batch_status status() {
+        const std::uint64_t steps = progress().steps;
         const std::lock_guard guard(lock_);
-        return {queue_.span_count(), queue_.bytes(), oldest_waits(), drops_.for_want_of_room()};
+        return {.waiting_spans = queue_.span_count(),
+                .waiting_bytes = queue_.bytes(),
+                .held_bytes = held_bytes(),
+                .oldest_waits = oldest_waits(),
+                .dropped_spans = drops_.for_want_of_room(),
+                .progress = account_.exported + steps};
     }
     [[nodiscard]] std::string last_error() {
         if (has_given_up()) return what_waits();
@@ -8206,12 +9153,18 @@ private:
         Exporter exporter;
         std::uint64_t sending_from = 0; // what the exporter has now, of the spans as they were accepted
         std::size_t sending_spans = 0;
+        std::size_t sending_memory = 0;
     };
 
     template <std::size_t... Number>
     batch_worker(batch_options<Exporter>&& options, const span_account& counted, std::index_sequence<Number...>)
         : options_(std::move(options)), senders_{{sender(options_for<Number>())...}}, account_(counted) {
-        threads_.start([this](std::size_t number) { work(senders_[number]); });
+        if constexpr (requires(Exporter& inner) { inner.take_others_from(this, &another); })
+            for (sender& each : senders_) each.exporter.take_others_from(this, &another);
+        threads_.start([this](std::size_t number) {
+            if (number < Senders) work(senders_[number]);
+            else keep_small();
+        });
     }
     template <std::size_t Number>
     options_of<Exporter> options_for() {
@@ -8240,18 +9193,24 @@ private:
     }
     [[nodiscard]] std::chrono::milliseconds oldest_waits() const noexcept {
         using namespace std::chrono;
-        if (queue_.empty() || !queue_.begin()->root) return milliseconds(0);
-        const nanoseconds ended(queue_.begin()->start_unix_nano + queue_.begin()->duration_nano);
+        const trace_data* const oldest = queue_.front();
+        if (!oldest || !oldest->root) return milliseconds(0);
+        const nanoseconds ended(oldest->start_unix_nano + oldest->duration_nano);
         const auto waits = duration_cast<milliseconds>(system_clock::now().time_since_epoch() - ended);
         return waits.count() > 0 ? waits : milliseconds(0);
     }
+    [[nodiscard]] std::size_t held_bytes() const noexcept {
+        std::size_t held = queue_.memory();
+        for (const sender& each : senders_) held += each.sending_memory;
+        return held;
+    }
     [[nodiscard]] bool has_room(const trace_batch& traces) const noexcept {
         return queue_.span_count() + traces.span_count() <= options_.max_queue_spans &&
-               queue_.bytes() + traces.bytes() <= options_.max_queue_bytes;
+               held_bytes() + in_pools_ + traces.memory() <= options_.max_queue_bytes;
     }
 
     [[nodiscard]] bool can_ever_fit(const trace_batch& traces) const noexcept {
-        return traces.span_count() <= options_.max_queue_spans && traces.bytes() <= options_.max_queue_bytes;
+        return traces.span_count() <= options_.max_queue_spans && traces.memory() <= options_.max_queue_bytes;
     }
 
     // False when the traces must be dropped.
@@ -8261,8 +9220,10 @@ private:
         switch (options_.when_full) {
         case when_full::drop_newest: return false;
         case when_full::drop_oldest:
-            while (!has_room(traces) && !queue_.empty()) {
-                const trace_batch oldest(queue_.pop_front());
+            while (!has_room(traces)) {
+                trace_data* const first = queue_.pop_front();
+                if (!first) break;
+                const trace_batch oldest(first);
                 account_.dropped += oldest.span_count();
                 drops_.full += oldest.span_count();
             }
@@ -8285,6 +9246,15 @@ private:
                 if (std::string error = each.exporter.last_error(); !error.empty()) return error;
         return {};
     }
+    [[nodiscard]] export_progress progress() const {
+        export_progress all;
+        for (const sender& each : senders_) {
+            export_progress one = progress_of(each.exporter);
+            all.steps += one.steps;
+            if (all.waits_for.empty()) all.waits_for = std::move(one.waits_for);
+        }
+        return all;
+    }
     // Once a flush has given up.
     [[nodiscard]] std::string what_waits() {
         std::uint64_t spans = 0;
@@ -8297,63 +9267,158 @@ private:
     // Without the lock.
     [[nodiscard]] std::string why_waiting() {
         std::string error = error_of_exporters();
+        std::string why = progress().waits_for;
         const std::lock_guard guard(lock_);
         const std::uint64_t delivered = account_.exported - delivered_before_;
         if (error.empty()) error = last_error_;
         if (delivered != 0)
-            return "the receiver takes them slowly, " + std::to_string(delivered) +
-                   " in the time of the flush; wait longer" + (error.empty() ? "" : "; the latest error: " + error);
+            why = "the receiver takes them slowly, " + std::to_string(delivered) + " in the time of the flush" +
+                  (why.empty() ? "" : ", " + why) + "; wait longer";
+        if (!why.empty()) return why + (error.empty() ? "" : "; the latest error: " + error);
         return error.empty() ? "the exporter has not come back from its attempt" : error;
     }
 
     void work(sender& own) {
         std::unique_lock guard(lock_);
         for (;;) {
-            wake_.wait(guard, [this] { return abandoned_ || !queue_.empty(); });
+            wake_.wait(guard, [this] { return abandoned_ || queue_.front(); });
             wake_.wait_until(guard, deadline_after(options_.delay), [this] { return in_a_hurry(); });
             if (abandoned_) break;
             own.sending_from = taken_up_to();
             trace_batch sending = take();
             if (sending.empty()) continue; // another thread was faster
             own.sending_spans = sending.span_count();
+            own.sending_memory = sending.memory();
             if (!queue_.empty()) wake_.notify_one();
             if (options_.when_full == when_full::wait) handled_something_.notify_all(); // there is room
             guard.unlock();
+            if (sending.memory() > packed_from_) {
+                pack(sending);
+                guard.lock();
+                own.sending_memory = sending.memory();
+                guard.unlock();
+            }
             export_result outcome = guarded_export(own.exporter, sending);
             sending.clear();
+            for_each_pool([](auto& each) { each.look(); });
             if (!outcome.error.empty()) line_.say([&] { return "batch: " + describe(outcome); });
             guard.lock();
-            own.sending_spans = 0;
+            own.sending_spans = own.sending_memory = 0;
             account_.exported += outcome.exported_spans;
             account_.failed += outcome.failed_spans;
             if (!outcome.error.empty()) last_error_.swap(outcome.error);
             handled_something_.notify_all();
+            if (queue_.empty()) rest(guard);
         }
-        const std::size_t given_up = queue_.span_count();
-        account_.dropped += given_up;
-        queue_.clear();
+        give_up();
+    }
+    void give_up() noexcept { account_.dropped += queue_.clear(); }
+
+    // What a second of rest does not need goes back. The first one still sees what was needed for the work.
+    void rest(std::unique_lock<std::mutex>& guard) {
+        for (int seconds = 0; seconds < 2; ++seconds) {
+            const auto has_work = [this] { return abandoned_ || queue_.front(); };
+            if (wake_.wait_until(guard, deadline_after(std::chrono::seconds(1)), has_work)) return;
+            guard.unlock();
+            for_each_pool([](auto& each) { each.free_surplus(); });
+            guard.lock();
+        }
+    }
+    template <class Function>
+    static void for_each_pool(Function&& function) noexcept {
+        function(pool<span_data>::instance());
+        function(pool<trace_data>::instance());
+    }
+    // What is left in them.
+    std::size_t shrink_pools() const noexcept {
+        constexpr std::size_t least_in_pools = 256U * 1024;
+        std::size_t left = 0;
+        for_each_pool([&](auto& each) {
+            each.shrink_to(packed_from_ / 4 > least_in_pools ? packed_from_ / 4 : least_in_pools);
+            left += each.kept_bytes();
+        });
+        return left < packed_from_ ? left : packed_from_; // others use them too
+    }
+
+    // Where much waits, on a thread of its own, since the others may be in the hands of their exporters.
+    void keep_small() {
+        std::unique_lock guard(lock_);
+        for (;;) {
+            pack_.wait(guard, [this] { return abandoned_ || is_to_pack_; });
+            while (!abandoned_ && queue_.recorded_memory() > packed_from_ / 2) {
+                trace_batch some = queue_.take_recorded(packed_at_once_);
+                guard.unlock();
+                pack(some);
+                const std::size_t in_pools = shrink_pools();
+                guard.lock();
+                in_pools_ = in_pools;
+                queue_.put_back(std::move(some));
+                wake_.notify_all();
+                if (options_.when_full == when_full::wait) handled_something_.notify_all();
+            }
+            if (abandoned_) break;
+            is_to_pack_ = false;
+            dropped_memory_ = 0;
+            guard.unlock();
+            const std::size_t in_pools = shrink_pools();
+            guard.lock();
+            in_pools_ = in_pools;
+        }
+        give_up();
+    }
+    // What is dropped goes to the pools, which are not to hold a second queue.
+    [[nodiscard]] bool makes_pools_large(const trace_batch& dropped) noexcept {
+        dropped_memory_ += dropped.memory();
+        return dropped_memory_ > packed_from_ / 4 && !std::exchange(is_to_pack_, true);
     }
     static std::string describe(const export_result& failed) {
         if (failed.ok()) return failed.error;
         return std::to_string(failed.failed_spans) + " spans were not delivered: " + failed.error;
     }
 
+    // A copy of a trace that waits, for an exporter that wants to know whether another one is taken.
+    static trace_data* another(void* worker, std::size_t number) noexcept {
+        batch_worker& own = *static_cast<batch_worker*>(worker);
+        const std::lock_guard guard(own.lock_);
+        const trace_data* const waiting = own.queue_.any(number);
+        return waiting ? copy_of(*waiting) : nullptr;
+    }
+
     trace_batch take() noexcept {
         trace_batch taken;
-        while (!queue_.empty() &&
-               (taken.empty() || (taken.bytes() + queue_.begin()->bytes <= options_.max_batch_bytes &&
-                                  taken.span_count() + queue_.begin()->span_count <= options_.max_batch_spans)))
+        // No more than half of the queue is in hands, where nothing can be dropped to make room.
+        const std::size_t most_memory = options_.max_queue_bytes / 2 / Senders;
+        const auto fits = [&](const trace_data& next) {
+            return taken.bytes() + next.bytes <= options_.max_batch_bytes &&
+                   taken.span_count() + next.span_count <= options_.max_batch_spans &&
+                   taken.memory() + next.memory() <= most_memory;
+        };
+        for (const trace_data* next = queue_.front(); next && (taken.empty() || fits(*next)); next = queue_.front())
             taken.push_back(queue_.pop_front());
         return taken;
     }
 
+    // What the pools keep for these traces goes when all else has gone.
+    struct pools_at_the_end {
+        ~pools_at_the_end() {
+            for_each_pool([](auto& each) { each.shrink_to(0); });
+        }
+    };
+
+    [[no_unique_address]] const pools_at_the_end at_the_end_{};
     batch_options<Exporter> options_;
     const std::uint32_t process_ = machine::process();
     std::array<sender, Senders> senders_;
     std::mutex lock_;
     std::condition_variable wake_;
     std::condition_variable handled_something_;
-    trace_batch queue_;
+    batch_queue queue_;
+    const std::size_t packed_from_ = options_.max_queue_bytes / 8; // waiting as recorded
+    const std::size_t packed_at_once_ = packed_from_ / 8 < (1U << 20U) ? packed_from_ / 8 : (1U << 20U);
+    std::condition_variable pack_;
+    std::size_t in_pools_ = 0;       // when they were last looked at, for want of memory
+    std::size_t dropped_memory_ = 0; // since then
+    bool is_to_pack_ = false;
     span_account account_;
     std::string last_error_;
     diagnostic_line line_{options_.diagnostics};
@@ -8366,7 +9431,7 @@ private:
     std::size_t waiting_ = 0;            // threads that wait for room
     bool stopping_ = false;
     bool abandoned_ = false;
-    worker_threads<batch_worker, Senders> threads_{*this}; // last: they use all the others
+    worker_threads<batch_worker, Senders + 1> threads_{*this}; // last: they use all the others
 };
 
 } // namespace detail
@@ -8635,6 +9700,8 @@ inline trace_data* take_half(trace_data& whole) noexcept {
         const std::size_t bytes = span->body.size();
         whole.bytes -= bytes;
         half->bytes += bytes;
+        whole.capacity -= span->body.capacity();
+        half->capacity += span->body.capacity();
         --whole.span_count;
         ++half->span_count;
         --left;
@@ -8696,183 +9763,145 @@ private:
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
-// ---- mlflow/trace/pipeline/retry.hpp
+// ---- mlflow/trace/pipeline/fault_finder.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
-/// A trace, or a part of one, that a receiver did not take, and why.
-struct rejected_trace {
-    recorded_trace trace;
-    std::string error;
-};
-
-/// Exports a batch again when the receiver was not there or was busy, until it succeeds or `options::give_up_after`
-/// has passed. Waits between the attempts, so it belongs inside `batch`:
-/// `batch<retry<mlflow_exporter<beast_transport>>>`.
-///
-/// The waits grow by half each time, from `first_wait` to `longest_wait`, each shortened by up to a half at random so
-/// that many processes do not come back at once; what the receiver asks for (`Retry-After`) is waited for, up to 10
-/// minutes. What is not about the content (credentials, rights, certificates, files, proxies, names, the experiment)
-/// makes traces wait too, until someone has mended that; the table of core/outcome.hpp says what is. A receiver that
-/// does not answer in time is sent less at once.
-///
-/// One span at fault is a reason for the receiver to refuse a whole batch: the batch is then sent in halves, these in
-/// halves, and only the span that fails alone is put aside. It counts as failed, and `take_rejected` tells what it
-/// was. Where the content only may be at fault, or the exporter throws or does not say, nothing is put aside while
-/// nothing at all is taken, and the receiver is not asked for each trace.
-///
-/// Thread-safety: `interrupt`, `last_error` and `take_rejected` from any thread, the rest by one thread at a time.
+// Delivers a batch round by round and finds what in it is at fault. `retry` and `spool` do it by this.
+//
+// - What the receiver cannot take now ends the round: all that is left comes again.
+// - What it finds fault with is sent in halves, these in halves; the span that is refused alone is put aside.
+// - Where the content only may be at fault, a span that is refused alone is a suspect. It is sent once more behind
+// the
+//   others, and put aside only where the receiver takes another one right after that. It is asked by a trace that it
+//   has taken before, which does no harm, or by another one that waits. While it takes none, nothing is put aside,
+//   and it is not asked for each span.
+// - What it does not answer to in time is sent in smaller parts. A span that gets no answer alone, while others do,
+//   is put aside after some rounds.
+//
+// A host is whoever owns the batch. Its functions do not throw:
+//   bool is_ending()                                   no further attempt, once there was one
+//   trace_data* another()                              a copy of a trace that waits outside the batch, or null
+//   void put_aside(trace_batch&, const owned_text&)    what is at fault, and why
+//
+// Thread-safety: one thread at a time.
 template <class Exporter>
-class retry {
-    static_assert(
-        exporter<Exporter>,
-        "retry: the inner exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
-
+class fault_finder {
 public:
-    struct options {
-        detail::options_of<Exporter> exporter{};
-        std::chrono::milliseconds first_wait{200};
-        std::chrono::milliseconds longest_wait{30'000};
-        std::chrono::milliseconds give_up_after{std::chrono::hours(24)};
-        std::size_t attempts_before_halving = 3; ///< where the content may be at fault, and another attempt may help
-        std::size_t keep_rejected = 100;         ///< for `take_rejected`, the latest
-        trace::diagnostics diagnostics{};        ///< told while traces wait, and when one is put aside
-    };
+    using milliseconds = std::chrono::milliseconds;
 
-    retry() : retry(options{}) {}
-    explicit retry(options chosen) : options_(std::move(chosen)), exporter_(std::move(options_.exporter)) {}
+    // Where the content only may be at fault, a batch is sent in halves from that round on.
+    fault_finder(Exporter& to, milliseconds first_wait, milliseconds longest_wait,
+                 std::size_t rounds_before_halving = 1) noexcept
+        : exporter_(to), waits_(first_wait, longest_wait), rounds_before_halving_(rounds_before_halving) {}
 
-    export_result export_traces(trace_batch& batch) {
-        const auto give_up_at = detail::deadline_after(options_.give_up_after);
-        export_result total;
-        detail::backoff waits(options_.first_wait, options_.longest_wait);
-        for (std::size_t attempts = 1;; ++attempts) {
-            round now{.may_halve = attempts >= options_.attempts_before_halving};
-            while (!batch.empty()) {
-                trace_batch part = take_part(batch);
-                attempt(part, now);
-            }
-            settle(now);
-            total.exported_spans += now.exported;
-            total.failed_spans += now.failed;
-            if (!now.error.empty()) total.error.swap(now.error);
-            batch = std::move(now.again);
-            if (batch.empty()) {
-                if (total.ok()) total.error.clear(); // of what was mended
-                return total;
-            }
-            const auto tell = [&] {
-                const std::lock_guard guard(lock_);
-                last_error_ = total.error;
-            };
-            detail::guarded(tell, [] {}); // for want of memory nothing is given up
-            line_.say([&] { return "retry: " + std::to_string(batch.span_count()) + " spans wait: " + total.error; });
-            const auto until = detail::deadline_after(waits.next(now.retry_after));
-            if (until > give_up_at || !wait_until(until)) {
-                total.exported_spans += now.exported_in_part;
-                total.failed_spans += batch.span_count() - now.exported_in_part;
-                total.retryable = true;
-                total.retry_after = now.retry_after;
-                return total;
-            }
-        }
-    }
-
-    /// What the receiver did not take, the oldest first, and forgets it. At most `keep_rejected`, the latest.
-    [[nodiscard]] std::vector<rejected_trace> take_rejected() {
-        const std::lock_guard guard(lock_);
-        return std::exchange(rejected_, {});
-    }
-
-    /// Ends the waiting: the export under way returns after its current attempt, and later ones are not repeated.
-    void interrupt() noexcept {
-        {
-            const std::lock_guard guard(lock_);
-            interrupted_ = true;
-        }
-        wake_.notify_all();
-        if constexpr (requires { exporter_.interrupt(); }) exporter_.interrupt();
-    }
-
-    /// Why the last attempt failed; empty when none did.
-    [[nodiscard]] std::string last_error() const {
-        const std::lock_guard guard(lock_);
-        return last_error_;
-    }
-    [[nodiscard]] std::string trace_url(const trace_id& id) const {
-        if constexpr (linking_exporter<Exporter>) return exporter_.trace_url(id);
-        else return {};
-    }
-
-    /// The inner exporter.
-    [[nodiscard]] Exporter& exporter() noexcept { return exporter_; }
-
-private:
-    // What came of one attempt.
+    // What came of a round. `again` is empty, or has to wait.
     struct round {
-        bool may_halve = false; // also where another attempt may help
-        bool ends = false;
-        bool is_over = false; // the receiver is not there, or busy, or takes nothing
-        int refusals = 0;     // since something was taken
         std::size_t exported = 0;
-        std::size_t failed = 0;
+        std::size_t failed = 0; // put aside, or rejected by a receiver that took the rest
         trace_batch again{};
         std::size_t exported_in_part = 0; // spans in `again` that have arrived already
-        trace_batch suspects{};           // each alone, and perhaps at fault
-        std::string error{};
-        std::chrono::milliseconds retry_after{0};
+        owned_text error{};
+        milliseconds retry_after{0};
+    };
+
+    // `number` counts the rounds of this batch, from 1 on.
+    template <class Host>
+    round deliver(trace_batch batch, std::size_t number, Host& host) noexcept {
+        attempts now{.may_halve = number >= rounds_before_halving_};
+        bool asked_in_vain = false;
+        if (now.may_halve && is_single(batch) && batch.begin()->spans == refused_) {
+            now.has_taken = takes_others(now, host);
+            if (now.has_taken) now.suspects = std::move(batch);
+            now.is_over = false; // it may take this one
+            asked_in_vain = !now.has_taken;
+        }
+        refused_ = nullptr;
+        while (!batch.empty()) {
+            if (now.is_over) now.told.again.append(std::move(batch));
+            trace_batch part = take_part(batch);
+            if (!part.empty()) attempt(part, now, host);
+        }
+        if (asked_in_vain && !now.has_taken) now.is_over = true;
+        settle(now, host);
+        settle_slow(now, host);
+        now.told.again.append(std::move(now.late));
+        if (now.told.exported + now.told.failed != 0) waits_.reset();
+        return std::move(now.told);
+    }
+
+    // Before the next round.
+    [[nodiscard]] milliseconds next_wait(const round& last) noexcept { return waits_.next(last.retry_after); }
+
+private:
+    struct attempts {
+        bool may_halve = false; // also where another attempt may help
+        bool has_begun = false;
+        bool is_over = false; // the receiver is not there, or busy, or takes nothing
+        bool has_taken = false;
+        int refusals = 0; // since something was taken
+        trace_batch suspects{};
+        trace_batch slow{}; // each alone, and not answered in time by a receiver that answers to others
+        trace_batch late{}; // behind the others the next time: perhaps the receiver takes them
+        owned_text why_slow{};
+        round told{};
     };
 
     static constexpr std::size_t unlimited = ~std::size_t{0} / 2;
-    static constexpr std::size_t least_spans = 32;
     // Enough to find, by halves of the largest batch, one trace that is taken behind several that are not.
     static constexpr int most_refusals = 32;
+    static constexpr int most_slow_rounds = 5;
 
-    void attempt(trace_batch& batch, round& now) {
-        if (now.is_over || (now.refusals >= most_refusals && !still_takes(now)) || (now.ends && is_interrupted())) {
-            now.again.append(std::move(batch));
+    template <class Host>
+    void attempt(trace_batch& batch, attempts& now, Host& host) noexcept {
+        if (now.is_over || (now.has_begun && host.is_ending()) ||
+            (now.refusals >= most_refusals && !takes_others(now, host))) {
+            now.told.again.append(std::move(batch));
             return;
         }
-        now.ends = true; // by an interruption, once something was tried
+        now.has_begun = true;
         const std::size_t spans = batch.span_count();
-        export_result outcome = detail::guarded_export(exporter_, batch);
-        const trace::outcome what = outcome_of(outcome);
-        if (what == trace::outcome::delivered) {
-            now.exported += outcome.exported_spans;
-            now.failed += outcome.failed_spans;
-            if (!outcome.ok()) now.error = std::move(outcome.error);
+        export_result result = guarded_export(exporter_, batch);
+        const outcome what = outcome_of(result);
+        if (what == outcome::delivered) {
+            count(result, now);
+            if (!result.ok()) now.told.error = std::move(result.error);
             now.refusals = 0;
-            if (most_spans_ < unlimited) most_spans_ += most_spans_ / 8;
-            if (!batch.empty()) taken_ = trace_batch(batch.pop_front());
+            now.has_taken = true;
+            if (most_spans_ < unlimited) most_spans_ += most_spans_ / 8 + 1;
+            if (!batch.empty()) remember(trace_batch(batch.pop_front()));
             return;
         }
-        const bool is_at_fault = what == trace::outcome::put_aside;
+        const bool is_at_fault = what == outcome::put_aside;
         if (!is_at_fault) ++now.refusals;
-        now.error = std::move(outcome.error);
-        now.is_over = what == trace::outcome::wait;
-        if (outcome.too_slow) most_spans_ = spans / 2 > least_spans ? spans / 2 : least_spans;
-        const bool halve = is_at_fault || (what == trace::outcome::divide && now.may_halve);
+        note(result, now);
+        now.is_over = what == outcome::wait;
+        if (result.too_slow) most_spans_ = spans > 1 ? spans / 2 : 1;
+        const bool halve = is_at_fault || (what == outcome::divide && now.may_halve);
         const std::size_t left = batch.span_count();
         trace_batch first = halve ? take_half(batch) : trace_batch();
         if (first.empty() && is_at_fault) {
-            now.exported += outcome.exported_spans;
-            now.failed += outcome.failed_spans;
-            put_aside(batch, now.error);
+            count(result, now);
+            host.put_aside(batch, now.told.error);
             return;
         }
         // What the exporter has moved out of the batch does not come again.
         const std::size_t moved = spans - left;
-        const std::size_t kept = moved < outcome.exported_spans ? moved : outcome.exported_spans;
-        now.exported += kept;
-        now.failed += moved - kept;
+        const std::size_t kept = moved < result.exported_spans ? moved : result.exported_spans;
+        now.told.exported += kept;
+        now.told.failed += moved - kept;
         if (!first.empty()) {
-            attempt(first, now);
-            attempt(batch, now);
+            attempt(first, now, host);
+            attempt(batch, now, host);
             return;
         }
-        if (outcome.retry_after > now.retry_after) now.retry_after = outcome.retry_after;
-        if (!halve) now.exported_in_part += outcome.exported_spans - kept;
-        (halve ? now.suspects : now.again).append(std::move(batch));
+        if (result.too_slow && is_single(batch) && !host.is_ending()) {
+            guarded([&] { now.why_slow = now.told.error; }, [] {});
+            if (takes_others(now, host)) return now.slow.append(std::move(batch));
+        }
+        if (what == outcome::divide && is_single(batch)) refused_ = batch.begin()->spans;
+        if (!halve) now.told.exported_in_part += result.exported_spans - kept;
+        (halve ? now.suspects : result.too_slow ? now.late : now.told.again).append(std::move(batch));
     }
 
     // As much as the receiver answers to in time, of a large trace some spans.
@@ -8906,38 +9935,228 @@ private:
         return half;
     }
 
-    static bool is_taken(const export_result& result) noexcept {
-        return outcome_of(result) == trace::outcome::delivered;
+    // It stays, so that a large one gives way to a smaller one.
+    void remember(trace_batch&& taken) noexcept {
+        constexpr std::size_t small = 64 * 1024;
+        if (!taken_.empty() && taken.memory() > small && taken.memory() > taken_.memory()) return;
+        trace_data* const alone = taken.begin()->block ? packed(*taken.begin()) : nullptr;
+        taken_ = alone ? trace_batch(alone) : std::move(taken);
     }
 
-    // Asked by a trace that it has already, which does no harm.
-    bool still_takes(round& now) {
-        now.is_over = taken_.empty() || !is_taken(detail::guarded_export(exporter_, taken_));
+    static bool is_single(const trace_batch& batch) noexcept { return batch.span_count() == 1; }
+    static void count(const export_result& result, attempts& now) noexcept {
+        now.told.exported += result.exported_spans;
+        now.told.failed += result.failed_spans;
+    }
+    static void note(export_result& refused, attempts& now) noexcept {
+        now.told.error = std::move(refused.error);
+        if (refused.retry_after > now.told.retry_after) now.told.retry_after = refused.retry_after;
+    }
+
+    template <class Host>
+    bool takes_others(attempts& now, Host& host) noexcept {
+        now.is_over = !takes(taken_, now) && !takes_another(now, host);
         now.refusals = 0;
         return !now.is_over;
     }
+    template <class Host>
+    bool takes_another(attempts& now, Host& host) noexcept {
+        trace_data* const other = host.is_ending() ? nullptr : host.another();
+        if (!other) return false;
+        trace_batch asked(other);
+        if (!takes(asked, now)) return false;
+        if (!asked.empty()) remember(std::move(asked));
+        return true;
+    }
+    bool takes(trace_batch& asked, attempts& now) noexcept {
+        if (asked.empty()) return false;
+        export_result result = guarded_export(exporter_, asked);
+        const bool is_taken = outcome_of(result) == outcome::delivered;
+        if (!is_taken) note(result, now);
+        return is_taken;
+    }
 
-    // What is refused alone, twice, by a receiver that takes others, is at fault.
-    void settle(round& now) {
+    // What is refused once more, between two others that are taken, is at fault.
+    template <class Host>
+    void settle(attempts& now, Host& host) noexcept {
+        bool is_well = now.has_taken && now.refusals == 0;
         while (trace_data* const suspect = now.suspects.pop_front()) {
             trace_batch alone(suspect);
-            if (!taken_.empty() && !now.is_over && !is_interrupted()) {
-                const export_result outcome = detail::guarded_export(exporter_, alone);
-                if (is_taken(outcome)) {
-                    now.exported += outcome.exported_spans;
-                    now.failed += outcome.failed_spans;
+            refused_ = alone.begin()->spans;
+            is_well = !now.is_over && !host.is_ending() && (is_well || takes_others(now, host));
+            if (is_well) {
+                export_result result = guarded_export(exporter_, alone);
+                const outcome what = outcome_of(result);
+                if (what == outcome::delivered) {
+                    count(result, now);
                     continue;
                 }
-                if (outcome_of(outcome) == trace::outcome::wait) now.is_over = true;
-                else if (still_takes(now)) now.failed += put_aside(alone, outcome.error);
+                is_well = what != outcome::wait && takes_others(now, host);
+                if (is_well) {
+                    now.told.failed += alone.span_count();
+                    host.put_aside(alone, result.error);
+                    continue;
+                }
+                now.is_over = true;
+                if (what == outcome::wait) refused_ = nullptr;
+                note(result, now);
             }
-            now.again.append(std::move(alone)); // last: perhaps the receiver takes others
+            now.late.append(std::move(alone));
         }
     }
 
-    // How many spans these were.
-    std::size_t put_aside(trace_batch& batch, const std::string& error) noexcept {
-        const std::size_t spans = batch.span_count();
+    template <class Host>
+    void settle_slow(attempts& now, Host& host) noexcept {
+        slow_rounds_ = now.slow.empty() ? 0 : slow_rounds_ + 1;
+        if (slow_rounds_ < most_slow_rounds) return now.late.append(std::move(now.slow));
+        slow_rounds_ = 0;
+        while (trace_data* const slow = now.slow.pop_front()) {
+            trace_batch alone(slow);
+            now.told.failed += alone.span_count();
+            host.put_aside(alone, now.why_slow);
+        }
+    }
+
+    Exporter& exporter_;
+    backoff waits_;
+    std::size_t rounds_before_halving_;
+    trace_batch taken_;                  // the latest trace that the receiver took: does it still take anything?
+    std::size_t most_spans_ = unlimited; // at once, by what the receiver was too slow for
+    int slow_rounds_ = 0;                // one after another
+    const span_data* refused_ = nullptr; // alone, in the latest round
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/pipeline/retry.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// A trace, or a part of one, that a receiver did not take, and why.
+struct rejected_trace {
+    recorded_trace trace;
+    std::string error;
+};
+
+/// Exports a batch again when the receiver was not there or was busy, until it succeeds or `options::give_up_after`
+/// has passed. Waits between the attempts, so it belongs inside `batch`:
+/// `batch<retry<mlflow_exporter<beast_transport>>>`.
+///
+/// The waits grow by half each time, from `first_wait` to `longest_wait`, each shortened by up to a half at random so
+/// that many processes do not come back at once; what the receiver asks for (`Retry-After`) is waited for, up to 10
+/// minutes. What is not about the content (credentials, rights, certificates, files, proxies, names, the experiment)
+/// makes traces wait too, until someone has mended that; the table of core/outcome.hpp says what is. A receiver that
+/// does not answer in time is sent less at once.
+///
+/// One span at fault is a reason for the receiver to refuse a whole batch: the batch is then sent in halves, these in
+/// halves, and only the span that fails alone is put aside. It counts as failed, and `take_rejected` tells what it
+/// was. Where the content only may be at fault, or the exporter throws or does not say, nothing is put aside while
+/// nothing at all is taken, and the receiver is not asked for each trace. A span that gets no answer in time, alone
+/// and five times, while others do, is put aside too.
+///
+/// Thread-safety: `interrupt`, `last_error` and `take_rejected` from any thread, the rest by one thread at a time.
+template <class Exporter>
+class retry {
+    static_assert(
+        exporter<Exporter>,
+        "retry: the inner exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
+
+public:
+    struct options {
+        detail::options_of<Exporter> exporter{};
+        std::chrono::milliseconds first_wait{200};
+        std::chrono::milliseconds longest_wait{30'000};
+        std::chrono::milliseconds give_up_after{std::chrono::hours(24)};
+        std::size_t attempts_before_halving = 3; ///< where the content may be at fault, and another attempt may help
+        std::size_t keep_rejected = 100;         ///< for `take_rejected`, the latest
+        /// Of the memory that these take. One that takes more alone is not kept, only told of.
+        std::size_t keep_rejected_bytes = 16U * 1024 * 1024;
+        trace::diagnostics diagnostics{}; ///< told while traces wait, and when one is put aside
+    };
+
+    retry() : retry(options{}) {}
+    explicit retry(options chosen) : options_(std::move(chosen)), exporter_(std::move(options_.exporter)) {}
+
+    export_result export_traces(trace_batch& batch) {
+        const auto give_up_at = detail::deadline_after(options_.give_up_after);
+        export_result total;
+        for (std::size_t number = 1;; ++number) {
+            auto round = finder_.deliver(std::move(batch), number, host_);
+            total.exported_spans += round.exported;
+            total.failed_spans += round.failed;
+            if (!round.error.empty()) total.error.swap(round.error);
+            batch = std::move(round.again);
+            if (batch.empty()) {
+                if (total.ok()) total.error.clear(); // of what was mended
+                return total;
+            }
+            const auto tell = [&] {
+                const std::lock_guard guard(lock_);
+                last_error_ = total.error;
+            };
+            detail::guarded(tell, [] {}); // for want of memory nothing is given up
+            line_.say([&] { return "retry: " + std::to_string(batch.span_count()) + " spans wait: " + total.error; });
+            const auto until = detail::deadline_after(finder_.next_wait(round));
+            if (until > give_up_at || !wait_until(until)) {
+                total.exported_spans += round.exported_in_part;
+                total.failed_spans += batch.span_count() - round.exported_in_part;
+                total.retryable = true;
+                total.retry_after = round.retry_after;
+                return total;
+            }
+        }
+    }
+
+    /// What the receiver did not take, the oldest first, and forgets it. At most `keep_rejected` and
+    /// `keep_rejected_bytes`, the latest.
+    [[nodiscard]] std::vector<rejected_trace> take_rejected() {
+        const std::lock_guard guard(lock_);
+        rejected_bytes_ = 0;
+        return std::exchange(rejected_, {});
+    }
+
+    /// Ends the waiting: the export under way returns after its current attempt, and later ones are not repeated.
+    void interrupt() noexcept {
+        {
+            const std::lock_guard guard(lock_);
+            interrupted_ = true;
+        }
+        wake_.notify_all();
+        if constexpr (requires { exporter_.interrupt(); }) exporter_.interrupt();
+    }
+
+    /// A copy of one of the traces that wait elsewhere, another one for the next number; null where none waits.
+    using other_trace = trace_data*(void* from, std::size_t number) noexcept;
+    /// Where these come from: whether the receiver takes one of them tells whether the one that it refuses is at
+    /// fault. `batch` says so, before the first export.
+    void take_others_from(void* from, other_trace* next) noexcept { others_ = {from, next}; }
+
+    /// Why the last attempt failed; empty when none did.
+    [[nodiscard]] std::string last_error() const {
+        const std::lock_guard guard(lock_);
+        return last_error_;
+    }
+    [[nodiscard]] export_progress progress() const { return detail::progress_of(exporter_); }
+    [[nodiscard]] std::string trace_url(const trace_id& id) const {
+        if constexpr (linking_exporter<Exporter>) return exporter_.trace_url(id);
+        else return {};
+    }
+
+    /// The inner exporter.
+    [[nodiscard]] Exporter& exporter() noexcept { return exporter_; }
+
+private:
+    struct finder_host {
+        retry& owner;
+
+        bool is_ending() noexcept { return owner.is_interrupted(); }
+        trace_data* another() noexcept {
+            return owner.others_.next ? owner.others_.next(owner.others_.from, owner.asked_for_++) : nullptr;
+        }
+        void put_aside(trace_batch& batch, const std::string& error) noexcept { owner.put_aside(batch, error); }
+    };
+
+    void put_aside(trace_batch& batch, const std::string& error) noexcept {
         const auto keep = [&] {
             for (const trace_data& trace : batch) {
                 rejected_trace rejected{decode(trace), error};
@@ -8945,14 +10164,25 @@ private:
                 line_.say([&] { return "retry: " + news; });
                 const std::lock_guard guard(lock_);
                 last_error_ = news;
-                if (rejected_.size() >= options_.keep_rejected && !rejected_.empty())
-                    rejected_.erase(rejected_.begin());
-                if (options_.keep_rejected != 0) rejected_.push_back(std::move(rejected));
+                keep_rejected(std::move(rejected));
             }
         };
         detail::guarded(keep, [] {}); // counted all the same
-        batch.clear();
-        return spans;
+    }
+
+    void keep_rejected(rejected_trace&& rejected) {
+        const std::size_t bytes = memory_of(rejected);
+        if (options_.keep_rejected == 0 || bytes > options_.keep_rejected_bytes) return;
+        std::size_t surplus = 0; // the oldest
+        for (std::size_t left = rejected_.size();
+             left >= options_.keep_rejected || rejected_bytes_ > options_.keep_rejected_bytes - bytes; --left)
+            rejected_bytes_ -= memory_of(rejected_[surplus++]);
+        rejected_.erase(rejected_.begin(), rejected_.begin() + static_cast<std::ptrdiff_t>(surplus));
+        rejected_.push_back(std::move(rejected));
+        rejected_bytes_ += bytes;
+    }
+    static std::size_t memory_of(const rejected_trace& rejected) noexcept {
+        return sizeof rejected + rejected.error.capacity() + detail::content_memory(rejected.trace);
     }
 
     bool is_interrupted() {
@@ -8967,12 +10197,19 @@ private:
 
     options options_;
     Exporter exporter_;
+    detail::fault_finder<Exporter> finder_{exporter_, options_.first_wait, options_.longest_wait,
+                                           options_.attempts_before_halving};
+    finder_host host_{*this};
+    struct {
+        void* from = nullptr;
+        other_trace* next = nullptr;
+    } others_;
+    std::size_t asked_for_ = 0; // of the others
     mutable std::mutex lock_;
     std::condition_variable wake_;
     std::string last_error_;
     std::vector<rejected_trace> rejected_;
-    trace_batch taken_;                  // the latest trace that the receiver took: does it still take anything?
-    std::size_t most_spans_ = unlimited; // at once, by what the receiver was too slow for
+    std::size_t rejected_bytes_ = 0;
     detail::diagnostic_line line_{options_.diagnostics};
     bool interrupted_ = false;
 };
@@ -9094,68 +10331,6 @@ template <class Context = thread_local_context, class Function>
 [[nodiscard]] auto bind(Function&& function) {
     return detail::bind_captured(captured_context<Context>::here(), std::forward<Function>(function));
 }
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
-// ---- mlflow/trace/core/traceparent.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-/// A span of another process, as the header `traceparent` names it: W3C Trace Context, level 2,
-/// https://www.w3.org/TR/trace-context-2/#traceparent-header.
-///
-/// Given to `start_trace`, the new trace links to that span and samplers such as `parent_based` follow its flag. The
-/// trace stays one of its own: anybody can send any trace ID, and a server does not ask whose it is.
-struct remote_span {
-    mlflow::trace::trace_id trace_id;
-    span_id id;
-    bool is_sampled = false; ///< the other process says that it records
-
-    static constexpr std::string_view header = "traceparent";
-
-    /// From the header's value. `fault::not_allowed` for what the W3C calls invalid: upper case, other lengths, IDs
-    /// of zeros, version ff.
-    static constexpr result<remote_span, check_error> parse(std::string_view value) noexcept {
-        constexpr std::size_t size = 55; // 00-<32 digits>-<16 digits>-<2 digits>
-        const auto invalid = failure{check_error{value.empty() ? fault::empty : fault::not_allowed, header}};
-        if (value.size() < size || value[2] != '-' || value[35] != '-' || value[52] != '-') return invalid;
-        std::uint64_t version = 0;
-        std::uint64_t flags = 0;
-        remote_span found;
-        const bool is_hex = read(value, 0, 2, version) && read(value, 3, 16, found.trace_id.high) &&
-                            read(value, 19, 16, found.trace_id.low) && read(value, 36, 16, found.id.value) &&
-                            read(value, 53, 2, flags);
-        if (!is_hex || version == 0xff || !found.trace_id.valid() || !found.id.valid()) return invalid;
-        // Versions to come may add fields at the end.
-        if (value.size() > size && (version == 0 || value[size] != '-')) return invalid;
-        found.is_sampled = (flags & 1U) != 0;
-        return found;
-    }
-
-    /// The header's value, to be sent on.
-    [[nodiscard]] constexpr id_text<55> text() const noexcept {
-        id_text<55> text{{'0', '0', '-'}};
-        detail::write_hex(text.characters + 3, trace_id.high);
-        detail::write_hex(text.characters + 19, trace_id.low);
-        text.characters[35] = '-';
-        detail::write_hex(text.characters + 36, id.value);
-        text.characters[52] = '-';
-        text.characters[53] = '0';
-        text.characters[54] = is_sampled ? '1' : '0';
-        return text;
-    }
-
-private:
-    static constexpr bool read(std::string_view text, std::size_t at, std::size_t digits,
-                               std::uint64_t& value) noexcept {
-        for (std::size_t end = at + digits; at < end; ++at) {
-            const int digit = text[at] >= 'A' && text[at] <= 'F' ? -1 : detail::hex_digit_value(text[at]);
-            if (digit < 0) return false;
-            value = value << 4U | static_cast<std::uint64_t>(digit);
-        }
-        return true;
-    }
-};
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
@@ -9445,19 +10620,24 @@ template <class T>
 
 namespace detail {
 
+// Text that is written by the same code as any other text.
+template <class T>
+inline constexpr bool is_fixed_text = std::is_same_v<T, owned_text> || (std::is_array_v<T> && text_like<T>);
+
 // What the library writes itself. By another way these would make a user or session unchecked, or a span contradict
 // itself.
-constexpr bool is_reserved_attribute(std::string_view key) noexcept {
+constexpr bool is_reserved_by_mlflow(std::string_view key) noexcept {
     const auto is_one_of = [key](auto... names) { return ((key == std::string_view(names)) || ...); };
+    return key.starts_with("mlflow.trace") ||
+           is_one_of("mlflow.spanType", "mlflow.spanInputs", "mlflow.spanOutputs", "mlflow.chat.tokenUsage",
+                     "mlflow.llm.model", "mlflow.llm.provider", "mlflow.llm.cost", "mlflow.spanLogLevel");
+}
+constexpr bool is_reserved_attribute(std::string_view key) noexcept {
     switch (key.front()) {
     case 'u': return key == "user.id";
     case 's': return key == "session.id";
     case 'g': return key == "gen_ai.conversation.id";
-    case 'm':
-        return key.starts_with("mlflow.") &&
-               (key.starts_with("mlflow.trace") ||
-                is_one_of("mlflow.spanType", "mlflow.spanInputs", "mlflow.spanOutputs", "mlflow.chat.tokenUsage",
-                          "mlflow.llm.model", "mlflow.llm.provider", "mlflow.llm.cost", "mlflow.spanLogLevel"));
+    case 'm': return is_reserved_by_mlflow(key);
     default: return false;
     }
 }
@@ -9469,14 +10649,15 @@ public:
 
     template <class T>
     void attribute(std::string_view key, const T& value) noexcept {
-        if (key.empty() || is_reserved_attribute(key))
-            return span_->trace->owner->report({key.empty() ? fault::empty : fault::reserved, key});
-        if constexpr (std::is_invocable_v<const T&>) {
-            evaluate(key, value, [&](const auto& result) { attribute(key, result); });
+        if constexpr (is_fixed_text<T>) {
+            attribute(key, std::string_view(value));
+        } else if (is_inert<T> && !span_->body.rules && !key.empty() && !is_reserved_attribute(key)) [[likely]] {
+            ++span_->attributes; // no limit, and no code of the application
+            write_whole(*span_, [&](auto& out) {
+                return append_attribute(out, otlp::attributes, key, value, span_->look_closer);
+            });
         } else {
-            const auto limit = &recording_limits::attributes;
-            count(limit, &span_data::attributes, &span_data::dropped_attributes,
-                  [&] { return write_attribute(key, value); });
+            attribute_by_rules(key, value);
         }
     }
 
@@ -9504,7 +10685,9 @@ public:
 
     template <class T>
     void json_attribute(std::string_view key, const T& value) noexcept {
-        if constexpr (std::is_invocable_v<const T&>) {
+        if constexpr (is_fixed_text<T>) {
+            json_attribute(key, std::string_view(value));
+        } else if constexpr (std::is_invocable_v<const T&>) {
             evaluate(key, value, [&](const auto& result) { json_attribute(key, result); });
         } else if constexpr (optional_like<T> && !has_encoder<T> && !nlohmann_like<T>) {
             const auto content = [&]() -> decltype(auto) { return *value; };
@@ -9603,6 +10786,17 @@ public:
     }
 
 private:
+    template <class T>
+    __attribute__((noinline)) void attribute_by_rules(std::string_view key, const T& value) noexcept {
+        if (key.empty() || is_reserved_attribute(key))
+            return span_->trace->owner->report({key.empty() ? fault::empty : fault::reserved, key});
+        if constexpr (std::is_invocable_v<const T&>)
+            evaluate(key, value, [&](const auto& result) { attribute(key, result); });
+        else
+            count(&recording_limits::attributes, &span_data::attributes, &span_data::dropped_attributes,
+                  [&] { return write_attribute(key, value); });
+    }
+
     // Makes the value before anything of it is written. What the callable throws does not reach the application.
     template <class T, class Use>
     void evaluate(std::string_view key, const T& callable, const Use& use) noexcept {
@@ -9778,7 +10972,7 @@ public:
     basic_span() noexcept = default;
     basic_span(basic_span&& other) noexcept
         : span_(std::exchange(other.span_, nullptr)), hidden_(std::exchange(other.hidden_, nullptr)),
-          exceptions_at_start_(other.exceptions_at_start_) {
+          exceptions_at_start_(other.exceptions_at_start_), is_unsampled_(std::exchange(other.is_unsampled_, false)) {
         settle();
     }
     basic_span& operator=(basic_span&& other) noexcept {
@@ -9787,6 +10981,7 @@ public:
         span_ = std::exchange(other.span_, nullptr);
         hidden_ = std::exchange(other.hidden_, nullptr);
         exceptions_at_start_ = other.exceptions_at_start_;
+        is_unsampled_ = std::exchange(other.is_unsampled_, false);
         settle();
         return *this;
     }
@@ -9800,7 +10995,8 @@ public:
     [[nodiscard]] mlflow::trace::trace_id trace_id() const noexcept {
         return span_ ? span_->trace->id : mlflow::trace::trace_id{};
     }
-    /// This span for another process: send `span.remote().text()` as the header `traceparent`.
+    /// This span for another process: send `span.remote().text()` as the header `traceparent`. With user and session:
+    /// `propagator::inject`.
     [[nodiscard]] remote_span remote() const noexcept { return {trace_id(), id(), recording()}; }
     /// Where to look at this trace in MLflow's page, for a log line; empty when the exporter knows no page (yet).
     [[nodiscard]] owned_text url() const {
@@ -9940,6 +11136,7 @@ public:
     /// Starts a span inside this one, whatever is current here: for other threads, callbacks and `explicit_context`.
     [[nodiscard]] basic_span start_span(std::string_view name, span_type type = span_type::unknown) const noexcept {
         basic_span child;
+        child.is_unsampled_ = is_unsampled_;
         if (!span_) return child;
         detail::trace_state& trace = *span_->trace;
         context_slot* const slot = detail::slot_by<Context>(span_->slot);
@@ -9958,6 +11155,8 @@ public:
 protected:
     template <class, class, class, class, class>
     friend class tracer;
+    template <class, class>
+    friend class propagator;
 
     explicit basic_span(span_data* span) noexcept { adopt(span); }
     void adopt(span_data* span) noexcept {
@@ -9965,7 +11164,10 @@ protected:
         exceptions_at_start_ = detail::exceptions_in_flight();
     }
     // Not recorded, nor is what starts inside it: its span stands in the context, and belongs to no trace.
-    void hide(span_data* span) noexcept { hidden_ = span; }
+    void hide(span_data* span) noexcept {
+        hidden_ = span;
+        is_unsampled_ = true;
+    }
 
     // Inside what is current in this slot, as far as the object can be current.
     void become_current(context_slot* slot) noexcept {
@@ -9975,6 +11177,11 @@ protected:
             if (is_held(*span_)) detail::enter_span(*slot, span_->trace, owner.identity(), *span_);
             else owner.distrust(detail::trust::all, fault::not_on_stack);
         }
+    }
+    // For other processes: also that a trace is not recorded since it was not sampled.
+    [[nodiscard]] remote_span told() const noexcept {
+        if (span_ || !is_unsampled_) return remote();
+        return {Platform::new_trace_id(), Platform::new_span_id(), false};
     }
     // `is_replaced`: by one that has started, in the same object.
     void finish(bool is_replaced) noexcept;
@@ -10012,8 +11219,8 @@ protected:
     }
 
     // Null, and counted as lost, without memory.
-    static span_data* open_root(detail::recorder& owner, const mlflow::trace::trace_id& id, std::string_view name,
-                                bool check_identity_at_end) noexcept;
+    static span_data* open_root(detail::recorder& owner, const mlflow::trace::trace_id& id, span_id parent,
+                                std::string_view name, bool check_identity_at_end) noexcept;
     // The trace is held once more by the caller, who hands that over.
     static span_data* open_child(detail::trace_state& trace, span_id parent, std::string_view name) noexcept;
     static void open(detail::trace_state& trace, span_data& span, span_id parent, std::string_view name,
@@ -10027,6 +11234,7 @@ protected:
     span_data* span_ = nullptr;
     span_data* hidden_ = nullptr;
     int exceptions_at_start_ = 0;
+    bool is_unsampled_ = false; // it would be recorded, if a sampler had not decided otherwise
 };
 
 template <class Context, class Platform>
@@ -10037,7 +11245,6 @@ void basic_span<Context, Platform>::open(detail::trace_state& trace, span_data& 
     span.process = trace.owner->process();
     span.id = Platform::new_span_id();
     span.has_parent = parent.valid();
-    span.is_root = !parent.valid();
     span.look_closer = span.lost_something = span.has_own_level = false;
     span.level = log_level::debug;
     span.code = status::unset;
@@ -10052,7 +11259,8 @@ void basic_span<Context, Platform>::open(detail::trace_state& trace, span_data& 
 
 template <class Context, class Platform>
 span_data* basic_span<Context, Platform>::open_root(detail::recorder& owner, const mlflow::trace::trace_id& id,
-                                                    std::string_view name, bool check_identity_at_end) noexcept {
+                                                    span_id parent, std::string_view name,
+                                                    bool check_identity_at_end) noexcept {
     auto& traces = detail::pool<detail::trace_state>::instance();
     auto& parts = detail::pool<trace_data>::instance();
     detail::trace_state* const trace = traces.take();
@@ -10076,7 +11284,8 @@ span_data* basic_span<Context, Platform>::open_root(detail::recorder& owner, con
     data->start_unix_nano = wall;
     trace->data = data;
     trace->open_spans.store(1, std::memory_order_release); // publishes the above to who still held an earlier trace
-    open(*trace, *span, {}, name, wall);
+    span->is_root = true;
+    open(*trace, *span, parent, name, wall);
     return span;
 }
 
@@ -10090,6 +11299,7 @@ span_data* basic_span<Context, Platform>::open_child(detail::trace_state& trace,
         detail::release_trace(trace);
         return nullptr;
     }
+    span->is_root = false;
     open(trace, *span, parent, name, Platform::monotonic_nano() + trace.wall_minus_monotonic);
     return span;
 }
@@ -10236,6 +11446,20 @@ bool apply(trace_state& trace, const T& value) noexcept {
     });
     if (error.what != fault::none) trace.owner->report(error);
     return error.what == fault::none;
+}
+
+// What another process has said of a trace that goes on here.
+inline void apply_incoming(trace_state& trace, const trace_entries& entries) noexcept {
+    for (const trace_entry entry : entries)
+        if (const check_error error = add_entry(trace, entry); error.what != fault::none) trace.owner->report(error);
+}
+// A value besides those: that there is none is no contradiction, another value is.
+template <class T>
+void apply_continued(trace_state& trace, const T& value) noexcept {
+    const check_error error = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
+        return kind == entry_kind::absent ? add_entry(trace, {kind, key, text}) : set_entry(trace, kind, key, text);
+    });
+    if (error.what != fault::none) trace.owner->report(error);
 }
 
 // Each of them, also after one was refused.
@@ -10404,7 +11628,7 @@ public:
     }
 
 private:
-    void seed() noexcept {
+    __attribute__((noinline)) void seed() noexcept {
         seeded_in_ = fork_count(); // 0 means "never seeded"
         if (getrandom(state_, sizeof state_, GRND_NONBLOCK) == static_cast<ssize_t>(sizeof state_)) return;
         // Early at boot the kernel may have no entropy yet: mix what tells this thread from all others.
@@ -10485,12 +11709,6 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
 namespace detail {
 
-template <class Sampler>
-constexpr bool ask_sampler(const Sampler& sampler, const trace_id& id, [[maybe_unused]] const remote_span* caller) {
-    if constexpr (requires { sampler.sample(id, caller); }) return sampler.sample(id, caller);
-    else return sampler.sample(id);
-}
-
 // The library's own samplers run no code of the application.
 template <class Sampler>
 inline constexpr bool is_own_sampler = false;
@@ -10498,14 +11716,14 @@ inline constexpr bool is_own_sampler = false;
 // The answer of a sampler for a new trace. One that throws loses no trace, and a trace that it starts itself is
 // recorded: it would be asked without end.
 template <class Sampler>
-bool sample(const Sampler& sampler, const trace_id& id, const remote_span* caller) noexcept {
-    if constexpr (is_own_sampler<Sampler>) return ask_sampler(sampler, id, caller);
+bool sample(const Sampler& sampler, const trace_start& start) noexcept {
+    if constexpr (is_own_sampler<Sampler>) return sampler.sample(start);
     else {
         using sampling = running<Sampler>;
         if (sampling::is(&sampler)) return true;
         const sampling here(&sampler);
         const without_cancellation whole;
-        return guarded([&] { return ask_sampler(sampler, id, caller); }, [] { return true; });
+        return guarded([&] { return bool{sampler.sample(start)}; }, [] { return true; });
     }
 }
 
@@ -10514,13 +11732,22 @@ template <class T>
 concept rules_values = requires(const T& recording) { recording.limits(); } ||
                        requires(const T& recording) { recording.redact("", ""); };
 
+// Is a session recorded as a whole? Then a session that becomes known after the start comes too late.
+template <class T>
+inline constexpr bool decides_by_session = false;
+template <class T>
+    requires requires { requires T::decides_by_session; }
+inline constexpr bool decides_by_session<T> = true;
+
 } // namespace detail
 
-/// Records every trace.
+/// Records every trace, but for those whose call asks for less (`sample_ratio`).
 struct record_all {
     struct options {};
     constexpr explicit record_all(options = {}) noexcept {}
-    [[nodiscard]] static constexpr bool sample(const trace_id&) noexcept { return true; }
+    [[nodiscard]] static constexpr bool sample(const trace_start& start) noexcept {
+        return !start.ratio || start.ratio->holds(start.id.low);
+    }
 };
 
 namespace detail {
@@ -10542,8 +11769,10 @@ public:
     using options = detail::options_of<Root>;
     constexpr explicit parent_based(options chosen) : root_(std::move(chosen)) {}
 
-    [[nodiscard]] constexpr bool sample(const trace_id& id, const remote_span* caller = nullptr) const {
-        return caller ? caller->is_sampled : root_.sample(id);
+    static constexpr bool decides_by_session = detail::decides_by_session<Root>;
+
+    [[nodiscard]] constexpr bool sample(const trace_start& start) const {
+        return start.caller ? start.caller->is_sampled : root_.sample(start);
     }
 
 private:
@@ -10559,26 +11788,23 @@ inline constexpr bool is_own_sampler<parent_based<Root>> = is_own_sampler<Root>;
 struct record_nothing {
     struct options {};
     constexpr explicit record_nothing(options = {}) noexcept {}
-    [[nodiscard]] static constexpr bool sample(const trace_id&) noexcept { return false; }
+    [[nodiscard]] static constexpr bool sample(const trace_start&) noexcept { return false; }
 };
 
 /// Records a share of the traces, chosen by trace ID as OpenTelemetry's TraceIdRatioBased does, so that every process
-/// with the same share records the same traces.
+/// with the same share records the same traces. A call may ask for another share (`sample_ratio`).
 class record_ratio {
 public:
     struct options {
         double ratio = 1.0; ///< 0 records nothing, 1 everything
     };
-    constexpr explicit record_ratio(options chosen) noexcept
-        : below_(chosen.ratio >= 1.0  ? ~std::uint64_t{0}
-                 : chosen.ratio > 0.0 ? static_cast<std::uint64_t>(chosen.ratio * 18446744073709551616.0)
-                                      : 0) {}
-    [[nodiscard]] constexpr bool sample(const trace_id& id) const noexcept {
-        return below_ == ~std::uint64_t{0} || id.low < below_;
+    constexpr explicit record_ratio(options chosen) noexcept : ratio_(chosen.ratio) {}
+    [[nodiscard]] constexpr bool sample(const trace_start& start) const noexcept {
+        return (start.ratio ? *start.ratio : ratio_).holds(start.id.low);
     }
 
 private:
-    std::uint64_t below_;
+    sample_ratio ratio_;
 };
 
 namespace detail {
@@ -10620,7 +11846,7 @@ struct redact_keys {
 template <class Sampler = record_all, class Redactor = redact_nothing>
 class recording_policy {
     static_assert(recording<Sampler>,
-                  "the sampler lacks a member: bool sample(const mlflow::trace::trace_id&) const");
+                  "the sampler lacks a member: bool sample(const mlflow::trace::trace_start&) const");
     static_assert(redactor<Redactor>, "the redactor lacks a member: mlflow::trace::redaction "
                                       "operator()(std::string_view key, std::string_view value) const");
 
@@ -10634,9 +11860,9 @@ public:
     explicit recording_policy(options chosen)
         : sampler_(std::move(chosen.sampler)), redactor_(std::move(chosen.redactor)), limits_(chosen.limits) {}
 
-    [[nodiscard]] bool sample(const trace_id& id, const remote_span* caller = nullptr) const {
-        return detail::ask_sampler(sampler_, id, caller);
-    }
+    static constexpr bool decides_by_session = detail::decides_by_session<Sampler>;
+
+    [[nodiscard]] bool sample(const trace_start& start) const { return sampler_.sample(start); }
     [[nodiscard]] redaction redact(std::string_view key, std::string_view value) const
         requires(!std::is_same_v<Redactor, redact_nothing>)
     {
@@ -10657,7 +11883,177 @@ inline constexpr bool is_own_sampler<recording_policy<Sampler, Redactor>> = is_o
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
+// ---- mlflow/trace/record/session_ratio.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+namespace detail {
+
+// Spread evenly over 64 bits, and the same on every machine. The rounds and the end are those of xxHash64, by Yann
+// Collet; a rest is read together with bytes before it, which is faster than byte by byte.
+inline std::uint64_t spread_hash(std::string_view text) noexcept {
+    constexpr std::uint64_t first = 0x9e3779b185ebca87U, second = 0xc2b2ae3d27d4eb4fU, third = 0x165667b19e3779f9U;
+    const auto read = [](const char* from, auto word) {
+        if constexpr (std::endian::native == std::endian::little) std::memcpy(&word, from, sizeof word);
+        else
+            for (std::size_t i = sizeof word; i-- > 0;)
+                word = static_cast<decltype(word)>(word << 8U | static_cast<unsigned char>(from[i]));
+        return static_cast<std::uint64_t>(word);
+    };
+    const auto round = [](std::uint64_t hash, std::uint64_t word) {
+        return std::rotl(hash + word * second, 31) * first;
+    };
+    std::uint64_t even = first + second, odd = second; // two at once: neither waits for the other
+    const char* at = text.data();
+    std::size_t left = text.size();
+    for (; left >= 16; at += 16, left -= 16) {
+        even = round(even, read(at, std::uint64_t{}));
+        odd = round(odd, read(at + 8, std::uint64_t{}));
+    }
+    if (left >= 8) {
+        even = round(even, read(at, std::uint64_t{}));
+        odd = round(odd, read(at + left - 8, std::uint64_t{}));
+    } else if (left >= 4) {
+        even = round(even, read(at, std::uint32_t{}) << 32U | read(at + left - 4, std::uint32_t{}));
+    } else if (left > 0) {
+        even = round(even, read(at, std::uint8_t{}) << 16U | read(at + left / 2, std::uint8_t{}) << 8U |
+                               read(at + left - 1, std::uint8_t{}));
+    }
+    std::uint64_t hash = std::rotl(even, 1) + std::rotl(odd, 7) + text.size();
+    hash = (hash ^ hash >> 33U) * second;
+    hash = (hash ^ hash >> 29U) * third;
+    return hash ^ hash >> 32U;
+}
+
+} // namespace detail
+
+/// Records a share of the sessions, each of them whole: by a hash of the session's ID, which is the same in every
+/// process. A trace whose session is not known at its start is taken by its own ID, by the ratio of its call
+/// (`sample_ratio`) if it has one; what its session turns out to be changes nothing any more, and
+/// `tracer::late_sessions` counts it.
+///
+/// With a key, each of its values may have a share of its own: `mt::record_session_ratio<segment>` with
+/// `{.ratio = 0.1, .ratios = {{segment{"pro"}, 1.0}}}`. A session is kept whole as long as its value stays the same.
+///
+/// A caller's decision comes before that of the session where `parent_based` is around it, and always where the trace
+/// goes on from a sender that is trusted (`incoming_trace`). Thread-safe.
+template <class Key = void>
+class record_session_ratio {
+public:
+    struct options {
+        double ratio = 1.0; ///< of the sessions whose value has no share of its own; 0 records nothing, 1 everything
+        std::vector<std::pair<Key, double>> ratios{};
+    };
+    static constexpr bool decides_by_session = true;
+
+    explicit record_session_ratio(const options& chosen) : ratio_(chosen.ratio) {
+        ratios_.reserve(chosen.ratios.size());
+        for (const auto& [value, ratio] : chosen.ratios) ratios_.emplace_back(value, sample_ratio(ratio));
+    }
+
+    [[nodiscard]] bool sample(const trace_start& start) const noexcept {
+        const std::string_view session = start.session();
+        if (!session.data()) return (start.ratio ? *start.ratio : share(start)).holds(start.id.low);
+        return share(start).holds(detail::spread_hash(session));
+    }
+
+private:
+    [[nodiscard]] const sample_ratio& share(const trace_start& start) const noexcept {
+        const std::string_view value = start.metadata(Key::name);
+        for (const auto& [own, ratio] : ratios_)
+            if (own.view() == value) return ratio;
+        return ratio_;
+    }
+
+    sample_ratio ratio_;
+    std::vector<std::pair<Key, sample_ratio>> ratios_;
+};
+
+template <>
+class record_session_ratio<void> {
+public:
+    struct options {
+        double ratio = 1.0; ///< 0 records nothing, 1 everything
+    };
+    static constexpr bool decides_by_session = true;
+
+    explicit record_session_ratio(options chosen) noexcept : ratio_(chosen.ratio) {}
+
+    [[nodiscard]] bool sample(const trace_start& start) const noexcept {
+        const std::string_view session = start.session();
+        if (!session.data()) return (start.ratio ? *start.ratio : ratio_).holds(start.id.low);
+        return ratio_.holds(detail::spread_hash(session));
+    }
+
+private:
+    sample_ratio ratio_;
+};
+
+namespace detail {
+template <class Key>
+inline constexpr bool is_own_sampler<record_session_ratio<Key>> = true;
+} // namespace detail
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/context/incoming_trace.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// What a request says of the trace that it belongs to, as a `propagator` has found it; to be given to `start_trace`.
+///
+/// From a sender that is trusted, the new trace is a part of the caller's and has its user, session and keys. From
+/// any other it is a trace of its own with a link to the caller's span. Thread-safety: as `int`.
+class incoming_trace {
+public:
+    /// A request that says nothing.
+    incoming_trace() noexcept = default;
+
+    /// The caller's span; null where the request names none, or not in the right form.
+    [[nodiscard]] const remote_span* caller() const noexcept { return caller_.trace_id.valid() ? &caller_ : nullptr; }
+    /// Is the sender one that is known, so that the caller's trace goes on here?
+    [[nodiscard]] bool is_trusted() const noexcept { return is_trusted_; }
+    /// A value that came from a sender that is trusted: `request.get<mt::user>()`.
+    template <class Key>
+    [[nodiscard]] maybe<Key> get() const noexcept {
+        const std::string_view text = metadata(Key::name);
+        if (!text.data()) return absent<Key>{};
+        const auto value = Key::parse(text);
+        return value ? maybe<Key>(*value) : maybe<Key>(absent<Key>{});
+    }
+    /// The same for a key by its name; a view whose `data()` is null where there is none.
+    [[nodiscard]] std::string_view metadata(std::string_view key) const noexcept {
+        return entries_.find(entry_kind::metadata, key);
+    }
+    /// What of the request was not taken, and why; null when nothing was. `start_trace` reports it.
+    [[nodiscard]] const check_error* rejected() const noexcept {
+        return rejected_.what == fault::none ? nullptr : &rejected_;
+    }
+
+    /// All that the caller says of the trace.
+    [[nodiscard]] const trace_entries& entries() const noexcept { return entries_; }
+
+private:
+    template <class, class>
+    friend class propagator;
+
+    void reject(fault what, std::string_view key) noexcept {
+        if (rejected_.what == fault::none) rejected_ = {what, key};
+    }
+
+    remote_span caller_{};
+    bool is_trusted_ = false;
+    check_error rejected_{};
+    trace_entries entries_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
 // ---- mlflow/trace/core/build.hpp
+
+#ifdef __cpp_rtti
+#include <typeinfo>
+#endif
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
@@ -10671,6 +12067,30 @@ constexpr std::uint64_t hash(std::uint64_t value, std::string_view text) noexcep
 template <std::uint64_t Number>
 inline constexpr std::uint64_t build_number = Number; // computed by the compiler
 
+// At an address of its own in each part of the program and for each build.
+template <class Tracer, std::uint64_t Build>
+inline constexpr char part_of_program = 0;
+
+// Is it the same template with the same arguments, as far as their own arguments, which a compiler may print or not,
+// do not matter?
+constexpr bool same_outline(std::string_view a, std::string_view b) noexcept {
+    constexpr auto next = [](std::string_view text, std::size_t& at, int& depth) {
+        for (; at < text.size(); ++at) {
+            depth += (text[at] == '<' ? 1 : 0) - (text[at] == '>' ? 1 : 0);
+            if (depth <= 1 && text[at] != '>') return text[at++];
+        }
+        return '\0';
+    };
+    std::size_t at_a = 0, at_b = 0;
+    int depth_a = 0, depth_b = 0;
+    while (true) {
+        const char c = next(a, at_a, depth_a);
+        const char other = next(b, at_b, depth_b);
+        if (c == '\0' || other == '\0') return true; // arguments that are the default are printed, or not
+        if (c != other) return false;
+    }
+}
+
 // The first member of a tracer: in which part of a program, and with which version and build of the library, it was
 // made. A part that is loaded at run time may have another one, where nothing stands where this part expects it. The
 // members of this class never change their places.
@@ -10678,10 +12098,13 @@ template <class Tracer>
 class build_stamp {
 public:
     explicit build_stamp(bool is_on) noexcept
-        : build_(current()), on_(is_on ? current() : 0), version_(version()), type_(type()) {}
+        : build_(current()), on_(is_on ? here() : nullptr), version_(version()), type_(type()), part_(here()),
+          name_(name()) {}
 
-    [[nodiscard]] bool is_on() const noexcept { return on_ == current(); }
-    [[nodiscard]] bool is_of_this_build() const noexcept { return build_ == current(); }
+    [[nodiscard]] bool is_on() const noexcept { return on_ == here() || (on_ && is_alike()); }
+    [[nodiscard]] bool is_of_this_build() const noexcept {
+        return (build_ == current() && part_ == here()) || is_alike();
+    }
 
     // What differs, for a person.
     [[nodiscard]] owned_text difference() const {
@@ -10692,8 +12115,18 @@ public:
     }
 
 private:
-    static constexpr std::uint64_t mark = 0x6d6c747261636531U; // the upper half tells a stamp from other bytes
+    static constexpr std::uint64_t mark = 0x6d6c747261636532U; // the upper half tells a stamp from other bytes
     static constexpr bool is_stamp(std::uint64_t build) noexcept { return build >> 32U == mark >> 32U; }
+
+    // Made in another part of the program, but the same way.
+    __attribute__((noinline)) bool is_alike() const noexcept {
+        if (build_ != current()) return false;
+        if (part_ == known_.load(std::memory_order_relaxed)) return true;
+        const bool is_same =
+            name_ && name() ? std::string_view(name_) == name() : same_outline(tracer_in(type_), tracer_in(type()));
+        if (is_same) known_.store(part_, std::memory_order_relaxed);
+        return is_same;
+    }
 
     static constexpr const char* version() noexcept {
         return "mlflow_trace " MLFLOW_TRACE_VERSION " by " __VERSION__;
@@ -10704,19 +12137,33 @@ private:
         const auto name = type.find("Tracer = ");
         return name == type.npos ? type : type.substr(name + 9, type.rfind(']') - name - 9);
     }
+    // Its name for the linker, which has but one form; null where a program is built without such names.
+    static const char* name() noexcept {
+#ifdef __cpp_rtti
+        const char* const text = typeid(Tracer).name();
+        return *text == '*' ? text + 1 : text; // of a type that has a name in one file only
+#else
+        return nullptr;
+#endif
+    }
     static constexpr std::uint64_t current() noexcept { return build_number<compute()>; }
     static constexpr std::uint64_t compute() noexcept {
-        std::uint64_t value = hash(hash(0xcbf29ce484222325U, version()), type());
+        std::uint64_t value = hash(0xcbf29ce484222325U, version());
         for (const std::size_t size : {sizeof(span_data), sizeof(trace_data), sizeof(trace_state), sizeof(recorder),
                                        sizeof(owned_text), std::size_t{MLFLOW_TRACE_HAS_EXCEPTIONS}})
             value = (value ^ size) * 0x100000001b3U;
         return (mark >> 32U << 32U) | (value >> 32U);
     }
 
+    static constexpr const void* here() noexcept { return &part_of_program<Tracer, compute()>; }
+    static inline constinit std::atomic<const void*> known_{nullptr}; // another part, which was found to be alike
+
     std::uint64_t build_;
-    std::uint64_t on_; // 0: nothing is recorded
+    const void* on_; // null: nothing is recorded
     const char* version_;
     const char* type_;
+    const void* part_;
+    const char* name_;
 };
 
 #else // one part is the whole program
@@ -10826,6 +12273,8 @@ public:
             };
             if (finished->check_identity) Schema::for_each_required(require);
             Schema::for_each_late(require);
+            if (finished->is_session_late && finished->metadata("mlflow.trace.session").data())
+                late_sessions_.fetch_add(1, std::memory_order_relaxed);
         }
         trace_batch batch(finished);
         // What an exporter records by the tracer that it serves would have to be exported by the same call.
@@ -10892,6 +12341,9 @@ public:
         return counted;
     }
     [[nodiscard]] std::uint64_t refused_values() const noexcept { return refused_.load(std::memory_order_relaxed); }
+    [[nodiscard]] std::uint64_t late_sessions() const noexcept {
+        return late_sessions_.load(std::memory_order_relaxed);
+    }
     [[nodiscard]] owned_text last_error() const {
         if constexpr (requires { exporter_.last_error(); })
             if (owned_text error = exporter_.last_error(); !error.empty()) return error;
@@ -10955,6 +12407,7 @@ private:
     counter failed_{0};
     counter dropped_{0};
     counter refused_{0};
+    counter late_sessions_{0};
     mutable typename Platform::mutex error_lock_;
     owned_text last_error_;
 };
@@ -11020,7 +12473,60 @@ concept identity_argument =
 // What a trace is started with that does not describe it as a whole.
 template <class T>
 inline constexpr bool describes_root =
-    std::is_same_v<T, span_type> || std::is_same_v<T, remote_span> || std::is_same_v<T, nested_trace>;
+    std::is_same_v<T, span_type> || std::is_same_v<T, remote_span> || std::is_same_v<T, nested_trace> ||
+    std::is_same_v<T, incoming_trace> || std::is_same_v<T, sample_ratio>;
+
+// Those of them that are there.
+struct start_arguments {
+    span_type type = span_type::unknown;
+    const remote_span* caller = nullptr;
+    const incoming_trace* incoming = nullptr;
+    const sample_ratio* ratio = nullptr;
+    std::string_view session{}; // given, or said to be absent
+    bool tells_session = false;
+
+    template <class T>
+    void take(const T& value) noexcept {
+        if constexpr (std::is_same_v<typename unwrapped<T>::type, mlflow::trace::session>) {
+            tells_session = true;
+            if constexpr (is_maybe<T>) {
+                if (const auto* const known = value.get()) session = known->view();
+            } else if constexpr (!is_absent<T>) {
+                session = value.view();
+            }
+        } else if constexpr (std::is_same_v<T, span_type>) type = value;
+        else if constexpr (std::is_same_v<T, remote_span>) caller = &value;
+        else if constexpr (std::is_same_v<T, sample_ratio>) ratio = &value;
+        else if constexpr (std::is_same_v<T, incoming_trace>) {
+            incoming = &value;
+            if (value.caller()) caller = value.caller();
+        }
+    }
+    [[nodiscard]] bool is_continued() const noexcept { return incoming && incoming->is_trusted(); }
+};
+
+// A metadata value among these, which are described first, then in the scopes of a slot.
+template <class... Values>
+std::string_view find_at_start(context_slot* slot, const recorder& owner, const incoming_trace* incoming,
+                               std::string_view key, const Values&... values) noexcept {
+    std::string_view found = incoming ? incoming->metadata(key) : std::string_view{};
+    bool is_told = found.data() != nullptr;
+    const auto look = [&](entry_kind kind, std::string_view name, std::string_view text) {
+        const bool is_it = (kind == entry_kind::metadata || kind == entry_kind::absent) && name == key;
+        if (is_it && !std::exchange(is_told, true) && kind == entry_kind::metadata) found = text;
+        return check_error{};
+    };
+    [[maybe_unused]] const auto look_at = [&](const auto& value) {
+        if constexpr (!describes_root<std::remove_cvref_t<decltype(value)>>)
+            static_cast<void>(set_value(value, look));
+    };
+    (look_at(values), ...);
+    if (slot && !is_told)
+        for_each_scope(*slot, owner.identity(), owner.trusted(), [&](const trace_entries& entries) {
+            for (const trace_entry entry : entries) look(entry.kind, entry.key, entry.value);
+        });
+    return found;
+}
 
 // How often a value for this key stands among the arguments, counting the statement that there is none.
 template <class Key, class... Args>
@@ -11085,7 +12591,7 @@ class tracer {
                   "the exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
     static_assert(context<Context>, "the context policy lacks a member: static mlflow::trace::context_slot* slot()");
     static_assert(recording<Recording>,
-                  "the recording policy lacks a member: bool sample(const mlflow::trace::trace_id&) const");
+                  "the recording policy lacks a member: bool sample(const mlflow::trace::trace_start&) const");
     static_assert(platform<Platform>, "the platform lacks one of: wall_nano(), monotonic_nano(), new_trace_id(), "
                                       "new_span_id(), report(), mutex; see mlflow/trace/concepts.hpp");
     static_assert(sizeof(Schema) > 0); // a schema with a mistake must not compile, even before it is used
@@ -11113,22 +12619,31 @@ public:
 
     /// Starts a trace of its own, whatever is open around it, and makes it current. Takes, in any order, the keys of
     /// the schema (`mt::user`, …, or `mt::anonymous`, `mt::no_session`, `mt::maybe`), `mt::client_request_id`,
-    /// `mt::tag`, `mt::span_type`, the `mt::remote_span` of the caller, to which the trace links, and `mt::nested`
-    /// where a trace of this tracer is current already.
+    /// `mt::tag`, `mt::span_type`, the `mt::remote_span` of the caller, to which the trace links, the
+    /// `mt::incoming_trace` that a `propagator` has found in a request, `mt::sample_ratio`, and `mt::nested` where a
+    /// trace of this tracer is current already.
+    ///
+    /// With an `incoming_trace` from a sender that is trusted the trace is a part of the caller's: it has its ID, and
+    /// the user, session and keys that came with it. A value that is given as well must be the same one, and is
+    /// reported if it is another; that there is none is said without effect.
     template <class... Values>
     [[nodiscard]] trace start_trace(std::string_view name, const Values&... values) noexcept {
         detail::require_start_arguments<Schema, Values...>();
-        const remote_span* caller = nullptr;
-        (find_caller(caller, values), ...);
+        detail::start_arguments given;
+        (given.take(values), ...);
         trace started;
         if (!is_on()) return started;
         context_slot* const slot = this->slot();
         if (is_off(slot)) return started;
-        open_root(started, name, identity::stated, caller);
+        if (given.incoming && given.incoming->rejected()) core_->report(*given.incoming->rejected());
+        open_root(started, name, identity::stated, given, [&](std::string_view key) noexcept {
+            return detail::find_at_start(holds(&started) ? slot : nullptr, *core_, given.incoming, key, values...);
+        });
         const bool is_held = enter_root(started, slot, (std::is_same_v<Values, nested_trace> || ...));
         if (!started.recording()) return started;
-        if constexpr (!(std::is_same_v<Values, mlflow::trace::span_type> || ...)) started.type(span_type::unknown);
-        (describe(started, values), ...);
+        started.type(given.type);
+        if (given.is_continued()) detail::apply_incoming(*started.span_->trace, given.incoming->entries());
+        (describe(started, values, given.is_continued()), ...);
         if (is_held && started.recording()) detail::apply_scopes(*slot, *started.span_->trace);
         return started;
     }
@@ -11213,6 +12728,10 @@ public:
     [[nodiscard]] std::uint64_t refused_values() const noexcept {
         return is_of_this_build() ? core_->refused_values() : 0;
     }
+    /// How many traces were recorded or not before their session was known, with a sampler that keeps sessions whole.
+    [[nodiscard]] std::uint64_t late_sessions() const noexcept {
+        return is_of_this_build() ? core_->late_sessions() : 0;
+    }
     /// Why the exporter last failed; empty when it never did.
     [[nodiscard]] owned_text last_error() const {
         return is_of_this_build() ? core_->last_error() : stamp_.difference();
@@ -11225,16 +12744,15 @@ private:
     friend class traced_function;
 
     template <class Value>
-    static void find_caller([[maybe_unused]] const remote_span*& caller,
-                            [[maybe_unused]] const Value& value) noexcept {
-        if constexpr (std::is_same_v<Value, remote_span>) caller = &value;
-    }
-
-    template <class Value>
-    static void describe(trace& started, const Value& value) noexcept {
-        if constexpr (std::is_same_v<Value, mlflow::trace::span_type>) started.type(value);
-        else if constexpr (std::is_same_v<Value, remote_span>) started.link(value.trace_id, value.id);
-        else if constexpr (!detail::describes_root<Value>) started.set(value);
+    static void describe(trace& started, const Value& value, bool is_continued) noexcept {
+        if constexpr (std::is_same_v<Value, remote_span>) {
+            started.link(value.trace_id, value.id);
+        } else if constexpr (std::is_same_v<Value, incoming_trace>) {
+            if (value.caller() && !is_continued) started.link(value.caller()->trace_id, value.caller()->id);
+        } else if constexpr (!detail::describes_root<Value>) {
+            if (!is_continued) started.set(value);
+            else if (started.recording()) detail::apply_continued(*started.span_->trace, value);
+        }
     }
 
     // Who says whose trace it is: the arguments of its start, or whatever is set until it ends.
@@ -11251,6 +12769,7 @@ private:
         bool may_be_of_anybody = false;
         if constexpr (detail::is_ambient<Context>) {
             detail::held_context current(is_held ? slot : nullptr, core_->identity(), core_->trusted());
+            started.is_unsampled_ = current.is_hidden();
             if (current.is_hidden()) return started;
             if (current) {
                 started.adopt(span::open_child(*current.take(), current.span(), name));
@@ -11267,7 +12786,11 @@ private:
         }
         may_be_of_anybody = may_be_of_anybody || core_->trusted() != detail::trust::all || (slot && slot->is_mixed);
         if (core_->is_distrusted()) core_->tell_distrust();
-        open_root(started, name, may_be_of_anybody ? identity::unknown : identity::checked_at_the_end);
+        detail::start_arguments given;
+        given.type = type;
+        open_root(
+            started, name, may_be_of_anybody ? identity::unknown : identity::checked_at_the_end, given,
+            [&](std::string_view key) noexcept { return find_identity(is_held ? slot : nullptr, key, args...); });
         if (is_held) enter_root(started, slot, true);
         if (!started.recording()) return started;
         started.type(type);
@@ -11331,11 +12854,35 @@ private:
         started.hide(hidden);
     }
 
-    void open_root(span& started, std::string_view name, identity given,
-                   const remote_span* caller = nullptr) noexcept {
-        const trace_id id = Platform::new_trace_id();
-        if (!detail::sample(core_->recording(), id, caller)) return hide(started);
-        started.adopt(span::open_root(*core_, id, name, given == identity::checked_at_the_end));
+    // Asks the sampler, unless another process has decided already.
+    template <class Find>
+    void open_root(span& started, std::string_view name, identity stated, const detail::start_arguments& given,
+                   const Find& find) noexcept {
+        const bool is_continued = given.is_continued();
+        const trace_id id = is_continued ? given.caller->trace_id : Platform::new_trace_id();
+        const bool is_sampled =
+            is_continued ? given.caller->is_sampled
+                         : detail::sample(core_->recording(),
+                                          trace_start(id, name, given.type, given.caller, given.ratio,
+                                                      given.tells_session ? &given.session : nullptr, find));
+        if (!is_sampled) return hide(started);
+        started.adopt(span::open_root(*core_, id, is_continued ? given.caller->id : span_id{}, name,
+                                      stated == identity::checked_at_the_end));
+        if constexpr (detail::decides_by_session<Recording>)
+            if (started.recording())
+                started.span_->trace->data->is_session_late =
+                    !is_continued && !(given.tells_session ? given.session : find(session::name)).data();
+    }
+    // Of the arguments of a traced function, those that say whose trace it is.
+    template <class... Args>
+    std::string_view find_identity(context_slot* slot, std::string_view key, const Args&... args) const noexcept {
+        std::string_view found;
+        [[maybe_unused]] const auto look_at = [&](const auto& value) {
+            if constexpr (detail::identity_argument<std::remove_cvref_t<decltype(value)>, Schema>)
+                if (!found.data()) found = detail::find_at_start(nullptr, *core_, nullptr, key, value);
+        };
+        (look_at(args), ...);
+        return found.data() ? found : detail::find_at_start(slot, *core_, nullptr, key);
     }
 
     // Makes the root current. False where the object cannot be current: what is around it may be somebody else's.
@@ -11628,6 +13175,7 @@ public:
     static bool shutdown(std::chrono::milliseconds) noexcept { return true; }
     [[nodiscard]] static span_account account() noexcept { return {}; }
     [[nodiscard]] static std::uint64_t refused_values() noexcept { return 0; }
+    [[nodiscard]] static std::uint64_t late_sessions() noexcept { return 0; }
     [[nodiscard]] static owned_text last_error() { return {}; }
 
 private:

@@ -450,7 +450,7 @@ public:
 
     Stream& stream() noexcept { return stream_; }
 
-    // Asks a proxy for a way to the server; it is there when `status` is 200. RFC 9110, 9.3.6.
+    // Asks a proxy for a way to the server; it is there when `status` is a success. RFC 9110, 9.3.6.
     error_code tunnel(const endpoint& server, const proxy& via, reply_limits limits, time_point until, int& status) {
         auto& bottom = boost::beast::get_lowest_layer(stream_);
         const auto to = with_port(server);
@@ -865,7 +865,7 @@ private:
 
     // A proxy may echo what it was sent.
     http_response without_proxy_secret(http_response response) const {
-        if (!via() || via()->authorization.empty() || response.status / 100 == 2) return response;
+        if (!via() || via()->authorization.empty() || detail::is_success(response.status)) return response;
         detail::known_secrets secrets;
         secrets.remember(via()->authorization);
         response.body = secrets.masked(std::move(response.body));
@@ -888,7 +888,7 @@ private:
                 if (!error && via()) {
                     int status = 0;
                     error = fresh->tunnel(server_, *via(), limits(), until, status);
-                    if (!error && status != 200) return refused_tunnel(status);
+                    if (!error && !detail::is_success(status)) return refused_tunnel(status);
                 }
                 if (!error && !detail::over_beast::expect_host(fresh->stream(), server_.host))
                     return {kind::other, peer() + ": out of memory while TLS was set up"};
@@ -954,9 +954,11 @@ private:
     }
 
     transport_error refused_tunnel(int status) const {
-        const std::string remedy = status == 407 ? "give it credentials: http://user:password@host:port"
-                                                 : "allow " + peer() + " there, or name it in no_proxy";
-        return {kind::other,
+        const std::string remedy = detail::is_of_a_proxy(status)
+                                       ? "give it credentials: http://user:password@host:port"
+                                       : "allow " + peer() + " there, or name it in no_proxy";
+        // No reply of the server: whatever the status is, it says nothing of the content.
+        return {kind::connect,
                 name_of_next() + " answered " + std::to_string(status) + " to CONNECT " + peer() + "; " + remedy,
                 status};
     }

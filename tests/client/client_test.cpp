@@ -165,10 +165,29 @@ TEST_F(Client, TimesAreReadAsRfc3339) {
     for (const char* const same : {"2026-11-23T12:00:00", "2026-11-23 12:00:00.000", "2026-11-23T13:30:00+01:30",
                                    "2026-11-22T22:00:00-14:00", "2026-11-23T12:00:00.000999Z"})
         EXPECT_EQ(mt::detail::parse_time(same), noon) << same;
-    for (const char* const none : {"", "2026", "2026-02-30", "2026-11-23T24:00:00Z", "2026-11-23T12:60:00Z",
-                                   "2026-11-23T12:00:00+24:00", "2026-11-23T12:00:00+01:60", "2026-11-23T12:00:00+1",
-                                   "2026-11-23T12:00:00ZZ", "-2026-11-23", "12026-11-23"})
+    for (const char* const none :
+         {"", "2026", "2026-02-30", "2026-11-23T24:00:00Z", "2026-11-23T12:60:00Z", "2026-11-23T12:00:00+24:00",
+          "2026-11-23T12:00:00+01:60", "2026-11-23T12:00:00+1", "2026-11-23T12:00:00ZZ", "-2026-11-23", "12026-11-23",
+          "9999-12-31T23:59:59-00:01", "0000-01-01T00:00:00+00:01"})
         EXPECT_FALSE(mt::detail::parse_time(none)) << none;
+}
+
+TEST_F(Client, DurationsAreReadAsProtobufWritesThem) {
+    EXPECT_EQ(mt::detail::parse_duration("-5.25s"), -5250ms);
+    for (const char* const none : {"", "s", "5", "--5s", "--9223372036854775808s", "9223372036854775807s", "5.s5s"})
+        EXPECT_FALSE(mt::detail::parse_duration(none)) << none;
+}
+
+TEST_F(Client, WhatIsNoAnswerToTheCallIsAnError) {
+    reply({{"experiment", {{"experiment_id", "1"}}}});
+    EXPECT_EQ(client.create_experiment("chat").error().reason, kind::bad_reply);
+    const std::string ids[] = {"tr-1"};
+    for (const int count : {-1, 2}) {
+        reply({{"traces_deleted", count}});
+        EXPECT_EQ(client.delete_traces(ids).error().reason, kind::bad_reply) << count;
+    }
+    server->queue_reply(mt::http_response{200, {}, std::string("{\"traces\":[]}\0<html>", 20)});
+    EXPECT_EQ(error_of_search().reason, kind::bad_reply);
 }
 
 TEST_F(Client, CredentialsAreSentAndNeverShown) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <chrono>
 #include <string>
 
 namespace {
@@ -28,6 +29,26 @@ TEST(csv, what_is_no_formula_stays_as_it_is) {
     EXPECT_EQ(mt::csv_line(json{{"a", -1}, {"b", -1.5}, {"c", nullptr}, {"d", {{"=", "=1"}}}, {"e", true}}),
               "-1,-1.5,,\"{\"\"=\"\":\"\"=1\"\"}\",true\r\n");
     EXPECT_EQ(mt::csv_line(json{{"a", "=\"x\""}}), "\"'=\"\"x\"\"\"\r\n");
+}
+
+TEST(rows, have_a_time_that_can_be_read_back_whatever_it_is) {
+    using std::chrono::milliseconds;
+    EXPECT_EQ(mt::to_string(mt::trace_time(milliseconds(1'795'406'622'571))), "2026-11-23T04:03:42.571Z");
+    EXPECT_EQ(mt::to_string(mt::trace_time(milliseconds(-1))), "1969-12-31T23:59:59.999Z");
+    for (const char* const text : {"0000-01-01T00:00:00.000Z", "1582-10-15T01:02:03.004Z", "2555-01-01T00:00:00.000Z",
+                                   "9999-12-31T23:59:59.999Z"})
+        EXPECT_EQ(mt::to_string(mt::detail::parse_time(text).value()), text);
+    EXPECT_EQ(mt::to_string(mt::trace_time::max()), "9999-12-31T23:59:59.999Z");
+    EXPECT_EQ(mt::to_string(mt::trace_time::min()), "0000-01-01T00:00:00.000Z");
+}
+
+TEST(rows, of_feedback_nested_without_end_have_no_value) {
+    mt::assessment deep;
+    deep.what = mt::assessment::kind::feedback;
+    deep.value = std::string(200'000, '[') + std::string(200'000, ']');
+    mt::trace_info trace;
+    trace.assessments.push_back(deep);
+    EXPECT_EQ(json::parse(mt::json_line(mt::trace_row(trace)))["feedback"][0]["value"], nullptr);
 }
 
 TEST(json_lines_of_rows, hide_nothing_and_command_nothing) {

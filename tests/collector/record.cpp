@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Records traces to the OpenTelemetry Collector that the environment names and, a second time, to the file argv[1];
-// prints whose they are, a JSON line each.
+// prints whose they are, a JSON line each. argv[2] is the receiver that the Collector stands for: gen_ai or mlflow.
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/environment/otlp.hpp>
 #include <mlflow/trace/exporters/otlp.hpp>
@@ -11,6 +11,7 @@
 
 #include <cstdio>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace {
@@ -55,12 +56,14 @@ void record(tracer_type& tracer, const std::string& text) {
 } // namespace
 
 int main(int, char** arguments) {
-    auto collector = mt::from_environment<to_collector>({.receiver = mt::otlp_receiver::gen_ai});
+    const bool is_for_mlflow = std::string_view(arguments[2]) == "mlflow";
+    auto collector = mt::from_environment<to_collector>(
+        {.receiver = is_for_mlflow ? mt::otlp_receiver::mlflow : mt::otlp_receiver::gen_ai});
     if (!collector) return std::fprintf(stderr, "%s\n", collector.error().message.c_str()), 1;
     const auto resource = collector->resource;
     tracer_type tracer({.exporter = {.exporter = {.file = {.path = arguments[1], .resource = resource},
                                                   .collector = std::move(*collector)}}});
-    for (const char* const text : {"user-1042", "1", "null", "\"quoted\"", R"({"a": 1})", "o'brien\\",
+    for (const char* const text : {"user-1042", "1", "42", "null", "\"quoted\"", R"({"a": 1})", "o'brien\\",
                                    "\xc3\xa9 \xe3\x83\xad\xe3\x83\x83\xe3\x82\xaf", "a=b,c%20d"})
         record(tracer, text);
     tracer.start_trace("of nobody").outputs(nullptr);

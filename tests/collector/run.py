@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds an OpenTelemetry Collector from its Go modules, has RECORD send traces to it, and compares the file that the
-Collector writes with what was recorded:  run.py RECORD
+Collector writes with what was recorded, and with what mlflow_sessions reads in it:  run.py RECORD MLFLOW_SESSIONS
 
 The Collector is kept in ${XDG_CACHE_HOME:-~/.cache}/mlflow_trace. Exits with 77 where there is no Go to build it.
 """
@@ -92,13 +92,24 @@ def without_conversation(span: dict) -> dict:
     return span | {"attributes": [a for a in span["attributes"] if a["key"] != "gen_ai.conversation.id"]}
 
 
-def check(record: str, compression: str) -> None:
+def check_read(sessions: str, file: pathlib.Path, traces: list[dict]) -> None:
+    """Whose the traces are, as mlflow_sessions reads them: exactly as the program gave it."""
+    export = subprocess.run([sessions, "export", "--json", "--tracking-uri", file], check=True, stdout=subprocess.PIPE, text=True)
+    rows = {row["trace_id"].removeprefix("tr-"): row for row in json.loads(export.stdout)}
+    assert len(rows) == len(traces) + 1, (len(rows), len(traces))
+    for trace in traces:
+        row = rows[trace["trace"]]
+        assert (row["user"], row["session"]) == (trace["user"], trace["session"]), (row, trace)
+        assert row["tags"]["kind"] == trace["tag"] and row["name"] == "chat", row
+
+
+def check(record: str, sessions: str, compression: str, receiver: str) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         with writing_collector(folder) as port:
             clean = {k: v for k, v in os.environ.items() if not k.startswith("OTEL_")}
             said = subprocess.run(
-                [record, folder / "recorded.jsonl"],
+                [record, folder / "recorded.jsonl", receiver],
                 env=clean
                 | {
                     "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}",
@@ -113,8 +124,14 @@ def check(record: str, compression: str) -> None:
             ).stdout
         stored = spans_of(folder / "stored.jsonl")
         recorded = spans_of(folder / "recorded.jsonl")
-    traces = [json.loads(line) for line in said.splitlines()]
+        traces = [json.loads(line) for line in said.splitlines()]
+        for name in ("stored.jsonl", "recorded.jsonl"):
+            check_read(sessions, folder / name, traces)
     assert len(recorded) == 2 * len(traces) + 1 and stored.keys() == recorded.keys(), (len(stored), len(recorded))
+
+    if receiver == "mlflow":  # which gets text that it would take for JSON in another form
+        print(f"{len(stored)} spans of {len(traces) + 1} traces are read as they were recorded")
+        return
 
     # Everything: times, events, links, status, resource. The file has no gen_ai.conversation.id.
     for span_id, span in recorded.items():
@@ -143,5 +160,5 @@ def check(record: str, compression: str) -> None:
 
 
 if __name__ == "__main__":
-    for each in ("none", "gzip"):
-        check(sys.argv[1], each)
+    for compression, receiver in (("none", "gen_ai"), ("gzip", "gen_ai"), ("none", "mlflow")):
+        check(sys.argv[1], sys.argv[2], compression, receiver)

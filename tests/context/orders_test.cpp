@@ -322,7 +322,7 @@ TEST_F(orders, a_fiber_has_a_stack_of_its_own) {
 
 TEST_F(orders, what_is_sampled_out_takes_no_span_of_another_trace_with_it) {
     struct first_only {
-        bool sample(const mt::trace_id&) const { return is_sampled; }
+        bool sample(const mt::trace_start&) const { return is_sampled; }
         bool is_sampled;
     };
     mt::tracer<mt::open_schema, mt::thread_local_context, mt::memory_exporter, first_only> sampled(

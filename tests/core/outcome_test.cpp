@@ -81,6 +81,16 @@ mt::http_response ok(std::string type, std::string body) {
 const std::string rejects_two("\x0a\x09\x08\x02\x12\x05wrong", 11);
 const std::string warns("\x0a\x07\x12\x05wrong", 9);
 
+TEST(retry_after, is_a_number_of_seconds_or_no_wait) {
+    const auto wait = [](const char* asked) {
+        return mt::detail::retry_after({503, {{"Retry-After", asked}}, {}}).count();
+    };
+    EXPECT_EQ(wait("120"), 120'000);
+    EXPECT_EQ(wait("99999999999999999999999"), 86'401'000);
+    for (const char* const none : {"", "-1", "1.5", "99999999 hours", "Thu, 29 Feb 2034 23:59:17 GMT"})
+        EXPECT_EQ(wait(none), 0) << none;
+}
+
 TEST(export_reply, is_delivered_by_an_empty_body_of_any_type) {
     for (const char* const type : {"", "application/json", "application/x-protobuf", "text/html", "nonsense"})
         EXPECT_EQ(mt::outcome_of(ok(type, "")), outcome::delivered) << type;

@@ -477,6 +477,11 @@ TEST_P(chat_server_test, only_who_had_the_turn_may_rate_it) {
             body[field] = evil;
             EXPECT_EQ(rate("X-User-ID: user-1\r\n", body), 400) << body;
         }
+    // And what would take all of a thread's stack.
+    const std::string deep = std::string(32'000, '[') + std::string(32'000, ']');
+    EXPECT_EQ(status_of(ask(post("/feedback", "Content-Type: application/json\r\nX-User-ID: user-1\r\n",
+                                 R"({"trace_id":")" + id + R"(","value":)" + deep + "}"))),
+              400);
     EXPECT_EQ(mlflow.stored.size(), 2U);
 }
 

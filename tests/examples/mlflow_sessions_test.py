@@ -6,6 +6,7 @@
 
 import csv
 import fcntl
+import gzip
 import json
 import os
 import pathlib
@@ -329,6 +330,82 @@ def check_export(file: str, folder: str) -> None:
         check(tuple(sorted(cells)) == expected, f"{extra}: {cells}")
 
 
+def rows_and_errors(path: pathlib.Path) -> tuple[int, int, str]:
+    """Exit code, how many traces were exported, and what was said."""
+    done = run("export", "--json", "--tracking-uri", str(path))
+    return done.returncode, len(json.loads(done.stdout)) if done.stdout else -1, done.stderr
+
+
+def check_files_of_others(folder: str) -> None:
+    """What people have instead of OTLP JSON lines is read, or said in one line."""
+    lines = [line(number).rstrip() for number in range(3)]
+    text = "\n".join(lines)
+    one = json.loads(lines[0])
+
+    def zstd(data: bytes) -> bytes:  # a frame of one block, not compressed
+        return b"\x28\xb5\x2f\xfd\x00\x58" + (len(data) << 3 | 1).to_bytes(3, "little") + data
+
+    snake = text
+    for camel in ("resourceSpans", "scopeSpans", "traceId", "spanId", "startTimeUnixNano", "endTimeUnixNano", "stringValue"):
+        snake = snake.replace(f'"{camel}"', '"' + re.sub("([A-Z])", lambda found: "_" + found[1].lower(), camel) + '"')
+    with_base64 = text.replace(f"{1:032x}", "AAAAAAAAAAAAAAAAAAAAAQ==").replace(f"{1:016x}", "AAAAAAAAAAE=")
+    read = {
+        "lines.jsonl": text, "crlf.jsonl": text.replace("\n", "\r\n"), "bom.jsonl": "\ufeff" + text, "boms.jsonl": text.replace("{\"res", "\ufeff{\"res"),
+        "list.json": f"[{','.join(lines)}]", "list-of-lines.json": "[\n" + ",\n".join(lines) + "\n]\n",
+        "pretty.json": json.dumps([json.loads(each) for each in lines], indent=2), "tabs.json": "\n".join(json.dumps(json.loads(each), indent="\t") for each in lines),
+        "flat.json": "\n".join(json.dumps(json.loads(each), indent=0) for each in lines), "joined.json": "".join(lines),
+        "utf-16.jsonl": text.encode("utf-16"), "utf-16be.jsonl": text.encode("utf-16-be"), "snake.jsonl": snake, "base64.jsonl": with_base64,
+        "older.jsonl": text.replace("scopeSpans", "instrumentationLibrarySpans"),
+        "gzip.gz": gzip.compress(text.encode()), "two.gz": b"".join(gzip.compress(each.encode() + b"\n") for each in lines),
+        "zstd.zst": zstd(text.encode()), "collector.zst": b"".join(len(zstd(each.encode())).to_bytes(4, "big") + zstd(each.encode()) for each in lines),
+        "twice.jsonl": text + "\n" + text,
+    }  # fmt: skip
+    wrapped = {"jaeger-v3.json": {"result": one}, "tempo.json": {"batches": one["resourceSpans"]}, "resource.json": one["resourceSpans"][0]}
+    # Lines that are passed over, of three.
+    damaged = {
+        "torn.jsonl": "\n".join([lines[0], lines[1][:100], lines[2]]), "torn-in-a-list.jsonl": "\n".join([lines[0], '{"resourceSpans": [', lines[2]]),
+        "torn-at-the-end.jsonl": text[:-40], "zeros.jsonl": "\n".join([lines[0], "\0" * 500, lines[2]]), "logs.jsonl": "\n".join([lines[0], '{"resourceLogs": []}', lines[2]]),
+    }  # fmt: skip
+    said = {
+        "jaeger.json": ({"data": [{"traceID": "1", "spans": []}]}, "Jaeger"), "zipkin.json": ([{"traceId": "01", "id": "01"}], "Zipkin"),
+        "console.json": (json.dumps({"name": "chat", "context": {"trace_id": "0x1"}}, indent=4) * 2, "console exporter"),
+        "go.json": ({"Name": "chat", "SpanContext": {}}, "console exporter"), "mlflow.json": ({"info": {"trace_id": "tr-1"}, "data": {}}, "MLflow's own"),
+        "metrics.json": ({"resourceMetrics": []}, "metrics"), "other.json": ({"a": 1}, "no resourceSpans"), "page.html": ("<html>\n</html>", "no line of it is JSON"),
+        "damaged.gz": (gzip.compress(text.encode())[:12] + b"\xff" * 99, "damaged"), "utf-32.jsonl": (text.encode("utf-32"), "iconv"),
+        "traces.xz": (b"\xfd7zXZ\0", "unxz"), "mlflow.db": (b"SQLite format 3\0" + bytes(99), "server"),
+        "traces.binpb": (b"\n\x1e\n\x1c\n\x1a\0\1", "protobuf"), "collector.binpb": (bytes((0, 0, 1, 0)) + b"\n\x1e\n\x1c\n\x1a\0\1", "protobuf"),
+        "no-ids.jsonl": (text.replace("traceId", "id"), "trace ID"),
+    }  # fmt: skip
+
+    def put(name: str, content: object) -> pathlib.Path:
+        path = pathlib.Path(folder, name)
+        if not isinstance(content, (str, bytes)):
+            content = json.dumps(content)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    told = json.loads(run("export", "--json", "--tracking-uri", str(put("told.jsonl", text))).stdout)
+    for name, content in read.items():
+        done = run("export", "--json", "--tracking-uri", str(put(name, content)))
+        check(done.returncode == 0 and done.stderr == "" and json.loads(done.stdout) == told, f"{name}: {done}")
+    for name, content in wrapped.items():
+        check(rows_and_errors(put(name, content)) == (0, 1, ""), f"{name}: {rows_and_errors(put(name, content))}")
+    for name, content in damaged.items():
+        code, rows, errors = rows_and_errors(put(name, content))
+        check((code, rows) == (0, 2) and "1 " in errors and errors.count("\n") == 1, f"{name}: {code} {rows} {errors}")
+    for name, (content, says) in said.items():
+        code, rows, errors = rows_and_errors(put(name, content))
+        check((code, rows) == (1, -1) and says in errors and errors.count("\n") == 1, f"{name}: {code} {rows} {errors}")
+    for name in ("empty.jsonl", "blank.jsonl"):
+        check(rows_and_errors(put(name, "\n" * (name == "blank.jsonl"))) == (0, 0, ""), name)
+    shared = put("shared.jsonl", line(7) + line(47))  # in session-7 both
+    sessions = json.loads(run("sessions", "--json", "--tracking-uri", str(shared)).stdout)
+    check(sessions[0]["users"] == ["user-7", "user-47"], f"{sessions}")
+    for command in (["sessions"], ["show", "session-7"]):
+        shown = run(*command, "--tracking-uri", str(shared)).stdout
+        check("user-7" in shown and "user-47" in shown, f"{command}: {shown}")
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = str(pathlib.Path(folder, "traces.jsonl"))
@@ -340,6 +417,7 @@ def main() -> None:
         check_broken_servers(folder)
         check_hostile_names()
         check_export(file, folder)
+        check_files_of_others(folder)
         unwritable = run("export", "--tracking-uri", file, "--output", str(pathlib.Path(folder, "none", "traces.csv")))
         check(unwritable.returncode == 1 and "cannot be written" in unwritable.stderr, f"{unwritable}")
         full = subprocess.run(f"'{PROGRAM}' users --tracking-uri '{file}' > /dev/full", shell=True, capture_output=True, text=True)

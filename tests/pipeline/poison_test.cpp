@@ -252,6 +252,24 @@ TEST_F(poison, is_kept_up_to_a_number) {
     EXPECT_EQ(rejected.back().trace.spans.at(0).name, "9") << "the latest";
 }
 
+TEST_F(poison, is_kept_up_to_an_amount_of_memory) {
+    for (int i = 0; i < 10; ++i) to_.refused_by[std::to_string(i)] = 400;
+    auto chosen = options();
+    chosen.exporter.exporter.keep_rejected_bytes = 100'000;
+    tracer_type tracer(chosen);
+    for (int i = 0; i < 10; ++i)
+        tracer.start_trace(std::to_string(i)).inputs(std::string(i == 5 ? 200'000 : 30'000, 'x'));
+    ASSERT_TRUE(tracer.flush(60s));
+    EXPECT_EQ(tracer.account().failed, 10U);
+    const auto rejected = retry_of(tracer).take_rejected();
+    ASSERT_EQ(rejected.size(), 3U) << "and not the one that takes more alone";
+    EXPECT_EQ(rejected.front().trace.spans.at(0).name, "7");
+    EXPECT_EQ(rejected.back().trace.spans.at(0).name, "9") << "the latest";
+    tracer.start_trace("9").inputs(std::string(30'000, 'x'));
+    ASSERT_TRUE(tracer.flush(60s));
+    EXPECT_EQ(retry_of(tracer).take_rejected().size(), 1U);
+}
+
 using slow_receiver = poison;
 
 TEST_F(slow_receiver, is_sent_as_much_as_it_answers_to) {

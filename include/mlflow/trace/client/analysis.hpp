@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -25,7 +26,8 @@ struct user_summary : activity {
 /// Its turns are `interactions`.
 struct session_summary : activity {
     std::string session;
-    std::string user; ///< of the session's first trace that has one
+    std::string user;               ///< of the session's first trace that has one
+    std::vector<std::string> users; ///< all of them, in the order in which they came: a session ID may be shared
 };
 
 /// The traces whose metadata key has the same value: a segment, an environment, a version.
@@ -85,21 +87,25 @@ template <trace_source Source>
 template <trace_source Source>
 [[nodiscard]] summaries<session_summary> summarise_sessions(Source& source, const trace_query& query = {}) {
     struct group : activity {
-        std::string user;
-        trace_time users_first{};
+        std::map<std::string, trace_time, std::less<>> users; // with their first traces
         void add(const trace_info& trace) {
             activity::add(trace);
-            if (trace.user().empty() || (!user.empty() && users_first <= trace.request_time)) return;
-            user = trace.user();
-            users_first = trace.request_time;
+            if (trace.user().empty()) return;
+            const auto [at, is_new] = users.try_emplace(std::string(trace.user()), trace.request_time);
+            if (!is_new) at->second = std::min(at->second, trace.request_time);
         }
     };
     auto groups = detail::group_traces<group>(source, query, [](const trace_info& trace) { return trace.session(); });
     if (!groups) return failure{groups.error()};
     std::vector<session_summary> sessions;
     for (auto& [name, found] : *groups) {
-        std::string user = std::move(found.user);
-        sessions.push_back({{std::move(found)}, name, std::move(user)});
+        std::vector<std::pair<trace_time, std::string>> order;
+        for (const auto& [user, first] : found.users) order.emplace_back(first, user);
+        std::sort(order.begin(), order.end());
+        std::vector<std::string> users;
+        for (auto& one : order) users.push_back(std::move(one.second));
+        std::string first = users.empty() ? std::string() : users.front();
+        sessions.push_back({{std::move(found)}, name, std::move(first), std::move(users)});
     }
     std::sort(sessions.begin(), sessions.end(), [](const session_summary& a, const session_summary& b) {
         return std::tie(a.first_seen, a.session) < std::tie(b.first_seen, b.session);
@@ -139,7 +145,8 @@ template <metadata_key Key, trace_source Source>
 struct session_turn {
     std::size_t number = 0; ///< from 1
     trace_info trace;
-    /// From the end of the turn before to the start of this one; negative where they overlap. None for the first.
+    /// From the end of the turn before to the start of this one; negative where they overlap. None for the first, and
+    /// behind one of which the end is not known.
     std::optional<std::chrono::milliseconds> gap;
 };
 
@@ -156,7 +163,8 @@ template <trace_source Source>
     std::vector<session_turn> turns;
     for (trace_info& trace : *traces) {
         session_turn turn{turns.size() + 1, std::move(trace), std::nullopt};
-        if (!turns.empty()) turn.gap = turn.trace.request_time - turns.back().trace.end_time();
+        if (!turns.empty() && turns.back().trace.has_duration)
+            turn.gap = turn.trace.request_time - turns.back().trace.end_time();
         turns.push_back(std::move(turn));
     }
     return turns;

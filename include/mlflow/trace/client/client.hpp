@@ -99,7 +99,9 @@ public:
     answer<experiment> create_experiment(std::string_view name) {
         const auto told = server_->call(http_method::post, "/api/2.0/mlflow/experiments/create", {{"name", name}});
         if (!told) return failure{told.error()};
-        return experiment{detail::text_of(*told, "experiment_id"), std::string(name)};
+        experiment made{detail::text_of(*told, "experiment_id"), std::string(name)};
+        if (made.id.empty()) return malformed("experiments", "an experiment without ID");
+        return made;
     }
     /// All experiments that are not deleted.
     answer<std::vector<experiment>> experiments() {
@@ -204,7 +206,10 @@ public:
                 http_method::post, "/api/3.0/mlflow/traces/delete-traces",
                 {{"experiment_id", experiment}, {"request_ids", std::vector<std::string>(some.begin(), some.end())}});
             if (!told) return failure{told.error()};
-            deleted += static_cast<std::size_t>(detail::integer_of(*told, "traces_deleted"));
+            const auto count = detail::integer_of(*told, "traces_deleted");
+            if (count < 0 || static_cast<std::size_t>(count) > some.size())
+                return malformed("traces/delete-traces", "more traces than it was told to delete");
+            deleted += static_cast<std::size_t>(count);
         }
         return deleted;
     }

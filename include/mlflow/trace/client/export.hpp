@@ -8,6 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -17,9 +18,27 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
-/// RFC 3339 in UTC with milliseconds: `2026-11-23T04:03:42.571Z`.
+/// RFC 3339 in UTC with milliseconds: `2026-11-23T04:03:42.571Z`. What is before year 0 or after 9999 becomes the
+/// first or the last that can be written.
 [[nodiscard]] inline std::string to_string(trace_time time) {
-    return detail::rfc3339(static_cast<std::uint64_t>(time.time_since_epoch().count()) * 1'000'000);
+    namespace chr = std::chrono;
+    time = std::clamp(time, detail::first_time, detail::last_time);
+    const auto day = chr::floor<chr::days>(time);
+    const chr::year_month_day date(day);
+    const chr::hh_mm_ss clock(time - day);
+    std::string text;
+    const auto append = [&text](auto number, int width, const char* behind) {
+        detail::append_padded(text, static_cast<std::uint64_t>(number), width);
+        text += behind;
+    };
+    append(static_cast<int>(date.year()), 4, "-");
+    append(static_cast<unsigned>(date.month()), 2, "-");
+    append(static_cast<unsigned>(date.day()), 2, "T");
+    append(clock.hours().count(), 2, ":");
+    append(clock.minutes().count(), 2, ":");
+    append(clock.seconds().count(), 2, ".");
+    append(clock.subseconds().count(), 3, "Z");
+    return text;
 }
 
 /// The assessments of a trace that count, as rows of name, value and who said so.
@@ -27,10 +46,12 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
     auto rows = nlohmann::ordered_json::array();
     for (const assessment& one : trace.assessments) {
         if (one.what != assessment::kind::feedback || !one.valid) continue;
-        auto value = nlohmann::ordered_json::parse(one.value, nullptr, false);
-        if (value.is_discarded()) value = nullptr;
+        detail::json_tree tree;
+        nlohmann::ordered_json value;
+        if (tree.read(one.value)) value = detail::json_of<nlohmann::ordered_json>(tree.root());
         rows.push_back({{"name", one.name},
                         {"value", std::move(value)},
+                        {"error", one.error.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(one.error)},
                         {"of", one.is_of_session()   ? "session"
                                : one.span_id.empty() ? "trace"
                                                      : "span"},
@@ -51,7 +72,7 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
             {"request_id", text(trace.client_request_id)},
             {"experiment_id", text(trace.experiment_id)},
             {"timestamp", to_string(trace.request_time)},
-            {"duration_ms", trace.execution_duration.count()},
+            {"duration_ms", trace.has_duration ? json(trace.execution_duration.count()) : json()},
             {"status", to_string(trace.status)},
             {"name", text(trace.name())},
             {"user", text(trace.user())},

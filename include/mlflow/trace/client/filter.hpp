@@ -182,7 +182,8 @@ inline bool is_matched(const clause& c, const trace_info& trace) {
     case subject::client_request_id: return text(trace.client_request_id);
     case subject::run_id: return in(trace.metadata, "mlflow.sourceRun");
     case subject::timestamp: return is_ordered(trace.request_time.time_since_epoch().count(), c.how, *c.milliseconds);
-    case subject::execution_time: return is_ordered(trace.execution_duration.count(), c.how, *c.milliseconds);
+    case subject::execution_time:
+        return trace.has_duration && is_ordered(trace.execution_duration.count(), c.how, *c.milliseconds);
     case subject::end_time: return is_ordered(trace.end_time().time_since_epoch().count(), c.how, *c.milliseconds);
     default: return false;
     }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/client/json_tree.hpp>
 #include <mlflow/trace/core/http.hpp>
-#include <mlflow/trace/detail/json_reader.hpp>
 
 #if !__has_include(<nlohmann/json.hpp>)
 #error                                                                                                               \
@@ -12,7 +12,9 @@
 
 #include <charconv>
 #include <chrono>
+#include <cmath>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,13 +24,37 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
 using nlohmann::json;
 
+template <class Json>
+Json json_of(json_value value) {
+    using kind = json_value::kind;
+    switch (value.what()) {
+    case kind::null: break;
+    case kind::boolean: return value.is_true();
+    case kind::text: return value.text();
+    case kind::number:
+        if (value.is_integer())
+            if (const auto whole = value.integer()) return *whole;
+        return value.number();
+    case kind::array: {
+        Json list = Json::array();
+        for (const json_value one : value) list.push_back(json_of<Json>(one));
+        return list;
+    }
+    case kind::object: {
+        Json object = Json::object();
+        for (const json_value one : value) object[one.key()] = json_of<Json>(one);
+        return object;
+    }
+    }
+    return nullptr;
+}
+
 // Nothing that comes from a server throws, nor nests without end.
 inline std::optional<json> parse_json(std::string_view text) {
     constexpr std::size_t deepest = 128;
-    if (json_cursor whole(text); whole.value(deepest) != json_cursor::outcome::complete) return std::nullopt;
-    auto parsed = json::parse(text, nullptr, false);
-    if (parsed.is_discarded()) return std::nullopt;
-    return parsed;
+    json_tree tree;
+    if (!tree.read_no_deeper(text, deepest)) return std::nullopt;
+    return json_of<json>(tree.root());
 }
 
 inline std::string dump(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
@@ -46,14 +72,21 @@ inline std::string text_of(const json& object, const char* key) {
 // Protobuf's JSON form writes 64-bit integers as text.
 inline std::int64_t integer_of(const json& object, const char* key) {
     const json& value = member(object, key);
-    if (value.is_number_unsigned() || value.is_number_integer()) return value.get<std::int64_t>();
-    if (value.is_number_float()) return static_cast<std::int64_t>(value.get<double>());
+    if (value.is_number_integer()) return value.get<std::int64_t>();
+    if (value.is_number_float()) return json_value::integer_in(std::trunc(value.get<double>())).value_or(0);
     std::int64_t number = 0;
     if (value.is_string()) {
         const auto& text = value.get_ref<const std::string&>();
         std::from_chars(text.data(), text.data() + text.size(), number);
     }
     return number;
+}
+// A sum of what anybody may have written.
+inline std::int64_t added(std::int64_t a, std::int64_t b) noexcept {
+    constexpr auto most = std::numeric_limits<std::int64_t>::max();
+    constexpr auto least = std::numeric_limits<std::int64_t>::min();
+    if (b > 0 ? a > most - b : a < least - b) return b > 0 ? most : least;
+    return a + b;
 }
 inline double number_of(const json& object, const char* key) {
     const json& value = member(object, key);
@@ -92,6 +125,19 @@ inline int take_milliseconds(std::string_view& text) {
     return value;
 }
 
+// What RFC 3339 can write.
+inline constexpr std::chrono::sys_time<std::chrono::milliseconds> first_time = std::chrono::sys_days(
+                                                                      std::chrono::year(0) / 1 / 1),
+                                                                  last_time = std::chrono::sys_days(
+                                                                                  std::chrono::year(10000) / 1 / 1) -
+                                                                              std::chrono::milliseconds(1);
+
+inline std::optional<std::chrono::sys_time<std::chrono::milliseconds>>
+time_in_range(std::chrono::sys_time<std::chrono::milliseconds> time) {
+    if (time < first_time || time > last_time) return std::nullopt;
+    return time;
+}
+
 // RFC 3339: 2026-11-23, 2026-11-23T04:03:42Z, 2026-11-23T04:03:42.571+01:00.
 inline std::optional<std::chrono::sys_time<std::chrono::milliseconds>> parse_time(std::string_view text) {
     namespace chr = std::chrono;
@@ -116,7 +162,7 @@ inline std::optional<std::chrono::sys_time<std::chrono::milliseconds>> parse_tim
     }
     time += chr::hours(parts[0]) + chr::minutes(parts[1]) + chr::seconds(parts[2]);
     time += chr::milliseconds(take_milliseconds(text));
-    if (text == "Z" || text == "z" || text.empty()) return time;
+    if (text == "Z" || text == "z" || text.empty()) return time_in_range(time);
     const bool is_east = take_sign(text, '+');
     if (!is_east && !take_sign(text, '-')) return std::nullopt;
     const auto hours = take_digits(text, 2);
@@ -124,7 +170,7 @@ inline std::optional<std::chrono::sys_time<std::chrono::milliseconds>> parse_tim
     const auto minutes = take_digits(text, 2);
     if (!minutes || !text.empty() || *hours > 23 || *minutes > 59) return std::nullopt;
     const auto offset = chr::hours(*hours) + chr::minutes(*minutes);
-    return is_east ? time - offset : time + offset;
+    return time_in_range(is_east ? time - offset : time + offset);
 }
 
 // Protobuf's JSON form of a Duration: 0.042s.
@@ -132,7 +178,8 @@ inline std::optional<std::chrono::milliseconds> parse_duration(std::string_view 
     const bool is_negative = take_sign(text, '-');
     std::int64_t seconds = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-    if (error != std::errc{} || seconds > 1'000'000'000'000) return std::nullopt;
+    constexpr std::int64_t most = 1'000'000'000'000;
+    if (error != std::errc{} || seconds > most || seconds < 0) return std::nullopt;
     text.remove_prefix(static_cast<std::size_t>(end - text.data()));
     const auto value = std::chrono::milliseconds(seconds * 1000 + take_milliseconds(text));
     if (text != "s") return std::nullopt;

@@ -22,7 +22,7 @@ class duration_statistics {
 public:
     void add(std::chrono::milliseconds duration) {
         ++count_;
-        sum_ += duration.count();
+        sum_ = detail::added(sum_, duration.count());
         recent_.push_back(duration.count());
         if (recent_.size() >= 64 + counted_.size() / 4) merge();
     }
@@ -108,11 +108,11 @@ struct activity {
         first_seen = interactions == 0 ? trace.request_time : std::min(first_seen, trace.request_time);
         last_seen = interactions == 0 ? trace.request_time : std::max(last_seen, trace.request_time);
         ++interactions;
-        durations.add(trace.execution_duration);
+        if (trace.has_duration) durations.add(trace.execution_duration);
         errors += trace.status == trace_status::error ? 1U : 0U;
         if (const auto usage = detail::parse_json(trace["mlflow.trace.tokenUsage"])) {
-            input_tokens += detail::integer_of(*usage, "input_tokens");
-            output_tokens += detail::integer_of(*usage, "output_tokens");
+            input_tokens = detail::added(input_tokens, detail::integer_of(*usage, "input_tokens"));
+            output_tokens = detail::added(output_tokens, detail::integer_of(*usage, "output_tokens"));
         }
         if (const auto spent = detail::parse_json(trace["mlflow.trace.cost"]))
             cost += detail::number_of(*spent, "total_cost");

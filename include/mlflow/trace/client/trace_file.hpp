@@ -1,191 +1,89 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/client/file_bytes.hpp>
+#include <mlflow/trace/client/file_documents.hpp>
 #include <mlflow/trace/client/search.hpp>
-#include <mlflow/trace/client/trace_json.hpp>
-#include <mlflow/trace/detail/utf8.hpp>
+#include <mlflow/trace/client/trace_assembly.hpp>
+#include <mlflow/trace/client/trace_records.hpp>
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <fstream>
-#include <initializer_list>
-#include <map>
+#include <cstdlib>
+#include <memory>
+#include <queue>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
-namespace detail {
-
-// What a trace in a file is made of, until its root has come.
-struct file_trace {
-    struct part {
-        std::string id;
-        std::string parent;
-        json usage;
-        json cost;
-    };
-    std::vector<part> parts;
-    trace_info info;
-    std::int64_t start = 0;
-    std::int64_t end = 0;
-    bool has_root = false;
-    bool has_identity = false;
-};
-
-// As MLflow sums up: a span that has an amount speaks for those below it.
-inline json sum_over_spans(const std::vector<file_trace::part>& parts, json file_trace::part::* what,
-                           std::initializer_list<const char*> keys) {
-    std::map<std::string_view, const file_trace::part*> by_id;
-    for (const auto& one : parts) by_id.emplace(one.id, &one);
-    const auto is_below_another = [&](const file_trace::part& one) {
-        auto above = by_id.find(one.parent);
-        for (std::size_t level = 0; above != by_id.end() && level < parts.size(); ++level) {
-            if ((above->second->*what).is_object()) return true;
-            above = by_id.find(above->second->parent);
-        }
-        return false;
-    };
-    json sum;
-    for (const auto& one : parts) {
-        if (!(one.*what).is_object() || is_below_another(one)) continue;
-        for (const char* const key : keys) {
-            const json& value = member(one.*what, key);
-            if (value.is_number_integer()) sum[key] = integer_of(sum, key) + value.get<std::int64_t>();
-            else if (value.is_number()) sum[key] = number_of(sum, key) + value.get<double>();
-        }
-    }
-    return sum;
-}
-
-inline std::string preview_of(std::string_view text) {
-    constexpr std::size_t longest = 1000; // MLflow's own limit
-    const auto head = first_code_points(text, longest);
-    return head.size() == text.size() ? std::string(text) : std::string(first_code_points(text, longest - 3)) + "...";
-}
-
-inline json json_attribute(const json& value) {
-    if (!value.is_string()) return value;
-    return parse_json(value.get_ref<const std::string&>()).value_or(json());
-}
-
-// What the library writes to any OTLP receiver: identity, tags and previews are attributes of the root.
-inline void read_trace_attribute(trace_info& info, std::string_view key, const std::string& text) {
-    const auto after = [key](std::string_view prefix) {
-        return key.starts_with(prefix) ? std::string(key.substr(prefix.size())) : std::string();
-    };
-    if (key == "user.id") info.metadata.emplace(user::name, text);
-    else if (key == "session.id" || key == "gen_ai.conversation.id") info.metadata.emplace(session::name, text);
-    else if (key == "mlflow.clientRequestId") info.client_request_id = text;
-    else if (key == "mlflow.traceRequestPreview") info.request_preview = text;
-    else if (key == "mlflow.traceResponsePreview") info.response_preview = text;
-    else if (key == "mlflow.spanInputs" && info.request_preview.empty()) info.request_preview = preview_of(text);
-    else if (key == "mlflow.spanOutputs" && info.response_preview.empty()) info.response_preview = preview_of(text);
-    else if (auto name = after("mlflow.traceMetadata."); !name.empty()) info.metadata.emplace(std::move(name), text);
-    else if (auto tag = after("mlflow.traceTag."); !tag.empty()) info.tags[std::move(tag)] = text;
-}
-
-inline void add_span(file_trace& trace, const json& span) {
-    const std::int64_t start = integer_of(span, "startTimeUnixNano");
-    const std::int64_t end = integer_of(span, "endTimeUnixNano");
-    trace.start = trace.parts.empty() ? start : std::min(trace.start, start);
-    trace.end = std::max(trace.end, end);
-    file_trace::part part{text_of(span, "spanId"), text_of(span, "parentSpanId"), {}, {}};
-    const bool is_root = part.parent.empty();
-    const json& attributes = member(span, "attributes");
-    for (const json& one : attributes.is_array() ? attributes : json::array()) {
-        const std::string key = text_of(one, "key");
-        const json value = read_any_value(member(one, "value"));
-        if (key == "mlflow.chat.tokenUsage") part.usage = json_attribute(value);
-        else if (key == "mlflow.llm.cost") part.cost = json_attribute(value);
-        const bool is_identity = key == "user.id" || key == "session.id";
-        trace.has_identity = trace.has_identity || is_identity;
-        if (is_root || is_identity)
-            read_trace_attribute(trace.info, key,
-                                 value.is_string() ? value.get_ref<const std::string&>() : dump(value));
-    }
-    trace.parts.push_back(std::move(part));
-    if (!is_root) return;
-    trace.has_root = true;
-    trace.info.tags.emplace("mlflow.traceName", text_of(span, "name"));
-    const json& code = member(member(span, "status"), "code");
-    if (code.is_number_integer())
-        trace.info.status = code == 2   ? trace_status::error
-                            : code == 1 ? trace_status::ok
-                                        : trace_status::unspecified;
-    else if (code.is_string()) trace.info.status = status_of(code.get_ref<const std::string&>());
-}
-
-inline trace_info finish(file_trace& trace, const std::string& id) {
-    constexpr std::int64_t nano_per_milli = 1'000'000;
-    trace.info.trace_id = "tr-" + id;
-    trace.info.request_time = trace_time(std::chrono::milliseconds(trace.start / nano_per_milli));
-    trace.info.execution_duration =
-        std::chrono::milliseconds(trace.end / nano_per_milli - trace.start / nano_per_milli);
-    const auto put = [&](const char* key, const json& sum) {
-        if (!sum.is_null()) trace.info.metadata.emplace(key, dump(sum));
-    };
-    put("mlflow.trace.tokenUsage",
-        sum_over_spans(trace.parts, &file_trace::part::usage, {"input_tokens", "output_tokens", "total_tokens"}));
-    put("mlflow.trace.cost",
-        sum_over_spans(trace.parts, &file_trace::part::cost, {"input_cost", "output_cost", "total_cost"}));
-    return std::move(trace.info);
-}
-
-} // namespace detail
-
-/// Traces in a file of OTLP JSON lines, as `json_lines_exporter` and the OpenTelemetry Collector write them: searched
-/// with the same filters as a server. A file is one experiment, has no assessments, and is read anew by each search.
+/// Traces in a file of OTLP JSON, as `json_lines_exporter` and the OpenTelemetry Collector write them: searched with
+/// the same filters as a server. A file is one experiment, has no assessments, and is read anew by each search.
 ///
-/// A trace is complete with the line that brings its root: a span that ended later does not add its tokens. Memory
-/// holds one line, and the traces that match only where they are to be sorted. Errors: a file that cannot be read, a
-/// filter that only a server can decide, and a damaged line, which a crash or a full disk may leave behind; with
-/// `skip_damaged_lines` it is passed over and counted. Thread-safety: one thread at a time.
+/// A trace is the set of its spans over all lines, each once, and says what MLflow's server (3.17) would say of them
+/// if each line were a request; the costs are those that the spans say, since a file has no prices. Also read: one
+/// document over many lines, a list of documents, UTF-16, a byte order mark, OTLP in the spelling of older versions,
+/// and what `compressions` can unpack. A value that is none, such as half a character, costs only itself.
+///
+/// Memory: `memory` bytes for what the spans say of their traces, and more stands in a temporary file; then the
+/// traces of a 128th of that, and those that match where they are to be sorted. Errors: a file that cannot be read,
+/// of which nothing was understood, or that is something else, with what it is; a filter that only a server can
+/// decide; and a damaged line, which a crash or a full disk may leave behind: with `skip_damaged_lines` it is passed
+/// over and counted. Thread-safety: one thread at a time.
 class trace_file {
 public:
     struct options {
         std::string path = "traces.jsonl";
         bool skip_damaged_lines = false;
+        std::vector<file_compression> compressions{};
+        std::size_t memory = std::size_t{64} << 20U; ///< bytes
+        std::string temporary_folder{};              ///< none: TMPDIR, or /tmp
     };
 
     explicit trace_file(options chosen) : options_(std::move(chosen)) {}
 
-    /// How many lines the last search passed over.
+    /// How many lines the last search passed over, since they are no JSON.
     [[nodiscard]] std::size_t damaged_lines() const noexcept { return damaged_; }
+    /// How many the last search passed over that hold something else, such as OTLP's logs.
+    [[nodiscard]] std::size_t other_lines() const noexcept { return others_; }
+    /// How many spans the last search passed over, since they have no IDs.
+    [[nodiscard]] std::size_t damaged_spans() const noexcept { return damaged_spans_; }
 
     template <class Visit>
     [[nodiscard]] search_result for_each_trace(const trace_query& query, Visit visit) {
         if (!query.where.is_local())
             return fail("spans, text and assessments are searched by a server only: leave them out of the filter");
-        if (query.order_by.empty()) {
-            std::size_t visited = 0;
-            if (query.max_results == 0) return visited;
-            const auto error = scan([&](trace_info& trace) {
-                if (!query.where.matches(trace)) return true;
-                ++visited;
-                return detail::wants_more(visit, trace) && visited < query.max_results;
-            });
-            return error.empty() ? search_result(visited) : fail(error);
-        }
-        std::vector<trace_info> found;
-        const auto error = scan([&](trace_info& trace) {
-            if (query.where.matches(trace)) found.push_back(std::move(trace));
-            return true;
-        });
-        if (!error.empty()) return fail(error);
-        sort(found, query.order_by);
         std::size_t visited = 0;
-        for (const trace_info& trace : found)
-            if (visited == query.max_results || (++visited, !detail::wants_more(visit, trace))) break;
-        return visited;
+        const auto show = [&](const trace_info& trace) {
+            return visited < query.max_results && (++visited, detail::wants_more(visit, trace));
+        };
+        const auto matches = [&](const trace_info& trace) { return query.where.matches(trace); };
+        std::string fault;
+        if (query.order_by.empty()) {
+            fault = scan(matches, show);
+        } else {
+            std::vector<trace_info> found;
+            fault = scan(matches, [&](trace_info& trace) {
+                found.push_back(std::move(trace));
+                return true;
+            });
+            if (fault.empty()) sort(found, query.order_by);
+            for (std::size_t at = 0; fault.empty() && at < found.size() && show(found[at]);) ++at;
+        }
+        return fault.empty() ? search_result(visited) : fail(fault);
     }
 
 private:
+    using heaps = detail::record_heaps;
+
     failure<transport_error> fail(std::string_view why) const {
-        return failure{transport_error{transport_error::kind::other, options_.path + ": " + std::string(why)}};
+        const bool is_of_file = why.starts_with("is ") || why.starts_with("has ");
+        return failure{transport_error{transport_error::kind::other,
+                                       options_.path + (is_of_file ? " " : ": ") + std::string(why)}};
     }
 
     // As a server breaks ties: by ID.
@@ -202,62 +100,157 @@ private:
         });
     }
 
-    // Calls `take` with each trace until it returns false. Returns what went wrong, or an empty text.
-    template <class Take>
-    std::string scan(Take take) {
-        damaged_ = 0;
-        std::ifstream file(options_.path, std::ios::binary);
-        if (!file) return "cannot be opened; give the path of a file of OTLP JSON lines";
-        std::map<std::string, detail::file_trace> open;
-        std::size_t number = 0;
-        for (std::string line; std::getline(file, line);) {
-            ++number;
-            if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-            const auto told = detail::parse_json(line);
-            if (!told || !told->is_object()) {
-                if (!options_.skip_damaged_lines)
-                    return "line " + std::to_string(number) +
-                           " is no JSON; it was cut or damaged, and the rest is not "
-                           "read; set skip_damaged_lines to pass over it";
-                ++damaged_;
-                continue;
-            }
-            add_line(open, *told);
-            if (!give(open, take, [](const detail::file_trace& trace) { return trace.has_root; })) return {};
-        }
-        if (file.bad()) return "cannot be read to its end";
-        // Traces whose root is in another process. Others are spans that came later than their root.
-        give(open, take, [](const detail::file_trace& trace) { return trace.has_identity; });
-        return {};
+    [[nodiscard]] std::string folder() const {
+        const char* const told = std::getenv("TMPDIR");
+        return !options_.temporary_folder.empty() ? options_.temporary_folder : told && *told ? told : "/tmp";
     }
 
-    static const nlohmann::json& list(const nlohmann::json& object, const char* key) {
-        static const nlohmann::json none = nlohmann::json::array();
-        const auto& found = detail::member(object, key);
-        return found.is_array() ? found : none;
-    }
-    static void add_line(std::map<std::string, detail::file_trace>& open, const nlohmann::json& line) {
-        for (const auto& resource : list(line, "resourceSpans"))
-            for (const auto& scope : list(resource, "scopeSpans"))
-                for (const auto& span : list(scope, "spans"))
-                    if (auto id = detail::text_of(span, "traceId"); !id.empty()) detail::add_span(open[id], span);
-    }
-    template <class Take, class Is>
-    static bool give(std::map<std::string, detail::file_trace>& open, Take& take, Is is_complete) {
-        for (auto at = open.begin(); at != open.end();) {
-            if (!is_complete(at->second)) {
-                ++at;
-                continue;
-            }
-            trace_info whole = detail::finish(at->second, at->first);
-            at = open.erase(at);
-            if (!take(whole)) return false;
+    // Calls `take` with each trace that matches, in the order of the file, until it returns false. Returns what went
+    // wrong, or an empty text.
+    template <class Matches, class Take>
+    std::string scan(Matches matches, Take take) {
+        heaps spans(options_.memory, folder());
+        if (std::string fault = read_spans(spans); !fault.empty()) return fault;
+        heaps traces(spans.is_in_file() ? options_.memory / 4 : static_cast<std::size_t>(-1), folder());
+        for (std::size_t heap = 0; heap < heaps::count; ++heap) {
+            if (std::string fault = put_together(spans, traces, heap, matches); !fault.empty()) return fault;
+            spans.clear(heap);
         }
-        return true;
+        return give(traces, take);
+    }
+
+    std::string read_spans(heaps& spans) {
+        damaged_ = damaged_spans_ = others_ = 0;
+        detail::file_lines lines;
+        if (std::string fault = lines.open(options_.path, options_.compressions); !fault.empty()) return fault;
+        std::string fault;
+        std::string strange; // what the first document is that was not understood
+        std::string record;
+        std::size_t understood = 0;
+        std::size_t found = 0;
+        bool has_room_for_spans = false;
+        std::uint64_t place = 0;
+        std::uint64_t request = 0;
+        detail::file_documents documents;
+        const auto add = [&](const detail::file_span& span) {
+            ++found;
+            record.clear();
+            detail::record_writer to(record);
+            to.text(span.trace_id);
+            to.number(place++);
+            to.number(request);
+            detail::write_record(to, span);
+            const auto heap = std::hash<std::string_view>()(span.trace_id) % heaps::count;
+            if (fault.empty()) fault = spans.add(heap, record);
+        };
+        const auto read = [&](detail::json_value document, std::size_t line) {
+            if (!detail::is_otlp(document)) {
+                if (strange.empty()) strange = detail::what_it_is(document);
+                if (!options_.skip_damaged_lines && fault.empty() && !is_other_signal(document))
+                    fault = understood == 0 ? strange : "line " + std::to_string(line) + " " + strange;
+                ++others_;
+                return;
+            }
+            ++understood;
+            ++request;
+            has_room_for_spans = has_room_for_spans || !detail::otlp_list(document).empty();
+            damaged_spans_ += detail::read_otlp(document, add);
+        };
+        const auto damaged = [&](std::size_t line) {
+            ++damaged_;
+            if (options_.skip_damaged_lines) return fault.empty();
+            fault =
+                "line " + std::to_string(line) +
+                " is no JSON; it was cut or damaged, and the rest is not read; set skip_damaged_lines to pass over "
+                "it";
+            return false;
+        };
+        documents.read(lines, read, damaged);
+        if (!fault.empty()) return fault;
+        if (!lines.fault().empty()) return lines.fault();
+        if (lines.is_cut()) {
+            ++damaged_;
+            if (!options_.skip_damaged_lines) return "ends in the middle of what was compressed";
+        }
+        if (found > 0) return {};
+        if (damaged_spans_ > 0) return "has no span with a trace ID and a span ID of hexadecimal digits";
+        if (understood > 0) return has_room_for_spans ? "has no spans where OTLP has them" : "";
+        if (lines.is_cut()) return "is cut or damaged: it cannot be unpacked";
+        if (!strange.empty()) return strange;
+        return damaged_ > 0 ? "is no file of OTLP JSON lines: no line of it is JSON" : "";
+    }
+    // Logs and metrics of the same application may stand among traces.
+    static bool is_other_signal(detail::json_value document) {
+        return document.contains("resourceLogs") || document.contains("resourceMetrics");
+    }
+
+    // The traces of one heap of spans.
+    template <class Matches>
+    static std::string put_together(const heaps& spans, heaps& traces, std::size_t heap, Matches& matches) {
+        std::unordered_map<std::string, detail::trace_in_file> open;
+        std::vector<std::pair<const std::string, detail::trace_in_file>*> in_order;
+        std::string fault;
+        heaps::reader records(spans, heap);
+        while (const auto record = records.next(fault)) {
+            detail::record_reader from(*record);
+            std::string id = from.text();
+            const auto place = from.number<std::uint64_t>();
+            const auto request = from.number<std::uint64_t>();
+            detail::file_span span;
+            read_record(from, span);
+            const auto [at, is_new] = open.try_emplace(std::move(id), place);
+            if (is_new) in_order.push_back(&*at);
+            at->second.add(request, std::move(span));
+        }
+        std::string record;
+        for (auto* const one : in_order) {
+            const std::uint64_t place = one->second.place();
+            const trace_info whole = one->second.finish(one->first);
+            if (!matches(whole)) continue;
+            record.clear();
+            detail::record_writer to(record);
+            to.number(place);
+            detail::write_record(to, whole);
+            if (fault.empty()) fault = traces.add(heap, record);
+        }
+        return fault;
+    }
+
+    // Each heap of traces is in the order of the file: their heads are compared.
+    template <class Take>
+    static std::string give(heaps& traces, Take& take) {
+        struct head {
+            std::uint64_t place;
+            std::size_t heap;
+            std::string_view record;
+            bool operator<(const head& other) const noexcept { return place > other.place; }
+        };
+        std::string fault;
+        std::vector<heaps::reader> readers;
+        std::priority_queue<head> heads;
+        const auto advance = [&](std::size_t heap) {
+            const auto record = readers[heap].next(fault);
+            if (record) heads.push({detail::record_reader(*record).number<std::uint64_t>(), heap, *record});
+        };
+        for (std::size_t heap = 0; heap < heaps::count; ++heap) readers.emplace_back(traces, heap);
+        for (std::size_t heap = 0; heap < heaps::count; ++heap) advance(heap);
+        while (!heads.empty() && fault.empty()) {
+            const head first = heads.top();
+            heads.pop();
+            detail::record_reader from(first.record);
+            from.number<std::uint64_t>();
+            trace_info trace;
+            read_record(from, trace);
+            if (!take(trace)) return {};
+            advance(first.heap);
+        }
+        return fault;
     }
 
     options options_;
     std::size_t damaged_ = 0;
+    std::size_t damaged_spans_ = 0;
+    std::size_t others_ = 0;
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -47,7 +47,8 @@ struct assessment {
     std::string span_id; ///< empty: of the whole trace
     std::string name;
     kind what = kind::other;
-    std::string value; ///< as JSON text: `true`, `0.8`, `"good"`; empty when there is none
+    std::string value;   ///< as JSON text: `true`, `0.8`, `"good"`; empty when there is none
+    std::string error{}; ///< why there is no value: code and message of what failed; empty when nothing did
     std::string rationale;
     assessment_source source;
     text_map metadata;
@@ -64,7 +65,8 @@ struct trace_info {
     std::string client_request_id;
     std::string experiment_id;
     trace_time request_time{};
-    std::chrono::milliseconds execution_duration{0};
+    std::chrono::milliseconds execution_duration{0}; ///< 0 where it is not known
+    bool has_duration = true;                        ///< false: the trace has not ended, or ended before it began
     trace_status status = trace_status::unspecified;
     std::string request_preview;
     std::string response_preview;

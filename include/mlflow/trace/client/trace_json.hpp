@@ -46,6 +46,15 @@ inline text_map texts_of(const json& object, const char* key) {
     return texts;
 }
 
+// `JUDGE_FAILED: the model did not answer`.
+inline std::string error_of(const json& told) {
+    const std::string code = text_of(told, "error_code");
+    const std::string message = text_of(told, "error_message");
+    if (told.is_string()) return told.get<std::string>();
+    if (told.is_object() && code.empty() && message.empty()) return "failed";
+    return code.empty() || message.empty() ? code + message : code + ": " + message;
+}
+
 inline assessment read_assessment(const json& told) {
     assessment read;
     read.id = text_of(told, "assessment_id");
@@ -66,7 +75,8 @@ inline assessment read_assessment(const json& told) {
         // An expectation that is no scalar is stored as a JSON text.
         const std::string serialized = text_of(member(value, "serialized_value"), "value");
         if (!serialized.empty()) read.value = serialized;
-        else if (value.contains("value")) read.value = dump(value["value"]);
+        else if (!member(value, "value").is_null()) read.value = dump(value["value"]);
+        read.error = error_of(member(value, "error"));
     }
     return read;
 }
@@ -77,10 +87,13 @@ inline std::optional<trace_info> read_trace_info(const json& told) {
     const auto time = parse_time(text_of(told, "request_time"));
     if (read.trace_id.empty() || !time) return std::nullopt;
     read.request_time = *time;
+    read.has_duration = false;
     if (told.contains("execution_duration")) {
         const auto duration = parse_duration(text_of(told, "execution_duration"));
         if (!duration) return std::nullopt;
-        read.execution_duration = *duration;
+        // MLflow's duration of a trace that did not end is minus the time when it began.
+        read.has_duration = duration->count() >= 0;
+        if (read.has_duration) read.execution_duration = *duration;
     }
     read.client_request_id = text_of(told, "client_request_id");
     read.experiment_id = text_of(member(member(told, "trace_location"), "mlflow_experiment"), "experiment_id");

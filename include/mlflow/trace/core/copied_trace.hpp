@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/core/packed.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
 
 #include <cstddef>
@@ -20,10 +21,7 @@ inline trace_data* copy_of(const trace_data& trace) noexcept {
     trace_data* const copy = pool<trace_data>::instance().take();
     if (!copy) return nullptr;
     trace_batch owner(copy);
-    copy->id = trace.id;
-    copy->start_unix_nano = trace.start_unix_nano;
-    copy->duration_nano = trace.duration_nano;
-    copy->check_identity = trace.check_identity;
+    copy_description(*copy, trace);
     for (const trace_entry entry : trace.entries)
         if (!copy->entries.set(entry.kind, entry.key, entry.value)) return nullptr;
     span_data** next = &copy->spans;
@@ -34,15 +32,9 @@ inline trace_data* copy_of(const trace_data& trace) noexcept {
         *next = to;
         next = &to->next;
         if (!from->body.empty() && !to->body.append(from->body.view())) return nullptr;
-        to->id = from->id;
-        to->is_root = from->is_root;
-        to->has_parent = from->has_parent;
-        to->look_closer = from->look_closer;
-        to->lost_something = from->lost_something;
-        to->code = from->code;
-        to->level = from->level;
-        to->has_own_level = from->has_own_level;
+        copy_description(*to, *from);
         if (from == trace.root) copy->root = to;
+        copy->capacity += to->body.capacity();
     }
     copy->span_count = trace.span_count;
     copy->bytes = trace.bytes;

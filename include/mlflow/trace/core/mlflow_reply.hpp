@@ -51,11 +51,12 @@ inline std::chrono::milliseconds retry_after(const http_response& reply) noexcep
                                      .value_or(std::chrono::duration_cast<std::chrono::seconds>(here).count());
         return std::chrono::seconds(*date > now ? *date - now : 0);
     }
+    constexpr std::int64_t most = 86'401; // more than anybody waits for
     std::int64_t seconds = 0;
     for (const char c : asked) {
         if (c < '0' || c > '9') return std::chrono::milliseconds(0);
         seconds = seconds * 10 + (c - '0');
-        if (seconds > 86'400) break;
+        if (seconds > most) seconds = most;
     }
     return std::chrono::seconds(seconds);
 }

@@ -36,6 +36,8 @@ constexpr std::optional<std::int64_t> parse_http_date(std::string_view text) noe
         hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60) // a leap second
         return std::nullopt;
     const auto month = static_cast<std::int64_t>(found / 3 + 1);
+    const bool is_leap_year = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    if (day > (month == 2 ? is_leap_year ? 29 : 28 : 30 + (month + month / 8) % 2)) return std::nullopt;
     const std::int64_t shifted_year = month <= 2 ? year - 1 : year; // years that begin in March
     const std::int64_t era = shifted_year / 400;
     const std::int64_t year_of_era = shifted_year - era * 400;

@@ -67,11 +67,13 @@ public:
         return take(':');
     }
 
-    // One value and the whitespace before it, without recursion.
-    outcome value(std::size_t depth_limit) noexcept {
+    // One value and the whitespace before it, without recursion. `sink` is told what stands there: key(raw),
+    // scalar(raw), begin(is_object), end().
+    template <class Sink>
+    outcome read(std::size_t depth_limit, Sink&& sink) noexcept(noexcept(sink.end())) {
         bool in_object[max_depth + 1]{};
         std::size_t depth = 0;
-        std::string_view ignored;
+        std::string_view name;
         for (;;) {
             whitespace();
             const bool object = rest_.starts_with('{');
@@ -79,22 +81,39 @@ public:
                 if (depth == depth_limit || depth == max_depth) return outcome::too_deep;
                 in_object[++depth] = object;
                 rest_.remove_prefix(1);
+                sink.begin(object);
                 whitespace();
                 if (!rest_.starts_with(object ? '}' : ']')) {
-                    if (object && !key(ignored)) return outcome::malformed;
+                    if (object && !key(name)) return outcome::malformed;
+                    if (object) sink.key(name);
                     continue;
                 }
-            } else if (!scalar()) {
-                return outcome::malformed;
+            } else {
+                const std::string_view from = rest_;
+                if (!scalar()) return outcome::malformed;
+                sink.scalar(prefix_of(from, from.size() - rest_.size()));
             }
             for (;; --depth) {
                 if (depth == 0) return outcome::complete;
                 whitespace();
                 if (take(',')) break;
                 if (!take(in_object[depth] ? '}' : ']')) return outcome::malformed;
+                sink.end();
             }
-            if (in_object[depth] && !key(ignored)) return outcome::malformed;
+            if (!in_object[depth]) continue;
+            if (!key(name)) return outcome::malformed;
+            sink.key(name);
         }
+    }
+
+    outcome value(std::size_t depth_limit) noexcept {
+        struct nobody {
+            void key(std::string_view) noexcept {}
+            void scalar(std::string_view) noexcept {}
+            void begin(bool) noexcept {}
+            void end() noexcept {}
+        };
+        return read(depth_limit, nobody{});
     }
 
 private:
@@ -221,6 +240,20 @@ inline std::optional<std::string> json_find_string(std::string_view document,
     unescape_json(raw, [&text](std::string_view piece) { append_utf8(text, piece); });
     if (text.overflowed()) return std::nullopt;
     return std::string(text.view());
+}
+
+// Calls `visit` with the text of each element of a JSON array.
+template <class Visit>
+void for_each_element(std::string_view array, Visit visit) {
+    json_cursor at(array);
+    if (!at.take('[')) return;
+    do {
+        at.whitespace();
+        const std::string_view value = at.rest();
+        if (at.value(64) != json_cursor::outcome::complete) return;
+        visit(value.substr(0, value.size() - at.rest().size()));
+        at.whitespace();
+    } while (at.take(','));
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

@@ -175,13 +175,16 @@ private:
     failed send_spans(const trace_batch& batch, export_result& outcome) {
         constexpr std::string_view target = "/v1/traces";
         body_.clear();
-        if (!append_otlp_request(body_, batch, options_.resource, otlp_receiver::mlflow))
+        otlp_form form(otlp_receiver::mlflow);
+        form.goes_with_trace_info = true;
+        if (!append_otlp_request(body_, batch, options_.resource, form))
             return transport_error{transport_error::kind::other, "out of memory while a request was put together"};
         const http_header headers[] = {{"Content-Type", "application/x-protobuf"},
                                        {"x-mlflow-experiment-id", connection_.experiment_id}};
         progress_.ask(batch.span_count());
         const auto reply = server_.send(http_method::post, target, headers, body_.view());
         progress_.answered(reply && detail::is_success(reply->status));
+        body_.clear_to(detail::kept_request);
         if (!reply) return reply.error();
         if (!detail::is_success(reply->status)) return checked(server_.refusal(target, *reply));
         const auto told = detail::read_export_reply(*reply);
@@ -191,7 +194,7 @@ private:
     }
 
     static bool needs_trace_info(const trace_data& trace) noexcept {
-        if (!trace.root) return false;
+        if (!trace.root || is_continued(trace)) return false;
         for (const trace_entry entry : trace.entries) {
             switch (entry.kind) {
             case entry_kind::client_request_id:
@@ -201,7 +204,8 @@ private:
                 if (entry.key != user::name && entry.key != session::name) return true;
                 break;
             case entry_kind::tag:
-            case entry_kind::absent: break;
+            case entry_kind::absent:
+            case entry_kind::tracestate: break;
             }
         }
         return false;

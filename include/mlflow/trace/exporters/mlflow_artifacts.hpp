@@ -16,20 +16,6 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
-// Calls `visit` with the text of each element of a JSON array.
-template <class Visit>
-void for_each_element(std::string_view array, Visit visit) {
-    json_cursor at(array);
-    if (!at.take('[')) return;
-    do {
-        at.whitespace();
-        const std::string_view value = at.rest();
-        if (at.value(64) != json_cursor::outcome::complete) return;
-        visit(value.substr(0, value.size() - at.rest().size()));
-        at.whitespace();
-    } while (at.take(','));
-}
-
 // Stores traces on servers that take no OTLP: a request that says what there is to say about the trace, and its spans
 // as a file of the trace, traces.json.
 //
@@ -46,13 +32,13 @@ public:
 
     // A whole trace, or spans that ended after it.
     failed store(const trace_data& trace) {
-        auto where = is_before_3_2_ ? find_or_start(trace) : trace.root ? post_info(trace) : find(trace);
+        auto where = is_before_3_2_ ? find_or_start(trace) : is_described(trace) ? post_info(trace) : find(trace);
         if (!where) return where.error();
         auto target = artifact_target(*where);
         if (!target) return target.error();
         body_.clear();
         body_.append(R"({"spans":[)");
-        if (!trace.root) {
+        if (!is_described(trace)) {
             const auto stored = call(http_method::get, *target);
             if (!stored) return stored.error();
             const auto spans = json_find(*stored, {"spans"});
@@ -92,6 +78,7 @@ private:
         const bool has_body = method != http_method::get;
         auto reply = server_.send(method, target, has_body ? headers : std::span<const http_header>(),
                                   has_body ? body_.view() : std::string_view());
+        if (has_body) body_.clear_to(kept_request);
         if (!reply) return failure{std::move(reply).error()};
         if (!is_success(reply->status)) return failure{server_.refusal(target, *reply)};
         return std::move(reply->body);
@@ -100,6 +87,9 @@ private:
     transport_error unproven(std::string_view target) const {
         return unproven_success(server_.uri(), target, http_response{200, {}, {}});
     }
+
+    // Is it the part that says what the trace is?
+    static bool is_described(const trace_data& trace) noexcept { return trace.root && !is_continued(trace); }
 
     // Whether a span in JSON is one of the trace's.
     static bool is_of(const trace_data& trace, std::string_view json) {
@@ -148,10 +138,10 @@ private:
         place where;
         for_each_element(json_find(*reply, {"traces"}),
                          [&where](std::string_view info) { where = read_old_info(info); });
-        if (!trace.root) {
+        if (!is_described(trace)) {
             if (!where.id.empty()) return where;
             return failure{transport_error{transport_error::kind::other,
-                                           "spans that ended after their trace, which is not on the server"}};
+                                           "spans of a trace whose first part is not on the server"}};
         }
         if (where.id.empty()) {
             body_.clear();

@@ -5,6 +5,7 @@
 #include <mlflow/trace/core/copied_trace.hpp>
 #include <mlflow/trace/core/guarded_export.hpp>
 #include <mlflow/trace/core/options_of.hpp>
+#include <mlflow/trace/core/packed.hpp>
 #include <mlflow/trace/pipeline/batch.hpp>
 
 #include <array>

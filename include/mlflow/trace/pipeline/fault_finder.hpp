@@ -4,6 +4,7 @@
 #include <mlflow/trace/core/guarded_export.hpp>
 #include <mlflow/trace/core/half_trace.hpp>
 #include <mlflow/trace/core/outcome.hpp>
+#include <mlflow/trace/core/packed.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/pipeline/backoff.hpp>
@@ -117,7 +118,7 @@ private:
             now.refusals = 0;
             now.has_taken = true;
             if (most_spans_ < unlimited) most_spans_ += most_spans_ / 8 + 1;
-            if (!batch.empty()) taken_ = trace_batch(batch.pop_front());
+            if (!batch.empty()) remember(trace_batch(batch.pop_front()));
             return;
         }
         const bool is_at_fault = what == outcome::put_aside;
@@ -183,6 +184,14 @@ private:
         return half;
     }
 
+    // It stays, so that a large one gives way to a smaller one.
+    void remember(trace_batch&& taken) noexcept {
+        constexpr std::size_t small = 64 * 1024;
+        if (!taken_.empty() && taken.memory() > small && taken.memory() > taken_.memory()) return;
+        trace_data* const alone = taken.begin()->block ? packed(*taken.begin()) : nullptr;
+        taken_ = alone ? trace_batch(alone) : std::move(taken);
+    }
+
     static bool is_single(const trace_batch& batch) noexcept { return batch.span_count() == 1; }
     static void count(const export_result& result, attempts& now) noexcept {
         now.told.exported += result.exported_spans;
@@ -205,7 +214,7 @@ private:
         if (!other) return false;
         trace_batch asked(other);
         if (!takes(asked, now)) return false;
-        if (!asked.empty()) taken_ = std::move(asked);
+        if (!asked.empty()) remember(std::move(asked));
         return true;
     }
     bool takes(trace_batch& asked, attempts& now) noexcept {

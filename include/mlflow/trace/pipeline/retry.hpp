@@ -58,7 +58,9 @@ public:
         std::chrono::milliseconds give_up_after{std::chrono::hours(24)};
         std::size_t attempts_before_halving = 3; ///< where the content may be at fault, and another attempt may help
         std::size_t keep_rejected = 100;         ///< for `take_rejected`, the latest
-        trace::diagnostics diagnostics{};        ///< told while traces wait, and when one is put aside
+        /// Of the memory that these take. One that takes more alone is not kept, only told of.
+        std::size_t keep_rejected_bytes = 16U * 1024 * 1024;
+        trace::diagnostics diagnostics{}; ///< told while traces wait, and when one is put aside
     };
 
     retry() : retry(options{}) {}
@@ -94,9 +96,11 @@ public:
         }
     }
 
-    /// What the receiver did not take, the oldest first, and forgets it. At most `keep_rejected`, the latest.
+    /// What the receiver did not take, the oldest first, and forgets it. At most `keep_rejected` and
+    /// `keep_rejected_bytes`, the latest.
     [[nodiscard]] std::vector<rejected_trace> take_rejected() {
         const std::lock_guard guard(lock_);
+        rejected_bytes_ = 0;
         return std::exchange(rejected_, {});
     }
 
@@ -147,12 +151,25 @@ private:
                 line_.say([&] { return "retry: " + news; });
                 const std::lock_guard guard(lock_);
                 last_error_ = news;
-                if (rejected_.size() >= options_.keep_rejected && !rejected_.empty())
-                    rejected_.erase(rejected_.begin());
-                if (options_.keep_rejected != 0) rejected_.push_back(std::move(rejected));
+                keep_rejected(std::move(rejected));
             }
         };
         detail::guarded(keep, [] {}); // counted all the same
+    }
+
+    void keep_rejected(rejected_trace&& rejected) {
+        const std::size_t bytes = memory_of(rejected);
+        if (options_.keep_rejected == 0 || bytes > options_.keep_rejected_bytes) return;
+        std::size_t surplus = 0; // the oldest
+        for (std::size_t left = rejected_.size();
+             left >= options_.keep_rejected || rejected_bytes_ > options_.keep_rejected_bytes - bytes; --left)
+            rejected_bytes_ -= memory_of(rejected_[surplus++]);
+        rejected_.erase(rejected_.begin(), rejected_.begin() + static_cast<std::ptrdiff_t>(surplus));
+        rejected_.push_back(std::move(rejected));
+        rejected_bytes_ += bytes;
+    }
+    static std::size_t memory_of(const rejected_trace& rejected) noexcept {
+        return sizeof rejected + rejected.error.capacity() + detail::content_memory(rejected.trace);
     }
 
     bool is_interrupted() {
@@ -176,6 +193,7 @@ private:
     std::condition_variable wake_;
     std::string last_error_;
     std::vector<rejected_trace> rejected_;
+    std::size_t rejected_bytes_ = 0;
     detail::diagnostic_line line_{options_.diagnostics};
     bool interrupted_ = false;
 };

@@ -90,7 +90,7 @@ public:
     part_pointer write(const trace_data& trace) {
         part_pointer to = writable();
         if (!to) return nullptr;
-        record_.clear();
+        record_.clear_to(kept_request);
         if (!spool_format::append_record(record_, to->segment->marker(), trace))
             return say("out of memory, or a span of over 256 MiB"), nullptr;
         if (!make_room(record_.size()))
@@ -101,6 +101,7 @@ public:
         to->spans += trace.span_count;
         to->appended += record_.size();
         bytes_ += record_.size();
+        record_.clear_to(kept_request);
         return to;
     }
 
@@ -135,7 +136,7 @@ public:
     bool put_aside(const trace_data& trace) {
         if (!rejected_) rejected_ = spool_segment<Files>::create(folder_, segment_name::rejected);
         if (!rejected_) return fail(folder_), false;
-        record_.clear();
+        record_.clear_to(kept_request);
         if (!spool_format::append_record(record_, rejected_->marker(), trace)) return say("out of memory"), false;
         if (!rejected_->append(record_.view()) || (is_for_power_loss_ && !rejected_->sync()))
             return fail(rejected_->path()), false;

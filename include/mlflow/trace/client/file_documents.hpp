@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/client/file_bytes.hpp>
+#include <mlflow/trace/client/file_span.hpp>
+#include <mlflow/trace/client/json_tree.hpp>
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+// The JSON documents of a file: one a line, over several lines, or the values of a list.
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// What a JSON document is that is not OTLP's traces, and what to do.
+inline std::string what_it_is(json_value told) {
+    using kind = json_value::kind;
+    const auto first_of = [](json_value list) {
+        return list.is(kind::array) && !list.empty() ? *list.begin() : json_value();
+    };
+    constexpr const char* to_collector = "; send the spans through the OpenTelemetry Collector, whose file exporter "
+                                         "writes OTLP JSON";
+    if (!told.any_of("resourceLogs", "resource_logs").is(kind::null)) return "is OTLP of logs, not of traces";
+    if (!told.any_of("resourceMetrics", "resource_metrics").is(kind::null))
+        return "is OTLP of metrics, not of traces";
+    if (told.contains("traceID") || first_of(told["data"]).contains("traceID") || told.contains("operationName"))
+        return std::string("is Jaeger's own JSON; ask Jaeger's /api/v3/traces, which answers in OTLP, or") +
+               (to_collector + 1);
+    if (told.contains("localEndpoint") || (told.contains("traceId") && told.contains("id")))
+        return std::string("is Zipkin's JSON") + to_collector;
+    if (told["context"].contains("trace_id") || told.contains("SpanContext") || told.contains("instrumentationScope"))
+        return std::string("is what a console exporter of OpenTelemetry prints") + to_collector;
+    if (told.contains("trace_info") || told["info"].contains("trace_id") || told["info"].contains("request_id") ||
+        first_of(told["spans"]).contains("trace_id") || first_of(told["spans"]).contains("context"))
+        return "is MLflow's own JSON of a trace; give the URL of the MLflow server that has it";
+    if (told.contains("trace_id") && told.contains("duration_ms"))
+        return "is an export of mlflow_sessions; give the server or the file that it was made from";
+    return "is JSON, but not OTLP's: it has no resourceSpans";
+}
+
+class file_documents {
+public:
+    // `take(json_value, number of its line)` returns whether the document was understood.
+    // `damaged(number of its line)` is called for what is no JSON, and returns whether to go on.
+    template <class Take, class Damaged>
+    void read(file_lines& lines, Take take, Damaged damaged) {
+        std::size_t number = 0;
+        bool goes_on = true;
+        const auto give_up = [&] {
+            goes_on = goes_on && damaged(first_line_);
+            forget();
+        };
+        const auto give = [&](std::string_view text) {
+            if (!tree_.read(text, deepest)) return false;
+            const json_value root = tree_.root();
+            if (!root.is(json_value::kind::array)) return take(root, first_line_), true;
+            for (const json_value one : root) take(one, first_line_);
+            return true;
+        };
+        for (std::string_view line; goes_on && lines.next(line);) {
+            ++number;
+            if (line.ends_with('\r')) line.remove_suffix(1);
+            if (line.starts_with("\xEF\xBB\xBF")) line.remove_prefix(3);
+            if (!waiting_.empty() && begins_anew(line)) give_up();
+            if (waiting_.empty()) {
+                if (is_blank(line)) continue;
+                first_line_ = number;
+                if (!is_in_list_ && give(line)) continue;
+            }
+            while (goes_on && !line.empty()) {
+                if (waiting_.empty()) {
+                    first_line_ = number;
+                    skip_between(line);
+                    if (line.empty()) break;
+                    if (line[0] != '{' && line[0] != '[') {
+                        give_up();
+                        break;
+                    }
+                }
+                const std::size_t end = scan(line);
+                if (end == none) {
+                    waiting_ += line;
+                    waiting_ += '\n';
+                    if (in_text_) give_up(); // no text goes over the end of a line
+                    break;
+                }
+                waiting_ += line.substr(0, end);
+                line.remove_prefix(end);
+                const std::string whole = std::exchange(waiting_, {});
+                forget();
+                if (!give(whole)) goes_on = goes_on && damaged(first_line_);
+            }
+        }
+        if (!waiting_.empty()) give_up();
+    }
+
+private:
+    static constexpr std::size_t none = static_cast<std::size_t>(-1);
+    static constexpr std::size_t deepest = 400;
+
+    void forget() {
+        waiting_.clear();
+        depth_ = 0;
+        in_text_ = false;
+    }
+    static bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r") == std::string_view::npos; }
+    // No writer of many lines begins a line in the middle in this way: what stands before was cut.
+    static bool begins_anew(std::string_view line) {
+        if (!line.starts_with('{')) return false;
+        line.remove_prefix(1);
+        line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
+        return line.starts_with("\"resourceSpans\"") || line.starts_with("\"resource_spans\"");
+    }
+    // White space, and what stands between the values of a list.
+    void skip_between(std::string_view& line) {
+        while (!line.empty()) {
+            if (line[0] == '[' && !is_in_list_) is_in_list_ = true;
+            else if (line[0] == ']' && is_in_list_) is_in_list_ = false;
+            else if (!is_json_space(line[0]) && !(line[0] == ',' && is_in_list_)) return;
+            line.remove_prefix(1);
+        }
+    }
+    // Where the value ends whose begin is waiting_ or the line; `none` where not in this line.
+    std::size_t scan(std::string_view line) {
+        for (std::size_t at = 0; at < line.size(); ++at) {
+            const char c = line[at];
+            if (in_text_) {
+                if (c == '\\') ++at;
+                else if (c == '"') in_text_ = false;
+            } else if (c == '"') {
+                in_text_ = true;
+            } else if (c == '{' || c == '[') {
+                ++depth_;
+            } else if ((c == '}' || c == ']') && --depth_ <= 0) {
+                return at + 1;
+            }
+        }
+        return none;
+    }
+
+    json_tree tree_;
+    std::string waiting_;
+    std::size_t first_line_ = 0;
+    std::ptrdiff_t depth_ = 0;
+    bool in_text_ = false;
+    bool is_in_list_ = false;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

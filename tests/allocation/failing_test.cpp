@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: Apache-2.0
+// One allocation fails, whichever it is: nothing ends the program, nothing is lost of memory, each span is accounted
+// for, the application's own exception is what it was, and what comes later is recorded and delivered. Each time in a
+// process of its own, where nothing has been allocated yet, and in one where everything has.
+#include "counted_malloc.hpp"
+
+#ifdef MALLOC_IS_COUNTED
+
+#include <mlflow/trace.hpp>
+#include <mlflow/trace/client.hpp>
+#include <mlflow/trace/pipeline/fan_out.hpp>
+#include <mlflow/trace/pipeline/spool.hpp>
+#include <mlflow/trace/transports/memory.hpp>
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <utility>
+
+namespace {
+
+namespace mt = mlflow::trace;
+using namespace std::chrono_literals;
+using counted_malloc::failure;
+
+const std::string text(500, 'x');
+constexpr std::size_t spans_of_a_record = 5;
+
+struct application_error : std::exception {
+    const char* what() const noexcept override { return "of the application"; }
+    int code = 7;
+};
+
+// Whether the application's exception is still its own.
+template <class Tracer>
+bool record(Tracer& tracer) {
+    auto trace = tracer.start_trace("chat", mt::user{"user-1"}, mt::session{"session-1"}, mt::tag{"stage", "test"},
+                                    mt::client_request_id{"request-1"});
+    trace.inputs(mt::arg("question", text), mt::arg("k", 5)).outputs(text);
+    {
+        auto span = tracer.start_span("tool", mt::span_type::tool);
+        span.attribute("a", "text").attribute("b", 1).event("seen", mt::arg("at", 3)).outputs(text);
+    }
+    int codes = 0;
+    try {
+        tracer.start_span("run").run([] { throw application_error{}; });
+    } catch (const application_error& thrown) {
+        codes += thrown.code;
+    }
+    try {
+        mt::traced<"traced", "n">(tracer, [](int) -> int { throw application_error{}; })(3);
+    } catch (const application_error& thrown) {
+        codes += thrown.code;
+    }
+    const auto scope = tracer.scope(mt::tag{"scoped", "yes"});
+    tracer.start_span("last").inputs(text);
+    return codes == 14;
+}
+
+// What the application may meet itself, where it makes a tracer or asks it something.
+template <class Run>
+void tried(const Run& run) {
+    try {
+        run();
+    } catch (const std::bad_alloc&) {
+    } catch (const std::system_error&) { // no thread
+    }
+}
+
+enum class loss { any, none_that_was_recorded };
+
+// Nothing, or what went wrong. `options` makes the tracer's.
+template <class Tracer, class Options>
+const char* attempt(const Options& options, long number, bool for_good, loss allowed, bool& has_come) {
+    std::optional<Tracer> tracer;
+    bool is_unchanged = true;
+    auto chosen = options(); // g++ 12 destroys parts of an aggregate twice where one of them throws
+    {
+        const failure at(number, for_good);
+        tried([&] { tracer.emplace(std::move(chosen)); });
+        if (tracer) {
+            is_unchanged = record(*tracer) && is_unchanged;
+            tried([&] { static_cast<void>(tracer->flush(for_good ? 5ms : 5s)); });
+            is_unchanged = record(*tracer) && is_unchanged;
+            tried([&] { static_cast<void>(tracer->last_error()); });
+            tried([&] { static_cast<void>(tracer->account()); });
+        }
+        has_come = at.has_come();
+    }
+    if (!is_unchanged) return "the application's exception is another one";
+    if (!tracer) return nullptr;
+    if (!tracer->flush(10s)) return "what was recorded is not delivered";
+    const auto before = tracer->account();
+    if (!record(*tracer)) return "the application's exception is another one, later";
+    if (!tracer->flush(10s)) return "what is recorded later is not delivered";
+    const auto account = tracer->account();
+    if (account.started != account.exported + account.failed + account.dropped || account.open + account.queued != 0)
+        return "the account is not balanced";
+    if (account.exported != before.exported + spans_of_a_record) return "what is recorded later is not exported";
+    if (allowed == loss::none_that_was_recorded && account.failed != 0) return "a span has failed";
+    return nullptr;
+}
+
+// The tracer goes while there is no memory.
+template <class Tracer, class Options>
+const char* attempt_to_end(const Options& options, long number, bool& has_come) {
+    auto chosen = options();
+    const failure at(number, true);
+    {
+        std::optional<Tracer> tracer;
+        tried([&] { tracer.emplace(std::move(chosen)); });
+        if (tracer && !record(*tracer)) return "the application's exception is another one";
+    }
+    has_come = at.has_come();
+    return nullptr;
+}
+
+// `try_number(number, has_come)` is an attempt.
+using attempts = std::function<const char*(long, bool&)>;
+
+// Each in a process of its own.
+void expect_good_in_fresh_processes(const attempts& try_number, bool may_end = false) {
+    constexpr int good = 0, is_over = 10, bad = 11, is_out_of_memory = 12;
+    int tried_numbers = 0;
+    for (long number = 1, quiet = 0; quiet < 3; ++number) { // which thread comes first is not always the same
+        const pid_t child = ::fork();
+        ASSERT_GE(child, 0);
+        if (child == 0) {
+            if (may_end) std::set_terminate([] { ::_exit(is_out_of_memory); });
+            bool has_come = false;
+            const char* const wrong = try_number(number, has_come);
+            if (wrong) std::fprintf(stderr, "allocation %ld: %s\n", number, wrong);
+            ::_exit(wrong ? bad : has_come ? good : is_over);
+        }
+        int status = 0;
+        ASSERT_EQ(::waitpid(child, &status, 0), child);
+        ASSERT_TRUE(WIFEXITED(status)) << "allocation " << number << " ends the program";
+        EXPECT_NE(WEXITSTATUS(status), bad) << "allocation " << number;
+        quiet = WEXITSTATUS(status) == is_over ? quiet + 1 : 0;
+        ++tried_numbers;
+    }
+    EXPECT_GT(tried_numbers, 10);
+}
+
+// Again and again in this one, where the pools have what they need: a block that is lost each time shows.
+void expect_no_leak(const attempts& try_number) {
+    bool has_come = false;
+    for (int i = 0; i < 3; ++i) ASSERT_EQ(try_number(0, has_come), nullptr);
+    for (long number = 1, quiet = 0; quiet < 3; ++number) {
+        constexpr int rounds = 6;
+        long live[rounds];
+        bool came_once = false;
+        for (long& after : live) {
+            const char* const wrong = try_number(number, has_come);
+            ASSERT_EQ(wrong, nullptr) << "allocation " << number << ": " << wrong;
+            came_once = came_once || has_come;
+            ASSERT_EQ(try_number(0, has_come), nullptr);
+            after = counted_malloc::live;
+        }
+        bool grows = true;
+        for (int i = 1; i < rounds; ++i) grows = grows && live[i] > live[i - 1];
+        EXPECT_FALSE(grows) << "allocation " << number << " loses " << (live[rounds - 1] - live[0]) << " blocks in "
+                            << rounds - 1 << " rounds";
+        quiet = came_once ? 0 : quiet + 1;
+    }
+}
+
+void expect_good(const attempts& try_number) {
+    expect_good_in_fresh_processes(try_number);
+    if (!testing::Test::HasFatalFailure()) expect_no_leak(try_number);
+}
+
+class encoding_exporter {
+public:
+    mt::export_result export_traces(mt::trace_batch& batch) {
+        request_.clear();
+        if (!mt::append_otlp_request(request_, batch, {}, mt::otlp_receiver::mlflow))
+            return {.failed_spans = batch.span_count(), .error = "out of memory"};
+        return {.exported_spans = batch.span_count()};
+    }
+
+private:
+    mt::detail::buffer request_;
+};
+
+using mlflow_server = mt::mlflow_exporter<mt::memory_transport>;
+template <class Exporter>
+using tracer_to = mt::tracer<mt::open_schema, mt::thread_local_context, Exporter>;
+constexpr mt::diagnostics nobody{.write = nullptr};
+
+// An MLflow that takes everything; it forgets what it was sent.
+mt::memory_transport_options served() {
+    auto server = std::make_shared<mt::memory_server>();
+    server->answer_with([](const mt::memory_server::request& asked) {
+        if (asked.target == "/version") return mt::http_response{200, {}, "3.17.2"};
+        if (asked.target.starts_with("/v1/traces")) return mt::http_response{200, {}, ""};
+        if (asked.target.find("get-by-name") != std::string::npos)
+            return mt::http_response{200, {}, R"({"experiment":{"experiment_id":"1"}})"};
+        return mt::http_response{200, {}, asked.body};
+    });
+    return {std::move(server)};
+}
+
+template <class Exporter, class Options>
+attempts all_of(Options options, loss allowed = loss::any, bool for_good = false) {
+    return [=](long number, bool& has_come) {
+        return attempt<tracer_to<Exporter>>(options, number, for_good, allowed, has_come);
+    };
+}
+
+TEST(a_failing_allocation, while_recording) {
+    using exporter = encoding_exporter;
+    expect_good(all_of<exporter>([] { return typename tracer_to<exporter>::options{}; }));
+}
+
+TEST(a_failing_allocation, and_all_behind_it_while_recording) {
+    using exporter = encoding_exporter;
+    expect_good(all_of<exporter>([] { return typename tracer_to<exporter>::options{}; }, loss::any, true));
+}
+
+TEST(a_failing_allocation, in_batch) {
+    using exporter = mt::batch<encoding_exporter>;
+    expect_good(all_of<exporter>(
+        [] { return typename tracer_to<exporter>::options{.exporter = {.delay = 0ms, .diagnostics = nobody}}; }));
+}
+
+TEST(a_failing_allocation, and_all_behind_it_in_batch) {
+    using exporter = mt::batch<encoding_exporter>;
+    const auto options = [] {
+        return typename tracer_to<exporter>::options{.exporter = {.delay = 0ms, .diagnostics = nobody}};
+    };
+    expect_good(all_of<exporter>(options, loss::any, true));
+}
+
+const auto retry_options = [] {
+    return tracer_to<mt::batch<mt::retry<mlflow_server>>>::options{
+        .exporter = {.exporter = {.exporter = {.transport = served()},
+                                  .first_wait = 1ms,
+                                  .longest_wait = 2ms,
+                                  .diagnostics = nobody},
+                     .delay = 0ms,
+                     .shutdown_timeout = 5ms,
+                     .diagnostics = nobody}};
+};
+
+TEST(a_failing_allocation, in_batch_and_retry) {
+    expect_good(all_of<mt::batch<mt::retry<mlflow_server>>>(retry_options, loss::none_that_was_recorded));
+}
+
+TEST(a_failing_allocation, and_all_behind_it_while_batch_and_retry_end) {
+    expect_good_in_fresh_processes([](long number, bool& has_come) {
+        return attempt_to_end<tracer_to<mt::batch<mt::retry<mlflow_server>>>>(retry_options, number, has_come);
+    });
+}
+
+class spooled : public testing::Test {
+protected:
+    using exporter = mt::spool<mlflow_server>;
+
+    std::string folder =
+        std::filesystem::temp_directory_path() / ("mlflow_trace-failing-" + std::to_string(::getpid()) + "-spool");
+
+    void TearDown() override { std::filesystem::remove_all(folder); }
+
+    auto options() const {
+        return [where = folder] {
+            return tracer_to<exporter>::options{.exporter = {.exporter = {.transport = served()},
+                                                             .folder = where,
+                                                             .delay = 0ms,
+                                                             .first_wait = 1ms,
+                                                             .longest_wait = 2ms,
+                                                             .shutdown_timeout = 5ms,
+                                                             .diagnostics = nobody}};
+        };
+    }
+};
+using a_failing_allocation_in_spool = spooled;
+
+TEST_F(a_failing_allocation_in_spool, is_survived) {
+    expect_good(all_of<exporter>(options(), loss::none_that_was_recorded));
+}
+
+TEST_F(a_failing_allocation_in_spool, and_all_behind_it_is_survived_to_the_end) {
+    expect_good_in_fresh_processes([chosen = options(), this](long number, bool& has_come) {
+        std::filesystem::remove_all(folder); // what earlier attempts left behind would be delivered too
+        return attempt_to_end<tracer_to<exporter>>(chosen, number, has_come);
+    });
+}
+
+TEST(a_failing_allocation, in_fan_out) {
+    using exporter = mt::fan_out<encoding_exporter, mt::batch<encoding_exporter>>;
+    expect_good(all_of<exporter>([] { return typename tracer_to<exporter>::options{}; }));
+}
+
+// The client gives a result, or throws what `new` threw. It may end the program: destructors of nlohmann/json
+// allocate.
+TEST(a_failing_allocation, in_the_client) {
+    const attempts ask = [](long number, bool& has_come) -> const char* {
+        auto server = std::make_shared<mt::memory_server>();
+        server->answer_with([](const mt::memory_server::request& asked) {
+            if (asked.target.find("search") != std::string::npos)
+                return mt::http_response{200, {}, R"({"traces":[{"trace_id":"tr-1","request_time":"2026-11-23",
+                    "tags":{"a":"a text that is longer than a small one"},"assessments":[{"assessment_id":"a-1",
+                    "feedback":{"value":true}}]}]})"};
+            if (asked.target.find("batchGet") != std::string::npos)
+                return mt::http_response{200, {}, R"({"traces":[{"trace_info":{"trace_id":"tr-1","request_time":
+                    "2026-11-23"},"spans":[{"name":"n"}]}]})"};
+            return mt::http_response{200, {}, R"({"assessment":{"assessment_id":"a-1"}})"};
+        });
+        const auto all = [&](auto& client) {
+            const std::string ids[] = {"tr-1"};
+            return mt::find_all(client, {.where = mt::field::user == mt::user{"u"}}).has_value() &&
+                   client.get_all(ids).has_value() &&
+                   client.log_feedback("tr-1", {.name = "helpful", .value = true}).has_value();
+        };
+        std::optional<mt::client<mt::memory_transport>> client;
+        {
+            const failure at(number);
+            tried([&] {
+                client.emplace(mt::client<mt::memory_transport>::options{
+                    .experiment_id = "1", .connections = 2, .transport = {server}});
+                static_cast<void>(all(*client));
+            });
+            has_come = at.has_come();
+        }
+        return !client || all(*client) ? nullptr : "a later call fails";
+    };
+    expect_good_in_fresh_processes(ask, true);
+}
+
+} // namespace
+
+#endif

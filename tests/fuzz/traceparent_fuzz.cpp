@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// Any bytes as the header `traceparent`: what is accepted is written again as it was, but for what later versions of
+// the header may add. A libFuzzer target.
+#include "properties.hpp"
+#include <mlflow/trace/core/traceparent.hpp>
+
+using fuzz::require;
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    namespace mt = mlflow::trace;
+    const std::string_view given(reinterpret_cast<const char*>(data), size);
+    const auto parsed = mt::remote_span::parse(given);
+    if (!parsed) {
+        require(parsed.error().what != mt::fault::none);
+        fuzz::require_clean(parsed.error().message());
+        return 0;
+    }
+    require(parsed->trace_id.valid() && parsed->id.valid());
+    const auto text = parsed->text();
+    require(given.substr(3, 50) == text.view().substr(3, 50)); // the IDs
+    require(given.substr(0, 2) != "00" || size == text.view().size());
+    const auto again = mt::remote_span::parse(text.view());
+    require(again && again->trace_id == parsed->trace_id && again->id == parsed->id &&
+            again->is_sampled == parsed->is_sampled);
+    return 0;
+}
