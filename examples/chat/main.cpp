@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A support assistant of a bike-sharing service that records each turn for its user and session.
 #include "agent.hpp"
+#include "deliver.hpp"
 #include "input.hpp"
 #include "summary.hpp"
 #include <mlflow/trace/environment/mlflow.hpp>
@@ -96,7 +97,7 @@ outcome answer_all(Tracer& tracer, std::istream& input) {
 /// Delivers what is recorded and says so; the exit status of the program.
 template <class Tracer>
 int finish(Tracer& tracer, const outcome& counted, const chat::summary& recorded, const std::string& where) {
-    tracer.flush(std::chrono::seconds(60));
+    chat::deliver(tracer, std::chrono::seconds(60));
     recorded.print();
     const mt::span_account account = tracer.account();
     std::printf("\n%d turns recorded, %d of them failed, %d lines skipped.\n%s\n", counted.turns, counted.failed,

@@ -105,6 +105,13 @@ public:
         return outcome;
     }
 
+    mt::export_progress progress() const {
+        if constexpr (requires { exporter_.progress(); }) return exporter_.progress();
+        else return {};
+    }
+    void interrupt() noexcept {
+        if constexpr (requires { exporter_.interrupt(); }) exporter_.interrupt();
+    }
     Exporter& exporter() { return exporter_; }
 
 private:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The support assistant of examples/chat as a web service: each turn is recorded for the user and session that its
 // headers name.
+#include "../chat/deliver.hpp"
 #include "application.hpp"
 #include "coroutines.hpp" // before other headers of Boost.Asio
 #include "server.hpp"
@@ -76,7 +77,7 @@ int serve(Tracer& tracer, std::uint16_t port, std::optional<chat_server::feedbac
     std::fflush(stdout);
     const bool all_answered = server.run();
     pages.finish();
-    tracer.flush(std::chrono::minutes(10)); // a second signal ends the wait
+    chat::deliver(tracer, std::chrono::minutes(1)); // a second signal ends the wait
     const mt::span_account spans = tracer.account();
     std::printf("%llu of %llu spans delivered\n", static_cast<unsigned long long>(spans.exported),
                 static_cast<unsigned long long>(spans.started));

@@ -115,13 +115,14 @@ int forward(const arguments::values& told) {
     mt::spool<arguments::to_mlflow> spool({.exporter = arguments::receiver(told), .folder = told.folder});
     const bool is_watched = table::is_terminal(STDERR_FILENO);
     const auto moved = [&spool] { return spool.status().recovered_spans + spool.status().rejected_spans; };
+    const auto progress = [&] { return moved() + spool.status().progress; };
     bool is_done = false;
     std::uint64_t before = 0;
     for (auto last_move = steady::now();
          !is_done && steady::now() - last_move < std::chrono::seconds(told.give_up_after);) {
         is_done = spool.recover(steady::now() + std::chrono::milliseconds(200));
-        if (const auto now = moved(); now != std::exchange(before, now)) last_move = steady::now();
-        if (is_watched) std::cerr << "\r\033[K" << before << " of " << all << " spans…" << std::flush;
+        if (const auto now = progress(); now != std::exchange(before, now)) last_move = steady::now();
+        if (is_watched) std::cerr << "\r\033[K" << moved() << " of " << all << " spans…" << std::flush;
     }
     if (is_watched) std::cerr << "\r\033[K" << std::flush;
     const auto status = spool.status();

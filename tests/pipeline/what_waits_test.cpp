@@ -153,6 +153,30 @@ TEST(what_waits, is_said_at_the_end_although_there_was_another_line) {
     expect_said(said.all(), "batch: 3 spans were not delivered in time: no route to host\n");
 }
 
+TEST(what_waits, for_an_answer_of_mlflow_is_said_with_how_long) {
+    auto side = std::make_shared<mt::memory_server>();
+    std::atomic<bool> hangs{true};
+    std::atomic<bool> is_hanging{false};
+    side->answer_with([&](const auto& request) -> mt::memory_server::reply {
+        if (request.target == "/version") return mt::http_response{200, {}, "3.17.2"};
+        if (request.target != "/v1/traces")
+            return mt::http_response{200, {}, R"({"experiment":{"experiment_id":"7"}})"};
+        for (is_hanging = true; hangs;) std::this_thread::sleep_for(1ms);
+        return mt::http_response{200, {}, {}};
+    });
+    lines said;
+    using to_mlflow = mt::retry<mt::mlflow_exporter<mt::memory_transport>>;
+    mt::tracer<mt::open_schema, mt::thread_local_context, mt::batch<to_mlflow>> tracer(
+        {.exporter = {.exporter = {.exporter = {.transport = {side}}}, .delay = 1ms, .diagnostics = said.to()}});
+    record(tracer, 1);
+    while (!is_hanging) std::this_thread::sleep_for(1ms);
+    EXPECT_FALSE(tracer.flush(0ms));
+    expect_said(tracer.last_error(), "batch: 1 spans still wait: the server has not answered to 1 spans yet, for ");
+    hangs = false;
+    EXPECT_TRUE(tracer.flush(60s));
+    EXPECT_EQ(tracer.last_error(), "");
+}
+
 // Spans of a trace count as exported when its request ID is there too, which takes a request for each.
 TEST(what_waits, for_request_ids_is_said_with_how_many_and_how_fast) {
     auto side = std::make_shared<mt::memory_server>();

@@ -4,9 +4,17 @@
 #include <mlflow/trace/core/packed.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
 
+#include <cstddef>
 #include <utility>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// A copy of one of the traces that wait elsewhere, another one for the next number; null where none waits.
+using other_trace = trace_data*(void* from, std::size_t number) noexcept;
+struct other_traces {
+    void* from = nullptr;
+    other_trace* next = nullptr;
+};
 
 // A copy of a finished trace, or null when memory has run out.
 inline trace_data* copy_of(const trace_data& trace) noexcept {

@@ -181,13 +181,14 @@ private:
             return transport_error{transport_error::kind::other, "out of memory while a request was put together"};
         const http_header headers[] = {{"Content-Type", "application/x-protobuf"},
                                        {"x-mlflow-experiment-id", connection_.experiment_id}};
+        progress_.ask(batch.span_count());
         const auto reply = server_.send(http_method::post, target, headers, body_.view());
+        progress_.answered(reply && detail::is_success(reply->status));
         body_.clear_to(detail::kept_request);
         if (!reply) return reply.error();
         if (!detail::is_success(reply->status)) return checked(server_.refusal(target, *reply));
         const auto told = detail::read_export_reply(*reply);
         if (!told) return detail::unproven_success(server_.uri(), target, *reply);
-        progress_.step();
         outcome = detail::partial_success(batch.span_count(), *told, server_.secrets());
         return std::nullopt;
     }
@@ -260,7 +261,7 @@ private:
         failed gone;
         for (const trace_data& trace : batch) {
             failed error = gone ? gone : send_artifact(trace);
-            if (!error) outcome.exported_spans += trace.span_count, progress_.step();
+            if (!error) outcome.exported_spans += trace.span_count, progress_.answered(true);
             else if (outcome_of(*error) == trace::outcome::wait) gone = error;
             if (error) detail::add_failure(outcome, trace.span_count, std::move(*error));
         }
@@ -303,7 +304,7 @@ private:
     mlflow_connection connection_;
     std::vector<std::unique_ptr<detail::http_client<Transport>>> others_; // connections, made as they are needed
     std::atomic<bool> is_interrupted_{false};
-    detail::info_progress progress_;
+    detail::mlflow_progress progress_;
     bool gives_own_ids_ = false;
     bool takes_otlp_ = true;
     bool is_old_ = false;

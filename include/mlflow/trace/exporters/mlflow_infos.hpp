@@ -28,8 +28,8 @@ inline bool is_stored_info(std::string_view body, const trace_id& id) {
     return json_find_string(body, {"trace", "trace_info", "trace_id"}) == std::string(id.mlflow_id().view());
 }
 
-// How many traces wait for their request IDs and metadata. Thread-safe.
-class info_progress {
+// Spans that wait for an answer, or traces for their request IDs and metadata. Thread-safe.
+class mlflow_progress {
     using clock = std::chrono::steady_clock;
 
 public:
@@ -43,14 +43,25 @@ public:
         ++steps_;
     }
     void end() noexcept { traces_ = 0; }
-    void step() noexcept { ++steps_; }
+    // A request with so many spans is on its way, until the next call of `answered`.
+    void ask(std::size_t spans) noexcept {
+        since_ = clock::now().time_since_epoch().count();
+        asked_ = spans;
+    }
+    void answered(bool is_taken) noexcept {
+        asked_ = 0;
+        if (is_taken) ++steps_;
+    }
 
     [[nodiscard]] export_progress now() const {
         export_progress told{steps_};
-        const std::size_t all = traces_, done = done_;
-        if (all <= done) return told;
         const std::chrono::duration<double> taken =
             clock::duration(clock::now().time_since_epoch().count() - since_.load());
+        if (const std::size_t spans = asked_; spans > 0)
+            told.waits_for = "the server has not answered to " + std::to_string(spans) + " spans yet, for " +
+                             std::to_string(static_cast<std::size_t>(taken.count())) + " s";
+        const std::size_t all = traces_, done = done_;
+        if (all <= done) return told;
         told.waits_for = "request IDs and metadata of " + std::to_string(all - done) + " traces still to be sent";
         if (done > 0 && taken.count() > 0)
             told.waits_for +=
@@ -60,6 +71,7 @@ public:
     }
 
 private:
+    std::atomic<std::size_t> asked_{0};
     std::atomic<std::size_t> traces_{0};
     std::atomic<std::size_t> done_{0};
     std::atomic<clock::rep> since_{0};
@@ -83,7 +95,7 @@ public:
     };
 
     mlflow_infos(std::string_view experiment_id, const run_metadata& run, const std::atomic<bool>& is_interrupted,
-                 info_progress& progress)
+                 mlflow_progress& progress)
         : experiment_id_(experiment_id), run_(run), is_interrupted_(is_interrupted), progress_(progress) {}
 
     // `first` is used by this thread, and each of `others` by one more while there is enough to do.
@@ -131,7 +143,7 @@ private:
     std::string_view experiment_id_;
     run_metadata run_;
     const std::atomic<bool>& is_interrupted_;
-    info_progress& progress_;
+    mlflow_progress& progress_;
     std::atomic<std::size_t> next_{0};
     std::atomic<bool> is_over_{false}; // the server is not there, or takes nothing
 };

@@ -62,6 +62,13 @@ public:
     {
         return exporter_.last_error();
     }
+    [[nodiscard]] export_progress progress() const { return detail::progress_of(exporter_); }
+    void take_others_from(void* from, detail::other_trace* next) noexcept
+        requires requires(Exporter& exporter) { exporter.take_others_from(from, next); }
+    {
+        others_ = {from, next};
+        exporter_.take_others_from(this, &marked);
+    }
     void interrupt() noexcept
         requires requires(Exporter& exporter) { exporter.interrupt(); }
     {
@@ -81,8 +88,16 @@ private:
         add("host.name", deployment_.host);
     }
 
+    static trace_data* marked(void* itself, std::size_t number) noexcept {
+        const deployed& own = *static_cast<deployed*>(itself);
+        trace_data* const other = own.others_.next(own.others_.from, number);
+        if (other && other->root) own.mark(other->entries);
+        return other;
+    }
+
     Exporter exporter_;
     deployment_info deployment_;
+    detail::other_traces others_;
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/concepts.hpp>
+#include <mlflow/trace/core/copied_trace.hpp>
 #include <mlflow/trace/core/export_progress.hpp>
 #include <mlflow/trace/core/options_of.hpp>
 #include <mlflow/trace/core/recorded_trace.hpp>
@@ -113,11 +114,9 @@ public:
         if constexpr (requires { exporter_.interrupt(); }) exporter_.interrupt();
     }
 
-    /// A copy of one of the traces that wait elsewhere, another one for the next number; null where none waits.
-    using other_trace = trace_data*(void* from, std::size_t number) noexcept;
-    /// Where these come from: whether the receiver takes one of them tells whether the one that it refuses is at
-    /// fault. `batch` says so, before the first export.
-    void take_others_from(void* from, other_trace* next) noexcept { others_ = {from, next}; }
+    /// Where copies of other traces come from that wait: whether the receiver takes one of those tells whether the one
+    /// that it refuses is at fault. `batch` says so, before the first export.
+    void take_others_from(void* from, detail::other_trace* next) noexcept { others_ = {from, next}; }
 
     /// Why the last attempt failed; empty when none did.
     [[nodiscard]] std::string last_error() const {
@@ -188,10 +187,7 @@ private:
     detail::fault_finder<Exporter> finder_{exporter_, options_.first_wait, options_.longest_wait,
                                            options_.attempts_before_halving};
     finder_host host_{*this};
-    struct {
-        void* from = nullptr;
-        other_trace* next = nullptr;
-    } others_;
+    detail::other_traces others_;
     std::size_t asked_for_ = 0; // of the others
     mutable std::mutex lock_;
     std::condition_variable wake_;
