@@ -4,6 +4,7 @@
 #include <mlflow/trace/core/http_client.hpp>
 #include <mlflow/trace/core/outcome.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/core/without_signals.hpp>
 #include <mlflow/trace/detail/buffer.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/exporters/mlflow_api.hpp>
@@ -48,6 +49,7 @@ public:
     void send(std::vector<answer>& answers, connection& first, std::vector<std::unique_ptr<connection>>& others) {
         std::vector<std::thread> threads;
         const auto start = [&] {
+            const without_signals blocked;
             threads.reserve(others.size());
             for (std::size_t i = 0; i < others.size() && i + 1 < answers.size(); ++i)
                 threads.emplace_back([&, i] { guarded([&] { work(answers, *others[i]); }, [] {}); });
