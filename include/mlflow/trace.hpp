@@ -26,6 +26,7 @@
 #include <mlflow/trace/record/hosted_platform.hpp>
 #include <mlflow/trace/record/recording_policy.hpp>
 #include <mlflow/trace/record/sampling.hpp>
+#include <mlflow/trace/record/session_ratio.hpp>
 #include <mlflow/trace/record/traced.hpp>
 #include <mlflow/trace/record/tracer.hpp>
 #include <mlflow/trace/record/tracer_off.hpp>

@@ -358,6 +358,10 @@ enum class fault : std::uint8_t {
     interleaved,   ///< traces of one tracer take turns where one thing at a time can be current
     not_on_stack,  ///< what is to be current is in a coroutine's frame, on a fiber's stack, or on the heap
     another_build, ///< the tracer was made by a part of the program with another version or build of the library
+    malformed,     ///< a header is not of the form that its specification says
+    repeated,      ///< a header or a member that may stand once is given again
+    too_large,     ///< a header is over the limits of its specification
+    unproven,      ///< the seal of a sender is not one that is known here, or has expired
     out_of_memory
 };
 
@@ -424,12 +428,28 @@ struct check_error {
             text += "the tracer was made by a part of the program with another version or build of the library, and "
                     "nothing is recorded here; build both parts with the same version, compiler and options";
             break;
+        case fault::malformed: text += wanted_form(); break;
+        case fault::repeated: text += "given more than once; send it once"; break;
+        case fault::too_large: text += "over 64 members or 8,192 bytes; propagate fewer or shorter values"; break;
+        case fault::unproven:
+            text += "the seal of the sender is not made with a key that is known here, has expired, or is of other "
+                    "values; user and session were not taken from it, and the trace is one of its own";
+            break;
         case fault::out_of_memory: text += "out of memory; the value was left out"; break;
         }
         return text;
     }
 
     friend constexpr bool operator==(const check_error&, const check_error&) noexcept = default;
+
+private:
+    [[nodiscard]] std::string_view wanted_form() const noexcept {
+        if (key == "traceparent")
+            return "not of the form 00-<32 digits>-<16 digits>-<2 digits>, hexadecimal in lower case and with no ID "
+                   "of "
+                   "zeros (https://www.w3.org/TR/trace-context-2/)";
+        return "not a list of key=value, separated by commas (https://www.w3.org/TR/baggage/)";
+    }
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
@@ -1499,6 +1519,161 @@ enum class log_level : std::uint8_t { debug = 10, info = 20, warning = 30, error
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
+// ---- mlflow/trace/detail/hex.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// -1 when it is no hexadecimal digit.
+constexpr int hex_digit_value(char digit) noexcept {
+    if (digit >= '0' && digit <= '9') return digit - '0';
+    if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
+    if (digit >= 'A' && digit <= 'F') return digit - 'A' + 10;
+    return -1;
+}
+
+// Two lowercase digits for each byte.
+template <class Buffer>
+bool append_hex(Buffer& out, std::string_view bytes) noexcept {
+    if (bytes.empty()) return true;
+    char* to = out.ensure(2 * bytes.size());
+    if (!to) return false;
+    for (const char c : bytes) {
+        const auto byte = static_cast<unsigned char>(c);
+        *to++ = "0123456789abcdef"[byte >> 4U];
+        *to++ = "0123456789abcdef"[byte & 15U];
+    }
+    out.commit(2 * bytes.size());
+    return true;
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/core/traceparent.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// A span of another process, as the header `traceparent` names it: W3C Trace Context, level 2,
+/// https://www.w3.org/TR/trace-context-2/#traceparent-header.
+///
+/// Given to `start_trace`, the new trace links to that span and samplers such as `parent_based` follow its flag. The
+/// trace stays one of its own: anybody can send any trace ID, and a server does not ask whose it is. To continue the
+/// trace of a sender that is known, see `propagator`.
+struct remote_span {
+    mlflow::trace::trace_id trace_id;
+    span_id id;
+    bool is_sampled = false; ///< the other process says that it records
+
+    static constexpr std::string_view header = "traceparent";
+
+    /// From the header's value; white space around it does not count. `fault::malformed` for what the W3C calls
+    /// invalid: upper case, other lengths, IDs of zeros, version ff.
+    static constexpr result<remote_span, check_error> parse(std::string_view value) noexcept {
+        constexpr std::size_t size = 55; // 00-<32 digits>-<16 digits>-<2 digits>
+        while (!value.empty() && (value.front() == ' ' || value.front() == '\t')) value.remove_prefix(1);
+        while (!value.empty() && (value.back() == ' ' || value.back() == '\t')) value.remove_suffix(1);
+        const auto invalid = failure{check_error{value.empty() ? fault::empty : fault::malformed, header}};
+        if (value.size() < size || value[2] != '-' || value[35] != '-' || value[52] != '-') return invalid;
+        std::uint64_t version = 0;
+        std::uint64_t flags = 0;
+        remote_span found;
+        const bool is_hex = read(value, 0, 2, version) && read(value, 3, 16, found.trace_id.high) &&
+                            read(value, 19, 16, found.trace_id.low) && read(value, 36, 16, found.id.value) &&
+                            read(value, 53, 2, flags);
+        if (!is_hex || version == 0xff || !found.trace_id.valid() || !found.id.valid()) return invalid;
+        // Versions to come may add fields at the end.
+        if (value.size() > size && (version == 0 || value[size] != '-')) return invalid;
+        found.is_sampled = (flags & 1U) != 0;
+        return found;
+    }
+
+    /// The header's value, to be sent on.
+    [[nodiscard]] constexpr id_text<55> text() const noexcept {
+        id_text<55> text{{'0', '0', '-'}};
+        detail::write_hex(text.characters + 3, trace_id.high);
+        detail::write_hex(text.characters + 19, trace_id.low);
+        text.characters[35] = '-';
+        detail::write_hex(text.characters + 36, id.value);
+        text.characters[52] = '-';
+        text.characters[53] = '0';
+        text.characters[54] = is_sampled ? '1' : '0';
+        return text;
+    }
+
+private:
+    static constexpr bool read(std::string_view text, std::size_t at, std::size_t digits,
+                               std::uint64_t& value) noexcept {
+        for (std::size_t end = at + digits; at < end; ++at) {
+            const int digit = text[at] >= 'A' && text[at] <= 'F' ? -1 : detail::hex_digit_value(text[at]);
+            if (digit < 0) return false;
+            value = value << 4U | static_cast<std::uint64_t>(digit);
+        }
+        return true;
+    }
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/core/trace_start.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// A share: 0 is nothing, 1 is everything, what is outside counts as the nearer of the two, and NaN as nothing.
+///
+/// Given to `start_trace`, it decides whether this trace is recorded, in place of the sampler's own ratio: MLflow's
+/// `sampling_ratio_override`.
+class sample_ratio {
+public:
+    constexpr explicit sample_ratio(double ratio) noexcept
+        : below_(ratio >= 1.0  ? everything
+                 : ratio > 0.0 ? static_cast<std::uint64_t>(ratio * 18446744073709551616.0)
+                               : 0) {}
+
+    /// Is a number in it that is spread evenly over all 64 bits?
+    [[nodiscard]] constexpr bool holds(std::uint64_t number) const noexcept {
+        return below_ == everything || number < below_;
+    }
+
+private:
+    static constexpr std::uint64_t everything = ~std::uint64_t{0};
+    std::uint64_t below_;
+};
+
+/// What is known of a trace as it starts: by this a sampler decides whether it is recorded. Valid during the call.
+class trace_start {
+public:
+    template <class Find>
+    trace_start(const mlflow::trace::trace_id& trace, std::string_view root_name, span_type root_type,
+                const remote_span* from, const sample_ratio* of_call, const std::string_view* of_session,
+                const Find& find) noexcept
+        : id(trace), name(root_name), type(root_type), caller(from), ratio(of_call), session_(of_session),
+          values_(&find), find_([](const void* values, std::string_view key) noexcept {
+              return (*static_cast<const Find*>(values))(key);
+          }) {}
+    trace_start(const trace_start&) = delete;
+    trace_start& operator=(const trace_start&) = delete;
+
+    const mlflow::trace::trace_id& id;
+    std::string_view name;               ///< of the root span
+    span_type type;                      ///< of the root span
+    const remote_span* caller = nullptr; ///< the span of another process that it was started with, or null
+    const sample_ratio* ratio = nullptr; ///< what this call of `start_trace` asks for, or null
+
+    /// A metadata value that is known now: given to the call that starts the trace, or by a scope around it. A view
+    /// whose `data()` is null where there is none.
+    [[nodiscard]] std::string_view metadata(std::string_view key) const noexcept { return find_(values_, key); }
+    [[nodiscard]] std::string_view user() const noexcept { return metadata("mlflow.trace.user"); }
+    [[nodiscard]] std::string_view session() const noexcept {
+        return session_ ? *session_ : metadata("mlflow.trace.session");
+    }
+
+private:
+    const std::string_view* session_; // null: to be looked for
+    const void* values_;
+    std::string_view (*find_)(const void* values, std::string_view key) noexcept;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
 // ---- mlflow/trace/detail/pool.hpp
 
 #if MLFLOW_TRACE_HOSTED
@@ -1526,11 +1701,11 @@ public:
 
     // nullptr when memory has run out.
     [[nodiscard]] T* take() noexcept {
-        if (!mine_) mine_ = take_chain();
-        if (!mine_) return ::new (std::nothrow) T;
-        if (is_leaving_) [[unlikely]]
-            return take_one();
-        return std::exchange(mine_, std::exchange(mine_->next, nullptr));
+        T* const first = mine_;
+        if (!first || is_leaving_) [[unlikely]]
+            return take_slowly();
+        mine_ = std::exchange(first->next, nullptr);
+        return first;
     }
 
     // Takes back one that this thread took, for itself.
@@ -1557,6 +1732,12 @@ private:
                        [] { instance().lock_.unlock(); });
     }
 
+    __attribute__((noinline)) T* take_slowly() noexcept {
+        if (!mine_) mine_ = take_chain();
+        if (!mine_) return ::new (std::nothrow) T;
+        if (is_leaving_) return take_one();
+        return std::exchange(mine_, std::exchange(mine_->next, nullptr));
+    }
     T* take_chain() noexcept {
         // Registered here, so that a thread which only reads the pointer pays nothing.
         static thread_local const leftover_keeper at_thread_exit{this};
@@ -1698,7 +1879,8 @@ enum class entry_kind : std::uint8_t {
     client_request_id,
     request_preview,  ///< without a key
     response_preview, ///< without a key
-    absent            ///< a metadata key that the trace is said not to have; without a value
+    absent,           ///< a metadata key that the trace is said not to have; without a value
+    tracestate        ///< what other tracing systems say of a trace that came from elsewhere; without a key
 };
 
 struct trace_entry {
@@ -1794,12 +1976,13 @@ struct trace_data {
     trace_id id;
     span_data* spans = nullptr;      ///< linked by `span_data::next`, parents before children of the same thread
     const span_data* root = nullptr; ///< the one of `spans` that is the root; null for spans that ended after it
-    trace_entries entries;           ///< empty where `root` is null
+    trace_entries entries;           ///< user and session alone where `root` is null
     std::uint64_t start_unix_nano = 0;
     std::uint64_t duration_nano = 0;
     std::size_t span_count = 0;
-    std::size_t bytes = 0;       ///< of all span bodies
-    bool check_identity = false; ///< nobody has said yet that required metadata is given, or absent on purpose
+    std::size_t bytes = 0;        ///< of all span bodies
+    bool check_identity = false;  ///< nobody has said yet that required metadata is given, or absent on purpose
+    bool is_session_late = false; ///< the sampler keeps sessions whole, and was asked before this one was known
 
     [[nodiscard]] std::string_view metadata(std::string_view key) const noexcept {
         return entries.find(entry_kind::metadata, key);
@@ -1810,8 +1993,14 @@ struct trace_data {
         root = nullptr;
         entries.clear();
         span_count = bytes = 0;
+        is_session_late = false;
     }
 };
+
+/// Does the trace go on here from another process, which describes it?
+[[nodiscard]] inline bool is_continued(const trace_data& trace) noexcept {
+    return trace.root && trace.root->has_parent;
+}
 
 /// Finished traces on their way to an exporter. Owns them: what an exporter leaves in the batch is recycled
 /// afterwards, and one that wants to keep traces moves them out. Thread-safety: as a container.
@@ -1987,14 +2176,13 @@ concept context = requires {
     { T::slot() } -> std::same_as<context_slot*>;
 };
 
-/// Which traces are recorded: asked once, when a trace starts, by `sample(id)`, or where there is one by
-/// `sample(id, caller)` with the `const remote_span*` that the trace was started with, or null. Thread-safe. A type
-/// may also say what is recorded of the values, as `recording_policy` does: by `redaction redact(std::string_view
+/// Which traces are recorded: asked once, when a trace starts, with what is known of it then. What starts inside a
+/// trace follows it. Thread-safe. A type may also say what is recorded of the values, as `recording_policy` does: by `redaction redact(std::string_view
 /// key, std::string_view value) const`, asked for each value, and by `const recording_limits& limits() const`, asked
 /// when the tracer is made.
 template <class T>
-concept recording = requires(const T& recording, const trace_id& id) {
-    { recording.sample(id) } -> std::same_as<bool>;
+concept recording = requires(const T& recording, const trace_start& start) {
+    { recording.sample(start) } -> std::same_as<bool>;
 };
 
 /// What may be recorded of a value, or what in its place. Thread-safe; what it throws takes the value out.
@@ -2121,6 +2309,7 @@ struct trace_state {
 
     std::atomic<span_data*> finished{nullptr}; // a stack: the last finished is first
     std::atomic<bool> root_ended{false};
+    trace_entries identity; // user and session, for spans that end after their root; written before `root_ended`
 
     machine::mutex lock;        // guards `data` until the root has ended
     trace_data* data = nullptr; // null once submitted
@@ -2130,8 +2319,16 @@ struct trace_state {
         data = nullptr;
         finished.store(nullptr, std::memory_order_relaxed);
         root_ended.store(false, std::memory_order_relaxed);
+        identity.clear();
     }
 };
+
+// Without memory for it, late spans go without.
+inline void copy_identity(const trace_entries& from, trace_entries& to) noexcept {
+    for (const std::string_view key : {"mlflow.trace.user", "mlflow.trace.session"})
+        if (const std::string_view value = from.find(entry_kind::metadata, key); value.data())
+            static_cast<void>(to.set(entry_kind::metadata, key, value));
+}
 
 // Moves what has finished so far into `into`, oldest first, but for what the parent of this process sends.
 inline void collect_finished(trace_state& trace, trace_data& into) noexcept {
@@ -2173,6 +2370,7 @@ inline void submit_late_spans(trace_state& trace) noexcept {
     trace_data* const late = pool<trace_data>::instance().take();
     if (!late) return; // tried again with the next one
     late->id = trace.id;
+    copy_identity(trace.identity, late->entries);
     collect_finished(trace, *late);
     submit(trace, late);
 }
@@ -2195,6 +2393,8 @@ inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
         }
         if (is_of_parent) data->entries.clear(); // which the root carries
         else data->root = &span;
+        // Whoever might start or end a span of this trace later holds it now.
+        if (trace.open_spans.load(std::memory_order_acquire) > 1) copy_identity(data->entries, trace.identity);
         data->duration_nano = end_nano > data->start_unix_nano ? end_nano - data->start_unix_nano : 0;
         // Twice: the first time takes the root before any late span can, the second time what came before the flag.
         collect_finished(trace, *data);
@@ -2596,7 +2796,7 @@ public:
         if (!slot || (!slot->innermost && slot->unattached == 0)) return;
         if (slot->may_be_mixed) [[unlikely]]
             look_for_mixture(*slot, owner, trusted);
-        find(*slot, owner, trusted);
+        if (!take_innermost(*slot, owner, trusted)) find(*slot, owner, trusted);
     }
     held_context(held_context&& other) noexcept
         : trace_(std::exchange(other.trace_, nullptr)), owner_(other.owner_), span_(other.span_),
@@ -2620,16 +2820,32 @@ public:
     explicit operator bool() const noexcept { return exists_; }
 
 private:
-    void find(context_slot& slot, tracer_identity owner, trust trusted) noexcept {
+    // What `find` does in the common case: the innermost is an open span of this tracer, and nothing is in doubt.
+    bool take_innermost(const context_slot& slot, tracer_identity owner, trust trusted) noexcept {
+        const context_node* const node = slot.innermost;
+        if (!node || node->what != context_node::kind::span || node->owner != owner || !node->trace || node->bound ||
+            node->everything_is_off || slot.unattached != 0 || slot.is_mixed || trusted != trust::all)
+            return false;
+        if (!hold(*node->trace, node->span, node->span_generation)) return false;
+        if (node->trace->owner->trusted() != trust::all) [[unlikely]] {
+            release_trace(*node->trace);
+            return false;
+        }
+        exists_ = true;
+        trace_ = node->trace;
+        owner_ = owner;
+        span_ = node->id;
+        return true;
+    }
+
+    __attribute__((noinline)) void find(context_slot& slot, tracer_identity owner, trust trusted) noexcept {
         while (true) {
             place found;
-            const context_node* const innermost = slot.innermost; // nearly always it
-            if (!innermost || !is_live(*innermost) || !look(slot, *innermost, owner, trusted, found)) [[unlikely]]
-                walk(slot, [&](const context_node& node) { return look(slot, node, owner, trusted, found); });
+            walk(slot, [&](const context_node& node) { return look(slot, node, owner, trusted, found); });
             is_displaced_ = found.is_displaced || slot.unattached != 0;
             if (!found.exists || slot.unattached != 0) return;
             if (found.trace) {
-                if (!hold(found)) continue; // it has just ended
+                if (!hold(*found.trace, found.span, found.span_generation)) continue; // it has just ended
                 const trust left = found.trace->owner->trusted();
                 if (found.is_entered && !counts(slot, found.is_inside_attached, left)) {
                     release_trace(*found.trace);
@@ -2683,16 +2899,15 @@ private:
 
     // While its span is open, the count is not 0; and the span being open afterwards means that it still was the
     // span's trace that was counted up. A captured trace is held anyway.
-    static bool hold(const place& found) noexcept {
-        auto& holders = found.trace->open_spans;
+    static bool hold(trace_state& trace, const span_data* span, std::uint32_t span_generation) noexcept {
+        auto& holders = trace.open_spans;
         std::uint32_t count = holders.load(std::memory_order_relaxed);
         do
             if (count == 0) return false;
         while (
             !holders.compare_exchange_weak(count, count + 1, std::memory_order_acq_rel, std::memory_order_relaxed));
-        if (!found.span || found.span->generation.load(std::memory_order_acquire) == found.span_generation)
-            return true;
-        release_trace(*found.trace);
+        if (!span || span->generation.load(std::memory_order_acquire) == span_generation) return true;
+        release_trace(trace);
         return false;
     }
 
@@ -2747,6 +2962,7 @@ inline bool is_off(context_slot& slot, tracer_identity owner) noexcept {
 template <class Visit>
 void for_each_scope(context_slot& slot, tracer_identity owner, trust trusted, Visit&& visit) noexcept {
     if (!slot.innermost || slot.unattached != 0) return;
+    if (slot.innermost->what == context_node::kind::span && !slot.innermost->next) return;
     walk(slot, [&](context_node& node) {
         if (node.what == context_node::kind::attached && node.contents && node.is_bound) {
             for (const auto* scope = node.contents->scopes; scope; scope = scope->outer)
@@ -4233,35 +4449,6 @@ private:
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
-// ---- mlflow/trace/detail/hex.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// -1 when it is no hexadecimal digit.
-constexpr int hex_digit_value(char digit) noexcept {
-    if (digit >= '0' && digit <= '9') return digit - '0';
-    if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
-    if (digit >= 'A' && digit <= 'F') return digit - 'A' + 10;
-    return -1;
-}
-
-// Two lowercase digits for each byte.
-template <class Buffer>
-bool append_hex(Buffer& out, std::string_view bytes) noexcept {
-    if (bytes.empty()) return true;
-    char* to = out.ensure(2 * bytes.size());
-    if (!to) return false;
-    for (const char c : bytes) {
-        const auto byte = static_cast<unsigned char>(c);
-        *to++ = "0123456789abcdef"[byte >> 4U];
-        *to++ = "0123456789abcdef"[byte & 15U];
-    }
-    out.commit(2 * bytes.size());
-    return true;
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
 // ---- mlflow/trace/detail/json_reader.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
@@ -4474,6 +4661,20 @@ inline std::optional<std::string> json_find_string(std::string_view document,
     return std::string(text.view());
 }
 
+// Calls `visit` with the text of each element of a JSON array.
+template <class Visit>
+void for_each_element(std::string_view array, Visit visit) {
+    json_cursor at(array);
+    if (!at.take('[')) return;
+    do {
+        at.whitespace();
+        const std::string_view value = at.rest();
+        if (at.value(64) != json_cursor::outcome::complete) return;
+        visit(value.substr(0, value.size() - at.rest().size()));
+        at.whitespace();
+    } while (at.take(','));
+}
+
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
 // ---- mlflow/trace/detail/protobuf.hpp
@@ -4563,6 +4764,7 @@ namespace otlp {
 enum span_field : unsigned {
     trace_id = 1,
     span_id = 2,
+    w3c_trace_state = 3,
     parent_span_id = 4,
     name = 5,
     kind = 6,
@@ -4882,11 +5084,27 @@ enum class otlp_receiver : std::uint8_t {
     /// span: further metadata as `mlflow.traceMetadata.<key>`, the client request ID as `mlflow.clientRequestId`,
     /// previews as `mlflow.traceRequestPreview` and `mlflow.traceResponsePreview`.
     any,
-    /// As `any`, and the session as `gen_ai.conversation.id` too, which is what OpenTelemetry's conventions for
-    /// generative AI call it.
+    /// As `any`, and under the names of OpenTelemetry's conventions for generative AI: the session as
+    /// `gen_ai.conversation.id`, and with `otlp_exporter` model, provider, tokens, messages, tools and agents.
     gen_ai,
-    /// MLflow: text that MLflow would read as a JSON text is encoded as JSON once, so that it is stored as it is.
+    /// MLflow, by way of a Collector, say: as `any`, and text that MLflow would read as a JSON text is encoded as
+    /// JSON
+    /// once, so that it is stored as it is. What MLflow takes only by its own API it shows as attributes of the root.
     mlflow
+};
+
+/// How traces are put into a request.
+struct otlp_form {
+    otlp_receiver receiver = otlp_receiver::any;
+    /// User and session on each span, and not on the root alone: for receivers that sum up by span (Langfuse, Phoenix
+    /// and others do; MLflow does not).
+    bool identity_on_every_span = false;
+    bool goes_with_trace_info = false; ///< what MLflow's own API carries is sent that way
+    /// Appends a span's body in other words; null: as it is.
+    bool (*append_body)(detail::buffer& out, const span_data& span) = nullptr;
+
+    constexpr otlp_form() noexcept = default;
+    constexpr otlp_form(otlp_receiver chosen) noexcept : receiver(chosen) {}
 };
 
 /// What the spans come from: OpenTelemetry's resource attributes, such as `service.name`.
@@ -4996,40 +5214,42 @@ inline std::string_view trace_name(const span_data& span) noexcept {
     return first_code_points(name, 4096);
 }
 
-// Only the root span says whose trace it is: MLflow believes the first span that does, and no later one.
-inline bool append_trace_entries(buffer& out, const trace_data& trace, otlp_receiver receiver) {
+inline bool append_identity(buffer& out, const trace_data& trace, otlp_receiver receiver) {
+    const auto append = [&](std::string_view key, std::string_view value) {
+        return !value.data() || append_literal_text(out, key, value, receiver);
+    };
+    const std::string_view session = trace.metadata("mlflow.trace.session");
+    return append("user.id", trace.metadata("mlflow.trace.user")) && append("session.id", session) &&
+           (receiver != otlp_receiver::gen_ai || append("gen_ai.conversation.id", session));
+}
+
+// What the root span says of its trace. MLflow believes the first span that says whose it is, and no later one, so no
+// other span does unless it is asked for.
+inline bool append_trace_entries(buffer& out, const trace_data& trace, const otlp_form& form) {
+    // MLflow takes tags and a name from the root of the whole trace; what else there is stays with the span.
+    const bool is_all_here = !form.goes_with_trace_info || is_continued(trace);
     for (const trace_entry entry : trace.entries) {
+        const auto append = [&](std::string_view key) {
+            return !is_all_here || append_literal_text(out, key, entry.value, form.receiver);
+        };
+        const bool is_identity = entry.key == "mlflow.trace.user" || entry.key == "mlflow.trace.session";
         bool good = true;
         switch (entry.kind) {
         case entry_kind::metadata:
-            if (entry.key == "mlflow.trace.user") good = append_literal_text(out, "user.id", entry.value, receiver);
-            else if (entry.key == "mlflow.trace.session")
-                good = append_literal_text(out, "session.id", entry.value, receiver) &&
-                       (receiver != otlp_receiver::gen_ai ||
-                        append_literal_text(out, "gen_ai.conversation.id", entry.value, receiver));
-            else if (receiver != otlp_receiver::mlflow)
-                good = append_prefixed(out, "mlflow.traceMetadata.", entry, receiver);
+            good = is_identity || !is_all_here || append_prefixed(out, "mlflow.traceMetadata.", entry, form.receiver);
             break;
-        case entry_kind::tag: good = append_prefixed(out, "mlflow.traceTag.", entry, receiver); break;
-        case entry_kind::client_request_id:
-            if (receiver != otlp_receiver::mlflow)
-                good = append_literal_text(out, "mlflow.clientRequestId", entry.value, receiver);
-            break;
-        case entry_kind::request_preview:
-            if (receiver != otlp_receiver::mlflow)
-                good = append_literal_text(out, "mlflow.traceRequestPreview", entry.value, receiver);
-            break;
-        case entry_kind::response_preview:
-            if (receiver != otlp_receiver::mlflow)
-                good = append_literal_text(out, "mlflow.traceResponsePreview", entry.value, receiver);
-            break;
+        case entry_kind::tag: good = append_prefixed(out, "mlflow.traceTag.", entry, form.receiver); break;
+        case entry_kind::client_request_id: good = append("mlflow.clientRequestId"); break;
+        case entry_kind::request_preview: good = append("mlflow.traceRequestPreview"); break;
+        case entry_kind::response_preview: good = append("mlflow.traceResponsePreview"); break;
+        case entry_kind::tracestate: good = append_text_field(out, otlp::w3c_trace_state, entry.value); break;
         case entry_kind::absent: break;
         }
         if (!good) return false;
     }
     // MLflow does not take the trace's name from its root.
-    return receiver != otlp_receiver::mlflow ||
-           append_literal_text(out, "mlflow.traceTag.mlflow.traceName", trace_name(*trace.root), receiver);
+    return form.receiver != otlp_receiver::mlflow || is_continued(trace) ||
+           append_literal_text(out, "mlflow.traceTag.mlflow.traceName", trace_name(*trace.root), form.receiver);
 }
 
 inline bool append_resource(buffer& out, const resource_attributes& attributes) {
@@ -5053,15 +5273,19 @@ inline bool append_scope(buffer& out) {
            length.close();
 }
 
-inline bool append_span(buffer& out, const trace_data& trace, const span_data& span, otlp_receiver receiver) {
+inline bool append_span(buffer& out, const trace_data& trace, const span_data& span, const otlp_form& form) {
     constexpr unsigned spans = 2;
     if (!out.push_back(short_tag(spans, wire_type::length_delimited))) return false;
-    const bool rewritten = receiver == otlp_receiver::mlflow && span.look_closer;
-    if (&span != trace.root && !rewritten)
+    const bool rewritten = form.receiver == otlp_receiver::mlflow && span.look_closer;
+    const bool is_root = &span == trace.root;
+    if (!is_root && !rewritten && !form.identity_on_every_span && !form.append_body)
         return append_varint(out, span.body.size()) && out.append(span.body.view());
     late_length length(out);
-    return (rewritten ? append_body_for_mlflow(out, span.body.view()) : out.append(span.body.view())) &&
-           (&span != trace.root || append_trace_entries(out, trace, receiver)) && length.close();
+    const bool is_written = form.append_body ? form.append_body(out, span)
+                            : rewritten      ? append_body_for_mlflow(out, span.body.view())
+                                             : out.append(span.body.view());
+    return is_written && (!(is_root || form.identity_on_every_span) || append_identity(out, trace, form.receiver)) &&
+           (!is_root || append_trace_entries(out, trace, form)) && length.close();
 }
 
 } // namespace detail
@@ -5069,7 +5293,7 @@ inline bool append_span(buffer& out, const trace_data& trace, const span_data& s
 /// Appends the protobuf bytes of an OTLP `ExportTraceServiceRequest` that holds all spans of the batch. False when
 /// memory ran out, or the request would be over 256 MiB; `out` is as before then.
 inline bool append_otlp_request(detail::buffer& out, const trace_batch& batch, const resource_attributes& resource,
-                                otlp_receiver receiver) {
+                                const otlp_form& form) {
     using namespace detail;
     constexpr unsigned resource_spans = 1;
     constexpr unsigned scope_spans = 2;
@@ -5083,7 +5307,7 @@ inline bool append_otlp_request(detail::buffer& out, const trace_batch& batch, c
         if (!append_scope(out)) return false;
         for (const trace_data& trace : batch)
             for (const span_data* span = trace.spans; span; span = span->next)
-                if (!append_span(out, trace, *span, receiver)) return false;
+                if (!append_span(out, trace, *span, form)) return false;
         return scope_length.close() && resource_length.close();
     };
     if (append_all()) return true;
@@ -5826,7 +6050,8 @@ inline recorded_span decode_span(std::string_view body) {
         case entry_kind::client_request_id: decoded.client_request_id = std::move(pair.second); break;
         case entry_kind::request_preview: decoded.request_preview = std::move(pair.second); break;
         case entry_kind::response_preview: decoded.response_preview = std::move(pair.second); break;
-        case entry_kind::absent: break;
+        case entry_kind::absent:
+        case entry_kind::tracestate: break;
         }
     }
     for (const span_data* span = trace.spans; span; span = span->next)
@@ -7095,20 +7320,6 @@ private:
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
-// Calls `visit` with the text of each element of a JSON array.
-template <class Visit>
-void for_each_element(std::string_view array, Visit visit) {
-    json_cursor at(array);
-    if (!at.take('[')) return;
-    do {
-        at.whitespace();
-        const std::string_view value = at.rest();
-        if (at.value(64) != json_cursor::outcome::complete) return;
-        visit(value.substr(0, value.size() - at.rest().size()));
-        at.whitespace();
-    } while (at.take(','));
-}
-
 // Stores traces on servers that take no OTLP: a request that says what there is to say about the trace, and its spans
 // as a file of the trace, traces.json.
 //
@@ -7125,13 +7336,13 @@ public:
 
     // A whole trace, or spans that ended after it.
     failed store(const trace_data& trace) {
-        auto where = is_before_3_2_ ? find_or_start(trace) : trace.root ? post_info(trace) : find(trace);
+        auto where = is_before_3_2_ ? find_or_start(trace) : is_described(trace) ? post_info(trace) : find(trace);
         if (!where) return where.error();
         auto target = artifact_target(*where);
         if (!target) return target.error();
         body_.clear();
         body_.append(R"({"spans":[)");
-        if (!trace.root) {
+        if (!is_described(trace)) {
             const auto stored = call(http_method::get, *target);
             if (!stored) return stored.error();
             const auto spans = json_find(*stored, {"spans"});
@@ -7180,6 +7391,9 @@ private:
         return unproven_success(server_.uri(), target, http_response{200, {}, {}});
     }
 
+    // Is it the part that says what the trace is?
+    static bool is_described(const trace_data& trace) noexcept { return trace.root && !is_continued(trace); }
+
     // Whether a span in JSON is one of the trace's.
     static bool is_of(const trace_data& trace, std::string_view json) {
         const auto id = json_find_string(json, {"span_id"});
@@ -7227,10 +7441,10 @@ private:
         place where;
         for_each_element(json_find(*reply, {"traces"}),
                          [&where](std::string_view info) { where = read_old_info(info); });
-        if (!trace.root) {
+        if (!is_described(trace)) {
             if (!where.id.empty()) return where;
             return failure{transport_error{transport_error::kind::other,
-                                           "spans that ended after their trace, which is not on the server"}};
+                                           "spans of a trace whose first part is not on the server"}};
         }
         if (where.id.empty()) {
             body_.clear();
@@ -7471,7 +7685,9 @@ private:
     failed send_spans(const trace_batch& batch, export_result& outcome) {
         constexpr std::string_view target = "/v1/traces";
         body_.clear();
-        if (!append_otlp_request(body_, batch, options_.resource, otlp_receiver::mlflow))
+        otlp_form form(otlp_receiver::mlflow);
+        form.goes_with_trace_info = true;
+        if (!append_otlp_request(body_, batch, options_.resource, form))
             return transport_error{transport_error::kind::other, "out of memory while a request was put together"};
         const http_header headers[] = {{"Content-Type", "application/x-protobuf"},
                                        {"x-mlflow-experiment-id", connection_.experiment_id}};
@@ -7485,7 +7701,7 @@ private:
     }
 
     static bool needs_trace_info(const trace_data& trace) noexcept {
-        if (!trace.root) return false;
+        if (!trace.root || is_continued(trace)) return false;
         for (const trace_entry entry : trace.entries) {
             switch (entry.kind) {
             case entry_kind::client_request_id:
@@ -7495,7 +7711,8 @@ private:
                 if (entry.key != user::name && entry.key != session::name) return true;
                 break;
             case entry_kind::tag:
-            case entry_kind::absent: break;
+            case entry_kind::absent:
+            case entry_kind::tracestate: break;
             }
         }
         return false;
@@ -7659,7 +7876,17 @@ struct late {
     static constexpr bool is_late = true;
 };
 
+/// In a schema, around one of these: the value also goes to other processes, where a `propagator` is used:
+/// `mt::propagated<mt::required<mt::user>>`.
+template <class Entry>
+struct propagated : Entry {
+    static constexpr bool is_propagated = true;
+};
+
 namespace detail {
+
+template <class Entry>
+inline constexpr bool is_propagated = requires { Entry::is_propagated; };
 
 template <class Entry>
 inline constexpr bool is_late = requires { Entry::is_late; };
@@ -7717,6 +7944,16 @@ struct schema {
             ...);
     }
 
+    /// The same for each key that goes to other processes.
+    template <class Visitor>
+    static constexpr void for_each_propagated([[maybe_unused]] Visitor&& visit) {
+        (
+            [&] {
+                if constexpr (detail::is_propagated<Entries>) visit.template operator()<typename Entries::key>();
+            }(),
+            ...);
+    }
+
     static constexpr bool has_name(std::string_view name) noexcept { return ((Entries::key::name == name) || ...); }
 };
 
@@ -7729,6 +7966,8 @@ struct open_schema {
     static constexpr void for_each_required(Visitor&&) {}
     template <class Visitor>
     static constexpr void for_each_late(Visitor&&) {}
+    template <class Visitor>
+    static constexpr void for_each_propagated(Visitor&&) {}
     static constexpr bool has_name(std::string_view) noexcept { return true; }
 };
 
@@ -7791,6 +8030,7 @@ inline export_result failed_export(std::size_t spans, const char* why) noexcept 
 // failed. An exporter that counts by itself may say nothing: it has taken them all over.
 inline void balance(export_result& outcome, std::size_t spans, bool counts_itself) noexcept {
     if (counts_itself && outcome.exported_spans == 0 && outcome.failed_spans == 0) outcome.exported_spans = spans;
+    if (outcome.exported_spans == spans && outcome.failed_spans == 0 && outcome.error.empty()) return;
     const std::size_t failed = outcome.failed_spans < spans ? outcome.failed_spans : spans;
     const std::size_t exported = outcome.exported_spans < spans - failed ? outcome.exported_spans : spans - failed;
     const bool is_balanced = exported == outcome.exported_spans && exported + outcome.failed_spans == spans;
@@ -9097,68 +9337,6 @@ template <class Context = thread_local_context, class Function>
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
-// ---- mlflow/trace/core/traceparent.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-/// A span of another process, as the header `traceparent` names it: W3C Trace Context, level 2,
-/// https://www.w3.org/TR/trace-context-2/#traceparent-header.
-///
-/// Given to `start_trace`, the new trace links to that span and samplers such as `parent_based` follow its flag. The
-/// trace stays one of its own: anybody can send any trace ID, and a server does not ask whose it is.
-struct remote_span {
-    mlflow::trace::trace_id trace_id;
-    span_id id;
-    bool is_sampled = false; ///< the other process says that it records
-
-    static constexpr std::string_view header = "traceparent";
-
-    /// From the header's value. `fault::not_allowed` for what the W3C calls invalid: upper case, other lengths, IDs
-    /// of zeros, version ff.
-    static constexpr result<remote_span, check_error> parse(std::string_view value) noexcept {
-        constexpr std::size_t size = 55; // 00-<32 digits>-<16 digits>-<2 digits>
-        const auto invalid = failure{check_error{value.empty() ? fault::empty : fault::not_allowed, header}};
-        if (value.size() < size || value[2] != '-' || value[35] != '-' || value[52] != '-') return invalid;
-        std::uint64_t version = 0;
-        std::uint64_t flags = 0;
-        remote_span found;
-        const bool is_hex = read(value, 0, 2, version) && read(value, 3, 16, found.trace_id.high) &&
-                            read(value, 19, 16, found.trace_id.low) && read(value, 36, 16, found.id.value) &&
-                            read(value, 53, 2, flags);
-        if (!is_hex || version == 0xff || !found.trace_id.valid() || !found.id.valid()) return invalid;
-        // Versions to come may add fields at the end.
-        if (value.size() > size && (version == 0 || value[size] != '-')) return invalid;
-        found.is_sampled = (flags & 1U) != 0;
-        return found;
-    }
-
-    /// The header's value, to be sent on.
-    [[nodiscard]] constexpr id_text<55> text() const noexcept {
-        id_text<55> text{{'0', '0', '-'}};
-        detail::write_hex(text.characters + 3, trace_id.high);
-        detail::write_hex(text.characters + 19, trace_id.low);
-        text.characters[35] = '-';
-        detail::write_hex(text.characters + 36, id.value);
-        text.characters[52] = '-';
-        text.characters[53] = '0';
-        text.characters[54] = is_sampled ? '1' : '0';
-        return text;
-    }
-
-private:
-    static constexpr bool read(std::string_view text, std::size_t at, std::size_t digits,
-                               std::uint64_t& value) noexcept {
-        for (std::size_t end = at + digits; at < end; ++at) {
-            const int digit = text[at] >= 'A' && text[at] <= 'F' ? -1 : detail::hex_digit_value(text[at]);
-            if (digit < 0) return false;
-            value = value << 4U | static_cast<std::uint64_t>(digit);
-        }
-        return true;
-    }
-};
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
 // ---- mlflow/trace/record/exception_text.hpp
 
 #if __has_include(<cxxabi.h>)
@@ -9445,19 +9623,24 @@ template <class T>
 
 namespace detail {
 
+// Text that is written by the same code as any other text.
+template <class T>
+inline constexpr bool is_fixed_text = std::is_same_v<T, owned_text> || (std::is_array_v<T> && text_like<T>);
+
 // What the library writes itself. By another way these would make a user or session unchecked, or a span contradict
 // itself.
-constexpr bool is_reserved_attribute(std::string_view key) noexcept {
+constexpr bool is_reserved_by_mlflow(std::string_view key) noexcept {
     const auto is_one_of = [key](auto... names) { return ((key == std::string_view(names)) || ...); };
+    return key.starts_with("mlflow.trace") ||
+           is_one_of("mlflow.spanType", "mlflow.spanInputs", "mlflow.spanOutputs", "mlflow.chat.tokenUsage",
+                     "mlflow.llm.model", "mlflow.llm.provider", "mlflow.llm.cost", "mlflow.spanLogLevel");
+}
+constexpr bool is_reserved_attribute(std::string_view key) noexcept {
     switch (key.front()) {
     case 'u': return key == "user.id";
     case 's': return key == "session.id";
     case 'g': return key == "gen_ai.conversation.id";
-    case 'm':
-        return key.starts_with("mlflow.") &&
-               (key.starts_with("mlflow.trace") ||
-                is_one_of("mlflow.spanType", "mlflow.spanInputs", "mlflow.spanOutputs", "mlflow.chat.tokenUsage",
-                          "mlflow.llm.model", "mlflow.llm.provider", "mlflow.llm.cost", "mlflow.spanLogLevel"));
+    case 'm': return is_reserved_by_mlflow(key);
     default: return false;
     }
 }
@@ -9469,14 +9652,15 @@ public:
 
     template <class T>
     void attribute(std::string_view key, const T& value) noexcept {
-        if (key.empty() || is_reserved_attribute(key))
-            return span_->trace->owner->report({key.empty() ? fault::empty : fault::reserved, key});
-        if constexpr (std::is_invocable_v<const T&>) {
-            evaluate(key, value, [&](const auto& result) { attribute(key, result); });
+        if constexpr (is_fixed_text<T>) {
+            attribute(key, std::string_view(value));
+        } else if (is_inert<T> && !span_->body.rules && !key.empty() && !is_reserved_attribute(key)) [[likely]] {
+            ++span_->attributes; // no limit, and no code of the application
+            write_whole(*span_, [&](auto& out) {
+                return append_attribute(out, otlp::attributes, key, value, span_->look_closer);
+            });
         } else {
-            const auto limit = &recording_limits::attributes;
-            count(limit, &span_data::attributes, &span_data::dropped_attributes,
-                  [&] { return write_attribute(key, value); });
+            attribute_by_rules(key, value);
         }
     }
 
@@ -9504,7 +9688,9 @@ public:
 
     template <class T>
     void json_attribute(std::string_view key, const T& value) noexcept {
-        if constexpr (std::is_invocable_v<const T&>) {
+        if constexpr (is_fixed_text<T>) {
+            json_attribute(key, std::string_view(value));
+        } else if constexpr (std::is_invocable_v<const T&>) {
             evaluate(key, value, [&](const auto& result) { json_attribute(key, result); });
         } else if constexpr (optional_like<T> && !has_encoder<T> && !nlohmann_like<T>) {
             const auto content = [&]() -> decltype(auto) { return *value; };
@@ -9603,6 +9789,17 @@ public:
     }
 
 private:
+    template <class T>
+    __attribute__((noinline)) void attribute_by_rules(std::string_view key, const T& value) noexcept {
+        if (key.empty() || is_reserved_attribute(key))
+            return span_->trace->owner->report({key.empty() ? fault::empty : fault::reserved, key});
+        if constexpr (std::is_invocable_v<const T&>)
+            evaluate(key, value, [&](const auto& result) { attribute(key, result); });
+        else
+            count(&recording_limits::attributes, &span_data::attributes, &span_data::dropped_attributes,
+                  [&] { return write_attribute(key, value); });
+    }
+
     // Makes the value before anything of it is written. What the callable throws does not reach the application.
     template <class T, class Use>
     void evaluate(std::string_view key, const T& callable, const Use& use) noexcept {
@@ -9778,7 +9975,7 @@ public:
     basic_span() noexcept = default;
     basic_span(basic_span&& other) noexcept
         : span_(std::exchange(other.span_, nullptr)), hidden_(std::exchange(other.hidden_, nullptr)),
-          exceptions_at_start_(other.exceptions_at_start_) {
+          exceptions_at_start_(other.exceptions_at_start_), is_unsampled_(std::exchange(other.is_unsampled_, false)) {
         settle();
     }
     basic_span& operator=(basic_span&& other) noexcept {
@@ -9787,6 +9984,7 @@ public:
         span_ = std::exchange(other.span_, nullptr);
         hidden_ = std::exchange(other.hidden_, nullptr);
         exceptions_at_start_ = other.exceptions_at_start_;
+        is_unsampled_ = std::exchange(other.is_unsampled_, false);
         settle();
         return *this;
     }
@@ -9800,7 +9998,8 @@ public:
     [[nodiscard]] mlflow::trace::trace_id trace_id() const noexcept {
         return span_ ? span_->trace->id : mlflow::trace::trace_id{};
     }
-    /// This span for another process: send `span.remote().text()` as the header `traceparent`.
+    /// This span for another process: send `span.remote().text()` as the header `traceparent`. With user and session:
+    /// `propagator::inject`.
     [[nodiscard]] remote_span remote() const noexcept { return {trace_id(), id(), recording()}; }
     /// Where to look at this trace in MLflow's page, for a log line; empty when the exporter knows no page (yet).
     [[nodiscard]] owned_text url() const {
@@ -9940,6 +10139,7 @@ public:
     /// Starts a span inside this one, whatever is current here: for other threads, callbacks and `explicit_context`.
     [[nodiscard]] basic_span start_span(std::string_view name, span_type type = span_type::unknown) const noexcept {
         basic_span child;
+        child.is_unsampled_ = is_unsampled_;
         if (!span_) return child;
         detail::trace_state& trace = *span_->trace;
         context_slot* const slot = detail::slot_by<Context>(span_->slot);
@@ -9958,6 +10158,8 @@ public:
 protected:
     template <class, class, class, class, class>
     friend class tracer;
+    template <class, class>
+    friend class propagator;
 
     explicit basic_span(span_data* span) noexcept { adopt(span); }
     void adopt(span_data* span) noexcept {
@@ -9965,7 +10167,10 @@ protected:
         exceptions_at_start_ = detail::exceptions_in_flight();
     }
     // Not recorded, nor is what starts inside it: its span stands in the context, and belongs to no trace.
-    void hide(span_data* span) noexcept { hidden_ = span; }
+    void hide(span_data* span) noexcept {
+        hidden_ = span;
+        is_unsampled_ = true;
+    }
 
     // Inside what is current in this slot, as far as the object can be current.
     void become_current(context_slot* slot) noexcept {
@@ -9975,6 +10180,11 @@ protected:
             if (is_held(*span_)) detail::enter_span(*slot, span_->trace, owner.identity(), *span_);
             else owner.distrust(detail::trust::all, fault::not_on_stack);
         }
+    }
+    // For other processes: also that a trace is not recorded since it was not sampled.
+    [[nodiscard]] remote_span told() const noexcept {
+        if (span_ || !is_unsampled_) return remote();
+        return {Platform::new_trace_id(), Platform::new_span_id(), false};
     }
     // `is_replaced`: by one that has started, in the same object.
     void finish(bool is_replaced) noexcept;
@@ -10012,8 +10222,8 @@ protected:
     }
 
     // Null, and counted as lost, without memory.
-    static span_data* open_root(detail::recorder& owner, const mlflow::trace::trace_id& id, std::string_view name,
-                                bool check_identity_at_end) noexcept;
+    static span_data* open_root(detail::recorder& owner, const mlflow::trace::trace_id& id, span_id parent,
+                                std::string_view name, bool check_identity_at_end) noexcept;
     // The trace is held once more by the caller, who hands that over.
     static span_data* open_child(detail::trace_state& trace, span_id parent, std::string_view name) noexcept;
     static void open(detail::trace_state& trace, span_data& span, span_id parent, std::string_view name,
@@ -10027,6 +10237,7 @@ protected:
     span_data* span_ = nullptr;
     span_data* hidden_ = nullptr;
     int exceptions_at_start_ = 0;
+    bool is_unsampled_ = false; // it would be recorded, if a sampler had not decided otherwise
 };
 
 template <class Context, class Platform>
@@ -10037,7 +10248,6 @@ void basic_span<Context, Platform>::open(detail::trace_state& trace, span_data& 
     span.process = trace.owner->process();
     span.id = Platform::new_span_id();
     span.has_parent = parent.valid();
-    span.is_root = !parent.valid();
     span.look_closer = span.lost_something = span.has_own_level = false;
     span.level = log_level::debug;
     span.code = status::unset;
@@ -10052,7 +10262,8 @@ void basic_span<Context, Platform>::open(detail::trace_state& trace, span_data& 
 
 template <class Context, class Platform>
 span_data* basic_span<Context, Platform>::open_root(detail::recorder& owner, const mlflow::trace::trace_id& id,
-                                                    std::string_view name, bool check_identity_at_end) noexcept {
+                                                    span_id parent, std::string_view name,
+                                                    bool check_identity_at_end) noexcept {
     auto& traces = detail::pool<detail::trace_state>::instance();
     auto& parts = detail::pool<trace_data>::instance();
     detail::trace_state* const trace = traces.take();
@@ -10076,7 +10287,8 @@ span_data* basic_span<Context, Platform>::open_root(detail::recorder& owner, con
     data->start_unix_nano = wall;
     trace->data = data;
     trace->open_spans.store(1, std::memory_order_release); // publishes the above to who still held an earlier trace
-    open(*trace, *span, {}, name, wall);
+    span->is_root = true;
+    open(*trace, *span, parent, name, wall);
     return span;
 }
 
@@ -10090,6 +10302,7 @@ span_data* basic_span<Context, Platform>::open_child(detail::trace_state& trace,
         detail::release_trace(trace);
         return nullptr;
     }
+    span->is_root = false;
     open(trace, *span, parent, name, Platform::monotonic_nano() + trace.wall_minus_monotonic);
     return span;
 }
@@ -10236,6 +10449,20 @@ bool apply(trace_state& trace, const T& value) noexcept {
     });
     if (error.what != fault::none) trace.owner->report(error);
     return error.what == fault::none;
+}
+
+// What another process has said of a trace that goes on here.
+inline void apply_incoming(trace_state& trace, const trace_entries& entries) noexcept {
+    for (const trace_entry entry : entries)
+        if (const check_error error = add_entry(trace, entry); error.what != fault::none) trace.owner->report(error);
+}
+// A value besides those: that there is none is no contradiction, another value is.
+template <class T>
+void apply_continued(trace_state& trace, const T& value) noexcept {
+    const check_error error = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
+        return kind == entry_kind::absent ? add_entry(trace, {kind, key, text}) : set_entry(trace, kind, key, text);
+    });
+    if (error.what != fault::none) trace.owner->report(error);
 }
 
 // Each of them, also after one was refused.
@@ -10404,7 +10631,7 @@ public:
     }
 
 private:
-    void seed() noexcept {
+    __attribute__((noinline)) void seed() noexcept {
         seeded_in_ = fork_count(); // 0 means "never seeded"
         if (getrandom(state_, sizeof state_, GRND_NONBLOCK) == static_cast<ssize_t>(sizeof state_)) return;
         // Early at boot the kernel may have no entropy yet: mix what tells this thread from all others.
@@ -10485,12 +10712,6 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
 namespace detail {
 
-template <class Sampler>
-constexpr bool ask_sampler(const Sampler& sampler, const trace_id& id, [[maybe_unused]] const remote_span* caller) {
-    if constexpr (requires { sampler.sample(id, caller); }) return sampler.sample(id, caller);
-    else return sampler.sample(id);
-}
-
 // The library's own samplers run no code of the application.
 template <class Sampler>
 inline constexpr bool is_own_sampler = false;
@@ -10498,14 +10719,14 @@ inline constexpr bool is_own_sampler = false;
 // The answer of a sampler for a new trace. One that throws loses no trace, and a trace that it starts itself is
 // recorded: it would be asked without end.
 template <class Sampler>
-bool sample(const Sampler& sampler, const trace_id& id, const remote_span* caller) noexcept {
-    if constexpr (is_own_sampler<Sampler>) return ask_sampler(sampler, id, caller);
+bool sample(const Sampler& sampler, const trace_start& start) noexcept {
+    if constexpr (is_own_sampler<Sampler>) return sampler.sample(start);
     else {
         using sampling = running<Sampler>;
         if (sampling::is(&sampler)) return true;
         const sampling here(&sampler);
         const without_cancellation whole;
-        return guarded([&] { return ask_sampler(sampler, id, caller); }, [] { return true; });
+        return guarded([&] { return bool{sampler.sample(start)}; }, [] { return true; });
     }
 }
 
@@ -10514,13 +10735,22 @@ template <class T>
 concept rules_values = requires(const T& recording) { recording.limits(); } ||
                        requires(const T& recording) { recording.redact("", ""); };
 
+// Is a session recorded as a whole? Then a session that becomes known after the start comes too late.
+template <class T>
+inline constexpr bool decides_by_session = false;
+template <class T>
+    requires requires { requires T::decides_by_session; }
+inline constexpr bool decides_by_session<T> = true;
+
 } // namespace detail
 
-/// Records every trace.
+/// Records every trace, but for those whose call asks for less (`sample_ratio`).
 struct record_all {
     struct options {};
     constexpr explicit record_all(options = {}) noexcept {}
-    [[nodiscard]] static constexpr bool sample(const trace_id&) noexcept { return true; }
+    [[nodiscard]] static constexpr bool sample(const trace_start& start) noexcept {
+        return !start.ratio || start.ratio->holds(start.id.low);
+    }
 };
 
 namespace detail {
@@ -10542,8 +10772,10 @@ public:
     using options = detail::options_of<Root>;
     constexpr explicit parent_based(options chosen) : root_(std::move(chosen)) {}
 
-    [[nodiscard]] constexpr bool sample(const trace_id& id, const remote_span* caller = nullptr) const {
-        return caller ? caller->is_sampled : root_.sample(id);
+    static constexpr bool decides_by_session = detail::decides_by_session<Root>;
+
+    [[nodiscard]] constexpr bool sample(const trace_start& start) const {
+        return start.caller ? start.caller->is_sampled : root_.sample(start);
     }
 
 private:
@@ -10559,26 +10791,23 @@ inline constexpr bool is_own_sampler<parent_based<Root>> = is_own_sampler<Root>;
 struct record_nothing {
     struct options {};
     constexpr explicit record_nothing(options = {}) noexcept {}
-    [[nodiscard]] static constexpr bool sample(const trace_id&) noexcept { return false; }
+    [[nodiscard]] static constexpr bool sample(const trace_start&) noexcept { return false; }
 };
 
 /// Records a share of the traces, chosen by trace ID as OpenTelemetry's TraceIdRatioBased does, so that every process
-/// with the same share records the same traces.
+/// with the same share records the same traces. A call may ask for another share (`sample_ratio`).
 class record_ratio {
 public:
     struct options {
         double ratio = 1.0; ///< 0 records nothing, 1 everything
     };
-    constexpr explicit record_ratio(options chosen) noexcept
-        : below_(chosen.ratio >= 1.0  ? ~std::uint64_t{0}
-                 : chosen.ratio > 0.0 ? static_cast<std::uint64_t>(chosen.ratio * 18446744073709551616.0)
-                                      : 0) {}
-    [[nodiscard]] constexpr bool sample(const trace_id& id) const noexcept {
-        return below_ == ~std::uint64_t{0} || id.low < below_;
+    constexpr explicit record_ratio(options chosen) noexcept : ratio_(chosen.ratio) {}
+    [[nodiscard]] constexpr bool sample(const trace_start& start) const noexcept {
+        return (start.ratio ? *start.ratio : ratio_).holds(start.id.low);
     }
 
 private:
-    std::uint64_t below_;
+    sample_ratio ratio_;
 };
 
 namespace detail {
@@ -10620,7 +10849,7 @@ struct redact_keys {
 template <class Sampler = record_all, class Redactor = redact_nothing>
 class recording_policy {
     static_assert(recording<Sampler>,
-                  "the sampler lacks a member: bool sample(const mlflow::trace::trace_id&) const");
+                  "the sampler lacks a member: bool sample(const mlflow::trace::trace_start&) const");
     static_assert(redactor<Redactor>, "the redactor lacks a member: mlflow::trace::redaction "
                                       "operator()(std::string_view key, std::string_view value) const");
 
@@ -10634,9 +10863,9 @@ public:
     explicit recording_policy(options chosen)
         : sampler_(std::move(chosen.sampler)), redactor_(std::move(chosen.redactor)), limits_(chosen.limits) {}
 
-    [[nodiscard]] bool sample(const trace_id& id, const remote_span* caller = nullptr) const {
-        return detail::ask_sampler(sampler_, id, caller);
-    }
+    static constexpr bool decides_by_session = detail::decides_by_session<Sampler>;
+
+    [[nodiscard]] bool sample(const trace_start& start) const { return sampler_.sample(start); }
     [[nodiscard]] redaction redact(std::string_view key, std::string_view value) const
         requires(!std::is_same_v<Redactor, redact_nothing>)
     {
@@ -10657,7 +10886,177 @@ inline constexpr bool is_own_sampler<recording_policy<Sampler, Redactor>> = is_o
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
+// ---- mlflow/trace/record/session_ratio.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+namespace detail {
+
+// Spread evenly over 64 bits, and the same on every machine. The rounds and the end are those of xxHash64, by Yann
+// Collet; a rest is read together with bytes before it, which is faster than byte by byte.
+inline std::uint64_t spread_hash(std::string_view text) noexcept {
+    constexpr std::uint64_t first = 0x9e3779b185ebca87U, second = 0xc2b2ae3d27d4eb4fU, third = 0x165667b19e3779f9U;
+    const auto read = [](const char* from, auto word) {
+        if constexpr (std::endian::native == std::endian::little) std::memcpy(&word, from, sizeof word);
+        else
+            for (std::size_t i = sizeof word; i-- > 0;)
+                word = static_cast<decltype(word)>(word << 8U | static_cast<unsigned char>(from[i]));
+        return static_cast<std::uint64_t>(word);
+    };
+    const auto round = [](std::uint64_t hash, std::uint64_t word) {
+        return std::rotl(hash + word * second, 31) * first;
+    };
+    std::uint64_t even = first + second, odd = second; // two at once: neither waits for the other
+    const char* at = text.data();
+    std::size_t left = text.size();
+    for (; left >= 16; at += 16, left -= 16) {
+        even = round(even, read(at, std::uint64_t{}));
+        odd = round(odd, read(at + 8, std::uint64_t{}));
+    }
+    if (left >= 8) {
+        even = round(even, read(at, std::uint64_t{}));
+        odd = round(odd, read(at + left - 8, std::uint64_t{}));
+    } else if (left >= 4) {
+        even = round(even, read(at, std::uint32_t{}) << 32U | read(at + left - 4, std::uint32_t{}));
+    } else if (left > 0) {
+        even = round(even, read(at, std::uint8_t{}) << 16U | read(at + left / 2, std::uint8_t{}) << 8U |
+                               read(at + left - 1, std::uint8_t{}));
+    }
+    std::uint64_t hash = std::rotl(even, 1) + std::rotl(odd, 7) + text.size();
+    hash = (hash ^ hash >> 33U) * second;
+    hash = (hash ^ hash >> 29U) * third;
+    return hash ^ hash >> 32U;
+}
+
+} // namespace detail
+
+/// Records a share of the sessions, each of them whole: by a hash of the session's ID, which is the same in every
+/// process. A trace whose session is not known at its start is taken by its own ID, by the ratio of its call
+/// (`sample_ratio`) if it has one; what its session turns out to be changes nothing any more, and
+/// `tracer::late_sessions` counts it.
+///
+/// With a key, each of its values may have a share of its own: `mt::record_session_ratio<segment>` with
+/// `{.ratio = 0.1, .ratios = {{segment{"pro"}, 1.0}}}`. A session is kept whole as long as its value stays the same.
+///
+/// A caller's decision comes before that of the session where `parent_based` is around it, and always where the trace
+/// goes on from a sender that is trusted (`incoming_trace`). Thread-safe.
+template <class Key = void>
+class record_session_ratio {
+public:
+    struct options {
+        double ratio = 1.0; ///< of the sessions whose value has no share of its own; 0 records nothing, 1 everything
+        std::vector<std::pair<Key, double>> ratios{};
+    };
+    static constexpr bool decides_by_session = true;
+
+    explicit record_session_ratio(const options& chosen) : ratio_(chosen.ratio) {
+        ratios_.reserve(chosen.ratios.size());
+        for (const auto& [value, ratio] : chosen.ratios) ratios_.emplace_back(value, sample_ratio(ratio));
+    }
+
+    [[nodiscard]] bool sample(const trace_start& start) const noexcept {
+        const std::string_view session = start.session();
+        if (!session.data()) return (start.ratio ? *start.ratio : share(start)).holds(start.id.low);
+        return share(start).holds(detail::spread_hash(session));
+    }
+
+private:
+    [[nodiscard]] const sample_ratio& share(const trace_start& start) const noexcept {
+        const std::string_view value = start.metadata(Key::name);
+        for (const auto& [own, ratio] : ratios_)
+            if (own.view() == value) return ratio;
+        return ratio_;
+    }
+
+    sample_ratio ratio_;
+    std::vector<std::pair<Key, sample_ratio>> ratios_;
+};
+
+template <>
+class record_session_ratio<void> {
+public:
+    struct options {
+        double ratio = 1.0; ///< 0 records nothing, 1 everything
+    };
+    static constexpr bool decides_by_session = true;
+
+    explicit record_session_ratio(options chosen) noexcept : ratio_(chosen.ratio) {}
+
+    [[nodiscard]] bool sample(const trace_start& start) const noexcept {
+        const std::string_view session = start.session();
+        if (!session.data()) return (start.ratio ? *start.ratio : ratio_).holds(start.id.low);
+        return ratio_.holds(detail::spread_hash(session));
+    }
+
+private:
+    sample_ratio ratio_;
+};
+
+namespace detail {
+template <class Key>
+inline constexpr bool is_own_sampler<record_session_ratio<Key>> = true;
+} // namespace detail
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/context/incoming_trace.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// What a request says of the trace that it belongs to, as a `propagator` has found it; to be given to `start_trace`.
+///
+/// From a sender that is trusted, the new trace is a part of the caller's and has its user, session and keys. From
+/// any other it is a trace of its own with a link to the caller's span. Thread-safety: as `int`.
+class incoming_trace {
+public:
+    /// A request that says nothing.
+    incoming_trace() noexcept = default;
+
+    /// The caller's span; null where the request names none, or not in the right form.
+    [[nodiscard]] const remote_span* caller() const noexcept { return caller_.trace_id.valid() ? &caller_ : nullptr; }
+    /// Is the sender one that is known, so that the caller's trace goes on here?
+    [[nodiscard]] bool is_trusted() const noexcept { return is_trusted_; }
+    /// A value that came from a sender that is trusted: `request.get<mt::user>()`.
+    template <class Key>
+    [[nodiscard]] maybe<Key> get() const noexcept {
+        const std::string_view text = metadata(Key::name);
+        if (!text.data()) return absent<Key>{};
+        const auto value = Key::parse(text);
+        return value ? maybe<Key>(*value) : maybe<Key>(absent<Key>{});
+    }
+    /// The same for a key by its name; a view whose `data()` is null where there is none.
+    [[nodiscard]] std::string_view metadata(std::string_view key) const noexcept {
+        return entries_.find(entry_kind::metadata, key);
+    }
+    /// What of the request was not taken, and why; null when nothing was. `start_trace` reports it.
+    [[nodiscard]] const check_error* rejected() const noexcept {
+        return rejected_.what == fault::none ? nullptr : &rejected_;
+    }
+
+    /// All that the caller says of the trace.
+    [[nodiscard]] const trace_entries& entries() const noexcept { return entries_; }
+
+private:
+    template <class, class>
+    friend class propagator;
+
+    void reject(fault what, std::string_view key) noexcept {
+        if (rejected_.what == fault::none) rejected_ = {what, key};
+    }
+
+    remote_span caller_{};
+    bool is_trusted_ = false;
+    check_error rejected_{};
+    trace_entries entries_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
 // ---- mlflow/trace/core/build.hpp
+
+#ifdef __cpp_rtti
+#include <typeinfo>
+#endif
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
@@ -10671,6 +11070,30 @@ constexpr std::uint64_t hash(std::uint64_t value, std::string_view text) noexcep
 template <std::uint64_t Number>
 inline constexpr std::uint64_t build_number = Number; // computed by the compiler
 
+// At an address of its own in each part of the program and for each build.
+template <class Tracer, std::uint64_t Build>
+inline constexpr char part_of_program = 0;
+
+// Is it the same template with the same arguments, as far as their own arguments, which a compiler may print or not,
+// do not matter?
+constexpr bool same_outline(std::string_view a, std::string_view b) noexcept {
+    constexpr auto next = [](std::string_view text, std::size_t& at, int& depth) {
+        for (; at < text.size(); ++at) {
+            depth += (text[at] == '<' ? 1 : 0) - (text[at] == '>' ? 1 : 0);
+            if (depth <= 1 && text[at] != '>') return text[at++];
+        }
+        return '\0';
+    };
+    std::size_t at_a = 0, at_b = 0;
+    int depth_a = 0, depth_b = 0;
+    while (true) {
+        const char c = next(a, at_a, depth_a);
+        const char other = next(b, at_b, depth_b);
+        if (c == '\0' || other == '\0') return true; // arguments that are the default are printed, or not
+        if (c != other) return false;
+    }
+}
+
 // The first member of a tracer: in which part of a program, and with which version and build of the library, it was
 // made. A part that is loaded at run time may have another one, where nothing stands where this part expects it. The
 // members of this class never change their places.
@@ -10678,10 +11101,13 @@ template <class Tracer>
 class build_stamp {
 public:
     explicit build_stamp(bool is_on) noexcept
-        : build_(current()), on_(is_on ? current() : 0), version_(version()), type_(type()) {}
+        : build_(current()), on_(is_on ? here() : nullptr), version_(version()), type_(type()), part_(here()),
+          name_(name()) {}
 
-    [[nodiscard]] bool is_on() const noexcept { return on_ == current(); }
-    [[nodiscard]] bool is_of_this_build() const noexcept { return build_ == current(); }
+    [[nodiscard]] bool is_on() const noexcept { return on_ == here() || (on_ && is_alike()); }
+    [[nodiscard]] bool is_of_this_build() const noexcept {
+        return (build_ == current() && part_ == here()) || is_alike();
+    }
 
     // What differs, for a person.
     [[nodiscard]] owned_text difference() const {
@@ -10692,8 +11118,18 @@ public:
     }
 
 private:
-    static constexpr std::uint64_t mark = 0x6d6c747261636531U; // the upper half tells a stamp from other bytes
+    static constexpr std::uint64_t mark = 0x6d6c747261636532U; // the upper half tells a stamp from other bytes
     static constexpr bool is_stamp(std::uint64_t build) noexcept { return build >> 32U == mark >> 32U; }
+
+    // Made in another part of the program, but the same way.
+    __attribute__((noinline)) bool is_alike() const noexcept {
+        if (build_ != current()) return false;
+        if (part_ == known_.load(std::memory_order_relaxed)) return true;
+        const bool is_same =
+            name_ && name() ? std::string_view(name_) == name() : same_outline(tracer_in(type_), tracer_in(type()));
+        if (is_same) known_.store(part_, std::memory_order_relaxed);
+        return is_same;
+    }
 
     static constexpr const char* version() noexcept {
         return "mlflow_trace " MLFLOW_TRACE_VERSION " by " __VERSION__;
@@ -10704,19 +11140,33 @@ private:
         const auto name = type.find("Tracer = ");
         return name == type.npos ? type : type.substr(name + 9, type.rfind(']') - name - 9);
     }
+    // Its name for the linker, which has but one form; null where a program is built without such names.
+    static const char* name() noexcept {
+#ifdef __cpp_rtti
+        const char* const text = typeid(Tracer).name();
+        return *text == '*' ? text + 1 : text; // of a type that has a name in one file only
+#else
+        return nullptr;
+#endif
+    }
     static constexpr std::uint64_t current() noexcept { return build_number<compute()>; }
     static constexpr std::uint64_t compute() noexcept {
-        std::uint64_t value = hash(hash(0xcbf29ce484222325U, version()), type());
+        std::uint64_t value = hash(0xcbf29ce484222325U, version());
         for (const std::size_t size : {sizeof(span_data), sizeof(trace_data), sizeof(trace_state), sizeof(recorder),
                                        sizeof(owned_text), std::size_t{MLFLOW_TRACE_HAS_EXCEPTIONS}})
             value = (value ^ size) * 0x100000001b3U;
         return (mark >> 32U << 32U) | (value >> 32U);
     }
 
+    static constexpr const void* here() noexcept { return &part_of_program<Tracer, compute()>; }
+    static inline constinit std::atomic<const void*> known_{nullptr}; // another part, which was found to be alike
+
     std::uint64_t build_;
-    std::uint64_t on_; // 0: nothing is recorded
+    const void* on_; // null: nothing is recorded
     const char* version_;
     const char* type_;
+    const void* part_;
+    const char* name_;
 };
 
 #else // one part is the whole program
@@ -10826,6 +11276,8 @@ public:
             };
             if (finished->check_identity) Schema::for_each_required(require);
             Schema::for_each_late(require);
+            if (finished->is_session_late && finished->metadata("mlflow.trace.session").data())
+                late_sessions_.fetch_add(1, std::memory_order_relaxed);
         }
         trace_batch batch(finished);
         // What an exporter records by the tracer that it serves would have to be exported by the same call.
@@ -10892,6 +11344,9 @@ public:
         return counted;
     }
     [[nodiscard]] std::uint64_t refused_values() const noexcept { return refused_.load(std::memory_order_relaxed); }
+    [[nodiscard]] std::uint64_t late_sessions() const noexcept {
+        return late_sessions_.load(std::memory_order_relaxed);
+    }
     [[nodiscard]] owned_text last_error() const {
         if constexpr (requires { exporter_.last_error(); })
             if (owned_text error = exporter_.last_error(); !error.empty()) return error;
@@ -10955,6 +11410,7 @@ private:
     counter failed_{0};
     counter dropped_{0};
     counter refused_{0};
+    counter late_sessions_{0};
     mutable typename Platform::mutex error_lock_;
     owned_text last_error_;
 };
@@ -11020,7 +11476,60 @@ concept identity_argument =
 // What a trace is started with that does not describe it as a whole.
 template <class T>
 inline constexpr bool describes_root =
-    std::is_same_v<T, span_type> || std::is_same_v<T, remote_span> || std::is_same_v<T, nested_trace>;
+    std::is_same_v<T, span_type> || std::is_same_v<T, remote_span> || std::is_same_v<T, nested_trace> ||
+    std::is_same_v<T, incoming_trace> || std::is_same_v<T, sample_ratio>;
+
+// Those of them that are there.
+struct start_arguments {
+    span_type type = span_type::unknown;
+    const remote_span* caller = nullptr;
+    const incoming_trace* incoming = nullptr;
+    const sample_ratio* ratio = nullptr;
+    std::string_view session{}; // given, or said to be absent
+    bool tells_session = false;
+
+    template <class T>
+    void take(const T& value) noexcept {
+        if constexpr (std::is_same_v<typename unwrapped<T>::type, mlflow::trace::session>) {
+            tells_session = true;
+            if constexpr (is_maybe<T>) {
+                if (const auto* const known = value.get()) session = known->view();
+            } else if constexpr (!is_absent<T>) {
+                session = value.view();
+            }
+        } else if constexpr (std::is_same_v<T, span_type>) type = value;
+        else if constexpr (std::is_same_v<T, remote_span>) caller = &value;
+        else if constexpr (std::is_same_v<T, sample_ratio>) ratio = &value;
+        else if constexpr (std::is_same_v<T, incoming_trace>) {
+            incoming = &value;
+            if (value.caller()) caller = value.caller();
+        }
+    }
+    [[nodiscard]] bool is_continued() const noexcept { return incoming && incoming->is_trusted(); }
+};
+
+// A metadata value among these, which are described first, then in the scopes of a slot.
+template <class... Values>
+std::string_view find_at_start(context_slot* slot, const recorder& owner, const incoming_trace* incoming,
+                               std::string_view key, const Values&... values) noexcept {
+    std::string_view found = incoming ? incoming->metadata(key) : std::string_view{};
+    bool is_told = found.data() != nullptr;
+    const auto look = [&](entry_kind kind, std::string_view name, std::string_view text) {
+        const bool is_it = (kind == entry_kind::metadata || kind == entry_kind::absent) && name == key;
+        if (is_it && !std::exchange(is_told, true) && kind == entry_kind::metadata) found = text;
+        return check_error{};
+    };
+    [[maybe_unused]] const auto look_at = [&](const auto& value) {
+        if constexpr (!describes_root<std::remove_cvref_t<decltype(value)>>)
+            static_cast<void>(set_value(value, look));
+    };
+    (look_at(values), ...);
+    if (slot && !is_told)
+        for_each_scope(*slot, owner.identity(), owner.trusted(), [&](const trace_entries& entries) {
+            for (const trace_entry entry : entries) look(entry.kind, entry.key, entry.value);
+        });
+    return found;
+}
 
 // How often a value for this key stands among the arguments, counting the statement that there is none.
 template <class Key, class... Args>
@@ -11085,7 +11594,7 @@ class tracer {
                   "the exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
     static_assert(context<Context>, "the context policy lacks a member: static mlflow::trace::context_slot* slot()");
     static_assert(recording<Recording>,
-                  "the recording policy lacks a member: bool sample(const mlflow::trace::trace_id&) const");
+                  "the recording policy lacks a member: bool sample(const mlflow::trace::trace_start&) const");
     static_assert(platform<Platform>, "the platform lacks one of: wall_nano(), monotonic_nano(), new_trace_id(), "
                                       "new_span_id(), report(), mutex; see mlflow/trace/concepts.hpp");
     static_assert(sizeof(Schema) > 0); // a schema with a mistake must not compile, even before it is used
@@ -11113,22 +11622,31 @@ public:
 
     /// Starts a trace of its own, whatever is open around it, and makes it current. Takes, in any order, the keys of
     /// the schema (`mt::user`, …, or `mt::anonymous`, `mt::no_session`, `mt::maybe`), `mt::client_request_id`,
-    /// `mt::tag`, `mt::span_type`, the `mt::remote_span` of the caller, to which the trace links, and `mt::nested`
-    /// where a trace of this tracer is current already.
+    /// `mt::tag`, `mt::span_type`, the `mt::remote_span` of the caller, to which the trace links, the
+    /// `mt::incoming_trace` that a `propagator` has found in a request, `mt::sample_ratio`, and `mt::nested` where a
+    /// trace of this tracer is current already.
+    ///
+    /// With an `incoming_trace` from a sender that is trusted the trace is a part of the caller's: it has its ID, and
+    /// the user, session and keys that came with it. A value that is given as well must be the same one, and is
+    /// reported if it is another; that there is none is said without effect.
     template <class... Values>
     [[nodiscard]] trace start_trace(std::string_view name, const Values&... values) noexcept {
         detail::require_start_arguments<Schema, Values...>();
-        const remote_span* caller = nullptr;
-        (find_caller(caller, values), ...);
+        detail::start_arguments given;
+        (given.take(values), ...);
         trace started;
         if (!is_on()) return started;
         context_slot* const slot = this->slot();
         if (is_off(slot)) return started;
-        open_root(started, name, identity::stated, caller);
+        if (given.incoming && given.incoming->rejected()) core_->report(*given.incoming->rejected());
+        open_root(started, name, identity::stated, given, [&](std::string_view key) noexcept {
+            return detail::find_at_start(holds(&started) ? slot : nullptr, *core_, given.incoming, key, values...);
+        });
         const bool is_held = enter_root(started, slot, (std::is_same_v<Values, nested_trace> || ...));
         if (!started.recording()) return started;
-        if constexpr (!(std::is_same_v<Values, mlflow::trace::span_type> || ...)) started.type(span_type::unknown);
-        (describe(started, values), ...);
+        started.type(given.type);
+        if (given.is_continued()) detail::apply_incoming(*started.span_->trace, given.incoming->entries());
+        (describe(started, values, given.is_continued()), ...);
         if (is_held && started.recording()) detail::apply_scopes(*slot, *started.span_->trace);
         return started;
     }
@@ -11213,6 +11731,10 @@ public:
     [[nodiscard]] std::uint64_t refused_values() const noexcept {
         return is_of_this_build() ? core_->refused_values() : 0;
     }
+    /// How many traces were recorded or not before their session was known, with a sampler that keeps sessions whole.
+    [[nodiscard]] std::uint64_t late_sessions() const noexcept {
+        return is_of_this_build() ? core_->late_sessions() : 0;
+    }
     /// Why the exporter last failed; empty when it never did.
     [[nodiscard]] owned_text last_error() const {
         return is_of_this_build() ? core_->last_error() : stamp_.difference();
@@ -11225,16 +11747,15 @@ private:
     friend class traced_function;
 
     template <class Value>
-    static void find_caller([[maybe_unused]] const remote_span*& caller,
-                            [[maybe_unused]] const Value& value) noexcept {
-        if constexpr (std::is_same_v<Value, remote_span>) caller = &value;
-    }
-
-    template <class Value>
-    static void describe(trace& started, const Value& value) noexcept {
-        if constexpr (std::is_same_v<Value, mlflow::trace::span_type>) started.type(value);
-        else if constexpr (std::is_same_v<Value, remote_span>) started.link(value.trace_id, value.id);
-        else if constexpr (!detail::describes_root<Value>) started.set(value);
+    static void describe(trace& started, const Value& value, bool is_continued) noexcept {
+        if constexpr (std::is_same_v<Value, remote_span>) {
+            started.link(value.trace_id, value.id);
+        } else if constexpr (std::is_same_v<Value, incoming_trace>) {
+            if (value.caller() && !is_continued) started.link(value.caller()->trace_id, value.caller()->id);
+        } else if constexpr (!detail::describes_root<Value>) {
+            if (!is_continued) started.set(value);
+            else if (started.recording()) detail::apply_continued(*started.span_->trace, value);
+        }
     }
 
     // Who says whose trace it is: the arguments of its start, or whatever is set until it ends.
@@ -11251,6 +11772,7 @@ private:
         bool may_be_of_anybody = false;
         if constexpr (detail::is_ambient<Context>) {
             detail::held_context current(is_held ? slot : nullptr, core_->identity(), core_->trusted());
+            started.is_unsampled_ = current.is_hidden();
             if (current.is_hidden()) return started;
             if (current) {
                 started.adopt(span::open_child(*current.take(), current.span(), name));
@@ -11267,7 +11789,11 @@ private:
         }
         may_be_of_anybody = may_be_of_anybody || core_->trusted() != detail::trust::all || (slot && slot->is_mixed);
         if (core_->is_distrusted()) core_->tell_distrust();
-        open_root(started, name, may_be_of_anybody ? identity::unknown : identity::checked_at_the_end);
+        detail::start_arguments given;
+        given.type = type;
+        open_root(
+            started, name, may_be_of_anybody ? identity::unknown : identity::checked_at_the_end, given,
+            [&](std::string_view key) noexcept { return find_identity(is_held ? slot : nullptr, key, args...); });
         if (is_held) enter_root(started, slot, true);
         if (!started.recording()) return started;
         started.type(type);
@@ -11331,11 +11857,35 @@ private:
         started.hide(hidden);
     }
 
-    void open_root(span& started, std::string_view name, identity given,
-                   const remote_span* caller = nullptr) noexcept {
-        const trace_id id = Platform::new_trace_id();
-        if (!detail::sample(core_->recording(), id, caller)) return hide(started);
-        started.adopt(span::open_root(*core_, id, name, given == identity::checked_at_the_end));
+    // Asks the sampler, unless another process has decided already.
+    template <class Find>
+    void open_root(span& started, std::string_view name, identity stated, const detail::start_arguments& given,
+                   const Find& find) noexcept {
+        const bool is_continued = given.is_continued();
+        const trace_id id = is_continued ? given.caller->trace_id : Platform::new_trace_id();
+        const bool is_sampled =
+            is_continued ? given.caller->is_sampled
+                         : detail::sample(core_->recording(),
+                                          trace_start(id, name, given.type, given.caller, given.ratio,
+                                                      given.tells_session ? &given.session : nullptr, find));
+        if (!is_sampled) return hide(started);
+        started.adopt(span::open_root(*core_, id, is_continued ? given.caller->id : span_id{}, name,
+                                      stated == identity::checked_at_the_end));
+        if constexpr (detail::decides_by_session<Recording>)
+            if (started.recording())
+                started.span_->trace->data->is_session_late =
+                    !is_continued && !(given.tells_session ? given.session : find(session::name)).data();
+    }
+    // Of the arguments of a traced function, those that say whose trace it is.
+    template <class... Args>
+    std::string_view find_identity(context_slot* slot, std::string_view key, const Args&... args) const noexcept {
+        std::string_view found;
+        [[maybe_unused]] const auto look_at = [&](const auto& value) {
+            if constexpr (detail::identity_argument<std::remove_cvref_t<decltype(value)>, Schema>)
+                if (!found.data()) found = detail::find_at_start(nullptr, *core_, nullptr, key, value);
+        };
+        (look_at(args), ...);
+        return found.data() ? found : detail::find_at_start(slot, *core_, nullptr, key);
     }
 
     // Makes the root current. False where the object cannot be current: what is around it may be somebody else's.
@@ -11628,6 +12178,7 @@ public:
     static bool shutdown(std::chrono::milliseconds) noexcept { return true; }
     [[nodiscard]] static span_account account() noexcept { return {}; }
     [[nodiscard]] static std::uint64_t refused_values() noexcept { return 0; }
+    [[nodiscard]] static std::uint64_t late_sessions() noexcept { return 0; }
     [[nodiscard]] static owned_text last_error() { return {}; }
 
 private:

@@ -2,9 +2,9 @@
 // One allocation fails, whichever it is: nothing ends the program, nothing is lost of memory, each span is accounted
 // for, the application's own exception is what it was, and what comes later is recorded and delivered. Each time in a
 // process of its own, where nothing has been allocated yet, and in one where everything has.
-#include "malloc.hpp"
+#include "counted_malloc.hpp"
 
-#ifdef COUNTS_MALLOC
+#ifdef MALLOC_IS_COUNTED
 
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/client.hpp>

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Recording allocates nothing once warm: malloc itself is counted, over all threads.
-#include "malloc.hpp"
+#include "counted_malloc.hpp"
 #include <mlflow/trace.hpp>
 
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <cstddef>
 #include <string>
 #include <vector>
 
-#ifdef COUNTS_MALLOC
+#ifdef MALLOC_IS_COUNTED
 
 namespace {
 

@@ -5,7 +5,7 @@
 namespace mt = mlflow::trace;
 struct own {
 #ifdef TWIN
-    bool sample(const mt::trace_id&) const { return true; }
+    bool sample(const mt::trace_start&) const { return true; }
 #endif
 };
 mt::tracer<mt::open_schema, mt::thread_local_context, mt::json_lines_exporter, own> tracer;

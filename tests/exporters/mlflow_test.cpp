@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the exporter says to the server, request by request. tests/mlflow/ asks a real one.
 #include <mlflow/trace.hpp>
+#include <mlflow/trace/context/propagation.hpp>
 #include <mlflow/trace/testing/exporter_conformance.hpp>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <map>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -123,6 +125,31 @@ TEST(mlflow_exporter, one_more_request_only_where_the_trace_needs_it) {
     EXPECT_FALSE(info.contains("client_request_id"));
     EXPECT_EQ(nlohmann::json::parse(requests[4].body)["trace"]["trace_info"]["client_request_id"], "r-1");
     EXPECT_EQ(nlohmann::json::parse(requests[5].body)["trace"]["trace_info"]["request_preview"], "asked");
+}
+
+// The process in which a trace began describes it: a second description would take the place of the first.
+TEST(mlflow_exporter, a_trace_that_goes_on_here_is_spans_alone) {
+    using schema = mt::schema<mt::propagated<mt::required<mt::user>>, mt::optional<mt::key<"app.segment">>>;
+    const mt::propagator<schema, mt::trust_network> wire({.hosts = {"*"}});
+    const std::map<std::string, std::string> headers{
+        {"traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
+        {"baggage", "mlflow.trace.user=user-1042"}};
+    server answering;
+    mt::tracer<schema, mt::thread_local_context, exporter_type> tracer({.exporter = answering.options()});
+    static_cast<void>(tracer.start_trace("agent", wire.extract(headers), mt::anonymous, mt::key<"app.segment">{"pro"},
+                                         mt::client_request_id{"r-2"}, mt::tag{"kind", "test"}));
+    EXPECT_EQ(tracer.account().exported, 1U) << tracer.last_error();
+    std::size_t infos = 0;
+    std::string spans;
+    for (const auto& request : answering.side->requests()) {
+        infos += request.target == "/api/3.0/mlflow/traces" ? 1 : 0;
+        if (request.target == "/v1/traces") spans = request.body;
+    }
+    EXPECT_EQ(infos, 0U);
+    for (const char* const said : {"user.id", "user-1042", "mlflow.traceMetadata.app.segment",
+                                   "mlflow.clientRequestId", "mlflow.traceTag.kind"})
+        EXPECT_NE(spans.find(said), std::string::npos) << said;
+    EXPECT_EQ(spans.find("mlflow.traceName"), std::string::npos);
 }
 
 TEST(mlflow_exporter, says_what_is_worth_another_try) {

@@ -85,6 +85,164 @@ TEST_F(otlp_exporter, names_the_conversation_where_asked) {
     EXPECT_EQ(attributes["mlflow.traceMetadata.app.segment"], "pro");
 }
 
+TEST_F(otlp_exporter, sends_to_mlflow_all_that_a_trace_has) {
+    auto chosen = options();
+    chosen.receiver = mt::otlp_receiver::mlflow;
+    record(chosen);
+    auto attributes = root_attributes();
+    EXPECT_EQ(attributes["user.id"], R"("\"quoted\"")") << "encoded, so that MLflow stores it as it is";
+    EXPECT_EQ(attributes["session.id"], R"("1")");
+    EXPECT_EQ(attributes["mlflow.clientRequestId"], "r-1");
+    EXPECT_EQ(attributes["mlflow.traceTag.kind"], "test");
+    EXPECT_EQ(attributes["mlflow.traceMetadata.app.segment"], "pro");
+    EXPECT_EQ(attributes["mlflow.traceTag.mlflow.traceName"], "chat");
+}
+
+TEST_F(otlp_exporter, puts_identity_on_every_span_where_asked) {
+    auto chosen = options();
+    chosen.receiver = mt::otlp_receiver::gen_ai;
+    chosen.identity_on_every_span = true;
+    tracer_type tracer({.exporter = chosen});
+    const auto identity_of = [&](std::string_view name) {
+        std::map<std::string, std::string> found;
+        for (const auto& sent : receiver->requests()) {
+            mt::detail::buffer text;
+            EXPECT_TRUE(mt::detail::append_otlp_json(text, sent.body));
+            const auto all = nlohmann::json::parse(text.view());
+            for (const auto& span : all["resourceSpans"][0]["scopeSpans"][0]["spans"])
+                if (span["name"] == name && span.contains("attributes"))
+                    for (const auto& attribute : span["attributes"])
+                        found[attribute["key"]] = attribute["value"].value("stringValue", "");
+        }
+        return found;
+    };
+    auto trace = tracer.start_trace("chat", mt::user{"user-1042"});
+    tracer.start_span("inside").end();
+    auto late = trace.start_span("late");
+    auto later = trace.start_span("later");
+    trace.set(mt::session{"session-7"});
+    trace.end();
+    late.end();
+    later.end();
+    EXPECT_EQ(receiver->request_count(), 3U);
+    for (const char* const name : {"chat", "inside", "late", "later"}) {
+        auto attributes = identity_of(name);
+        EXPECT_EQ(attributes["user.id"], "user-1042") << name;
+        EXPECT_EQ(attributes["session.id"], "session-7") << name;
+        EXPECT_EQ(attributes["gen_ai.conversation.id"], "session-7") << name;
+    }
+}
+
+TEST_F(otlp_exporter, a_trace_that_nobody_owns_has_no_identity_anywhere) {
+    auto chosen = options();
+    chosen.identity_on_every_span = true;
+    tracer_type tracer({.exporter = chosen});
+    { // the pooled trace before this one had an owner
+        auto trace = tracer.start_trace("first", mt::user{"user-1042"});
+        auto late = trace.start_span("late");
+        trace.end();
+    }
+    {
+        auto trace = tracer.start_trace("second");
+        auto late = trace.start_span("late");
+        trace.end();
+    }
+    for (std::size_t i = 0; i < receiver->request_count(); ++i)
+        EXPECT_EQ(receiver->requests()[i].body.find("user-1042") != std::string::npos, i < 2) << i;
+    EXPECT_EQ(receiver->request_count(), 4U);
+}
+
+TEST_F(otlp_exporter, speaks_the_terms_of_the_gen_ai_conventions_where_asked) {
+    using json = nlohmann::json;
+    auto chosen = options();
+    chosen.receiver = mt::otlp_receiver::gen_ai;
+    tracer_type tracer({.exporter = chosen});
+    const auto inputs = json::parse(R"({"model":"m","messages":[{"role":"system","content":"Be \"brief\""},
+        {"role":"user","content":[{"type":"text","text":"Look"},{"type":"image_url","image_url":{"url":"u"}}]},
+        {"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function",
+            "function":{"name":"find","arguments":"{\"q\":1}"}}]},
+        {"role":"tool","tool_call_id":"c1","content":"found"}]})");
+    const auto outputs = json::parse(R"({"choices":[{"index":0,"finish_reason":"stop",
+        "message":{"role":"assistant","content":"é 42"}}]})");
+    {
+        auto agent = tracer.start_trace("planner", mt::span_type::agent, mt::session{"s"});
+        agent.inputs(mt::arg("question", "q"));
+        {
+            auto model = tracer.start_span("complete", mt::span_type::chat_model);
+            model.model("gpt-x").provider("openai").usage({.input = 7, .output = 5});
+            model.inputs(inputs).outputs(outputs).attribute("gen_ai.request.model", "own name");
+        }
+        {
+            auto plain = tracer.start_span("plain", mt::span_type::llm);
+            plain.inputs("hello").outputs("you said \"hello\"");
+        }
+        auto tool = tracer.start_span("find", mt::span_type::tool);
+        tool.inputs(mt::arg("q", 1)).outputs("found");
+    }
+    std::map<std::string, std::map<std::string, std::string>> said;
+    std::map<std::string, int> kinds;
+    const auto all = request();
+    for (const auto& span : all["resourceSpans"][0]["scopeSpans"][0]["spans"]) {
+        kinds[span["name"]] = span["kind"];
+        for (const auto& attribute : span["attributes"]) {
+            const auto& value = attribute["value"];
+            auto& text = said[span["name"]][attribute["key"]];
+            EXPECT_EQ(text, "") << "twice: " << attribute["key"];
+            text = value.contains("stringValue") ? value["stringValue"].get<std::string>() : value.dump();
+        }
+    }
+    auto& model = said["complete"];
+    EXPECT_EQ(kinds["complete"], 3);
+    EXPECT_EQ(kinds["planner"], 1);
+    EXPECT_EQ(model["gen_ai.operation.name"], "chat");
+    EXPECT_EQ(model["gen_ai.request.model"], "own name");
+    EXPECT_EQ(model["gen_ai.provider.name"], "openai");
+    EXPECT_EQ(model["gen_ai.usage.input_tokens"], R"({"intValue":"7"})");
+    EXPECT_EQ(model["gen_ai.usage.output_tokens"], R"({"intValue":"5"})");
+    EXPECT_FALSE(model.contains("mlflow.spanInputs")) << "not sent twice";
+    EXPECT_EQ(json::parse(model["gen_ai.input.messages"]), json::parse(R"([
+        {"role":"system","parts":[{"type":"text","content":"Be \"brief\""}]},
+        {"role":"user","parts":[{"type":"text","content":"Look"},{"type":"image_url","image_url":{"url":"u"}}]},
+        {"role":"assistant","parts":[{"type":"tool_call","id":"c1","name":"find","arguments":"{\"q\":1}"}]},
+        {"role":"tool","parts":[{"type":"tool_call_response","id":"c1","response":"found"}]}])"));
+    EXPECT_EQ(json::parse(model["gen_ai.output.messages"]), json::parse(R"([
+        {"role":"assistant","parts":[{"type":"text","content":"é 42"}],"finish_reason":"stop"}])"));
+    EXPECT_EQ(json::parse(said["plain"]["gen_ai.input.messages"]),
+              json::parse(R"([{"role":"user","parts":[{"type":"text","content":"hello"}]}])"));
+    EXPECT_EQ(json::parse(said["plain"]["gen_ai.output.messages"])[0]["parts"][0]["content"], "you said \"hello\"");
+    EXPECT_EQ(said["find"]["gen_ai.tool.name"], "find");
+    EXPECT_EQ(said["find"]["gen_ai.tool.call.arguments"], R"({"q":1})");
+    EXPECT_EQ(said["find"]["gen_ai.tool.call.result"], R"("found")");
+    EXPECT_EQ(said["planner"]["gen_ai.agent.name"], "planner");
+    EXPECT_EQ(said["planner"]["gen_ai.operation.name"], "invoke_agent");
+    EXPECT_EQ(said["planner"]["gen_ai.conversation.id"], "s");
+    EXPECT_EQ(said["planner"]["mlflow.spanInputs"], R"({"question":"q"})") << "what has no other name stays";
+}
+
+// Whatever a model's inputs are, the request is a good one, and nothing is lost.
+TEST_F(otlp_exporter, keeps_what_are_no_messages_as_it_is) {
+    auto chosen = options();
+    chosen.receiver = mt::otlp_receiver::gen_ai;
+    for (const char* const inputs : {"null", "[]", "{}", "3", R"({"messages":{}})", R"({"messages":[]})",
+                                     R"({"messages":[1]})", R"({"messages":[{"role":1}]})", R"([{"content":"x"}])",
+                                     R"({"choices":[{}]})", R"({"messages":[{"role":"user"},7]})"}) {
+        tracer_type tracer({.exporter = chosen});
+        {
+            auto model = tracer.start_trace("complete", mt::span_type::chat_model);
+            model.inputs(nlohmann::json::parse(inputs)).outputs(nlohmann::json::parse(inputs));
+        }
+        EXPECT_EQ(tracer.account().exported, 1U);
+        const auto all = request();
+        std::string kept;
+        for (const auto& attribute : all["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["attributes"]) {
+            EXPECT_NE(attribute["key"], "gen_ai.input.messages") << inputs;
+            EXPECT_NE(attribute["key"], "gen_ai.output.messages") << inputs;
+            if (attribute["key"] == "mlflow.spanInputs") kept = attribute["value"].dump();
+        }
+        EXPECT_NE(kept, "") << inputs;
+    }
+}
+
 TEST_F(otlp_exporter, sends_resource_headers_and_credentials) {
     auto chosen = options();
     chosen.resource = {{"service.name", "chat"}, {"deployment.environment.name", "test"}};

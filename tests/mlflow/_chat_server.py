@@ -15,10 +15,10 @@ SERVER = os.environ["MLFLOW_TRACE_CHAT_SERVER"]
 
 
 @contextlib.contextmanager
-def chat_server(experiment: str, **environment):
+def chat_server(experiment: str, *options: str, **environment):
     """A server of its own until the end of the block; then everything must have been answered and delivered."""
     program = subprocess.Popen(
-        [SERVER, "0"], env=os.environ | {"MLFLOW_EXPERIMENT_NAME": experiment} | environment, stdout=subprocess.PIPE, text=True
+        [SERVER, *options, "0"], env=os.environ | {"MLFLOW_EXPERIMENT_NAME": experiment} | environment, stdout=subprocess.PIPE, text=True
     )
     try:
         line = program.stdout.readline()

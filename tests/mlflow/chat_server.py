@@ -85,9 +85,9 @@ def keep_result(sent: collections.Counter, found: collections.Counter) -> None:
     options.result.write_text(json.dumps(result, indent=1) + "\n")
 
 
-def interleaved_sessions() -> None:
+def interleaved_sessions(*way: str) -> None:
     experiment = f"chat server {time.time_ns()}"
-    with chat_server(experiment, APP_ENVIRONMENT="test", APP_VERSION="1.2.3") as port:
+    with chat_server(experiment, *way, APP_ENVIRONMENT="test", APP_VERSION="1.2.3") as port:
         sent = asyncio.run(load(port))
     traces = traces_of(experiment_id(experiment), spans=options.result is None)
     check_same(sum(sent.values()), options.sessions * options.turns, "turns")
@@ -209,6 +209,7 @@ def model_elsewhere() -> None:
 
 interleaved_sessions()
 if not options.result:
+    interleaved_sessions("--coroutines")
     load_generator()
     feedback()
     model_elsewhere()

@@ -199,6 +199,27 @@ TEST_F(poison, alone_holds_up_nobody) {
     EXPECT_EQ(tracer.account().exported, 3U);
 }
 
+// Nothing has ever been taken: the next one that waits shows that the server is well.
+TEST_F(poison, that_comes_first_holds_up_nobody) {
+    for (const int poisoned : {1, 3}) {
+        to_ = {};
+        to_.refused_by = {{"poison", 500}};
+        auto chosen = options();
+        chosen.exporter.max_batch_spans = 1;
+        chosen.exporter.delay = 1ms;
+        chosen.shutdown_timeout = 0ms;
+        tracer_type tracer(chosen);
+        for (int i = 0; i < poisoned; ++i) static_cast<void>(tracer.start_trace("poison"));
+        EXPECT_FALSE(tracer.flush(100ms));
+        EXPECT_EQ(tracer.account().failed, 0U) << "nothing shows that the server takes others";
+        for (int i = 0; i < 3; ++i) static_cast<void>(tracer.start_trace(std::to_string(i)));
+        ASSERT_TRUE(tracer.flush(60s));
+        EXPECT_EQ(to_.stored.size(), 3U);
+        EXPECT_EQ(tracer.account().exported, 3U);
+        EXPECT_EQ(tracer.account().failed, static_cast<unsigned>(poisoned));
+    }
+}
+
 TEST_F(poison, a_server_that_takes_nothing_is_not_asked_for_each_trace) {
     for (const int taken_before : {0, 1}) {
         to_ = {};
@@ -229,6 +250,24 @@ TEST_F(poison, is_kept_up_to_a_number) {
     const auto rejected = retry_of(tracer).take_rejected();
     ASSERT_EQ(rejected.size(), 3U);
     EXPECT_EQ(rejected.back().trace.spans.at(0).name, "9") << "the latest";
+}
+
+TEST_F(poison, is_kept_up_to_an_amount_of_memory) {
+    for (int i = 0; i < 10; ++i) to_.refused_by[std::to_string(i)] = 400;
+    auto chosen = options();
+    chosen.exporter.exporter.keep_rejected_bytes = 100'000;
+    tracer_type tracer(chosen);
+    for (int i = 0; i < 10; ++i)
+        tracer.start_trace(std::to_string(i)).inputs(std::string(i == 5 ? 200'000 : 30'000, 'x'));
+    ASSERT_TRUE(tracer.flush(60s));
+    EXPECT_EQ(tracer.account().failed, 10U);
+    const auto rejected = retry_of(tracer).take_rejected();
+    ASSERT_EQ(rejected.size(), 3U) << "and not the one that takes more alone";
+    EXPECT_EQ(rejected.front().trace.spans.at(0).name, "7");
+    EXPECT_EQ(rejected.back().trace.spans.at(0).name, "9") << "the latest";
+    tracer.start_trace("9").inputs(std::string(30'000, 'x'));
+    ASSERT_TRUE(tracer.flush(60s));
+    EXPECT_EQ(retry_of(tracer).take_rejected().size(), 1U);
 }
 
 using slow_receiver = poison;

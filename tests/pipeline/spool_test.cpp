@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <random>
 #include <string>
 #include <sys/stat.h>
 #include <thread>
@@ -599,70 +598,6 @@ TEST_F(spool, inside_a_batch_what_is_written_counts_as_exported) {
     EXPECT_EQ(into->count(), 10U);
     EXPECT_EQ(tracer.account().exported, 10U);
     expect_balanced(tracer.account());
-}
-
-// Random traces are to blame, and now and then the receiver takes none at all or is away.
-TEST(spool_pace, puts_aside_what_is_to_blame_and_little_else) {
-    using mt::detail::spool_pace;
-    std::mt19937 random(20'261'123);
-    for (int run = 0; run < 200; ++run) {
-        std::vector<bool> to_blame(1 + random() % 400);
-        for (std::size_t i = 0; i < to_blame.size(); ++i) to_blame[i] = random() % 20 == 0;
-        to_blame.push_back(false);
-        spool_pace pace(1ms, 1ms);
-        std::size_t at = 0;
-        std::size_t wrongly_put_aside = 0;
-        std::size_t outages = 0;
-        int left_of_outage = 0;
-        for (int attempt = 0; at < to_blame.size(); ++attempt) {
-            ASSERT_LT(attempt, 100'000);
-            if (left_of_outage > 0) --left_of_outage;
-            else if (random() % 50 == 0) left_of_outage = 10, ++outages;
-            const std::size_t from = at + pace.passed_over();
-            const std::size_t count = std::min(pace.most_traces(), to_blame.size() - from);
-            mt::export_result outcome;
-            bool is_refused = left_of_outage > 0;
-            for (std::size_t i = from; i < from + count; ++i) is_refused = is_refused || to_blame[i];
-            outcome.failed_spans = is_refused ? count : 0;
-            outcome.retryable = left_of_outage > 0 && outages % 2 == 0;
-            const bool is_end = from + count == to_blame.size();
-            const auto verdict = pace.judge(outcome, count, is_end);
-            if (verdict == spool_pace::verdict::move_on) {
-                ASSERT_TRUE(!is_refused && from == at);
-                at += count;
-            } else if (verdict == spool_pace::verdict::put_aside) {
-                ASSERT_TRUE(is_refused && from == at && count == 1);
-                wrongly_put_aside += to_blame[at++] ? 0U : 1U;
-            }
-        }
-        EXPECT_LE(wrongly_put_aside, outages / 2 + 1) << "at most one at the beginning of an outage";
-    }
-}
-
-TEST(spool_pace, sends_less_to_a_receiver_that_does_not_answer_in_time) {
-    using mt::detail::spool_pace;
-    constexpr std::size_t in_time = 50;
-    spool_pace pace(1ms, 1ms);
-    std::size_t left = 10'000;
-    int attempts = 0;
-    for (; left > 0; ++attempts) {
-        ASSERT_LT(attempts, 1'000);
-        const std::size_t count = std::min(pace.most_traces(), left);
-        mt::export_result outcome;
-        if (count > in_time) outcome = {.failed_spans = count, .retryable = true, .too_slow = true};
-        if (pace.judge(outcome, count, false) == spool_pace::verdict::move_on) left -= count;
-    }
-    EXPECT_LT(attempts, 10'000 / 25);
-}
-
-TEST(spool_pace, puts_nothing_aside_while_the_receiver_answers_nothing_in_time) {
-    mt::detail::spool_pace pace(1ms, 1ms);
-    for (int attempt = 0; attempt < 1'000; ++attempt) {
-        const std::size_t count = std::min<std::size_t>(pace.most_traces(), 10);
-        const mt::export_result outcome{.failed_spans = count, .retryable = true, .too_slow = true};
-        const bool is_last = pace.passed_over() + count >= 10;
-        ASSERT_NE(pace.judge(outcome, count, is_last), mt::detail::spool_pace::verdict::put_aside);
-    }
 }
 
 TEST_F(spool, conforms) {

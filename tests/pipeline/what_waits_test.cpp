@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -152,6 +153,45 @@ TEST(what_waits, is_said_at_the_end_although_there_was_another_line) {
     expect_said(said.all(), "batch: 3 spans were not delivered in time: no route to host\n");
 }
 
+// Spans of a trace count as exported when its request ID is there too, which takes a request for each.
+TEST(what_waits, for_request_ids_is_said_with_how_many_and_how_fast) {
+    auto side = std::make_shared<mt::memory_server>();
+    std::atomic<int> allowed{10};
+    side->answer_with([&](const auto& request) -> mt::memory_server::reply {
+        if (request.target == "/version") return mt::http_response{200, {}, "3.17.2"};
+        if (request.target == "/v1/traces") return mt::http_response{200, {}, {}};
+        if (request.target != "/api/3.0/mlflow/traces")
+            return mt::http_response{200, {}, R"({"experiment":{"experiment_id":"7"}})"};
+        while (--allowed < 0) std::this_thread::sleep_for(1ms);
+        const auto id = request.body.find("\"tr-");
+        return mt::http_response{
+            200, {}, R"({"trace":{"trace_info":{"trace_id":)" + request.body.substr(id, 37) + "}}}"};
+    });
+    lines said;
+    using to_mlflow = mt::retry<mt::mlflow_exporter<mt::memory_transport>>;
+    mt::tracer<mt::open_schema, mt::thread_local_context, mt::batch<to_mlflow>> tracer(
+        {.exporter = {.exporter = {.exporter = {.transport = {side}, .info_connections = 1}},
+                      .delay = std::chrono::hours(1),
+                      .diagnostics = said.to()}});
+    for (int i = 0; i < 30; ++i) {
+        auto trace = tracer.start_trace("chat");
+        trace.set(mt::client_request_id::parse("r-" + std::to_string(i)).value());
+    }
+    const auto before = tracer.exporter().status().progress;
+    std::thread flushing([&] { tracer.flush(0ms); });
+    while (allowed >= 0) std::this_thread::sleep_for(1ms);
+    flushing.join();
+    EXPECT_GT(tracer.exporter().status().progress, before) << "no span counts as exported yet, and yet something is";
+    EXPECT_EQ(tracer.account().exported, 0U);
+    expect_said(tracer.last_error(),
+                "batch: 30 spans still wait: request IDs and metadata of 20 traces still to be sent, ");
+    expect_said(tracer.last_error(), "/s");
+    allowed = 1000;
+    EXPECT_TRUE(tracer.flush(60s));
+    EXPECT_EQ(tracer.account().exported, 30U);
+    EXPECT_EQ(tracer.last_error(), "");
+}
+
 // ---- Why spans were dropped.
 
 TEST(dropped, because_a_trace_is_larger_than_the_queue_says_so) {
@@ -211,6 +251,25 @@ TEST_F(waiting_spool, says_what_waits_and_why) {
     EXPECT_FALSE(tracer.flush(100ms));
     EXPECT_EQ(tracer.last_error(), "spool: 5 spans wait in the folder: no route to host");
     expect_said(said.all(), " spans wait in the folder: no route to host\n");
+}
+
+TEST_F(waiting_spool, says_at_its_end_what_it_leaves_and_why) {
+    receiver away{.error = "no route to host"};
+    lines said;
+    {
+        spooling tracer(to(away, said));
+        record(tracer, 5);
+    }
+    expect_said(said.all(), "spool: at the end 5 spans wait in the folder: no route to host\n");
+    away.error.clear();
+    lines of_the_second;
+    {
+        spooling tracer(to(away, of_the_second));
+        record(tracer, 5);
+        EXPECT_TRUE(tracer.flush(60s));
+        EXPECT_TRUE(tracer.exporter().recover(std::chrono::steady_clock::now() + 60s));
+    }
+    EXPECT_EQ(of_the_second.all(), "");
 }
 
 TEST_F(waiting_spool, counts_what_an_earlier_process_left) {

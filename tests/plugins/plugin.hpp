@@ -6,8 +6,14 @@
 #include <cstdint>
 
 // What the program and its plugins share. They are built apart, as the program and an extension of it are.
+#ifdef MLFLOW_TRACE_SPELLED_IN_FULL
+using plugin_tracer =
+    mlflow::trace::tracer<mlflow::trace::open_schema, mlflow::trace::thread_local_context,
+                          mlflow::trace::memory_exporter, mlflow::trace::record_all, mlflow::trace::hosted_platform>;
+#else
 using plugin_tracer = mlflow::trace::tracer<mlflow::trace::open_schema, mlflow::trace::thread_local_context,
                                             mlflow::trace::memory_exporter>;
+#endif
 using plugin_span = plugin_tracer::span;
 
 struct plugin_functions {

@@ -120,7 +120,7 @@ struct perhaps {
 };
 
 struct sampler {
-    bool sample(const mt::trace_id&) const {
+    bool sample(const mt::trace_start&) const {
         behave_as(hook::sampler);
         return true;
     }

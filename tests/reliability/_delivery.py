@@ -79,12 +79,12 @@ def toxiproxy(folder: pathlib.Path):
 class Writer:
     """A program that says what it does in lines of JSON: delivery_writer.cpp, or python_delivery.py."""
 
-    def __init__(self, command: list):
+    def __init__(self, command: list, **options):
         self.lines: list[dict] = []
         self.largest_resident = 0  # in KiB
         self._news = threading.Condition()
         self._ended = False
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **options)
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:

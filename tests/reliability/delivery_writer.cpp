@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Records traces of two spans, numbered by a tag NAME-0, NAME-1, …, and delivers them from memory; the harnesses of
-// this folder make the faults. One JSON object a line on standard output:
+// Records traces of two spans, numbered by a tag NAME-0, NAME-1, …, and delivers them from memory, or by a spool; the
+// harnesses of this folder make the faults. One JSON object a line on standard output:
 //
 //   {"attempt": …}  for each request, when it has ended     {"sample": …}  of its own resources, with --samples
 //   {"ready": …}    with --wait-for-go, when the first trace has arrived; it goes on at a line on standard input
@@ -8,6 +8,7 @@
 //   {"account": …}  in the end
 #include "paced_clock.hpp"
 #include <mlflow/trace.hpp>
+#include <mlflow/trace/pipeline/spool.hpp>
 #include <mlflow/trace/transports/beast.hpp>
 
 #include <nlohmann/json.hpp>
@@ -25,6 +26,7 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -59,6 +61,10 @@ struct choices {
     std::string uri;
     std::string experiment;
     std::string name = "trace";
+    std::string spool;
+    std::string ca_file;
+    std::string token_file;
+    bool request_ids = false;
     long traces = 100;
     double rate = 0;
     std::size_t queue = 262'144;
@@ -109,20 +115,46 @@ private:
 };
 
 using to_mlflow = mt::mlflow_exporter<told<mt::beast_transport>>;
-using delivery = mt::batch<mt::retry<to_mlflow>>;
-using tracer = mt::tracer<mt::open_schema, mt::thread_local_context, delivery>;
+template <class Delivery>
+using tracer = mt::tracer<mt::open_schema, mt::thread_local_context, Delivery>;
+using from_memory = tracer<mt::batch<mt::retry<to_mlflow>>>;
+using by_spool = tracer<mt::spool<to_mlflow>>;
 
-tracer::options options_of(const choices& chosen) {
-    return {.exporter = {.exporter = {.exporter = {.tracking_uri = chosen.uri,
-                                                   .experiment_name = chosen.experiment,
-                                                   .timeout = milliseconds(chosen.timeout)},
-                                      .longest_wait = milliseconds(chosen.longest_wait)},
-                         .max_queue_spans = chosen.queue,
-                         .when_full = chosen.wait_for_room ? mt::when_full::wait : mt::when_full::drop_newest,
-                         .max_wait = std::chrono::minutes(5)}};
+// As a program has it whose token is renewed by somebody else.
+mt::credentials token_of(const std::string& file) {
+    if (file.empty()) return {};
+    return [file] {
+        std::ifstream from(file);
+        if (!from) throw std::runtime_error("no token there");
+        return mt::bearer_authorization(mt::secret(std::string(std::istreambuf_iterator<char>(from), {})));
+    };
 }
 
-json account_of(tracer& traces) {
+to_mlflow::options server_of(const choices& chosen) {
+    to_mlflow::options options{.tracking_uri = chosen.uri,
+                               .experiment_name = chosen.experiment,
+                               .timeout = milliseconds(chosen.timeout),
+                               .authorization = token_of(chosen.token_file)};
+    options.transport.tls.ca_file = chosen.ca_file;
+    return options;
+}
+
+void configure(const choices& chosen, from_memory::options& options) {
+    auto& queue = options.exporter;
+    queue.exporter.exporter = server_of(chosen);
+    queue.exporter.longest_wait = milliseconds(chosen.longest_wait);
+    queue.max_queue_spans = chosen.queue;
+    queue.when_full = chosen.wait_for_room ? mt::when_full::wait : mt::when_full::drop_newest;
+    queue.max_wait = std::chrono::minutes(5);
+}
+void configure(const choices& chosen, by_spool::options& options) {
+    options.exporter.exporter = server_of(chosen);
+    options.exporter.folder = chosen.spool;
+    options.exporter.longest_wait = milliseconds(chosen.longest_wait);
+}
+
+template <class Tracer>
+json account_of(Tracer& traces) {
     const auto spans = traces.account();
     return {{"started", spans.started}, {"exported", spans.exported}, {"failed", spans.failed},
             {"dropped", spans.dropped}, {"queued", spans.queued},     {"open", spans.open}};
@@ -142,12 +174,15 @@ long file_descriptors() {
 }
 
 // How long it took, in microseconds.
-double record(tracer& traces, const choices& chosen, long number, const std::string& text) {
+template <class Tracer>
+double record(Tracer& traces, const choices& chosen, long number, const std::string& text) {
     const std::string told_number = chosen.name + '-' + std::to_string(number);
     const auto begun = clock_type::now();
     {
         auto trace = traces.start_trace("turn", mt::user{"user-1042"}, mt::session{"session-7"},
                                         mt::tag("number", told_number));
+        if (chosen.request_ids)
+            if (const auto id = mt::client_request_id::parse(told_number)) static_cast<void>(trace.set(*id));
         trace.inputs(text);
         auto step = trace.start_span("step");
     }
@@ -162,8 +197,11 @@ json percentiles(std::vector<double> times) {
     return {{"p50", at(0.5)}, {"p99", at(0.99)}, {"p99.9", at(0.999)}, {"longest", at(1)}};
 }
 
+template <class Tracer>
 int run(const choices& chosen) {
-    tracer traces(options_of(chosen));
+    typename Tracer::options options;
+    configure(chosen, options);
+    Tracer traces(std::move(options));
     const std::string text(chosen.bytes, 'x');
     std::vector<double> times;
     if (chosen.samples == 0) times.reserve(static_cast<std::size_t>(chosen.traces));
@@ -217,6 +255,10 @@ int main(int argc, char** argv) {
     app.add_option("--uri", chosen.uri)->required();
     app.add_option("--experiment", chosen.experiment)->required();
     app.add_option("--name", chosen.name, "of the traces");
+    app.add_option("--spool", chosen.spool, "a folder: by a spool there, instead of from memory");
+    app.add_option("--ca", chosen.ca_file, "who signs the server's certificate");
+    app.add_option("--token-file", chosen.token_file, "read whenever a token is wanted");
+    app.add_flag("--request-ids", chosen.request_ids, "each trace has one, NAME-0 and so on");
     app.add_option("--traces", chosen.traces, "how many");
     app.add_option("--rate", chosen.rate, "traces in a second; 0: at full speed");
     app.add_option("--bytes", chosen.bytes, "of inputs in each trace");
@@ -230,5 +272,5 @@ int main(int argc, char** argv) {
     app.add_option("--hurry", chosen.hurry, "for so many seconds of its clock, that clock is fast");
     app.add_option("--pace", chosen.pace, "how fast");
     CLI11_PARSE(app, argc, argv);
-    return run(chosen);
+    return chosen.spool.empty() ? run<from_memory>(chosen) : run<by_spool>(chosen);
 }

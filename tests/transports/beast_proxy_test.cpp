@@ -2,6 +2,7 @@
 #include "../support/environment.hpp"
 #include "../support/raw_server.hpp"
 #include "../support/tls_server.hpp"
+#include <mlflow/trace/core/outcome.hpp>
 #include <mlflow/trace/transports/beast.hpp>
 
 #include <gtest/gtest.h>
@@ -145,6 +146,18 @@ TEST_F(BeastProxy, TheOptionSwitchesItOff) {
     EXPECT_FALSE(get("https://mlflow.invalid", {.use_proxy = false}));
     EXPECT_TRUE(proxy.heads().empty());
     EXPECT_TRUE(get("http://mlflow.invalid"));
+}
+
+// No server has seen the request: what a proxy says of a tunnel is not about what was to be sent.
+TEST_F(BeastProxy, NoAnswerOfAProxyFindsFaultWithTheContent) {
+    for (int status = 300; status < 600; ++status) {
+        if (status % 100 > 31 && status % 50 != 0) continue;
+        proxy_server proxy(0, raw::reply(status, "no"));
+        set("https_proxy", proxy.address());
+        const auto reply = get("https://mlflow.example");
+        ASSERT_FALSE(reply) << status;
+        EXPECT_EQ(mt::outcome_of(reply.error()), mt::outcome::wait) << status << ": " << reply.error().message;
+    }
 }
 
 TEST_F(BeastProxy, ErrorsNameTheProxyAndTheRemedyAndNoPassword) {

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <mlflow/trace/core/error.hpp>
+#include <mlflow/trace/core/export_progress.hpp>
 #include <mlflow/trace/core/http.hpp>
 #include <mlflow/trace/core/ids.hpp>
 #include <mlflow/trace/core/recording_rules.hpp>
+#include <mlflow/trace/core/trace_start.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
 
 #include <chrono>
@@ -21,7 +23,8 @@ struct context_slot;
 
 /// What becomes of finished traces. `export_traces` reads the batch, or moves traces out of it to keep them, and says
 /// how it went; it may block. It is called by one thread at a time, unless the type has
-/// `static constexpr bool is_thread_safe = true`. What it throws is caught and counts as failed.
+/// `static constexpr bool is_thread_safe = true`. What it throws is caught and counts as failed. One whose exports
+/// take long has `export_progress progress() const`, so that those who wait see that something gets done.
 template <class T>
 concept exporter = requires(T& exporter, trace_batch& batch) {
     { exporter.export_traces(batch) } -> std::same_as<export_result>;
@@ -64,14 +67,13 @@ concept context = requires {
     { T::slot() } -> std::same_as<context_slot*>;
 };
 
-/// Which traces are recorded: asked once, when a trace starts, by `sample(id)`, or where there is one by
-/// `sample(id, caller)` with the `const remote_span*` that the trace was started with, or null. Thread-safe. A type
-/// may also say what is recorded of the values, as `recording_policy` does: by `redaction redact(std::string_view
+/// Which traces are recorded: asked once, when a trace starts, with what is known of it then. What starts inside a
+/// trace follows it. Thread-safe. A type may also say what is recorded of the values, as `recording_policy` does: by `redaction redact(std::string_view
 /// key, std::string_view value) const`, asked for each value, and by `const recording_limits& limits() const`, asked
 /// when the tracer is made.
 template <class T>
-concept recording = requires(const T& recording, const trace_id& id) {
-    { recording.sample(id) } -> std::same_as<bool>;
+concept recording = requires(const T& recording, const trace_start& start) {
+    { recording.sample(start) } -> std::same_as<bool>;
 };
 
 /// What may be recorded of a value, or what in its place. Thread-safe; what it throws takes the value out.

@@ -88,11 +88,11 @@ public:
     answer<experiment> experiment_by_name(std::string_view name) {
         const auto told = server_->call(http_method::get, "/api/2.0/mlflow/experiments/get-by-name?experiment_name=" +
                                                               detail::percent_encoded(name));
-        if (!told && told.error().status == 404)
+        if (!told && detail::is_not_found(told.error().status))
             return failure{transport_error{transport_error::kind::other,
                                            "experiment \"" + std::string(name) + "\" does not exist on " +
                                                server_->uri() + ": check the name; the client creates none",
-                                           404}};
+                                           told.error().status}};
         if (!told) return failure{told.error()};
         return read_experiment(detail::member(*told, "experiment"));
     }

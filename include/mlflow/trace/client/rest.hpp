@@ -45,9 +45,9 @@ public:
         const std::string text = body.is_null() ? std::string{} : dump(body);
         auto reply = server_.send(method, target, headers, text);
         if (!reply) return failure{reply.error()};
-        if (reply->status == 404 && !json_find_string(reply->body, {"error_code"}))
+        if (is_not_found(reply->status) && !json_find_string(reply->body, {"error_code"}))
             return malformed(uri(), target, "404, and not as MLflow does");
-        if (reply->status < 200 || reply->status >= 300) return failure{server_.refusal(target, *reply)};
+        if (!is_success(reply->status)) return failure{server_.refusal(target, *reply)};
         auto told = parse_json(reply->body);
         if (!told || !told->is_object()) return malformed(uri(), target, "what is no JSON object");
         return std::move(*told);

@@ -57,7 +57,7 @@ public:
         if (!slot || (!slot->innermost && slot->unattached == 0)) return;
         if (slot->may_be_mixed) [[unlikely]]
             look_for_mixture(*slot, owner, trusted);
-        find(*slot, owner, trusted);
+        if (!take_innermost(*slot, owner, trusted)) find(*slot, owner, trusted);
     }
     held_context(held_context&& other) noexcept
         : trace_(std::exchange(other.trace_, nullptr)), owner_(other.owner_), span_(other.span_),
@@ -81,16 +81,32 @@ public:
     explicit operator bool() const noexcept { return exists_; }
 
 private:
-    void find(context_slot& slot, tracer_identity owner, trust trusted) noexcept {
+    // What `find` does in the common case: the innermost is an open span of this tracer, and nothing is in doubt.
+    bool take_innermost(const context_slot& slot, tracer_identity owner, trust trusted) noexcept {
+        const context_node* const node = slot.innermost;
+        if (!node || node->what != context_node::kind::span || node->owner != owner || !node->trace || node->bound ||
+            node->everything_is_off || slot.unattached != 0 || slot.is_mixed || trusted != trust::all)
+            return false;
+        if (!hold(*node->trace, node->span, node->span_generation)) return false;
+        if (node->trace->owner->trusted() != trust::all) [[unlikely]] {
+            release_trace(*node->trace);
+            return false;
+        }
+        exists_ = true;
+        trace_ = node->trace;
+        owner_ = owner;
+        span_ = node->id;
+        return true;
+    }
+
+    __attribute__((noinline)) void find(context_slot& slot, tracer_identity owner, trust trusted) noexcept {
         while (true) {
             place found;
-            const context_node* const innermost = slot.innermost; // nearly always it
-            if (!innermost || !is_live(*innermost) || !look(slot, *innermost, owner, trusted, found)) [[unlikely]]
-                walk(slot, [&](const context_node& node) { return look(slot, node, owner, trusted, found); });
+            walk(slot, [&](const context_node& node) { return look(slot, node, owner, trusted, found); });
             is_displaced_ = found.is_displaced || slot.unattached != 0;
             if (!found.exists || slot.unattached != 0) return;
             if (found.trace) {
-                if (!hold(found)) continue; // it has just ended
+                if (!hold(*found.trace, found.span, found.span_generation)) continue; // it has just ended
                 const trust left = found.trace->owner->trusted();
                 if (found.is_entered && !counts(slot, found.is_inside_attached, left)) {
                     release_trace(*found.trace);
@@ -144,16 +160,15 @@ private:
 
     // While its span is open, the count is not 0; and the span being open afterwards means that it still was the
     // span's trace that was counted up. A captured trace is held anyway.
-    static bool hold(const place& found) noexcept {
-        auto& holders = found.trace->open_spans;
+    static bool hold(trace_state& trace, const span_data* span, std::uint32_t span_generation) noexcept {
+        auto& holders = trace.open_spans;
         std::uint32_t count = holders.load(std::memory_order_relaxed);
         do
             if (count == 0) return false;
         while (
             !holders.compare_exchange_weak(count, count + 1, std::memory_order_acq_rel, std::memory_order_relaxed));
-        if (!found.span || found.span->generation.load(std::memory_order_acquire) == found.span_generation)
-            return true;
-        release_trace(*found.trace);
+        if (!span || span->generation.load(std::memory_order_acquire) == span_generation) return true;
+        release_trace(trace);
         return false;
     }
 
@@ -208,6 +223,7 @@ inline bool is_off(context_slot& slot, tracer_identity owner) noexcept {
 template <class Visit>
 void for_each_scope(context_slot& slot, tracer_identity owner, trust trusted, Visit&& visit) noexcept {
     if (!slot.innermost || slot.unattached != 0) return;
+    if (slot.innermost->what == context_node::kind::span && !slot.innermost->next) return;
     walk(slot, [&](context_node& node) {
         if (node.what == context_node::kind::attached && node.contents && node.is_bound) {
             for (const auto* scope = node.contents->scopes; scope; scope = scope->outer)

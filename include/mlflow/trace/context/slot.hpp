@@ -23,6 +23,7 @@ struct context_node {
 
     context_node* next = nullptr;       // what was entered before it
     context_node* next_chain = nullptr; // of the pool
+    std::size_t chain_bytes = 0;        // of the pool
 
     kind what = kind::span;
     bool is_root = false;
@@ -45,12 +46,20 @@ struct context_node {
     recorder* of = nullptr;                // held, of a scope and of a trace that is not recorded
     trace_entries entries;                 // of a scope
 
-    void recycle() noexcept {
+    // What is bound to it may look at `generation` long after it has ended.
+    static constexpr bool is_looked_at = true;
+    static constexpr bool has_blocks = true;
+
+    bool recycle() noexcept {
         if (recorder* const held = std::exchange(of, nullptr)) held->release();
-        if (what == kind::span) return;
+        if (what == kind::span) return true;
         captured_contents::release(std::exchange(contents, nullptr));
+        if (entries.capacity() > machine::kept_block) entries.release();
         entries.clear();
+        return true;
     }
+    [[nodiscard]] std::size_t kept_bytes() const noexcept { return sizeof(context_node) + entries.capacity(); }
+    void strip() noexcept { entries.release(); }
 };
 
 inline bool has_ended(const context_node& node) noexcept {

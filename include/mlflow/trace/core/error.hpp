@@ -30,6 +30,10 @@ enum class fault : std::uint8_t {
     interleaved,   ///< traces of one tracer take turns where one thing at a time can be current
     not_on_stack,  ///< what is to be current is in a coroutine's frame, on a fiber's stack, or on the heap
     another_build, ///< the tracer was made by a part of the program with another version or build of the library
+    malformed,     ///< a header is not of the form that its specification says
+    repeated,      ///< a header or a member that may stand once is given again
+    too_large,     ///< a header is over the limits of its specification
+    unproven,      ///< the seal of a sender is not one that is known here, or has expired
     out_of_memory
 };
 
@@ -96,12 +100,28 @@ struct check_error {
             text += "the tracer was made by a part of the program with another version or build of the library, and "
                     "nothing is recorded here; build both parts with the same version, compiler and options";
             break;
+        case fault::malformed: text += wanted_form(); break;
+        case fault::repeated: text += "given more than once; send it once"; break;
+        case fault::too_large: text += "over 64 members or 8,192 bytes; propagate fewer or shorter values"; break;
+        case fault::unproven:
+            text += "the seal of the sender is not made with a key that is known here, has expired, or is of other "
+                    "values; user and session were not taken from it, and the trace is one of its own";
+            break;
         case fault::out_of_memory: text += "out of memory; the value was left out"; break;
         }
         return text;
     }
 
     friend constexpr bool operator==(const check_error&, const check_error&) noexcept = default;
+
+private:
+    [[nodiscard]] std::string_view wanted_form() const noexcept {
+        if (key == "traceparent")
+            return "not of the form 00-<32 digits>-<16 digits>-<2 digits>, hexadecimal in lower case and with no ID "
+                   "of "
+                   "zeros (https://www.w3.org/TR/trace-context-2/)";
+        return "not a list of key=value, separated by commas (https://www.w3.org/TR/baggage/)";
+    }
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -20,6 +20,7 @@ inline export_result failed_export(std::size_t spans, const char* why) noexcept 
 // failed. An exporter that counts by itself may say nothing: it has taken them all over.
 inline void balance(export_result& outcome, std::size_t spans, bool counts_itself) noexcept {
     if (counts_itself && outcome.exported_spans == 0 && outcome.failed_spans == 0) outcome.exported_spans = spans;
+    if (outcome.exported_spans == spans && outcome.failed_spans == 0 && outcome.error.empty()) return;
     const std::size_t failed = outcome.failed_spans < spans ? outcome.failed_spans : spans;
     const std::size_t exported = outcome.exported_spans < spans - failed ? outcome.exported_spans : spans - failed;
     const bool is_balanced = exported == outcome.exported_spans && exported + outcome.failed_spans == spans;

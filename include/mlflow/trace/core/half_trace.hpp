@@ -29,6 +29,8 @@ inline trace_data* take_half(trace_data& whole) noexcept {
         const std::size_t bytes = span->body.size();
         whole.bytes -= bytes;
         half->bytes += bytes;
+        whole.capacity -= span->body.capacity();
+        half->capacity += span->body.capacity();
         --whole.span_count;
         ++half->span_count;
         --left;

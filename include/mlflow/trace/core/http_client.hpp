@@ -5,6 +5,7 @@
 #include <mlflow/trace/core/http.hpp>
 #include <mlflow/trace/core/masked.hpp>
 #include <mlflow/trace/core/mlflow_reply.hpp>
+#include <mlflow/trace/core/outcome.hpp>
 #include <mlflow/trace/detail/cancellation.hpp>
 #include <mlflow/trace/detail/displayed.hpp>
 
@@ -32,20 +33,20 @@ inline std::string redirect_target(std::string_view location) {
 inline std::optional<transport_error> wrong_address(const std::string& server, std::string_view target,
                                                     const http_response& reply) {
     using kind = transport_error::kind;
-    if (reply.status / 100 == 3)
+    if (is_redirect(reply.status))
         return transport_error{kind::other,
                                server + " answered " + std::to_string(reply.status) + " to " +
                                    std::string(target.substr(0, target.find('?'))) + ": it redirects to " +
                                    redirect_target(reply.header("Location")) +
                                    "; redirects are not followed, give that address if it is right",
                                reply.status};
-    if (reply.status == 407)
+    if (is_of_a_proxy(reply.status))
         return transport_error{kind::other,
                                server + ": the proxy on the way refuses the credentials; name them in http_proxy as "
                                         "http://user:password@host:port",
                                reply.status};
     // nginx and Apache, and servers in Go.
-    if (reply.status == 400 && server.starts_with("http:") &&
+    if (is_bad_request(reply.status) && server.starts_with("http:") &&
         (reply.body.find("plain HTTP") != std::string::npos ||
          reply.body.find("HTTP request to an HTTPS server") != std::string::npos))
         return transport_error{kind::tls, server + ": TLS is spoken there; write https://", reply.status};
@@ -103,8 +104,8 @@ private:
     }
 
     // As if the server had said so: another attempt asks for the credentials again.
-    static failure<transport_error> unauthorized(transport_error why) {
-        if (why.status == 0) why.status = 401;
+    static failure<transport_error> without_credentials(transport_error why) {
+        if (why.status == 0) why.status = unauthorized;
         return failure{std::move(why)};
     }
 
@@ -113,10 +114,11 @@ private:
                                                            std::string_view body) {
         if (authorization_.empty()) return transport_->send({method, target, headers, body, timeout_});
         const auto is_refused = [](const result<http_response, transport_error>& reply) {
-            return reply ? reply->status == 401 : reply.error().reason == transport_error::kind::bad_request;
+            return reply ? wants_other_credentials(reply->status)
+                         : reply.error().reason == transport_error::kind::bad_request;
         };
         auto who = authorization_.current();
-        if (!who) return unauthorized(std::move(who).error());
+        if (!who) return without_credentials(std::move(who).error());
         std::vector<http_header> all(headers.begin(), headers.end());
         const auto send_as = [&](const secret& value) {
             secrets_.remember(value);
@@ -127,7 +129,7 @@ private:
         auto reply = send_as(*who);
         if (!is_refused(reply) || !authorization_.renewable()) return reply;
         auto renewed = authorization_.renewed(*who);
-        if (!renewed) return unauthorized(std::move(renewed).error());
+        if (!renewed) return without_credentials(std::move(renewed).error());
         return renewed->reveal() == who->reveal() ? reply : send_as(*renewed);
     }
 

@@ -22,11 +22,27 @@ enum class otlp_receiver : std::uint8_t {
     /// span: further metadata as `mlflow.traceMetadata.<key>`, the client request ID as `mlflow.clientRequestId`,
     /// previews as `mlflow.traceRequestPreview` and `mlflow.traceResponsePreview`.
     any,
-    /// As `any`, and the session as `gen_ai.conversation.id` too, which is what OpenTelemetry's conventions for
-    /// generative AI call it.
+    /// As `any`, and under the names of OpenTelemetry's conventions for generative AI: the session as
+    /// `gen_ai.conversation.id`, and with `otlp_exporter` model, provider, tokens, messages, tools and agents.
     gen_ai,
-    /// MLflow: text that MLflow would read as a JSON text is encoded as JSON once, so that it is stored as it is.
+    /// MLflow, by way of a Collector, say: as `any`, and text that MLflow would read as a JSON text is encoded as
+    /// JSON
+    /// once, so that it is stored as it is. What MLflow takes only by its own API it shows as attributes of the root.
     mlflow
+};
+
+/// How traces are put into a request.
+struct otlp_form {
+    otlp_receiver receiver = otlp_receiver::any;
+    /// User and session on each span, and not on the root alone: for receivers that sum up by span (Langfuse, Phoenix
+    /// and others do; MLflow does not).
+    bool identity_on_every_span = false;
+    bool goes_with_trace_info = false; ///< what MLflow's own API carries is sent that way
+    /// Appends a span's body in other words; null: as it is.
+    bool (*append_body)(detail::buffer& out, const span_data& span) = nullptr;
+
+    constexpr otlp_form() noexcept = default;
+    constexpr otlp_form(otlp_receiver chosen) noexcept : receiver(chosen) {}
 };
 
 /// What the spans come from: OpenTelemetry's resource attributes, such as `service.name`.
@@ -136,40 +152,42 @@ inline std::string_view trace_name(const span_data& span) noexcept {
     return first_code_points(name, 4096);
 }
 
-// Only the root span says whose trace it is: MLflow believes the first span that does, and no later one.
-inline bool append_trace_entries(buffer& out, const trace_data& trace, otlp_receiver receiver) {
+inline bool append_identity(buffer& out, const trace_data& trace, otlp_receiver receiver) {
+    const auto append = [&](std::string_view key, std::string_view value) {
+        return !value.data() || append_literal_text(out, key, value, receiver);
+    };
+    const std::string_view session = trace.metadata("mlflow.trace.session");
+    return append("user.id", trace.metadata("mlflow.trace.user")) && append("session.id", session) &&
+           (receiver != otlp_receiver::gen_ai || append("gen_ai.conversation.id", session));
+}
+
+// What the root span says of its trace. MLflow believes the first span that says whose it is, and no later one, so no
+// other span does unless it is asked for.
+inline bool append_trace_entries(buffer& out, const trace_data& trace, const otlp_form& form) {
+    // MLflow takes tags and a name from the root of the whole trace; what else there is stays with the span.
+    const bool is_all_here = !form.goes_with_trace_info || is_continued(trace);
     for (const trace_entry entry : trace.entries) {
+        const auto append = [&](std::string_view key) {
+            return !is_all_here || append_literal_text(out, key, entry.value, form.receiver);
+        };
+        const bool is_identity = entry.key == "mlflow.trace.user" || entry.key == "mlflow.trace.session";
         bool good = true;
         switch (entry.kind) {
         case entry_kind::metadata:
-            if (entry.key == "mlflow.trace.user") good = append_literal_text(out, "user.id", entry.value, receiver);
-            else if (entry.key == "mlflow.trace.session")
-                good = append_literal_text(out, "session.id", entry.value, receiver) &&
-                       (receiver != otlp_receiver::gen_ai ||
-                        append_literal_text(out, "gen_ai.conversation.id", entry.value, receiver));
-            else if (receiver != otlp_receiver::mlflow)
-                good = append_prefixed(out, "mlflow.traceMetadata.", entry, receiver);
+            good = is_identity || !is_all_here || append_prefixed(out, "mlflow.traceMetadata.", entry, form.receiver);
             break;
-        case entry_kind::tag: good = append_prefixed(out, "mlflow.traceTag.", entry, receiver); break;
-        case entry_kind::client_request_id:
-            if (receiver != otlp_receiver::mlflow)
-                good = append_literal_text(out, "mlflow.clientRequestId", entry.value, receiver);
-            break;
-        case entry_kind::request_preview:
-            if (receiver != otlp_receiver::mlflow)
-                good = append_literal_text(out, "mlflow.traceRequestPreview", entry.value, receiver);
-            break;
-        case entry_kind::response_preview:
-            if (receiver != otlp_receiver::mlflow)
-                good = append_literal_text(out, "mlflow.traceResponsePreview", entry.value, receiver);
-            break;
+        case entry_kind::tag: good = append_prefixed(out, "mlflow.traceTag.", entry, form.receiver); break;
+        case entry_kind::client_request_id: good = append("mlflow.clientRequestId"); break;
+        case entry_kind::request_preview: good = append("mlflow.traceRequestPreview"); break;
+        case entry_kind::response_preview: good = append("mlflow.traceResponsePreview"); break;
+        case entry_kind::tracestate: good = append_text_field(out, otlp::w3c_trace_state, entry.value); break;
         case entry_kind::absent: break;
         }
         if (!good) return false;
     }
     // MLflow does not take the trace's name from its root.
-    return receiver != otlp_receiver::mlflow ||
-           append_literal_text(out, "mlflow.traceTag.mlflow.traceName", trace_name(*trace.root), receiver);
+    return form.receiver != otlp_receiver::mlflow || is_continued(trace) ||
+           append_literal_text(out, "mlflow.traceTag.mlflow.traceName", trace_name(*trace.root), form.receiver);
 }
 
 inline bool append_resource(buffer& out, const resource_attributes& attributes) {
@@ -193,15 +211,19 @@ inline bool append_scope(buffer& out) {
            length.close();
 }
 
-inline bool append_span(buffer& out, const trace_data& trace, const span_data& span, otlp_receiver receiver) {
+inline bool append_span(buffer& out, const trace_data& trace, const span_data& span, const otlp_form& form) {
     constexpr unsigned spans = 2;
     if (!out.push_back(short_tag(spans, wire_type::length_delimited))) return false;
-    const bool rewritten = receiver == otlp_receiver::mlflow && span.look_closer;
-    if (&span != trace.root && !rewritten)
+    const bool rewritten = form.receiver == otlp_receiver::mlflow && span.look_closer;
+    const bool is_root = &span == trace.root;
+    if (!is_root && !rewritten && !form.identity_on_every_span && !form.append_body)
         return append_varint(out, span.body.size()) && out.append(span.body.view());
     late_length length(out);
-    return (rewritten ? append_body_for_mlflow(out, span.body.view()) : out.append(span.body.view())) &&
-           (&span != trace.root || append_trace_entries(out, trace, receiver)) && length.close();
+    const bool is_written = form.append_body ? form.append_body(out, span)
+                            : rewritten      ? append_body_for_mlflow(out, span.body.view())
+                                             : out.append(span.body.view());
+    return is_written && (!(is_root || form.identity_on_every_span) || append_identity(out, trace, form.receiver)) &&
+           (!is_root || append_trace_entries(out, trace, form)) && length.close();
 }
 
 } // namespace detail
@@ -209,7 +231,7 @@ inline bool append_span(buffer& out, const trace_data& trace, const span_data& s
 /// Appends the protobuf bytes of an OTLP `ExportTraceServiceRequest` that holds all spans of the batch. False when
 /// memory ran out, or the request would be over 256 MiB; `out` is as before then.
 inline bool append_otlp_request(detail::buffer& out, const trace_batch& batch, const resource_attributes& resource,
-                                otlp_receiver receiver) {
+                                const otlp_form& form) {
     using namespace detail;
     constexpr unsigned resource_spans = 1;
     constexpr unsigned scope_spans = 2;
@@ -223,7 +245,7 @@ inline bool append_otlp_request(detail::buffer& out, const trace_batch& batch, c
         if (!append_scope(out)) return false;
         for (const trace_data& trace : batch)
             for (const span_data* span = trace.spans; span; span = span->next)
-                if (!append_span(out, trace, *span, receiver)) return false;
+                if (!append_span(out, trace, *span, form)) return false;
         return scope_length.close() && resource_length.close();
     };
     if (append_all()) return true;

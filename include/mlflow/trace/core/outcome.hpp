@@ -15,6 +15,30 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
+namespace detail {
+
+// The statuses that mean something to this library besides their outcome. No other file compares them.
+constexpr bool is_success(int status) noexcept { return status >= 200 && status < 300; }
+constexpr bool is_redirect(int status) noexcept { return status >= 300 && status < 400; }
+constexpr bool is_bad_request(int status) noexcept { return status == 400; }
+// The credentials are wrong, or out of date: they are asked for again.
+inline constexpr int unauthorized = 401;
+constexpr bool wants_other_credentials(int status) noexcept { return status == unauthorized; }
+constexpr bool is_not_found(int status) noexcept { return status == 404; }
+constexpr bool is_of_a_proxy(int status) noexcept { return status == 407; }
+// MLflow: a store of files answers so to a trace that it has.
+constexpr bool may_be_there_already(int status) noexcept { return status == 500; }
+// MLflow: its store takes no spans.
+inline constexpr int not_implemented = 501;
+constexpr bool is_not_implemented(int status) noexcept { return status == not_implemented; }
+// Also a server that is the right one answers so, and its reason is the one to tell: rights, too many requests, a
+// failure.
+constexpr bool tells_its_own_reason(int status) noexcept {
+    return status == 401 || status == 403 || status == 408 || status == 429 || status >= 500;
+}
+
+} // namespace detail
+
 /// What follows from an attempt to deliver spans. Only proof that the content is at fault costs a span.
 ///
 /// | outcome     | what it takes                                                                               |
@@ -57,7 +81,7 @@ enum class outcome : std::uint8_t { delivered, wait, divide, put_aside };
 
 /// What a reply to exported spans says about them.
 [[nodiscard]] inline outcome outcome_of(const http_response& reply) {
-    if (reply.status < 200 || reply.status >= 300)
+    if (!detail::is_success(reply.status))
         return outcome_of(transport_error::kind::other, reply.status, detail::is_html(reply));
     return detail::read_export_reply(reply) ? outcome::delivered : outcome::wait;
 }

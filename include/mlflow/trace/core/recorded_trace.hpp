@@ -162,6 +162,38 @@ inline recorded_span decode_span(std::string_view body) {
 
 } // namespace detail
 
+namespace detail {
+
+// The memory that the content of a decoded trace takes, with what the allocator adds.
+inline std::size_t content_memory(const std::string& text) noexcept {
+    const std::size_t in_place = std::string().capacity();
+    return text.capacity() > in_place ? text.capacity() + machine::block_cost : 0;
+}
+inline std::size_t content_memory(const recorded_values& values) noexcept {
+    std::size_t memory = values.capacity() * sizeof(values.front()) + machine::block_cost;
+    for (const auto& [name, value] : values) memory += content_memory(name) + content_memory(value);
+    return memory;
+}
+inline std::size_t content_memory(const recorded_span& span) noexcept {
+    std::size_t memory = content_memory(span.name) + content_memory(span.status_message) +
+                         content_memory(span.attributes) + span.events.capacity() * sizeof(recorded_event) +
+                         span.links.capacity() * sizeof(recorded_link) + 2 * machine::block_cost;
+    for (const recorded_event& event : span.events)
+        memory += content_memory(event.name) + content_memory(event.attributes);
+    for (const recorded_link& link : span.links) memory += content_memory(link.attributes);
+    return memory;
+}
+inline std::size_t content_memory(const recorded_trace& trace) noexcept {
+    std::size_t memory = content_memory(trace.client_request_id) + content_memory(trace.request_preview) +
+                         content_memory(trace.response_preview) + content_memory(trace.metadata) +
+                         content_memory(trace.tags) + trace.spans.capacity() * sizeof(recorded_span) +
+                         machine::block_cost;
+    for (const recorded_span& span : trace.spans) memory += content_memory(span);
+    return memory;
+}
+
+} // namespace detail
+
 /// Decodes what an exporter is given.
 [[nodiscard]] inline recorded_trace decode(const trace_data& trace) {
     recorded_trace decoded;
@@ -175,7 +207,8 @@ inline recorded_span decode_span(std::string_view body) {
         case entry_kind::client_request_id: decoded.client_request_id = std::move(pair.second); break;
         case entry_kind::request_preview: decoded.request_preview = std::move(pair.second); break;
         case entry_kind::response_preview: decoded.response_preview = std::move(pair.second); break;
-        case entry_kind::absent: break;
+        case entry_kind::absent:
+        case entry_kind::tracestate: break;
         }
     }
     for (const span_data* span = trace.spans; span; span = span->next)

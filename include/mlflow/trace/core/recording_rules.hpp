@@ -85,14 +85,20 @@ public:
 struct field_part {
     field_part* next = nullptr;       // of the pool
     field_part* next_chain = nullptr; // of the pool
+    std::size_t chain_bytes = 0;      // of the pool
     recording_buffer body;
 
-    void recycle() noexcept {
-        if (body.capacity() > machine::kept_block) body.release();
-        body.clear();
+    static constexpr bool is_looked_at = false;
+    static constexpr bool has_blocks = true;
+
+    bool recycle() noexcept {
+        body.clear_to(machine::kept_block);
         body.key = {};
         body.depth = 0;
+        return true;
     }
+    [[nodiscard]] std::size_t kept_bytes() const noexcept { return sizeof(field_part) + body.capacity(); }
+    void strip() noexcept { body.release(); }
 };
 
 // What the library itself writes is not subject to rules.

@@ -24,6 +24,18 @@ struct trace_state;
 class span_watch;
 using slot_function = context_slot* (*)();    // of a context policy: the slot of whoever calls it
 using holds_function = bool (*)(const void*); // and whether an object at this address can be current there
+
+// Where objects lie that go together.
+class packed_block {
+public:
+    void retain() noexcept { objects_.fetch_add(1, std::memory_order_relaxed); }
+    void release() noexcept {
+        if (objects_.fetch_sub(1, std::memory_order_acq_rel) == 1) machine::release(this);
+    }
+
+private:
+    alignas(std::max_align_t) std::atomic<std::size_t> objects_{1}; // and who packs
+};
 } // namespace detail
 
 /// A span: while it is open its recorder writes it, once finished an exporter reads it.
@@ -33,6 +45,7 @@ using holds_function = bool (*)(const void*); // and whether an object at this a
 struct span_data {
     span_data* next = nullptr;       ///< the next span of the same `trace_data`
     span_data* next_chain = nullptr; // of the pool
+    std::size_t chain_bytes = 0;     // of the pool
 
     detail::recording_buffer body;
     span_id id;
@@ -58,10 +71,33 @@ struct span_data {
     std::uint32_t events = 0;
     std::uint32_t dropped_attributes = 0;
     std::uint32_t dropped_events = 0;
+    std::uint8_t small_uses = 0;           // of a large block, one after the other
+    detail::packed_block* block = nullptr; // of a copy that was never in the pool
 
-    void recycle() noexcept {
-        if (body.capacity() > detail::machine::kept_block) body.release();
+    // A context may look at `generation` long after the span has ended.
+    static constexpr bool is_looked_at = true;
+    static constexpr bool has_blocks = true;
+
+    bool recycle() noexcept {
+        if (block) return false;
+        if (body.capacity() > detail::machine::small_block) [[unlikely]]
+            settle();
         body.clear();
+        return true;
+    }
+    void leave() noexcept { block->release(); }
+    [[nodiscard]] std::size_t kept_bytes() const noexcept { return sizeof(span_data) + body.capacity(); }
+    void strip() noexcept { body.release(); }
+
+private:
+    // Keeps a large block only where many of its spans are large.
+    __attribute__((noinline)) void settle() noexcept {
+        constexpr std::uint8_t most_small_uses = 16;
+        const bool is_used = body.size() >= body.capacity() / 8;
+        small_uses = is_used ? std::uint8_t{0} : static_cast<std::uint8_t>(small_uses + 1);
+        if (body.capacity() <= detail::machine::kept_block && small_uses < most_small_uses) return;
+        body.release();
+        small_uses = 0;
     }
 };
 
@@ -81,7 +117,8 @@ enum class entry_kind : std::uint8_t {
     client_request_id,
     request_preview,  ///< without a key
     response_preview, ///< without a key
-    absent            ///< a metadata key that the trace is said not to have; without a value
+    absent,           ///< a metadata key that the trace is said not to have; without a value
+    tracestate        ///< what other tracing systems say of a trace that came from elsewhere; without a key
 };
 
 struct trace_entry {
@@ -155,7 +192,14 @@ public:
     }
 
     [[nodiscard]] bool empty() const noexcept { return bytes_.empty(); }
+    /// Of the encoded entries, and of the block that they are in.
+    [[nodiscard]] std::size_t bytes() const noexcept { return bytes_.size(); }
+    [[nodiscard]] std::size_t capacity() const noexcept { return bytes_.capacity(); }
     void clear() noexcept { bytes_.clear(); }
+    void release() noexcept { bytes_.release(); }
+
+    // A copy of the others at a place of this size, which is only read.
+    void refer_to(const trace_entries& others, void* place) noexcept { bytes_.refer_to(others.bytes_.view(), place); }
 
 private:
     [[nodiscard]] iterator locate(entry_kind kind, std::string_view key) const noexcept {
@@ -173,28 +217,55 @@ private:
 struct trace_data {
     trace_data* next = nullptr;       ///< the next trace of the same batch
     trace_data* next_chain = nullptr; // of the pool
+    std::size_t chain_bytes = 0;      // of the pool
 
     trace_id id;
     span_data* spans = nullptr;      ///< linked by `span_data::next`, parents before children of the same thread
     const span_data* root = nullptr; ///< the one of `spans` that is the root; null for spans that ended after it
-    trace_entries entries;           ///< empty where `root` is null
+    trace_entries entries;           ///< user and session alone where `root` is null
     std::uint64_t start_unix_nano = 0;
     std::uint64_t duration_nano = 0;
     std::size_t span_count = 0;
-    std::size_t bytes = 0;       ///< of all span bodies
-    bool check_identity = false; ///< nobody has said yet that required metadata is given, or absent on purpose
+    std::size_t bytes = 0;                 ///< of all span bodies
+    std::size_t capacity = 0;              ///< of the blocks that they are in
+    detail::packed_block* block = nullptr; // as in `span_data`
+    bool check_identity = false;  ///< nobody has said yet that required metadata is given, or absent on purpose
+    bool is_session_late = false; ///< the sampler keeps sessions whole, and was asked before this one was known
 
     [[nodiscard]] std::string_view metadata(std::string_view key) const noexcept {
         return entries.find(entry_kind::metadata, key);
     }
 
-    void recycle() noexcept {
-        detail::pool<span_data>::instance().give(std::exchange(spans, nullptr));
-        root = nullptr;
-        entries.clear();
-        span_count = bytes = 0;
+    /// The memory that it takes, with its spans and what the allocator adds.
+    [[nodiscard]] std::size_t memory() const noexcept { return memory_for(span_count, capacity, entries.capacity()); }
+    [[nodiscard]] static constexpr std::size_t memory_for(std::size_t span_count, std::size_t bodies,
+                                                          std::size_t entries) noexcept {
+        constexpr std::size_t blocks = 2 * detail::machine::block_cost; // the object and its content
+        return sizeof(trace_data) + blocks + entries + span_count * (sizeof(span_data) + blocks) + bodies;
     }
+
+    static constexpr bool is_looked_at = false;
+    static constexpr bool has_blocks = true;
+
+    bool recycle() noexcept {
+        detail::pool<span_data>::instance().give(std::exchange(spans, nullptr));
+        if (block) return false;
+        root = nullptr;
+        if (entries.capacity() > detail::machine::kept_block) entries.release();
+        entries.clear();
+        span_count = bytes = capacity = 0;
+        is_session_late = false;
+        return true;
+    }
+    void leave() noexcept { block->release(); }
+    [[nodiscard]] std::size_t kept_bytes() const noexcept { return sizeof(trace_data) + entries.capacity(); }
+    void strip() noexcept { entries.release(); }
 };
+
+/// Does the trace go on here from another process, which describes it?
+[[nodiscard]] inline bool is_continued(const trace_data& trace) noexcept {
+    return trace.root && trace.root->has_parent;
+}
 
 /// Finished traces on their way to an exporter. Owns them: what an exporter leaves in the batch is recycled
 /// afterwards, and one that wants to keep traces moves them out. Thread-safety: as a container.
@@ -234,6 +305,8 @@ public:
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
     [[nodiscard]] std::size_t span_count() const noexcept { return span_count_; }
     [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+    /// As `trace_data::memory`.
+    [[nodiscard]] std::size_t memory() const noexcept { return memory_; }
 
     void push_back(trace_data* owned) noexcept {
         owned->next = nullptr;
@@ -242,6 +315,7 @@ public:
         ++size_;
         span_count_ += owned->span_count;
         bytes_ += owned->bytes;
+        memory_ += owned->memory();
     }
     /// The first trace, now the caller's, or null.
     [[nodiscard]] trace_data* pop_front() noexcept {
@@ -252,6 +326,7 @@ public:
         --size_;
         span_count_ -= first->span_count;
         bytes_ -= first->bytes;
+        memory_ -= first->memory();
         return first;
     }
     /// Moves all traces of the other batch behind the own ones.
@@ -262,6 +337,7 @@ public:
         size_ += other.size_;
         span_count_ += other.span_count_;
         bytes_ += other.bytes_;
+        memory_ += other.memory_;
         other.forget();
     }
     void clear() noexcept {
@@ -272,7 +348,7 @@ public:
 private:
     void forget() noexcept {
         first_ = last_ = nullptr;
-        size_ = span_count_ = bytes_ = 0;
+        size_ = span_count_ = bytes_ = memory_ = 0;
     }
 
     trace_data* first_ = nullptr;
@@ -280,6 +356,7 @@ private:
     std::size_t size_ = 0;
     std::size_t span_count_ = 0;
     std::size_t bytes_ = 0;
+    std::size_t memory_ = 0;
 };
 
 /// How an export went. Spans are what is counted, because a trace may arrive in parts.

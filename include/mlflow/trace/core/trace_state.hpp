@@ -112,17 +112,32 @@ struct trace_state {
 
     std::atomic<span_data*> finished{nullptr}; // a stack: the last finished is first
     std::atomic<bool> root_ended{false};
+    trace_entries identity; // user and session, for spans that end after their root; written before `root_ended`
 
     machine::mutex lock;        // guards `data` until the root has ended
     trace_data* data = nullptr; // null once submitted
 
-    void recycle() noexcept {
+    // A context may look at `open_spans` long after the trace has ended.
+    static constexpr bool is_looked_at = true;
+    static constexpr bool has_blocks = false;
+
+    bool recycle() noexcept {
         owner = nullptr;
         data = nullptr;
         finished.store(nullptr, std::memory_order_relaxed);
         root_ended.store(false, std::memory_order_relaxed);
+        if (identity.capacity() > machine::kept_block) identity.release();
+        identity.clear();
+        return true;
     }
 };
+
+// Without memory for it, late spans go without.
+inline void copy_identity(const trace_entries& from, trace_entries& to) noexcept {
+    for (const std::string_view key : {"mlflow.trace.user", "mlflow.trace.session"})
+        if (const std::string_view value = from.find(entry_kind::metadata, key); value.data())
+            static_cast<void>(to.set(entry_kind::metadata, key, value));
+}
 
 // Moves what has finished so far into `into`, oldest first, but for what the parent of this process sends.
 inline void collect_finished(trace_state& trace, trace_data& into) noexcept {
@@ -139,6 +154,7 @@ inline void collect_finished(trace_state& trace, trace_data& into) noexcept {
         into.spans = span;
         ++into.span_count;
         into.bytes += span->body.size();
+        into.capacity += span->body.capacity();
     }
 }
 
@@ -149,7 +165,7 @@ inline void release_trace(trace_state& trace) noexcept {
     span_data* const unsent = trace.finished.exchange(nullptr, std::memory_order_acquire);
     for (const span_data* span = unsent; span; span = span->next) owner->count_lost_span();
     if (unsent) pool<span_data>::instance().give(unsent);
-    pool<trace_state>::instance().give(&trace);
+    pool<trace_state>::instance().give_back(&trace);
     owner->release();
 }
 
@@ -164,6 +180,7 @@ inline void submit_late_spans(trace_state& trace) noexcept {
     trace_data* const late = pool<trace_data>::instance().take();
     if (!late) return; // tried again with the next one
     late->id = trace.id;
+    copy_identity(trace.identity, late->entries);
     collect_finished(trace, *late);
     submit(trace, late);
 }
@@ -186,6 +203,8 @@ inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
         }
         if (is_of_parent) data->entries.clear(); // which the root carries
         else data->root = &span;
+        // Whoever might start or end a span of this trace later holds it now.
+        if (trace.open_spans.load(std::memory_order_acquire) > 1) copy_identity(data->entries, trace.identity);
         data->duration_nano = end_nano > data->start_unix_nano ? end_nano - data->start_unix_nano : 0;
         // Twice: the first time takes the root before any late span can, the second time what came before the flag.
         collect_finished(trace, *data);

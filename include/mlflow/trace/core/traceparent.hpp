@@ -16,7 +16,8 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 /// https://www.w3.org/TR/trace-context-2/#traceparent-header.
 ///
 /// Given to `start_trace`, the new trace links to that span and samplers such as `parent_based` follow its flag. The
-/// trace stays one of its own: anybody can send any trace ID, and a server does not ask whose it is.
+/// trace stays one of its own: anybody can send any trace ID, and a server does not ask whose it is. To continue the
+/// trace of a sender that is known, see `propagator`.
 struct remote_span {
     mlflow::trace::trace_id trace_id;
     span_id id;
@@ -24,11 +25,13 @@ struct remote_span {
 
     static constexpr std::string_view header = "traceparent";
 
-    /// From the header's value. `fault::not_allowed` for what the W3C calls invalid: upper case, other lengths, IDs
-    /// of zeros, version ff.
+    /// From the header's value; white space around it does not count. `fault::malformed` for what the W3C calls
+    /// invalid: upper case, other lengths, IDs of zeros, version ff.
     static constexpr result<remote_span, check_error> parse(std::string_view value) noexcept {
         constexpr std::size_t size = 55; // 00-<32 digits>-<16 digits>-<2 digits>
-        const auto invalid = failure{check_error{value.empty() ? fault::empty : fault::not_allowed, header}};
+        while (!value.empty() && (value.front() == ' ' || value.front() == '\t')) value.remove_prefix(1);
+        while (!value.empty() && (value.back() == ' ' || value.back() == '\t')) value.remove_suffix(1);
+        const auto invalid = failure{check_error{value.empty() ? fault::empty : fault::malformed, header}};
         if (value.size() < size || value[2] != '-' || value[35] != '-' || value[52] != '-') return invalid;
         std::uint64_t version = 0;
         std::uint64_t flags = 0;

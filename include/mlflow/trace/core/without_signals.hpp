@@ -3,7 +3,7 @@
 
 #include <mlflow/trace/config.hpp>
 
-#include <csignal>
+#include <signal.h>
 #include <pthread.h>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {

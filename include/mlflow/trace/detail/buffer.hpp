@@ -10,6 +10,9 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
+// What a buffer for requests keeps: more than the default of `max_batch_bytes` asks for.
+inline constexpr std::size_t kept_request = std::size_t{8} * 1024 * 1024;
+
 // A growing run of bytes that never throws: when memory runs out, the write that did not fit is left out and
 // `overflowed()` tells. Memory is kept by clear(), so that a pooled buffer stops allocating once warm.
 class buffer {
@@ -65,6 +68,17 @@ public:
         data_ = nullptr;
         size_ = capacity_ = 0;
     }
+    // Of what is used again and again: one that was huge once does not stay so.
+    void clear_to(std::size_t kept) noexcept {
+        if (capacity_ > kept) release();
+        clear();
+    }
+    // A copy at a place that is not the buffer's own: it is only read, and not destroyed.
+    void refer_to(std::string_view bytes, void* place) noexcept {
+        if (!bytes.empty()) std::memcpy(place, bytes.data(), bytes.size());
+        data_ = static_cast<char*>(place);
+        size_ = capacity_ = bytes.size();
+    }
 
     [[nodiscard]] char* data() noexcept { return data_; }
     [[nodiscard]] const char* data() const noexcept { return data_; }
@@ -75,8 +89,10 @@ public:
     [[nodiscard]] std::string_view view() const noexcept { return {data_, size_}; }
 
 private:
-    [[gnu::noinline]] bool grow(std::size_t count) noexcept {
-        std::size_t capacity = capacity_ < machine::first_block / 2 ? machine::first_block : capacity_ * 2;
+    [[gnu::noinline, gnu::cold]] bool grow(std::size_t count) noexcept {
+        std::size_t capacity = capacity_ < machine::first_block / 2 ? machine::first_block
+                               : capacity_ < machine::small_block   ? capacity_ * 2
+                                                                  : capacity_ + capacity_ / 4; // it may wait for long
         if (capacity - size_ < count) capacity = size_ + count;
         void* moved = machine::reallocate(data_, capacity);
         if (!moved) {

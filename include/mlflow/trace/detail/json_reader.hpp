@@ -223,4 +223,18 @@ inline std::optional<std::string> json_find_string(std::string_view document,
     return std::string(text.view());
 }
 
+// Calls `visit` with the text of each element of a JSON array.
+template <class Visit>
+void for_each_element(std::string_view array, Visit visit) {
+    json_cursor at(array);
+    if (!at.take('[')) return;
+    do {
+        at.whitespace();
+        const std::string_view value = at.rest();
+        if (at.value(64) != json_cursor::outcome::complete) return;
+        visit(value.substr(0, value.size() - at.rest().size()));
+        at.whitespace();
+    } while (at.take(','));
+}
+
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

@@ -31,8 +31,10 @@ namespace detail {
 struct machine {
     using mutex = std::mutex;
 
-    static constexpr std::size_t first_block = 1024;     // of a buffer
+    static constexpr std::size_t first_block = 512;     // of a buffer
+    static constexpr std::size_t small_block = 4 * 1024; // kept by whatever has one
     static constexpr std::size_t kept_block = 64 * 1024; // one huge text must not hold its memory for ever
+    static constexpr std::size_t block_cost = 16;        // what the allocator adds, and rounds up, on average
 
     static void* reallocate(void* block, std::size_t size) noexcept { return std::realloc(block, size); }
     static void release(void* block) noexcept { std::free(block); }
@@ -69,7 +71,9 @@ struct machine {
     };
 
     static constexpr std::size_t first_block = 128;
+    static constexpr std::size_t small_block = 512;
     static constexpr std::size_t kept_block = 512;
+    static constexpr std::size_t block_cost = 16;
 
     static void* reallocate(void* block, std::size_t size) noexcept {
         return board ? board->reallocate(block, size) : nullptr;

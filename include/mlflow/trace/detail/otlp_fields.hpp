@@ -16,6 +16,7 @@ namespace otlp {
 enum span_field : unsigned {
     trace_id = 1,
     span_id = 2,
+    w3c_trace_state = 3,
     parent_span_id = 4,
     name = 5,
     kind = 6,

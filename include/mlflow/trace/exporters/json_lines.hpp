@@ -45,7 +45,10 @@ public:
             !detail::append_otlp_json(line_, request_.view()) || !line_.push_back('\n')) {
             return fail(batch, "out of memory");
         }
-        if (const std::string fault = append(); !fault.empty()) return fail(batch, fault);
+        const std::string fault = append();
+        request_.clear_to(detail::kept_request);
+        line_.clear_to(detail::kept_request);
+        if (!fault.empty()) return fail(batch, fault);
         outcome.exported_spans = batch.span_count();
         return outcome;
     }

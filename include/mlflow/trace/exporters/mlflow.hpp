@@ -115,7 +115,7 @@ public:
         if (takes_otlp_) {
             export_result outcome;
             auto error = send_spans(batch, outcome);
-            if (error && error->status == 501) use_artifacts("its store takes no OTLP spans");
+            if (error && detail::is_not_implemented(error->status)) use_artifacts("its store takes no OTLP spans");
             else if (error) return failure_of(spans, std::move(*error));
             else return outcome.ok() ? send_trace_infos(batch) : outcome;
         }
@@ -125,6 +125,9 @@ public:
     /// Ends an export under way after the requests that are under way: what was not asked for yet fails, and may be
     /// sent again. Later exports send spans, and no more.
     void interrupt() noexcept { is_interrupted_ = true; }
+
+    /// How far the export under way is. Does not wait for it.
+    [[nodiscard]] export_progress progress() const { return progress_.now(); }
 
     /// The trace in MLflow's page; empty before the experiment is known. Does not wait for an export under way.
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
@@ -172,21 +175,25 @@ private:
     failed send_spans(const trace_batch& batch, export_result& outcome) {
         constexpr std::string_view target = "/v1/traces";
         body_.clear();
-        if (!append_otlp_request(body_, batch, options_.resource, otlp_receiver::mlflow))
+        otlp_form form(otlp_receiver::mlflow);
+        form.goes_with_trace_info = true;
+        if (!append_otlp_request(body_, batch, options_.resource, form))
             return transport_error{transport_error::kind::other, "out of memory while a request was put together"};
         const http_header headers[] = {{"Content-Type", "application/x-protobuf"},
                                        {"x-mlflow-experiment-id", connection_.experiment_id}};
         const auto reply = server_.send(http_method::post, target, headers, body_.view());
+        body_.clear_to(detail::kept_request);
         if (!reply) return reply.error();
-        if (reply->status < 200 || reply->status >= 300) return checked(server_.refusal(target, *reply));
+        if (!detail::is_success(reply->status)) return checked(server_.refusal(target, *reply));
         const auto told = detail::read_export_reply(*reply);
         if (!told) return detail::unproven_success(server_.uri(), target, *reply);
+        progress_.step();
         outcome = detail::partial_success(batch.span_count(), *told, server_.secrets());
         return std::nullopt;
     }
 
     static bool needs_trace_info(const trace_data& trace) noexcept {
-        if (!trace.root) return false;
+        if (!trace.root || is_continued(trace)) return false;
         for (const trace_entry entry : trace.entries) {
             switch (entry.kind) {
             case entry_kind::client_request_id:
@@ -196,7 +203,8 @@ private:
                 if (entry.key != user::name && entry.key != session::name) return true;
                 break;
             case entry_kind::tag:
-            case entry_kind::absent: break;
+            case entry_kind::absent:
+            case entry_kind::tracestate: break;
             }
         }
         return false;
@@ -216,7 +224,7 @@ private:
                others_.size() < 15)
             others_.push_back(std::make_unique<detail::http_client<Transport>>(
                 "tracking_uri", options_.tracking_uri, options_.authorization, options_.timeout, options_.transport));
-        infos(connection_.experiment_id, run(), is_interrupted_).send(answers, server_, others_);
+        infos(connection_.experiment_id, run(), is_interrupted_, progress_).send(answers, server_, others_);
         return settle(batch, answers);
     }
 
@@ -252,7 +260,7 @@ private:
         failed gone;
         for (const trace_data& trace : batch) {
             failed error = gone ? gone : send_artifact(trace);
-            if (!error) outcome.exported_spans += trace.span_count;
+            if (!error) outcome.exported_spans += trace.span_count, progress_.step();
             else if (outcome_of(*error) == trace::outcome::wait) gone = error;
             if (error) detail::add_failure(outcome, trace.span_count, std::move(*error));
         }
@@ -271,17 +279,17 @@ private:
         auto error =
             checked(detail::mlflow_artifacts<Transport>(server_, connection_.experiment_id, run(), gives_own_ids_)
                         .store(trace));
-        const bool has_no_such_way =
-            error && error->reason == transport_error::kind::other && (error->status == 0 || error->status == 501);
+        const bool has_no_such_way = error && error->reason == transport_error::kind::other &&
+                                     (error->status == 0 || detail::is_not_implemented(error->status));
         if (has_no_such_way && !is_old_) { // nor the other: perhaps it was not MLflow that answered
-            error->status = 501;
+            error->status = detail::not_implemented;
             takes_otlp_ = true;
         }
         return error;
     }
 
     failed checked(failed error) {
-        if (error && error->status == 404) { // deleted? ask again next time
+        if (error && detail::is_not_found(error->status)) { // deleted? ask again next time
             const std::lock_guard guard(connection_lock_);
             connection_.experiment_id.clear();
         }
@@ -295,6 +303,7 @@ private:
     mlflow_connection connection_;
     std::vector<std::unique_ptr<detail::http_client<Transport>>> others_; // connections, made as they are needed
     std::atomic<bool> is_interrupted_{false};
+    detail::info_progress progress_;
     bool gives_own_ids_ = false;
     bool takes_otlp_ = true;
     bool is_old_ = false;

@@ -44,8 +44,7 @@ public:
     result<mlflow_version, transport_error> version() {
         const auto reply = get("/version");
         if (!reply) return failure{reply.error()};
-        if (reply->status == 401 || reply->status == 403 || reply->status >= 500)
-            return failure{server_.refusal("/version", *reply)};
+        if (tells_its_own_reason(reply->status)) return failure{server_.refusal("/version", *reply)};
         std::string_view text = reply->body;
         while (!text.empty() && static_cast<unsigned char>(text.back()) <= ' ') text.remove_suffix(1);
         const auto number = [&text](std::size_t& at) {
@@ -56,7 +55,7 @@ public:
         };
         std::size_t at = 0;
         mlflow_version found{one_line(server_.secrets().masked(std::string(text)).substr(0, 60)), number(at), 0};
-        if (reply->status != 200 || at == 0 || at == text.size() || text[at] != '.')
+        if (!is_success(reply->status) || at == 0 || at == text.size() || text[at] != '.')
             return refuse(server_.uri() + " does not look like an MLflow server: it answered " +
                           std::to_string(reply->status) + " to /version with \"" + found.text + '"');
         found.minor = number(++at);
@@ -69,7 +68,7 @@ public:
     answer experiment_by_id(std::string_view id) {
         const auto reply = get("/api/2.0/mlflow/experiments/get?experiment_id=" + percent_encoded(id));
         if (!reply) return failure{reply.error()};
-        if (reply->status == 404)
+        if (is_not_found(reply->status))
             return refuse("experiment ID " + one_line(id) + " does not exist on " + server_.uri() +
                           ": create it, or give experiment_name, which is created when missing");
         return experiment_id(*reply, id, {"experiment", "experiment_id"}, "/api/2.0/mlflow/experiments/get");
@@ -81,13 +80,14 @@ public:
         for (int attempt = 0; attempt < 2; ++attempt) {
             const auto found = get(target);
             if (!found) return failure{found.error()};
-            if (found->status != 404) return experiment_id(*found, name, {"experiment", "experiment_id"}, target);
+            if (!is_not_found(found->status))
+                return experiment_id(*found, name, {"experiment", "experiment_id"}, target);
             buffer body;
             json_object object(body);
             if (!object.member("name", name).close()) break;
             const auto created = post("/api/2.0/mlflow/experiments/create", body.view());
             if (!created) return failure{created.error()};
-            if (created->status == 200 || attempt == 1)
+            if (is_success(created->status) || attempt == 1)
                 return experiment_id(*created, name, {"experiment_id"}, "/api/2.0/mlflow/experiments/create");
         }
         return refuse("out of memory while a request was put together");
@@ -108,7 +108,7 @@ private:
 
     answer experiment_id(const http_response& reply, std::string_view asked,
                          std::initializer_list<std::string_view> path, std::string_view target) {
-        if (reply.status != 200) return failure{server_.refusal(target, reply)};
+        if (!is_success(reply.status)) return failure{server_.refusal(target, reply)};
         if (json_find_string(reply.body, {"experiment", "lifecycle_stage"}) == "deleted")
             return refuse("experiment " + one_line(asked) + " is deleted on " + server_.uri() +
                           ": restore it, or choose another");

@@ -16,20 +16,6 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
-// Calls `visit` with the text of each element of a JSON array.
-template <class Visit>
-void for_each_element(std::string_view array, Visit visit) {
-    json_cursor at(array);
-    if (!at.take('[')) return;
-    do {
-        at.whitespace();
-        const std::string_view value = at.rest();
-        if (at.value(64) != json_cursor::outcome::complete) return;
-        visit(value.substr(0, value.size() - at.rest().size()));
-        at.whitespace();
-    } while (at.take(','));
-}
-
 // Stores traces on servers that take no OTLP: a request that says what there is to say about the trace, and its spans
 // as a file of the trace, traces.json.
 //
@@ -46,13 +32,13 @@ public:
 
     // A whole trace, or spans that ended after it.
     failed store(const trace_data& trace) {
-        auto where = is_before_3_2_ ? find_or_start(trace) : trace.root ? post_info(trace) : find(trace);
+        auto where = is_before_3_2_ ? find_or_start(trace) : is_described(trace) ? post_info(trace) : find(trace);
         if (!where) return where.error();
         auto target = artifact_target(*where);
         if (!target) return target.error();
         body_.clear();
         body_.append(R"({"spans":[)");
-        if (!trace.root) {
+        if (!is_described(trace)) {
             const auto stored = call(http_method::get, *target);
             if (!stored) return stored.error();
             const auto spans = json_find(*stored, {"spans"});
@@ -92,14 +78,18 @@ private:
         const bool has_body = method != http_method::get;
         auto reply = server_.send(method, target, has_body ? headers : std::span<const http_header>(),
                                   has_body ? body_.view() : std::string_view());
+        if (has_body) body_.clear_to(kept_request);
         if (!reply) return failure{std::move(reply).error()};
-        if (reply->status < 200 || reply->status >= 300) return failure{server_.refusal(target, *reply)};
+        if (!is_success(reply->status)) return failure{server_.refusal(target, *reply)};
         return std::move(reply->body);
     }
 
     transport_error unproven(std::string_view target) const {
         return unproven_success(server_.uri(), target, http_response{200, {}, {}});
     }
+
+    // Is it the part that says what the trace is?
+    static bool is_described(const trace_data& trace) noexcept { return trace.root && !is_continued(trace); }
 
     // Whether a span in JSON is one of the trace's.
     static bool is_of(const trace_data& trace, std::string_view json) {
@@ -119,7 +109,7 @@ private:
         append_trace_info(body_, trace, experiment_id_, run_, summarise(trace));
         auto posted = read_info(trace, call(http_method::post, "/api/3.0/mlflow/traces"));
         // A folder of files refuses a trace that it has, so one that is sent again.
-        if (!posted && posted.error().status == 500)
+        if (!posted && may_be_there_already(posted.error().status))
             if (auto there = find(trace)) return there;
         return posted;
     }
@@ -148,10 +138,10 @@ private:
         place where;
         for_each_element(json_find(*reply, {"traces"}),
                          [&where](std::string_view info) { where = read_old_info(info); });
-        if (!trace.root) {
+        if (!is_described(trace)) {
             if (!where.id.empty()) return where;
             return failure{transport_error{transport_error::kind::other,
-                                           "spans that ended after their trace, which is not on the server"}};
+                                           "spans of a trace whose first part is not on the server"}};
         }
         if (where.id.empty()) {
             body_.clear();

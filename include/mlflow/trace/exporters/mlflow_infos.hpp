@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/core/export_progress.hpp>
 #include <mlflow/trace/core/http_client.hpp>
 #include <mlflow/trace/core/outcome.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
@@ -10,7 +11,9 @@
 #include <mlflow/trace/exporters/mlflow_api.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,6 +28,44 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 inline bool is_stored_info(std::string_view body, const trace_id& id) {
     return json_find_string(body, {"trace", "trace_info", "trace_id"}) == std::string(id.mlflow_id().view());
 }
+
+// How many traces wait for their request IDs and metadata. Thread-safe.
+class info_progress {
+    using clock = std::chrono::steady_clock;
+
+public:
+    void begin(std::size_t traces) noexcept {
+        done_ = 0;
+        since_ = clock::now().time_since_epoch().count();
+        traces_ = traces;
+    }
+    void one_more() noexcept {
+        ++done_;
+        ++steps_;
+    }
+    void end() noexcept { traces_ = 0; }
+    void step() noexcept { ++steps_; }
+
+    [[nodiscard]] export_progress now() const {
+        export_progress told{steps_};
+        const std::size_t all = traces_, done = done_;
+        if (all <= done) return told;
+        const std::chrono::duration<double> taken =
+            clock::duration(clock::now().time_since_epoch().count() - since_.load());
+        told.waits_for = "request IDs and metadata of " + std::to_string(all - done) + " traces still to be sent";
+        if (done > 0 && taken.count() > 0)
+            told.waits_for +=
+                ", " + std::to_string(static_cast<std::size_t>(static_cast<double>(done) / taken.count() + 0.5)) +
+                "/s";
+        return told;
+    }
+
+private:
+    std::atomic<std::size_t> traces_{0};
+    std::atomic<std::size_t> done_{0};
+    std::atomic<clock::rep> since_{0};
+    std::atomic<std::uint64_t> steps_{0};
+};
 
 // Posts what there is to say of a trace besides its spans, of many traces at once: the server takes a transaction for
 // each, and answers several connections sooner than one.
@@ -42,11 +83,13 @@ public:
         failed error{};
     };
 
-    mlflow_infos(std::string_view experiment_id, const run_metadata& run, const std::atomic<bool>& is_interrupted)
-        : experiment_id_(experiment_id), run_(run), is_interrupted_(is_interrupted) {}
+    mlflow_infos(std::string_view experiment_id, const run_metadata& run, const std::atomic<bool>& is_interrupted,
+                 info_progress& progress)
+        : experiment_id_(experiment_id), run_(run), is_interrupted_(is_interrupted), progress_(progress) {}
 
     // `first` is used by this thread, and each of `others` by one more while there is enough to do.
     void send(std::vector<answer>& answers, connection& first, std::vector<std::unique_ptr<connection>>& others) {
+        progress_.begin(answers.size());
         std::vector<std::thread> threads;
         const auto start = [&] {
             const without_signals blocked;
@@ -57,6 +100,7 @@ public:
         guarded(start, [] {}); // fewer threads do it too
         guarded([&] { work(answers, first); }, [] {});
         for (std::thread& each : threads) each.join();
+        progress_.end();
     }
 
 private:
@@ -66,6 +110,7 @@ private:
             if (at >= answers.size()) return;
             answers[at].error = post(*answers[at].trace, to);
             answers[at].is_tried = true;
+            if (!answers[at].error) progress_.one_more();
             if (answers[at].error && outcome_of(*answers[at].error) == outcome::wait) is_over_ = true;
         }
     }
@@ -80,7 +125,7 @@ private:
                                        {"x-mlflow-experiment-id", experiment_id_}};
         const auto reply = to.send(http_method::post, target, headers, body.view());
         if (!reply) return reply.error();
-        if (reply->status < 200 || reply->status >= 300) return to.refusal(target, *reply);
+        if (!is_success(reply->status)) return to.refusal(target, *reply);
         if (!is_stored_info(reply->body, trace.id)) return unproven_success(to.uri(), target, *reply);
         return std::nullopt;
     }
@@ -88,6 +133,7 @@ private:
     std::string_view experiment_id_;
     run_metadata run_;
     const std::atomic<bool>& is_interrupted_;
+    info_progress& progress_;
     std::atomic<std::size_t> next_{0};
     std::atomic<bool> is_over_{false}; // the server is not there, or takes nothing
 };

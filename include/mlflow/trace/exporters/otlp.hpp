@@ -8,6 +8,7 @@
 #include <mlflow/trace/core/otlp_request.hpp>
 #include <mlflow/trace/core/outcome.hpp>
 #include <mlflow/trace/core/secret.hpp>
+#include <mlflow/trace/exporters/gen_ai.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -21,8 +22,8 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
 /// Delivers to any receiver of OTLP/HTTP in protobuf, such as an OpenTelemetry Collector: one request for each batch.
 ///
-/// The root span of a trace has the user as `user.id` and the session as `session.id`, bare; `otlp_receiver` says
-/// what becomes of further metadata, tags and the client request ID. Errors: what an answer means is decided in
+/// The root span of a trace, or each span (`identity_on_every_span`), has the user as `user.id` and the session as
+/// `session.id`, bare; `otlp_receiver` says what becomes of further metadata, tags and the client request ID. Errors: what an answer means is decided in
 /// core/outcome.hpp; spans that the receiver took and rejects (`partial_success`) fail, with its reason.
 /// Thread-safety: all functions, from any thread, one at a time.
 ///
@@ -38,6 +39,9 @@ public:
     struct options {
         std::string traces_endpoint = "http://127.0.0.1:4318/v1/traces"; ///< the whole URL, used as it is
         otlp_receiver receiver = otlp_receiver::any;
+        /// User and session on each span, also on those that end after their root: for receivers that sum up tokens
+        /// and cost by span. Without it they are on the root alone, as MLflow wants them.
+        bool identity_on_every_span = false;
         resource_attributes resource{{"service.name", "unknown_service"}};
         /// Sent with each request, such as a key that the receiver asks for.
         std::vector<std::pair<std::string, secret>> headers{};
@@ -50,10 +54,12 @@ public:
 
     otlp_exporter() : otlp_exporter(options{}) {}
     explicit otlp_exporter(options chosen)
-        : receiver_(chosen.receiver), resource_(std::move(chosen.resource)), headers_(std::move(chosen.headers)),
+        : form_(chosen.receiver), resource_(std::move(chosen.resource)), headers_(std::move(chosen.headers)),
           target_(target_of(chosen.traces_endpoint)),
           server_("traces_endpoint", chosen.traces_endpoint.substr(0, path_begin(chosen.traces_endpoint)),
                   std::move(chosen.authorization), chosen.timeout, std::move(chosen.transport)) {
+        if (chosen.receiver == otlp_receiver::gen_ai) form_.append_body = &detail::append_body_in_gen_ai_terms;
+        form_.identity_on_every_span = chosen.identity_on_every_span;
         for (const auto& [name, value] : headers_) server_.remember(value);
     }
 
@@ -61,11 +67,12 @@ public:
         const std::lock_guard guard(lock_);
         if (batch.empty()) return {};
         body_.clear();
-        if (!append_otlp_request(body_, batch, resource_, receiver_))
+        if (!append_otlp_request(body_, batch, resource_, form_))
             return failed(batch.span_count(), {.message = "out of memory while a request was put together"});
         std::vector<http_header> headers{{"Content-Type", protobuf}};
         for (const auto& [name, value] : headers_) headers.push_back({name, value.reveal()});
         auto reply = server_.send(http_method::post, target_, headers, body_.view());
+        body_.clear_to(detail::kept_request);
         if (!reply) return failed(batch.span_count(), reply.error());
         return taken(batch.span_count(), *reply);
     }
@@ -89,13 +96,13 @@ private:
     }
 
     export_result taken(std::size_t spans, const http_response& reply) const {
-        if (reply.status < 200 || reply.status >= 300) return failed(spans, server_.refusal(target_, reply));
+        if (!detail::is_success(reply.status)) return failed(spans, server_.refusal(target_, reply));
         auto told = detail::read_export_reply(reply);
         if (!told) return failed(spans, detail::unproven_success(server_.uri(), target_, reply));
         return detail::partial_success(spans, *told, server_.secrets());
     }
 
-    otlp_receiver receiver_;
+    otlp_form form_;
     resource_attributes resource_;
     std::vector<std::pair<std::string, secret>> headers_;
     std::string target_;

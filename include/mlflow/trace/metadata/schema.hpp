@@ -31,7 +31,17 @@ struct late {
     static constexpr bool is_late = true;
 };
 
+/// In a schema, around one of these: the value also goes to other processes, where a `propagator` is used:
+/// `mt::propagated<mt::required<mt::user>>`.
+template <class Entry>
+struct propagated : Entry {
+    static constexpr bool is_propagated = true;
+};
+
 namespace detail {
+
+template <class Entry>
+inline constexpr bool is_propagated = requires { Entry::is_propagated; };
 
 template <class Entry>
 inline constexpr bool is_late = requires { Entry::is_late; };
@@ -89,6 +99,16 @@ struct schema {
             ...);
     }
 
+    /// The same for each key that goes to other processes.
+    template <class Visitor>
+    static constexpr void for_each_propagated([[maybe_unused]] Visitor&& visit) {
+        (
+            [&] {
+                if constexpr (detail::is_propagated<Entries>) visit.template operator()<typename Entries::key>();
+            }(),
+            ...);
+    }
+
     static constexpr bool has_name(std::string_view name) noexcept { return ((Entries::key::name == name) || ...); }
 };
 
@@ -101,6 +121,8 @@ struct open_schema {
     static constexpr void for_each_required(Visitor&&) {}
     template <class Visitor>
     static constexpr void for_each_late(Visitor&&) {}
+    template <class Visitor>
+    static constexpr void for_each_propagated(Visitor&&) {}
     static constexpr bool has_name(std::string_view) noexcept { return true; }
 };
 

@@ -2,13 +2,18 @@
 #pragma once
 
 #include <mlflow/trace/concepts.hpp>
+#include <mlflow/trace/core/copied_trace.hpp>
+#include <mlflow/trace/core/export_progress.hpp>
 #include <mlflow/trace/core/guarded_export.hpp>
 #include <mlflow/trace/core/options_of.hpp>
+#include <mlflow/trace/core/packed.hpp>
 #include <mlflow/trace/detail/deadline.hpp>
 #include <mlflow/trace/detail/machine.hpp>
+#include <mlflow/trace/pipeline/batch_queue.hpp>
 #include <mlflow/trace/pipeline/diagnostics.hpp>
 #include <mlflow/trace/pipeline/worker_threads.hpp>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <condition_variable>
@@ -31,8 +36,11 @@ enum class when_full : std::uint8_t {
 template <class Exporter>
 struct batch_options {
     detail::options_of<Exporter> exporter{};
-    std::size_t max_queue_bytes = 64U * 1024 * 1024; ///< of encoded spans waiting
-    std::size_t max_queue_spans = 262'144;
+    /// Of the memory that traces take which wait or are in the hands of the inner exporter: their objects and blocks,
+    /// with what the allocator adds. Not counted are traces that are still open, and what the inner exporter needs
+    /// for its requests.
+    std::size_t max_queue_bytes = 64U * 1024 * 1024;
+    std::size_t max_queue_spans = 262'144; ///< waiting
     trace::when_full when_full = when_full::drop_newest;
     std::chrono::milliseconds max_wait{100};
     std::size_t max_batch_bytes = 4U * 1024 * 1024; ///< of encoded spans in one call of the inner exporter
@@ -44,10 +52,13 @@ struct batch_options {
 
 /// What waits in a `batch`.
 struct batch_status {
-    std::size_t waiting_spans = 0; ///< in the queue, not those in the hands of the inner exporter
-    std::size_t waiting_bytes = 0;
+    std::size_t waiting_spans = 0;             ///< in the queue, not those in the hands of the inner exporter
+    std::size_t waiting_bytes = 0;             ///< of these, encoded
+    std::size_t held_bytes = 0;                ///< the memory that `max_queue_bytes` limits
     std::chrono::milliseconds oldest_waits{0}; ///< since the first trace in the queue has ended, by the wall clock
     std::uint64_t dropped_spans = 0;           ///< for want of room
+    /// Grows whenever the receiver has taken something: who waits for the rest need not give up meanwhile.
+    std::uint64_t progress = 0;
 };
 
 namespace detail {
@@ -63,7 +74,6 @@ public:
         : batch_worker(std::move(options), counted, std::make_index_sequence<Senders>{}) {}
     batch_worker(const batch_worker&) = delete;
     batch_worker& operator=(const batch_worker&) = delete;
-
     // A last flush, if there was none. Ends the threads and the worker, whatever the exporters do.
     void end() noexcept {
         if (!is_stopping()) shutdown(deadline_after(options_.shutdown_timeout), false);
@@ -78,6 +88,7 @@ public:
                 return "batch: " + std::to_string(waiting) + " spans were not delivered in time: " + why_waiting();
             });
         wake_.notify_all();
+        pack_.notify_all();
         for (sender& each : senders_)
             if constexpr (requires { each.exporter.interrupt(); }) each.exporter.interrupt();
         threads_.end();
@@ -86,6 +97,9 @@ public:
     [[nodiscard]] bool is_of_this_process() const noexcept { return process_ == machine::process(); }
 
     void accept(trace_batch& traces) noexcept {
+        // One that is small in large blocks is not to be refused for them, nor to drive out others.
+        if (traces.memory() > packed_from_) [[unlikely]]
+            pack(traces);
         std::unique_lock guard(lock_);
         // What the inner exporter records by the tracer that it serves would make it export for ever.
         if (stopping_ || threads_.is_own_thread()) {
@@ -94,6 +108,7 @@ public:
             return;
         }
         bool wake = false;
+        bool wake_packer = false;
         const std::uint64_t dropped_before = drops_.for_want_of_room();
         if (make_room(guard, traces)) {
             const bool was_idle = queue_.empty();
@@ -101,13 +116,16 @@ public:
             accepted_ += traces.span_count();
             queue_.append(std::move(traces));
             wake = was_idle || (!was_enough && enough());
+            wake_packer = queue_.recorded_memory() > packed_from_ && !std::exchange(is_to_pack_, true);
         } else {
+            wake_packer = makes_pools_large(traces);
             account_.dropped += traces.span_count();
             (stopping_ ? drops_.late : can_ever_fit(traces) ? drops_.full : drops_.too_large) += traces.span_count();
         }
         const drops so_far = drops_;
         guard.unlock();
         if (wake) wake_.notify_one();
+        if (wake_packer) pack_.notify_one();
         if (so_far.for_want_of_room() != dropped_before) line_.say([&] { return "batch: " + so_far.reason(); });
     }
 
@@ -157,8 +175,14 @@ public:
         return counted;
     }
     [[nodiscard]] batch_status status() {
+        const std::uint64_t steps = progress().steps;
         const std::lock_guard guard(lock_);
-        return {queue_.span_count(), queue_.bytes(), oldest_waits(), drops_.for_want_of_room()};
+        return {.waiting_spans = queue_.span_count(),
+                .waiting_bytes = queue_.bytes(),
+                .held_bytes = held_bytes(),
+                .oldest_waits = oldest_waits(),
+                .dropped_spans = drops_.for_want_of_room(),
+                .progress = account_.exported + steps};
     }
     [[nodiscard]] std::string last_error() {
         if (has_given_up()) return what_waits();
@@ -208,12 +232,18 @@ private:
         Exporter exporter;
         std::uint64_t sending_from = 0; // what the exporter has now, of the spans as they were accepted
         std::size_t sending_spans = 0;
+        std::size_t sending_memory = 0;
     };
 
     template <std::size_t... Number>
     batch_worker(batch_options<Exporter>&& options, const span_account& counted, std::index_sequence<Number...>)
         : options_(std::move(options)), senders_{{sender(options_for<Number>())...}}, account_(counted) {
-        threads_.start([this](std::size_t number) { work(senders_[number]); });
+        if constexpr (requires(Exporter& inner) { inner.take_others_from(this, &another); })
+            for (sender& each : senders_) each.exporter.take_others_from(this, &another);
+        threads_.start([this](std::size_t number) {
+            if (number < Senders) work(senders_[number]);
+            else keep_small();
+        });
     }
     template <std::size_t Number>
     options_of<Exporter> options_for() {
@@ -242,18 +272,24 @@ private:
     }
     [[nodiscard]] std::chrono::milliseconds oldest_waits() const noexcept {
         using namespace std::chrono;
-        if (queue_.empty() || !queue_.begin()->root) return milliseconds(0);
-        const nanoseconds ended(queue_.begin()->start_unix_nano + queue_.begin()->duration_nano);
+        const trace_data* const oldest = queue_.front();
+        if (!oldest || !oldest->root) return milliseconds(0);
+        const nanoseconds ended(oldest->start_unix_nano + oldest->duration_nano);
         const auto waits = duration_cast<milliseconds>(system_clock::now().time_since_epoch() - ended);
         return waits.count() > 0 ? waits : milliseconds(0);
     }
+    [[nodiscard]] std::size_t held_bytes() const noexcept {
+        std::size_t held = queue_.memory();
+        for (const sender& each : senders_) held += each.sending_memory;
+        return held;
+    }
     [[nodiscard]] bool has_room(const trace_batch& traces) const noexcept {
         return queue_.span_count() + traces.span_count() <= options_.max_queue_spans &&
-               queue_.bytes() + traces.bytes() <= options_.max_queue_bytes;
+               held_bytes() + in_pools_ + traces.memory() <= options_.max_queue_bytes;
     }
 
     [[nodiscard]] bool can_ever_fit(const trace_batch& traces) const noexcept {
-        return traces.span_count() <= options_.max_queue_spans && traces.bytes() <= options_.max_queue_bytes;
+        return traces.span_count() <= options_.max_queue_spans && traces.memory() <= options_.max_queue_bytes;
     }
 
     // False when the traces must be dropped.
@@ -263,8 +299,10 @@ private:
         switch (options_.when_full) {
         case when_full::drop_newest: return false;
         case when_full::drop_oldest:
-            while (!has_room(traces) && !queue_.empty()) {
-                const trace_batch oldest(queue_.pop_front());
+            while (!has_room(traces)) {
+                trace_data* const first = queue_.pop_front();
+                if (!first) break;
+                const trace_batch oldest(first);
                 account_.dropped += oldest.span_count();
                 drops_.full += oldest.span_count();
             }
@@ -287,6 +325,15 @@ private:
                 if (std::string error = each.exporter.last_error(); !error.empty()) return error;
         return {};
     }
+    [[nodiscard]] export_progress progress() const {
+        export_progress all;
+        for (const sender& each : senders_) {
+            export_progress one = progress_of(each.exporter);
+            all.steps += one.steps;
+            if (all.waits_for.empty()) all.waits_for = std::move(one.waits_for);
+        }
+        return all;
+    }
     // Once a flush has given up.
     [[nodiscard]] std::string what_waits() {
         std::uint64_t spans = 0;
@@ -299,63 +346,158 @@ private:
     // Without the lock.
     [[nodiscard]] std::string why_waiting() {
         std::string error = error_of_exporters();
+        std::string why = progress().waits_for;
         const std::lock_guard guard(lock_);
         const std::uint64_t delivered = account_.exported - delivered_before_;
         if (error.empty()) error = last_error_;
         if (delivered != 0)
-            return "the receiver takes them slowly, " + std::to_string(delivered) +
-                   " in the time of the flush; wait longer" + (error.empty() ? "" : "; the latest error: " + error);
+            why = "the receiver takes them slowly, " + std::to_string(delivered) + " in the time of the flush" +
+                  (why.empty() ? "" : ", " + why) + "; wait longer";
+        if (!why.empty()) return why + (error.empty() ? "" : "; the latest error: " + error);
         return error.empty() ? "the exporter has not come back from its attempt" : error;
     }
 
     void work(sender& own) {
         std::unique_lock guard(lock_);
         for (;;) {
-            wake_.wait(guard, [this] { return abandoned_ || !queue_.empty(); });
+            wake_.wait(guard, [this] { return abandoned_ || queue_.front(); });
             wake_.wait_until(guard, deadline_after(options_.delay), [this] { return in_a_hurry(); });
             if (abandoned_) break;
             own.sending_from = taken_up_to();
             trace_batch sending = take();
             if (sending.empty()) continue; // another thread was faster
             own.sending_spans = sending.span_count();
+            own.sending_memory = sending.memory();
             if (!queue_.empty()) wake_.notify_one();
             if (options_.when_full == when_full::wait) handled_something_.notify_all(); // there is room
             guard.unlock();
+            if (sending.memory() > packed_from_) {
+                pack(sending);
+                guard.lock();
+                own.sending_memory = sending.memory();
+                guard.unlock();
+            }
             export_result outcome = guarded_export(own.exporter, sending);
             sending.clear();
+            for_each_pool([](auto& each) { each.look(); });
             if (!outcome.error.empty()) line_.say([&] { return "batch: " + describe(outcome); });
             guard.lock();
-            own.sending_spans = 0;
+            own.sending_spans = own.sending_memory = 0;
             account_.exported += outcome.exported_spans;
             account_.failed += outcome.failed_spans;
             if (!outcome.error.empty()) last_error_.swap(outcome.error);
             handled_something_.notify_all();
+            if (queue_.empty()) rest(guard);
         }
-        const std::size_t given_up = queue_.span_count();
-        account_.dropped += given_up;
-        queue_.clear();
+        give_up();
+    }
+    void give_up() noexcept { account_.dropped += queue_.clear(); }
+
+    // What a second of rest does not need goes back. The first one still sees what was needed for the work.
+    void rest(std::unique_lock<std::mutex>& guard) {
+        for (int seconds = 0; seconds < 2; ++seconds) {
+            const auto has_work = [this] { return abandoned_ || queue_.front(); };
+            if (wake_.wait_until(guard, deadline_after(std::chrono::seconds(1)), has_work)) return;
+            guard.unlock();
+            for_each_pool([](auto& each) { each.free_surplus(); });
+            guard.lock();
+        }
+    }
+    template <class Function>
+    static void for_each_pool(Function&& function) noexcept {
+        function(pool<span_data>::instance());
+        function(pool<trace_data>::instance());
+    }
+    // What is left in them.
+    std::size_t shrink_pools() const noexcept {
+        constexpr std::size_t least_in_pools = 256U * 1024;
+        std::size_t left = 0;
+        for_each_pool([&](auto& each) {
+            each.shrink_to(std::max(packed_from_ / 4, least_in_pools));
+            left += each.kept_bytes();
+        });
+        return std::min(left, packed_from_); // others use them too
+    }
+
+    // Where much waits, on a thread of its own, since the others may be in the hands of their exporters.
+    void keep_small() {
+        std::unique_lock guard(lock_);
+        for (;;) {
+            pack_.wait(guard, [this] { return abandoned_ || is_to_pack_; });
+            while (!abandoned_ && queue_.recorded_memory() > packed_from_ / 2) {
+                trace_batch some = queue_.take_recorded(packed_at_once_);
+                guard.unlock();
+                pack(some);
+                const std::size_t in_pools = shrink_pools();
+                guard.lock();
+                in_pools_ = in_pools;
+                queue_.put_back(std::move(some));
+                wake_.notify_all();
+                if (options_.when_full == when_full::wait) handled_something_.notify_all();
+            }
+            if (abandoned_) break;
+            is_to_pack_ = false;
+            dropped_memory_ = 0;
+            guard.unlock();
+            const std::size_t in_pools = shrink_pools();
+            guard.lock();
+            in_pools_ = in_pools;
+        }
+        give_up();
+    }
+    // What is dropped goes to the pools, which are not to hold a second queue.
+    [[nodiscard]] bool makes_pools_large(const trace_batch& dropped) noexcept {
+        dropped_memory_ += dropped.memory();
+        return dropped_memory_ > packed_from_ / 4 && !std::exchange(is_to_pack_, true);
     }
     static std::string describe(const export_result& failed) {
         if (failed.ok()) return failed.error;
         return std::to_string(failed.failed_spans) + " spans were not delivered: " + failed.error;
     }
 
+    // A copy of a trace that waits, for an exporter that wants to know whether another one is taken.
+    static trace_data* another(void* worker, std::size_t number) noexcept {
+        batch_worker& own = *static_cast<batch_worker*>(worker);
+        const std::lock_guard guard(own.lock_);
+        const trace_data* const waiting = own.queue_.any(number);
+        return waiting ? copy_of(*waiting) : nullptr;
+    }
+
     trace_batch take() noexcept {
         trace_batch taken;
-        while (!queue_.empty() &&
-               (taken.empty() || (taken.bytes() + queue_.begin()->bytes <= options_.max_batch_bytes &&
-                                  taken.span_count() + queue_.begin()->span_count <= options_.max_batch_spans)))
+        // No more than half of the queue is in hands, where nothing can be dropped to make room.
+        const std::size_t most_memory = options_.max_queue_bytes / 2 / Senders;
+        const auto fits = [&](const trace_data& next) {
+            return taken.bytes() + next.bytes <= options_.max_batch_bytes &&
+                   taken.span_count() + next.span_count <= options_.max_batch_spans &&
+                   taken.memory() + next.memory() <= most_memory;
+        };
+        for (const trace_data* next = queue_.front(); next && (taken.empty() || fits(*next)); next = queue_.front())
             taken.push_back(queue_.pop_front());
         return taken;
     }
 
+    // What the pools keep for these traces goes when all else has gone.
+    struct pools_at_the_end {
+        ~pools_at_the_end() {
+            for_each_pool([](auto& each) { each.shrink_to(0); });
+        }
+    };
+
+    [[no_unique_address]] const pools_at_the_end at_the_end_{};
     batch_options<Exporter> options_;
     const std::uint32_t process_ = machine::process();
     std::array<sender, Senders> senders_;
     std::mutex lock_;
     std::condition_variable wake_;
     std::condition_variable handled_something_;
-    trace_batch queue_;
+    batch_queue queue_;
+    const std::size_t packed_from_ = options_.max_queue_bytes / 8; // waiting as recorded
+    const std::size_t packed_at_once_ = std::min<std::size_t>(packed_from_ / 8, 1U << 20U);
+    std::condition_variable pack_;
+    std::size_t in_pools_ = 0;       // when they were last looked at, for want of memory
+    std::size_t dropped_memory_ = 0; // since then
+    bool is_to_pack_ = false;
     span_account account_;
     std::string last_error_;
     diagnostic_line line_{options_.diagnostics};
@@ -368,7 +510,7 @@ private:
     std::size_t waiting_ = 0;            // threads that wait for room
     bool stopping_ = false;
     bool abandoned_ = false;
-    worker_threads<batch_worker, Senders> threads_{*this}; // last: they use all the others
+    worker_threads<batch_worker, Senders + 1> threads_{*this}; // last: they use all the others
 };
 
 } // namespace detail

@@ -115,7 +115,7 @@ inline bool read_entry(std::string_view message, trace_entries& into) noexcept {
         else if (at.field() == key) key_text = at.bytes();
         else if (at.field() == value) value_text = at.bytes();
     }
-    return !at.failed() && kind_number <= static_cast<unsigned>(entry_kind::absent) &&
+    return !at.failed() && kind_number <= static_cast<unsigned>(entry_kind::tracestate) &&
            into.set(static_cast<entry_kind>(kind_number), key_text, value_text);
 }
 
@@ -170,6 +170,7 @@ inline bool read_trace(std::string_view content, trace_data& into) noexcept {
             if (is_the_root) into.root = span;
             ++into.span_count;
             into.bytes += span->body.size();
+            into.capacity += span->body.capacity();
             break;
         }
         default: break;

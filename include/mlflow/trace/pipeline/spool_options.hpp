@@ -49,6 +49,8 @@ struct spool_status {
     std::uint64_t damaged_places = 0;    ///< passed over, where a file was no longer what had been written
     std::uint64_t damaged_bytes = 0;
     std::uint64_t failed_file_calls = 0; ///< disk full, and the like
+    /// Grows whenever the receiver has taken something: who waits for the rest need not give up meanwhile.
+    std::uint64_t progress = 0;
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

@@ -93,7 +93,8 @@ public:
     }
 
     // Of the records that are not forwarded yet.
-    [[nodiscard]] spool_reader<Files> reader() const { return {file_.get(), marker_, forwarded_, size_}; }
+    [[nodiscard]] spool_reader<Files> reader() const { return reader(forwarded_); }
+    [[nodiscard]] spool_reader<Files> reader(std::uint64_t from) const { return {file_.get(), marker_, from, size_}; }
     void set_forwarded(std::uint64_t position) noexcept { forwarded_ = position; }
 
     [[nodiscard]] std::uint64_t size() const noexcept { return size_; }

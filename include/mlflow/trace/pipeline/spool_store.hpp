@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <sys/stat.h>
@@ -17,10 +18,21 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
+// What goes to the receiver together; it stays in memory until all of it is done with.
+struct spool_load {
+    trace_batch traces{};
+    std::uint64_t until = 0; // in the segment
+    spool_damage damage{};
+    std::size_t rounds = 0;
+    std::size_t asked_for = 0; // traces behind it, to see whether the receiver takes those
+    bool has_foreign = false;
+};
+
 // A segment on its way to the receiver.
 template <class Files>
 struct spool_part {
     std::unique_ptr<spool_segment<Files>> segment;
+    std::optional<spool_load> load{};
     std::uint64_t spans = 0;    // recorded by this process and not forwarded yet
     std::uint64_t appended = 0; // bytes, also of records that are gone
     std::uint64_t synced = 0;   // of these
@@ -78,7 +90,7 @@ public:
     part_pointer write(const trace_data& trace) {
         part_pointer to = writable();
         if (!to) return nullptr;
-        record_.clear();
+        record_.clear_to(kept_request);
         if (!spool_format::append_record(record_, to->segment->marker(), trace))
             return say("out of memory, or a span of over 256 MiB"), nullptr;
         if (!make_room(record_.size()))
@@ -89,6 +101,7 @@ public:
         to->spans += trace.span_count;
         to->appended += record_.size();
         bytes_ += record_.size();
+        record_.clear_to(kept_request);
         return to;
     }
 
@@ -120,12 +133,11 @@ public:
     }
 
     // Where a trace goes that the receiver refuses: into a segment of its own kind.
-    bool put_aside(std::string_view content) {
+    bool put_aside(const trace_data& trace) {
         if (!rejected_) rejected_ = spool_segment<Files>::create(folder_, segment_name::rejected);
         if (!rejected_) return fail(folder_), false;
-        record_.clear();
-        if (!spool_format::append_record_of(record_, rejected_->marker(), [&] { return record_.append(content); }))
-            return say("out of memory"), false;
+        record_.clear_to(kept_request);
+        if (!spool_format::append_record(record_, rejected_->marker(), trace)) return say("out of memory"), false;
         if (!rejected_->append(record_.view()) || (is_for_power_loss_ && !rejected_->sync()))
             return fail(rejected_->path()), false;
         return true;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/core/guarded_export.hpp>
+#include <mlflow/trace/core/export_progress.hpp>
 #include <mlflow/trace/detail/deadline.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/machine.hpp>
-#include <mlflow/trace/pipeline/spool_pace.hpp>
+#include <mlflow/trace/pipeline/backoff.hpp>
+#include <mlflow/trace/pipeline/fault_finder.hpp>
 #include <mlflow/trace/pipeline/spool_store.hpp>
 #include <mlflow/trace/pipeline/worker_threads.hpp>
 
@@ -21,6 +22,14 @@
 #include <utility>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// What a spool holds: spans of its own process, and bytes that another one left.
+inline std::string waiting_text(std::uint64_t spans, std::uint64_t bytes, const std::string& error) {
+    std::string text = spans != 0 || bytes == 0 ? std::to_string(spans) + " spans" : std::string();
+    if (bytes != 0)
+        text += (text.empty() ? "" : " and ") + std::to_string(bytes) + " bytes that another process left";
+    return text + " wait in the folder: " + (error.empty() ? "the receiver has not answered for them yet" : error);
+}
 
 // The spool of one process: writes on the threads that record, forwards on a thread of its own.
 template <class Exporter, class Files>
@@ -44,10 +53,17 @@ public:
     // A last flush, if there was none. Ends the thread and the worker, whatever the exporter does.
     void end() noexcept {
         if (!is_stopping()) shutdown(deadline_after(options_.shutdown_timeout));
+        bool is_left = false;
         {
             const std::lock_guard guard(lock_);
             ending_ = true;
+            is_left = accepted_ != handled() || orphan_;
         }
+        if (is_left)
+            line_.say_at_once([this] {
+                const std::lock_guard guard(lock_);
+                return "spool: at the end " + what_waits();
+            });
         wake_.notify_one();
         if constexpr (requires { exporter_.interrupt(); }) exporter_.interrupt();
         threads_.end();
@@ -115,6 +131,7 @@ public:
         now.bytes = store_.bytes_in_folder();
         now.dropped_recovered = store_.dropped_of_others();
         now.failed_file_calls = store_.failures();
+        now.progress = account_.exported + now.recovered_spans + progress_of(exporter_).steps;
         return now;
     }
     [[nodiscard]] std::string last_error() {
@@ -198,7 +215,7 @@ private:
         const auto out_of_memory = [&] {
             if (!guard.owns_lock()) guard.lock();
             is_looking_ = false;
-            pause(guard, {});
+            pause(guard, own_waits_.next({}), {});
         };
         while (!ending_) guarded([&] { step(guard); }, out_of_memory);
     }
@@ -244,88 +261,131 @@ private:
         return made;
     }
 
-    // Where there may be a trace that is taken while one of this part is refused; null when there is none.
-    part_pointer another_than(lock_type& guard, const part& refused) {
-        if (!refused.is_own && store_.front()) return store_.front();
-        if (refused.is_own && store_.second()) return store_.second();
-        if (refused.is_own && orphan_) return orphan_;
-        guard.unlock();
-        auto seen = look_into<Files>(options_.folder);
-        guard.lock();
-        return part_of(std::move(seen.orphan));
-    }
-
-    // What goes in one call of the inner exporter.
-    struct load {
-        trace_batch traces;
-        std::string first; // the content of the first record, to be put aside if it goes alone
-        bool has_foreign = false;
-    };
+    using load = spool_load;
 
     load next_load(spool_reader<Files>& reader) const {
         load next;
-        for (std::size_t i = 0; i < pace_.passed_over(); ++i) static_cast<void>(reader.next());
         const auto has_room = [&] { // for one at least
-            return next.traces.empty() ||
-                   (next.traces.size() < pace_.most_traces() && next.traces.span_count() < options_.max_batch_spans &&
-                    next.traces.bytes() < options_.max_batch_bytes);
+            return next.traces.empty() || (next.traces.span_count() < options_.max_batch_spans &&
+                                           next.traces.bytes() < options_.max_batch_bytes);
         };
         while (has_room()) {
             const std::string_view content = reader.next();
             if (!content.data()) break;
-            if (next.traces.empty()) next.first = content;
             if (trace_data* const trace = spool_format::decode_record(content)) next.traces.push_back(trace);
             else next.has_foreign = true; // of another version of the library, or memory ran out
         }
+        next.until = reader.position();
+        next.damage = reader.damage();
         return next;
     }
 
-    void forward(lock_type& guard, part_pointer from) {
-        const part_pointer source = pace_.is_elsewhere() ? another_than(guard, *from) : from;
-        auto reader = (source ? source : from)->segment->reader();
+    void forward(lock_type& guard, const part_pointer from) {
+        if (!from->load) {
+            auto reader = from->segment->reader();
+            guard.unlock();
+            load next = next_load(reader);
+            guard.lock();
+            if (from->is_gone) return;
+            from->is_kept = from->is_kept || next.has_foreign;
+            if (reader.failed() && next.traces.empty()) return could_not_read(guard, from);
+            from->load = std::move(next);
+        }
+        load& sent = *from->load;
+        finder_host host{*this, from};
         guard.unlock();
-        load sent = source ? next_load(reader) : load();
-        const std::size_t traces = sent.traces.size();
-        const std::size_t spans = sent.traces.span_count();
-        export_result outcome;
-        if (traces > 0) outcome = guarded_export(exporter_, sent.traces);
-        sent.traces.clear();
+        auto round = finder_.deliver(std::move(sent.traces), ++sent.rounds, host);
         guard.lock();
+        sent.traces = std::move(round.again);
+        if (!round.error.empty()) last_error_.swap(round.error);
         if (from->is_gone) return;
-        if (source == from) {
-            from->is_kept = from->is_kept || sent.has_foreign;
-            if (reader.failed() && traces == 0) return could_not_read(guard, from);
-        }
-        const std::size_t rejected = std::min(outcome.failed_spans, spans); // of what the receiver took
-        if (!outcome.ok()) last_error_.swap(outcome.error);
-        const bool is_last = !source || reader.position() >= source->segment->size();
-        switch (pace_.judge(outcome, traces, is_last)) {
-        case spool_pace::verdict::at_once: break;
-        case spool_pace::verdict::wait: pause(guard, outcome.retry_after); break;
-        case spool_pace::verdict::move_on:
-            (from->is_own ? account_.exported : status_.recovered_spans) += spans - rejected;
-            status_.rejected_spans += rejected;
-            if (from->is_own) account_.failed += rejected;
-            move_on(from, reader, spans);
-            break;
-        case spool_pace::verdict::put_aside:
-            if (!store_.put_aside(sent.first)) from->is_kept = true; // the whole of it instead, which takes no room
-            status_.rejected_spans += spans;
-            if (from->is_own) account_.failed += spans;
-            move_on(from, reader, spans);
-            break;
-        }
+        (from->is_own ? account_.exported : status_.recovered_spans) += round.exported;
+        const std::size_t rejected = round.failed - host.put_aside_spans; // of what the receiver took
+        status_.rejected_spans += rejected;
+        if (from->is_own) account_.failed += rejected;
+        done_with(*from, round.exported + rejected);
+        if (sent.traces.empty()) move_on(from);
+        else pause(guard, finder_.next_wait(round), round.retry_after);
     }
 
-    // All that the reader has passed is done with.
-    void move_on(const part_pointer& from, const spool_reader<Files>& reader, std::size_t spans) {
-        status_.damaged_places += reader.damage().places;
-        status_.damaged_bytes += reader.damage().bytes;
-        from->segment->set_forwarded(reader.position());
-        if (from->is_own) {
-            handled_ += spans;
-            from->spans -= std::min<std::uint64_t>(spans, from->spans);
+    // What the finder asks for while the worker is not locked.
+    struct finder_host {
+        spool_worker& worker;
+        const part_pointer& from;
+        std::size_t put_aside_spans = 0;
+
+        bool is_ending() noexcept {
+            const std::lock_guard guard(worker.lock_);
+            return worker.ending_;
         }
+        trace_data* another() noexcept {
+            return guarded([&] { return worker.another_than(*from); }, []() -> trace_data* { return nullptr; });
+        }
+        void put_aside(trace_batch& batch, const std::string& error) noexcept {
+            put_aside_spans += batch.span_count();
+            worker.put_aside(batch, error, *from);
+        }
+    };
+
+    // Of those behind the load in its segment the next one at each call, then one of another segment.
+    trace_data* another_than(part& from) {
+        lock_type guard(lock_);
+        auto reader = from.segment->reader(from.load->until);
+        const std::size_t passed_over = from.load->asked_for++;
+        guard.unlock();
+        std::string_view content = reader.next();
+        for (std::size_t i = 0; i < passed_over && content.data(); ++i) content = reader.next();
+        if (content.data()) return spool_format::decode_record(content);
+        guard.lock();
+        from.load->asked_for = 0;
+        const part_pointer other = other_part_than(guard, from);
+        if (!other) return nullptr;
+        auto elsewhere = other->segment->reader();
+        if (guard.owns_lock()) guard.unlock();
+        content = elsewhere.next();
+        return content.data() ? spool_format::decode_record(content) : nullptr;
+    }
+    part_pointer other_part_than(lock_type& guard, const part& from) {
+        if (!from.is_own && store_.front()) return store_.front();
+        if (from.is_own && store_.second()) return store_.second();
+        if (from.is_own && orphan_) return orphan_;
+        guard.unlock();
+        return part_of(std::move(look_into<Files>(options_.folder).orphan));
+    }
+
+    void put_aside(trace_batch& batch, const std::string& error, part& from) noexcept {
+        const auto keep = [&] {
+            for (const trace_data& trace : batch)
+                line_.say([&] {
+                    return "spool: " + std::string(trace.id.mlflow_id().view()) + " was put aside: " + error;
+                });
+            const std::lock_guard guard(lock_);
+            for (const trace_data& trace : batch)
+                if (!store_.put_aside(trace)) from.is_kept = true; // the whole of it instead, which takes no room
+        };
+        guarded(keep, [] {}); // counted all the same
+        const std::lock_guard guard(lock_);
+        if (from.is_gone) return;
+        status_.rejected_spans += batch.span_count();
+        if (from.is_own) account_.failed += batch.span_count();
+        done_with(from, batch.span_count());
+    }
+
+    void done_with(part& from, std::size_t spans) noexcept {
+        if (!from.is_own) return;
+        const auto done = std::min<std::uint64_t>(spans, from.spans);
+        handled_ += done;
+        from.spans -= done;
+        changed_.notify_all();
+    }
+
+    // All of the load is done with.
+    void move_on(const part_pointer& from) {
+        status_.damaged_places += from->load->damage.places;
+        status_.damaged_bytes += from->load->damage.bytes;
+        from->segment->set_forwarded(from->load->until);
+        from->load.reset();
+        own_waits_.reset();
         if (from->segment->forwarded() >= from->segment->size()) finish(from);
         changed_.notify_all();
     }
@@ -341,7 +401,7 @@ private:
         store_.fail(from->segment->path());
         last_error_ = store_.error();
         constexpr int most_attempts = 5;
-        if (++from->unreadable < most_attempts) return pause(guard, {});
+        if (++from->unreadable < most_attempts) return pause(guard, own_waits_.next({}), {});
         from->is_kept = true;
         finish(from);
         changed_.notify_all();
@@ -356,12 +416,13 @@ private:
         guard.lock();
     }
     [[nodiscard]] std::string what_waits() const {
-        return waiting_text(accepted_ - handled(), orphan_ ? orphan_->segment->left() : 0, last_error_);
+        std::string why = progress_of(exporter_).waits_for;
+        if (!last_error_.empty()) why += (why.empty() ? "" : "; the latest error: ") + last_error_;
+        return waiting_text(accepted_ - handled(), orphan_ ? orphan_->segment->left() : 0, why);
     }
 
     // Until the next attempt. Who asks for one has it at once, unless the receiver wants its time.
-    void pause(lock_type& guard, std::chrono::milliseconds asked) {
-        const auto chosen = pace_.next_wait(asked);
+    void pause(lock_type& guard, std::chrono::milliseconds chosen, std::chrono::milliseconds asked) {
         ++pauses_;
         changed_.notify_all();
         const std::uint64_t requests = requests_;
@@ -377,8 +438,9 @@ private:
     std::condition_variable wake_;    // the thread that forwards
     std::condition_variable changed_; // whoever waits for it, or for a sync
     store_type store_;
-    spool_pace pace_{options_.first_wait, options_.longest_wait};
-    part_pointer orphan_; // of a process that is gone, on its way
+    fault_finder<Exporter> finder_{exporter_, options_.first_wait, options_.longest_wait};
+    backoff own_waits_{options_.first_wait, options_.longest_wait}; // where a file or the memory is at fault
+    part_pointer orphan_;                                           // of a process that is gone, on its way
     span_account account_;
     spool_status status_;
     std::string last_error_;

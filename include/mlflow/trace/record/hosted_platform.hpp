@@ -40,7 +40,7 @@ public:
     }
 
 private:
-    void seed() noexcept {
+    __attribute__((noinline)) void seed() noexcept {
         seeded_in_ = fork_count(); // 0 means "never seeded"
         if (getrandom(state_, sizeof state_, GRND_NONBLOCK) == static_cast<ssize_t>(sizeof state_)) return;
         // Early at boot the kernel may have no entropy yet: mix what tells this thread from all others.

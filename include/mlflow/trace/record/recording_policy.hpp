@@ -42,7 +42,7 @@ struct redact_keys {
 template <class Sampler = record_all, class Redactor = redact_nothing>
 class recording_policy {
     static_assert(recording<Sampler>,
-                  "the sampler lacks a member: bool sample(const mlflow::trace::trace_id&) const");
+                  "the sampler lacks a member: bool sample(const mlflow::trace::trace_start&) const");
     static_assert(redactor<Redactor>, "the redactor lacks a member: mlflow::trace::redaction "
                                       "operator()(std::string_view key, std::string_view value) const");
 
@@ -56,9 +56,9 @@ public:
     explicit recording_policy(options chosen)
         : sampler_(std::move(chosen.sampler)), redactor_(std::move(chosen.redactor)), limits_(chosen.limits) {}
 
-    [[nodiscard]] bool sample(const trace_id& id, const remote_span* caller = nullptr) const {
-        return detail::ask_sampler(sampler_, id, caller);
-    }
+    static constexpr bool decides_by_session = detail::decides_by_session<Sampler>;
+
+    [[nodiscard]] bool sample(const trace_start& start) const { return sampler_.sample(start); }
     [[nodiscard]] redaction redact(std::string_view key, std::string_view value) const
         requires(!std::is_same_v<Redactor, redact_nothing>)
     {

@@ -1,25 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/core/ids.hpp>
 #include <mlflow/trace/core/options_of.hpp>
-#include <mlflow/trace/core/traceparent.hpp>
+#include <mlflow/trace/core/trace_start.hpp>
 #include <mlflow/trace/detail/cancellation.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/running.hpp>
 
-#include <cstdint>
 #include <utility>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
 namespace detail {
-
-template <class Sampler>
-constexpr bool ask_sampler(const Sampler& sampler, const trace_id& id, [[maybe_unused]] const remote_span* caller) {
-    if constexpr (requires { sampler.sample(id, caller); }) return sampler.sample(id, caller);
-    else return sampler.sample(id);
-}
 
 // The library's own samplers run no code of the application.
 template <class Sampler>
@@ -28,14 +20,14 @@ inline constexpr bool is_own_sampler = false;
 // The answer of a sampler for a new trace. One that throws loses no trace, and a trace that it starts itself is
 // recorded: it would be asked without end.
 template <class Sampler>
-bool sample(const Sampler& sampler, const trace_id& id, const remote_span* caller) noexcept {
-    if constexpr (is_own_sampler<Sampler>) return ask_sampler(sampler, id, caller);
+bool sample(const Sampler& sampler, const trace_start& start) noexcept {
+    if constexpr (is_own_sampler<Sampler>) return sampler.sample(start);
     else {
         using sampling = running<Sampler>;
         if (sampling::is(&sampler)) return true;
         const sampling here(&sampler);
         const without_cancellation whole;
-        return guarded([&] { return ask_sampler(sampler, id, caller); }, [] { return true; });
+        return guarded([&] { return bool{sampler.sample(start)}; }, [] { return true; });
     }
 }
 
@@ -44,13 +36,22 @@ template <class T>
 concept rules_values = requires(const T& recording) { recording.limits(); } ||
                        requires(const T& recording) { recording.redact("", ""); };
 
+// Is a session recorded as a whole? Then a session that becomes known after the start comes too late.
+template <class T>
+inline constexpr bool decides_by_session = false;
+template <class T>
+    requires requires { requires T::decides_by_session; }
+inline constexpr bool decides_by_session<T> = true;
+
 } // namespace detail
 
-/// Records every trace.
+/// Records every trace, but for those whose call asks for less (`sample_ratio`).
 struct record_all {
     struct options {};
     constexpr explicit record_all(options = {}) noexcept {}
-    [[nodiscard]] static constexpr bool sample(const trace_id&) noexcept { return true; }
+    [[nodiscard]] static constexpr bool sample(const trace_start& start) noexcept {
+        return !start.ratio || start.ratio->holds(start.id.low);
+    }
 };
 
 namespace detail {
@@ -72,8 +73,10 @@ public:
     using options = detail::options_of<Root>;
     constexpr explicit parent_based(options chosen) : root_(std::move(chosen)) {}
 
-    [[nodiscard]] constexpr bool sample(const trace_id& id, const remote_span* caller = nullptr) const {
-        return caller ? caller->is_sampled : root_.sample(id);
+    static constexpr bool decides_by_session = detail::decides_by_session<Root>;
+
+    [[nodiscard]] constexpr bool sample(const trace_start& start) const {
+        return start.caller ? start.caller->is_sampled : root_.sample(start);
     }
 
 private:
@@ -89,26 +92,23 @@ inline constexpr bool is_own_sampler<parent_based<Root>> = is_own_sampler<Root>;
 struct record_nothing {
     struct options {};
     constexpr explicit record_nothing(options = {}) noexcept {}
-    [[nodiscard]] static constexpr bool sample(const trace_id&) noexcept { return false; }
+    [[nodiscard]] static constexpr bool sample(const trace_start&) noexcept { return false; }
 };
 
 /// Records a share of the traces, chosen by trace ID as OpenTelemetry's TraceIdRatioBased does, so that every process
-/// with the same share records the same traces.
+/// with the same share records the same traces. A call may ask for another share (`sample_ratio`).
 class record_ratio {
 public:
     struct options {
         double ratio = 1.0; ///< 0 records nothing, 1 everything
     };
-    constexpr explicit record_ratio(options chosen) noexcept
-        : below_(chosen.ratio >= 1.0  ? ~std::uint64_t{0}
-                 : chosen.ratio > 0.0 ? static_cast<std::uint64_t>(chosen.ratio * 18446744073709551616.0)
-                                      : 0) {}
-    [[nodiscard]] constexpr bool sample(const trace_id& id) const noexcept {
-        return below_ == ~std::uint64_t{0} || id.low < below_;
+    constexpr explicit record_ratio(options chosen) noexcept : ratio_(chosen.ratio) {}
+    [[nodiscard]] constexpr bool sample(const trace_start& start) const noexcept {
+        return (start.ratio ? *start.ratio : ratio_).holds(start.id.low);
     }
 
 private:
-    std::uint64_t below_;
+    sample_ratio ratio_;
 };
 
 namespace detail {

@@ -95,7 +95,7 @@ public:
     basic_span() noexcept = default;
     basic_span(basic_span&& other) noexcept
         : span_(std::exchange(other.span_, nullptr)), hidden_(std::exchange(other.hidden_, nullptr)),
-          exceptions_at_start_(other.exceptions_at_start_) {
+          exceptions_at_start_(other.exceptions_at_start_), is_unsampled_(std::exchange(other.is_unsampled_, false)) {
         settle();
     }
     basic_span& operator=(basic_span&& other) noexcept {
@@ -104,6 +104,7 @@ public:
         span_ = std::exchange(other.span_, nullptr);
         hidden_ = std::exchange(other.hidden_, nullptr);
         exceptions_at_start_ = other.exceptions_at_start_;
+        is_unsampled_ = std::exchange(other.is_unsampled_, false);
         settle();
         return *this;
     }
@@ -117,7 +118,8 @@ public:
     [[nodiscard]] mlflow::trace::trace_id trace_id() const noexcept {
         return span_ ? span_->trace->id : mlflow::trace::trace_id{};
     }
-    /// This span for another process: send `span.remote().text()` as the header `traceparent`.
+    /// This span for another process: send `span.remote().text()` as the header `traceparent`. With user and session:
+    /// `propagator::inject`.
     [[nodiscard]] remote_span remote() const noexcept { return {trace_id(), id(), recording()}; }
     /// Where to look at this trace in MLflow's page, for a log line; empty when the exporter knows no page (yet).
     [[nodiscard]] owned_text url() const {
@@ -257,6 +259,7 @@ public:
     /// Starts a span inside this one, whatever is current here: for other threads, callbacks and `explicit_context`.
     [[nodiscard]] basic_span start_span(std::string_view name, span_type type = span_type::unknown) const noexcept {
         basic_span child;
+        child.is_unsampled_ = is_unsampled_;
         if (!span_) return child;
         detail::trace_state& trace = *span_->trace;
         context_slot* const slot = detail::slot_by<Context>(span_->slot);
@@ -275,6 +278,8 @@ public:
 protected:
     template <class, class, class, class, class>
     friend class tracer;
+    template <class, class>
+    friend class propagator;
 
     explicit basic_span(span_data* span) noexcept { adopt(span); }
     void adopt(span_data* span) noexcept {
@@ -282,7 +287,10 @@ protected:
         exceptions_at_start_ = detail::exceptions_in_flight();
     }
     // Not recorded, nor is what starts inside it: its span stands in the context, and belongs to no trace.
-    void hide(span_data* span) noexcept { hidden_ = span; }
+    void hide(span_data* span) noexcept {
+        hidden_ = span;
+        is_unsampled_ = true;
+    }
 
     // Inside what is current in this slot, as far as the object can be current.
     void become_current(context_slot* slot) noexcept {
@@ -292,6 +300,11 @@ protected:
             if (is_held(*span_)) detail::enter_span(*slot, span_->trace, owner.identity(), *span_);
             else owner.distrust(detail::trust::all, fault::not_on_stack);
         }
+    }
+    // For other processes: also that a trace is not recorded since it was not sampled.
+    [[nodiscard]] remote_span told() const noexcept {
+        if (span_ || !is_unsampled_) return remote();
+        return {Platform::new_trace_id(), Platform::new_span_id(), false};
     }
     // `is_replaced`: by one that has started, in the same object.
     void finish(bool is_replaced) noexcept;
@@ -329,8 +342,8 @@ protected:
     }
 
     // Null, and counted as lost, without memory.
-    static span_data* open_root(detail::recorder& owner, const mlflow::trace::trace_id& id, std::string_view name,
-                                bool check_identity_at_end) noexcept;
+    static span_data* open_root(detail::recorder& owner, const mlflow::trace::trace_id& id, span_id parent,
+                                std::string_view name, bool check_identity_at_end) noexcept;
     // The trace is held once more by the caller, who hands that over.
     static span_data* open_child(detail::trace_state& trace, span_id parent, std::string_view name) noexcept;
     static void open(detail::trace_state& trace, span_data& span, span_id parent, std::string_view name,
@@ -344,6 +357,7 @@ protected:
     span_data* span_ = nullptr;
     span_data* hidden_ = nullptr;
     int exceptions_at_start_ = 0;
+    bool is_unsampled_ = false; // it would be recorded, if a sampler had not decided otherwise
 };
 
 template <class Context, class Platform>
@@ -354,7 +368,6 @@ void basic_span<Context, Platform>::open(detail::trace_state& trace, span_data& 
     span.process = trace.owner->process();
     span.id = Platform::new_span_id();
     span.has_parent = parent.valid();
-    span.is_root = !parent.valid();
     span.look_closer = span.lost_something = span.has_own_level = false;
     span.level = log_level::debug;
     span.code = status::unset;
@@ -369,7 +382,8 @@ void basic_span<Context, Platform>::open(detail::trace_state& trace, span_data& 
 
 template <class Context, class Platform>
 span_data* basic_span<Context, Platform>::open_root(detail::recorder& owner, const mlflow::trace::trace_id& id,
-                                                    std::string_view name, bool check_identity_at_end) noexcept {
+                                                    span_id parent, std::string_view name,
+                                                    bool check_identity_at_end) noexcept {
     auto& traces = detail::pool<detail::trace_state>::instance();
     auto& parts = detail::pool<trace_data>::instance();
     detail::trace_state* const trace = traces.take();
@@ -393,7 +407,8 @@ span_data* basic_span<Context, Platform>::open_root(detail::recorder& owner, con
     data->start_unix_nano = wall;
     trace->data = data;
     trace->open_spans.store(1, std::memory_order_release); // publishes the above to who still held an earlier trace
-    open(*trace, *span, {}, name, wall);
+    span->is_root = true;
+    open(*trace, *span, parent, name, wall);
     return span;
 }
 
@@ -407,6 +422,7 @@ span_data* basic_span<Context, Platform>::open_child(detail::trace_state& trace,
         detail::release_trace(trace);
         return nullptr;
     }
+    span->is_root = false;
     open(trace, *span, parent, name, Platform::monotonic_nano() + trace.wall_minus_monotonic);
     return span;
 }

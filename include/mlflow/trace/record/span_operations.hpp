@@ -27,19 +27,24 @@ template <class T>
 
 namespace detail {
 
+// Text that is written by the same code as any other text.
+template <class T>
+inline constexpr bool is_fixed_text = std::is_same_v<T, owned_text> || (std::is_array_v<T> && text_like<T>);
+
 // What the library writes itself. By another way these would make a user or session unchecked, or a span contradict
 // itself.
-constexpr bool is_reserved_attribute(std::string_view key) noexcept {
+constexpr bool is_reserved_by_mlflow(std::string_view key) noexcept {
     const auto is_one_of = [key](auto... names) { return ((key == std::string_view(names)) || ...); };
+    return key.starts_with("mlflow.trace") ||
+           is_one_of("mlflow.spanType", "mlflow.spanInputs", "mlflow.spanOutputs", "mlflow.chat.tokenUsage",
+                     "mlflow.llm.model", "mlflow.llm.provider", "mlflow.llm.cost", "mlflow.spanLogLevel");
+}
+constexpr bool is_reserved_attribute(std::string_view key) noexcept {
     switch (key.front()) {
     case 'u': return key == "user.id";
     case 's': return key == "session.id";
     case 'g': return key == "gen_ai.conversation.id";
-    case 'm':
-        return key.starts_with("mlflow.") &&
-               (key.starts_with("mlflow.trace") ||
-                is_one_of("mlflow.spanType", "mlflow.spanInputs", "mlflow.spanOutputs", "mlflow.chat.tokenUsage",
-                          "mlflow.llm.model", "mlflow.llm.provider", "mlflow.llm.cost", "mlflow.spanLogLevel"));
+    case 'm': return is_reserved_by_mlflow(key);
     default: return false;
     }
 }
@@ -51,14 +56,15 @@ public:
 
     template <class T>
     void attribute(std::string_view key, const T& value) noexcept {
-        if (key.empty() || is_reserved_attribute(key))
-            return span_->trace->owner->report({key.empty() ? fault::empty : fault::reserved, key});
-        if constexpr (std::is_invocable_v<const T&>) {
-            evaluate(key, value, [&](const auto& result) { attribute(key, result); });
+        if constexpr (is_fixed_text<T>) {
+            attribute(key, std::string_view(value));
+        } else if (is_inert<T> && !span_->body.rules && !key.empty() && !is_reserved_attribute(key)) [[likely]] {
+            ++span_->attributes; // no limit, and no code of the application
+            write_whole(*span_, [&](auto& out) {
+                return append_attribute(out, otlp::attributes, key, value, span_->look_closer);
+            });
         } else {
-            const auto limit = &recording_limits::attributes;
-            count(limit, &span_data::attributes, &span_data::dropped_attributes,
-                  [&] { return write_attribute(key, value); });
+            attribute_by_rules(key, value);
         }
     }
 
@@ -86,7 +92,9 @@ public:
 
     template <class T>
     void json_attribute(std::string_view key, const T& value) noexcept {
-        if constexpr (std::is_invocable_v<const T&>) {
+        if constexpr (is_fixed_text<T>) {
+            json_attribute(key, std::string_view(value));
+        } else if constexpr (std::is_invocable_v<const T&>) {
             evaluate(key, value, [&](const auto& result) { json_attribute(key, result); });
         } else if constexpr (optional_like<T> && !has_encoder<T> && !nlohmann_like<T>) {
             const auto content = [&]() -> decltype(auto) { return *value; };
@@ -185,6 +193,17 @@ public:
     }
 
 private:
+    template <class T>
+    __attribute__((noinline)) void attribute_by_rules(std::string_view key, const T& value) noexcept {
+        if (key.empty() || is_reserved_attribute(key))
+            return span_->trace->owner->report({key.empty() ? fault::empty : fault::reserved, key});
+        if constexpr (std::is_invocable_v<const T&>)
+            evaluate(key, value, [&](const auto& result) { attribute(key, result); });
+        else
+            count(&recording_limits::attributes, &span_data::attributes, &span_data::dropped_attributes,
+                  [&] { return write_attribute(key, value); });
+    }
+
     // Makes the value before anything of it is written. What the callable throws does not reach the application.
     template <class T, class Use>
     void evaluate(std::string_view key, const T& callable, const Use& use) noexcept {

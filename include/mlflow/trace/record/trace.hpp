@@ -102,6 +102,20 @@ bool apply(trace_state& trace, const T& value) noexcept {
     return error.what == fault::none;
 }
 
+// What another process has said of a trace that goes on here.
+inline void apply_incoming(trace_state& trace, const trace_entries& entries) noexcept {
+    for (const trace_entry entry : entries)
+        if (const check_error error = add_entry(trace, entry); error.what != fault::none) trace.owner->report(error);
+}
+// A value besides those: that there is none is no contradiction, another value is.
+template <class T>
+void apply_continued(trace_state& trace, const T& value) noexcept {
+    const check_error error = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
+        return kind == entry_kind::absent ? add_entry(trace, {kind, key, text}) : set_entry(trace, kind, key, text);
+    });
+    if (error.what != fault::none) trace.owner->report(error);
+}
+
 // Each of them, also after one was refused.
 template <class... T>
 bool apply_all(trace_state& trace, const T&... values) noexcept {

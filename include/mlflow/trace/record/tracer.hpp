@@ -3,6 +3,7 @@
 
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/context/current.hpp>
+#include <mlflow/trace/context/incoming_trace.hpp>
 #include <mlflow/trace/core/build.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/record/sampling.hpp>
@@ -41,7 +42,60 @@ concept identity_argument =
 // What a trace is started with that does not describe it as a whole.
 template <class T>
 inline constexpr bool describes_root =
-    std::is_same_v<T, span_type> || std::is_same_v<T, remote_span> || std::is_same_v<T, nested_trace>;
+    std::is_same_v<T, span_type> || std::is_same_v<T, remote_span> || std::is_same_v<T, nested_trace> ||
+    std::is_same_v<T, incoming_trace> || std::is_same_v<T, sample_ratio>;
+
+// Those of them that are there.
+struct start_arguments {
+    span_type type = span_type::unknown;
+    const remote_span* caller = nullptr;
+    const incoming_trace* incoming = nullptr;
+    const sample_ratio* ratio = nullptr;
+    std::string_view session{}; // given, or said to be absent
+    bool tells_session = false;
+
+    template <class T>
+    void take(const T& value) noexcept {
+        if constexpr (std::is_same_v<typename unwrapped<T>::type, mlflow::trace::session>) {
+            tells_session = true;
+            if constexpr (is_maybe<T>) {
+                if (const auto* const known = value.get()) session = known->view();
+            } else if constexpr (!is_absent<T>) {
+                session = value.view();
+            }
+        } else if constexpr (std::is_same_v<T, span_type>) type = value;
+        else if constexpr (std::is_same_v<T, remote_span>) caller = &value;
+        else if constexpr (std::is_same_v<T, sample_ratio>) ratio = &value;
+        else if constexpr (std::is_same_v<T, incoming_trace>) {
+            incoming = &value;
+            if (value.caller()) caller = value.caller();
+        }
+    }
+    [[nodiscard]] bool is_continued() const noexcept { return incoming && incoming->is_trusted(); }
+};
+
+// A metadata value among these, which are described first, then in the scopes of a slot.
+template <class... Values>
+std::string_view find_at_start(context_slot* slot, const recorder& owner, const incoming_trace* incoming,
+                               std::string_view key, const Values&... values) noexcept {
+    std::string_view found = incoming ? incoming->metadata(key) : std::string_view{};
+    bool is_told = found.data() != nullptr;
+    const auto look = [&](entry_kind kind, std::string_view name, std::string_view text) {
+        const bool is_it = (kind == entry_kind::metadata || kind == entry_kind::absent) && name == key;
+        if (is_it && !std::exchange(is_told, true) && kind == entry_kind::metadata) found = text;
+        return check_error{};
+    };
+    [[maybe_unused]] const auto look_at = [&](const auto& value) {
+        if constexpr (!describes_root<std::remove_cvref_t<decltype(value)>>)
+            static_cast<void>(set_value(value, look));
+    };
+    (look_at(values), ...);
+    if (slot && !is_told)
+        for_each_scope(*slot, owner.identity(), owner.trusted(), [&](const trace_entries& entries) {
+            for (const trace_entry entry : entries) look(entry.kind, entry.key, entry.value);
+        });
+    return found;
+}
 
 // How often a value for this key stands among the arguments, counting the statement that there is none.
 template <class Key, class... Args>
@@ -106,7 +160,7 @@ class tracer {
                   "the exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
     static_assert(context<Context>, "the context policy lacks a member: static mlflow::trace::context_slot* slot()");
     static_assert(recording<Recording>,
-                  "the recording policy lacks a member: bool sample(const mlflow::trace::trace_id&) const");
+                  "the recording policy lacks a member: bool sample(const mlflow::trace::trace_start&) const");
     static_assert(platform<Platform>, "the platform lacks one of: wall_nano(), monotonic_nano(), new_trace_id(), "
                                       "new_span_id(), report(), mutex; see mlflow/trace/concepts.hpp");
     static_assert(sizeof(Schema) > 0); // a schema with a mistake must not compile, even before it is used
@@ -134,22 +188,31 @@ public:
 
     /// Starts a trace of its own, whatever is open around it, and makes it current. Takes, in any order, the keys of
     /// the schema (`mt::user`, …, or `mt::anonymous`, `mt::no_session`, `mt::maybe`), `mt::client_request_id`,
-    /// `mt::tag`, `mt::span_type`, the `mt::remote_span` of the caller, to which the trace links, and `mt::nested`
-    /// where a trace of this tracer is current already.
+    /// `mt::tag`, `mt::span_type`, the `mt::remote_span` of the caller, to which the trace links, the
+    /// `mt::incoming_trace` that a `propagator` has found in a request, `mt::sample_ratio`, and `mt::nested` where a
+    /// trace of this tracer is current already.
+    ///
+    /// With an `incoming_trace` from a sender that is trusted the trace is a part of the caller's: it has its ID, and
+    /// the user, session and keys that came with it. A value that is given as well must be the same one, and is
+    /// reported if it is another; that there is none is said without effect.
     template <class... Values>
     [[nodiscard]] trace start_trace(std::string_view name, const Values&... values) noexcept {
         detail::require_start_arguments<Schema, Values...>();
-        const remote_span* caller = nullptr;
-        (find_caller(caller, values), ...);
+        detail::start_arguments given;
+        (given.take(values), ...);
         trace started;
         if (!is_on()) return started;
         context_slot* const slot = this->slot();
         if (is_off(slot)) return started;
-        open_root(started, name, identity::stated, caller);
+        if (given.incoming && given.incoming->rejected()) core_->report(*given.incoming->rejected());
+        open_root(started, name, identity::stated, given, [&](std::string_view key) noexcept {
+            return detail::find_at_start(holds(&started) ? slot : nullptr, *core_, given.incoming, key, values...);
+        });
         const bool is_held = enter_root(started, slot, (std::is_same_v<Values, nested_trace> || ...));
         if (!started.recording()) return started;
-        if constexpr (!(std::is_same_v<Values, mlflow::trace::span_type> || ...)) started.type(span_type::unknown);
-        (describe(started, values), ...);
+        started.type(given.type);
+        if (given.is_continued()) detail::apply_incoming(*started.span_->trace, given.incoming->entries());
+        (describe(started, values, given.is_continued()), ...);
         if (is_held && started.recording()) detail::apply_scopes(*slot, *started.span_->trace);
         return started;
     }
@@ -234,6 +297,10 @@ public:
     [[nodiscard]] std::uint64_t refused_values() const noexcept {
         return is_of_this_build() ? core_->refused_values() : 0;
     }
+    /// How many traces were recorded or not before their session was known, with a sampler that keeps sessions whole.
+    [[nodiscard]] std::uint64_t late_sessions() const noexcept {
+        return is_of_this_build() ? core_->late_sessions() : 0;
+    }
     /// Why the exporter last failed; empty when it never did.
     [[nodiscard]] owned_text last_error() const {
         return is_of_this_build() ? core_->last_error() : stamp_.difference();
@@ -246,16 +313,15 @@ private:
     friend class traced_function;
 
     template <class Value>
-    static void find_caller([[maybe_unused]] const remote_span*& caller,
-                            [[maybe_unused]] const Value& value) noexcept {
-        if constexpr (std::is_same_v<Value, remote_span>) caller = &value;
-    }
-
-    template <class Value>
-    static void describe(trace& started, const Value& value) noexcept {
-        if constexpr (std::is_same_v<Value, mlflow::trace::span_type>) started.type(value);
-        else if constexpr (std::is_same_v<Value, remote_span>) started.link(value.trace_id, value.id);
-        else if constexpr (!detail::describes_root<Value>) started.set(value);
+    static void describe(trace& started, const Value& value, bool is_continued) noexcept {
+        if constexpr (std::is_same_v<Value, remote_span>) {
+            started.link(value.trace_id, value.id);
+        } else if constexpr (std::is_same_v<Value, incoming_trace>) {
+            if (value.caller() && !is_continued) started.link(value.caller()->trace_id, value.caller()->id);
+        } else if constexpr (!detail::describes_root<Value>) {
+            if (!is_continued) started.set(value);
+            else if (started.recording()) detail::apply_continued(*started.span_->trace, value);
+        }
     }
 
     // Who says whose trace it is: the arguments of its start, or whatever is set until it ends.
@@ -272,6 +338,7 @@ private:
         bool may_be_of_anybody = false;
         if constexpr (detail::is_ambient<Context>) {
             detail::held_context current(is_held ? slot : nullptr, core_->identity(), core_->trusted());
+            started.is_unsampled_ = current.is_hidden();
             if (current.is_hidden()) return started;
             if (current) {
                 started.adopt(span::open_child(*current.take(), current.span(), name));
@@ -288,7 +355,11 @@ private:
         }
         may_be_of_anybody = may_be_of_anybody || core_->trusted() != detail::trust::all || (slot && slot->is_mixed);
         if (core_->is_distrusted()) core_->tell_distrust();
-        open_root(started, name, may_be_of_anybody ? identity::unknown : identity::checked_at_the_end);
+        detail::start_arguments given;
+        given.type = type;
+        open_root(
+            started, name, may_be_of_anybody ? identity::unknown : identity::checked_at_the_end, given,
+            [&](std::string_view key) noexcept { return find_identity(is_held ? slot : nullptr, key, args...); });
         if (is_held) enter_root(started, slot, true);
         if (!started.recording()) return started;
         started.type(type);
@@ -352,11 +423,35 @@ private:
         started.hide(hidden);
     }
 
-    void open_root(span& started, std::string_view name, identity given,
-                   const remote_span* caller = nullptr) noexcept {
-        const trace_id id = Platform::new_trace_id();
-        if (!detail::sample(core_->recording(), id, caller)) return hide(started);
-        started.adopt(span::open_root(*core_, id, name, given == identity::checked_at_the_end));
+    // Asks the sampler, unless another process has decided already.
+    template <class Find>
+    void open_root(span& started, std::string_view name, identity stated, const detail::start_arguments& given,
+                   const Find& find) noexcept {
+        const bool is_continued = given.is_continued();
+        const trace_id id = is_continued ? given.caller->trace_id : Platform::new_trace_id();
+        const bool is_sampled =
+            is_continued ? given.caller->is_sampled
+                         : detail::sample(core_->recording(),
+                                          trace_start(id, name, given.type, given.caller, given.ratio,
+                                                      given.tells_session ? &given.session : nullptr, find));
+        if (!is_sampled) return hide(started);
+        started.adopt(span::open_root(*core_, id, is_continued ? given.caller->id : span_id{}, name,
+                                      stated == identity::checked_at_the_end));
+        if constexpr (detail::decides_by_session<Recording>)
+            if (started.recording())
+                started.span_->trace->data->is_session_late =
+                    !is_continued && !(given.tells_session ? given.session : find(session::name)).data();
+    }
+    // Of the arguments of a traced function, those that say whose trace it is.
+    template <class... Args>
+    std::string_view find_identity(context_slot* slot, std::string_view key, const Args&... args) const noexcept {
+        std::string_view found;
+        [[maybe_unused]] const auto look_at = [&](const auto& value) {
+            if constexpr (detail::identity_argument<std::remove_cvref_t<decltype(value)>, Schema>)
+                if (!found.data()) found = detail::find_at_start(nullptr, *core_, nullptr, key, value);
+        };
+        (look_at(args), ...);
+        return found.data() ? found : detail::find_at_start(slot, *core_, nullptr, key);
     }
 
     // Makes the root current. False where the object cannot be current: what is around it may be somebody else's.

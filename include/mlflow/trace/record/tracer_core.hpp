@@ -54,6 +54,8 @@ public:
             };
             if (finished->check_identity) Schema::for_each_required(require);
             Schema::for_each_late(require);
+            if (finished->is_session_late && finished->metadata("mlflow.trace.session").data())
+                late_sessions_.fetch_add(1, std::memory_order_relaxed);
         }
         trace_batch batch(finished);
         // What an exporter records by the tracer that it serves would have to be exported by the same call.
@@ -120,6 +122,9 @@ public:
         return counted;
     }
     [[nodiscard]] std::uint64_t refused_values() const noexcept { return refused_.load(std::memory_order_relaxed); }
+    [[nodiscard]] std::uint64_t late_sessions() const noexcept {
+        return late_sessions_.load(std::memory_order_relaxed);
+    }
     [[nodiscard]] owned_text last_error() const {
         if constexpr (requires { exporter_.last_error(); })
             if (owned_text error = exporter_.last_error(); !error.empty()) return error;
@@ -183,6 +188,7 @@ private:
     counter failed_{0};
     counter dropped_{0};
     counter refused_{0};
+    counter late_sessions_{0};
     mutable typename Platform::mutex error_lock_;
     owned_text last_error_;
 };

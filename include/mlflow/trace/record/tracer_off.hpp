@@ -146,6 +146,7 @@ public:
     static bool shutdown(std::chrono::milliseconds) noexcept { return true; }
     [[nodiscard]] static span_account account() noexcept { return {}; }
     [[nodiscard]] static std::uint64_t refused_values() noexcept { return 0; }
+    [[nodiscard]] static std::uint64_t late_sessions() noexcept { return 0; }
     [[nodiscard]] static owned_text last_error() { return {}; }
 
 private:

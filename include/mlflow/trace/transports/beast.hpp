@@ -3,6 +3,7 @@
 
 #include <mlflow/trace/core/http_check.hpp>
 #include <mlflow/trace/core/masked.hpp>
+#include <mlflow/trace/core/outcome.hpp>
 #include <mlflow/trace/transports/beast_connection.hpp>
 #include <mlflow/trace/transports/beast_lookup.hpp>
 #include <mlflow/trace/transports/beast_tls.hpp>
@@ -151,7 +152,7 @@ private:
 
     // A proxy may echo what it was sent.
     http_response without_proxy_secret(http_response response) const {
-        if (!via() || via()->authorization.empty() || response.status / 100 == 2) return response;
+        if (!via() || via()->authorization.empty() || detail::is_success(response.status)) return response;
         detail::known_secrets secrets;
         secrets.remember(via()->authorization);
         response.body = secrets.masked(std::move(response.body));
@@ -174,7 +175,7 @@ private:
                 if (!error && via()) {
                     int status = 0;
                     error = fresh->tunnel(server_, *via(), limits(), until, status);
-                    if (!error && status != 200) return refused_tunnel(status);
+                    if (!error && !detail::is_success(status)) return refused_tunnel(status);
                 }
                 if (!error && !detail::over_beast::expect_host(fresh->stream(), server_.host))
                     return {kind::other, peer() + ": out of memory while TLS was set up"};
@@ -240,9 +241,11 @@ private:
     }
 
     transport_error refused_tunnel(int status) const {
-        const std::string remedy = status == 407 ? "give it credentials: http://user:password@host:port"
-                                                 : "allow " + peer() + " there, or name it in no_proxy";
-        return {kind::other,
+        const std::string remedy = detail::is_of_a_proxy(status)
+                                       ? "give it credentials: http://user:password@host:port"
+                                       : "allow " + peer() + " there, or name it in no_proxy";
+        // No reply of the server: whatever the status is, it says nothing of the content.
+        return {kind::connect,
                 name_of_next() + " answered " + std::to_string(status) + " to CONNECT " + peer() + "; " + remedy,
                 status};
     }

@@ -134,7 +134,7 @@ public:
 
     Stream& stream() noexcept { return stream_; }
 
-    // Asks a proxy for a way to the server; it is there when `status` is 200. RFC 9110, 9.3.6.
+    // Asks a proxy for a way to the server; it is there when `status` is a success. RFC 9110, 9.3.6.
     error_code tunnel(const endpoint& server, const proxy& via, reply_limits limits, time_point until, int& status) {
         auto& bottom = boost::beast::get_lowest_layer(stream_);
         const auto to = with_port(server);

@@ -13,13 +13,14 @@
 #endif
 
 #if !defined(SANITIZED) && defined(__GLIBC__)
-#define COUNTS_MALLOC
+#define MALLOC_IS_COUNTED
 
 // The malloc of these tests, which is that of `new` too: it counts over all threads, and fails when it is told to.
 namespace counted_malloc {
 
 extern constinit std::atomic<long> allocations; // ever
 extern constinit std::atomic<long> live;        // blocks that are there
+extern constinit std::atomic<long> held_bytes;  // of these, with the header of each block
 extern constinit thread_local bool memory_is_out;
 
 // Of all threads, the allocation of that number from here on fails, and with `for_good` those behind it.

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // The malloc that is counted, and fails.
-#include "malloc.hpp"
+#include "counted_malloc.hpp"
 
-#ifdef COUNTS_MALLOC
+#ifdef MALLOC_IS_COUNTED
 
 #include <gtest/gtest.h>
 
 #include <cerrno>
 #include <cstddef>
+#include <cstdlib>
 #include <dlfcn.h>
+#include <malloc.h>
+#include <memory>
 #include <new>
 #include <string>
 
@@ -16,6 +19,7 @@ namespace counted_malloc {
 
 constinit std::atomic<long> allocations{0};
 constinit std::atomic<long> live{0};
+constinit std::atomic<long> held_bytes{0};
 constinit thread_local bool memory_is_out = false;
 
 namespace {
@@ -36,12 +40,20 @@ bool fails() noexcept {
     return true;
 }
 
+long bytes_of(void* block) noexcept {
+    return block ? static_cast<long>(malloc_usable_size(block) + sizeof(std::size_t)) : 0;
+}
+void* held(void* block) noexcept {
+    held_bytes.fetch_add(bytes_of(block), std::memory_order_relaxed);
+    return block;
+}
+
 template <class Allocate>
 void* counted(const Allocate& allocate) noexcept {
     void* const block = fails() ? nullptr : allocate();
     if (block) live.fetch_add(1, std::memory_order_relaxed);
     else errno = ENOMEM;
-    return block;
+    return held(block);
 }
 
 } // namespace
@@ -82,10 +94,15 @@ void* calloc(std::size_t count, std::size_t size) noexcept {
 void* realloc(void* memory, std::size_t size) noexcept {
     if (!memory) return malloc(size);
     if (counted_malloc::fails()) return errno = ENOMEM, nullptr;
-    return __libc_realloc(memory, size);
+    const long before = counted_malloc::bytes_of(memory);
+    void* const moved = __libc_realloc(memory, size);
+    if (!moved && size != 0) return nullptr;
+    counted_malloc::held_bytes.fetch_sub(before, std::memory_order_relaxed);
+    return counted_malloc::held(moved);
 }
 void free(void* memory) noexcept {
     if (memory) counted_malloc::live.fetch_sub(1, std::memory_order_relaxed);
+    counted_malloc::held_bytes.fetch_sub(counted_malloc::bytes_of(memory), std::memory_order_relaxed);
     __libc_free(memory);
 }
 }
@@ -101,6 +118,16 @@ TEST(counted_malloc, counts) {
         EXPECT_EQ(counted_malloc::live, live + 1);
     }
     EXPECT_EQ(counted_malloc::live, live);
+}
+
+TEST(counted_malloc, counts_bytes) {
+    const long before = counted_malloc::held_bytes;
+    std::unique_ptr<void, void (*)(void*)> block(std::malloc(100), &std::free);
+    EXPECT_GE(counted_malloc::held_bytes, before + 108);
+    block.reset(std::realloc(block.release(), 100'000));
+    EXPECT_GE(counted_malloc::held_bytes, before + 100'008);
+    block.reset();
+    EXPECT_EQ(counted_malloc::held_bytes, before);
 }
 
 TEST(counted_malloc, fails_where_it_is_told_to) {

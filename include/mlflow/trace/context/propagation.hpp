@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/context/header_values.hpp>
+#include <mlflow/trace/context/incoming_trace.hpp>
+#include <mlflow/trace/core/http_check.hpp>
+#include <mlflow/trace/core/options_of.hpp>
+#include <mlflow/trace/core/trace_state.hpp>
+#include <mlflow/trace/detail/hex.hpp>
+#include <mlflow/trace/metadata/schema.hpp>
+
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// User and session neither go out nor come in: requests carry `traceparent` alone.
+struct trust_nobody {};
+
+/// Whoever can send a request here may say whose trace it is: for a network that only known programs reach.
+struct trust_network {};
+
+/// Makes and checks the seal of a sender, which proves that it holds a key: an HMAC, say. `verify` is optional;
+/// without it a seal is right when `sign` makes the same one. Thread-safe.
+template <class T>
+concept seal = requires(const T& policy, std::string_view message) {
+    { policy.sign(message) } -> std::convertible_to<std::string>;
+};
+
+namespace detail {
+
+// W3C Baggage, https://www.w3.org/TR/baggage/#limits.
+inline constexpr std::size_t most_members = 64;
+inline constexpr std::size_t most_baggage = 8'192;
+// W3C Trace Context, 3.3.1.5.
+inline constexpr std::size_t most_tracestate = 512;
+
+// The characters of a value that stand for themselves, but for '%', and '+', which some read as a space.
+constexpr bool is_baggage_octet(char c) noexcept {
+    return c > 0x20 && c < 0x7f && std::string_view("\"%+,;\\").find(c) == std::string_view::npos;
+}
+
+inline void append_percent_encoded(std::string& out, std::string_view text) {
+    for (const char c : text) {
+        if (is_baggage_octet(c)) {
+            out += c;
+        } else {
+            out += '%';
+            out += "0123456789ABCDEF"[static_cast<unsigned char>(c) >> 4U];
+            out += "0123456789ABCDEF"[static_cast<unsigned char>(c) & 15U];
+        }
+    }
+}
+
+// What is no escape stays as it is.
+inline std::string percent_decoded(std::string_view text, bool plus_is_space) {
+    std::string decoded;
+    decoded.reserve(text.size());
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        const int high = at + 2 < text.size() ? hex_digit_value(text[at + 1]) : -1;
+        const int low = high >= 0 ? hex_digit_value(text[at + 2]) : -1;
+        if (text[at] == '%' && low >= 0) {
+            decoded += static_cast<char>(high * 16 + low);
+            at += 2;
+        } else {
+            decoded += text[at] == '+' && plus_is_space ? ' ' : text[at];
+        }
+    }
+    return decoded;
+}
+
+// The bytes that hexadecimal digits stand for; empty where they do not.
+inline std::string from_hex(std::string_view digits) {
+    std::string bytes;
+    for (std::size_t at = 0; at + 1 < digits.size(); at += 2) {
+        const int high = hex_digit_value(digits[at]), low = hex_digit_value(digits[at + 1]);
+        if (high < 0 || low < 0) return {};
+        bytes += static_cast<char>(high * 16 + low);
+    }
+    return digits.size() % 2 == 0 ? bytes : std::string();
+}
+
+// In a time that does not tell where they differ.
+inline bool same_bytes(std::string_view a, std::string_view b) noexcept {
+    unsigned difference = a.size() == b.size() ? 0U : 1U;
+    for (std::size_t i = 0; i < a.size() && i < b.size(); ++i)
+        difference |= static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i]);
+    return difference == 0;
+}
+
+template <seal Seal>
+bool is_sealed(const Seal& policy, std::string_view message, std::string_view given) {
+    if constexpr (requires {
+                      { policy.verify(message, given) } -> std::convertible_to<bool>;
+                  })
+        return policy.verify(message, given);
+    else return same_bytes(policy.sign(message), given);
+}
+
+// The host of `host`, `host:port` or `[address]:port`.
+constexpr std::string_view host_of(std::string_view authority) noexcept {
+    if (authority.starts_with('[')) return authority.substr(0, authority.find(']') + 1);
+    const auto colon = authority.find(':');
+    return colon == authority.rfind(':') ? authority.substr(0, colon) : authority;
+}
+
+struct baggage_member {
+    std::string_view key;
+    std::string_view value; // as it was sent
+};
+
+// Visits each member of a value of the header; false where it is no list of members.
+template <class Visit>
+bool for_each_member(std::string_view list, Visit&& visit) {
+    while (!list.empty()) {
+        const auto comma = list.find(',');
+        const std::string_view member = without_outer_space(list.substr(0, comma));
+        list.remove_prefix(comma == std::string_view::npos ? list.size() : comma + 1);
+        if (member.empty()) continue;
+        const std::string_view pair = member.substr(0, member.find(';')); // properties follow
+        const auto equals = pair.find('=');
+        const std::string_view key = without_outer_space(pair.substr(0, equals));
+        if (equals == std::string_view::npos || !is_token(key)) return false;
+        visit(baggage_member{key, without_outer_space(pair.substr(equals + 1))});
+    }
+    return true;
+}
+
+} // namespace detail
+
+/// Carries a trace to other processes and takes it from there, in the headers `traceparent`, `tracestate` and
+/// `baggage` of the W3C, so that several services give one trace with one user and session.
+///
+///     using wire = mt::propagator<schema, mt::hmac_seal>;
+///     const wire headers({.hosts = {"agents.internal"}, .seal = {.key = mt::secret(key)}});
+///
+///     headers.inject(trace, "agents.internal", [&](std::string_view name, std::string_view value) { … }); // caller
+///     auto trace = tracer.start_trace("agent", headers.extract(request), user);                           // called
+///
+/// The keys that `Schema` marks as `propagated` go to `options::hosts` and nowhere else, in `baggage`; other hosts
+/// get `traceparent` alone. `Trust` decides whose word is taken for user, session and these keys: a `seal`
+/// (`<mlflow/trace/transports/hmac_seal.hpp>`, or your own) of who knows a key, `trust_network`, or `trust_nobody`.
+/// The seal covers the trace's ID, the values and the time, and expires; it outlives a service in between that only
+/// forwards `baggage`, as OpenTelemetry's do.
+///
+/// The first process describes the trace to MLflow. In a process that continues it, the values of its own that are
+/// not the caller's (other metadata, tags, a request ID) are attributes of the span that it starts with.
+///
+/// Thread-safety: all functions, from any thread.
+template <class Schema, class Trust = trust_nobody>
+class propagator {
+    static_assert(seal<Trust> || std::is_same_v<Trust, trust_nobody> || std::is_same_v<Trust, trust_network>,
+                  "the seal lacks a member: std::string sign(std::string_view message) const; or take "
+                  "mt::trust_network or mt::trust_nobody");
+
+public:
+    struct options {
+        /// To which user, session and other propagated keys may go: names or addresses, compared without case and
+        /// without a port. `*` is every host.
+        std::vector<std::string> hosts{};
+        detail::options_of<Trust> seal{};
+        /// How old a seal may be, by the clocks of both machines. A trace ID that is sent again later is a
+        /// stranger's.
+        std::chrono::seconds max_age{300};
+    };
+
+    propagator() : propagator(options{}) {}
+    explicit propagator(options chosen)
+        : hosts_(std::move(chosen.hosts)), trust_(make_trust(std::move(chosen.seal))), max_age_(chosen.max_age) {}
+
+    /// Sets the headers of a request to this host that is made inside the span: `set(name, value)`, both
+    /// `std::string_view`. A span that is not recorded since its trace was not sampled says so, and the called
+    /// process does not record either; one of a tracer that is off sets nothing.
+    template <class Span, class Set>
+    void inject(const Span& span, std::string_view host, Set&& set) const {
+        if constexpr (requires { span.told(); }) {
+            const remote_span self = span.told();
+            if (!self.trace_id.valid()) return;
+            set(remote_span::header, self.text().view());
+            if (span.recording()) inject_baggage(*span.span_->trace, host, set);
+        }
+    }
+
+    /// What the headers of a request say; `Container` as for `http_headers`. Never fails: what cannot be taken is
+    /// left out, and `incoming_trace::rejected` says why.
+    template <class Container>
+    [[nodiscard]] incoming_trace extract(const Container& headers) const {
+        incoming_trace found;
+        std::size_t times = 0;
+        detail::for_each_header_value(headers, remote_span::header, [&](std::string_view text) {
+            if (++times != 1) return;
+            const auto parsed = remote_span::parse(text);
+            if (parsed) found.caller_ = *parsed;
+            else found.rejected_ = parsed.error();
+        });
+        if (times > 1) {
+            found.caller_ = {};
+            found.reject(fault::repeated, remote_span::header);
+        }
+        if constexpr (!std::is_same_v<Trust, trust_nobody>)
+            if (found.caller()) take_baggage(headers, found);
+        if (found.is_trusted_) take_tracestate(headers, found);
+        return found;
+    }
+
+private:
+    static constexpr std::string_view baggage = "baggage";
+    static constexpr std::string_view tracestate = "tracestate";
+    static constexpr std::string_view seal_key = "mlflow_trace.seal";
+
+    static Trust make_trust(detail::options_of<Trust> chosen) {
+        if constexpr (requires { Trust(std::move(chosen)); }) return Trust(std::move(chosen));
+        else return {};
+    }
+
+    [[nodiscard]] bool may_have_identity(std::string_view host) const {
+        for (const std::string& own : hosts_)
+            if (own == "*" || detail::same_name(own, detail::host_of(host))) return true;
+        return false;
+    }
+    static std::int64_t now() {
+        return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+            .count();
+    }
+
+    template <class Set>
+    void inject_baggage(detail::trace_state& trace, std::string_view host, Set&& set) const {
+        if constexpr (!std::is_same_v<Trust, trust_nobody>) {
+            if (!may_have_identity(host)) return;
+            std::string members, message, names, state;
+            {
+                const detail::lock_guard guard(trace.lock);
+                if (!trace.data) return; // its root has ended
+                begin_message(message, trace.id, now());
+                Schema::for_each_propagated([&]<class Key>() {
+                    static_assert(detail::is_token(Key::name),
+                                  "the name of a key that goes to other processes is made "
+                                  "of letters, digits and the signs of a header's name");
+                    const std::string_view value = trace.data->entries.find(entry_kind::metadata, Key::name);
+                    if (!value.data()) return;
+                    members.append(Key::name) += '=';
+                    detail::append_percent_encoded(members, value);
+                    members += ',';
+                    names.append(":").append(Key::name);
+                    append_to_message(message, Key::name, value);
+                });
+                state = trace.data->entries.find(entry_kind::tracestate, {});
+            }
+            if constexpr (seal<Trust>) {
+                detail::buffer digits;
+                detail::append_hex(digits, std::string(trust_.sign(message)));
+                members.append(seal_key) += '=';
+                members.append(time_of(message)).append(":").append(digits.view()).append(names);
+            } else if (!members.empty()) members.pop_back();
+            if (!state.empty()) set(tracestate, std::string_view(state));
+            if (members.size() > detail::most_baggage) trace.owner->report({fault::too_large, baggage});
+            else if (!members.empty()) set(baggage, std::string_view(members));
+        }
+    }
+
+    // What is sealed: the trace, the time, and each value behind its key, which cannot hold `=` or a line's end.
+    static void begin_message(std::string& message, const trace_id& trace, std::int64_t time) {
+        message.append("mlflow_trace 1\n").append(trace.hex().view()).append("\n").append(std::to_string(time));
+    }
+    static std::string_view time_of(std::string_view message) {
+        const auto begin = message.find('\n', message.find('\n') + 1) + 1;
+        return message.substr(begin, message.find('\n', begin) - begin);
+    }
+    static void append_to_message(std::string& message, std::string_view key, std::string_view value) {
+        message.append("\n").append(key).append("=").append(std::to_string(value.size())).append("=").append(value);
+    }
+
+    template <class Container>
+    void take_baggage(const Container& headers, incoming_trace& found) const {
+        std::vector<detail::baggage_member> members;
+        std::size_t bytes = 0;
+        bool is_well_formed = true;
+        detail::for_each_header_value(headers, baggage, [&](std::string_view list) {
+            bytes += list.size() + (bytes ? 1 : 0); // several headers are one list
+            if (bytes > detail::most_baggage) return;
+            is_well_formed = detail::for_each_member(list, [&](const auto& member) { members.push_back(member); }) &&
+                             is_well_formed;
+        });
+        if (bytes > detail::most_baggage || members.size() > detail::most_members)
+            return found.reject(fault::too_large, baggage);
+        if (!is_well_formed) return found.reject(fault::malformed, baggage);
+        if constexpr (seal<Trust>) {
+            const auto* const seal = member_of(members, seal_key);
+            if (!seal) return; // a stranger
+            // Some forward a space as a plus sign.
+            if (!take_sealed(members, *seal, false, found) && !take_sealed(members, *seal, true, found))
+                found.reject(fault::unproven, baggage);
+        } else {
+            Schema::for_each_propagated([&]<class Key>() {
+                if (is_repeated(members, Key::name)) found.reject(fault::repeated, Key::name);
+            });
+            if (found.rejected()) return;
+            found.is_trusted_ = true;
+            Schema::for_each_propagated([&]<class Key>() {
+                if (const auto* const sent = member_of(members, Key::name))
+                    take_value<Key>(detail::percent_decoded(sent->value, false), found);
+            });
+        }
+    }
+
+    using member_list = std::vector<detail::baggage_member>;
+    static const detail::baggage_member* member_of(const member_list& members, std::string_view key) noexcept {
+        for (const auto& member : members)
+            if (member.key == key) return &member;
+        return nullptr;
+    }
+    static bool is_repeated(const member_list& members, std::string_view key) noexcept {
+        std::size_t times = 0;
+        for (const auto& member : members) times += member.key == key ? 1 : 0;
+        return times > 1;
+    }
+
+    // The seal is `time:digits:key:key…`. Takes the values of those keys if it is right, whatever else was sent.
+    bool take_sealed(const member_list& members, const detail::baggage_member& seal, bool plus_is_space,
+                     incoming_trace& found) const {
+        const std::string text = detail::percent_decoded(seal.value, plus_is_space);
+        std::string_view rest = text;
+        const auto next = [&rest] {
+            const auto colon = rest.find(':');
+            const std::string_view part = rest.substr(0, colon);
+            rest.remove_prefix(colon == std::string_view::npos ? rest.size() : colon + 1);
+            return part;
+        };
+        const std::string_view digits = next();
+        if (digits.empty() || digits.size() > 12 || digits.find_first_not_of("0123456789") != std::string_view::npos)
+            return false;
+        std::int64_t time = 0;
+        for (const char digit : digits) time = time * 10 + (digit - '0');
+        const std::int64_t age = now() - time;
+        if (age > max_age_.count() || -age > max_age_.count()) return false;
+        const std::string given = detail::from_hex(next());
+
+        std::string message;
+        begin_message(message, found.caller_.trace_id, time);
+        for (std::string_view names = rest; !names.empty();) {
+            const auto colon = names.find(':');
+            const auto* const sent = member_of(members, names.substr(0, colon));
+            if (!sent || is_repeated(members, sent->key)) return false;
+            append_to_message(message, sent->key, detail::percent_decoded(sent->value, plus_is_space));
+            names.remove_prefix(colon == std::string_view::npos ? names.size() : colon + 1);
+        }
+        if (given.empty() || is_repeated(members, seal_key) || !detail::is_sealed(trust_, message, given))
+            return false;
+        found.is_trusted_ = true;
+        Schema::for_each_propagated([&]<class Key>() {
+            for (std::string_view names = rest; !names.empty();) {
+                const auto colon = names.find(':');
+                if (names.substr(0, colon) == Key::name)
+                    take_value<Key>(detail::percent_decoded(member_of(members, Key::name)->value, plus_is_space),
+                                    found);
+                names.remove_prefix(colon == std::string_view::npos ? names.size() : colon + 1);
+            }
+        });
+        return true;
+    }
+
+    template <class Key>
+    static void take_value(std::string_view text, incoming_trace& found) {
+        const check_error error = Key::check(text);
+        if (error.what != fault::none) found.reject(error.what, Key::name);
+        else if (!found.entries_.set(entry_kind::metadata, Key::name, text))
+            found.reject(fault::out_of_memory, Key::name);
+    }
+
+    // What is too long or holds what does not belong there may be left out.
+    template <class Container>
+    void take_tracestate(const Container& headers, incoming_trace& found) const {
+        std::string joined;
+        detail::for_each_header_value(headers, tracestate, [&joined](std::string_view text) {
+            text = detail::without_outer_space(text);
+            if (text.empty() || joined.size() > detail::most_tracestate) return;
+            joined.append(joined.empty() ? "" : ",").append(text);
+        });
+        if (!joined.empty() && joined.size() <= detail::most_tracestate && detail::is_field_value(joined))
+            static_cast<void>(found.entries_.set(entry_kind::tracestate, {}, joined));
+    }
+
+    std::vector<std::string> hosts_;
+    [[no_unique_address]] Trust trust_;
+    std::chrono::seconds max_age_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

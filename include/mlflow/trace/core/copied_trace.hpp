@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/packed.hpp>
+#include <mlflow/trace/core/trace_data.hpp>
+
+#include <utility>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// A copy of a finished trace, or null when memory has run out.
+inline trace_data* copy_of(const trace_data& trace) noexcept {
+    trace_data* const copy = pool<trace_data>::instance().take();
+    if (!copy) return nullptr;
+    trace_batch owner(copy);
+    copy_description(*copy, trace);
+    for (const trace_entry entry : trace.entries)
+        if (!copy->entries.set(entry.kind, entry.key, entry.value)) return nullptr;
+    span_data** next = &copy->spans;
+    for (const span_data* from = trace.spans; from; from = from->next) {
+        span_data* const to = pool<span_data>::instance().take();
+        if (!to) return nullptr;
+        to->next = nullptr;
+        *next = to;
+        next = &to->next;
+        if (!from->body.empty() && !to->body.append(from->body.view())) return nullptr;
+        copy_description(*to, *from);
+        if (from == trace.root) copy->root = to;
+        copy->capacity += to->body.capacity();
+    }
+    copy->span_count = trace.span_count;
+    copy->bytes = trace.bytes;
+    return trace_batch(std::move(owner)).pop_front();
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

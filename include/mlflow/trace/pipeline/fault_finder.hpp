@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/guarded_export.hpp>
+#include <mlflow/trace/core/half_trace.hpp>
+#include <mlflow/trace/core/outcome.hpp>
+#include <mlflow/trace/core/packed.hpp>
+#include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/detail/guarded.hpp>
+#include <mlflow/trace/pipeline/backoff.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <string>
+#include <utility>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// Delivers a batch round by round and finds what in it is at fault. `retry` and `spool` do it by this.
+//
+// - What the receiver cannot take now ends the round: all that is left comes again.
+// - What it finds fault with is sent in halves, these in halves; the span that is refused alone is put aside.
+// - Where the content only may be at fault, a span that is refused alone is a suspect. It is sent once more behind
+// the
+//   others, and put aside only where the receiver takes another one right after that. It is asked by a trace that it
+//   has taken before, which does no harm, or by another one that waits. While it takes none, nothing is put aside,
+//   and it is not asked for each span.
+// - What it does not answer to in time is sent in smaller parts. A span that gets no answer alone, while others do,
+//   is put aside after some rounds.
+//
+// A host is whoever owns the batch. Its functions do not throw:
+//   bool is_ending()                                   no further attempt, once there was one
+//   trace_data* another()                              a copy of a trace that waits outside the batch, or null
+//   void put_aside(trace_batch&, const owned_text&)    what is at fault, and why
+//
+// Thread-safety: one thread at a time.
+template <class Exporter>
+class fault_finder {
+public:
+    using milliseconds = std::chrono::milliseconds;
+
+    // Where the content only may be at fault, a batch is sent in halves from that round on.
+    fault_finder(Exporter& to, milliseconds first_wait, milliseconds longest_wait,
+                 std::size_t rounds_before_halving = 1) noexcept
+        : exporter_(to), waits_(first_wait, longest_wait), rounds_before_halving_(rounds_before_halving) {}
+
+    // What came of a round. `again` is empty, or has to wait.
+    struct round {
+        std::size_t exported = 0;
+        std::size_t failed = 0; // put aside, or rejected by a receiver that took the rest
+        trace_batch again{};
+        std::size_t exported_in_part = 0; // spans in `again` that have arrived already
+        owned_text error{};
+        milliseconds retry_after{0};
+    };
+
+    // `number` counts the rounds of this batch, from 1 on.
+    template <class Host>
+    round deliver(trace_batch batch, std::size_t number, Host& host) noexcept {
+        attempts now{.may_halve = number >= rounds_before_halving_};
+        bool asked_in_vain = false;
+        if (now.may_halve && is_single(batch) && batch.begin()->spans == refused_) {
+            now.has_taken = takes_others(now, host);
+            if (now.has_taken) now.suspects = std::move(batch);
+            now.is_over = false; // it may take this one
+            asked_in_vain = !now.has_taken;
+        }
+        refused_ = nullptr;
+        while (!batch.empty()) {
+            if (now.is_over) now.told.again.append(std::move(batch));
+            trace_batch part = take_part(batch);
+            if (!part.empty()) attempt(part, now, host);
+        }
+        if (asked_in_vain && !now.has_taken) now.is_over = true;
+        settle(now, host);
+        settle_slow(now, host);
+        now.told.again.append(std::move(now.late));
+        if (now.told.exported + now.told.failed != 0) waits_.reset();
+        return std::move(now.told);
+    }
+
+    // Before the next round.
+    [[nodiscard]] milliseconds next_wait(const round& last) noexcept { return waits_.next(last.retry_after); }
+
+private:
+    struct attempts {
+        bool may_halve = false; // also where another attempt may help
+        bool has_begun = false;
+        bool is_over = false; // the receiver is not there, or busy, or takes nothing
+        bool has_taken = false;
+        int refusals = 0; // since something was taken
+        trace_batch suspects{};
+        trace_batch slow{}; // each alone, and not answered in time by a receiver that answers to others
+        trace_batch late{}; // behind the others the next time: perhaps the receiver takes them
+        owned_text why_slow{};
+        round told{};
+    };
+
+    static constexpr std::size_t unlimited = ~std::size_t{0} / 2;
+    // Enough to find, by halves of the largest batch, one trace that is taken behind several that are not.
+    static constexpr int most_refusals = 32;
+    static constexpr int most_slow_rounds = 5;
+
+    template <class Host>
+    void attempt(trace_batch& batch, attempts& now, Host& host) noexcept {
+        if (now.is_over || (now.has_begun && host.is_ending()) ||
+            (now.refusals >= most_refusals && !takes_others(now, host))) {
+            now.told.again.append(std::move(batch));
+            return;
+        }
+        now.has_begun = true;
+        const std::size_t spans = batch.span_count();
+        export_result result = guarded_export(exporter_, batch);
+        const outcome what = outcome_of(result);
+        if (what == outcome::delivered) {
+            count(result, now);
+            if (!result.ok()) now.told.error = std::move(result.error);
+            now.refusals = 0;
+            now.has_taken = true;
+            if (most_spans_ < unlimited) most_spans_ += most_spans_ / 8 + 1;
+            if (!batch.empty()) remember(trace_batch(batch.pop_front()));
+            return;
+        }
+        const bool is_at_fault = what == outcome::put_aside;
+        if (!is_at_fault) ++now.refusals;
+        note(result, now);
+        now.is_over = what == outcome::wait;
+        if (result.too_slow) most_spans_ = spans > 1 ? spans / 2 : 1;
+        const bool halve = is_at_fault || (what == outcome::divide && now.may_halve);
+        const std::size_t left = batch.span_count();
+        trace_batch first = halve ? take_half(batch) : trace_batch();
+        if (first.empty() && is_at_fault) {
+            count(result, now);
+            host.put_aside(batch, now.told.error);
+            return;
+        }
+        // What the exporter has moved out of the batch does not come again.
+        const std::size_t moved = spans - left;
+        const std::size_t kept = moved < result.exported_spans ? moved : result.exported_spans;
+        now.told.exported += kept;
+        now.told.failed += moved - kept;
+        if (!first.empty()) {
+            attempt(first, now, host);
+            attempt(batch, now, host);
+            return;
+        }
+        if (result.too_slow && is_single(batch) && !host.is_ending()) {
+            guarded([&] { now.why_slow = now.told.error; }, [] {});
+            if (takes_others(now, host)) return now.slow.append(std::move(batch));
+        }
+        if (what == outcome::divide && is_single(batch)) refused_ = batch.begin()->spans;
+        if (!halve) now.told.exported_in_part += result.exported_spans - kept;
+        (halve ? now.suspects : result.too_slow ? now.late : now.told.again).append(std::move(batch));
+    }
+
+    // As much as the receiver answers to in time, of a large trace some spans.
+    trace_batch take_part(trace_batch& batch) const noexcept {
+        if (batch.span_count() <= most_spans_) return std::move(batch);
+        trace_batch part;
+        while (!batch.empty() && part.span_count() + batch.begin()->span_count <= most_spans_)
+            part.push_back(batch.pop_front());
+        if (!part.empty()) return part;
+        part.push_back(batch.pop_front());
+        while (part.span_count() > most_spans_) {
+            trace_batch half = take_half(part);
+            if (half.empty()) break;
+            part.append(std::move(batch));
+            batch = std::exchange(part, std::move(half));
+        }
+        return part;
+    }
+
+    // The first traces, or the root of a single one with some of its spans; nothing where that cannot be divided.
+    static trace_batch take_half(trace_batch& batch) noexcept {
+        trace_batch half;
+        if (batch.size() != 1) {
+            for (std::size_t left = batch.size() / 2; left > 0; --left) half.push_back(batch.pop_front());
+            return half;
+        }
+        trace_data* const whole = batch.pop_front();
+        trace_data* const others = detail::take_half(*whole);
+        (others ? half : batch).push_back(whole);
+        if (others) batch.push_back(others);
+        return half;
+    }
+
+    // It stays, so that a large one gives way to a smaller one.
+    void remember(trace_batch&& taken) noexcept {
+        constexpr std::size_t small = 64 * 1024;
+        if (!taken_.empty() && taken.memory() > small && taken.memory() > taken_.memory()) return;
+        trace_data* const alone = taken.begin()->block ? packed(*taken.begin()) : nullptr;
+        taken_ = alone ? trace_batch(alone) : std::move(taken);
+    }
+
+    static bool is_single(const trace_batch& batch) noexcept { return batch.span_count() == 1; }
+    static void count(const export_result& result, attempts& now) noexcept {
+        now.told.exported += result.exported_spans;
+        now.told.failed += result.failed_spans;
+    }
+    static void note(export_result& refused, attempts& now) noexcept {
+        now.told.error = std::move(refused.error);
+        if (refused.retry_after > now.told.retry_after) now.told.retry_after = refused.retry_after;
+    }
+
+    template <class Host>
+    bool takes_others(attempts& now, Host& host) noexcept {
+        now.is_over = !takes(taken_, now) && !takes_another(now, host);
+        now.refusals = 0;
+        return !now.is_over;
+    }
+    template <class Host>
+    bool takes_another(attempts& now, Host& host) noexcept {
+        trace_data* const other = host.is_ending() ? nullptr : host.another();
+        if (!other) return false;
+        trace_batch asked(other);
+        if (!takes(asked, now)) return false;
+        if (!asked.empty()) remember(std::move(asked));
+        return true;
+    }
+    bool takes(trace_batch& asked, attempts& now) noexcept {
+        if (asked.empty()) return false;
+        export_result result = guarded_export(exporter_, asked);
+        const bool is_taken = outcome_of(result) == outcome::delivered;
+        if (!is_taken) note(result, now);
+        return is_taken;
+    }
+
+    // What is refused once more, between two others that are taken, is at fault.
+    template <class Host>
+    void settle(attempts& now, Host& host) noexcept {
+        bool is_well = now.has_taken && now.refusals == 0;
+        while (trace_data* const suspect = now.suspects.pop_front()) {
+            trace_batch alone(suspect);
+            refused_ = alone.begin()->spans;
+            is_well = !now.is_over && !host.is_ending() && (is_well || takes_others(now, host));
+            if (is_well) {
+                export_result result = guarded_export(exporter_, alone);
+                const outcome what = outcome_of(result);
+                if (what == outcome::delivered) {
+                    count(result, now);
+                    continue;
+                }
+                is_well = what != outcome::wait && takes_others(now, host);
+                if (is_well) {
+                    now.told.failed += alone.span_count();
+                    host.put_aside(alone, result.error);
+                    continue;
+                }
+                now.is_over = true;
+                if (what == outcome::wait) refused_ = nullptr;
+                note(result, now);
+            }
+            now.late.append(std::move(alone));
+        }
+    }
+
+    template <class Host>
+    void settle_slow(attempts& now, Host& host) noexcept {
+        slow_rounds_ = now.slow.empty() ? 0 : slow_rounds_ + 1;
+        if (slow_rounds_ < most_slow_rounds) return now.late.append(std::move(now.slow));
+        slow_rounds_ = 0;
+        while (trace_data* const slow = now.slow.pop_front()) {
+            trace_batch alone(slow);
+            now.told.failed += alone.span_count();
+            host.put_aside(alone, now.why_slow);
+        }
+    }
+
+    Exporter& exporter_;
+    backoff waits_;
+    std::size_t rounds_before_halving_;
+    trace_batch taken_;                  // the latest trace that the receiver took: does it still take anything?
+    std::size_t most_spans_ = unlimited; // at once, by what the receiver was too slow for
+    int slow_rounds_ = 0;                // one after another
+    const span_data* refused_ = nullptr; // alone, in the latest round
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/secret.hpp>
+
+#include <cstddef>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// A seal for `propagator`: HMAC with SHA-256, RFC 2104, by OpenSSL. All services that trust each other have the key.
+/// Thread-safe.
+class hmac_seal {
+public:
+    struct options {
+        secret key;                       ///< 32 random bytes or more, the same in all services
+        std::vector<secret> also_taken{}; ///< further keys of senders, while a key is being changed
+    };
+    explicit hmac_seal(options chosen) : keys_(std::move(chosen)) {}
+
+    /// Empty without a key, and where OpenSSL fails: nobody takes that for a seal.
+    [[nodiscard]] std::string sign(std::string_view message) const { return sign(keys_.key, message); }
+    [[nodiscard]] bool verify(std::string_view message, std::string_view seal) const {
+        bool is_right = is_same(sign(keys_.key, message), seal);
+        for (const secret& key : keys_.also_taken) is_right = is_same(sign(key, message), seal) || is_right;
+        return is_right;
+    }
+
+private:
+    static std::string sign(const secret& key, std::string_view message) {
+        unsigned char digest[EVP_MAX_MD_SIZE];
+        unsigned size = 0;
+        const std::string_view bytes = key.reveal();
+        if (bytes.empty() ||
+            !HMAC(EVP_sha256(), bytes.data(), static_cast<int>(bytes.size()),
+                  reinterpret_cast<const unsigned char*>(message.data()), message.size(), digest, &size))
+            return {};
+        return {reinterpret_cast<const char*>(digest), size};
+    }
+    static bool is_same(std::string_view a, std::string_view b) {
+        return !a.empty() && a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+    }
+
+    options keys_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

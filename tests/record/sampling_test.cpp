@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <mlflow/trace.hpp>
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mt = mlflow::trace;
+
+namespace {
+
+using segment = mt::key<"app.segment">;
+using schema = mt::schema<mt::required<mt::user>, mt::optional<mt::session>, mt::optional<segment>>;
+template <class Recording>
+using recorder = mt::tracer<schema, mt::thread_local_context, mt::memory_exporter, Recording>;
+
+struct seen {
+    std::string name, type, user, session, segment;
+    bool has_caller = false, has_ratio = false, has_user = false;
+};
+struct watching { // a sampler of the application's
+    struct options {
+        std::vector<seen>* into = nullptr;
+    };
+    explicit watching(options chosen) : into(chosen.into) {}
+    bool sample(const mt::trace_start& start) const {
+        into->push_back({std::string(start.name), std::string(start.type.name()), std::string(start.user()),
+                         std::string(start.session()), std::string(start.metadata("app.segment")),
+                         start.caller != nullptr, start.ratio != nullptr, start.user().data() != nullptr});
+        return true;
+    }
+    std::vector<seen>* into;
+};
+
+TEST(sampling, a_sampler_sees_what_is_known_at_the_start) {
+    std::vector<seen> told;
+    recorder<watching> tracer({.recording = {.into = &told}});
+    static_cast<void>(tracer.start_trace("bare", mt::anonymous));
+    {
+        const auto outer = tracer.scope(mt::session{"outer"}, segment{"free"});
+        const auto inner = tracer.scope(mt::session{"inner"});
+        static_cast<void>(tracer.start_trace("full", mt::user{"user-1"}, mt::span_type::agent, mt::sample_ratio{0.5},
+                                             mt::remote_span{{1, 2}, {3}, true}));
+        static_cast<void>(tracer.start_trace("without", mt::user{"user-1"}, mt::no_session));
+        tracer.start_span("ambient", mt::span_type::tool).end();
+        auto traced = mt::traced<"function", "who">(tracer, [](const mt::user&) { return 1; });
+        traced(mt::user{"user-2"});
+    }
+    ASSERT_EQ(told.size(), 5U);
+    EXPECT_EQ(told[0].name, "bare");
+    EXPECT_EQ(told[0].type, "UNKNOWN");
+    EXPECT_FALSE(told[0].has_user || told[0].has_caller || told[0].has_ratio);
+    EXPECT_EQ(told[1].type, "AGENT");
+    EXPECT_EQ(told[1].user, "user-1");
+    EXPECT_EQ(told[1].session, "inner") << "the innermost scope's";
+    EXPECT_EQ(told[1].segment, "free");
+    EXPECT_TRUE(told[1].has_caller && told[1].has_ratio);
+    EXPECT_EQ(told[2].session, "") << "what the call says comes before the scopes";
+    EXPECT_EQ(told[3].session, "inner");
+    EXPECT_EQ(told[3].type, "TOOL");
+    EXPECT_EQ(told[4].user, "user-2");
+    EXPECT_EQ(told[4].session, "inner");
+}
+
+TEST(sampling, a_call_may_ask_for_another_ratio) {
+    recorder<mt::record_all> all;
+    EXPECT_FALSE(all.start_trace("x", mt::anonymous, mt::sample_ratio{0}).recording());
+    EXPECT_TRUE(all.start_trace("x", mt::anonymous, mt::sample_ratio{1}).recording());
+    EXPECT_FALSE(all.start_trace("x", mt::anonymous, mt::sample_ratio{std::nan("")}).recording());
+    recorder<mt::record_ratio> none({.recording = {.ratio = 0}});
+    EXPECT_TRUE(none.start_trace("x", mt::anonymous, mt::sample_ratio{1}).recording());
+    recorder<mt::parent_based<mt::record_ratio>> followed({.recording = {.ratio = 0}});
+    EXPECT_TRUE(followed.start_trace("x", mt::anonymous, mt::sample_ratio{1}).recording());
+    EXPECT_FALSE(followed.start_trace("x", mt::anonymous, mt::sample_ratio{1}, mt::remote_span{{1, 2}, {3}, false})
+                     .recording())
+        << "the caller's decision comes first";
+    recorder<mt::record_session_ratio<>> whole({.recording = {.ratio = 0}});
+    EXPECT_FALSE(whole.start_trace("x", mt::anonymous, mt::session{"s"}, mt::sample_ratio{1}).recording())
+        << "and the session's before that of the call";
+    EXPECT_TRUE(whole.start_trace("x", mt::anonymous, mt::sample_ratio{1}).recording());
+}
+
+TEST(sampling, sessions_are_kept_whole_and_alike_in_every_process) {
+    constexpr double ratio = 0.3;
+    constexpr int sessions = 10'000;
+    std::map<int, int> recorded; // turns, by session
+    for (int process = 0; process < 3; ++process) {
+        recorder<mt::record_session_ratio<>> tracer({.recording = {.ratio = ratio}});
+        for (int turn = 0; turn < 3; ++turn)
+            for (int i = 0; i < sessions; ++i) {
+                const auto session = mt::session::parse("session-" + std::to_string(i)).value();
+                recorded[i] += tracer.start_trace("turn", mt::anonymous, session).recording() ? 1 : 0;
+            }
+        EXPECT_EQ(tracer.late_sessions(), 0U);
+    }
+    int kept = 0;
+    for (const auto& [session, turns] : recorded) {
+        EXPECT_TRUE(turns == 0 || turns == 9) << session;
+        kept += turns == 9 ? 1 : 0;
+    }
+    const double deviation = std::sqrt(sessions * ratio * (1 - ratio));
+    EXPECT_NEAR(kept, sessions * ratio, 4 * deviation);
+}
+
+TEST(sampling, the_hash_is_spread_evenly_over_ids_that_are_alike) {
+    for (const char* const form :
+         {"%d", "user-%d", "%08d-0000-7000-8000-000000000000", "a very long prefix of all of them %d"}) {
+        std::map<unsigned, int> buckets;
+        for (int i = 0; i < 16'000; ++i) {
+            char text[80];
+            std::snprintf(text, sizeof text, form, i);
+            ++buckets[static_cast<unsigned>(mt::detail::spread_hash(text) >> 60U)];
+        }
+        ASSERT_EQ(buckets.size(), 16U) << form;
+        for (const auto& [bucket, count] : buckets) EXPECT_NEAR(count, 1000, 150) << form << ' ' << bucket;
+    }
+    EXPECT_EQ(mt::detail::spread_hash("session-1"), mt::detail::spread_hash(std::string("session-1")));
+}
+
+TEST(sampling, each_value_of_a_key_may_have_a_share_of_its_own) {
+    recorder<mt::record_session_ratio<segment>> tracer(
+        {.recording = {.ratio = 0, .ratios = {{segment{"pro"}, 1.0}, {segment{"free"}, 0.0}}}});
+    EXPECT_TRUE(tracer.start_trace("x", mt::anonymous, mt::session{"s"}, segment{"pro"}).recording());
+    EXPECT_FALSE(tracer.start_trace("x", mt::anonymous, mt::session{"s"}, segment{"free"}).recording());
+    EXPECT_FALSE(tracer.start_trace("x", mt::anonymous, mt::session{"s"}, segment{"other"}).recording());
+    EXPECT_FALSE(tracer.start_trace("x", mt::anonymous, mt::session{"s"}).recording());
+    const auto scope = tracer.scope(segment{"pro"});
+    EXPECT_TRUE(tracer.start_trace("x", mt::anonymous, mt::session{"s"}).recording());
+    EXPECT_TRUE(tracer.start_trace("x", mt::anonymous).recording()) << "without a session, by the trace";
+}
+
+TEST(sampling, a_session_that_becomes_known_later_is_counted) {
+    recorder<mt::record_session_ratio<>> tracer({.recording = {.ratio = 1}});
+    static_cast<void>(tracer.start_trace("never known", mt::anonymous));
+    static_cast<void>(tracer.start_trace("known", mt::anonymous, mt::session{"s"}));
+    EXPECT_EQ(tracer.late_sessions(), 0U);
+    {
+        auto late = tracer.start_trace("late", mt::anonymous);
+        EXPECT_TRUE(late.set(mt::session{"s"}));
+    }
+    {
+        auto late = tracer.start_span("late too");
+        EXPECT_TRUE(tracer.update_current_trace(mt::session{"s"}));
+    }
+    EXPECT_EQ(tracer.late_sessions(), 2U);
+    const auto scope = tracer.scope(mt::session{"s"});
+    tracer.start_span("in time").end();
+    EXPECT_EQ(tracer.late_sessions(), 2U);
+}
+
+} // namespace
