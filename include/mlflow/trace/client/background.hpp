@@ -2,6 +2,8 @@
 #pragma once
 
 #include <mlflow/trace/core/http.hpp>
+#include <mlflow/trace/core/without_signals.hpp>
+#include <mlflow/trace/detail/cancellation.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 
 #include <optional>
@@ -22,21 +24,28 @@ public:
                 return failure{transport_error{transport_error::kind::other, why ? why : "unknown exception"}};
             }));
         };
-        guarded([&] { thread_ = std::thread(run); }, run); // no thread to be had: at once
+        const auto start = [&] {
+            const without_signals blocked;
+            thread_ = std::thread(run);
+        };
+        guarded(start, run); // no thread to be had: at once
     }
     background(const background&) = delete;
     background& operator=(const background&) = delete;
-    ~background() {
-        if (thread_.joinable()) thread_.join();
-    }
+    ~background() { join(); }
 
     // Once.
     [[nodiscard]] Answer get() {
-        if (thread_.joinable()) thread_.join();
+        join();
         return std::move(*answer_);
     }
 
 private:
+    void join() {
+        const without_cancellation whole;
+        if (thread_.joinable()) thread_.join();
+    }
+
     std::optional<Answer> answer_;
     std::thread thread_;
 };

@@ -6,6 +6,7 @@
 #include <mlflow/trace/core/secret.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/machine.hpp>
+#include <mlflow/trace/detail/running.hpp>
 
 #include <concepts>
 #include <memory>
@@ -53,8 +54,10 @@ private:
         virtual ~source() = default;
 
         answer value(const secret* refused) {
+            if (running::is(this)) return fail("the function asks for itself; let it use another client");
             const detail::lock_guard guard(lock_);
             if (last_.empty() || (refused && refused->reveal() == last_.reveal())) {
+                const running here(this);
                 answer fetched = detail::guarded_by_reason(
                     [this] { return fetch(); },
                     [](const char* why) -> answer {
@@ -71,6 +74,8 @@ private:
         }
 
     private:
+        using running = detail::running<source>;
+
         virtual answer fetch() = 0;
 
         static failure<transport_error> fail(std::string_view why) {

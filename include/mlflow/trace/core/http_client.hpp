@@ -6,6 +6,7 @@
 #include <mlflow/trace/core/masked.hpp>
 #include <mlflow/trace/core/mlflow_reply.hpp>
 #include <mlflow/trace/core/outcome.hpp>
+#include <mlflow/trace/detail/cancellation.hpp>
 #include <mlflow/trace/detail/displayed.hpp>
 
 #include <chrono>
@@ -73,6 +74,7 @@ public:
     result<http_response, transport_error> send(http_method method, std::string_view target,
                                                 std::span<const http_header> headers = {},
                                                 std::string_view body = {}) {
+        const without_cancellation whole; // nobody expects it below
         if (!transport_) {
             auto server = endpoint::parse(uri_);
             if (!server)

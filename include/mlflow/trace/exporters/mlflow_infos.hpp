@@ -5,6 +5,7 @@
 #include <mlflow/trace/core/http_client.hpp>
 #include <mlflow/trace/core/outcome.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/core/without_signals.hpp>
 #include <mlflow/trace/detail/buffer.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/exporters/mlflow_api.hpp>
@@ -103,6 +104,7 @@ public:
         progress_.begin(answers.size());
         std::vector<std::thread> threads;
         const auto start = [&] {
+            const without_signals blocked;
             threads.reserve(others.size());
             for (std::size_t i = 0; i < others.size() && i + 1 < answers.size(); ++i)
                 threads.emplace_back([&, i] { guarded([&] { work(answers, *others[i]); }, [] {}); });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/core/without_signals.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 
 #include <array>
@@ -50,6 +51,7 @@ private:
     template <class Run>
     void start_one(std::size_t number, const Run& run) {
         const std::lock_guard guard(lock_);
+        const without_signals blocked;
         threads_[number] = std::thread([this, number, run] {
             running_here = this;
             run(number);

@@ -52,6 +52,16 @@ inline type_name exception_type([[maybe_unused]] const std::exception& thrown) n
 #endif
 }
 
+// What is being handled is no exception of C++: it is how a thread unwinds that is cancelled, or calls pthread_exit.
+// Who catches that must pass it on, or the program ends.
+inline bool is_thread_ending() noexcept {
+#if __has_include(<cxxabi.h>)
+    return !abi::__cxa_current_exception_type();
+#else
+    return false;
+#endif
+}
+
 // Of the exception being handled, also where it is not a std::exception.
 inline type_name current_exception_type() noexcept {
 #if defined(__cpp_rtti) && __has_include(<cxxabi.h>)

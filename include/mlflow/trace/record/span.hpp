@@ -464,6 +464,7 @@ void basic_span<Context, Platform>::finish(bool is_replaced) noexcept {
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
 template <class Context, class Platform>
 basic_span<Context, Platform>& basic_span<Context, Platform>::current_exception() noexcept {
+    if (detail::is_thread_ending()) return set_status(status::error, "ended with its thread");
     try {
         throw;
     } catch (const std::exception& thrown) {

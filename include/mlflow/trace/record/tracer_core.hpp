@@ -200,7 +200,8 @@ template <class Core>
 class core_holder {
 public:
     template <class... Args>
-    explicit core_holder(Args&&... args) : core_(new Core(std::forward<Args>(args)...)) {}
+    explicit core_holder(Args&&... args)
+        : core_((static_cast<void>(without_cancellation()), new Core(std::forward<Args>(args)...))) {}
     core_holder(const core_holder&) = delete;
     core_holder& operator=(const core_holder&) = delete;
     ~core_holder() { core_->release(); }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/core/http.hpp>
+#include <mlflow/trace/core/without_signals.hpp>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -64,6 +65,7 @@ private:
 
     static std::shared_ptr<lookup> start(const endpoint& server) {
         auto shared = std::make_shared<lookup>();
+        const without_signals blocked;
         std::thread([shared, host = server.host, service = std::to_string(server.port)]() noexcept {
             error_code error;
             std::vector<tcp::endpoint> found;
