@@ -111,8 +111,8 @@ struct activity {
         if (trace.has_duration) durations.add(trace.execution_duration);
         errors += trace.status == trace_status::error ? 1U : 0U;
         if (const auto usage = detail::parse_json(trace["mlflow.trace.tokenUsage"])) {
-            input_tokens += detail::integer_of(*usage, "input_tokens");
-            output_tokens += detail::integer_of(*usage, "output_tokens");
+            add(input_tokens, detail::integer_of(*usage, "input_tokens"));
+            add(output_tokens, detail::integer_of(*usage, "output_tokens"));
         }
         if (const auto spent = detail::parse_json(trace["mlflow.trace.cost"]))
             cost += detail::number_of(*spent, "total_cost");
@@ -121,6 +121,10 @@ struct activity {
     }
 
 private:
+    // What is more than the largest number is the largest.
+    static void add(std::int64_t& sum, std::int64_t tokens) noexcept {
+        if (__builtin_add_overflow(sum, tokens, &sum)) sum = tokens < 0 ? INT64_MIN : INT64_MAX;
+    }
     void add(const assessment& one) {
         auto& statistics = feedback[one.name];
         ++statistics.count;
