@@ -88,12 +88,12 @@ def payload(rng: random.Random) -> object:
 
 
 def count(rng: random.Random) -> object:
-    return rng.choice([0, 1, 5, 100, 7, 2**53 + 1, "26", " 26 ", "1_000", "x", 5.0, True, '"26"', "2.5", -3, "+4", [1]])
+    return rng.choice([0, 1, 5, 100, 7, 2**40 + 1, "26", " 26 ", "1_000", "x", 5.0, True, '"26"', "2.5", -3, "+4", [1]])
 
 
 def usage(rng: random.Random) -> object:
     names = ["input_tokens", "output_tokens", "total_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "other"]
-    told = {name: rng.choice([0, 1, 5, 12, 3.0, 2.5, True, 2**62]) for name in rng.sample(names, rng.randrange(4))}
+    told = {name: rng.choice([0, 1, 5, 12, 3.0, 2.5, True, 2**40]) for name in rng.sample(names, rng.randrange(4))}
     return rng.choice([told, json.dumps(told), json.dumps(told), json.dumps(json.dumps(told)), "[]", "text", 5])
 
 
@@ -111,7 +111,7 @@ def attributes(rng: random.Random) -> list[tuple[str, object]]:
     for keys, make, chance in ((INPUTS, payload, 0.7), (OUTPUTS, payload, 0.7), (COUNTS, count, 0.6)):
         while rng.random() < chance:
             key, value = rng.choice(keys), make(rng)
-            if value is not None or not key.startswith("mlflow."):  # which MLflow shows as the text null
+            if value is not None or not key.startswith(("mlflow.", "ai.")):  # which MLflow shows as the text null
                 told.append((key, value))
     if rng.random() < 0.2:
         told.append(("mlflow.chat.tokenUsage", usage(rng)))

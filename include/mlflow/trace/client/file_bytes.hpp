@@ -51,7 +51,7 @@ public:
                 continue;
             }
             has_half_ = false;
-            const auto other = static_cast<unsigned char>(c);
+            const std::uint32_t other = static_cast<unsigned char>(c);
             if (is_first_) {
                 is_big_ = half_ == 0xFE || half_ == 0;
                 is_first_ = false;
