@@ -6,8 +6,8 @@
 #include <mlflow/trace/core/http.hpp>
 #include <mlflow/trace/core/ids.hpp>
 #include <mlflow/trace/core/recording_rules.hpp>
-#include <mlflow/trace/core/trace_start.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/core/trace_start.hpp>
 
 #include <chrono>
 #include <concepts>
@@ -68,9 +68,9 @@ concept context = requires {
 };
 
 /// Which traces are recorded: asked once, when a trace starts, with what is known of it then. What starts inside a
-/// trace follows it. Thread-safe. A type may also say what is recorded of the values, as `recording_policy` does: by `redaction redact(std::string_view
-/// key, std::string_view value) const`, asked for each value, and by `const recording_limits& limits() const`, asked
-/// when the tracer is made.
+/// trace follows it. Thread-safe. A type may also say what is recorded of the values, as `recording_policy` does: by
+/// `redaction redact(std::string_view key, std::string_view value) const`, asked for each value, and by `const
+/// recording_limits& limits() const`, asked when the tracer is made.
 template <class T>
 concept recording = requires(const T& recording, const trace_start& start) {
     { recording.sample(start) } -> std::same_as<bool>;

@@ -3,8 +3,8 @@
 
 #include <mlflow/trace/config.hpp>
 
-#include <signal.h>
 #include <pthread.h>
+#include <signal.h>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 

@@ -31,7 +31,7 @@ namespace detail {
 struct machine {
     using mutex = std::mutex;
 
-    static constexpr std::size_t first_block = 512;     // of a buffer
+    static constexpr std::size_t first_block = 512;      // of a buffer
     static constexpr std::size_t small_block = 4 * 1024; // kept by whatever has one
     static constexpr std::size_t kept_block = 64 * 1024; // one huge text must not hold its memory for ever
     static constexpr std::size_t block_cost = 16;        // what the allocator adds, and rounds up, on average

@@ -114,8 +114,8 @@ public:
         if constexpr (requires { exporter_.interrupt(); }) exporter_.interrupt();
     }
 
-    /// Where copies of other traces come from that wait: whether the receiver takes one of those tells whether the one
-    /// that it refuses is at fault. `batch` says so, before the first export.
+    /// Where copies of other traces come from that wait: whether the receiver takes one of those tells whether the
+    /// one that it refuses is at fault. `batch` says so, before the first export.
     void take_others_from(void* from, detail::other_trace* next) noexcept { others_ = {from, next}; }
 
     /// Why the last attempt failed; empty when none did.
