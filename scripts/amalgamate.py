@@ -34,7 +34,7 @@ LICENCE = re.compile(r"^// SPDX-License-Identifier: ")
 
 # Headers of the compilers and of POSIX that the library may use besides those of C++, whose names have no suffix.
 SYSTEM = {"arm_neon.h", "cxxabi.h", "emmintrin.h", "fcntl.h", "pthread.h", "sys/file.h", "sys/stat.h", "sys/types.h"}
-SYSTEM |= {"sched.h", "sys/mman.h", "sys/random.h", "sys/syscall.h", "sys/uio.h", "time.h", "unistd.h"}
+SYSTEM |= {"sched.h", "signal.h", "sys/mman.h", "sys/random.h", "sys/syscall.h", "sys/uio.h", "time.h", "unistd.h"}
 
 # The headers beside the umbrella that need other libraries, by the end of the single header's name.
 WITH_OTHERS = {"beast": "mlflow/trace/transports/beast.hpp", "asio": "mlflow/trace/context/asio.hpp"}

@@ -29,6 +29,8 @@
 #include <mutex>
 #include <new>
 #include <optional>
+#include <pthread.h>
+#include <signal.h>
 #include <span>
 #include <string>
 #include <string_view>
@@ -289,11 +291,14 @@ bool append_utf8(Buffer& out, std::string_view text) noexcept {
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
 // What commands a terminal, turns the direction of the text around it, breaks its line, or is there without being
-// seen. Joiners and variation selectors are not of these: scripts and emoji need them.
+// seen (Unicode's Default_Ignorable_Code_Point). Joiners and variation selectors are not of these: scripts and emoji
+// need them.
 constexpr bool is_hidden(std::uint32_t c) noexcept {
-    return is_control(c) || c == 0x00AD || c == 0x061C || c == 0x180E || c == 0x200B || c == 0x200E || c == 0x200F ||
-           (c >= 0x2028 && c <= 0x202E) || (c >= 0x2060 && c <= 0x206F) || c == 0xFEFF ||
-           (c >= 0xFFF9 && c <= 0xFFFB) || (c >= 0xE0000 && c <= 0xE007F);
+    return is_control(c) || c == 0x00AD || c == 0x061C || c == 0x115F || c == 0x1160 || c == 0x17B4 || c == 0x17B5 ||
+           c == 0x180E || c == 0x200B || c == 0x200E || c == 0x200F || (c >= 0x2028 && c <= 0x202E) ||
+           (c >= 0x2060 && c <= 0x206F) || c == 0x3164 || c == 0xFEFF || c == 0xFFA0 ||
+           (c >= 0xFFF0 && c <= 0xFFFB) || (c >= 0x1BCA0 && c <= 0x1BCA3) || (c >= 0x1D173 && c <= 0x1D17A) ||
+           (c >= 0xE0000 && c <= 0xE00FF) || (c >= 0xE01F0 && c <= 0xE0FFF);
 }
 
 // One line of valid UTF-8 that shows all there is: a space for each control character, U+FFFD for what is hidden or
@@ -430,7 +435,7 @@ struct check_error {
             break;
         case fault::malformed: text += wanted_form(); break;
         case fault::repeated: text += "given more than once; send it once"; break;
-        case fault::too_large: text += "over 64 members or 8,192 bytes; propagate fewer or shorter values"; break;
+        case fault::too_large: text += "over 180 members or 8,192 bytes; propagate fewer or shorter values"; break;
         case fault::unproven:
             text += "the seal of the sender is not made with a key that is known here, has expired, or is of other "
                     "values; user and session were not taken from it, and the trace is one of its own";
@@ -509,7 +514,7 @@ namespace detail {
 struct machine {
     using mutex = std::mutex;
 
-    static constexpr std::size_t first_block = 512;     // of a buffer
+    static constexpr std::size_t first_block = 512;      // of a buffer
     static constexpr std::size_t small_block = 4 * 1024; // kept by whatever has one
     static constexpr std::size_t kept_block = 64 * 1024; // one huge text must not hold its memory for ever
     static constexpr std::size_t block_cost = 16;        // what the allocator adds, and rounds up, on average
@@ -1569,161 +1574,6 @@ enum class log_level : std::uint8_t { debug = 10, info = 20, warning = 30, error
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
-// ---- mlflow/trace/detail/hex.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// -1 when it is no hexadecimal digit.
-constexpr int hex_digit_value(char digit) noexcept {
-    if (digit >= '0' && digit <= '9') return digit - '0';
-    if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
-    if (digit >= 'A' && digit <= 'F') return digit - 'A' + 10;
-    return -1;
-}
-
-// Two lowercase digits for each byte.
-template <class Buffer>
-bool append_hex(Buffer& out, std::string_view bytes) noexcept {
-    if (bytes.empty()) return true;
-    char* to = out.ensure(2 * bytes.size());
-    if (!to) return false;
-    for (const char c : bytes) {
-        const auto byte = static_cast<unsigned char>(c);
-        *to++ = "0123456789abcdef"[byte >> 4U];
-        *to++ = "0123456789abcdef"[byte & 15U];
-    }
-    out.commit(2 * bytes.size());
-    return true;
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/core/traceparent.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-/// A span of another process, as the header `traceparent` names it: W3C Trace Context, level 2,
-/// https://www.w3.org/TR/trace-context-2/#traceparent-header.
-///
-/// Given to `start_trace`, the new trace links to that span and samplers such as `parent_based` follow its flag. The
-/// trace stays one of its own: anybody can send any trace ID, and a server does not ask whose it is. To continue the
-/// trace of a sender that is known, see `propagator`.
-struct remote_span {
-    mlflow::trace::trace_id trace_id;
-    span_id id;
-    bool is_sampled = false; ///< the other process says that it records
-
-    static constexpr std::string_view header = "traceparent";
-
-    /// From the header's value; white space around it does not count. `fault::malformed` for what the W3C calls
-    /// invalid: upper case, other lengths, IDs of zeros, version ff.
-    static constexpr result<remote_span, check_error> parse(std::string_view value) noexcept {
-        constexpr std::size_t size = 55; // 00-<32 digits>-<16 digits>-<2 digits>
-        while (!value.empty() && (value.front() == ' ' || value.front() == '\t')) value.remove_prefix(1);
-        while (!value.empty() && (value.back() == ' ' || value.back() == '\t')) value.remove_suffix(1);
-        const auto invalid = failure{check_error{value.empty() ? fault::empty : fault::malformed, header}};
-        if (value.size() < size || value[2] != '-' || value[35] != '-' || value[52] != '-') return invalid;
-        std::uint64_t version = 0;
-        std::uint64_t flags = 0;
-        remote_span found;
-        const bool is_hex = read(value, 0, 2, version) && read(value, 3, 16, found.trace_id.high) &&
-                            read(value, 19, 16, found.trace_id.low) && read(value, 36, 16, found.id.value) &&
-                            read(value, 53, 2, flags);
-        if (!is_hex || version == 0xff || !found.trace_id.valid() || !found.id.valid()) return invalid;
-        // Versions to come may add fields at the end.
-        if (value.size() > size && (version == 0 || value[size] != '-')) return invalid;
-        found.is_sampled = (flags & 1U) != 0;
-        return found;
-    }
-
-    /// The header's value, to be sent on.
-    [[nodiscard]] constexpr id_text<55> text() const noexcept {
-        id_text<55> text{{'0', '0', '-'}};
-        detail::write_hex(text.characters + 3, trace_id.high);
-        detail::write_hex(text.characters + 19, trace_id.low);
-        text.characters[35] = '-';
-        detail::write_hex(text.characters + 36, id.value);
-        text.characters[52] = '-';
-        text.characters[53] = '0';
-        text.characters[54] = is_sampled ? '1' : '0';
-        return text;
-    }
-
-private:
-    static constexpr bool read(std::string_view text, std::size_t at, std::size_t digits,
-                               std::uint64_t& value) noexcept {
-        for (std::size_t end = at + digits; at < end; ++at) {
-            const int digit = text[at] >= 'A' && text[at] <= 'F' ? -1 : detail::hex_digit_value(text[at]);
-            if (digit < 0) return false;
-            value = value << 4U | static_cast<std::uint64_t>(digit);
-        }
-        return true;
-    }
-};
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
-// ---- mlflow/trace/core/trace_start.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-/// A share: 0 is nothing, 1 is everything, what is outside counts as the nearer of the two, and NaN as nothing.
-///
-/// Given to `start_trace`, it decides whether this trace is recorded, in place of the sampler's own ratio: MLflow's
-/// `sampling_ratio_override`.
-class sample_ratio {
-public:
-    constexpr explicit sample_ratio(double ratio) noexcept
-        : below_(ratio >= 1.0  ? everything
-                 : ratio > 0.0 ? static_cast<std::uint64_t>(ratio * 18446744073709551616.0)
-                               : 0) {}
-
-    /// Is a number in it that is spread evenly over all 64 bits?
-    [[nodiscard]] constexpr bool holds(std::uint64_t number) const noexcept {
-        return below_ == everything || number < below_;
-    }
-
-private:
-    static constexpr std::uint64_t everything = ~std::uint64_t{0};
-    std::uint64_t below_;
-};
-
-/// What is known of a trace as it starts: by this a sampler decides whether it is recorded. Valid during the call.
-class trace_start {
-public:
-    template <class Find>
-    trace_start(const mlflow::trace::trace_id& trace, std::string_view root_name, span_type root_type,
-                const remote_span* from, const sample_ratio* of_call, const std::string_view* of_session,
-                const Find& find) noexcept
-        : id(trace), name(root_name), type(root_type), caller(from), ratio(of_call), session_(of_session),
-          values_(&find), find_([](const void* values, std::string_view key) noexcept {
-              return (*static_cast<const Find*>(values))(key);
-          }) {}
-    trace_start(const trace_start&) = delete;
-    trace_start& operator=(const trace_start&) = delete;
-
-    const mlflow::trace::trace_id& id;
-    std::string_view name;               ///< of the root span
-    span_type type;                      ///< of the root span
-    const remote_span* caller = nullptr; ///< the span of another process that it was started with, or null
-    const sample_ratio* ratio = nullptr; ///< what this call of `start_trace` asks for, or null
-
-    /// A metadata value that is known now: given to the call that starts the trace, or by a scope around it. A view
-    /// whose `data()` is null where there is none.
-    [[nodiscard]] std::string_view metadata(std::string_view key) const noexcept { return find_(values_, key); }
-    [[nodiscard]] std::string_view user() const noexcept { return metadata("mlflow.trace.user"); }
-    [[nodiscard]] std::string_view session() const noexcept {
-        return session_ ? *session_ : metadata("mlflow.trace.session");
-    }
-
-private:
-    const std::string_view* session_; // null: to be looked for
-    const void* values_;
-    std::string_view (*find_)(const void* values, std::string_view key) noexcept;
-};
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
 // ---- mlflow/trace/detail/pool.hpp
 
 #if MLFLOW_TRACE_HOSTED
@@ -1768,6 +1618,7 @@ public:
             object->next = nullptr;
             return give_recycled(object);
         }
+        if (!mine_) keep_leftovers();
         object->next = std::exchange(mine_, object);
         // What one thread takes and another gives back must not pile up here.
         if (++given_back_ == 0) [[unlikely]]
@@ -1816,14 +1667,18 @@ public:
         }
         free_pieces([&surplus, this] { return bytes_ > kept_at_work && surplus > 0 && surplus-- > 0; });
     }
-    // or all.
-    void free_surplus() noexcept {
+    // or all. False where the last look is not so long ago.
+    bool free_surplus(int least_seconds = 1) noexcept {
         std::size_t surplus = 0;
         {
             const lock_guard guard(lock_);
+            const time_t now = seconds();
+            if (now - look_began_ < least_seconds) return false;
             surplus = std::exchange(low_, pieces_);
+            look_began_ = now;
         }
         free_pieces([&surplus, this] { return bytes_ > kept_at_rest && surplus > 0 && surplus-- > 0; });
+        return true;
     }
 
 private:
@@ -1838,10 +1693,14 @@ private:
                        [] { instance().lock_.unlock(); });
     }
 
-    __attribute__((noinline)) T* take_first() noexcept {
-        // Registered here, so that a thread which only reads the pointer pays nothing.
+    // At the end of the thread, for others. Registered here, so that a thread which only reads the pointer pays
+    // nothing.
+    void keep_leftovers() noexcept {
         static thread_local const leftover_keeper at_thread_exit{this};
         static_cast<void>(at_thread_exit);
+    }
+    __attribute__((noinline)) T* take_first() noexcept {
+        keep_leftovers();
         T* first = nullptr;
         {
             const lock_guard guard(lock_);
@@ -2406,6 +2265,29 @@ private:
     std::size_t memory_ = 0;
 };
 
+namespace detail {
+
+// Of what waits for delivery.
+template <class Function>
+void for_each_pool(Function&& function) noexcept {
+    function(pool<span_data>::instance());
+    function(pool<trace_data>::instance());
+}
+
+// What the pools keep goes with whoever needed it. On a freestanding target they keep it.
+struct pools_at_the_end {
+#if MLFLOW_TRACE_HOSTED
+    pools_at_the_end() = default;
+    pools_at_the_end(const pools_at_the_end&) = delete;
+    pools_at_the_end& operator=(const pools_at_the_end&) = delete;
+    ~pools_at_the_end() {
+        for_each_pool([](auto& each) { each.shrink_to(0); });
+    }
+#endif
+};
+
+} // namespace detail
+
 /// How an export went. Spans are what is counted, because a trace may arrive in parts.
 struct export_result {
     std::size_t exported_spans = 0;
@@ -2436,6 +2318,161 @@ struct span_account {
     std::uint64_t dropped = 0;  ///< given up before an exporter saw them: queue full, after shutdown, out of memory
     std::uint64_t queued = 0;   ///< finished, waiting for the exporter
     std::uint64_t open = 0;     ///< not finished, or part of a trace that is still open
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/detail/hex.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// -1 when it is no hexadecimal digit.
+constexpr int hex_digit_value(char digit) noexcept {
+    if (digit >= '0' && digit <= '9') return digit - '0';
+    if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
+    if (digit >= 'A' && digit <= 'F') return digit - 'A' + 10;
+    return -1;
+}
+
+// Two lowercase digits for each byte.
+template <class Buffer>
+bool append_hex(Buffer& out, std::string_view bytes) noexcept {
+    if (bytes.empty()) return true;
+    char* to = out.ensure(2 * bytes.size());
+    if (!to) return false;
+    for (const char c : bytes) {
+        const auto byte = static_cast<unsigned char>(c);
+        *to++ = "0123456789abcdef"[byte >> 4U];
+        *to++ = "0123456789abcdef"[byte & 15U];
+    }
+    out.commit(2 * bytes.size());
+    return true;
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/core/traceparent.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// A span of another process, as the header `traceparent` names it: W3C Trace Context, level 2,
+/// https://www.w3.org/TR/trace-context-2/#traceparent-header.
+///
+/// Given to `start_trace`, the new trace links to that span and samplers such as `parent_based` follow its flag. The
+/// trace stays one of its own: anybody can send any trace ID, and a server does not ask whose it is. To continue the
+/// trace of a sender that is known, see `propagator`.
+struct remote_span {
+    mlflow::trace::trace_id trace_id;
+    span_id id;
+    bool is_sampled = false; ///< the other process says that it records
+
+    static constexpr std::string_view header = "traceparent";
+
+    /// From the header's value; white space around it does not count. `fault::malformed` for what the W3C calls
+    /// invalid: upper case, other lengths, IDs of zeros, version ff.
+    static constexpr result<remote_span, check_error> parse(std::string_view value) noexcept {
+        constexpr std::size_t size = 55; // 00-<32 digits>-<16 digits>-<2 digits>
+        while (!value.empty() && (value.front() == ' ' || value.front() == '\t')) value.remove_prefix(1);
+        while (!value.empty() && (value.back() == ' ' || value.back() == '\t')) value.remove_suffix(1);
+        const auto invalid = failure{check_error{value.empty() ? fault::empty : fault::malformed, header}};
+        if (value.size() < size || value[2] != '-' || value[35] != '-' || value[52] != '-') return invalid;
+        std::uint64_t version = 0;
+        std::uint64_t flags = 0;
+        remote_span found;
+        const bool is_hex = read(value, 0, 2, version) && read(value, 3, 16, found.trace_id.high) &&
+                            read(value, 19, 16, found.trace_id.low) && read(value, 36, 16, found.id.value) &&
+                            read(value, 53, 2, flags);
+        if (!is_hex || version == 0xff || !found.trace_id.valid() || !found.id.valid()) return invalid;
+        // Versions to come may add fields at the end.
+        if (value.size() > size && (version == 0 || value[size] != '-')) return invalid;
+        found.is_sampled = (flags & 1U) != 0;
+        return found;
+    }
+
+    /// The header's value, to be sent on.
+    [[nodiscard]] constexpr id_text<55> text() const noexcept {
+        id_text<55> text{{'0', '0', '-'}};
+        detail::write_hex(text.characters + 3, trace_id.high);
+        detail::write_hex(text.characters + 19, trace_id.low);
+        text.characters[35] = '-';
+        detail::write_hex(text.characters + 36, id.value);
+        text.characters[52] = '-';
+        text.characters[53] = '0';
+        text.characters[54] = is_sampled ? '1' : '0';
+        return text;
+    }
+
+private:
+    static constexpr bool read(std::string_view text, std::size_t at, std::size_t digits,
+                               std::uint64_t& value) noexcept {
+        for (std::size_t end = at + digits; at < end; ++at) {
+            const int digit = text[at] >= 'A' && text[at] <= 'F' ? -1 : detail::hex_digit_value(text[at]);
+            if (digit < 0) return false;
+            value = value << 4U | static_cast<std::uint64_t>(digit);
+        }
+        return true;
+    }
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/core/trace_start.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// A share: 0 is nothing, 1 is everything, what is outside counts as the nearer of the two, and NaN as nothing.
+///
+/// Given to `start_trace`, it decides whether this trace is recorded, in place of the sampler's own ratio: MLflow's
+/// `sampling_ratio_override`.
+class sample_ratio {
+public:
+    constexpr explicit sample_ratio(double ratio) noexcept
+        : below_(ratio >= 1.0  ? everything
+                 : ratio > 0.0 ? static_cast<std::uint64_t>(ratio * 18446744073709551616.0)
+                               : 0) {}
+
+    /// Is a number in it that is spread evenly over all 64 bits?
+    [[nodiscard]] constexpr bool holds(std::uint64_t number) const noexcept {
+        return below_ == everything || number < below_;
+    }
+
+private:
+    static constexpr std::uint64_t everything = ~std::uint64_t{0};
+    std::uint64_t below_;
+};
+
+/// What is known of a trace as it starts: by this a sampler decides whether it is recorded. Valid during the call.
+class trace_start {
+public:
+    template <class Find>
+    trace_start(const mlflow::trace::trace_id& trace, std::string_view root_name, span_type root_type,
+                const remote_span* from, const sample_ratio* of_call, const std::string_view* of_session,
+                const Find& find) noexcept
+        : id(trace), name(root_name), type(root_type), caller(from), ratio(of_call), session_(of_session),
+          values_(&find), find_([](const void* values, std::string_view key) noexcept {
+              return (*static_cast<const Find*>(values))(key);
+          }) {}
+    trace_start(const trace_start&) = delete;
+    trace_start& operator=(const trace_start&) = delete;
+
+    const mlflow::trace::trace_id& id;
+    std::string_view name;               ///< of the root span
+    span_type type;                      ///< of the root span
+    const remote_span* caller = nullptr; ///< the span of another process that it was started with, or null
+    const sample_ratio* ratio = nullptr; ///< what this call of `start_trace` asks for, or null
+
+    /// A metadata value that is known now: given to the call that starts the trace, or by a scope around it. A view
+    /// whose `data()` is null where there is none.
+    [[nodiscard]] std::string_view metadata(std::string_view key) const noexcept { return find_(values_, key); }
+    [[nodiscard]] std::string_view user() const noexcept { return metadata("mlflow.trace.user"); }
+    [[nodiscard]] std::string_view session() const noexcept {
+        return session_ ? *session_ : metadata("mlflow.trace.session");
+    }
+
+private:
+    const std::string_view* session_; // null: to be looked for
+    const void* values_;
+    std::string_view (*find_)(const void* values, std::string_view key) noexcept;
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
@@ -2496,9 +2533,9 @@ concept context = requires {
 };
 
 /// Which traces are recorded: asked once, when a trace starts, with what is known of it then. What starts inside a
-/// trace follows it. Thread-safe. A type may also say what is recorded of the values, as `recording_policy` does: by `redaction redact(std::string_view
-/// key, std::string_view value) const`, asked for each value, and by `const recording_limits& limits() const`, asked
-/// when the tracer is made.
+/// trace follows it. Thread-safe. A type may also say what is recorded of the values, as `recording_policy` does: by
+/// `redaction redact(std::string_view key, std::string_view value) const`, asked for each value, and by `const
+/// recording_limits& limits() const`, asked when the tracer is made.
 template <class T>
 concept recording = requires(const T& recording, const trace_start& start) {
     { recording.sample(start) } -> std::same_as<bool>;
@@ -2628,7 +2665,7 @@ struct trace_state {
 
     std::atomic<span_data*> finished{nullptr}; // a stack: the last finished is first
     std::atomic<bool> root_ended{false};
-    trace_entries identity; // user and session, for spans that end after their root; written before `root_ended`
+    trace_data* late = nullptr; // with user and session for spans that end after their root; before `root_ended`
 
     machine::mutex lock;        // guards `data` until the root has ended
     trace_data* data = nullptr; // null once submitted
@@ -2642,8 +2679,7 @@ struct trace_state {
         data = nullptr;
         finished.store(nullptr, std::memory_order_relaxed);
         root_ended.store(false, std::memory_order_relaxed);
-        if (identity.capacity() > machine::kept_block) identity.release();
-        identity.clear();
+        pool<trace_data>::instance().give(std::exchange(late, nullptr));
         return true;
     }
 };
@@ -2696,7 +2732,7 @@ inline void submit_late_spans(trace_state& trace) noexcept {
     trace_data* const late = pool<trace_data>::instance().take();
     if (!late) return; // tried again with the next one
     late->id = trace.id;
-    copy_identity(trace.identity, late->entries);
+    if (trace.late) copy_identity(trace.late->entries, late->entries);
     collect_finished(trace, *late);
     submit(trace, late);
 }
@@ -2717,10 +2753,16 @@ inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
             const lock_guard guard(trace.lock);
             data = std::exchange(trace.data, nullptr);
         }
-        if (is_of_parent) data->entries.clear(); // which the root carries
-        else data->root = &span;
         // Whoever might start or end a span of this trace later holds it now.
-        if (trace.open_spans.load(std::memory_order_acquire) > 1) copy_identity(data->entries, trace.identity);
+        const bool has_others = is_of_parent || trace.open_spans.load(std::memory_order_acquire) > 1;
+        if (has_others && (trace.late = pool<trace_data>::instance().take()))
+            copy_identity(data->entries, trace.late->entries);
+        if (is_of_parent) { // whose root carries the rest
+            data->entries.clear();
+            if (trace.late) copy_identity(trace.late->entries, data->entries);
+        } else {
+            data->root = &span;
+        }
         data->duration_nano = end_nano > data->start_unix_nano ? end_nano - data->start_unix_nano : 0;
         // Twice: the first time takes the root before any late span can, the second time what came before the flag.
         collect_finished(trace, *data);
@@ -5830,6 +5872,9 @@ public:
     // Makes it where it is not there, readable by its owner only. Says what is wrong with it, in one line.
     std::string open(const std::string& path) {
         file_ = owned_file();
+        // Before as well as after: through another user's link not even an empty file is made.
+        if (!is_inherited(path))
+            if (auto fault = follow(path, folders::of_anybody).fault; !fault.empty()) return fault;
         // Read to see how it ends. A FIFO without a reader is an error, in place of a wait for one.
         constexpr int flags = O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
         const auto opened_for = [&](int access) {
@@ -6279,7 +6324,7 @@ struct recorded_link {
 /// A finished span, decoded. Attributes are text: numbers as decimal digits, bool as `true` or `false`.
 struct recorded_span {
     span_id id;
-    span_id parent; ///< not valid for a root
+    span_id parent; ///< not valid for the root of a whole trace
     std::string name;
     std::uint64_t start_unix_nano = 0;
     std::uint64_t end_unix_nano = 0;
@@ -6294,6 +6339,7 @@ struct recorded_span {
 struct recorded_trace {
     trace_id id;
     bool has_root = false; ///< false: spans that ended after the root, sent on their own
+    span_id root_id{};     ///< of the first span in this process, whose parent may be in another
     std::string client_request_id;
     std::string request_preview;  ///< empty unless set
     std::string response_preview; ///< empty unless set
@@ -6301,9 +6347,10 @@ struct recorded_trace {
     recorded_values tags;
     std::vector<recorded_span> spans;
 
+    /// The first span in this process, or null when it is not among these.
     [[nodiscard]] const recorded_span* root() const noexcept {
         for (const recorded_span& span : spans)
-            if (!span.parent.valid()) return &span;
+            if (root_id.valid() ? span.id == root_id : !span.parent.valid()) return &span;
         return nullptr;
     }
     [[nodiscard]] const recorded_span* find(std::string_view name) const noexcept {
@@ -6431,6 +6478,7 @@ inline std::size_t content_memory(const recorded_trace& trace) noexcept {
     recorded_trace decoded;
     decoded.id = trace.id;
     decoded.has_root = trace.root != nullptr;
+    if (trace.root) decoded.root_id = trace.root->id;
     for (const trace_entry entry : trace.entries) {
         std::pair<std::string, std::string> pair(entry.key, entry.value);
         switch (entry.kind) {
@@ -6578,8 +6626,10 @@ private:
         virtual ~source() = default;
 
         answer value(const secret* refused) {
+            if (running::is(this)) return fail("the function asks for itself; let it use another client");
             const detail::lock_guard guard(lock_);
             if (last_.empty() || (refused && refused->reveal() == last_.reveal())) {
+                const running here(this);
                 answer fetched = detail::guarded_by_reason(
                     [this] { return fetch(); },
                     [](const char* why) -> answer {
@@ -6596,6 +6646,8 @@ private:
         }
 
     private:
+        using running = detail::running<source>;
+
         virtual answer fetch() = 0;
 
         static failure<transport_error> fail(std::string_view why) {
@@ -6659,9 +6711,39 @@ inline std::string base64_decoded(std::string_view text) {
     return bytes;
 }
 
+// How much of the text from `at` on is the value, each of whose characters may stand for itself, be percent-encoded
+// or escaped as JSON; 0 where it is not there. Encoders differ in which they encode.
+inline std::size_t encoded_size(std::string_view text, std::size_t at, std::string_view value) noexcept {
+    const auto hex = [text](std::size_t from, std::size_t digits) {
+        int number = from + digits <= text.size() ? 0 : -1;
+        for (std::size_t i = from; number >= 0 && i < from + digits; ++i) {
+            const int digit = hex_digit_value(text[i]);
+            number = digit < 0 ? -1 : number * 16 + digit;
+        }
+        return number;
+    };
+    const std::size_t begin = at;
+    for (std::size_t i = 0; i < value.size();) {
+        if (at >= text.size()) return 0;
+        const utf8_step step = decode_utf8(value.substr(i));
+        const int byte = static_cast<unsigned char>(value[i]);
+        if (text[at] == '%' && hex(at + 1, 2) == byte) at += 3, ++i;
+        else if (text.substr(at).starts_with("\\u") && step.valid &&
+                 hex(at + 2, 4) == static_cast<int>(step.code_point))
+            at += 6, i += step.length;
+        else if (text[at] == '\\' && at + 1 < text.size() && text[at + 1] == value[i] &&
+                 std::string_view("\"\\/").find(value[i]) != std::string_view::npos)
+            at += 2, ++i;
+        else if (text[at] == value[i]) ++at, ++i;
+        else return 0;
+    }
+    return at - begin;
+}
+
 // The secrets that one server was sent, so that what it says can be shown without them: as they are, percent-encoded,
-// in base64 and escaped as JSON. Of a header `scheme value` the value is one, and of Basic the password too. Texts of
-// less than four characters are no secrets: they would blot out anything.
+// in base64 and escaped as JSON, whichever characters the encoder took for special. Of a header `scheme value` the
+// value is one, and of Basic the password too. Texts of less than four characters are no secrets: they would blot out
+// anything.
 class known_secrets {
 public:
     // The latest ones are kept: a server may echo the token before the last.
@@ -6674,7 +6756,13 @@ public:
     }
 
     [[nodiscard]] std::string masked(std::string text) const {
-        for (const secret& each : latest_) mask_header(text, each.reveal());
+        std::vector<std::string_view> longest_first; // one may be a part of another
+        for (const secret& each : latest_) {
+            auto at = longest_first.begin();
+            while (at != longest_first.end() && at->size() >= each.reveal().size()) ++at;
+            longest_first.insert(at, each.reveal());
+        }
+        for (const std::string_view value : longest_first) mask_header(text, value);
         return text;
     }
 
@@ -6698,6 +6786,8 @@ private:
         mask(text, value);
         mask(text, percent_encoded(value));
         mask(text, percent_encoded(value, "0123456789abcdef"));
+        for (std::size_t at = 0; at < text.size(); ++at)
+            if (const auto size = encoded_size(text, at, value); size > 0) text.replace(at, size, stars);
         buffer encoded;
         if (append_base64(encoded, value)) {
             std::string_view digits = encoded.view();
@@ -6713,10 +6803,11 @@ private:
     }
 
     static void mask(std::string& text, std::string_view value) {
-        constexpr std::string_view stars = "***";
         for (std::size_t at = 0; (at = text.find(value, at)) != std::string::npos; at += stars.size())
             text.replace(at, value.size(), stars);
     }
+
+    static constexpr std::string_view stars = "***";
 
     std::vector<secret> latest_;
 };
@@ -6741,11 +6832,16 @@ inline bool is_protobuf(const http_response& reply) noexcept {
     return same_name(type, "application/x-protobuf") || same_name(type, "application/protobuf");
 }
 
-// A page for people: no receiver of spans answers so, what stands before it does.
+// A page for people, or XML: no receiver of spans answers so, what stands before it does. Where the type says
+// otherwise (`text/plain`) or nothing, it is known by its first character.
 inline bool is_html(const http_response& reply) noexcept {
     const auto type = media_type(reply);
-    return same_name(type, "text/html") || same_name(type, "application/xhtml+xml") ||
-           (type.empty() && reply.body.starts_with('<'));
+    if (same_name(type, "text/html") || same_name(type, "application/xhtml+xml")) return true;
+    if (same_name(type, "application/json") || is_protobuf(reply)) return false;
+    std::string_view body = reply.body;
+    if (body.starts_with("\xEF\xBB\xBF")) body.remove_prefix(3);
+    const auto first = body.find_first_not_of(" \t\r\n");
+    return first != std::string_view::npos && body[first] == '<';
 }
 
 // What an ExportTraceServiceResponse says.
@@ -6839,6 +6935,15 @@ inline std::optional<export_reply> read_export_reply(const http_response& reply)
         return read_json_export_reply(reply.body);
     if (is_untyped || is_protobuf(reply)) return read_protobuf_export_reply(reply.body);
     return std::nullopt;
+}
+
+// An object in JSON, of whatever members, that does not speak of errors.
+inline bool is_successful_object(const http_response& reply) {
+    return same_name(media_type(reply), "application/json") &&
+           each_member(reply.body, [](std::string_view name, std::string_view value) {
+               const bool is_none = value == "null" || value == "false" || value == "[]" || value == "{}";
+               return is_none || (!is_json_key(name, "error") && !is_json_key(name, "errors"));
+           });
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
@@ -7014,11 +7119,11 @@ constexpr bool tells_its_own_reason(int status) noexcept {
 /// | wait        | all that is not about the content: every transport error (TLS, local files, proxy settings, |
 /// |             | a request that is rejected locally, name resolution, connection, no answer, a reply that is |
 /// |             | not HTTP), 1xx, 3xx, 2xx with another body, and every status that is not named below        |
-/// | divide      | 500; 400, 413 or 422 with an HTML page, which something before the receiver wrote; and a    |
-/// |             | reason that nobody knows: the content may be at fault. Divided while other content passes;  |
-/// |             | waits while none does                                                                       |
-/// | put_aside   | 400, 413 or 422: the receiver finds fault with the content. Divided, and what fails alone   |
-/// |             | is put aside                                                                                |
+/// | divide      | 500; 400, 413 or 422 with a page in HTML or XML, which something before the receiver wrote; and a
+/// | |             | reason that nobody knows: the content may be at fault. Divided while other content passes;  | |
+/// | waits while none does                                                                       | | put_aside   |
+/// 400, 413 or 422: the receiver finds fault with the content. Divided, and what fails alone   | |             | is
+/// put aside                                                                                |
 enum class outcome : std::uint8_t { delivered, wait, divide, put_aside };
 
 /// What an error says about the spans that were sent.
@@ -7069,6 +7174,36 @@ inline void add_failure(export_result& total, std::size_t spans, transport_error
 } // namespace detail
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/detail/cancellation.hpp
+
+#if MLFLOW_TRACE_HOSTED
+#include <pthread.h>
+#endif
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// While this object lives, `pthread_cancel` of this thread waits: it would unwind through functions that are
+// `noexcept`, which ends the program.
+class without_cancellation {
+public:
+#ifdef PTHREAD_CANCEL_DISABLE
+    without_cancellation() noexcept { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+    ~without_cancellation() { pthread_setcancelstate(before_, nullptr); }
+
+private:
+    int before_ = PTHREAD_CANCEL_ENABLE;
+
+public:
+#else
+    without_cancellation() noexcept {}
+    ~without_cancellation() {}
+#endif
+    without_cancellation(const without_cancellation&) = delete;
+    without_cancellation& operator=(const without_cancellation&) = delete;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
 // ---- mlflow/trace/core/http_client.hpp
 
@@ -7128,6 +7263,7 @@ public:
     result<http_response, transport_error> send(http_method method, std::string_view target,
                                                 std::span<const http_header> headers = {},
                                                 std::string_view body = {}) {
+        const without_cancellation whole; // nobody expects it below
         if (!transport_) {
             auto server = endpoint::parse(uri_);
             if (!server)
@@ -7657,6 +7793,31 @@ inline void append_trace_info(buffer& out, const trace_data& trace, std::string_
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
+// ---- mlflow/trace/core/without_signals.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// Threads that are started while this object lives take no signal of the application's. They do take those that their
+// own faults raise, which end the program otherwise whatever handler there is, and that of profilers.
+class without_signals {
+public:
+    without_signals() noexcept {
+        sigset_t blocked;
+        sigfillset(&blocked);
+        for (const int kept : {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP, SIGPROF})
+            sigdelset(&blocked, kept);
+        pthread_sigmask(SIG_BLOCK, &blocked, &before_);
+    }
+    without_signals(const without_signals&) = delete;
+    without_signals& operator=(const without_signals&) = delete;
+    ~without_signals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+private:
+    sigset_t before_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
 // ---- mlflow/trace/exporters/mlflow_infos.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
@@ -7666,8 +7827,8 @@ inline bool is_stored_info(std::string_view body, const trace_id& id) {
     return json_find_string(body, {"trace", "trace_info", "trace_id"}) == std::string(id.mlflow_id().view());
 }
 
-// How many traces wait for their request IDs and metadata. Thread-safe.
-class info_progress {
+// Spans that wait for an answer, or traces for their request IDs and metadata. Thread-safe.
+class mlflow_progress {
     using clock = std::chrono::steady_clock;
 
 public:
@@ -7681,14 +7842,25 @@ public:
         ++steps_;
     }
     void end() noexcept { traces_ = 0; }
-    void step() noexcept { ++steps_; }
+    // A request with so many spans is on its way, until the next call of `answered`.
+    void ask(std::size_t spans) noexcept {
+        since_ = clock::now().time_since_epoch().count();
+        asked_ = spans;
+    }
+    void answered(bool is_taken) noexcept {
+        asked_ = 0;
+        if (is_taken) ++steps_;
+    }
 
     [[nodiscard]] export_progress now() const {
         export_progress told{steps_};
-        const std::size_t all = traces_, done = done_;
-        if (all <= done) return told;
         const std::chrono::duration<double> taken =
             clock::duration(clock::now().time_since_epoch().count() - since_.load());
+        if (const std::size_t spans = asked_; spans > 0)
+            told.waits_for = "the server has not answered to " + std::to_string(spans) + " spans yet, for " +
+                             std::to_string(static_cast<std::size_t>(taken.count())) + " s";
+        const std::size_t all = traces_, done = done_;
+        if (all <= done) return told;
         told.waits_for = "request IDs and metadata of " + std::to_string(all - done) + " traces still to be sent";
         if (done > 0 && taken.count() > 0)
             told.waits_for +=
@@ -7698,6 +7870,7 @@ public:
     }
 
 private:
+    std::atomic<std::size_t> asked_{0};
     std::atomic<std::size_t> traces_{0};
     std::atomic<std::size_t> done_{0};
     std::atomic<clock::rep> since_{0};
@@ -7721,7 +7894,7 @@ public:
     };
 
     mlflow_infos(std::string_view experiment_id, const run_metadata& run, const std::atomic<bool>& is_interrupted,
-                 info_progress& progress)
+                 mlflow_progress& progress)
         : experiment_id_(experiment_id), run_(run), is_interrupted_(is_interrupted), progress_(progress) {}
 
     // `first` is used by this thread, and each of `others` by one more while there is enough to do.
@@ -7729,6 +7902,7 @@ public:
         progress_.begin(answers.size());
         std::vector<std::thread> threads;
         const auto start = [&] {
+            const without_signals blocked;
             threads.reserve(others.size());
             for (std::size_t i = 0; i < others.size() && i + 1 < answers.size(); ++i)
                 threads.emplace_back([&, i] { guarded([&] { work(answers, *others[i]); }, [] {}); });
@@ -7769,7 +7943,7 @@ private:
     std::string_view experiment_id_;
     run_metadata run_;
     const std::atomic<bool>& is_interrupted_;
-    info_progress& progress_;
+    mlflow_progress& progress_;
     std::atomic<std::size_t> next_{0};
     std::atomic<bool> is_over_{false}; // the server is not there, or takes nothing
 };
@@ -8155,13 +8329,14 @@ private:
             return transport_error{transport_error::kind::other, "out of memory while a request was put together"};
         const http_header headers[] = {{"Content-Type", "application/x-protobuf"},
                                        {"x-mlflow-experiment-id", connection_.experiment_id}};
+        progress_.ask(batch.span_count());
         const auto reply = server_.send(http_method::post, target, headers, body_.view());
+        progress_.answered(reply && detail::is_success(reply->status));
         body_.clear_to(detail::kept_request);
         if (!reply) return reply.error();
         if (!detail::is_success(reply->status)) return checked(server_.refusal(target, *reply));
         const auto told = detail::read_export_reply(*reply);
         if (!told) return detail::unproven_success(server_.uri(), target, *reply);
-        progress_.step();
         outcome = detail::partial_success(batch.span_count(), *told, server_.secrets());
         return std::nullopt;
     }
@@ -8234,7 +8409,7 @@ private:
         failed gone;
         for (const trace_data& trace : batch) {
             failed error = gone ? gone : send_artifact(trace);
-            if (!error) outcome.exported_spans += trace.span_count, progress_.step();
+            if (!error) outcome.exported_spans += trace.span_count, progress_.answered(true);
             else if (outcome_of(*error) == trace::outcome::wait) gone = error;
             if (error) detail::add_failure(outcome, trace.span_count, std::move(*error));
         }
@@ -8277,7 +8452,7 @@ private:
     mlflow_connection connection_;
     std::vector<std::unique_ptr<detail::http_client<Transport>>> others_; // connections, made as they are needed
     std::atomic<bool> is_interrupted_{false};
-    detail::info_progress progress_;
+    detail::mlflow_progress progress_;
     bool gives_own_ids_ = false;
     bool takes_otlp_ = true;
     bool is_old_ = false;
@@ -8509,7 +8684,9 @@ inline void copy_description(span_data& copy, const span_data& span) noexcept {
 inline std::size_t packed_memory(const trace_data& trace) noexcept {
     return trace_data::memory_for(trace.span_count, trace.bytes, trace.entries.bytes());
 }
-inline bool is_worth_packing(const trace_data& trace) noexcept { return trace.memory() >= 2 * packed_memory(trace); }
+inline bool is_worth_packing(const trace_data& trace) noexcept {
+    return 2 * trace.memory() >= 3 * packed_memory(trace);
+}
 
 // Copies of finished traces, side by side in one block, which goes with the last of them. They do not come from the
 // pool, whose objects go back to where they are recorded.
@@ -8597,6 +8774,13 @@ inline void pack(trace_batch& traces) noexcept {
 // ---- mlflow/trace/core/copied_trace.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// A copy of one of the traces that wait elsewhere, another one for the next number; null where none waits.
+using other_trace = trace_data*(void* from, std::size_t number) noexcept;
+struct other_traces {
+    void* from = nullptr;
+    other_trace* next = nullptr;
+};
 
 // A copy of a finished trace, or null when memory has run out.
 inline trace_data* copy_of(const trace_data& trace) noexcept {
@@ -8848,6 +9032,8 @@ public:
     [[nodiscard]] std::size_t span_count() const noexcept {
         return small_.span_count() + in_hands_.spans + recorded_.span_count();
     }
+    // They, and those that were dropped although older ones are just being looked at.
+    [[nodiscard]] std::size_t spans_not_taken() const noexcept { return span_count() + dropped_behind_; }
     [[nodiscard]] std::size_t bytes() const noexcept { return small_.bytes() + in_hands_.bytes + recorded_.bytes(); }
     [[nodiscard]] std::size_t memory() const noexcept {
         return small_.memory() + in_hands_.memory + recorded_.memory();
@@ -8871,8 +9057,14 @@ public:
         for (number -= number < small_.size() ? 0 : small_.size(); number > 0; --number) ++at;
         return &*at;
     }
-    // That one, or the next one after those that are being looked at; null when there is none.
     [[nodiscard]] trace_data* pop_front() noexcept { return (small_.empty() ? recorded_ : small_).pop_front(); }
+    // To be dropped: the first one that is not just being looked at, or null.
+    [[nodiscard]] trace_data* pop_to_drop() noexcept {
+        const bool is_behind = small_.empty() && in_hands_.spans != 0;
+        trace_data* const popped = pop_front();
+        if (is_behind && popped) dropped_behind_ += popped->span_count;
+        return popped;
+    }
 
     // Some to be looked at, which wait all the same.
     [[nodiscard]] trace_batch take_recorded(std::size_t memory) noexcept {
@@ -8884,6 +9076,7 @@ public:
     }
     void put_back(trace_batch&& looked_at) noexcept {
         in_hands_ = {};
+        dropped_behind_ = 0;
         small_.append(std::move(looked_at));
     }
 
@@ -8905,6 +9098,7 @@ private:
     trace_batch small_;
     amount in_hands_;
     trace_batch recorded_;
+    std::size_t dropped_behind_ = 0;
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
@@ -8951,6 +9145,7 @@ private:
     template <class Run>
     void start_one(std::size_t number, const Run& run) {
         const std::lock_guard guard(lock_);
+        const without_signals blocked;
         threads_[number] = std::thread([this, number, run] {
             running_here = this;
             run(number);
@@ -9183,7 +9378,7 @@ private:
         return abandoned_ || flush_until_ > taken_up_to() || waiting_ > 0 || enough();
     }
     // Spans are numbered as they are accepted. These have left the queue,
-    [[nodiscard]] std::uint64_t taken_up_to() const noexcept { return accepted_ - queue_.span_count(); }
+    [[nodiscard]] std::uint64_t taken_up_to() const noexcept { return accepted_ - queue_.spans_not_taken(); }
     // and these the inner exporters too, or were dropped.
     [[nodiscard]] std::uint64_t done_up_to() const noexcept {
         std::uint64_t done = taken_up_to();
@@ -9221,7 +9416,7 @@ private:
         case when_full::drop_newest: return false;
         case when_full::drop_oldest:
             while (!has_room(traces)) {
-                trace_data* const first = queue_.pop_front();
+                trace_data* const first = queue_.pop_to_drop();
                 if (!first) break;
                 const trace_batch oldest(first);
                 account_.dropped += oldest.span_count();
@@ -9316,18 +9511,16 @@ private:
 
     // What a second of rest does not need goes back. The first one still sees what was needed for the work.
     void rest(std::unique_lock<std::mutex>& guard) {
-        for (int seconds = 0; seconds < 2; ++seconds) {
+        constexpr int most_seconds = 10; // others may look at the pools meanwhile
+        for (int seconds = 0, looks = 0; looks < 2 && seconds < most_seconds; ++seconds) {
             const auto has_work = [this] { return abandoned_ || queue_.front(); };
             if (wake_.wait_until(guard, deadline_after(std::chrono::seconds(1)), has_work)) return;
             guard.unlock();
-            for_each_pool([](auto& each) { each.free_surplus(); });
+            bool is_looked_at = true;
+            for_each_pool([&](auto& each) { is_looked_at = each.free_surplus() && is_looked_at; });
+            looks += is_looked_at ? 1 : 0;
             guard.lock();
         }
-    }
-    template <class Function>
-    static void for_each_pool(Function&& function) noexcept {
-        function(pool<span_data>::instance());
-        function(pool<trace_data>::instance());
     }
     // What is left in them.
     std::size_t shrink_pools() const noexcept {
@@ -9363,6 +9556,7 @@ private:
             const std::size_t in_pools = shrink_pools();
             guard.lock();
             in_pools_ = in_pools;
+            handled_something_.notify_all(); // there may be room
         }
         give_up();
     }
@@ -9397,13 +9591,6 @@ private:
             taken.push_back(queue_.pop_front());
         return taken;
     }
-
-    // What the pools keep for these traces goes when all else has gone.
-    struct pools_at_the_end {
-        ~pools_at_the_end() {
-            for_each_pool([](auto& each) { each.shrink_to(0); });
-        }
-    };
 
     [[no_unique_address]] const pools_at_the_end at_the_end_{};
     batch_options<Exporter> options_;
@@ -9513,8 +9700,9 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 ///
 /// Bounded: `when_full` says what becomes of traces that do not fit into the queue; those that are dropped are
 /// counted, and `last_error` and a line on standard error tell. With several `Senders` as many threads export at
-/// once, each by an inner exporter of its own. Thread-safety: all functions, from any thread; an inner exporter is
-/// called from its background thread only, unless it defers itself: then from those that flush too.
+/// once, each by an inner exporter of its own. One more thread packs small traces where much waits; it sleeps else.
+/// Thread-safety: all functions, from any thread; an inner exporter is called from its background thread only, unless
+/// it defers itself: then from those that flush too.
 ///
 /// The destructor waits for delivery for at most `shutdown_timeout`, and not again after `shutdown`. An inner
 /// exporter that does not come back within 250 ms more is left to itself with its thread, and destroyed when it does:
@@ -9649,6 +9837,13 @@ public:
     {
         return exporter_.last_error();
     }
+    [[nodiscard]] export_progress progress() const { return detail::progress_of(exporter_); }
+    void take_others_from(void* from, detail::other_trace* next) noexcept
+        requires requires(Exporter& exporter) { exporter.take_others_from(from, next); }
+    {
+        others_ = {from, next};
+        exporter_.take_others_from(this, &marked);
+    }
     void interrupt() noexcept
         requires requires(Exporter& exporter) { exporter.interrupt(); }
     {
@@ -9668,8 +9863,16 @@ private:
         add("host.name", deployment_.host);
     }
 
+    static trace_data* marked(void* itself, std::size_t number) noexcept {
+        const deployed& own = *static_cast<deployed*>(itself);
+        trace_data* const other = own.others_.next(own.others_.from, number);
+        if (other && other->root) own.mark(other->entries);
+        return other;
+    }
+
     Exporter exporter_;
     deployment_info deployment_;
+    detail::other_traces others_;
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
@@ -10125,11 +10328,9 @@ public:
         if constexpr (requires { exporter_.interrupt(); }) exporter_.interrupt();
     }
 
-    /// A copy of one of the traces that wait elsewhere, another one for the next number; null where none waits.
-    using other_trace = trace_data*(void* from, std::size_t number) noexcept;
-    /// Where these come from: whether the receiver takes one of them tells whether the one that it refuses is at
-    /// fault. `batch` says so, before the first export.
-    void take_others_from(void* from, other_trace* next) noexcept { others_ = {from, next}; }
+    /// Where copies of other traces come from that wait: whether the receiver takes one of those tells whether the
+    /// one that it refuses is at fault. `batch` says so, before the first export.
+    void take_others_from(void* from, detail::other_trace* next) noexcept { others_ = {from, next}; }
 
     /// Why the last attempt failed; empty when none did.
     [[nodiscard]] std::string last_error() const {
@@ -10200,10 +10401,7 @@ private:
     detail::fault_finder<Exporter> finder_{exporter_, options_.first_wait, options_.longest_wait,
                                            options_.attempts_before_halving};
     finder_host host_{*this};
-    struct {
-        void* from = nullptr;
-        other_trace* next = nullptr;
-    } others_;
+    detail::other_traces others_;
     std::size_t asked_for_ = 0; // of the others
     mutable std::mutex lock_;
     std::condition_variable wake_;
@@ -10380,6 +10578,16 @@ inline type_name exception_type([[maybe_unused]] const std::exception& thrown) n
 #endif
 }
 
+// What is being handled is no exception of C++: it is how a thread unwinds that is cancelled, or calls pthread_exit.
+// Who catches that must pass it on, or the program ends.
+inline bool is_thread_ending() noexcept {
+#if __has_include(<cxxabi.h>)
+    return !abi::__cxa_current_exception_type();
+#else
+    return false;
+#endif
+}
+
 // Of the exception being handled, also where it is not a std::exception.
 inline type_name current_exception_type() noexcept {
 #if defined(__cpp_rtti) && __has_include(<cxxabi.h>)
@@ -10389,36 +10597,6 @@ inline type_name current_exception_type() noexcept {
     return type_name(nullptr);
 #endif
 }
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/detail/cancellation.hpp
-
-#if MLFLOW_TRACE_HOSTED
-#include <pthread.h>
-#endif
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// While this object lives, `pthread_cancel` of this thread waits: it would unwind through functions that are
-// `noexcept`, which ends the program.
-class without_cancellation {
-public:
-#ifdef PTHREAD_CANCEL_DISABLE
-    without_cancellation() noexcept { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
-    ~without_cancellation() { pthread_setcancelstate(before_, nullptr); }
-
-private:
-    int before_ = PTHREAD_CANCEL_ENABLE;
-
-public:
-#else
-    without_cancellation() noexcept {}
-    ~without_cancellation() {}
-#endif
-    without_cancellation(const without_cancellation&) = delete;
-    without_cancellation& operator=(const without_cancellation&) = delete;
-};
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
@@ -10622,7 +10800,8 @@ namespace detail {
 
 // Text that is written by the same code as any other text.
 template <class T>
-inline constexpr bool is_fixed_text = std::is_same_v<T, owned_text> || (std::is_array_v<T> && text_like<T>);
+inline constexpr bool is_fixed_text =
+    !std::is_same_v<T, std::string_view> && (std::is_same_v<T, owned_text> || (std::is_array_v<T> && text_like<T>));
 
 // What the library writes itself. By another way these would make a user or session unchecked, or a span contradict
 // itself.
@@ -11341,6 +11520,7 @@ void basic_span<Context, Platform>::finish(bool is_replaced) noexcept {
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
 template <class Context, class Platform>
 basic_span<Context, Platform>& basic_span<Context, Platform>::current_exception() noexcept {
+    if (detail::is_thread_ending()) return set_status(status::error, "ended with its thread");
     try {
         throw;
     } catch (const std::exception& thrown) {
@@ -12393,6 +12573,7 @@ private:
         }
     }
 
+    [[no_unique_address]] const pools_at_the_end at_the_end_{}; // first: the exporter gives back too
     Exporter exporter_;
     [[no_unique_address]] Recording recording_;
     value_rules value_rules_;
@@ -12418,7 +12599,8 @@ template <class Core>
 class core_holder {
 public:
     template <class... Args>
-    explicit core_holder(Args&&... args) : core_(new Core(std::forward<Args>(args)...)) {}
+    explicit core_holder(Args&&... args)
+        : core_((static_cast<void>(without_cancellation()), new Core(std::forward<Args>(args)...))) {}
     core_holder(const core_holder&) = delete;
     core_holder& operator=(const core_holder&) = delete;
     ~core_holder() { core_->release(); }
@@ -12495,7 +12677,7 @@ struct start_arguments {
                 session = value.view();
             }
         } else if constexpr (std::is_same_v<T, span_type>) type = value;
-        else if constexpr (std::is_same_v<T, remote_span>) caller = &value;
+        else if constexpr (std::is_same_v<T, remote_span>) caller = caller && is_continued() ? caller : &value;
         else if constexpr (std::is_same_v<T, sample_ratio>) ratio = &value;
         else if constexpr (std::is_same_v<T, incoming_trace>) {
             incoming = &value;

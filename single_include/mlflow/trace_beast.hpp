@@ -630,6 +630,7 @@ private:
 
     static std::shared_ptr<lookup> start(const endpoint& server) {
         auto shared = std::make_shared<lookup>();
+        const without_signals blocked;
         std::thread([shared, host = server.host, service = std::to_string(server.port)]() noexcept {
             error_code error;
             std::vector<tcp::endpoint> found;
