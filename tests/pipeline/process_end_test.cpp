@@ -54,7 +54,7 @@ protected:
     [[nodiscard]] std::size_t lines() const {
         std::ifstream file(path);
         std::size_t count = 0;
-        for (std::string line; std::getline(file, line);) count += line.ends_with('}') ? 1 : 0;
+        for (std::string line; std::getline(file, line);) count += line.ends_with('}') ? 1U : 0U;
         return count;
     }
     static void record(tracer_type& tracer) { tracer.start_trace("turn", mt::user{"u"}, mt::session{"s"}).end(); }

@@ -77,20 +77,20 @@ class gen_ai_messages {
 public:
     explicit gen_ai_messages(buffer& out) noexcept : out_(out) {}
 
-    bool append_inputs(std::string_view json) {
-        if (json.starts_with('"')) return append_one("user", json);
-        const std::string_view messages = json.starts_with('[') ? json : json_find(json, {"messages"});
+    bool append_inputs(std::string_view value) {
+        if (value.starts_with('"')) return append_one("user", value);
+        const std::string_view messages = value.starts_with('[') ? value : json_find(value, {"messages"});
         return append_list(messages, [&](std::string_view message) { return append_message(message, {}); });
     }
-    bool append_outputs(std::string_view json) {
-        if (json.starts_with('"')) return append_one("assistant", json);
-        if (const auto choices = json_find(json, {"choices"}); !choices.empty())
+    bool append_outputs(std::string_view value) {
+        if (value.starts_with('"')) return append_one("assistant", value);
+        if (const auto choices = json_find(value, {"choices"}); !choices.empty())
             return append_list(choices, [&](std::string_view choice) {
                 return append_message(json_find(choice, {"message"}), json_find(choice, {"finish_reason"}));
             });
-        if (json.starts_with('[')) return append_inputs(json);
+        if (value.starts_with('[')) return append_inputs(value);
         out_.push_back('[');
-        return append_message(json, {}) && out_.push_back(']');
+        return append_message(value, {}) && out_.push_back(']');
     }
 
 private:
@@ -163,9 +163,9 @@ private:
         (out_.append(std::string_view(pieces).empty() ? "null" : std::string_view(pieces)), ...);
         out_.push_back('}');
     }
-    void append_raw_part(std::string_view json) {
+    void append_raw_part(std::string_view value) {
         begin_part();
-        out_.append(json);
+        out_.append(value);
     }
 
     buffer& out_;
