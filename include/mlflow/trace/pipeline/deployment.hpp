@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/concepts.hpp>
+#include <mlflow/trace/core/copied_trace.hpp>
 #include <mlflow/trace/core/options_of.hpp>
 
 #include <string>
