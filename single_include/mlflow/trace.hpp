@@ -7119,11 +7119,11 @@ constexpr bool tells_its_own_reason(int status) noexcept {
 /// | wait        | all that is not about the content: every transport error (TLS, local files, proxy settings, |
 /// |             | a request that is rejected locally, name resolution, connection, no answer, a reply that is |
 /// |             | not HTTP), 1xx, 3xx, 2xx with another body, and every status that is not named below        |
-/// | divide      | 500; 400, 413 or 422 with a page in HTML or XML, which something before the receiver wrote; and a
-/// | |             | reason that nobody knows: the content may be at fault. Divided while other content passes;  | |
-/// | waits while none does                                                                       | | put_aside   |
-/// 400, 413 or 422: the receiver finds fault with the content. Divided, and what fails alone   | |             | is
-/// put aside                                                                                |
+/// | divide      | 500; 400, 413 or 422 with a page in HTML or XML, which something before the receiver wrote; |
+/// |             | and a reason that nobody knows: the content may be at fault. Divided while other content    |
+/// |             | passes; waits while none does                                                               |
+/// | put_aside   | 400, 413 or 422: the receiver finds fault with the content. Divided, and what fails alone   |
+/// |             | is put aside                                                                                |
 enum class outcome : std::uint8_t { delivered, wait, divide, put_aside };
 
 /// What an error says about the spans that were sent.
