@@ -29,8 +29,6 @@
 #include <mutex>
 #include <new>
 #include <optional>
-#include <pthread.h>
-#include <signal.h>
 #include <span>
 #include <string>
 #include <string_view>
@@ -7795,6 +7793,11 @@ inline void append_trace_info(buffer& out, const trace_data& trace, std::string_
 
 // ---- mlflow/trace/core/without_signals.hpp
 
+#if MLFLOW_TRACE_HOSTED
+
+#include <pthread.h>
+#include <signal.h>
+
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
 // Threads that are started while this object lives take no signal of the application's. They do take those that their
@@ -7817,6 +7820,8 @@ private:
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+#endif
 
 // ---- mlflow/trace/exporters/mlflow_infos.hpp
 

@@ -3,6 +3,8 @@
 
 #include <mlflow/trace/config.hpp>
 
+#if MLFLOW_TRACE_HOSTED
+
 #include <pthread.h>
 #include <signal.h>
 
@@ -28,3 +30,5 @@ private:
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+#endif
