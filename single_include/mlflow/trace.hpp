@@ -7795,6 +7795,7 @@ inline void append_trace_info(buffer& out, const trace_data& trace, std::string_
 
 #if MLFLOW_TRACE_HOSTED
 
+#include <initializer_list>
 #include <pthread.h>
 #include <signal.h>
 

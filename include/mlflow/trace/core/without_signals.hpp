@@ -5,6 +5,7 @@
 
 #if MLFLOW_TRACE_HOSTED
 
+#include <initializer_list>
 #include <pthread.h>
 #include <signal.h>
 
