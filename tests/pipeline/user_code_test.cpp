@@ -234,13 +234,21 @@ struct throwing_seal {
     std::string sign(std::string_view) const { throw std::runtime_error("no key"); }
 };
 
-TEST(user_code_that_throws, in_a_propagator_comes_out_again) {
+TEST(user_code_that_throws, in_a_propagator_is_reported_and_in_the_setter_comes_out_again) {
     using schema = mt::schema<mt::propagated<mt::required<mt::user>>>;
-    mt::tracer<schema, mt::thread_local_context, mt::memory_exporter> tracer;
+    int reports = 0;
+    const auto count = [](void* to, const mt::check_error& error) noexcept {
+        *static_cast<int*>(to) += error.what == mt::fault::not_made && error.key == "baggage" ? 1 : 0;
+    };
+    mt::tracer<schema, mt::thread_local_context, mt::memory_exporter> tracer(
+        {.on_error = count, .error_context = &reports});
     {
         auto trace = tracer.start_trace("turn", mt::user{"u"});
         const mt::propagator<schema, throwing_seal> sealed({.hosts = {"*"}});
-        EXPECT_THROW(sealed.inject(trace, "host", [](auto, auto) {}), std::runtime_error);
+        int headers = 0;
+        sealed.inject(trace, "host", [&](auto, auto) { ++headers; });
+        EXPECT_EQ(headers, 1) << "traceparent alone";
+        EXPECT_EQ(reports, 1);
         const mt::propagator<schema, mt::trust_network> open({.hosts = {"*"}});
         EXPECT_THROW(open.inject(trace, "host", [](auto, auto) { throw 42; }), int);
         trace.outputs("still recorded");
