@@ -2349,6 +2349,19 @@ bool append_hex(Buffer& out, std::string_view bytes) noexcept {
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
+// ---- mlflow/trace/detail/outer_space.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// RFC 9110, 5.5: white space around a value is not part of it.
+constexpr std::string_view without_outer_space(std::string_view text) noexcept {
+    const auto first = text.find_first_not_of(" \t");
+    if (first == std::string_view::npos) return text.substr(0, 0);
+    return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
 // ---- mlflow/trace/core/traceparent.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
@@ -2370,8 +2383,7 @@ struct remote_span {
     /// invalid: upper case, other lengths, IDs of zeros, version ff.
     static constexpr result<remote_span, check_error> parse(std::string_view value) noexcept {
         constexpr std::size_t size = 55; // 00-<32 digits>-<16 digits>-<2 digits>
-        while (!value.empty() && (value.front() == ' ' || value.front() == '\t')) value.remove_prefix(1);
-        while (!value.empty() && (value.back() == ' ' || value.back() == '\t')) value.remove_suffix(1);
+        value = detail::without_outer_space(value);
         const auto invalid = failure{check_error{value.empty() ? fault::empty : fault::malformed, header}};
         if (value.size() < size || value[2] != '-' || value[35] != '-' || value[52] != '-') return invalid;
         std::uint64_t version = 0;
@@ -4055,13 +4067,6 @@ void for_each_header_value(const Headers& headers, std::string_view name, Visit&
     }
 }
 
-// RFC 9110, 5.5: white space around a value is not part of it.
-constexpr std::string_view without_outer_space(std::string_view text) noexcept {
-    const auto first = text.find_first_not_of(" \t");
-    if (first == std::string_view::npos) return text.substr(0, 0);
-    return text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
-
 // RFC 9110, 5.5: CR, LF and NUL must not be in a value, and other control characters have no business there.
 constexpr check_error check_field_value(std::string_view name, std::string_view text) noexcept {
     for (std::size_t i = 0; i < text.size(); ++i)
@@ -5482,8 +5487,8 @@ enum class otlp_receiver : std::uint8_t {
     /// `gen_ai.conversation.id`, and with `otlp_exporter` model, provider, tokens, messages, tools and agents.
     gen_ai,
     /// MLflow, by way of a Collector, say: as `any`, and text that MLflow would read as a JSON text is encoded as
-    /// JSON
-    /// once, so that it is stored as it is. What MLflow takes only by its own API it shows as attributes of the root.
+    /// JSON once, so that it is stored as it is. What MLflow takes only by its own API it shows as attributes of the
+    /// root.
     mlflow
 };
 
@@ -9981,9 +9986,8 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 // - What the receiver cannot take now ends the round: all that is left comes again.
 // - What it finds fault with is sent in halves, these in halves; the span that is refused alone is put aside.
 // - Where the content only may be at fault, a span that is refused alone is a suspect. It is sent once more behind
-// the
-//   others, and put aside only where the receiver takes another one right after that. It is asked by a trace that it
-//   has taken before, which does no harm, or by another one that waits. While it takes none, nothing is put aside,
+//   the others, and put aside only where the receiver takes another one right after that. It is asked by a trace that
+//   it has taken before, which does no harm, or by another one that waits. While it takes none, nothing is put aside,
 //   and it is not asked for each span.
 // - What it does not answer to in time is sent in smaller parts. A span that gets no answer alone, while others do,
 //   is put aside after some rounds.

@@ -3,6 +3,7 @@
 
 #include <mlflow/trace/core/error.hpp>
 #include <mlflow/trace/core/http_check.hpp>
+#include <mlflow/trace/detail/outer_space.hpp>
 
 #include <concepts>
 #include <cstddef>
@@ -68,13 +69,6 @@ void for_each_header_value(const Headers& headers, std::string_view name, Visit&
             }
         }
     }
-}
-
-// RFC 9110, 5.5: white space around a value is not part of it.
-constexpr std::string_view without_outer_space(std::string_view text) noexcept {
-    const auto first = text.find_first_not_of(" \t");
-    if (first == std::string_view::npos) return text.substr(0, 0);
-    return text.substr(first, text.find_last_not_of(" \t") - first + 1);
 }
 
 // RFC 9110, 5.5: CR, LF and NUL must not be in a value, and other control characters have no business there.

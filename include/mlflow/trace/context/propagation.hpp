@@ -275,7 +275,8 @@ private:
     check_error collect(detail::trace_state* trace, const trace_id& id, sent_values& sent) const {
         if constexpr (is_told_identity) {
             std::string message, names;
-            begin_message(message, id, now());
+            const std::string time = std::to_string(now());
+            begin_message(message, id, time);
             if (trace) {
                 const detail::lock_guard guard(trace->lock);
                 if (!trace->data) return {};
@@ -302,7 +303,7 @@ private:
                 detail::buffer digits;
                 if (!detail::append_hex(digits, proof)) return {fault::out_of_memory, baggage};
                 sent.members.append(seal_key) += '=';
-                sent.members.append(time_of(message)).append(":").append(digits.view()).append(names);
+                sent.members.append(time).append(":").append(digits.view()).append(names);
             } else if (!sent.members.empty()) sent.members.pop_back();
             if (sent.members.size() > detail::most_baggage) return {fault::too_large, baggage};
         }
@@ -310,12 +311,8 @@ private:
     }
 
     // What is sealed: the trace, the time, and each value behind its key, which cannot hold `=` or a line's end.
-    static void begin_message(std::string& message, const trace_id& trace, std::int64_t time) {
-        message.append("mlflow_trace 1\n").append(trace.hex().view()).append("\n").append(std::to_string(time));
-    }
-    static std::string_view time_of(std::string_view message) {
-        const auto begin = message.find('\n', message.find('\n') + 1) + 1;
-        return message.substr(begin, message.find('\n', begin) - begin);
+    static void begin_message(std::string& message, const trace_id& trace, std::string_view time) {
+        message.append("mlflow_trace 1\n").append(trace.hex().view()).append("\n").append(time);
     }
     static void append_to_message(std::string& message, std::string_view key, std::string_view value) {
         message.append("\n").append(key).append("=").append(std::to_string(value.size())).append("=").append(value);
@@ -366,48 +363,45 @@ private:
         return times > 1;
     }
 
+    // Takes what stands before the next colon off the rest.
+    static std::string_view next_part(std::string_view& rest) noexcept {
+        const auto colon = rest.find(':');
+        const std::string_view part = rest.substr(0, colon);
+        rest.remove_prefix(colon == std::string_view::npos ? rest.size() : colon + 1);
+        return part;
+    }
+
     // The seal is `time:digits:key:key…`. Takes the values of those keys if it is right, whatever else was sent.
     bool take_sealed(const member_list& members, const detail::baggage_member& seal, bool plus_is_space,
                      incoming_trace& found) const {
         const std::string text = detail::percent_decoded(seal.value, plus_is_space);
         std::string_view rest = text;
-        const auto next = [&rest] {
-            const auto colon = rest.find(':');
-            const std::string_view part = rest.substr(0, colon);
-            rest.remove_prefix(colon == std::string_view::npos ? rest.size() : colon + 1);
-            return part;
-        };
-        const std::string_view digits = next();
+        const std::string_view digits = next_part(rest);
         if (digits.empty() || digits.size() > 12 || digits.find_first_not_of("0123456789") != std::string_view::npos)
             return false;
         std::int64_t time = 0;
         for (const char digit : digits) time = time * 10 + (digit - '0');
         const std::int64_t age = now() - time;
         if (age > max_age_.count() || -age > max_age_.count()) return false;
-        const std::string given = detail::from_hex(next());
+        const std::string given = detail::from_hex(next_part(rest));
 
         std::string message;
-        begin_message(message, found.caller_.trace_id, time);
+        begin_message(message, found.caller_.trace_id, std::to_string(time));
         for (std::string_view names = rest; !names.empty();) {
-            const auto colon = names.find(':');
-            const auto* const sent = member_of(members, names.substr(0, colon));
+            const auto* const sent = member_of(members, next_part(names));
             if (!sent || is_repeated(members, sent->key)) return false;
             // A stranger's list of names must not make much work of a short request: each stands there once.
             if (message.size() > 2 * detail::most_baggage) return false;
             append_to_message(message, sent->key, detail::percent_decoded(sent->value, plus_is_space));
-            names.remove_prefix(colon == std::string_view::npos ? names.size() : colon + 1);
         }
         if (given.empty() || is_repeated(members, seal_key) || !detail::is_sealed(trust_, message, given))
             return false;
         found.is_trusted_ = true;
         Schema::for_each_propagated([&]<class Key>() {
-            for (std::string_view names = rest; !names.empty();) {
-                const auto colon = names.find(':');
-                if (names.substr(0, colon) == Key::name)
+            for (std::string_view names = rest; !names.empty();)
+                if (next_part(names) == Key::name)
                     take_value<Key>(detail::percent_decoded(member_of(members, Key::name)->value, plus_is_space),
                                     found);
-                names.remove_prefix(colon == std::string_view::npos ? names.size() : colon + 1);
-            }
         });
         return true;
     }

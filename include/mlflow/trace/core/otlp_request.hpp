@@ -26,8 +26,8 @@ enum class otlp_receiver : std::uint8_t {
     /// `gen_ai.conversation.id`, and with `otlp_exporter` model, provider, tokens, messages, tools and agents.
     gen_ai,
     /// MLflow, by way of a Collector, say: as `any`, and text that MLflow would read as a JSON text is encoded as
-    /// JSON
-    /// once, so that it is stored as it is. What MLflow takes only by its own API it shows as attributes of the root.
+    /// JSON once, so that it is stored as it is. What MLflow takes only by its own API it shows as attributes of the
+    /// root.
     mlflow
 };
 

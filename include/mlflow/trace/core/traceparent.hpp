@@ -5,6 +5,7 @@
 #include <mlflow/trace/core/ids.hpp>
 #include <mlflow/trace/core/result.hpp>
 #include <mlflow/trace/detail/hex.hpp>
+#include <mlflow/trace/detail/outer_space.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -29,8 +30,7 @@ struct remote_span {
     /// invalid: upper case, other lengths, IDs of zeros, version ff.
     static constexpr result<remote_span, check_error> parse(std::string_view value) noexcept {
         constexpr std::size_t size = 55; // 00-<32 digits>-<16 digits>-<2 digits>
-        while (!value.empty() && (value.front() == ' ' || value.front() == '\t')) value.remove_prefix(1);
-        while (!value.empty() && (value.back() == ' ' || value.back() == '\t')) value.remove_suffix(1);
+        value = detail::without_outer_space(value);
         const auto invalid = failure{check_error{value.empty() ? fault::empty : fault::malformed, header}};
         if (value.size() < size || value[2] != '-' || value[35] != '-' || value[52] != '-') return invalid;
         std::uint64_t version = 0;

@@ -4,6 +4,7 @@
 #include <mlflow/trace/core/http.hpp>
 #include <mlflow/trace/core/http_check.hpp>
 #include <mlflow/trace/core/result.hpp>
+#include <mlflow/trace/detail/outer_space.hpp>
 #include <mlflow/trace/detail/utf8.hpp>
 
 #include <algorithm>
@@ -105,12 +106,6 @@ std::optional<environment_error> read_timeout(std::chrono::milliseconds& timeout
     return std::nullopt;
 }
 
-inline std::string_view trimmed(std::string_view text) noexcept {
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-    return text;
-}
-
 // RFC 3986, 2.1; nothing where a % is not followed by two hexadecimal digits.
 inline std::optional<std::string> percent_decoded(std::string_view text) {
     std::string decoded;
@@ -135,15 +130,15 @@ inline result<text_pairs, environment_error> key_value_list(const char* name) {
     std::string_view rest = variable(name);
     while (!rest.empty()) {
         const auto comma = std::min(rest.find(','), rest.size());
-        const auto member = trimmed(rest.substr(0, comma));
+        const auto member = without_outer_space(rest.substr(0, comma));
         rest.remove_prefix(std::min(comma + 1, rest.size()));
         if (member.empty()) continue;
         const auto which = "entry " + std::to_string(pairs.size() + 1); // by its position: it may be a credential
         const auto equals = member.find('=');
-        if (equals == std::string_view::npos || trimmed(member.substr(0, equals)).empty())
+        if (equals == std::string_view::npos || without_outer_space(member.substr(0, equals)).empty())
             return refuse(name, which + " has no key and =; write key=value,key=value");
-        auto key = percent_decoded(trimmed(member.substr(0, equals)));
-        auto value = percent_decoded(trimmed(member.substr(equals + 1)));
+        auto key = percent_decoded(without_outer_space(member.substr(0, equals)));
+        auto value = percent_decoded(without_outer_space(member.substr(equals + 1)));
         if (!key || !value) return refuse(name, which + " holds a % without two hexadecimal digits; write %25 for %");
         const auto is_plain = [](std::string_view text) {
             const auto scan = scan_utf8(text);
@@ -151,7 +146,7 @@ inline result<text_pairs, environment_error> key_value_list(const char* name) {
         };
         if (!is_plain(*key) || !is_plain(*value))
             return refuse(name, which + " holds a control character or invalid UTF-8; remove it");
-        if (is_in_quotes(trimmed(member.substr(equals + 1))) || is_quotation_mark(member.front()))
+        if (is_in_quotes(without_outer_space(member.substr(equals + 1))) || is_quotation_mark(member.front()))
             return refuse(name, which + " stands in quotation marks, which are a part of it here; take them away, or "
                                         "write %22 where they are meant");
         pairs.emplace_back(std::move(*key), std::move(*value));

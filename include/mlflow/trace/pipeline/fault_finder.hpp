@@ -21,9 +21,8 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 // - What the receiver cannot take now ends the round: all that is left comes again.
 // - What it finds fault with is sent in halves, these in halves; the span that is refused alone is put aside.
 // - Where the content only may be at fault, a span that is refused alone is a suspect. It is sent once more behind
-// the
-//   others, and put aside only where the receiver takes another one right after that. It is asked by a trace that it
-//   has taken before, which does no harm, or by another one that waits. While it takes none, nothing is put aside,
+//   the others, and put aside only where the receiver takes another one right after that. It is asked by a trace that
+//   it has taken before, which does no harm, or by another one that waits. While it takes none, nothing is put aside,
 //   and it is not asked for each span.
 // - What it does not answer to in time is sent in smaller parts. A span that gets no answer alone, while others do,
 //   is put aside after some rounds.

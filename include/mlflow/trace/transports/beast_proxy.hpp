@@ -71,7 +71,7 @@ inline bool is_exempt(std::string_view entries, const endpoint& server) {
     if (server.host == "localhost" || (address && address->is_loopback())) return true;
     while (!entries.empty()) {
         const auto comma = std::min(entries.find(','), entries.size());
-        const auto entry = trimmed(entries.substr(0, comma));
+        const auto entry = without_outer_space(entries.substr(0, comma));
         if (!entry.empty() && is_exempt_by(entry, server)) return true;
         entries.remove_prefix(std::min(comma + 1, entries.size()));
     }
