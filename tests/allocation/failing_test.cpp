@@ -106,7 +106,10 @@ const char* attempt(const Options& options, long number, bool for_good, loss all
     if (account.started != account.exported + account.failed + account.dropped || account.open + account.queued != 0)
         return "the account is not balanced";
     if (account.exported != before.exported + spans_of_a_record) return "what is recorded later is not exported";
-    if (allowed == loss::none_that_was_recorded && account.failed != 0) return "a span has failed";
+    if (allowed == loss::none_that_was_recorded && account.failed != 0) {
+        std::fprintf(stderr, "%s\n", tracer->last_error().c_str());
+        return "a span has failed";
+    }
     return nullptr;
 }
 
@@ -287,6 +290,25 @@ using a_failing_allocation_in_spool = spooled;
 
 TEST_F(a_failing_allocation_in_spool, is_survived) {
     expect_good(all_of<exporter>(options(), loss::none_that_was_recorded));
+}
+
+// All is on the disk by then, whichever thread comes first elsewhere.
+TEST_F(a_failing_allocation_in_spool, while_it_forwards_loses_nothing) {
+    expect_good([chosen = options()](long number, bool& has_come) -> const char* {
+        auto unhurried = chosen();
+        unhurried.exporter.delay = 1h;
+        tracer_to<exporter> tracer(std::move(unhurried));
+        for (int i = 0; i < 3; ++i) record(tracer);
+        const auto recorded = tracer.account();
+        {
+            const failure at(number);
+            tried([&] { static_cast<void>(tracer.flush(5s)); });
+            has_come = at.has_come();
+        }
+        if (!tracer.flush(10s)) return "what was recorded is not delivered";
+        const auto account = tracer.account();
+        return account.exported == recorded.started ? nullptr : "a span is not exported";
+    });
 }
 
 TEST_F(a_failing_allocation_in_spool, and_all_behind_it_is_survived_to_the_end) {

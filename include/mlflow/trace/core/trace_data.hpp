@@ -163,9 +163,11 @@ public:
         return at == end() ? std::string_view{} : (*at).value;
     }
 
+    static constexpr std::size_t longest = 0xffff; ///< key or value, in bytes
+
     /// Adds an entry or replaces the one of that kind and key. Keys and values of up to 65,535 bytes.
     bool set(entry_kind kind, std::string_view key, std::string_view value) noexcept {
-        if (key.size() > 0xffff || value.size() > 0xffff) return false;
+        if (key.size() > longest || value.size() > longest) return false;
         const std::size_t size = iterator::header + key.size() + value.size();
         char* to = bytes_.ensure(size); // before the old entry goes: a set that fails must not lose it
         if (!to) return false;

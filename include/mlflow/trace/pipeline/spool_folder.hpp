@@ -58,10 +58,13 @@ result<spool_damage, std::string> for_each_trace(const spool_file& file, const V
     detail::spool_reader<posix_files> reader(opened.get(), file.marker, 0, file.bytes);
     spool_damage unknown;
     for (std::string_view content; (content = reader.next()).data();) {
-        if (trace_data* const trace = detail::spool_format::decode_record(content)) {
+        detail::spool_format::reading how{};
+        if (trace_data* const trace = detail::spool_format::decode_record(content, how)) {
             const trace_batch owner(trace);
             visit(static_cast<const trace_data&>(*trace));
-        } else { // of another version of the library
+        } else if (how == detail::spool_format::reading::out_of_memory) {
+            return failure{file.path + ": out of memory"};
+        } else {
             ++unknown.places;
             unknown.bytes += detail::spool_format::header_size + content.size();
         }

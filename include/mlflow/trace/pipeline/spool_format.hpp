@@ -105,7 +105,11 @@ inline bool append_record(buffer& out, std::uint64_t marker, const trace_data& t
     return append_record_of(out, marker, [&] { return append_trace(out, trace); });
 }
 
-inline bool read_entry(std::string_view message, trace_entries& into) noexcept {
+enum class reading { done, foreign, out_of_memory }; // foreign: of another version of the library
+
+inline reading stored_if(bool stored) noexcept { return stored ? reading::done : reading::out_of_memory; }
+
+inline reading read_entry(std::string_view message, trace_entries& into) noexcept {
     std::uint64_t kind_number = 0;
     std::string_view key_text;
     std::string_view value_text;
@@ -115,25 +119,27 @@ inline bool read_entry(std::string_view message, trace_entries& into) noexcept {
         else if (at.field() == key) key_text = at.bytes();
         else if (at.field() == value) value_text = at.bytes();
     }
-    return !at.failed() && kind_number <= static_cast<unsigned>(entry_kind::tracestate) &&
-           into.set(static_cast<entry_kind>(kind_number), key_text, value_text);
+    if (at.failed() || kind_number > static_cast<unsigned>(entry_kind::tracestate) ||
+        key_text.size() > trace_entries::longest || value_text.size() > trace_entries::longest)
+        return reading::foreign;
+    return stored_if(into.set(static_cast<entry_kind>(kind_number), key_text, value_text));
 }
 
-inline bool read_span(std::string_view message, span_data& into, bool& is_the_root) noexcept {
+inline reading read_span(std::string_view message, span_data& into, bool& is_the_root) noexcept {
     std::uint64_t flag_bits = 0;
+    std::string_view body;
     into.id = {};
     into.code = status::unset;
     into.has_own_level = false;
     into.trace = nullptr;
     into.body.rules = nullptr;
-    bool stored = false;
     protobuf_reader at(message);
     while (at.next()) {
         switch (at.field()) {
         case id: into.id.value = at.number(); break;
         case flags: flag_bits = at.number(); break;
         case span_status: into.code = static_cast<status>(at.number()); break;
-        case otlp_span: stored = into.body.append(at.bytes()); break;
+        case otlp_span: body = at.bytes(); break;
         default: break;
         }
     }
@@ -142,31 +148,30 @@ inline bool read_span(std::string_view message, span_data& into, bool& is_the_ro
     into.has_parent = (flag_bits & has_parent) != 0;
     into.look_closer = (flag_bits & look_closer) != 0;
     into.lost_something = (flag_bits & lost_something) != 0;
-    return !at.failed() && stored;
+    return at.failed() || !body.data() ? reading::foreign : stored_if(into.body.append(body));
 }
 
-inline bool read_trace(std::string_view content, trace_data& into) noexcept {
+inline reading read_trace(std::string_view content, trace_data& into) noexcept {
     into.id = {};
     into.start_unix_nano = into.duration_nano = 0;
     into.check_identity = false;
     span_data** last = &into.spans;
+    auto so_far = reading::done;
     protobuf_reader at(content);
-    while (at.next()) {
+    while (so_far == reading::done && at.next()) {
         switch (at.field()) {
         case id_high: into.id.high = at.number(); break;
         case id_low: into.id.low = at.number(); break;
         case start_unix_nano: into.start_unix_nano = at.number(); break;
         case duration_nano: into.duration_nano = at.number(); break;
-        case entries:
-            if (!read_entry(at.bytes(), into.entries)) return false;
-            break;
+        case entries: so_far = read_entry(at.bytes(), into.entries); break;
         case spans: {
             span_data* const span = pool<span_data>::instance().take();
-            if (!span) return false;
+            if (!span) return reading::out_of_memory;
             *last = span;
             last = &span->next;
             bool is_the_root = false;
-            if (!read_span(at.bytes(), *span, is_the_root)) return false;
+            so_far = read_span(at.bytes(), *span, is_the_root);
             if (is_the_root) into.root = span;
             ++into.span_count;
             into.bytes += span->body.size();
@@ -176,17 +181,21 @@ inline bool read_trace(std::string_view content, trace_data& into) noexcept {
         default: break;
         }
     }
-    return !at.failed() && into.id.valid() && into.span_count > 0;
+    if (so_far != reading::done) return so_far;
+    return !at.failed() && into.id.valid() && into.span_count > 0 ? reading::done : reading::foreign;
 }
 
-// The trace that the content of a record holds, or null. It is to go into a `trace_batch`.
-inline trace_data* decode_record(std::string_view content) noexcept {
+// The trace that the content of a record holds, or null and why. It is to go into a `trace_batch`.
+inline trace_data* decode_record(std::string_view content, reading& how) noexcept {
     trace_data* const trace = pool<trace_data>::instance().take();
-    if (trace && !read_trace(content, *trace)) {
-        pool<trace_data>::instance().give(trace);
-        return nullptr;
-    }
-    return trace;
+    how = trace ? read_trace(content, *trace) : reading::out_of_memory;
+    if (how == reading::done || !trace) return trace;
+    pool<trace_data>::instance().give(trace);
+    return nullptr;
+}
+inline trace_data* decode_record(std::string_view content) noexcept {
+    reading how{};
+    return decode_record(content, how);
 }
 
 inline std::size_t span_count(std::string_view content) noexcept {

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -269,14 +270,20 @@ private:
             return next.traces.empty() || (next.traces.span_count() < options_.max_batch_spans &&
                                            next.traces.bytes() < options_.max_batch_bytes);
         };
-        while (has_room()) {
+        for (bool is_over = false; !is_over && has_room();) {
             const std::string_view content = reader.next();
-            if (!content.data()) break;
-            if (trace_data* const trace = spool_format::decode_record(content)) next.traces.push_back(trace);
-            else next.has_foreign = true; // of another version of the library, or memory ran out
+            is_over = !content.data();
+            auto how = spool_format::reading::done;
+            trace_data* const trace = is_over ? nullptr : spool_format::decode_record(content, how);
+            if (how == spool_format::reading::out_of_memory) {
+                if (next.traces.empty()) throw std::bad_alloc();
+                break; // that one comes again
+            }
+            if (trace) next.traces.push_back(trace);
+            next.has_foreign = next.has_foreign || how == spool_format::reading::foreign;
+            next.until = reader.position();
+            next.damage = reader.damage();
         }
-        next.until = reader.position();
-        next.damage = reader.damage();
         return next;
     }
 
