@@ -1644,7 +1644,14 @@ public:
                 link = &chain;
             }
         }
-        if (chain) put(chain, bytes);
+        if (!chain) return;
+        // A thread that both ends traces and starts them needs no lock for small ones.
+        if (!mine_ && bytes <= own_bytes && !is_leaving_) {
+            keep_leftovers();
+            mine_ = chain;
+        } else {
+            put(chain, bytes);
+        }
     }
 
     // What is kept, but for what threads have for themselves.
@@ -1681,6 +1688,7 @@ public:
 
 private:
     static constexpr std::size_t piece_bytes = 128 * 1024; // what one thread takes at once, at most
+    static constexpr std::size_t own_bytes = 32 * 1024;    // what it keeps of what it gives back
     static constexpr std::size_t kept_at_work = 4 * 1024 * 1024;
     static constexpr std::size_t kept_at_rest = 1024 * 1024;
     static constexpr int gives_per_look = 64;
@@ -11118,6 +11126,13 @@ bool leave(const span_data& span, bool is_replaced = false) noexcept {
     return true;
 }
 
+template <class Platform>
+std::uint64_t wall_minus_monotonic(std::uint64_t monotonic) noexcept {
+    if constexpr (requires { requires std::is_same_v<typename Platform::owner_of_clocks, Platform>; })
+        return Platform::wall_minus_monotonic(monotonic);
+    else return Platform::wall_nano() - monotonic;
+}
+
 template <class Context>
 void discard_span(span_data& span) noexcept {
     const bool was_taken_here = leave<Context>(span);
@@ -11466,12 +11481,13 @@ span_data* basic_span<Context, Platform>::open_root(detail::recorder& owner, con
         return nullptr;
     }
     const std::uint64_t monotonic = Platform::monotonic_nano();
-    const std::uint64_t wall = Platform::wall_nano();
+    const std::uint64_t difference = detail::wall_minus_monotonic<Platform>(monotonic);
+    const std::uint64_t wall = monotonic + difference;
     owner.retain();
     trace->owner = &owner;
     trace->id = data->id = id;
     data->check_identity = check_identity_at_end;
-    trace->wall_minus_monotonic = wall - monotonic;
+    trace->wall_minus_monotonic = difference;
     data->start_unix_nano = wall;
     trace->data = data;
     trace->open_spans.store(1, std::memory_order_release); // publishes the above to who still held an earlier trace
@@ -11843,6 +11859,11 @@ private:
     std::uint32_t seeded_in_ = 0;
 };
 
+struct clock_difference {
+    std::uint64_t read_at = 0;
+    std::uint64_t nano = 0;
+};
+
 } // namespace detail
 
 /// Linux and other POSIX systems. Thread-safe.
@@ -11851,6 +11872,15 @@ struct hosted_platform {
     static std::uint64_t wall_nano() noexcept { return read(CLOCK_REALTIME); }
     /// Nanoseconds of a clock that never goes back.
     static std::uint64_t monotonic_nano() noexcept { return read(CLOCK_MONOTONIC); }
+
+    // How far ahead the wall clock is, as this thread saw it in the last millisecond: the second clock costs a root
+    // a tenth of its time. Not for a platform that derives from this one, whose clocks may be others.
+    using owner_of_clocks = hosted_platform;
+    static std::uint64_t wall_minus_monotonic(std::uint64_t monotonic) noexcept {
+        constexpr std::uint64_t longest = 1'000'000;
+        if (monotonic - difference_.read_at > longest) difference_ = {monotonic, wall_nano() - monotonic};
+        return difference_.nano;
+    }
 
     static trace_id new_trace_id() noexcept {
         trace_id id{generator_.next(), generator_.next()};
@@ -11890,6 +11920,7 @@ private:
         return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000U + static_cast<std::uint64_t>(now.tv_nsec);
     }
 
+    static inline constinit thread_local detail::clock_difference difference_{};
     static inline constinit thread_local detail::id_generator generator_{};
 };
 

@@ -103,6 +103,27 @@ TEST(pool, a_long_chain_is_for_several_threads) {
     pool.give(here);
 }
 
+TEST(pool, a_thread_that_takes_what_it_gave_back_shares_nothing) {
+    using type = object<7, true>;
+    auto& pool = detail::pool<type>::instance();
+    on_another_thread([&] {
+        for (int i = 0; i < 100; ++i) {
+            pool.give(take_chain<type>(4));
+            EXPECT_EQ(pool.kept_bytes(), 0U);
+        }
+    });
+    EXPECT_GT(pool.kept_bytes(), 0U) << "at its end they are for others";
+}
+
+TEST(pool, what_a_thread_keeps_of_what_it_gave_back_is_bounded) {
+    using type = object<8, true>;
+    auto& pool = detail::pool<type>::instance();
+    on_another_thread([&] {
+        pool.give(take_chain<type>(1'000));
+        EXPECT_GE(pool.kept_bytes(), std::size_t{900} * 1'000);
+    });
+}
+
 TEST(pool, frees_objects_at_which_nobody_looks) {
     using type = object<3, false>;
     auto& pool = detail::pool<type>::instance();

@@ -122,4 +122,22 @@ TEST(Platform, AClockThatIsSetLeavesDurationsAndOrderAlone) {
     }
 }
 
+TEST(Platform, ManyTracesInAMillisecondAreDatedByTheWallClock) {
+    constexpr std::uint64_t millisecond = 1'000'000;
+    mt::tracer<mt::open_schema, mt::thread_local_context, mt::memory_exporter, mt::record_all, mt::hosted_platform>
+        hosted;
+    const std::uint64_t begin = mt::hosted_platform::wall_nano();
+    while (mt::hosted_platform::wall_nano() < begin + 5 * millisecond) {
+        const std::uint64_t before = mt::hosted_platform::wall_nano();
+        {
+            const auto root = hosted.start_trace("turn");
+        }
+        const std::uint64_t after = mt::hosted_platform::wall_nano();
+        const auto traces = hosted.exporter().take();
+        ASSERT_EQ(traces.size(), 1U);
+        EXPECT_GE(traces[0].spans.at(0).start_unix_nano, before - millisecond);
+        EXPECT_LE(traces[0].spans.at(0).start_unix_nano, after + millisecond);
+    }
+}
+
 } // namespace

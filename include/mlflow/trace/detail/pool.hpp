@@ -77,7 +77,14 @@ public:
                 link = &chain;
             }
         }
-        if (chain) put(chain, bytes);
+        if (!chain) return;
+        // A thread that both ends traces and starts them needs no lock for small ones.
+        if (!mine_ && bytes <= own_bytes && !is_leaving_) {
+            keep_leftovers();
+            mine_ = chain;
+        } else {
+            put(chain, bytes);
+        }
     }
 
     // What is kept, but for what threads have for themselves.
@@ -114,6 +121,7 @@ public:
 
 private:
     static constexpr std::size_t piece_bytes = 128 * 1024; // what one thread takes at once, at most
+    static constexpr std::size_t own_bytes = 32 * 1024;    // what it keeps of what it gives back
     static constexpr std::size_t kept_at_work = 4 * 1024 * 1024;
     static constexpr std::size_t kept_at_rest = 1024 * 1024;
     static constexpr int gives_per_look = 64;

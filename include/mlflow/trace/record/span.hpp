@@ -50,6 +50,13 @@ bool leave(const span_data& span, bool is_replaced = false) noexcept {
     return true;
 }
 
+template <class Platform>
+std::uint64_t wall_minus_monotonic(std::uint64_t monotonic) noexcept {
+    if constexpr (requires { requires std::is_same_v<typename Platform::owner_of_clocks, Platform>; })
+        return Platform::wall_minus_monotonic(monotonic);
+    else return Platform::wall_nano() - monotonic;
+}
+
 template <class Context>
 void discard_span(span_data& span) noexcept {
     const bool was_taken_here = leave<Context>(span);
@@ -398,12 +405,13 @@ span_data* basic_span<Context, Platform>::open_root(detail::recorder& owner, con
         return nullptr;
     }
     const std::uint64_t monotonic = Platform::monotonic_nano();
-    const std::uint64_t wall = Platform::wall_nano();
+    const std::uint64_t difference = detail::wall_minus_monotonic<Platform>(monotonic);
+    const std::uint64_t wall = monotonic + difference;
     owner.retain();
     trace->owner = &owner;
     trace->id = data->id = id;
     data->check_identity = check_identity_at_end;
-    trace->wall_minus_monotonic = wall - monotonic;
+    trace->wall_minus_monotonic = difference;
     data->start_unix_nano = wall;
     trace->data = data;
     trace->open_spans.store(1, std::memory_order_release); // publishes the above to who still held an earlier trace
