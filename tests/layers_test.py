@@ -23,6 +23,7 @@ LAYERS = {
     "transports": ["concepts.hpp", "core", "environment"],
     "client": ["concepts.hpp", "core", "detail", "metadata"],
     "client.hpp": ["client"],
+    "to_mlflow.hpp": ["exporters", "pipeline"],
     "environment": ["core", "detail"],
     "bare_metal.hpp": ["concepts.hpp", "context", "core", "metadata", "record"],
     "testing": ["concepts.hpp", "context", "core", "detail", "metadata", "record"],

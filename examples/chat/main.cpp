@@ -18,8 +18,9 @@ namespace {
 
 namespace mt = mlflow::trace;
 
+using mlflow_server = mt::mlflow_exporter<mt::beast_transport>;
 using to_file = chat::counting<mt::json_lines_exporter>;
-using to_mlflow = mt::retry<chat::counting<mt::mlflow_exporter<mt::beast_transport>>>;
+using to_mlflow = chat::counting<mlflow_server>;
 
 template <class Exporter>
 using tracer_to = mt::tracer<chat::schema, mt::thread_local_context, mt::batch<Exporter>>;
@@ -110,15 +111,14 @@ int finish(Tracer& tracer, const outcome& counted, const chat::summary& recorded
 }
 
 int run_with_mlflow(std::istream& input) {
-    using mlflow_server = mt::mlflow_exporter<mt::beast_transport>;
     const auto server = mt::from_environment<mlflow_server>({.resource = {{"service.name", "bike-support"}}});
     if (!server) {
         std::fprintf(stderr, "chat: %s\n", server.error().message.c_str());
         return 2;
     }
     chat::summary recorded;
-    tracer_to<to_mlflow> tracer({.exporter = {.exporter = {.exporter = {.exporter = *server, .into = &recorded}}}});
-    auto& mlflow = tracer.exporter().exporter().exporter().exporter();
+    tracer_to<mt::retry<to_mlflow>> tracer(*server, to_mlflow::options{.into = &recorded});
+    auto& mlflow = tracer.get<mlflow_server>();
     if (const auto connected = mlflow.connect(); !connected) {
         std::fprintf(stderr, "chat: %s\n", connected.error().message.c_str());
         return 2;
@@ -131,8 +131,8 @@ int run_with_file(std::istream& input) {
     chat::summary recorded;
     const std::string path = "traces.jsonl";
     tracer_to<to_file> tracer(
-        {.exporter = {.exporter = {.exporter = {.path = path, .resource = {{"service.name", "bike-support"}}},
-                                   .into = &recorded}}});
+        to_file::options{.into = &recorded},
+        mt::json_lines_exporter::options{.path = path, .resource = {{"service.name", "bike-support"}}});
     const auto counted = answer_all(tracer, input);
     return finish(tracer, counted, recorded,
                   "Appended to ./" + path + "; set MLFLOW_TRACKING_URI to send them to MLflow.");

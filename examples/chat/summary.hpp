@@ -88,35 +88,27 @@ private:
     std::map<std::pair<std::string, std::string>, counts> sessions_;
 };
 
-/// An exporter of one's own: counts what passes through, and hands it on.
+/// An exporter of one's own around another one: counts what passes through.
 template <class Exporter>
-class counting {
+class counting : public mt::exporter_adaptor<Exporter> {
+    using adaptor = mt::exporter_adaptor<Exporter>;
+
 public:
     struct options {
-        typename Exporter::options exporter{};
+        typename adaptor::inner_options exporter{};
         summary* into = nullptr;
     };
-    explicit counting(options chosen) : into_(chosen.into), exporter_(std::move(chosen.exporter)) {}
+    explicit counting(options chosen) : adaptor(std::move(chosen.exporter)), into_(chosen.into) {}
 
     mt::export_result export_traces(mt::trace_batch& batch) {
-        mt::export_result outcome = exporter_.export_traces(batch);
+        mt::export_result outcome = adaptor::export_traces(batch);
         if (outcome.ok())
             for (const mt::trace_data& trace : batch) into_->add(trace);
         return outcome;
     }
 
-    mt::export_progress progress() const {
-        if constexpr (requires { exporter_.progress(); }) return exporter_.progress();
-        else return {};
-    }
-    void interrupt() noexcept {
-        if constexpr (requires { exporter_.interrupt(); }) exporter_.interrupt();
-    }
-    Exporter& exporter() { return exporter_; }
-
 private:
     summary* into_;
-    Exporter exporter_;
 };
 
 } // namespace chat

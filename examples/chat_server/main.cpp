@@ -91,10 +91,9 @@ int run(std::uint16_t port) {
     const bool enabled = environment("CHAT_TRACING") != "off";
     const mt::resource_attributes resource{{"service.name", "bike-support"}};
     if (environment("MLFLOW_TRACKING_URI").empty()) {
-        tracer_to<Context, mt::json_lines_exporter> tracer(
-            {.exporter = {.exporter = {.exporter = {.path = "traces.jsonl", .resource = resource},
-                                       .deployment = deployment()}},
-             .enabled = enabled});
+        using tracer_type = tracer_to<Context, mt::json_lines_exporter>;
+        tracer_type tracer(typename tracer_type::options{.enabled = enabled}, deployment(),
+                           mt::json_lines_exporter::options{.path = "traces.jsonl", .resource = resource});
         return serve(tracer, port, std::nullopt, "./traces.jsonl");
     }
     using mlflow = mt::mlflow_exporter<mt::beast_transport>;
@@ -104,10 +103,9 @@ int run(std::uint16_t port) {
         std::fprintf(stderr, "chat_server: %s\n", (!server ? server.error() : client.error()).message.c_str());
         return 2;
     }
-    tracer_to<Context, mt::retry<mlflow>> tracer(
-        {.exporter = {.exporter = {.exporter = {.exporter = *server}, .deployment = deployment()}},
-         .enabled = enabled});
-    auto& exporter = tracer.exporter().exporter().exporter().exporter();
+    using tracer_type = tracer_to<Context, mt::retry<mlflow>>;
+    tracer_type tracer(typename tracer_type::options{.enabled = enabled}, deployment(), *server);
+    auto& exporter = tracer.template get<mlflow>();
     if (const auto connected = exporter.connect(); !connected) {
         std::fprintf(stderr, "chat_server: %s\n", connected.error().message.c_str());
         return 2;

@@ -116,7 +116,7 @@ int main(int argc, char** argv) try {
         std::fprintf(stderr, "gateway: %s\n", server.error().message.c_str());
         return 2;
     }
-    tracer_type tracer({.exporter = {.exporter = {.exporter = *server}}});
+    tracer_type tracer(*server);
     service answering(tracer, argv[1], argc == 3 ? argv[2] : "", key);
     boost::asio::thread_pool workers(4);
     chat_server::server serving(

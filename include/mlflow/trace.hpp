@@ -30,6 +30,7 @@
 #include <mlflow/trace/record/traced.hpp>
 #include <mlflow/trace/record/tracer.hpp>
 #include <mlflow/trace/record/tracer_off.hpp>
+#include <mlflow/trace/to_mlflow.hpp>
 #include <mlflow/trace/transports/memory.hpp>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {

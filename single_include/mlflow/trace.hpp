@@ -2508,8 +2508,8 @@ struct context_slot;
 
 /// What becomes of finished traces. `export_traces` reads the batch, or moves traces out of it to keep them, and says
 /// how it went; it may block. It is called by one thread at a time, unless the type has
-/// `static constexpr bool is_thread_safe = true`. What it throws is caught and counts as failed. One whose exports
-/// take long has `export_progress progress() const`, so that those who wait see that something gets done.
+/// `static constexpr bool is_thread_safe = true`. What it throws is caught and counts as failed. What else an
+/// exporter may have is in the concepts below; `exporter_adaptor` passes all of it on.
 template <class T>
 concept exporter = requires(T& exporter, trace_batch& batch) {
     { exporter.export_traces(batch) } -> std::same_as<export_result>;
@@ -2529,6 +2529,67 @@ template <class T>
 concept linking_exporter = requires(const T& exporter, const trace_id& id) {
     { exporter.trace_url(id) } -> std::same_as<owned_text>;
 };
+
+/// An exporter whose waiting can be ended, from any thread: the export under way returns soon, and later ones do not
+/// wait.
+template <class T>
+concept interruptible_exporter = requires(T& exporter) {
+    { exporter.interrupt() } noexcept;
+};
+
+/// An exporter that tells, to any thread, why it last failed; empty when it never did.
+template <class T>
+concept reporting_exporter = requires(const T& exporter) {
+    { exporter.last_error() } -> std::convertible_to<owned_text>;
+};
+
+/// An exporter whose exports take long, and that tells any thread how far it is.
+template <class T>
+concept progressing_exporter = requires(const T& exporter) {
+    { exporter.progress() } -> std::same_as<export_progress>;
+};
+
+/// An exporter that several threads may call at once.
+template <class T>
+concept thread_safe_exporter = requires { requires T::is_thread_safe; };
+
+/// An exporter that tries again by itself what the receiver did not take.
+template <class T>
+concept retrying_exporter = requires { requires T::retries; };
+
+/// Whether an exporter is made of layers in an order that works, such as `batch<retry<…>>`. Another order does not
+/// compile where the exporter is made, and the error names the right one.
+template <class T>
+inline constexpr bool composes = [] {
+    if constexpr (requires { T::composes; }) return T::composes;
+    else return exporter<T>;
+}();
+
+namespace detail {
+
+// An optional member that is there, but not as its concept asks, would be passed over without a word.
+template <class T>
+constexpr bool has_whole_concepts() noexcept {
+    constexpr bool defers_in_part = requires { &T::flush; } || requires { &T::shutdown; };
+    static_assert(!defers_in_part || deferring_exporter<T>,
+                  "the exporter has flush or shutdown, but not all of deferring_exporter: bool flush(std::chrono::"
+                  "steady_clock::time_point), bool shutdown(...) and span_account account()");
+    static_assert(
+        !requires(T& exporter) { exporter.interrupt(); } || interruptible_exporter<T>,
+        "the exporter's interrupt() must be noexcept");
+    static_assert(
+        !requires(T& exporter) { exporter.last_error(); } || reporting_exporter<T>,
+        "the exporter's last_error() must be const, and give a text");
+    static_assert(
+        !requires(T& exporter) { exporter.progress(); } || progressing_exporter<T>,
+        "the exporter's progress() must be const, and give an export_progress");
+    static_assert(
+        !requires(T& exporter, const trace_id& id) { exporter.trace_url(id); } || linking_exporter<T>,
+        "the exporter's trace_url(const mlflow::trace::trace_id&) must be const, and give a std::string");
+    return true;
+}
+
+} // namespace detail
 
 /// What carries an HTTP request to a server and brings its reply. `send` blocks until the reply, an error, or
 /// `http_request::timeout`, and does not throw; it is called by one thread at a time. Requests of this library may be
@@ -8798,6 +8859,10 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
 // A copy of one of the traces that wait elsewhere, another one for the next number; null where none waits.
 using other_trace = trace_data*(void* from, std::size_t number) noexcept;
+template <class Exporter>
+concept asks_for_others = requires(Exporter& exporter, void* from, other_trace* next) {
+    { exporter.take_others_from(from, next) } noexcept;
+};
 struct other_traces {
     void* from = nullptr;
     other_trace* next = nullptr;
@@ -9227,7 +9292,7 @@ public:
         wake_.notify_all();
         pack_.notify_all();
         for (sender& each : senders_)
-            if constexpr (requires { each.exporter.interrupt(); }) each.exporter.interrupt();
+            if constexpr (interruptible_exporter<Exporter>) each.exporter.interrupt();
         threads_.end();
     }
 
@@ -9302,7 +9367,18 @@ public:
 
     [[nodiscard]] span_account account() {
         const std::lock_guard guard(lock_);
-        return account_now();
+        span_account counted = account_now();
+        if constexpr (deferring_exporter<Exporter>) { // it has what this one has handed on
+            counted.exported = 0;
+            for (sender& each : senders_) {
+                const span_account inner = each.exporter.account();
+                counted.exported += inner.exported;
+                counted.failed += inner.failed;
+                counted.dropped += inner.dropped;
+                counted.queued += inner.queued;
+            }
+        }
+        return counted;
     }
     // Without the lock.
     [[nodiscard]] span_account account_now() const noexcept {
@@ -9375,7 +9451,7 @@ private:
     template <std::size_t... Number>
     batch_worker(batch_options<Exporter>&& options, const span_account& counted, std::index_sequence<Number...>)
         : options_(std::move(options)), senders_{{sender(options_for<Number>())...}}, account_(counted) {
-        if constexpr (requires(Exporter& inner) { inner.take_others_from(this, &another); })
+        if constexpr (asks_for_others<Exporter>)
             for (sender& each : senders_) each.exporter.take_others_from(this, &another);
         threads_.start([this](std::size_t number) {
             if (number < Senders) work(senders_[number]);
@@ -9737,6 +9813,7 @@ class batch {
     static_assert(
         exporter<Exporter>,
         "batch: the inner exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
+    static_assert(detail::has_whole_concepts<Exporter>());
     static_assert(Senders > 0, "batch: one sender at least");
     static_assert(Senders == 1 || std::is_copy_constructible_v<detail::options_of<Exporter>>,
                   "batch: each sender has an inner exporter of its own, so that its options must be copyable");
@@ -9747,6 +9824,8 @@ class batch {
 
 public:
     static constexpr bool is_thread_safe = true;
+    static constexpr bool composes = mlflow::trace::composes<Exporter>;
+    static constexpr bool retries = retrying_exporter<Exporter>;
 
     using options = batch_options<Exporter>;
 
@@ -9802,6 +9881,107 @@ private:
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
+// ---- mlflow/trace/pipeline/exporter_adaptor.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// The base of an exporter around another one, a decorator: passes everything on, and has each optional member that
+/// the inner exporter has. A decorator writes the members that it changes:
+///
+///     template <class Exporter>
+///     class counting : public mt::exporter_adaptor<Exporter> {
+///         using adaptor = mt::exporter_adaptor<Exporter>;
+///
+///     public:
+///         struct options {
+///             typename adaptor::inner_options exporter{};
+///             int* into = nullptr;
+///         };
+///         explicit counting(options chosen) : adaptor(std::move(chosen.exporter)), into_(chosen.into) {}
+///
+///         mt::export_result export_traces(mt::trace_batch& batch) {
+///             ++*into_;
+///             return adaptor::export_traces(batch);
+///         }
+///
+///     private:
+///         int* into_;
+///     };
+///
+/// A decorator whose own part may be called by several threads at once says so:
+/// `static constexpr bool is_thread_safe = mt::thread_safe_exporter<Exporter>`. One that takes traces out of the
+/// batch counts them in the `export_result`, and belongs inside the exporter that defers, whose account it would
+/// break. Thread-safety: that of the inner exporter.
+template <class Exporter>
+class exporter_adaptor {
+    static_assert(detail::has_whole_concepts<Exporter>());
+
+public:
+    using inner_options = detail::options_of<Exporter>;
+
+    static constexpr bool composes = mlflow::trace::composes<Exporter>;
+    static constexpr bool retries = retrying_exporter<Exporter>;
+
+    exporter_adaptor(const exporter_adaptor&) = delete;
+    exporter_adaptor& operator=(const exporter_adaptor&) = delete;
+
+    export_result export_traces(trace_batch& batch) { return exporter_.export_traces(batch); }
+
+    bool flush(std::chrono::steady_clock::time_point deadline)
+        requires deferring_exporter<Exporter>
+    {
+        return exporter_.flush(deadline);
+    }
+    bool shutdown(std::chrono::steady_clock::time_point deadline)
+        requires deferring_exporter<Exporter>
+    {
+        return exporter_.shutdown(deadline);
+    }
+    [[nodiscard]] span_account account()
+        requires deferring_exporter<Exporter>
+    {
+        return exporter_.account();
+    }
+    void interrupt() noexcept
+        requires interruptible_exporter<Exporter>
+    {
+        exporter_.interrupt();
+    }
+    [[nodiscard]] owned_text last_error() const
+        requires reporting_exporter<Exporter>
+    {
+        return exporter_.last_error();
+    }
+    [[nodiscard]] owned_text trace_url(const trace_id& id) const
+        requires linking_exporter<Exporter>
+    {
+        return exporter_.trace_url(id);
+    }
+    [[nodiscard]] export_progress progress() const
+        requires progressing_exporter<Exporter>
+    {
+        return exporter_.progress();
+    }
+    void take_others_from(void* from, detail::other_trace* next) noexcept
+        requires detail::asks_for_others<Exporter>
+    {
+        exporter_.take_others_from(from, next);
+    }
+
+    /// The inner exporter.
+    [[nodiscard]] Exporter& exporter() noexcept { return exporter_; }
+    [[nodiscard]] const Exporter& exporter() const noexcept { return exporter_; }
+
+protected:
+    explicit exporter_adaptor(inner_options&& chosen) : exporter_(std::move(chosen)) {}
+    ~exporter_adaptor() = default;
+
+private:
+    Exporter exporter_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
 // ---- mlflow/trace/pipeline/deployment.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
@@ -9821,22 +10001,27 @@ struct deployment_info {
 /// Put it inside `batch`, where it costs the application nothing: `mt::batch<mt::deployed<mt::mlflow_exporter<…>>>`.
 /// Values are as those of `mt::tag`. Thread-safety: one thread at a time.
 template <class Exporter>
-class deployed {
+class deployed : public exporter_adaptor<Exporter> {
     static_assert(
         exporter<Exporter>,
         "deployed: the inner exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
-    static_assert(!deferring_exporter<Exporter>,
-                  "deployed: put it inside the exporter that defers, batch<deployed<…>>");
+
+    using adaptor = exporter_adaptor<Exporter>;
 
 public:
+    static constexpr bool composes = adaptor::composes && !deferring_exporter<Exporter>;
+
     struct options {
-        detail::options_of<Exporter> exporter{};
+        typename adaptor::inner_options exporter{};
         deployment_info deployment{};
     };
 
     deployed() : deployed(options{}) {}
     explicit deployed(options chosen)
-        : exporter_(std::move(chosen.exporter)), deployment_(std::move(chosen.deployment)) {}
+        : adaptor(std::move(chosen.exporter)), deployment_(std::move(chosen.deployment)) {
+        static_assert(!deferring_exporter<Exporter>,
+                      "deployed: put it inside the exporter that defers, batch<deployed<...>>");
+    }
 
     export_result export_traces(trace_batch& batch) {
         trace_batch marked;
@@ -9845,32 +10030,15 @@ public:
             marked.push_back(trace);
         }
         batch = std::move(marked);
-        return exporter_.export_traces(batch);
+        return adaptor::export_traces(batch);
     }
 
-    [[nodiscard]] std::string trace_url(const trace_id& id) const
-        requires linking_exporter<Exporter>
-    {
-        return exporter_.trace_url(id);
-    }
-    [[nodiscard]] std::string last_error() const
-        requires requires(const Exporter& exporter) { exporter.last_error(); }
-    {
-        return exporter_.last_error();
-    }
-    [[nodiscard]] export_progress progress() const { return detail::progress_of(exporter_); }
     void take_others_from(void* from, detail::other_trace* next) noexcept
-        requires requires(Exporter& exporter) { exporter.take_others_from(from, next); }
+        requires detail::asks_for_others<Exporter>
     {
         others_ = {from, next};
-        exporter_.take_others_from(this, &marked);
+        adaptor::take_others_from(this, &marked);
     }
-    void interrupt() noexcept
-        requires requires(Exporter& exporter) { exporter.interrupt(); }
-    {
-        exporter_.interrupt();
-    }
-    [[nodiscard]] Exporter& exporter() noexcept { return exporter_; }
 
 private:
     void mark(trace_entries& entries) const noexcept {
@@ -9891,7 +10059,6 @@ private:
         return other;
     }
 
-    Exporter exporter_;
     deployment_info deployment_;
     detail::other_traces others_;
 };
@@ -10283,8 +10450,13 @@ class retry {
     static_assert(
         exporter<Exporter>,
         "retry: the inner exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
+    static_assert(detail::has_whole_concepts<Exporter>());
 
 public:
+    static constexpr bool composes =
+        mlflow::trace::composes<Exporter> && !deferring_exporter<Exporter> && !retrying_exporter<Exporter>;
+    static constexpr bool retries = true;
+
     struct options {
         detail::options_of<Exporter> exporter{};
         std::chrono::milliseconds first_wait{200};
@@ -10298,7 +10470,12 @@ public:
     };
 
     retry() : retry(options{}) {}
-    explicit retry(options chosen) : options_(std::move(chosen)), exporter_(std::move(options_.exporter)) {}
+    explicit retry(options chosen) : options_(std::move(chosen)), exporter_(std::move(options_.exporter)) {
+        static_assert(!deferring_exporter<Exporter>,
+                      "retry: put it inside the exporter that defers, batch<retry<...>>");
+        static_assert(deferring_exporter<Exporter> || !retrying_exporter<Exporter>,
+                      "retry: the inner exporter tries again already; leave one of the two out");
+    }
 
     export_result export_traces(trace_batch& batch) {
         const auto give_up_at = detail::deadline_after(options_.give_up_after);
@@ -10345,7 +10522,7 @@ public:
             interrupted_ = true;
         }
         wake_.notify_all();
-        if constexpr (requires { exporter_.interrupt(); }) exporter_.interrupt();
+        if constexpr (interruptible_exporter<Exporter>) exporter_.interrupt();
     }
 
     /// Where copies of other traces come from that wait: whether the receiver takes one of those tells whether the
@@ -12219,59 +12396,6 @@ inline constexpr bool is_own_sampler<record_session_ratio<Key>> = true;
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
-// ---- mlflow/trace/context/incoming_trace.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-/// What a request says of the trace that it belongs to, as a `propagator` has found it; to be given to `start_trace`.
-///
-/// From a sender that is trusted, the new trace is a part of the caller's and has its user, session and keys. From
-/// any other it is a trace of its own with a link to the caller's span. Thread-safety: as `int`.
-class incoming_trace {
-public:
-    /// A request that says nothing.
-    incoming_trace() noexcept = default;
-
-    /// The caller's span; null where the request names none, or not in the right form.
-    [[nodiscard]] const remote_span* caller() const noexcept { return caller_.trace_id.valid() ? &caller_ : nullptr; }
-    /// Is the sender one that is known, so that the caller's trace goes on here?
-    [[nodiscard]] bool is_trusted() const noexcept { return is_trusted_; }
-    /// A value that came from a sender that is trusted: `request.get<mt::user>()`.
-    template <class Key>
-    [[nodiscard]] maybe<Key> get() const noexcept {
-        const std::string_view text = metadata(Key::name);
-        if (!text.data()) return absent<Key>{};
-        const auto value = Key::parse(text);
-        return value ? maybe<Key>(*value) : maybe<Key>(absent<Key>{});
-    }
-    /// The same for a key by its name; a view whose `data()` is null where there is none.
-    [[nodiscard]] std::string_view metadata(std::string_view key) const noexcept {
-        return entries_.find(entry_kind::metadata, key);
-    }
-    /// What of the request was not taken, and why; null when nothing was. `start_trace` reports it.
-    [[nodiscard]] const check_error* rejected() const noexcept {
-        return rejected_.what == fault::none ? nullptr : &rejected_;
-    }
-
-    /// All that the caller says of the trace.
-    [[nodiscard]] const trace_entries& entries() const noexcept { return entries_; }
-
-private:
-    template <class, class>
-    friend class propagator;
-
-    void reject(fault what, std::string_view key) noexcept {
-        if (rejected_.what == fault::none) rejected_ = {what, key};
-    }
-
-    remote_span caller_{};
-    bool is_trusted_ = false;
-    check_error rejected_{};
-    trace_entries entries_;
-};
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
 // ---- mlflow/trace/core/build.hpp
 
 #ifdef __cpp_rtti
@@ -12407,6 +12531,119 @@ private:
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
+// ---- mlflow/trace/core/layers.hpp
+
+// The options of a tracer nest as its exporter and its policies do, and so do the exporters themselves. Here both are
+// found by their type, so that nobody writes the nesting.
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+template <class... Types>
+struct type_list {};
+template <class... Left, class... Right>
+type_list<Left..., Right...> operator+(type_list<Left...>, type_list<Right...>) noexcept {
+    return {};
+}
+template <template <class...> class Tuple, class... Types>
+type_list<Types...> elements_of(const Tuple<Types...>*) noexcept {
+    return {};
+}
+
+// ---- Options.
+
+template <class Options>
+constexpr auto inner_options() noexcept {
+    constexpr auto exporter = [] {
+        if constexpr (requires(Options& options) { options.exporter; })
+            return type_list<decltype(Options::exporter)>();
+        else if constexpr (requires(Options& options) { options.exporters; })
+            return decltype(elements_of(static_cast<decltype(Options::exporters)*>(nullptr)))();
+        else return type_list<>();
+    };
+    constexpr auto deployment = [] {
+        if constexpr (requires(Options& options) { options.deployment; })
+            return type_list<decltype(Options::deployment)>();
+        else return type_list<>();
+    };
+    constexpr auto transport = [] {
+        if constexpr (requires(Options& options) { options.transport; })
+            return type_list<decltype(Options::transport)>();
+        else return type_list<>();
+    };
+    constexpr auto recording = [] {
+        if constexpr (requires(Options& options) { options.recording; })
+            return type_list<decltype(Options::recording)>();
+        else return type_list<>();
+    };
+    return decltype(exporter() + deployment() + transport() + recording())();
+}
+
+// How often options of the wanted type stand in these, or are these.
+template <class Wanted, class Options>
+constexpr int count_options() noexcept {
+    if constexpr (std::is_same_v<Wanted, Options>) return 1;
+    else
+        return []<class... Inner>(type_list<Inner...>) {
+            return (0 + ... + count_options<Wanted, Inner>());
+        }(inner_options<Options>());
+}
+
+template <class Options, class... Parts>
+void set_options(Options& options, Parts&... parts) {
+    const auto set_if_same = [&options]<class Part>(Part& part) {
+        if constexpr (std::is_same_v<Part, Options>) options = std::move(part);
+    };
+    (set_if_same(parts), ...); // what is outside first: it brings its own inner options
+    if constexpr (requires { options.exporter; }) set_options(options.exporter, parts...);
+    if constexpr (requires { options.exporters; }) options.for_each([&](auto& each) { set_options(each, parts...); });
+    if constexpr (requires { options.deployment; }) set_options(options.deployment, parts...);
+    if constexpr (requires { options.transport; }) set_options(options.transport, parts...);
+    if constexpr (requires { options.recording; }) set_options(options.recording, parts...);
+}
+
+// Options made of parts, each of the type of a layer's options, in any order.
+template <class Options, class... Parts>
+Options options_from(Parts&&... parts) {
+    static_assert(((count_options<std::remove_cvref_t<Parts>, Options>() > 0) && ...),
+                  "these options belong to no layer of the tracer's exporter and to no policy");
+    static_assert(((count_options<std::remove_cvref_t<Parts>, Options>() < 2) && ...),
+                  "these options belong to two layers of the tracer's exporter: nest them, as the exporters nest");
+    Options options{};
+    set_options(options, parts...);
+    return options;
+}
+
+// ---- Exporters.
+
+template <class Layer>
+constexpr auto inner_layers() noexcept {
+    if constexpr (requires { typename Layer::layers; }) return typename Layer::layers();
+    else if constexpr (requires(Layer& layer) { layer.exporter(); })
+        return type_list<std::remove_cvref_t<decltype(std::declval<Layer&>().exporter())>>();
+    else return type_list<>();
+}
+
+template <class Wanted, class Layer>
+constexpr int count_layers() noexcept {
+    if constexpr (std::is_same_v<Wanted, Layer>) return 1;
+    else
+        return []<class... Inner>(type_list<Inner...>) {
+            return (0 + ... + count_layers<Wanted, Inner>());
+        }(inner_layers<Layer>());
+}
+
+template <class Wanted, class Layer>
+Wanted& layer_of(Layer& layer) {
+    static_assert(count_layers<Wanted, Layer>() > 0, "no layer of the tracer's exporter has that type");
+    static_assert(count_layers<Wanted, Layer>() < 2,
+                  "two layers of the tracer's exporter have that type: use exporter(), as the exporters nest");
+    if constexpr (std::is_same_v<Wanted, Layer>) return layer;
+    else if constexpr (requires { typename Layer::layers; }) return layer.template layer<Wanted>();
+    else return layer_of<Wanted>(layer.exporter());
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
 // ---- mlflow/trace/record/scope.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
@@ -12455,6 +12692,166 @@ private:
 
     detail::entered_node entered_;
 };
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/context/incoming_trace.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// What a request says of the trace that it belongs to, as a `propagator` has found it; to be given to `start_trace`.
+///
+/// From a sender that is trusted, the new trace is a part of the caller's and has its user, session and keys. From
+/// any other it is a trace of its own with a link to the caller's span. Thread-safety: as `int`.
+class incoming_trace {
+public:
+    /// A request that says nothing.
+    incoming_trace() noexcept = default;
+
+    /// The caller's span; null where the request names none, or not in the right form.
+    [[nodiscard]] const remote_span* caller() const noexcept { return caller_.trace_id.valid() ? &caller_ : nullptr; }
+    /// Is the sender one that is known, so that the caller's trace goes on here?
+    [[nodiscard]] bool is_trusted() const noexcept { return is_trusted_; }
+    /// A value that came from a sender that is trusted: `request.get<mt::user>()`.
+    template <class Key>
+    [[nodiscard]] maybe<Key> get() const noexcept {
+        const std::string_view text = metadata(Key::name);
+        if (!text.data()) return absent<Key>{};
+        const auto value = Key::parse(text);
+        return value ? maybe<Key>(*value) : maybe<Key>(absent<Key>{});
+    }
+    /// The same for a key by its name; a view whose `data()` is null where there is none.
+    [[nodiscard]] std::string_view metadata(std::string_view key) const noexcept {
+        return entries_.find(entry_kind::metadata, key);
+    }
+    /// What of the request was not taken, and why; null when nothing was. `start_trace` reports it.
+    [[nodiscard]] const check_error* rejected() const noexcept {
+        return rejected_.what == fault::none ? nullptr : &rejected_;
+    }
+
+    /// All that the caller says of the trace.
+    [[nodiscard]] const trace_entries& entries() const noexcept { return entries_; }
+
+private:
+    template <class, class>
+    friend class propagator;
+
+    void reject(fault what, std::string_view key) noexcept {
+        if (rejected_.what == fault::none) rejected_ = {what, key};
+    }
+
+    remote_span caller_{};
+    bool is_trusted_ = false;
+    check_error rejected_{};
+    trace_entries entries_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/record/start_arguments.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// The type of `nested`.
+struct nested_trace {};
+/// Given to `start_trace`: this trace is meant to be inside the one that is current, which is current again after it.
+/// Without it a second trace on one thread is taken for a sign that coroutines or callbacks take turns there.
+inline constexpr nested_trace nested{};
+
+namespace detail {
+
+template <class T, class Schema>
+concept identity_argument =
+    std::is_same_v<T, client_request_id> ||
+    (metadata_key<typename unwrapped<T>::type> && Schema::template has<typename unwrapped<T>::type>);
+
+// What a trace is started with that does not describe it as a whole.
+template <class T>
+inline constexpr bool describes_root =
+    std::is_same_v<T, span_type> || std::is_same_v<T, remote_span> || std::is_same_v<T, nested_trace> ||
+    std::is_same_v<T, incoming_trace> || std::is_same_v<T, sample_ratio>;
+
+// Those of them that are there.
+struct start_arguments {
+    span_type type = span_type::unknown;
+    const remote_span* caller = nullptr;
+    const incoming_trace* incoming = nullptr;
+    const sample_ratio* ratio = nullptr;
+    std::string_view session{}; // given, or said to be absent
+    bool tells_session = false;
+
+    template <class T>
+    void take(const T& value) noexcept {
+        if constexpr (std::is_same_v<typename unwrapped<T>::type, mlflow::trace::session>) {
+            tells_session = true;
+            if constexpr (is_maybe<T>) {
+                if (const auto* const known = value.get()) session = known->view();
+            } else if constexpr (!is_absent<T>) {
+                session = value.view();
+            }
+        } else if constexpr (std::is_same_v<T, span_type>) type = value;
+        else if constexpr (std::is_same_v<T, remote_span>) caller = caller && is_continued() ? caller : &value;
+        else if constexpr (std::is_same_v<T, sample_ratio>) ratio = &value;
+        else if constexpr (std::is_same_v<T, incoming_trace>) {
+            incoming = &value;
+            if (value.caller()) caller = value.caller();
+        }
+    }
+    [[nodiscard]] bool is_continued() const noexcept { return incoming && incoming->is_trusted(); }
+};
+
+// A metadata value among these, which are described first, then in the scopes of a slot.
+template <class... Values>
+std::string_view find_at_start(context_slot* slot, const recorder& owner, const incoming_trace* incoming,
+                               std::string_view key, const Values&... values) noexcept {
+    std::string_view found = incoming ? incoming->metadata(key) : std::string_view{};
+    bool is_told = found.data() != nullptr;
+    const auto look = [&](entry_kind kind, std::string_view name, std::string_view text) {
+        const bool is_it = (kind == entry_kind::metadata || kind == entry_kind::absent) && name == key;
+        if (is_it && !std::exchange(is_told, true) && kind == entry_kind::metadata) found = text;
+        return check_error{};
+    };
+    [[maybe_unused]] const auto look_at = [&](const auto& value) {
+        if constexpr (!describes_root<std::remove_cvref_t<decltype(value)>>)
+            static_cast<void>(set_value(value, look));
+    };
+    (look_at(values), ...);
+    if (slot && !is_told)
+        for_each_scope(*slot, owner.identity(), owner.trusted(), [&](const trace_entries& entries) {
+            for (const trace_entry entry : entries) look(entry.kind, entry.key, entry.value);
+        });
+    return found;
+}
+
+// How often a value for this key stands among the arguments, counting the statement that there is none.
+template <class Key, class... Args>
+inline constexpr int times_given = (0 + ... + int{std::is_same_v<typename unwrapped<Args>::type, Key>});
+
+template <class Schema, class... Args>
+constexpr void require_start_arguments() noexcept {
+    static_assert(((describes_root<Args> || checked_value<Args>) && ...),
+                  "a trace starts with checked values: of a text make one by mt::user::parse(text), and pass *result "
+                  "if there is one");
+    if constexpr (!Schema::is_open) {
+        Schema::for_each_required([]<class Key>() {
+            if constexpr (std::is_same_v<Key, user>)
+                static_assert(times_given<Key, Args...> != 0,
+                              "this schema requires a user: pass an mt::user, or mt::anonymous");
+            else if constexpr (std::is_same_v<Key, session>)
+                static_assert(times_given<Key, Args...> != 0,
+                              "this schema requires a session: pass an mt::session, or mt::no_session");
+            else
+                static_assert(times_given<Key, Args...> != 0,
+                              "this schema requires a key that is not given: pass a value, or mt::absent<key>{}");
+        });
+    }
+    static_assert(((std::is_same_v<Args, tag> || describes_root<Args> ||
+                    times_given<typename unwrapped<Args>::type, Args...> == 1) &&
+                   ...),
+                  "a key is given twice at the start of a trace");
+}
+
+} // namespace detail
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
@@ -12568,7 +12965,7 @@ public:
         return late_sessions_.load(std::memory_order_relaxed);
     }
     [[nodiscard]] owned_text last_error() const {
-        if constexpr (requires { exporter_.last_error(); })
+        if constexpr (reporting_exporter<Exporter>)
             if (owned_text error = exporter_.last_error(); !error.empty()) return error;
         const lock_guard guard(error_lock_);
         return last_error_;
@@ -12609,7 +13006,7 @@ private:
     }
 
     export_result export_one_by_one(trace_batch& batch) noexcept {
-        if constexpr (requires { requires Exporter::is_thread_safe; }) return uncounted_export(exporter_, batch);
+        if constexpr (thread_safe_exporter<Exporter>) return uncounted_export(exporter_, batch);
         else {
             const lock_guard guard(export_lock_);
             return uncounted_export(exporter_, batch);
@@ -12676,12 +13073,6 @@ private:
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
-/// The type of `nested`.
-struct nested_trace {};
-/// Given to `start_trace`: this trace is meant to be inside the one that is current, which is current again after it.
-/// Without it a second trace on one thread is taken for a sign that coroutines or callbacks take turns there.
-inline constexpr nested_trace nested{};
-
 template <class Context>
 class captured_context;
 
@@ -12689,97 +13080,6 @@ namespace detail {
 
 template <class Context, class Function>
 auto bind_captured(captured_context<Context> context, Function&& function);
-
-template <class T, class Schema>
-concept identity_argument =
-    std::is_same_v<T, client_request_id> ||
-    (metadata_key<typename unwrapped<T>::type> && Schema::template has<typename unwrapped<T>::type>);
-
-// What a trace is started with that does not describe it as a whole.
-template <class T>
-inline constexpr bool describes_root =
-    std::is_same_v<T, span_type> || std::is_same_v<T, remote_span> || std::is_same_v<T, nested_trace> ||
-    std::is_same_v<T, incoming_trace> || std::is_same_v<T, sample_ratio>;
-
-// Those of them that are there.
-struct start_arguments {
-    span_type type = span_type::unknown;
-    const remote_span* caller = nullptr;
-    const incoming_trace* incoming = nullptr;
-    const sample_ratio* ratio = nullptr;
-    std::string_view session{}; // given, or said to be absent
-    bool tells_session = false;
-
-    template <class T>
-    void take(const T& value) noexcept {
-        if constexpr (std::is_same_v<typename unwrapped<T>::type, mlflow::trace::session>) {
-            tells_session = true;
-            if constexpr (is_maybe<T>) {
-                if (const auto* const known = value.get()) session = known->view();
-            } else if constexpr (!is_absent<T>) {
-                session = value.view();
-            }
-        } else if constexpr (std::is_same_v<T, span_type>) type = value;
-        else if constexpr (std::is_same_v<T, remote_span>) caller = caller && is_continued() ? caller : &value;
-        else if constexpr (std::is_same_v<T, sample_ratio>) ratio = &value;
-        else if constexpr (std::is_same_v<T, incoming_trace>) {
-            incoming = &value;
-            if (value.caller()) caller = value.caller();
-        }
-    }
-    [[nodiscard]] bool is_continued() const noexcept { return incoming && incoming->is_trusted(); }
-};
-
-// A metadata value among these, which are described first, then in the scopes of a slot.
-template <class... Values>
-std::string_view find_at_start(context_slot* slot, const recorder& owner, const incoming_trace* incoming,
-                               std::string_view key, const Values&... values) noexcept {
-    std::string_view found = incoming ? incoming->metadata(key) : std::string_view{};
-    bool is_told = found.data() != nullptr;
-    const auto look = [&](entry_kind kind, std::string_view name, std::string_view text) {
-        const bool is_it = (kind == entry_kind::metadata || kind == entry_kind::absent) && name == key;
-        if (is_it && !std::exchange(is_told, true) && kind == entry_kind::metadata) found = text;
-        return check_error{};
-    };
-    [[maybe_unused]] const auto look_at = [&](const auto& value) {
-        if constexpr (!describes_root<std::remove_cvref_t<decltype(value)>>)
-            static_cast<void>(set_value(value, look));
-    };
-    (look_at(values), ...);
-    if (slot && !is_told)
-        for_each_scope(*slot, owner.identity(), owner.trusted(), [&](const trace_entries& entries) {
-            for (const trace_entry entry : entries) look(entry.kind, entry.key, entry.value);
-        });
-    return found;
-}
-
-// How often a value for this key stands among the arguments, counting the statement that there is none.
-template <class Key, class... Args>
-inline constexpr int times_given = (0 + ... + int{std::is_same_v<typename unwrapped<Args>::type, Key>});
-
-template <class Schema, class... Args>
-constexpr void require_start_arguments() noexcept {
-    static_assert(((describes_root<Args> || checked_value<Args>) && ...),
-                  "a trace starts with checked values: of a text make one by mt::user::parse(text), and pass *result "
-                  "if there is one");
-    if constexpr (!Schema::is_open) {
-        Schema::for_each_required([]<class Key>() {
-            if constexpr (std::is_same_v<Key, user>)
-                static_assert(times_given<Key, Args...> != 0,
-                              "this schema requires a user: pass an mt::user, or mt::anonymous");
-            else if constexpr (std::is_same_v<Key, session>)
-                static_assert(times_given<Key, Args...> != 0,
-                              "this schema requires a session: pass an mt::session, or mt::no_session");
-            else
-                static_assert(times_given<Key, Args...> != 0,
-                              "this schema requires a key that is not given: pass a value, or mt::absent<key>{}");
-        });
-    }
-    static_assert(((std::is_same_v<Args, tag> || describes_root<Args> ||
-                    times_given<typename unwrapped<Args>::type, Args...> == 1) &&
-                   ...),
-                  "a key is given twice at the start of a trace");
-}
 
 } // namespace detail
 
@@ -12814,6 +13114,7 @@ template <class Schema, class Context, class Exporter, class Recording, class Pl
 class tracer {
     static_assert(exporter<Exporter>,
                   "the exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
+    static_assert(detail::has_whole_concepts<Exporter>());
     static_assert(context<Context>, "the context policy lacks a member: static mlflow::trace::context_slot* slot()");
     static_assert(recording<Recording>,
                   "the recording policy lacks a member: bool sample(const mlflow::trace::trace_start&) const");
@@ -12838,6 +13139,12 @@ public:
         : stamp_(install_platform() && chosen.enabled), shutdown_timeout_(chosen.shutdown_timeout),
           core_(std::move(chosen.exporter), std::move(chosen.recording), chosen.on_error, chosen.error_context,
                 &detail::slot_of<Context>, &detail::holds<Context>) {}
+    /// From the options of single layers of the exporter and of policies, each by its type, in any order:
+    /// `tracer traces(mlflow_server::options{.tracking_uri = uri});` What is not given has its defaults.
+    template <class Part, class... Parts>
+        requires(!std::is_same_v<std::remove_cvref_t<Part>, tracer>)
+    explicit tracer(Part part, Parts... parts)
+        : tracer(detail::options_from<options>(std::move(part), std::move(parts)...)) {}
     tracer(const tracer&) = delete;
     tracer& operator=(const tracer&) = delete;
     ~tracer() { shutdown(shutdown_timeout_); }
@@ -12963,6 +13270,11 @@ public:
     }
 
     [[nodiscard]] Exporter& exporter() noexcept { return core_->exporter(); }
+    /// The layer of the exporter that has this type: `traces.get<mt::mlflow_exporter<mt::beast_transport>>()`.
+    template <class Layer>
+    [[nodiscard]] Layer& get() {
+        return detail::layer_of<Layer>(core_->exporter());
+    }
 
 private:
     template <class, class, fixed_string, fixed_string...>
@@ -13367,6 +13679,13 @@ public:
 
     constexpr tracer() noexcept = default;
     explicit tracer(const options&) noexcept {}
+    template <class Part, class... Parts>
+        requires(!std::is_same_v<std::remove_cvref_t<Part>, tracer>)
+    explicit tracer(const Part&, const Parts&...) noexcept {
+        static_assert(detail::count_options<Part, options>() == 1 &&
+                          ((detail::count_options<Parts, options>() == 1) && ...),
+                      "these options belong to no layer of the tracer's exporter and to no policy");
+    }
     tracer(const tracer&) = delete;
     tracer& operator=(const tracer&) = delete;
 
@@ -13412,6 +13731,25 @@ private:
         return {};
     }
 };
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/to_mlflow.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+struct posix_files;
+template <class Exporter, class Files>
+class spool;
+
+/// Delivers to MLflow by a thread of its own, many traces in one request, and again when the server was away.
+template <class Transport>
+using to_mlflow = batch<retry<mlflow_exporter<Transport>>>;
+
+/// The same, and safe on the disk as soon as a trace has ended: also over a crash of the process. Needs
+/// `<mlflow/trace/pipeline/spool.hpp>`.
+template <class Transport>
+using to_mlflow_spooled = spool<mlflow_exporter<Transport>, posix_files>;
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 

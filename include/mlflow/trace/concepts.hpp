@@ -23,8 +23,8 @@ struct context_slot;
 
 /// What becomes of finished traces. `export_traces` reads the batch, or moves traces out of it to keep them, and says
 /// how it went; it may block. It is called by one thread at a time, unless the type has
-/// `static constexpr bool is_thread_safe = true`. What it throws is caught and counts as failed. One whose exports
-/// take long has `export_progress progress() const`, so that those who wait see that something gets done.
+/// `static constexpr bool is_thread_safe = true`. What it throws is caught and counts as failed. What else an
+/// exporter may have is in the concepts below; `exporter_adaptor` passes all of it on.
 template <class T>
 concept exporter = requires(T& exporter, trace_batch& batch) {
     { exporter.export_traces(batch) } -> std::same_as<export_result>;
@@ -44,6 +44,67 @@ template <class T>
 concept linking_exporter = requires(const T& exporter, const trace_id& id) {
     { exporter.trace_url(id) } -> std::same_as<owned_text>;
 };
+
+/// An exporter whose waiting can be ended, from any thread: the export under way returns soon, and later ones do not
+/// wait.
+template <class T>
+concept interruptible_exporter = requires(T& exporter) {
+    { exporter.interrupt() } noexcept;
+};
+
+/// An exporter that tells, to any thread, why it last failed; empty when it never did.
+template <class T>
+concept reporting_exporter = requires(const T& exporter) {
+    { exporter.last_error() } -> std::convertible_to<owned_text>;
+};
+
+/// An exporter whose exports take long, and that tells any thread how far it is.
+template <class T>
+concept progressing_exporter = requires(const T& exporter) {
+    { exporter.progress() } -> std::same_as<export_progress>;
+};
+
+/// An exporter that several threads may call at once.
+template <class T>
+concept thread_safe_exporter = requires { requires T::is_thread_safe; };
+
+/// An exporter that tries again by itself what the receiver did not take.
+template <class T>
+concept retrying_exporter = requires { requires T::retries; };
+
+/// Whether an exporter is made of layers in an order that works, such as `batch<retry<…>>`. Another order does not
+/// compile where the exporter is made, and the error names the right one.
+template <class T>
+inline constexpr bool composes = [] {
+    if constexpr (requires { T::composes; }) return T::composes;
+    else return exporter<T>;
+}();
+
+namespace detail {
+
+// An optional member that is there, but not as its concept asks, would be passed over without a word.
+template <class T>
+constexpr bool has_whole_concepts() noexcept {
+    constexpr bool defers_in_part = requires { &T::flush; } || requires { &T::shutdown; };
+    static_assert(!defers_in_part || deferring_exporter<T>,
+                  "the exporter has flush or shutdown, but not all of deferring_exporter: bool flush(std::chrono::"
+                  "steady_clock::time_point), bool shutdown(...) and span_account account()");
+    static_assert(
+        !requires(T& exporter) { exporter.interrupt(); } || interruptible_exporter<T>,
+        "the exporter's interrupt() must be noexcept");
+    static_assert(
+        !requires(T& exporter) { exporter.last_error(); } || reporting_exporter<T>,
+        "the exporter's last_error() must be const, and give a text");
+    static_assert(
+        !requires(T& exporter) { exporter.progress(); } || progressing_exporter<T>,
+        "the exporter's progress() must be const, and give an export_progress");
+    static_assert(
+        !requires(T& exporter, const trace_id& id) { exporter.trace_url(id); } || linking_exporter<T>,
+        "the exporter's trace_url(const mlflow::trace::trace_id&) must be const, and give a std::string");
+    return true;
+}
+
+} // namespace detail
 
 /// What carries an HTTP request to a server and brings its reply. `send` blocks until the reply, an error, or
 /// `http_request::timeout`, and does not throw; it is called by one thread at a time. Requests of this library may be

@@ -11,6 +11,10 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
 // A copy of one of the traces that wait elsewhere, another one for the next number; null where none waits.
 using other_trace = trace_data*(void* from, std::size_t number) noexcept;
+template <class Exporter>
+concept asks_for_others = requires(Exporter& exporter, void* from, other_trace* next) {
+    { exporter.take_others_from(from, next) } noexcept;
+};
 struct other_traces {
     void* from = nullptr;
     other_trace* next = nullptr;

@@ -32,6 +32,7 @@ class batch {
     static_assert(
         exporter<Exporter>,
         "batch: the inner exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
+    static_assert(detail::has_whole_concepts<Exporter>());
     static_assert(Senders > 0, "batch: one sender at least");
     static_assert(Senders == 1 || std::is_copy_constructible_v<detail::options_of<Exporter>>,
                   "batch: each sender has an inner exporter of its own, so that its options must be copyable");
@@ -42,6 +43,8 @@ class batch {
 
 public:
     static constexpr bool is_thread_safe = true;
+    static constexpr bool composes = mlflow::trace::composes<Exporter>;
+    static constexpr bool retries = retrying_exporter<Exporter>;
 
     using options = batch_options<Exporter>;
 

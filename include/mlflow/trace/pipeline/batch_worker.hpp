@@ -54,7 +54,7 @@ public:
         wake_.notify_all();
         pack_.notify_all();
         for (sender& each : senders_)
-            if constexpr (requires { each.exporter.interrupt(); }) each.exporter.interrupt();
+            if constexpr (interruptible_exporter<Exporter>) each.exporter.interrupt();
         threads_.end();
     }
 
@@ -129,7 +129,18 @@ public:
 
     [[nodiscard]] span_account account() {
         const std::lock_guard guard(lock_);
-        return account_now();
+        span_account counted = account_now();
+        if constexpr (deferring_exporter<Exporter>) { // it has what this one has handed on
+            counted.exported = 0;
+            for (sender& each : senders_) {
+                const span_account inner = each.exporter.account();
+                counted.exported += inner.exported;
+                counted.failed += inner.failed;
+                counted.dropped += inner.dropped;
+                counted.queued += inner.queued;
+            }
+        }
+        return counted;
     }
     // Without the lock.
     [[nodiscard]] span_account account_now() const noexcept {
@@ -202,7 +213,7 @@ private:
     template <std::size_t... Number>
     batch_worker(batch_options<Exporter>&& options, const span_account& counted, std::index_sequence<Number...>)
         : options_(std::move(options)), senders_{{sender(options_for<Number>())...}}, account_(counted) {
-        if constexpr (requires(Exporter& inner) { inner.take_others_from(this, &another); })
+        if constexpr (asks_for_others<Exporter>)
             for (sender& each : senders_) each.exporter.take_others_from(this, &another);
         threads_.start([this](std::size_t number) {
             if (number < Senders) work(senders_[number]);

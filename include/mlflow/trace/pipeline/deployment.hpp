@@ -3,7 +3,7 @@
 
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/core/copied_trace.hpp>
-#include <mlflow/trace/core/options_of.hpp>
+#include <mlflow/trace/pipeline/exporter_adaptor.hpp>
 
 #include <string>
 #include <string_view>
@@ -26,22 +26,27 @@ struct deployment_info {
 /// Put it inside `batch`, where it costs the application nothing: `mt::batch<mt::deployed<mt::mlflow_exporter<…>>>`.
 /// Values are as those of `mt::tag`. Thread-safety: one thread at a time.
 template <class Exporter>
-class deployed {
+class deployed : public exporter_adaptor<Exporter> {
     static_assert(
         exporter<Exporter>,
         "deployed: the inner exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
-    static_assert(!deferring_exporter<Exporter>,
-                  "deployed: put it inside the exporter that defers, batch<deployed<…>>");
+
+    using adaptor = exporter_adaptor<Exporter>;
 
 public:
+    static constexpr bool composes = adaptor::composes && !deferring_exporter<Exporter>;
+
     struct options {
-        detail::options_of<Exporter> exporter{};
+        typename adaptor::inner_options exporter{};
         deployment_info deployment{};
     };
 
     deployed() : deployed(options{}) {}
     explicit deployed(options chosen)
-        : exporter_(std::move(chosen.exporter)), deployment_(std::move(chosen.deployment)) {}
+        : adaptor(std::move(chosen.exporter)), deployment_(std::move(chosen.deployment)) {
+        static_assert(!deferring_exporter<Exporter>,
+                      "deployed: put it inside the exporter that defers, batch<deployed<...>>");
+    }
 
     export_result export_traces(trace_batch& batch) {
         trace_batch marked;
@@ -50,32 +55,15 @@ public:
             marked.push_back(trace);
         }
         batch = std::move(marked);
-        return exporter_.export_traces(batch);
+        return adaptor::export_traces(batch);
     }
 
-    [[nodiscard]] std::string trace_url(const trace_id& id) const
-        requires linking_exporter<Exporter>
-    {
-        return exporter_.trace_url(id);
-    }
-    [[nodiscard]] std::string last_error() const
-        requires requires(const Exporter& exporter) { exporter.last_error(); }
-    {
-        return exporter_.last_error();
-    }
-    [[nodiscard]] export_progress progress() const { return detail::progress_of(exporter_); }
     void take_others_from(void* from, detail::other_trace* next) noexcept
-        requires requires(Exporter& exporter) { exporter.take_others_from(from, next); }
+        requires detail::asks_for_others<Exporter>
     {
         others_ = {from, next};
-        exporter_.take_others_from(this, &marked);
+        adaptor::take_others_from(this, &marked);
     }
-    void interrupt() noexcept
-        requires requires(Exporter& exporter) { exporter.interrupt(); }
-    {
-        exporter_.interrupt();
-    }
-    [[nodiscard]] Exporter& exporter() noexcept { return exporter_; }
 
 private:
     void mark(trace_entries& entries) const noexcept {
@@ -96,7 +84,6 @@ private:
         return other;
     }
 
-    Exporter exporter_;
     deployment_info deployment_;
     detail::other_traces others_;
 };

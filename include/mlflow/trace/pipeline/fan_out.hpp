@@ -4,6 +4,7 @@
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/core/copied_trace.hpp>
 #include <mlflow/trace/core/guarded_export.hpp>
+#include <mlflow/trace/core/layers.hpp>
 #include <mlflow/trace/core/options_of.hpp>
 #include <mlflow/trace/core/packed.hpp>
 #include <mlflow/trace/pipeline/batch.hpp>
@@ -14,6 +15,7 @@
 #include <cstddef>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
@@ -45,16 +47,25 @@ class fan_out {
     static_assert(sizeof...(Exporters) > 0, "fan_out: name the exporters, fan_out<A, B>");
     static_assert((exporter<Exporters> && ...), "fan_out: an inner exporter lacks a member: export_result "
                                                 "export_traces(mlflow::trace::trace_batch&)");
+    static_assert((detail::has_whole_concepts<Exporters>() && ...));
 
     using clock = std::chrono::steady_clock;
     static constexpr std::size_t count = sizeof...(Exporters);
 
 public:
     static constexpr bool is_thread_safe = true;
+    static constexpr bool composes =
+        (mlflow::trace::composes<Exporters> && ...) && (thread_safe_exporter<detail::deferred<Exporters>> && ...);
+    static constexpr bool retries = (retrying_exporter<Exporters> || ...);
 
     struct options {
         /// In the order of the exporters: `{.exporters = {spool_options<A>{…}, batch_options<retry<B>>{…}, …}}`.
         std::tuple<detail::options_of<detail::deferred<Exporters>>...> exporters{};
+
+        template <class Visit>
+        void for_each(const Visit& visit) {
+            std::apply([&](auto&... each) { (visit(each), ...); }, exporters);
+        }
     };
 
     fan_out() : fan_out(options{}) {}
@@ -95,7 +106,7 @@ public:
     [[nodiscard]] std::string last_error() const {
         std::string all;
         const auto add = [&all](const auto& each) {
-            if constexpr (requires { each.exporter.last_error(); })
+            if constexpr (reporting_exporter<std::remove_cvref_t<decltype(each.exporter)>>)
                 if (const std::string error = each.exporter.last_error(); !error.empty())
                     all += all.empty() ? error : "; " + error;
         };
@@ -107,7 +118,7 @@ public:
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
         std::string url;
         const auto ask = [&](const auto& each) {
-            if constexpr (requires { each.exporter.trace_url(id); })
+            if constexpr (linking_exporter<std::remove_cvref_t<decltype(each.exporter)>>)
                 if (url.empty()) url = each.exporter.trace_url(id);
         };
         std::apply([&](const auto&... each) { (ask(each), ...); }, destinations_);
@@ -120,6 +131,18 @@ public:
         return std::get<Place>(destinations_).exporter;
     }
 
+    using layers = detail::type_list<detail::deferred<Exporters>...>;
+    /// The exporter of that type, wherever it stands.
+    template <class Layer>
+    [[nodiscard]] Layer& layer() {
+        Layer* found = nullptr;
+        for_each([&](auto& each) {
+            if constexpr (detail::count_layers<Layer, std::remove_cvref_t<decltype(each.exporter)>>() > 0)
+                found = &detail::layer_of<Layer>(each.exporter);
+        });
+        return *found;
+    }
+
 private:
     template <class Chosen, std::size_t... Places>
     fan_out(Chosen&& chosen, std::index_sequence<Places...>)
@@ -127,12 +150,11 @@ private:
 
     template <class Exporter>
     struct destination {
-        static_assert(
-            requires { requires Exporter::is_thread_safe; },
-            "fan_out: an inner exporter that defers is called from any thread, and lacks a member: "
-            "static constexpr bool is_thread_safe = true");
-
-        explicit destination(detail::options_of<Exporter>&& chosen) : exporter(std::move(chosen)) {}
+        explicit destination(detail::options_of<Exporter>&& chosen) : exporter(std::move(chosen)) {
+            static_assert(thread_safe_exporter<Exporter>,
+                          "fan_out: an inner exporter that defers is called from any thread, and lacks a member: "
+                          "static constexpr bool is_thread_safe = true");
+        }
 
         void take(trace_batch& traces) noexcept {
             lost.fetch_add(detail::uncounted_export(exporter, traces).failed_spans, std::memory_order_relaxed);

@@ -49,8 +49,13 @@ class retry {
     static_assert(
         exporter<Exporter>,
         "retry: the inner exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
+    static_assert(detail::has_whole_concepts<Exporter>());
 
 public:
+    static constexpr bool composes =
+        mlflow::trace::composes<Exporter> && !deferring_exporter<Exporter> && !retrying_exporter<Exporter>;
+    static constexpr bool retries = true;
+
     struct options {
         detail::options_of<Exporter> exporter{};
         std::chrono::milliseconds first_wait{200};
@@ -64,7 +69,12 @@ public:
     };
 
     retry() : retry(options{}) {}
-    explicit retry(options chosen) : options_(std::move(chosen)), exporter_(std::move(options_.exporter)) {}
+    explicit retry(options chosen) : options_(std::move(chosen)), exporter_(std::move(options_.exporter)) {
+        static_assert(!deferring_exporter<Exporter>,
+                      "retry: put it inside the exporter that defers, batch<retry<...>>");
+        static_assert(deferring_exporter<Exporter> || !retrying_exporter<Exporter>,
+                      "retry: the inner exporter tries again already; leave one of the two out");
+    }
 
     export_result export_traces(trace_batch& batch) {
         const auto give_up_at = detail::deadline_after(options_.give_up_after);
@@ -111,7 +121,7 @@ public:
             interrupted_ = true;
         }
         wake_.notify_all();
-        if constexpr (requires { exporter_.interrupt(); }) exporter_.interrupt();
+        if constexpr (interruptible_exporter<Exporter>) exporter_.interrupt();
     }
 
     /// Where copies of other traces come from that wait: whether the receiver takes one of those tells whether the

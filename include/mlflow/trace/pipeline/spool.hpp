@@ -41,19 +41,26 @@ class spool {
     static_assert(
         exporter<Exporter>,
         "spool: the inner exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
-    static_assert(!deferring_exporter<Exporter>, "spool: put the exporter that defers around it, batch<spool<…>>");
-
+    static_assert(detail::has_whole_concepts<Exporter>());
     using clock = std::chrono::steady_clock;
     using worker = detail::spool_worker<Exporter, Files>;
     using worker_pointer = typename detail::process_worker<worker>::pointer;
 
 public:
     static constexpr bool is_thread_safe = true;
+    static constexpr bool composes =
+        mlflow::trace::composes<Exporter> && !deferring_exporter<Exporter> && !retrying_exporter<Exporter>;
+    static constexpr bool retries = true;
 
     using options = spool_options<Exporter>;
 
     spool() : spool(options{}) {}
-    explicit spool(options chosen) : options_(std::move(chosen)), worker_(worker_pointer(new worker(options_))) {}
+    explicit spool(options chosen) : options_(std::move(chosen)), worker_(worker_pointer(new worker(options_))) {
+        static_assert(!deferring_exporter<Exporter>,
+                      "spool: put the exporter that defers around it, batch<spool<...>>");
+        static_assert(deferring_exporter<Exporter> || !retrying_exporter<Exporter>,
+                      "spool: it tries again by itself, and keeps what is rejected; leave retry out");
+    }
     spool(const spool&) = delete;
     spool& operator=(const spool&) = delete;
 

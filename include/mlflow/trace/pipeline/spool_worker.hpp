@@ -66,7 +66,7 @@ public:
                 return "spool: at the end " + what_waits();
             });
         wake_.notify_one();
-        if constexpr (requires { exporter_.interrupt(); }) exporter_.interrupt();
+        if constexpr (interruptible_exporter<Exporter>) exporter_.interrupt();
         threads_.end();
     }
 
@@ -136,7 +136,7 @@ public:
         return now;
     }
     [[nodiscard]] std::string last_error() {
-        if constexpr (requires { exporter_.last_error(); })
+        if constexpr (reporting_exporter<Exporter>)
             if (std::string error = exporter_.last_error(); !error.empty()) return error; // of an attempt under way
         const std::lock_guard guard(lock_);
         return given_up_until_ > handled() ? "spool: " + what_waits() : last_error_;

@@ -126,7 +126,7 @@ public:
         return late_sessions_.load(std::memory_order_relaxed);
     }
     [[nodiscard]] owned_text last_error() const {
-        if constexpr (requires { exporter_.last_error(); })
+        if constexpr (reporting_exporter<Exporter>)
             if (owned_text error = exporter_.last_error(); !error.empty()) return error;
         const lock_guard guard(error_lock_);
         return last_error_;
@@ -167,7 +167,7 @@ private:
     }
 
     export_result export_one_by_one(trace_batch& batch) noexcept {
-        if constexpr (requires { requires Exporter::is_thread_safe; }) return uncounted_export(exporter_, batch);
+        if constexpr (thread_safe_exporter<Exporter>) return uncounted_export(exporter_, batch);
         else {
             const lock_guard guard(export_lock_);
             return uncounted_export(exporter_, batch);

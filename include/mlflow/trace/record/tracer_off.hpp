@@ -113,6 +113,13 @@ public:
 
     constexpr tracer() noexcept = default;
     explicit tracer(const options&) noexcept {}
+    template <class Part, class... Parts>
+        requires(!std::is_same_v<std::remove_cvref_t<Part>, tracer>)
+    explicit tracer(const Part&, const Parts&...) noexcept {
+        static_assert(detail::count_options<Part, options>() == 1 &&
+                          ((detail::count_options<Parts, options>() == 1) && ...),
+                      "these options belong to no layer of the tracer's exporter and to no policy");
+    }
     tracer(const tracer&) = delete;
     tracer& operator=(const tracer&) = delete;
 

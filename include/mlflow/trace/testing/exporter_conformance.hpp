@@ -81,9 +81,17 @@ public:
         check("a text of a megabyte", [](tracer_type& tracer) {
             tracer.start_trace("conformance", user{"conformance-3"}).inputs(std::string(1'000'000, '"'));
         });
-        if constexpr (requires { requires T::is_thread_safe; }) check_threads();
+        if constexpr (thread_safe_exporter<T>) check_threads();
         if constexpr (deferring_exporter<T>) check_shutdown();
         return faults_;
+    }
+
+    /// Two traces of four spans, to try an exporter with.
+    [[nodiscard]] static trace_batch sample() {
+        return batch_of([](tracer_type& tracer) {
+            record(tracer, 4);
+            record(tracer, 4);
+        });
     }
 
 private:

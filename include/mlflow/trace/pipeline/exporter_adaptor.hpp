@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/concepts.hpp>
+#include <mlflow/trace/core/copied_trace.hpp>
+#include <mlflow/trace/core/options_of.hpp>
+
+#include <chrono>
+#include <utility>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// The base of an exporter around another one, a decorator: passes everything on, and has each optional member that
+/// the inner exporter has. A decorator writes the members that it changes:
+///
+///     template <class Exporter>
+///     class counting : public mt::exporter_adaptor<Exporter> {
+///         using adaptor = mt::exporter_adaptor<Exporter>;
+///
+///     public:
+///         struct options {
+///             typename adaptor::inner_options exporter{};
+///             int* into = nullptr;
+///         };
+///         explicit counting(options chosen) : adaptor(std::move(chosen.exporter)), into_(chosen.into) {}
+///
+///         mt::export_result export_traces(mt::trace_batch& batch) {
+///             ++*into_;
+///             return adaptor::export_traces(batch);
+///         }
+///
+///     private:
+///         int* into_;
+///     };
+///
+/// A decorator whose own part may be called by several threads at once says so:
+/// `static constexpr bool is_thread_safe = mt::thread_safe_exporter<Exporter>`. One that takes traces out of the
+/// batch counts them in the `export_result`, and belongs inside the exporter that defers, whose account it would
+/// break. Thread-safety: that of the inner exporter.
+template <class Exporter>
+class exporter_adaptor {
+    static_assert(detail::has_whole_concepts<Exporter>());
+
+public:
+    using inner_options = detail::options_of<Exporter>;
+
+    static constexpr bool composes = mlflow::trace::composes<Exporter>;
+    static constexpr bool retries = retrying_exporter<Exporter>;
+
+    exporter_adaptor(const exporter_adaptor&) = delete;
+    exporter_adaptor& operator=(const exporter_adaptor&) = delete;
+
+    export_result export_traces(trace_batch& batch) { return exporter_.export_traces(batch); }
+
+    bool flush(std::chrono::steady_clock::time_point deadline)
+        requires deferring_exporter<Exporter>
+    {
+        return exporter_.flush(deadline);
+    }
+    bool shutdown(std::chrono::steady_clock::time_point deadline)
+        requires deferring_exporter<Exporter>
+    {
+        return exporter_.shutdown(deadline);
+    }
+    [[nodiscard]] span_account account()
+        requires deferring_exporter<Exporter>
+    {
+        return exporter_.account();
+    }
+    void interrupt() noexcept
+        requires interruptible_exporter<Exporter>
+    {
+        exporter_.interrupt();
+    }
+    [[nodiscard]] owned_text last_error() const
+        requires reporting_exporter<Exporter>
+    {
+        return exporter_.last_error();
+    }
+    [[nodiscard]] owned_text trace_url(const trace_id& id) const
+        requires linking_exporter<Exporter>
+    {
+        return exporter_.trace_url(id);
+    }
+    [[nodiscard]] export_progress progress() const
+        requires progressing_exporter<Exporter>
+    {
+        return exporter_.progress();
+    }
+    void take_others_from(void* from, detail::other_trace* next) noexcept
+        requires detail::asks_for_others<Exporter>
+    {
+        exporter_.take_others_from(from, next);
+    }
+
+    /// The inner exporter.
+    [[nodiscard]] Exporter& exporter() noexcept { return exporter_; }
+    [[nodiscard]] const Exporter& exporter() const noexcept { return exporter_; }
+
+protected:
+    explicit exporter_adaptor(inner_options&& chosen) : exporter_(std::move(chosen)) {}
+    ~exporter_adaptor() = default;
+
+private:
+    Exporter exporter_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

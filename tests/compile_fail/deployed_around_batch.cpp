@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+// error: deployed: put it inside the exporter that defers, batch<deployed<...>>
+#include <mlflow/trace.hpp>
+
+namespace mt = mlflow::trace;
+#ifdef TWIN
+using exporter = mt::batch<mt::deployed<mt::memory_exporter>>;
+#else
+using exporter = mt::deployed<mt::batch<mt::memory_exporter>>;
+#endif
+mt::tracer<mt::open_schema, mt::thread_local_context, exporter> tracer;

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+// error: retry: put it inside the exporter that defers, batch<retry<...>>
+#include <mlflow/trace.hpp>
+
+namespace mt = mlflow::trace;
+#ifdef TWIN
+using exporter = mt::batch<mt::retry<mt::memory_exporter>>;
+#else
+using exporter = mt::retry<mt::batch<mt::memory_exporter>>;
+#endif
+mt::tracer<mt::open_schema, mt::thread_local_context, exporter> tracer;

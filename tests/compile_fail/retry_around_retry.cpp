@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+// error: retry: the inner exporter tries again already; leave one of the two out
+#include <mlflow/trace.hpp>
+
+namespace mt = mlflow::trace;
+#ifdef TWIN
+using exporter = mt::batch<mt::retry<mt::deployed<mt::memory_exporter>>>;
+#else
+using exporter = mt::batch<mt::retry<mt::deployed<mt::retry<mt::memory_exporter>>>>;
+#endif
+mt::tracer<mt::open_schema, mt::thread_local_context, exporter> tracer;

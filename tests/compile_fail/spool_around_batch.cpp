@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// error: spool: put the exporter that defers around it, batch<spool<...>>
+#include <mlflow/trace.hpp>
+#include <mlflow/trace/pipeline/spool.hpp>
+
+namespace mt = mlflow::trace;
+#ifdef TWIN
+using exporter = mt::batch<mt::spool<mt::memory_exporter>>;
+#else
+using exporter = mt::spool<mt::batch<mt::memory_exporter>>;
+#endif
+mt::tracer<mt::open_schema, mt::thread_local_context, exporter> tracer;

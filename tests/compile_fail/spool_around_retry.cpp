@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// error: spool: it tries again by itself, and keeps what is rejected; leave retry out
+#include <mlflow/trace.hpp>
+#include <mlflow/trace/pipeline/spool.hpp>
+
+namespace mt = mlflow::trace;
+#ifdef TWIN
+using exporter = mt::spool<mt::memory_exporter>;
+#else
+using exporter = mt::spool<mt::retry<mt::memory_exporter>>;
+#endif
+mt::tracer<mt::open_schema, mt::thread_local_context, exporter> tracer;

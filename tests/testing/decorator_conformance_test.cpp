@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <mlflow/trace/pipeline/deployment.hpp>
+#include <mlflow/trace/pipeline/exporter_adaptor.hpp>
+#include <mlflow/trace/pipeline/retry.hpp>
+#include <mlflow/trace/testing/decorator_conformance.hpp>
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace {
+
+namespace mt = mlflow::trace;
+
+template <class Exporter>
+class counting : public mt::exporter_adaptor<Exporter> {
+    using adaptor = mt::exporter_adaptor<Exporter>;
+
+public:
+    struct options {
+        typename adaptor::inner_options exporter{};
+    };
+    explicit counting(options chosen) : adaptor(std::move(chosen.exporter)) {}
+
+    mt::export_result export_traces(mt::trace_batch& batch) {
+        ++batches;
+        return adaptor::export_traces(batch);
+    }
+    int batches = 0;
+};
+
+// As one writes it without the adaptor.
+template <class Exporter>
+class forgetful {
+public:
+    struct options {
+        typename Exporter::options exporter{};
+    };
+    explicit forgetful(options chosen) : exporter_(std::move(chosen.exporter)) {}
+    mt::export_result export_traces(mt::trace_batch& batch) { return exporter_.export_traces(batch); }
+
+private:
+    Exporter exporter_;
+};
+
+template <class Exporter>
+class boasting : public mt::exporter_adaptor<Exporter> {
+    using adaptor = mt::exporter_adaptor<Exporter>;
+
+public:
+    struct options {
+        typename adaptor::inner_options exporter{};
+    };
+    explicit boasting(options chosen) : adaptor(std::move(chosen.exporter)) {}
+
+    mt::export_result export_traces(mt::trace_batch& batch) { return {.exported_spans = batch.span_count()}; }
+    bool flush(std::chrono::steady_clock::time_point) { return true; }
+    bool shutdown(std::chrono::steady_clock::time_point) { return true; }
+    mt::span_account account() { return {}; }
+};
+
+template <template <class> class Decorator>
+std::vector<std::string> faults_of() {
+    return mt::decorator_conformance<Decorator>().faults();
+}
+
+TEST(decorator_conformance, what_is_written_on_the_adaptor_is_as_it_should_be) {
+    EXPECT_EQ(faults_of<counting>(), std::vector<std::string>());
+    EXPECT_EQ(faults_of<mt::deployed>(), std::vector<std::string>());
+}
+
+TEST(decorator_conformance, names_what_is_lost) {
+    const auto faults = faults_of<forgetful>();
+    for (const char* const member : {"interrupt()", "last_error()", "progress()", "trace_url()", "flush()"})
+        EXPECT_TRUE(std::any_of(faults.begin(), faults.end(), [&](const std::string& fault) {
+            return fault.find(member) != std::string::npos;
+        })) << member;
+}
+
+TEST(decorator_conformance, names_what_is_claimed) {
+    const auto faults = faults_of<boasting>();
+    for (const char* const claim : {"it has flush where", "has not seen", "flush() does not reach", "every span"})
+        EXPECT_TRUE(std::any_of(faults.begin(), faults.end(), [&](const std::string& fault) {
+            return fault.find(claim) != std::string::npos;
+        })) << claim;
+}
+
+} // namespace
