@@ -370,8 +370,9 @@ private:
             for (const trace_data& trace : batch)
                 if (!store_.put_aside(trace)) from.is_kept = true; // the whole of it instead, which takes no room
         };
-        guarded(keep, [] {}); // counted all the same
+        const bool is_tried = guarded([&] { return keep(), true; }, [] { return false; });
         const std::lock_guard guard(lock_);
+        from.is_kept = from.is_kept || !is_tried;
         if (from.is_gone) return;
         status_.rejected_spans += batch.span_count();
         if (from.is_own) account_.failed += batch.span_count();
