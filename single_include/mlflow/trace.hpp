@@ -813,7 +813,8 @@ struct transport_error {
         closed,      ///< the connection ended before the whole reply
         timeout,     ///< `http_request::timeout` ran out
         bad_reply,   ///< not HTTP, or larger than the transport accepts
-        other
+        other,
+        out_of_memory ///< here: for the request, or for its reply
     };
     kind reason = kind::other;
     std::string message{};                    ///< one line for a person, without credentials
@@ -873,6 +874,10 @@ inline result<endpoint, transport_error> endpoint::parse(std::string_view url) {
         const auto close = authority.find(']');
         if (close == std::string_view::npos) return refuse("has an unclosed [");
         parsed.host = std::string(authority.substr(1, close - 1));
+        const auto zone = parsed.host.find('%'); // of a link-local address
+        if (parsed.host.find(':') == std::string::npos || parsed.host.find_first_of("[]") != std::string::npos ||
+            parsed.host.substr(0, zone).find_first_not_of("0123456789abcdefABCDEF:.") != std::string::npos)
+            return refuse("has no IPv6 address between [ and ]");
         if (close + 1 == authority.size()) colon = std::string_view::npos;
         else if (authority[close + 1] == ':') colon = close + 1;
         else return refuse("has text between ] and the port");
@@ -963,6 +968,50 @@ struct trace_id {
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/detail/guarded.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+[[noreturn]] inline void throw_bad_alloc() {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+    throw std::bad_alloc();
+#else
+    std::abort(); // as `new` does
+#endif
+}
+
+// Runs `run`. What it throws ends here, and `rescue` says what comes instead.
+template <class Run, class Rescue>
+decltype(auto) guarded(Run&& run, [[maybe_unused]] Rescue&& rescue) {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+    try {
+        return run();
+    } catch (...) {
+        return rescue();
+    }
+#else
+    return run();
+#endif
+}
+
+// The same where it matters what was thrown: `rescue` is given its text, or null when it is no std::exception.
+template <class Run, class Rescue>
+decltype(auto) guarded_by_reason(Run&& run, [[maybe_unused]] Rescue&& rescue) {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+    try {
+        return run();
+    } catch (const std::exception& thrown) {
+        return rescue(thrown.what());
+    } catch (...) {
+        return rescue(nullptr);
+    }
+#else
+    return run();
+#endif
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
 // ---- mlflow/trace/detail/buffer.hpp
 
@@ -1068,40 +1117,11 @@ private:
     bool overflowed_ = false;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/detail/guarded.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// Runs `run`. What it throws ends here, and `rescue` says what comes instead.
-template <class Run, class Rescue>
-decltype(auto) guarded(Run&& run, [[maybe_unused]] Rescue&& rescue) {
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-    try {
-        return run();
-    } catch (...) {
-        return rescue();
-    }
-#else
-    return run();
-#endif
-}
-
-// The same where it matters what was thrown: `rescue` is given its text, or null when it is no std::exception.
-template <class Run, class Rescue>
-decltype(auto) guarded_by_reason(Run&& run, [[maybe_unused]] Rescue&& rescue) {
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-    try {
-        return run();
-    } catch (const std::exception& thrown) {
-        return rescue(thrown.what());
-    } catch (...) {
-        return rescue(nullptr);
-    }
-#else
-    return run();
-#endif
+// What was written, for those who cannot tell a part from the whole. Throws `std::bad_alloc` where something did not
+// fit.
+inline std::string_view whole(const buffer& written) {
+    if (written.overflowed()) throw_bad_alloc();
+    return written.view();
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
@@ -2308,7 +2328,7 @@ struct export_result {
     /// The receiver does, or together with `retryable` may, find fault with what was sent: one trace can be the
     /// reason that all were refused.
     bool finds_fault = false;
-    /// The receiver did not answer in time: it may, when it is sent less at once.
+    /// The receiver did not answer in time, or there was no memory for the request: less at once may arrive.
     bool too_slow = false;
     /// The receiver has taken the batch and says that it rejects spans of it, or the exporter does not count what it
     /// is given: nothing of it is sent again.
@@ -3442,14 +3462,6 @@ struct contents_release {
     void operator()(captured_contents* contents) const noexcept { captured_contents::release(contents); }
 };
 using owned_contents = std::unique_ptr<captured_contents, contents_release>;
-
-[[noreturn]] inline void throw_bad_alloc() {
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-    throw std::bad_alloc();
-#else
-    std::abort(); // as `new` does
-#endif
-}
 
 // The innermost span of each tracer, the innermost first.
 inline void copy_spans(context_slot& slot, captured_contents& into) {
@@ -4900,6 +4912,90 @@ private:
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
+// ---- mlflow/trace/core/guarded_export.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// Memory may be there again, for less at once sooner.
+inline export_result export_without_memory(std::size_t spans) noexcept {
+    export_result outcome;
+    outcome.failed_spans = spans;
+    outcome.retryable = outcome.too_slow = true;
+    outcome.error = "out of memory"; // short enough not to need any
+    return outcome;
+}
+
+inline export_result failed_export(std::size_t spans, const char* why) noexcept {
+    export_result outcome;
+    outcome.failed_spans = spans;
+    guarded([&] { outcome.error = why; }, [] {}); // without memory for the reason the count stands all the same
+    return outcome;
+}
+
+// What an exporter says of so many spans, made to add up: each is exported or failed, and what it has not counted has
+// failed. An exporter that counts by itself may say nothing: it has taken them all over.
+inline void balance(export_result& outcome, std::size_t spans, bool counts_itself) noexcept {
+    if (counts_itself && outcome.exported_spans == 0 && outcome.failed_spans == 0) outcome.exported_spans = spans;
+    if (outcome.exported_spans == spans && outcome.failed_spans == 0 && outcome.error.empty()) return;
+    const std::size_t failed = outcome.failed_spans < spans ? outcome.failed_spans : spans;
+    const std::size_t exported = outcome.exported_spans < spans - failed ? outcome.exported_spans : spans - failed;
+    const bool is_balanced = exported == outcome.exported_spans && exported + outcome.failed_spans == spans;
+    const auto tell = [&] {
+        if (!is_balanced && outcome.error.empty())
+            outcome.error = "the exporter does not count what it is given: exported_spans and failed_spans must add "
+                            "up to trace_batch::span_count(); what is missing counts as failed";
+        else if (!outcome.ok() && outcome.error.empty()) outcome.error = "the exporter failed without saying why";
+    };
+    guarded(tell, [] {});
+    if (!is_balanced) outcome.is_final = true; // it did something with the spans, and cannot say what
+#if MLFLOW_TRACE_HOSTED
+    guarded([&] { outcome.error = displayed(outcome.error); }, [] {}); // may quote what a receiver said
+#endif
+    outcome.exported_spans = exported;
+    outcome.failed_spans = spans - exported;
+}
+
+template <class Export>
+export_result caught_export(std::size_t spans, const Export& run) noexcept {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+    try {
+        return run();
+    } catch (const std::bad_alloc&) {
+        return export_without_memory(spans);
+    } catch (const std::exception& thrown) {
+        return failed_export(spans, thrown.what());
+    } catch (...) {
+        return failed_export(spans, "the exporter threw what is not a std::exception");
+    }
+#else
+    static_cast<void>(spans);
+    return run();
+#endif
+}
+
+// What a user's exporter throws must not end the thread that recorded, nor the one that delivers; nor may what it
+// says break the account.
+template <class Exporter>
+export_result guarded_export(Exporter& exporter, trace_batch& batch) noexcept {
+    const std::size_t spans = batch.span_count();
+    export_result outcome = caught_export(spans, [&]() -> export_result { return exporter.export_traces(batch); });
+    balance(outcome, spans, requires { exporter.account(); });
+    return outcome;
+}
+
+// What is left to be counted: of an exporter with an account of its own only what it threw, and so did not see.
+template <class Exporter>
+export_result uncounted_export(Exporter& exporter, trace_batch& batch) noexcept {
+    if constexpr (requires { exporter.account(); }) {
+        return caught_export(batch.span_count(), [&]() -> export_result {
+            static_cast<void>(exporter.export_traces(batch));
+            return {};
+        });
+    } else return guarded_export(exporter, batch);
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
 // ---- mlflow/trace/detail/json_reader.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
@@ -5120,15 +5216,14 @@ inline std::string_view json_find(std::string_view document, std::initializer_li
     return found;
 }
 
-// The string at a path of object keys, unescaped, with invalid UTF-8 replaced by U+FFFD.
+// The string at a path of object keys, unescaped, with invalid UTF-8 replaced by U+FFFD. Throws `std::bad_alloc`.
 inline std::optional<std::string> json_find_string(std::string_view document,
                                                    std::initializer_list<std::string_view> path) {
     std::string_view raw;
     if (!json_cursor(json_find(document, path)).string(raw)) return std::nullopt;
     buffer text;
     unescape_json(raw, [&text](std::string_view piece) { append_utf8(text, piece); });
-    if (text.overflowed()) return std::nullopt;
-    return std::string(text.view());
+    return std::string(whole(text));
 }
 
 // Calls `visit` with the text of each element of a JSON array.
@@ -6328,7 +6423,7 @@ public:
         line_.clear();
         if (!append_otlp_request(request_, batch, options_.resource, otlp_receiver::any) ||
             !detail::append_otlp_json(line_, request_.view()) || !line_.push_back('\n')) {
-            return fail(batch, "out of memory");
+            return detail::export_without_memory(batch.span_count());
         }
         const std::string fault = append();
         request_.clear_to(detail::kept_request);
@@ -6445,7 +6540,7 @@ inline std::string any_value_text(std::string_view any_value) {
         case otlp::double_value: {
             buffer text;
             append_json_double(text, std::bit_cast<double>(at.number()));
-            return std::string(text.view());
+            return std::string(whole(text));
         }
         default: break;
         }
@@ -6648,7 +6743,7 @@ private:
     detail::buffer value;
     value.append("Basic ");
     detail::append_base64(value, std::string(user) + ":" + std::string(password.reveal()));
-    return secret(value.view());
+    return secret(detail::whole(value));
 }
 
 /// The value of an Authorization header for the bearer of a token, RFC 6750.
@@ -6863,17 +6958,16 @@ private:
         for (std::size_t at = 0; at < text.size(); ++at)
             if (const auto size = encoded_size(text, at, value); size > 0) text.replace(at, size, stars);
         buffer encoded;
-        if (append_base64(encoded, value)) {
-            std::string_view digits = encoded.view();
-            while (digits.ends_with('=')) digits.remove_suffix(1);
-            mask(text, digits);
-            std::string for_urls(digits); // RFC 4648, 5
-            for (char& c : for_urls) c = c == '+' ? '-' : c == '/' ? '_' : c;
-            mask(text, for_urls);
-        }
+        append_base64(encoded, value);
+        std::string_view digits = whole(encoded);
+        while (digits.ends_with('=')) digits.remove_suffix(1);
+        mask(text, digits);
+        std::string for_urls(digits); // RFC 4648, 5
+        for (char& c : for_urls) c = c == '+' ? '-' : c == '/' ? '_' : c;
+        mask(text, for_urls);
         encoded.clear();
-        if (append_json_string(encoded, value) && encoded.view().size() > 2)
-            mask(text, encoded.view().substr(1, encoded.view().size() - 2));
+        append_json_string(encoded, value);
+        mask(text, whole(encoded).substr(1, encoded.size() - 2));
     }
 
     static void mask(std::string& text, std::string_view value) {
@@ -7192,7 +7286,8 @@ constexpr bool tells_its_own_reason(int status) noexcept {
 /// | delivered   | 2xx with an empty body, or with a well-formed OTLP export response of the type that it names |
 /// | wait        | all that is not about the content: every transport error (TLS, local files, proxy settings, |
 /// |             | a request that is rejected locally, name resolution, connection, no answer, a reply that is |
-/// |             | not HTTP), 1xx, 3xx, 2xx with another body, and every status that is not named below        |
+/// |             | not HTTP, no memory here), 1xx, 3xx, 2xx with another body, and every status that is not     |
+/// |             | named below                                                                                 |
 /// | divide      | 500; 400, 413 or 422 with a page in HTML or XML, which something before the receiver wrote; |
 /// |             | and a reason that nobody knows: the content may be at fault. Divided while other content    |
 /// |             | passes; waits while none does                                                               |
@@ -7218,7 +7313,7 @@ enum class outcome : std::uint8_t { delivered, wait, divide, put_aside };
 }
 
 /// What an exporter says. Neither `retryable` nor `finds_fault` is a reason that nobody knows, and so is an
-/// exception.
+/// exception other than `std::bad_alloc`, which is no fault of the content.
 [[nodiscard]] inline outcome outcome_of(const export_result& result) noexcept {
     if (result.ok() || result.is_final) return outcome::delivered;
     if (result.retryable == result.finds_fault) return outcome::divide;
@@ -7240,7 +7335,8 @@ inline void add_failure(export_result& total, std::size_t spans, transport_error
     total.failed_spans += spans;
     total.retryable = total.retryable || what == outcome::wait || what == outcome::divide;
     total.finds_fault = total.finds_fault || what == outcome::divide || what == outcome::put_aside;
-    total.too_slow = total.too_slow || error.reason == transport_error::kind::timeout;
+    using kind = transport_error::kind;
+    total.too_slow = total.too_slow || error.reason == kind::timeout || error.reason == kind::out_of_memory;
     if (error.retry_after > total.retry_after) total.retry_after = error.retry_after;
     total.error = std::move(error.message);
 }
@@ -7466,7 +7562,8 @@ inline std::string duration_seconds(std::uint64_t nano) {
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
-// What does not fit into `out` is left out, and out.overflowed() tells.
+// What does not fit into `out` is left out, and out.overflowed() tells. For want of other memory they throw
+// `std::bad_alloc`.
 
 inline void append_any_value(buffer& out, std::string_view any_value) {
     for (protobuf_reader at(any_value); at.next();) {
@@ -7515,7 +7612,7 @@ inline void append_dumped_attribute(buffer& out, std::string_view key_value) {
     buffer json;
     append_json_value(json, key_value);
     append_member_name(out, split_key_value(key_value).key);
-    append_json_string(out, json.view());
+    append_json_string(out, whole(json));
 }
 
 // The attributes of an event or a link, whose values are bare.
@@ -7635,7 +7732,7 @@ inline std::string attribute_json(const span_data& span, std::string_view key) {
         json.clear();
         append_json_value(json, at.bytes());
     }
-    return std::string(json.view());
+    return std::string(whole(json));
 }
 
 // The sum of what the spans say in the members of an attribute, but for spans whose parent says it too; JSON, or
@@ -7673,7 +7770,7 @@ std::string summed_attribute(const trace_data& trace, std::string_view key, cons
         else append_json_double(out, sums[i]);
     }
     out.push_back('}');
-    return std::string(out.view());
+    return std::string(whole(out));
 }
 
 // What MLflow computes of a trace that came by OTLP. Empty: nothing to say.
@@ -7766,7 +7863,8 @@ public:
             if (is_success(created->status) || attempt == 1)
                 return experiment_id(*created, name, {"experiment_id"}, "/api/2.0/mlflow/experiments/create");
         }
-        return refuse("out of memory while a request was put together");
+        return failure{
+            transport_error{transport_error::kind::out_of_memory, "out of memory while a request was put together"}};
     }
 
 private:
@@ -8012,7 +8110,8 @@ private:
         buffer body;
         append_trace_info(body, trace, experiment_id_, run_);
         if (body.overflowed())
-            return transport_error{transport_error::kind::other, "out of memory while a request was put together"};
+            return transport_error{transport_error::kind::out_of_memory,
+                                   "out of memory while a request was put together"};
         const http_header headers[] = {{"Content-Type", "application/json"},
                                        {"x-mlflow-experiment-id", experiment_id_}};
         const auto reply = to.send(http_method::post, target, headers, body.view());
@@ -8092,8 +8191,8 @@ private:
     // With `body_`, but for GET.
     answer call(http_method method, std::string_view target) {
         if (body_.overflowed())
-            return failure{
-                transport_error{transport_error::kind::other, "out of memory while a request was put together"}};
+            return failure{transport_error{transport_error::kind::out_of_memory,
+                                           "out of memory while a request was put together"}};
         const http_header headers[] = {{"Content-Type", "application/json"}};
         const bool has_body = method != http_method::get;
         auto reply = server_.send(method, target, has_body ? headers : std::span<const http_header>(),
@@ -8119,7 +8218,7 @@ private:
             char bytes[8];
             write_big_endian(bytes, span->id.value);
             append_base64(own, {bytes, sizeof bytes});
-            if (id == own.view()) return true;
+            if (id == whole(own)) return true;
         }
         return false;
     }
@@ -8408,7 +8507,8 @@ private:
         otlp_form form(otlp_receiver::mlflow);
         form.goes_with_trace_info = true;
         if (!append_otlp_request(body_, batch, options_.resource, form))
-            return transport_error{transport_error::kind::other, "out of memory while a request was put together"};
+            return transport_error{transport_error::kind::out_of_memory,
+                                   "out of memory while a request was put together"};
         const http_header headers[] = {{"Content-Type", "application/x-protobuf"},
                                        {"x-mlflow-experiment-id", connection_.experiment_id}};
         progress_.ask(batch.span_count());
@@ -8895,72 +8995,6 @@ inline trace_data* copy_of(const trace_data& trace) noexcept {
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
-// ---- mlflow/trace/core/guarded_export.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-inline export_result failed_export(std::size_t spans, const char* why) noexcept {
-    export_result outcome;
-    outcome.failed_spans = spans;
-    guarded([&] { outcome.error = why; }, [] {}); // without memory for the reason the count stands all the same
-    return outcome;
-}
-
-// What an exporter says of so many spans, made to add up: each is exported or failed, and what it has not counted has
-// failed. An exporter that counts by itself may say nothing: it has taken them all over.
-inline void balance(export_result& outcome, std::size_t spans, bool counts_itself) noexcept {
-    if (counts_itself && outcome.exported_spans == 0 && outcome.failed_spans == 0) outcome.exported_spans = spans;
-    if (outcome.exported_spans == spans && outcome.failed_spans == 0 && outcome.error.empty()) return;
-    const std::size_t failed = outcome.failed_spans < spans ? outcome.failed_spans : spans;
-    const std::size_t exported = outcome.exported_spans < spans - failed ? outcome.exported_spans : spans - failed;
-    const bool is_balanced = exported == outcome.exported_spans && exported + outcome.failed_spans == spans;
-    const auto tell = [&] {
-        if (!is_balanced && outcome.error.empty())
-            outcome.error = "the exporter does not count what it is given: exported_spans and failed_spans must add "
-                            "up to trace_batch::span_count(); what is missing counts as failed";
-        else if (!outcome.ok() && outcome.error.empty()) outcome.error = "the exporter failed without saying why";
-    };
-    guarded(tell, [] {});
-    if (!is_balanced) outcome.is_final = true; // it did something with the spans, and cannot say what
-#if MLFLOW_TRACE_HOSTED
-    guarded([&] { outcome.error = displayed(outcome.error); }, [] {}); // may quote what a receiver said
-#endif
-    outcome.exported_spans = exported;
-    outcome.failed_spans = spans - exported;
-}
-
-// What a user's exporter throws must not end the thread that recorded, nor the one that delivers; nor may what it
-// says break the account.
-template <class Exporter>
-export_result guarded_export(Exporter& exporter, trace_batch& batch) noexcept {
-    const std::size_t spans = batch.span_count();
-    export_result outcome = guarded_by_reason(
-        [&]() -> export_result { return exporter.export_traces(batch); },
-        [spans](const char* why) {
-            return failed_export(spans, why ? why : "the exporter threw what is not a std::exception");
-        });
-    balance(outcome, spans, requires { exporter.account(); });
-    return outcome;
-}
-
-// What is left to be counted: of an exporter with an account of its own only what it threw, and so did not see.
-template <class Exporter>
-export_result uncounted_export(Exporter& exporter, trace_batch& batch) noexcept {
-    if constexpr (requires { exporter.account(); }) {
-        const std::size_t spans = batch.span_count();
-        return guarded_by_reason(
-            [&]() -> export_result {
-                static_cast<void>(exporter.export_traces(batch));
-                return {};
-            },
-            [spans](const char* why) {
-                return failed_export(spans, why ? why : "the exporter threw what is not a std::exception");
-            });
-    } else return guarded_export(exporter, batch);
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
 // ---- mlflow/trace/detail/deadline.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
@@ -8970,6 +9004,37 @@ inline std::chrono::steady_clock::time_point deadline_after(std::chrono::millise
     constexpr std::chrono::milliseconds century = std::chrono::hours(24 * 36'525);
     return std::chrono::steady_clock::now() + (time < century ? time : century);
 }
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/pipeline/batch_drops.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// Spans that a `batch` has dropped, by the reason.
+struct batch_drops {
+    std::uint64_t full = 0;
+    std::uint64_t too_large = 0;
+    std::uint64_t late = 0; // after the shutdown, or by the exporter itself
+
+    [[nodiscard]] std::uint64_t for_want_of_room() const noexcept { return full + too_large; }
+    [[nodiscard]] bool any() const noexcept { return full + too_large + late != 0; }
+    [[nodiscard]] std::string reason() const {
+        std::string text;
+        const auto add = [&](std::uint64_t spans, std::string_view before, std::string_view after) {
+            if (spans == 0) return;
+            if (!text.empty()) text += "; ";
+            text.append(before).append(std::to_string(spans)).append(after);
+        };
+        add(full, "the queue was full, and ",
+            " spans were dropped so far; raise max_queue_spans and max_queue_bytes, or look why they are delivered "
+            "so slowly");
+        add(too_large, "a trace was larger than the whole queue, and ",
+            " spans were dropped so far; raise max_queue_spans and max_queue_bytes, or record less in one trace");
+        add(late, "", " spans ended after the shutdown, or were recorded by the exporter itself, and were dropped");
+        return text;
+    }
+};
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
@@ -9189,6 +9254,174 @@ private:
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
+// ---- mlflow/trace/pipeline/batch_senders.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// An inner exporter of a `batch`, and what it has in its hands.
+template <class Exporter>
+struct batch_sender {
+    explicit batch_sender(options_of<Exporter>&& options) : exporter(std::move(options)) {}
+
+    Exporter exporter;
+    std::uint64_t from = 0; // the first of these spans, as they were accepted
+    std::size_t spans = 0;
+    std::size_t memory = 0;
+};
+
+// All of them. What the exporters are asked is asked without the lock of the worker, the rest with it.
+template <class Exporter, std::size_t Count>
+class batch_senders {
+    using time_point = std::chrono::steady_clock::time_point;
+
+public:
+    explicit batch_senders(options_of<Exporter>& options)
+        : batch_senders(options, std::make_index_sequence<Count>{}) {}
+
+    [[nodiscard]] batch_sender<Exporter>& operator[](std::size_t number) noexcept { return all_[number]; }
+
+    [[nodiscard]] std::size_t spans() const noexcept {
+        std::size_t sum = 0;
+        for (const auto& each : all_) sum += each.spans;
+        return sum;
+    }
+    [[nodiscard]] std::size_t memory() const noexcept {
+        std::size_t sum = 0;
+        for (const auto& each : all_) sum += each.memory;
+        return sum;
+    }
+    // Up to which span all that have left the queue have left the exporters too.
+    [[nodiscard]] std::uint64_t done_of(std::uint64_t taken) const noexcept {
+        for (const auto& each : all_)
+            if (each.spans != 0 && each.from < taken) taken = each.from;
+        return taken;
+    }
+
+    void take_others_from(void* from, other_trace* next) noexcept {
+        if constexpr (asks_for_others<Exporter>)
+            for (auto& each : all_) each.exporter.take_others_from(from, next);
+    }
+    void interrupt() noexcept {
+        if constexpr (interruptible_exporter<Exporter>)
+            for (auto& each : all_) each.exporter.interrupt();
+    }
+    // Of exporters that defer themselves.
+    bool flush(time_point deadline) {
+        bool complete = true;
+        if constexpr (deferring_exporter<Exporter>)
+            for (auto& each : all_) complete = each.exporter.flush(deadline) && complete;
+        return complete;
+    }
+    bool shutdown(time_point deadline) {
+        bool complete = true;
+        if constexpr (deferring_exporter<Exporter>)
+            for (auto& each : all_) complete = each.exporter.shutdown(deadline) && complete;
+        return complete;
+    }
+    [[nodiscard]] span_account account() {
+        span_account sum;
+        if constexpr (deferring_exporter<Exporter>)
+            for (auto& each : all_) {
+                const span_account one = each.exporter.account();
+                sum.exported += one.exported;
+                sum.failed += one.failed;
+                sum.dropped += one.dropped;
+                sum.queued += one.queued;
+            }
+        return sum;
+    }
+    [[nodiscard]] std::string last_error() const {
+        if constexpr (reporting_exporter<Exporter>)
+            for (const auto& each : all_)
+                if (std::string error = each.exporter.last_error(); !error.empty()) return error;
+        return {};
+    }
+    [[nodiscard]] export_progress progress() const {
+        export_progress sum;
+        for (const auto& each : all_) {
+            export_progress one = progress_of(each.exporter);
+            sum.steps += one.steps;
+            if (sum.waits_for.empty()) sum.waits_for = std::move(one.waits_for);
+        }
+        return sum;
+    }
+
+private:
+    template <std::size_t... Number>
+    batch_senders(options_of<Exporter>& options, std::index_sequence<Number...>)
+        : all_{{batch_sender<Exporter>(options_for<Number>(options))...}} {}
+    template <std::size_t Number>
+    static options_of<Exporter> options_for(options_of<Exporter>& options) {
+        if constexpr (Number + 1 == Count) return std::move(options);
+        else return options;
+    }
+
+    std::array<batch_sender<Exporter>, Count> all_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/pipeline/flushes.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// The flushes of what waits for delivery. Spans are numbered as they are accepted; `done` is how many of these are
+// done with. Not thread-safe.
+class flushes {
+public:
+    // Somebody waits until `target` is done, from when so many spans had been delivered.
+    void ask(std::uint64_t target, std::uint64_t delivered) noexcept {
+        if (target > asked_until_) asked_until_ = target;
+        delivered_before_ = delivered;
+    }
+    // Nobody waits for it any longer, though it is still wanted.
+    void give_up(std::uint64_t target) noexcept {
+        if (target > given_up_until_) given_up_until_ = target;
+    }
+
+    [[nodiscard]] bool is_asked(std::uint64_t done) const noexcept { return asked_until_ > done; }
+    [[nodiscard]] bool has_given_up(std::uint64_t done) const noexcept { return given_up_until_ > done; }
+    // Since the latest one began.
+    [[nodiscard]] std::uint64_t delivered(std::uint64_t all) const noexcept { return all - delivered_before_; }
+
+private:
+    std::uint64_t asked_until_ = 0;
+    std::uint64_t given_up_until_ = 0;
+    std::uint64_t delivered_before_ = 0;
+};
+
+// Why spans wait: for what, in the exporter's words, and what went wrong last. `otherwise` where neither is known.
+inline std::string waiting_reason(std::string waits_for, const std::string& error, std::string_view otherwise) {
+    if (waits_for.empty()) return error.empty() ? std::string(otherwise) : error;
+    if (!error.empty()) waits_for.append("; the latest error: ").append(error);
+    return waits_for;
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/pipeline/latest_error.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// What `last_error` says: what is wrong now, and else why spans were last lost, which nothing mends. Takes the texts,
+// so that it needs no memory. Not thread-safe.
+class latest_error {
+public:
+    // Nothing is lost yet, and until `mended` nothing is well.
+    void wrong(std::string& why) noexcept { wrong_.swap(why); }
+    void mended() noexcept { wrong_.clear(); }
+    void lost(std::string& why) noexcept { lost_.swap(why); }
+
+    [[nodiscard]] bool is_wrong() const noexcept { return !wrong_.empty(); }
+    [[nodiscard]] const std::string& text() const noexcept { return wrong_.empty() ? lost_ : wrong_; }
+
+private:
+    std::string wrong_;
+    std::string lost_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
 // ---- mlflow/trace/pipeline/worker_threads.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
@@ -9273,7 +9506,13 @@ class batch_worker {
 public:
     // `counted` is what was counted before, in the process that this one was forked from.
     batch_worker(batch_options<Exporter>&& options, const span_account& counted)
-        : batch_worker(std::move(options), counted, std::make_index_sequence<Senders>{}) {}
+        : options_(std::move(options)), senders_(options_.exporter), account_(counted) {
+        senders_.take_others_from(this, &another);
+        threads_.start([this](std::size_t number) {
+            if (number < Senders) work(senders_[number]);
+            else keep_small();
+        });
+    }
     batch_worker(const batch_worker&) = delete;
     batch_worker& operator=(const batch_worker&) = delete;
     // A last flush, if there was none. Ends the threads and the worker, whatever the exporters do.
@@ -9291,8 +9530,7 @@ public:
             });
         wake_.notify_all();
         pack_.notify_all();
-        for (sender& each : senders_)
-            if constexpr (interruptible_exporter<Exporter>) each.exporter.interrupt();
+        senders_.interrupt();
         threads_.end();
     }
 
@@ -9324,7 +9562,7 @@ public:
             account_.dropped += traces.span_count();
             (stopping_ ? drops_.late : can_ever_fit(traces) ? drops_.full : drops_.too_large) += traces.span_count();
         }
-        const drops so_far = drops_;
+        const batch_drops so_far = drops_;
         guard.unlock();
         if (wake) wake_.notify_one();
         if (wake_packer) pack_.notify_one();
@@ -9332,22 +9570,19 @@ public:
     }
 
     bool flush(clock::time_point deadline) {
-        bool complete = flush_queue(deadline);
-        if constexpr (deferring_exporter<Exporter>)
-            for (sender& each : senders_) complete = each.exporter.flush(deadline) && complete;
-        return complete;
+        const bool complete = flush_queue(deadline);
+        return senders_.flush(deadline) && complete;
     }
     // `tells` what still waits at the deadline.
     bool flush_queue(clock::time_point deadline, bool tells = true) {
         std::unique_lock guard(lock_);
         const std::uint64_t target = accepted_;
         if (done_up_to() >= target) return true;
-        flush_until_ = target > flush_until_ ? target : flush_until_;
+        flushes_.ask(target, account_.exported);
         wake_.notify_one();
         if (threads_.is_own_thread()) return false; // it would wait for itself
-        delivered_before_ = account_.exported;
         if (handled_something_.wait_until(guard, deadline, [&] { return done_up_to() >= target; })) return true;
-        given_up_until_ = target > given_up_until_ ? target : given_up_until_;
+        flushes_.give_up(target);
         guard.unlock();
         if (tells) flush_line_.say([this] { return what_waits(); });
         return false;
@@ -9359,36 +9594,29 @@ public:
             stopping_ = true;
         }
         handled_something_.notify_all(); // nobody waits for room any more
-        bool complete = flush_queue(deadline, tells);
-        if constexpr (deferring_exporter<Exporter>)
-            for (sender& each : senders_) complete = each.exporter.shutdown(deadline) && complete;
-        return complete;
+        const bool complete = flush_queue(deadline, tells);
+        return senders_.shutdown(deadline) && complete;
     }
 
     [[nodiscard]] span_account account() {
+        const span_account inner = senders_.account();
         const std::lock_guard guard(lock_);
         span_account counted = account_now();
-        if constexpr (deferring_exporter<Exporter>) { // it has what this one has handed on
-            counted.exported = 0;
-            for (sender& each : senders_) {
-                const span_account inner = each.exporter.account();
-                counted.exported += inner.exported;
-                counted.failed += inner.failed;
-                counted.dropped += inner.dropped;
-                counted.queued += inner.queued;
-            }
-        }
+        if constexpr (deferring_exporter<Exporter>) counted.exported = 0; // it has what this one has handed on
+        counted.exported += inner.exported;
+        counted.failed += inner.failed;
+        counted.dropped += inner.dropped;
+        counted.queued += inner.queued;
         return counted;
     }
     // Without the lock.
     [[nodiscard]] span_account account_now() const noexcept {
         span_account counted = account_;
-        counted.queued = queue_.span_count();
-        for (const sender& each : senders_) counted.queued += each.sending_spans;
+        counted.queued = queue_.span_count() + senders_.spans();
         return counted;
     }
     [[nodiscard]] batch_status status() {
-        const std::uint64_t steps = progress().steps;
+        const std::uint64_t steps = senders_.progress().steps;
         const std::lock_guard guard(lock_);
         return {.waiting_spans = queue_.span_count(),
                 .waiting_bytes = queue_.bytes(),
@@ -9399,9 +9627,9 @@ public:
     }
     [[nodiscard]] std::string last_error() {
         if (has_given_up()) return what_waits();
-        if (std::string error = error_of_exporters(); !error.empty()) return error;
+        if (std::string error = senders_.last_error(); !error.empty()) return error;
         const std::lock_guard guard(lock_);
-        if (!last_error_.empty()) return last_error_;
+        if (!error_.text().empty()) return error_.text();
         return drops_.any() ? "batch: " + drops_.reason() : std::string();
     }
     [[nodiscard]] Exporter& exporter(std::size_t number = 0) noexcept { return senders_[number].exporter; }
@@ -9409,59 +9637,7 @@ public:
 private:
     [[nodiscard]] bool has_given_up() {
         const std::lock_guard guard(lock_);
-        return given_up_until_ > done_up_to();
-    }
-
-    // Spans, by what became of them in place of a delivery.
-    struct drops {
-        std::uint64_t full = 0;
-        std::uint64_t too_large = 0;
-        std::uint64_t late = 0; // after the shutdown, or by the exporter itself
-
-        [[nodiscard]] std::uint64_t for_want_of_room() const noexcept { return full + too_large; }
-        [[nodiscard]] bool any() const noexcept { return full + too_large + late != 0; }
-        [[nodiscard]] std::string reason() const {
-            std::string text;
-            const auto add = [&](std::uint64_t spans, std::string_view before, std::string_view after) {
-                if (spans == 0) return;
-                if (!text.empty()) text += "; ";
-                text.append(before).append(std::to_string(spans)).append(after);
-            };
-            add(full, "the queue was full, and ",
-                " spans were dropped so far; raise max_queue_spans and max_queue_bytes, or look why they are "
-                "delivered "
-                "so slowly");
-            add(too_large, "a trace was larger than the whole queue, and ",
-                " spans were dropped so far; raise max_queue_spans and max_queue_bytes, or record less in one trace");
-            add(late, "",
-                " spans ended after the shutdown, or were recorded by the exporter itself, and were dropped");
-            return text;
-        }
-    };
-
-    struct sender {
-        explicit sender(options_of<Exporter>&& options) : exporter(std::move(options)) {}
-
-        Exporter exporter;
-        std::uint64_t sending_from = 0; // what the exporter has now, of the spans as they were accepted
-        std::size_t sending_spans = 0;
-        std::size_t sending_memory = 0;
-    };
-
-    template <std::size_t... Number>
-    batch_worker(batch_options<Exporter>&& options, const span_account& counted, std::index_sequence<Number...>)
-        : options_(std::move(options)), senders_{{sender(options_for<Number>())...}}, account_(counted) {
-        if constexpr (asks_for_others<Exporter>)
-            for (sender& each : senders_) each.exporter.take_others_from(this, &another);
-        threads_.start([this](std::size_t number) {
-            if (number < Senders) work(senders_[number]);
-            else keep_small();
-        });
-    }
-    template <std::size_t Number>
-    options_of<Exporter> options_for() {
-        if constexpr (Number + 1 == Senders) return std::move(options_.exporter);
-        else return options_.exporter;
+        return flushes_.has_given_up(done_up_to());
     }
 
     [[nodiscard]] bool is_stopping() noexcept {
@@ -9472,17 +9648,12 @@ private:
         return queue_.bytes() >= options_.max_batch_bytes || queue_.span_count() >= options_.max_batch_spans;
     }
     [[nodiscard]] bool in_a_hurry() const noexcept {
-        return abandoned_ || flush_until_ > taken_up_to() || waiting_ > 0 || enough();
+        return abandoned_ || flushes_.is_asked(taken_up_to()) || waiting_ > 0 || enough();
     }
     // Spans are numbered as they are accepted. These have left the queue,
     [[nodiscard]] std::uint64_t taken_up_to() const noexcept { return accepted_ - queue_.spans_not_taken(); }
     // and these the inner exporters too, or were dropped.
-    [[nodiscard]] std::uint64_t done_up_to() const noexcept {
-        std::uint64_t done = taken_up_to();
-        for (const sender& each : senders_)
-            if (each.sending_spans && each.sending_from < done) done = each.sending_from;
-        return done;
-    }
+    [[nodiscard]] std::uint64_t done_up_to() const noexcept { return senders_.done_of(taken_up_to()); }
     [[nodiscard]] std::chrono::milliseconds oldest_waits() const noexcept {
         using namespace std::chrono;
         const trace_data* const oldest = queue_.front();
@@ -9491,11 +9662,7 @@ private:
         const auto waits = duration_cast<milliseconds>(system_clock::now().time_since_epoch() - ended);
         return waits.count() > 0 ? waits : milliseconds(0);
     }
-    [[nodiscard]] std::size_t held_bytes() const noexcept {
-        std::size_t held = queue_.memory();
-        for (const sender& each : senders_) held += each.sending_memory;
-        return held;
-    }
+    [[nodiscard]] std::size_t held_bytes() const noexcept { return queue_.memory() + senders_.memory(); }
     [[nodiscard]] bool has_room(const trace_batch& traces) const noexcept {
         return queue_.span_count() + traces.span_count() <= options_.max_queue_spans &&
                held_bytes() + in_pools_ + traces.memory() <= options_.max_queue_bytes;
@@ -9531,22 +9698,6 @@ private:
         return false;
     }
 
-    // Of what goes on.
-    [[nodiscard]] std::string error_of_exporters() const {
-        if constexpr (requires(const Exporter& exporter) { exporter.last_error(); })
-            for (const sender& each : senders_)
-                if (std::string error = each.exporter.last_error(); !error.empty()) return error;
-        return {};
-    }
-    [[nodiscard]] export_progress progress() const {
-        export_progress all;
-        for (const sender& each : senders_) {
-            export_progress one = progress_of(each.exporter);
-            all.steps += one.steps;
-            if (all.waits_for.empty()) all.waits_for = std::move(one.waits_for);
-        }
-        return all;
-    }
     // Once a flush has given up.
     [[nodiscard]] std::string what_waits() {
         std::uint64_t spans = 0;
@@ -9558,36 +9709,35 @@ private:
     }
     // Without the lock.
     [[nodiscard]] std::string why_waiting() {
-        std::string error = error_of_exporters();
-        std::string why = progress().waits_for;
+        std::string error = senders_.last_error();
+        std::string why = senders_.progress().waits_for;
         const std::lock_guard guard(lock_);
-        const std::uint64_t delivered = account_.exported - delivered_before_;
-        if (error.empty()) error = last_error_;
+        const std::uint64_t delivered = flushes_.delivered(account_.exported);
         if (delivered != 0)
             why = "the receiver takes them slowly, " + std::to_string(delivered) + " in the time of the flush" +
                   (why.empty() ? "" : ", " + why) + "; wait longer";
-        if (!why.empty()) return why + (error.empty() ? "" : "; the latest error: " + error);
-        return error.empty() ? "the exporter has not come back from its attempt" : error;
+        return waiting_reason(std::move(why), error.empty() ? error_.text() : error,
+                              "the exporter has not come back from its attempt");
     }
 
-    void work(sender& own) {
+    void work(batch_sender<Exporter>& own) {
         std::unique_lock guard(lock_);
         for (;;) {
             wake_.wait(guard, [this] { return abandoned_ || queue_.front(); });
             wake_.wait_until(guard, deadline_after(options_.delay), [this] { return in_a_hurry(); });
             if (abandoned_) break;
-            own.sending_from = taken_up_to();
+            own.from = taken_up_to();
             trace_batch sending = take();
             if (sending.empty()) continue; // another thread was faster
-            own.sending_spans = sending.span_count();
-            own.sending_memory = sending.memory();
+            own.spans = sending.span_count();
+            own.memory = sending.memory();
             if (!queue_.empty()) wake_.notify_one();
             if (options_.when_full == when_full::wait) handled_something_.notify_all(); // there is room
             guard.unlock();
             if (sending.memory() > packed_from_) {
                 pack(sending);
                 guard.lock();
-                own.sending_memory = sending.memory();
+                own.memory = sending.memory();
                 guard.unlock();
             }
             export_result outcome = guarded_export(own.exporter, sending);
@@ -9595,14 +9745,18 @@ private:
             for_each_pool([](auto& each) { each.look(); });
             if (!outcome.error.empty()) line_.say([&] { return "batch: " + describe(outcome); });
             guard.lock();
-            own.sending_spans = own.sending_memory = 0;
+            own.spans = own.memory = 0;
             account_.exported += outcome.exported_spans;
             account_.failed += outcome.failed_spans;
-            if (!outcome.error.empty()) last_error_.swap(outcome.error);
+            note(outcome);
             handled_something_.notify_all();
             if (queue_.empty()) rest(guard);
         }
         give_up();
+    }
+    void note(export_result& outcome) noexcept {
+        if (!outcome.ok()) error_.lost(outcome.error);
+        else error_.wrong(outcome.error); // a warning, or that all is well
     }
     void give_up() noexcept { account_.dropped += queue_.clear(); }
 
@@ -9692,7 +9846,7 @@ private:
     [[no_unique_address]] const pools_at_the_end at_the_end_{};
     batch_options<Exporter> options_;
     const std::uint32_t process_ = machine::process();
-    std::array<sender, Senders> senders_;
+    batch_senders<Exporter, Senders> senders_;
     std::mutex lock_;
     std::condition_variable wake_;
     std::condition_variable handled_something_;
@@ -9704,15 +9858,13 @@ private:
     std::size_t dropped_memory_ = 0; // since then
     bool is_to_pack_ = false;
     span_account account_;
-    std::string last_error_;
+    latest_error error_;
     diagnostic_line line_{options_.diagnostics};
     diagnostic_line flush_line_{options_.diagnostics};
     std::uint64_t accepted_ = 0; // spans
-    drops drops_;
-    std::uint64_t flush_until_ = 0;
-    std::uint64_t given_up_until_ = 0;   // by a flush that did not wait any longer
-    std::uint64_t delivered_before_ = 0; // the latest flush
-    std::size_t waiting_ = 0;            // threads that wait for room
+    batch_drops drops_;
+    flushes flushes_;
+    std::size_t waiting_ = 0; // threads that wait for room
     bool stopping_ = false;
     bool abandoned_ = false;
     worker_threads<batch_worker, Senders + 1> threads_{*this}; // last: they use all the others
@@ -9848,7 +10000,8 @@ public:
 
     [[nodiscard]] span_account account() { return worker_.account(); }
     [[nodiscard]] batch_status status() { return worker_.own() ? worker_.own()->status() : batch_status{}; }
-    /// Why the inner exporter last failed, or else that traces were dropped; empty when neither ever happened.
+    /// What waits after a flush that gave up, and why; else the `last_error` of the inner exporter; else why spans
+    /// have last failed, or that traces were dropped. Empty where nothing was lost and nothing is wrong now.
     [[nodiscard]] std::string last_error() const { return worker_.last_error(); }
 
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
@@ -10166,8 +10319,9 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 //   the others, and put aside only where the receiver takes another one right after that. It is asked by a trace that
 //   it has taken before, which does no harm, or by another one that waits. While it takes none, nothing is put aside,
 //   and it is not asked for each span.
-// - What it does not answer to in time is sent in smaller parts. A span that gets no answer alone, while others do,
-//   is put aside after some rounds.
+// - What it does not answer to in time, or there is no memory for, is sent in smaller parts. A span that gets no
+//   answer alone, while others do, is put aside after some rounds.
+// - What cannot be divided for want of memory comes again.
 //
 // A host is whoever owns the batch. Its functions do not throw:
 //   bool is_ending()                                   no further attempt, once there was one
@@ -10267,10 +10421,13 @@ private:
         note(result, now);
         now.is_over = what == outcome::wait;
         if (result.too_slow) most_spans_ = spans > 1 ? spans / 2 : 1;
-        const bool halve = is_at_fault || (what == outcome::divide && now.may_halve);
+        bool halve = is_at_fault || (what == outcome::divide && now.may_halve);
         const std::size_t left = batch.span_count();
         trace_batch first = halve ? take_half(batch) : trace_batch();
-        if (first.empty() && is_at_fault) {
+        if (halve && first.empty() && batch.span_count() > 1) { // no memory
+            halve = false;
+            now.is_over = true;
+        } else if (first.empty() && is_at_fault) {
             count(result, now);
             host.put_aside(batch, now.told.error);
             return;
@@ -10486,15 +10643,11 @@ public:
             total.failed_spans += round.failed;
             if (!round.error.empty()) total.error.swap(round.error);
             batch = std::move(round.again);
+            note(total.error, round.failed, !batch.empty());
             if (batch.empty()) {
                 if (total.ok()) total.error.clear(); // of what was mended
                 return total;
             }
-            const auto tell = [&] {
-                const std::lock_guard guard(lock_);
-                last_error_ = total.error;
-            };
-            detail::guarded(tell, [] {}); // for want of memory nothing is given up
             line_.say([&] { return "retry: " + std::to_string(batch.span_count()) + " spans wait: " + total.error; });
             const auto until = detail::deadline_after(finder_.next_wait(round));
             if (until > give_up_at || !wait_until(until)) {
@@ -10502,6 +10655,7 @@ public:
                 total.failed_spans += batch.span_count() - round.exported_in_part;
                 total.retryable = true;
                 total.retry_after = round.retry_after;
+                note(total.error, total.failed_spans, false);
                 return total;
             }
         }
@@ -10529,10 +10683,11 @@ public:
     /// one that it refuses is at fault. `batch` says so, before the first export.
     void take_others_from(void* from, detail::other_trace* next) noexcept { others_ = {from, next}; }
 
-    /// Why the last attempt failed; empty when none did.
+    /// Why spans wait; where none do, why spans were last lost: put aside, rejected or given up. Empty where neither
+    /// is so: what was mended is forgotten.
     [[nodiscard]] std::string last_error() const {
         const std::lock_guard guard(lock_);
-        return last_error_;
+        return error_.text();
     }
     [[nodiscard]] export_progress progress() const { return detail::progress_of(exporter_); }
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
@@ -10554,14 +10709,29 @@ private:
         void put_aside(trace_batch& batch, const std::string& error) noexcept { owner.put_aside(batch, error); }
     };
 
+    // After a round, or the last one. What was put aside has been told.
+    void note(const std::string& error, std::size_t failed, bool waits) noexcept {
+        const bool is_rejected = failed > std::exchange(put_aside_spans_, 0);
+        const auto copy = [&] {
+            std::string why = error;
+            const std::lock_guard guard(lock_);
+            if (waits) error_.wrong(why);
+            else if (is_rejected) error_.lost(why);
+        };
+        detail::guarded(copy, [] {}); // for want of memory nothing is given up
+        const std::lock_guard guard(lock_);
+        if (!waits) error_.mended();
+    }
+
     void put_aside(trace_batch& batch, const std::string& error) noexcept {
+        put_aside_spans_ += batch.span_count();
         const auto keep = [&] {
             for (const trace_data& trace : batch) {
                 rejected_trace rejected{decode(trace), error};
-                const std::string news = std::string(trace.id.mlflow_id().view()) + " was put aside: " + error;
+                std::string news = std::string(trace.id.mlflow_id().view()) + " was put aside: " + error;
                 line_.say([&] { return "retry: " + news; });
                 const std::lock_guard guard(lock_);
-                last_error_ = news;
+                error_.lost(news);
                 keep_rejected(std::move(rejected));
             }
         };
@@ -10602,7 +10772,8 @@ private:
     std::size_t asked_for_ = 0; // of the others
     mutable std::mutex lock_;
     std::condition_variable wake_;
-    std::string last_error_;
+    detail::latest_error error_;
+    std::size_t put_aside_spans_ = 0; // since the latest note
     std::vector<rejected_trace> rejected_;
     std::size_t rejected_bytes_ = 0;
     detail::diagnostic_line line_{options_.diagnostics};
@@ -13264,7 +13435,7 @@ public:
     [[nodiscard]] std::uint64_t late_sessions() const noexcept {
         return is_of_this_build() ? core_->late_sessions() : 0;
     }
-    /// Why the exporter last failed; empty when it never did.
+    /// What is wrong now, such as why spans wait; else why spans were last lost. Empty where neither is so.
     [[nodiscard]] owned_text last_error() const {
         return is_of_this_build() ? core_->last_error() : stamp_.difference();
     }

@@ -780,13 +780,15 @@ public:
         try {
             try {
                 return send_or_throw(request);
+            } catch (const std::bad_alloc&) {
+                throw;
             } catch (const std::exception& error) {
                 forget();
                 return fail(kind::other, peer() + ": " + error.what());
             }
         } catch (...) {
             forget();
-            return fail(kind::other, "out of memory"); // short enough not to need any
+            return fail(kind::out_of_memory, "out of memory"); // short enough not to need any
         }
     }
 
@@ -886,7 +888,7 @@ private:
                     if (!error && !detail::is_success(status)) return refused_tunnel(status);
                 }
                 if (!error && !detail::over_beast::expect_host(fresh->stream(), server_.host))
-                    return {kind::other, peer() + ": out of memory while TLS was set up"};
+                    return {kind::out_of_memory, peer() + ": out of memory while TLS was set up"};
                 if (!error) error = fresh->handshake(until);
                 if (detail::over_beast::is_tls_error(error)) return failed_tls(*fresh, error);
             }
@@ -926,7 +928,7 @@ private:
         if (reason == kind::timeout) return {reason, peer() + ": " + no_answer(request)};
         if (reason == kind::closed)
             return {reason, peer() + ": connection closed before the whole reply: " + error.message()};
-        if (reason == kind::other) return {reason, peer() + ": " + error.message()};
+        if (reason == kind::out_of_memory) return {reason, peer() + ": " + error.message()};
         if (error == http::error::body_limit)
             return {reason, peer() + ": reply larger than " + std::to_string(options_.max_reply_bytes) + " bytes"};
         if (error == http::error::header_limit || error == http::error::buffer_overflow)
@@ -938,7 +940,7 @@ private:
     static kind reason_of(const error_code& error) {
         namespace http = boost::beast::http;
         if (error == boost::beast::error::timeout) return kind::timeout;
-        if (error == http::error::bad_alloc) return kind::other;
+        if (error == http::error::bad_alloc) return kind::out_of_memory;
         if (error == http::error::end_of_stream || error == http::error::partial_message) return kind::closed;
         const bool is_http = error.category() == http::make_error_code(http::error::bad_version).category();
         return is_http ? kind::bad_reply : kind::closed;

@@ -2,7 +2,7 @@
 // One allocation fails, whichever it is: nothing ends the program, nothing is lost of memory, each span is accounted
 // for, the application's own exception is what it was, and what comes later is recorded and delivered. Each time in a
 // process of its own, where nothing has been allocated yet, and in one where everything has.
-#include "counted_malloc.hpp"
+#include "attempts.hpp"
 
 #ifdef MALLOC_IS_COUNTED
 
@@ -30,6 +30,10 @@ namespace {
 
 namespace mt = mlflow::trace;
 using namespace std::chrono_literals;
+using attempts::by_number;
+using attempts::expect_good;
+using attempts::expect_good_in_fresh_processes;
+using attempts::tried;
 using counted_malloc::failure;
 
 const std::string text(500, 'x');
@@ -64,16 +68,6 @@ bool record(Tracer& tracer) {
     const auto scope = tracer.scope(mt::tag{"scoped", "yes"});
     tracer.start_span("last").inputs(text);
     return codes == 14;
-}
-
-// What the application may meet itself, where it makes a tracer or asks it something.
-template <class Run>
-void tried(const Run& run) {
-    try {
-        run();
-    } catch (const std::bad_alloc&) {
-    } catch (const std::system_error&) { // no thread
-    }
 }
 
 enum class loss { any, none_that_was_recorded };
@@ -127,61 +121,6 @@ const char* attempt_to_end(const Options& options, long number, bool& has_come) 
     return nullptr;
 }
 
-// `try_number(number, has_come)` is an attempt.
-using attempts = std::function<const char*(long, bool&)>;
-
-// Each in a process of its own.
-void expect_good_in_fresh_processes(const attempts& try_number, bool may_end = false) {
-    constexpr int good = 0, is_over = 10, bad = 11, is_out_of_memory = 12;
-    int tried_numbers = 0;
-    for (long number = 1, quiet = 0; quiet < 3; ++number) { // which thread comes first is not always the same
-        const pid_t child = ::fork();
-        ASSERT_GE(child, 0);
-        if (child == 0) {
-            if (may_end) std::set_terminate([] { ::_exit(is_out_of_memory); });
-            bool has_come = false;
-            const char* const wrong = try_number(number, has_come);
-            if (wrong) std::fprintf(stderr, "allocation %ld: %s\n", number, wrong);
-            ::_exit(wrong ? bad : has_come ? good : is_over);
-        }
-        int status = 0;
-        ASSERT_EQ(::waitpid(child, &status, 0), child);
-        ASSERT_TRUE(WIFEXITED(status)) << "allocation " << number << " ends the program";
-        EXPECT_NE(WEXITSTATUS(status), bad) << "allocation " << number;
-        quiet = WEXITSTATUS(status) == is_over ? quiet + 1 : 0;
-        ++tried_numbers;
-    }
-    EXPECT_GT(tried_numbers, 10);
-}
-
-// Again and again in this one, where the pools have what they need: a block that is lost each time shows.
-void expect_no_leak(const attempts& try_number) {
-    bool has_come = false;
-    for (int i = 0; i < 3; ++i) ASSERT_EQ(try_number(0, has_come), nullptr);
-    for (long number = 1, quiet = 0; quiet < 3; ++number) {
-        constexpr int rounds = 6;
-        long live[rounds];
-        bool came_once = false;
-        for (long& after : live) {
-            const char* const wrong = try_number(number, has_come);
-            ASSERT_EQ(wrong, nullptr) << "allocation " << number << ": " << wrong;
-            came_once = came_once || has_come;
-            ASSERT_EQ(try_number(0, has_come), nullptr);
-            after = counted_malloc::live;
-        }
-        bool grows = true;
-        for (int i = 1; i < rounds; ++i) grows = grows && live[i] > live[i - 1];
-        EXPECT_FALSE(grows) << "allocation " << number << " loses " << (live[rounds - 1] - live[0]) << " blocks in "
-                            << rounds - 1 << " rounds";
-        quiet = came_once ? 0 : quiet + 1;
-    }
-}
-
-void expect_good(const attempts& try_number) {
-    expect_good_in_fresh_processes(try_number);
-    if (!testing::Test::HasFatalFailure()) expect_no_leak(try_number);
-}
-
 class encoding_exporter {
 public:
     mt::export_result export_traces(mt::trace_batch& batch) {
@@ -214,7 +153,7 @@ mt::memory_transport_options served() {
 }
 
 template <class Exporter, class Options>
-attempts all_of(Options options, loss allowed = loss::any, bool for_good = false) {
+by_number all_of(Options options, loss allowed = loss::any, bool for_good = false) {
     return [=](long number, bool& has_come) {
         return attempt<tracer_to<Exporter>>(options, number, for_good, allowed, has_come);
     };
@@ -326,7 +265,7 @@ TEST(a_failing_allocation, in_fan_out) {
 // The client gives a result, or throws what `new` threw. It may end the program: destructors of nlohmann/json
 // allocate.
 TEST(a_failing_allocation, in_the_client) {
-    const attempts ask = [](long number, bool& has_come) -> const char* {
+    const by_number ask = [](long number, bool& has_come) -> const char* {
         auto server = std::make_shared<mt::memory_server>();
         server->answer_with([](const mt::memory_server::request& asked) {
             if (asked.target.find("search") != std::string::npos)

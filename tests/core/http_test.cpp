@@ -25,13 +25,35 @@ TEST(endpoint, reads_addresses) {
     EXPECT_EQ(parsed("http://host/a/b//"), "http|host|80|/a/b|host");
     EXPECT_EQ(parsed("http://[::1]:5000/x"), "http|::1|5000|/x|[::1]:5000");
     EXPECT_EQ(parsed("http://[::1]"), "http|::1|80||[::1]");
+    EXPECT_EQ(parsed("http://[fe80::1%eth0]:81"), "http|fe80::1%eth0|81||[fe80::1%eth0]:81");
+    EXPECT_EQ(parsed("http://[::ffff:127.0.0.1]"), "http|::ffff:127.0.0.1|80||[::ffff:127.0.0.1]");
 }
 
 TEST(endpoint, refuses_what_is_none) {
-    for (const char* bad :
-         {"", "host:5000", "ftp://host", "http://", "http://:5000", "http://h:", "http://h:0", "http://h:65536",
-          "http://h:5x", "http://u:p@h", "http://h?q", "http://h#f", "http://h h", "http://h\r\nX: y",
-          "http://::1:5000", "http://[::1", "http://[::1]x", "http://h\xC3\xA9"})
+    for (const char* bad : {"",
+                            "host:5000",
+                            "ftp://host",
+                            "http://",
+                            "http://:5000",
+                            "http://h:",
+                            "http://h:0",
+                            "http://h:65536",
+                            "http://h:5x",
+                            "http://u:p@h",
+                            "http://h?q",
+                            "http://h#f",
+                            "http://h h",
+                            "http://h\r\nX: y",
+                            "http://::1:5000",
+                            "http://[]",
+                            "http://[[::1]",
+                            "http://[[1]/:",
+                            "http://[host]",
+                            "http://[a.b:1/]",
+                            "http://[::1\"]",
+                            "http://[::1",
+                            "http://[::1]x",
+                            "http://h\xC3\xA9"})
         EXPECT_EQ(parsed(bad), "refused") << bad;
     EXPECT_EQ(mt::endpoint::parse("http://user:secret@h").error().message.find("secret"), std::string::npos);
 }

@@ -18,8 +18,8 @@ using kind = mt::transport_error::kind;
 using mt::outcome;
 
 TEST(outcome, of_a_request_without_a_reply_is_to_wait) {
-    for (const kind reason :
-         {kind::bad_request, kind::tls, kind::connect, kind::closed, kind::timeout, kind::bad_reply})
+    for (const kind reason : {kind::bad_request, kind::tls, kind::connect, kind::closed, kind::timeout,
+                              kind::bad_reply, kind::out_of_memory})
         for (int status = 0; status < 600; ++status)
             EXPECT_EQ(mt::outcome_of(reason, status), outcome::wait) << static_cast<int>(reason) << ' ' << status;
     EXPECT_EQ(mt::outcome_of(kind::other, 0), outcome::divide) << "a reason that nobody knows";

@@ -49,8 +49,8 @@ struct mending_server {
 
 std::vector<reply> not_about_the_content() {
     std::vector<reply> all;
-    for (const kind reason :
-         {kind::bad_request, kind::tls, kind::connect, kind::closed, kind::timeout, kind::bad_reply, kind::other})
+    for (const kind reason : {kind::bad_request, kind::tls, kind::connect, kind::closed, kind::timeout,
+                              kind::bad_reply, kind::other, kind::out_of_memory})
         all.push_back(mt::failure{mt::transport_error{reason, "not today"}});
     for (const int status : {199, 302, 401, 402, 403, 404, 405, 406, 407, 408, 409, 410, 415, 418, 421, 425,
                              426, 428, 429, 431, 451, 500, 502, 503, 504, 505, 507, 511, 520, 530, 599})

@@ -173,7 +173,7 @@ private:
     static std::string json(Number value) {
         buffer text;
         append_json(text, value);
-        return std::string(text.view());
+        return std::string(whole(text));
     }
 };
 

@@ -22,7 +22,7 @@ inline std::string unescaped(std::string_view raw) {
     if (raw.find('\\') == std::string_view::npos && is_valid_utf8(raw)) return std::string(raw);
     buffer text;
     unescape_json(raw, [&text](std::string_view piece) { append_utf8(text, piece); });
-    return std::string(text.view());
+    return std::string(whole(text));
 }
 
 struct json_node {

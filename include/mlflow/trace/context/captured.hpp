@@ -16,14 +16,6 @@ struct contents_release {
 };
 using owned_contents = std::unique_ptr<captured_contents, contents_release>;
 
-[[noreturn]] inline void throw_bad_alloc() {
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-    throw std::bad_alloc();
-#else
-    std::abort(); // as `new` does
-#endif
-}
-
 // The innermost span of each tracer, the innermost first.
 inline void copy_spans(context_slot& slot, captured_contents& into) {
     std::vector<tracer_identity> owners;

@@ -6,8 +6,19 @@
 #include <mlflow/trace/detail/guarded.hpp>
 
 #include <cstddef>
+#include <exception>
+#include <new>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// Memory may be there again, for less at once sooner.
+inline export_result export_without_memory(std::size_t spans) noexcept {
+    export_result outcome;
+    outcome.failed_spans = spans;
+    outcome.retryable = outcome.too_slow = true;
+    outcome.error = "out of memory"; // short enough not to need any
+    return outcome;
+}
 
 inline export_result failed_export(std::size_t spans, const char* why) noexcept {
     export_result outcome;
@@ -39,16 +50,30 @@ inline void balance(export_result& outcome, std::size_t spans, bool counts_itsel
     outcome.failed_spans = spans - exported;
 }
 
+template <class Export>
+export_result caught_export(std::size_t spans, const Export& run) noexcept {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+    try {
+        return run();
+    } catch (const std::bad_alloc&) {
+        return export_without_memory(spans);
+    } catch (const std::exception& thrown) {
+        return failed_export(spans, thrown.what());
+    } catch (...) {
+        return failed_export(spans, "the exporter threw what is not a std::exception");
+    }
+#else
+    static_cast<void>(spans);
+    return run();
+#endif
+}
+
 // What a user's exporter throws must not end the thread that recorded, nor the one that delivers; nor may what it
 // says break the account.
 template <class Exporter>
 export_result guarded_export(Exporter& exporter, trace_batch& batch) noexcept {
     const std::size_t spans = batch.span_count();
-    export_result outcome = guarded_by_reason(
-        [&]() -> export_result { return exporter.export_traces(batch); },
-        [spans](const char* why) {
-            return failed_export(spans, why ? why : "the exporter threw what is not a std::exception");
-        });
+    export_result outcome = caught_export(spans, [&]() -> export_result { return exporter.export_traces(batch); });
     balance(outcome, spans, requires { exporter.account(); });
     return outcome;
 }
@@ -57,15 +82,10 @@ export_result guarded_export(Exporter& exporter, trace_batch& batch) noexcept {
 template <class Exporter>
 export_result uncounted_export(Exporter& exporter, trace_batch& batch) noexcept {
     if constexpr (requires { exporter.account(); }) {
-        const std::size_t spans = batch.span_count();
-        return guarded_by_reason(
-            [&]() -> export_result {
-                static_cast<void>(exporter.export_traces(batch));
-                return {};
-            },
-            [spans](const char* why) {
-                return failed_export(spans, why ? why : "the exporter threw what is not a std::exception");
-            });
+        return caught_export(batch.span_count(), [&]() -> export_result {
+            static_cast<void>(exporter.export_traces(batch));
+            return {};
+        });
     } else return guarded_export(exporter, batch);
 }
 

@@ -84,7 +84,8 @@ struct transport_error {
         closed,      ///< the connection ended before the whole reply
         timeout,     ///< `http_request::timeout` ran out
         bad_reply,   ///< not HTTP, or larger than the transport accepts
-        other
+        other,
+        out_of_memory ///< here: for the request, or for its reply
     };
     kind reason = kind::other;
     std::string message{};                    ///< one line for a person, without credentials
@@ -144,6 +145,10 @@ inline result<endpoint, transport_error> endpoint::parse(std::string_view url) {
         const auto close = authority.find(']');
         if (close == std::string_view::npos) return refuse("has an unclosed [");
         parsed.host = std::string(authority.substr(1, close - 1));
+        const auto zone = parsed.host.find('%'); // of a link-local address
+        if (parsed.host.find(':') == std::string::npos || parsed.host.find_first_of("[]") != std::string::npos ||
+            parsed.host.substr(0, zone).find_first_not_of("0123456789abcdefABCDEF:.") != std::string::npos)
+            return refuse("has no IPv6 address between [ and ]");
         if (close + 1 == authority.size()) colon = std::string_view::npos;
         else if (authority[close + 1] == ':') colon = close + 1;
         else return refuse("has text between ] and the port");

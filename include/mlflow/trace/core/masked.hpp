@@ -125,17 +125,16 @@ private:
         for (std::size_t at = 0; at < text.size(); ++at)
             if (const auto size = encoded_size(text, at, value); size > 0) text.replace(at, size, stars);
         buffer encoded;
-        if (append_base64(encoded, value)) {
-            std::string_view digits = encoded.view();
-            while (digits.ends_with('=')) digits.remove_suffix(1);
-            mask(text, digits);
-            std::string for_urls(digits); // RFC 4648, 5
-            for (char& c : for_urls) c = c == '+' ? '-' : c == '/' ? '_' : c;
-            mask(text, for_urls);
-        }
+        append_base64(encoded, value);
+        std::string_view digits = whole(encoded);
+        while (digits.ends_with('=')) digits.remove_suffix(1);
+        mask(text, digits);
+        std::string for_urls(digits); // RFC 4648, 5
+        for (char& c : for_urls) c = c == '+' ? '-' : c == '/' ? '_' : c;
+        mask(text, for_urls);
         encoded.clear();
-        if (append_json_string(encoded, value) && encoded.view().size() > 2)
-            mask(text, encoded.view().substr(1, encoded.view().size() - 2));
+        append_json_string(encoded, value);
+        mask(text, whole(encoded).substr(1, encoded.size() - 2));
     }
 
     static void mask(std::string& text, std::string_view value) {

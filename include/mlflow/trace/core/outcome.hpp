@@ -46,7 +46,8 @@ constexpr bool tells_its_own_reason(int status) noexcept {
 /// | delivered   | 2xx with an empty body, or with a well-formed OTLP export response of the type that it names |
 /// | wait        | all that is not about the content: every transport error (TLS, local files, proxy settings, |
 /// |             | a request that is rejected locally, name resolution, connection, no answer, a reply that is |
-/// |             | not HTTP), 1xx, 3xx, 2xx with another body, and every status that is not named below        |
+/// |             | not HTTP, no memory here), 1xx, 3xx, 2xx with another body, and every status that is not     |
+/// |             | named below                                                                                 |
 /// | divide      | 500; 400, 413 or 422 with a page in HTML or XML, which something before the receiver wrote; |
 /// |             | and a reason that nobody knows: the content may be at fault. Divided while other content    |
 /// |             | passes; waits while none does                                                               |
@@ -72,7 +73,7 @@ enum class outcome : std::uint8_t { delivered, wait, divide, put_aside };
 }
 
 /// What an exporter says. Neither `retryable` nor `finds_fault` is a reason that nobody knows, and so is an
-/// exception.
+/// exception other than `std::bad_alloc`, which is no fault of the content.
 [[nodiscard]] inline outcome outcome_of(const export_result& result) noexcept {
     if (result.ok() || result.is_final) return outcome::delivered;
     if (result.retryable == result.finds_fault) return outcome::divide;
@@ -94,7 +95,8 @@ inline void add_failure(export_result& total, std::size_t spans, transport_error
     total.failed_spans += spans;
     total.retryable = total.retryable || what == outcome::wait || what == outcome::divide;
     total.finds_fault = total.finds_fault || what == outcome::divide || what == outcome::put_aside;
-    total.too_slow = total.too_slow || error.reason == transport_error::kind::timeout;
+    using kind = transport_error::kind;
+    total.too_slow = total.too_slow || error.reason == kind::timeout || error.reason == kind::out_of_memory;
     if (error.retry_after > total.retry_after) total.retry_after = error.retry_after;
     total.error = std::move(error.message);
 }

@@ -94,7 +94,7 @@ inline std::string any_value_text(std::string_view any_value) {
         case otlp::double_value: {
             buffer text;
             append_json_double(text, std::bit_cast<double>(at.number()));
-            return std::string(text.view());
+            return std::string(whole(text));
         }
         default: break;
         }

@@ -40,7 +40,7 @@ private:
     detail::buffer value;
     value.append("Basic ");
     detail::append_base64(value, std::string(user) + ":" + std::string(password.reveal()));
-    return secret(value.view());
+    return secret(detail::whole(value));
 }
 
 /// The value of an Authorization header for the bearer of a token, RFC 6750.

@@ -396,7 +396,7 @@ struct export_result {
     /// The receiver does, or together with `retryable` may, find fault with what was sent: one trace can be the
     /// reason that all were refused.
     bool finds_fault = false;
-    /// The receiver did not answer in time: it may, when it is sent less at once.
+    /// The receiver did not answer in time, or there was no memory for the request: less at once may arrive.
     bool too_slow = false;
     /// The receiver has taken the batch and says that it rejects spans of it, or the exporter does not count what it
     /// is given: nothing of it is sent again.

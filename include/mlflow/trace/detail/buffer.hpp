@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/machine.hpp>
 
 #include <cstddef>
@@ -109,5 +110,12 @@ private:
     std::size_t capacity_ = 0;
     bool overflowed_ = false;
 };
+
+// What was written, for those who cannot tell a part from the whole. Throws `std::bad_alloc` where something did not
+// fit.
+inline std::string_view whole(const buffer& written) {
+    if (written.overflowed()) throw_bad_alloc();
+    return written.view();
+}
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

@@ -3,9 +3,19 @@
 
 #include <mlflow/trace/config.hpp>
 
+#include <cstdlib>
 #include <exception>
+#include <new>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+[[noreturn]] inline void throw_bad_alloc() {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+    throw std::bad_alloc();
+#else
+    std::abort(); // as `new` does
+#endif
+}
 
 // Runs `run`. What it throws ends here, and `rescue` says what comes instead.
 template <class Run, class Rescue>

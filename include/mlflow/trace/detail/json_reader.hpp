@@ -231,15 +231,14 @@ inline std::string_view json_find(std::string_view document, std::initializer_li
     return found;
 }
 
-// The string at a path of object keys, unescaped, with invalid UTF-8 replaced by U+FFFD.
+// The string at a path of object keys, unescaped, with invalid UTF-8 replaced by U+FFFD. Throws `std::bad_alloc`.
 inline std::optional<std::string> json_find_string(std::string_view document,
                                                    std::initializer_list<std::string_view> path) {
     std::string_view raw;
     if (!json_cursor(json_find(document, path)).string(raw)) return std::nullopt;
     buffer text;
     unescape_json(raw, [&text](std::string_view piece) { append_utf8(text, piece); });
-    if (text.overflowed()) return std::nullopt;
-    return std::string(text.view());
+    return std::string(whole(text));
 }
 
 // Calls `visit` with the text of each element of a JSON array.

@@ -179,6 +179,7 @@ inline bool append_body_in_gen_ai_terms(buffer& out, const span_data& span) {
     buffer inputs, outputs;
     const bool has_inputs = said.is_inference() && gen_ai_messages(inputs).append_inputs(said.inputs);
     const bool has_outputs = said.is_inference() && gen_ai_messages(outputs).append_outputs(said.outputs);
+    if (inputs.overflowed() || outputs.overflowed()) return false; // that they are none is not known
 
     // What the application has said in these terms itself stays.
     std::vector<std::string_view> own;

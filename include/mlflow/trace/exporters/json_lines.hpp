@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/concepts.hpp>
+#include <mlflow/trace/core/guarded_export.hpp>
 #include <mlflow/trace/core/otlp_request.hpp>
 #include <mlflow/trace/detail/appended_file.hpp>
 #include <mlflow/trace/detail/otlp_json.hpp>
@@ -43,7 +44,7 @@ public:
         line_.clear();
         if (!append_otlp_request(request_, batch, options_.resource, otlp_receiver::any) ||
             !detail::append_otlp_json(line_, request_.view()) || !line_.push_back('\n')) {
-            return fail(batch, "out of memory");
+            return detail::export_without_memory(batch.span_count());
         }
         const std::string fault = append();
         request_.clear_to(detail::kept_request);

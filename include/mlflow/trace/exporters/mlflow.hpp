@@ -178,7 +178,8 @@ private:
         otlp_form form(otlp_receiver::mlflow);
         form.goes_with_trace_info = true;
         if (!append_otlp_request(body_, batch, options_.resource, form))
-            return transport_error{transport_error::kind::other, "out of memory while a request was put together"};
+            return transport_error{transport_error::kind::out_of_memory,
+                                   "out of memory while a request was put together"};
         const http_header headers[] = {{"Content-Type", "application/x-protobuf"},
                                        {"x-mlflow-experiment-id", connection_.experiment_id}};
         progress_.ask(batch.span_count());

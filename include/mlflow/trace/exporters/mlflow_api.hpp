@@ -90,7 +90,8 @@ public:
             if (is_success(created->status) || attempt == 1)
                 return experiment_id(*created, name, {"experiment_id"}, "/api/2.0/mlflow/experiments/create");
         }
-        return refuse("out of memory while a request was put together");
+        return failure{
+            transport_error{transport_error::kind::out_of_memory, "out of memory while a request was put together"}};
     }
 
 private:

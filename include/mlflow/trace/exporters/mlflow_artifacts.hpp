@@ -72,8 +72,8 @@ private:
     // With `body_`, but for GET.
     answer call(http_method method, std::string_view target) {
         if (body_.overflowed())
-            return failure{
-                transport_error{transport_error::kind::other, "out of memory while a request was put together"}};
+            return failure{transport_error{transport_error::kind::out_of_memory,
+                                           "out of memory while a request was put together"}};
         const http_header headers[] = {{"Content-Type", "application/json"}};
         const bool has_body = method != http_method::get;
         auto reply = server_.send(method, target, has_body ? headers : std::span<const http_header>(),
@@ -99,7 +99,7 @@ private:
             char bytes[8];
             write_big_endian(bytes, span->id.value);
             append_base64(own, {bytes, sizeof bytes});
-            if (id == own.view()) return true;
+            if (id == whole(own)) return true;
         }
         return false;
     }

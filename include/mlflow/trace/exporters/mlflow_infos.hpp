@@ -132,7 +132,8 @@ private:
         buffer body;
         append_trace_info(body, trace, experiment_id_, run_);
         if (body.overflowed())
-            return transport_error{transport_error::kind::other, "out of memory while a request was put together"};
+            return transport_error{transport_error::kind::out_of_memory,
+                                   "out of memory while a request was put together"};
         const http_header headers[] = {{"Content-Type", "application/json"},
                                        {"x-mlflow-experiment-id", experiment_id_}};
         const auto reply = to.send(http_method::post, target, headers, body.view());

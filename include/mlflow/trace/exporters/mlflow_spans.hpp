@@ -25,7 +25,8 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
-// What does not fit into `out` is left out, and out.overflowed() tells.
+// What does not fit into `out` is left out, and out.overflowed() tells. For want of other memory they throw
+// `std::bad_alloc`.
 
 inline void append_any_value(buffer& out, std::string_view any_value) {
     for (protobuf_reader at(any_value); at.next();) {
@@ -74,7 +75,7 @@ inline void append_dumped_attribute(buffer& out, std::string_view key_value) {
     buffer json;
     append_json_value(json, key_value);
     append_member_name(out, split_key_value(key_value).key);
-    append_json_string(out, json.view());
+    append_json_string(out, whole(json));
 }
 
 // The attributes of an event or a link, whose values are bare.
@@ -194,7 +195,7 @@ inline std::string attribute_json(const span_data& span, std::string_view key) {
         json.clear();
         append_json_value(json, at.bytes());
     }
-    return std::string(json.view());
+    return std::string(whole(json));
 }
 
 // The sum of what the spans say in the members of an attribute, but for spans whose parent says it too; JSON, or
@@ -232,7 +233,7 @@ std::string summed_attribute(const trace_data& trace, std::string_view key, cons
         else append_json_double(out, sums[i]);
     }
     out.push_back('}');
-    return std::string(out.view());
+    return std::string(whole(out));
 }
 
 // What MLflow computes of a trace that came by OTLP. Empty: nothing to say.

@@ -80,7 +80,8 @@ public:
         if (batch.empty()) return {};
         body_.clear();
         if (!append_otlp_request(body_, batch, resource_, form_))
-            return failed(batch.span_count(), {.message = "out of memory while a request was put together"});
+            return failed(batch.span_count(),
+                          {transport_error::kind::out_of_memory, "out of memory while a request was put together"});
         std::vector<http_header> headers{{"Content-Type", protobuf}};
         for (const auto& [name, value] : headers_) headers.push_back({name, value.reveal()});
         auto reply = server_.send(http_method::post, target_, headers, body_.view());

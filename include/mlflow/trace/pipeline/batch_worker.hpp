@@ -3,24 +3,25 @@
 
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/core/copied_trace.hpp>
-#include <mlflow/trace/core/export_progress.hpp>
 #include <mlflow/trace/core/guarded_export.hpp>
 #include <mlflow/trace/core/packed.hpp>
 #include <mlflow/trace/detail/deadline.hpp>
 #include <mlflow/trace/detail/machine.hpp>
+#include <mlflow/trace/pipeline/batch_drops.hpp>
 #include <mlflow/trace/pipeline/batch_options.hpp>
 #include <mlflow/trace/pipeline/batch_queue.hpp>
+#include <mlflow/trace/pipeline/batch_senders.hpp>
 #include <mlflow/trace/pipeline/diagnostics.hpp>
+#include <mlflow/trace/pipeline/flushes.hpp>
+#include <mlflow/trace/pipeline/latest_error.hpp>
 #include <mlflow/trace/pipeline/worker_threads.hpp>
 
-#include <array>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
 #include <string>
-#include <string_view>
 #include <utility>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
@@ -35,7 +36,13 @@ class batch_worker {
 public:
     // `counted` is what was counted before, in the process that this one was forked from.
     batch_worker(batch_options<Exporter>&& options, const span_account& counted)
-        : batch_worker(std::move(options), counted, std::make_index_sequence<Senders>{}) {}
+        : options_(std::move(options)), senders_(options_.exporter), account_(counted) {
+        senders_.take_others_from(this, &another);
+        threads_.start([this](std::size_t number) {
+            if (number < Senders) work(senders_[number]);
+            else keep_small();
+        });
+    }
     batch_worker(const batch_worker&) = delete;
     batch_worker& operator=(const batch_worker&) = delete;
     // A last flush, if there was none. Ends the threads and the worker, whatever the exporters do.
@@ -53,8 +60,7 @@ public:
             });
         wake_.notify_all();
         pack_.notify_all();
-        for (sender& each : senders_)
-            if constexpr (interruptible_exporter<Exporter>) each.exporter.interrupt();
+        senders_.interrupt();
         threads_.end();
     }
 
@@ -86,7 +92,7 @@ public:
             account_.dropped += traces.span_count();
             (stopping_ ? drops_.late : can_ever_fit(traces) ? drops_.full : drops_.too_large) += traces.span_count();
         }
-        const drops so_far = drops_;
+        const batch_drops so_far = drops_;
         guard.unlock();
         if (wake) wake_.notify_one();
         if (wake_packer) pack_.notify_one();
@@ -94,22 +100,19 @@ public:
     }
 
     bool flush(clock::time_point deadline) {
-        bool complete = flush_queue(deadline);
-        if constexpr (deferring_exporter<Exporter>)
-            for (sender& each : senders_) complete = each.exporter.flush(deadline) && complete;
-        return complete;
+        const bool complete = flush_queue(deadline);
+        return senders_.flush(deadline) && complete;
     }
     // `tells` what still waits at the deadline.
     bool flush_queue(clock::time_point deadline, bool tells = true) {
         std::unique_lock guard(lock_);
         const std::uint64_t target = accepted_;
         if (done_up_to() >= target) return true;
-        flush_until_ = target > flush_until_ ? target : flush_until_;
+        flushes_.ask(target, account_.exported);
         wake_.notify_one();
         if (threads_.is_own_thread()) return false; // it would wait for itself
-        delivered_before_ = account_.exported;
         if (handled_something_.wait_until(guard, deadline, [&] { return done_up_to() >= target; })) return true;
-        given_up_until_ = target > given_up_until_ ? target : given_up_until_;
+        flushes_.give_up(target);
         guard.unlock();
         if (tells) flush_line_.say([this] { return what_waits(); });
         return false;
@@ -121,36 +124,29 @@ public:
             stopping_ = true;
         }
         handled_something_.notify_all(); // nobody waits for room any more
-        bool complete = flush_queue(deadline, tells);
-        if constexpr (deferring_exporter<Exporter>)
-            for (sender& each : senders_) complete = each.exporter.shutdown(deadline) && complete;
-        return complete;
+        const bool complete = flush_queue(deadline, tells);
+        return senders_.shutdown(deadline) && complete;
     }
 
     [[nodiscard]] span_account account() {
+        const span_account inner = senders_.account();
         const std::lock_guard guard(lock_);
         span_account counted = account_now();
-        if constexpr (deferring_exporter<Exporter>) { // it has what this one has handed on
-            counted.exported = 0;
-            for (sender& each : senders_) {
-                const span_account inner = each.exporter.account();
-                counted.exported += inner.exported;
-                counted.failed += inner.failed;
-                counted.dropped += inner.dropped;
-                counted.queued += inner.queued;
-            }
-        }
+        if constexpr (deferring_exporter<Exporter>) counted.exported = 0; // it has what this one has handed on
+        counted.exported += inner.exported;
+        counted.failed += inner.failed;
+        counted.dropped += inner.dropped;
+        counted.queued += inner.queued;
         return counted;
     }
     // Without the lock.
     [[nodiscard]] span_account account_now() const noexcept {
         span_account counted = account_;
-        counted.queued = queue_.span_count();
-        for (const sender& each : senders_) counted.queued += each.sending_spans;
+        counted.queued = queue_.span_count() + senders_.spans();
         return counted;
     }
     [[nodiscard]] batch_status status() {
-        const std::uint64_t steps = progress().steps;
+        const std::uint64_t steps = senders_.progress().steps;
         const std::lock_guard guard(lock_);
         return {.waiting_spans = queue_.span_count(),
                 .waiting_bytes = queue_.bytes(),
@@ -161,9 +157,9 @@ public:
     }
     [[nodiscard]] std::string last_error() {
         if (has_given_up()) return what_waits();
-        if (std::string error = error_of_exporters(); !error.empty()) return error;
+        if (std::string error = senders_.last_error(); !error.empty()) return error;
         const std::lock_guard guard(lock_);
-        if (!last_error_.empty()) return last_error_;
+        if (!error_.text().empty()) return error_.text();
         return drops_.any() ? "batch: " + drops_.reason() : std::string();
     }
     [[nodiscard]] Exporter& exporter(std::size_t number = 0) noexcept { return senders_[number].exporter; }
@@ -171,59 +167,7 @@ public:
 private:
     [[nodiscard]] bool has_given_up() {
         const std::lock_guard guard(lock_);
-        return given_up_until_ > done_up_to();
-    }
-
-    // Spans, by what became of them in place of a delivery.
-    struct drops {
-        std::uint64_t full = 0;
-        std::uint64_t too_large = 0;
-        std::uint64_t late = 0; // after the shutdown, or by the exporter itself
-
-        [[nodiscard]] std::uint64_t for_want_of_room() const noexcept { return full + too_large; }
-        [[nodiscard]] bool any() const noexcept { return full + too_large + late != 0; }
-        [[nodiscard]] std::string reason() const {
-            std::string text;
-            const auto add = [&](std::uint64_t spans, std::string_view before, std::string_view after) {
-                if (spans == 0) return;
-                if (!text.empty()) text += "; ";
-                text.append(before).append(std::to_string(spans)).append(after);
-            };
-            add(full, "the queue was full, and ",
-                " spans were dropped so far; raise max_queue_spans and max_queue_bytes, or look why they are "
-                "delivered "
-                "so slowly");
-            add(too_large, "a trace was larger than the whole queue, and ",
-                " spans were dropped so far; raise max_queue_spans and max_queue_bytes, or record less in one trace");
-            add(late, "",
-                " spans ended after the shutdown, or were recorded by the exporter itself, and were dropped");
-            return text;
-        }
-    };
-
-    struct sender {
-        explicit sender(options_of<Exporter>&& options) : exporter(std::move(options)) {}
-
-        Exporter exporter;
-        std::uint64_t sending_from = 0; // what the exporter has now, of the spans as they were accepted
-        std::size_t sending_spans = 0;
-        std::size_t sending_memory = 0;
-    };
-
-    template <std::size_t... Number>
-    batch_worker(batch_options<Exporter>&& options, const span_account& counted, std::index_sequence<Number...>)
-        : options_(std::move(options)), senders_{{sender(options_for<Number>())...}}, account_(counted) {
-        if constexpr (asks_for_others<Exporter>)
-            for (sender& each : senders_) each.exporter.take_others_from(this, &another);
-        threads_.start([this](std::size_t number) {
-            if (number < Senders) work(senders_[number]);
-            else keep_small();
-        });
-    }
-    template <std::size_t Number>
-    options_of<Exporter> options_for() {
-        if constexpr (Number + 1 == Senders) return std::move(options_.exporter);
-        else return options_.exporter;
+        return flushes_.has_given_up(done_up_to());
     }
 
     [[nodiscard]] bool is_stopping() noexcept {
@@ -234,17 +178,12 @@ private:
         return queue_.bytes() >= options_.max_batch_bytes || queue_.span_count() >= options_.max_batch_spans;
     }
     [[nodiscard]] bool in_a_hurry() const noexcept {
-        return abandoned_ || flush_until_ > taken_up_to() || waiting_ > 0 || enough();
+        return abandoned_ || flushes_.is_asked(taken_up_to()) || waiting_ > 0 || enough();
     }
     // Spans are numbered as they are accepted. These have left the queue,
     [[nodiscard]] std::uint64_t taken_up_to() const noexcept { return accepted_ - queue_.spans_not_taken(); }
     // and these the inner exporters too, or were dropped.
-    [[nodiscard]] std::uint64_t done_up_to() const noexcept {
-        std::uint64_t done = taken_up_to();
-        for (const sender& each : senders_)
-            if (each.sending_spans && each.sending_from < done) done = each.sending_from;
-        return done;
-    }
+    [[nodiscard]] std::uint64_t done_up_to() const noexcept { return senders_.done_of(taken_up_to()); }
     [[nodiscard]] std::chrono::milliseconds oldest_waits() const noexcept {
         using namespace std::chrono;
         const trace_data* const oldest = queue_.front();
@@ -253,11 +192,7 @@ private:
         const auto waits = duration_cast<milliseconds>(system_clock::now().time_since_epoch() - ended);
         return waits.count() > 0 ? waits : milliseconds(0);
     }
-    [[nodiscard]] std::size_t held_bytes() const noexcept {
-        std::size_t held = queue_.memory();
-        for (const sender& each : senders_) held += each.sending_memory;
-        return held;
-    }
+    [[nodiscard]] std::size_t held_bytes() const noexcept { return queue_.memory() + senders_.memory(); }
     [[nodiscard]] bool has_room(const trace_batch& traces) const noexcept {
         return queue_.span_count() + traces.span_count() <= options_.max_queue_spans &&
                held_bytes() + in_pools_ + traces.memory() <= options_.max_queue_bytes;
@@ -293,22 +228,6 @@ private:
         return false;
     }
 
-    // Of what goes on.
-    [[nodiscard]] std::string error_of_exporters() const {
-        if constexpr (requires(const Exporter& exporter) { exporter.last_error(); })
-            for (const sender& each : senders_)
-                if (std::string error = each.exporter.last_error(); !error.empty()) return error;
-        return {};
-    }
-    [[nodiscard]] export_progress progress() const {
-        export_progress all;
-        for (const sender& each : senders_) {
-            export_progress one = progress_of(each.exporter);
-            all.steps += one.steps;
-            if (all.waits_for.empty()) all.waits_for = std::move(one.waits_for);
-        }
-        return all;
-    }
     // Once a flush has given up.
     [[nodiscard]] std::string what_waits() {
         std::uint64_t spans = 0;
@@ -320,36 +239,35 @@ private:
     }
     // Without the lock.
     [[nodiscard]] std::string why_waiting() {
-        std::string error = error_of_exporters();
-        std::string why = progress().waits_for;
+        std::string error = senders_.last_error();
+        std::string why = senders_.progress().waits_for;
         const std::lock_guard guard(lock_);
-        const std::uint64_t delivered = account_.exported - delivered_before_;
-        if (error.empty()) error = last_error_;
+        const std::uint64_t delivered = flushes_.delivered(account_.exported);
         if (delivered != 0)
             why = "the receiver takes them slowly, " + std::to_string(delivered) + " in the time of the flush" +
                   (why.empty() ? "" : ", " + why) + "; wait longer";
-        if (!why.empty()) return why + (error.empty() ? "" : "; the latest error: " + error);
-        return error.empty() ? "the exporter has not come back from its attempt" : error;
+        return waiting_reason(std::move(why), error.empty() ? error_.text() : error,
+                              "the exporter has not come back from its attempt");
     }
 
-    void work(sender& own) {
+    void work(batch_sender<Exporter>& own) {
         std::unique_lock guard(lock_);
         for (;;) {
             wake_.wait(guard, [this] { return abandoned_ || queue_.front(); });
             wake_.wait_until(guard, deadline_after(options_.delay), [this] { return in_a_hurry(); });
             if (abandoned_) break;
-            own.sending_from = taken_up_to();
+            own.from = taken_up_to();
             trace_batch sending = take();
             if (sending.empty()) continue; // another thread was faster
-            own.sending_spans = sending.span_count();
-            own.sending_memory = sending.memory();
+            own.spans = sending.span_count();
+            own.memory = sending.memory();
             if (!queue_.empty()) wake_.notify_one();
             if (options_.when_full == when_full::wait) handled_something_.notify_all(); // there is room
             guard.unlock();
             if (sending.memory() > packed_from_) {
                 pack(sending);
                 guard.lock();
-                own.sending_memory = sending.memory();
+                own.memory = sending.memory();
                 guard.unlock();
             }
             export_result outcome = guarded_export(own.exporter, sending);
@@ -357,14 +275,18 @@ private:
             for_each_pool([](auto& each) { each.look(); });
             if (!outcome.error.empty()) line_.say([&] { return "batch: " + describe(outcome); });
             guard.lock();
-            own.sending_spans = own.sending_memory = 0;
+            own.spans = own.memory = 0;
             account_.exported += outcome.exported_spans;
             account_.failed += outcome.failed_spans;
-            if (!outcome.error.empty()) last_error_.swap(outcome.error);
+            note(outcome);
             handled_something_.notify_all();
             if (queue_.empty()) rest(guard);
         }
         give_up();
+    }
+    void note(export_result& outcome) noexcept {
+        if (!outcome.ok()) error_.lost(outcome.error);
+        else error_.wrong(outcome.error); // a warning, or that all is well
     }
     void give_up() noexcept { account_.dropped += queue_.clear(); }
 
@@ -454,7 +376,7 @@ private:
     [[no_unique_address]] const pools_at_the_end at_the_end_{};
     batch_options<Exporter> options_;
     const std::uint32_t process_ = machine::process();
-    std::array<sender, Senders> senders_;
+    batch_senders<Exporter, Senders> senders_;
     std::mutex lock_;
     std::condition_variable wake_;
     std::condition_variable handled_something_;
@@ -466,15 +388,13 @@ private:
     std::size_t dropped_memory_ = 0; // since then
     bool is_to_pack_ = false;
     span_account account_;
-    std::string last_error_;
+    latest_error error_;
     diagnostic_line line_{options_.diagnostics};
     diagnostic_line flush_line_{options_.diagnostics};
     std::uint64_t accepted_ = 0; // spans
-    drops drops_;
-    std::uint64_t flush_until_ = 0;
-    std::uint64_t given_up_until_ = 0;   // by a flush that did not wait any longer
-    std::uint64_t delivered_before_ = 0; // the latest flush
-    std::size_t waiting_ = 0;            // threads that wait for room
+    batch_drops drops_;
+    flushes flushes_;
+    std::size_t waiting_ = 0; // threads that wait for room
     bool stopping_ = false;
     bool abandoned_ = false;
     worker_threads<batch_worker, Senders + 1> threads_{*this}; // last: they use all the others

@@ -24,8 +24,9 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 //   the others, and put aside only where the receiver takes another one right after that. It is asked by a trace that
 //   it has taken before, which does no harm, or by another one that waits. While it takes none, nothing is put aside,
 //   and it is not asked for each span.
-// - What it does not answer to in time is sent in smaller parts. A span that gets no answer alone, while others do,
-//   is put aside after some rounds.
+// - What it does not answer to in time, or there is no memory for, is sent in smaller parts. A span that gets no
+//   answer alone, while others do, is put aside after some rounds.
+// - What cannot be divided for want of memory comes again.
 //
 // A host is whoever owns the batch. Its functions do not throw:
 //   bool is_ending()                                   no further attempt, once there was one
@@ -125,10 +126,13 @@ private:
         note(result, now);
         now.is_over = what == outcome::wait;
         if (result.too_slow) most_spans_ = spans > 1 ? spans / 2 : 1;
-        const bool halve = is_at_fault || (what == outcome::divide && now.may_halve);
+        bool halve = is_at_fault || (what == outcome::divide && now.may_halve);
         const std::size_t left = batch.span_count();
         trace_batch first = halve ? take_half(batch) : trace_batch();
-        if (first.empty() && is_at_fault) {
+        if (halve && first.empty() && batch.span_count() > 1) { // no memory
+            halve = false;
+            now.is_over = true;
+        } else if (first.empty() && is_at_fault) {
             count(result, now);
             host.put_aside(batch, now.told.error);
             return;

@@ -10,6 +10,7 @@
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/pipeline/diagnostics.hpp>
 #include <mlflow/trace/pipeline/fault_finder.hpp>
+#include <mlflow/trace/pipeline/latest_error.hpp>
 
 #include <chrono>
 #include <condition_variable>
@@ -85,15 +86,11 @@ public:
             total.failed_spans += round.failed;
             if (!round.error.empty()) total.error.swap(round.error);
             batch = std::move(round.again);
+            note(total.error, round.failed, !batch.empty());
             if (batch.empty()) {
                 if (total.ok()) total.error.clear(); // of what was mended
                 return total;
             }
-            const auto tell = [&] {
-                const std::lock_guard guard(lock_);
-                last_error_ = total.error;
-            };
-            detail::guarded(tell, [] {}); // for want of memory nothing is given up
             line_.say([&] { return "retry: " + std::to_string(batch.span_count()) + " spans wait: " + total.error; });
             const auto until = detail::deadline_after(finder_.next_wait(round));
             if (until > give_up_at || !wait_until(until)) {
@@ -101,6 +98,7 @@ public:
                 total.failed_spans += batch.span_count() - round.exported_in_part;
                 total.retryable = true;
                 total.retry_after = round.retry_after;
+                note(total.error, total.failed_spans, false);
                 return total;
             }
         }
@@ -128,10 +126,11 @@ public:
     /// one that it refuses is at fault. `batch` says so, before the first export.
     void take_others_from(void* from, detail::other_trace* next) noexcept { others_ = {from, next}; }
 
-    /// Why the last attempt failed; empty when none did.
+    /// Why spans wait; where none do, why spans were last lost: put aside, rejected or given up. Empty where neither
+    /// is so: what was mended is forgotten.
     [[nodiscard]] std::string last_error() const {
         const std::lock_guard guard(lock_);
-        return last_error_;
+        return error_.text();
     }
     [[nodiscard]] export_progress progress() const { return detail::progress_of(exporter_); }
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
@@ -153,14 +152,29 @@ private:
         void put_aside(trace_batch& batch, const std::string& error) noexcept { owner.put_aside(batch, error); }
     };
 
+    // After a round, or the last one. What was put aside has been told.
+    void note(const std::string& error, std::size_t failed, bool waits) noexcept {
+        const bool is_rejected = failed > std::exchange(put_aside_spans_, 0);
+        const auto copy = [&] {
+            std::string why = error;
+            const std::lock_guard guard(lock_);
+            if (waits) error_.wrong(why);
+            else if (is_rejected) error_.lost(why);
+        };
+        detail::guarded(copy, [] {}); // for want of memory nothing is given up
+        const std::lock_guard guard(lock_);
+        if (!waits) error_.mended();
+    }
+
     void put_aside(trace_batch& batch, const std::string& error) noexcept {
+        put_aside_spans_ += batch.span_count();
         const auto keep = [&] {
             for (const trace_data& trace : batch) {
                 rejected_trace rejected{decode(trace), error};
-                const std::string news = std::string(trace.id.mlflow_id().view()) + " was put aside: " + error;
+                std::string news = std::string(trace.id.mlflow_id().view()) + " was put aside: " + error;
                 line_.say([&] { return "retry: " + news; });
                 const std::lock_guard guard(lock_);
-                last_error_ = news;
+                error_.lost(news);
                 keep_rejected(std::move(rejected));
             }
         };
@@ -201,7 +215,8 @@ private:
     std::size_t asked_for_ = 0; // of the others
     mutable std::mutex lock_;
     std::condition_variable wake_;
-    std::string last_error_;
+    detail::latest_error error_;
+    std::size_t put_aside_spans_ = 0; // since the latest note
     std::vector<rejected_trace> rejected_;
     std::size_t rejected_bytes_ = 0;
     detail::diagnostic_line line_{options_.diagnostics};

@@ -51,14 +51,27 @@ struct spool_view {
     std::unique_ptr<spool_segment<Files>> orphan; // the oldest one whose process is gone, now ours
 };
 
+// Or of this machine: it says nothing about the file.
+inline bool is_of_this_process(int reason) noexcept {
+    return reason == EMFILE || reason == ENFILE || reason == ENOMEM || reason == EIO;
+}
+
 template <class Files>
 spool_view<Files> look_into(const std::string& folder) {
     spool_view<Files> seen;
     struct stat there{};
-    if (::stat(folder.c_str(), &there) != 0 || !(seen.fault = folder_fault(folder)).empty()) return seen;
-    for (const std::string& name : segments_in(folder)) {
+    if (::stat(folder.c_str(), &there) != 0) {
+        if (const int reason = errno; reason != ENOENT) seen.fault = spool_fault(folder, reason);
+        return seen;
+    }
+    if (!(seen.fault = folder_fault(folder)).empty()) return seen;
+    const auto names = segments_in(folder);
+    if (const int reason = errno; names.empty() && reason != 0) seen.fault = spool_fault(folder, reason);
+    for (const std::string& name : names) {
         if (!seen.orphan && name.ends_with(segment_name::waiting)) {
             seen.orphan = spool_segment<Files>::adopt(folder, name);
+            if (const int reason = errno; !seen.orphan && is_of_this_process(reason))
+                seen.fault = spool_fault(folder, reason);
             if (seen.orphan && seen.orphan->size() == 0 && seen.orphan->remove()) {
                 seen.orphan.reset();
                 continue;
@@ -203,7 +216,7 @@ private:
         if (others_bytes_ == 0) return false;
         const auto seen = look_into<Files>(folder_);
         const bool is_dropped = seen.orphan && seen.orphan->remove();
-        set_bytes_in_folder(seen.bytes - (is_dropped ? seen.orphan->size() : 0));
+        if (seen.fault.empty()) set_bytes_in_folder(seen.bytes - (is_dropped ? seen.orphan->size() : 0));
         if (!is_dropped) return false;
         auto reader = seen.orphan->reader();
         for (std::string_view content; (content = reader.next()).data();)

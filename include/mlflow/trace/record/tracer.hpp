@@ -212,7 +212,7 @@ public:
     [[nodiscard]] std::uint64_t late_sessions() const noexcept {
         return is_of_this_build() ? core_->late_sessions() : 0;
     }
-    /// Why the exporter last failed; empty when it never did.
+    /// What is wrong now, such as why spans wait; else why spans were last lost. Empty where neither is so.
     [[nodiscard]] owned_text last_error() const {
         return is_of_this_build() ? core_->last_error() : stamp_.difference();
     }

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/concepts.hpp>
+#include <mlflow/trace/core/copied_trace.hpp>
+#include <mlflow/trace/core/export_progress.hpp>
+#include <mlflow/trace/core/options_of.hpp>
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// An inner exporter of a `batch`, and what it has in its hands.
+template <class Exporter>
+struct batch_sender {
+    explicit batch_sender(options_of<Exporter>&& options) : exporter(std::move(options)) {}
+
+    Exporter exporter;
+    std::uint64_t from = 0; // the first of these spans, as they were accepted
+    std::size_t spans = 0;
+    std::size_t memory = 0;
+};
+
+// All of them. What the exporters are asked is asked without the lock of the worker, the rest with it.
+template <class Exporter, std::size_t Count>
+class batch_senders {
+    using time_point = std::chrono::steady_clock::time_point;
+
+public:
+    explicit batch_senders(options_of<Exporter>& options)
+        : batch_senders(options, std::make_index_sequence<Count>{}) {}
+
+    [[nodiscard]] batch_sender<Exporter>& operator[](std::size_t number) noexcept { return all_[number]; }
+
+    [[nodiscard]] std::size_t spans() const noexcept {
+        std::size_t sum = 0;
+        for (const auto& each : all_) sum += each.spans;
+        return sum;
+    }
+    [[nodiscard]] std::size_t memory() const noexcept {
+        std::size_t sum = 0;
+        for (const auto& each : all_) sum += each.memory;
+        return sum;
+    }
+    // Up to which span all that have left the queue have left the exporters too.
+    [[nodiscard]] std::uint64_t done_of(std::uint64_t taken) const noexcept {
+        for (const auto& each : all_)
+            if (each.spans != 0 && each.from < taken) taken = each.from;
+        return taken;
+    }
+
+    void take_others_from(void* from, other_trace* next) noexcept {
+        if constexpr (asks_for_others<Exporter>)
+            for (auto& each : all_) each.exporter.take_others_from(from, next);
+    }
+    void interrupt() noexcept {
+        if constexpr (interruptible_exporter<Exporter>)
+            for (auto& each : all_) each.exporter.interrupt();
+    }
+    // Of exporters that defer themselves.
+    bool flush(time_point deadline) {
+        bool complete = true;
+        if constexpr (deferring_exporter<Exporter>)
+            for (auto& each : all_) complete = each.exporter.flush(deadline) && complete;
+        return complete;
+    }
+    bool shutdown(time_point deadline) {
+        bool complete = true;
+        if constexpr (deferring_exporter<Exporter>)
+            for (auto& each : all_) complete = each.exporter.shutdown(deadline) && complete;
+        return complete;
+    }
+    [[nodiscard]] span_account account() {
+        span_account sum;
+        if constexpr (deferring_exporter<Exporter>)
+            for (auto& each : all_) {
+                const span_account one = each.exporter.account();
+                sum.exported += one.exported;
+                sum.failed += one.failed;
+                sum.dropped += one.dropped;
+                sum.queued += one.queued;
+            }
+        return sum;
+    }
+    [[nodiscard]] std::string last_error() const {
+        if constexpr (reporting_exporter<Exporter>)
+            for (const auto& each : all_)
+                if (std::string error = each.exporter.last_error(); !error.empty()) return error;
+        return {};
+    }
+    [[nodiscard]] export_progress progress() const {
+        export_progress sum;
+        for (const auto& each : all_) {
+            export_progress one = progress_of(each.exporter);
+            sum.steps += one.steps;
+            if (sum.waits_for.empty()) sum.waits_for = std::move(one.waits_for);
+        }
+        return sum;
+    }
+
+private:
+    template <std::size_t... Number>
+    batch_senders(options_of<Exporter>& options, std::index_sequence<Number...>)
+        : all_{{batch_sender<Exporter>(options_for<Number>(options))...}} {}
+    template <std::size_t Number>
+    static options_of<Exporter> options_for(options_of<Exporter>& options) {
+        if constexpr (Number + 1 == Count) return std::move(options);
+        else return options;
+    }
+
+    std::array<batch_sender<Exporter>, Count> all_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
