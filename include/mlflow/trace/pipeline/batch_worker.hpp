@@ -6,12 +6,12 @@
 #include <mlflow/trace/core/export_progress.hpp>
 #include <mlflow/trace/core/guarded_export.hpp>
 #include <mlflow/trace/core/packed.hpp>
+#include <mlflow/trace/core/worker_threads.hpp>
 #include <mlflow/trace/detail/deadline.hpp>
 #include <mlflow/trace/detail/machine.hpp>
 #include <mlflow/trace/pipeline/batch_options.hpp>
 #include <mlflow/trace/pipeline/batch_queue.hpp>
 #include <mlflow/trace/pipeline/diagnostics.hpp>
-#include <mlflow/trace/pipeline/worker_threads.hpp>
 
 #include <array>
 #include <chrono>

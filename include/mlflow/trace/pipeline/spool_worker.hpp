@@ -2,13 +2,13 @@
 #pragma once
 
 #include <mlflow/trace/core/export_progress.hpp>
+#include <mlflow/trace/core/worker_threads.hpp>
 #include <mlflow/trace/detail/deadline.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/machine.hpp>
 #include <mlflow/trace/pipeline/backoff.hpp>
 #include <mlflow/trace/pipeline/fault_finder.hpp>
 #include <mlflow/trace/pipeline/spool_store.hpp>
-#include <mlflow/trace/pipeline/worker_threads.hpp>
 
 #include <algorithm>
 #include <chrono>
