@@ -223,8 +223,10 @@ private:
         std::unique_lock guard(lock_);
         auto due = deadline_after(options_.interval);
         auto again = clock::now(); // while a flush waits, after an attempt that failed
+        auto pause = shortest_pause;
         while (!ending_) {
             const auto now = clock::now();
+            is_asked_ = is_asked_ && delivered_ < taken_;
             const bool is_waited_for = waiting_ > 0 && delivered_ < taken_;
             if (!is_asked_ && now < due && !(is_waited_for && now >= again)) {
                 wake_.wait_until(guard, is_waited_for ? std::min(due, again) : due);
@@ -235,8 +237,9 @@ private:
             const auto wait = deliver(guard);
             is_delivering_ = false;
             ++finished_;
+            pause = delivered_ == taken_ ? shortest_pause : std::min(2 * pause, longest_pause);
             due = deadline_after(std::max(options_.interval, wait));
-            again = deadline_after(std::max(between_attempts, wait));
+            again = deadline_after(std::max(pause, wait));
             done_.notify_all();
         }
     }
@@ -301,7 +304,8 @@ private:
     }
 
     static constexpr const char* no_memory = "out of memory while metrics were put together";
-    static constexpr std::chrono::milliseconds between_attempts{1'000}; // while somebody waits
+    static constexpr std::chrono::milliseconds shortest_pause{50}; // between attempts while somebody waits
+    static constexpr std::chrono::milliseconds longest_pause{5'000};
 
     [[no_unique_address]] const pools_at_the_end at_the_end_{};
     otlp_metrics_options<Transport> options_;
