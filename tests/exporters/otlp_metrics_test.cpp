@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // When metrics are sent, and what becomes of what cannot be. otlp_metrics_differential.py looks at the values, and
 // tests/collector/ asks a real receiver.
+#include "support/sanitized.hpp"
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/exporters/otlp_metrics.hpp>
 #include <mlflow/trace/pipeline/fan_out.hpp>
@@ -255,6 +256,7 @@ TEST_F(otlp_metrics, of_many_threads_are_all_counted) {
 }
 
 TEST_F(otlp_metrics, of_a_forked_child_are_a_stream_of_their_own) {
+    if (is_sanitized) GTEST_SKIP() << "the child may hang, see support/sanitized.hpp";
     tracer_type tracer({.exporter = options()});
     record(tracer);
     const auto instance_of = [&](std::size_t request) {
@@ -272,8 +274,9 @@ TEST_F(otlp_metrics, of_a_forked_child_are_a_stream_of_their_own) {
         const std::string instance = is_good ? instance_of(0) : std::string(36, '-');
         ::_exit(::write(ends[1], instance.data(), 36) == 36 ? 0 : 1);
     }
+    ::close(ends[1]);
     char instance[36]{};
-    ASSERT_EQ(::read(ends[0], instance, 36), 36);
+    EXPECT_EQ(::read(ends[0], instance, 36), 36);
     int status = 0;
     ASSERT_EQ(::waitpid(child, &status, 0), child);
     EXPECT_EQ(status, 0);
@@ -283,7 +286,7 @@ TEST_F(otlp_metrics, of_a_forked_child_are_a_stream_of_their_own) {
     EXPECT_EQ(own[8], '-');
     EXPECT_EQ(instance[8], '-');
     EXPECT_NE(own, std::string(instance, 36));
-    for (const int end : ends) ::close(end);
+    ::close(ends[0]);
 }
 
 TEST_F(otlp_metrics, keep_the_instance_that_they_are_given) {
