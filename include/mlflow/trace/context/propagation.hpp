@@ -191,7 +191,8 @@ public:
     /// Sets the headers of a request to this host that is made inside the span: `set(name, value)`, both
     /// `std::string_view`. A span that is not recorded since its trace was not sampled says so, and the called
     /// process does not record either; one of a tracer that is off sets nothing. Errors: without memory, and where
-    /// the seal throws, `traceparent` goes alone, which is reported. Throws only what `set` throws.
+    /// the seal throws or signs with nothing, `traceparent` goes alone, which is reported. Throws only what `set`
+    /// throws.
     template <class Span, class Set>
     void inject(const Span& span, std::string_view host, Set&& set) const {
         if constexpr (requires { span.told(); }) {
@@ -305,7 +306,7 @@ private:
                 const auto sign = [&] { proof = trust_.sign(message); };
                 bool is_signed = true;
                 detail::guarded(sign, [&is_signed] { is_signed = false; });
-                if (!is_signed) return {fault::not_made, baggage};
+                if (!is_signed || proof.empty()) return {fault::not_made, baggage};
                 detail::buffer digits;
                 if (!detail::append_hex(digits, proof)) return {fault::out_of_memory, baggage};
                 sent.members.append(seal_key) += '=';
@@ -327,6 +328,7 @@ private:
     template <class Container>
     void take_baggage(const Container& headers, incoming_trace& found) const {
         std::vector<detail::baggage_member> members;
+        members.reserve(8); // and more, should there be so many
         std::size_t bytes = 0;
         bool is_well_formed = true;
         detail::for_each_header_value(headers, baggage, [&](std::string_view list) {
