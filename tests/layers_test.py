@@ -40,6 +40,7 @@ OTHERS = {
     "bare_metal.hpp": (),
     "context/global": (),
     "core/arena": (),
+    "core/otlp_client": (),
     "record/bare_metal_platform": (),
     "environment/": (),
     "exporters/gen_ai": (),
@@ -51,7 +52,7 @@ OTHERS = {
 }
 
 FORBIDDEN = {"iostream", "regex", "future", "filesystem", "random", "functional"}
-THREADS = ("client/", "exporters/", "pipeline/", "transports/", "testing/")
+THREADS = ("client/", "core/worker_threads", "exporters/", "pipeline/", "transports/", "testing/")
 MOST_LINES = 500
 MOST_MACROS = 10
 
@@ -86,7 +87,7 @@ def check_include(name: str, included: str) -> str | None:
     if target in FORBIDDEN:
         return f"{included} costs every user too much"
     if target == "thread" and not name.startswith(THREADS):
-        return "<thread> is for client/, exporters/, pipeline/ and transports/"
+        return "<thread> is for client/, exporters/, pipeline/, transports/ and core/worker_threads.hpp"
     is_standard = re.fullmatch(r"[a-z0-9_]+|[a-z0-9_/]+\.h", target) is not None
     if not is_standard and not target.startswith(others_of(name) or ()):
         return f"{included} is of another library"

@@ -8,6 +8,7 @@
 
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/client.hpp>
+#include <mlflow/trace/exporters/otlp_metrics.hpp>
 #include <mlflow/trace/pipeline/fan_out.hpp>
 #include <mlflow/trace/pipeline/spool.hpp>
 #include <mlflow/trace/transports/memory.hpp>
@@ -152,6 +153,12 @@ mt::memory_transport_options served() {
     return {std::move(server)};
 }
 
+mt::memory_transport_options served_metrics() {
+    auto server = std::make_shared<mt::memory_server>();
+    server->answer_with([](const mt::memory_server::request&) { return mt::http_response{200, {}, {}}; });
+    return {std::move(server)};
+}
+
 template <class Exporter, class Options>
 by_number all_of(Options options, loss allowed = loss::any, bool for_good = false) {
     return [=](long number, bool& has_come) {
@@ -260,6 +267,20 @@ TEST_F(a_failing_allocation_in_spool, and_all_behind_it_is_survived_to_the_end) 
 TEST(a_failing_allocation, in_fan_out) {
     using exporter = mt::fan_out<encoding_exporter, mt::batch<encoding_exporter>>;
     expect_good(all_of<exporter>([] { return typename tracer_to<exporter>::options{}; }));
+}
+
+TEST(a_failing_allocation, in_otlp_metrics) {
+    using exporter = mt::otlp_metrics<mt::memory_transport, mt::user, mt::by_tag<"stage">>;
+    for (const auto temporality : {mt::metric_temporality::cumulative, mt::metric_temporality::delta}) {
+        const auto options = [=] {
+            return typename tracer_to<exporter>::options{.exporter = {.temporality = temporality,
+                                                                      .interval = 1h,
+                                                                      .shutdown_timeout = 5ms,
+                                                                      .on_notice = nullptr,
+                                                                      .transport = served_metrics()}};
+        };
+        expect_good(all_of<exporter>(options));
+    }
 }
 
 // The client gives a result, or throws what `new` threw. It may end the program: destructors of nlohmann/json

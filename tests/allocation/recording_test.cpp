@@ -2,6 +2,7 @@
 // Recording allocates nothing once warm: malloc itself is counted, over all threads.
 #include "counted_malloc.hpp"
 #include <mlflow/trace.hpp>
+#include <mlflow/trace/exporters/otlp_metrics.hpp>
 
 #include <gtest/gtest.h>
 
@@ -72,6 +73,19 @@ TEST(recording_allocates, nothing_on_one_thread_once_warm) {
     for (int i = 0; i < 10'000; ++i) record_trace(tracer, user, session);
     EXPECT_EQ(allocations.load() - before, 0);
     EXPECT_EQ(tracer.account().exported, 4U * 10'010);
+}
+
+TEST(recording_allocates, nothing_for_metrics_once_warm) {
+    using metrics = mt::otlp_metrics<mt::memory_transport, mt::session, mt::by_tag<"stage">>;
+    tracer_to<metrics> tracer({.exporter = {.interval = std::chrono::hours(1)}});
+    const auto user = mt::user::parse("user-1042").value();
+    const auto session = mt::session::parse("session-7").value();
+    for (int i = 0; i < 10; ++i) record_trace(tracer, user, session);
+    const long before = allocations.load();
+    for (int i = 0; i < 1'000; ++i) record_trace(tracer, user, session);
+    EXPECT_EQ(allocations.load() - before, 0);
+    EXPECT_TRUE(tracer.flush(std::chrono::seconds(10)));
+    EXPECT_EQ(tracer.account().exported, 4U * 1'010);
 }
 
 TEST(recording_allocates, nothing_with_a_live_consumer_once_warm) {

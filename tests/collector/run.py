@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds an OpenTelemetry Collector from its Go modules, has RECORD send traces to it, and compares the file that the
-Collector writes with what was recorded, and with what mlflow_sessions reads in it:  run.py RECORD MLFLOW_SESSIONS
+Collector writes with what was recorded, and with what mlflow_sessions reads in it. METRICS sends it metrics:
+
+    run.py RECORD MLFLOW_SESSIONS METRICS
 
 The Collector is kept in ${XDG_CACHE_HOME:-~/.cache}/mlflow_trace. Exits with 77 where there is no Go to build it.
 """
@@ -24,10 +26,12 @@ SKIPPED = 77
 
 CONFIG = """\
 receivers: {{otlp: {{protocols: {{http: {{endpoint: "127.0.0.1:{port}"}}}}}}}}
-exporters: {{file: {{path: "{file}"}}}}
+exporters: {{file: {{path: "{file}"}}, file/metrics: {{path: "{metrics}"}}}}
 service:
   telemetry: {{metrics: {{level: none}}}}
-  pipelines: {{traces: {{receivers: [otlp], exporters: [file]}}}}
+  pipelines:
+    traces: {{receivers: [otlp], exporters: [file]}}
+    metrics: {{receivers: [otlp], exporters: [file/metrics]}}
 """
 
 
@@ -64,10 +68,10 @@ def collector() -> pathlib.Path:
 
 @contextlib.contextmanager
 def writing_collector(folder: pathlib.Path):
-    """A Collector that writes FOLDER/stored.jsonl; gives its port. It has written everything when it has ended."""
+    """A Collector that writes FOLDER/stored.jsonl and FOLDER/metrics.jsonl; gives its port. It has written everything when it has ended."""
     (port,) = free_ports(1)
     config = folder / "config.yaml"
-    config.write_text(CONFIG.format(port=port, file=folder / "stored.jsonl"))
+    config.write_text(CONFIG.format(port=port, file=folder / "stored.jsonl", metrics=folder / "metrics.jsonl"))
     with running([collector(), "--config", config], lambda: listen([port]), folder / "collector.log"):
         yield port
 
@@ -161,6 +165,64 @@ def check(record: str, sessions: str, compression: str, receiver: str) -> None:
     print(f"{len(stored)} spans of {len(traces) + 1} traces are stored as they were recorded")
 
 
+def points_of(line: str) -> dict[tuple, dict]:
+    """The data points of a request by metric and attributes."""
+    points = {}
+    (of_resource,) = json.loads(line)["resourceMetrics"]
+    assert texts(of_resource["resource"]["attributes"])["service.name"] == "chat", of_resource
+    for metric in of_resource["scopeMetrics"][0]["metrics"]:
+        for point in metric["histogram"]["dataPoints"]:
+            attributes = frozenset((a["key"], *a["value"].values()) for a in point["attributes"])
+            temporality = metric["histogram"]["aggregationTemporality"]
+            points[metric["name"], attributes] = point | {"unit": metric["unit"], "temporality": temporality}
+    return points
+
+
+def check_metrics(program: str, preference: str, compression: str) -> None:
+    """Three requests, each of them with four traces: of the segments free, pro and pro, and of a fourth."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        with writing_collector(folder) as port:
+            clean = {k: v for k, v in os.environ.items() if not k.startswith("OTEL_")}
+            said = {
+                "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}",
+                "OTEL_EXPORTER_OTLP_COMPRESSION": compression,
+                "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": preference,
+                "OTEL_SERVICE_NAME": "chat",
+            }
+            subprocess.run([program], env=clean | said, check=True, timeout=120)
+        requests = [points_of(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert len(requests) == 3, len(requests)
+
+    is_delta = preference == "delta"
+    keys = {("stage", 'caf\u00e9 "1"')}
+    model = keys | {("gen_ai.operation.name", "chat"), ("gen_ai.provider.name", "own"), ("gen_ai.request.model", "my-model")}
+    overflow = frozenset({("otel.metric.overflow", True)})
+    for number, points in enumerate(requests, 1):
+        times = 1 if is_delta else number
+
+        def count(metric, attributes):
+            return int(points[f"gen_ai.{metric}", frozenset(attributes)]["count"])
+
+        free, pro = ("app.segment", "free"), ("app.segment", "pro")
+        tokens = points["gen_ai.client.token.usage", frozenset(model | {free, ("gen_ai.token.type", "input")})]
+        assert tokens["unit"] == "{token}" and tokens["sum"] == 300 * times, tokens
+        assert tokens["explicitBounds"][:3] == [1, 4, 16] and int(tokens["bucketCounts"][5]) == times, tokens
+        assert tokens["temporality"] == (1 if is_delta else 2), tokens
+        assert count("client.operation.duration", model | {free}) == times
+        first_chunks = points["gen_ai.client.operation.time_to_first_chunk", frozenset(model | {pro})]
+        assert first_chunks["unit"] == "s" and int(first_chunks["count"]) == 2 * times, first_chunks
+        assert count("workflow.duration", keys | {pro, ("gen_ai.workflow.name", "chat")}) == 2 * times
+        failed = [point for (name, attributes), point in points.items() if ("error.type", "timeout") in attributes]
+        assert failed, "error.type"
+        in_all = sum(int(p["count"]) for (name, _), p in points.items() if name == "gen_ai.client.operation.duration")
+        assert in_all == 4 * times, "those beyond the limit are counted too"
+        assert number == 1 or is_delta or int(points["gen_ai.client.operation.duration", overflow]["count"]) == 1
+    print(f"{sum(map(len, requests))} data points are stored as they were sent, {preference}")
+
+
 if __name__ == "__main__":
+    for preference, compression in (("cumulative", "none"), ("delta", "gzip")):
+        check_metrics(sys.argv[3], preference, compression)
     for compression, receiver in (("none", "gen_ai"), ("gzip", "gen_ai"), ("none", "mlflow")):
         check(sys.argv[1], sys.argv[2], compression, receiver)

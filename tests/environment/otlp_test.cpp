@@ -3,6 +3,7 @@
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/environment/otlp.hpp>
 #include <mlflow/trace/exporters/otlp.hpp>
+#include <mlflow/trace/exporters/otlp_metrics.hpp>
 #include <mlflow/trace/transports/beast.hpp>
 #include <mlflow/trace/transports/gzip.hpp>
 
@@ -106,6 +107,53 @@ TEST_F(otlp_environment, compression) {
         mt::from_environment<with_tls>().error().message,
         "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION: the transport of this program is no mt::gzip_transport; set it to "
         "none");
+}
+
+TEST_F(otlp_environment, of_metrics) {
+    using metrics = mt::otlp_metrics<mt::beast_transport>;
+    const auto read = [] { return mt::from_environment<metrics>(); };
+    ASSERT_TRUE(read());
+    EXPECT_EQ(read()->metrics_endpoint, "http://127.0.0.1:4318/v1/metrics");
+    EXPECT_EQ(read()->interval, std::chrono::minutes(1));
+    EXPECT_EQ(read()->temporality, mt::metric_temporality::cumulative);
+    set("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/");
+    set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://traces:4318");
+    set("OTEL_EXPORTER_OTLP_HEADERS", "x-key=all");
+    set("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "x-key=metrics");
+    set("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "2500");
+    set("OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE", "ca.pem");
+    set("OTEL_METRIC_EXPORT_INTERVAL", "5000");
+    set("OTEL_SERVICE_NAME", "chat");
+    auto chosen = *read();
+    EXPECT_EQ(chosen.metrics_endpoint, "http://collector:4318/v1/metrics");
+    EXPECT_EQ(chosen.headers.at(0).second.reveal(), "metrics");
+    EXPECT_EQ(chosen.timeout, std::chrono::milliseconds(2500));
+    EXPECT_EQ(chosen.transport.tls.ca_file, "ca.pem");
+    EXPECT_EQ(chosen.interval, std::chrono::seconds(5));
+    EXPECT_EQ(chosen.resource[0].second, "chat");
+    EXPECT_EQ(options().traces_endpoint, "http://traces:4318");
+    set("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://h:4318/as/it/is");
+    EXPECT_EQ(read()->metrics_endpoint, "http://h:4318/as/it/is");
+    for (const auto& [wanted, meant] : {std::pair("Cumulative", mt::metric_temporality::cumulative),
+                                        {"DELTA", mt::metric_temporality::delta},
+                                        {"LowMemory", mt::metric_temporality::delta}}) {
+        set("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", wanted);
+        EXPECT_EQ(read()->temporality, meant) << wanted;
+    }
+    set("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "explicit_bucket_histogram");
+    EXPECT_TRUE(read());
+    for (const auto& [name, value] :
+         {std::pair("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "base2_exponential_bucket_histogram"),
+          {"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "sum"},
+          {"OTEL_METRIC_EXPORT_INTERVAL", "0"},
+          {"OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "grpc"},
+          {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "h:4318"}}) {
+        set(name, value);
+        ASSERT_FALSE(read()) << name;
+        EXPECT_EQ(read().error().variable, name);
+        EXPECT_TRUE(mt::from_environment<with_tls>()) << "traces do not ask for " << name;
+        set(name, "");
+    }
 }
 
 TEST_F(otlp_environment, quotation_marks_that_are_meant_are_kept) {

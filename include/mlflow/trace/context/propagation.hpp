@@ -46,18 +46,19 @@ inline constexpr std::size_t most_tracestate = 512;
 
 // The characters of a value that stand for themselves, but for '%', and '+', which some read as a space.
 constexpr bool is_baggage_octet(char c) noexcept {
-    return c > 0x20 && c < 0x7f && std::string_view("\"%+,;\\").find(c) == std::string_view::npos;
+    return c > 0x20 && c < 0x7f && c != '"' && c != '%' && c != '+' && c != ',' && c != ';' && c != '\\';
 }
 
 inline void append_percent_encoded(std::string& out, std::string_view text) {
-    for (const char c : text) {
-        if (is_baggage_octet(c)) {
-            out += c;
-        } else {
-            out += '%';
-            out += "0123456789ABCDEF"[static_cast<unsigned char>(c) >> 4U];
-            out += "0123456789ABCDEF"[static_cast<unsigned char>(c) & 15U];
-        }
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        const std::size_t begin = at;
+        while (at < text.size() && is_baggage_octet(text[at])) ++at;
+        out.append(text, begin, at - begin);
+        if (at == text.size()) return;
+        const auto byte = static_cast<unsigned char>(text[at]);
+        constexpr std::string_view digits = "0123456789ABCDEF";
+        const char escape[3] = {'%', digits[byte >> 4U], digits[byte & 15U]};
+        out.append(escape, sizeof escape);
     }
 }
 
@@ -190,7 +191,8 @@ public:
     /// Sets the headers of a request to this host that is made inside the span: `set(name, value)`, both
     /// `std::string_view`. A span that is not recorded since its trace was not sampled says so, and the called
     /// process does not record either; one of a tracer that is off sets nothing. Errors: without memory, and where
-    /// the seal throws, `traceparent` goes alone, which is reported. Throws only what `set` throws.
+    /// the seal throws or signs with nothing, `traceparent` goes alone, which is reported. Throws only what `set`
+    /// throws.
     template <class Span, class Set>
     void inject(const Span& span, std::string_view host, Set&& set) const {
         if constexpr (requires { span.told(); }) {
@@ -272,14 +274,17 @@ private:
     };
 
     // Nothing of a trace whose root has ended; of one that is not sampled, the seal alone.
-    check_error collect(detail::trace_state* trace, const trace_id& id, sent_values& sent) const {
+    check_error collect(detail::trace_state* trace, [[maybe_unused]] const trace_id& id, sent_values& sent) const {
         if constexpr (is_told_identity) {
-            std::string message, names;
-            const std::string time = std::to_string(now());
-            begin_message(message, id, time);
+            [[maybe_unused]] std::string message, names, time; // of the seal
+            if constexpr (seal<Trust>) {
+                time = std::to_string(now());
+                begin_message(message, id, time);
+            }
             if (trace) {
                 const detail::lock_guard guard(trace->lock);
                 if (!trace->data) return {};
+                sent.members.reserve(trace->data->entries.bytes());
                 Schema::for_each_propagated([&]<class Key>() {
                     static_assert(detail::is_token(Key::name),
                                   "the name of a key that goes to other processes is made "
@@ -289,8 +294,10 @@ private:
                     sent.members.append(Key::name) += '=';
                     detail::append_percent_encoded(sent.members, value);
                     sent.members += ',';
-                    names.append(":").append(Key::name);
-                    append_to_message(message, Key::name, value);
+                    if constexpr (seal<Trust>) {
+                        names.append(":").append(Key::name);
+                        append_to_message(message, Key::name, value);
+                    }
                 });
                 sent.state = trace->data->entries.find(entry_kind::tracestate, {});
             }
@@ -299,7 +306,7 @@ private:
                 const auto sign = [&] { proof = trust_.sign(message); };
                 bool is_signed = true;
                 detail::guarded(sign, [&is_signed] { is_signed = false; });
-                if (!is_signed) return {fault::not_made, baggage};
+                if (!is_signed || proof.empty()) return {fault::not_made, baggage};
                 detail::buffer digits;
                 if (!detail::append_hex(digits, proof)) return {fault::out_of_memory, baggage};
                 sent.members.append(seal_key) += '=';
@@ -321,6 +328,7 @@ private:
     template <class Container>
     void take_baggage(const Container& headers, incoming_trace& found) const {
         std::vector<detail::baggage_member> members;
+        members.reserve(8); // and more, should there be so many
         std::size_t bytes = 0;
         bool is_well_formed = true;
         detail::for_each_header_value(headers, baggage, [&](std::string_view list) {

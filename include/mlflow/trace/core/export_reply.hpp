@@ -38,7 +38,7 @@ inline bool is_html(const http_response& reply) noexcept {
     return first != std::string_view::npos && body[first] == '<';
 }
 
-// What an ExportTraceServiceResponse says.
+// What an ExportTraceServiceResponse says, or the response to metrics, which counts data points in place of spans.
 struct export_reply {
     std::uint64_t rejected_spans = 0;
     std::string message{}; // why; without rejected spans a warning
@@ -100,7 +100,8 @@ inline std::optional<export_reply> read_json_export_reply(std::string_view body)
         return is_json_key(name, camel) || is_json_key(name, snake);
     };
     const auto read_part = [&](std::string_view name, std::string_view value) {
-        if (is_one(name, "rejectedSpans", "rejected_spans")) {
+        if (is_one(name, "rejectedSpans", "rejected_spans") ||
+            is_one(name, "rejectedDataPoints", "rejected_data_points")) {
             const auto count = json_count(value);
             told.rejected_spans = count.value_or(0);
             return count.has_value();

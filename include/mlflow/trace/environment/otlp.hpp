@@ -32,6 +32,85 @@ inline std::optional<environment_error> read_resource(resource_attributes& attri
     return std::nullopt;
 }
 
+// A variable of one signal goes before that of all.
+struct otlp_variable {
+    const char* of_signal;
+    const char* of_all;
+
+    [[nodiscard]] const char* name() const noexcept { return first_set(of_signal, of_all); }
+};
+struct otlp_variables {
+    otlp_variable endpoint, headers, timeout, protocol, compression, certificate, client_certificate, client_key;
+    std::string_view path; // behind the endpoint of all
+};
+inline constexpr otlp_variables variables_of_traces{
+    {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"},
+    {"OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"},
+    {"OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"},
+    {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"},
+    {"OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"},
+    {"OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"},
+    {"OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"},
+    {"OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY"},
+    "v1/traces"};
+inline constexpr otlp_variables variables_of_metrics{
+    {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"},
+    {"OTEL_EXPORTER_OTLP_METRICS_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"},
+    {"OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"},
+    {"OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"},
+    {"OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"},
+    {"OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"},
+    {"OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"},
+    {"OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY"},
+    "v1/metrics"};
+
+// `url` is the endpoint among the options.
+template <class Options>
+std::optional<environment_error> read_otlp(Options& chosen, std::string& url, const otlp_variables& of) {
+    for (const otlp_variable& one : {of.endpoint, of.headers, of.timeout, of.protocol, of.compression, of.certificate,
+                                     of.client_certificate, of.client_key})
+        if (auto wrong = check_texts({one.of_signal, one.of_all})) return wrong;
+    if (auto wrong = check_texts({"OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME"})) return wrong;
+    const char* name = of.endpoint.name();
+    if (const auto given = variable(name); !given.empty()) {
+        if (auto wrong = check_url(name)) return wrong;
+        url = given;
+        if (name == of.endpoint.of_all) url.append(given.ends_with('/') ? "" : "/").append(of.path);
+    }
+    name = of.protocol.name();
+    if (const auto protocol = variable(name); !protocol.empty() && protocol != "http/protobuf")
+        return refuse(name, "only http/protobuf is spoken here; set it to that, or unset it").error;
+    name = of.compression.name();
+    if (const auto compression = variable(name); !compression.empty()) {
+        const bool gzip = compression == "gzip";
+        if (!gzip && compression != "none") return refuse(name, "neither gzip nor none; set it to one of them").error;
+        if constexpr (requires { chosen.transport.compress; }) chosen.transport.compress = gzip;
+        else if (gzip)
+            return refuse(name, "the transport of this program is no mt::gzip_transport; set it to none").error;
+    }
+
+    name = of.headers.name();
+    auto headers = key_value_list(name);
+    if (!headers) return headers.error();
+    if (!headers->empty()) chosen.headers.clear();
+    for (const auto& [key, value] : *headers) {
+        if (auto fault = header_fault(key, value, chosen.headers.size() + 1); !fault.empty())
+            return refuse(name, fault + (fault.find(';') == std::string::npos ? "; write key=value,key=value" : ""))
+                .error;
+        if (same_name(key, "Content-Type") || same_name(key, "Content-Encoding"))
+            return refuse(name, "header " + key + " is written by the exporter; leave it out").error;
+        chosen.headers.emplace_back(key, secret(value));
+    }
+
+    name = of.timeout.name();
+    if (auto wrong = read_timeout<std::chrono::milliseconds>(chosen.timeout, name, "milliseconds, such as 10000"))
+        return wrong;
+    if (auto wrong = read_tls_files(chosen.transport, of.certificate.name(), of.client_certificate.name(),
+                                    of.client_key.name()))
+        return wrong;
+    return read_resource(chosen.resource);
+}
+
 } // namespace detail
 
 /// The options of an `otlp_exporter` as OpenTelemetry's variables say, and `chosen` where these are not set:
@@ -57,56 +136,37 @@ template <class Exporter>
     requires requires(detail::options_of<Exporter> chosen) { chosen.traces_endpoint; }
 [[nodiscard]] result<detail::options_of<Exporter>, environment_error>
 from_environment(detail::options_of<Exporter> chosen = {}) {
+    if (auto wrong = detail::read_otlp(chosen, chosen.traces_endpoint, detail::variables_of_traces))
+        return failure{std::move(*wrong)};
+    return chosen;
+}
+
+/// The same of an `otlp_metrics`, with `METRICS` in place of `TRACES` and `/v1/metrics`. Read as well:
+///
+/// | `OTEL_METRIC_EXPORT_INTERVAL` | milliseconds |
+/// | `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` | `cumulative`, `delta`, or `lowmemory`, which is delta here
+/// | | `OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION` | `explicit_bucket_histogram`, or an error |
+template <class Exporter>
+    requires requires(detail::options_of<Exporter> chosen) { chosen.metrics_endpoint; }
+[[nodiscard]] result<detail::options_of<Exporter>, environment_error>
+from_environment(detail::options_of<Exporter> chosen = {}) {
     using namespace detail;
-    if (auto wrong = check_texts({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT",
-                                  "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS",
-                                  "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT",
-                                  "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL",
-                                  "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION",
-                                  "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE",
-                                  "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE",
-                                  "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY",
-                                  "OTEL_EXPORTER_OTLP_CLIENT_KEY", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME"}))
+    constexpr const char* interval = "OTEL_METRIC_EXPORT_INTERVAL";
+    constexpr const char* preference = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+    constexpr const char* aggregation = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
+    if (auto wrong = read_otlp(chosen, chosen.metrics_endpoint, variables_of_metrics))
         return failure{std::move(*wrong)};
-    const char* name = first_set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT");
-    if (const auto url = variable(name); !url.empty()) {
-        if (auto wrong = check_url(name)) return failure{std::move(*wrong)};
-        chosen.traces_endpoint = url;
-        const bool is_base = std::string_view(name) == "OTEL_EXPORTER_OTLP_ENDPOINT";
-        if (is_base) chosen.traces_endpoint += url.ends_with('/') ? "v1/traces" : "/v1/traces";
-    }
-    name = first_set("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL");
-    if (const auto protocol = variable(name); !protocol.empty() && protocol != "http/protobuf")
-        return refuse(name, "only http/protobuf is spoken here; set it to that, or unset it");
-    name = first_set("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION");
-    if (const auto compression = variable(name); !compression.empty()) {
-        const bool gzip = compression == "gzip";
-        if (!gzip && compression != "none") return refuse(name, "neither gzip nor none; set it to one of them");
-        if constexpr (requires { chosen.transport.compress; }) chosen.transport.compress = gzip;
-        else if (gzip) return refuse(name, "the transport of this program is no mt::gzip_transport; set it to none");
-    }
-
-    name = first_set("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS");
-    auto headers = key_value_list(name);
-    if (!headers) return failure{headers.error()};
-    if (!headers->empty()) chosen.headers.clear();
-    for (const auto& [key, value] : *headers) {
-        if (auto fault = header_fault(key, value, chosen.headers.size() + 1); !fault.empty())
-            return refuse(name, fault + (fault.find(';') == std::string::npos ? "; write key=value,key=value" : ""));
-        if (same_name(key, "Content-Type") || same_name(key, "Content-Encoding"))
-            return refuse(name, "header " + key + " is written by the exporter; leave it out");
-        chosen.headers.emplace_back(key, secret(value));
-    }
-
-    name = first_set("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT");
-    if (auto wrong = read_timeout<std::chrono::milliseconds>(chosen.timeout, name, "milliseconds, such as 10000"))
+    if (auto wrong = check_texts({interval, preference, aggregation})) return failure{std::move(*wrong)};
+    if (auto wrong =
+            read_timeout<std::chrono::milliseconds>(chosen.interval, interval, "milliseconds, such as 60000"))
         return failure{std::move(*wrong)};
-    if (auto wrong = read_tls_files(
-            chosen.transport, first_set("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"),
-            first_set("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"),
-            first_set("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY")))
-        return failure{std::move(*wrong)};
-    if (auto wrong = read_resource(chosen.resource)) return failure{std::move(*wrong)};
+    using temporality = decltype(chosen.temporality);
+    if (const auto wanted = variable(preference); same_name(wanted, "cumulative"))
+        chosen.temporality = temporality::cumulative;
+    else if (same_name(wanted, "delta") || same_name(wanted, "lowmemory")) chosen.temporality = temporality::delta;
+    else if (!wanted.empty()) return refuse(preference, "none of cumulative, delta and lowmemory; set it to one");
+    if (const auto wanted = variable(aggregation); !wanted.empty() && !same_name(wanted, "explicit_bucket_histogram"))
+        return refuse(aggregation, "only explicit_bucket_histogram is written here; set it to that, or unset it");
     return chosen;
 }
 

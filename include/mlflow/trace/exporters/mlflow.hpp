@@ -5,6 +5,7 @@
 #include <mlflow/trace/core/credentials.hpp>
 #include <mlflow/trace/core/http_client.hpp>
 #include <mlflow/trace/core/json_value.hpp>
+#include <mlflow/trace/core/notice.hpp>
 #include <mlflow/trace/core/otlp_request.hpp>
 #include <mlflow/trace/core/outcome.hpp>
 #include <mlflow/trace/detail/json_reader.hpp>
@@ -17,7 +18,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
-#include <cstdio>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -33,14 +33,6 @@ struct mlflow_connection {
     std::string server_version;
     std::string experiment_id;
 };
-
-namespace detail {
-
-inline void notice_to_stderr(const std::string& notice) {
-    std::fputs(("mlflow_trace: " + displayed(notice) + '\n').c_str(), stderr);
-}
-
-} // namespace detail
 
 /// Delivers to an MLflow server, version 3.1 or newer.
 ///

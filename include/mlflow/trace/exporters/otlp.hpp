@@ -3,8 +3,8 @@
 
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/core/credentials.hpp>
-#include <mlflow/trace/core/http_client.hpp>
 #include <mlflow/trace/core/mlflow_reply.hpp>
+#include <mlflow/trace/core/otlp_client.hpp>
 #include <mlflow/trace/core/otlp_request.hpp>
 #include <mlflow/trace/core/outcome.hpp>
 #include <mlflow/trace/core/secret.hpp>
@@ -67,12 +67,10 @@ public:
     otlp_exporter() : otlp_exporter(options{}) {}
     explicit otlp_exporter(options chosen)
         : form_(chosen.receiver), success_(chosen.success), resource_(std::move(chosen.resource)),
-          headers_(std::move(chosen.headers)), target_(target_of(chosen.traces_endpoint)),
-          server_("traces_endpoint", chosen.traces_endpoint.substr(0, path_begin(chosen.traces_endpoint)),
-                  std::move(chosen.authorization), chosen.timeout, std::move(chosen.transport)) {
+          receiver_("traces_endpoint", chosen.traces_endpoint, std::move(chosen.headers),
+                    std::move(chosen.authorization), chosen.timeout, std::move(chosen.transport)) {
         if (chosen.receiver == otlp_receiver::gen_ai) form_.append_body = &detail::append_body_in_gen_ai_terms;
         form_.identity_on_every_span = chosen.identity_on_every_span;
-        for (const auto& [name, value] : headers_) server_.remember(value);
     }
 
     export_result export_traces(trace_batch& batch) {
@@ -82,26 +80,13 @@ public:
         if (!append_otlp_request(body_, batch, resource_, form_))
             return failed(batch.span_count(),
                           {transport_error::kind::out_of_memory, "out of memory while a request was put together"});
-        std::vector<http_header> headers{{"Content-Type", protobuf}};
-        for (const auto& [name, value] : headers_) headers.push_back({name, value.reveal()});
-        auto reply = server_.send(http_method::post, target_, headers, body_.view());
+        auto reply = receiver_.post(body_.view());
         body_.clear_to(detail::kept_request);
         if (!reply) return failed(batch.span_count(), reply.error());
         return taken(batch.span_count(), *reply);
     }
 
 private:
-    static constexpr std::string_view protobuf = "application/x-protobuf";
-
-    static std::size_t path_begin(std::string_view url) {
-        const auto scheme_end = url.find("://");
-        return scheme_end == std::string_view::npos ? scheme_end : url.find('/', scheme_end + 3);
-    }
-    static std::string target_of(std::string_view url) {
-        const auto path = path_begin(url);
-        return path == std::string_view::npos ? "/" : std::string(url.substr(path));
-    }
-
     static export_result failed(std::size_t spans, transport_error error) {
         export_result outcome;
         detail::add_failure(outcome, spans, std::move(error));
@@ -109,27 +94,24 @@ private:
     }
 
     export_result taken(std::size_t spans, const http_response& reply) const {
-        if (!detail::is_success(reply.status)) return failed(spans, server_.refusal(target_, reply));
         auto told = detail::read_export_reply(reply);
         if (!told) {
             const bool is_object = detail::is_successful_object(reply);
             if (!is_object || success_ == otlp_success::export_response) {
-                auto error = detail::unproven_success(server_.uri(), target_, reply);
+                auto error = receiver_.unproven(reply);
                 if (is_object) error.message += " If it is the receiver's own, set success to json_object.";
                 return failed(spans, std::move(error));
             }
             told.emplace();
         }
-        return detail::partial_success(spans, *told, server_.secrets());
+        return detail::partial_success(spans, *told, receiver_.secrets());
     }
 
     otlp_form form_;
     otlp_success success_;
     resource_attributes resource_;
-    std::vector<std::pair<std::string, secret>> headers_;
-    std::string target_;
     std::mutex lock_;
-    detail::http_client<Transport> server_;
+    detail::otlp_client<Transport> receiver_;
     detail::buffer body_;
 };
 

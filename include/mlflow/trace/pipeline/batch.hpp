@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/core/process_worker.hpp>
 #include <mlflow/trace/pipeline/batch_worker.hpp>
-#include <mlflow/trace/pipeline/process_worker.hpp>
 
 #include <chrono>
 #include <cstddef>

@@ -5,6 +5,7 @@
 #include <mlflow/trace/core/copied_trace.hpp>
 #include <mlflow/trace/core/guarded_export.hpp>
 #include <mlflow/trace/core/packed.hpp>
+#include <mlflow/trace/core/worker_threads.hpp>
 #include <mlflow/trace/detail/deadline.hpp>
 #include <mlflow/trace/detail/machine.hpp>
 #include <mlflow/trace/pipeline/batch_drops.hpp>
@@ -14,7 +15,6 @@
 #include <mlflow/trace/pipeline/diagnostics.hpp>
 #include <mlflow/trace/pipeline/flushes.hpp>
 #include <mlflow/trace/pipeline/latest_error.hpp>
-#include <mlflow/trace/pipeline/worker_threads.hpp>
 
 #include <chrono>
 #include <condition_variable>

@@ -3,8 +3,8 @@
 
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/core/guarded_export.hpp>
+#include <mlflow/trace/core/process_worker.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
-#include <mlflow/trace/pipeline/process_worker.hpp>
 #include <mlflow/trace/pipeline/spool_worker.hpp>
 
 #include <chrono>

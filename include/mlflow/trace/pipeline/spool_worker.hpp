@@ -2,11 +2,11 @@
 #pragma once
 
 #include <mlflow/trace/core/export_progress.hpp>
+#include <mlflow/trace/core/worker_threads.hpp>
 #include <mlflow/trace/detail/deadline.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/machine.hpp>
 #include <mlflow/trace/pipeline/spool_forwarder.hpp>
-#include <mlflow/trace/pipeline/worker_threads.hpp>
 
 #include <chrono>
 #include <condition_variable>

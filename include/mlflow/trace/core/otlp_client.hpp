@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/credentials.hpp>
+#include <mlflow/trace/core/http_client.hpp>
+#include <mlflow/trace/core/outcome.hpp>
+#include <mlflow/trace/core/secret.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// One URL that takes requests of OTLP/HTTP in protobuf.
+template <class Transport>
+class otlp_client {
+public:
+    using header_list = std::vector<std::pair<std::string, secret>>;
+
+    // `option` is what the user calls the URL, which is used as it is.
+    otlp_client(std::string_view option, const std::string& url, header_list headers, credentials authorization,
+                std::chrono::milliseconds timeout, typename Transport::options transport)
+        : headers_(std::move(headers)), target_(target_of(url)),
+          server_(option, url.substr(0, path_begin(url)), std::move(authorization), timeout, std::move(transport)) {
+        for (const auto& [name, value] : headers_) server_.remember(value);
+    }
+
+    // A reply with a status of success; any other is an error.
+    result<http_response, transport_error> post(std::string_view body) {
+        std::vector<http_header> headers{{"Content-Type", "application/x-protobuf"}};
+        for (const auto& [name, value] : headers_) headers.push_back({name, value.reveal()});
+        auto reply = server_.send(http_method::post, target_, headers, body);
+        if (reply && !is_success(reply->status)) return failure{server_.refusal(target_, *reply)};
+        return reply;
+    }
+
+    // Of a success that does not say that anything was stored.
+    [[nodiscard]] transport_error unproven(const http_response& reply) const {
+        return unproven_success(server_.uri(), target_, reply);
+    }
+    [[nodiscard]] const known_secrets& secrets() const noexcept { return server_.secrets(); }
+
+private:
+    static std::size_t path_begin(std::string_view url) {
+        const auto scheme_end = url.find("://");
+        return scheme_end == std::string_view::npos ? scheme_end : url.find('/', scheme_end + 3);
+    }
+    static std::string target_of(std::string_view url) {
+        const auto path = path_begin(url);
+        return path == std::string_view::npos ? "/" : std::string(url.substr(path));
+    }
+
+    header_list headers_;
+    std::string target_;
+    http_client<Transport> server_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
