@@ -40,6 +40,7 @@ OTHERS = {
     "context/global": (),
     "core/arena": (),
     "record/bare_metal_platform": (),
+    "record/chat": (),
     "environment/": (),
     "exporters/gen_ai": (),
     "exporters/otlp": (),
