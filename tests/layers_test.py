@@ -42,6 +42,7 @@ OTHERS = {
     "core/arena": (),
     "core/otlp_client": (),
     "record/bare_metal_platform": (),
+    "record/chat": (),
     "environment/": (),
     "exporters/gen_ai": (),
     "exporters/otlp": (),

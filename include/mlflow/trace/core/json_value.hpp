@@ -2,6 +2,9 @@
 #pragma once
 
 #include <mlflow/trace/core/recording_rules.hpp>
+#include <mlflow/trace/core/value_content.hpp>
+#include <mlflow/trace/core/value_kinds.hpp>
+#include <mlflow/trace/core/value_text.hpp>
 #include <mlflow/trace/detail/json_number.hpp>
 #include <mlflow/trace/detail/json_writer.hpp>
 
@@ -9,12 +12,16 @@
 #include <cstdint>
 #include <limits>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
+#include <utility>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
 template <class Buffer, class T>
 bool append_json(Buffer& out, const T& value);
+template <class Buffer>
+class json_object;
 
 /// How a value of your own is recorded: specialise it with
 /// `template <class Buffer> static bool append(Buffer& out, const T& value)`, which writes one JSON value by
@@ -23,60 +30,6 @@ template <class T>
 struct json_encoder;
 
 namespace detail {
-
-template <class T>
-concept text_like = std::is_convertible_v<const T&, std::string_view> && !std::is_same_v<T, std::nullptr_t>;
-
-template <class T>
-concept range_like = requires(const T& value) {
-    value.begin() != value.end();
-    *value.begin();
-};
-
-// Maps, by their iterators' pairs whose first is text.
-template <class T>
-concept map_like = range_like<T> && requires(const T& value) {
-    typename T::mapped_type;
-    requires text_like<std::remove_cvref_t<decltype((*value.begin()).first)>>;
-};
-
-template <class T>
-concept optional_like = requires(const T& value) {
-    { value.has_value() } -> std::same_as<bool>;
-    *value;
-};
-
-// A key of the library: mt::user and the like.
-template <class T>
-concept viewable = requires(const T& value) {
-    { value.view() } -> std::same_as<std::string_view>;
-};
-
-// nlohmann::json, without including it.
-template <class T>
-concept nlohmann_like = requires(const T& value) {
-    typename T::number_unsigned_t;
-    typename T::binary_t;
-    { value.is_discarded() } -> std::same_as<bool>;
-};
-
-template <class T>
-concept has_encoder = requires { sizeof(json_encoder<T>); };
-
-// Only scalars and texts are known to make JSON that every reader takes.
-template <class T>
-inline constexpr bool is_plain = std::is_arithmetic_v<T> || std::is_enum_v<T> || std::is_same_v<T, std::nullptr_t> ||
-                                 (text_like<T> && !nlohmann_like<T>) || (viewable<T> && !nlohmann_like<T>);
-
-// Reading it runs no code of the application.
-template <class T>
-inline constexpr bool is_inert =
-    !has_encoder<T> && (std::is_arithmetic_v<T> || std::is_enum_v<T> || std::is_same_v<T, std::nullptr_t> ||
-                        std::is_same_v<T, owned_text> || std::is_same_v<T, std::string_view> ||
-                        (text_like<T> && (std::is_pointer_v<T> || std::is_array_v<T>)));
-
-template <class T>
-inline constexpr bool never = false;
 
 template <class Buffer>
 bool append_json_text(Buffer& out, std::string_view text) {
@@ -123,7 +76,8 @@ bool append_json_container(Buffer& out, char opening, char closing, WriteElement
 }
 
 template <class Buffer, class T>
-bool append_json_elements(Buffer& out, const T& range, char& separator) {
+bool append_json_elements(Buffer& out, const T& value, char& separator) {
+    std::conditional_t<copied_range<T>, T, const T&> range = value;
     for (const auto& element : range) {
         if (!out.push_back(separator) || !append_json(out, element)) return false;
         separator = ',';
@@ -131,10 +85,81 @@ bool append_json_elements(Buffer& out, const T& range, char& separator) {
     return true;
 }
 
-template <class Buffer, class T>
-bool append_json_member(Buffer& out, char separator, std::string_view name, const T& value) {
+// `write` writes the value of the member.
+template <class Buffer, class Write>
+bool append_json_named(Buffer& out, char& separator, std::string_view name, Write&& write) {
     const key_scope<Buffer> named(out, name);
-    return out.push_back(separator) && append_json_string(out, name) && out.push_back(':') && append_json(out, value);
+    if (!out.push_back(separator) || !append_json_string(out, name) || !out.push_back(':') || !write()) return false;
+    separator = ',';
+    return true;
+}
+template <class Buffer, class T>
+bool append_json_member(Buffer& out, char& separator, std::string_view name, const T& value) {
+    return append_json_named(out, separator, name, [&] { return append_json(out, value); });
+}
+
+template <class T>
+concept key_like = (kind<T> == value_kind::text && !std::is_pointer_v<T>) || text_like<T> || std::is_enum_v<T> ||
+                   (std::is_integral_v<T> && number<T> && !std::is_same_v<T, bool>);
+
+// Maps whose keys can name the members of an object, by the pairs of their iterators. Other maps are arrays of pairs.
+template <class T>
+concept map_like = range_like<T> && requires(const T& value) {
+    typename T::mapped_type;
+    requires key_like<std::remove_cvref_t<decltype((*value.begin()).first)>>;
+};
+// In which a key may stand more than once.
+template <class T>
+concept multimap_like = map_like<T> && requires(const T& value) {
+    value.equal_range((*value.begin()).first).second;
+} && !requires(const T& value) { value.at((*value.begin()).first); };
+
+// Calls `use` with the name that a key is as a member of an object.
+template <class Key, class Use>
+bool with_name(const Key& key, Use&& use) {
+    if constexpr (std::is_enum_v<Key>) {
+        return with_content(key, [&](const auto& content) { return with_name(content, use); });
+    } else if constexpr (number<Key>) {
+        buffer digits;
+        return append_count(digits, key) && use(digits.view());
+    } else {
+        return with_text(key, use);
+    }
+}
+
+template <class Buffer, class Map>
+bool append_json_map(Buffer& out, const Map& map, char& separator) {
+    if constexpr (multimap_like<Map>) {
+        for (auto at = map.begin(); at != map.end();) {
+            const auto equal = map.equal_range((*at).first);
+            const auto write_values = [&](char& between) {
+                for (auto each = equal.first; each != equal.second; ++each, between = ',')
+                    if (!out.push_back(between) || !append_json(out, (*each).second)) return false;
+                return true;
+            };
+            const auto write = [&] { return append_json_container(out, '[', ']', write_values); };
+            if (!with_name((*at).first, [&](auto name) { return append_json_named(out, separator, name, write); }))
+                return false;
+            at = equal.second;
+        }
+    } else {
+        for (const auto& [key, mapped] : map) {
+            const auto& value = mapped; // clang 14 captures no structured binding
+            if (!with_name(key, [&](auto name) { return append_json_member(out, separator, name, value); }))
+                return false;
+        }
+    }
+    return true;
+}
+
+template <class Buffer, class Tuple, std::size_t... Index>
+bool append_json_tuple(Buffer& out, const Tuple& tuple, char& separator, std::index_sequence<Index...>) {
+    [[maybe_unused]] const auto write = [&](const auto& element) { // not of an empty tuple
+        if (!out.push_back(separator) || !append_json(out, element)) return false;
+        separator = ',';
+        return true;
+    };
+    return (write(get<Index>(tuple)) && ...);
 }
 
 // Value by value, since its own dump() knows no limit of depth.
@@ -145,7 +170,6 @@ bool append_nlohmann(Buffer& out, const T& value) {
         return append_json_container(out, '{', '}', [&](char& separator) {
             for (auto member = value.begin(); member != value.end(); ++member) {
                 if (!append_json_member(out, separator, member.key(), member.value())) return false;
-                separator = ',';
             }
             return true;
         });
@@ -162,40 +186,50 @@ bool append_nlohmann(Buffer& out, const T& value) {
 
 } // namespace detail
 
-/// Writes a value as JSON: bool, numbers, text, null, optionals, ranges, maps with text keys, checked keys,
-/// nlohmann::json, callables that return such a value, and whatever `json_encoder` is specialised for. False when the
-/// buffer is full.
+/// Writes a value as JSON. Which types are taken, and what of them is recorded: docs/values.md. False when the buffer
+/// is full.
 template <class Buffer, class T>
 bool append_json(Buffer& out, const T& value) {
     using namespace detail;
-    if constexpr (has_encoder<T>) return json_encoder<T>::append(out, value);
-    else if constexpr (nlohmann_like<T>) return append_nlohmann(out, value);
-    else if constexpr (std::is_enum_v<T>) return append_json(out, static_cast<std::underlying_type_t<T>>(value));
-    else if constexpr (std::is_same_v<T, char>) return append_json_text(out, {&value, 1});
-    else if constexpr (std::is_arithmetic_v<T> || std::is_same_v<T, std::nullptr_t>)
+    constexpr value_kind what = kind<T>;
+    if constexpr (what == value_kind::encoded) {
+        return json_encoder<T>::append(out, value);
+    } else if constexpr (what == value_kind::nlohmann) {
+        return append_nlohmann(out, value);
+    } else if constexpr (what == value_kind::number) {
         return append_json_scalar(out, [&] { return append_json_number(out, value); });
-    else if constexpr (std::is_pointer_v<T> && text_like<T>)
-        return value ? append_json_text(out, value) : append_json(out, nullptr);
-    else if constexpr (text_like<T>) return append_json_text(out, value);
-    else if constexpr (viewable<T>) return append_json_text(out, value.view());
-    else if constexpr (map_like<T>)
-        return append_json_container(out, '{', '}', [&](char& separator) {
-            for (const auto& [key, mapped] : value) {
-                if (!append_json_member(out, separator, key, mapped)) return false;
-                separator = ',';
-            }
-            return true;
-        });
-    else if constexpr (range_like<T>)
+    } else if constexpr (what == value_kind::text) {
+        if (is_null(value)) return append_json(out, nullptr);
+        return with_text(value, [&](std::string_view text) { return append_json_text(out, text); });
+    } else if constexpr (what == value_kind::content) {
+        return with_content(value, [&](const auto& content) { return append_json(out, content); });
+    } else if constexpr (map_like<T>) {
+        return append_json_container(out, '{', '}',
+                                     [&](char& separator) { return append_json_map(out, value, separator); });
+    } else if constexpr (what == value_kind::range) {
         return append_json_container(out, '[', ']',
                                      [&](char& separator) { return append_json_elements(out, value, separator); });
-    else if constexpr (std::is_invocable_v<const T&>) return append_json(out, value());
-    else if constexpr (optional_like<T>)
-        return value.has_value() ? append_json(out, *value) : append_json(out, nullptr);
-    else
-        static_assert(never<T>,
-                      "this type cannot be recorded: specialise mlflow::trace::json_encoder for it, or pass "
-                      "a text, number, range or map");
+    } else if constexpr (what == value_kind::tuple) {
+        constexpr auto indexes = std::make_index_sequence<std::tuple_size_v<T>>();
+        return append_json_container(
+            out, '[', ']', [&](char& separator) { return append_json_tuple(out, value, separator, indexes); });
+    } else if constexpr (what == value_kind::error_code) {
+        return json_object(out)
+            .member("category", value.category().name())
+            .member("value", value.value())
+            .member("message", value.message())
+            .close();
+    } else if constexpr (what == value_kind::place) {
+        return json_object(out)
+            .member("file", value.file_name())
+            .member("line", value.line())
+            .member("column", value.column())
+            .member("function", value.function_name())
+            .close();
+    } else {
+        reject<T>();
+        return false;
+    }
 }
 
 /// Writes a JSON object member by member: `json_object object(out); object.member("name", x); object.close();`
@@ -207,7 +241,6 @@ public:
     template <class T>
     json_object& member(std::string_view name, const T& value) {
         good_ = good_ && (level_.is_too_deep() || detail::append_json_member(out_, separator_, name, value));
-        separator_ = ',';
         return *this;
     }
     /// False when something did not fit.
@@ -231,6 +264,14 @@ struct as_json {
 template <class T>
 inline constexpr bool is_inert<as_json<T>> = is_inert<T>;
 } // namespace detail
+
+template <class E>
+struct json_encoder<detail::failed_value<E>> {
+    template <class Buffer>
+    static bool append(Buffer& out, const detail::failed_value<E>& failed) {
+        return json_object(out).member("error", failed.error).close();
+    }
+};
 
 template <class T>
 struct json_encoder<detail::as_json<T>> {

@@ -22,23 +22,23 @@ public:
     enum class outcome : std::uint8_t { complete, malformed, too_deep };
     static constexpr std::size_t max_depth = 512;
 
-    explicit json_cursor(std::string_view text) noexcept : rest_(text) {}
+    constexpr explicit json_cursor(std::string_view text) noexcept : rest_(text) {}
 
-    [[nodiscard]] std::string_view rest() const noexcept { return rest_; }
+    [[nodiscard]] constexpr std::string_view rest() const noexcept { return rest_; }
 
-    void whitespace() noexcept {
+    constexpr void whitespace() noexcept {
         const std::size_t end = rest_.find_first_not_of(" \t\n\r");
         rest_.remove_prefix(end == std::string_view::npos ? rest_.size() : end);
     }
 
-    bool take(char expected) noexcept {
+    constexpr bool take(char expected) noexcept {
         if (!rest_.starts_with(expected)) return false;
         rest_.remove_prefix(1);
         return true;
     }
 
     // `raw` is what stands between the quotes, escapes and all.
-    bool string(std::string_view& raw) noexcept {
+    constexpr bool string(std::string_view& raw) noexcept {
         if (!take('"')) return false;
         for (std::size_t at = 0; at < rest_.size(); ++at) {
             const char c = rest_[at];
@@ -60,7 +60,7 @@ public:
         return false;
     }
 
-    bool key(std::string_view& raw) noexcept {
+    constexpr bool key(std::string_view& raw) noexcept {
         whitespace();
         if (!string(raw)) return false;
         whitespace();
@@ -70,7 +70,7 @@ public:
     // One value and the whitespace before it, without recursion. `sink` is told what stands there: key(raw),
     // scalar(raw), begin(is_object), end().
     template <class Sink>
-    outcome read(std::size_t depth_limit, Sink&& sink) noexcept(noexcept(sink.end())) {
+    constexpr outcome read(std::size_t depth_limit, Sink&& sink) noexcept(noexcept(sink.end())) {
         bool in_object[max_depth + 1]{};
         std::size_t depth = 0;
         std::string_view name;
@@ -106,18 +106,18 @@ public:
         }
     }
 
-    outcome value(std::size_t depth_limit) noexcept {
+    constexpr outcome value(std::size_t depth_limit) noexcept {
         struct nobody {
-            void key(std::string_view) noexcept {}
-            void scalar(std::string_view) noexcept {}
-            void begin(bool) noexcept {}
-            void end() noexcept {}
+            constexpr void key(std::string_view) noexcept {}
+            constexpr void scalar(std::string_view) noexcept {}
+            constexpr void begin(bool) noexcept {}
+            constexpr void end() noexcept {}
         };
         return read(depth_limit, nobody{});
     }
 
 private:
-    bool scalar() noexcept {
+    constexpr bool scalar() noexcept {
         std::string_view ignored;
         if (rest_.starts_with('"')) return string(ignored);
         for (const std::string_view literal : {"null", "true", "false", "NaN", "Infinity", "-Infinity"}) {
@@ -134,7 +134,7 @@ private:
         return digits();
     }
 
-    bool digits() noexcept {
+    constexpr bool digits() noexcept {
         const std::size_t end = rest_.find_first_not_of("0123456789");
         const std::size_t count = end == std::string_view::npos ? rest_.size() : end;
         rest_.remove_prefix(count);
@@ -146,7 +146,7 @@ private:
 
 // Would Python's json.loads accept this text? Below 512 levels the answer is exact, and beyond it is true. So it is
 // for integers of more digits than Python converts, which is a setting of the interpreter.
-inline bool is_json_document(std::string_view text) noexcept {
+constexpr bool is_json_document(std::string_view text) noexcept {
     json_cursor at(text);
     const json_cursor::outcome outcome = at.value(json_cursor::max_depth);
     at.whitespace();

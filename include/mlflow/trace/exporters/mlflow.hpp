@@ -64,11 +64,14 @@ public:
         std::string experiment_id{}; ///< must exist
         /// OpenTelemetry's resource; MLflow stores its `service.name` as a tag of the trace.
         resource_attributes resource{};
-        /// What runs: the metadata `mlflow.source.name`, `mlflow.source.type` and, where it is known when the program
-        /// is built, `mlflow.source.git.commit`. Sent with the traces that have metadata of their own.
+        /// What runs: the metadata `mlflow.source.name`, `mlflow.source.type` and, where they are known when the
+        /// program is built, `mlflow.source.git.commit`, `.branch` and `.repoURL`. Sent with the traces that have
+        /// metadata of their own.
         std::string source_name{detail::program_path()};
         std::string source_type{"LOCAL"};
         std::string git_commit{};
+        std::string git_branch{};
+        std::string git_repository{}; ///< `https://github.com/…`, to which MLflow's page links; without a password
         /// For each request. A busy SQLite store answers only after 20 s.
         std::chrono::milliseconds timeout{30'000};
         /// `basic_authorization()`, `bearer_authorization()`, or a function; none when empty. Give it over `https`
@@ -205,7 +208,8 @@ private:
     }
 
     [[nodiscard]] detail::run_metadata run() const noexcept {
-        return {options_.source_name, options_.source_type, options_.git_commit};
+        return {options_.source_name, options_.source_type, options_.git_commit, options_.git_branch,
+                options_.git_repository};
     }
 
     // Of a batch whose spans are stored. What has failed stays in it, unless all has.

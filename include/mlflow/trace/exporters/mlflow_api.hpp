@@ -132,7 +132,7 @@ inline std::string program_path() {
 struct run_metadata {
     std::string_view source_name;
     std::string_view source_type;
-    std::string_view git_commit;
+    std::string_view git_commit, git_branch, git_repository;
 };
 
 // The metadata of a trace that are nobody's entries, as pairs; a value may be empty.
@@ -141,7 +141,9 @@ void for_each_own_metadata(const run_metadata& run, const trace_summary& summary
     pair("mlflow.trace_schema.version", "3");
     pair("mlflow.source.name", first_code_points(run.source_name, 250));
     if (!run.source_name.empty()) pair("mlflow.source.type", run.source_type);
-    pair("mlflow.source.git.commit", run.git_commit);
+    pair("mlflow.source.git.commit", first_code_points(run.git_commit, 250));
+    pair("mlflow.source.git.branch", first_code_points(run.git_branch, 250));
+    pair("mlflow.source.git.repoURL", first_code_points(run.git_repository, 250));
     pair("mlflow.trace.tokenUsage", summary.token_usage);
     pair("mlflow.trace.cost", summary.cost);
 }

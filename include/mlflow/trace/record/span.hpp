@@ -4,8 +4,8 @@
 #include <mlflow/trace/context/current.hpp>
 #include <mlflow/trace/core/awaitable.hpp>
 #include <mlflow/trace/core/traceparent.hpp>
+#include <mlflow/trace/detail/exception_text.hpp>
 #include <mlflow/trace/metadata/identity.hpp>
-#include <mlflow/trace/record/exception_text.hpp>
 #include <mlflow/trace/record/span_operations.hpp>
 
 #include <cstdint>

@@ -95,17 +95,9 @@ public:
     void json_attribute(std::string_view key, const T& value) noexcept {
         if constexpr (is_fixed_text<T>) {
             json_attribute(key, std::string_view(value));
-        } else if constexpr (std::is_invocable_v<const T&>) {
-            evaluate(key, value, [&](const auto& result) { json_attribute(key, result); });
-        } else if constexpr (optional_like<T> && !has_encoder<T> && !nlohmann_like<T>) {
-            const auto content = [&]() -> decltype(auto) { return *value; };
-            evaluate(
-                key, [&] { return value.has_value(); },
-                [&](bool is_given) {
-                    if (is_given) evaluate(key, content, [&](const auto& given) { json_attribute(key, given); });
-                    else write_json<std::nullptr_t>(key, [](auto& out) { return append_json(out, nullptr); });
-                });
-        } else if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, char>) {
+        } else if constexpr (kind<T> == value_kind::content) {
+            evaluate(key, value, [&](const auto& content) { json_attribute(key, content); });
+        } else if constexpr (kind<T> == value_kind::number && !std::is_same_v<T, std::nullptr_t>) {
             if (!write_attribute(key, value)) cut(key); // of a number in a JSON text, MLflow would keep the text
         } else {
             if constexpr (nlohmann_like<T>) {
@@ -198,22 +190,23 @@ private:
     __attribute__((noinline)) void attribute_by_rules(std::string_view key, const T& value) noexcept {
         if (key.empty() || is_reserved_attribute(key))
             return span_->trace->owner->report({key.empty() ? fault::empty : fault::reserved, key});
-        if constexpr (std::is_invocable_v<const T&>)
+        if constexpr (kind<T> == value_kind::content)
             evaluate(key, value, [&](const auto& result) { attribute(key, result); });
         else
             count(&recording_limits::attributes, &span_data::attributes, &span_data::dropped_attributes,
                   [&] { return write_attribute(key, value); });
     }
 
-    // Makes the value before anything of it is written. What the callable throws does not reach the application.
+    // Makes the value before anything of it is written. What the application's code throws does not reach it.
     template <class T, class Use>
-    void evaluate(std::string_view key, const T& callable, const Use& use) noexcept {
+    void evaluate(std::string_view key, const T& value, const Use& use) noexcept {
         const span_watch watch(*span_);
         const auto make_and_use = [&] {
-            const auto& made = callable();
-            span_ = watch.span();
-            if (span_) use(made);
-            else watch.report({fault::span_ended, key});
+            with_content(value, [&](const auto& made) {
+                span_ = watch.span();
+                if (span_) use(made);
+                else watch.report({fault::span_ended, key});
+            });
         };
         guarded(make_and_use, [&] { leave_out(watch, key); });
     }

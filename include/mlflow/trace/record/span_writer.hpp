@@ -36,14 +36,16 @@ bool append_redacted_number(Buffer& out, unsigned field, std::string_view key, T
 // JSON text. `json_like` is set when the value is text that may be taken for JSON, or structured.
 template <class Buffer, class T>
 bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T& value, bool& json_like) {
-    if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, char>)
+    constexpr bool is_number = kind<T> == value_kind::number && !std::is_same_v<T, std::nullptr_t>;
+    if constexpr (is_number)
         if (out.rules && out.rules->redact) return append_redacted_number(out, field, key, value, json_like);
-    if constexpr (std::is_same_v<T, bool>) {
+    if constexpr (!is_number && kind<T> == value_kind::content) {
+        return with_content(
+            value, [&](const auto& content) { return append_attribute(out, field, key, content, json_like); });
+    } else if constexpr (std::is_same_v<T, bool>) {
         const char encoded[] = {short_tag(otlp::bool_value, wire_type::varint), value ? '\1' : '\0'};
         return append_encoded_attribute(out, field, key, {encoded, sizeof encoded});
-    } else if constexpr (std::is_enum_v<T>) {
-        return append_attribute(out, field, key, static_cast<std::underlying_type_t<T>>(value), json_like);
-    } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, char>) {
+    } else if constexpr (is_number && std::is_integral_v<T>) {
         if constexpr (!std::is_signed_v<T> && sizeof(T) == 8)
             if (value >
                 static_cast<T>(std::numeric_limits<std::int64_t>::max())) // OTLP has no unsigned integer: text, then
@@ -52,19 +54,17 @@ bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T
         const char* const end =
             write_varint(encoded + 1, static_cast<std::uint64_t>(static_cast<std::int64_t>(value)));
         return append_encoded_attribute(out, field, key, {encoded, static_cast<std::size_t>(end - encoded)});
-    } else if constexpr (std::is_floating_point_v<T>) {
+    } else if constexpr (is_number) {
         char encoded[9] = {short_tag(otlp::double_value, wire_type::fixed64)};
         write_fixed64(encoded + 1, std::bit_cast<std::uint64_t>(static_cast<double>(value)));
         return append_encoded_attribute(out, field, key, {encoded, sizeof encoded});
-    } else if constexpr ((text_like<T> || viewable<T>) && !std::is_pointer_v<T> && !nlohmann_like<T>) {
-        std::string_view text;
-        if constexpr (viewable<T>) text = value.view();
-        else text = value;
-        const ruled_text recorded(out.rules, key, text);
-        json_like = json_like || may_be_json(recorded.view());
-        return append_text_attribute(out, field, key, recorded.view());
-    } else if constexpr (std::is_pointer_v<T> && text_like<T>) {
-        return append_attribute(out, field, key, std::string_view(value ? value : ""), json_like);
+    } else if constexpr (kind<T> == value_kind::text) {
+        if (is_null(value)) return append_attribute(out, field, key, std::string_view(), json_like);
+        return with_text(value, [&](std::string_view text) {
+            const ruled_text recorded(out.rules, key, text);
+            json_like = json_like || may_be_json(recorded.view());
+            return append_text_attribute(out, field, key, recorded.view());
+        });
     } else {
         json_like = true;
         const key_scope named(out, key);

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+// error: a plain pointer is not followed: record \*pointer
+#include <mlflow/trace.hpp>
+
+#include <string>
+
+namespace mt = mlflow::trace;
+void use(mt::tracer<>& tracer, const std::string* text) {
+#ifdef TWIN
+    tracer.start_span("span").inputs(mt::arg("value", *text));
+#else
+    tracer.start_span("span").inputs(mt::arg("value", text));
+#endif
+}

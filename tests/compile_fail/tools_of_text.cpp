@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// error: set_tools: make each element a mt::tool_definition
+#include <mlflow/trace.hpp>
+#include <mlflow/trace/record/chat.hpp>
+
+#include <string>
+#include <vector>
+
+namespace mt = mlflow::trace;
+void use(mt::tracer<>& tracer) {
+    auto span = tracer.start_span("span");
+#ifdef TWIN
+    mt::set_tools(span, std::vector{mt::tool_definition("price", "", "{}")});
+#else
+    mt::set_tools(span, std::vector<std::string>{"price"});
+#endif
+}
