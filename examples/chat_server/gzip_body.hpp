@@ -36,6 +36,11 @@ public:
         inflate(std::string_view(start_).substr(size), on_bytes);
     }
 
+    /// Nothing is missing behind what came.
+    [[nodiscard]] bool is_whole() const {
+        return form_ != form::deflated && (form_ != form::unknown || start_.empty());
+    }
+
 private:
     enum class form : std::uint8_t { unknown, plain, deflated, over };
 

@@ -67,13 +67,13 @@ public:
             const auto error =
                 run(limit, [&](auto done) { http::async_read_header(stream_, buffer_, *parser_, done); });
             if (error) throw failed(error, limit);
-            if (http::to_status_class(status()) != http::status_class::informational) return;
-            if (status() == http::status::switching_protocols) break;
+            if (status() / 100 != 1) return;
+            if (status() == 101) break; // another protocol
         }
-        throw model_error("sent no answer, only the status " + std::to_string(static_cast<int>(status())));
+        throw model_error("sent no answer, only the status " + std::to_string(status()));
     }
 
-    [[nodiscard]] http::status status() const { return parser_->get().result(); }
+    [[nodiscard]] unsigned status() const { return parser_->get().result_int(); }
     /// The Content-Encoding, unless it is gzip.
     [[nodiscard]] std::string coding() const {
         const auto given = parser_->get()[http::field::content_encoding];

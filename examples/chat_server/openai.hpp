@@ -120,8 +120,7 @@ private:
         server.connect(options_.connect_timeout);
         server.send(asked, options_.silence_timeout);
         server.read_header(options_.silence_timeout);
-        const bool is_good = http::to_status_class(server.status()) == http::status_class::successful;
-        if (!is_good) refuse(server);
+        if (server.status() / 100 != 2) refuse(server);
         gzip_body plain;
         std::string cut;
         while (cut.empty() && !server.is_at_end() && !reader.is_done()) {
@@ -129,6 +128,7 @@ private:
                 [&](std::string_view bytes) { plain.write(bytes, [&](auto part) { reader.write(part); }); },
                 reader.may_be_whole() ? options_.closing_timeout : options_.silence_timeout);
         }
+        if (reader.is_unread() && !plain.is_whole()) throw model_error("ended its answer early, within its gzip");
         if (reader.is_unread() && !server.coding().empty())
             throw model_error("answered in the coding " + server.coding() + ", which was not asked for");
         return cut;
@@ -148,7 +148,7 @@ private:
         json_tree tree;
         const std::string said =
             read_json(tree, body) ? message_in(tree.root()) : mlflow::trace::detail::displayed(body, 300);
-        throw model_error("answered " + std::to_string(static_cast<int>(server.status())) + ": " + said);
+        throw model_error("answered " + std::to_string(server.status()) + ": " + said);
     }
 
     options options_;
