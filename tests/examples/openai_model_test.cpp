@@ -5,11 +5,16 @@
 #include "support/raw_server.hpp"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <filesystem>
+#include <fstream>
 #include <future>
+#include <iterator>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -101,6 +106,64 @@ TEST_P(openai_model_test, gives_the_same_answer_streamed_or_not_wherever_it_is_c
         const bool is_streamed = at / step % 2 != 0;
         SCOPED_TRACE(is_streamed ? "streamed" : "whole");
         expect(one, ask(model, is_streamed), is_streamed);
+    }
+}
+
+std::string bytes_of(const std::filesystem::path& file) {
+    std::ifstream in(file, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// What llama.cpp's and llama-cpp-python's servers sent (tests/mlflow/_model_servers.py), against what OpenAI's own
+// client read from the same bytes.
+class recorded_server_test : public testing::TestWithParam<std::filesystem::path> {
+public:
+    static std::vector<std::filesystem::path> files() {
+        std::vector<std::filesystem::path> all;
+        for (const auto& each :
+             std::filesystem::directory_iterator(MLFLOW_TRACE_EXAMPLES_DIR "/../tests/examples/model_servers_corpus"))
+            if (each.path().extension() == ".http") all.push_back(each.path());
+        std::sort(all.begin(), all.end());
+        return all;
+    }
+};
+INSTANTIATE_TEST_SUITE_P(of, recorded_server_test, testing::ValuesIn(recorded_server_test::files()),
+                         [](const auto& each) {
+                             auto name = each.param.stem().string();
+                             std::replace(name.begin(), name.end(), '-', '_');
+                             return name;
+                         });
+
+TEST_P(recorded_server_test, is_read_as_by_openais_client) {
+    const std::string bytes = bytes_of(GetParam());
+    auto told = GetParam();
+    const auto wanted = nlohmann::json::parse(bytes_of(told.replace_extension(".json")));
+    std::atomic<std::size_t> cut{0};
+    const raw::server upstream([&](raw::peer& peer, int) {
+        const std::size_t at = cut;
+        if (peer.read_request().empty()) return;
+        peer.write(std::string_view(bytes).substr(0, at));
+        std::this_thread::sleep_for(200us);
+        peer.write(std::string_view(bytes).substr(at));
+    });
+    const openai_model model({.base_url = upstream.url()});
+    const std::size_t step = bytes.size() / 100 + 1;
+    for (std::size_t at = 1; at < bytes.size() && !HasFailure(); at += step) {
+        SCOPED_TRACE("cut at " + std::to_string(at));
+        cut = at;
+        const auto got = ask(model, at / step % 2 != 0);
+        if (wanted.contains("status")) {
+            const auto status = "answered " + std::to_string(wanted["status"].get<int>());
+            EXPECT_NE(got.error.find(status), std::string::npos) << got.error;
+        } else if (wanted["text"] == "") { // of a prompt that is too long: a stream with nothing in it
+            EXPECT_EQ(got.error, "the model's server sent no answer");
+        } else {
+            EXPECT_EQ(got.error, "");
+            EXPECT_EQ(got.answer.text, wanted["text"]);
+            EXPECT_EQ(got.answer.finish_reason, wanted["finish_reason"]);
+            EXPECT_EQ(got.answer.input_tokens, wanted["input_tokens"]);
+            EXPECT_EQ(got.answer.output_tokens, wanted["output_tokens"]);
+        }
     }
 }
 
