@@ -12,6 +12,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -38,6 +39,18 @@ struct mlflow::trace::json_encoder<chat::message> {
     }
 };
 
+template <>
+struct mlflow::trace::json_encoder<chat::tool_request> {
+    template <class Buffer>
+    static bool append(Buffer& out, const chat::tool_request& call) {
+        return json_object(out)
+            .member("id", call.id)
+            .member("name", call.name)
+            .member("arguments", call.arguments)
+            .close();
+    }
+};
+
 namespace chat {
 
 namespace mt = mlflow::trace;
@@ -55,6 +68,7 @@ struct turn {
     std::optional<mt::client_request_id> request_id{};
     std::string message;
     bool stream = false;
+    std::stop_token stop{}; ///< requested: nobody waits for the answer any more
 };
 
 /// Answers messages, and records each turn as a trace: the agent's span around retrieval, tool and model. `Model` has
@@ -65,7 +79,8 @@ public:
     agent(Tracer& tracer, const std::filesystem::path& corpus, Model answers = {})
         : tracer_(tracer), retriever_(corpus), model_(std::move(answers)) {}
 
-    /// The answer. What the tool or the model throws is recorded and goes on to the caller.
+    /// The answer. What the tool or the model throws is recorded, with what had come of the answer, and goes on to
+    /// the caller.
     std::string answer(const turn& asked) {
         auto trace = tracer_.start_trace("chat", asked.user, asked.session, mt::span_type::agent);
         if (asked.request_id) trace.set(*asked.request_id);
@@ -77,10 +92,15 @@ public:
     std::string answer_in(Trace& trace, const turn& asked, OnChunk&& on_chunk) {
         describe(trace, asked);
         return trace.run([&] {
-            const std::string text = ask_model(prompt_for(asked), asked.stream, on_chunk);
-            trace.outputs(text);
-            remember(asked, text);
-            return text;
+            try {
+                const std::string text = ask_model(prompt_for(asked), asked, on_chunk);
+                trace.outputs(text);
+                remember(asked, text);
+                return text;
+            } catch (const broken_answer& broken) {
+                keep(trace, broken);
+                throw;
+            }
         });
     }
 
@@ -99,26 +119,39 @@ public:
     }
 
     template <class OnChunk>
-    std::string ask_model(const std::vector<message>& prompt, bool stream, OnChunk& on_chunk) {
+    std::string ask_model(const std::vector<message>& prompt, const turn& asked, OnChunk& on_chunk) {
         auto span = tracer_.start_span("complete", mt::span_type::chat_model);
         span.model(model_.name).inputs(mt::arg("messages", prompt));
         return span.run([&] {
             const auto started = std::chrono::steady_clock::now();
-            bool is_first = true;
+            std::string sent;
             const auto pass_on = [&](std::string_view piece) {
-                if (std::exchange(is_first, false)) {
+                if (asked.stop.stop_requested()) throw broken_answer("cancelled by the client", {.text = sent}, true);
+                if (sent.empty()) {
                     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - started;
                     span.attribute("gen_ai.server.time_to_first_token", seconds.count());
                 }
+                sent += piece;
                 span.chunk(piece);
                 on_chunk(piece);
             };
-            const completion done = stream ? model_.stream(prompt, pass_on) : model_.complete(prompt);
-            if (done.input_tokens + done.output_tokens != 0)
-                span.usage({.input = done.input_tokens, .output = done.output_tokens});
-            span.outputs(done.text);
-            return done.text;
+            try {
+                const completion done =
+                    asked.stream ? model_.stream(prompt, pass_on, asked.stop) : model_.complete(prompt, asked.stop);
+                record(span, done);
+                return done.text;
+            } catch (const broken_answer& broken) {
+                record(span, broken.so_far());
+                throw;
+            }
         });
+    }
+
+    /// Of an answer that broke off the turn keeps what had come, and the conversation nothing.
+    template <class Trace>
+    static void keep(Trace& trace, const broken_answer& broken) {
+        trace.outputs(broken.so_far().text);
+        if (broken.is_cancelled()) trace.attribute("app.cancelled", true);
     }
 
     void remember(const turn& asked, const std::string& text) {
@@ -134,6 +167,17 @@ public:
     }
 
 private:
+    template <class Span>
+    static void record(Span& span, const completion& done) {
+        if (done.input_tokens + done.output_tokens != 0)
+            span.usage({.input = done.input_tokens, .output = done.output_tokens});
+        if (!done.finish_reason.empty())
+            span.attribute("gen_ai.response.finish_reasons", std::vector<std::string>{done.finish_reason});
+        if (!done.reasoning.empty()) span.attribute("app.reasoning", done.reasoning);
+        if (!done.tool_calls.empty()) span.attribute("app.tool_calls", done.tool_calls);
+        span.outputs(done.text);
+    }
+
     /// A session belongs to one user: the same ID under another user is another conversation.
     static std::pair<std::string, std::string> conversation_of(const turn& asked) {
         const auto text = [](const auto* key) { return std::string(key ? key->view() : std::string_view{}); };

@@ -48,7 +48,7 @@ inline std::variant<turn_request, std::string> read_turn(std::string_view line) 
     json object;
     try {
         object = json::parse(line, note_key);
-    } catch (const json::parse_error& error) {
+    } catch (const json::exception& error) {        // also a number that is too large
         const std::string_view what = error.what(); // "[json.exception.parse_error.101] parse error at line 1, …"
         return "not JSON: " + std::string{what.substr(what.find("] ") + 2)};
     }

@@ -9,6 +9,7 @@
 #include <map>
 #include <set>
 #include <stdexcept>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,11 +17,32 @@
 
 namespace chat {
 
+/// A tool that a model wants called. `arguments` is JSON.
+struct tool_request {
+    std::string id, name, arguments;
+};
+
 /// What a chat model answered, and the tokens that it read and wrote.
 struct completion {
     std::string text;
     std::size_t input_tokens = 0;
     std::size_t output_tokens = 0;
+    std::string finish_reason{}; ///< why it ends there; empty: as it should
+    std::string reasoning{};     ///< what it thought before
+    std::vector<tool_request> tool_calls{};
+};
+
+/// An answer that broke off. What it says is why.
+class broken_answer : public std::runtime_error {
+public:
+    broken_answer(const std::string& why, completion so_far, bool is_cancelled = false)
+        : runtime_error(why), so_far_(std::move(so_far)), is_cancelled_(is_cancelled) {}
+    const completion& so_far() const { return so_far_; }
+    bool is_cancelled() const { return is_cancelled_; } ///< by who asked
+
+private:
+    completion so_far_;
+    bool is_cancelled_;
 };
 
 /// A chat model that needs no weights and no network: it answers with the sentences of the system message that fit
@@ -33,7 +55,7 @@ public:
     static constexpr std::string_view name = "builtin";
     static constexpr std::size_t context_window = 2048; ///< tokens of a prompt
 
-    completion complete(const std::vector<message>& prompt) const {
+    completion complete(const std::vector<message>& prompt, std::stop_token = {}) const {
         completion result;
         for (const message& m : prompt) result.input_tokens += count_tokens(m.content);
         if (result.input_tokens > context_window)
@@ -46,7 +68,7 @@ public:
 
     /// As `complete`, and calls `on_chunk(std::string_view)` for every few words of the answer, in order.
     template <class OnChunk>
-    completion stream(const std::vector<message>& prompt, OnChunk&& on_chunk) const {
+    completion stream(const std::vector<message>& prompt, OnChunk&& on_chunk, std::stop_token = {}) const {
         constexpr int words_per_chunk = 4;
         completion result = complete(prompt);
         const std::string_view text = result.text;

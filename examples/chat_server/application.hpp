@@ -145,7 +145,8 @@ private:
         answer({.user = who.get<mt::user>(),
                 .session = who.get<mt::session>(),
                 .message = std::move(wanted.message),
-                .stream = wanted.stream},
+                .stream = wanted.stream,
+                .stop = to->client_gone()},
                who, to);
     }
 

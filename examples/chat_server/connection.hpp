@@ -18,6 +18,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <utility>
 
@@ -59,7 +60,7 @@ inline response error_reply(http::status status, const std::string& message) {
 class connection;
 
 /// One request that waits for its answer: either `reply`, or `begin_stream`, `send` and `end_stream`. Who gives it up
-/// without an answer has answered 500. Any one thread at a time.
+/// without an answer has answered 500. Any one thread at a time; `client_gone` from any.
 class exchange {
 public:
     explicit exchange(std::shared_ptr<connection> on);
@@ -72,9 +73,13 @@ public:
     void begin_stream(response header);
     void send(std::string piece);
     void end_stream();
+    /// Stops when the client closes its connection while it waits. Who sends nothing more is taken for gone, as by
+    /// most servers: HTTP has no other sign.
+    [[nodiscard]] std::stop_token client_gone() const { return client_gone_; }
 
 private:
     std::shared_ptr<connection> connection_;
+    std::stop_token client_gone_;
     bool is_answered_ = false;
     bool is_streaming_ = false;
 };
@@ -183,8 +188,19 @@ private:
             self->keep_alive_ = self->parser_->get().keep_alive();
             self->version_ = self->parser_->get().version();
             self->is_head_ = self->parser_->get().method() == http::verb::head;
+            self->watch_client();
             self->handle_(self->parser_->release(), std::make_shared<exchange>(self));
         });
+    }
+
+    // While the request is under way nothing is read; but for the end of what the client sends.
+    void watch_client() {
+        client_gone_ = std::stop_source();
+        if (buffer_.size() != 0) return; // the next request
+        socket_.async_wait(tcp::socket::wait_read,
+                           [self = shared_from_this(), gone = client_gone_](error_code error) mutable {
+                               if (!error && self->socket_.available(error) == 0) gone.request_stop();
+                           });
     }
 
     // A request that could not be read in full.
@@ -270,6 +286,7 @@ private:
         });
     }
     void close() {
+        client_gone_.request_stop();
         no_limit();
         error_code ignored;
         socket_.close(ignored);
@@ -284,6 +301,7 @@ private:
     std::optional<http::request_parser<http::string_body>> parser_;
     response reply_;
     std::deque<std::string> pieces_;
+    std::stop_source client_gone_; // of the request under way
     unsigned version_ = 11;
     bool keep_alive_ = false;
     bool is_head_ = false;
@@ -296,7 +314,8 @@ private:
     bool is_last_queued_ = false;
 };
 
-inline exchange::exchange(std::shared_ptr<connection> on) : connection_(std::move(on)) {}
+inline exchange::exchange(std::shared_ptr<connection> on)
+    : connection_(std::move(on)), client_gone_(connection_->client_gone_.get_token()) {}
 
 inline exchange::~exchange() {
     if (is_streaming_) end_stream();

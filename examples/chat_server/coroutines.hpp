@@ -54,17 +54,22 @@ private:
     asio::awaitable<std::string> answer_in(typename Tracer::trace& trace, const chat::turn& turn, reply_to& reply) {
         this->agent_.describe(trace, turn);
         const auto prompt = this->agent_.prompt_for(turn); // its spans are inside the trace
-        std::string text = co_await mt::co_spawn(models_, ask_model(prompt, turn.stream, reply), asio::use_awaitable);
-        trace.outputs(text);
-        this->agent_.remember(turn, text);
-        co_return text;
+        try {
+            std::string text = co_await mt::co_spawn(models_, ask_model(prompt, turn, reply), asio::use_awaitable);
+            trace.outputs(text);
+            this->agent_.remember(turn, text);
+            co_return text;
+        } catch (const chat::broken_answer& broken) {
+            this->agent_.keep(trace, broken);
+            throw;
+        }
     }
 
     // On a thread of the models, and inside the trace as well.
-    asio::awaitable<std::string> ask_model(const std::vector<chat::message>& prompt, bool is_streamed,
+    asio::awaitable<std::string> ask_model(const std::vector<chat::message>& prompt, const chat::turn& turn,
                                            reply_to& reply) {
         const auto on_chunk = [&](std::string_view piece) { reply.add(piece); };
-        co_return this->agent_.ask_model(prompt, is_streamed, on_chunk);
+        co_return this->agent_.ask_model(prompt, turn, on_chunk);
     }
 
     asio::thread_pool turns_;

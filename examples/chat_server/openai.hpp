@@ -2,18 +2,19 @@
 #pragma once
 
 #include "../chat/model.hpp"
+#include "gzip_body.hpp"
+#include "model_connection.hpp"
+#include "model_stream.hpp"
 #include <mlflow/trace/core/http_check.hpp>
+#include <mlflow/trace/detail/displayed.hpp>
 
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
-#include <boost/beast/http.hpp>
 #include <nlohmann/json.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <memory>
 #include <stdexcept>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,16 +22,20 @@
 
 namespace chat_server {
 
-/// A model behind an OpenAI-compatible server, over HTTP: `POST <base>/chat/completions`.
+/// A model behind an OpenAI-compatible server, over HTTP: `POST <base>/chat/completions`. What the server may say is
+/// up to model_stream; the answer is the same whether it is asked for in pieces or not.
 ///
-/// Errors: std::runtime_error that says what the server did. Thread-safety: any number of threads may use one model.
+/// Errors: chat::broken_answer, which says what the server did, with what it had answered. Thread-safety: any number
+/// of threads may use one model.
 class openai_model {
 public:
     struct options {
         std::string base_url; ///< such as http://127.0.0.1:8000/v1
         std::string api_key{};
         std::string model = "gpt-4o-mini";
-        std::chrono::seconds timeout{60}; ///< for a whole answer
+        std::chrono::milliseconds connect_timeout{10'000};
+        std::chrono::milliseconds silence_timeout{600'000}; ///< without a byte, also before the first one
+        std::chrono::milliseconds closing_timeout{2'000};   ///< likewise where the answer may be whole already
     };
 
     /// Throws std::invalid_argument for a base URL that is not one.
@@ -46,40 +51,19 @@ public:
 
     const std::string& name() const { return options_.model; }
 
-    chat::completion complete(const std::vector<chat::message>& prompt) const {
-        std::string body;
-        post(question(prompt, false), [&](std::string_view part) { body += part; });
-        const auto answer = parsed(body);
-        chat::completion done;
-        done.text = text_at(answer, "/choices/0/message/content");
-        read_usage(answer, done);
-        return done;
+    /// `stop` cancels the question at once.
+    chat::completion complete(const std::vector<chat::message>& prompt, std::stop_token stop = {}) const {
+        return ask(question(prompt, false), model_stream(), std::move(stop));
     }
-
     template <class OnChunk>
-    chat::completion stream(const std::vector<chat::message>& prompt, OnChunk&& on_chunk) const {
-        chat::completion done;
-        std::string waiting;
-        bool is_whole = false;
-        post(question(prompt, true), [&](std::string_view part) {
-            waiting += part;
-            for (auto end = waiting.find('\n'); end != std::string::npos; end = waiting.find('\n')) {
-                std::string line = waiting.substr(0, end);
-                waiting.erase(0, end + 1);
-                if (!line.empty() && line.back() == '\r') line.pop_back();
-                if (!line.starts_with("data:")) continue;
-                line.erase(0, line.starts_with("data: ") ? 6 : 5);
-                if (line == "[DONE]") is_whole = true;
-                else take_chunk(parsed(line), done, on_chunk);
-            }
-        });
-        if (!is_whole) throw std::runtime_error("the model's server ended its answer early");
-        return done;
+    chat::completion stream(const std::vector<chat::message>& prompt, OnChunk&& on_chunk,
+                            std::stop_token stop = {}) const {
+        return ask(question(prompt, true), model_stream([&](std::string_view piece) { on_chunk(piece); }),
+                   std::move(stop));
     }
 
 private:
     using json = nlohmann::json;
-    using tcp = boost::asio::ip::tcp;
 
     json question(const std::vector<chat::message>& prompt, bool stream) const {
         json messages = json::array();
@@ -93,90 +77,78 @@ private:
         return body;
     }
 
-    static json parsed(const std::string& text) {
-        auto value = json::parse(text, nullptr, false);
-        if (value.is_discarded()) throw std::runtime_error("the model's server sent no JSON");
-        if (value.contains("error")) throw std::runtime_error("the model's server: " + value["error"].dump());
-        return value;
+    static chat::completion completion_of(model_answer answer) {
+        chat::completion made;
+        made.text = std::move(answer.text);
+        made.input_tokens = answer.input_tokens;
+        made.output_tokens = answer.output_tokens;
+        made.finish_reason = std::move(answer.finish_reason);
+        made.reasoning = std::move(answer.reasoning);
+        for (auto& call : answer.tool_calls)
+            made.tool_calls.push_back({std::move(call.id), std::move(call.name), std::move(call.arguments)});
+        return made;
     }
 
-    static std::string text_at(const json& value, const char* path) {
-        const json::json_pointer at(path);
-        if (!value.contains(at) || !value[at].is_string())
-            throw std::runtime_error(std::string("the model's server sent no ") + path);
-        return value[at];
+    chat::completion ask(const json& question, model_stream reader, std::stop_token stop) const {
+        try {
+            model_connection server(server_, std::move(stop));
+            const std::string cut = post(server, question, reader);
+            auto answer = completion_of(reader.end(cut));
+            if (answer.text.empty())
+                throw model_error("called the tool " + answer.tool_calls.front().name +
+                                  ", though it was offered none");
+            return answer;
+        } catch (const model_cancelled& error) {
+            throw chat::broken_answer(error.what(), completion_of(reader.so_far()), true);
+        } catch (const model_error& error) {
+            throw chat::broken_answer(error.what(), completion_of(reader.so_far()));
+        }
     }
 
-    static void read_usage(const json& answer, chat::completion& done) {
-        const auto usage = answer.find("usage");
-        if (usage == answer.end() || !usage->is_object()) return;
-        const auto count = [&](const char* key) {
-            const auto found = usage->find(key);
-            return found != usage->end() && found->is_number_unsigned() ? found->get<std::size_t>() : 0;
-        };
-        done.input_tokens = count("prompt_tokens");
-        done.output_tokens = count("completion_tokens");
-    }
-
-    template <class OnChunk>
-    static void take_chunk(const json& chunk, chat::completion& done, OnChunk& on_chunk) {
-        read_usage(chunk, done);
-        const json::json_pointer at("/choices/0/delta/content");
-        if (!chunk.contains(at) || !chunk[at].is_string()) return; // the role, or the usage
-        const std::string piece = chunk[at];
-        if (piece.empty()) return;
-        done.text += piece;
-        on_chunk(std::string_view(piece));
-    }
-
-    // One request on a connection of its own. `on_data` gets the body of a good reply in pieces.
-    template <class OnData>
-    void post(const json& question, OnData&& on_data) const {
-        namespace http = boost::beast::http;
+    // Returns what ended the answer before its server did, if anything.
+    std::string post(model_connection& server, const json& question, model_stream& reader) const {
         http::request<http::string_body> asked(http::verb::post, server_.path + "/chat/completions", 11);
         asked.set(http::field::host, server_.authority());
         asked.set(http::field::content_type, "application/json");
         asked.set(http::field::accept, "application/json, text/event-stream");
+        asked.set(http::field::accept_encoding, "identity");
         if (!options_.api_key.empty()) asked.set(http::field::authorization, "Bearer " + options_.api_key);
         asked.body() = question.dump(-1, ' ', false, json::error_handler_t::replace);
         asked.keep_alive(false);
         asked.prepare_payload();
 
-        boost::asio::io_context io;
-        boost::beast::tcp_stream stream(io);
-        stream.expires_after(options_.timeout);
-        const auto wait = [&](boost::beast::error_code& error) {
-            io.restart();
-            io.run();
-            if (error)
-                throw std::runtime_error("the model's server at " + server_.authority() + ": " + error.message());
-        };
-        boost::beast::error_code error;
-        const auto done = [&error](boost::beast::error_code failed, auto&&...) { error = failed; };
-        tcp::resolver resolver(io);
-        const auto addresses = resolver.resolve(server_.host, std::to_string(server_.port), error);
-        wait(error);
-        stream.async_connect(addresses, done);
-        wait(error);
-        http::async_write(stream, asked, done);
-        wait(error);
-        boost::beast::flat_buffer buffer;
-        http::response_parser<http::string_body> parser;
-        parser.body_limit(16 * 1024 * 1024);
-        http::async_read_header(stream, buffer, parser, done);
-        wait(error);
-        const bool is_good = http::to_status_class(parser.get().result()) == http::status_class::successful;
-        std::string refusal;
-        while (!parser.is_done()) {
-            http::async_read_some(stream, buffer, parser, done);
-            wait(error);
-            const std::string part = std::exchange(parser.get().body(), {});
-            if (is_good) on_data(part);
-            else refusal += part;
+        server.connect(options_.connect_timeout);
+        server.send(asked, options_.silence_timeout);
+        server.read_header(options_.silence_timeout);
+        if (server.status() / 100 != 2) refuse(server);
+        gzip_body plain;
+        std::string cut;
+        while (cut.empty() && !server.is_at_end() && !reader.is_done()) {
+            cut = server.read(
+                [&](std::string_view bytes) { plain.write(bytes, [&](auto part) { reader.write(part); }); },
+                reader.may_be_whole() ? options_.closing_timeout : options_.silence_timeout);
         }
-        if (!is_good)
-            throw std::runtime_error("the model's server answered " + std::to_string(parser.get().result_int()) +
-                                     ": " + refusal.substr(0, 200));
+        if (reader.is_unread() && !plain.is_whole()) throw model_error("ended its answer early, within its gzip");
+        if (reader.is_unread() && !server.coding().empty())
+            throw model_error("answered in the coding " + server.coding() + ", which was not asked for");
+        return cut;
+    }
+
+    // A status that is no success; its body says more.
+    [[noreturn]] void refuse(model_connection& server) const {
+        constexpr std::size_t most = 65536;
+        std::string body;
+        gzip_body plain;
+        while (!server.is_at_end() && body.size() < most)
+            if (!server
+                     .read([&](std::string_view bytes) { plain.write(bytes, [&](auto part) { body += part; }); },
+                           options_.closing_timeout)
+                     .empty())
+                break;
+        json_tree tree;
+        const std::string said =
+            read_json(tree, body) ? message_in(tree.root()) : mlflow::trace::detail::displayed(body, 300);
+        throw model_error("answered " + std::to_string(server.status()) + ": " + said);
     }
 
     options options_;
@@ -190,12 +162,13 @@ public:
     explicit served_model(openai_model::options upstream)
         : upstream_(std::make_shared<openai_model>(std::move(upstream))), name(upstream_->name()) {}
 
-    chat::completion complete(const std::vector<chat::message>& prompt) const {
-        return upstream_ ? upstream_->complete(prompt) : builtin_.complete(prompt);
+    chat::completion complete(const std::vector<chat::message>& prompt, std::stop_token stop = {}) const {
+        return upstream_ ? upstream_->complete(prompt, std::move(stop)) : builtin_.complete(prompt);
     }
     template <class OnChunk>
-    chat::completion stream(const std::vector<chat::message>& prompt, OnChunk&& on_chunk) const {
-        return upstream_ ? upstream_->stream(prompt, on_chunk) : builtin_.stream(prompt, on_chunk);
+    chat::completion stream(const std::vector<chat::message>& prompt, OnChunk&& on_chunk,
+                            std::stop_token stop = {}) const {
+        return upstream_ ? upstream_->stream(prompt, on_chunk, std::move(stop)) : builtin_.stream(prompt, on_chunk);
     }
 
 private:

@@ -602,6 +602,96 @@ TEST_P(chat_server_test, a_model_elsewhere_answers_and_its_usage_is_recorded) {
     EXPECT_EQ(usage["user-1"], R"({"input_tokens":21,"output_tokens":5,"total_tokens":26})");
 }
 
+TEST_P(chat_server_test, a_turn_that_its_client_leaves_is_cancelled_and_recorded_with_what_was_sent) {
+    std::promise<void> asked, left_stream, left_whole;
+    const raw::server upstream([&](raw::peer& peer, int number) {
+        peer.read_request();
+        if (number == 0)
+            peer.write("HTTP/1.1 200 OK\r\n\r\ndata: {\"choices\":[{\"delta\":{\"content\":\"Ber\"}}],"
+                       "\"usage\":{\"prompt_tokens\":11,\"completion_tokens\":1}}\n\n");
+        else asked.set_value();
+        peer.wait_for_close(); // the question is taken back at once
+        (number == 0 ? left_stream : left_whole).set_value();
+    });
+    start({.base_url = upstream.url()});
+    {
+        client gone(port_);
+        gone.send(chat_request("X-User-ID: user-1\r\n", R"({"message":"Where can I park?","stream":true})"));
+        EXPECT_NE(gone.read_until(R"({"delta":"Ber"})").find("event: delta\n"), std::string::npos);
+    }
+    left_stream.get_future().wait();
+    {
+        client gone(port_);
+        gone.send(chat_request("X-User-ID: user-2\r\n"));
+        asked.get_future().wait();
+    }
+    left_whole.get_future().wait();
+    EXPECT_TRUE(stop());
+    const auto traces = recorded();
+    ASSERT_EQ(traces.size(), 2U);
+    for (auto trace : traces) {
+        const bool is_streamed = trace.metadata["mlflow.trace.user"] == "user-1";
+        const std::string sent = is_streamed ? R"("Ber")" : R"("")";
+        auto root = *trace.root(), model = *trace.find("complete");
+        for (auto* const span : {&root, &model}) {
+            EXPECT_EQ(span->code, mt::status::error);
+            EXPECT_EQ(span->attributes["mlflow.spanOutputs"], sent);
+            EXPECT_NE(span->status_message.find("cancelled by the client"), std::string::npos)
+                << span->status_message;
+        }
+        EXPECT_EQ(root.attributes["app.cancelled"], "true");
+        const std::string tokens = R"({"input_tokens":11,"output_tokens":1,"total_tokens":12})";
+        EXPECT_EQ(model.attributes["mlflow.chat.tokenUsage"], is_streamed ? tokens : "");
+    }
+}
+
+TEST_P(chat_server_test, what_a_model_elsewhere_says_besides_its_text_is_recorded) {
+    const raw::server upstream([](raw::peer& peer, int number) {
+        peer.read_request();
+        if (number == 0)
+            peer.write(raw::reply(200, R"({"error":null,"choices":[{"message":{"content":"Ber","reasoning":"A city."},
+                "finish_reason":"length"}],"usage":{"input_tokens":11.0,"output_tokens":3.0}})"));
+        if (number == 1)
+            peer.write(raw::reply(200, R"({"choices":[{"message":{"content":null,"tool_calls":[{"id":"t-1",
+                "function":{"name":"weather","arguments":"{}"}}]},"finish_reason":"tool_calls"}]})"));
+        if (number == 2) peer.write(raw::reply(200, R"({"choices":[{"message":{"content":""}}]})"));
+        if (number == 3) // closes in the middle
+            peer.write("HTTP/1.1 200 OK\r\n\r\ndata: {\"choices\":[{\"delta\":{\"content\":\"Ber\"}}]}\n\n");
+    });
+    start({.base_url = upstream.url()});
+    EXPECT_EQ(json::parse(body_of(ask(chat_request("X-User-ID: user-0\r\n"))))["response"], "Ber");
+    const auto called = ask(chat_request("X-User-ID: user-1\r\n"));
+    EXPECT_EQ(status_of(called), 502);
+    EXPECT_NE(called.find("called the tool weather"), std::string::npos) << called;
+    const auto empty = ask(chat_request("X-User-ID: user-2\r\n"));
+    EXPECT_EQ(status_of(empty), 502);
+    EXPECT_NE(empty.find("sent an empty answer"), std::string::npos) << empty;
+    const auto cut = ask(chat_request("X-User-ID: user-3\r\n", R"({"message":"Where?","stream":true})"));
+    EXPECT_NE(cut.find("event: error\ndata: {\"error\":\"the model's server ended its answer early"),
+              std::string::npos)
+        << cut;
+    EXPECT_EQ(status_of(ask(chat_request("", R"({"message":"Where?","x":1e400})"))), 400);
+    stop();
+    for (auto& trace : recorded()) {
+        auto model = *trace.find("complete");
+        const auto user = trace.metadata["mlflow.trace.user"];
+        EXPECT_EQ(model.code == mt::status::error, user != "user-0") << user;
+        EXPECT_FALSE(trace.root()->attributes.contains("app.cancelled"));
+        if (user == "user-0") {
+            EXPECT_EQ(model.attributes["gen_ai.response.finish_reasons"], R"(["length"])");
+            EXPECT_EQ(model.attributes["app.reasoning"], "A city.");
+            EXPECT_EQ(model.attributes["mlflow.chat.tokenUsage"],
+                      R"({"input_tokens":11,"output_tokens":3,"total_tokens":14})");
+        }
+        if (user == "user-1") {
+            EXPECT_EQ(model.attributes["app.tool_calls"], R"([{"id":"t-1","name":"weather","arguments":"{}"}])");
+        }
+        if (user == "user-3") {
+            EXPECT_EQ(model.attributes["mlflow.spanOutputs"], R"("Ber")");
+        }
+    }
+}
+
 TEST_P(chat_server_test, a_stop_waits_for_the_answers_under_way) {
     std::promise<void> asked, go_on;
     const raw::server upstream([&](raw::peer& peer, int) {

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace chat_server {
+
+/// The fields of Server-Sent Events, from bytes that are cut anywhere: WHATWG HTML, 9.2.6. A line ends with LF, CR LF
+/// or CR alone; a comment is no field. Who writes the bytes has taken off a byte order mark.
+class event_lines {
+public:
+    /// Calls `on_field(name, value)` for each field, and `on_blank()` for the blank line behind an event.
+    template <class OnField, class OnBlank>
+    void write(std::string_view bytes, OnField&& on_field, OnBlank&& on_blank) {
+        if (std::exchange(is_behind_cr_, is_behind_cr_ && bytes.empty()) && bytes.starts_with('\n'))
+            bytes.remove_prefix(1);
+        while (!bytes.empty()) {
+            const std::size_t end = bytes.find_first_of("\r\n");
+            line_ += bytes.substr(0, end);
+            if (end == std::string_view::npos) return;
+            const bool is_cr = bytes[end] == '\r';
+            bytes.remove_prefix(end + 1);
+            take(std::exchange(line_, {}), on_field, on_blank);
+            if (!is_cr) continue;
+            if (bytes.empty()) is_behind_cr_ = true;
+            else if (bytes.starts_with('\n')) bytes.remove_prefix(1);
+        }
+    }
+    /// The last line, where nothing ends it. The standard drops it; servers that close at once do not mean that.
+    template <class OnField>
+    void end(OnField&& on_field) {
+        take(std::exchange(line_, {}), on_field, [] {});
+    }
+    /// What stands on the line that has not ended.
+    [[nodiscard]] const std::string& line() const { return line_; }
+
+private:
+    template <class OnField, class OnBlank>
+    static void take(const std::string& whole, OnField& on_field, OnBlank&& on_blank) {
+        const std::string_view line = whole;
+        if (line.empty()) return on_blank();
+        if (line.starts_with(':')) return;
+        const std::size_t colon = line.find(':');
+        if (colon == std::string_view::npos) return on_field(line, std::string_view{});
+        const std::string_view value = line.substr(colon + 1);
+        on_field(line.substr(0, colon), value.starts_with(' ') ? value.substr(1) : value);
+    }
+
+    std::string line_;
+    bool is_behind_cr_ = false; // which an LF may belong to
+};
+
+} // namespace chat_server

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "event_lines.hpp"
+#include "model_answer.hpp"
+#include <mlflow/trace/detail/displayed.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace chat_server {
+
+/// Reads the body of a model server's answer, in pieces that are cut anywhere. What it is shows by itself, whatever
+/// was asked for and whatever the Content-Type says: Server-Sent Events, one JSON document, or one behind the other.
+///
+/// Errors: model_error, when the server sends one, when the answer ends before it is whole, and when there is none in
+/// it. `so_far()` then has what has come. Thread-safety: one thread at a time.
+class model_stream {
+public:
+    /// `on_piece` gets the text of the answer as it grows.
+    explicit model_stream(answer_builder::piece_handler on_piece = {}) : builder_(std::move(on_piece)) {}
+
+    void write(std::string_view bytes) {
+        if (shown_.size() < most_shown) shown_ += bytes.substr(0, most_shown - shown_.size());
+        if (form_ == form::unknown) {
+            start_ += bytes;
+            if (!find_form()) return;
+            return feed(std::exchange(start_, {}));
+        }
+        feed(bytes);
+    }
+
+    /// Nothing that follows belongs to the answer.
+    [[nodiscard]] bool is_done() const { return is_done_; }
+    /// What has come may be all of it: a server that now falls silent may just not close.
+    [[nodiscard]] bool may_be_whole() const {
+        return is_done_ || builder_.is_finished() || trimmed(lines_.line()).ends_with("[DONE]");
+    }
+    /// No answer has shown itself in what was sent.
+    [[nodiscard]] bool is_unread() const { return !builder_.has_choice(); }
+    [[nodiscard]] model_answer so_far() const { return builder_.answer(); }
+
+    /// The whole answer. `why` is what ended it before the server did, if anything.
+    model_answer end(const std::string& why = {}) {
+        const std::string cause = why.empty() ? "" : ": " + why;
+        if (form_ == form::events && !is_done_) {
+            lines_.end([this](auto name, auto value) { take_field(name, value); });
+            if (!is_done_) end_event(true);
+        }
+        if (form_ == form::documents && !trimmed(documents_.rest()).empty() && !builder_.is_finished())
+            throw model_error("ended its answer early" + cause);
+        const model_answer all = builder_.answer();
+        if (!builder_.has_choice()) {
+            if (trimmed(shown_).empty()) throw model_error("sent no answer" + cause);
+            if (form_ == form::unknown || (form_ == form::events && !has_data_))
+                throw model_error("sent neither JSON nor events: " + shown());
+            throw model_error("sent no choices: " + shown());
+        }
+        if (!is_done_ && !builder_.is_finished()) throw model_error("ended its answer early" + cause);
+        builder_.end();
+        if (all.text.empty() && all.tool_calls.empty())
+            throw model_error(
+                "sent an empty answer" +
+                (all.finish_reason.empty() ? "" : " with the finish reason " + shown(all.finish_reason)) +
+                (all.reasoning.empty() ? "" : ", only the reasoning before it"));
+        return all;
+    }
+
+private:
+    enum class form : std::uint8_t { unknown, events, documents };
+    static constexpr std::size_t most_shown = 200;
+    static constexpr std::size_t most_waiting = std::size_t{16} * 1024 * 1024; // of one event or document
+
+    static std::string_view trimmed(std::string_view text) {
+        const auto begin = text.find_first_not_of(" \t\r\n");
+        if (begin == std::string_view::npos) return {};
+        return text.substr(begin, text.find_last_not_of(" \t\r\n") + 1 - begin);
+    }
+    static std::string shown(std::string_view text) { return mlflow::trace::detail::displayed(text, most_shown); }
+    [[nodiscard]] std::string shown() const { return shown(trimmed(shown_)); }
+
+    // By the first byte that is neither of a byte order mark nor white space.
+    bool find_form() {
+        constexpr std::string_view mark = "\xEF\xBB\xBF";
+        if (mark.starts_with(start_)) return false;
+        if (start_.starts_with(mark)) start_.erase(0, mark.size());
+        const auto begin = start_.find_first_not_of(" \t\r\n");
+        if (begin == std::string::npos) {
+            start_.clear(); // a keep-alive in front of a document, or of an event
+            return false;
+        }
+        form_ = start_[begin] == '{' || start_[begin] == '[' ? form::documents : form::events;
+        return true;
+    }
+
+    void feed(std::string_view bytes) {
+        if (is_done_) return;
+        if (form_ == form::documents)
+            documents_.write(bytes, [this](std::string&& text) { take_document(std::move(text)); });
+        else
+            lines_.write(
+                bytes, [this](auto name, auto value) { take_field(name, value); }, [this] { end_event(false); });
+        if (lines_.line().size() + documents_.rest().size() > most_waiting)
+            throw model_error("sent more than 16 MiB in one piece");
+    }
+
+    void take_field(std::string_view name, std::string_view value) {
+        if (is_done_) return;
+        if (name == "event") event_ = value;
+        else if (name == "data") take_data(value);
+        else if (name == "error") { // of older servers of llama.cpp
+            event_ = "error";
+            take_data(value);
+        } else if (name.starts_with('{')) { // a document with no field's name before it
+            take_data(std::string(name) + ":" + std::string(value));
+        }
+    }
+
+    // Servers that put no blank line between events are understood too: what is whole is taken at once.
+    void take_data(std::string_view value) {
+        has_data_ = true;
+        if (documents_.rest().empty() && trimmed(value) == "[DONE]") {
+            is_done_ = true;
+            return;
+        }
+        const auto take = [this](std::string&& text) { take_document(std::move(text)); };
+        documents_.write(value, take);
+        if (!trimmed(documents_.rest()).empty()) documents_.write("\n", take);
+        else documents_.take_rest();
+    }
+
+    void end_event(bool is_last) {
+        const std::string rest = documents_.take_rest();
+        const std::string_view text = trimmed(rest);
+        const std::string event = std::exchange(event_, {});
+        if (is_done_ || text.empty()) return;
+        if (event == "error") throw model_error("sent an error: " + shown(text));
+        if (is_last) { // cut by the end
+            if (text.starts_with('{') || std::string_view("[DONE]").starts_with(text)) return;
+        } else if (!event.empty() && event != "message" && !text.starts_with('{')) {
+            return; // of a kind that nobody asked for, such as a ping
+        }
+        throw model_error("sent no JSON: " + shown(text));
+    }
+
+    void take_document(std::string&& text) {
+        if (is_done_) return;
+        json_tree tree;
+        if (trimmed(text) == "[DONE]") {
+            is_done_ = true;
+            return;
+        }
+        if (!read_json(tree, text)) throw model_error("sent no JSON: " + shown(trimmed(text)));
+        if (event_ == "error") throw model_error("sent an error: " + message_in(tree.root()));
+        builder_.take(tree.root());
+    }
+
+    answer_builder builder_;
+    event_lines lines_;
+    json_documents documents_;
+    form form_ = form::unknown;
+    std::string start_; // until its form is known
+    std::string shown_; // the first of what was sent
+    std::string event_;
+    bool has_data_ = false;
+    bool is_done_ = false;
+};
+
+} // namespace chat_server
