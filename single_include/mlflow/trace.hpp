@@ -36,6 +36,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <thread>
+#include <tuple>
 #include <type_traits>
 #include <typeinfo>
 #include <unistd.h>
@@ -4190,6 +4191,450 @@ template <class Platform>
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
+// ---- mlflow/trace/core/value_kinds.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+template <class T>
+struct json_encoder;
+
+namespace detail {
+
+// Types of the standard library are known by what they can do, so that their headers need not be included, and those
+// of other libraries that do the same are known too.
+
+template <class T, class... Others>
+concept one_of_types = (std::is_same_v<T, Others> || ...);
+
+template <class T>
+concept character = one_of_types<T, char, wchar_t, char8_t, char16_t, char32_t>;
+
+#if defined(__SIZEOF_INT128__)
+__extension__ typedef __int128 int128;
+__extension__ typedef unsigned __int128 uint128;
+template <class T>
+concept wide_integer = one_of_types<T, int128, uint128>;
+#else
+template <class T>
+concept wide_integer = false;
+#endif
+
+template <class T>
+concept number = (std::is_arithmetic_v<T> && !character<T> && !wide_integer<T>) || std::is_same_v<T, std::nullptr_t>;
+
+template <class T>
+concept text_like = std::is_convertible_v<const T&, std::string_view> && !std::is_same_v<T, std::nullptr_t>;
+
+// A key of the library: mt::user and the like.
+template <class T>
+concept viewable = requires(const T& value) {
+    { value.view() } -> std::same_as<std::string_view>;
+};
+
+template <class T>
+concept const_range = requires(const T& value) {
+    value.begin() != value.end();
+    *value.begin();
+};
+
+// A view of <ranges> that changes while it is read: a copy of it is read.
+template <class T>
+concept copied_range = !const_range<T> && std::is_copy_constructible_v<T> && requires(T& value) {
+    value.begin() != value.end();
+    *value.begin();
+};
+
+template <class T>
+concept range_like = const_range<T> || copied_range<T> || std::is_bounded_array_v<T>;
+
+template <class T>
+using range_access = std::conditional_t<copied_range<T>, T, const T>;
+template <class T>
+using element_of = std::remove_cvref_t<decltype(*std::begin(std::declval<range_access<T>&>()))>;
+
+// Reading it takes the elements away from the application.
+template <class Iterator>
+consteval bool is_single_pass() noexcept {
+    const auto is = []<class Category>(std::type_identity<Category>) {
+        return std::is_base_of_v<std::input_iterator_tag, Category> &&
+               !std::is_base_of_v<std::forward_iterator_tag, Category>;
+    };
+    if constexpr (requires { typename Iterator::iterator_concept; })
+        return is(std::type_identity<typename Iterator::iterator_concept>{});
+    else if constexpr (requires { typename Iterator::iterator_category; })
+        return is(std::type_identity<typename Iterator::iterator_category>{});
+    else return false;
+}
+template <class T>
+concept single_pass = range_like<T> && is_single_pass<decltype(std::begin(std::declval<range_access<T>&>()))>();
+// Its end, std::unreachable_sentinel, can be compared with anything.
+template <class T>
+concept endless = range_like<T> && requires(range_access<T>& value, int* one, const char* other) {
+    value.end() == one;
+    value.end() == other;
+};
+
+template <class T>
+concept character_range = range_like<T> && character<element_of<T>>;
+template <class T>
+concept character_pointer = std::is_pointer_v<T> && character<std::remove_cv_t<std::remove_pointer_t<T>>>;
+
+// std::filesystem::path, whose elements are paths without end.
+template <class T>
+concept path_like = requires(const T& value) {
+    { value.native() } -> std::same_as<const typename T::string_type&>;
+    requires character_range<typename T::string_type>;
+};
+
+template <class T>
+concept duration_like = requires(const T& value) {
+    { value.count() } -> std::same_as<typename T::rep>;
+    { T::period::num } -> std::convertible_to<long long>;
+    { T::period::den } -> std::convertible_to<long long>;
+    requires number<typename T::rep>;
+};
+template <class T>
+concept time_like = requires(const T& value) {
+    typename T::clock;
+    { value.time_since_epoch() } -> std::same_as<typename T::duration>;
+};
+// Of a clock that counts from 1970, or knows one that does.
+template <class T>
+concept unix_time = time_like<T> && duration_like<typename T::duration> &&
+                    std::is_integral_v<typename T::duration::rep> && requires { &T::clock::to_time_t; };
+template <class T>
+concept calendar_time = unix_time<T> || (time_like<T> && requires(const T& value) {
+                            { T::clock::to_sys(value) } -> unix_time;
+                        });
+
+// std::bitset, boost::dynamic_bitset.
+template <class T>
+concept bits_like = requires(const T& value, std::size_t at) {
+    { value.test(at) } -> std::convertible_to<bool>;
+    { value.size() } -> std::convertible_to<std::size_t>;
+    value.none();
+};
+
+template <class T>
+concept exception_like = std::is_base_of_v<std::exception, T> || std::is_same_v<T, std::exception_ptr>;
+
+template <class T>
+concept textual = text_like<T> || viewable<T> || character<T> || character_range<T> || character_pointer<T> ||
+                  path_like<T> || duration_like<T> || calendar_time<T> || bits_like<T> || exception_like<T>;
+
+// nlohmann::json, without including it.
+template <class T>
+concept nlohmann_like = requires(const T& value) {
+    typename T::number_unsigned_t;
+    typename T::binary_t;
+    { value.is_discarded() } -> std::same_as<bool>;
+};
+
+template <class T>
+concept has_encoder = requires { sizeof(json_encoder<T>); };
+
+template <class T>
+concept named_enum = std::is_enum_v<T> && requires(T value) {
+    { to_string(value) } -> text_like;
+};
+
+template <class T>
+concept expected_like = requires(const T& value) {
+    { value.has_value() } -> std::same_as<bool>;
+    *value;
+    value.error();
+};
+template <class T>
+concept optional_like = !expected_like<T> && requires(const T& value) {
+    { value.has_value() } -> std::same_as<bool>;
+    *value;
+};
+template <class T>
+concept pointer_like = requires(const T& value) {
+    typename T::element_type;
+    value.get() == nullptr;
+    *value;
+};
+template <class T>
+concept reference_like = requires(const T& value) {
+    { value.get() } -> std::same_as<typename T::type&>;
+};
+template <class T>
+concept atomic_like = requires(const T& value) {
+    { value.load() } -> std::same_as<typename T::value_type>;
+    { T::is_always_lock_free } -> std::convertible_to<bool>;
+};
+template <class T>
+concept variant_like = requires(const T& value) {
+    value.index();
+    { value.valueless_by_exception() } -> std::same_as<bool>;
+};
+// std::stack, std::queue, std::priority_queue.
+template <class T>
+concept adapted_container = !range_like<T> && requires(T& value) {
+    typename T::container_type;
+    value.pop();
+};
+// std::monostate by its name: <variant> is not included, and nothing else tells it from other empty types.
+template <class T>
+consteval bool is_monostate() noexcept {
+    const std::string_view name = __PRETTY_FUNCTION__;
+    const auto at = name.find("T = std::");
+    return std::is_empty_v<T> && at != name.npos && name.find("::monostate", at) != name.npos &&
+           name.find_first_of("<,(", at) == name.npos;
+}
+template <class T>
+concept nothing_like = std::is_same_v<T, std::nullopt_t> || is_monostate<T>();
+
+// Makes the value.
+template <class T>
+concept maker = std::is_invocable_v<const T&> && !std::is_void_v<std::invoke_result_t<const T&>>;
+
+template <class T>
+concept complex_like = requires(const T& value) {
+    { value.real() } -> std::same_as<typename T::value_type>;
+    { value.imag() } -> std::same_as<typename T::value_type>;
+};
+template <class T>
+concept error_code_like = requires(const T& value) {
+    { value.value() } -> std::same_as<int>;
+    { value.category().name() } -> std::convertible_to<const char*>;
+    { value.message() } -> text_like;
+};
+// std::source_location, boost::source_location.
+template <class T>
+concept place_like = requires(const T& value) {
+    { value.file_name() } -> std::convertible_to<const char*>;
+    { value.function_name() } -> std::convertible_to<const char*>;
+    { value.line() } -> std::convertible_to<unsigned long>;
+    { value.column() } -> std::convertible_to<unsigned long>;
+};
+template <class T>
+concept tuple_like = requires { std::tuple_size<T>::value; };
+
+enum class value_kind : unsigned char {
+    encoded,  // by a json_encoder
+    nlohmann, // as the JSON it is
+    number,   // or true, false, null
+    text,
+    content, // as another value: what it holds, points to, stands for or returns
+    range,
+    tuple,
+    error_code,
+    place,
+    none // not at all
+};
+
+template <class T>
+consteval value_kind kind_of() noexcept {
+    if constexpr (has_encoder<T>) return value_kind::encoded;
+    else if constexpr (nlohmann_like<T>) return value_kind::nlohmann;
+    else if constexpr (number<T>) return value_kind::number;
+    else if constexpr (text_like<T>) return value_kind::text;
+    else if constexpr (single_pass<T> || endless<T>) return value_kind::none;
+    else if constexpr (textual<T>) return value_kind::text;
+    else if constexpr (range_like<T>) return value_kind::range;
+    else if constexpr (std::is_enum_v<T> || wide_integer<T> || nothing_like<T> || optional_like<T> ||
+                       expected_like<T> || pointer_like<T> || reference_like<T> || atomic_like<T> ||
+                       variant_like<T> || adapted_container<T> || complex_like<T> || maker<T>)
+        return value_kind::content;
+    else if constexpr (tuple_like<T>) return value_kind::tuple;
+    else if constexpr (error_code_like<T>) return value_kind::error_code;
+    else if constexpr (place_like<T>) return value_kind::place;
+    else return value_kind::none;
+}
+template <class T>
+inline constexpr value_kind kind = kind_of<T>();
+
+// Only scalars and texts are known to make JSON that every reader takes.
+template <class T>
+inline constexpr bool is_plain = kind<T> == value_kind::number || kind<T> == value_kind::text || std::is_enum_v<T>;
+
+// Reading it runs no code of the application.
+template <class T>
+inline constexpr bool is_inert =
+    !has_encoder<T> &&
+    (number<T> || character<T> || (std::is_enum_v<T> && !named_enum<T>) || std::is_same_v<T, owned_text> ||
+     std::is_same_v<T, std::string_view> || character_pointer<std::decay_t<T>>);
+
+template <class T>
+inline constexpr bool never = false;
+
+// Says why a value is not recorded, and what to record instead.
+template <class T>
+constexpr void reject() noexcept {
+    if constexpr (single_pass<T>)
+        static_assert(never<T>, "this range can be read only once, and recording it would take its elements away: "
+                                "record a container of them");
+    else if constexpr (endless<T>)
+        static_assert(never<T>, "this range has no end: record the part that std::views::take takes of it");
+    else if constexpr (time_like<T>)
+        static_assert(never<T>, "a time point of this clock means nothing to a reader: record the duration between "
+                                "two of them, or a time point of std::chrono::system_clock");
+    else if constexpr (std::is_pointer_v<T>)
+        static_assert(never<T>,
+                      "a plain pointer is not followed: record *pointer, or a std::span of what it points to");
+    else if constexpr (requires(const T& value) { value.expired(), value.lock(); })
+        static_assert(never<T>, "what a weak pointer points to may be gone: record its lock()");
+    else if constexpr (
+        requires(const T& value) { value.get() == nullptr, value.get_deleter(); } ||
+        requires(const T& value) { value.get() == nullptr, value.use_count(); })
+        static_assert(never<T>, "this pointer does not say how much it points to: record a std::span of it");
+    else if constexpr (std::is_invocable_v<const T&>)
+        static_assert(never<T>, "this callable returns nothing: record a value, or a callable that returns one");
+    else
+        static_assert(never<T>,
+                      "this type cannot be recorded: specialise mlflow::trace::json_encoder for it, or pass "
+                      "a text, number, range or map");
+}
+
+} // namespace detail
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+
+// ---- mlflow/trace/core/value_content.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// What stands in the place of a value: `{"error": …}`.
+template <class E>
+struct failed_value {
+    const E& error;
+};
+
+// The container of an adapter, which keeps it to itself and to classes derived from it.
+template <class Adapter>
+struct opened : Adapter {
+    static const typename Adapter::container_type& of(const Adapter& adapter) noexcept {
+        return adapter.*(&opened::c);
+    }
+};
+
+template <wide_integer T, class Use>
+decltype(auto) with_integer(T value, Use&& use) {
+    using limits = std::numeric_limits<std::int64_t>;
+    if (value <= static_cast<T>(limits::max()) && (value >= 0 || value >= static_cast<T>(limits::min())))
+        return use(static_cast<std::int64_t>(value));
+    char digits[41];
+    char* const end = digits + sizeof digits;
+    char* begin = end;
+    const bool is_negative = value < 0;
+    do { // the remainder has the sign of the number
+        const int digit = static_cast<int>(value % 10);
+        *--begin = static_cast<char>('0' + (digit < 0 ? -digit : digit));
+        value /= 10;
+    } while (value != 0);
+    if (is_negative) *--begin = '-';
+    return use(std::string_view(begin, static_cast<std::size_t>(end - begin)));
+}
+
+// Calls `use` with the value that stands for a value of this kind, or with null.
+template <class T, class Use>
+decltype(auto) with_content(const T& value, Use&& use) {
+    if constexpr (named_enum<T>) {
+        return use(to_string(value));
+    } else if constexpr (std::is_enum_v<T>) {
+        using integer = std::underlying_type_t<T>;
+        if constexpr (character<integer>) return use(static_cast<std::int64_t>(value)); // a number, not a character
+        else return use(static_cast<integer>(value));
+    } else if constexpr (wide_integer<T>) {
+        return with_integer(value, use);
+    } else if constexpr (nothing_like<T>) {
+        return use(nullptr);
+    } else if constexpr (optional_like<T>) {
+        return value.has_value() ? use(*value) : use(nullptr);
+    } else if constexpr (expected_like<T>) {
+        using error = std::remove_cvref_t<decltype(value.error())>;
+        if (!value.has_value()) return use(failed_value<error>{value.error()});
+        if constexpr (std::is_void_v<decltype(*value)>) return use(nullptr);
+        else return use(*value);
+    } else if constexpr (pointer_like<T>) {
+        return value.get() == nullptr ? use(nullptr) : use(*value);
+    } else if constexpr (reference_like<T>) {
+        return use(value.get());
+    } else if constexpr (atomic_like<T>) {
+        return use(value.load());
+    } else if constexpr (variant_like<T>) {
+        return value.valueless_by_exception() ? use(nullptr) : visit(use, value);
+    } else if constexpr (adapted_container<T>) {
+        return use(opened<T>::of(value));
+    } else if constexpr (complex_like<T>) {
+        const typename T::value_type parts[] = {value.real(), value.imag()};
+        return use(parts);
+    } else {
+        return use(value());
+    }
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/detail/exception_text.hpp
+
+#if __has_include(<cxxabi.h>)
+#include <cxxabi.h>
+#endif
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+inline int exceptions_in_flight() noexcept {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+    return std::uncaught_exceptions();
+#else
+    return 0;
+#endif
+}
+
+// A type's name as a person writes it, or as the compiler stores it where that cannot be had.
+class type_name {
+public:
+    explicit type_name(const char* mangled) noexcept : mangled_(mangled) {
+#if __has_include(<cxxabi.h>)
+        int failed = 0;
+        readable_ = mangled ? abi::__cxa_demangle(mangled, nullptr, nullptr, &failed) : nullptr;
+#endif
+    }
+    type_name(const type_name&) = delete;
+    type_name& operator=(const type_name&) = delete;
+    ~type_name() { std::free(readable_); }
+
+    [[nodiscard]] std::string_view view() const noexcept {
+        return readable_ ? readable_ : mangled_ ? mangled_ : "unknown";
+    }
+
+private:
+    const char* mangled_;
+    char* readable_ = nullptr;
+};
+
+inline type_name exception_type([[maybe_unused]] const std::exception& thrown) noexcept {
+#if defined(__cpp_rtti)
+    return type_name(typeid(thrown).name());
+#else
+    return type_name("St9exception");
+#endif
+}
+
+// What is being handled is no exception of C++: it is how a thread unwinds that is cancelled, or calls pthread_exit.
+// Who catches that must pass it on, or the program ends.
+inline bool is_thread_ending() noexcept {
+#if __has_include(<cxxabi.h>)
+    return !abi::__cxa_current_exception_type();
+#else
+    return false;
+#endif
+}
+
+// Of the exception being handled, also where it is not a std::exception.
+inline type_name current_exception_type() noexcept {
+#if defined(__cpp_rtti) && __has_include(<cxxabi.h>)
+    const std::type_info* const type = abi::__cxa_current_exception_type();
+    return type_name(type ? type->name() : nullptr);
+#else
+    return type_name(nullptr);
+#endif
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
 // ---- mlflow/trace/detail/json_number.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
@@ -4213,12 +4658,255 @@ bool append_json_double(Buffer& out, double value) noexcept {
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
+// ---- mlflow/trace/detail/timestamp.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+inline void append_padded(std::string& out, std::uint64_t value, int width) {
+    std::string digits = std::to_string(value);
+    if (digits.size() < static_cast<std::size_t>(width))
+        out.append(static_cast<std::size_t>(width) - digits.size(), '0');
+    out += digits;
+}
+
+struct civil_date {
+    std::int64_t year, month, day;
+};
+
+// Howard Hinnant's civil_from_days, https://howardhinnant.github.io/date_algorithms.html.
+constexpr civil_date civil_from_days(std::int64_t days_since_1970) noexcept {
+    const std::int64_t shifted = days_since_1970 + 719'468; // days since 0000-03-01
+    const std::int64_t era = (shifted >= 0 ? shifted : shifted - 146'096) / 146'097;
+    const std::int64_t day_of_era = shifted - era * 146'097;
+    const std::int64_t year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36'524 - day_of_era / 146'096) / 365;
+    const std::int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    const std::int64_t month_from_march = (5 * day_of_year + 2) / 153;
+    const std::int64_t month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
+    return {year_of_era + era * 400 + (month <= 2 ? 1 : 0), month,
+            day_of_year - (153 * month_from_march + 2) / 5 + 1};
+}
+
+// RFC 3339 in UTC with milliseconds, cut and not rounded: 2026-11-23T04:03:42.571Z.
+inline std::string rfc3339(std::uint64_t unix_nano) {
+    const std::uint64_t milliseconds = unix_nano / 1'000'000;
+    const std::uint64_t seconds = milliseconds / 1000;
+    const civil_date date = civil_from_days(static_cast<std::int64_t>(seconds / 86'400));
+
+    std::string text;
+    append_padded(text, static_cast<std::uint64_t>(date.year), 4);
+    text += '-';
+    append_padded(text, static_cast<std::uint64_t>(date.month), 2);
+    text += '-';
+    append_padded(text, static_cast<std::uint64_t>(date.day), 2);
+    text += 'T';
+    append_padded(text, seconds / 3600 % 24, 2);
+    text += ':';
+    append_padded(text, seconds / 60 % 60, 2);
+    text += ':';
+    append_padded(text, seconds % 60, 2);
+    text += '.';
+    append_padded(text, milliseconds % 1000, 3);
+    return text += 'Z';
+}
+
+// Protobuf's JSON form of a Duration, in milliseconds: 0.042s.
+inline std::string duration_seconds(std::uint64_t nano) {
+    const std::uint64_t milliseconds = nano / 1'000'000;
+    std::string text = std::to_string(milliseconds / 1000) + '.';
+    append_padded(text, milliseconds % 1000, 3);
+    return text += 's';
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/core/value_text.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// UTF-8 of UTF-8, UTF-16 or UTF-32, by the size of a unit. A unit that is none becomes U+FFFD; of UTF-8, whoever
+// writes the text replaces it.
+template <class Iterator, class Sentinel>
+bool append_characters(buffer& out, Iterator at, const Sentinel& end) {
+    while (at != end) {
+        if constexpr (sizeof(*at) == 1) {
+            if (!out.push_back(static_cast<char>(*at))) return false;
+            ++at;
+        } else {
+            auto code_point = static_cast<std::uint32_t>(*at);
+            ++at;
+            if constexpr (sizeof(*at) == 2)
+                if (code_point >> 10U == 0xD800 >> 10U && at != end &&
+                    static_cast<std::uint32_t>(*at) >> 10U == 0x37) {
+                    code_point = 0x10000 + ((code_point & 0x3FF) << 10U | (static_cast<std::uint32_t>(*at) & 0x3FF));
+                    ++at;
+                }
+            char* const to = out.ensure(4);
+            if (!to) return false;
+            out.commit(encode_utf8(to, code_point > 0x10FFFF ? 0xFFFD : code_point));
+        }
+    }
+    return true;
+}
+
+template <class Range>
+bool append_characters(buffer& out, const Range& range) {
+    if constexpr (copied_range<Range>) {
+        Range copy = range;
+        return append_characters(out, copy.begin(), copy.end());
+    } else {
+        return append_characters(out, std::begin(range), std::end(range));
+    }
+}
+
+// The suffix of std::chrono's own output, or else the seconds in one.
+inline bool append_unit(buffer& out, std::intmax_t num, std::intmax_t den) noexcept {
+    struct unit {
+        std::intmax_t num, den;
+        std::string_view suffix;
+    };
+    constexpr unit units[] = {{1, 1'000'000'000, "ns"}, {1, 1'000'000, "us"}, {1, 1000, "ms"}, {1, 1, "s"},
+                              {60, 1, "min"},           {3600, 1, "h"},       {86'400, 1, "d"}};
+    for (const unit& each : units)
+        if (each.num == num && each.den == den) return out.append(each.suffix);
+    return out.push_back('[') && append_json_int(out, num) &&
+           (den == 1 || (out.push_back('/') && append_json_int(out, den))) && out.append("]s");
+}
+
+// `count` units of num/den seconds since 1970, as RFC 3339 in UTC: a date, where a unit is whole days, else a time
+// too, with as many digits as a unit has, or nine.
+inline bool append_time(buffer& out, std::int64_t count, std::int64_t num, std::int64_t den) noexcept {
+    constexpr std::int64_t day = 86'400;
+    const auto floor = [](std::int64_t value, std::int64_t by) { return value / by - (value % by < 0 ? 1 : 0); };
+    const auto padded = [&out](std::int64_t value, int width) {
+        char digits[20];
+        for (int at = width; at-- > 0; value /= 10) digits[at] = static_cast<char>('0' + value % 10);
+        return out.append({digits, static_cast<std::size_t>(width)});
+    };
+    int width = 0;
+    std::int64_t unit = 1;
+    for (; unit < den && width < 18; unit *= 10) ++width;
+    const bool is_decimal = unit == den;
+    const std::int64_t whole = floor(count, den);
+    const std::int64_t seconds =
+        static_cast<std::int64_t>(static_cast<std::uint64_t>(whole) * static_cast<std::uint64_t>(num));
+    const civil_date date = civil_from_days(floor(seconds, day));
+    const std::int64_t in_day = seconds - floor(seconds, day) * day;
+    if (date.year < 0 && !out.push_back('-')) return false;
+    const std::int64_t year = date.year < 0 ? -date.year : date.year;
+    if (!(year > 9999 ? append_json_int(out, year) : padded(year, 4))) return false;
+    if (!(out.push_back('-') && padded(date.month, 2) && out.push_back('-') && padded(date.day, 2))) return false;
+    if (num % day == 0 && den == 1) return true;
+    if (!(out.push_back('T') && padded(in_day / 3600, 2) && out.push_back(':') && padded(in_day / 60 % 60, 2) &&
+          out.push_back(':') && padded(in_day % 60, 2)))
+        return false;
+    if (den != 1) {
+        const std::int64_t rest = count - whole * den;
+        const double exact = static_cast<double>(rest) * 1e9 / static_cast<double>(den);
+        if (!out.push_back('.') || !(is_decimal ? padded(rest, width) : padded(static_cast<std::int64_t>(exact), 9)))
+            return false;
+    }
+    return out.push_back('Z');
+}
+
+inline bool append_exception(buffer& out, const std::exception& thrown) noexcept {
+    return out.append(exception_type(thrown).view()) && out.append(": ") && out.append(thrown.what());
+}
+inline bool append_exception(buffer& out, const std::exception_ptr& thrown) {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+    try {
+        std::rethrow_exception(thrown);
+    } catch (const std::exception& known) {
+        return append_exception(out, known);
+    } catch (...) {
+        return out.append(current_exception_type().view());
+    }
+#else
+    return thrown && out.append("exception");
+#endif
+}
+
+template <class Number>
+bool append_count(buffer& out, Number count) noexcept {
+    if constexpr (std::is_floating_point_v<Number>)
+        return is_finite(static_cast<double>(count)) ? append_json_double(out, static_cast<double>(count))
+                                                     : out.append(count > 0   ? "inf"
+                                                                  : count < 0 ? "-inf"
+                                                                              : "nan");
+    else if constexpr (std::is_signed_v<Number>) return append_json_int(out, count);
+    else return append_json_uint(out, count);
+}
+
+// The text of what has none to look at.
+template <class T>
+bool append_text(buffer& out, const T& value) {
+    if constexpr (character<T>) return append_characters(out, &value, &value + 1);
+    else if constexpr (character_range<T>) return append_characters(out, value);
+    else if constexpr (path_like<T>) return append_characters(out, value.native());
+    else if constexpr (duration_like<T>)
+        return append_count(out, value.count()) && append_unit(out, T::period::num, T::period::den);
+    else if constexpr (unix_time<T>)
+        return append_time(out, value.time_since_epoch().count(), T::duration::period::num, T::duration::period::den);
+    else if constexpr (calendar_time<T>) return append_text(out, T::clock::to_sys(value));
+    else if constexpr (exception_like<T>) return append_exception(out, value);
+    else {
+        static_assert(bits_like<T>);
+        for (std::size_t at = value.size(); at-- > 0;)
+            if (!out.push_back(value.test(at) ? '1' : '0')) return false;
+        return true;
+    }
+}
+
+// A null pointer is no text.
+template <class T>
+bool is_null(const T& value) noexcept {
+    if constexpr (std::is_pointer_v<T> || std::is_same_v<T, std::exception_ptr>) return value == nullptr;
+    else return false;
+}
+
+template <class T>
+concept text_path = path_like<T> && text_like<typename T::string_type>;
+template <class T>
+concept text_in_one_piece = character_range<T> && sizeof(element_of<T>) == 1 && requires(const T& value) {
+    reinterpret_cast<const char*>(value.data());
+    static_cast<std::size_t>(value.size());
+};
+
+template <class T>
+inline constexpr std::size_t most_characters = std::is_array_v<T> ? std::extent_v<T> : std::size_t(-1);
+
+// Calls `use` with the text of a value of this kind, which is not null: where it is UTF-8 in one piece, with itself.
+template <class T, class Use>
+bool with_text(const T& value, Use&& use) {
+    if constexpr (text_like<T>) return use(std::string_view(value));
+    else if constexpr (viewable<T>) return use(value.view());
+    else if constexpr (character_pointer<std::decay_t<T>>) { // ends with a null, as text that is char does
+        const auto* const begin = &value[0];
+        std::size_t size = 0;
+        while (size < most_characters<T> && begin[size] != 0) ++size;
+        if constexpr (sizeof(*begin) == 1) return use(std::string_view(reinterpret_cast<const char*>(begin), size));
+        buffer text;
+        return append_characters(text, begin, begin + size) && use(text.view());
+    } else if constexpr (text_path<T>) {
+        return use(std::string_view(value.native()));
+    } else if constexpr (text_in_one_piece<T>) {
+        return use(std::string_view(reinterpret_cast<const char*>(value.data()), value.size()));
+    } else {
+        buffer text;
+        return append_text(text, value) && use(text.view());
+    }
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
 // ---- mlflow/trace/core/json_value.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
 template <class Buffer, class T>
 bool append_json(Buffer& out, const T& value);
+template <class Buffer>
+class json_object;
 
 /// How a value of your own is recorded: specialise it with
 /// `template <class Buffer> static bool append(Buffer& out, const T& value)`, which writes one JSON value by
@@ -4227,60 +4915,6 @@ template <class T>
 struct json_encoder;
 
 namespace detail {
-
-template <class T>
-concept text_like = std::is_convertible_v<const T&, std::string_view> && !std::is_same_v<T, std::nullptr_t>;
-
-template <class T>
-concept range_like = requires(const T& value) {
-    value.begin() != value.end();
-    *value.begin();
-};
-
-// Maps, by their iterators' pairs whose first is text.
-template <class T>
-concept map_like = range_like<T> && requires(const T& value) {
-    typename T::mapped_type;
-    requires text_like<std::remove_cvref_t<decltype((*value.begin()).first)>>;
-};
-
-template <class T>
-concept optional_like = requires(const T& value) {
-    { value.has_value() } -> std::same_as<bool>;
-    *value;
-};
-
-// A key of the library: mt::user and the like.
-template <class T>
-concept viewable = requires(const T& value) {
-    { value.view() } -> std::same_as<std::string_view>;
-};
-
-// nlohmann::json, without including it.
-template <class T>
-concept nlohmann_like = requires(const T& value) {
-    typename T::number_unsigned_t;
-    typename T::binary_t;
-    { value.is_discarded() } -> std::same_as<bool>;
-};
-
-template <class T>
-concept has_encoder = requires { sizeof(json_encoder<T>); };
-
-// Only scalars and texts are known to make JSON that every reader takes.
-template <class T>
-inline constexpr bool is_plain = std::is_arithmetic_v<T> || std::is_enum_v<T> || std::is_same_v<T, std::nullptr_t> ||
-                                 (text_like<T> && !nlohmann_like<T>) || (viewable<T> && !nlohmann_like<T>);
-
-// Reading it runs no code of the application.
-template <class T>
-inline constexpr bool is_inert =
-    !has_encoder<T> && (std::is_arithmetic_v<T> || std::is_enum_v<T> || std::is_same_v<T, std::nullptr_t> ||
-                        std::is_same_v<T, owned_text> || std::is_same_v<T, std::string_view> ||
-                        (text_like<T> && (std::is_pointer_v<T> || std::is_array_v<T>)));
-
-template <class T>
-inline constexpr bool never = false;
 
 template <class Buffer>
 bool append_json_text(Buffer& out, std::string_view text) {
@@ -4327,7 +4961,8 @@ bool append_json_container(Buffer& out, char opening, char closing, WriteElement
 }
 
 template <class Buffer, class T>
-bool append_json_elements(Buffer& out, const T& range, char& separator) {
+bool append_json_elements(Buffer& out, const T& value, char& separator) {
+    std::conditional_t<copied_range<T>, T, const T&> range = value;
     for (const auto& element : range) {
         if (!out.push_back(separator) || !append_json(out, element)) return false;
         separator = ',';
@@ -4335,10 +4970,81 @@ bool append_json_elements(Buffer& out, const T& range, char& separator) {
     return true;
 }
 
-template <class Buffer, class T>
-bool append_json_member(Buffer& out, char separator, std::string_view name, const T& value) {
+// `write` writes the value of the member.
+template <class Buffer, class Write>
+bool append_json_named(Buffer& out, char& separator, std::string_view name, Write&& write) {
     const key_scope<Buffer> named(out, name);
-    return out.push_back(separator) && append_json_string(out, name) && out.push_back(':') && append_json(out, value);
+    if (!out.push_back(separator) || !append_json_string(out, name) || !out.push_back(':') || !write()) return false;
+    separator = ',';
+    return true;
+}
+template <class Buffer, class T>
+bool append_json_member(Buffer& out, char& separator, std::string_view name, const T& value) {
+    return append_json_named(out, separator, name, [&] { return append_json(out, value); });
+}
+
+template <class T>
+concept key_like = (kind<T> == value_kind::text && !std::is_pointer_v<T>) || text_like<T> || std::is_enum_v<T> ||
+                   (std::is_integral_v<T> && number<T> && !std::is_same_v<T, bool>);
+
+// Maps whose keys can name the members of an object, by the pairs of their iterators. Other maps are arrays of pairs.
+template <class T>
+concept map_like = range_like<T> && requires(const T& value) {
+    typename T::mapped_type;
+    requires key_like<std::remove_cvref_t<decltype((*value.begin()).first)>>;
+};
+// In which a key may stand more than once.
+template <class T>
+concept multimap_like = map_like<T> && requires(const T& value) {
+    value.equal_range((*value.begin()).first).second;
+} && !requires(const T& value) { value.at((*value.begin()).first); };
+
+// Calls `use` with the name that a key is as a member of an object.
+template <class Key, class Use>
+bool with_name(const Key& key, Use&& use) {
+    if constexpr (std::is_enum_v<Key>) {
+        return with_content(key, [&](const auto& content) { return with_name(content, use); });
+    } else if constexpr (number<Key>) {
+        buffer digits;
+        return append_count(digits, key) && use(digits.view());
+    } else {
+        return with_text(key, use);
+    }
+}
+
+template <class Buffer, class Map>
+bool append_json_map(Buffer& out, const Map& map, char& separator) {
+    if constexpr (multimap_like<Map>) {
+        for (auto at = map.begin(); at != map.end();) {
+            const auto equal = map.equal_range((*at).first);
+            const auto write_values = [&](char& between) {
+                for (auto each = equal.first; each != equal.second; ++each, between = ',')
+                    if (!out.push_back(between) || !append_json(out, (*each).second)) return false;
+                return true;
+            };
+            const auto write = [&] { return append_json_container(out, '[', ']', write_values); };
+            if (!with_name((*at).first, [&](auto name) { return append_json_named(out, separator, name, write); }))
+                return false;
+            at = equal.second;
+        }
+    } else {
+        for (const auto& [key, mapped] : map) {
+            const auto& value = mapped; // clang 14 captures no structured binding
+            if (!with_name(key, [&](auto name) { return append_json_member(out, separator, name, value); }))
+                return false;
+        }
+    }
+    return true;
+}
+
+template <class Buffer, class Tuple, std::size_t... Index>
+bool append_json_tuple(Buffer& out, const Tuple& tuple, char& separator, std::index_sequence<Index...>) {
+    [[maybe_unused]] const auto write = [&](const auto& element) { // not of an empty tuple
+        if (!out.push_back(separator) || !append_json(out, element)) return false;
+        separator = ',';
+        return true;
+    };
+    return (write(get<Index>(tuple)) && ...);
 }
 
 // Value by value, since its own dump() knows no limit of depth.
@@ -4349,7 +5055,6 @@ bool append_nlohmann(Buffer& out, const T& value) {
         return append_json_container(out, '{', '}', [&](char& separator) {
             for (auto member = value.begin(); member != value.end(); ++member) {
                 if (!append_json_member(out, separator, member.key(), member.value())) return false;
-                separator = ',';
             }
             return true;
         });
@@ -4366,40 +5071,50 @@ bool append_nlohmann(Buffer& out, const T& value) {
 
 } // namespace detail
 
-/// Writes a value as JSON: bool, numbers, text, null, optionals, ranges, maps with text keys, checked keys,
-/// nlohmann::json, callables that return such a value, and whatever `json_encoder` is specialised for. False when the
-/// buffer is full.
+/// Writes a value as JSON. Which types are taken, and what of them is recorded: docs/values.md. False when the buffer
+/// is full.
 template <class Buffer, class T>
 bool append_json(Buffer& out, const T& value) {
     using namespace detail;
-    if constexpr (has_encoder<T>) return json_encoder<T>::append(out, value);
-    else if constexpr (nlohmann_like<T>) return append_nlohmann(out, value);
-    else if constexpr (std::is_enum_v<T>) return append_json(out, static_cast<std::underlying_type_t<T>>(value));
-    else if constexpr (std::is_same_v<T, char>) return append_json_text(out, {&value, 1});
-    else if constexpr (std::is_arithmetic_v<T> || std::is_same_v<T, std::nullptr_t>)
+    constexpr value_kind what = kind<T>;
+    if constexpr (what == value_kind::encoded) {
+        return json_encoder<T>::append(out, value);
+    } else if constexpr (what == value_kind::nlohmann) {
+        return append_nlohmann(out, value);
+    } else if constexpr (what == value_kind::number) {
         return append_json_scalar(out, [&] { return append_json_number(out, value); });
-    else if constexpr (std::is_pointer_v<T> && text_like<T>)
-        return value ? append_json_text(out, value) : append_json(out, nullptr);
-    else if constexpr (text_like<T>) return append_json_text(out, value);
-    else if constexpr (viewable<T>) return append_json_text(out, value.view());
-    else if constexpr (map_like<T>)
-        return append_json_container(out, '{', '}', [&](char& separator) {
-            for (const auto& [key, mapped] : value) {
-                if (!append_json_member(out, separator, key, mapped)) return false;
-                separator = ',';
-            }
-            return true;
-        });
-    else if constexpr (range_like<T>)
+    } else if constexpr (what == value_kind::text) {
+        if (is_null(value)) return append_json(out, nullptr);
+        return with_text(value, [&](std::string_view text) { return append_json_text(out, text); });
+    } else if constexpr (what == value_kind::content) {
+        return with_content(value, [&](const auto& content) { return append_json(out, content); });
+    } else if constexpr (map_like<T>) {
+        return append_json_container(out, '{', '}',
+                                     [&](char& separator) { return append_json_map(out, value, separator); });
+    } else if constexpr (what == value_kind::range) {
         return append_json_container(out, '[', ']',
                                      [&](char& separator) { return append_json_elements(out, value, separator); });
-    else if constexpr (std::is_invocable_v<const T&>) return append_json(out, value());
-    else if constexpr (optional_like<T>)
-        return value.has_value() ? append_json(out, *value) : append_json(out, nullptr);
-    else
-        static_assert(never<T>,
-                      "this type cannot be recorded: specialise mlflow::trace::json_encoder for it, or pass "
-                      "a text, number, range or map");
+    } else if constexpr (what == value_kind::tuple) {
+        constexpr auto indexes = std::make_index_sequence<std::tuple_size_v<T>>();
+        return append_json_container(
+            out, '[', ']', [&](char& separator) { return append_json_tuple(out, value, separator, indexes); });
+    } else if constexpr (what == value_kind::error_code) {
+        return json_object(out)
+            .member("category", value.category().name())
+            .member("value", value.value())
+            .member("message", value.message())
+            .close();
+    } else if constexpr (what == value_kind::place) {
+        return json_object(out)
+            .member("file", value.file_name())
+            .member("line", value.line())
+            .member("column", value.column())
+            .member("function", value.function_name())
+            .close();
+    } else {
+        reject<T>();
+        return false;
+    }
 }
 
 /// Writes a JSON object member by member: `json_object object(out); object.member("name", x); object.close();`
@@ -4411,7 +5126,6 @@ public:
     template <class T>
     json_object& member(std::string_view name, const T& value) {
         good_ = good_ && (level_.is_too_deep() || detail::append_json_member(out_, separator_, name, value));
-        separator_ = ',';
         return *this;
     }
     /// False when something did not fit.
@@ -4435,6 +5149,14 @@ struct as_json {
 template <class T>
 inline constexpr bool is_inert<as_json<T>> = is_inert<T>;
 } // namespace detail
+
+template <class E>
+struct json_encoder<detail::failed_value<E>> {
+    template <class Buffer>
+    static bool append(Buffer& out, const detail::failed_value<E>& failed) {
+        return json_object(out).member("error", failed.error).close();
+    }
+};
 
 template <class T>
 struct json_encoder<detail::as_json<T>> {
@@ -5007,23 +5729,23 @@ public:
     enum class outcome : std::uint8_t { complete, malformed, too_deep };
     static constexpr std::size_t max_depth = 512;
 
-    explicit json_cursor(std::string_view text) noexcept : rest_(text) {}
+    constexpr explicit json_cursor(std::string_view text) noexcept : rest_(text) {}
 
-    [[nodiscard]] std::string_view rest() const noexcept { return rest_; }
+    [[nodiscard]] constexpr std::string_view rest() const noexcept { return rest_; }
 
-    void whitespace() noexcept {
+    constexpr void whitespace() noexcept {
         const std::size_t end = rest_.find_first_not_of(" \t\n\r");
         rest_.remove_prefix(end == std::string_view::npos ? rest_.size() : end);
     }
 
-    bool take(char expected) noexcept {
+    constexpr bool take(char expected) noexcept {
         if (!rest_.starts_with(expected)) return false;
         rest_.remove_prefix(1);
         return true;
     }
 
     // `raw` is what stands between the quotes, escapes and all.
-    bool string(std::string_view& raw) noexcept {
+    constexpr bool string(std::string_view& raw) noexcept {
         if (!take('"')) return false;
         for (std::size_t at = 0; at < rest_.size(); ++at) {
             const char c = rest_[at];
@@ -5045,7 +5767,7 @@ public:
         return false;
     }
 
-    bool key(std::string_view& raw) noexcept {
+    constexpr bool key(std::string_view& raw) noexcept {
         whitespace();
         if (!string(raw)) return false;
         whitespace();
@@ -5055,7 +5777,7 @@ public:
     // One value and the whitespace before it, without recursion. `sink` is told what stands there: key(raw),
     // scalar(raw), begin(is_object), end().
     template <class Sink>
-    outcome read(std::size_t depth_limit, Sink&& sink) noexcept(noexcept(sink.end())) {
+    constexpr outcome read(std::size_t depth_limit, Sink&& sink) noexcept(noexcept(sink.end())) {
         bool in_object[max_depth + 1]{};
         std::size_t depth = 0;
         std::string_view name;
@@ -5091,18 +5813,18 @@ public:
         }
     }
 
-    outcome value(std::size_t depth_limit) noexcept {
+    constexpr outcome value(std::size_t depth_limit) noexcept {
         struct nobody {
-            void key(std::string_view) noexcept {}
-            void scalar(std::string_view) noexcept {}
-            void begin(bool) noexcept {}
-            void end() noexcept {}
+            constexpr void key(std::string_view) noexcept {}
+            constexpr void scalar(std::string_view) noexcept {}
+            constexpr void begin(bool) noexcept {}
+            constexpr void end() noexcept {}
         };
         return read(depth_limit, nobody{});
     }
 
 private:
-    bool scalar() noexcept {
+    constexpr bool scalar() noexcept {
         std::string_view ignored;
         if (rest_.starts_with('"')) return string(ignored);
         for (const std::string_view literal : {"null", "true", "false", "NaN", "Infinity", "-Infinity"}) {
@@ -5119,7 +5841,7 @@ private:
         return digits();
     }
 
-    bool digits() noexcept {
+    constexpr bool digits() noexcept {
         const std::size_t end = rest_.find_first_not_of("0123456789");
         const std::size_t count = end == std::string_view::npos ? rest_.size() : end;
         rest_.remove_prefix(count);
@@ -5131,7 +5853,7 @@ private:
 
 // Would Python's json.loads accept this text? Below 512 levels the answer is exact, and beyond it is true. So it is
 // for integers of more digits than Python converts, which is a setting of the interpreter.
-inline bool is_json_document(std::string_view text) noexcept {
+constexpr bool is_json_document(std::string_view text) noexcept {
     json_cursor at(text);
     const json_cursor::outcome outcome = at.value(json_cursor::max_depth);
     at.whitespace();
@@ -7012,7 +7734,7 @@ inline bool is_html(const http_response& reply) noexcept {
     return first != std::string_view::npos && body[first] == '<';
 }
 
-// What an ExportTraceServiceResponse says.
+// What an ExportTraceServiceResponse says, or the response to metrics, which counts data points in place of spans.
 struct export_reply {
     std::uint64_t rejected_spans = 0;
     std::string message{}; // why; without rejected spans a warning
@@ -7074,7 +7796,8 @@ inline std::optional<export_reply> read_json_export_reply(std::string_view body)
         return is_json_key(name, camel) || is_json_key(name, snake);
     };
     const auto read_part = [&](std::string_view name, std::string_view value) {
-        if (is_one(name, "rejectedSpans", "rejected_spans")) {
+        if (is_one(name, "rejectedSpans", "rejected_spans") ||
+            is_one(name, "rejectedDataPoints", "rejected_data_points")) {
             const auto count = json_count(value);
             told.rejected_spans = count.value_or(0);
             return count.has_value();
@@ -7503,54 +8226,12 @@ private:
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
-// ---- mlflow/trace/detail/timestamp.hpp
+// ---- mlflow/trace/core/notice.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
-inline void append_padded(std::string& out, std::uint64_t value, int width) {
-    std::string digits = std::to_string(value);
-    if (digits.size() < static_cast<std::size_t>(width))
-        out.append(static_cast<std::size_t>(width) - digits.size(), '0');
-    out += digits;
-}
-
-// RFC 3339 in UTC with milliseconds, cut and not rounded: 2026-11-23T04:03:42.571Z. The calendar is Howard Hinnant's
-// civil_from_days, https://howardhinnant.github.io/date_algorithms.html.
-inline std::string rfc3339(std::uint64_t unix_nano) {
-    const std::uint64_t milliseconds = unix_nano / 1'000'000;
-    const std::uint64_t seconds = milliseconds / 1000;
-    const std::uint64_t shifted = seconds / 86'400 + 719'468; // days since 0000-03-01
-    const std::uint64_t era = shifted / 146'097;
-    const std::uint64_t day_of_era = shifted - era * 146'097;
-    const std::uint64_t year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36'524 - day_of_era / 146'096) / 365;
-    const std::uint64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    const std::uint64_t month_from_march = (5 * day_of_year + 2) / 153;
-    const std::uint64_t month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
-
-    std::string text;
-    append_padded(text, year_of_era + era * 400 + (month <= 2 ? 1 : 0), 4);
-    text += '-';
-    append_padded(text, month, 2);
-    text += '-';
-    append_padded(text, day_of_year - (153 * month_from_march + 2) / 5 + 1, 2);
-    text += 'T';
-    append_padded(text, seconds / 3600 % 24, 2);
-    text += ':';
-    append_padded(text, seconds / 60 % 60, 2);
-    text += ':';
-    append_padded(text, seconds % 60, 2);
-    text += '.';
-    append_padded(text, milliseconds % 1000, 3);
-    return text += 'Z';
-}
-
-// Protobuf's JSON form of a Duration, in milliseconds: 0.042s.
-inline std::string duration_seconds(std::uint64_t nano) {
-    const std::uint64_t milliseconds = nano / 1'000'000;
-    std::string text = std::to_string(milliseconds / 1000) + '.';
-    append_padded(text, milliseconds % 1000, 3);
-    return text += 's';
+inline void notice_to_stderr(const std::string& notice) {
+    std::fputs(("mlflow_trace: " + displayed(notice) + '\n').c_str(), stderr);
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
@@ -7905,7 +8586,7 @@ inline std::string program_path() {
 struct run_metadata {
     std::string_view source_name;
     std::string_view source_type;
-    std::string_view git_commit;
+    std::string_view git_commit, git_branch, git_repository;
 };
 
 // The metadata of a trace that are nobody's entries, as pairs; a value may be empty.
@@ -7914,7 +8595,9 @@ void for_each_own_metadata(const run_metadata& run, const trace_summary& summary
     pair("mlflow.trace_schema.version", "3");
     pair("mlflow.source.name", first_code_points(run.source_name, 250));
     if (!run.source_name.empty()) pair("mlflow.source.type", run.source_type);
-    pair("mlflow.source.git.commit", run.git_commit);
+    pair("mlflow.source.git.commit", first_code_points(run.git_commit, 250));
+    pair("mlflow.source.git.branch", first_code_points(run.git_branch, 250));
+    pair("mlflow.source.git.repoURL", first_code_points(run.git_repository, 250));
     pair("mlflow.trace.tokenUsage", summary.token_usage);
     pair("mlflow.trace.cost", summary.cost);
 }
@@ -8363,14 +9046,6 @@ struct mlflow_connection {
     std::string experiment_id;
 };
 
-namespace detail {
-
-inline void notice_to_stderr(const std::string& notice) {
-    std::fputs(("mlflow_trace: " + displayed(notice) + '\n').c_str(), stderr);
-}
-
-} // namespace detail
-
 /// Delivers to an MLflow server, version 3.1 or newer.
 ///
 /// All spans of a batch go in one request (`POST /v1/traces`). A trace with metadata besides user and session, or
@@ -8401,11 +9076,14 @@ public:
         std::string experiment_id{}; ///< must exist
         /// OpenTelemetry's resource; MLflow stores its `service.name` as a tag of the trace.
         resource_attributes resource{};
-        /// What runs: the metadata `mlflow.source.name`, `mlflow.source.type` and, where it is known when the program
-        /// is built, `mlflow.source.git.commit`. Sent with the traces that have metadata of their own.
+        /// What runs: the metadata `mlflow.source.name`, `mlflow.source.type` and, where they are known when the
+        /// program is built, `mlflow.source.git.commit`, `.branch` and `.repoURL`. Sent with the traces that have
+        /// metadata of their own.
         std::string source_name{detail::program_path()};
         std::string source_type{"LOCAL"};
         std::string git_commit{};
+        std::string git_branch{};
+        std::string git_repository{}; ///< `https://github.com/…`, to which MLflow's page links; without a password
         /// For each request. A busy SQLite store answers only after 20 s.
         std::chrono::milliseconds timeout{30'000};
         /// `basic_authorization()`, `bearer_authorization()`, or a function; none when empty. Give it over `https`
@@ -8542,7 +9220,8 @@ private:
     }
 
     [[nodiscard]] detail::run_metadata run() const noexcept {
-        return {options_.source_name, options_.source_type, options_.git_commit};
+        return {options_.source_name, options_.source_type, options_.git_commit, options_.git_branch,
+                options_.git_repository};
     }
 
     // Of a batch whose spans are stored. What has failed stays in it, unless all has.
@@ -8839,6 +9518,74 @@ constexpr check_error check_metadata(std::string_view key, std::string_view valu
 } // namespace detail
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
+// ---- mlflow/trace/core/process_worker.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// The queue and thread of an exporter that defers, in whichever process it is asked for. In the child of a fork what
+// is there is the parent's: its thread is not here, and its lock may be held for ever, so that it is left alone.
+template <class Worker>
+class process_worker {
+public:
+    struct ender {
+        void operator()(Worker* worker) const noexcept { worker->end(); }
+    };
+    using pointer = std::unique_ptr<Worker, ender>;
+
+    explicit process_worker(pointer first) noexcept : worker_(first.release()) {}
+    process_worker(const process_worker&) = delete;
+    process_worker& operator=(const process_worker&) = delete;
+    ~process_worker() { const pointer ended(own()); }
+
+    // Null in the child of a fork, at first.
+    [[nodiscard]] Worker* own() const noexcept { return own(latest()); }
+
+    // The own one, which `make(account)` makes where there is none.
+    template <class Make>
+    Worker& own_or(const Make& make) {
+        Worker* found = latest();
+        if (Worker* const mine = own(found)) return *mine;
+        pointer made = make(inherited(*found));
+        if (worker_.compare_exchange_strong(found, made.get())) return *made.release();
+        return *found; // another thread of the child was faster
+    }
+
+    // For these spans there is no worker: the child could not make one.
+    void drop(std::size_t spans) noexcept { dropped_.fetch_add(spans, std::memory_order_relaxed); }
+    static constexpr const char* why_dropped =
+        "no thread to deliver with in this forked process; make its tracer after the fork";
+
+    [[nodiscard]] span_account account() const {
+        Worker* const found = latest();
+        span_account counted = own(found) ? found->account() : inherited(*found);
+        counted.dropped += dropped_.load(std::memory_order_relaxed);
+        return counted;
+    }
+    [[nodiscard]] std::string last_error() const {
+        if (dropped_.load(std::memory_order_relaxed) != 0) return why_dropped;
+        return own() ? own()->last_error() : std::string();
+    }
+
+    // Also the parent's.
+    [[nodiscard]] Worker& any() const noexcept { return *latest(); }
+
+private:
+    [[nodiscard]] Worker* latest() const noexcept { return worker_.load(std::memory_order_acquire); }
+    static Worker* own(Worker* found) noexcept { return found->is_of_this_process() ? found : nullptr; }
+
+    // The parent delivers what waits, so that it counts as exported.
+    static span_account inherited(const Worker& of_parent) noexcept {
+        span_account counted = of_parent.account_now();
+        counted.exported += std::exchange(counted.queued, 0);
+        return counted;
+    }
+
+    std::atomic<std::size_t> dropped_{0};
+    std::atomic<Worker*> worker_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
 // ---- mlflow/trace/core/packed.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
@@ -8992,6 +9739,76 @@ inline trace_data* copy_of(const trace_data& trace) noexcept {
     copy->bytes = trace.bytes;
     return trace_batch(std::move(owner)).pop_front();
 }
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
+// ---- mlflow/trace/core/worker_threads.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// The threads of a worker, which it ends with. One whose exporter does not come back is left to itself, and the last
+// one ends the worker when it does: nobody waits for ever, nor for himself.
+template <class Worker, std::size_t Count = 1>
+class worker_threads {
+public:
+    explicit worker_threads(Worker& worker) noexcept : worker_(worker) {}
+
+    // `run(number)` on each. There is one at least, or it throws.
+    template <class Run>
+    void start(const Run& run) {
+        start_one(0, run);
+        const auto start_others = [&] {
+            for (std::size_t number = 1; number < Count; ++number) start_one(number, run);
+        };
+        guarded(start_others, [] {});
+    }
+
+    [[nodiscard]] bool is_own_thread() const noexcept { return running_here == this; }
+
+    // Once the threads have been told to end. The worker is not there afterwards for whoever called.
+    void end() noexcept {
+        std::unique_lock guard(lock_);
+        constexpr std::chrono::milliseconds to_come_back{250};
+        if (!is_own_thread()) has_ended_.wait_for(guard, to_come_back, [this] { return running_ == 0; });
+        is_left_ = running_ != 0;
+        for (std::thread& thread : threads_)
+            if (is_left_ && thread.joinable()) thread.detach();
+        if (is_left_) return;
+        guard.unlock();
+        for (std::thread& thread : threads_)
+            if (thread.joinable()) thread.join();
+        delete &worker_;
+    }
+
+private:
+    template <class Run>
+    void start_one(std::size_t number, const Run& run) {
+        const std::lock_guard guard(lock_);
+        const without_signals blocked;
+        threads_[number] = std::thread([this, number, run] {
+            running_here = this;
+            run(number);
+            one_has_ended();
+        });
+        ++running_;
+    }
+    void one_has_ended() noexcept {
+        std::unique_lock guard(lock_);
+        const bool is_last = --running_ == 0 && is_left_;
+        has_ended_.notify_all();
+        guard.unlock();
+        if (is_last) delete &worker_;
+    }
+
+    static inline constinit thread_local const worker_threads* running_here = nullptr;
+
+    Worker& worker_;
+    std::mutex lock_;
+    std::condition_variable has_ended_;
+    std::array<std::thread, Count> threads_;
+    std::size_t running_ = 0;
+    bool is_left_ = false;
+};
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
@@ -9422,76 +10239,6 @@ private:
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
-// ---- mlflow/trace/pipeline/worker_threads.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// The threads of a worker, which it ends with. One whose exporter does not come back is left to itself, and the last
-// one ends the worker when it does: nobody waits for ever, nor for himself.
-template <class Worker, std::size_t Count = 1>
-class worker_threads {
-public:
-    explicit worker_threads(Worker& worker) noexcept : worker_(worker) {}
-
-    // `run(number)` on each. There is one at least, or it throws.
-    template <class Run>
-    void start(const Run& run) {
-        start_one(0, run);
-        const auto start_others = [&] {
-            for (std::size_t number = 1; number < Count; ++number) start_one(number, run);
-        };
-        guarded(start_others, [] {});
-    }
-
-    [[nodiscard]] bool is_own_thread() const noexcept { return running_here == this; }
-
-    // Once the threads have been told to end. The worker is not there afterwards for whoever called.
-    void end() noexcept {
-        std::unique_lock guard(lock_);
-        constexpr std::chrono::milliseconds to_come_back{250};
-        if (!is_own_thread()) has_ended_.wait_for(guard, to_come_back, [this] { return running_ == 0; });
-        is_left_ = running_ != 0;
-        for (std::thread& thread : threads_)
-            if (is_left_ && thread.joinable()) thread.detach();
-        if (is_left_) return;
-        guard.unlock();
-        for (std::thread& thread : threads_)
-            if (thread.joinable()) thread.join();
-        delete &worker_;
-    }
-
-private:
-    template <class Run>
-    void start_one(std::size_t number, const Run& run) {
-        const std::lock_guard guard(lock_);
-        const without_signals blocked;
-        threads_[number] = std::thread([this, number, run] {
-            running_here = this;
-            run(number);
-            one_has_ended();
-        });
-        ++running_;
-    }
-    void one_has_ended() noexcept {
-        std::unique_lock guard(lock_);
-        const bool is_last = --running_ == 0 && is_left_;
-        has_ended_.notify_all();
-        guard.unlock();
-        if (is_last) delete &worker_;
-    }
-
-    static inline constinit thread_local const worker_threads* running_here = nullptr;
-
-    Worker& worker_;
-    std::mutex lock_;
-    std::condition_variable has_ended_;
-    std::array<std::thread, Count> threads_;
-    std::size_t running_ = 0;
-    bool is_left_ = false;
-};
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
 // ---- mlflow/trace/pipeline/batch_worker.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
@@ -9872,74 +10619,6 @@ private:
 
 } // namespace detail
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
-// ---- mlflow/trace/pipeline/process_worker.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// The queue and thread of an exporter that defers, in whichever process it is asked for. In the child of a fork what
-// is there is the parent's: its thread is not here, and its lock may be held for ever, so that it is left alone.
-template <class Worker>
-class process_worker {
-public:
-    struct ender {
-        void operator()(Worker* worker) const noexcept { worker->end(); }
-    };
-    using pointer = std::unique_ptr<Worker, ender>;
-
-    explicit process_worker(pointer first) noexcept : worker_(first.release()) {}
-    process_worker(const process_worker&) = delete;
-    process_worker& operator=(const process_worker&) = delete;
-    ~process_worker() { const pointer ended(own()); }
-
-    // Null in the child of a fork, at first.
-    [[nodiscard]] Worker* own() const noexcept { return own(latest()); }
-
-    // The own one, which `make(account)` makes where there is none.
-    template <class Make>
-    Worker& own_or(const Make& make) {
-        Worker* found = latest();
-        if (Worker* const mine = own(found)) return *mine;
-        pointer made = make(inherited(*found));
-        if (worker_.compare_exchange_strong(found, made.get())) return *made.release();
-        return *found; // another thread of the child was faster
-    }
-
-    // For these spans there is no worker: the child could not make one.
-    void drop(std::size_t spans) noexcept { dropped_.fetch_add(spans, std::memory_order_relaxed); }
-    static constexpr const char* why_dropped =
-        "no thread to deliver with in this forked process; make its tracer after the fork";
-
-    [[nodiscard]] span_account account() const {
-        Worker* const found = latest();
-        span_account counted = own(found) ? found->account() : inherited(*found);
-        counted.dropped += dropped_.load(std::memory_order_relaxed);
-        return counted;
-    }
-    [[nodiscard]] std::string last_error() const {
-        if (dropped_.load(std::memory_order_relaxed) != 0) return why_dropped;
-        return own() ? own()->last_error() : std::string();
-    }
-
-    // Also the parent's.
-    [[nodiscard]] Worker& any() const noexcept { return *latest(); }
-
-private:
-    [[nodiscard]] Worker* latest() const noexcept { return worker_.load(std::memory_order_acquire); }
-    static Worker* own(Worker* found) noexcept { return found->is_of_this_process() ? found : nullptr; }
-
-    // The parent delivers what waits, so that it counts as exported.
-    static span_account inherited(const Worker& of_parent) noexcept {
-        span_account counted = of_parent.account_now();
-        counted.exported += std::exchange(counted.queued, 0);
-        return counted;
-    }
-
-    std::atomic<std::size_t> dropped_{0};
-    std::atomic<Worker*> worker_;
-};
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
 // ---- mlflow/trace/pipeline/batch.hpp
 
@@ -10900,74 +11579,6 @@ template <class Context = thread_local_context, class Function>
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
-// ---- mlflow/trace/record/exception_text.hpp
-
-#if __has_include(<cxxabi.h>)
-#include <cxxabi.h>
-#endif
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-inline int exceptions_in_flight() noexcept {
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-    return std::uncaught_exceptions();
-#else
-    return 0;
-#endif
-}
-
-// A type's name as a person writes it, or as the compiler stores it where that cannot be had.
-class type_name {
-public:
-    explicit type_name(const char* mangled) noexcept : mangled_(mangled) {
-#if __has_include(<cxxabi.h>)
-        int failed = 0;
-        readable_ = mangled ? abi::__cxa_demangle(mangled, nullptr, nullptr, &failed) : nullptr;
-#endif
-    }
-    type_name(const type_name&) = delete;
-    type_name& operator=(const type_name&) = delete;
-    ~type_name() { std::free(readable_); }
-
-    [[nodiscard]] std::string_view view() const noexcept {
-        return readable_ ? readable_ : mangled_ ? mangled_ : "unknown";
-    }
-
-private:
-    const char* mangled_;
-    char* readable_ = nullptr;
-};
-
-inline type_name exception_type([[maybe_unused]] const std::exception& thrown) noexcept {
-#if defined(__cpp_rtti)
-    return type_name(typeid(thrown).name());
-#else
-    return type_name("St9exception");
-#endif
-}
-
-// What is being handled is no exception of C++: it is how a thread unwinds that is cancelled, or calls pthread_exit.
-// Who catches that must pass it on, or the program ends.
-inline bool is_thread_ending() noexcept {
-#if __has_include(<cxxabi.h>)
-    return !abi::__cxa_current_exception_type();
-#else
-    return false;
-#endif
-}
-
-// Of the exception being handled, also where it is not a std::exception.
-inline type_name current_exception_type() noexcept {
-#if defined(__cpp_rtti) && __has_include(<cxxabi.h>)
-    const std::type_info* const type = abi::__cxa_current_exception_type();
-    return type_name(type ? type->name() : nullptr);
-#else
-    return type_name(nullptr);
-#endif
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
 // ---- mlflow/trace/record/span_watch.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
@@ -11037,14 +11648,16 @@ bool append_redacted_number(Buffer& out, unsigned field, std::string_view key, T
 // JSON text. `json_like` is set when the value is text that may be taken for JSON, or structured.
 template <class Buffer, class T>
 bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T& value, bool& json_like) {
-    if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, char>)
+    constexpr bool is_number = kind<T> == value_kind::number && !std::is_same_v<T, std::nullptr_t>;
+    if constexpr (is_number)
         if (out.rules && out.rules->redact) return append_redacted_number(out, field, key, value, json_like);
-    if constexpr (std::is_same_v<T, bool>) {
+    if constexpr (!is_number && kind<T> == value_kind::content) {
+        return with_content(
+            value, [&](const auto& content) { return append_attribute(out, field, key, content, json_like); });
+    } else if constexpr (std::is_same_v<T, bool>) {
         const char encoded[] = {short_tag(otlp::bool_value, wire_type::varint), value ? '\1' : '\0'};
         return append_encoded_attribute(out, field, key, {encoded, sizeof encoded});
-    } else if constexpr (std::is_enum_v<T>) {
-        return append_attribute(out, field, key, static_cast<std::underlying_type_t<T>>(value), json_like);
-    } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, char>) {
+    } else if constexpr (is_number && std::is_integral_v<T>) {
         if constexpr (!std::is_signed_v<T> && sizeof(T) == 8)
             if (value >
                 static_cast<T>(std::numeric_limits<std::int64_t>::max())) // OTLP has no unsigned integer: text, then
@@ -11053,19 +11666,17 @@ bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T
         const char* const end =
             write_varint(encoded + 1, static_cast<std::uint64_t>(static_cast<std::int64_t>(value)));
         return append_encoded_attribute(out, field, key, {encoded, static_cast<std::size_t>(end - encoded)});
-    } else if constexpr (std::is_floating_point_v<T>) {
+    } else if constexpr (is_number) {
         char encoded[9] = {short_tag(otlp::double_value, wire_type::fixed64)};
         write_fixed64(encoded + 1, std::bit_cast<std::uint64_t>(static_cast<double>(value)));
         return append_encoded_attribute(out, field, key, {encoded, sizeof encoded});
-    } else if constexpr ((text_like<T> || viewable<T>) && !std::is_pointer_v<T> && !nlohmann_like<T>) {
-        std::string_view text;
-        if constexpr (viewable<T>) text = value.view();
-        else text = value;
-        const ruled_text recorded(out.rules, key, text);
-        json_like = json_like || may_be_json(recorded.view());
-        return append_text_attribute(out, field, key, recorded.view());
-    } else if constexpr (std::is_pointer_v<T> && text_like<T>) {
-        return append_attribute(out, field, key, std::string_view(value ? value : ""), json_like);
+    } else if constexpr (kind<T> == value_kind::text) {
+        if (is_null(value)) return append_attribute(out, field, key, std::string_view(), json_like);
+        return with_text(value, [&](std::string_view text) {
+            const ruled_text recorded(out.rules, key, text);
+            json_like = json_like || may_be_json(recorded.view());
+            return append_text_attribute(out, field, key, recorded.view());
+        });
     } else {
         json_like = true;
         const key_scope named(out, key);
@@ -11234,17 +11845,9 @@ public:
     void json_attribute(std::string_view key, const T& value) noexcept {
         if constexpr (is_fixed_text<T>) {
             json_attribute(key, std::string_view(value));
-        } else if constexpr (std::is_invocable_v<const T&>) {
-            evaluate(key, value, [&](const auto& result) { json_attribute(key, result); });
-        } else if constexpr (optional_like<T> && !has_encoder<T> && !nlohmann_like<T>) {
-            const auto content = [&]() -> decltype(auto) { return *value; };
-            evaluate(
-                key, [&] { return value.has_value(); },
-                [&](bool is_given) {
-                    if (is_given) evaluate(key, content, [&](const auto& given) { json_attribute(key, given); });
-                    else write_json<std::nullptr_t>(key, [](auto& out) { return append_json(out, nullptr); });
-                });
-        } else if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, char>) {
+        } else if constexpr (kind<T> == value_kind::content) {
+            evaluate(key, value, [&](const auto& content) { json_attribute(key, content); });
+        } else if constexpr (kind<T> == value_kind::number && !std::is_same_v<T, std::nullptr_t>) {
             if (!write_attribute(key, value)) cut(key); // of a number in a JSON text, MLflow would keep the text
         } else {
             if constexpr (nlohmann_like<T>) {
@@ -11337,22 +11940,23 @@ private:
     __attribute__((noinline)) void attribute_by_rules(std::string_view key, const T& value) noexcept {
         if (key.empty() || is_reserved_attribute(key))
             return span_->trace->owner->report({key.empty() ? fault::empty : fault::reserved, key});
-        if constexpr (std::is_invocable_v<const T&>)
+        if constexpr (kind<T> == value_kind::content)
             evaluate(key, value, [&](const auto& result) { attribute(key, result); });
         else
             count(&recording_limits::attributes, &span_data::attributes, &span_data::dropped_attributes,
                   [&] { return write_attribute(key, value); });
     }
 
-    // Makes the value before anything of it is written. What the callable throws does not reach the application.
+    // Makes the value before anything of it is written. What the application's code throws does not reach it.
     template <class T, class Use>
-    void evaluate(std::string_view key, const T& callable, const Use& use) noexcept {
+    void evaluate(std::string_view key, const T& value, const Use& use) noexcept {
         const span_watch watch(*span_);
         const auto make_and_use = [&] {
-            const auto& made = callable();
-            span_ = watch.span();
-            if (span_) use(made);
-            else watch.report({fault::span_ended, key});
+            with_content(value, [&](const auto& made) {
+                span_ = watch.span();
+                if (span_) use(made);
+                else watch.report({fault::span_ended, key});
+            });
         };
         guarded(make_and_use, [&] { leave_out(watch, key); });
     }

@@ -15,6 +15,4 @@ struct samples {
     std::unreachable_sentinel_t end() const { return {}; }
 #endif
 };
-void use(mt::tracer<>& tracer, const samples& values) {
-    tracer.start_span("span").inputs(mt::arg("value", values));
-}
+void use(mt::tracer<>& tracer, const samples& values) { tracer.start_span("span").inputs(mt::arg("value", values)); }
