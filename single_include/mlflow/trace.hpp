@@ -1565,11 +1565,15 @@ inline constexpr span_type span_type::unknown{"UNKNOWN"};
 /// How a span ended: OTLP's `Status.StatusCode`, with its numbers.
 enum class status : std::uint8_t { unset = 0, ok = 1, error = 2 };
 
-/// Tokens that a model call used, as its provider counts them. A total of 0 is filled in as the sum.
+/// Tokens that a model call used, as its provider counts them. A total of 0 is filled in as the sum of input and
+/// output. The others are written where they are not 0; MLflow counts them for the cost (`TokenUsageKey`).
 struct token_usage {
     std::uint64_t input = 0;
     std::uint64_t output = 0;
     std::uint64_t total = 0;
+    std::uint64_t cache_read = 0;
+    std::uint64_t cache_creation = 0;
+    std::uint64_t cache_creation_above_1h = 0; ///< of those, what is kept for an hour
 };
 
 /// What a model call cost, in US dollars. A total of 0 is filled in as the sum.
@@ -8417,10 +8421,11 @@ inline std::string attribute_json(const span_data& span, std::string_view key) {
 }
 
 // The sum of what the spans say in the members of an attribute, but for spans whose parent says it too; JSON, or
-// empty.
+// empty. The members behind the first three are there where a span has them.
 template <std::size_t N>
 std::string summed_attribute(const trace_data& trace, std::string_view key, const std::string_view (&members)[N],
                              bool is_integer) {
+    constexpr std::size_t always = 3;
     struct told {
         std::string_view id, parent;
         std::string json;
@@ -8436,15 +8441,20 @@ std::string summed_attribute(const trace_data& trace, std::string_view key, cons
         all.push_back(std::move(one));
     }
     double sums[N]{};
+    bool is_there[N]{};
     for (const told& one : all) {
         bool is_told_by_parent = false;
         for (const told& other : all) is_told_by_parent = is_told_by_parent || other.id == one.parent;
-        for (std::size_t i = 0; i < N && !is_told_by_parent; ++i)
-            sums[i] += std::strtod(std::string(json_find(one.json, {members[i]})).c_str(), nullptr);
+        for (std::size_t i = 0; i < N && !is_told_by_parent; ++i) {
+            const std::string number(json_find(one.json, {members[i]}));
+            sums[i] += std::strtod(number.c_str(), nullptr);
+            is_there[i] = is_there[i] || i < always || !number.empty();
+        }
     }
     if (all.empty()) return {};
     buffer out;
     for (std::size_t i = 0; i < N; ++i) {
+        if (i >= always && !is_there[i]) continue;
         out.push_back(i == 0 ? '{' : ',');
         append_member_name(out, members[i]);
         if (is_integer) append_json_int(out, static_cast<std::int64_t>(sums[i]));
@@ -8463,10 +8473,12 @@ struct trace_summary {
 };
 
 inline trace_summary summarise(const trace_data& trace) {
-    return {
-        attribute_json(*trace.root, "mlflow.spanInputs"), attribute_json(*trace.root, "mlflow.spanOutputs"),
-        summed_attribute(trace, "mlflow.chat.tokenUsage", {"input_tokens", "output_tokens", "total_tokens"}, true),
-        summed_attribute(trace, "mlflow.llm.cost", {"input_cost", "output_cost", "total_cost"}, false)};
+    return {attribute_json(*trace.root, "mlflow.spanInputs"), attribute_json(*trace.root, "mlflow.spanOutputs"),
+            summed_attribute(trace, "mlflow.chat.tokenUsage",
+                             {"input_tokens", "output_tokens", "total_tokens", "cache_read_input_tokens",
+                              "cache_creation_input_tokens", "cache_creation_input_tokens_above_1hr"},
+                             true),
+            summed_attribute(trace, "mlflow.llm.cost", {"input_cost", "output_cost", "total_cost"}, false)};
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
@@ -11831,6 +11843,26 @@ public:
         json_object_attribute(key, members...);
     }
 
+    void usage(const token_usage& used) noexcept {
+        constexpr std::string_view key = "mlflow.chat.tokenUsage";
+        if (((used.input | used.output | used.total | used.cache_read | used.cache_creation |
+              used.cache_creation_above_1h) >>
+             63U) != 0)
+            return refuse(key);
+        const without_rules own(span_->body);
+        write_json<std::uint64_t>(key, [&](auto& out) {
+            json_object object(out);
+            object.member("input_tokens", used.input);
+            object.member("output_tokens", used.output);
+            object.member("total_tokens", used.total);
+            if (used.cache_read != 0) object.member("cache_read_input_tokens", used.cache_read);
+            if (used.cache_creation != 0) object.member("cache_creation_input_tokens", used.cache_creation);
+            if (used.cache_creation_above_1h != 0)
+                object.member("cache_creation_input_tokens_above_1hr", used.cache_creation_above_1h);
+            return object.close();
+        });
+    }
+
     template <class... T>
     void json_object_attribute(std::string_view key, const named_value<T>&... members) noexcept {
         span_->look_closer = span_->look_closer || !(is_plain<T> && ...);
@@ -12216,10 +12248,7 @@ public:
     basic_span& usage(token_usage used) noexcept {
         if (!span_) return *this;
         if (used.total == 0) used.total = used.input + used.output;
-        if (((used.input | used.output | used.total) >> 63U) != 0) writer().refuse("mlflow.chat.tokenUsage");
-        else
-            writer().own_json_object("mlflow.chat.tokenUsage", arg("input_tokens", used.input),
-                                     arg("output_tokens", used.output), arg("total_tokens", used.total));
+        writer().usage(used);
         return *this;
     }
     /// MLflow sums it over the spans of the trace. Refused unless finite: MLflow would refuse the whole request.

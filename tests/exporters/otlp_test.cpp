@@ -224,7 +224,8 @@ TEST_F(otlp_exporter, speaks_the_terms_of_the_gen_ai_conventions_where_asked) {
         agent.inputs(mt::arg("question", "q"));
         {
             auto model = tracer.start_span("complete", mt::span_type::chat_model);
-            model.model("gpt-x").provider("openai").usage({.input = 7, .output = 5});
+            model.model("gpt-x").provider("openai").usage(
+                {.input = 7, .output = 5, .cache_read = 3, .cache_creation = 2});
             model.inputs(inputs).outputs(outputs).attribute("gen_ai.request.model", "own name");
         }
         {
@@ -254,6 +255,8 @@ TEST_F(otlp_exporter, speaks_the_terms_of_the_gen_ai_conventions_where_asked) {
     EXPECT_EQ(model["gen_ai.provider.name"], "openai");
     EXPECT_EQ(model["gen_ai.usage.input_tokens"], R"({"intValue":"7"})");
     EXPECT_EQ(model["gen_ai.usage.output_tokens"], R"({"intValue":"5"})");
+    EXPECT_EQ(model["gen_ai.usage.cache_read.input_tokens"], R"({"intValue":"3"})");
+    EXPECT_EQ(model["gen_ai.usage.cache_creation.input_tokens"], R"({"intValue":"2"})");
     EXPECT_FALSE(model.contains("mlflow.spanInputs")) << "not sent twice";
     EXPECT_EQ(json::parse(model["gen_ai.input.messages"]), json::parse(R"([
         {"role":"system","parts":[{"type":"text","content":"Be \"brief\""}]},

@@ -120,6 +120,18 @@ public:
         said_["attributes"]["mlflow.chat.tokenUsage"] = {
             {"input_tokens", input}, {"output_tokens", output}, {"total_tokens", input + output}};
     }
+    void usage_with_cache(std::uint64_t input, std::uint64_t output, std::uint64_t read, std::uint64_t created) {
+        span_.usage({.input = input,
+                     .output = output,
+                     .cache_read = read,
+                     .cache_creation = created,
+                     .cache_creation_above_1h = created - 1});
+        auto& said = said_["attributes"]["mlflow.chat.tokenUsage"];
+        said = {{"input_tokens", input}, {"output_tokens", output}, {"total_tokens", input + output}};
+        said["cache_read_input_tokens"] = read;
+        said["cache_creation_input_tokens"] = created;
+        said["cache_creation_input_tokens_above_1hr"] = created - 1;
+    }
     void failed(const std::string& type, const std::string& message) {
         said_["status"] = "ERROR";
         said_["description"] = type + ": " + message;

@@ -296,9 +296,18 @@ TEST_F(roundtrip, further_metadata) {
     set(repeated("k", 250), "a long key");
     trace.inputs(std::string("question"));
     trace.outputs(std::string("answer"));
-    auto span = trace.start_span(trace, "model", mt::span_type::llm);
-    span.usage(3, 4);
-    trace.trace()["usage"] = {{"input_tokens", 3}, {"output_tokens", 4}, {"total_tokens", 7}};
+    {
+        auto span = trace.start_span(trace, "model", mt::span_type::llm);
+        span.usage(3, 4);
+    }
+    auto cached = trace.start_span(trace, "cached", mt::span_type::llm);
+    cached.usage_with_cache(10, 5, 8, 2);
+    trace.trace()["usage"] = {{"input_tokens", 13},
+                              {"output_tokens", 9},
+                              {"total_tokens", 22},
+                              {"cache_read_input_tokens", 8},
+                              {"cache_creation_input_tokens", 2},
+                              {"cache_creation_input_tokens_above_1hr", 1}};
 }
 
 TEST_F(roundtrip, previews) {

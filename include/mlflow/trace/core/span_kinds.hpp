@@ -41,11 +41,15 @@ inline constexpr span_type span_type::unknown{"UNKNOWN"};
 /// How a span ended: OTLP's `Status.StatusCode`, with its numbers.
 enum class status : std::uint8_t { unset = 0, ok = 1, error = 2 };
 
-/// Tokens that a model call used, as its provider counts them. A total of 0 is filled in as the sum.
+/// Tokens that a model call used, as its provider counts them. A total of 0 is filled in as the sum of input and
+/// output. The others are written where they are not 0; MLflow counts them for the cost (`TokenUsageKey`).
 struct token_usage {
     std::uint64_t input = 0;
     std::uint64_t output = 0;
     std::uint64_t total = 0;
+    std::uint64_t cache_read = 0;
+    std::uint64_t cache_creation = 0;
+    std::uint64_t cache_creation_above_1h = 0; ///< of those, what is kept for an hour
 };
 
 /// What a model call cost, in US dollars. A total of 0 is filled in as the sum.

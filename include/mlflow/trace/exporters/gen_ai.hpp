@@ -219,6 +219,8 @@ inline bool append_body_in_gen_ai_terms(buffer& out, const span_data& span) {
            append("gen_ai.provider.name", said.provider) && append("gen_ai.tool.definitions", said.tools) &&
            append_count("gen_ai.usage.input_tokens", "input_tokens") &&
            append_count("gen_ai.usage.output_tokens", "output_tokens") &&
+           append_count("gen_ai.usage.cache_read.input_tokens", "cache_read_input_tokens") &&
+           append_count("gen_ai.usage.cache_creation.input_tokens", "cache_creation_input_tokens") &&
            append("gen_ai.input.messages", has_inputs ? inputs.view() : std::string_view()) &&
            append("gen_ai.output.messages", has_outputs ? outputs.view() : std::string_view()) &&
            append("gen_ai.tool.name", is_tool ? said.name : std::string_view()) &&

@@ -199,10 +199,11 @@ inline std::string attribute_json(const span_data& span, std::string_view key) {
 }
 
 // The sum of what the spans say in the members of an attribute, but for spans whose parent says it too; JSON, or
-// empty.
+// empty. The members behind the first three are there where a span has them.
 template <std::size_t N>
 std::string summed_attribute(const trace_data& trace, std::string_view key, const std::string_view (&members)[N],
                              bool is_integer) {
+    constexpr std::size_t always = 3;
     struct told {
         std::string_view id, parent;
         std::string json;
@@ -218,15 +219,20 @@ std::string summed_attribute(const trace_data& trace, std::string_view key, cons
         all.push_back(std::move(one));
     }
     double sums[N]{};
+    bool is_there[N]{};
     for (const told& one : all) {
         bool is_told_by_parent = false;
         for (const told& other : all) is_told_by_parent = is_told_by_parent || other.id == one.parent;
-        for (std::size_t i = 0; i < N && !is_told_by_parent; ++i)
-            sums[i] += std::strtod(std::string(json_find(one.json, {members[i]})).c_str(), nullptr);
+        for (std::size_t i = 0; i < N && !is_told_by_parent; ++i) {
+            const std::string number(json_find(one.json, {members[i]}));
+            sums[i] += std::strtod(number.c_str(), nullptr);
+            is_there[i] = is_there[i] || i < always || !number.empty();
+        }
     }
     if (all.empty()) return {};
     buffer out;
     for (std::size_t i = 0; i < N; ++i) {
+        if (i >= always && !is_there[i]) continue;
         out.push_back(i == 0 ? '{' : ',');
         append_member_name(out, members[i]);
         if (is_integer) append_json_int(out, static_cast<std::int64_t>(sums[i]));
@@ -245,10 +251,12 @@ struct trace_summary {
 };
 
 inline trace_summary summarise(const trace_data& trace) {
-    return {
-        attribute_json(*trace.root, "mlflow.spanInputs"), attribute_json(*trace.root, "mlflow.spanOutputs"),
-        summed_attribute(trace, "mlflow.chat.tokenUsage", {"input_tokens", "output_tokens", "total_tokens"}, true),
-        summed_attribute(trace, "mlflow.llm.cost", {"input_cost", "output_cost", "total_cost"}, false)};
+    return {attribute_json(*trace.root, "mlflow.spanInputs"), attribute_json(*trace.root, "mlflow.spanOutputs"),
+            summed_attribute(trace, "mlflow.chat.tokenUsage",
+                             {"input_tokens", "output_tokens", "total_tokens", "cache_read_input_tokens",
+                              "cache_creation_input_tokens", "cache_creation_input_tokens_above_1hr"},
+                             true),
+            summed_attribute(trace, "mlflow.llm.cost", {"input_cost", "output_cost", "total_cost"}, false)};
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

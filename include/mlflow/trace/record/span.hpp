@@ -188,10 +188,7 @@ public:
     basic_span& usage(token_usage used) noexcept {
         if (!span_) return *this;
         if (used.total == 0) used.total = used.input + used.output;
-        if (((used.input | used.output | used.total) >> 63U) != 0) writer().refuse("mlflow.chat.tokenUsage");
-        else
-            writer().own_json_object("mlflow.chat.tokenUsage", arg("input_tokens", used.input),
-                                     arg("output_tokens", used.output), arg("total_tokens", used.total));
+        writer().usage(used);
         return *this;
     }
     /// MLflow sums it over the spans of the trace. Refused unless finite: MLflow would refuse the whole request.

@@ -81,6 +81,26 @@ public:
         json_object_attribute(key, members...);
     }
 
+    void usage(const token_usage& used) noexcept {
+        constexpr std::string_view key = "mlflow.chat.tokenUsage";
+        if (((used.input | used.output | used.total | used.cache_read | used.cache_creation |
+              used.cache_creation_above_1h) >>
+             63U) != 0)
+            return refuse(key);
+        const without_rules own(span_->body);
+        write_json<std::uint64_t>(key, [&](auto& out) {
+            json_object object(out);
+            object.member("input_tokens", used.input);
+            object.member("output_tokens", used.output);
+            object.member("total_tokens", used.total);
+            if (used.cache_read != 0) object.member("cache_read_input_tokens", used.cache_read);
+            if (used.cache_creation != 0) object.member("cache_creation_input_tokens", used.cache_creation);
+            if (used.cache_creation_above_1h != 0)
+                object.member("cache_creation_input_tokens_above_1hr", used.cache_creation_above_1h);
+            return object.close();
+        });
+    }
+
     template <class... T>
     void json_object_attribute(std::string_view key, const named_value<T>&... members) noexcept {
         span_->look_closer = span_->look_closer || !(is_plain<T> && ...);
