@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real MLflow server for the tests, on a free local port and with a database of its own.
 
-    server.py start FOLDER                 starts it and waits until it is healthy; the state is FOLDER/server.json
+    server.py start FOLDER [OPTION...]     starts it, with further options of `mlflow server`, and waits until it is
+                                           healthy; the state is FOLDER/server.json
     server.py run FOLDER PROGRAM [ARG...]  runs a program with MLFLOW_TRACKING_URI set to it
     server.py stop FOLDER                  ends the server and every process that it started; log and database stay
 """
@@ -64,7 +65,7 @@ def stop(folder: pathlib.Path) -> None:
     (folder / "server.json").unlink(missing_ok=True)
 
 
-def start(folder: pathlib.Path) -> None:
+def start(folder: pathlib.Path, options: list[str]) -> None:
     stop(folder)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -77,7 +78,7 @@ def start(folder: pathlib.Path) -> None:
     }
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1"]
     command += ["--port", uri.rpartition(":")[2], "--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
-    command += ["--default-artifact-root", str(folder / "artifacts")]
+    command += ["--default-artifact-root", str(folder / "artifacts"), *options]
     log = folder / "server.log"
     with log.open("wb") as output:
         server = subprocess.Popen(
@@ -110,8 +111,8 @@ def run(folder: pathlib.Path, command: list[str]) -> None:
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["start", folder]:
-            start(pathlib.Path(folder).resolve())
+        case ["start", folder, *options]:
+            start(pathlib.Path(folder).resolve(), options)
         case ["stop", folder]:
             stop(pathlib.Path(folder).resolve())
         case ["run", folder, *command] if command:

@@ -371,6 +371,24 @@ TEST(tracer, a_ratio_records_its_share_of_whole_traces) {
     for (const auto& trace : traces) EXPECT_EQ(trace.spans.size(), 2U);
 }
 
+TEST(tracer, ids_are_valid_after_the_end) {
+    recorder<> tracer;
+    auto root = tracer.start_trace("root");
+    const auto trace_id = root.trace_id();
+    auto child = tracer.start_span("child");
+    const auto child_id = child.id();
+    child.end();
+    EXPECT_EQ(child.id(), child_id);
+    EXPECT_EQ(child.trace_id(), trace_id);
+    EXPECT_FALSE(child.remote().trace_id.valid()) << "nobody goes on from a span that has ended";
+    auto moved = std::move(root);
+    EXPECT_EQ(moved.trace_id(), trace_id);
+    moved.end();
+    EXPECT_EQ(moved.trace_id(), trace_id);
+    moved = {};
+    EXPECT_FALSE(moved.trace_id().valid());
+}
+
 TEST(tracer, disabled_records_nothing) {
     recorder<> tracer({.enabled = false});
     {

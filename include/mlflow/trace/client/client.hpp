@@ -62,6 +62,9 @@ public:
         /// `basic_authorization()`, `bearer_authorization()`, or a function; none when empty. Give it over `https`
         /// only.
         credentials authorization{};
+        /// Sent with each request, such as a key that a proxy before the server asks for.
+        std::vector<std::pair<std::string, secret>> headers{};
+        std::string workspace{}; ///< of a server that has several (`mlflow server --enable-workspaces`)
         std::chrono::milliseconds timeout{60'000}; ///< for each request
         /// How many requests of one call may be under way at the same time, each on a thread and a connection of its
         /// own: `search_traces` reads one page ahead, `for_each_trace` in the order of time reads several slices of
@@ -76,9 +79,9 @@ public:
 
     client() : client(options{}) {}
     explicit client(options chosen)
-        : pool_(std::make_shared<detail::connection_pool<Transport>>(std::move(chosen.tracking_uri),
-                                                                     std::move(chosen.authorization), chosen.timeout,
-                                                                     std::move(chosen.transport))),
+        : pool_(std::make_shared<detail::connection_pool<Transport>>(detail::http_client_options<Transport>{
+              "tracking_uri", std::move(chosen.tracking_uri), std::move(chosen.headers), std::move(chosen.workspace),
+              std::move(chosen.authorization), chosen.timeout, std::move(chosen.transport)})),
           server_(pool_->take()), connections_(std::max<std::size_t>(chosen.connections, 1)),
           experiment_name_(std::move(chosen.experiment_name)), experiment_id_(std::move(chosen.experiment_id)) {}
 

@@ -33,9 +33,7 @@ inline std::optional<transport_error> id_fault(const char* name, std::string_vie
 template <class Transport>
 class rest {
 public:
-    rest(std::string uri, credentials authorization, std::chrono::milliseconds timeout,
-         typename Transport::options transport)
-        : server_("tracking_uri", std::move(uri), std::move(authorization), timeout, std::move(transport)) {}
+    explicit rest(http_client_options<Transport> server) : server_(std::move(server)) {}
 
     [[nodiscard]] const std::string& uri() const noexcept { return server_.uri(); }
 
@@ -64,10 +62,7 @@ using connection = std::shared_ptr<rest<Transport>>;
 template <class Transport>
 class connection_pool : public std::enable_shared_from_this<connection_pool<Transport>> {
 public:
-    connection_pool(std::string uri, credentials authorization, std::chrono::milliseconds timeout,
-                    typename Transport::options transport)
-        : uri_(std::move(uri)), authorization_(std::move(authorization)), timeout_(timeout),
-          transport_(std::move(transport)) {}
+    explicit connection_pool(http_client_options<Transport> server) : server_(std::move(server)) {}
 
     [[nodiscard]] connection<Transport> take() {
         std::unique_ptr<rest<Transport>> taken;
@@ -75,7 +70,7 @@ public:
             taken = std::move(idle_.back());
             idle_.pop_back();
         }
-        if (!taken) taken = std::make_unique<rest<Transport>>(uri_, authorization_, timeout_, transport_);
+        if (!taken) taken = std::make_unique<rest<Transport>>(server_);
         const auto give_back = [pool = this->shared_from_this()](rest<Transport>* let_go) {
             std::unique_ptr<rest<Transport>> owned(let_go);
             const std::lock_guard lock(pool->mutex_);
@@ -85,10 +80,7 @@ public:
     }
 
 private:
-    std::string uri_;
-    credentials authorization_;
-    std::chrono::milliseconds timeout_;
-    typename Transport::options transport_;
+    http_client_options<Transport> server_;
     std::mutex mutex_;
     std::vector<std::unique_ptr<rest<Transport>>> idle_;
 };

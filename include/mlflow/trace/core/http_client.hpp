@@ -53,48 +53,55 @@ inline std::optional<transport_error> wrong_address(const std::string& server, s
     return std::nullopt;
 }
 
-// One server as exporters and client see it: its address, who asks, and how long. The transport is made at the first
-// request.
+using secret_headers = std::vector<std::pair<std::string, secret>>;
+
+// Of a server and of who asks it. `option` is what the user calls the address.
+template <class Transport>
+struct http_client_options {
+    std::string_view option;
+    std::string uri;
+    secret_headers headers; // of each request
+    std::string workspace;  // of an MLflow server; none where empty
+    credentials authorization;
+    std::chrono::milliseconds timeout;
+    typename Transport::options transport;
+};
+
+// One server as exporters and client see it. The transport is made at the first request.
 template <class Transport>
 class http_client {
 public:
-    using transport_options = typename Transport::options;
-
-    // `option` is what the user calls the address.
-    http_client(std::string_view option, std::string uri, credentials authorization,
-                std::chrono::milliseconds timeout, transport_options transport)
-        : option_(option), uri_(std::move(uri)), authorization_(std::move(authorization)), timeout_(timeout),
-          transport_options_(std::move(transport)) {
-        while (uri_.ends_with('/')) uri_.pop_back();
+    explicit http_client(http_client_options<Transport> chosen) : options_(std::move(chosen)) {
+        std::string& uri = options_.uri;
+        while (uri.ends_with('/')) uri.pop_back();
+        for (const auto& [name, value] : options_.headers) secrets_.remember(value);
     }
 
     // As given, without a slash at its end.
-    [[nodiscard]] const std::string& uri() const noexcept { return uri_; }
+    [[nodiscard]] const std::string& uri() const noexcept { return options_.uri; }
 
     result<http_response, transport_error> send(http_method method, std::string_view target,
                                                 std::span<const http_header> headers = {},
                                                 std::string_view body = {}) {
         const without_cancellation whole; // nobody expects it below
         if (!transport_) {
-            auto server = endpoint::parse(uri_);
+            auto server = endpoint::parse(uri());
             if (!server)
-                return failure{
-                    transport_error{server.error().reason, std::string(option_) + ": " + server.error().message}};
-            transport_ = std::make_unique<Transport>(std::move(*server), transport_options_);
+                return failure{transport_error{server.error().reason,
+                                               std::string(options_.option) + ": " + server.error().message}};
+            transport_ = std::make_unique<Transport>(std::move(*server), options_.transport);
         }
         auto reply = send_authorized(method, target, headers, body);
         if (!reply) return masked(std::move(reply).error());
-        if (auto wrong = wrong_address(uri_, target, *reply)) return masked(std::move(*wrong));
+        if (auto wrong = wrong_address(uri(), target, *reply)) return masked(std::move(*wrong));
         return reply;
     }
 
-    // Besides the credentials: a secret that the headers of requests hold.
-    void remember(const secret& value) { secrets_.remember(value); }
     [[nodiscard]] const known_secrets& secrets() const noexcept { return secrets_; }
 
     // A reply that is no success, as an error.
     [[nodiscard]] transport_error refusal(std::string_view target, const http_response& reply) const {
-        return error_reply(uri_, target, reply, secrets_);
+        return error_reply(uri(), target, reply, secrets_);
     }
 
 private:
@@ -112,32 +119,34 @@ private:
     result<http_response, transport_error> send_authorized(http_method method, std::string_view target,
                                                            std::span<const http_header> headers,
                                                            std::string_view body) {
-        if (authorization_.empty()) return transport_->send({method, target, headers, body, timeout_});
+        std::vector<http_header> all(headers.begin(), headers.end());
+        for (const auto& [name, value] : options_.headers) all.push_back({name, value.reveal()});
+        if (!options_.workspace.empty()) all.push_back({"X-MLFLOW-WORKSPACE", options_.workspace});
+        const auto send_with = [&](std::span<const http_header> sent) {
+            return transport_->send({method, target, sent, body, options_.timeout});
+        };
+        credentials& authorization = options_.authorization;
+        if (authorization.empty()) return send_with(all);
         const auto is_refused = [](const result<http_response, transport_error>& reply) {
             return reply ? wants_other_credentials(reply->status)
                          : reply.error().reason == transport_error::kind::bad_request;
         };
-        auto who = authorization_.current();
+        auto who = authorization.current();
         if (!who) return without_credentials(std::move(who).error());
-        std::vector<http_header> all(headers.begin(), headers.end());
+        all.push_back({"Authorization", {}});
         const auto send_as = [&](const secret& value) {
             secrets_.remember(value);
-            all.resize(headers.size());
-            all.push_back({"Authorization", value.reveal()});
-            return transport_->send({method, target, all, body, timeout_});
+            all.back().value = value.reveal();
+            return send_with(all);
         };
         auto reply = send_as(*who);
-        if (!is_refused(reply) || !authorization_.renewable()) return reply;
-        auto renewed = authorization_.renewed(*who);
+        if (!is_refused(reply) || !authorization.renewable()) return reply;
+        auto renewed = authorization.renewed(*who);
         if (!renewed) return without_credentials(std::move(renewed).error());
         return renewed->reveal() == who->reveal() ? reply : send_as(*renewed);
     }
 
-    std::string_view option_;
-    std::string uri_;
-    credentials authorization_;
-    std::chrono::milliseconds timeout_;
-    transport_options transport_options_;
+    http_client_options<Transport> options_;
     std::unique_ptr<Transport> transport_;
     known_secrets secrets_;
 };

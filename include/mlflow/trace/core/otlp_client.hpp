@@ -19,20 +19,13 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 template <class Transport>
 class otlp_client {
 public:
-    using header_list = std::vector<std::pair<std::string, secret>>;
-
-    // `option` is what the user calls the URL, which is used as it is.
-    otlp_client(std::string_view option, const std::string& url, header_list headers, credentials authorization,
-                std::chrono::milliseconds timeout, typename Transport::options transport)
-        : headers_(std::move(headers)), target_(target_of(url)),
-          server_(option, url.substr(0, path_begin(url)), std::move(authorization), timeout, std::move(transport)) {
-        for (const auto& [name, value] : headers_) server_.remember(value);
-    }
+    // `chosen.uri` is the whole URL, which is used as it is.
+    explicit otlp_client(http_client_options<Transport> chosen)
+        : target_(target_of(chosen.uri)), server_(without_path(std::move(chosen))) {}
 
     // A reply with a status of success; any other is an error.
     result<http_response, transport_error> post(std::string_view body) {
-        std::vector<http_header> headers{{"Content-Type", "application/x-protobuf"}};
-        for (const auto& [name, value] : headers_) headers.push_back({name, value.reveal()});
+        const http_header headers[] = {{"Content-Type", "application/x-protobuf"}};
         auto reply = server_.send(http_method::post, target_, headers, body);
         if (reply && !is_success(reply->status)) return failure{server_.refusal(target_, *reply)};
         return reply;
@@ -49,12 +42,15 @@ private:
         const auto scheme_end = url.find("://");
         return scheme_end == std::string_view::npos ? scheme_end : url.find('/', scheme_end + 3);
     }
+    static http_client_options<Transport> without_path(http_client_options<Transport> chosen) {
+        chosen.uri.resize(std::min(path_begin(chosen.uri), chosen.uri.size()));
+        return chosen;
+    }
     static std::string target_of(std::string_view url) {
         const auto path = path_begin(url);
         return path == std::string_view::npos ? "/" : std::string(url.substr(path));
     }
 
-    header_list headers_;
     std::string target_;
     http_client<Transport> server_;
 };

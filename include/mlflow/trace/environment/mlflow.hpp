@@ -77,6 +77,7 @@ std::optional<environment_error> read_tls(Options& transport) {
 /// | `MLFLOW_TRACKING_SERVER_CERT_PATH` | a PEM file of CAs |
 /// | `MLFLOW_TRACKING_CLIENT_CERT_PATH` | a PEM file of the certificate and its key |
 /// | `MLFLOW_HTTP_REQUEST_TIMEOUT` | seconds |
+/// | `MLFLOW_WORKSPACE` | of a server that has several |
 ///
 /// Thread-safety: as std::getenv.
 template <class Server>
@@ -87,9 +88,11 @@ from_environment(detail::options_of<Server> chosen = {}) {
     if (auto wrong =
             check_texts({"MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID",
                          "MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_INSECURE_TLS", "MLFLOW_TRACKING_SERVER_CERT_PATH",
-                         "MLFLOW_TRACKING_CLIENT_CERT_PATH", "MLFLOW_HTTP_REQUEST_TIMEOUT"}))
+                         "MLFLOW_TRACKING_CLIENT_CERT_PATH", "MLFLOW_HTTP_REQUEST_TIMEOUT", "MLFLOW_WORKSPACE"}))
         return failure{std::move(*wrong)};
-    if (auto wrong = check_visible("MLFLOW_EXPERIMENT_ID")) return failure{std::move(*wrong)};
+    for (const char* const each : {"MLFLOW_EXPERIMENT_ID", "MLFLOW_WORKSPACE"})
+        if (auto wrong = check_visible(each)) return failure{std::move(*wrong)};
+    if (const auto workspace = variable("MLFLOW_WORKSPACE"); !workspace.empty()) chosen.workspace = workspace;
     if (const auto uri = variable("MLFLOW_TRACKING_URI"); !uri.empty()) {
         if (auto wrong = check_url("MLFLOW_TRACKING_URI")) return failure{std::move(*wrong)};
         chosen.tracking_uri = uri;

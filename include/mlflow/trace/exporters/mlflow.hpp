@@ -77,6 +77,9 @@ public:
         /// `basic_authorization()`, `bearer_authorization()`, or a function; none when empty. Give it over `https`
         /// only.
         credentials authorization{};
+        /// Sent with each request, such as a key that a proxy before the server asks for.
+        std::vector<std::pair<std::string, secret>> headers{};
+        std::string workspace{}; ///< of a server that has several (`mlflow server --enable-workspaces`)
         typename Transport::options transport{};
         /// At once, for the requests that traces with request IDs and metadata need. 1 to 16.
         std::size_t info_connections = 4;
@@ -85,9 +88,7 @@ public:
     };
 
     mlflow_exporter() : mlflow_exporter(options{}) {}
-    explicit mlflow_exporter(options chosen)
-        : options_(std::move(chosen)), server_("tracking_uri", options_.tracking_uri, options_.authorization,
-                                               options_.timeout, options_.transport) {}
+    explicit mlflow_exporter(options chosen) : options_(std::move(chosen)), server_(server()) {}
 
     /// Asks the server for its version and its experiment, which is created where only its name is known. Needed only
     /// to learn of a wrong address, an old server or a missing experiment before the first trace.
@@ -129,7 +130,7 @@ public:
         const std::lock_guard guard(connection_lock_);
         if (connection_.experiment_id.empty()) return {};
         if (gives_own_ids_) return experiment_url_locked();
-        return experiment_url_locked() + "?selectedEvaluationId=" + std::string(id.mlflow_id().view());
+        return experiment_url_locked("?selectedEvaluationId=" + std::string(id.mlflow_id().view()));
     }
     /// The experiment's traces in MLflow's page; empty before the experiment is known.
     [[nodiscard]] std::string experiment_url() const {
@@ -141,8 +142,10 @@ private:
     using failed = std::optional<transport_error>; // nothing when all is well
     using infos = detail::mlflow_infos<Transport>;
 
-    [[nodiscard]] std::string experiment_url_locked() const {
-        return server_.uri() + "/#/experiments/" + connection_.experiment_id + "/traces";
+    [[nodiscard]] std::string experiment_url_locked(std::string query = {}) const {
+        if (const std::string& workspace = options_.workspace; !workspace.empty())
+            query += (query.empty() ? "?workspace=" : "&workspace=") + detail::percent_encoded(workspace);
+        return server_.uri() + "/#/experiments/" + connection_.experiment_id + "/traces" + query;
     }
 
     result<mlflow_connection, transport_error> connect_locked() {
@@ -212,6 +215,11 @@ private:
                 options_.git_repository};
     }
 
+    [[nodiscard]] detail::http_client_options<Transport> server() const {
+        return {"tracking_uri",         options_.tracking_uri, options_.headers,  options_.workspace,
+                options_.authorization, options_.timeout,      options_.transport};
+    }
+
     // Of a batch whose spans are stored. What has failed stays in it, unless all has.
     export_result send_trace_infos(trace_batch& batch) {
         std::vector<typename infos::answer> answers;
@@ -220,8 +228,7 @@ private:
         if (answers.empty()) return {.exported_spans = batch.span_count()};
         while (others_.size() + 1 < options_.info_connections && others_.size() + 1 < answers.size() &&
                others_.size() < 15)
-            others_.push_back(std::make_unique<detail::http_client<Transport>>(
-                "tracking_uri", options_.tracking_uri, options_.authorization, options_.timeout, options_.transport));
+            others_.push_back(std::make_unique<detail::http_client<Transport>>(server()));
         infos(connection_.experiment_id, run(), is_interrupted_, progress_).send(answers, server_, others_);
         return settle(batch, answers);
     }

@@ -44,7 +44,8 @@ public:
     result<mlflow_version, transport_error> version() {
         const auto reply = get("/version");
         if (!reply) return failure{reply.error()};
-        if (tells_its_own_reason(reply->status)) return failure{server_.refusal("/version", *reply)};
+        const bool is_of_mlflow = !is_success(reply->status) && json_find_string(reply->body, {"error_code"});
+        if (is_of_mlflow || tells_its_own_reason(reply->status)) return failure{server_.refusal("/version", *reply)};
         std::string_view text = reply->body;
         while (!text.empty() && static_cast<unsigned char>(text.back()) <= ' ') text.remove_suffix(1);
         const auto number = [&text](std::size_t& at) {

@@ -67,8 +67,13 @@ public:
     otlp_exporter() : otlp_exporter(options{}) {}
     explicit otlp_exporter(options chosen)
         : form_(chosen.receiver), success_(chosen.success), resource_(std::move(chosen.resource)),
-          receiver_("traces_endpoint", chosen.traces_endpoint, std::move(chosen.headers),
-                    std::move(chosen.authorization), chosen.timeout, std::move(chosen.transport)) {
+          receiver_({"traces_endpoint",
+                     std::move(chosen.traces_endpoint),
+                     std::move(chosen.headers),
+                     {},
+                     std::move(chosen.authorization),
+                     chosen.timeout,
+                     std::move(chosen.transport)}) {
         if (chosen.receiver == otlp_receiver::gen_ai) form_.append_body = &detail::append_body_in_gen_ai_terms;
         form_.identity_on_every_span = chosen.identity_on_every_span;
     }

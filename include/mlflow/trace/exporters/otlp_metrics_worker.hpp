@@ -64,8 +64,13 @@ public:
     otlp_metrics_worker(otlp_metrics_options<Transport> options, append_function append_keys,
                         const span_account& counted)
         : options_(std::move(options)), append_keys_(append_keys), table_(options_.most_attribute_sets),
-          receiver_("metrics_endpoint", options_.metrics_endpoint, options_.headers, options_.authorization,
-                    options_.timeout, options_.transport),
+          receiver_({"metrics_endpoint",
+                     options_.metrics_endpoint,
+                     options_.headers,
+                     {},
+                     options_.authorization,
+                     options_.timeout,
+                     options_.transport}),
           start_unix_nano_(unix_nano()), account_(counted) {
         name_instance();
         threads_.start([this](std::size_t) { work(); });

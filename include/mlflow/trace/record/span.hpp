@@ -102,6 +102,7 @@ public:
     basic_span() noexcept = default;
     basic_span(basic_span&& other) noexcept
         : span_(std::exchange(other.span_, nullptr)), hidden_(std::exchange(other.hidden_, nullptr)),
+          trace_id_(std::exchange(other.trace_id_, {})), id_(std::exchange(other.id_, {})),
           exceptions_at_start_(other.exceptions_at_start_), is_unsampled_(std::exchange(other.is_unsampled_, false)) {
         settle();
     }
@@ -110,6 +111,8 @@ public:
         finish(other.span_ || other.hidden_);
         span_ = std::exchange(other.span_, nullptr);
         hidden_ = std::exchange(other.hidden_, nullptr);
+        trace_id_ = std::exchange(other.trace_id_, {});
+        id_ = std::exchange(other.id_, {});
         exceptions_at_start_ = other.exceptions_at_start_;
         is_unsampled_ = std::exchange(other.is_unsampled_, false);
         settle();
@@ -121,13 +124,15 @@ public:
 
     /// Is anything recorded? False after `end()`.
     [[nodiscard]] bool recording() const noexcept { return span_ != nullptr; }
-    [[nodiscard]] span_id id() const noexcept { return span_ ? span_->id : span_id{}; }
-    [[nodiscard]] mlflow::trace::trace_id trace_id() const noexcept {
-        return span_ ? span_->trace->id : mlflow::trace::trace_id{};
-    }
+    /// Of a span that is recorded, also after it has ended, as is `trace_id`: for a log line, or for
+    /// `tracer::trace_url`.
+    [[nodiscard]] span_id id() const noexcept { return id_; }
+    [[nodiscard]] mlflow::trace::trace_id trace_id() const noexcept { return trace_id_; }
     /// This span for another process: send `span.remote().text()` as the header `traceparent`. With user and session:
     /// `propagator::inject`.
-    [[nodiscard]] remote_span remote() const noexcept { return {trace_id(), id(), recording()}; }
+    [[nodiscard]] remote_span remote() const noexcept {
+        return span_ ? remote_span{trace_id_, id_, true} : remote_span{};
+    }
     /// Where to look at this trace in MLflow's page, for a log line; empty when the exporter knows no page (yet).
     [[nodiscard]] owned_text url() const {
         return span_ ? span_->trace->owner->trace_url(span_->trace->id) : owned_text{};
@@ -289,6 +294,9 @@ protected:
     void adopt(span_data* span) noexcept {
         span_ = span;
         exceptions_at_start_ = detail::exceptions_in_flight();
+        if (!span) return;
+        trace_id_ = span->trace->id;
+        id_ = span->id;
     }
     // Not recorded, nor is what starts inside it: its span stands in the context, and belongs to no trace.
     void hide(span_data* span) noexcept {
@@ -360,6 +368,8 @@ protected:
 
     span_data* span_ = nullptr;
     span_data* hidden_ = nullptr;
+    mlflow::trace::trace_id trace_id_;
+    span_id id_;
     int exceptions_at_start_ = 0;
     bool is_unsampled_ = false; // it would be recorded, if a sampler had not decided otherwise
 };

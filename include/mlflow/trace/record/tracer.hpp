@@ -218,6 +218,9 @@ public:
     }
 
     [[nodiscard]] Exporter& exporter() noexcept { return core_->exporter(); }
+    /// Where to look at a trace in MLflow's page, also when it has ended; empty when the exporter knows no page
+    /// (yet).
+    [[nodiscard]] owned_text trace_url(const trace_id& id) const { return core_->trace_url(id); }
     /// The layer of the exporter that has this type: `traces.get<mt::mlflow_exporter<mt::beast_transport>>()`.
     template <class Layer>
     [[nodiscard]] Layer& get() {

@@ -148,6 +148,7 @@ public:
         return std::forward<Function>(function);
     }
     [[nodiscard]] static constexpr trace_id current_trace_id() noexcept { return {}; }
+    [[nodiscard]] static owned_text trace_url(const trace_id&) { return {}; }
 
     static bool flush(std::chrono::milliseconds) noexcept { return true; }
     static bool shutdown(std::chrono::milliseconds) noexcept { return true; }
