@@ -64,8 +64,8 @@ public:
 
     [[nodiscard]] span_account account() { return worker_.account(); }
     [[nodiscard]] batch_status status() { return worker_.own() ? worker_.own()->status() : batch_status{}; }
-    /// What waits after a flush that gave up, and why; else the `last_error` of the inner exporter; else why spans have
-    /// last failed, or that traces were dropped. Empty where nothing was lost and nothing is wrong now.
+    /// What waits after a flush that gave up, and why; else the `last_error` of the inner exporter; else why spans
+    /// have last failed, or that traces were dropped. Empty where nothing was lost and nothing is wrong now.
     [[nodiscard]] std::string last_error() const { return worker_.last_error(); }
 
     [[nodiscard]] std::string trace_url(const trace_id& id) const {

@@ -79,8 +79,8 @@ public:
     /// Of what this process recorded.
     [[nodiscard]] span_account account() { return worker_.account(); }
     [[nodiscard]] spool_status status() { return worker_.own() ? worker_.own()->status() : spool_status{}; }
-    /// What is wrong now: why traces wait, or what is wrong with the folder; else why spans were last lost: put aside,
-    /// or not written. Empty where neither is so: what was mended is forgotten.
+    /// What is wrong now: why traces wait, or what is wrong with the folder; else why spans were last lost: put
+    /// aside, or not written. Empty where neither is so: what was mended is forgotten.
     [[nodiscard]] std::string last_error() const { return worker_.last_error(); }
 
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
