@@ -222,6 +222,44 @@ TEST_F(cancellation_among_files, loses_nothing_of_a_queue_that_is_waited_for) {
     cancel_many(tracer);
 }
 
+// A thread that asks the exporter itself.
+template <class Exporter, class Wait>
+void expect_wait_survives_cancellation(typename tracer_to<Exporter>::options options, const Wait& wait) {
+    tracer_to<Exporter> tracer(std::move(options));
+    tracer.start_span("one");
+    cancelled_thread thread([&](cancelled_thread& self) {
+        self.is_there();
+        wait(tracer.exporter());
+        self.wait_for_cancellation();
+        pthread_testcancel();
+    });
+    EXPECT_TRUE(thread.cancel());
+    EXPECT_EQ(tracer.account().started, tracer.account().queued) << "nothing is locked";
+}
+
+struct absent_exporter {
+    mt::export_result export_traces(mt::trace_batch& batch) {
+        return {.failed_spans = batch.span_count(), .error = "away", .retryable = true};
+    }
+};
+
+TEST(cancellation, waits_for_whoever_asks_an_exporter_itself) {
+    const auto soon = [] { return std::chrono::steady_clock::now() + 300ms; };
+    using batch = mt::batch<mt::retry<absent_exporter>>;
+    const batch::options options{.shutdown_timeout = 1ms, .diagnostics = {.write = nullptr}};
+    expect_wait_survives_cancellation<batch>({.exporter = options}, [&](batch& to) { to.flush(soon()); });
+    expect_wait_survives_cancellation<batch>({.exporter = options}, [&](batch& to) { to.shutdown(soon()); });
+}
+
+TEST_F(cancellation_among_files, waits_for_whoever_asks_a_spool_itself) {
+    const auto soon = [] { return std::chrono::steady_clock::now() + 300ms; };
+    using spool = mt::spool<absent_exporter>;
+    const spool::options options{
+        .folder = folder + "/spool", .first_wait = 10s, .shutdown_timeout = 1ms, .diagnostics = {.write = nullptr}};
+    expect_wait_survives_cancellation<spool>({.exporter = options}, [&](spool& to) { to.flush(soon()); });
+    expect_wait_survives_cancellation<spool>({.exporter = options}, [&](spool& to) { to.recover(soon()); });
+}
+
 // An exporter on the recording thread, and the client, wait for a server that does not answer.
 TEST(cancellation, waits_for_a_request_under_way) {
     cancelled_thread* current = nullptr;

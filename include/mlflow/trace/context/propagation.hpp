@@ -9,6 +9,7 @@
 #include <mlflow/trace/detail/cancellation.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/hex.hpp>
+#include <mlflow/trace/detail/percent.hpp>
 #include <mlflow/trace/metadata/schema.hpp>
 
 #include <chrono>
@@ -49,32 +50,14 @@ constexpr bool is_baggage_octet(char c) noexcept {
     return c > 0x20 && c < 0x7f && c != '"' && c != '%' && c != '+' && c != ',' && c != ';' && c != '\\';
 }
 
-inline void append_percent_encoded(std::string& out, std::string_view text) {
-    for (std::size_t at = 0; at < text.size(); ++at) {
-        const std::size_t begin = at;
-        while (at < text.size() && is_baggage_octet(text[at])) ++at;
-        out.append(text, begin, at - begin);
-        if (at == text.size()) return;
-        const auto byte = static_cast<unsigned char>(text[at]);
-        constexpr std::string_view digits = "0123456789ABCDEF";
-        const char escape[3] = {'%', digits[byte >> 4U], digits[byte & 15U]};
-        out.append(escape, sizeof escape);
-    }
-}
-
 // What is no escape stays as it is.
 inline std::string percent_decoded(std::string_view text, bool plus_is_space) {
     std::string decoded;
     decoded.reserve(text.size());
     for (std::size_t at = 0; at < text.size(); ++at) {
-        const int high = at + 2 < text.size() ? hex_digit_value(text[at + 1]) : -1;
-        const int low = high >= 0 ? hex_digit_value(text[at + 2]) : -1;
-        if (text[at] == '%' && low >= 0) {
-            decoded += static_cast<char>(high * 16 + low);
-            at += 2;
-        } else {
-            decoded += text[at] == '+' && plus_is_space ? ' ' : text[at];
-        }
+        const int escaped = percent_escape_at(text, at);
+        if (escaped < 0) decoded += text[at] == '+' && plus_is_space ? ' ' : text[at];
+        else decoded += static_cast<char>(escaped), at += 2;
     }
     return decoded;
 }
@@ -292,7 +275,7 @@ private:
                     const std::string_view value = trace->data->entries.find(entry_kind::metadata, Key::name);
                     if (!value.data()) return;
                     sent.members.append(Key::name) += '=';
-                    detail::append_percent_encoded(sent.members, value);
+                    detail::append_percent_encoded(sent.members, value, detail::is_baggage_octet);
                     sent.members += ',';
                     if constexpr (seal<Trust>) {
                         names.append(":").append(Key::name);

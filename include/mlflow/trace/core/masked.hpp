@@ -4,6 +4,7 @@
 #include <mlflow/trace/core/secret.hpp>
 #include <mlflow/trace/detail/hex.hpp>
 #include <mlflow/trace/detail/json_writer.hpp>
+#include <mlflow/trace/detail/percent.hpp>
 #include <mlflow/trace/detail/utf8.hpp>
 
 #include <cstddef>
@@ -14,19 +15,10 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
-// RFC 3986, 2.1 and 2.3.
+// As a part of a URL.
 inline std::string percent_encoded(std::string_view text, std::string_view digits = "0123456789ABCDEF") {
     std::string encoded;
-    for (const char c : text) {
-        const bool unreserved = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                                c == '-' || c == '.' || c == '_' || c == '~';
-        if (unreserved) {
-            encoded += c;
-            continue;
-        }
-        const auto byte = static_cast<unsigned char>(c);
-        encoded += {'%', digits[byte >> 4U], digits[byte & 15U]};
-    }
+    append_percent_encoded(encoded, text, is_unreserved, digits);
     return encoded;
 }
 
@@ -50,9 +42,9 @@ inline std::string base64_decoded(std::string_view text) {
 // How much of the text from `at` on is the value, each of whose characters may stand for itself, be percent-encoded
 // or escaped as JSON; 0 where it is not there. Encoders differ in which they encode.
 inline std::size_t encoded_size(std::string_view text, std::size_t at, std::string_view value) noexcept {
-    const auto hex = [text](std::size_t from, std::size_t digits) {
-        int number = from + digits <= text.size() ? 0 : -1;
-        for (std::size_t i = from; number >= 0 && i < from + digits; ++i) {
+    const auto code_unit = [text](std::size_t from) {
+        int number = from + 4 <= text.size() ? 0 : -1;
+        for (std::size_t i = from; number >= 0 && i < from + 4; ++i) {
             const int digit = hex_digit_value(text[i]);
             number = digit < 0 ? -1 : number * 16 + digit;
         }
@@ -63,9 +55,9 @@ inline std::size_t encoded_size(std::string_view text, std::size_t at, std::stri
         if (at >= text.size()) return 0;
         const utf8_step step = decode_utf8(value.substr(i));
         const int byte = static_cast<unsigned char>(value[i]);
-        if (text[at] == '%' && hex(at + 1, 2) == byte) at += 3, ++i;
+        if (percent_escape_at(text, at) == byte) at += 3, ++i;
         else if (text.substr(at).starts_with("\\u") && step.valid &&
-                 hex(at + 2, 4) == static_cast<int>(step.code_point))
+                 code_unit(at + 2) == static_cast<int>(step.code_point))
             at += 6, i += step.length;
         else if (text[at] == '\\' && at + 1 < text.size() && text[at + 1] == value[i] &&
                  std::string_view("\"\\/").find(value[i]) != std::string_view::npos)

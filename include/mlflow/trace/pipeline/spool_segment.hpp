@@ -77,10 +77,12 @@ public:
         size_ = forwarded_ = 0;
         return true;
     }
-    // Nobody has removed the file, so that the next process can find it.
+    // Nobody has removed the file, or moved its folder away, so that the next process can find it.
     [[nodiscard]] bool is_there() const noexcept {
-        struct stat found{};
-        return ::fstat(file_.get(), &found) == 0 && found.st_nlink > 0;
+        struct stat by_file{};
+        struct stat by_name{};
+        return ::fstat(file_.get(), &by_file) == 0 && ::lstat(path_.c_str(), &by_name) == 0 &&
+               is_same_file(by_file, by_name);
     }
     bool remove() noexcept { return Files::remove(path_.c_str()) == 0 || errno == ENOENT; }
     // Keeps the file, under a name that no spool forwards.

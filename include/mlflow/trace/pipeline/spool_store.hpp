@@ -147,8 +147,8 @@ public:
 
     // Where a trace goes that the receiver refuses: into a segment of its own kind.
     bool put_aside(const trace_data& trace) {
-        if (!rejected_) rejected_ = spool_segment<Files>::create(folder_, segment_name::rejected);
-        if (!rejected_) return fail(folder_), false;
+        if (rejected_ && !rejected_->is_there()) rejected_.reset();
+        if (!rejected_ && !(rejected_ = create(segment_name::rejected))) return false;
         record_.clear_to(kept_request);
         if (!spool_format::append_record(record_, rejected_->marker(), trace)) return say("out of memory"), false;
         if (!rejected_->append(record_.view()) || (is_for_power_loss_ && !rejected_->sync()))
@@ -186,19 +186,25 @@ private:
     part_pointer writable() {
         if (is_open_ && parts_.back()->segment->size() < segment_bytes_ && parts_.back()->segment->is_there())
             return parts_.back();
+        // One that is gone, and from which all had been forwarded, would stand in the way of the next.
+        if (is_open_ && parts_.back()->segment->left() == 0) parts_.pop_back();
         is_open_ = false;
-        std::unique_ptr<spool_segment<Files>> created;
+        auto created = create(segment_name::waiting);
+        if (!created) return nullptr;
+        parts_.push_back(std::make_shared<part>());
+        parts_.back()->segment = std::move(created);
+        is_open_ = true;
+        return parts_.back();
+    }
+    std::unique_ptr<spool_segment<Files>> create(std::string_view kind) {
         if (auto fault = make_folder(folder_); !fault.empty()) {
             ++failures_;
             error_ = std::move(fault);
             return nullptr;
         }
-        created = spool_segment<Files>::create(folder_, segment_name::waiting);
+        auto created = spool_segment<Files>::create(folder_, kind);
         if (!created || (is_for_power_loss_ && !sync_folder())) return fail(folder_), nullptr;
-        parts_.push_back(std::make_shared<part>());
-        parts_.back()->segment = std::move(created);
-        is_open_ = true;
-        return parts_.back();
+        return created;
     }
     // So that the name of a new file is on the disk too.
     [[nodiscard]] bool sync_folder() const {
