@@ -72,6 +72,7 @@ struct hosted_platform {
     /// Nanoseconds of a clock that never goes back.
     static std::uint64_t monotonic_nano() noexcept { return read(CLOCK_MONOTONIC); }
 
+    static constexpr bool has_random_trace_ids = true;
     static trace_id new_trace_id() noexcept {
         trace_id id{generator_.next(), generator_.next()};
         if (!id.valid()) id.low = 1;

@@ -18,6 +18,9 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
 namespace detail {
 
+template <class Platform>
+inline constexpr bool has_random_trace_ids = requires { requires Platform::has_random_trace_ids; };
+
 // The slot of whoever calls it; in the part of the program that made the tracer it can be inlined.
 template <class Context>
 context_slot* slot_by(slot_function where) noexcept {
@@ -120,7 +123,9 @@ public:
     }
     /// This span for another process: send `span.remote().text()` as the header `traceparent`. With user and session:
     /// `propagator::inject`.
-    [[nodiscard]] remote_span remote() const noexcept { return {trace_id(), id(), recording()}; }
+    [[nodiscard]] remote_span remote() const noexcept {
+        return {trace_id(), id(), recording(), span_ && span_->trace->has_random_id};
+    }
     /// Where to look at this trace in MLflow's page, for a log line; empty when the exporter knows no page (yet).
     [[nodiscard]] owned_text url() const {
         return span_ ? span_->trace->owner->trace_url(span_->trace->id) : owned_text{};
@@ -304,7 +309,7 @@ protected:
     // For other processes: also that a trace is not recorded since it was not sampled.
     [[nodiscard]] remote_span told() const noexcept {
         if (span_ || !is_unsampled_) return remote();
-        return {Platform::new_trace_id(), Platform::new_span_id(), false};
+        return {Platform::new_trace_id(), Platform::new_span_id(), false, detail::has_random_trace_ids<Platform>};
     }
     // `is_replaced`: by one that has started, in the same object.
     void finish(bool is_replaced) noexcept;
