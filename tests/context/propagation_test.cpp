@@ -425,6 +425,46 @@ TEST(propagation, tracestate_goes_along_with_the_trace) {
     EXPECT_EQ(headers_of(wire, without).count("tracestate"), 0U);
 }
 
+struct counting_ids : mt::hosted_platform {
+    static constexpr bool has_random_trace_ids = false;
+    static mt::trace_id new_trace_id() noexcept { return {1, 2}; }
+};
+
+// W3C Trace Context, level 2: "If the flag is set in the incoming traceparent header, it MUST also be set in all
+// outgoing traceparent headers which use the same trace-id", and if it is unset, it must be unset.
+TEST(propagation, says_of_an_id_that_it_is_random_where_it_is) {
+    using network = mt::propagator<schema, mt::trust_network>;
+    const network wire({.hosts = {"agents.internal"}});
+    const auto flags = [&](const auto& span) {
+        return headers_of(wire, span).find("traceparent")->second.substr(53);
+    };
+    tracer_type tracer;
+    {
+        auto own = tracer.start_trace("chat", mt::anonymous);
+        EXPECT_EQ(flags(own), "03");
+        EXPECT_EQ(flags(tracer.start_span("inside")), "03");
+        EXPECT_EQ(own.remote().text().view().substr(53), "03");
+    }
+    for (const char* const given : {"01", "03", "05", "ff"}) {
+        const header_map request{
+            {"traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-" + std::string(given)}};
+        const bool is_random = (given[1] & 2) != 0;
+        auto continued = tracer.start_trace("agent", wire.extract(request), mt::anonymous);
+        ASSERT_EQ(continued.trace_id().hex().view(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        EXPECT_EQ(flags(continued), is_random ? "03" : "01") << given;
+        EXPECT_EQ(flags(tracer.start_span("inside")), is_random ? "03" : "01") << given;
+    }
+    const header_map of_a_stranger{{"traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}};
+    EXPECT_EQ(flags(tracer.start_trace("linked", mt::propagator<schema>().extract(of_a_stranger), mt::anonymous)),
+              "03")
+        << "its ID is a new one";
+    mt::tracer<schema, mt::thread_local_context, mt::memory_exporter, mt::record_ratio> never(
+        {.recording = {.ratio = 0}});
+    EXPECT_EQ(flags(never.start_trace("unsampled", mt::anonymous)), "02");
+    mt::tracer<schema, mt::thread_local_context, mt::memory_exporter, mt::record_all, counting_ids> counted;
+    EXPECT_EQ(flags(counted.start_trace("chat", mt::anonymous)), "01");
+}
+
 TEST(propagation, a_trace_that_is_not_sampled_is_not_recorded_elsewhere_either) {
     using sampled = mt::tracer<schema, mt::thread_local_context, mt::memory_exporter, mt::record_ratio>;
     const sealed wire(with_key("a key"));

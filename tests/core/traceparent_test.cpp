@@ -21,15 +21,21 @@ TEST(Traceparent, ReadsTheExampleOfTheSpecification) {
     EXPECT_EQ(read->text().view(), good);
 }
 
-TEST(Traceparent, ReadsTheSampledFlagAlone) {
+TEST(Traceparent, ReadsTheFlagsThatTheSpecificationHas) {
     std::string value = good;
     value.replace(53, 2, "00");
     EXPECT_FALSE(mt::remote_span::parse(value)->is_sampled);
     EXPECT_EQ(mt::remote_span::parse(value)->text().view(), value);
-    value.replace(53, 2, "02"); // level 2's random flag
-    EXPECT_FALSE(mt::remote_span::parse(value)->is_sampled);
+    for (const char* const flags : {"00", "01", "02", "03"}) {
+        value.replace(53, 2, flags);
+        const auto read = mt::remote_span::parse(value);
+        EXPECT_EQ(read->is_sampled, flags[1] == '1' || flags[1] == '3');
+        EXPECT_EQ(read->has_random_id, flags[1] == '2' || flags[1] == '3');
+        EXPECT_EQ(read->text().view(), value);
+    }
     value.replace(53, 2, "ff");
     EXPECT_TRUE(mt::remote_span::parse(value)->is_sampled);
+    EXPECT_EQ(mt::remote_span::parse(value)->text().view().substr(53), "03") << "others are not sent on";
 }
 
 TEST(Traceparent, TakesLaterVersionsByWhatTheyShare) {

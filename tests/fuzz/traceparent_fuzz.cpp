@@ -23,6 +23,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(given.substr(0, 2) != "00" || given.size() == text.view().size());
     const auto again = mt::remote_span::parse(text.view());
     require(again && again->trace_id == parsed->trace_id && again->id == parsed->id &&
-            again->is_sampled == parsed->is_sampled);
+            again->is_sampled == parsed->is_sampled && again->has_random_id == parsed->has_random_id);
     return 0;
 }

@@ -90,6 +90,25 @@ TEST(Platform, AnOwnHandlerOfErrorsComesBeforeThePlatforms) {
 }
 
 // Somebody sets the clock while a trace is open, back by an hour or ahead.
+// What the flag `random-trace-id` promises: "selected randomly … with uniform distribution" over the last 7 bytes.
+TEST(platform, the_last_bytes_of_a_trace_id_are_random) {
+    static_assert(mt::hosted_platform::has_random_trace_ids);
+    static_assert(!platform::has_random_trace_ids, "its board does not say so");
+    constexpr int ids = 100'000;
+    int set[64]{}, both[64]{}; // each bit, and together with the next one
+    for (int i = 0; i < ids; ++i) {
+        const std::uint64_t low = mt::hosted_platform::new_trace_id().low;
+        for (unsigned bit = 0; bit < 56; ++bit) {
+            set[bit] += static_cast<int>(low >> bit & 1U);
+            both[bit] += static_cast<int>(low >> bit & low >> (bit + 1) & 1U);
+        }
+    }
+    for (int bit = 0; bit < 56; ++bit) { // over six standard deviations
+        EXPECT_NEAR(set[bit], ids / 2, 1'000) << bit;
+        EXPECT_NEAR(both[bit], ids / 4, 1'000) << bit;
+    }
+}
+
 struct jumping_clock : mt::hosted_platform {
     static inline std::uint64_t wall = 0;
     static inline std::uint64_t ticks = 0;

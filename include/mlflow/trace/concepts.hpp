@@ -145,7 +145,8 @@ concept redactor = requires(const T& redactor, std::string_view key, std::string
 
 /// What is under the library: clocks in nanoseconds, IDs, a lock, and what becomes of a refused value where the
 /// application has no `on_error`. Thread-safe. `static void install()`, where there is one, is called as the first
-/// tracer is made.
+/// tracer is made. `static constexpr bool has_random_trace_ids = true` says that at least the last 7 bytes of a trace
+/// ID are random and evenly spread, which other processes are told (W3C Trace Context, level 2).
 template <class T>
 concept platform = requires(const check_error& error, typename T::mutex& mutex) {
     { T::wall_nano() } -> std::same_as<std::uint64_t>;

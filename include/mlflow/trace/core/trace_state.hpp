@@ -108,6 +108,7 @@ struct trace_state {
     std::atomic<std::uint32_t> open_spans{0}; // and others that hold the trace; at 0 it becomes another one
     recorder* owner = nullptr;
     trace_id id;
+    bool has_random_id = false;             // as other processes are told
     std::uint64_t wall_minus_monotonic = 0; // one reading per trace: durations cannot become negative by a clock jump
 
     std::atomic<span_data*> finished{nullptr}; // a stack: the last finished is first

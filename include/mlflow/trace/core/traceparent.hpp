@@ -23,6 +23,9 @@ struct remote_span {
     mlflow::trace::trace_id trace_id;
     span_id id;
     bool is_sampled = false; ///< the other process says that it records
+    /// The other process says that the last 7 bytes of the trace ID are random, so that samplers may count on them:
+    /// level 2's flag `random-trace-id`. Whoever continues the trace says so too; there is nothing to be set.
+    bool has_random_id = false;
 
     static constexpr std::string_view header = "traceparent";
 
@@ -43,6 +46,7 @@ struct remote_span {
         // Versions to come may add fields at the end.
         if (value.size() > size && (version == 0 || value[size] != '-')) return invalid;
         found.is_sampled = (flags & 1U) != 0;
+        found.has_random_id = (flags & 2U) != 0;
         return found;
     }
 
@@ -55,7 +59,7 @@ struct remote_span {
         detail::write_hex(text.characters + 36, id.value);
         text.characters[52] = '-';
         text.characters[53] = '0';
-        text.characters[54] = is_sampled ? '1' : '0';
+        text.characters[54] = static_cast<char>('0' + (is_sampled ? 1 : 0) + (has_random_id ? 2 : 0));
         return text;
     }
 

@@ -16,7 +16,8 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 ///
 /// `wall_nano`: since 1970-01-01 UTC, as well as the device knows. `monotonic_nano`: never goes back. `random`: 64
 /// bits that no other device gets, from a hardware generator or from one that is seeded with the device's unique
-/// number and what differs at each start. `lock` and `unlock`: nest, and keep interrupt handlers that record out.
+/// number and what differs at each start; where they are evenly spread, `static constexpr bool has_random_trace_ids =
+/// true` tells it to other processes. `lock` and `unlock`: nest, and keep interrupt handlers that record out.
 /// `reallocate`: as `std::realloc`, with size 0 to free, called under the lock; see `arena`. `report`: a value was
 /// refused; called where it happened.
 template <class T>
@@ -41,6 +42,7 @@ struct bare_metal_platform {
 
     static std::uint64_t wall_nano() noexcept { return Board::wall_nano(); }
     static std::uint64_t monotonic_nano() noexcept { return Board::monotonic_nano(); }
+    static constexpr bool has_random_trace_ids = requires { requires Board::has_random_trace_ids; };
     static trace_id new_trace_id() noexcept { return {valid_random(), Board::random()}; }
     static span_id new_span_id() noexcept { return {valid_random()}; }
     static void report(const check_error& error) noexcept { Board::report(error); }

@@ -86,6 +86,7 @@ struct hosted_platform {
         return difference_.nano;
     }
 
+    static constexpr bool has_random_trace_ids = true;
     static trace_id new_trace_id() noexcept {
         trace_id id{generator_.next(), generator_.next()};
         if (!id.valid()) id.low = 1;

@@ -18,6 +18,9 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
 namespace detail {
 
+template <class Platform>
+inline constexpr bool has_random_trace_ids = requires { requires Platform::has_random_trace_ids; };
+
 // The slot of whoever calls it; in the part of the program that made the tracer it can be inlined.
 template <class Context>
 context_slot* slot_by(slot_function where) noexcept {
@@ -131,7 +134,7 @@ public:
     /// This span for another process: send `span.remote().text()` as the header `traceparent`. With user and session:
     /// `propagator::inject`.
     [[nodiscard]] remote_span remote() const noexcept {
-        return span_ ? remote_span{trace_id_, id_, true} : remote_span{};
+        return span_ ? remote_span{trace_id_, id_, true, span_->trace->has_random_id} : remote_span{};
     }
     /// Where to look at this trace in MLflow's page, for a log line; empty when the exporter knows no page (yet).
     [[nodiscard]] owned_text url() const {
@@ -316,7 +319,7 @@ protected:
     // For other processes: also that a trace is not recorded since it was not sampled.
     [[nodiscard]] remote_span told() const noexcept {
         if (span_ || !is_unsampled_) return remote();
-        return {Platform::new_trace_id(), Platform::new_span_id(), false};
+        return {Platform::new_trace_id(), Platform::new_span_id(), false, detail::has_random_trace_ids<Platform>};
     }
     // `is_replaced`: by one that has started, in the same object.
     void finish(bool is_replaced) noexcept;

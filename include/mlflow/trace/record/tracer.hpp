@@ -356,6 +356,9 @@ private:
         if (!is_sampled) return hide(started);
         started.adopt(span::open_root(*core_, id, is_continued ? given.caller->id : span_id{}, name,
                                       stated == identity::checked_at_the_end));
+        if (started.recording())
+            started.span_->trace->has_random_id =
+                is_continued ? given.caller->has_random_id : detail::has_random_trace_ids<Platform>;
         if constexpr (detail::decides_by_session<Recording>)
             if (started.recording())
                 started.span_->trace->data->is_session_late =
