@@ -5,6 +5,7 @@
 #include "retriever.hpp"
 #include "tools.hpp"
 #include <mlflow/trace.hpp>
+#include <mlflow/trace/record/chat.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -17,27 +18,6 @@
 #include <utility>
 #include <vector>
 
-/// How a passage that was found is recorded.
-template <>
-struct mlflow::trace::json_encoder<chat::passage> {
-    template <class Buffer>
-    static bool append(Buffer& out, const chat::passage& found) {
-        return json_object(out)
-            .member("document", found.document)
-            .member("text", found.text)
-            .member("score", found.score)
-            .close();
-    }
-};
-
-template <>
-struct mlflow::trace::json_encoder<chat::message> {
-    template <class Buffer>
-    static bool append(Buffer& out, const chat::message& said) {
-        return json_object(out).member("role", said.role).member("content", said.content).close();
-    }
-};
-
 namespace chat {
 
 namespace mt = mlflow::trace;
@@ -47,6 +27,46 @@ using delivery = mt::key<"chat.delivery", mt::one_of<"whole", "streamed">>;
 
 /// What every trace of this application says about itself.
 using schema = mt::schema<mt::required<mt::user>, mt::required<mt::session>, mt::optional<delivery>>;
+
+/// What the agent may call, as MLflow's page lists it with the model's span.
+inline constexpr mt::tool_definition tool_definitions[] = {
+    {"price", "What a single ride costs",
+     R"({"type": "object", "properties": {"argument": {"type": "string", "description": "20 minutes on an e-bike"}}})"},
+    {"calculate", "The result of a sum",
+     R"({"type": "object", "properties": {"argument": {"type": "string", "description": "2 * (3 + 4) - 1"}}
+})"},
+    {"convert", "Kilometres in miles, and miles in kilometres",
+     R"({"type": "object", "properties": {"argument": {"type": "string", "description": "60 km in miles"}}})"}};
+
+/// What the model is asked, and the call of a tool whose result is in it.
+struct prompt : std::vector<message> {
+    std::optional<tool_call> called{};
+};
+
+/// As MLflow's page shows it.
+inline std::vector<mt::message> recorded(const prompt& asked) {
+    std::vector<mt::message> messages;
+    for (const auto& [role, content] : asked) {
+        if (role == "tool" && asked.called) {
+            const auto arguments = mt::json_text(mt::arg("argument", asked.called->argument));
+            const mt::tool_call call{.id = "call_1", .name = asked.called->name, .arguments = arguments};
+            messages.push_back(mt::message::assistant({call}));
+            messages.push_back(mt::message::tool(call.id.view(), content));
+        } else if (auto known = mt::message::parse(role, content)) {
+            messages.push_back(std::move(*known));
+        }
+    }
+    return messages;
+}
+inline std::vector<mt::document> recorded(const std::vector<passage>& found) {
+    std::vector<mt::document> documents;
+    for (const passage& each : found)
+        documents.push_back({.page_content = each.text,
+                             .doc_uri = each.document + ".md",
+                             .score = each.score,
+                             .metadata = {{"title", each.title}}});
+    return documents;
+}
 
 /// One turn of a conversation, with an identity that is checked.
 struct turn {
@@ -91,17 +111,23 @@ public:
         trace.inputs(mt::arg("message", asked.message));
     }
 
-    std::vector<message> prompt_for(const turn& asked) {
+    prompt prompt_for(const turn& asked) {
         const std::vector<message> history = history_of(asked);
         const std::string question = standalone_question(history, asked.message);
         const auto passages = retrieve(question);
-        return make_prompt(passages, history, asked.message, use_tool(question));
+        auto called = choose_tool(question);
+        std::optional<std::string> result;
+        if (called) result = use_tool(*called);
+        return {make_prompt(passages, history, asked.message, result), std::move(called)};
     }
 
     template <class OnChunk>
-    std::string ask_model(const std::vector<message>& prompt, bool stream, OnChunk& on_chunk) {
+    std::string ask_model(const prompt& asked, bool stream, OnChunk& on_chunk) {
         auto span = tracer_.start_span("complete", mt::span_type::chat_model);
-        span.model(model_.name).inputs(mt::arg("messages", prompt));
+        span.model(model_.name).inputs(mt::arg("messages", [&] {
+            return recorded(asked);
+        })); // only where it is recorded
+        mt::set_tools(span, tool_definitions);
         return span.run([&] {
             const auto started = std::chrono::steady_clock::now();
             bool is_first = true;
@@ -113,10 +139,10 @@ public:
                 span.chunk(piece);
                 on_chunk(piece);
             };
-            const completion done = stream ? model_.stream(prompt, pass_on) : model_.complete(prompt);
+            const completion done = stream ? model_.stream(asked, pass_on) : model_.complete(asked);
             if (done.input_tokens + done.output_tokens != 0)
                 span.usage({.input = done.input_tokens, .output = done.output_tokens});
-            span.outputs(done.text);
+            span.outputs([&] { return mt::completion{.message = mt::message::assistant(done.text)}; });
             return done.text;
         });
     }
@@ -151,17 +177,18 @@ private:
         auto span = tracer_.start_span("retrieve", mt::span_type::retriever);
         span.inputs(mt::arg("query", question), mt::arg("k", wanted));
         auto passages = retriever_.search(question, wanted);
-        span.outputs(passages);
+        span.outputs([&] { return recorded(passages); });
         return passages;
     }
 
-    std::optional<std::string> use_tool(const std::string& question) {
-        const auto call = choose_tool(question);
-        if (!call) return std::nullopt;
-        auto tool = mt::traced<"tool", "name", "argument">(
-            tracer_, [](const std::string& name, const std::string& argument) { return run_tool({name, argument}); },
-            mt::span_type::tool);
-        return tool(call->name, call->argument);
+    std::string use_tool(const tool_call& call) {
+        auto span = tracer_.start_span(call.name, mt::span_type::tool);
+        span.inputs(mt::arg("argument", call.argument));
+        return span.run([&] {
+            std::string result = run_tool(call);
+            span.outputs(result);
+            return result;
+        });
     }
 
     Tracer& tracer_;
