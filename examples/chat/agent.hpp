@@ -5,6 +5,7 @@
 #include "retriever.hpp"
 #include "tools.hpp"
 #include <mlflow/trace.hpp>
+#include <mlflow/trace/record/chat.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -18,39 +19,6 @@
 #include <utility>
 #include <vector>
 
-/// How a passage that was found is recorded.
-template <>
-struct mlflow::trace::json_encoder<chat::passage> {
-    template <class Buffer>
-    static bool append(Buffer& out, const chat::passage& found) {
-        return json_object(out)
-            .member("document", found.document)
-            .member("text", found.text)
-            .member("score", found.score)
-            .close();
-    }
-};
-
-template <>
-struct mlflow::trace::json_encoder<chat::message> {
-    template <class Buffer>
-    static bool append(Buffer& out, const chat::message& said) {
-        return json_object(out).member("role", said.role).member("content", said.content).close();
-    }
-};
-
-template <>
-struct mlflow::trace::json_encoder<chat::tool_request> {
-    template <class Buffer>
-    static bool append(Buffer& out, const chat::tool_request& call) {
-        return json_object(out)
-            .member("id", call.id)
-            .member("name", call.name)
-            .member("arguments", call.arguments)
-            .close();
-    }
-};
-
 namespace chat {
 
 namespace mt = mlflow::trace;
@@ -60,6 +28,56 @@ using delivery = mt::key<"chat.delivery", mt::one_of<"whole", "streamed">>;
 
 /// What every trace of this application says about itself.
 using schema = mt::schema<mt::required<mt::user>, mt::required<mt::session>, mt::optional<delivery>>;
+
+/// What the agent may call, as MLflow's page lists it with the model's span.
+inline constexpr mt::tool_definition tool_definitions[] = {
+    {"price", "What a single ride costs",
+     R"({"type": "object", "properties": {"argument": {"type": "string", "description": "20 minutes on an e-bike"}}})"},
+    {"calculate", "The result of a sum",
+     R"({"type": "object", "properties": {"argument": {"type": "string", "description": "2 * (3 + 4) - 1"}}
+})"},
+    {"convert", "Kilometres in miles, and miles in kilometres",
+     R"({"type": "object", "properties": {"argument": {"type": "string", "description": "60 km in miles"}}})"}};
+
+/// What the model is asked, and the call of a tool whose result is in it.
+struct prompt : std::vector<message> {
+    std::optional<tool_call> called{};
+};
+
+/// As MLflow's page shows it.
+inline std::vector<mt::message> recorded(const prompt& asked) {
+    std::vector<mt::message> messages;
+    for (const auto& [role, content] : asked) {
+        if (role == "tool" && asked.called) {
+            const auto arguments = mt::json_text(mt::arg("argument", asked.called->argument));
+            const mt::tool_call call{.id = "call_1", .name = asked.called->name, .arguments = arguments};
+            messages.push_back(mt::message::assistant({call}));
+            messages.push_back(mt::message::tool(call.id.view(), content));
+        } else if (auto known = mt::message::parse(role, content)) {
+            messages.push_back(std::move(*known));
+        }
+    }
+    return messages;
+}
+inline mt::completion recorded(const completion& done) {
+    mt::completion shown{.message = mt::message::assistant(done.text)};
+    if (!done.finish_reason.empty()) shown.finish_reason = done.finish_reason;
+    if (done.tool_calls.empty()) return shown;
+    std::vector<mt::tool_call> calls;
+    for (const auto& [id, name, arguments] : done.tool_calls)
+        calls.push_back({.id = id, .name = name, .arguments = arguments});
+    shown.message = mt::message::assistant(std::move(calls), done.text);
+    return shown;
+}
+inline std::vector<mt::document> recorded(const std::vector<passage>& found) {
+    std::vector<mt::document> documents;
+    for (const passage& each : found)
+        documents.push_back({.page_content = each.text,
+                             .doc_uri = each.document + ".md",
+                             .score = each.score,
+                             .metadata = {{"title", each.title}}});
+    return documents;
+}
 
 /// One turn of a conversation, with an identity that is checked.
 struct turn {
@@ -111,17 +129,23 @@ public:
         trace.inputs(mt::arg("message", asked.message));
     }
 
-    std::vector<message> prompt_for(const turn& asked) {
+    prompt prompt_for(const turn& asked) {
         const std::vector<message> history = history_of(asked);
         const std::string question = standalone_question(history, asked.message);
         const auto passages = retrieve(question);
-        return make_prompt(passages, history, asked.message, use_tool(question));
+        auto called = choose_tool(question);
+        std::optional<std::string> result;
+        if (called) result = use_tool(*called);
+        return {make_prompt(passages, history, asked.message, result), std::move(called)};
     }
 
     template <class OnChunk>
-    std::string ask_model(const std::vector<message>& prompt, const turn& asked, OnChunk& on_chunk) {
+    std::string ask_model(const prompt& question, const turn& asked, OnChunk& on_chunk) {
         auto span = tracer_.start_span("complete", mt::span_type::chat_model);
-        span.model(model_.name).inputs(mt::arg("messages", prompt));
+        span.model(model_.name).inputs(mt::arg("messages", [&] {
+            return recorded(question);
+        })); // only where it is recorded
+        mt::set_tools(span, tool_definitions);
         return span.run([&] {
             const auto started = std::chrono::steady_clock::now();
             std::string sent;
@@ -136,8 +160,8 @@ public:
                 on_chunk(piece);
             };
             try {
-                const completion done =
-                    asked.stream ? model_.stream(prompt, pass_on, asked.stop) : model_.complete(prompt, asked.stop);
+                const completion done = asked.stream ? model_.stream(question, pass_on, asked.stop)
+                                                     : model_.complete(question, asked.stop);
                 record(span, done);
                 return done.text;
             } catch (const broken_answer& broken) {
@@ -174,8 +198,7 @@ private:
         if (!done.finish_reason.empty())
             span.attribute("gen_ai.response.finish_reasons", std::vector<std::string>{done.finish_reason});
         if (!done.reasoning.empty()) span.attribute("app.reasoning", done.reasoning);
-        if (!done.tool_calls.empty()) span.attribute("app.tool_calls", done.tool_calls);
-        span.outputs(done.text);
+        span.outputs([&] { return recorded(done); });
     }
 
     /// A session belongs to one user: the same ID under another user is another conversation.
@@ -195,17 +218,18 @@ private:
         auto span = tracer_.start_span("retrieve", mt::span_type::retriever);
         span.inputs(mt::arg("query", question), mt::arg("k", wanted));
         auto passages = retriever_.search(question, wanted);
-        span.outputs(passages);
+        span.outputs([&] { return recorded(passages); });
         return passages;
     }
 
-    std::optional<std::string> use_tool(const std::string& question) {
-        const auto call = choose_tool(question);
-        if (!call) return std::nullopt;
-        auto tool = mt::traced<"tool", "name", "argument">(
-            tracer_, [](const std::string& name, const std::string& argument) { return run_tool({name, argument}); },
-            mt::span_type::tool);
-        return tool(call->name, call->argument);
+    std::string use_tool(const tool_call& call) {
+        auto span = tracer_.start_span(call.name, mt::span_type::tool);
+        span.inputs(mt::arg("argument", call.argument));
+        return span.run([&] {
+            std::string result = run_tool(call);
+            span.outputs(result);
+            return result;
+        });
     }
 
     Tracer& tracer_;

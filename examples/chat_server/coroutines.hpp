@@ -66,8 +66,7 @@ private:
     }
 
     // On a thread of the models, and inside the trace as well.
-    asio::awaitable<std::string> ask_model(const std::vector<chat::message>& prompt, const chat::turn& turn,
-                                           reply_to& reply) {
+    asio::awaitable<std::string> ask_model(const chat::prompt& prompt, const chat::turn& turn, reply_to& reply) {
         const auto on_chunk = [&](std::string_view piece) { reply.add(piece); };
         co_return this->agent_.ask_model(prompt, turn, on_chunk);
     }
