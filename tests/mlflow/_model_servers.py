@@ -33,9 +33,9 @@ def model_server(name: str):
     port = free_port()
     model = FOLDER / "tiny.gguf"
     if name == "llama-server":
-        command = [FOLDER / "build/bin/llama-server", "-m", model, "-c", "4096", "-t", "1"]
+        command = [FOLDER / "build/bin/llama-server", "-m", model, "-c", "8192", "-np", "1", "-n", "200", "-t", "1", "--temp", "0"]
     else:
-        command = [FOLDER / "venv/bin/python", "-m", "llama_cpp.server", "--model", model, "--n_ctx", "4096", "--n_threads", "1"]
+        command = [FOLDER / "venv/bin/python", "-m", "llama_cpp.server", "--model", model, "--n_ctx", "8192", "--n_threads", "1", "--seed", "3"]
     own = {"PYTHONPATH": str(FOLDER / "llama_cpp_python"), "LLAMA_CPP_LIB_PATH": str(FOLDER / "build/bin")}
     with open(FOLDER / f"{name}.log", "w") as log:
         program = subprocess.Popen([*command, "--host", "127.0.0.1", "--port", str(port)], env=os.environ | own, stdout=log, stderr=log)
@@ -119,7 +119,7 @@ QUESTIONS = {
     "choices": ASKED | {"max_tokens": 8, "n": 2},
     "logprobs": ASKED | {"max_tokens": 4, "logprobs": True, "top_logprobs": 2},
     "error": ASKED | {"max_tokens": 8, "temperature": "warm"},
-    "too-long": ASKED | {"messages": [{"role": "user", "content": "x" * 6000}]},
+    "too-long": ASKED | {"messages": [{"role": "user", "content": "x" * 12000}]},
 }
 
 

@@ -20,7 +20,7 @@ def write(path: str) -> None:
     random = numpy.random.default_rng(1)
     out = gguf.GGUFWriter(path, "llama")
     out.add_name("tiny random")
-    out.add_context_length(4096)
+    out.add_context_length(8192)
     out.add_embedding_length(WIDTH)
     out.add_feed_forward_length(INNER)
     out.add_block_count(1)
