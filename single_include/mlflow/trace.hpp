@@ -2411,6 +2411,9 @@ struct remote_span {
     mlflow::trace::trace_id trace_id;
     span_id id;
     bool is_sampled = false; ///< the other process says that it records
+    /// The other process says that the last 7 bytes of the trace ID are random, so that samplers may count on them:
+    /// level 2's flag `random-trace-id`. Whoever continues the trace says so too; there is nothing to be set.
+    bool has_random_id = false;
 
     static constexpr std::string_view header = "traceparent";
 
@@ -2431,6 +2434,7 @@ struct remote_span {
         // Versions to come may add fields at the end.
         if (value.size() > size && (version == 0 || value[size] != '-')) return invalid;
         found.is_sampled = (flags & 1U) != 0;
+        found.has_random_id = (flags & 2U) != 0;
         return found;
     }
 
@@ -2443,7 +2447,7 @@ struct remote_span {
         detail::write_hex(text.characters + 36, id.value);
         text.characters[52] = '-';
         text.characters[53] = '0';
-        text.characters[54] = is_sampled ? '1' : '0';
+        text.characters[54] = static_cast<char>('0' + (is_sampled ? 1 : 0) + (has_random_id ? 2 : 0));
         return text;
     }
 
@@ -2655,7 +2659,8 @@ concept redactor = requires(const T& redactor, std::string_view key, std::string
 
 /// What is under the library: clocks in nanoseconds, IDs, a lock, and what becomes of a refused value where the
 /// application has no `on_error`. Thread-safe. `static void install()`, where there is one, is called as the first
-/// tracer is made.
+/// tracer is made. `static constexpr bool has_random_trace_ids = true` says that at least the last 7 bytes of a trace
+/// ID are random and evenly spread, which other processes are told (W3C Trace Context, level 2).
 template <class T>
 concept platform = requires(const check_error& error, typename T::mutex& mutex) {
     { T::wall_nano() } -> std::same_as<std::uint64_t>;
@@ -2767,6 +2772,7 @@ struct trace_state {
     std::atomic<std::uint32_t> open_spans{0}; // and others that hold the trace; at 0 it becomes another one
     recorder* owner = nullptr;
     trace_id id;
+    bool has_random_id = false;             // as other processes are told
     std::uint64_t wall_minus_monotonic = 0; // one reading per trace: durations cannot become negative by a clock jump
 
     std::atomic<span_data*> finished{nullptr}; // a stack: the last finished is first
@@ -7569,23 +7575,50 @@ private:
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
+// ---- mlflow/trace/detail/percent.hpp
+
+// Percent-encoding, RFC 3986, 2.1. Which characters stand for themselves, and what becomes of a % that begins no
+// escape, is the business of who calls.
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+// RFC 3986, 2.3.
+constexpr bool is_unreserved(char c) noexcept {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+           c == '_' || c == '~';
+}
+
+template <class StandsForItself>
+void append_percent_encoded(std::string& out, std::string_view text, StandsForItself stands_for_itself,
+                            std::string_view digits = "0123456789ABCDEF") {
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        const std::size_t begin = at;
+        while (at < text.size() && stands_for_itself(text[at])) ++at;
+        out.append(text, begin, at - begin);
+        if (at == text.size()) return;
+        const auto byte = static_cast<unsigned char>(text[at]);
+        const char escape[] = {'%', digits[byte >> 4U], digits[byte & 15U]};
+        out.append(escape, sizeof escape);
+    }
+}
+
+// The byte for which the escape at that place stands; -1 where none is there.
+constexpr int percent_escape_at(std::string_view text, std::size_t at) noexcept {
+    if (at + 2 >= text.size() || text[at] != '%') return -1;
+    const int high = hex_digit_value(text[at + 1]), low = hex_digit_value(text[at + 2]);
+    return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
 // ---- mlflow/trace/core/masked.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
-// RFC 3986, 2.1 and 2.3.
+// As a part of a URL.
 inline std::string percent_encoded(std::string_view text, std::string_view digits = "0123456789ABCDEF") {
     std::string encoded;
-    for (const char c : text) {
-        const bool unreserved = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                                c == '-' || c == '.' || c == '_' || c == '~';
-        if (unreserved) {
-            encoded += c;
-            continue;
-        }
-        const auto byte = static_cast<unsigned char>(c);
-        encoded += {'%', digits[byte >> 4U], digits[byte & 15U]};
-    }
+    append_percent_encoded(encoded, text, is_unreserved, digits);
     return encoded;
 }
 
@@ -7609,9 +7642,9 @@ inline std::string base64_decoded(std::string_view text) {
 // How much of the text from `at` on is the value, each of whose characters may stand for itself, be percent-encoded
 // or escaped as JSON; 0 where it is not there. Encoders differ in which they encode.
 inline std::size_t encoded_size(std::string_view text, std::size_t at, std::string_view value) noexcept {
-    const auto hex = [text](std::size_t from, std::size_t digits) {
-        int number = from + digits <= text.size() ? 0 : -1;
-        for (std::size_t i = from; number >= 0 && i < from + digits; ++i) {
+    const auto code_unit = [text](std::size_t from) {
+        int number = from + 4 <= text.size() ? 0 : -1;
+        for (std::size_t i = from; number >= 0 && i < from + 4; ++i) {
             const int digit = hex_digit_value(text[i]);
             number = digit < 0 ? -1 : number * 16 + digit;
         }
@@ -7622,9 +7655,9 @@ inline std::size_t encoded_size(std::string_view text, std::size_t at, std::stri
         if (at >= text.size()) return 0;
         const utf8_step step = decode_utf8(value.substr(i));
         const int byte = static_cast<unsigned char>(value[i]);
-        if (text[at] == '%' && hex(at + 1, 2) == byte) at += 3, ++i;
+        if (percent_escape_at(text, at) == byte) at += 3, ++i;
         else if (text.substr(at).starts_with("\\u") && step.valid &&
-                 hex(at + 2, 4) == static_cast<int>(step.code_point))
+                 code_unit(at + 2) == static_cast<int>(step.code_point))
             at += 6, i += step.length;
         else if (text[at] == '\\' && at + 1 < text.size() && text[at + 1] == value[i] &&
                  std::string_view("\"\\/").find(value[i]) != std::string_view::npos)
@@ -8139,48 +8172,55 @@ inline std::optional<transport_error> wrong_address(const std::string& server, s
     return std::nullopt;
 }
 
-// One server as exporters and client see it: its address, who asks, and how long. The transport is made at the first
-// request.
+using secret_headers = std::vector<std::pair<std::string, secret>>;
+
+// Of a server and of who asks it. `option` is what the user calls the address.
+template <class Transport>
+struct http_client_options {
+    std::string_view option;
+    std::string uri;
+    secret_headers headers; // of each request
+    std::string workspace;  // of an MLflow server; none where empty
+    credentials authorization;
+    std::chrono::milliseconds timeout;
+    typename Transport::options transport;
+};
+
+// One server as exporters and client see it. The transport is made at the first request.
 template <class Transport>
 class http_client {
 public:
-    using transport_options = typename Transport::options;
-
-    // `option` is what the user calls the address.
-    http_client(std::string_view option, std::string uri, credentials authorization,
-                std::chrono::milliseconds timeout, transport_options transport)
-        : option_(option), uri_(std::move(uri)), authorization_(std::move(authorization)), timeout_(timeout),
-          transport_options_(std::move(transport)) {
-        while (uri_.ends_with('/')) uri_.pop_back();
+    explicit http_client(http_client_options<Transport> chosen) : options_(std::move(chosen)) {
+        std::string& uri = options_.uri;
+        while (uri.ends_with('/')) uri.pop_back();
+        for (const auto& [name, value] : options_.headers) secrets_.remember(value);
     }
 
     // As given, without a slash at its end.
-    [[nodiscard]] const std::string& uri() const noexcept { return uri_; }
+    [[nodiscard]] const std::string& uri() const noexcept { return options_.uri; }
 
     result<http_response, transport_error> send(http_method method, std::string_view target,
                                                 std::span<const http_header> headers = {},
                                                 std::string_view body = {}) {
         const without_cancellation whole; // nobody expects it below
         if (!transport_) {
-            auto server = endpoint::parse(uri_);
+            auto server = endpoint::parse(uri());
             if (!server)
-                return failure{
-                    transport_error{server.error().reason, std::string(option_) + ": " + server.error().message}};
-            transport_ = std::make_unique<Transport>(std::move(*server), transport_options_);
+                return failure{transport_error{server.error().reason,
+                                               std::string(options_.option) + ": " + server.error().message}};
+            transport_ = std::make_unique<Transport>(std::move(*server), options_.transport);
         }
         auto reply = send_authorized(method, target, headers, body);
         if (!reply) return masked(std::move(reply).error());
-        if (auto wrong = wrong_address(uri_, target, *reply)) return masked(std::move(*wrong));
+        if (auto wrong = wrong_address(uri(), target, *reply)) return masked(std::move(*wrong));
         return reply;
     }
 
-    // Besides the credentials: a secret that the headers of requests hold.
-    void remember(const secret& value) { secrets_.remember(value); }
     [[nodiscard]] const known_secrets& secrets() const noexcept { return secrets_; }
 
     // A reply that is no success, as an error.
     [[nodiscard]] transport_error refusal(std::string_view target, const http_response& reply) const {
-        return error_reply(uri_, target, reply, secrets_);
+        return error_reply(uri(), target, reply, secrets_);
     }
 
 private:
@@ -8198,32 +8238,34 @@ private:
     result<http_response, transport_error> send_authorized(http_method method, std::string_view target,
                                                            std::span<const http_header> headers,
                                                            std::string_view body) {
-        if (authorization_.empty()) return transport_->send({method, target, headers, body, timeout_});
+        std::vector<http_header> all(headers.begin(), headers.end());
+        for (const auto& [name, value] : options_.headers) all.push_back({name, value.reveal()});
+        if (!options_.workspace.empty()) all.push_back({"X-MLFLOW-WORKSPACE", options_.workspace});
+        const auto send_with = [&](std::span<const http_header> sent) {
+            return transport_->send({method, target, sent, body, options_.timeout});
+        };
+        credentials& authorization = options_.authorization;
+        if (authorization.empty()) return send_with(all);
         const auto is_refused = [](const result<http_response, transport_error>& reply) {
             return reply ? wants_other_credentials(reply->status)
                          : reply.error().reason == transport_error::kind::bad_request;
         };
-        auto who = authorization_.current();
+        auto who = authorization.current();
         if (!who) return without_credentials(std::move(who).error());
-        std::vector<http_header> all(headers.begin(), headers.end());
+        all.push_back({"Authorization", {}});
         const auto send_as = [&](const secret& value) {
             secrets_.remember(value);
-            all.resize(headers.size());
-            all.push_back({"Authorization", value.reveal()});
-            return transport_->send({method, target, all, body, timeout_});
+            all.back().value = value.reveal();
+            return send_with(all);
         };
         auto reply = send_as(*who);
-        if (!is_refused(reply) || !authorization_.renewable()) return reply;
-        auto renewed = authorization_.renewed(*who);
+        if (!is_refused(reply) || !authorization.renewable()) return reply;
+        auto renewed = authorization.renewed(*who);
         if (!renewed) return without_credentials(std::move(renewed).error());
         return renewed->reveal() == who->reveal() ? reply : send_as(*renewed);
     }
 
-    std::string_view option_;
-    std::string uri_;
-    credentials authorization_;
-    std::chrono::milliseconds timeout_;
-    transport_options transport_options_;
+    http_client_options<Transport> options_;
     std::unique_ptr<Transport> transport_;
     known_secrets secrets_;
 };
@@ -8510,7 +8552,8 @@ public:
     result<mlflow_version, transport_error> version() {
         const auto reply = get("/version");
         if (!reply) return failure{reply.error()};
-        if (tells_its_own_reason(reply->status)) return failure{server_.refusal("/version", *reply)};
+        const bool is_of_mlflow = !is_success(reply->status) && json_find_string(reply->body, {"error_code"});
+        if (is_of_mlflow || tells_its_own_reason(reply->status)) return failure{server_.refusal("/version", *reply)};
         std::string_view text = reply->body;
         while (!text.empty() && static_cast<unsigned char>(text.back()) <= ' ') text.remove_suffix(1);
         const auto number = [&text](std::size_t& at) {
@@ -9101,6 +9144,9 @@ public:
         /// `basic_authorization()`, `bearer_authorization()`, or a function; none when empty. Give it over `https`
         /// only.
         credentials authorization{};
+        /// Sent with each request, such as a key that a proxy before the server asks for.
+        std::vector<std::pair<std::string, secret>> headers{};
+        std::string workspace{}; ///< of a server that has several (`mlflow server --enable-workspaces`)
         typename Transport::options transport{};
         /// At once, for the requests that traces with request IDs and metadata need. 1 to 16.
         std::size_t info_connections = 4;
@@ -9109,9 +9155,7 @@ public:
     };
 
     mlflow_exporter() : mlflow_exporter(options{}) {}
-    explicit mlflow_exporter(options chosen)
-        : options_(std::move(chosen)), server_("tracking_uri", options_.tracking_uri, options_.authorization,
-                                               options_.timeout, options_.transport) {}
+    explicit mlflow_exporter(options chosen) : options_(std::move(chosen)), server_(server()) {}
 
     /// Asks the server for its version and its experiment, which is created where only its name is known. Needed only
     /// to learn of a wrong address, an old server or a missing experiment before the first trace.
@@ -9153,7 +9197,7 @@ public:
         const std::lock_guard guard(connection_lock_);
         if (connection_.experiment_id.empty()) return {};
         if (gives_own_ids_) return experiment_url_locked();
-        return experiment_url_locked() + "?selectedEvaluationId=" + std::string(id.mlflow_id().view());
+        return experiment_url_locked("?selectedEvaluationId=" + std::string(id.mlflow_id().view()));
     }
     /// The experiment's traces in MLflow's page; empty before the experiment is known.
     [[nodiscard]] std::string experiment_url() const {
@@ -9165,8 +9209,10 @@ private:
     using failed = std::optional<transport_error>; // nothing when all is well
     using infos = detail::mlflow_infos<Transport>;
 
-    [[nodiscard]] std::string experiment_url_locked() const {
-        return server_.uri() + "/#/experiments/" + connection_.experiment_id + "/traces";
+    [[nodiscard]] std::string experiment_url_locked(std::string query = {}) const {
+        if (const std::string& workspace = options_.workspace; !workspace.empty())
+            query += (query.empty() ? "?workspace=" : "&workspace=") + detail::percent_encoded(workspace);
+        return server_.uri() + "/#/experiments/" + connection_.experiment_id + "/traces" + query;
     }
 
     result<mlflow_connection, transport_error> connect_locked() {
@@ -9236,6 +9282,11 @@ private:
                 options_.git_repository};
     }
 
+    [[nodiscard]] detail::http_client_options<Transport> server() const {
+        return {"tracking_uri",         options_.tracking_uri, options_.headers,  options_.workspace,
+                options_.authorization, options_.timeout,      options_.transport};
+    }
+
     // Of a batch whose spans are stored. What has failed stays in it, unless all has.
     export_result send_trace_infos(trace_batch& batch) {
         std::vector<typename infos::answer> answers;
@@ -9244,8 +9295,7 @@ private:
         if (answers.empty()) return {.exported_spans = batch.span_count()};
         while (others_.size() + 1 < options_.info_connections && others_.size() + 1 < answers.size() &&
                others_.size() < 15)
-            others_.push_back(std::make_unique<detail::http_client<Transport>>(
-                "tracking_uri", options_.tracking_uri, options_.authorization, options_.timeout, options_.transport));
+            others_.push_back(std::make_unique<detail::http_client<Transport>>(server()));
         infos(connection_.experiment_id, run(), is_interrupted_, progress_).send(answers, server_, others_);
         return settle(batch, answers);
     }
@@ -12078,6 +12128,9 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
 namespace detail {
 
+template <class Platform>
+inline constexpr bool has_random_trace_ids = requires { requires Platform::has_random_trace_ids; };
+
 // The slot of whoever calls it; in the part of the program that made the tracer it can be inlined.
 template <class Context>
 context_slot* slot_by(slot_function where) noexcept {
@@ -12162,6 +12215,7 @@ public:
     basic_span() noexcept = default;
     basic_span(basic_span&& other) noexcept
         : span_(std::exchange(other.span_, nullptr)), hidden_(std::exchange(other.hidden_, nullptr)),
+          trace_id_(std::exchange(other.trace_id_, {})), id_(std::exchange(other.id_, {})),
           exceptions_at_start_(other.exceptions_at_start_), is_unsampled_(std::exchange(other.is_unsampled_, false)) {
         settle();
     }
@@ -12170,6 +12224,8 @@ public:
         finish(other.span_ || other.hidden_);
         span_ = std::exchange(other.span_, nullptr);
         hidden_ = std::exchange(other.hidden_, nullptr);
+        trace_id_ = std::exchange(other.trace_id_, {});
+        id_ = std::exchange(other.id_, {});
         exceptions_at_start_ = other.exceptions_at_start_;
         is_unsampled_ = std::exchange(other.is_unsampled_, false);
         settle();
@@ -12181,13 +12237,15 @@ public:
 
     /// Is anything recorded? False after `end()`.
     [[nodiscard]] bool recording() const noexcept { return span_ != nullptr; }
-    [[nodiscard]] span_id id() const noexcept { return span_ ? span_->id : span_id{}; }
-    [[nodiscard]] mlflow::trace::trace_id trace_id() const noexcept {
-        return span_ ? span_->trace->id : mlflow::trace::trace_id{};
-    }
+    /// Of a span that is recorded, also after it has ended, as is `trace_id`: for a log line, or for
+    /// `tracer::trace_url`.
+    [[nodiscard]] span_id id() const noexcept { return id_; }
+    [[nodiscard]] mlflow::trace::trace_id trace_id() const noexcept { return trace_id_; }
     /// This span for another process: send `span.remote().text()` as the header `traceparent`. With user and session:
     /// `propagator::inject`.
-    [[nodiscard]] remote_span remote() const noexcept { return {trace_id(), id(), recording()}; }
+    [[nodiscard]] remote_span remote() const noexcept {
+        return span_ ? remote_span{trace_id_, id_, true, span_->trace->has_random_id} : remote_span{};
+    }
     /// Where to look at this trace in MLflow's page, for a log line; empty when the exporter knows no page (yet).
     [[nodiscard]] owned_text url() const {
         return span_ ? span_->trace->owner->trace_url(span_->trace->id) : owned_text{};
@@ -12349,6 +12407,9 @@ protected:
     void adopt(span_data* span) noexcept {
         span_ = span;
         exceptions_at_start_ = detail::exceptions_in_flight();
+        if (!span) return;
+        trace_id_ = span->trace->id;
+        id_ = span->id;
     }
     // Not recorded, nor is what starts inside it: its span stands in the context, and belongs to no trace.
     void hide(span_data* span) noexcept {
@@ -12368,7 +12429,7 @@ protected:
     // For other processes: also that a trace is not recorded since it was not sampled.
     [[nodiscard]] remote_span told() const noexcept {
         if (span_ || !is_unsampled_) return remote();
-        return {Platform::new_trace_id(), Platform::new_span_id(), false};
+        return {Platform::new_trace_id(), Platform::new_span_id(), false, detail::has_random_trace_ids<Platform>};
     }
     // `is_replaced`: by one that has started, in the same object.
     void finish(bool is_replaced) noexcept;
@@ -12420,6 +12481,8 @@ protected:
 
     span_data* span_ = nullptr;
     span_data* hidden_ = nullptr;
+    mlflow::trace::trace_id trace_id_;
+    span_id id_;
     int exceptions_at_start_ = 0;
     bool is_unsampled_ = false; // it would be recorded, if a sampler had not decided otherwise
 };
@@ -12863,6 +12926,7 @@ struct hosted_platform {
         return difference_.nano;
     }
 
+    static constexpr bool has_random_trace_ids = true;
     static trace_id new_trace_id() noexcept {
         trace_id id{generator_.next(), generator_.next()};
         if (!id.valid()) id.low = 1;
@@ -14074,6 +14138,9 @@ public:
     }
 
     [[nodiscard]] Exporter& exporter() noexcept { return core_->exporter(); }
+    /// Where to look at a trace in MLflow's page, also when it has ended; empty when the exporter knows no page
+    /// (yet).
+    [[nodiscard]] owned_text trace_url(const trace_id& id) const { return core_->trace_url(id); }
     /// The layer of the exporter that has this type: `traces.get<mt::mlflow_exporter<mt::beast_transport>>()`.
     template <class Layer>
     [[nodiscard]] Layer& get() {
@@ -14209,6 +14276,9 @@ private:
         if (!is_sampled) return hide(started);
         started.adopt(span::open_root(*core_, id, is_continued ? given.caller->id : span_id{}, name,
                                       stated == identity::checked_at_the_end));
+        if (started.recording())
+            started.span_->trace->has_random_id =
+                is_continued ? given.caller->has_random_id : detail::has_random_trace_ids<Platform>;
         if constexpr (detail::decides_by_session<Recording>)
             if (started.recording())
                 started.span_->trace->data->is_session_late =
@@ -14518,6 +14588,7 @@ public:
         return std::forward<Function>(function);
     }
     [[nodiscard]] static constexpr trace_id current_trace_id() noexcept { return {}; }
+    [[nodiscard]] static owned_text trace_url(const trace_id&) { return {}; }
 
     static bool flush(std::chrono::milliseconds) noexcept { return true; }
     static bool shutdown(std::chrono::milliseconds) noexcept { return true; }

@@ -149,16 +149,10 @@ std::optional<environment_error> read_timeout(std::chrono::milliseconds& timeout
 inline std::optional<std::string> percent_decoded(std::string_view text) {
     std::string decoded;
     for (std::size_t at = 0; at < text.size(); ++at) {
-        if (text[at] != '%') {
-            decoded += text[at];
-            continue;
-        }
-        const auto digits = text.substr(at + 1, 2);
-        unsigned char byte = 0;
-        const auto [end, fault] = std::from_chars(digits.data(), digits.data() + digits.size(), byte, 16);
-        if (fault != std::errc{} || end != digits.data() + 2) return std::nullopt;
-        decoded += static_cast<char>(byte);
-        at += 2;
+        const int escaped = percent_escape_at(text, at);
+        if (escaped < 0 && text[at] == '%') return std::nullopt;
+        decoded += escaped < 0 ? text[at] : static_cast<char>(escaped);
+        if (escaped >= 0) at += 2;
     }
     return decoded;
 }
