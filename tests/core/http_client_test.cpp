@@ -18,8 +18,13 @@ using client = mt::detail::http_client<mt::memory_transport>;
 std::string told(std::string uri, mt::http_response reply) {
     auto server = std::make_shared<mt::memory_server>();
     server->queue_reply(std::move(reply));
-    client asking("uri", std::move(uri), mt::bearer_authorization(mt::secret("token")), std::chrono::seconds(1),
-                  {server});
+    client asking({.option = "uri",
+                   .uri = std::move(uri),
+                   .headers = {},
+                   .workspace = {},
+                   .authorization = mt::bearer_authorization(mt::secret("token")),
+                   .timeout = std::chrono::seconds(1),
+                   .transport = {server}});
     const auto answer = asking.send(mt::http_method::get, "/version?a=b");
     EXPECT_EQ(server->request_count(), 1U) << "nobody else is asked";
     return answer ? std::string() : answer.error().message;
@@ -58,11 +63,38 @@ TEST(http_client, a_proxy_that_wants_credentials_is_recognised) {
 }
 
 TEST(http_client, a_wrong_address_is_named_by_its_option) {
-    client asking("tracking_uri", "mlflow:5000", {}, std::chrono::seconds(1), {});
+    client asking({"tracking_uri", "mlflow:5000", {}, {}, {}, std::chrono::seconds(1), {}});
     const auto answer = asking.send(mt::http_method::get, "/version");
     ASSERT_FALSE(answer);
     EXPECT_EQ(answer.error().message,
               "tracking_uri: the URL \"mlflow:5000\" has no scheme; write it as http://host:port");
+}
+
+TEST(http_client, own_headers_and_the_workspace_go_with_every_request_and_the_secrets_are_masked) {
+    auto server = std::make_shared<mt::memory_server>();
+    server->answer_with([](const mt::memory_server::request& asked) {
+        return mt::http_response{403, {}, "the key " + std::string(asked.header("X-Proxy-Key")) + " is not known"};
+    });
+    client asking({.option = "uri",
+                   .uri = "http://mlflow",
+                   .headers = {{"X-Proxy-Key", mt::secret("key-0123456789")}},
+                   .workspace = "team-1",
+                   .authorization = mt::bearer_authorization(mt::secret("token")),
+                   .timeout = std::chrono::seconds(1),
+                   .transport = {server}});
+    for (const auto method : {mt::http_method::get, mt::http_method::post}) {
+        const mt::http_header own[] = {{"Content-Type", "text/plain"}};
+        const auto reply = asking.send(method, "/version", own);
+        ASSERT_TRUE(reply);
+        EXPECT_EQ(asking.refusal("/version", *reply).message.find("key-0123456789"), std::string::npos);
+    }
+    ASSERT_EQ(server->requests().size(), 2U);
+    for (const auto& asked : server->requests()) {
+        EXPECT_EQ(asked.header("X-Proxy-Key"), "key-0123456789");
+        EXPECT_EQ(asked.header("X-MLFLOW-WORKSPACE"), "team-1");
+        EXPECT_EQ(asked.header("Content-Type"), "text/plain");
+        EXPECT_EQ(asked.header("Authorization"), "Bearer token");
+    }
 }
 
 } // namespace

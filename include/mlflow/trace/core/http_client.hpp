@@ -15,6 +15,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -54,6 +55,7 @@ inline std::optional<transport_error> wrong_address(const std::string& server, s
 }
 
 using secret_headers = std::vector<std::pair<std::string, secret>>;
+static_assert(std::is_nothrow_default_constructible_v<secret_headers>); // g++ 12 crashes where it asks later
 
 // Of a server and of who asks it. `option` is what the user calls the address.
 template <class Transport>
