@@ -226,7 +226,7 @@ TEST_F(cancellation_among_files, loses_nothing_of_a_queue_that_is_waited_for) {
 template <class Exporter, class Wait>
 void expect_wait_survives_cancellation(typename tracer_to<Exporter>::options options, const Wait& wait) {
     tracer_to<Exporter> tracer(std::move(options));
-    tracer.start_span("one");
+    tracer.start_span("one").end();
     cancelled_thread thread([&](cancelled_thread& self) {
         self.is_there();
         wait(tracer.exporter());
