@@ -143,6 +143,7 @@ private:
     // What the application says in the terms of the conventions itself goes before what follows from MLflow's.
     void read_own_terms(std::string_view key_value, std::string_view& error_type) noexcept {
         const auto [key, any_value] = split_key_value(key_value);
+        if (!key.starts_with("gen_ai.") && !key.starts_with("error.")) return;
         if (key == "gen_ai.usage.input_tokens" || key == "gen_ai.usage.output_tokens") {
             for (protobuf_reader any(any_value); any.next();)
                 if (any.field() == otlp::int_value && any.number() >> 63U == 0)
