@@ -39,6 +39,7 @@ OTHERS = {
     "bare_metal.hpp": (),
     "context/global": (),
     "core/arena": (),
+    "record/attachment": (),
     "record/bare_metal_platform": (),
     "record/chat": (),
     "environment/": (),
