@@ -41,6 +41,7 @@ OTHERS = {
     "context/global": (),
     "core/arena": (),
     "core/otlp_client": (),
+    "record/attachment": (),
     "record/bare_metal_platform": (),
     "record/chat": (),
     "environment/": (),

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program of chat_values_readback.py, which records the same with MLflow's own client and compares the two.
 #include "mlflow/recording.hpp"
+#include <mlflow/trace/client/attachments.hpp>
+#include <mlflow/trace/record/attachment.hpp>
 #include <mlflow/trace/record/chat.hpp>
 #include <mlflow/trace/transports/beast.hpp>
 
@@ -87,6 +89,22 @@ void values(tracer_type& tracer) {
     trace.attribute("file", std::filesystem::path("/tmp/b")).attribute("letter", u'\u20AC');
 }
 
+void attachments(tracer_type& tracer) {
+    const mt::attachment report("application/pdf", std::string("%PDF-1.7 \0\xFF", 11));
+    mt::trace_id trace;
+    {
+        auto span = tracer.start_trace("attachments", mt::user{"user-1042"}, mt::session{"session-7"});
+        trace = span.trace_id();
+        span.inputs(mt::arg("report", report.reference(trace)));
+    }
+    mt::attachment_client<mt::beast_transport> files({.tracking_uri = server()});
+    const auto failed = files.upload(trace, report);
+    EXPECT_FALSE(failed) << failed->message;
+    const auto unknown = files.upload(mt::hosted_platform::new_trace_id(), report);
+    ASSERT_TRUE(unknown);
+    EXPECT_EQ(unknown->status, 404) << unknown->message;
+}
+
 TEST(chat_values, the_same_as_pythons) {
     const std::string experiment = fresh_name("chat values");
     expected()["experiment"] = experiment;
@@ -97,7 +115,8 @@ TEST(chat_values, the_same_as_pythons) {
                                      .git_repository = "https://example.com/bikes.git"}});
     chat(tracer);
     values(tracer);
-    EXPECT_EQ(tracer.account().exported, 6U) << tracer.last_error();
+    attachments(tracer);
+    EXPECT_EQ(tracer.account().exported, 7U) << tracer.last_error();
 }
 
 } // namespace

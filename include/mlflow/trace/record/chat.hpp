@@ -32,11 +32,11 @@ enum class image_detail : std::uint8_t { automatic, low, high };
 enum class audio_format : std::uint8_t { wav, mp3 };
 
 /// A part of a message that is more than text. MLflow's page shows a message as one only where all its parts are of
-/// these kinds: record a file of another kind beside the messages (`mt::attachment`).
+/// these kinds.
 class content_part {
 public:
     static content_part text(detail::given_text text) { return {kind::text, text.view(), {}}; }
-    /// By `https://…`, `data:…` or what `mt::attachment` gives.
+    /// By `https://…` or `data:…`.
     static content_part image(detail::given_text url, image_detail detail = image_detail::automatic) {
         constexpr std::string_view names[] = {"auto", "low", "high"};
         return {kind::image, url.view(), names[static_cast<std::size_t>(detail)]};

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/concepts.hpp>
+#include <mlflow/trace/core/credentials.hpp>
+#include <mlflow/trace/core/http_client.hpp>
+#include <mlflow/trace/core/ids.hpp>
+#include <mlflow/trace/core/masked.hpp>
+#include <mlflow/trace/core/mlflow_reply.hpp>
+#include <mlflow/trace/core/outcome.hpp>
+#include <mlflow/trace/core/result.hpp>
+#include <mlflow/trace/detail/json_reader.hpp>
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// Stores the files of traces (`mt::attachment`) with an MLflow server, in the folder of the trace. The trace must be
+/// there: flush its tracer first. The server must keep artifacts itself, as it does unless it was started with
+/// `--default-artifact-root`.
+///
+/// Errors: one line on what failed and where. Thread-safety: one thread at a time.
+template <class Transport>
+class attachment_client {
+    static_assert(transport<Transport>,
+                  "the transport lacks a member: mlflow::trace::result<http_response, transport_error> send(const "
+                  "mlflow::trace::http_request&)");
+
+public:
+    struct options {
+        std::string tracking_uri = "http://127.0.0.1:5000"; ///< http://host:port/path, as MLFLOW_TRACKING_URI
+        credentials authorization{};
+        /// Sent with each request, such as a key that a proxy before the server asks for.
+        std::vector<std::pair<std::string, secret>> headers{};
+        std::string workspace{};                   ///< of a server that has several
+        std::chrono::milliseconds timeout{30'000}; ///< for each request
+        typename Transport::options transport{};
+    };
+
+    explicit attachment_client(options chosen)
+        : server_({"tracking_uri", std::move(chosen.tracking_uri), std::move(chosen.headers),
+                   std::move(chosen.workspace), std::move(chosen.authorization), chosen.timeout,
+                   std::move(chosen.transport)}) {}
+
+    /// Of a file: its `id()` and `bytes()`. What went wrong; nothing when it is stored.
+    template <class Attachment>
+    std::optional<transport_error> upload(const trace_id& trace, const Attachment& file) {
+        const std::string info = "/api/3.0/mlflow/traces/" + std::string(trace.mlflow_id().view());
+        const auto found = server_.send(http_method::get, info);
+        if (!found) return found.error();
+        if (!detail::is_success(found->status)) return server_.refusal(info, *found);
+        const auto location =
+            detail::json_find_string(found->body, {"trace", "trace_info", "tags", "mlflow.artifactLocation"});
+        std::string_view path = location ? std::string_view(*location) : std::string_view();
+        constexpr std::string_view scheme = "mlflow-artifacts:";
+        if (!path.starts_with(scheme) || path.find('/', scheme.size() + 2) == path.npos ||
+            !detail::is_path_part(path))
+            return transport_error{transport_error::kind::other,
+                                   server_.uri() + " keeps the files of this trace where only it can write; start it "
+                                                   "without --default-artifact-root"};
+        path.remove_prefix(scheme.size());
+        if (path.starts_with("//")) path = path.substr(path.find('/', 2)); // after the server's own name
+        std::string target = "/api/2.0/mlflow-artifacts/artifacts";
+        for (const char c : path) target += c == '/' ? "/" : detail::percent_encoded({&c, 1});
+        target.append("/attachments/").append(file.id());
+        const http_header binary[] = {{"Content-Type", "application/octet-stream"}};
+        const auto stored = server_.send(http_method::put, target, binary, file.bytes());
+        if (!stored) return stored.error();
+        if (!detail::is_success(stored->status)) return server_.refusal(target, *stored);
+        return std::nullopt;
+    }
+
+private:
+    detail::http_client<Transport> server_;
+};
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
