@@ -159,10 +159,10 @@ TEST_P(recorded_server_test, is_read_as_by_openais_client) {
             EXPECT_EQ(got.error, "the model's server sent no answer");
         } else {
             EXPECT_EQ(got.error, "");
-            EXPECT_EQ(got.answer.text, wanted["text"]);
-            EXPECT_EQ(got.answer.finish_reason, wanted["finish_reason"]);
-            EXPECT_EQ(got.answer.input_tokens, wanted["input_tokens"]);
-            EXPECT_EQ(got.answer.output_tokens, wanted["output_tokens"]);
+            EXPECT_EQ(got.answer.text, wanted["text"].get<std::string>());
+            EXPECT_EQ(got.answer.finish_reason, wanted["finish_reason"].get<std::string>());
+            EXPECT_EQ(got.answer.input_tokens, wanted["input_tokens"].get<std::size_t>());
+            EXPECT_EQ(got.answer.output_tokens, wanted["output_tokens"].get<std::size_t>());
         }
     }
 }
