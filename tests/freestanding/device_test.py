@@ -30,7 +30,15 @@ EMULATE = [
 
 # What GCC expects of every target, even a freestanding one, and a virtual function's never called place holder.
 EXPECTED_OF_TARGET = {"memcpy", "memmove", "memset", "memcmp", "strlen", "abort", "__cxa_pure_virtual"}
-NEEDS_AN_OPERATING_SYSTEM = {"appended_file.hpp", "attachment.hpp", "files.hpp", "forks.hpp", "hosted_platform.hpp"}
+NEEDS_AN_OPERATING_SYSTEM = {
+    "appended_file.hpp",
+    "attachment.hpp",
+    "files.hpp",
+    "forks.hpp",
+    "hosted_platform.hpp",
+    "process_worker.hpp",
+    "worker_threads.hpp",
+}
 
 
 def run(*command: object) -> str:
