@@ -14,8 +14,8 @@
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
 /// A file that belongs to a trace: an image, a sound, a PDF. A span records where it is, `reference()`, and MLflow's
-/// page (checked with 3.17) shows it there; the bytes go to the server apart, by `attachment_client` once the trace has
-/// been delivered. In a message: `content_part::image(picture.reference(span.trace_id()))`.
+/// page (checked with 3.17) shows it there; the bytes go to the server apart, by `attachment_client` once the trace
+/// has been delivered. In a message: `content_part::image(picture.reference(span.trace_id()))`.
 ///
 /// Making one throws `std::bad_alloc` when there is no memory for it. Thread-safety: as `std::string`.
 class attachment {
