@@ -108,8 +108,8 @@ otel::context::Context otel_context(std::string_view parent) {
     const otel::nostd::string_view hex(parent.data(), parent.size());
     using propagator = otel::trace::propagation::HttpTraceContext;
     const otel::trace::SpanContext span(propagator::TraceIdFromHex(hex.substr(3, 32)),
-                                        propagator::SpanIdFromHex(hex.substr(36, 16)), otel::trace::TraceFlags(1),
-                                        true);
+                                        propagator::SpanIdFromHex(hex.substr(36, 16)),
+                                        propagator::TraceFlagsFromHex(hex.substr(53, 2)), true);
     otel::context::Context context;
     context =
         otel::trace::SetSpan(context, otel::nostd::shared_ptr<otel::trace::Span>(new otel::trace::DefaultSpan(span)));

@@ -80,7 +80,7 @@ bool append_metric_key(buffer& out, const trace_data& trace) {
 /// `service.instance.id`: a new one where the options name none. The child of a fork starts with sums, a thread and
 /// an instance of its own.
 ///
-/// The thread that hands traces over sums them up, one to two microseconds for each span, and waits for no receiver;
+/// The thread that hands traces over sums them up, about two microseconds for each span, and waits for no receiver;
 /// a `batch` around it takes this from the recording threads too. The destructor waits for a last delivery for at
 /// most `shutdown_timeout`, and not again after `shutdown`; a request that does not come back within 250 ms more is
 /// left to itself with its thread. Thread-safety: all functions, from any thread. Not part of <mlflow/trace.hpp>.

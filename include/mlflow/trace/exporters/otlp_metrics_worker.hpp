@@ -87,15 +87,15 @@ public:
             guard.lock();
         }
         ending_ = true;
-        const auto tell = [&] {
-            if (taken_ == delivered_ || !options_.on_notice) return;
-            const std::string why = last_error_.empty() ? "the receiver has not answered in time" : last_error_;
-            options_.on_notice("otlp_metrics: the values of " + std::to_string(taken_ - delivered_) +
-                               " spans were not delivered: " + why);
-        };
-        guarded(tell, [] {});
-        wake_.notify_all();
+        const std::uint64_t left = taken_ - delivered_;
         guard.unlock();
+        wake_.notify_all();
+        const auto tell = [&] {
+            const std::string why = last_error();
+            options_.on_notice("otlp_metrics: the values of " + std::to_string(left) + " spans were not delivered: " +
+                               (why.empty() ? "the receiver has not answered in time" : why));
+        };
+        if (left != 0 && options_.on_notice) guarded(tell, [] {});
         threads_.end();
     }
 
@@ -232,6 +232,10 @@ private:
         while (!ending_) {
             const auto now = clock::now();
             is_asked_ = is_asked_ && delivered_ < taken_;
+            if (stopping_ && delivered_ == taken_) {
+                wake_.wait(guard);
+                continue;
+            }
             const bool is_waited_for = waiting_ > 0 && delivered_ < taken_;
             if (!is_asked_ && now < due && !(is_waited_for && now >= again)) {
                 wake_.wait_until(guard, is_waited_for ? std::min(due, again) : due);
@@ -280,7 +284,8 @@ private:
 
     // Without the lock.
     delivery post() {
-        now_unix_nano_ = std::max(unix_nano(), now_unix_nano_ + 1); // also where the clock was set back
+        // Behind the last one, also where the clock was set back.
+        now_unix_nano_ = std::max(unix_nano(), std::max(now_unix_nano_, start_unix_nano_) + 1);
         body_.clear();
         if (!table_.append_request(body_, options_.resource, options_.temporality, start_unix_nano_, now_unix_nano_))
             return without_memory();
