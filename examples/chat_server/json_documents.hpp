@@ -66,9 +66,9 @@ private:
     bool is_other_ = false;
 };
 
-/// JSON with null for the numbers that it does not have, by the names that C and its kin print: nan, -inf, Infinity,
-/// …
-inline std::string without_odd_numbers(std::string_view text) {
+/// JSON with null for the numbers that it does not have, by the names that C and its kin print (nan, -inf, Infinity,
+/// …), and with escapes for the control characters in its strings.
+inline std::string mended_json(std::string_view text) {
     const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
     std::string kept;
     for (std::size_t at = 0, end = 0; at < text.size(); at = end) {
@@ -76,6 +76,10 @@ inline std::string without_odd_numbers(std::string_view text) {
         if (text[at] == '"') {
             while (end < text.size() && text[end] != '"') end += text[end] == '\\' ? 2U : 1U;
             end = std::min(end + 1, text.size());
+            for (; at < end; ++at)
+                if (const auto c = static_cast<unsigned char>(text[at]); c >= 0x20) kept += text[at];
+                else kept.append("\\u00").append(1, c < 0x10 ? '0' : '1').append(1, "0123456789abcdef"[c & 15U]);
+            continue;
         } else if (is_letter(text[at])) {
             while (end < text.size() && is_letter(text[end])) ++end;
             std::string word(text.substr(at, end - at));
@@ -95,7 +99,7 @@ inline std::string without_odd_numbers(std::string_view text) {
 inline bool read_json(json_tree& into, std::string& text) {
     constexpr std::size_t deepest = 64;
     if (into.read(text, deepest)) return true;
-    text = without_odd_numbers(text);
+    text = mended_json(text);
     return into.read(text, deepest);
 }
 

@@ -70,7 +70,7 @@ public:
             for (const json_value each : document) take(each);
             return;
         }
-        refuse_errors(document);
+        refuse_errors(document, true);
         usage_.read(document);
         const json_value choices = document["choices"];
         if (document["message"].is(kind::object) && !choices.is(kind::array)) // Ollama's own
@@ -82,7 +82,7 @@ public:
             const auto index = given && *given >= 0 ? static_cast<std::size_t>(*given) : position;
             ++position;
             if (!choice.is(kind::object) || index >= most_choices) continue;
-            refuse_errors(choice);
+            refuse_errors(choice, false);
             const json_value delta = choice["delta"], message = choice["message"];
             const bool is_whole = delta.empty() && message.is(kind::object);
             take_choice(index,
@@ -147,13 +147,13 @@ private:
             if (!says_nothing(each)) return false;
         return true;
     }
-    static void refuse_errors(json_value object) {
+    static void refuse_errors(json_value object, bool is_document) {
         const json_value error = object["error"];
         if (!says_nothing(error))
             throw model_error("sent an error: " + message_in(error.is(kind::boolean) ? object : error));
         const auto is_error = [&](const char* name) { return object[name].raw() == "error"; };
-        const bool is_message =
-            object["message"].is(kind::text) && !says_nothing(object["message"]) && object["choices"].empty();
+        const bool is_message = is_document && object["message"].is(kind::text) && !says_nothing(object["message"]) &&
+                                object["choices"].empty();
         if (is_error("object") || is_error("type") || is_error("finish_reason") || is_message)
             throw model_error("sent an error: " + message_in(object));
     }
@@ -161,7 +161,8 @@ private:
     // `said` is a message, or what comes behind the one so far.
     void take_choice(std::size_t index, json_value said, bool is_whole, json_value finish) {
         one_choice& to = choices_[index];
-        const json_value content = said.any_of("content", "text");
+        json_value content = said.any_of("content", "text");
+        if (content.is(kind::null) && said["message"].is(kind::text)) content = said["message"];
         const bool is_finish = !finish.is(kind::null) && !finish.raw().empty() && finish.raw() != "null";
         const bool is_first = to.content.empty() && to.refusal.empty() && to.calls.empty();
         // The last chunk may come twice, and the whole message behind its pieces.

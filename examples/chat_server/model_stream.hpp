@@ -79,6 +79,9 @@ private:
         if (begin == std::string_view::npos) return {};
         return text.substr(begin, text.find_last_not_of(" \t\r\n") + 1 - begin);
     }
+    static bool is_done_mark(std::string_view text) {
+        return text == "[DONE]" || text == "[done]" || text == "\"[DONE]\"";
+    }
     static std::string shown(std::string_view text) { return mlflow::trace::detail::displayed(text, most_shown); }
     [[nodiscard]] std::string shown() const { return shown(trimmed(shown_)); }
 
@@ -122,9 +125,10 @@ private:
     // Servers that put no blank line between events are understood too: what is whole is taken at once.
     void take_data(std::string_view value) {
         has_data_ = true;
-        if (documents_.rest().empty() && trimmed(value) == "[DONE]") {
-            is_done_ = true;
-            return;
+        if (documents_.rest().empty()) {
+            const auto text = trimmed(value);
+            is_done_ = is_done_mark(text);
+            if (is_done_ || text == "null") return;
         }
         const auto take = [this](std::string&& text) { take_document(std::move(text)); };
         documents_.write(value, take);
@@ -149,10 +153,8 @@ private:
     void take_document(std::string&& text) {
         if (is_done_) return;
         json_tree tree;
-        if (trimmed(text) == "[DONE]") {
-            is_done_ = true;
-            return;
-        }
+        is_done_ = is_done_mark(trimmed(text));
+        if (is_done_) return;
         if (!read_json(tree, text)) throw model_error("sent no JSON: " + shown(trimmed(text)));
         if (event_ == "error") throw model_error("sent an error: " + message_in(tree.root()));
         builder_.take(tree.root());

@@ -82,7 +82,7 @@ TEST_P(model_stream_test, is_the_same_however_it_is_cut) {
         for (std::size_t at = 0; at < body.size(); ++at) bytes.push_back(body.substr(at, 1));
         expect(one, read(bytes));
     }
-    const std::size_t step = body.size() / 1500 + 1;
+    const std::size_t step = body.size() / 600 + 1;
     for (std::size_t at = 0; at <= body.size() && !HasFailure(); at += step) {
         SCOPED_TRACE("cut at " + std::to_string(at));
         expect(one, read({body.substr(0, at), body.substr(at)}));
