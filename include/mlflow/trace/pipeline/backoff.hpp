@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/config.hpp>
+#include <mlflow/trace/detail/deadline.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -31,12 +31,6 @@ public:
     }
 
 private:
-    // `milliseconds::max()`, which says without end, would overflow.
-    static constexpr milliseconds bounded(milliseconds wait) noexcept {
-        constexpr milliseconds century = std::chrono::hours(24 * 36'525);
-        return wait < century ? wait : century;
-    }
-
     // 0 to 1023 by xorshift64*, seeded by the clock: the waits need to differ between processes, no more.
     std::int64_t random_part() noexcept {
         if (random_ == 0)

@@ -79,8 +79,8 @@ public:
     /// A last flush, given up as soon as the receiver takes nothing: what is left stays in the folder for the next
     /// start.
     bool shutdown(clock::time_point deadline) { return !worker_.own() || worker_.own()->shutdown(deadline); }
-    /// Waits until all that other processes have left behind has been handed on; false at the deadline, and as soon
-    /// as the receiver takes nothing.
+    /// Waits until all that other processes have left behind has been handed on; false at the deadline, as soon as
+    /// the receiver takes nothing, and where the folder cannot be looked into.
     bool recover(clock::time_point deadline) { return here().recover(deadline); }
 
     /// Of what this process recorded.
