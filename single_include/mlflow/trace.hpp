@@ -9879,10 +9879,15 @@ private:
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
-// So much later than now; a century at most, since `milliseconds::max()`, which says without end, would overflow.
-inline std::chrono::steady_clock::time_point deadline_after(std::chrono::milliseconds time) noexcept {
+// `milliseconds::max()`, which says without end, and `min()` would overflow.
+inline std::chrono::milliseconds bounded(std::chrono::milliseconds time) noexcept {
     constexpr std::chrono::milliseconds century = std::chrono::hours(24 * 36'525);
-    return std::chrono::steady_clock::now() + (time < century ? time : century);
+    return time > century ? century : time.count() > 0 ? time : std::chrono::milliseconds(0);
+}
+
+// So much later than now.
+inline std::chrono::steady_clock::time_point deadline_after(std::chrono::milliseconds time) noexcept {
+    return std::chrono::steady_clock::now() + bounded(time);
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
@@ -11024,12 +11029,6 @@ public:
     }
 
 private:
-    // `milliseconds::max()`, which says without end, would overflow.
-    static constexpr milliseconds bounded(milliseconds wait) noexcept {
-        constexpr milliseconds century = std::chrono::hours(24 * 36'525);
-        return wait < century ? wait : century;
-    }
-
     // 0 to 1023 by xorshift64*, seeded by the clock: the waits need to differ between processes, no more.
     std::int64_t random_part() noexcept {
         if (random_ == 0)
