@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <string>
 #include <vector>
@@ -88,30 +89,38 @@ TEST(recording_allocates, nothing_for_metrics_once_warm) {
     EXPECT_EQ(tracer.account().exported, 4U * 1'010);
 }
 
+// Waits while it is held.
+class held_exporter : public encoding_exporter {
+public:
+    mt::export_result export_traces(mt::trace_batch& batch) {
+        is_held.wait(true);
+        return encoding_exporter::export_traces(batch);
+    }
+    static inline std::atomic<bool> is_held{false};
+};
+
 TEST(recording_allocates, nothing_with_a_live_consumer_once_warm) {
-    tracer_to<mt::batch<encoding_exporter>> tracer({.exporter = {.delay = std::chrono::milliseconds(1)}});
+    tracer_to<mt::batch<held_exporter>> tracer({.exporter = {.delay = std::chrono::milliseconds(1)}});
     const auto user = mt::user::parse("user-1042").value();
     const auto session = mt::session::parse("session-7").value();
-    const auto record_round = [&] {
-        for (int i = 0; i < 500; ++i) record_trace(tracer, user, session);
-        ASSERT_TRUE(tracer.flush(std::chrono::seconds(10)));
+    const auto record_round = [&](int traces) {
+        for (int i = 0; i < traces; ++i) record_trace(tracer, user, session);
     };
-    // Warm is when as many traces have been in the queue at once, and as large a batch was sent, as will ever be: the
-    // consumer is held off by making rounds until one passes without an allocation.
-    long last = -1;
-    for (int round = 0; round < 200 && last != 0; ++round) {
-        const long before = allocations.load();
-        record_round();
-        last = allocations.load() - before;
+    // More traces wait at once, and larger batches are sent, than later can be.
+    for (int i = 0; i < 3; ++i) {
+        held_exporter::is_held = true;
+        record_round(1'500);
+        held_exporter::is_held = false;
+        held_exporter::is_held.notify_all();
+        ASSERT_TRUE(tracer.flush(std::chrono::seconds(10)));
     }
-    int quiet_rounds = 0;
-    for (int round = 0; round < 20; ++round) {
-        const long before = allocations.load();
-        record_round();
-        quiet_rounds += allocations.load() == before ? 1 : 0;
+    long before = 0;
+    for (int round = 0; round < 22; ++round) {
+        if (round == 2) before = allocations.load();
+        record_round(500);
+        ASSERT_TRUE(tracer.flush(std::chrono::seconds(10)));
     }
-    // A round may still reach a new high of traces under way; that is not per trace, and becomes rare.
-    EXPECT_GE(quiet_rounds, 15);
+    EXPECT_EQ(allocations.load() - before, 0);
     EXPECT_EQ(tracer.account().dropped, 0U);
 }
 
