@@ -78,7 +78,7 @@ def start(folder: pathlib.Path, options: list[str]) -> None:
     }
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1"]
     command += ["--port", uri.rpartition(":")[2], "--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
-    command += ["--default-artifact-root", str(folder / "artifacts"), *options]
+    command += ["--artifacts-destination", str(folder / "artifacts"), *options]
     log = folder / "server.log"
     with log.open("wb") as output:
         server = subprocess.Popen(
