@@ -84,8 +84,8 @@ TEST(packing, keeps_the_order) {
     for (int i = 0; i < 1'200; ++i) {
         names.push_back(std::to_string(i));
         tracer.start_trace(names.back()).end();
-        // As fast as it is packed, or it would have no room.
-        ASSERT_TRUE(comes_true([&] { return tracer.exporter().status().held_bytes < 900'000; }));
+        // As fast as it is packed, or it would have no room. The pools may have an eighth of the limit.
+        ASSERT_TRUE(comes_true([&] { return tracer.exporter().status().held_bytes < 800'000; }));
     }
     EXPECT_EQ(tracer.account().queued, 1'200U);
     into->open(true);
@@ -180,7 +180,7 @@ TEST(packing, an_exporter_does_not_take_the_whole_queue) {
     chosen.exporter.max_batch_spans = 1'000'000;
     tracer_to<> tracer(chosen);
     for (int i = 0; i < 1'000; ++i) tracer.start_trace(std::to_string(i)).end();
-    EXPECT_GT(tracer.exporter().status().waiting_spans, 20U);
+    EXPECT_GT(tracer.exporter().status().waiting_spans, 5U);
     EXPECT_LE(tracer.exporter().status().held_bytes, 100'000U);
     into->open(true);
     ASSERT_TRUE(tracer.flush(60s));

@@ -36,9 +36,10 @@ struct batch_options {
 
 /// What waits in a `batch`.
 struct batch_status {
-    std::size_t waiting_spans = 0;             ///< in the queue, not those in the hands of the inner exporter
-    std::size_t waiting_bytes = 0;             ///< of these, encoded
-    std::size_t held_bytes = 0;                ///< the memory that `max_queue_bytes` limits
+    std::size_t waiting_spans = 0; ///< in the queue, not those in the hands of the inner exporter
+    std::size_t waiting_bytes = 0; ///< of these, encoded
+    /// The memory that `max_queue_bytes` limits, without what is kept for reuse, which has at most an eighth of it.
+    std::size_t held_bytes = 0;
     std::chrono::milliseconds oldest_waits{0}; ///< since the first trace in the queue has ended, by the wall clock
     std::uint64_t dropped_spans = 0;           ///< for want of room
     /// Grows whenever the receiver has taken something: who waits for the rest need not give up meanwhile.

@@ -192,12 +192,10 @@ private:
         const auto waits = duration_cast<milliseconds>(system_clock::now().time_since_epoch() - ended);
         return waits.count() > 0 ? waits : milliseconds(0);
     }
-    [[nodiscard]] std::size_t held_bytes() const noexcept {
-        return queue_.memory() + senders_.memory() + in_pools_;
-    }
+    [[nodiscard]] std::size_t held_bytes() const noexcept { return queue_.memory() + senders_.memory(); }
     [[nodiscard]] bool has_room(const trace_batch& traces) const noexcept {
         return queue_.span_count() + traces.span_count() <= options_.max_queue_spans &&
-               held_bytes() + traces.memory() <= options_.max_queue_bytes;
+               held_bytes() + in_pools_ + traces.memory() <= options_.max_queue_bytes;
     }
 
     [[nodiscard]] bool can_ever_fit(const trace_batch& traces) const noexcept {
