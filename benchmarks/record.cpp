@@ -61,6 +61,14 @@ void one_bare_span(Tracer& tracer) {
     auto span = tracer.start_span("bare");
 }
 
+// Half of them recorded; with 64 sessions, that a sampler of sessions has both kinds.
+template <class Tracer>
+void four_sampled_traces(Tracer& tracer, const std::vector<std::string>& sessions, std::size_t& turn) {
+    for (int i = 0; i < 4; ++i)
+        auto trace =
+            tracer.start_trace("chat", mt::user{"user-1042"}, mt::session::parse(sessions[++turn % 64]).value());
+}
+
 // Per span: the clock twice, an ID, and as many bytes as the encoded span has, copied in pieces.
 void floor_of_one_trace(std::vector<char>& ring) {
     for (int span = 0; span < 4; ++span) {
@@ -106,6 +114,12 @@ int main() {
     direct_tracer off({.enabled = false});
     mt::tracer<mt::open_schema, mt::thread_local_context, discard> bare;
     batched_tracer batched({.exporter = {.max_queue_bytes = std::size_t{1} << 30U, .max_queue_spans = 10'000'000}});
+    mt::tracer<schema, mt::thread_local_context, discard, mt::record_ratio> by_trace({.recording = {.ratio = 0.5}});
+    mt::tracer<schema, mt::thread_local_context, discard, mt::record_session_ratio<>> by_session(
+        {.recording = {.ratio = 0.5}});
+    std::vector<std::string> sessions;
+    for (int i = 0; i < 64; ++i) sessions.push_back("5f0c2a1e-7c53-4f6e-9a55-0000000000" + std::to_string(10 + i));
+    std::size_t turn = 0;
     std::vector<char> ring(4096);
 
     series floor{"floor: two clock reads, ID, copies"};
@@ -113,18 +127,24 @@ int main() {
     series consumer{"LLM span, consumer live"};
     series bare_span{"bare span (a trace of its own)"};
     series disabled{"tracing off at run time"};
+    series sampled{"root, record_ratio of 0.5"};
+    series sampled_sessions{"root, record_session_ratio of 0.5"};
     for (int repetition = 0; repetition < repetitions; ++repetition) {
         floor.figures.push_back(nano_per_span([&] { floor_of_one_trace(ring); }, rounds));
         one_thread.figures.push_back(nano_per_span([&] { one_trace(direct); }, rounds));
         consumer.figures.push_back(nano_per_span([&] { one_trace(batched); }, rounds));
         bare_span.figures.push_back(nano_per_span([&] { one_bare_span(bare); }, rounds) * 4);
         disabled.figures.push_back(nano_per_span([&] { one_trace(off); }, rounds));
+        sampled.figures.push_back(nano_per_span([&] { four_sampled_traces(by_trace, sessions, turn); }, rounds));
+        sampled_sessions.figures.push_back(
+            nano_per_span([&] { four_sampled_traces(by_session, sessions, turn); }, rounds));
         batched.flush(std::chrono::seconds(30));
     }
     std::sort(floor.figures.begin(), floor.figures.end());
     const double median_floor = floor.figures[floor.figures.size() / 2];
     std::printf("%-42s %8s %8s %8s\n", "ns per span", "min", "median", "x floor");
-    for (series* figures : {&floor, &one_thread, &consumer, &bare_span, &disabled}) figures->print(median_floor);
+    for (series* figures : {&floor, &one_thread, &consumer, &bare_span, &disabled, &sampled, &sampled_sessions})
+        figures->print(median_floor);
     const auto account = batched.account();
     std::printf("dropped %llu of %llu spans\n", static_cast<unsigned long long>(account.dropped),
                 static_cast<unsigned long long>(account.started));

@@ -3,10 +3,15 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
+#include <cstddef>
 #include <map>
 #include <string>
 #include <string_view>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <vector>
 
 namespace mt = mlflow::trace;
@@ -84,23 +89,58 @@ TEST(sampling, a_call_may_ask_for_another_ratio) {
     EXPECT_TRUE(whole.start_trace("x", mt::anonymous, mt::sample_ratio{1}).recording());
 }
 
+struct discard {
+    static constexpr bool is_thread_safe = true;
+    mt::export_result export_traces(mt::trace_batch& batch) noexcept {
+        return {.exported_spans = batch.span_count()};
+    }
+};
+
+// How many turns of each session a process of its own records.
+template <std::size_t Sessions>
+std::array<unsigned char, Sessions> recorded_elsewhere(double ratio, int turns) {
+    std::array<unsigned char, Sessions> recorded{};
+    std::array<int, 2> ends{};
+    if (pipe(ends.data()) != 0) return recorded;
+    const pid_t child = fork();
+    if (child == 0) {
+        mt::tracer<schema, mt::thread_local_context, discard, mt::record_session_ratio<>> tracer(
+            {.recording = {.ratio = ratio}});
+        for (int turn = 0; turn < turns; ++turn)
+            for (std::size_t i = 0; i < Sessions; ++i) {
+                const auto session = mt::session::parse("session-" + std::to_string(i)).value();
+                if (tracer.start_trace("turn", mt::anonymous, session).recording()) ++recorded[i];
+            }
+        const bool all_are_written =
+            tracer.late_sessions() == 0 &&
+            write(ends[1], recorded.data(), recorded.size()) == static_cast<ssize_t>(recorded.size());
+        _exit(all_are_written ? 0 : 1);
+    }
+    close(ends[1]);
+    std::size_t have = 0;
+    for (ssize_t more = 1; more > 0 && have < Sessions; have += static_cast<std::size_t>(more > 0 ? more : 0))
+        more = read(ends[0], recorded.data() + have, Sessions - have);
+    close(ends[0]);
+    int status = -1;
+    waitpid(child, &status, 0);
+    EXPECT_EQ(have, Sessions);
+    EXPECT_EQ(status, 0);
+    return recorded;
+}
+
 TEST(sampling, sessions_are_kept_whole_and_alike_in_every_process) {
     constexpr double ratio = 0.3;
     constexpr int sessions = 10'000;
-    std::map<int, int> recorded; // turns, by session
+    constexpr int turns = 34; // 1,020,000 starts
+    std::array<int, sessions> recorded{};
     for (int process = 0; process < 3; ++process) {
-        recorder<mt::record_session_ratio<>> tracer({.recording = {.ratio = ratio}});
-        for (int turn = 0; turn < 3; ++turn)
-            for (int i = 0; i < sessions; ++i) {
-                const auto session = mt::session::parse("session-" + std::to_string(i)).value();
-                recorded[i] += tracer.start_trace("turn", mt::anonymous, session).recording() ? 1 : 0;
-            }
-        EXPECT_EQ(tracer.late_sessions(), 0U);
+        const auto turns_of = recorded_elsewhere<sessions>(ratio, turns);
+        for (std::size_t i = 0; i < sessions; ++i) recorded[i] += turns_of[i];
     }
     int kept = 0;
-    for (const auto& [session, turns] : recorded) {
-        EXPECT_TRUE(turns == 0 || turns == 9) << session;
-        kept += turns == 9 ? 1 : 0;
+    for (const int count : recorded) {
+        EXPECT_TRUE(count == 0 || count == 3 * turns) << count;
+        kept += count != 0 ? 1 : 0;
     }
     const double deviation = std::sqrt(sessions * ratio * (1 - ratio));
     EXPECT_NEAR(kept, sessions * ratio, 4 * deviation);
