@@ -85,6 +85,7 @@ TEST(threads, spans_never_land_in_the_trace_of_another_user) {
             auto inner = tracer.start_span("mine");
             tracer.update_current_trace(mt::tag("whose", "mine"));
             static_cast<void>(mt::capture().attach());
+            std::this_thread::yield();
         }
     }
     done.store(true);
