@@ -46,6 +46,43 @@ TEST(recording_policy, redacts_by_key_at_any_depth) {
     EXPECT_EQ(span.attributes["mlflow.chat.tokenUsage"], R"({"input_tokens":1,"output_tokens":2,"total_tokens":3})");
 }
 
+TEST(recording_policy, keeps_what_measures_and_nothing_that_was_said) {
+    recorder<mt::recording_policy<mt::record_all, mt::redact_content<"app.route">>> tracer;
+    {
+        auto trace = tracer.start_trace("chat", mt::user{"user-1"}, mt::session{"session-1"});
+        trace.inputs(mt::arg("question", "said"), mt::arg("age", 47),
+                     mt::arg("parts", std::vector<std::string>{"said"}));
+        trace.previews("said", "said");
+        trace.outputs("said").attribute("note", "said").attribute("secret_number", 47);
+        trace.attribute("app.route", "/chat").attribute("gen_ai.usage.reasoning_tokens", 3);
+        trace.attribute("GEN_AI.REQUEST.MODEL", "m").attribute("gen_ai.usagelike", "said");
+        trace.event("tool", mt::arg("arguments", "said"));
+        trace.model("llama").usage({.input = 1, .output = 2});
+        auto stream = tracer.start_span("stream");
+        stream.chunk("said").exception("std::runtime_error", "said");
+    }
+    const auto trace = tracer.exporter().take().at(0);
+    std::string all = trace.request_preview + trace.response_preview;
+    for (const auto& span : trace.spans) {
+        all += span.status_message;
+        for (const auto& [key, value] : span.attributes) all += key + '=' + value + '\n';
+        for (const auto& event : span.events)
+            for (const auto& [key, value] : event.attributes) all += value + '\n';
+    }
+    EXPECT_EQ(all.find("said"), all.npos) << all;
+    EXPECT_EQ(all.find("47"), all.npos) << all;
+    const auto& root = trace.spans.at(0).name == "chat" ? trace.spans.at(0) : trace.spans.at(1);
+    auto attributes = root.attributes;
+    EXPECT_EQ(attributes["app.route"], "/chat");
+    EXPECT_EQ(attributes["gen_ai.usage.reasoning_tokens"], "3");
+    EXPECT_EQ(attributes["GEN_AI.REQUEST.MODEL"], "m");
+    EXPECT_EQ(attributes["mlflow.llm.model"], "llama");
+    EXPECT_EQ(attributes["mlflow.spanInputs"],
+              R"({"question":"[redacted]","age":"[redacted]","parts":["[redacted]"]})");
+    auto metadata = trace.metadata;
+    EXPECT_EQ(metadata["mlflow.trace.user"], "user-1");
+}
+
 struct mask_digits {
     mt::redaction operator()(std::string_view, std::string_view value) const {
         std::string masked(value);

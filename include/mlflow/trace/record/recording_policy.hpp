@@ -28,6 +28,31 @@ struct redact_keys {
     }
 };
 
+/// A redactor that records how an application does and nothing that was said: `[redacted]` stands for each value in
+/// inputs, outputs, attributes and events, and for previews and messages of errors. What no redactor is asked for
+/// stays (names, types, times, status codes, tokens, cost, model, provider, identity, tags), and so do the attributes
+/// that OpenTelemetry's GenAI conventions have for operation, model and usage, and those of `Kept` keys. ASCII
+/// letters compare without case. The names of inputs and of what is inside them are recorded: put nothing private
+/// there.
+template <fixed_string... Kept>
+struct redact_content {
+    redaction operator()(std::string_view key, std::string_view) const {
+        constexpr std::string_view usage = "gen_ai.usage.";
+        const bool is_kept = detail::same_name(key.substr(0, usage.size()), usage) ||
+                             is_one_of(key, "mlflow.spanFunctionName", "gen_ai.operation.name",
+                                       "gen_ai.provider.name", "gen_ai.request.model", "gen_ai.response.model",
+                                       "gen_ai.response.finish_reasons", "error.type", "http.response.status_code") ||
+                             is_one_of(key, Kept.view()...);
+        return is_kept ? redaction::keep() : redaction::remove();
+    }
+
+private:
+    template <class... Names>
+    static bool is_one_of(std::string_view key, const Names&... names) noexcept {
+        return (detail::same_name(key, names) || ...);
+    }
+};
+
 /// Which traces are recorded, and what of their values: a sampler with a redactor and limits.
 ///
 ///     using recording = mt::recording_policy<mt::record_ratio, mt::redact_keys<"password", "api_key">>;
