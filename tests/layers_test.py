@@ -1,32 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The layers of include/: who may include whom, and what no header may do."""
+"""The layers of include/: who may include whom, and what no header may do.
+
+    layers_test.py [--table]     with --table prints the table of CONTRIBUTING.md, which the test compares
+"""
 
 import pathlib
 import re
 import sys
 
-INCLUDE = pathlib.Path(__file__).resolve().parents[1] / "include"
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+INCLUDE = ROOT / "include"
 LIBRARY = "mlflow/trace/"
 UMBRELLA = "mlflow/trace.hpp"
 CONFIG = "config.hpp"
 
-# Each layer, and the layers that it may include besides itself and config.hpp.
+# Each layer: what it holds, and the layers that it may include besides itself and config.hpp.
 LAYERS = {
-    "detail": [],
-    "core": ["detail"],
-    "concepts.hpp": ["core", "detail"],
-    "metadata": ["concepts.hpp", "core", "detail"],
-    "context": ["concepts.hpp", "core", "detail", "metadata"],
-    "record": ["concepts.hpp", "context", "core", "detail", "metadata"],
-    "pipeline": ["concepts.hpp", "core", "detail", "metadata"],
-    "exporters": ["concepts.hpp", "core", "detail", "metadata"],
-    "transports": ["concepts.hpp", "core", "environment"],
-    "client": ["concepts.hpp", "core", "detail", "metadata"],
-    "client.hpp": ["client"],
-    "to_mlflow.hpp": ["exporters", "pipeline"],
-    "environment": ["core", "detail"],
-    "bare_metal.hpp": ["concepts.hpp", "context", "core", "metadata", "record"],
-    "testing": ["concepts.hpp", "context", "core", "detail", "metadata", "record"],
+    "detail": ("protobuf, JSON, UTF-8, pools", []),
+    "core": ("IDs, span and trace data, open traces, results, HTTP messages", ["detail"]),
+    "concepts.hpp": ("every extension point", ["core", "detail"]),
+    "metadata": ("keys, identity, schema, tags", ["concepts.hpp", "core", "detail"]),
+    "context": ("where the current span lives: threads, tasks, coroutines; identity of web requests", ["concepts.hpp", "core", "detail", "metadata"]),
+    "environment": ("what the variables of the environment say", ["core", "detail"]),
+    "record": ("tracer, span, scope, traced, capture", ["concepts.hpp", "context", "core", "detail", "metadata"]),
+    "pipeline": ("what is around an exporter: queues, attempts, the disk", ["concepts.hpp", "core", "detail", "metadata"]),
+    "exporters": ("what a receiver is sent", ["concepts.hpp", "core", "detail", "metadata"]),
+    "transports": ("how it is sent", ["concepts.hpp", "core", "environment"]),
+    "client": ("search, analysis, feedback; needs nlohmann/json", ["concepts.hpp", "core", "detail", "metadata"]),
+    "testing": ("conformance suites for your own parts", ["concepts.hpp", "context", "core", "detail", "metadata", "record"]),
+    "to_mlflow.hpp": ("common pipelines by name", ["exporters", "pipeline"]),
+    "client.hpp": ("all of the client", ["client"]),
+    "bare_metal.hpp": ("all of recording, for devices", ["concepts.hpp", "context", "core", "metadata", "record"]),
 }
 
 # Headers that the umbrella leaves to those who ask for them, and what other libraries these may use.
@@ -84,7 +88,7 @@ def check_include(name: str, included: str) -> str | None:
         return "only programs include the umbrella header"
     if target.startswith(LIBRARY):
         below = target.removeprefix(LIBRARY)
-        allowed = [layer_of(name), CONFIG, *LAYERS.get(layer_of(name), [])]
+        allowed = [layer_of(name), CONFIG, *LAYERS.get(layer_of(name), ("", []))[1]]
         return None if layer_of(below) in allowed else f"{layer_of(name)} must not include {included}"
     if target in FORBIDDEN:
         return f"{included} costs every user too much"
@@ -141,6 +145,15 @@ def check_library(headers: dict[str, str]) -> list[str]:
     return wrong
 
 
+def table() -> str:
+    """The layers as CONTRIBUTING.md shows them."""
+    lines = ["| in `include/mlflow/trace/` | holds | may include |", "|---|---|---|"]
+    for layer, (holds, allowed) in LAYERS.items():
+        names = [f"`{name}`" if name.endswith(".hpp") else f"`{name}/`" for name in (layer, *allowed)]
+        lines.append(f"| {names[0]} | {holds} | {', '.join(names[1:])} |")
+    return "\n".join(lines) + "\n"
+
+
 def check_the_check() -> None:
     """Each rule finds its own mistake, so that none of them passes because it looks at nothing."""
     head = "// SPDX-License-Identifier: Apache-2.0\n#pragma once\n"
@@ -180,10 +193,15 @@ def check_the_check() -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--table"]:
+        print(table(), end="")
+        sys.exit()
     check_the_check()
     found = {
         str(path.relative_to(INCLUDE)).removeprefix(LIBRARY): path.read_text() for path in INCLUDE.rglob("*.hpp")
     }
     if mistakes := check_library(found):
         sys.exit("\n".join(mistakes))
+    if f"\n\n{table()}\n" not in (ROOT / "CONTRIBUTING.md").read_text():
+        sys.exit("CONTRIBUTING.md: the table of layers is another one; put there what layers_test.py --table prints")
     print(f"{len(found)} headers keep to their layers")
