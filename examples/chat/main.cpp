@@ -113,14 +113,14 @@ int finish(Tracer& tracer, const outcome& counted, const chat::summary& recorded
 int run_with_mlflow(std::istream& input) {
     const auto server = mt::from_environment<mlflow_server>({.resource = {{"service.name", "bike-support"}}});
     if (!server) {
-        std::fprintf(stderr, "chat: %s\n", server.error().message.c_str());
+        std::fprintf(stderr, "chat: %s\n", server.error().message().c_str());
         return 2;
     }
     chat::summary recorded;
     tracer_to<mt::retry<to_mlflow>> tracer(*server, to_mlflow::options{.into = &recorded});
     auto& mlflow = tracer.get<mlflow_server>();
     if (const auto connected = mlflow.connect(); !connected) {
-        std::fprintf(stderr, "chat: %s\n", connected.error().message.c_str());
+        std::fprintf(stderr, "chat: %s\n", connected.error().message().c_str());
         return 2;
     }
     const auto counted = answer_all(tracer, input);

@@ -150,7 +150,7 @@ public:
         if (said.is_about_session) told.metadata["mlflow.trace.session"] = about.session;
         client mlflow(server_);
         const auto stored = mlflow.log_feedback(said.is_about_session ? about.first_trace : said.trace, told);
-        return stored ? std::nullopt : std::optional(stored.error().message);
+        return stored ? std::nullopt : std::optional(stored.error().message());
     }
 
 private:

@@ -100,14 +100,14 @@ int run(std::uint16_t port) {
     const auto server = mt::from_environment<mlflow>({.resource = resource});
     const auto client = mt::from_environment<chat_server::feedback_store::client>();
     if (!server || !client) {
-        std::fprintf(stderr, "chat_server: %s\n", (!server ? server.error() : client.error()).message.c_str());
+        std::fprintf(stderr, "chat_server: %s\n", (!server ? server.error() : client.error()).message().c_str());
         return 2;
     }
     using tracer_type = tracer_to<Context, mt::retry<mlflow>>;
     tracer_type tracer(typename tracer_type::options{.enabled = enabled}, deployment(), *server);
     auto& exporter = tracer.template get<mlflow>();
     if (const auto connected = exporter.connect(); !connected) {
-        std::fprintf(stderr, "chat_server: %s\n", connected.error().message.c_str());
+        std::fprintf(stderr, "chat_server: %s\n", connected.error().message().c_str());
         return 2;
     }
     return serve(tracer, port, chat_server::feedback_store(*client), exporter.experiment_url());

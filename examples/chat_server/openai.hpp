@@ -41,7 +41,7 @@ public:
     /// Throws std::invalid_argument for a base URL that is not one.
     explicit openai_model(options chosen) : options_(std::move(chosen)) {
         auto server = mlflow::trace::endpoint::parse(options_.base_url);
-        if (!server) throw std::invalid_argument("OPENAI_BASE_URL: " + server.error().message);
+        if (!server) throw std::invalid_argument("OPENAI_BASE_URL: " + server.error().message());
         if (server->scheme != "http")
             throw std::invalid_argument("OPENAI_BASE_URL: https needs a proxy on this machine that speaks TLS");
         if (!mlflow::trace::detail::is_field_value(options_.api_key))

@@ -52,7 +52,7 @@ public:
           headers_({.hosts = {"127.0.0.1"}, .seal = {.key = mt::secret(key)}}) {
         if (next.empty()) return;
         const auto parsed = mt::endpoint::parse(next);
-        if (!parsed) throw std::invalid_argument(parsed.error().message);
+        if (!parsed) throw std::invalid_argument(parsed.error().message());
         next_ = *parsed;
     }
 
@@ -90,7 +90,7 @@ private:
         mt::beast_transport transport(next_);
         const auto reply =
             transport.send({.method = mt::http_method::post, .target = "/ask", .headers = headers, .body = body});
-        if (!reply) throw std::runtime_error("the next service: " + reply.error().message);
+        if (!reply) throw std::runtime_error("the next service: " + reply.error().message());
         const auto said = nlohmann::json::parse(reply->body, nullptr, false);
         if (reply->status != 200 || !said.is_object() || !said.contains("answer") || !said["answer"].is_string())
             throw std::runtime_error("the next service answered " + std::to_string(reply->status));
@@ -113,7 +113,7 @@ int main(int argc, char** argv) try {
     }
     const auto server = mt::from_environment<mlflow_server>({.resource = {{"service.name", argv[1]}}});
     if (!server) {
-        std::fprintf(stderr, "gateway: %s\n", server.error().message.c_str());
+        std::fprintf(stderr, "gateway: %s\n", server.error().message().c_str());
         return 2;
     }
     tracer_type tracer(*server);

@@ -94,7 +94,7 @@ inline source open(const common& told) {
     }
     ::setenv("MLFLOW_TRACKING_URI", uri.c_str(), 1); // the command line goes before the environment
     auto options = mt::from_environment<server>();
-    if (!options) throw std::runtime_error(options.error().message);
+    if (!options) throw std::runtime_error(options.error().message());
     if (!told.experiment.empty()) {
         options->experiment_name = told.experiment;
         options->experiment_id.clear();
@@ -130,7 +130,7 @@ inline mt::trace_query query_of(const common& told) {
     mt::trace_query query;
     if (!told.filter.empty()) {
         auto parsed = mt::parse_filter(told.filter);
-        if (!parsed) throw CLI::ValidationError("--filter", parsed.error().message);
+        if (!parsed) throw CLI::ValidationError("--filter", parsed.error().message());
         query.where = std::move(*parsed);
     }
     if (!told.user.empty())

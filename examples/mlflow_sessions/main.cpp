@@ -65,7 +65,7 @@ int print(const std::vector<json>& rows, bool as_json) {
 
 template <class Found>
 int print_found(const Found& found, bool as_json) {
-    if (!found) return fail(found.error().message);
+    if (!found) return fail(found.error().message());
     std::vector<json> all;
     for (const auto& one : *found) all.push_back(rows::of(one));
     return print(all, as_json);
@@ -77,7 +77,7 @@ int print_feedback(Source& source, const mt::trace_query& query, bool as_json) {
     const auto done = source.for_each_trace(query, [&](const mt::trace_info& trace) {
         for (json& row : rows::feedback_of(trace)) all.push_back(std::move(row));
     });
-    return done ? print(all, as_json) : fail(done.error().message);
+    return done ? print(all, as_json) : fail(done.error().message());
 }
 
 // Rows are written as they come, into a file beside the one that is asked for: what ends early must not pass for the
@@ -96,7 +96,7 @@ int export_traces(Source& source, const mt::trace_query& query, const std::strin
         });
     if ((done || path.empty()) && out.finish() && done) return 0;
     if (!out.fault().empty()) return fail(out.fault());
-    return fail(done.error().message + (path.empty() ? "; what was written is not the whole" : ""));
+    return fail(done.error().message() + (path.empty() ? "; what was written is not the whole" : ""));
 }
 
 int run(int argc, char** argv) {
@@ -145,7 +145,7 @@ int run(int argc, char** argv) {
                     std::vector<json> all;
                     const auto done = watched.for_each_trace(
                         query, [&](const mt::trace_info& trace) { all.push_back(mt::trace_row(trace)); });
-                    return done ? print(all, true) : fail(done.error().message);
+                    return done ? print(all, true) : fail(done.error().message());
                 }
                 const auto whole = arguments::parse_key<mt::session>("SESSION", shown);
                 return print_found(mt::session_flow(watched, whole, query), told.json);

@@ -52,7 +52,7 @@ inline void add_receiver(CLI::App& command, values& told) {
 inline to_mlflow::options receiver(const values& told) {
     ::setenv("MLFLOW_TRACKING_URI", told.tracking_uri.c_str(), 1);
     auto options = mt::from_environment<to_mlflow>({.source_name = told.source_name});
-    if (!options) throw std::runtime_error(options.error().message);
+    if (!options) throw std::runtime_error(options.error().message());
     if (!told.service_name.empty()) options->resource = {{"service.name", told.service_name}};
     if (!told.experiment.empty()) {
         options->experiment_name = told.experiment;

@@ -107,7 +107,7 @@ int forward(const arguments::values& told) {
     const std::uint64_t all = waiting_spans(*files, told.with_rejected);
     // Before anything is touched: is there such a server, and does it know the experiment?
     arguments::to_mlflow server(arguments::receiver(told));
-    if (const auto connected = server.connect(); !connected) return fail(connected.error().message);
+    if (const auto connected = server.connect(); !connected) return fail(connected.error().message());
     if (told.with_rejected)
         for (const mt::spool_file& file : *files)
             if (file.is_rejected && !mt::forward_again(file)) return fail(file.path + ": in use, or not writable");

@@ -14,11 +14,10 @@ namespace mt = mlflow::trace;
 class curl_transport {
 public:
     struct options {};
-    using error = mt::transport_error;
 
     explicit curl_transport(mt::endpoint server, options = {}) : server_(std::move(server)) {}
 
-    mt::result<mt::http_response, error> send(const mt::http_request& request) {
+    mt::result<mt::http_response> send(const mt::http_request& request) {
         if (auto refused = mt::check_request(server_, request)) return mt::failure{*refused};
         mt::http_response response;
         curl_slist* headers = curl_slist_append(nullptr, "Expect:");
@@ -37,7 +36,7 @@ public:
         curl_easy_setopt(curl, CURLOPT_WRITEDATA, &response.body);
         curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, &append);
         if (const CURLcode code = curl_easy_perform(curl); code != CURLE_OK)
-            return mt::failure{error{reason_of(code), curl_easy_strerror(code)}};
+            return mt::failure{mt::error{reason_of(code), server_.authority(), curl_easy_strerror(code)}};
         long status = 0;
         curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
         response.status = static_cast<int>(status);
@@ -50,11 +49,11 @@ private:
     static std::size_t append(char* bytes, std::size_t, std::size_t size, std::string* body) {
         return body->append(bytes, size), size;
     }
-    static error::kind reason_of(CURLcode code) {
-        if (code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_CONNECT) return error::kind::connect;
-        if (code == CURLE_OPERATION_TIMEDOUT) return error::kind::timeout;
-        if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY) return error::kind::bad_reply;
-        return error::kind::closed;
+    static mt::error_kind reason_of(CURLcode code) {
+        if (code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_CONNECT) return mt::error_kind::connect;
+        if (code == CURLE_OPERATION_TIMEDOUT) return mt::error_kind::timeout;
+        if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY) return mt::error_kind::bad_reply;
+        return mt::error_kind::closed;
     }
 
     mt::endpoint server_;

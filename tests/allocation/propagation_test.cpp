@@ -77,7 +77,7 @@ public:
     }
 
 private:
-    static void count(void*, const mt::check_error&) noexcept { ++reported; }
+    static void count(void*, const mt::error&) noexcept { ++reported; }
 
     Propagator headers_;
     tracer_type tracer_{{.on_error = &count}};

@@ -17,7 +17,7 @@
 namespace mt = mlflow::trace;
 using namespace std::chrono_literals;
 using nlohmann::json;
-using kind = mt::transport_error::kind;
+using kind = mt::error_kind;
 
 namespace {
 
@@ -101,9 +101,9 @@ TEST_P(BrokenServer, IsAnErrorOfEverySearchAndAnalysis) {
                        .experiment_id = "1",
                        .timeout = GetParam().reason == kind::timeout ? 300ms : 20'000ms,
                        .connections = connections});
-        const auto expect = [](const mt::transport_error& error) {
-            EXPECT_EQ(error.reason, GetParam().reason) << error.message;
-            EXPECT_NE(error.message.find(GetParam().says), std::string::npos) << error.message;
+        const auto expect = [](const mt::error& error) {
+            EXPECT_EQ(error.kind(), GetParam().reason) << error.message();
+            EXPECT_NE(error.message().find(GetParam().says), std::string::npos) << error.message();
         };
         auto pages = broken.search_traces({});
         ASSERT_TRUE(pages);

@@ -13,7 +13,7 @@ namespace mt = mlflow::trace;
 namespace field = mt::field;
 using namespace std::chrono_literals;
 using nlohmann::json;
-using kind = mt::transport_error::kind;
+using kind = mt::error_kind;
 
 namespace {
 
@@ -34,10 +34,10 @@ struct Client : testing::Test {
     json asked(std::size_t request) { return json::parse(server->requests()[request].body); }
 
     // What a search of all traces ends with.
-    mt::transport_error error_of_search() {
+    mt::error error_of_search() {
         const auto found = mt::find_all(client, {});
         EXPECT_FALSE(found);
-        return found ? mt::transport_error{} : found.error();
+        return found ? mt::error{} : found.error();
     }
 };
 
@@ -102,15 +102,15 @@ TEST_F(Client, ATokenThatLoopsIsAnError) {
         return mt::http_response{200, {}, body.dump()};
     });
     const auto error = error_of_search();
-    EXPECT_EQ(error.reason, kind::bad_reply);
-    EXPECT_NE(error.message.find("page token"), std::string::npos) << error.message;
+    EXPECT_EQ(error.kind(), kind::bad_reply);
+    EXPECT_NE(error.message().find("page token"), std::string::npos) << error.message();
     EXPECT_LT(server->request_count(), 20U);
 }
 
 TEST_F(Client, AServerThatGoesInMidSearchIsAnError) {
     reply({{"traces", {trace(1)}}, {"next_page_token", "second"}});
-    server->queue_reply(mt::failure{mt::transport_error{kind::closed, "connection closed before the whole reply"}});
-    EXPECT_EQ(error_of_search().reason, kind::closed);
+    server->queue_reply(mt::failure{mt::error{kind::closed, {}, "connection closed before the whole reply"}});
+    EXPECT_EQ(error_of_search().kind(), kind::closed);
 }
 
 TEST_F(Client, MalformedRepliesAreErrors) {
@@ -131,12 +131,12 @@ TEST_F(Client, MalformedRepliesAreErrors) {
                                    std::string(100'000, '[')};
     for (const std::string& body : replies) {
         server->queue_reply(mt::http_response{200, {}, body});
-        EXPECT_EQ(error_of_search().reason, kind::bad_reply) << body.substr(0, 60);
+        EXPECT_EQ(error_of_search().kind(), kind::bad_reply) << body.substr(0, 60);
     }
     reply({{"error_code", "INVALID_PARAMETER_VALUE"}, {"message", "no such field"}}, 400);
     const auto error = error_of_search();
-    EXPECT_EQ(error.status, 400);
-    EXPECT_NE(error.message.find("no such field"), std::string::npos);
+    EXPECT_EQ(error.status(), 400);
+    EXPECT_NE(error.message().find("no such field"), std::string::npos);
 }
 
 TEST_F(Client, AnUnknownExperimentIsNamedAndNotCreated) {
@@ -144,7 +144,7 @@ TEST_F(Client, AnUnknownExperimentIsNamedAndNotCreated) {
     reply({{"error_code", "RESOURCE_DOES_NOT_EXIST"}, {"message", "no"}}, 404);
     const auto found = mt::find_all(other, {});
     ASSERT_FALSE(found);
-    EXPECT_NE(found.error().message.find("\"there is none\" does not exist"), std::string::npos);
+    EXPECT_NE(found.error().message().find("\"there is none\" does not exist"), std::string::npos);
     EXPECT_EQ(server->request_count(), 1U);
 }
 
@@ -154,8 +154,9 @@ TEST_F(Client, AnotherServersNotFoundIsNoMissingExperiment) {
         server->queue_reply(mt::http_response{404, {}, body});
         const auto found = mt::find_all(other, {});
         ASSERT_FALSE(found);
-        EXPECT_EQ(found.error().reason, kind::bad_reply);
-        EXPECT_NE(found.error().message.find("is it an MLflow server"), std::string::npos) << found.error().message;
+        EXPECT_EQ(found.error().kind(), kind::bad_reply);
+        EXPECT_NE(found.error().message().find("is it an MLflow server"), std::string::npos)
+            << found.error().message();
     }
 }
 
@@ -180,14 +181,14 @@ TEST_F(Client, DurationsAreReadAsProtobufWritesThem) {
 
 TEST_F(Client, WhatIsNoAnswerToTheCallIsAnError) {
     reply({{"experiment", {{"experiment_id", "1"}}}});
-    EXPECT_EQ(client.create_experiment("chat").error().reason, kind::bad_reply);
+    EXPECT_EQ(client.create_experiment("chat").error().kind(), kind::bad_reply);
     const std::string ids[] = {"tr-1"};
     for (const int count : {-1, 2}) {
         reply({{"traces_deleted", count}});
-        EXPECT_EQ(client.delete_traces(ids).error().reason, kind::bad_reply) << count;
+        EXPECT_EQ(client.delete_traces(ids).error().kind(), kind::bad_reply) << count;
     }
     server->queue_reply(mt::http_response{200, {}, std::string("{\"traces\":[]}\0<html>", 20)});
-    EXPECT_EQ(error_of_search().reason, kind::bad_reply);
+    EXPECT_EQ(error_of_search().kind(), kind::bad_reply);
 }
 
 TEST_F(Client, CredentialsAreSentAndNeverShown) {
@@ -198,15 +199,15 @@ TEST_F(Client, CredentialsAreSentAndNeverShown) {
     const auto found = mt::find_all(other, {});
     ASSERT_FALSE(found);
     EXPECT_EQ(server->requests()[0].header("Authorization"), "Bearer secret-42");
-    EXPECT_EQ(found.error().message.find("secret"), std::string::npos);
+    EXPECT_EQ(found.error().message().find("secret"), std::string::npos);
 }
 
 TEST_F(Client, AnIdThatWouldLeadToAnotherPageIsNotSent) {
     for (const std::string id : {"", ".", "..", "../experiments", "tr-1/..", "tr-1/./tags", "..\\x", "tr\n1"}) {
         const auto says = [&id](const auto& answer) {
             ASSERT_FALSE(answer) << id;
-            EXPECT_NE(answer.error().message.find("_id"), std::string::npos) << answer.error().message;
-            EXPECT_NE(answer.error().message.find("give the ID as a search returns it"), std::string::npos);
+            EXPECT_NE(answer.error().message().find("_id"), std::string::npos) << answer.error().message();
+            EXPECT_NE(answer.error().message().find("give the ID as a search returns it"), std::string::npos);
         };
         const std::vector<std::string> ids{"tr-1", id};
         says(client.get(id));
@@ -242,7 +243,7 @@ TEST_F(Client, FeedbackOnASessionGoesToItsFirstTrace) {
     reply(json::object());
     const auto none = client.log_feedback(mt::session{"session-8"}, {.value = true});
     ASSERT_FALSE(none);
-    EXPECT_NE(none.error().message.find("no trace"), std::string::npos);
+    EXPECT_NE(none.error().message().find("no trace"), std::string::npos);
 }
 
 TEST_F(Client, NoTracesAreAResult) { // M13: no division by zero

@@ -23,7 +23,7 @@ namespace mt = mlflow::trace;
 namespace field = mt::field;
 using namespace std::chrono_literals;
 using nlohmann::json;
-using kind = mt::transport_error::kind;
+using kind = mt::error_kind;
 
 namespace {
 
@@ -92,7 +92,7 @@ struct Connections : testing::Test {
         std::vector<std::string> found;
         const auto count =
             from.for_each_trace(query, [&](const mt::trace_info& one) { found.push_back(one.trace_id); });
-        EXPECT_TRUE(count) << count.error().message;
+        EXPECT_TRUE(count) << count.error().message();
         EXPECT_EQ(count.value(), found.size());
         return found;
     }
@@ -170,7 +170,7 @@ TEST_F(Connections, AnErrorComesAfterAllThatWasBeforeIt) {
         mt::trace_info culprit;
         culprit.request_time = mt::trace_time(8'000ms);
         if (asked.contains("filter") && where.matches(culprit))
-            return mt::failure{mt::transport_error{kind::closed, "connection closed before the whole reply"}};
+            return mt::failure{mt::error{kind::closed, {}, "connection closed before the whole reply"}};
         return traces.answer(asked);
     });
     auto several = with(4);
@@ -180,7 +180,7 @@ TEST_F(Connections, AnErrorComesAfterAllThatWasBeforeIt) {
         oldest = one.request_time;
     });
     ASSERT_FALSE(count);
-    EXPECT_EQ(count.error().reason, kind::closed);
+    EXPECT_EQ(count.error().kind(), kind::closed);
     EXPECT_GT(oldest, mt::trace_time(8'000ms));
     EXPECT_LT(oldest, mt::trace_time(12'000ms));
 }
@@ -214,7 +214,7 @@ TEST_F(Connections, WhatIsThrownIsAnError) {
     EXPECT_TRUE(pages->next()); // was there before
     const auto failed = pages->next();
     ASSERT_FALSE(failed);
-    EXPECT_EQ(failed.error().message, "the network is down");
+    EXPECT_EQ(failed.error().message(), "the network is down");
     EXPECT_TRUE(pages->done());
 }
 
@@ -253,7 +253,7 @@ TEST_F(Connections, GetBatchesInTheirOrder) {
     for (int i = 0; i < 1'001; ++i) wanted.push_back("tr-" + std::to_string(i));
     for (const std::size_t connections : {1U, 4U}) {
         const auto found = with(connections).get_all(wanted);
-        ASSERT_TRUE(found) << found.error().message;
+        ASSERT_TRUE(found) << found.error().message();
         ASSERT_EQ(found->size(), wanted.size());
         for (std::size_t i = 0; i < wanted.size(); ++i) EXPECT_EQ((*found)[i].info.trace_id, wanted[i]);
         EXPECT_LE(most, static_cast<int>(connections));

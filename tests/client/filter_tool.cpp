@@ -27,14 +27,13 @@ mt::filter filter_of(const json& clauses) {
 }
 
 json answer(const json& asked) {
-    const auto parsed = asked.contains("filter")
-                            ? mt::parse_filter(asked["filter"].get<std::string>())
-                            : mt::result<mt::filter, mt::transport_error>(filter_of(asked["clauses"]));
-    if (!parsed) return {{"error", parsed.error().message}};
+    const auto parsed = asked.contains("filter") ? mt::parse_filter(asked["filter"].get<std::string>())
+                                                 : mt::result<mt::filter>(filter_of(asked["clauses"]));
+    if (!parsed) return {{"error", parsed.error().message()}};
     const auto text = parsed->text();
-    if (!text) return {{"error", text.error().message}};
+    if (!text) return {{"error", text.error().message()}};
     json told{{"text", *text}, {"exact", parsed->is_exact()}};
-    if (const auto again = mt::parse_filter(*text); !again) told["unread"] = again.error().message;
+    if (const auto again = mt::parse_filter(*text); !again) told["unread"] = again.error().message();
     else told["same"] = *again == *parsed;
     if (asked.contains("metadata")) {
         mt::trace_info trace;

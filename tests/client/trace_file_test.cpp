@@ -78,7 +78,7 @@ TEST_F(TraceFile, ADamagedLineIsAnErrorUnlessItMayBePassedOver) {
     mt::trace_file strict({.path = path});
     const auto refused = mt::find_all(strict, {});
     ASSERT_FALSE(refused);
-    EXPECT_NE(refused.error().message.find("line 2"), std::string::npos) << refused.error().message;
+    EXPECT_NE(refused.error().message().find("line 2"), std::string::npos) << refused.error().message();
     mt::trace_file lenient({.path = path, .skip_damaged_lines = true});
     EXPECT_EQ(mt::find_all(lenient, {}).value().size(), 2U);
     EXPECT_EQ(lenient.damaged_lines(), 1U);
@@ -86,7 +86,7 @@ TEST_F(TraceFile, ADamagedLineIsAnErrorUnlessItMayBePassedOver) {
 
 TEST_F(TraceFile, SaysWhatItCannotDo) {
     mt::trace_file none({.path = path});
-    EXPECT_NE(mt::find_all(none, {}).error().message.find("cannot be opened"), std::string::npos);
+    EXPECT_NE(mt::find_all(none, {}).error().message().find("cannot be opened"), std::string::npos);
     record("chat", mt::session{"session-7"});
     EXPECT_FALSE(mt::find_all(none, {.where = field::span_name == "generate"}));
 }
@@ -129,7 +129,7 @@ TEST_F(TraceFile, AmountsThatNothingHoldsAreUnknown) {
     append(line("d", "-1e300"));
     mt::trace_file file({.path = path});
     const auto users = mt::summarise_users(file);
-    ASSERT_TRUE(users) << users.error().message;
+    ASSERT_TRUE(users) << users.error().message();
     ASSERT_EQ(users->size(), 1U);
     EXPECT_EQ(users->front().interactions, 4U);
     EXPECT_EQ(users->front().input_tokens, 0);
@@ -168,13 +168,13 @@ struct TracesOfOthers : TraceFile {
     std::vector<mt::trace_info> read(std::size_t memory = 1 << 20) {
         mt::trace_file file({.path = path, .memory = memory});
         auto found = mt::find_all(file, {});
-        EXPECT_TRUE(found) << found.error().message;
+        EXPECT_TRUE(found) << found.error().message();
         return found ? *found : std::vector<mt::trace_info>();
     }
     std::string refused() {
         mt::trace_file file({.path = path, .skip_damaged_lines = true});
         const auto found = mt::find_all(file, {});
-        return found ? "" : found.error().message;
+        return found ? "" : found.error().message();
     }
 };
 
@@ -303,7 +303,7 @@ TEST_F(TracesOfOthers, BeyondItsMemoryTheAnswerIsTheSame) {
         EXPECT_EQ(mt::trace_row(in_memory[i]), mt::trace_row(in_file[i]));
     }
     mt::trace_file nowhere({.path = path, .memory = 1000, .temporary_folder = "/nowhere"});
-    EXPECT_NE(mt::find_all(nowhere, {}).error().message.find("/nowhere"), std::string::npos);
+    EXPECT_NE(mt::find_all(nowhere, {}).error().message().find("/nowhere"), std::string::npos);
 }
 
 TEST_F(TracesOfOthers, ManyLinesOfOneTraceAreNotSlow) {

@@ -31,7 +31,7 @@ void record(tracer_type& tracer, const segment& cohort, bool fails) {
 
 int main() {
     auto chosen = mt::from_environment<metrics>({.most_attribute_sets = 3});
-    if (!chosen) return std::fprintf(stderr, "%s\n", chosen.error().message.c_str()), 1;
+    if (!chosen) return std::fprintf(stderr, "%s\n", chosen.error().message().c_str()), 1;
     tracer_type tracer({.exporter = {.exporters = {mt::batch_options<mt::memory_exporter>{}, std::move(*chosen)}}});
     for (int request = 0; request < 3; ++request) {
         record(tracer, segment{"free"}, false);

@@ -59,7 +59,7 @@ int main(int, char** arguments) {
     const bool is_for_mlflow = std::string_view(arguments[2]) == "mlflow";
     auto collector = mt::from_environment<to_collector>(
         {.receiver = is_for_mlflow ? mt::otlp_receiver::mlflow : mt::otlp_receiver::gen_ai});
-    if (!collector) return std::fprintf(stderr, "%s\n", collector.error().message.c_str()), 1;
+    if (!collector) return std::fprintf(stderr, "%s\n", collector.error().message().c_str()), 1;
     const auto resource = collector->resource;
     tracer_type tracer({.exporter = {.exporter = {.file = {.path = arguments[1], .resource = resource},
                                                   .collector = std::move(*collector)}}});

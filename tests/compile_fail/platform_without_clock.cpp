@@ -8,7 +8,7 @@ struct own {
         void lock() {}
         void unlock() {}
     };
-    static void report(const mt::check_error&) noexcept {}
+    static void report(const mt::error&) noexcept {}
 #ifdef TWIN
     static std::uint64_t wall_nano() { return 1; }
 #endif

@@ -129,7 +129,7 @@ TEST_P(asio_threads, that_cannot_follow_record_without_a_user_and_say_so_once) {
     EXPECT_EQ(found.right, 8U * 50U); // the traces themselves
     EXPECT_EQ(found.of_others, 0U);
     EXPECT_EQ(found.of_nobody, 8U * 50U * 3U);
-    EXPECT_EQ(reports.faults(), std::vector{mt::fault::not_on_stack});
+    EXPECT_EQ(reports.faults(), std::vector{mt::error_kind::not_on_stack});
 }
 
 // The same with callbacks, each session an object on the heap.
@@ -341,7 +341,7 @@ TEST(asio_tasks, that_share_one_task_are_told_apart_or_reported) {
         asio::detached);
     io.run();
     EXPECT_EQ(support::counted(tracer.exporter().take()).of_others, 0U);
-    EXPECT_EQ(reports.faults(), std::vector{mt::fault::interleaved});
+    EXPECT_EQ(reports.faults(), std::vector{mt::error_kind::interleaved});
 }
 
 #if BOOST_VERSION >= 108100
@@ -370,7 +370,7 @@ TEST(asio_tasks, are_left_by_a_token_with_an_executor_and_say_so) {
     EXPECT_EQ(found.right, 2U);
     EXPECT_EQ(found.of_others, 0U);
     EXPECT_EQ(found.of_nobody, 1U);
-    EXPECT_EQ(reports.faults(), std::vector{mt::fault::not_on_stack});
+    EXPECT_EQ(reports.faults(), std::vector{mt::error_kind::not_on_stack});
 }
 
 TEST(asio_tasks, have_branches) {

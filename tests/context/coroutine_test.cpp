@@ -331,7 +331,7 @@ TEST_F(coroutine, that_runs_twice_at_once_finds_nothing_current_the_second_time)
     const auto found = users();
     EXPECT_EQ(found.at("elsewhere"), "");
     EXPECT_EQ(found.at("alice here"), "alice");
-    EXPECT_EQ(reports.faults(), std::vector{mt::fault::interleaved});
+    EXPECT_EQ(reports.faults(), std::vector{mt::error_kind::interleaved});
 }
 
 TEST_F(coroutine, frames_that_end_in_another_order_leave_the_thread_as_it_was) {
@@ -350,7 +350,7 @@ TEST_F(coroutine, frames_that_end_in_another_order_leave_the_thread_as_it_was) {
     }
     EXPECT_EQ(users().at("carol between"), "carol");
     // Their scopes are of other users than the trace in which they were called.
-    EXPECT_EQ(reports.faults(), (std::vector{mt::fault::already_set, mt::fault::already_set}));
+    EXPECT_EQ(reports.faults(), (std::vector{mt::error_kind::already_set, mt::error_kind::already_set}));
 }
 
 // A scheduler as a server has one: threads that resume whatever is ready.

@@ -84,8 +84,8 @@ TEST(headers, given_twice_are_refused_even_with_the_same_value) {
     for (const auto* name : {"X-User-ID", "X-Session-ID", "X-Request-ID"}) {
         const auto parsed = identity::parse(fields{{name, "a"}, {name, "a"}});
         ASSERT_FALSE(parsed.has_value()) << name;
-        EXPECT_EQ(parsed.error().reason, mt::header_error::kind::duplicate);
-        EXPECT_EQ(parsed.error().name, name);
+        EXPECT_EQ(parsed.error().kind(), mt::error_kind::duplicate);
+        EXPECT_EQ(parsed.error().about(), name);
     }
     EXPECT_FALSE(identity::parse(fields{{"X-User-ID", "a"}, {"x-user-id", "b"}}).has_value());
 }
@@ -149,8 +149,8 @@ TEST(headers, may_turn_an_id_into_a_pseudonym) {
     using hidden = mt::http_headers<mt::header<"X-User-ID", mt::pseudonym<mt::user, shout>, mt::refuse_absent>>;
     EXPECT_EQ(hidden::parse(fields{{"X-User-ID", "user-1042"}})->get<mt::user>().view(), "p-9");
     EXPECT_FALSE(hidden::parse(fields{{"X-User-ID", "a\nb"}}).has_value()); // the original is checked first
-    EXPECT_EQ((mt::pseudonym<mt::user, fail>::parse("u").error().what), mt::fault::not_allowed);
-    EXPECT_EQ((mt::pseudonym<mt::user, nothing>::parse("u").error().what), mt::fault::empty);
+    EXPECT_EQ((mt::pseudonym<mt::user, fail>::parse("u").error().kind()), mt::error_kind::not_allowed);
+    EXPECT_EQ((mt::pseudonym<mt::user, nothing>::parse("u").error().kind()), mt::error_kind::empty);
 }
 
 } // namespace

@@ -135,7 +135,7 @@ TEST_F(orders, a_scope_on_the_heap_is_not_in_force_and_is_reported_once) {
     alice.reset();
     EXPECT_EQ(user_now(), "");
     bob.reset();
-    EXPECT_EQ(reports.faults(), std::vector{mt::fault::not_on_stack});
+    EXPECT_EQ(reports.faults(), std::vector{mt::error_kind::not_on_stack});
 }
 
 TEST_F(orders, a_scope_that_never_ends_goes_with_its_thread) {
@@ -189,7 +189,7 @@ TEST_F(orders, a_second_trace_that_is_not_meant_ends_the_trust_in_the_thread) {
                                                       {"of bob", "bob"},   {"whose", ""},
                                                       {"whose again", ""}, {"on another thread", ""}};
     EXPECT_EQ(users(), expected);
-    EXPECT_EQ(reports.faults(), std::vector{mt::fault::interleaved});
+    EXPECT_EQ(reports.faults(), std::vector{mt::error_kind::interleaved});
     // What is attached is known.
     {
         const auto apart = mt::captured_context<>{}.attach();
@@ -224,7 +224,7 @@ TEST_F(orders, traces_that_end_in_the_order_in_which_they_began_are_no_stack) {
     auto inner = tracer.start_trace("inner", mt::user{"bob"}, mt::no_session, mt::nested);
     outer.end();
     EXPECT_EQ(user_now(), "");
-    EXPECT_EQ(reports.faults(), std::vector{mt::fault::interleaved});
+    EXPECT_EQ(reports.faults(), std::vector{mt::error_kind::interleaved});
 }
 
 TEST_F(orders, spans_of_one_trace_may_end_in_any_order) {
@@ -263,7 +263,7 @@ TEST_F(orders, a_trace_that_is_kept_on_the_heap_is_not_current) {
         }
     }
     EXPECT_EQ(users().at("of carol"), "carol");
-    EXPECT_EQ(reports.faults(), std::vector{mt::fault::not_on_stack});
+    EXPECT_EQ(reports.faults(), std::vector{mt::error_kind::not_on_stack});
 }
 
 TEST_F(orders, a_span_that_is_kept_on_the_heap_is_current_for_as_long_as_its_trace_on_the_stack) {
@@ -278,7 +278,7 @@ TEST_F(orders, a_span_that_is_kept_on_the_heap_is_current_for_as_long_as_its_tra
         EXPECT_EQ(user_now(), "");
     }
     kept.clear();
-    EXPECT_EQ(reports.count(mt::fault::interleaved), 0);
+    EXPECT_EQ(reports.count(mt::error_kind::interleaved), 0);
 }
 
 TEST_F(orders, a_trace_that_begins_on_the_heap_makes_the_stack_doubtful) {
@@ -292,7 +292,7 @@ TEST_F(orders, a_trace_that_begins_on_the_heap_makes_the_stack_doubtful) {
         auto bob = start("bob");
         EXPECT_EQ(user_now(), ""); // it could be alice's, of a coroutine that was resumed here
     }
-    EXPECT_EQ(reports.faults(), std::vector{mt::fault::not_on_stack});
+    EXPECT_EQ(reports.faults(), std::vector{mt::error_kind::not_on_stack});
 }
 
 TEST_F(orders, a_fiber_has_a_stack_of_its_own) {
@@ -317,7 +317,7 @@ TEST_F(orders, a_fiber_has_a_stack_of_its_own) {
     auto bob = start("bob");
     EXPECT_EQ(user_now(), "");
     swapcontext(&main_context, &fiber);
-    EXPECT_EQ(reports.faults(), std::vector{mt::fault::not_on_stack});
+    EXPECT_EQ(reports.faults(), std::vector{mt::error_kind::not_on_stack});
 }
 
 TEST_F(orders, what_is_sampled_out_takes_no_span_of_another_trace_with_it) {
@@ -331,7 +331,7 @@ TEST_F(orders, what_is_sampled_out_takes_no_span_of_another_trace_with_it) {
     EXPECT_FALSE(sampled.start_span("inside").recording());
     auto other = sampled.start_trace("of somebody else", mt::user{"bob"}, mt::no_session);
     EXPECT_FALSE(sampled.start_span("whose").recording());
-    EXPECT_EQ(reports.faults(), std::vector{mt::fault::interleaved});
+    EXPECT_EQ(reports.faults(), std::vector{mt::error_kind::interleaved});
 }
 
 TEST_F(orders, a_trace_that_takes_the_place_of_another_is_no_mixture) {
@@ -378,7 +378,7 @@ TEST_F(orders, an_error_handler_may_end_the_context_around_a_scope) {
         std::optional<mt::captured_context<>> captured{mt::captured_context<>{}};
         alignas(attached_type) unsigned char storage[sizeof(attached_type)];
         attached_type* attached = nullptr;
-        static void end(void* context, const mt::check_error&) noexcept {
+        static void end(void* context, const mt::error&) noexcept {
             auto& self = *static_cast<ender*>(context);
             if (self.attached) std::exchange(self.attached, nullptr)->~attached_type();
         }

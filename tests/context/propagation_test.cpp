@@ -41,9 +41,9 @@ header_map headers_of(const Propagator& propagator, const Span& span, std::strin
 }
 
 struct errors {
-    std::vector<std::pair<mt::fault, std::string>> told;
-    static void take(void* self, const mt::check_error& error) noexcept {
-        static_cast<errors*>(self)->told.emplace_back(error.what, error.key);
+    std::vector<std::pair<mt::error_kind, std::string>> told;
+    static void take(void* self, const mt::error& error) noexcept {
+        static_cast<errors*>(self)->told.emplace_back(error.kind(), error.about());
     }
     tracer_type::options options() { return {.on_error = &errors::take, .error_context = this}; }
 };
@@ -93,7 +93,7 @@ TEST(propagation, another_value_of_the_called_process_is_reported_and_changes_no
     EXPECT_TRUE(seen.told.empty());
     static_cast<void>(second.start_trace("other", wire.extract(headers_of(wire, root)), mt::user{"user-7"}));
     ASSERT_EQ(seen.told.size(), 1U);
-    EXPECT_EQ(seen.told[0], (std::pair(mt::fault::already_set, std::string("mlflow.trace.user"))));
+    EXPECT_EQ(seen.told[0], (std::pair(mt::error_kind::already_set, std::string("mlflow.trace.user"))));
     for (auto& trace : second.exporter().take()) EXPECT_EQ(trace.metadata["mlflow.trace.user"], "user-1042");
 }
 
@@ -157,7 +157,7 @@ TEST(propagation, the_network_is_trusted_where_it_is_said_to_be) {
     const auto request = wire.extract(twice);
     EXPECT_FALSE(request.is_trusted());
     ASSERT_NE(request.rejected(), nullptr);
-    EXPECT_EQ(request.rejected()->what, mt::fault::repeated);
+    EXPECT_EQ(request.rejected()->kind(), mt::error_kind::duplicate);
 }
 
 // One fault at a time, by a function on good headers.
@@ -193,22 +193,22 @@ TEST(propagation, what_is_forged_oversized_or_repeated_is_reported_and_the_trace
     const struct {
         const char* what;
         header_map headers;
-        mt::fault fault;
+        mt::error_kind fault;
         bool has_caller = true;
     } cases[] = {
-        {"another user", replaced("user-1042", "user-1043"), mt::fault::unproven},
-        {"no session", replaced(",mlflow.trace.session=s-1", ""), mt::fault::unproven},
-        {"a name left out of the seal", replaced(":mlflow.trace.session", ""), mt::fault::unproven},
-        {"a seal of nothing", with("mlflow_trace.seal=" + std::string("1:00")), mt::fault::unproven},
-        {"an empty seal", with("mlflow_trace.seal="), mt::fault::unproven},
-        {"an old seal", with(old_seal), mt::fault::unproven},
-        {"another trace's", other_trace, mt::fault::unproven},
-        {"a user twice", with(baggage + ",mlflow.trace.user=user-7"), mt::fault::unproven},
-        {"a seal twice", repeated_seal, mt::fault::unproven},
-        {"too many members", with(baggage + many), mt::fault::too_large},
-        {"too many bytes", with(baggage + ",k=" + std::string(8192, 'v')), mt::fault::too_large},
-        {"two parents", two_parents, mt::fault::repeated, false},
-        {"no parent", bad_parent, mt::fault::malformed, false},
+        {"another user", replaced("user-1042", "user-1043"), mt::error_kind::unverified},
+        {"no session", replaced(",mlflow.trace.session=s-1", ""), mt::error_kind::unverified},
+        {"a name left out of the seal", replaced(":mlflow.trace.session", ""), mt::error_kind::unverified},
+        {"a seal of nothing", with("mlflow_trace.seal=" + std::string("1:00")), mt::error_kind::unverified},
+        {"an empty seal", with("mlflow_trace.seal="), mt::error_kind::unverified},
+        {"an old seal", with(old_seal), mt::error_kind::unverified},
+        {"another trace's", other_trace, mt::error_kind::unverified},
+        {"a user twice", with(baggage + ",mlflow.trace.user=user-7"), mt::error_kind::unverified},
+        {"a seal twice", repeated_seal, mt::error_kind::unverified},
+        {"too many members", with(baggage + many), mt::error_kind::too_large},
+        {"too many bytes", with(baggage + ",k=" + std::string(8192, 'v')), mt::error_kind::too_large},
+        {"two parents", two_parents, mt::error_kind::duplicate, false},
+        {"no parent", bad_parent, mt::error_kind::malformed, false},
     };
     EXPECT_TRUE(wire.extract(good).is_trusted());
     for (const auto& one : cases) {
@@ -216,7 +216,7 @@ TEST(propagation, what_is_forged_oversized_or_repeated_is_reported_and_the_trace
         EXPECT_FALSE(request.is_trusted()) << one.what;
         EXPECT_FALSE(request.get<mt::user>().has_value()) << one.what;
         ASSERT_NE(request.rejected(), nullptr) << one.what;
-        EXPECT_EQ(request.rejected()->what, one.fault) << one.what;
+        EXPECT_EQ(request.rejected()->kind(), one.fault) << one.what;
         EXPECT_EQ(request.caller() != nullptr, one.has_caller) << one.what;
 
         errors seen;
@@ -275,7 +275,7 @@ TEST(propagation, a_member_that_is_none_costs_itself) {
             const auto by_network = network.extract(with_odd(headers_of(network, root)));
             EXPECT_EQ(by_network.get<mt::user>().get()->view(), "user-1042") << odd;
             ASSERT_NE(by_network.rejected(), nullptr) << odd;
-            EXPECT_EQ(by_network.rejected()->what, mt::fault::malformed) << odd;
+            EXPECT_EQ(by_network.rejected()->kind(), mt::error_kind::malformed) << odd;
         }
     }
     // As many members as the W3C's grammar has.
@@ -301,7 +301,7 @@ TEST(propagation, a_short_request_makes_little_work) {
     const header_map headers{{"traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
                              {"baggage", "k=" + std::string(4000, 'v') + "," + seal}};
     counting_seal::bytes = 0;
-    EXPECT_EQ(wire.extract(headers).rejected()->what, mt::fault::unproven);
+    EXPECT_EQ(wire.extract(headers).rejected()->kind(), mt::error_kind::unverified);
     EXPECT_LT(counting_seal::bytes, 100'000U);
 }
 
@@ -334,11 +334,11 @@ TEST(propagation, what_the_applications_code_throws_does_not_come_through) {
     EXPECT_EQ(headers.count("traceparent"), 1U);
     EXPECT_EQ(headers.count("baggage"), 0U);
     ASSERT_EQ(seen.told.size(), 1U);
-    EXPECT_EQ(seen.told[0].first, mt::fault::not_made);
+    EXPECT_EQ(seen.told[0].first, mt::error_kind::callback_failed);
 
     const auto unproven = bad.extract(headers_of(good, root));
     EXPECT_FALSE(unproven.is_trusted());
-    EXPECT_EQ(unproven.rejected()->what, mt::fault::unproven);
+    EXPECT_EQ(unproven.rejected()->kind(), mt::error_kind::unverified);
     const auto unread = good.extract(throwing_headers{});
     EXPECT_FALSE(unread.is_trusted());
     EXPECT_NE(unread.caller(), nullptr);
@@ -383,7 +383,7 @@ TEST(propagation, a_receiver_with_other_keys_takes_what_it_knows) {
     EXPECT_TRUE(checked.is_trusted()) << "one value costs itself";
     EXPECT_FALSE(checked.get<strict_segment>().has_value());
     EXPECT_EQ(checked.get<mt::user>().get()->view(), "user-1042");
-    EXPECT_EQ(checked.rejected()->what, mt::fault::not_allowed);
+    EXPECT_EQ(checked.rejected()->kind(), mt::error_kind::not_allowed);
 }
 
 TEST(propagation, keys_can_be_changed_without_a_gap) {
@@ -532,7 +532,7 @@ TEST(propagation, values_over_the_limit_of_baggage_stay_and_are_reported) {
     EXPECT_EQ(headers.count("baggage"), 0U);
     EXPECT_EQ(headers.count("traceparent"), 1U);
     ASSERT_EQ(seen.told.size(), 1U);
-    EXPECT_EQ(seen.told[0].first, mt::fault::too_large);
+    EXPECT_EQ(seen.told[0].first, mt::error_kind::too_large);
 }
 
 // Any value comes out as it went in; any change of a byte of what was sent gives no other identity.

@@ -349,7 +349,7 @@ TEST_P(random_orders, put_each_span_where_it_belongs) {
     const std::uint64_t schedules = support::number_from("MLFLOW_TRACE_SCHEDULES", 2'000) / 4;
     std::cout << "MLFLOW_TRACE_SEED=" << first << "\n";
     support::workers threads(GetParam());
-    tracer_type tracer({.on_error = [](void*, const mt::check_error&) noexcept {}});
+    tracer_type tracer({.on_error = [](void*, const mt::error&) noexcept {}});
     for (std::uint64_t seed = first; seed < first + schedules && !HasFailure(); ++seed) {
         SCOPED_TRACE("MLFLOW_TRACE_SEED=" + std::to_string(seed));
         schedule one(tracer, threads, seed);

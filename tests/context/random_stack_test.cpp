@@ -183,7 +183,7 @@ TEST_P(random_stack, puts_each_span_where_the_call_stack_says) {
                 << "span " << span.name << " of seed " << first;
         }
     EXPECT_EQ(seen, expected.size());
-    EXPECT_EQ(reports.count(mt::fault::interleaved), 0);
+    EXPECT_EQ(reports.count(mt::error_kind::interleaved), 0);
     EXPECT_EQ(tracer.account().open, 0U);
 }
 

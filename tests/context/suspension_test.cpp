@@ -89,7 +89,7 @@ TEST_F(suspension, of_a_scope_that_goes_on_in_another_thread) {
     other.join();
     work("of nobody");
     for (const auto& [name, user] : users()) EXPECT_EQ(user, "") << name;
-    EXPECT_EQ(reports.faults(), std::vector{mt::fault::not_on_stack});
+    EXPECT_EQ(reports.faults(), std::vector{mt::error_kind::not_on_stack});
 }
 
 TEST_F(suspension, of_scopes_that_end_in_the_order_in_which_they_began) {
@@ -102,7 +102,7 @@ TEST_F(suspension, of_scopes_that_end_in_the_order_in_which_they_began) {
     bob.resume();
     work("housekeeping again");
     for (const auto& [name, user] : users()) EXPECT_EQ(user, "") << name;
-    EXPECT_EQ(reports.faults(), std::vector{mt::fault::not_on_stack});
+    EXPECT_EQ(reports.faults(), std::vector{mt::error_kind::not_on_stack});
 }
 
 TEST_F(suspension, of_traces_that_are_resumed_inside_the_trace_of_somebody_else) {
@@ -125,7 +125,7 @@ TEST_F(suspension, of_traces_that_are_resumed_inside_the_trace_of_somebody_else)
     EXPECT_EQ(found.at("told of alice"), "alice");
     EXPECT_EQ(found.at("told of bob"), "bob");
     EXPECT_EQ(found.at("housekeeping"), "");
-    EXPECT_EQ(reports.faults(), std::vector{mt::fault::not_on_stack});
+    EXPECT_EQ(reports.faults(), std::vector{mt::error_kind::not_on_stack});
 }
 
 TEST_F(suspension, of_an_attached_context) {
@@ -141,7 +141,7 @@ TEST_F(suspension, of_an_attached_context) {
     bob.end();
     const auto found = users();
     EXPECT_EQ(found.at("in the attached context"), "") << "it cannot be known whose";
-    EXPECT_EQ(reports.faults(), std::vector{mt::fault::not_on_stack});
+    EXPECT_EQ(reports.faults(), std::vector{mt::error_kind::not_on_stack});
 }
 
 } // namespace

@@ -16,9 +16,9 @@ const mt::endpoint server = mt::endpoint::parse("http://127.0.0.1:5000/mlflow").
 std::string refusal(const mt::endpoint& to, const mt::http_request& request) {
     const auto refused = mt::check_request(to, request);
     if (!refused) return {};
-    EXPECT_EQ(refused->reason, mt::transport_error::kind::bad_request);
-    EXPECT_EQ(refused->message.find_first_of("\r\n"), std::string::npos);
-    return refused->message;
+    EXPECT_EQ(refused->kind(), mt::error_kind::bad_request);
+    EXPECT_EQ(refused->message().find_first_of("\r\n"), std::string::npos);
+    return refused->message();
 }
 std::string refusal_of_header(std::string_view name, std::string_view value) {
     const mt::http_header header{name, value};

@@ -27,7 +27,7 @@ std::string told(std::string uri, mt::http_response reply) {
                    .transport = {server}});
     const auto answer = asking.send(mt::http_method::get, "/version?a=b");
     EXPECT_EQ(server->request_count(), 1U) << "nobody else is asked";
-    return answer ? std::string() : answer.error().message;
+    return answer ? std::string() : answer.error().message();
 }
 
 TEST(http_client, a_redirect_is_named_and_not_followed) {
@@ -66,7 +66,7 @@ TEST(http_client, a_wrong_address_is_named_by_its_option) {
     client asking({"tracking_uri", "mlflow:5000", {}, {}, {}, std::chrono::seconds(1), {}});
     const auto answer = asking.send(mt::http_method::get, "/version");
     ASSERT_FALSE(answer);
-    EXPECT_EQ(answer.error().message,
+    EXPECT_EQ(answer.error().message(),
               "tracking_uri: the URL \"mlflow:5000\" has no scheme; write it as http://host:port");
 }
 
@@ -86,7 +86,7 @@ TEST(http_client, own_headers_and_the_workspace_go_with_every_request_and_the_se
         const mt::http_header own[] = {{"Content-Type", "text/plain"}};
         const auto reply = asking.send(method, "/version", own);
         ASSERT_TRUE(reply);
-        EXPECT_EQ(asking.refusal("/version", *reply).message.find("key-0123456789"), std::string::npos);
+        EXPECT_EQ(asking.refusal("/version", *reply).message().find("key-0123456789"), std::string::npos);
     }
     ASSERT_EQ(server->requests().size(), 2U);
     for (const auto& asked : server->requests()) {

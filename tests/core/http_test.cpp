@@ -55,7 +55,7 @@ TEST(endpoint, refuses_what_is_none) {
                             "http://[::1]x",
                             "http://h\xC3\xA9"})
         EXPECT_EQ(parsed(bad), "refused") << bad;
-    EXPECT_EQ(mt::endpoint::parse("http://user:secret@h").error().message.find("secret"), std::string::npos);
+    EXPECT_EQ(mt::endpoint::parse("http://user:secret@h").error().message().find("secret"), std::string::npos);
 }
 
 TEST(http_response, finds_headers_without_case) {
@@ -75,15 +75,18 @@ TEST(ids, are_written_as_hexadecimal) {
 }
 
 TEST(result, holds_a_value_or_an_error) {
-    using text_or_number = mt::result<std::unique_ptr<int>, std::string>;
-    text_or_number good = std::make_unique<int>(7);
+    using number_or_error = mt::result<std::unique_ptr<int>>;
+    number_or_error good = std::make_unique<int>(7);
     ASSERT_TRUE(good);
     EXPECT_EQ(**good, 7);
-    text_or_number moved = std::move(good);
+    number_or_error moved = std::move(good);
     EXPECT_EQ(*moved.value(), 7);
-    moved = text_or_number(mt::failure{std::string("a reason that is too long to be kept in place")});
+    moved = number_or_error(
+        mt::failure{mt::error(mt::error_kind::other, "it", "a reason that is too long to be kept in place")});
     ASSERT_FALSE(moved);
-    EXPECT_EQ(moved.error().substr(0, 8), "a reason");
+    EXPECT_EQ(moved.error().message().substr(0, 12), "it: a reason");
+    EXPECT_EQ(*std::move(moved).value_or(std::make_unique<int>(8)), 8);
+    EXPECT_EQ(mt::result<int>(7).value_or(8), 7);
     EXPECT_DEATH(static_cast<void>(moved.value()), "");
 }
 

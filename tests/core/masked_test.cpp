@@ -44,7 +44,7 @@ TEST(shown_url, never_shows_user_information) {
                         EXPECT_EQ(shown.find(part), std::string::npos) << url << " is shown as " << shown;
                     const auto parsed = mt::endpoint::parse(url);
                     if (parsed) continue;
-                    EXPECT_EQ(parsed.error().message.find("SEC"), std::string::npos) << url;
+                    EXPECT_EQ(parsed.error().message().find("SEC"), std::string::npos) << url;
                 }
 }
 

@@ -14,7 +14,7 @@
 namespace {
 
 namespace mt = mlflow::trace;
-using kind = mt::transport_error::kind;
+using kind = mt::error_kind;
 using mt::outcome;
 
 TEST(outcome, of_a_request_without_a_reply_is_to_wait) {
@@ -75,7 +75,7 @@ TEST(outcome, of_an_exporter_is_what_its_flags_say) {
 TEST(outcome, survives_the_way_through_an_exporter) {
     for (int status = 0; status < 600; ++status) {
         if (status / 100 == 2) continue;
-        const mt::transport_error error{.message = "m", .status = status};
+        const mt::error error = mt::error(kind::other, {}, "m").with_reply(status);
         mt::export_result result;
         mt::detail::add_failure(result, 3, error);
         EXPECT_EQ(mt::outcome_of(result), mt::outcome_of(error)) << status;

@@ -61,8 +61,8 @@ TEST(Traceparent, RefusesWhatTheSpecificationCallsInvalid) {
              good.substr(0, 52) + "_" + good.substr(53), std::string(55, '-')}) {
         const auto read = mt::remote_span::parse(value);
         ASSERT_FALSE(read.has_value()) << value;
-        EXPECT_EQ(read.error().key, "traceparent");
-        EXPECT_EQ(read.error().what, value.empty() ? mt::fault::empty : mt::fault::malformed);
+        EXPECT_EQ(read.error().about(), "traceparent");
+        EXPECT_EQ(read.error().kind(), value.empty() ? mt::error_kind::empty : mt::error_kind::malformed);
     }
 }
 

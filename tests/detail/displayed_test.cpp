@@ -67,7 +67,7 @@ TEST(displayed, is_what_stands_in_error_texts) {
     for (const std::string& body :
          {"{\"message\":\"" + evil + "\"}", evil, std::string("{\"detail\":\"\\u009b\\u202e\\u001b\"}")})
         expect_plain(mt::detail::describe_reply("http://h", "/t", {500, {}, body}, {}));
-    expect_plain(mt::check_error{mt::fault::empty, evil}.message());
+    expect_plain(mt::error{mt::error_kind::empty, evil}.message());
     struct saying {
         std::string what;
         mt::export_result export_traces(mt::trace_batch&) const {

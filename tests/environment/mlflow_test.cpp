@@ -23,7 +23,7 @@ using mlflow_environment = support::environment_test;
 
 exporter::options options() {
     const auto read = mt::from_environment<exporter>({.experiment_name = "chat", .experiment_id = "1"});
-    EXPECT_TRUE(read) << read.error().message;
+    EXPECT_TRUE(read) << read.error().message();
     return read ? *read : exporter::options{};
 }
 
@@ -105,10 +105,10 @@ TEST_F(mlflow_environment, mistakes_are_named_without_what_may_be_secret) {
         set(name, value);
         const auto read = mt::from_environment<exporter>();
         ASSERT_FALSE(read) << name << '=' << value;
-        EXPECT_EQ(read.error().variable, name);
-        EXPECT_TRUE(read.error().message.starts_with(std::string(name) + ": ")) << read.error().message;
-        EXPECT_NE(read.error().message.find(';'), std::string::npos) << "the remedy";
-        EXPECT_EQ(read.error().message.find("hidden"), std::string::npos) << read.error().message;
+        EXPECT_EQ(read.error().about(), name);
+        EXPECT_TRUE(read.error().message().starts_with(std::string(name) + ": ")) << read.error().message();
+        EXPECT_NE(read.error().message().find(';'), std::string::npos) << "the remedy";
+        EXPECT_EQ(read.error().message().find("hidden"), std::string::npos) << read.error().message();
         set(name, "");
     }
     set("MLFLOW_TRACKING_USERNAME", "a:b");
@@ -133,7 +133,7 @@ TEST_F(mlflow_environment, sampling_ratio) {
     }
     for (const char* const wrong : {"1.5", "-0.1", "nan", "half", "10%"}) {
         set("MLFLOW_TRACE_SAMPLING_RATIO", wrong);
-        EXPECT_EQ(mt::from_environment<mt::record_ratio>().error().variable, "MLFLOW_TRACE_SAMPLING_RATIO") << wrong;
+        EXPECT_EQ(mt::from_environment<mt::record_ratio>().error().about(), "MLFLOW_TRACE_SAMPLING_RATIO") << wrong;
     }
 }
 

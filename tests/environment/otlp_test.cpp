@@ -24,7 +24,7 @@ using otlp_environment = support::environment_test;
 
 with_tls::options options() {
     const auto read = mt::from_environment<with_tls>();
-    EXPECT_TRUE(read) << read.error().message;
+    EXPECT_TRUE(read) << read.error().message();
     return read ? *read : with_tls::options{};
 }
 
@@ -89,7 +89,7 @@ TEST_F(otlp_environment, certificates) {
     EXPECT_EQ(tls.private_key_file, "key.pem");
     const auto without = mt::from_environment<without_tls>();
     ASSERT_FALSE(without);
-    EXPECT_EQ(without.error().message,
+    EXPECT_EQ(without.error().message(),
               "OTEL_EXPORTER_OTLP_CERTIFICATE: the transport of this program takes no certificates; unset it");
 }
 
@@ -104,7 +104,7 @@ TEST_F(otlp_environment, compression) {
     set("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "gzip");
     EXPECT_TRUE(mt::from_environment<compressing>()->transport.compress);
     EXPECT_EQ(
-        mt::from_environment<with_tls>().error().message,
+        mt::from_environment<with_tls>().error().message(),
         "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION: the transport of this program is no mt::gzip_transport; set it to "
         "none");
 }
@@ -150,7 +150,7 @@ TEST_F(otlp_environment, of_metrics) {
           {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "h:4318"}}) {
         set(name, value);
         ASSERT_FALSE(read()) << name;
-        EXPECT_EQ(read().error().variable, name);
+        EXPECT_EQ(read().error().about(), name);
         EXPECT_TRUE(mt::from_environment<with_tls>()) << "traces do not ask for " << name;
         set(name, "");
     }
@@ -225,10 +225,10 @@ TEST_F(otlp_environment, mistakes_are_named_without_what_may_be_secret) {
         set(name, value);
         const auto read = mt::from_environment<with_tls>();
         ASSERT_FALSE(read) << name << '=' << value;
-        EXPECT_EQ(read.error().variable, name);
-        EXPECT_TRUE(read.error().message.starts_with(std::string(name) + ": ")) << read.error().message;
-        EXPECT_NE(read.error().message.find(';'), std::string::npos) << "the remedy";
-        EXPECT_EQ(read.error().message.find("hidden"), std::string::npos) << read.error().message;
+        EXPECT_EQ(read.error().about(), name);
+        EXPECT_TRUE(read.error().message().starts_with(std::string(name) + ": ")) << read.error().message();
+        EXPECT_NE(read.error().message().find(';'), std::string::npos) << "the remedy";
+        EXPECT_EQ(read.error().message().find("hidden"), std::string::npos) << read.error().message();
         set(name, "");
     }
 }

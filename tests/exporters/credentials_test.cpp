@@ -71,7 +71,7 @@ struct rotating {
 
 std::string connect(exporter& to) {
     const auto connected = to.connect();
-    return connected ? "connected to " + connected->experiment_id : connected.error().message;
+    return connected ? "connected to " + connected->experiment_id : connected.error().message();
 }
 
 const std::string experiment = "/api/2.0/mlflow/experiments/get-by-name";
@@ -156,8 +156,8 @@ TEST(credentials, that_cannot_be_had_are_an_error) {
     EXPECT_EQ(told([]() -> mt::secret { throw std::runtime_error("no file"); }), "authorization: no file");
     EXPECT_EQ(told([]() -> mt::secret { throw 1; }),
               "authorization: the function threw what is not a std::exception");
-    EXPECT_EQ(told([]() -> mt::result<mt::secret, mt::transport_error> {
-                  return mt::failure{mt::transport_error{mt::transport_error::kind::timeout, "the vault is away"}};
+    EXPECT_EQ(told([]() -> mt::result<mt::secret> {
+                  return mt::failure{mt::error{mt::error_kind::timeout, {}, "the vault is away"}};
               }),
               "the vault is away");
     EXPECT_TRUE(server.take_log().empty());

@@ -69,7 +69,7 @@ std::string refusal(const server& answering, exporter_type::options options) {
     exporter_type exporter(std::move(options));
     const auto connected = exporter.connect();
     static_cast<void>(answering);
-    return connected ? "connected to " + connected->experiment_id : connected.error().message;
+    return connected ? "connected to " + connected->experiment_id : connected.error().message();
 }
 
 TEST(mlflow_exporter, one_request_for_many_traces) {
@@ -174,8 +174,7 @@ TEST(mlflow_exporter, says_what_is_worth_another_try) {
         EXPECT_EQ(outcome.retryable, retryable) << status;
         EXPECT_EQ(outcome.finds_fault, finds_fault) << status;
         EXPECT_FALSE(outcome.too_slow);
-        answering.side->queue_reply(
-            mt::failure{mt::transport_error{mt::transport_error::kind::timeout, "no answer within 30000 ms"}});
+        answering.side->queue_reply(mt::failure{mt::error{mt::error_kind::timeout, {}, "no answer within 30000 ms"}});
         tracer.start_trace("chat").end();
         EXPECT_TRUE(exporter.export_traces(tracer.exporter().collected).too_slow);
     }
@@ -247,7 +246,7 @@ TEST(mlflow_exporter, a_bad_address_never_shows_credentials) {
     exporter_type exporter({.tracking_uri = "http://admin:secret@mlflow:5000"});
     const auto connected = exporter.connect();
     ASSERT_FALSE(connected);
-    EXPECT_EQ(connected.error().message.find("secret"), std::string::npos) << connected.error().message;
+    EXPECT_EQ(connected.error().message().find("secret"), std::string::npos) << connected.error().message();
 }
 
 template <class T>

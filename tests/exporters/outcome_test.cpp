@@ -22,7 +22,7 @@ namespace {
 
 namespace mt = mlflow::trace;
 using namespace std::chrono_literals;
-using kind = mt::transport_error::kind;
+using kind = mt::error_kind;
 using reply = mt::memory_server::reply;
 
 using mlflow_exporter = mt::mlflow_exporter<mt::memory_transport>;
@@ -51,7 +51,7 @@ std::vector<reply> not_about_the_content() {
     std::vector<reply> all;
     for (const kind reason : {kind::bad_request, kind::tls, kind::connect, kind::closed, kind::timeout,
                               kind::bad_reply, kind::other, kind::out_of_memory})
-        all.push_back(mt::failure{mt::transport_error{reason, "not today"}});
+        all.push_back(mt::failure{mt::error{reason, {}, "not today"}});
     for (const int status : {199, 302, 401, 402, 403, 404, 405, 406, 407, 408, 409, 410, 415, 418, 421, 425,
                              426, 428, 429, 431, 451, 500, 502, 503, 504, 505, 507, 511, 520, 530, 599})
         all.push_back(mt::http_response{status, {}, {}});
@@ -63,7 +63,7 @@ std::vector<reply> not_about_the_content() {
 }
 
 std::string described(const reply& one) {
-    return one ? std::to_string(one->status) + ' ' + one->body : std::to_string(static_cast<int>(one.error().reason));
+    return one ? std::to_string(one->status) + ' ' + one->body : std::to_string(static_cast<int>(one.error().kind()));
 }
 
 template <class Exporter>
@@ -315,7 +315,7 @@ TEST(credentials, are_never_in_what_is_said_of_an_answer_that_echoes_them) {
         mlflow_exporter exporter({.authorization = authorization, .transport = {server.side}});
         const auto connected = exporter.connect();
         ASSERT_FALSE(connected);
-        const std::string told = connected.error().message;
+        const std::string told = connected.error().message();
         EXPECT_EQ(told.find("SECRET"), std::string::npos) << told;
         EXPECT_EQ(told.find("dTpTRUNSRVQ"), std::string::npos) << told;
         EXPECT_NE(told.find("who is ***?"), std::string::npos) << told;

@@ -77,10 +77,10 @@ struct board {
         if (--locked == 0) asm volatile("cpsie i" ::: "memory");
     }
     static void* reallocate(void* block, std::size_t size) noexcept { return memory().reallocate(block, size); }
-    static void report(const mt::check_error& error) noexcept {
+    static void report(const mt::error& error) noexcept {
         say("refused ");
-        say_text(error.key);
-        say_number("", static_cast<std::uint64_t>(error.what));
+        say_text(error.about());
+        say_number("", static_cast<std::uint64_t>(error.kind()));
     }
 };
 

@@ -35,12 +35,12 @@ struct checksum_seal {
 using trusting = mt::propagator<schema, mt::trust_network>;
 using sealed = mt::propagator<schema, checksum_seal>;
 
-void ignore(void*, const mt::check_error&) noexcept {}
+void ignore(void*, const mt::error&) noexcept {}
 
 template <class Key>
 void check_kept(const mt::incoming_trace& request) {
     const std::string_view text = request.metadata(Key::name);
-    if (text.data()) require(Key::check(text).what == mt::fault::none);
+    if (text.data()) require(Key::check(text).kind() == mt::error_kind::none);
 }
 
 template <class Propagator, class Span>

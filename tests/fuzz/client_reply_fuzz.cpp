@@ -21,8 +21,8 @@ using client = mt::client<fuzz::replying_transport>;
 
 bool succeeded(const auto& answer) {
     if (answer) return true;
-    fuzz::require_clean(answer.error().message);
-    require(!answer.error().message.empty() && answer.error().message.size() < 2000);
+    fuzz::require_clean(answer.error().message());
+    require(!answer.error().message().empty() && answer.error().message().size() < 2000);
     return false;
 }
 

@@ -29,16 +29,16 @@ constexpr const char* names[] = {
 
 constexpr const char* hidden = "s3cr3t";
 
-void check_refusal(const mt::environment_error& error, const std::string& value) {
+void check_refusal(const mt::error& error, const std::string& value) {
     bool is_known = false;
-    for (const char* const name : names) is_known = is_known || error.variable == name;
-    require(is_known && error.message.starts_with(error.variable));
-    fuzz::require_clean(error.message);
-    const bool may_be_shown = error.variable.find("ENDPOINT") != std::string::npos ||
-                              error.variable.find("URI") != std::string::npos ||
-                              error.variable.find("HEADERS") != std::string::npos; // its names
+    for (const char* const name : names) is_known = is_known || error.about() == name;
+    require(is_known && error.message().starts_with(error.about()));
+    fuzz::require_clean(error.message());
+    const bool may_be_shown = error.about().find("ENDPOINT") != std::string::npos ||
+                              error.about().find("URI") != std::string::npos ||
+                              error.about().find("HEADERS") != std::string::npos; // its names
     const bool is_secret = value.find(hidden) != std::string::npos;
-    require(may_be_shown || !is_secret || error.message.find(hidden) == std::string::npos);
+    require(may_be_shown || !is_secret || error.message().find(hidden) == std::string::npos);
 }
 
 std::string listed(const auto& pairs, auto text_of) {

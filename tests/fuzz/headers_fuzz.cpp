@@ -40,7 +40,7 @@ void check_kept(std::string_view kept, std::string_view given) {
     while (!given.empty() && (given.front() == ' ' || given.front() == '\t')) given.remove_prefix(1);
     while (!given.empty() && (given.back() == ' ' || given.back() == '\t')) given.remove_suffix(1);
     require(kept == given);
-    require(Key::check(kept).what == mt::fault::none);
+    require(Key::check(kept).kind() == mt::error_kind::none);
     for (const char c : kept) require(static_cast<unsigned char>(c) >= 0x20 && c != 0x7f);
 }
 
@@ -62,11 +62,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     const auto parsed = identity::parse(fields);
     if (!parsed) {
-        const mt::header_error& error = parsed.error();
+        const mt::error& error = parsed.error();
         bool is_known = false;
-        for (const auto name : wanted) is_known = is_known || error.name == name;
+        for (const auto name : wanted) is_known = is_known || error.about() == name;
         const std::string message = error.message();
-        require(is_known && message.starts_with(error.name) && message.size() < 200);
+        require(is_known && message.starts_with(error.about()) && message.size() < 200);
         for (const char c : message) require(c >= 0x20 && c < 0x7f);
         return 0;
     }
@@ -81,6 +81,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto& request = parsed->get<mt::client_request_id>();
     if (request.has_value()) check_kept<mt::client_request_id>((*request).view(), first[2]);
     require((parsed->lost() != nullptr) == (times[2] == 1 && !request.has_value()));
-    require(tenant::check(parsed->get<tenant>().view()).what == mt::fault::none);
+    require(tenant::check(parsed->get<tenant>().view()).kind() == mt::error_kind::none);
     return 0;
 }

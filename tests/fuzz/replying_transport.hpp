@@ -16,8 +16,7 @@ public:
     explicit replying_transport(mlflow::trace::endpoint server, options chosen)
         : server_(std::move(server)), reply_(chosen.reply) {}
 
-    mlflow::trace::result<mlflow::trace::http_response, mlflow::trace::transport_error>
-    send(const mlflow::trace::http_request& request) const {
+    mlflow::trace::result<mlflow::trace::http_response> send(const mlflow::trace::http_request& request) const {
         if (auto refused = check_request(server_, request)) return mlflow::trace::failure{std::move(*refused)};
         return *reply_;
     }

@@ -61,13 +61,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto found = mt::find_all(lenient, {.order_by = {mt::field::execution_time.ascending()}});
     if (!found) { // something else, or nothing of it was understood
         require(!strict);
-        fuzz::require_clean(strict.error().message);
-        fuzz::require_clean(found.error().message);
+        fuzz::require_clean(strict.error().message());
+        fuzz::require_clean(found.error().message());
         return 0;
     }
     const auto lines = rows(*found);
     if (!strict) {
-        fuzz::require_clean(strict.error().message);
+        fuzz::require_clean(strict.error().message());
         return 0;
     }
     require(lenient.damaged_lines() == 0);

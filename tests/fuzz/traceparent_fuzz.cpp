@@ -11,7 +11,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     std::string_view given(reinterpret_cast<const char*>(data), size);
     const auto parsed = mt::remote_span::parse(given);
     if (!parsed) {
-        require(parsed.error().what != mt::fault::none);
+        require(parsed.error().kind() != mt::error_kind::none);
         fuzz::require_clean(parsed.error().message());
         return 0;
     }

@@ -10,7 +10,7 @@
 namespace {
 
 namespace mt = mlflow::trace;
-using mt::fault;
+using mt::error_kind;
 
 std::string repeated(std::string_view text, std::size_t times) {
     std::string all;
@@ -19,9 +19,9 @@ std::string repeated(std::string_view text, std::size_t times) {
 }
 
 template <class Key>
-mt::check_error fault_of(std::string_view value) {
+mt::error fault_of(std::string_view value) {
     const auto parsed = Key::parse(value);
-    return parsed ? mt::check_error{} : parsed.error();
+    return parsed ? mt::error{} : parsed.error();
 }
 
 // Types of different keys do not convert into each other, and nothing but text makes one.
@@ -45,27 +45,27 @@ TEST(key, of_1_to_250_code_points_of_any_width) {
         EXPECT_TRUE(mt::user::parse(character));
         EXPECT_TRUE(mt::user::parse(repeated(character, 250))) << character;
         const auto refused = fault_of<mt::user>(repeated(character, 251));
-        EXPECT_EQ(refused.what, fault::too_long) << character;
-        EXPECT_EQ(refused.actual, 251U);
-        EXPECT_EQ(refused.limit, 250U);
+        EXPECT_EQ(refused.kind(), error_kind::too_long) << character;
+        EXPECT_EQ(refused.actual(), 251U);
+        EXPECT_EQ(refused.limit(), 250U);
     }
-    EXPECT_EQ(fault_of<mt::client_request_id>(repeated("x", 51)).limit, 50U);
+    EXPECT_EQ(fault_of<mt::client_request_id>(repeated("x", 51)).limit(), 50U);
     EXPECT_TRUE(mt::client_request_id::parse(repeated("😀", 50)));
 }
 
 TEST(key, refuses_what_cannot_be_an_id_and_says_why) {
-    EXPECT_EQ(fault_of<mt::user>("").what, fault::empty);
+    EXPECT_EQ(fault_of<mt::user>("").kind(), error_kind::empty);
     for (const std::string_view bad :
          {std::string_view("a\0b", 3), std::string_view("a\nb"), std::string_view("a\tb"), std::string_view("a\x7f"),
           std::string_view("a\xC2\x85")}) {
-        EXPECT_EQ(fault_of<mt::user>(bad).what, fault::control_character);
-        EXPECT_EQ(fault_of<mt::user>(bad).actual, 1U);
+        EXPECT_EQ(fault_of<mt::user>(bad).kind(), error_kind::control_character);
+        EXPECT_EQ(fault_of<mt::user>(bad).actual(), 1U);
     }
     for (const std::string_view bad : {"ab\xff", "ab\xC3", "ab\xED\xA0\x80", "ab\xC0\x80", "ab\xF4\x90\x80\x80"}) {
-        EXPECT_EQ(fault_of<mt::session>(bad).what, fault::invalid_utf8);
-        EXPECT_EQ(fault_of<mt::session>(bad).actual, 2U);
+        EXPECT_EQ(fault_of<mt::session>(bad).kind(), error_kind::invalid_utf8);
+        EXPECT_EQ(fault_of<mt::session>(bad).actual(), 2U);
     }
-    EXPECT_EQ(mt::user::parse(static_cast<const char*>(nullptr)).error().what, fault::absent);
+    EXPECT_EQ(mt::user::parse(static_cast<const char*>(nullptr)).error().kind(), error_kind::missing);
     const auto message = fault_of<mt::user>(repeated("x", 300)).message();
     EXPECT_NE(message.find("mlflow.trace.user: 300 characters, at most 250"), std::string::npos) << message;
     EXPECT_EQ(message.find("xxx"), std::string::npos) << "the value is nobody's business";
@@ -93,10 +93,10 @@ TEST(key, checks_of_ones_own) {
     constexpr auto is_even = [](std::string_view value) noexcept { return value.size() % 2 == 0; };
     using even = mt::key<"app.even", mt::predicate<is_even>>;
     EXPECT_EQ(tier{"pro"}.name, "app.tier");
-    EXPECT_EQ(fault_of<tier>("Pro").what, fault::not_allowed);
+    EXPECT_EQ(fault_of<tier>("Pro").kind(), error_kind::not_allowed);
     EXPECT_TRUE(tenant::parse("t-123456"));
-    EXPECT_EQ(fault_of<tenant>("x-1").what, fault::not_allowed);
-    EXPECT_EQ(fault_of<tenant>("t-1234567").limit, 8U);
+    EXPECT_EQ(fault_of<tenant>("x-1").kind(), error_kind::not_allowed);
+    EXPECT_EQ(fault_of<tenant>("t-1234567").limit(), 8U);
     EXPECT_LT(sizeof(tenant), sizeof(mt::user) / 10);
     EXPECT_TRUE(request::parse("3b1c9e52-7d0f-4c55-9a0b-1f6a4e2c8d11"));
     EXPECT_FALSE(request::parse("3b1c9e52-7d0f-4c55-9a0b-1f6a4e2c8d1g"));

@@ -99,10 +99,10 @@ void attachments(tracer_type& tracer) {
     }
     mt::attachment_client<mt::beast_transport> files({.tracking_uri = server()});
     const auto failed = files.upload(trace, report);
-    EXPECT_FALSE(failed) << failed->message;
+    EXPECT_FALSE(failed) << failed->message();
     const auto unknown = files.upload(mt::hosted_platform::new_trace_id(), report);
     ASSERT_TRUE(unknown);
-    EXPECT_EQ(unknown->status, 404) << unknown->message;
+    EXPECT_EQ(unknown->status(), 404) << unknown->message();
 }
 
 TEST(chat_values, the_same_as_pythons) {

@@ -67,7 +67,7 @@ TEST(Client, FindsEachIdentityAndNothingElseAndJudgesIt) {
     for (const std::string& id : hard_ids) {
         const auto user = *mt::user::parse(id);
         const auto found = mt::find_all(server, {.where = mt::where(field::user == user), .page_size = 1});
-        ASSERT_TRUE(found) << found.error().message;
+        ASSERT_TRUE(found) << found.error().message();
         EXPECT_EQ(found->size(), 2U) << id;
         for (const mt::trace_info& trace : *found) EXPECT_EQ(trace.user(), id);
         const auto others =
@@ -84,7 +84,7 @@ TEST(Client, FindsEachIdentityAndNothingElseAndJudgesIt) {
     const std::string id = by_request->front().trace_id;
 
     const auto whole = server.get(id);
-    ASSERT_TRUE(whole) << whole.error().message;
+    ASSERT_TRUE(whole) << whole.error().message();
     ASSERT_EQ(whole->spans.size(), 2U);
     std::vector<std::string> ids{id, by_request->back().trace_id};
     EXPECT_EQ(server.get_all(ids).value().size(), 2U);
@@ -96,17 +96,17 @@ TEST(Client, FindsEachIdentityAndNothingElseAndJudgesIt) {
     ASSERT_NE(span, whole->spans.end());
     const auto helpful =
         server.log_feedback(id, {.name = "helpful", .value = true, .source = person, .rationale = "kind"});
-    ASSERT_TRUE(helpful) << helpful.error().message;
+    ASSERT_TRUE(helpful) << helpful.error().message();
     const auto fluent =
         server.log_feedback(id, {.name = "fluent", .value = 0.25, .source = person, .span_id = span->id});
     ASSERT_TRUE(server.update_assessment(id, fluent->id, {.value = 0.75, .rationale = "second thoughts"}));
     const auto better = server.override_feedback(id, helpful->id, {.value = false, .source = person});
-    ASSERT_TRUE(better) << better.error().message;
+    ASSERT_TRUE(better) << better.error().message();
     EXPECT_EQ(better->name, "helpful");
     EXPECT_FALSE(server.get_assessment(id, helpful->id).value().valid);
     const auto happy =
         server.log_feedback(*mt::session::parse("of o'brien-1"), {.name = "happy", .value = 5, .source = person});
-    ASSERT_TRUE(happy) << happy.error().message;
+    ASSERT_TRUE(happy) << happy.error().message();
     EXPECT_EQ(happy->trace_id, id);
     ASSERT_TRUE(server.log_expectation(id, {.name = "answer", .value = {{"text", "no"}}, .source = person}));
     const auto mistaken = server.log_feedback(id, {.name = "mistaken", .value = "x", .source = person});
@@ -129,7 +129,7 @@ TEST(Client, FindsEachIdentityAndNothingElseAndJudgesIt) {
 
     const auto points = server.metrics(
         {.metric = "trace_count", .aggregations = {{"COUNT"}}, .where = field::user == mt::user{"o'brien-1"}});
-    ASSERT_TRUE(points) << points.error().message;
+    ASSERT_TRUE(points) << points.error().message();
     ASSERT_EQ(points->size(), 1U);
     EXPECT_EQ(points->front().values.at("COUNT"), 2);
 

@@ -34,8 +34,8 @@ protected:
     explicit hostile(const char* experiment = "hostile")
         : tracer_({.exporter = {.exporter = {.tracking_uri = server(), .experiment_name = name(experiment)}},
                    .on_error =
-                       [](void* context, const mt::check_error& error) noexcept {
-                           static_cast<std::vector<mt::fault>*>(context)->push_back(error.what);
+                       [](void* context, const mt::error& error) noexcept {
+                           static_cast<std::vector<mt::error_kind>*>(context)->push_back(error.kind());
                        },
                    .error_context = &faults_}),
           traces_(expected()["traces"]) {
@@ -58,14 +58,14 @@ protected:
         EXPECT_EQ(account.exported, account.started) << tracer_.last_error();
     }
 
-    std::vector<mt::fault> faults_;
+    std::vector<mt::error_kind> faults_;
     chat_tracer tracer_;
     json& traces_;
 };
 
 TEST_F(hostile, an_absent_header_is_no_user) {
     const char* const header = nullptr;
-    EXPECT_EQ(mt::user::parse(header).error().what, mt::fault::absent);
+    EXPECT_EQ(mt::user::parse(header).error().kind(), mt::error_kind::missing);
     start("absent", mt::anonymous, mt::no_session);
     start("absent", mt::maybe<mt::user>(mt::anonymous), mt::maybe<mt::session>(mt::no_session),
           mt::client_request_id{"absent-1"});
@@ -75,14 +75,14 @@ TEST_F(hostile, an_absent_header_is_no_user) {
 
 TEST_F(hostile, what_is_too_long_is_refused_and_not_cut) {
     const std::string longest = repeated("x", 249) + "é";
-    EXPECT_EQ(mt::user::parse(longest + "y").error().what, mt::fault::too_long);
-    EXPECT_EQ(mt::session::parse(repeated("s", 300)).error().what, mt::fault::too_long);
-    EXPECT_EQ(mt::client_request_id::parse(repeated("r", 51)).error().what, mt::fault::too_long);
+    EXPECT_EQ(mt::user::parse(longest + "y").error().kind(), mt::error_kind::too_long);
+    EXPECT_EQ(mt::session::parse(repeated("s", 300)).error().kind(), mt::error_kind::too_long);
+    EXPECT_EQ(mt::client_request_id::parse(repeated("r", 51)).error().kind(), mt::error_kind::too_long);
     start("longest", *mt::user::parse(longest), *mt::session::parse(longest),
           *mt::client_request_id::parse(repeated("r", 50)));
     auto trace = start("long tag", mt::user{"user-1042"}, mt::session{"session-7"});
     EXPECT_FALSE(trace->set(mt::tag{"too.long", repeated("x", 4'097)}));
-    EXPECT_EQ(faults_, std::vector{mt::fault::too_long});
+    EXPECT_EQ(faults_, std::vector{mt::error_kind::too_long});
     trace->end();
     deliver();
 }
@@ -97,7 +97,7 @@ TEST_F(hostile, a_session_that_is_too_long_takes_no_neighbour_with_it) {
         auto trace = start("neighbour", mt::user{"user-1042"}, session);
         if (turn == 10) trace->attribute("session.id", too_long).attribute("gen_ai.conversation.id", too_long);
     }
-    EXPECT_EQ(faults_, (std::vector{mt::fault::reserved, mt::fault::reserved}));
+    EXPECT_EQ(faults_, (std::vector{mt::error_kind::reserved, mt::error_kind::reserved}));
     deliver();
 }
 
@@ -112,7 +112,7 @@ TEST_F(hostile, what_a_scope_or_a_function_inside_says_belongs_to_the_open_trace
     std::thread([&] { trace.set(mt::tag{"thread", "another"}); }).join();
     trace->end();
     deliver();
-    EXPECT_EQ(faults_, std::vector<mt::fault>());
+    EXPECT_EQ(faults_, std::vector<mt::error_kind>());
 }
 
 TEST_F(hostile, the_first_user_stays) {
@@ -123,7 +123,7 @@ TEST_F(hostile, the_first_user_stays) {
         EXPECT_FALSE(trace->set(mt::user{"user-2210"}));
         EXPECT_FALSE(mt::update_current_trace(mt::session{"session-8"}));
         EXPECT_TRUE(trace->set(mt::user{"user-1042"}));
-        EXPECT_EQ(faults_, std::vector(2, mt::fault::already_set));
+        EXPECT_EQ(faults_, std::vector(2, mt::error_kind::already_set));
     }
     deliver();
 }
@@ -193,12 +193,12 @@ TEST_F(hostile, one_request_carries_user_session_and_tags) {
 TEST_F(hostile, no_line_breaks_nor_other_controls) {
     using namespace std::string_view_literals;
     for (const auto text : {"a\nb"sv, "\n"sv, "a\0b"sv, "a\tb"sv, "\x7f"sv, "\xc2\x85"sv}) {
-        EXPECT_EQ(mt::user::parse(text).error().what, mt::fault::control_character);
-        EXPECT_EQ(mt::session::parse(text).error().what, mt::fault::control_character);
+        EXPECT_EQ(mt::user::parse(text).error().kind(), mt::error_kind::control_character);
+        EXPECT_EQ(mt::session::parse(text).error().kind(), mt::error_kind::control_character);
     }
-    EXPECT_EQ(mt::user::parse(""sv).error().what, mt::fault::empty);
-    EXPECT_EQ(mt::user::parse("a\xff"sv).error().what, mt::fault::invalid_utf8);
-    EXPECT_EQ(mt::session::parse("\xed\xa0\x80"sv).error().what, mt::fault::invalid_utf8);
+    EXPECT_EQ(mt::user::parse(""sv).error().kind(), mt::error_kind::empty);
+    EXPECT_EQ(mt::user::parse("a\xff"sv).error().kind(), mt::error_kind::invalid_utf8);
+    EXPECT_EQ(mt::session::parse("\xed\xa0\x80"sv).error().kind(), mt::error_kind::invalid_utf8);
 }
 
 json nested(int depth) {
@@ -279,7 +279,7 @@ std::string refusal(exporter_type::options options) {
     const auto connected = exporter.connect();
     EXPECT_FALSE(connected);
     if (connected) return {};
-    const auto& message = connected.error().message;
+    const auto& message = connected.error().message();
     EXPECT_EQ(message.find('\n'), std::string::npos) << message;
     return message;
 }
@@ -336,7 +336,7 @@ TEST(experiments, that_are_missing) {
         EXPECT_FALSE(refusal({.tracking_uri = server(), .experiment_id = id}).empty());
 }
 
-mt::result<mt::mlflow_connection, mt::transport_error> connect(const std::string& name) {
+mt::result<mt::mlflow_connection> connect(const std::string& name) {
     exporter_type exporter({.tracking_uri = server(), .experiment_name = name});
     return exporter.connect();
 }
@@ -347,7 +347,7 @@ TEST(experiments, are_created_and_found_whatever_their_name) {
         const std::string name = fresh_name(part) + part;
         const auto first = connect(name);
         const auto second = connect(name);
-        ASSERT_TRUE(first && second) << (first ? "" : first.error().message);
+        ASSERT_TRUE(first && second) << (first ? "" : first.error().message());
         EXPECT_EQ(first->experiment_id, second->experiment_id);
         expected()["experiments"][name] = first->experiment_id;
     }

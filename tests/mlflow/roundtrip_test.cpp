@@ -76,7 +76,7 @@ protected:
     explicit roundtrip(const char* experiment = "roundtrip")
         : tracer_({.exporter = {.exporter = {.tracking_uri = server(), .experiment_name = name_of(experiment)}},
                    .on_error =
-                       [](void* context, const mt::check_error& error) noexcept {
+                       [](void* context, const mt::error& error) noexcept {
                            static_cast<std::string*>(context)->append(error.message() + "\n");
                        },
                    .error_context = &refused_}),

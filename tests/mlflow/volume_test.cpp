@@ -34,7 +34,7 @@ public:
     };
     counting_transport(mt::endpoint server, options chosen) : into_(*chosen.into), transport_(std::move(server)) {}
 
-    mt::result<mt::http_response, mt::transport_error> send(const mt::http_request& request) {
+    mt::result<mt::http_response> send(const mt::http_request& request) {
         ++(request.target == "/v1/traces"                         ? into_.otlp_requests
            : request.target.starts_with("/api/3.0/mlflow/traces") ? into_.trace_info_requests
                                                                   : into_.other_requests);

@@ -43,7 +43,7 @@ TEST(options, of_a_layer_find_their_place) {
 TEST(options, of_several_layers_come_in_any_order) {
     using type = tracer_to<mt::batch<again>, mt::record_ratio>;
     bool is_told = false;
-    const auto handler = [](void* told, const mt::check_error&) noexcept { *static_cast<bool*>(told) = true; };
+    const auto handler = [](void* told, const mt::error&) noexcept { *static_cast<bool*>(told) = true; };
     type tracer(inner::options{.text = "chosen", .owned = std::make_unique<int>(7)}, mt::record_ratio::options{0.0},
                 mt::batch<again>::options{.max_queue_spans = 7},
                 type::options{.on_error = handler, .error_context = &is_told}, again::options{.keep_rejected = 1});

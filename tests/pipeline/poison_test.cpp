@@ -57,8 +57,9 @@ struct scripted_exporter {
             return {.exported_spans = batch.span_count()};
         }
         mt::export_result outcome;
-        mt::detail::add_failure(outcome, batch.span_count(),
-                                {.message = "answered " + std::to_string(status), .status = status});
+        mt::detail::add_failure(
+            outcome, batch.span_count(),
+            mt::error(mt::error_kind::other, {}, "answered " + std::to_string(status)).with_reply(status));
         return outcome;
     }
     receiver* to;

@@ -21,7 +21,8 @@ using exporter_type = mt::mlflow_exporter<mt::memory_transport>;
 using tracer_type = mt::tracer<mt::open_schema, mt::thread_local_context, mt::batch<mt::retry<exporter_type>>>;
 
 constexpr auto experiment = R"({"experiment":{"experiment_id":"7"}})";
-using error = mt::transport_error;
+using mt::error;
+using mt::error_kind;
 
 tracer_type::options options_for(const std::shared_ptr<mt::memory_server>& side,
                                  std::chrono::milliseconds give_up = 10s) {
@@ -34,15 +35,15 @@ tracer_type::options options_for(const std::shared_ptr<mt::memory_server>& side,
 
 TEST(retry, sends_again_until_the_server_takes_it) {
     auto side = std::make_shared<mt::memory_server>();
-    side->queue_reply(mt::failure{error{error::kind::connect, "connect: refused"}});
-    side->queue_reply(mt::failure{error{error::kind::timeout, "timeout"}});
+    side->queue_reply(mt::failure{error{error_kind::connect, {}, "connect: refused"}});
+    side->queue_reply(mt::failure{error{error_kind::timeout, {}, "timeout"}});
     side->queue_reply(mt::http_response{503, {}, {}});
     side->queue_reply(mt::http_response{200, {}, "3.17.2"});
     side->queue_reply(mt::http_response{429, {}, {}});
     side->queue_reply(mt::http_response{200, {}, "3.17.2"});
     side->queue_reply(mt::http_response{200, {}, experiment});
     for (const int status : {503, 502, 504, 408, 429}) side->queue_reply(mt::http_response{status, {}, {}});
-    side->queue_reply(mt::failure{error{error::kind::closed, "closed"}});
+    side->queue_reply(mt::failure{error{error_kind::closed, {}, "closed"}});
     side->queue_reply(mt::http_response{200, {}, {}});
     tracer_type tracer(options_for(side));
     {

@@ -45,7 +45,7 @@ void behave_as(hook one) {
 struct serving_transport {
     struct options {};
     explicit serving_transport(const mt::endpoint&, options) {}
-    mt::result<mt::http_response, mt::transport_error> send(const mt::http_request& request) {
+    mt::result<mt::http_response> send(const mt::http_request& request) {
         if (request.target == "/version") return mt::http_response{200, {}, "3.17.2"};
         if (request.target.find("search") != std::string_view::npos)
             return mt::http_response{200, {}, R"({"traces":[{"trace_id":"tr-1","request_time":"2026-11-23"}]})"};
@@ -214,7 +214,7 @@ TEST(user_code_that_throws, as_a_token_function_of_the_client_is_an_error) {
         {.experiment_id = "1", .authorization = []() -> mt::secret { throw std::runtime_error("no token today"); }});
     const auto found = client.get("tr-1");
     ASSERT_FALSE(found);
-    EXPECT_NE(found.error().message.find("no token today"), std::string::npos);
+    EXPECT_NE(found.error().message().find("no token today"), std::string::npos);
 }
 
 TEST(user_code_that_comes_back_in, as_a_token_function_is_told_so) {
@@ -222,7 +222,7 @@ TEST(user_code_that_comes_back_in, as_a_token_function_is_told_so) {
     std::string inner;
     mt::client<serving_transport> client({.experiment_id = "1", .authorization = [&]() -> mt::secret {
                                               const auto found = same->get("tr-1");
-                                              inner = found ? "" : found.error().message;
+                                              inner = found ? "" : found.error().message();
                                               return mt::bearer_authorization(mt::secret("a-token"));
                                           }});
     same = &client;
@@ -237,8 +237,9 @@ struct throwing_seal {
 TEST(user_code_that_throws, in_a_propagator_is_reported_and_in_the_setter_comes_out_again) {
     using schema = mt::schema<mt::propagated<mt::required<mt::user>>>;
     int reports = 0;
-    const auto count = [](void* to, const mt::check_error& error) noexcept {
-        *static_cast<int*>(to) += error.what == mt::fault::not_made && error.key == "baggage" ? 1 : 0;
+    const auto count = [](void* to, const mt::error& error) noexcept {
+        *static_cast<int*>(to) +=
+            error.kind() == mt::error_kind::callback_failed && error.about() == "baggage" ? 1 : 0;
     };
     mt::tracer<schema, mt::thread_local_context, mt::memory_exporter> tracer(
         {.on_error = count, .error_context = &reports});

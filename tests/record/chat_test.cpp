@@ -65,7 +65,7 @@ TEST(chat, roles_that_are_known_at_run_time) {
     for (const auto* const role : {"tool", "function", "User", ""}) {
         const auto refused = mt::message::parse(role, "Hi");
         ASSERT_FALSE(refused) << role;
-        EXPECT_EQ(refused.error().what, mt::fault::not_allowed);
+        EXPECT_EQ(refused.error().kind(), mt::error_kind::not_allowed);
     }
 }
 
@@ -74,9 +74,9 @@ TEST(chat, tools_that_are_known_at_run_time) {
               (json{{"type", "function"},
                     {"function", {{"name", "price"}, {"description", ""}, {"parameters", json::object()}}}}));
     for (const auto* const name : {"", "two words", "grün"})
-        EXPECT_EQ(mt::tool_definition::parse(name, "", "{}").error().key, "name of a tool") << name;
+        EXPECT_EQ(mt::tool_definition::parse(name, "", "{}").error().about(), "name of a tool") << name;
     for (const auto* const schema : {"", "[]", "{", "{} x", R"({"type": object})", "{\"\xFF\": 1}"})
-        EXPECT_EQ(mt::tool_definition::parse("price", "", schema).error().key, "parameters of a tool") << schema;
+        EXPECT_EQ(mt::tool_definition::parse("price", "", schema).error().about(), "parameters of a tool") << schema;
 }
 
 TEST(chat, tools_and_answer_of_a_span) {

@@ -32,7 +32,7 @@ struct counting_board {
     }
     static void unlock() noexcept { --held; }
     static void* reallocate(void* block, std::size_t size) noexcept { return std::realloc(block, size); }
-    static void report(const mt::check_error& error) noexcept { reports.push_back(error.message()); }
+    static void report(const mt::error& error) noexcept { reports.push_back(error.message()); }
 };
 
 struct one_at_a_time : mt::memory_exporter {
@@ -80,8 +80,8 @@ TEST(Platform, AnOwnHandlerOfErrorsComesBeforeThePlatforms) {
     std::vector<std::string> told;
     tracer::options options;
     options.error_context = &told;
-    options.on_error = [](void* context, const mt::check_error& error) noexcept {
-        static_cast<std::vector<std::string>*>(context)->push_back(std::string(error.key));
+    options.on_error = [](void* context, const mt::error& error) noexcept {
+        static_cast<std::vector<std::string>*>(context)->push_back(std::string(error.about()));
     };
     tracer recording(options);
     EXPECT_FALSE(recording.update_current_trace(mt::user{"user-1042"}));

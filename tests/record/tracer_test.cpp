@@ -23,9 +23,9 @@ using recorder = mt::tracer<Schema, Context, mt::memory_exporter, Recording>;
 
 // Refused values, as the application's handler sees them.
 struct refusals {
-    std::vector<mt::check_error> seen;
-    static void add(void* context, const mt::check_error& error) noexcept {
-        static_cast<refusals*>(context)->seen.push_back({error.what, {}, error.actual, error.limit});
+    std::vector<mt::error> seen;
+    static void add(void* context, const mt::error& error) noexcept {
+        static_cast<refusals*>(context)->seen.push_back({error.kind(), {}, error.actual(), error.limit()});
     }
 };
 
@@ -199,8 +199,8 @@ TEST(tracer, metadata_is_written_once) {
     EXPECT_EQ(trace.tags.size(), 1U);
     EXPECT_EQ(trace.tags["t"], "2");
     ASSERT_EQ(refused.seen.size(), 6U);
-    EXPECT_EQ(refused.seen[0].what, mt::fault::already_set);
-    EXPECT_EQ(refused.seen[5].limit, 4096U);
+    EXPECT_EQ(refused.seen[0].kind(), mt::error_kind::already_set);
+    EXPECT_EQ(refused.seen[5].limit(), 4096U);
     EXPECT_EQ(tracer.refused_values(), 6U);
 }
 
@@ -225,7 +225,7 @@ TEST(tracer, updates_need_an_open_trace) {
     recorder<schema> tracer({.on_error = &refusals::add, .error_context = &refused});
     EXPECT_FALSE(tracer.update_current_trace(segment{"pro"}));
     ASSERT_EQ(refused.seen.size(), 1U);
-    EXPECT_EQ(refused.seen[0].what, mt::fault::no_open_trace);
+    EXPECT_EQ(refused.seen[0].kind(), mt::error_kind::no_open_trace);
     EXPECT_FALSE(mt::update_current_trace(segment{"pro"}));
 
     using unknown = mt::key<"app.unknown">;
@@ -233,7 +233,7 @@ TEST(tracer, updates_need_an_open_trace) {
     EXPECT_TRUE(mt::update_current_trace(segment{"pro"}, mt::tag{"a", "b"}));
     EXPECT_FALSE(mt::update_current_trace(unknown{"x"}));
     ASSERT_EQ(refused.seen.size(), 2U);
-    EXPECT_EQ(refused.seen[1].what, mt::fault::not_in_schema);
+    EXPECT_EQ(refused.seen[1].kind(), mt::error_kind::not_in_schema);
     EXPECT_EQ(mt::current_trace_id(), trace.trace_id());
 }
 
@@ -273,7 +273,7 @@ TEST(tracer, required_values_that_nobody_gave_are_reported_at_the_end) {
         auto trace = tracer.start_trace("chat", mt::user{"u"});
     }
     ASSERT_EQ(refused.seen.size(), 3U);
-    EXPECT_EQ(refused.seen[2].what, mt::fault::absent);
+    EXPECT_EQ(refused.seen[2].kind(), mt::error_kind::missing);
     EXPECT_EQ(tracer.exporter().take().size(), 4U) << "nothing is lost by it";
 }
 

@@ -173,7 +173,7 @@ template <class Exporter>
 using tracer_to = mt::tracer<mt::open_schema, mt::thread_local_context, Exporter, recording>;
 using tracer_type = tracer_to<checking_exporter>;
 
-void handle(void*, const mt::check_error&) noexcept { behave_as(hook::handler); }
+void handle(void*, const mt::error&) noexcept { behave_as(hook::handler); }
 
 } // namespace
 

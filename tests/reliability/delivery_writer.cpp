@@ -99,11 +99,11 @@ public:
 
     told(mt::endpoint server, options chosen) : transport_(std::move(server), std::move(chosen)) {}
 
-    mt::result<mt::http_response, mt::transport_error> send(const mt::http_request& request) {
+    mt::result<mt::http_response> send(const mt::http_request& request) {
         const auto begun = clock_type::now();
         auto reply = transport_.send(request);
         const auto ended = clock_type::now();
-        say({{"attempt", reply ? std::to_string(reply->status) : reply.error().message},
+        say({{"attempt", reply ? std::to_string(reply->status) : reply.error().message()},
              {"begun", in_milliseconds(begun.time_since_epoch())},
              {"milliseconds", in_milliseconds(ended - begun)},
              {"bytes", request.body.size()}});

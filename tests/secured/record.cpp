@@ -20,7 +20,7 @@ using tracer_type = mt::tracer<mt::open_schema, mt::thread_local_context, mlflow
 
 int main(int argc, char** argv) {
     auto server = mt::from_environment<mlflow_server>({.experiment_name = "secured", .transport = {.at_least = 0}});
-    if (!server) return std::printf("%s\n", server.error().message.c_str()), 1;
+    if (!server) return std::printf("%s\n", server.error().message().c_str()), 1;
     if (argc > 1)
         server->authorization = [path = std::string(argv[1])] {
             std::string user, password;

@@ -54,7 +54,7 @@ void record(tracer_type& tracer, const std::string& text) {
 
 int main() {
     auto server = mt::from_environment<twice>();
-    if (!server) return std::fprintf(stderr, "%s\n", server.error().message.c_str()), 1;
+    if (!server) return std::fprintf(stderr, "%s\n", server.error().message().c_str()), 1;
     tracer_type tracer({.exporter = std::move(*server)});
     for (const char* const text :
          {"user-1042", "1", "null", "\"quoted\"", R"({"a": 1})", "o'brien\\", "\xc3\xa9 \xe3\x83\xad"})

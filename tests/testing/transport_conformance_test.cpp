@@ -33,9 +33,7 @@ TEST(transport_conformance, the_example_conforms) { EXPECT_EQ(faults_of<curl_tra
 template <class Twist>
 struct twisted {
     explicit twisted(const mt::endpoint& server) : inner(server) {}
-    mt::result<mt::http_response, mt::transport_error> send(const mt::http_request& request) {
-        return Twist::send(inner, request);
-    }
+    mt::result<mt::http_response> send(const mt::http_request& request) { return Twist::send(inner, request); }
     mt::beast_transport inner;
 };
 struct drops_headers {
@@ -51,24 +49,21 @@ struct forgets_the_method {
     }
 };
 struct takes_404_for_an_error {
-    static mt::result<mt::http_response, mt::transport_error> send(mt::beast_transport& inner,
-                                                                   const mt::http_request& request) {
+    static mt::result<mt::http_response> send(mt::beast_transport& inner, const mt::http_request& request) {
         auto reply = inner.send(request);
-        if (reply && reply->status >= 400) return mt::failure{mt::transport_error{}};
+        if (reply && reply->status >= 400) return mt::failure{mt::error{}};
         return reply;
     }
 };
 struct makes_up_replies {
-    static mt::result<mt::http_response, mt::transport_error> send(mt::beast_transport& inner,
-                                                                   const mt::http_request& request) {
+    static mt::result<mt::http_response> send(mt::beast_transport& inner, const mt::http_request& request) {
         auto reply = inner.send(request);
         if (!reply) return mt::http_response{.status = 200, .headers = {}, .body = {}};
         return reply;
     }
 };
 struct throws {
-    static mt::result<mt::http_response, mt::transport_error> send(mt::beast_transport& inner,
-                                                                   const mt::http_request& request) {
+    static mt::result<mt::http_response> send(mt::beast_transport& inner, const mt::http_request& request) {
         auto reply = inner.send(request);
         if (!reply) throw std::runtime_error("no route");
         return reply;

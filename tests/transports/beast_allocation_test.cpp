@@ -12,7 +12,7 @@
 
 namespace mt = mlflow::trace;
 using namespace std::chrono_literals;
-using kind = mt::transport_error::kind;
+using kind = mt::error_kind;
 
 // Counts down the allocations of this thread, and makes one of them fail. Weak, because the sanitizers of clang bring
 // an operator new that cannot be replaced.
@@ -60,7 +60,7 @@ TEST(BeastTransportAllocation, EveryAllocationMayFail) {
         allocations_left = -1;
         if (!reply) {
             ++failed;
-            EXPECT_EQ(reply.error().reason, kind::out_of_memory) << k << ": " << reply.error().message;
+            EXPECT_EQ(reply.error().kind(), kind::out_of_memory) << k << ": " << reply.error().message();
         }
         EXPECT_TRUE(transport.send(request)) << "not usable after the failure of allocation " << k;
         if (!was_reached) {

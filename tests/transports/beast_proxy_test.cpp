@@ -41,7 +41,7 @@ protected:
     }
     static std::string error_of(const std::string& url) {
         const auto reply = get(url);
-        return reply ? "status " + std::to_string(reply->status) : reply.error().message;
+        return reply ? "status " + std::to_string(reply->status) : reply.error().message();
     }
 };
 
@@ -103,7 +103,7 @@ TEST_F(BeastProxy, APlainRequestIsGivenToTheProxyWhole) {
     proxy_server proxy;
     set("http_proxy", "http://user:p%40ss@" + proxy.address() + "/");
     const auto reply = get("http://mlflow.example:5000/a");
-    ASSERT_TRUE(reply) << reply.error().message;
+    ASSERT_TRUE(reply) << reply.error().message();
     EXPECT_EQ(reply->body, "by proxy");
     ASSERT_EQ(proxy.heads().size(), 1U);
     const auto head = proxy.heads().front();
@@ -124,7 +124,7 @@ TEST_F(BeastProxy, AnHttpsServerIsReachedThroughATunnel) {
         mt::beast_transport transport({"https", "mlflow.example", 443, ""}, {.tls = {.ca_file = authority.file()}});
         for (int i = 0; i < 3; ++i) {
             const auto reply = transport.send({.target = "/version", .headers = secret, .timeout = 30s});
-            ASSERT_TRUE(reply) << reply.error().message;
+            ASSERT_TRUE(reply) << reply.error().message();
             EXPECT_EQ(reply->body, "mlflow.example");
         }
     }
@@ -135,7 +135,7 @@ TEST_F(BeastProxy, AnHttpsServerIsReachedThroughATunnel) {
     mt::beast_transport careful({"https", "other.example", 443, ""}, {.tls = {.ca_file = authority.file()}});
     const auto refused = careful.send({.timeout = 30s});
     ASSERT_FALSE(refused);
-    EXPECT_NE(refused.error().message.find("hostname mismatch"), std::string::npos) << refused.error().message;
+    EXPECT_NE(refused.error().message().find("hostname mismatch"), std::string::npos) << refused.error().message();
 }
 
 TEST_F(BeastProxy, TheOptionSwitchesItOff) {
@@ -156,7 +156,7 @@ TEST_F(BeastProxy, NoAnswerOfAProxyFindsFaultWithTheContent) {
         set("https_proxy", proxy.address());
         const auto reply = get("https://mlflow.example");
         ASSERT_FALSE(reply) << status;
-        EXPECT_EQ(mt::outcome_of(reply.error()), mt::outcome::wait) << status << ": " << reply.error().message;
+        EXPECT_EQ(mt::outcome_of(reply.error()), mt::outcome::wait) << status << ": " << reply.error().message();
     }
 }
 

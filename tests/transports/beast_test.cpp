@@ -15,7 +15,7 @@
 
 namespace mt = mlflow::trace;
 using namespace std::chrono_literals;
-using kind = mt::transport_error::kind;
+using kind = mt::error_kind;
 
 namespace {
 
@@ -40,7 +40,7 @@ TEST(BeastTransport, WritesTheRequestAsTheServerNeedsIt) {
         const std::array headers = {mt::http_header{"X-Experiment", "7"}, mt::http_header{"Accept", "*/*"}};
         const auto reply = transport.send(
             {mt::http_method::post, "/v1/traces?a=b", headers, std::string_view("body\0bytes", 10), 2s});
-        ASSERT_TRUE(reply) << reply.error().message;
+        ASSERT_TRUE(reply) << reply.error().message();
         EXPECT_EQ(reply->header("x-reply"), "yes");
         EXPECT_NE(seen.find("\r\nHost: 127.0.0.1:" + std::to_string(server.port()) + "\r\n"), std::string::npos);
     }
@@ -91,7 +91,7 @@ TEST(BeastTransport, KeepsOneConnection) {
     auto transport = transport_to(server.url());
     for (int i = 0; i < 20; ++i) {
         const auto reply = transport.send(get());
-        ASSERT_TRUE(reply) << reply.error().message;
+        ASSERT_TRUE(reply) << reply.error().message();
         EXPECT_EQ(reply->body, "ok");
     }
     EXPECT_EQ(server.connections(), 1);
@@ -124,7 +124,7 @@ TEST(BeastTransport, ConnectsAgainAfterAnUnannouncedClose) {
     auto transport = transport_to(server.url());
     for (int i = 0; i < 5; ++i) {
         const auto reply = transport.send(get());
-        ASSERT_TRUE(reply) << reply.error().message;
+        ASSERT_TRUE(reply) << reply.error().message();
     }
     EXPECT_EQ(server.connections(), 5);
 }
@@ -141,7 +141,7 @@ TEST(BeastTransport, SendsOnceMoreWhenAKeptConnectionClosesWithoutAReply) {
     auto transport = transport_to(server.url());
     ASSERT_TRUE(transport.send(get()));
     const auto reply = transport.send({.method = mt::http_method::post, .body = "spans", .timeout = 2s});
-    ASSERT_TRUE(reply) << reply.error().message;
+    ASSERT_TRUE(reply) << reply.error().message();
     EXPECT_EQ(reply->body, "first");
     EXPECT_EQ(server.connections(), 2);
 }
@@ -156,7 +156,7 @@ TEST(BeastTransport, DoesNotSendAgainOnceAByteOfTheReplyCame) {
     ASSERT_TRUE(transport.send(get()));
     const auto reply = transport.send(get());
     ASSERT_FALSE(reply);
-    EXPECT_EQ(reply.error().reason, kind::closed);
+    EXPECT_EQ(reply.error().kind(), kind::closed);
     EXPECT_EQ(server.connections(), 1);
 }
 
@@ -167,7 +167,7 @@ TEST(BeastTransport, BytesThatNobodyAskedForAreNotTakenForAReply) {
     auto transport = transport_to(server.url());
     for (int i = 0; i < 3; ++i) {
         const auto reply = transport.send(get());
-        ASSERT_TRUE(reply) << reply.error().message;
+        ASSERT_TRUE(reply) << reply.error().message();
         EXPECT_EQ(reply->status, 200);
     }
     EXPECT_EQ(server.connections(), 3);
@@ -185,7 +185,7 @@ TEST(BeastTransport, LateBytesThatNobodyAskedForAreNotTakenForAReply) {
     ASSERT_TRUE(transport.send(get()));
     std::this_thread::sleep_for(100ms);
     const auto reply = transport.send(get());
-    ASSERT_TRUE(reply) << reply.error().message;
+    ASSERT_TRUE(reply) << reply.error().message();
     EXPECT_EQ(reply->status, 200);
     EXPECT_EQ(server.connections(), 2);
 }
@@ -199,7 +199,7 @@ TEST(BeastTransport, ReadsRepliesWithoutBody) {
         auto transport = transport_to(server.url());
         for (int i = 0; i < 2; ++i) {
             const auto reply = transport.send(get());
-            ASSERT_TRUE(reply) << reply.error().message;
+            ASSERT_TRUE(reply) << reply.error().message();
             EXPECT_EQ(reply->status, status);
             EXPECT_EQ(reply->body, "");
         }
@@ -219,7 +219,7 @@ TEST(BeastTransport, SkipsInterimReplies) {
     auto transport = transport_to(server.url());
     for (int i = 0; i < 2; ++i) {
         const auto reply = transport.send({.method = mt::http_method::post, .body = "x", .timeout = 2s});
-        ASSERT_TRUE(reply) << reply.error().message;
+        ASSERT_TRUE(reply) << reply.error().message();
         EXPECT_EQ(reply->status, 201);
         EXPECT_EQ(reply->body, "done");
         EXPECT_EQ(reply->header("Link"), "");
@@ -258,7 +258,7 @@ TEST(BeastTransport, ReadsChunkedReplies) {
     auto transport = transport_to(server.url());
     for (int i = 0; i < 2; ++i) {
         const auto reply = transport.send(get());
-        ASSERT_TRUE(reply) << reply.error().message;
+        ASSERT_TRUE(reply) << reply.error().message();
         EXPECT_EQ(reply->body, "hello, world");
     }
     EXPECT_EQ(server.connections(), 1);
@@ -271,7 +271,7 @@ TEST(BeastTransport, ReadsAReplyThatEndsWithTheConnection) {
     });
     auto transport = transport_to(server.url());
     const auto reply = transport.send(get());
-    ASSERT_TRUE(reply) << reply.error().message;
+    ASSERT_TRUE(reply) << reply.error().message();
     EXPECT_EQ(reply->body, "to the end");
 }
 
@@ -283,7 +283,7 @@ TEST(BeastTransport, ReadsAReplyAsLargeAsAllowedOverAKeptConnection) {
     auto transport = transport_to(server.url(), {.max_reply_bytes = body.size()});
     for (int i = 0; i < 3; ++i) {
         const auto reply = transport.send(get());
-        ASSERT_TRUE(reply) << reply.error().message;
+        ASSERT_TRUE(reply) << reply.error().message();
         EXPECT_EQ(reply->body, body);
     }
     EXPECT_EQ(server.connections(), 1);
@@ -294,7 +294,7 @@ TEST(BeastTransport, ReachesIpv6) {
         raw::server server(answer_all, raw::family::v6);
         auto transport = transport_to(server.url());
         const auto reply = transport.send(get());
-        ASSERT_TRUE(reply) << reply.error().message;
+        ASSERT_TRUE(reply) << reply.error().message();
         auto by_name = transport_to("http://localhost:" + std::to_string(server.port()));
         EXPECT_TRUE(by_name.send(get()));
     } catch (const std::system_error& error) {
@@ -306,7 +306,7 @@ TEST(BeastTransport, LocalhostFallsBackFromIpv6ToIpv4) {
     raw::server server(answer_all);
     auto transport = transport_to("http://localhost:" + std::to_string(server.port()));
     const auto reply = transport.send(get());
-    ASSERT_TRUE(reply) << reply.error().message;
+    ASSERT_TRUE(reply) << reply.error().message();
     EXPECT_EQ(reply->body, "ok");
 }
 

@@ -14,7 +14,7 @@
 
 namespace mt = mlflow::trace;
 using namespace std::chrono_literals;
-using kind = mt::transport_error::kind;
+using kind = mt::error_kind;
 
 namespace {
 
@@ -32,9 +32,9 @@ auto get(mt::beast_transport& transport) { return transport.send({.timeout = 30s
 void expect_refusal(mt::beast_transport transport, kind reason, const std::string& part) {
     const auto reply = get(transport);
     ASSERT_FALSE(reply) << reply->status;
-    EXPECT_EQ(reply.error().reason, reason) << reply.error().message;
-    EXPECT_NE(reply.error().message.find(part), std::string::npos) << reply.error().message;
-    EXPECT_EQ(reply.error().message.find('\n'), std::string::npos) << reply.error().message;
+    EXPECT_EQ(reply.error().kind(), reason) << reply.error().message();
+    EXPECT_NE(reply.error().message().find(part), std::string::npos) << reply.error().message();
+    EXPECT_EQ(reply.error().message().find('\n'), std::string::npos) << reply.error().message();
     EXPECT_EQ(mt::outcome_of(reply.error()), mt::outcome::wait) << "mended, it succeeds";
 }
 
@@ -44,7 +44,7 @@ TEST(BeastTransportTls, ATrustedServerIsAskedByItsNameOnAKeptConnection) {
     auto transport = transport_to("localhost", server.port(), {.ca_file = authority().file()});
     for (int i = 0; i < 3; ++i) {
         const auto reply = get(transport);
-        ASSERT_TRUE(reply) << reply.error().message;
+        ASSERT_TRUE(reply) << reply.error().message();
         EXPECT_EQ(reply->body, "localhost");
     }
     EXPECT_EQ(server.connections(), 1);
@@ -55,7 +55,7 @@ TEST(BeastTransportTls, AnAddressIsCheckedAndNotSentAsAName) {
     const tls::server server(own);
     auto transport = transport_to("127.0.0.1", server.port(), {.ca_file = authority().file()});
     const auto reply = get(transport);
-    ASSERT_TRUE(reply) << reply.error().message;
+    ASSERT_TRUE(reply) << reply.error().message();
     EXPECT_EQ(reply->body, "no name");
 }
 
@@ -87,7 +87,7 @@ TEST(BeastTransportTls, AnyServerIsAcceptedOnlyWhereTheOptionSaysSo) {
     const tls::server server(own);
     auto transport = transport_to("localhost", server.port(), {.accept_any_server = true});
     const auto reply = get(transport);
-    ASSERT_TRUE(reply) << reply.error().message;
+    ASSERT_TRUE(reply) << reply.error().message();
 }
 
 TEST(BeastTransportTls, AClientShowsItsCertificateWhereOneIsRequired) {
@@ -98,7 +98,7 @@ TEST(BeastTransportTls, AClientShowsItsCertificateWhereOneIsRequired) {
         auto known = transport_to("localhost", server.port(),
                                   {.ca_file = authority().file(), .certificate_file = client.file()});
         const auto reply = get(known);
-        ASSERT_TRUE(reply) << reply.error().message;
+        ASSERT_TRUE(reply) << reply.error().message();
     }
     expect_refusal(transport_to("localhost", server.port(), {.ca_file = authority().file()}), kind::tls,
                    "tls.certificate_file");
@@ -131,7 +131,7 @@ TEST(BeastTransportTls, PlainHttpToAServerWithTlsIsSaidToBeThat) {
     mt::beast_transport transport({"http", "127.0.0.1", silent.port(), ""});
     const auto reply = get(transport);
     ASSERT_FALSE(reply);
-    EXPECT_NE(reply.error().message.find("write https://"), std::string::npos) << reply.error().message;
+    EXPECT_NE(reply.error().message().find("write https://"), std::string::npos) << reply.error().message();
 }
 
 TEST(BeastTransportTls, AServerThatNeverShakesHandsRunsIntoTheDeadline) {
@@ -139,7 +139,7 @@ TEST(BeastTransportTls, AServerThatNeverShakesHandsRunsIntoTheDeadline) {
     auto transport = transport_to("127.0.0.1", silent.port());
     const auto reply = transport.send({.timeout = 100ms});
     ASSERT_FALSE(reply);
-    EXPECT_EQ(reply.error().reason, kind::timeout) << reply.error().message;
+    EXPECT_EQ(reply.error().kind(), kind::timeout) << reply.error().message();
 }
 
 } // namespace

@@ -14,7 +14,7 @@
 
 namespace mt = mlflow::trace;
 using namespace std::chrono_literals;
-using kind = mt::transport_error::kind;
+using kind = mt::error_kind;
 
 namespace {
 
@@ -50,11 +50,11 @@ TEST(MemoryTransport, AnswersFromTheQueueThenByTheCallableThenBy200) {
         return mt::http_response{201, {{"X-Count", std::to_string(++*count)}}, request.body};
     });
     transport.server()->queue_reply(mt::http_response{503, {{"Retry-After", "1"}}, {}});
-    transport.server()->queue_reply(mt::failure{mt::transport_error{kind::closed, "cut"}});
+    transport.server()->queue_reply(mt::failure{mt::error{kind::closed, {}, "cut"}});
     const auto busy = transport.send({});
     EXPECT_EQ(busy.value().status, 503);
     EXPECT_EQ(busy.value().header("retry-after"), "1");
-    EXPECT_EQ(transport.send({}).error().message, "cut");
+    EXPECT_EQ(transport.send({}).error().message(), "cut");
     EXPECT_EQ(transport.send({.body = "a"}).value().body, "a");
     EXPECT_EQ(transport.send({.body = "b"}).value().header("x-count"), "2");
     EXPECT_EQ(transport.server()->request_count(), 5U);
@@ -64,17 +64,17 @@ TEST(MemoryTransport, TheCallableMayFailLookAtTheServerAndThrow) {
     mt::memory_transport transport(somewhere);
     auto& server = *transport.server();
     server.answer_with([&](const mt::memory_server::request&) -> mt::memory_server::reply {
-        if (server.request_count() == 1) return mt::failure{mt::transport_error{kind::timeout, "slow"}};
+        if (server.request_count() == 1) return mt::failure{mt::error{kind::timeout, {}, "slow"}};
         throw std::runtime_error("broken");
     });
-    EXPECT_EQ(transport.send({}).error().reason, kind::timeout);
+    EXPECT_EQ(transport.send({}).error().kind(), kind::timeout);
     EXPECT_THROW((void)transport.send({}), std::runtime_error);
 }
 
 TEST(MemoryTransport, RefusesWhatANetworkTransportRefuses) {
     mt::memory_transport transport(somewhere);
     const std::array headers = {mt::http_header{"X-Session", "a\r\nX-Admin: true"}};
-    EXPECT_EQ(transport.send({.headers = headers}).error().reason, kind::bad_request);
+    EXPECT_EQ(transport.send({.headers = headers}).error().kind(), kind::bad_request);
     EXPECT_EQ(transport.server()->request_count(), 0U);
 }
 

@@ -111,7 +111,7 @@ constexpr bool has_whole_concepts() noexcept {
 /// sent twice without harm.
 template <class T>
 concept transport = requires(T& transport, const http_request& request) {
-    { transport.send(request) } -> std::same_as<result<http_response, transport_error>>;
+    { transport.send(request) } -> std::same_as<result<http_response>>;
 };
 
 /// Where the current span lives. `slot()` is called by the recording thread; null means that nothing is current, and
@@ -148,7 +148,7 @@ concept redactor = requires(const T& redactor, std::string_view key, std::string
 /// tracer is made. `static constexpr bool has_random_trace_ids = true` says that at least the last 7 bytes of a trace
 /// ID are random and evenly spread, which other processes are told (W3C Trace Context, level 2).
 template <class T>
-concept platform = requires(const check_error& error, typename T::mutex& mutex) {
+concept platform = requires(const error& error, typename T::mutex& mutex) {
     { T::wall_nano() } -> std::same_as<std::uint64_t>;
     { T::monotonic_nano() } -> std::same_as<std::uint64_t>;
     { T::new_trace_id() } -> std::same_as<trace_id>;

@@ -38,7 +38,7 @@ struct group_summary : activity {
 };
 
 template <class Summary>
-using summaries = result<std::vector<Summary>, transport_error>;
+using summaries = result<std::vector<Summary>>;
 
 namespace detail {
 
@@ -46,8 +46,7 @@ using name_set = std::unordered_set<std::string>;
 
 // Streams over the traces: what is kept are the groups and the names in them.
 template <class Group, trace_source Source, class KeyOf>
-result<std::unordered_map<std::string, Group>, transport_error> group_traces(Source& source, const trace_query& query,
-                                                                             KeyOf key_of) {
+result<std::unordered_map<std::string, Group>> group_traces(Source& source, const trace_query& query, KeyOf key_of) {
     std::unordered_map<std::string, Group> groups;
     const auto done = source.for_each_trace(query, [&](const trace_info& trace) {
         if (const std::string_view key = key_of(trace); !key.empty()) groups[std::string(key)].add(trace);
@@ -152,8 +151,8 @@ struct session_turn {
 
 /// A session turn by turn, from its first trace to its last. One that does not exist has no turns.
 template <trace_source Source>
-[[nodiscard]] result<std::vector<session_turn>, transport_error> session_flow(Source& source, const session& whole,
-                                                                              trace_query query = {}) {
+[[nodiscard]] result<std::vector<session_turn>> session_flow(Source& source, const session& whole,
+                                                             trace_query query = {}) {
     query.where = std::move(query.where) && field::session == whole;
     auto traces = find_all(source, query);
     if (!traces) return failure{traces.error()};

@@ -28,7 +28,7 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 template <class Transport>
 class attachment_client {
     static_assert(transport<Transport>,
-                  "the transport lacks a member: mlflow::trace::result<http_response, transport_error> send(const "
+                  "the transport lacks a member: mlflow::trace::result<http_response> send(const "
                   "mlflow::trace::http_request&)");
 
 public:
@@ -49,7 +49,7 @@ public:
 
     /// Of a file: its `id()` and `bytes()`. What went wrong; nothing when it is stored.
     template <class Attachment>
-    std::optional<transport_error> upload(const trace_id& trace, const Attachment& file) {
+    std::optional<error> upload(const trace_id& trace, const Attachment& file) {
         const std::string info = "/api/3.0/mlflow/traces/" + std::string(trace.mlflow_id().view());
         const auto found = server_.send(http_method::get, info);
         if (!found) return found.error();
@@ -60,9 +60,9 @@ public:
         constexpr std::string_view scheme = "mlflow-artifacts:";
         if (!path.starts_with(scheme) || path.find('/', scheme.size() + 2) == path.npos ||
             !detail::is_path_part(path))
-            return transport_error{transport_error::kind::other,
-                                   server_.uri() + " keeps the files of this trace where only it can write; start it "
-                                                   "without --default-artifact-root"};
+            return error(error_kind::other, server_.uri(),
+                         " keeps the files of this trace where only it can write; start it "
+                         "without --default-artifact-root");
         path.remove_prefix(scheme.size());
         if (path.starts_with("//")) path = path.substr(path.find('/', 2)); // after the server's own name
         std::string target = "/api/2.0/mlflow-artifacts/artifacts";

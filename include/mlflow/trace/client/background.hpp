@@ -12,7 +12,7 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
-// Work on a thread of its own, which ends before this does. `Answer` is a result with a transport_error, which is
+// Work on a thread of its own, which ends before this does. `Answer` is a result, which is
 // also what an exception becomes.
 template <class Answer>
 class background {
@@ -21,7 +21,7 @@ public:
     explicit background(Work work) {
         const auto run = [this, work]() noexcept {
             answer_.emplace(guarded_by_reason(work, [](const char* why) -> Answer {
-                return failure{transport_error{transport_error::kind::other, why ? why : "unknown exception"}};
+                return failure{error(error_kind::other, {}, why ? why : "unknown exception")};
             }));
         };
         const auto start = [&] {

@@ -50,7 +50,7 @@ Options options_for_pages() {
 template <class Transport>
 class client {
     static_assert(transport<Transport>,
-                  "the transport lacks a member: mlflow::trace::result<http_response, transport_error> send(const "
+                  "the transport lacks a member: mlflow::trace::result<http_response> send(const "
                   "mlflow::trace::http_request&)");
 
 public:
@@ -74,7 +74,7 @@ public:
         typename Transport::options transport = detail::options_for_pages<typename Transport::options>();
     };
     template <class T>
-    using answer = result<T, transport_error>;
+    using answer = result<T>;
     struct nothing {};
 
     client() : client(options{}) {}
@@ -91,11 +91,10 @@ public:
     answer<experiment> experiment_by_name(std::string_view name) {
         const auto told = server_->call(http_method::get, "/api/2.0/mlflow/experiments/get-by-name?experiment_name=" +
                                                               detail::percent_encoded(name));
-        if (!told && detail::is_not_found(told.error().status))
-            return failure{transport_error{transport_error::kind::other,
-                                           "experiment \"" + std::string(name) + "\" does not exist on " +
-                                               server_->uri() + ": check the name; the client creates none",
-                                           told.error().status}};
+        if (!told && detail::is_not_found(told.error().status()))
+            return failure{error(error_kind::other, "experiment \"" + std::string(name) + "\"",
+                                 " does not exist on " + server_->uri() + ": check the name; the client creates none")
+                               .with_reply(told.error().status())};
         if (!told) return failure{told.error()};
         return read_experiment(detail::member(*told, "experiment"));
     }
@@ -219,8 +218,8 @@ public:
 
     /// Sets or changes a tag. Metadata cannot be changed.
     answer<nothing> set_tag(std::string_view trace_id, const tag& label) {
-        if (const auto fault = label.check(); fault.what != fault::none)
-            return failure{transport_error{transport_error::kind::bad_request, fault.message()}};
+        if (const auto fault = label.check(); fault.kind() != error_kind::none)
+            return failure{fault.with_message(fault.message())};
         return done(call_for(http_method::patch, trace_id, "/tags", {{"key", label.key}, {"value", label.value}}));
     }
     answer<nothing> delete_tag(std::string_view trace_id, std::string_view key) {
@@ -300,7 +299,7 @@ private:
         return detail::rfc3339(
             static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(since_epoch).count()));
     }
-    failure<transport_error> malformed(std::string_view target, std::string_view what) const {
+    failure malformed(std::string_view target, std::string_view what) const {
         return detail::malformed(server_->uri(), target, what);
     }
     static answer<nothing> done(const detail::json_result& told) {
@@ -353,7 +352,7 @@ private:
     }
 
     // A query that names no experiment is for that of the options.
-    std::optional<transport_error> settle(std::vector<std::string>& experiment_ids) {
+    std::optional<error> settle(std::vector<std::string>& experiment_ids) {
         if (!experiment_ids.empty()) return std::nullopt;
         auto own = experiment_id();
         if (!own) return own.error();
@@ -380,10 +379,9 @@ private:
             *this, {.where = field::session == whole, .order_by = {field::timestamp.ascending()}, .max_results = 1});
         if (!first) return failure{first.error()};
         if (first->empty())
-            return failure{
-                transport_error{transport_error::kind::other,
-                                "the session has no trace in this experiment; a session is judged once its "
-                                "first trace is stored"}};
+            return failure{error(error_kind::other, {},
+                                 "the session has no trace in this experiment; a session is judged once its "
+                                 "first trace is stored")};
         told.metadata[std::string(session::name)] = std::string(whole.view());
         return log(first->front().trace_id, told);
     }

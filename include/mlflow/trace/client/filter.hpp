@@ -194,7 +194,7 @@ inline std::string fault_of(const clause& c) {
     const bool has_key = c.what == subject::metadata || c.what == subject::tag || c.what >= subject::span_attribute;
     if (has_key && c.what != subject::text) {
         if (c.key.empty()) return "an empty key";
-        if (check_text("", c.key, 250).what != fault::none || c.key.find('`') != std::string::npos)
+        if (check_text("", c.key, 250).kind() != error_kind::none || c.key.find('`') != std::string::npos)
             return "the key holds a control character, a backtick or invalid UTF-8, or is over 250 characters";
         if (rewritten_by_search(lower_ascii(c.key)))
             return c.key + ": MLflow's search takes this name for an attribute of its own; use another key";
@@ -225,11 +225,11 @@ public:
 
     /// The filter in MLflow's grammar. It may let more through than is meant: `is_exact()`. Errors: a key that MLflow
     /// cannot search, a value that the server would have to compare but cannot be told.
-    [[nodiscard]] result<std::string, transport_error> text() const {
+    [[nodiscard]] result<std::string> text() const {
         std::string text;
         for (const clause& c : clauses_) {
             if (auto fault = detail::fault_of(c); !fault.empty())
-                return failure{transport_error{transport_error::kind::bad_request, "filter: " + std::move(fault)}};
+                return failure{error(error_kind::bad_request, "filter", fault)};
             text += (text.empty() ? "" : " AND ") + detail::clause_text(c);
         }
         return text;

@@ -20,7 +20,7 @@ class filter_parser {
 public:
     explicit filter_parser(std::string_view text) noexcept : rest_(text) {}
 
-    result<filter, transport_error> parse() {
+    result<filter> parse() {
         filter parsed;
         if (skip_spaces(); rest_.empty()) return parsed;
         do {
@@ -35,10 +35,9 @@ public:
     }
 
 private:
-    failure<transport_error> refuse() const {
-        return failure{
-            transport_error{transport_error::kind::bad_request,
-                            "filter: " + fault_ + ", before \"" + displayed(first_code_points(rest_, 40)) + '"'}};
+    failure refuse() const {
+        return failure{error(error_kind::bad_request, "filter",
+                             fault_ + ", before \"" + displayed(first_code_points(rest_, 40)) + '"')};
     }
     std::nullopt_t say(std::string_view fault) {
         if (fault_.empty()) fault_ = fault;
@@ -264,7 +263,7 @@ private:
 ///
 /// Refused, with the reason and the place: what MLflow would refuse, and quotes within quotes, which MLflow reads in
 /// ways that surprise. So a text from outside cannot swallow clauses that are added to it.
-[[nodiscard]] inline result<filter, transport_error> parse_filter(std::string_view text) {
+[[nodiscard]] inline result<filter> parse_filter(std::string_view text) {
     return detail::filter_parser(text).parse();
 }
 

@@ -94,11 +94,10 @@ inline double number_of(const json& object, const char* key) {
     return value.is_number() ? value.get<double>() : 0;
 }
 
-inline failure<transport_error> malformed(std::string_view server, std::string_view target, std::string_view what) {
-    return failure{transport_error{transport_error::kind::bad_reply,
-                                   std::string(server) + " answered " +
-                                       std::string(target.substr(0, target.find('?'))) + " with " +
-                                       std::string(what) + ": is it an MLflow server of version 3?"}};
+inline failure malformed(std::string_view server, std::string_view target, std::string_view what) {
+    return failure{error(error_kind::bad_reply, server,
+                         std::string(" answered ") + std::string(target.substr(0, target.find('?'))) + " with " +
+                             std::string(what) + ": is it an MLflow server of version 3?")};
 }
 
 // `digits` characters of text as a number; nothing when they are no digits.

@@ -42,14 +42,14 @@ struct metric_point {
 
 namespace detail {
 
-inline result<json, transport_error> metric_body(const metric_query& query) {
+inline result<json> metric_body(const metric_query& query) {
     json filters = json::array();
     for (const clause& c : query.where.clauses()) {
         const bool can_say = c.what == subject::metadata || c.what == subject::tag || c.what == subject::status;
         if (auto fault = fault_of(c); !fault.empty() || !can_say || c.how != comparison::equal || !is_exact(c))
-            return failure{transport_error{transport_error::kind::bad_request,
-                                           "metrics: MLflow filters them by metadata, tags and status with = only, "
-                                           "and not by values with quotes of both kinds; search for the traces"}};
+            return failure{error(error_kind::bad_request, "metrics",
+                                 "MLflow filters them by metadata, tags and status with = only, "
+                                 "and not by values with quotes of both kinds; search for the traces")};
         filters.push_back((c.what == subject::status ? "" : "trace.") + clause_text(c));
     }
     json body{{"experiment_ids", query.experiment_ids}, {"view_type", query.view}, {"metric_name", query.metric}};

@@ -43,7 +43,7 @@ struct trace_page {
     trace_time first{};
     trace_time last{};
 };
-using page_result = result<trace_page, transport_error>;
+using page_result = result<trace_page>;
 
 // The pages of a search, one request for each.
 template <class Transport>

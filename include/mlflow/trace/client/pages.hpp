@@ -26,7 +26,7 @@ public:
 
     /// The next page, which may be empty. After an error there are no more pages, and those before it are not the
     /// whole: no reply, a reply that is malformed, a page token that comes back.
-    [[nodiscard]] result<std::vector<trace_info>, transport_error> next() {
+    [[nodiscard]] result<std::vector<trace_info>> next() {
         auto page = pages_.next();
         if (!page) return failure{page.error()};
         token_ = std::move(page->token);

@@ -18,15 +18,14 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 
-using json_result = result<json, transport_error>;
+using json_result = result<json>;
 
 // IDs come from outside too, and become parts of paths.
-inline std::optional<transport_error> id_fault(const char* name, std::string_view id) {
+inline std::optional<error> id_fault(const char* name, std::string_view id) {
     if (is_path_part(id)) return std::nullopt;
-    return transport_error{transport_error::kind::bad_request,
-                           std::string(name) + ": " +
-                               (id.empty() ? "empty" : "no ID: it holds a control character, or a step . or ..") +
-                               "; give the ID as a search returns it"};
+    return error(error_kind::bad_request, name,
+                 std::string(id.empty() ? "empty" : "no ID: it holds a control character, or a step . or ..") +
+                     "; give the ID as a search returns it");
 }
 
 // One connection to a server, and JSON to and from it.

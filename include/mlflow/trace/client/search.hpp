@@ -28,7 +28,7 @@ struct trace_query {
 };
 
 /// What a search gives: how many traces were visited, or why not all of them.
-using search_result = result<std::size_t, transport_error>;
+using search_result = result<std::size_t>;
 
 /// Where traces are searched: a server (`client`) or a file (`trace_file`). `visit` is called with one trace after
 /// the other, and may return false to end the search; an error says that what was visited is not the whole.
@@ -64,7 +64,7 @@ bool wants_more(Visit& visit, const trace_info& trace) {
 
 /// All traces at once, or an error: never a part of them.
 template <trace_source Source>
-[[nodiscard]] result<std::vector<trace_info>, transport_error> find_all(Source& source, const trace_query& query) {
+[[nodiscard]] result<std::vector<trace_info>> find_all(Source& source, const trace_query& query) {
     std::vector<trace_info> found;
     const auto done = source.for_each_trace(query, [&](const trace_info& trace) { found.push_back(trace); });
     if (!done) return failure{done.error()};
@@ -79,9 +79,9 @@ template <trace_source Source, class Visit>
     std::vector<filter> before;
     for (const filter& one : any.filters()) {
         if (!one.is_local())
-            return failure{transport_error{transport_error::kind::bad_request,
-                                           "any_of: only the server can tell what these filters mean; run the "
-                                           "searches one by one"}};
+            return failure{error(error_kind::bad_request, "any_of",
+                                 "only the server can tell what these filters mean; run the "
+                                 "searches one by one")};
         trace_query alternative = query;
         alternative.where = query.where && one;
         alternative.max_results = std::numeric_limits<std::size_t>::max(); // those that are skipped do not count

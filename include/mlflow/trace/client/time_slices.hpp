@@ -32,7 +32,7 @@ public:
 
     [[nodiscard]] bool done() const noexcept { return done_; }
 
-    [[nodiscard]] result<std::vector<trace_info>, transport_error> next() {
+    [[nodiscard]] result<std::vector<trace_info>> next() {
         if (done_) return std::vector<trace_info>{};
         done_ = true; // unless all goes well
         auto page = step_ == milliseconds::zero() ? first_page() : next_page();
@@ -42,7 +42,7 @@ public:
 
 private:
     using milliseconds = std::chrono::milliseconds;
-    using traces = result<std::vector<trace_info>, transport_error>;
+    using traces = result<std::vector<trace_info>>;
     struct slice {
         page_stream<Transport> pages;
         milliseconds length;

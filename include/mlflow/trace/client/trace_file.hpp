@@ -80,10 +80,9 @@ public:
 private:
     using heaps = detail::record_heaps;
 
-    failure<transport_error> fail(std::string_view why) const {
+    failure fail(std::string_view why) const {
         const bool is_of_file = why.starts_with("is ") || why.starts_with("has ");
-        return failure{transport_error{transport_error::kind::other,
-                                       options_.path + (is_of_file ? " " : ": ") + std::string(why)}};
+        return failure{error(error_kind::file, options_.path, (is_of_file ? " " : "") + std::string(why))};
     }
 
     // As a server breaks ties: by ID.

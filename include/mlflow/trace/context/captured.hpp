@@ -87,7 +87,7 @@ inline context_node* attach(context_slot& slot, captured_contents* contents, boo
     node->contents = contents;
     for (const auto* span = contents->spans; span; span = span->outer) {
         slot.may_be_off = slot.may_be_off || span->everything_is_off;
-        if (span->trace && !is_bound) lose_track(*span->trace->owner, slot, fault::not_on_stack);
+        if (span->trace && !is_bound) lose_track(*span->trace->owner, slot, error_kind::not_on_stack);
     }
     return node;
 }

@@ -16,7 +16,7 @@ inline bool counts(const context_slot& slot, bool is_inside_attached, trust trus
 }
 
 // It cannot be known any more to whom belongs what is current here.
-__attribute__((noinline)) inline void lose_track(recorder& owner, context_slot& slot, fault why) noexcept {
+__attribute__((noinline)) inline void lose_track(recorder& owner, context_slot& slot, error_kind why) noexcept {
     if (slot.is_of_task) {
         slot.is_mixed = true;
         owner.distrust(trust::all, why);
@@ -41,7 +41,7 @@ __attribute__((noinline)) inline void look_for_mixture(context_slot& slot, trace
     }
     if (!mixed) return;
     mixed->retain(); // an error handler may end all that holds it
-    lose_track(*mixed, slot, fault::interleaved);
+    lose_track(*mixed, slot, error_kind::interleaved);
     if (mixed->identity() == owner && trusted < mixed->trusted()) trusted = mixed->trusted();
     mixed->tell_distrust();
     mixed->release();

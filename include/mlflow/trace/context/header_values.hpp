@@ -72,9 +72,9 @@ void for_each_header_value(const Headers& headers, std::string_view name, Visit&
 }
 
 // RFC 9110, 5.5: CR, LF and NUL must not be in a value, and other control characters have no business there.
-constexpr check_error check_field_value(std::string_view name, std::string_view text) noexcept {
+constexpr error check_field_value(std::string_view name, std::string_view text) noexcept {
     for (std::size_t i = 0; i < text.size(); ++i)
-        if (!is_field_value(text.substr(i, 1))) return {fault::control_character, name, i};
+        if (!is_field_value(text.substr(i, 1))) return {error_kind::control_character, name, i};
     return {};
 }
 

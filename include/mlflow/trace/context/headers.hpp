@@ -39,7 +39,7 @@ struct generate_absent {
     static constexpr bool always_gives = true;
     template <class Key>
     static maybe<Key> replacement() noexcept {
-        static_assert(Key::check("017f22e2-79b0-7cc3-98c4-dc0c0c07398f").what == fault::none,
+        static_assert(Key::check("017f22e2-79b0-7cc3-98c4-dc0c0c07398f").kind() == error_kind::none,
                       "a generated value is a UUID, which the checks of this key refuse");
         return *Key::parse(new_uuid_v7<Platform>().view());
     }
@@ -58,30 +58,6 @@ struct header {
     static constexpr bool may_be_lost = std::is_same_v<key, client_request_id>;
     /// What `get` returns: the key, or `maybe` of it.
     using value_type = std::conditional_t<Absent::always_gives && !may_be_lost, key, maybe<key>>;
-};
-
-/// Why a request was refused, or lost the value of one header.
-struct header_error {
-    enum class kind : std::uint8_t {
-        missing,   ///< a header that must be there is not
-        duplicate, ///< given more than once: what is behind a proxy might take another one of them
-        refused    ///< its value fails the checks of its key
-    };
-    kind reason = kind::missing;
-    std::string_view name; ///< of the header, as `http_headers` spells it
-    check_error cause{};   ///< of a value that was refused
-
-    /// One line for the sender, without the value: `X-User-ID: invalid UTF-8 at byte 3; send UTF-8`.
-    [[nodiscard]] std::string message() const {
-        const std::string header(name);
-        if (reason == kind::missing) return header + ": missing; send it with every request";
-        if (reason == kind::duplicate) return header + ": given more than once; send it once";
-        if (cause.what == fault::empty) return header + ": empty; give it a value, or leave the header out";
-        if (cause.what == fault::not_allowed) return header + ": not of the form that is wanted here";
-        check_error shown = cause;
-        shown.key = name;
-        return shown.message();
-    }
 };
 
 namespace detail {
@@ -115,11 +91,11 @@ public:
     /// that looks one up, `text(std::string_view name)`, and returns a `const char*` or an optional text (null:
     /// absent), or a range of texts (all values of that header; with fewer, nobody can tell a duplicate).
     template <class Container>
-    [[nodiscard]] static result<http_headers, header_error> parse(const Container& headers) {
+    [[nodiscard]] static result<http_headers> parse(const Container& headers) {
         http_headers parsed;
-        header_error error;
-        if ((parsed.template read<Headers>(headers, error) && ...)) return parsed;
-        return failure{error};
+        trace::error refused;
+        if ((parsed.template read<Headers>(headers, refused) && ...)) return parsed;
+        return failure{std::move(refused)};
     }
 
     /// The value of this key: itself where the request cannot be without it, else `maybe<Key>`.
@@ -131,7 +107,7 @@ public:
     }
 
     /// Why a client request ID was left out; null when none was.
-    [[nodiscard]] const header_error* lost() const noexcept { return lost_.name.empty() ? nullptr : &lost_; }
+    [[nodiscard]] const error* lost() const noexcept { return lost_.kind() == error_kind::none ? nullptr : &lost_; }
 
     /// Calls `function` with all values, in the order of the headers:
     /// `identity.apply([&](const auto&... values) { return tracer.start_trace("chat", values...); })`.
@@ -152,32 +128,32 @@ private:
 
     // False when the request is refused.
     template <class Header, class Container>
-    bool read(const Container& headers, header_error& error) {
-        using kind = header_error::kind;
+    bool read(const Container& headers, error& refused) {
+        using kind = error_kind;
         auto& value = detail::header_slot<Header>::given;
         std::size_t times = 0;
-        check_error wrong;
+        error wrong;
         detail::for_each_header_value(headers, Header::name, [&](std::string_view text) {
             if (times++ != 0) return;
             text = detail::without_outer_space(text);
             wrong = detail::check_field_value(Header::name, text);
-            if (wrong.what != fault::none) return;
+            if (wrong.kind() != error_kind::none) return;
             const auto parsed = Header::parser::parse(text);
             if (parsed) value = *parsed;
             else wrong = parsed.error();
         });
         if (times == 0) value = Header::absent_policy::template replacement<typename Header::key>();
-        if (times > 1) error = {kind::duplicate, Header::name, {}};
-        else if (wrong.what != fault::none) error = {kind::refused, Header::name, wrong};
-        else if (Header::absent_policy::always_gives && !value.has_value()) error = {kind::missing, Header::name, {}};
+        if (times > 1) refused = error(kind::duplicate).of_header(Header::name);
+        else if (wrong.kind() != error_kind::none) refused = wrong.of_header(Header::name);
+        else if (Header::absent_policy::always_gives && !value.has_value())
+            refused = error(kind::missing).of_header(Header::name);
         else return true;
-        if (!Header::may_be_lost || error.reason != kind::refused || wrong.what == fault::control_character)
-            return false;
-        lost_ = error;
+        if (!Header::may_be_lost || times != 1 || wrong.kind() == error_kind::control_character) return false;
+        lost_ = std::exchange(refused, {});
         return true;
     }
 
-    header_error lost_;
+    error lost_;
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI

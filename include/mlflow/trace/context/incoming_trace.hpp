@@ -36,8 +36,8 @@ public:
         return entries_.find(entry_kind::metadata, key);
     }
     /// What of the request was not taken, and why; null when nothing was. `start_trace` reports it.
-    [[nodiscard]] const check_error* rejected() const noexcept {
-        return rejected_.what == fault::none ? nullptr : &rejected_;
+    [[nodiscard]] const error* rejected() const noexcept {
+        return rejected_.kind() == error_kind::none ? nullptr : &rejected_;
     }
 
     /// All that the caller says of the trace.
@@ -47,13 +47,13 @@ private:
     template <class, class>
     friend class propagator;
 
-    void reject(fault what, std::string_view key) noexcept {
-        if (rejected_.what == fault::none) rejected_ = {what, key};
+    void reject(error_kind what, std::string_view key) noexcept {
+        if (rejected_.kind() == error_kind::none) rejected_ = {what, key};
     }
 
     remote_span caller_{};
     bool is_trusted_ = false;
-    check_error rejected_{};
+    error rejected_{};
     trace_entries entries_;
 };
 

@@ -186,10 +186,10 @@ public:
             // Who trusts the network needs no proof that a trace is not sampled.
             if (!(trace ? is_told_identity : seal<Trust>) || !may_have_identity(host)) return;
             sent_values sent;
-            const check_error error = detail::guarded([&] { return collect(trace, self.trace_id, sent); },
-                                                      [] { return check_error{fault::out_of_memory, baggage}; });
-            if (error.what != fault::none) {
-                if (trace) trace->owner->report(error);
+            const error why = detail::guarded([&] { return collect(trace, self.trace_id, sent); },
+                                              [] { return error{error_kind::out_of_memory, baggage}; });
+            if (why.kind() != error_kind::none) {
+                if (trace) trace->owner->report(why);
                 sent.members.clear();
             }
             if (!sent.state.empty()) set(tracestate, std::string_view(sent.state));
@@ -207,7 +207,7 @@ public:
                         [&found] {
                             found.is_trusted_ = false;
                             found.entries_.clear();
-                            found.reject(fault::out_of_memory, baggage);
+                            found.reject(error_kind::out_of_memory, baggage);
                         });
         return found;
     }
@@ -229,7 +229,7 @@ private:
         });
         if (times > 1) {
             found.caller_ = {};
-            found.reject(fault::repeated, remote_span::header);
+            found.reject(error_kind::duplicate, remote_span::header);
         }
         if constexpr (is_told_identity)
             if (found.caller()) take_baggage(headers, found);
@@ -257,7 +257,7 @@ private:
     };
 
     // Nothing of a trace whose root has ended; of one that is not sampled, the seal alone.
-    check_error collect(detail::trace_state* trace, [[maybe_unused]] const trace_id& id, sent_values& sent) const {
+    error collect(detail::trace_state* trace, [[maybe_unused]] const trace_id& id, sent_values& sent) const {
         if constexpr (is_told_identity) {
             [[maybe_unused]] std::string message, names, time; // of the seal
             if constexpr (seal<Trust>) {
@@ -289,13 +289,13 @@ private:
                 const auto sign = [&] { proof = trust_.sign(message); };
                 bool is_signed = true;
                 detail::guarded(sign, [&is_signed] { is_signed = false; });
-                if (!is_signed || proof.empty()) return {fault::not_made, baggage};
+                if (!is_signed || proof.empty()) return {error_kind::callback_failed, baggage};
                 detail::buffer digits;
-                if (!detail::append_hex(digits, proof)) return {fault::out_of_memory, baggage};
+                if (!detail::append_hex(digits, proof)) return {error_kind::out_of_memory, baggage};
                 sent.members.append(seal_key) += '=';
                 sent.members.append(time).append(":").append(digits.view()).append(names);
             } else if (!sent.members.empty()) sent.members.pop_back();
-            if (sent.members.size() > detail::most_baggage) return {fault::too_large, baggage};
+            if (sent.members.size() > detail::most_baggage) return {error_kind::too_large, baggage};
         }
         return {};
     }
@@ -321,19 +321,19 @@ private:
                              is_well_formed;
         });
         if (bytes > detail::most_baggage || members.size() > detail::most_members)
-            return found.reject(fault::too_large, baggage);
+            return found.reject(error_kind::too_large, baggage);
         if constexpr (seal<Trust>) { // which proves the members that count
             const auto* const seal = member_of(members, seal_key);
             if (!seal) return; // a stranger
             // Some forward a space as a plus sign.
             if (!take_sealed(members, *seal, false, found) && !take_sealed(members, *seal, true, found))
-                found.reject(fault::unproven, baggage);
+                found.reject(error_kind::unverified, baggage);
         } else {
             Schema::for_each_propagated([&]<class Key>() {
-                if (is_repeated(members, Key::name)) found.reject(fault::repeated, Key::name);
+                if (is_repeated(members, Key::name)) found.reject(error_kind::duplicate, Key::name);
             });
             if (found.rejected()) return;
-            if (!is_well_formed) found.reject(fault::malformed, baggage);
+            if (!is_well_formed) found.reject(error_kind::malformed, baggage);
             found.is_trusted_ = true;
             Schema::for_each_propagated([&]<class Key>() {
                 if (const auto* const sent = member_of(members, Key::name))
@@ -399,10 +399,10 @@ private:
 
     template <class Key>
     static void take_value(std::string_view text, incoming_trace& found) {
-        const check_error error = Key::check(text);
-        if (error.what != fault::none) found.reject(error.what, Key::name);
+        const error why = Key::check(text);
+        if (why.kind() != error_kind::none) found.reject(why.kind(), Key::name);
         else if (!found.entries_.set(entry_kind::metadata, Key::name, text))
-            found.reject(fault::out_of_memory, Key::name);
+            found.reject(error_kind::out_of_memory, Key::name);
     }
 
     // What is too long or holds what does not belong there may be left out.

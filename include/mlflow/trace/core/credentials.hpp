@@ -21,13 +21,13 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 ///     .authorization = mt::bearer_authorization(mt::secret(token))
 ///     .authorization = [] { return mt::bearer_authorization(mt::secret(read_file("/run/token"))); }
 ///
-/// A function returns a `secret`, or a `result<secret, transport_error>`; what it throws is an error too. It is
+/// A function returns a `secret`, or a `result<secret>`; what it throws is an error too. It is
 /// called at the first request, and again when the server answers 401 or the transport rejects the request, once for
 /// each request, which is then sent once more. What no header can hold is not kept, and asked for again.
 /// Thread-safety: copies share what the function gave, and it is called by one thread at a time.
 class credentials {
 public:
-    using answer = result<secret, transport_error>;
+    using answer = result<secret>;
 
     credentials() noexcept = default;
     credentials(secret fixed) noexcept : fixed_(std::move(fixed)) {}
@@ -78,9 +78,7 @@ private:
 
         virtual answer fetch() = 0;
 
-        static failure<transport_error> fail(std::string_view why) {
-            return failure{transport_error{transport_error::kind::other, "authorization: " + std::string(why)}};
-        }
+        static failure fail(std::string_view why) { return failure{error(error_kind::other, "authorization", why)}; }
 
         detail::machine::mutex lock_;
         secret last_;

@@ -75,25 +75,6 @@ struct http_response {
     }
 };
 
-/// Why a request got no reply, or none that is a success. `outcome_of` of core/outcome.hpp says what follows.
-struct transport_error {
-    enum class kind : std::uint8_t {
-        bad_request, ///< never sent: the request or the address is malformed
-        tls,         ///< the server's certificate was refused, or it refused ours, or it does not speak TLS
-        connect,     ///< no connection: refused, unreachable, name not resolved
-        closed,      ///< the connection ended before the whole reply
-        timeout,     ///< `http_request::timeout` ran out
-        bad_reply,   ///< not HTTP, or larger than the transport accepts
-        other,
-        out_of_memory ///< here: for the request, or for its reply
-    };
-    kind reason = kind::other;
-    std::string message{};                    ///< one line for a person, without credentials
-    int status = 0;                           ///< of the reply, where it was the reply that was no success
-    std::chrono::milliseconds retry_after{0}; ///< what the reply asks to wait; 0 when it did not say
-    bool is_html = false;                     ///< the reply was a page, which something before the receiver wrote
-};
-
 /// Where a server is: the parts of a URL such as `http://127.0.0.1:5000/mlflow`.
 struct endpoint {
     std::string scheme; ///< `http` or `https`
@@ -102,7 +83,7 @@ struct endpoint {
     std::string path; ///< empty, or begins with `/` and does not end in it
 
     /// Parses an absolute `http` or `https` URL. User information, query and fragment are refused.
-    [[nodiscard]] static result<endpoint, transport_error> parse(std::string_view url);
+    [[nodiscard]] static result<endpoint> parse(std::string_view url);
 
     /// `host:port` as the Host header wants it: brackets around IPv6, the default port left out.
     [[nodiscard]] std::string authority() const;
@@ -115,11 +96,10 @@ inline std::string endpoint::authority() const {
     return text;
 }
 
-inline result<endpoint, transport_error> endpoint::parse(std::string_view url) {
-    const auto refuse = [&](std::string_view why) -> failure<transport_error> {
-        return failure{transport_error{transport_error::kind::bad_request, "the URL \"" + detail::shown_url(url) +
-                                                                               "\" " + std::string(why) +
-                                                                               "; write it as http://host:port"}};
+inline result<endpoint> endpoint::parse(std::string_view url) {
+    const auto refuse = [&](std::string_view why) -> failure {
+        return failure{error(error_kind::bad_request, "the URL \"" + detail::shown_url(url) + '"',
+                             " " + std::string(why) + "; write it as http://host:port")};
     };
     for (const char c : url)
         if (static_cast<unsigned char>(c) <= 0x20 || static_cast<unsigned char>(c) >= 0x7f)

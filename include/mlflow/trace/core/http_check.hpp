@@ -63,11 +63,8 @@ inline std::string header_fault(std::string_view name, std::string_view value, s
 /// Refused are: a scheme other than http and https; a host, path or target with anything but visible ASCII; a target
 /// that does not begin with `/`; a header whose name is not an RFC 9110 token or whose value holds a control
 /// character; and the headers that a transport writes itself. The message names the header, never its value.
-[[nodiscard]] inline std::optional<transport_error> check_request(const endpoint& server,
-                                                                  const http_request& request) {
-    const auto refuse = [](std::string why) {
-        return transport_error{transport_error::kind::bad_request, std::move(why)};
-    };
+[[nodiscard]] inline std::optional<error> check_request(const endpoint& server, const http_request& request) {
+    const auto refuse = [](std::string_view why) { return error(error_kind::bad_request, {}, why); };
     if (server.scheme != "http" && server.scheme != "https") return refuse("the scheme is neither http nor https");
     if (server.host.empty()) return refuse("the server has no host");
     if (!detail::is_visible_ascii(server.host) || !detail::is_visible_ascii(server.path))
@@ -80,8 +77,7 @@ inline std::string header_fault(std::string_view name, std::string_view value, s
 
     std::size_t position = 0;
     for (const auto& [name, value] : request.headers)
-        if (auto fault = detail::header_fault(name, value, ++position); !fault.empty())
-            return refuse(std::move(fault));
+        if (auto fault = detail::header_fault(name, value, ++position); !fault.empty()) return refuse(fault);
     return std::nullopt;
 }
 

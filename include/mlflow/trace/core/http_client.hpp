@@ -31,26 +31,26 @@ inline std::string redirect_target(std::string_view location) {
 }
 
 // What no server of this library answers to its own protocol, and tells of a wrong address.
-inline std::optional<transport_error> wrong_address(const std::string& server, std::string_view target,
-                                                    const http_response& reply) {
-    using kind = transport_error::kind;
+inline std::optional<error> wrong_address(const std::string& server, std::string_view target,
+                                          const http_response& reply) {
+    using kind = error_kind;
     if (is_redirect(reply.status))
-        return transport_error{kind::other,
-                               server + " answered " + std::to_string(reply.status) + " to " +
-                                   std::string(target.substr(0, target.find('?'))) + ": it redirects to " +
-                                   redirect_target(reply.header("Location")) +
-                                   "; redirects are not followed, give that address if it is right",
-                               reply.status};
+        return error(kind::other, server,
+                     " answered " + std::to_string(reply.status) + " to " +
+                         std::string(target.substr(0, target.find('?'))) + ": it redirects to " +
+                         redirect_target(reply.header("Location")) +
+                         "; redirects are not followed, give that address if it is right")
+            .with_reply(reply.status);
     if (is_of_a_proxy(reply.status))
-        return transport_error{kind::other,
-                               server + ": the proxy on the way refuses the credentials; name them in http_proxy as "
-                                        "http://user:password@host:port",
-                               reply.status};
+        return error(kind::other, server,
+                     "the proxy on the way refuses the credentials; name them in http_proxy as "
+                     "http://user:password@host:port")
+            .with_reply(reply.status);
     // nginx and Apache, and servers in Go.
     if (is_bad_request(reply.status) && server.starts_with("http:") &&
         (reply.body.find("plain HTTP") != std::string::npos ||
          reply.body.find("HTTP request to an HTTPS server") != std::string::npos))
-        return transport_error{kind::tls, server + ": TLS is spoken there; write https://", reply.status};
+        return error(kind::tls, server, "TLS is spoken there; write https://").with_reply(reply.status);
     return std::nullopt;
 }
 
@@ -82,15 +82,12 @@ public:
     // As given, without a slash at its end.
     [[nodiscard]] const std::string& uri() const noexcept { return options_.uri; }
 
-    result<http_response, transport_error> send(http_method method, std::string_view target,
-                                                std::span<const http_header> headers = {},
-                                                std::string_view body = {}) {
+    result<http_response> send(http_method method, std::string_view target, std::span<const http_header> headers = {},
+                               std::string_view body = {}) {
         const without_cancellation whole; // nobody expects it below
         if (!transport_) {
             auto server = endpoint::parse(uri());
-            if (!server)
-                return failure{transport_error{server.error().reason,
-                                               std::string(options_.option) + ": " + server.error().message}};
+            if (!server) return failure{error(server.error().kind(), options_.option, server.error().message())};
             transport_ = std::make_unique<Transport>(std::move(*server), options_.transport);
         }
         auto reply = send_authorized(method, target, headers, body);
@@ -102,25 +99,22 @@ public:
     [[nodiscard]] const known_secrets& secrets() const noexcept { return secrets_; }
 
     // A reply that is no success, as an error.
-    [[nodiscard]] transport_error refusal(std::string_view target, const http_response& reply) const {
+    [[nodiscard]] error refusal(std::string_view target, const http_response& reply) const {
         return error_reply(uri(), target, reply, secrets_);
     }
 
 private:
-    failure<transport_error> masked(transport_error error) const {
-        error.message = displayed(secrets_.masked(std::move(error.message))); // a transport may quote what came in
-        return failure{std::move(error)};
+    failure masked(const error& why) const { // a transport may quote what came in
+        return failure{why.with_message(displayed(secrets_.masked(why.message())))};
     }
 
     // As if the server had said so: another attempt asks for the credentials again.
-    static failure<transport_error> without_credentials(transport_error why) {
-        if (why.status == 0) why.status = unauthorized;
-        return failure{std::move(why)};
+    static failure without_credentials(const error& why) {
+        return failure{why.status() == 0 ? why.with_reply(unauthorized, why.retry_after(), why.is_html()) : why};
     }
 
-    result<http_response, transport_error> send_authorized(http_method method, std::string_view target,
-                                                           std::span<const http_header> headers,
-                                                           std::string_view body) {
+    result<http_response> send_authorized(http_method method, std::string_view target,
+                                          std::span<const http_header> headers, std::string_view body) {
         std::vector<http_header> all(headers.begin(), headers.end());
         for (const auto& [name, value] : options_.headers) all.push_back({name, value.reveal()});
         if (!options_.workspace.empty()) all.push_back({"X-MLFLOW-WORKSPACE", options_.workspace});
@@ -129,9 +123,8 @@ private:
         };
         credentials& authorization = options_.authorization;
         if (authorization.empty()) return send_with(all);
-        const auto is_refused = [](const result<http_response, transport_error>& reply) {
-            return reply ? wants_other_credentials(reply->status)
-                         : reply.error().reason == transport_error::kind::bad_request;
+        const auto is_refused = [](const result<http_response>& reply) {
+            return reply ? wants_other_credentials(reply->status) : reply.error().kind() == error_kind::bad_request;
         };
         auto who = authorization.current();
         if (!who) return without_credentials(std::move(who).error());

@@ -35,10 +35,9 @@ inline std::string message_of(const http_response& reply) {
     return message.empty() ? json_find_string(reply.body, {"detail"}).value_or(reply.body) : message;
 }
 
-inline std::string describe_reply(std::string_view server, std::string_view target, const http_response& reply,
-                                  const known_secrets& secrets) {
-    return std::string(server) + " answered " + std::to_string(reply.status) + " to " +
-           std::string(target.substr(0, target.find('?'))) + ": " + one_line(secrets.masked(message_of(reply)));
+inline std::string describe_reply(std::string_view target, const http_response& reply, const known_secrets& secrets) {
+    return " answered " + std::to_string(reply.status) + " to " + std::string(target.substr(0, target.find('?'))) +
+           ": " + one_line(secrets.masked(message_of(reply)));
 }
 
 // Retry-After, RFC 9110, 10.2.3; 0 where it is absent, or a date that has passed. A date counts from the server's own
@@ -61,22 +60,26 @@ inline std::chrono::milliseconds retry_after(const http_response& reply) noexcep
     return std::chrono::seconds(seconds);
 }
 
-inline transport_error error_reply(std::string_view server, std::string_view target, const http_response& reply,
-                                   const known_secrets& secrets) {
-    return {transport_error::kind::other, describe_reply(server, target, reply, secrets), reply.status,
-            retry_after(reply), is_html(reply)};
+inline error error_reply(std::string_view server, std::string_view target, const http_response& reply,
+                         const known_secrets& secrets) {
+    return error(error_kind::other, server, describe_reply(target, reply, secrets))
+        .with_reply(reply.status, retry_after(reply), is_html(reply));
+}
+
+// Where the memory for it is missing, there may be none for these words either.
+inline error no_memory_for_request() noexcept {
+    return {error_kind::out_of_memory, {}, "out of memory while a request was put together"};
 }
 
 // A status of success from what does not say that it took what it was sent: a login page, a proxy's greeting.
-inline transport_error unproven_success(std::string_view server, std::string_view target,
-                                        const http_response& reply) {
+inline error unproven_success(std::string_view server, std::string_view target, const http_response& reply) {
     const std::string type = one_line(media_type(reply).substr(0, 60));
-    return {transport_error::kind::bad_reply,
-            std::string(server) + " answered " + std::to_string(reply.status) + " to " +
-                std::string(target.substr(0, target.find('?'))) + " with " +
-                (type.empty() ? "a body of no type" : type) +
-                " that does not say that anything was stored; does a login page or a proxy answer in its place?",
-            reply.status, retry_after(reply), is_html(reply)};
+    return error(error_kind::bad_reply, server,
+                 " answered " + std::to_string(reply.status) + " to " +
+                     std::string(target.substr(0, target.find('?'))) + " with " +
+                     (type.empty() ? "a body of no type" : type) +
+                     " that does not say that anything was stored; does a login page or a proxy answer in its place?")
+        .with_reply(reply.status, retry_after(reply), is_html(reply));
 }
 
 // How an export went that the receiver took.

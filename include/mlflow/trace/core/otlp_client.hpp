@@ -24,7 +24,7 @@ public:
         : target_(target_of(chosen.uri)), server_(without_path(std::move(chosen))) {}
 
     // A reply with a status of success; any other is an error.
-    result<http_response, transport_error> post(std::string_view body) {
+    result<http_response> post(std::string_view body) {
         const http_header headers[] = {{"Content-Type", "application/x-protobuf"}};
         auto reply = server_.send(http_method::post, target_, headers, body);
         if (reply && !is_success(reply->status)) return failure{server_.refusal(target_, *reply)};
@@ -32,7 +32,7 @@ public:
     }
 
     // Of a success that does not say that anything was stored.
-    [[nodiscard]] transport_error unproven(const http_response& reply) const {
+    [[nodiscard]] error unproven(const http_response& reply) const {
         return unproven_success(server_.uri(), target_, reply);
     }
     [[nodiscard]] const known_secrets& secrets() const noexcept { return server_.secrets(); }

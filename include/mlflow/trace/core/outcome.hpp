@@ -56,9 +56,8 @@ constexpr bool tells_its_own_reason(int status) noexcept {
 enum class outcome : std::uint8_t { delivered, wait, divide, put_aside };
 
 /// What an error says about the spans that were sent.
-[[nodiscard]] constexpr outcome outcome_of(transport_error::kind reason, int status, bool is_html = false) noexcept {
-    using kind = transport_error::kind;
-    if (reason != kind::other) return outcome::wait;
+[[nodiscard]] constexpr outcome outcome_of(error_kind kind, int status, bool is_html = false) noexcept {
+    if (kind != error_kind::other) return outcome::wait;
     switch (status) {
     case 0: return outcome::divide; // unknown
     case 400:
@@ -68,8 +67,8 @@ enum class outcome : std::uint8_t { delivered, wait, divide, put_aside };
     default: return outcome::wait;
     }
 }
-[[nodiscard]] inline outcome outcome_of(const transport_error& error) noexcept {
-    return outcome_of(error.reason, error.status, error.is_html);
+[[nodiscard]] inline outcome outcome_of(const error& error) noexcept {
+    return outcome_of(error.kind(), error.status(), error.is_html());
 }
 
 /// What an exporter says. Neither `retryable` nor `finds_fault` is a reason that nobody knows, and so is an
@@ -82,23 +81,22 @@ enum class outcome : std::uint8_t { delivered, wait, divide, put_aside };
 
 /// What a reply to exported spans says about them.
 [[nodiscard]] inline outcome outcome_of(const http_response& reply) {
-    if (!detail::is_success(reply.status))
-        return outcome_of(transport_error::kind::other, reply.status, detail::is_html(reply));
+    if (!detail::is_success(reply.status)) return outcome_of(error_kind::other, reply.status, detail::is_html(reply));
     return detail::read_export_reply(reply) ? outcome::delivered : outcome::wait;
 }
 
 namespace detail {
 
 // Adds to `total` that so many spans failed for that reason.
-inline void add_failure(export_result& total, std::size_t spans, transport_error error) {
-    const outcome what = outcome_of(error);
+inline void add_failure(export_result& total, std::size_t spans, const error& why) {
+    const outcome what = outcome_of(why);
     total.failed_spans += spans;
     total.retryable = total.retryable || what == outcome::wait || what == outcome::divide;
     total.finds_fault = total.finds_fault || what == outcome::divide || what == outcome::put_aside;
-    using kind = transport_error::kind;
-    total.too_slow = total.too_slow || error.reason == kind::timeout || error.reason == kind::out_of_memory;
-    if (error.retry_after > total.retry_after) total.retry_after = error.retry_after;
-    total.error = std::move(error.message);
+    using kind = error_kind;
+    total.too_slow = total.too_slow || why.kind() == kind::timeout || why.kind() == kind::out_of_memory;
+    if (why.retry_after() > total.retry_after) total.retry_after = why.retry_after();
+    total.error = why.message();
 }
 
 } // namespace detail

@@ -44,7 +44,7 @@ public:
     [[nodiscard]] virtual bool schema_has(std::string_view name) const noexcept = 0;
     // Where the trace can be looked at, or empty.
     [[nodiscard]] virtual owned_text trace_url(const trace_id& id) const = 0;
-    virtual void report(const check_error& error) noexcept = 0;
+    virtual void report(const error& error) noexcept = 0;
 
     // Null where every value is recorded as it is.
     [[nodiscard]] const value_rules* rules() const noexcept { return rules_; }
@@ -60,7 +60,7 @@ public:
 
     [[nodiscard]] trust trusted() const noexcept { return trusted_.load(std::memory_order_relaxed); }
     // Something showed that the context cannot tell whose turn it is. `tell_distrust` reports it, once per reason.
-    __attribute__((noinline)) void distrust(trust left, fault why) noexcept {
+    __attribute__((noinline)) void distrust(trust left, error_kind why) noexcept {
         trust before = trusted();
         while (before < left && !trusted_.compare_exchange_weak(before, left, std::memory_order_relaxed)) {
         }
@@ -69,7 +69,7 @@ public:
     }
     [[nodiscard]] bool is_distrusted() const noexcept { return reasons_.load(std::memory_order_relaxed) != 0; }
     __attribute__((noinline)) void tell_distrust() noexcept {
-        for (const fault why : {fault::interleaved, fault::not_on_stack})
+        for (const error_kind why : {error_kind::interleaved, error_kind::not_on_stack})
             if ((reasons_.load(std::memory_order_relaxed) & bit(why)) != 0 &&
                 (told_.fetch_or(bit(why), std::memory_order_relaxed) & bit(why)) == 0)
                 report({why, "the current trace"});
@@ -88,7 +88,9 @@ protected:
     const value_rules* rules_ = nullptr;
 
 private:
-    static constexpr std::uint32_t bit(fault why) noexcept { return std::uint32_t{1} << static_cast<unsigned>(why); }
+    static constexpr std::uint32_t bit(error_kind why) noexcept {
+        return std::uint32_t{1} << static_cast<unsigned>(why);
+    }
 
     std::atomic<std::uint32_t> references_{1};
     std::atomic<trust> trusted_{trust::all};

@@ -29,12 +29,12 @@ struct remote_span {
 
     static constexpr std::string_view header = "traceparent";
 
-    /// From the header's value; white space around it does not count. `fault::malformed` for what the W3C calls
+    /// From the header's value; white space around it does not count. `error_kind::malformed` for what the W3C calls
     /// invalid: upper case, other lengths, IDs of zeros, version ff.
-    static constexpr result<remote_span, check_error> parse(std::string_view value) noexcept {
+    static constexpr result<remote_span> parse(std::string_view value) noexcept {
         constexpr std::size_t size = 55; // 00-<32 digits>-<16 digits>-<2 digits>
         value = detail::without_outer_space(value);
-        const auto invalid = failure{check_error{value.empty() ? fault::empty : fault::malformed, header}};
+        const auto invalid = failure{error{value.empty() ? error_kind::empty : error_kind::malformed, header}};
         if (value.size() < size || value[2] != '-' || value[35] != '-' || value[52] != '-') return invalid;
         std::uint64_t version = 0;
         std::uint64_t flags = 0;

@@ -17,7 +17,7 @@ namespace detail {
 
 // A name with a password goes before a token, as in MLflow's own clients.
 template <class Credentials>
-std::optional<environment_error> read_credentials(Credentials& authorization) {
+std::optional<error> read_credentials(Credentials& authorization) {
     for (const char* const each : {"MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"})
         if (auto wrong = check_text(each, true)) return wrong; // RFC 7617 has no control characters
     if (auto wrong = check_visible("MLFLOW_TRACKING_TOKEN")) return wrong;
@@ -40,7 +40,7 @@ std::optional<environment_error> read_credentials(Credentials& authorization) {
 }
 
 template <class Options>
-std::optional<environment_error> read_tls(Options& transport) {
+std::optional<error> read_tls(Options& transport) {
     const auto insecure = variable("MLFLOW_TRACKING_INSECURE_TLS");
     const bool accept_any = same_name(insecure, "true") || insecure == "1";
     if (!accept_any && !same_name(insecure, "false") && insecure != "0" && !insecure.empty())
@@ -82,8 +82,7 @@ std::optional<environment_error> read_tls(Options& transport) {
 /// Thread-safety: as std::getenv.
 template <class Server>
     requires requires(detail::options_of<Server> chosen) { chosen.tracking_uri; }
-[[nodiscard]] result<detail::options_of<Server>, environment_error>
-from_environment(detail::options_of<Server> chosen = {}) {
+[[nodiscard]] result<detail::options_of<Server>> from_environment(detail::options_of<Server> chosen = {}) {
     using namespace detail;
     if (auto wrong =
             check_texts({"MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID",
@@ -116,8 +115,7 @@ from_environment(detail::options_of<Server> chosen = {}) {
 /// The options of `record_ratio` as `MLFLOW_TRACE_SAMPLING_RATIO` says, from 0 (nothing) to 1 (everything).
 template <class Recording>
     requires requires(detail::options_of<Recording> chosen) { chosen.ratio; }
-[[nodiscard]] result<detail::options_of<Recording>, environment_error>
-from_environment(detail::options_of<Recording> chosen = {}) {
+[[nodiscard]] result<detail::options_of<Recording>> from_environment(detail::options_of<Recording> chosen = {}) {
     constexpr auto name = "MLFLOW_TRACE_SAMPLING_RATIO";
     const auto text = detail::variable(name);
     if (text.empty()) return chosen;

@@ -23,7 +23,7 @@ inline void set_attribute(resource_attributes& attributes, std::string_view key,
     attributes.emplace_back(key, value);
 }
 
-inline std::optional<environment_error> read_resource(resource_attributes& attributes) {
+inline std::optional<error> read_resource(resource_attributes& attributes) {
     const auto listed = key_value_list("OTEL_RESOURCE_ATTRIBUTES");
     if (!listed) return listed.error();
     for (const auto& [key, value] : *listed) set_attribute(attributes, key, value);
@@ -66,7 +66,7 @@ inline constexpr otlp_variables variables_of_metrics{
 
 // `url` is the endpoint among the options.
 template <class Options>
-std::optional<environment_error> read_otlp(Options& chosen, std::string& url, const otlp_variables& of) {
+std::optional<error> read_otlp(Options& chosen, std::string& url, const otlp_variables& of) {
     for (const otlp_variable& one : {of.endpoint, of.headers, of.timeout, of.protocol, of.compression, of.certificate,
                                      of.client_certificate, of.client_key})
         if (auto wrong = check_texts({one.of_signal, one.of_all})) return wrong;
@@ -134,8 +134,7 @@ std::optional<environment_error> read_otlp(Options& chosen, std::string& url, co
 /// Not read: `OTEL_SDK_DISABLED`, `OTEL_TRACES_SAMPLER` and the variables of batches. Thread-safety: as std::getenv.
 template <class Exporter>
     requires requires(detail::options_of<Exporter> chosen) { chosen.traces_endpoint; }
-[[nodiscard]] result<detail::options_of<Exporter>, environment_error>
-from_environment(detail::options_of<Exporter> chosen = {}) {
+[[nodiscard]] result<detail::options_of<Exporter>> from_environment(detail::options_of<Exporter> chosen = {}) {
     if (auto wrong = detail::read_otlp(chosen, chosen.traces_endpoint, detail::variables_of_traces))
         return failure{std::move(*wrong)};
     return chosen;
@@ -148,8 +147,7 @@ from_environment(detail::options_of<Exporter> chosen = {}) {
 /// | | `OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION` | `explicit_bucket_histogram`, or an error |
 template <class Exporter>
     requires requires(detail::options_of<Exporter> chosen) { chosen.metrics_endpoint; }
-[[nodiscard]] result<detail::options_of<Exporter>, environment_error>
-from_environment(detail::options_of<Exporter> chosen = {}) {
+[[nodiscard]] result<detail::options_of<Exporter>> from_environment(detail::options_of<Exporter> chosen = {}) {
     using namespace detail;
     constexpr const char* interval = "OTEL_METRIC_EXPORT_INTERVAL";
     constexpr const char* preference = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";

@@ -23,19 +23,12 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
-/// A variable of the environment that was not understood. `message` is one line that names the variable, what is
-/// wrong with it and what to do, and never shows a value that may be a credential.
-struct environment_error {
-    std::string variable;
-    std::string message;
-};
-
 namespace detail {
 
 using text_pairs = std::vector<std::pair<std::string, std::string>>;
 
-inline failure<environment_error> refuse(std::string_view variable, std::string_view why) {
-    return failure{environment_error{std::string(variable), std::string(variable) + ": " + std::string(why)}};
+inline failure refuse(std::string_view variable, std::string_view why) {
+    return failure{error(error_kind::bad_setting, variable, why)};
 }
 
 // An empty variable is one that is not set, as OpenTelemetry and MLflow read it.
@@ -68,7 +61,7 @@ inline bool is_in_quotes(std::string_view text) noexcept {
 }
 
 // What no variable here may hold. The quotation marks of a password may be its own.
-inline std::optional<environment_error> check_text(const char* name, bool may_have_quotes = false) {
+inline std::optional<error> check_text(const char* name, bool may_have_quotes = false) {
     const auto text = variable(name);
     if (!may_have_quotes && is_in_quotes(text))
         return refuse(name, "stands in quotation marks, which are a part of the value here; take them away").error;
@@ -82,22 +75,21 @@ inline std::optional<environment_error> check_text(const char* name, bool may_ha
     return std::nullopt;
 }
 
-inline std::optional<environment_error> check_texts(std::initializer_list<const char*> names) {
+inline std::optional<error> check_texts(std::initializer_list<const char*> names) {
     for (const char* const name : names)
         if (auto wrong = check_text(name)) return wrong;
     return std::nullopt;
 }
 
 // What goes into a header by itself.
-inline std::optional<environment_error> check_visible(const char* name) {
+inline std::optional<error> check_visible(const char* name) {
     if (is_visible_ascii(variable(name))) return std::nullopt;
     return refuse(name, "holds a space or a character outside ASCII; remove it").error;
 }
 
 // In units of `Duration`, if it is set; it must be above 0, and `example` shows how to write it.
 template <class Duration>
-std::optional<environment_error> read_timeout(std::chrono::milliseconds& timeout, const char* name,
-                                              std::string_view example) {
+std::optional<error> read_timeout(std::chrono::milliseconds& timeout, const char* name, std::string_view example) {
     const auto text = variable(name);
     if (text.empty()) return std::nullopt;
     const auto number = parse_number<std::int32_t>(text);
@@ -120,7 +112,7 @@ inline std::optional<std::string> percent_decoded(std::string_view text) {
 }
 
 // `key=value,key=value`, percent-encoded, as W3C Baggage without properties.
-inline result<text_pairs, environment_error> key_value_list(const char* name) {
+inline result<text_pairs> key_value_list(const char* name) {
     text_pairs pairs;
     std::string_view rest = variable(name);
     while (!rest.empty()) {
@@ -150,10 +142,10 @@ inline result<text_pairs, environment_error> key_value_list(const char* name) {
 }
 
 // The URL itself, without its query, must be one that a transport can take.
-inline std::optional<environment_error> check_url(const char* name) {
+inline std::optional<error> check_url(const char* name) {
     const auto url = variable(name);
     const auto parsed = endpoint::parse(url.substr(0, url.find('?')));
-    if (!parsed) return refuse(name, parsed.error().message).error;
+    if (!parsed) return refuse(name, parsed.error().message()).error;
     if (!is_visible_ascii(url))
         return refuse(name, "a URL with a space or a character outside ASCII; percent-encode it").error;
     return std::nullopt;
@@ -161,8 +153,7 @@ inline std::optional<environment_error> check_url(const char* name) {
 
 // The files of `tls_options`, for a transport that has such.
 template <class Options>
-std::optional<environment_error> read_tls_files(Options& transport, const char* ca, const char* certificate,
-                                                const char* key) {
+std::optional<error> read_tls_files(Options& transport, const char* ca, const char* certificate, const char* key) {
     const char* const names[] = {ca, certificate, key};
     if constexpr (requires { transport.transport; }) { // one around another
         return read_tls_files(transport.transport, ca, certificate, key);

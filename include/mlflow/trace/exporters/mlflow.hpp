@@ -53,7 +53,7 @@ struct mlflow_connection {
 template <class Transport>
 class mlflow_exporter {
     static_assert(transport<Transport>,
-                  "the transport lacks a member: mlflow::trace::result<http_response, transport_error> send(const "
+                  "the transport lacks a member: mlflow::trace::result<http_response> send(const "
                   "mlflow::trace::http_request&)");
 
 public:
@@ -92,7 +92,7 @@ public:
 
     /// Asks the server for its version and its experiment, which is created where only its name is known. Needed only
     /// to learn of a wrong address, an old server or a missing experiment before the first trace.
-    result<mlflow_connection, transport_error> connect() {
+    result<mlflow_connection> connect() {
         const std::lock_guard guard(lock_);
         return connect_locked();
     }
@@ -111,7 +111,7 @@ public:
         if (takes_otlp_) {
             export_result outcome;
             auto error = send_spans(batch, outcome);
-            if (error && detail::is_not_implemented(error->status)) use_artifacts("its store takes no OTLP spans");
+            if (error && detail::is_not_implemented(error->status())) use_artifacts("its store takes no OTLP spans");
             else if (error) return failure_of(spans, std::move(*error));
             else return outcome.ok() ? send_trace_infos(batch) : outcome;
         }
@@ -139,7 +139,7 @@ public:
     }
 
 private:
-    using failed = std::optional<transport_error>; // nothing when all is well
+    using failed = std::optional<error>; // nothing when all is well
     using infos = detail::mlflow_infos<Transport>;
 
     [[nodiscard]] std::string experiment_url_locked(std::string query = {}) const {
@@ -148,7 +148,7 @@ private:
         return server_.uri() + "/#/experiments/" + connection_.experiment_id + "/traces" + query;
     }
 
-    result<mlflow_connection, transport_error> connect_locked() {
+    result<mlflow_connection> connect_locked() {
         if (!connection_.experiment_id.empty()) return connection_;
         detail::mlflow_api<Transport> api(server_);
         auto version = api.version();
@@ -164,9 +164,9 @@ private:
         return connection_;
     }
 
-    static export_result failure_of(std::size_t spans, transport_error error) {
+    static export_result failure_of(std::size_t spans, error why) {
         export_result outcome;
-        detail::add_failure(outcome, spans, std::move(error));
+        detail::add_failure(outcome, spans, std::move(why));
         return outcome;
     }
 
@@ -175,9 +175,7 @@ private:
         body_.clear();
         otlp_form form(otlp_receiver::mlflow);
         form.goes_with_trace_info = true;
-        if (!append_otlp_request(body_, batch, options_.resource, form))
-            return transport_error{transport_error::kind::out_of_memory,
-                                   "out of memory while a request was put together"};
+        if (!append_otlp_request(body_, batch, options_.resource, form)) return detail::no_memory_for_request();
         const http_header headers[] = {{"Content-Type", "application/x-protobuf"},
                                        {"x-mlflow-experiment-id", connection_.experiment_id}};
         progress_.ask(batch.span_count());
@@ -284,17 +282,17 @@ private:
         auto error =
             checked(detail::mlflow_artifacts<Transport>(server_, connection_.experiment_id, run(), gives_own_ids_)
                         .store(trace));
-        const bool has_no_such_way = error && error->reason == transport_error::kind::other &&
-                                     (error->status == 0 || detail::is_not_implemented(error->status));
+        const bool has_no_such_way = error && error->kind() == error_kind::other &&
+                                     (error->status() == 0 || detail::is_not_implemented(error->status()));
         if (has_no_such_way && !is_old_) { // nor the other: perhaps it was not MLflow that answered
-            error->status = detail::not_implemented;
+            error = error->with_reply(detail::not_implemented, error->retry_after(), error->is_html());
             takes_otlp_ = true;
         }
         return error;
     }
 
     failed checked(failed error) {
-        if (error && detail::is_not_found(error->status)) { // deleted? ask again next time
+        if (error && detail::is_not_found(error->status())) { // deleted? ask again next time
             const std::lock_guard guard(connection_lock_);
             connection_.experiment_id.clear();
         }

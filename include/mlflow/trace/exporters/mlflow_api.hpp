@@ -36,12 +36,12 @@ struct mlflow_version {
 template <class Transport>
 class mlflow_api {
 public:
-    using answer = result<std::string, transport_error>;
+    using answer = result<std::string>;
 
     explicit mlflow_api(http_client<Transport>& server) noexcept : server_(server) {}
 
     // Refused unless MLflow 3.1 or newer.
-    result<mlflow_version, transport_error> version() {
+    result<mlflow_version> version() {
         const auto reply = get("/version");
         if (!reply) return failure{reply.error()};
         const bool is_of_mlflow = !is_success(reply->status) && json_find_string(reply->body, {"error_code"});
@@ -57,12 +57,13 @@ public:
         std::size_t at = 0;
         mlflow_version found{one_line(server_.secrets().masked(std::string(text)).substr(0, 60)), number(at), 0};
         if (!is_success(reply->status) || at == 0 || at == text.size() || text[at] != '.')
-            return refuse(server_.uri() + " does not look like an MLflow server: it answered " +
-                          std::to_string(reply->status) + " to /version with \"" + found.text + '"');
+            return refuse(server_.uri(), " does not look like an MLflow server: it answered " +
+                                             std::to_string(reply->status) + " to /version with \"" + found.text +
+                                             '"');
         found.minor = number(++at);
         if (found.is_before(3, 1))
-            return refuse(server_.uri() + " is MLflow " + found.text +
-                          ": MLflow 3.1 or newer is needed, upgrade the server");
+            return refuse(server_.uri(),
+                          " is MLflow " + found.text + ": MLflow 3.1 or newer is needed, upgrade the server");
         return found;
     }
 
@@ -70,8 +71,9 @@ public:
         const auto reply = get("/api/2.0/mlflow/experiments/get?experiment_id=" + percent_encoded(id));
         if (!reply) return failure{reply.error()};
         if (is_not_found(reply->status))
-            return refuse("experiment ID " + one_line(id) + " does not exist on " + server_.uri() +
-                          ": create it, or give experiment_name, which is created when missing");
+            return refuse("experiment ID " + one_line(id),
+                          " does not exist on " + server_.uri() +
+                              ": create it, or give experiment_name, which is created when missing");
         return experiment_id(*reply, id, {"experiment", "experiment_id"}, "/api/2.0/mlflow/experiments/get");
     }
 
@@ -91,19 +93,16 @@ public:
             if (is_success(created->status) || attempt == 1)
                 return experiment_id(*created, name, {"experiment_id"}, "/api/2.0/mlflow/experiments/create");
         }
-        return failure{
-            transport_error{transport_error::kind::out_of_memory, "out of memory while a request was put together"}};
+        return failure{no_memory_for_request()};
     }
 
 private:
-    static failure<transport_error> refuse(std::string message) {
-        return failure{transport_error{transport_error::kind::other, std::move(message)}};
+    static failure refuse(std::string_view about, const std::string& text) {
+        return failure{error(error_kind::other, about, text)};
     }
 
-    result<http_response, transport_error> get(std::string_view target) {
-        return server_.send(http_method::get, target);
-    }
-    result<http_response, transport_error> post(std::string_view target, std::string_view body) {
+    result<http_response> get(std::string_view target) { return server_.send(http_method::get, target); }
+    result<http_response> post(std::string_view target, std::string_view body) {
         const http_header json[] = {{"Content-Type", "application/json"}};
         return server_.send(http_method::post, target, json, body);
     }
@@ -112,8 +111,8 @@ private:
                          std::initializer_list<std::string_view> path, std::string_view target) {
         if (!is_success(reply.status)) return failure{server_.refusal(target, reply)};
         if (json_find_string(reply.body, {"experiment", "lifecycle_stage"}) == "deleted")
-            return refuse("experiment " + one_line(asked) + " is deleted on " + server_.uri() +
-                          ": restore it, or choose another");
+            return refuse("experiment " + one_line(asked),
+                          " is deleted on " + server_.uri() + ": restore it, or choose another");
         auto id = json_find_string(reply.body, path);
         if (!id || id->empty()) return failure{unproven_success(server_.uri(), target, reply)};
         return std::move(*id);

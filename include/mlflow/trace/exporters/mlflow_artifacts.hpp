@@ -24,7 +24,7 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 template <class Transport>
 class mlflow_artifacts {
 public:
-    using failed = std::optional<transport_error>;
+    using failed = std::optional<error>;
 
     mlflow_artifacts(http_client<Transport>& server, std::string_view experiment_id, const run_metadata& run,
                      bool is_before_3_2) noexcept
@@ -60,20 +60,18 @@ public:
     }
 
 private:
-    using answer = result<std::string, transport_error>;
+    using answer = result<std::string>;
     struct place {
         std::string id;
         std::string artifacts; // its location
     };
-    using found = result<place, transport_error>;
+    using found = result<place>;
 
     static constexpr std::string_view own_id = "mlflow_trace.trace_id"; // the tag
 
     // With `body_`, but for GET.
     answer call(http_method method, std::string_view target) {
-        if (body_.overflowed())
-            return failure{transport_error{transport_error::kind::out_of_memory,
-                                           "out of memory while a request was put together"}};
+        if (body_.overflowed()) return failure{no_memory_for_request()};
         const http_header headers[] = {{"Content-Type", "application/json"}};
         const bool has_body = method != http_method::get;
         auto reply = server_.send(method, target, has_body ? headers : std::span<const http_header>(),
@@ -84,7 +82,7 @@ private:
         return std::move(reply->body);
     }
 
-    transport_error unproven(std::string_view target) const {
+    error unproven(std::string_view target) const {
         return unproven_success(server_.uri(), target, http_response{200, {}, {}});
     }
 
@@ -109,7 +107,7 @@ private:
         append_trace_info(body_, trace, experiment_id_, run_, summarise(trace));
         auto posted = read_info(trace, call(http_method::post, "/api/3.0/mlflow/traces"));
         // A folder of files refuses a trace that it has, so one that is sent again.
-        if (!posted && may_be_there_already(posted.error().status))
+        if (!posted && may_be_there_already(posted.error().status()))
             if (auto there = find(trace)) return there;
         return posted;
     }
@@ -140,8 +138,8 @@ private:
                          [&where](std::string_view info) { where = read_old_info(info); });
         if (!is_described(trace)) {
             if (!where.id.empty()) return where;
-            return failure{transport_error{transport_error::kind::other,
-                                           "spans of a trace whose first part is not on the server"}};
+            return failure{
+                error(error_kind::other, server_.uri(), "spans of a trace whose first part is not on the server")};
         }
         if (where.id.empty()) {
             body_.clear();
@@ -152,9 +150,8 @@ private:
             if (where.id.empty()) return failure{unproven("/api/2.0/mlflow/traces")};
         }
         if (!is_path_part(where.id))
-            return failure{
-                transport_error{transport_error::kind::other,
-                                server_.uri() + " gave the trace an ID that is none: \"" + one_line(where.id) + '"'}};
+            return failure{error(error_kind::other, server_.uri(),
+                                 " gave the trace an ID that is none: \"" + one_line(where.id) + '"')};
         body_.clear();
         json_object end(body_);
         end.member("timestamp_ms", std::to_string((trace.start_unix_nano + trace.duration_nano) / 1'000'000))
@@ -208,16 +205,16 @@ private:
 
     // ----
 
-    result<std::string, transport_error> artifact_target(const place& where) const {
+    result<std::string> artifact_target(const place& where) const {
         std::string_view path = where.artifacts;
         constexpr std::string_view scheme = "mlflow-artifacts:";
         if (where.id.empty() || !path.starts_with(scheme) ||
             path.find('/', scheme.size() + 2) == std::string_view::npos || !is_path_part(path))
-            return failure{transport_error{
-                transport_error::kind::other,
-                server_.uri() + " takes no OTLP spans, and keeps the files of its traces at \"" + one_line(path) +
+            return failure{error(
+                error_kind::other, server_.uri(),
+                " takes no OTLP spans, and keeps the files of its traces at \"" + one_line(path) +
                     "\", where only it can write; start it without --default-artifact-root, or with a newer MLflow "
-                    "on a database"}};
+                    "on a database")};
         path.remove_prefix(scheme.size());
         if (path.starts_with("//")) path = path.substr(path.find('/', 2)); // after the server's own name
         std::string target = "/api/2.0/mlflow-artifacts/artifacts";

@@ -84,7 +84,7 @@ private:
 template <class Transport>
 class mlflow_infos {
 public:
-    using failed = std::optional<transport_error>;
+    using failed = std::optional<error>;
     using connection = http_client<Transport>;
 
     // One answer to be had for each trace; without a value and not tried where the server is not there any more, or
@@ -131,9 +131,7 @@ private:
         constexpr std::string_view target = "/api/3.0/mlflow/traces";
         buffer body;
         append_trace_info(body, trace, experiment_id_, run_);
-        if (body.overflowed())
-            return transport_error{transport_error::kind::out_of_memory,
-                                   "out of memory while a request was put together"};
+        if (body.overflowed()) return no_memory_for_request();
         const http_header headers[] = {{"Content-Type", "application/json"},
                                        {"x-mlflow-experiment-id", experiment_id_}};
         const auto reply = to.send(http_method::post, target, headers, body.view());

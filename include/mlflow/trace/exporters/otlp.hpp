@@ -43,7 +43,7 @@ enum class otlp_success : std::uint8_t {
 template <class Transport>
 class otlp_exporter {
     static_assert(transport<Transport>,
-                  "the transport lacks a member: mlflow::trace::result<http_response, transport_error> send(const "
+                  "the transport lacks a member: mlflow::trace::result<http_response> send(const "
                   "mlflow::trace::http_request&)");
 
 public:
@@ -83,8 +83,7 @@ public:
         if (batch.empty()) return {};
         body_.clear();
         if (!append_otlp_request(body_, batch, resource_, form_))
-            return failed(batch.span_count(),
-                          {transport_error::kind::out_of_memory, "out of memory while a request was put together"});
+            return failed(batch.span_count(), detail::no_memory_for_request());
         auto reply = receiver_.post(body_.view());
         body_.clear_to(detail::kept_request);
         if (!reply) return failed(batch.span_count(), reply.error());
@@ -92,9 +91,9 @@ public:
     }
 
 private:
-    static export_result failed(std::size_t spans, transport_error error) {
+    static export_result failed(std::size_t spans, error why) {
         export_result outcome;
-        detail::add_failure(outcome, spans, std::move(error));
+        detail::add_failure(outcome, spans, std::move(why));
         return outcome;
     }
 
@@ -103,9 +102,11 @@ private:
         if (!told) {
             const bool is_object = detail::is_successful_object(reply);
             if (!is_object || success_ == otlp_success::export_response) {
-                auto error = receiver_.unproven(reply);
-                if (is_object) error.message += " If it is the receiver's own, set success to json_object.";
-                return failed(spans, std::move(error));
+                auto why = receiver_.unproven(reply);
+                if (is_object)
+                    why =
+                        why.with_message(why.message() + " If it is the receiver's own, set success to json_object.");
+                return failed(spans, std::move(why));
             }
             told.emplace();
         }

@@ -88,7 +88,7 @@ bool append_metric_key(buffer& out, const trace_data& trace) {
 template <class Transport, class... Keys>
 class otlp_metrics {
     static_assert(transport<Transport>,
-                  "the transport lacks a member: mlflow::trace::result<http_response, transport_error> send(const "
+                  "the transport lacks a member: mlflow::trace::result<http_response> send(const "
                   "mlflow::trace::http_request&)");
     static_assert((detail::metric_key<Keys> && ...),
                   "otlp_metrics: name keys such as mt::session, mt::key<\"app.segment\"> or mt::by_tag<\"stage\">");

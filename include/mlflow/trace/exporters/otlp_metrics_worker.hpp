@@ -293,10 +293,10 @@ private:
         body_.clear_to(kept_request);
         delivery done;
         if (!reply) {
-            done.error = reply.error().message;
-            done.wait = reply.error().retry_after;
+            done.error = reply.error().message();
+            done.wait = reply.error().retry_after();
         } else if (const auto told = read_export_reply(*reply); !told) {
-            done.error = receiver_.unproven(*reply).message;
+            done.error = receiver_.unproven(*reply).message();
         } else {
             done.has_arrived = true;
             done.is_rejected = told->rejected_spans != 0;

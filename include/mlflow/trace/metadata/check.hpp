@@ -82,12 +82,12 @@ constexpr bool allowed_by(std::string_view value) noexcept {
 }
 
 // The rule for every identity and metadata value: 1 to `limit` code points of valid UTF-8 without control characters.
-constexpr check_error check_text(std::string_view key, std::string_view value, std::size_t limit) noexcept {
-    if (value.empty()) return {fault::empty, key};
+constexpr error check_text(std::string_view key, std::string_view value, std::size_t limit) noexcept {
+    if (value.empty()) return {error_kind::empty, key};
     const utf8_scan scan = scan_utf8(value);
-    if (scan.invalid_at != std::string_view::npos) return {fault::invalid_utf8, key, scan.invalid_at};
-    if (scan.control_at != std::string_view::npos) return {fault::control_character, key, scan.control_at};
-    if (scan.code_points > limit) return {fault::too_long, key, scan.code_points, limit};
+    if (scan.invalid_at != std::string_view::npos) return {error_kind::invalid_utf8, key, scan.invalid_at};
+    if (scan.control_at != std::string_view::npos) return {error_kind::control_character, key, scan.control_at};
+    if (scan.code_points > limit) return {error_kind::too_long, key, scan.code_points, limit};
     return {};
 }
 

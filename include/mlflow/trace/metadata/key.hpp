@@ -27,7 +27,7 @@ struct checked_literal {
 
     template <std::size_t N>
     consteval checked_literal(const char (&text)[N]) : data(text), size(N - 1) {
-        if (Key::check({text, N - 1}).what != fault::none)
+        if (Key::check({text, N - 1}).kind() != error_kind::none)
             a_literal_must_be_1_to_max_printable_characters_that_pass_the_keys_checks_else_use_parse();
     }
 };
@@ -48,11 +48,11 @@ public:
     /// The most characters that a value may have, in Unicode code points.
     static constexpr std::size_t max_code_points = detail::limit_of<250, Checks...>;
 
-    /// What is wrong with the value, or `fault::none`.
-    static constexpr check_error check(std::string_view value) noexcept {
-        if (const auto error = detail::check_text(name, value, max_code_points); error.what != fault::none)
+    /// What is wrong with the value, or `error_kind::none`.
+    static constexpr error check(std::string_view value) noexcept {
+        if (const auto error = detail::check_text(name, value, max_code_points); error.kind() != error_kind::none)
             return error;
-        if (!(detail::allowed_by<Checks>(value) && ...)) return {fault::not_allowed, name};
+        if (!(detail::allowed_by<Checks>(value) && ...)) return {error_kind::not_allowed, name};
         return {};
     }
 
@@ -67,16 +67,16 @@ public:
     explicit key_of(const text_that_parse_must_check&) = delete;
 
     /// From a value that is known at run time. Refuses, never cuts.
-    static result<Derived, check_error> parse(std::string_view value) noexcept {
-        if (const auto error = check(value); error.what != fault::none) return failure{error};
+    static result<Derived> parse(std::string_view value) noexcept {
+        if (const auto error = check(value); error.kind() != error_kind::none) return failure{error};
         return Derived(unchecked{value});
     }
-    /// A null pointer is `fault::absent`, not undefined behaviour.
-    static result<Derived, check_error> parse(const char* value) noexcept {
-        if (!value) return failure{check_error{fault::absent, name}};
+    /// A null pointer is `error_kind::missing`, not undefined behaviour.
+    static result<Derived> parse(const char* value) noexcept {
+        if (!value) return failure{error{error_kind::missing, name}};
         return parse(std::string_view(value));
     }
-    static result<Derived, check_error> parse(std::nullptr_t) = delete;
+    static result<Derived> parse(std::nullptr_t) = delete;
 
     key_of(const key_of& other) noexcept { *this = other; }
     key_of& operator=(const key_of& other) noexcept {
@@ -133,7 +133,7 @@ concept metadata_key = decltype(detail::is_key_of(static_cast<std::remove_cvref_
 /// A metadata key of the application: `using segment = mt::key<"app.segment", mt::one_of<"free", "pro">>;`
 template <fixed_string Name, class... Checks>
 struct key : key_of<key<Name, Checks...>, Name, Checks...> {
-    static_assert(detail::check_text("", Name.view(), 250).what == fault::none,
+    static_assert(detail::check_text("", Name.view(), 250).kind() == error_kind::none,
                   "a metadata key has 1 to 250 printable characters");
     static_assert(!detail::reserved_by_mlflow(Name.view()),
                   "mlflow.* keys belong to MLflow: use mt::user, mt::session or another name for your own key");

@@ -13,21 +13,21 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 ///
 /// Function: `std::string(std::string_view)`, or anything else that converts to `std::string_view`; thread-safe where
 /// `parse` is called by several threads. The original is checked as text of at most 250 characters, what the function
-/// returns as every value of the key; a function that throws makes it `fault::not_allowed`.
+/// returns as every value of the key; a function that throws makes it `error_kind::not_allowed`.
 template <metadata_key Key, auto Function>
 struct pseudonym {
     using key = Key;
 
-    static result<Key, check_error> parse(std::string_view original) noexcept {
-        if (const auto error = detail::check_text(Key::name, original, 250); error.what != fault::none)
+    static result<Key> parse(std::string_view original) noexcept {
+        if (const auto error = detail::check_text(Key::name, original, 250); error.kind() != error_kind::none)
             return failure{error};
-        using parsed = result<Key, check_error>;
+        using parsed = result<Key>;
         return detail::guarded(
             [original]() -> parsed {
                 const auto& replacement = Function(original);
                 return Key::parse(std::string_view(replacement));
             },
-            []() -> parsed { return failure{check_error{fault::not_allowed, Key::name}}; });
+            []() -> parsed { return failure{error{error_kind::not_allowed, Key::name}}; });
     }
 };
 

@@ -16,19 +16,19 @@ struct tag {
 
     constexpr tag(std::string_view tag_key, std::string_view tag_value) noexcept : key(tag_key), value(tag_value) {}
 
-    [[nodiscard]] constexpr check_error check() const noexcept {
-        if (const auto error = detail::check_text(key, key, 250); error.what != fault::none) return error;
-        if (key.starts_with("mlflow.")) return {fault::reserved, key};
+    [[nodiscard]] constexpr error check() const noexcept {
+        if (const auto error = detail::check_text(key, key, 250); error.kind() != error_kind::none) return error;
+        if (key.starts_with("mlflow.")) return {error_kind::reserved, key};
         // MLflow takes a key for a path, which must be its own normal form.
         const bool is_path = key.front() != '/' && key.back() != '/' && key.find("//") == std::string_view::npos &&
                              key != "." && !key.starts_with("..") && key.find("/../") == std::string_view::npos &&
                              key.find("/./") == std::string_view::npos && !key.starts_with("./") &&
                              !key.ends_with("/.") && !key.ends_with("/..");
-        if (!is_path || !ascii_word<"_-.:/ ">::allows(key)) return {fault::not_allowed, key};
+        if (!is_path || !ascii_word<"_-.:/ ">::allows(key)) return {error_kind::not_allowed, key};
         const auto scan = detail::scan_utf8(value);
-        if (scan.invalid_at != std::string_view::npos) return {fault::invalid_utf8, key, scan.invalid_at};
-        if (scan.code_points > 4096) return {fault::too_long, key, scan.code_points, 4096};
-        if (value.find('\0') != std::string_view::npos) return {fault::control_character, key, value.find('\0')};
+        if (scan.invalid_at != std::string_view::npos) return {error_kind::invalid_utf8, key, scan.invalid_at};
+        if (scan.code_points > 4096) return {error_kind::too_long, key, scan.code_points, 4096};
+        if (value.find('\0') != std::string_view::npos) return {error_kind::control_character, key, value.find('\0')};
         return {};
     }
 };
@@ -36,9 +36,9 @@ struct tag {
 namespace detail {
 
 // A metadata key and value that no type has checked.
-constexpr check_error check_metadata(std::string_view key, std::string_view value) noexcept {
-    if (const auto error = check_text(key, key, 250); error.what != fault::none) return error;
-    if (reserved_by_mlflow(key) || rewritten_by_search(key)) return {fault::reserved, key};
+constexpr error check_metadata(std::string_view key, std::string_view value) noexcept {
+    if (const auto error = check_text(key, key, 250); error.kind() != error_kind::none) return error;
+    if (reserved_by_mlflow(key) || rewritten_by_search(key)) return {error_kind::reserved, key};
     return check_text(key, value, 250);
 }
 

@@ -26,11 +26,20 @@ struct spool_file {
     bool is_in_use = false;   ///< a process writes or forwards it
 };
 
+namespace detail {
+
+inline failure unreadable(std::string_view path) {
+    const std::error_code why(errno, std::generic_category());
+    return failure{error(error_kind::file, path, why.message(), why)};
+}
+
+} // namespace detail
+
 /// The files in a spool's folder, the oldest first. Errors: a folder that cannot be read, in one line.
-inline result<std::vector<spool_file>, std::string> list_spool(const std::string& folder) {
+inline result<std::vector<spool_file>> list_spool(const std::string& folder) {
     std::vector<spool_file> files;
     const auto names = detail::segments_in(folder);
-    if (names.empty() && errno != 0) return failure{folder + ": " + std::strerror(errno)};
+    if (names.empty() && errno != 0) return detail::unreadable(folder);
     for (const std::string& name : names) {
         const auto parsed = *detail::segment_name::parse(name);
         spool_file file{.path = folder + '/' + name,
@@ -52,9 +61,9 @@ inline result<std::vector<spool_file>, std::string> list_spool(const std::string
 /// Calls `visit(const trace_data&)` for each trace in the file; says what it had to pass over. Errors: a file that
 /// cannot be read, in one line.
 template <class Visit>
-result<spool_damage, std::string> for_each_trace(const spool_file& file, const Visit& visit) {
+result<spool_damage> for_each_trace(const spool_file& file, const Visit& visit) {
     const auto opened = detail::open_regular(file.path);
-    if (opened.get() < 0) return failure{file.path + ": " + std::strerror(errno)};
+    if (opened.get() < 0) return detail::unreadable(file.path);
     detail::spool_reader<posix_files> reader(opened.get(), file.marker, 0, file.bytes);
     spool_damage unknown;
     for (std::string_view content; (content = reader.next()).data();) {
@@ -63,13 +72,13 @@ result<spool_damage, std::string> for_each_trace(const spool_file& file, const V
             const trace_batch owner(trace);
             visit(static_cast<const trace_data&>(*trace));
         } else if (how == detail::spool_format::reading::out_of_memory) {
-            return failure{file.path + ": out of memory"};
+            return failure{error(error_kind::out_of_memory, file.path, "out of memory")};
         } else {
             ++unknown.places;
             unknown.bytes += detail::spool_format::header_size + content.size();
         }
     }
-    if (reader.failed()) return failure{file.path + ": " + std::strerror(errno)};
+    if (reader.failed()) return detail::unreadable(file.path);
     return spool_damage{reader.damage().places + unknown.places, reader.damage().bytes + unknown.bytes};
 }
 

@@ -21,7 +21,7 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 /// `reallocate`: as `std::realloc`, with size 0 to free, called under the lock; see `arena`. `report`: a value was
 /// refused; called where it happened.
 template <class T>
-concept board = requires(const check_error& error, void* block, std::size_t size) {
+concept board = requires(const error& error, void* block, std::size_t size) {
     { T::wall_nano() } noexcept -> std::same_as<std::uint64_t>;
     { T::monotonic_nano() } noexcept -> std::same_as<std::uint64_t>;
     { T::random() } noexcept -> std::same_as<std::uint64_t>;
@@ -38,14 +38,14 @@ template <class Board>
 struct bare_metal_platform {
     static_assert(board<Board>,
                   "the board lacks a noexcept member: wall_nano(), monotonic_nano(), random(), lock(), unlock(), "
-                  "reallocate(void*, std::size_t), report(const check_error&)");
+                  "reallocate(void*, std::size_t), report(const error&)");
 
     static std::uint64_t wall_nano() noexcept { return Board::wall_nano(); }
     static std::uint64_t monotonic_nano() noexcept { return Board::monotonic_nano(); }
     static constexpr bool has_random_trace_ids = requires { requires Board::has_random_trace_ids; };
     static trace_id new_trace_id() noexcept { return {valid_random(), Board::random()}; }
     static span_id new_span_id() noexcept { return {valid_random()}; }
-    static void report(const check_error& error) noexcept { Board::report(error); }
+    static void report(const error& error) noexcept { Board::report(error); }
 
     struct mutex {
         static void lock() noexcept { Board::lock(); }

@@ -99,12 +99,12 @@ public:
         return made;
     }
     /// Of a role that is known at run time: system, developer (which MLflow's page knows as system), user or
-    /// assistant. `fault::not_allowed` for others, and for tools, whose messages need the ID of the call.
-    static result<message, check_error> parse(std::string_view role, detail::given_text text) {
+    /// assistant. `error_kind::not_allowed` for others, and for tools, whose messages need the ID of the call.
+    static result<message> parse(std::string_view role, detail::given_text text) {
         if (role == "system" || role == "developer") return system(std::move(text));
         if (role == "user") return user(std::move(text));
         if (role == "assistant") return assistant(std::move(text));
-        return failure{check_error{fault::not_allowed, "role of a message"}};
+        return failure{error{error_kind::not_allowed, "role of a message"}};
     }
 
     [[nodiscard]] std::string_view role() const noexcept { return role_; }

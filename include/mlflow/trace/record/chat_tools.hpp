@@ -83,12 +83,12 @@ public:
                               detail::tool_schema parameters) noexcept
         : tool_definition(name.text, description, parameters.text, nullptr) {}
 
-    /// Of texts that are known at run time. `fault::not_allowed` names the part that is wrong.
-    static constexpr result<tool_definition, check_error> parse(std::string_view name, std::string_view description,
-                                                                std::string_view parameters) noexcept {
-        if (!detail::is_tool_name(name)) return failure{check_error{fault::not_allowed, "name of a tool"}};
+    /// Of texts that are known at run time. `error_kind::not_allowed` names the part that is wrong.
+    static constexpr result<tool_definition> parse(std::string_view name, std::string_view description,
+                                                   std::string_view parameters) noexcept {
+        if (!detail::is_tool_name(name)) return failure{error{error_kind::not_allowed, "name of a tool"}};
         if (!detail::is_json_object(parameters))
-            return failure{check_error{fault::not_allowed, "parameters of a tool"}};
+            return failure{error{error_kind::not_allowed, "parameters of a tool"}};
         return tool_definition(name, description, parameters, nullptr);
     }
 

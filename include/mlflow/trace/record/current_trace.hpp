@@ -22,7 +22,7 @@ bool update_current_trace(const Values&... values) noexcept {
                           !std::is_same_v<typename detail::unwrapped<Value>::type, client_request_id>) {
                 constexpr auto name = detail::unwrapped<Value>::type::name;
                 if (!trace.owner->schema_has(name)) {
-                    trace.owner->report({fault::not_in_schema, name});
+                    trace.owner->report({error_kind::not_in_schema, name});
                     return false;
                 }
             }

@@ -100,7 +100,7 @@ struct hosted_platform {
     using mutex = detail::machine::mutex;
 
     /// A line on standard error, at most one per half minute: an error in every request must not flood the log.
-    static void report(const check_error& error) noexcept {
+    static void report(const error& error) noexcept {
         constexpr std::int64_t pause = 30'000'000'000;
         static constinit detail::interval lines;
         static constinit std::atomic<std::uint64_t> unsaid{0};

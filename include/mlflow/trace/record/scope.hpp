@@ -35,11 +35,11 @@ private:
         context_slot* const slot = where();
         detail::context_node* node = nullptr;
         if (slot && !owner.holds()(object)) {
-            detail::lose_track(owner, *slot, fault::not_on_stack);
+            detail::lose_track(owner, *slot, error_kind::not_on_stack);
             owner.tell_distrust();
         } else if (slot) {
             node = detail::enter(*slot, detail::context_node::kind::scope, owner.identity());
-            if (!node) owner.report({fault::out_of_memory, "scope"});
+            if (!node) owner.report({error_kind::out_of_memory, "scope"});
         }
         if (node) {
             owner.retain();

@@ -34,7 +34,7 @@ __attribute__((noinline)) inline bool leave_further_out(context_slot& slot, cons
     const bool is_out_of_order = !is_replaced && span.trace && (*link)->is_root && in_turn(slot, **link);
     leave_span(*link);
     if (is_out_of_order) {
-        lose_track(*span.trace->owner, slot, fault::interleaved);
+        lose_track(*span.trace->owner, slot, error_kind::interleaved);
         span.trace->owner->tell_distrust();
     }
     return true;
@@ -75,7 +75,7 @@ __attribute__((noinline)) inline void drift(const span_data& span) noexcept {
     context_node** const link = slot && slot->innermost ? find_span(*slot, span) : nullptr;
     if (!link || !(*link)->is_bound || (*link)->everything_is_off) return;
     if (recorder* const owner = span.trace ? span.trace->owner : (*link)->of)
-        owner->distrust(trust::all, fault::not_on_stack);
+        owner->distrust(trust::all, error_kind::not_on_stack);
     if (!unbind(*link)) leave_span(*link);
 }
 
@@ -313,7 +313,7 @@ protected:
             if (!slot) return;
             detail::recorder& owner = *span_->trace->owner;
             if (is_held(*span_)) detail::enter_span(*slot, span_->trace, owner.identity(), *span_);
-            else owner.distrust(detail::trust::all, fault::not_on_stack);
+            else owner.distrust(detail::trust::all, error_kind::not_on_stack);
         }
     }
     // For other processes: also that a trace is not recorded since it was not sampled.

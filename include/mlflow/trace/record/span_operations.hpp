@@ -150,7 +150,7 @@ public:
               [&] { return write<T...>(name, write_event); });
     }
 
-    void refuse(std::string_view key) noexcept { span_->trace->owner->report({fault::out_of_range, key}); }
+    void refuse(std::string_view key) noexcept { span_->trace->owner->report({error_kind::out_of_range, key}); }
 
     template <class... T>
     void link(const trace_id& trace, span_id span, const named_value<T>&... attributes) noexcept {
@@ -209,7 +209,7 @@ private:
     template <class T>
     __attribute__((noinline)) void attribute_by_rules(std::string_view key, const T& value) noexcept {
         if (key.empty() || is_reserved_attribute(key))
-            return span_->trace->owner->report({key.empty() ? fault::empty : fault::reserved, key});
+            return span_->trace->owner->report({key.empty() ? error_kind::empty : error_kind::reserved, key});
         if constexpr (kind<T> == value_kind::content)
             evaluate(key, value, [&](const auto& result) { attribute(key, result); });
         else
@@ -225,7 +225,7 @@ private:
             with_content(value, [&](const auto& made) {
                 span_ = watch.span();
                 if (span_) use(made);
-                else watch.report({fault::span_ended, key});
+                else watch.report({error_kind::span_ended, key});
             });
         };
         guarded(make_and_use, [&] { leave_out(watch, key); });
@@ -234,7 +234,7 @@ private:
     void leave_out(const span_watch& watch, std::string_view key) noexcept {
         span_ = watch.span();
         if (span_) span_->lost_something = true;
-        watch.report({fault::not_made, key});
+        watch.report({error_kind::callback_failed, key});
     }
 
     // Counts before it writes: what the value's own code records counts too. `write_one` is false at a limit.
@@ -276,7 +276,7 @@ private:
         const bool written = guarded([&] { return bool{writer(part.body)}; }, [] { return false; });
         span_ = watch.span();
         if (!written && !part.body.overflowed()) leave_out(watch, key);
-        else if (!span_) watch.report({fault::span_ended, key});
+        else if (!span_) watch.report({error_kind::span_ended, key});
         else return write_whole(*span_, [&](auto& out) { return written && out.append(part.body.view()); });
         return true;
     }

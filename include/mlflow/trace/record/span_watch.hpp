@@ -30,7 +30,7 @@ public:
 
     // Null once it has ended.
     [[nodiscard]] span_data* span() const noexcept { return span_; }
-    void report(const check_error& error) const noexcept { owner_.report(error); }
+    void report(const error& error) const noexcept { owner_.report(error); }
 
     // The span ends.
     static void release(span_data& span) noexcept {

@@ -70,7 +70,7 @@ std::string_view find_at_start(context_slot* slot, const recorder& owner, const 
     const auto look = [&](entry_kind kind, std::string_view name, std::string_view text) {
         const bool is_it = (kind == entry_kind::metadata || kind == entry_kind::absent) && name == key;
         if (is_it && !std::exchange(is_told, true) && kind == entry_kind::metadata) found = text;
-        return check_error{};
+        return error{};
     };
     [[maybe_unused]] const auto look_at = [&](const auto& value) {
         if constexpr (!describes_root<std::remove_cvref_t<decltype(value)>>)

@@ -14,25 +14,24 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 namespace detail {
 
 // Checks are done by the caller: these only keep what is write-once.
-inline check_error set_entry(trace_state& trace, entry_kind kind, std::string_view key,
-                             std::string_view value) noexcept {
+inline error set_entry(trace_state& trace, entry_kind kind, std::string_view key, std::string_view value) noexcept {
     const lock_guard guard(trace.lock);
-    if (!trace.data) return {fault::no_open_trace, key};
+    if (!trace.data) return {error_kind::no_open_trace, key};
     if (kind == entry_kind::metadata || kind == entry_kind::client_request_id) {
         if (const auto old = trace.data->entries.find(kind, key); old.data())
-            return old == value ? check_error{} : check_error{fault::already_set, key};
+            return old == value ? error{} : error{error_kind::already_set, key};
     }
     // That there is no value is said once, too.
     const auto opposite = kind == entry_kind::absent ? entry_kind::metadata : entry_kind::absent;
     if ((kind == entry_kind::absent || kind == entry_kind::metadata) &&
         trace.data->entries.find(opposite, key).data())
-        return {fault::already_set, key};
-    if (!trace.data->entries.set(kind, key, value)) return {fault::out_of_memory, key};
+        return {error_kind::already_set, key};
+    if (!trace.data->entries.set(kind, key, value)) return {error_kind::out_of_memory, key};
     return {};
 }
 
 // As far as the trace does not say it already.
-inline check_error add_entry(trace_state& trace, const trace_entry& entry) noexcept {
+inline error add_entry(trace_state& trace, const trace_entry& entry) noexcept {
     const lock_guard guard(trace.lock);
     if (!trace.data) return {};
     trace_entries& known = trace.data->entries;
@@ -40,7 +39,7 @@ inline check_error add_entry(trace_state& trace, const trace_entry& entry) noexc
                           known.find(entry_kind::absent, entry.key).data() ||
                           (entry.kind == entry_kind::absent && known.find(entry_kind::metadata, entry.key).data());
     if (is_known || known.set(entry.kind, entry.key, entry.value)) return {};
-    return {fault::out_of_memory, entry.key};
+    return {error_kind::out_of_memory, entry.key};
 }
 
 // What the scopes around the start of a trace say, as far as the trace does not say it itself. The innermost wins.
@@ -48,9 +47,9 @@ inline void apply_scopes(context_slot& slot, trace_state& trace) noexcept {
     bool is_complete = true;
     for_each_scope(slot, trace.owner->identity(), trace.owner->trusted(), [&](const trace_entries& entries) {
         for (const trace_entry entry : entries)
-            is_complete = add_entry(trace, entry).what == fault::none && is_complete;
+            is_complete = add_entry(trace, entry).kind() == error_kind::none && is_complete;
     });
-    if (!is_complete) trace.owner->report({fault::out_of_memory, "scope"}); // here the handler may come back in
+    if (!is_complete) trace.owner->report({error_kind::out_of_memory, "scope"}); // here the handler may come back in
 }
 
 template <class T>
@@ -77,15 +76,15 @@ inline constexpr bool is_maybe<maybe<Key>> = true;
 
 // Hands one of the values that describe a trace as a whole to `set(kind, key, text)`.
 template <class T, class Set>
-check_error set_value(const T& value, Set&& set) noexcept {
+error set_value(const T& value, Set&& set) noexcept {
     if constexpr (is_absent<T>) {
         return set(entry_kind::absent, unwrapped<T>::type::name, std::string_view{});
     } else if constexpr (is_maybe<T>) {
         if (const auto* const given = value.get()) return set_value(*given, set);
         return set_value(absent<typename unwrapped<T>::type>{}, set);
     } else if constexpr (std::is_same_v<T, tag>) {
-        const check_error error = value.check();
-        return error.what == fault::none ? set(entry_kind::tag, value.key, value.value) : error;
+        const error refused = value.check();
+        return refused.kind() == error_kind::none ? set(entry_kind::tag, value.key, value.value) : refused;
     } else {
         constexpr bool is_request_id = std::is_same_v<T, client_request_id>;
         return set(is_request_id ? entry_kind::client_request_id : entry_kind::metadata, T::name, value.view());
@@ -95,25 +94,26 @@ check_error set_value(const T& value, Set&& set) noexcept {
 // False, and reported, when the value was refused.
 template <class T>
 bool apply(trace_state& trace, const T& value) noexcept {
-    const check_error error = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
+    const error refused = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
         return set_entry(trace, kind, key, text);
     });
-    if (error.what != fault::none) trace.owner->report(error);
-    return error.what == fault::none;
+    if (refused.kind() != error_kind::none) trace.owner->report(refused);
+    return refused.kind() == error_kind::none;
 }
 
 // What another process has said of a trace that goes on here.
 inline void apply_incoming(trace_state& trace, const trace_entries& entries) noexcept {
     for (const trace_entry entry : entries)
-        if (const check_error error = add_entry(trace, entry); error.what != fault::none) trace.owner->report(error);
+        if (const error refused = add_entry(trace, entry); refused.kind() != error_kind::none)
+            trace.owner->report(refused);
 }
 // A value besides those: that there is none is no contradiction, another value is.
 template <class T>
 void apply_continued(trace_state& trace, const T& value) noexcept {
-    const check_error error = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
+    const error refused = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
         return kind == entry_kind::absent ? add_entry(trace, {kind, key, text}) : set_entry(trace, kind, key, text);
     });
-    if (error.what != fault::none) trace.owner->report(error);
+    if (refused.kind() != error_kind::none) trace.owner->report(refused);
 }
 
 // Each of them, also after one was refused.
@@ -125,11 +125,11 @@ bool apply_all(trace_state& trace, const T&... values) noexcept {
 // The same value among those of a scope.
 template <class T>
 bool apply(trace_entries& entries, recorder& owner, const T& value) noexcept {
-    const check_error error = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
-        return entries.set(kind, key, text) ? check_error{} : check_error{fault::out_of_memory, key};
+    const error refused = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
+        return entries.set(kind, key, text) ? error{} : error{error_kind::out_of_memory, key};
     });
-    if (error.what != fault::none) owner.report(error);
-    return error.what == fault::none;
+    if (refused.kind() != error_kind::none) owner.report(refused);
+    return refused.kind() == error_kind::none;
 }
 
 template <class Schema, class T>
@@ -187,11 +187,10 @@ public:
         const auto set = [&watch](entry_kind kind, std::string_view key, std::string_view text) {
             if (text.empty() || !watch.span()) return;
             const detail::ruled_text shown(watch.span()->body.rules, key, text);
-            if (!watch.span()) return watch.report({fault::span_ended, key});
-            auto error =
+            if (!watch.span()) return watch.report({error_kind::span_ended, key});
+            auto refused =
                 detail::set_entry(*watch.span()->trace, kind, {}, detail::first_code_points(shown.view(), 1000));
-            if (error.key.empty()) error.key = key;
-            if (error.what != fault::none) watch.report(error);
+            if (refused.kind() != error_kind::none) watch.report({refused.kind(), key});
         };
         set(entry_kind::request_preview, "request_preview", request);
         set(entry_kind::response_preview, "response_preview", response);
@@ -203,10 +202,10 @@ public:
     {
         if (!this->span_) return false;
         auto& trace = *this->span_->trace;
-        auto error = detail::check_metadata(key, value);
-        if (error.what == fault::none) error = detail::set_entry(trace, entry_kind::metadata, key, value);
-        if (error.what == fault::none) return true;
-        trace.owner->report(error);
+        auto refused = detail::check_metadata(key, value);
+        if (refused.kind() == error_kind::none) refused = detail::set_entry(trace, entry_kind::metadata, key, value);
+        if (refused.kind() == error_kind::none) return true;
+        trace.owner->report(refused);
         return false;
     }
 

@@ -149,14 +149,14 @@ public:
         context_slot* const slot = is_on() ? this->slot() : nullptr;
         if (!slot) return off;
         if (!holds(&off)) {
-            core_->distrust(detail::trust::all, fault::not_on_stack);
+            core_->distrust(detail::trust::all, error_kind::not_on_stack);
             core_->tell_distrust();
         }
         hide(off);
         auto* const node =
             off.hidden_ ? detail::enter_span(*slot, nullptr, core_->identity(), *off.hidden_) : nullptr;
         if (node) node->everything_is_off = slot->may_be_off = true;
-        else core_->report({fault::out_of_memory, "untraced"});
+        else core_->report({error_kind::out_of_memory, "untraced"});
         return off;
     }
 
@@ -189,7 +189,7 @@ public:
             const auto current = this->current();
             if (current.is_hidden()) return true; // not recorded, on purpose
             if (current) return detail::apply_all(*current.trace(), values...);
-            core_->report({fault::no_open_trace, "update_current_trace"});
+            core_->report({error_kind::no_open_trace, "update_current_trace"});
         }
         return false;
     }
@@ -270,7 +270,7 @@ private:
             may_be_of_anybody = !is_held || current.is_displaced();
             if (may_be_of_anybody)
                 core_->distrust(detail::trust::all,
-                                slot && slot->is_of_task ? fault::interleaved : fault::not_on_stack);
+                                slot && slot->is_of_task ? error_kind::interleaved : error_kind::not_on_stack);
         }
         may_be_of_anybody = may_be_of_anybody || core_->trusted() != detail::trust::all || (slot && slot->is_mixed);
         if (core_->is_distrusted()) core_->tell_distrust();
@@ -310,7 +310,7 @@ private:
             return true;
         static constinit std::atomic<bool> is_told{false};
         if (!is_told.exchange(true, std::memory_order_relaxed))
-            detail::guarded([&] { Platform::report({fault::another_build, stamp_.difference()}); }, [] {});
+            detail::guarded([&] { Platform::report({error_kind::abi_mismatch, stamp_.difference()}); }, [] {});
         return false;
     }
 
@@ -384,7 +384,7 @@ private:
             const bool is_inside = (!is_nested || !is_held) && detail::is_in_trace(*slot, core_->identity());
             const bool is_unmeant = is_inside && !is_nested;
             if (!is_held) {
-                detail::lose_track(*core_, *slot, is_inside ? fault::interleaved : fault::not_on_stack);
+                detail::lose_track(*core_, *slot, is_inside ? error_kind::interleaved : error_kind::not_on_stack);
                 if (is_inside) core_->tell_distrust();
             }
             const span_data* const root = started.span_ ? started.span_ : started.hidden_;

@@ -21,7 +21,7 @@
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
 /// Told of every value that was refused, on the thread that gave it. What is refused while it runs is only counted.
-using error_handler = void (*)(void* context, const check_error& error) noexcept;
+using error_handler = void (*)(void* context, const error& error) noexcept;
 
 namespace detail {
 
@@ -50,7 +50,7 @@ public:
             const auto require = [&]<class Key>() {
                 if (!finished->metadata(Key::name).data() &&
                     !finished->entries.find(entry_kind::absent, Key::name).data())
-                    report({fault::absent, Key::name});
+                    report({error_kind::missing, Key::name});
             };
             if (finished->check_identity) Schema::for_each_required(require);
             Schema::for_each_late(require);
@@ -88,7 +88,7 @@ public:
         if constexpr (linking_exporter<Exporter>) return exporter_.trace_url(id);
         else return {};
     }
-    void report(const check_error& error) noexcept override {
+    void report(const error& error) noexcept override {
         refused_.fetch_add(1, std::memory_order_relaxed);
         if (reporting::is(this)) return; // the handler itself gave that value, and would be told without end
         const reporting here(this);

@@ -28,7 +28,7 @@ template <class Make>
 class transport_conformance {
     static_assert(transport<std::invoke_result_t<const Make&, const endpoint&>>,
                   "the transport lacks a member: mlflow::trace::result<mlflow::trace::http_response, "
-                  "mlflow::trace::transport_error> send(const mlflow::trace::http_request&)");
+                  "mlflow::trace::error> send(const mlflow::trace::http_request&)");
 
 public:
     explicit transport_conformance(Make make) : make_(std::move(make)) {}
@@ -47,7 +47,7 @@ public:
 
 private:
     using server = detail::loopback_server;
-    using reply_type = result<http_response, transport_error>;
+    using reply_type = result<http_response>;
     static constexpr std::string_view ok = "HTTP/1.1 200 OK\r\nX-Reply: yes\r\nContent-Length: 4\r\n\r\nbody";
 
     void fault(std::string_view check, std::string_view what) {
@@ -83,7 +83,7 @@ private:
         server one{std::string(bytes)};
         auto reply = send_to(one, {.target = "/get"}, check);
         if (reply && *reply) return std::move(**reply);
-        if (reply) fault(check, "no reply: " + reply->error().message);
+        if (reply) fault(check, "no reply: " + reply->error().message());
         return std::nullopt;
     }
 
@@ -95,7 +95,7 @@ private:
         std::string body("\0binary\xff\r\n\r\n", 12);
         body.append(2'000'000, 'x');
         const auto reply = send_to(one, {http_method::post, "/v1/traces?a=b", headers, body}, name);
-        if (!reply || !*reply) return fault(name, reply ? "no reply: " + reply->error().message : "no reply");
+        if (!reply || !*reply) return fault(name, reply ? "no reply: " + reply->error().message() : "no reply");
         const auto requests = one.requests();
         if (requests.size() != 1) return fault(name, "it was sent " + std::to_string(requests.size()) + " times");
         const std::string_view sent = requests[0];
@@ -157,15 +157,15 @@ private:
     }
 
     void check_errors() {
-        using kind = transport_error::kind;
+        using kind = error_kind;
         const auto expect_error = [&](std::string_view name, std::optional<reply_type> reply, auto... kinds) {
             if (!reply) return;
             if (*reply) return fault(name, "it is passed off as a reply");
-            const transport_error& error = reply->error();
-            expect(((error.reason == kinds) || ...), name,
-                   "error().reason is another one; message: " + error.message);
-            expect(!error.message.empty() && error.message.find('\n') == std::string::npos, name,
-                   "error().message is not one line that says what happened");
+            const error& failed = reply->error();
+            expect(((failed.kind() == kinds) || ...), name,
+                   "error().kind() is another one; message: " + failed.message());
+            expect(!failed.message().empty() && failed.message().find('\n') == std::string::npos, name,
+                   "error().message() is not one line that says what happened");
         };
         server silent{std::string(ok), server::afterwards::say_nothing};
         const auto before = std::chrono::steady_clock::now();
@@ -198,7 +198,7 @@ private:
             server one{std::string(ok)};
             const auto reply = send_to(one, request, name);
             if (!reply) continue;
-            expect(!*reply && reply->error().reason == transport_error::kind::bad_request, name,
+            expect(!*reply && reply->error().kind() == error_kind::bad_request, name,
                    "it is not refused; let mt::check_request answer before anything is sent");
             expect(one.requests().empty(), name, "something was sent");
         }

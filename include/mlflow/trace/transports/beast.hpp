@@ -68,7 +68,7 @@ public:
         : server_(std::move(server)), options_(std::move(chosen)) {}
 
     /// Sends one request, and waits for its reply or for `request.timeout`.
-    result<http_response, transport_error> send(const http_request& request) noexcept {
+    result<http_response> send(const http_request& request) noexcept {
         try {
             try {
                 return send_or_throw(request);
@@ -76,26 +76,22 @@ public:
                 throw;
             } catch (const std::exception& error) {
                 forget();
-                return fail(kind::other, peer() + ": " + error.what());
+                return failure{trace::error(kind::other, peer(), error.what())};
             }
         } catch (...) {
             forget();
-            return fail(kind::out_of_memory, "out of memory"); // short enough not to need any
+            return failure{kind::out_of_memory};
         }
     }
 
 private:
-    using kind = transport_error::kind;
+    using kind = error_kind;
     using proxy = detail::over_beast::proxy;
     using error_code = boost::beast::error_code;
     using time_point = std::chrono::steady_clock::time_point;
-    using reply = result<http_response, transport_error>;
+    using reply = result<http_response>;
     template <class Stream>
     using link = std::unique_ptr<detail::over_beast::connection<Stream>>;
-
-    static failure<transport_error> fail(kind reason, std::string message) {
-        return failure{transport_error{reason, std::move(message)}};
-    }
 
     reply send_or_throw(const http_request& request) {
         constexpr std::chrono::milliseconds longest = std::chrono::hours(24);
@@ -121,7 +117,7 @@ private:
         if (kept && !kept->is_quiet()) kept.reset();
         for (bool is_fresh = !kept;; is_fresh = true) {
             if (!kept)
-                if (auto refused = connect(kept, request, deadline); !refused.message.empty()) {
+                if (auto refused = connect(kept, request, deadline); refused.kind() != kind::none) {
                     forget_files_after(refused);
                     return failure{std::move(refused)};
                 }
@@ -137,9 +133,9 @@ private:
             if constexpr (is_secure<Stream>) {
                 if (detail::over_beast::is_tls_error(error)) failed = failed_tls(*kept, error);
             } else if (kept->heard_tls()) {
-                failed = {kind::tls, peer() + ": TLS is spoken there; write https://"};
-            } else if (failed.reason == kind::closed && !kept->heard()) {
-                failed.message += "; if TLS is spoken there, write https://";
+                failed = {kind::tls, peer(), "TLS is spoken there; write https://"};
+            } else if (failed.kind() == kind::closed && !kept->heard()) {
+                failed = failed.with_message(failed.message() + "; if TLS is spoken there, write https://");
             }
             kept.reset();
             forget_files_after(failed);
@@ -148,8 +144,8 @@ private:
     }
 
     // Certificates are renewed in place: the next attempt reads them again.
-    void forget_files_after(const transport_error& error) {
-        if (error.reason == kind::tls) tls_.reset();
+    void forget_files_after(const trace::error& error) {
+        if (error.kind() == kind::tls) tls_.reset();
     }
 
     // A proxy may echo what it was sent.
@@ -161,13 +157,12 @@ private:
         return response;
     }
 
-    // An error without a message is none.
     template <class Stream>
-    transport_error connect(link<Stream>& kept, const http_request& request, time_point deadline) {
+    trace::error connect(link<Stream>& kept, const http_request& request, time_point deadline) {
         const endpoint& next = via() ? via()->server : server_;
         std::vector<boost::asio::ip::tcp::endpoint> addresses;
         auto error = lookup_.find(next, deadline, addresses);
-        if (error) return failed_step("look up " + name_of_next(), error, request);
+        if (error) return failed_step("look up", error, request);
         for (std::size_t i = 0; i < addresses.size(); ++i) {
             const auto now = std::chrono::steady_clock::now();
             const auto until = now + (deadline - now) / static_cast<int>(addresses.size() - i);
@@ -180,7 +175,7 @@ private:
                     if (!error && !detail::is_success(status)) return refused_tunnel(status);
                 }
                 if (!error && !detail::over_beast::expect_host(fresh->stream(), server_.host))
-                    return {kind::out_of_memory, peer() + ": out of memory while TLS was set up"};
+                    return {kind::out_of_memory, peer(), "out of memory while TLS was set up"};
                 if (!error) error = fresh->handshake(until);
                 if (detail::over_beast::is_tls_error(error)) return failed_tls(*fresh, error);
             }
@@ -189,7 +184,7 @@ private:
                 return {};
             }
         }
-        return failed_step("connect to " + name_of_next(), error, request);
+        return failed_step("connect to", error, request);
     }
 
     template <class Stream>
@@ -202,31 +197,36 @@ private:
         else return std::make_unique<connection>();
     }
 
-    transport_error failed_tls(detail::over_beast::connection<detail::over_beast::tls_stream>& failed,
-                               const error_code& error) const {
+    trace::error failed_tls(detail::over_beast::connection<detail::over_beast::tls_stream>& failed,
+                            const error_code& error) const {
         const auto verdict =
             options_.tls.accept_any_server ? X509_V_OK : SSL_get_verify_result(failed.stream().native_handle());
-        return {kind::tls, peer() + ": " + detail::over_beast::explain(error, verdict)};
+        return {kind::tls, peer(), detail::over_beast::explain(error, verdict), error};
     }
 
-    transport_error failed_step(std::string step, const error_code& error, const http_request& request) const {
-        if (error == boost::beast::error::timeout) return {kind::timeout, step + ": " + no_answer(request)};
-        return {kind::connect, step + ": " + error.message()};
+    trace::error failed_step(std::string_view step, const error_code& error, const http_request& request) const {
+        const auto told = [&](kind reason, std::string_view why) {
+            const trace::error one(reason, name_of_next(), why, error);
+            return one.with_message(std::string(step) + ' ' + one.message());
+        };
+        if (error == boost::beast::error::timeout) return told(kind::timeout, no_answer(request));
+        return told(kind::connect, error.message());
     }
 
-    transport_error failed_exchange(const error_code& error, const http_request& request) const {
+    trace::error failed_exchange(const error_code& error, const http_request& request) const {
         namespace http = boost::beast::http;
         const auto reason = reason_of(error);
-        if (reason == kind::timeout) return {reason, peer() + ": " + no_answer(request)};
+        if (reason == kind::timeout) return {reason, peer(), no_answer(request), error};
         if (reason == kind::closed)
-            return {reason, peer() + ": connection closed before the whole reply: " + error.message()};
-        if (reason == kind::out_of_memory) return {reason, peer() + ": " + error.message()};
+            return {reason, peer(), "connection closed before the whole reply: " + error.message(), error};
+        if (reason == kind::out_of_memory) return {reason, peer(), error.message(), error};
         if (error == http::error::body_limit)
-            return {reason, peer() + ": reply larger than " + std::to_string(options_.max_reply_bytes) + " bytes"};
+            return {reason, peer(), "reply larger than " + std::to_string(options_.max_reply_bytes) + " bytes",
+                    error};
         if (error == http::error::header_limit || error == http::error::buffer_overflow)
-            return {reason, peer() + ": header of the reply larger than " +
-                                std::to_string(options_.max_header_bytes) + " bytes"};
-        return {reason, peer() + ": reply is not HTTP/1: " + error.message()};
+            return {reason, peer(),
+                    "header of the reply larger than " + std::to_string(options_.max_header_bytes) + " bytes", error};
+        return {reason, peer(), "reply is not HTTP/1: " + error.message(), error};
     }
 
     static kind reason_of(const error_code& error) {
@@ -242,14 +242,14 @@ private:
         return "no answer within " + std::to_string(request.timeout.count()) + " ms";
     }
 
-    transport_error refused_tunnel(int status) const {
+    trace::error refused_tunnel(int status) const {
         const std::string remedy = detail::is_of_a_proxy(status)
                                        ? "give it credentials: http://user:password@host:port"
                                        : "allow " + peer() + " there, or name it in no_proxy";
         // No reply of the server: whatever the status is, it says nothing of the content.
-        return {kind::connect,
-                name_of_next() + " answered " + std::to_string(status) + " to CONNECT " + peer() + "; " + remedy,
-                status};
+        return trace::error(kind::connect, name_of_next(),
+                            " answered " + std::to_string(status) + " to CONNECT " + peer() + "; " + remedy)
+            .with_reply(status);
     }
 
     std::string peer() const { return detail::over_beast::with_port(server_); }

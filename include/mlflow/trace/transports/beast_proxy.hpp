@@ -78,10 +78,9 @@ inline bool is_exempt(std::string_view entries, const endpoint& server) {
     return false;
 }
 
-inline result<proxy, transport_error> parse_proxy(const char* name) {
-    const auto refuse = [&](std::string_view why) -> failure<transport_error> {
-        return failure{
-            transport_error{transport_error::kind::bad_request, std::string(name) + ": " + std::string(why)}};
+inline result<proxy> parse_proxy(const char* name) {
+    const auto refuse = [&](std::string_view why) -> failure {
+        return failure{error(error_kind::bad_request, name, why)};
     };
     std::string_view rest = variable(name);
     const auto scheme_end = rest.find("://");
@@ -102,13 +101,13 @@ inline result<proxy, transport_error> parse_proxy(const char* name) {
     }
     rest = rest.substr(0, rest.find('/'));
     auto server = endpoint::parse(scheme + std::string(rest));
-    if (!server) return refuse(server.error().message);
+    if (!server) return refuse(server.error().message());
     if (server->scheme != "http") return refuse("TLS to the proxy itself is not spoken here; write http://host:port");
     return proxy{name, std::move(*server), std::move(authorization)};
 }
 
 // The proxy on the way to that server, as the environment says; none where it says none.
-inline result<std::optional<proxy>, transport_error> find_proxy(const endpoint& server) {
+inline result<std::optional<proxy>> find_proxy(const endpoint& server) {
     // Of a CGI program HTTP_PROXY is what a client sent as the header Proxy.
     const bool is_cgi = !variable("REQUEST_METHOD").empty();
     const char* const name = server.scheme == "https" ? first_set("https_proxy", "HTTPS_PROXY")

@@ -34,13 +34,15 @@ namespace detail::over_beast {
 using tls_stream = asio::ssl::stream<prompt_socket>;
 
 // Sets up `context`; otherwise says which option is wrong.
-inline std::optional<transport_error> prepare(asio::ssl::context& context, const tls_options& chosen) {
+inline std::optional<trace::error> prepare(asio::ssl::context& context, const tls_options& chosen) {
     const auto refuse = [](std::string_view option, const std::string& value, const error_code& error) {
         const bool is_readable = ::access(value.c_str(), R_OK) == 0; // OpenSSL does not say why it is not
-        return transport_error{transport_error::kind::bad_request,
-                               "tls." + std::string(option) + " \"" + value +
-                                   "\": " + (is_readable ? error.message() : std::strerror(errno)) +
-                                   "; give a readable PEM file"};
+        const std::error_code code =
+            is_readable ? std::error_code(error) : std::error_code(errno, std::generic_category());
+        return trace::error(error_kind::bad_request, "tls." + std::string(option),
+                            " \"" + value + "\": " + (is_readable ? error.message() : std::strerror(errno)) +
+                                "; give a readable PEM file",
+                            code);
     };
     error_code error;
     context.set_options(asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1);

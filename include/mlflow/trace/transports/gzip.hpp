@@ -23,7 +23,7 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 template <class Transport>
 class gzip_transport {
     static_assert(transport<Transport>,
-                  "the transport lacks a member: mlflow::trace::result<http_response, transport_error> send(const "
+                  "the transport lacks a member: mlflow::trace::result<http_response> send(const "
                   "mlflow::trace::http_request&)");
 
 public:
@@ -36,7 +36,7 @@ public:
     explicit gzip_transport(endpoint server, options chosen = {})
         : options_(std::move(chosen)), inner_(std::move(server), options_.transport) {}
 
-    result<http_response, transport_error> send(const http_request& request) noexcept {
+    result<http_response> send(const http_request& request) noexcept {
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
         try {
             return send_or_throw(request);
@@ -49,7 +49,7 @@ public:
     }
 
 private:
-    result<http_response, transport_error> send_or_throw(const http_request& request) {
+    result<http_response> send_or_throw(const http_request& request) {
         if (!options_.compress || request.body.size() < options_.at_least || !is_protobuf(request) ||
             !compress(request.body))
             return inner_.send(request);

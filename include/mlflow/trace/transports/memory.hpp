@@ -36,7 +36,7 @@ struct memory_transport_options {
 /// that sends; when several transports share the server it may run on several threads at once.
 class memory_server {
 public:
-    using reply = result<http_response, transport_error>;
+    using reply = result<http_response>;
 
     /// A request with its own text; `target` is what a server would see, with the path of the endpoint in front.
     struct request {
@@ -59,7 +59,7 @@ public:
     }
 
     /// Answers by `answer(const memory_server::request&)`, which returns an `http_response`, a
-    /// `failure<transport_error>` or a `reply`. What it throws leaves `send()`.
+    /// `failure` or a `reply`. What it throws leaves `send()`.
     template <class Answer>
     void answer_with(Answer answer) {
         auto made = std::make_shared<answer_of<Answer>>(std::move(answer));
@@ -136,7 +136,7 @@ public:
         : endpoint_(std::move(server)),
           server_(chosen.server ? std::move(chosen.server) : std::make_shared<memory_server>()) {}
 
-    result<http_response, transport_error> send(const http_request& request) {
+    result<http_response> send(const http_request& request) {
         if (auto refused = check_request(endpoint_, request)) return failure{std::move(*refused)};
         memory_server::request copy{request.method,
                                     endpoint_.path + std::string(request.target),
