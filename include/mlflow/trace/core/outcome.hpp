@@ -52,7 +52,9 @@ constexpr bool tells_its_own_reason(int status) noexcept {
 /// |             | and a reason that nobody knows: the content may be at fault. Divided while other content    |
 /// |             | passes; waits while none does                                                               |
 /// | put_aside   | 400, 413 or 422: the receiver finds fault with the content. Divided, and what fails alone   |
-/// |             | is put aside                                                                                |
+/// |             | is put aside, unless the receiver now finds fault also with what it took before, or with    |
+/// |             | another that waits: MLflow answers 400 to most errors of its database, and 422 to what else |
+/// |             | goes wrong (mlflow/store/db/utils.py, mlflow/server/otel_api.py)                            |
 enum class outcome : std::uint8_t { delivered, wait, divide, put_aside };
 
 /// What an error says about the spans that were sent.
