@@ -28,6 +28,8 @@ constexpr bool is_not_found(int status) noexcept { return status == 404; }
 constexpr bool is_of_a_proxy(int status) noexcept { return status == 407; }
 // MLflow: a store of files answers so to a trace that it has.
 constexpr bool may_be_there_already(int status) noexcept { return status == 500; }
+// Of a failure whose reason the content may be, where the server's own status says something else.
+inline constexpr int may_be_at_fault = 500;
 // MLflow: its store takes no spans.
 inline constexpr int not_implemented = 501;
 constexpr bool is_not_implemented(int status) noexcept { return status == not_implemented; }
