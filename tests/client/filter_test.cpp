@@ -60,6 +60,20 @@ TEST(Filter, WhatCannotBeSaidIsRefusedWithAReason) {
         EXPECT_FALSE(filter.text()) << filter.text().value();
 }
 
+TEST(Filter, ARefusalHidesNothingOfTheKey) {
+    for (const std::string_view sign : {"\xC2\xAD", "\xE2\x80\xAE", "\xE2\x80\x8B"}) { // none of them can be seen
+        const std::string key = "a" + std::string(sign) + "b";
+        for (const std::string& value : {std::string("'\""), std::string("a\0b", 3), std::string("a\\")})
+            for (const auto& filter : {field::feedback(key) == value, field::expectation(key) == value,
+                                       field::span_attribute(key).like(value), field::metadata(key).rlike(value)}) {
+                const auto text = filter.text();
+                ASSERT_FALSE(text) << text.value();
+                EXPECT_EQ(mt::detail::displayed(text.error().message), text.error().message);
+            }
+    }
+    EXPECT_NE((field::text.like(std::string_view("\0", 1))).text().error().message.find("a NUL"), std::string::npos);
+}
+
 TEST(Filter, TextFromOutsideCannotSwallowOtherClauses) {
     for (const char* const bad :
          {"trace.status = 'OK' OR trace.status = 'ERROR'", "metadata.`a` = 'b\\' AND trace.status = 'c'",

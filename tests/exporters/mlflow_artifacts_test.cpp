@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <string>
@@ -15,6 +16,7 @@ namespace {
 
 namespace mt = mlflow::trace;
 using nlohmann::json;
+using namespace std::chrono_literals;
 
 using exporter_type = mt::mlflow_exporter<mt::memory_transport>;
 using tracer_type = mt::tracer<mt::open_schema, mt::thread_local_context, exporter_type>;
@@ -29,6 +31,7 @@ protected:
     std::string artifact_root = "mlflow-artifacts:/7/traces/";
     std::string known_to_old_server; // the reply to a search there
     int status_of_info = 200;
+    std::string unknown; // the ID of a trace that is not there
     std::map<std::string, std::string> files;
 
     mlflow_artifacts() {
@@ -57,6 +60,8 @@ protected:
         const auto body = json::parse(request.body.empty() ? "{}" : request.body);
         const std::string id = method == "POST" ? body["trace"]["trace_info"]["trace_id"].get<std::string>()
                                                 : std::string(target.substr(target.rfind('/') + 1));
+        if (method == "GET" && id == unknown)
+            return mt::http_response{404, {}, R"({"error_code":"RESOURCE_DOES_NOT_EXIST","message":"not found"})"};
         const json tags = {{"mlflow.artifactLocation", artifact_root + id + "/artifacts"}};
         return mt::http_response{method == "POST" ? status_of_info : 200,
                                  {},
@@ -133,6 +138,26 @@ TEST_F(mlflow_artifacts, hold_spans_that_end_after_their_trace_once) {
     ASSERT_EQ(spans.size(), 2U);
     EXPECT_EQ(spans[0]["name"], "chat");
     EXPECT_EQ(spans[1]["name"], "late");
+}
+
+TEST_F(mlflow_artifacts, of_a_trace_that_somebody_has_deleted_hold_up_no_others) {
+    for (const char* const each : {"3.1.4", "3.3.2", "3.17.2"}) {
+        version = each;
+        mt::tracer<mt::open_schema, mt::thread_local_context, mt::batch<mt::retry<exporter_type>>> tracer(
+            {.exporter = {.exporter = {.exporter = options(), .first_wait = 1ms, .longest_wait = 1ms}}});
+        auto trace = tracer.start_trace("chat");
+        auto late = tracer.start_span("late");
+        unknown = trace.trace_id().mlflow_id().view();
+        trace.end();
+        ASSERT_TRUE(tracer.flush(20s));
+        late.end();
+        tracer.start_trace("other").end();
+        ASSERT_TRUE(tracer.flush(20s)) << each << ": " << tracer.last_error();
+        EXPECT_EQ(tracer.account().exported, 2U) << each;
+        EXPECT_EQ(tracer.account().failed, 1U) << each;
+        EXPECT_NE(tracer.last_error().find("first part is not on the server"), std::string::npos)
+            << tracer.last_error();
+    }
 }
 
 TEST_F(mlflow_artifacts, of_a_trace_that_the_server_has_already) {

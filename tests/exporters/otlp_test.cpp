@@ -112,7 +112,8 @@ TEST_F(otlp_exporter, takes_the_words_of_a_receiver_for_a_success_where_asked) {
         return std::pair(tracer.account().exported, std::string(tracer.last_error()));
     };
     constexpr std::string_view json = "application/json; charset=utf-8";
-    for (const char* const body : {R"({"message":"OK"})", R"({"successes":[1],"errors":[],"error":null})",
+    for (const char* const body : {R"({"message":"OK"})", R"({"successes":[1],"errors":[ ],"error":null})",
+                                   R"({"success":true,"error":"","errors":0})", R"({"ok":1,"errors":{ }})",
                                    R"({"name":"otel-ingestion-job","data":{"id":"1"},"opts":{}})"}) {
         EXPECT_EQ(outcome_of(mt::otlp_success::json_object, json, body).first, 1U) << body;
         const auto [exported, why] = outcome_of(mt::otlp_success::export_response, json, body);
@@ -120,12 +121,17 @@ TEST_F(otlp_exporter, takes_the_words_of_a_receiver_for_a_success_where_asked) {
         EXPECT_NE(why.find("json_object"), std::string::npos) << why;
     }
     for (const char* const body :
-         {R"({"error":"log in"})", R"({"a":1,"errors":[1]})", "[]", "null", "{", "{} {}", "OK", "<html>"})
+         {R"({"error":"log in"})", R"({"a":1,"errors":[1]})", R"({"success":false})", R"({"ok": false, "code": 401})",
+          R"({"errors":{"a":1}})", R"({"errors":2})", "[]", "null", "{", "{} {}", "OK", "<html>"})
         EXPECT_EQ(outcome_of(mt::otlp_success::json_object, json, body).first, 0U) << body;
     EXPECT_EQ(outcome_of(mt::otlp_success::json_object, "text/html", "{}").first, 0U);
-    const auto rejected =
-        outcome_of(mt::otlp_success::json_object, json, R"({"partialSuccess":{"rejectedSpans":"1"}})");
-    EXPECT_EQ(rejected.first, 0U) << "an export response is still read as one";
+    for (const char* const body : {R"({"partialSuccess":{"rejectedSpans":"1"}})",
+                                   R"({"partialSuccess":{"rejectedSpans":1,"errorMessage":"too old"},"status":"OK"})",
+                                   R"({"id":7,"partial_success":{"rejected_spans":1}})"}) {
+        const auto [exported, why] = outcome_of(mt::otlp_success::json_object, json, body);
+        EXPECT_EQ(exported, 0U) << body << ": an export response is still read as one";
+        EXPECT_NE(why.find("rejected spans"), std::string::npos) << why;
+    }
 }
 
 // A trace that was open at a fork: its parts in the child have the same user and session, also without their root.

@@ -21,7 +21,8 @@ using namespace std::chrono_literals;
 struct receiver {
     std::map<std::string, int> refused_by; // name and status
     int broken_for = 0;                    // requests that fail whatever they hold
-    std::vector<int> first_answers;        // before all that
+    int broken_status = 500;
+    std::vector<int> first_answers; // before all that
     std::set<std::string> stored;
     std::size_t most_spans = 1'000'000; // that are answered in time; more are stored, and not answered
     int requests = 0;
@@ -41,7 +42,7 @@ struct scripted_exporter {
             status = to->first_answers.front();
             to->first_answers.erase(to->first_answers.begin());
         } else if (to->broken_for-- > 0) {
-            status = 500;
+            status = to->broken_status;
         }
         for (const mt::trace_data& trace : batch)
             for (const auto& span : mt::decode(trace).spans) {
@@ -133,6 +134,24 @@ TEST_F(poison, is_not_what_a_server_refuses_that_has_broken_meanwhile) {
     EXPECT_EQ(to_.stored.size(), 16U);
     EXPECT_EQ(tracer.account().exported, 16U);
     EXPECT_TRUE(retry_of(tracer).take_rejected().empty());
+}
+
+// As MLflow answers where its database fails, and gateways where a key has expired.
+TEST_F(poison, is_not_what_a_server_refuses_that_finds_fault_with_everything) {
+    for (const int status : {400, 413, 422})
+        for (const int traces : {1, 16}) {
+            to_ = {};
+            tracer_type tracer(options());
+            deliver(tracer, 1);
+            to_.broken_for = 300;
+            to_.broken_status = status;
+            to_.refused_by = {{"15", status}};
+            deliver(tracer, traces);
+            const unsigned poisoned = traces == 16 ? 1 : 0;
+            EXPECT_EQ(tracer.account().exported, 1U + static_cast<unsigned>(traces) - poisoned) << status;
+            EXPECT_EQ(tracer.account().failed, poisoned) << status;
+            EXPECT_EQ(retry_of(tracer).take_rejected().size(), poisoned);
+        }
 }
 
 TEST_F(poison, is_not_what_a_server_refuses_to_this_client) {

@@ -4,6 +4,7 @@
 #include <mlflow/trace/client/like.hpp>
 #include <mlflow/trace/client/trace_info.hpp>
 #include <mlflow/trace/core/http.hpp>
+#include <mlflow/trace/detail/displayed.hpp>
 #include <mlflow/trace/metadata/tag.hpp>
 
 #include <algorithm>
@@ -201,8 +202,9 @@ inline std::string fault_of(const clause& c) {
     }
     if ((c.how == comparison::in || c.how == comparison::not_in) && c.values.empty()) return "an empty list";
     if (is_server_only(c) && !is_exact(c))
-        return subject_text(c) + ": a value with quotes of both kinds or a backslash at its end cannot be written in "
-                                 "MLflow's filters; search for a part of it by LIKE";
+        return displayed(subject_text(c)) +
+               ": a value with quotes of both kinds, a NUL or a backslash at its end cannot be written in MLflow's "
+               "filters; search for a part of it by LIKE";
     return {};
 }
 

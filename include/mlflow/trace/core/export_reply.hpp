@@ -94,7 +94,9 @@ bool each_member(std::string_view object, Visit visit) {
     return true;
 }
 
-inline std::optional<export_reply> read_json_export_reply(std::string_view body) {
+// `is_allowed` says of each further member, by name and text, whether the reply may have it.
+template <class Allowed>
+std::optional<export_reply> read_json_export_reply(std::string_view body, Allowed is_allowed) {
     export_reply told;
     const auto is_one = [](std::string_view name, std::string_view camel, std::string_view snake) {
         return is_json_key(name, camel) || is_json_key(name, snake);
@@ -112,8 +114,8 @@ inline std::optional<export_reply> read_json_export_reply(std::string_view body)
         return message.has_value();
     };
     const bool is_good = each_member(body, [&](std::string_view name, std::string_view value) {
-        return is_one(name, "partialSuccess", "partial_success") &&
-               (value == "null" || each_member(value, read_part));
+        if (!is_one(name, "partialSuccess", "partial_success")) return is_allowed(name, value);
+        return value == "null" || each_member(value, read_part);
     });
     if (!is_good) return std::nullopt;
     return told;
@@ -127,18 +129,20 @@ inline std::optional<export_reply> read_export_reply(const http_response& reply)
     const auto type = media_type(reply);
     const bool is_untyped = type.empty();
     if (same_name(type, "application/json") || (is_untyped && reply.body.starts_with('{')))
-        return read_json_export_reply(reply.body);
+        return read_json_export_reply(reply.body, [](auto, auto) { return false; });
     if (is_untyped || is_protobuf(reply)) return read_protobuf_export_reply(reply.body);
     return std::nullopt;
 }
 
-// An object in JSON, of whatever members, that does not speak of errors.
-inline bool is_successful_object(const http_response& reply) {
-    return same_name(media_type(reply), "application/json") &&
-           each_member(reply.body, [](std::string_view name, std::string_view value) {
-               const bool is_none = value == "null" || value == "false" || value == "[]" || value == "{}";
-               return is_none || (!is_json_key(name, "error") && !is_json_key(name, "errors"));
-           });
+// The same of an object in JSON with words of the receiver's own; nothing where these speak of errors.
+inline std::optional<export_reply> read_object_reply(const http_response& reply) {
+    if (!same_name(media_type(reply), "application/json")) return std::nullopt;
+    return read_json_export_reply(reply.body, [](std::string_view name, std::string_view value) {
+        if (is_json_key(name, "success") || is_json_key(name, "ok")) return value != "false";
+        const bool is_none = value == "null" || value == "false" || value == "0" || value == "\"\"" ||
+                             (value.find_first_not_of("[]{} \t\r\n") == std::string_view::npos && value.size() > 1);
+        return is_none || (!is_json_key(name, "error") && !is_json_key(name, "errors"));
+    });
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail

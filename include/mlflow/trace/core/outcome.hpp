@@ -28,6 +28,8 @@ constexpr bool is_not_found(int status) noexcept { return status == 404; }
 constexpr bool is_of_a_proxy(int status) noexcept { return status == 407; }
 // MLflow: a store of files answers so to a trace that it has.
 constexpr bool may_be_there_already(int status) noexcept { return status == 500; }
+// Of a failure whose reason the content may be, where the server's own status says something else.
+inline constexpr int may_be_at_fault = 500;
 // MLflow: its store takes no spans.
 inline constexpr int not_implemented = 501;
 constexpr bool is_not_implemented(int status) noexcept { return status == not_implemented; }
@@ -52,7 +54,9 @@ constexpr bool tells_its_own_reason(int status) noexcept {
 /// |             | and a reason that nobody knows: the content may be at fault. Divided while other content    |
 /// |             | passes; waits while none does                                                               |
 /// | put_aside   | 400, 413 or 422: the receiver finds fault with the content. Divided, and what fails alone   |
-/// |             | is put aside                                                                                |
+/// |             | is put aside, unless the receiver now finds fault also with what it took before, or with    |
+/// |             | another that waits: MLflow answers 400 to most errors of its database, and 422 to what else |
+/// |             | goes wrong (mlflow/store/db/utils.py, mlflow/server/otel_api.py)                            |
 enum class outcome : std::uint8_t { delivered, wait, divide, put_aside };
 
 /// What an error says about the spans that were sent.

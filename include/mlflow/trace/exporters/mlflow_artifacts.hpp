@@ -114,7 +114,14 @@ private:
 
     found find(const trace_data& trace) {
         const std::string id(trace.id.mlflow_id().view());
-        return read_info(trace, call(http_method::get, "/api/3.0/mlflow/traces/" + id));
+        auto there = read_info(trace, call(http_method::get, "/api/3.0/mlflow/traces/" + id));
+        if (!there && is_not_found(there.error().status())) return failure{without_first_part()};
+        return there;
+    }
+    // It was lost, or somebody has deleted the trace: others do not wait for these spans.
+    [[nodiscard]] error without_first_part() const noexcept {
+        return error(error_kind::other, server_.uri(), "spans of a trace whose first part is not on the server")
+            .with_reply(may_be_at_fault);
     }
 
     found read_info(const trace_data& trace, const answer& reply) const {
@@ -138,8 +145,7 @@ private:
                          [&where](std::string_view info) { where = read_old_info(info); });
         if (!is_described(trace)) {
             if (!where.id.empty()) return where;
-            return failure{
-                error(error_kind::other, server_.uri(), "spans of a trace whose first part is not on the server")};
+            return failure{without_first_part()};
         }
         if (where.id.empty()) {
             body_.clear();

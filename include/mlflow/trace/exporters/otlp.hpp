@@ -25,9 +25,9 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 enum class otlp_success : std::uint8_t {
     /// No body, or an OTLP export response. Whatever else may be a login page's or a proxy's.
     export_response,
-    /// Also any other object in JSON, but for one with something in `error` or `errors`: for receivers with words of
-    /// their
-    /// own, as Langfuse has them.
+    /// Also any other object in JSON, but for one with something in `error` or `errors`, or with `success` or `ok`
+    /// that is false: for receivers with words of their own, as Langfuse has them. What its `partialSuccess` rejects
+    /// fails.
     json_object
 };
 
@@ -100,15 +100,14 @@ private:
     export_result taken(std::size_t spans, const http_response& reply) const {
         auto told = detail::read_export_reply(reply);
         if (!told) {
-            const bool is_object = detail::is_successful_object(reply);
-            if (!is_object || success_ == otlp_success::export_response) {
+            told = detail::read_object_reply(reply);
+            if (!told || success_ == otlp_success::export_response) {
                 auto why = receiver_.unproven(reply);
-                if (is_object)
+                if (told)
                     why =
                         why.with_message(why.message() + " If it is the receiver's own, set success to json_object.");
                 return failed(spans, std::move(why));
             }
-            told.emplace();
         }
         return detail::partial_success(spans, *told, receiver_.secrets());
     }

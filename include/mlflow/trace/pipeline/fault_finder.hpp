@@ -19,11 +19,13 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 // Delivers a batch round by round and finds what in it is at fault. `retry` and `spool` do it by this.
 //
 // - What the receiver cannot take now ends the round: all that is left comes again.
-// - What it finds fault with is sent in halves, these in halves; the span that is refused alone is put aside.
-// - Where the content only may be at fault, a span that is refused alone is a suspect. It is sent once more behind
-//   the others, and put aside only where the receiver takes another one right after that. It is asked by a trace that
-//   it has taken before, which does no harm, or by another one that waits. While it takes none, nothing is put aside,
-//   and it is not asked for each span.
+// - What it finds fault with is sent in halves, these in halves. The span that is refused alone is sent once more
+//   between two others, and put aside where the receiver takes both: else it finds fault with everything. It is asked
+//   by a trace that it has taken before, which does no harm, or by another one that waits. Where there is neither,
+//   its word counts.
+// - Where the content only may be at fault, a span that is refused alone is a suspect, and sent once more behind the
+//   others. Its word never counts alone. While it takes none, nothing is put aside, and it is not asked for each
+//   span.
 // - What it does not answer to in time, or there is no memory for, is sent in smaller parts. A span that gets no
 //   answer alone, while others do, is put aside after some rounds.
 // - What cannot be divided for want of memory comes again.
@@ -88,7 +90,9 @@ private:
         bool has_begun = false;
         bool is_over = false; // the receiver is not there, or busy, or takes nothing
         bool has_taken = false;
-        int refusals = 0; // since something was taken
+        bool is_well = false; // the latest request was taken
+        int asked = 0;        // by others, the latest time
+        int refusals = 0;     // since something was taken
         trace_batch suspects{};
         trace_batch slow{}; // each alone, and not answered in time by a receiver that answers to others
         trace_batch late{}; // behind the others the next time: perhaps the receiver takes them
@@ -110,7 +114,7 @@ private:
         }
         now.has_begun = true;
         const std::size_t spans = batch.span_count();
-        export_result result = guarded_export(exporter_, batch);
+        export_result result = send(batch, now);
         const outcome what = outcome_of(result);
         if (what == outcome::delivered) {
             count(result, now);
@@ -133,6 +137,10 @@ private:
             halve = false;
             now.is_over = true;
         } else if (first.empty() && is_at_fault) {
+            now.asked = 0;
+            if (!batch.empty() && !host.is_ending()) static_cast<void>(takes_others(now, host));
+            if (now.asked > 0) return settle(std::move(batch), now, host);
+            now.is_over = false; // there is nothing else that it might take
             count(result, now);
             host.put_aside(batch, now.told.error);
             return;
@@ -195,6 +203,12 @@ private:
         taken_ = alone ? trace_batch(alone) : std::move(taken);
     }
 
+    export_result send(trace_batch& batch, attempts& now) noexcept {
+        export_result result = guarded_export(exporter_, batch);
+        now.is_well = outcome_of(result) == outcome::delivered;
+        return result;
+    }
+
     static bool is_single(const trace_batch& batch) noexcept { return batch.span_count() == 1; }
     static void count(const export_result& result, attempts& now) noexcept {
         now.told.exported += result.exported_spans;
@@ -207,6 +221,7 @@ private:
 
     template <class Host>
     bool takes_others(attempts& now, Host& host) noexcept {
+        now.asked = 0;
         now.is_over = !takes(taken_, now) && !takes_another(now, host);
         now.refusals = 0;
         return !now.is_over;
@@ -222,39 +237,41 @@ private:
     }
     bool takes(trace_batch& asked, attempts& now) noexcept {
         if (asked.empty()) return false;
-        export_result result = guarded_export(exporter_, asked);
-        const bool is_taken = outcome_of(result) == outcome::delivered;
-        if (!is_taken) note(result, now);
-        return is_taken;
+        ++now.asked;
+        export_result result = send(asked, now);
+        if (!now.is_well) note(result, now);
+        return now.is_well;
     }
 
-    // What is refused once more, between two others that are taken, is at fault.
     template <class Host>
     void settle(attempts& now, Host& host) noexcept {
-        bool is_well = now.has_taken && now.refusals == 0;
         while (trace_data* const suspect = now.suspects.pop_front()) {
-            trace_batch alone(suspect);
-            refused_ = alone.begin()->spans;
-            is_well = !now.is_over && !host.is_ending() && (is_well || takes_others(now, host));
-            if (is_well) {
-                export_result result = guarded_export(exporter_, alone);
-                const outcome what = outcome_of(result);
-                if (what == outcome::delivered) {
-                    count(result, now);
-                    continue;
-                }
-                is_well = what != outcome::wait && takes_others(now, host);
-                if (is_well) {
-                    now.told.failed += alone.span_count();
-                    host.put_aside(alone, result.error);
-                    continue;
-                }
-                now.is_over = true;
-                if (what == outcome::wait) refused_ = nullptr;
-                note(result, now);
-            }
-            now.late.append(std::move(alone));
+            now.is_well = !now.is_over && !host.is_ending() && (now.is_well || takes_others(now, host));
+            settle(trace_batch(suspect), now, host);
         }
+    }
+
+    // What is refused once more, between two others that are taken, is at fault. The first one was where
+    // `now.is_well`.
+    template <class Host>
+    void settle(trace_batch&& alone, attempts& now, Host& host) noexcept {
+        refused_ = alone.begin()->spans;
+        for (int attempt = 1; now.is_well; ++attempt) {
+            export_result result = send(alone, now);
+            const outcome what = outcome_of(result);
+            if (what == outcome::delivered) return count(result, now);
+            if (what != outcome::wait && takes_others(now, host)) {
+                // Where the first of these was refused too, it may be well only since then.
+                if (now.asked > 1 && attempt == 1) continue;
+                now.told.failed += alone.span_count();
+                host.put_aside(alone, result.error);
+                return;
+            }
+            now.is_over = true;
+            if (what == outcome::wait) refused_ = nullptr;
+            note(result, now);
+        }
+        now.late.append(std::move(alone));
     }
 
     template <class Host>
