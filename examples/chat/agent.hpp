@@ -142,9 +142,9 @@ public:
     template <class OnChunk>
     std::string ask_model(const prompt& question, const turn& asked, OnChunk& on_chunk) {
         auto span = tracer_.start_span("complete", mt::span_type::chat_model);
-        span.model(model_.name).inputs(mt::arg("messages", [&] {
-            return recorded(question);
-        })); // only where it is recorded
+        span.model(model_.name).inputs(mt::arg("model", model_.name), mt::arg("messages", [&] {
+                                           return recorded(question);
+                                       }));
         mt::set_tools(span, tool_definitions);
         return span.run([&] {
             const auto started = std::chrono::steady_clock::now();

@@ -57,6 +57,7 @@ kinds = {span.span_type for trace in traces for span in trace.data.spans}
 assert kinds == {"AGENT", "RETRIEVER", "CHAT_MODEL", "TOOL"}, kinds
 models = [s for t in traces for s in t.data.spans if s.span_type == "CHAT_MODEL" and s.status.status_code == "OK"]
 assert all(m.attributes["mlflow.llm.model"] == "builtin" for m in models)
+assert all(m.inputs["model"] == "builtin" and m.inputs["messages"][0]["role"] == "system" for m in models)
 assert all(m.attributes["mlflow.chat.tokenUsage"]["output_tokens"] > 0 for m in models)
 assert any(e.name == "mlflow.chunk.item.0" for m in models for e in m.events)
 
