@@ -35,6 +35,7 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <system_error>
 #include <thread>
 #include <tuple>
 #include <type_traits>
@@ -339,122 +340,325 @@ inline std::string escaped_json(std::string_view text) {
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
+// ---- mlflow/trace/detail/guarded.hpp
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+
+[[noreturn]] inline void throw_bad_alloc() {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+    throw std::bad_alloc();
+#else
+    std::abort(); // as `new` does
+#endif
+}
+
+// Runs `run`. What it throws ends here, and `rescue` says what comes instead.
+template <class Run, class Rescue>
+decltype(auto) guarded(Run&& run, [[maybe_unused]] Rescue&& rescue) {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+    try {
+        return run();
+    } catch (...) {
+        return rescue();
+    }
+#else
+    return run();
+#endif
+}
+
+// The same where it matters what was thrown: `rescue` is given its text, or null when it is no std::exception.
+template <class Run, class Rescue>
+decltype(auto) guarded_by_reason(Run&& run, [[maybe_unused]] Rescue&& rescue) {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+    try {
+        return run();
+    } catch (const std::exception& thrown) {
+        return rescue(thrown.what());
+    } catch (...) {
+        return rescue(nullptr);
+    }
+#else
+    return run();
+#endif
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+
 // ---- mlflow/trace/core/error.hpp
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
-/// What a check found wrong with a value.
-enum class fault : std::uint8_t {
+/// What kind of thing went wrong. The first group is of values, the second of requests, the third of what a program
+/// is set up with.
+enum class error_kind : std::uint8_t {
     none,
-    absent,            ///< no value at all: a null pointer, or a required key that nobody gave
+    missing,           ///< no value at all: a null pointer, or a required key or header that nobody gave
     empty,             ///< ""
     too_long,          ///< more code points than the key takes
     control_character, ///< C0 (with NUL, tab and newline), DEL or C1
     invalid_utf8,
-    not_allowed,   ///< refused by the key's own check
-    out_of_range,  ///< a number that MLflow cannot store
-    already_set,   ///< metadata is written once, and this is another value
-    not_in_schema, ///< the tracer's schema does not have this key
-    reserved,      ///< a key that the library writes itself, or that MLflow's search rewrites
-    no_open_trace, ///< nothing to update: no trace is open here, or it has ended
-    not_made,      ///< the application's code that makes or writes the value threw, or said that it failed
-    span_ended,    ///< that code ended the span for which the value was
-    interleaved,   ///< traces of one tracer take turns where one thing at a time can be current
-    not_on_stack,  ///< what is to be current is in a coroutine's frame, on a fiber's stack, or on the heap
-    another_build, ///< the tracer was made by a part of the program with another version or build of the library
-    malformed,     ///< a header is not of the form that its specification says
-    repeated,      ///< a header or a member that may stand once is given again
-    too_large,     ///< a header is over the limits of its specification
-    unproven,      ///< the seal of a sender is not one that is known here, or has expired
-    out_of_memory
+    not_allowed,     ///< rejected by the key's own check
+    out_of_range,    ///< a number that MLflow cannot store
+    already_set,     ///< metadata is written once, and this is another value
+    not_in_schema,   ///< the tracer's schema does not have this key
+    reserved,        ///< a key that the library writes itself, or that MLflow's search rewrites
+    no_open_trace,   ///< nothing to update: no trace is open here, or it has ended
+    callback_failed, ///< the application's code that makes or writes the value threw, or said that it failed
+    span_ended,      ///< that code ended the span for which the value was
+    interleaved,     ///< traces of one tracer take turns where one thing at a time can be current
+    not_on_stack,    ///< what is to be current is in a coroutine's frame, on a fiber's stack, or on the heap
+    abi_mismatch,    ///< the tracer was made by a part of the program with another version or build of the library
+    malformed,       ///< a header is not of the form that its specification says
+    duplicate,       ///< a header or a member that may stand once is given again
+    too_large,       ///< a header is over the limits of its specification
+    unverified,      ///< the seal of a sender is not one that is known here, or has expired
+    out_of_memory,   ///< for the value, for a request, or for its reply
+
+    bad_request, ///< never sent: the request, the query or the address is malformed
+    tls,         ///< the server's certificate was rejected, or it rejected ours, or it does not speak TLS
+    connect,     ///< no connection: refused, unreachable, name not resolved
+    closed,      ///< the connection ended before the whole reply
+    timeout,     ///< `http_request::timeout` ran out
+    bad_reply,   ///< not HTTP, larger than the transport accepts, or not what the server should answer
+    other,       ///< a reply that is no success (`error::status`), or what has no kind of its own
+
+    bad_setting, ///< a variable of the environment that was not understood
+    file         ///< a file or folder that cannot be read; `error::code` says why
 };
 
-/// A value that was refused: which key, what is wrong with it, and what to do about it. Never holds the value itself.
-struct check_error {
-    fault what = fault::none;
-    std::string_view key;   ///< static storage, or the caller's own text
-    std::size_t actual = 0; ///< code points found (too_long), or byte position of the fault
-    std::size_t limit = 0;  ///< code points allowed (too_long)
+namespace detail {
 
-    /// One line for a person: `mlflow.trace.user: 300 characters, at most 250; shorten or hash the ID`.
-    [[nodiscard]] std::string message() const {
-        std::string text = detail::displayed(key, 300); // the name may come from outside too
-        text += ": ";
-        switch (what) {
-        case fault::none: text += "no fault"; break;
-        case fault::absent:
-            text += "no value; give one, or say that there is none (mt::anonymous, mt::no_session)";
-            break;
-        case fault::empty:
-            text += "empty; leave it out, or say that there is none (mt::anonymous, mt::no_session)";
-            break;
-        case fault::too_long:
-            text += std::to_string(actual) + " characters, at most " + std::to_string(limit) +
-                    "; shorten or hash it (it is never cut for you)";
-            break;
-        case fault::control_character:
-            text += "control character at byte " + std::to_string(actual) + "; remove it";
-            break;
-        case fault::invalid_utf8: text += "invalid UTF-8 at byte " + std::to_string(actual) + "; send UTF-8"; break;
-        case fault::not_allowed: text += "refused by the key's own check; see the declaration of the key"; break;
-        case fault::out_of_range: text += "a number that MLflow cannot store; give finite numbers below 2^63"; break;
-        case fault::already_set:
-            text += "already set to another value; metadata is written once, use a tag for what changes";
-            break;
-        case fault::not_in_schema: text += "not in the tracer's schema; add mt::optional<…> for it"; break;
-        case fault::reserved:
-            text += "reserved; use the library's own type or function for it, or another name";
-            break;
-        case fault::no_open_trace:
-            text += "no open trace here; call it between the start and the end of a trace";
-            break;
-        case fault::not_made:
-            text += "the code that makes this value threw, or said that it failed; the value was left out";
-            break;
-        case fault::span_ended:
-            text += "the code that makes this value ended its span; the value was left out, end the span afterwards";
-            break;
-        case fault::interleaved:
-            text +=
-                "traces of one tracer take turns on one thread, and it cannot be known to whom a span belongs: what "
-                "starts without being told its trace is recorded without a user from now on; in coroutines take "
-                "mt::coroutine_context, and mt::branch for each branch of && and ||; in callbacks attach a "
-                "captured context or take mt::explicit_context; and give start_trace an mt::nested where one "
-                "trace is meant to be inside another";
-            break;
-        case fault::not_on_stack:
-            text += "a span, scope or attached context is not a local variable of a function that runs on this "
-                    "thread, and it cannot be known to whom a span belongs: what starts without being told its trace "
-                    "is recorded without a user from now on; in coroutines take mt::coroutine_context, for objects "
-                    "on the heap mt::explicit_context or trace.start_span()";
-            break;
-        case fault::another_build:
-            text += "the tracer was made by a part of the program with another version or build of the library, and "
-                    "nothing is recorded here; build both parts with the same version, compiler and options";
-            break;
-        case fault::malformed: text += wanted_form(); break;
-        case fault::repeated: text += "given more than once; send it once"; break;
-        case fault::too_large: text += "over 180 members or 8,192 bytes; propagate fewer or shorter values"; break;
-        case fault::unproven:
-            text += "the seal of the sender is not made with a key that is known here, has expired, or is of other "
-                    "values; user and session were not taken from it, and the trace is one of its own";
-            break;
-        case fault::out_of_memory: text += "out of memory; the value was left out"; break;
-        }
-        return text;
+// What an error says in words of its own; its copies share it. It frees itself through a pointer, so that a device
+// whose errors have no such text needs no heap.
+struct error_text {
+    void (*count)(error_text& self, bool is_taken) noexcept;
+    std::string whole{};
+    std::size_t about_at = 0; // where `whole` names what the error is about
+    std::size_t about_size = 0;
+    std::error_code code{};
+    std::atomic<unsigned> uses{1};
+
+    // Null when memory runs out: the kind is then all that the error says.
+    static error_text* make(std::string_view about, std::string_view text, const std::error_code& code) noexcept {
+        const auto copy = [&]() -> error_text* {
+            const std::string_view between = about.empty() || text.starts_with(' ') ? "" : ": ";
+            std::string whole;
+            whole.reserve(about.size() + between.size() + text.size());
+            whole.append(about).append(between).append(text);
+            return new (std::nothrow) error_text{&error_text::keep_count, std::move(whole), 0, about.size(), code};
+        };
+        return guarded(copy, []() -> error_text* { return nullptr; });
     }
-
-    friend constexpr bool operator==(const check_error&, const check_error&) noexcept = default;
 
 private:
-    [[nodiscard]] std::string_view wanted_form() const noexcept {
-        if (key == "traceparent")
-            return "not of the form 00-<32 digits>-<16 digits>-<2 digits>, hexadecimal in lower case and with no ID "
-                   "of "
-                   "zeros (https://www.w3.org/TR/trace-context-2/)";
-        return "not a list of key=value, separated by commas (https://www.w3.org/TR/baggage/)";
+    static void keep_count(error_text& self, bool is_taken) noexcept {
+        if (is_taken) self.uses.fetch_add(1, std::memory_order_relaxed);
+        else if (self.uses.fetch_sub(1, std::memory_order_acq_rel) == 1) delete &self;
     }
 };
+
+} // namespace detail
+
+/// What went wrong, everywhere in this library: of which kind, what it is about, and what to do about it.
+///
+///     mt::error(mt::error_kind::timeout, "127.0.0.1:5000", "no answer within 30000 ms")
+///
+/// Never holds the value that was rejected. Copying shares the text and does not throw. What the checks of values
+/// give needs no heap: `about()` is a view then, and `message()` is put together when it is asked for. Thread-safety:
+/// as `int`.
+class error {
+public:
+    /// No error.
+    constexpr error() noexcept = default;
+    /// Of a value. `about` is a view, of static storage or of the caller's own text. `actual` is the number of code
+    /// points found (`too_long`) or the position of the byte at fault, `limit` the number of code points allowed.
+    constexpr error(error_kind kind, std::string_view about = {}, std::size_t actual = 0,
+                    std::size_t limit = 0) noexcept
+        : kind_(kind), about_(about), actual_(actual), limit_(limit) {}
+    /// A text that dies before the error does: give a text of its own as well, which is copied.
+    template <class text_that_dies_first>
+        requires std::is_same_v<std::remove_const_t<text_that_dies_first>, std::string>
+    error(error_kind kind, text_that_dies_first&& about) = delete;
+    /// In words of its own, which are copied: one line for a person, without credentials, that ends with the remedy.
+    /// `message()` is `about: text`, without the colon where `text` begins with a space. `code` is what the system
+    /// gave. Where memory runs out, only the kind is kept.
+    error(error_kind kind, std::string_view about, std::string_view text, const std::error_code& code = {}) noexcept
+        : kind_(kind), text_(detail::error_text::make(about, text, code)) {}
+    error(error_kind kind, std::string_view about, const char* text, const std::error_code& code = {}) noexcept
+        : error(kind, about, std::string_view(text), code) {}
+
+    constexpr error(const error& other) noexcept
+        : kind_(other.kind_), is_of_header_(other.is_of_header_), is_html_(other.is_html_), status_(other.status_),
+          about_(other.about_), actual_(other.actual_), limit_(other.limit_), retry_after_(other.retry_after_),
+          text_(other.text_) {
+        if (text_) text_->count(*text_, true);
+    }
+    constexpr error(error&& other) noexcept
+        : kind_(other.kind_), is_of_header_(other.is_of_header_), is_html_(other.is_html_), status_(other.status_),
+          about_(other.about_), actual_(other.actual_), limit_(other.limit_), retry_after_(other.retry_after_),
+          text_(std::exchange(other.text_, nullptr)) {}
+    constexpr error& operator=(error other) noexcept {
+        kind_ = other.kind_;
+        is_of_header_ = other.is_of_header_;
+        is_html_ = other.is_html_;
+        status_ = other.status_;
+        about_ = other.about_;
+        actual_ = other.actual_;
+        limit_ = other.limit_;
+        retry_after_ = other.retry_after_;
+        std::swap(text_, other.text_);
+        return *this;
+    }
+    constexpr ~error() {
+        if (text_) text_->count(*text_, false);
+    }
+
+    /// To switch on.
+    [[nodiscard]] constexpr error_kind kind() const noexcept { return kind_; }
+    /// The key, header, option, variable, file or server. Empty where nobody said. As long as this error, or as the
+    /// text that the error was made with.
+    [[nodiscard]] constexpr std::string_view about() const noexcept {
+        return text_ ? std::string_view(text_->whole).substr(text_->about_at, text_->about_size) : about_;
+    }
+    [[nodiscard]] constexpr std::size_t actual() const noexcept { return actual_; }
+    [[nodiscard]] constexpr std::size_t limit() const noexcept { return limit_; }
+    /// Of the system; 0 where it gave none.
+    [[nodiscard]] std::error_code code() const noexcept { return text_ ? text_->code : std::error_code(); }
+    /// Of the server's reply, where that was no success; otherwise 0.
+    [[nodiscard]] constexpr int status() const noexcept { return status_; }
+    /// What the reply asks to wait; 0 when it did not say.
+    [[nodiscard]] constexpr std::chrono::milliseconds retry_after() const noexcept { return retry_after_; }
+    /// The reply was a page, which something before the receiver wrote.
+    [[nodiscard]] constexpr bool is_html() const noexcept { return is_html_; }
+
+    /// One line for a person: `mlflow.trace.user: 300 characters, at most 250; shorten or hash the ID`.
+    [[nodiscard]] std::string message() const;
+
+    /// The same error in other words.
+    [[nodiscard]] error with_message(std::string_view whole) const noexcept {
+        const std::string_view known = about();
+        error other(kind_, {}, whole, code());
+        if (const auto at = whole.find(known); other.text_ && at != std::string_view::npos) {
+            other.text_->about_at = at;
+            other.text_->about_size = known.size();
+        }
+        other.is_html_ = is_html_;
+        other.status_ = status_;
+        other.retry_after_ = retry_after_;
+        return other;
+    }
+    /// The same error with the reply that it comes from.
+    [[nodiscard]] error with_reply(int status, std::chrono::milliseconds retry_after = {},
+                                   bool is_html = false) const noexcept {
+        error other = *this;
+        other.status_ = status;
+        other.retry_after_ = retry_after;
+        other.is_html_ = is_html;
+        return other;
+    }
+    /// The same error for the sender of an HTTP request: about the header that the value came in. The name is a view.
+    [[nodiscard]] constexpr error of_header(std::string_view name) const noexcept {
+        error other = *this;
+        other.about_ = name;
+        other.is_of_header_ = true;
+        return other;
+    }
+
+    friend bool operator==(const error& a, const error& b) noexcept {
+        return a.kind_ == b.kind_ && a.about() == b.about() && a.actual_ == b.actual_ && a.limit_ == b.limit_ &&
+               a.status_ == b.status_ && a.words() == b.words();
+    }
+
+private:
+    [[nodiscard]] std::string_view words() const noexcept { return text_ ? text_->whole : std::string_view(); }
+    [[nodiscard]] std::string reason() const;
+    [[nodiscard]] std::string_view wanted_form() const noexcept {
+        if (about_ == "traceparent")
+            return "not of the form 00-<32 digits>-<16 digits>-<2 digits>, hexadecimal in lower case and with no ID "
+                   "of zeros (https://www.w3.org/TR/trace-context-2/)";
+        return "not a list of key=value, separated by commas (https://www.w3.org/TR/baggage/)";
+    }
+
+    error_kind kind_ = error_kind::none;
+    bool is_of_header_ = false;
+    bool is_html_ = false;
+    int status_ = 0;
+    std::string_view about_{};
+    std::size_t actual_ = 0;
+    std::size_t limit_ = 0;
+    std::chrono::milliseconds retry_after_{0};
+    detail::error_text* text_ = nullptr;
+};
+
+inline std::string error::message() const {
+    if (text_) return text_->whole;
+    std::string text = detail::displayed(about_, 300); // the name may come from outside too
+    if (!text.empty()) text += ": ";
+    return text += reason();
+}
+
+inline std::string error::reason() const {
+    const auto at_byte = [this] { return " at byte " + std::to_string(actual_); };
+    switch (kind_) {
+    case error_kind::none: return "no fault";
+    case error_kind::missing:
+        return is_of_header_ ? "missing; send it with every request"
+                             : "no value; give one, or say that there is none (mt::anonymous, mt::no_session)";
+    case error_kind::empty:
+        return is_of_header_ ? "empty; give it a value, or leave the header out"
+                             : "empty; leave it out, or say that there is none (mt::anonymous, mt::no_session)";
+    case error_kind::too_long:
+        return std::to_string(actual_) + " characters, at most " + std::to_string(limit_) +
+               "; shorten or hash it (it is never cut for you)";
+    case error_kind::control_character: return "control character" + at_byte() + "; remove it";
+    case error_kind::invalid_utf8: return "invalid UTF-8" + at_byte() + "; send UTF-8";
+    case error_kind::not_allowed:
+        return is_of_header_ ? "not of the form that is wanted here"
+                             : "refused by the key's own check; see the declaration of the key";
+    case error_kind::out_of_range: return "a number that MLflow cannot store; give finite numbers below 2^63";
+    case error_kind::already_set:
+        return "already set to another value; metadata is written once, use a tag for what changes";
+    case error_kind::not_in_schema: return "not in the tracer's schema; add mt::optional<…> for it";
+    case error_kind::reserved: return "reserved; use the library's own type or function for it, or another name";
+    case error_kind::no_open_trace: return "no open trace here; call it between the start and the end of a trace";
+    case error_kind::callback_failed:
+        return "the code that makes this value threw, or said that it failed; the value was left out";
+    case error_kind::span_ended:
+        return "the code that makes this value ended its span; the value was left out, end the span afterwards";
+    case error_kind::interleaved:
+        return "traces of one tracer take turns on one thread, and it cannot be known to whom a span belongs: what "
+               "starts without being told its trace is recorded without a user from now on; in coroutines take "
+               "mt::coroutine_context, and mt::branch for each branch of && and ||; in callbacks attach a captured "
+               "context or take mt::explicit_context; and give start_trace an mt::nested where one trace is meant to "
+               "be inside another";
+    case error_kind::not_on_stack:
+        return "a span, scope or attached context is not a local variable of a function that runs on this thread, "
+               "and it cannot be known to whom a span belongs: what starts without being told its trace is recorded "
+               "without a user from now on; in coroutines take mt::coroutine_context, for objects on the heap "
+               "mt::explicit_context or trace.start_span()";
+    case error_kind::abi_mismatch:
+        return "the tracer was made by a part of the program with another version or build of the library, and "
+               "nothing is recorded here; build both parts with the same version, compiler and options";
+    case error_kind::malformed: return std::string(wanted_form());
+    case error_kind::duplicate: return "given more than once; send it once";
+    case error_kind::too_large: return "over 180 members or 8,192 bytes; propagate fewer or shorter values";
+    case error_kind::unverified:
+        return "the seal of the sender is not made with a key that is known here, has expired, or is of other "
+               "values; user and session were not taken from it, and the trace is one of its own";
+    case error_kind::out_of_memory: return about_.empty() ? "out of memory" : "out of memory; the value was left out";
+    // These come with words of their own, but for want of memory.
+    case error_kind::bad_request: return "malformed request or address; it was not sent";
+    case error_kind::tls: return "TLS failed";
+    case error_kind::connect: return "no connection";
+    case error_kind::closed: return "the connection ended before the whole reply";
+    case error_kind::timeout: return "no answer in time";
+    case error_kind::bad_reply: return "not the reply that a server of this kind gives";
+    case error_kind::other: return "the request failed";
+    case error_kind::bad_setting: return "not understood";
+    case error_kind::file: return "cannot be read";
+    }
+    return {};
+}
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
 
@@ -613,38 +817,35 @@ export_progress progress_of(const Exporter& exporter) {
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
-/// An error on its way into a `result`: `return failure{error};`
-template <class E>
+/// An error on its way into a `result`: `return mt::failure{error};`
 struct failure {
-    E error;
+    mlflow::trace::error error;
 };
-template <class E>
-failure(E) -> failure<E>;
 
-/// A value, or the reason why there is none. What C++23's `std::expected` is, as far as this library needs it.
+/// A value, or the `error` that says why there is none. What C++23's `std::expected` is, as far as this library needs
+/// it, with the names of its members.
 ///
 /// Thread-safety: as `std::optional`. Errors: taking the value of a failed result, or the error of a good one, is a
 /// mistake of the program and aborts; ask `has_value()` first.
-template <class T, class E>
+template <class T>
 class [[nodiscard]] result {
-    static_assert(!std::is_reference_v<T> && !std::is_same_v<T, failure<E>>);
+    static_assert(!std::is_reference_v<T> && !std::is_same_v<T, failure>);
 
 public:
     using value_type = T;
-    using error_type = E;
+    using error_type = mlflow::trace::error;
 
     constexpr result(T value) noexcept(std::is_nothrow_move_constructible_v<T>)
         : value_(std::move(value)), has_value_(true) {}
-    constexpr result(failure<E> failed) noexcept(std::is_nothrow_move_constructible_v<E>)
-        : error_(std::move(failed.error)), has_value_(false) {}
+    constexpr result(failure failed) noexcept : error_(std::move(failed.error)), has_value_(false) {}
 
     result(const result& other) : has_value_(other.has_value_) {
         if (has_value_) ::new (static_cast<void*>(&value_)) T(other.value_);
-        else ::new (static_cast<void*>(&error_)) E(other.error_);
+        else ::new (static_cast<void*>(&error_)) error_type(other.error_);
     }
     result(result&& other) noexcept(std::is_nothrow_move_constructible_v<T>) : has_value_(other.has_value_) {
         if (has_value_) ::new (static_cast<void*>(&value_)) T(std::move(other.value_));
-        else ::new (static_cast<void*>(&error_)) E(std::move(other.error_));
+        else ::new (static_cast<void*>(&error_)) error_type(std::move(other.error_));
     }
     result& operator=(result other) noexcept(std::is_nothrow_move_constructible_v<T>) {
         this->~result();
@@ -652,7 +853,7 @@ public:
     }
     constexpr ~result() {
         if (has_value_) value_.~T();
-        else error_.~E();
+        else error_.~error_type();
     }
 
     [[nodiscard]] constexpr bool has_value() const noexcept { return has_value_; }
@@ -667,8 +868,17 @@ public:
     [[nodiscard]] constexpr T* operator->() noexcept { return &value(); }
     [[nodiscard]] constexpr const T* operator->() const noexcept { return &value(); }
 
-    [[nodiscard]] constexpr const E& error() const& noexcept { return require(!has_value_), error_; }
-    [[nodiscard]] constexpr E&& error() && noexcept { return require(!has_value_), std::move(error_); }
+    template <class U>
+    [[nodiscard]] constexpr T value_or(U&& otherwise) const& {
+        return has_value_ ? value_ : static_cast<T>(std::forward<U>(otherwise));
+    }
+    template <class U>
+    [[nodiscard]] constexpr T value_or(U&& otherwise) && {
+        return has_value_ ? std::move(value_) : static_cast<T>(std::forward<U>(otherwise));
+    }
+
+    [[nodiscard]] constexpr const error_type& error() const& noexcept { return require(!has_value_), error_; }
+    [[nodiscard]] constexpr error_type&& error() && noexcept { return require(!has_value_), std::move(error_); }
 
 private:
     static constexpr void require(bool condition) noexcept {
@@ -677,7 +887,7 @@ private:
 
     union {
         T value_;
-        E error_;
+        error_type error_;
     };
     bool has_value_;
 };
@@ -805,25 +1015,6 @@ struct http_response {
     }
 };
 
-/// Why a request got no reply, or none that is a success. `outcome_of` of core/outcome.hpp says what follows.
-struct transport_error {
-    enum class kind : std::uint8_t {
-        bad_request, ///< never sent: the request or the address is malformed
-        tls,         ///< the server's certificate was refused, or it refused ours, or it does not speak TLS
-        connect,     ///< no connection: refused, unreachable, name not resolved
-        closed,      ///< the connection ended before the whole reply
-        timeout,     ///< `http_request::timeout` ran out
-        bad_reply,   ///< not HTTP, or larger than the transport accepts
-        other,
-        out_of_memory ///< here: for the request, or for its reply
-    };
-    kind reason = kind::other;
-    std::string message{};                    ///< one line for a person, without credentials
-    int status = 0;                           ///< of the reply, where it was the reply that was no success
-    std::chrono::milliseconds retry_after{0}; ///< what the reply asks to wait; 0 when it did not say
-    bool is_html = false;                     ///< the reply was a page, which something before the receiver wrote
-};
-
 /// Where a server is: the parts of a URL such as `http://127.0.0.1:5000/mlflow`.
 struct endpoint {
     std::string scheme; ///< `http` or `https`
@@ -832,7 +1023,7 @@ struct endpoint {
     std::string path; ///< empty, or begins with `/` and does not end in it
 
     /// Parses an absolute `http` or `https` URL. User information, query and fragment are refused.
-    [[nodiscard]] static result<endpoint, transport_error> parse(std::string_view url);
+    [[nodiscard]] static result<endpoint> parse(std::string_view url);
 
     /// `host:port` as the Host header wants it: brackets around IPv6, the default port left out.
     [[nodiscard]] std::string authority() const;
@@ -845,11 +1036,10 @@ inline std::string endpoint::authority() const {
     return text;
 }
 
-inline result<endpoint, transport_error> endpoint::parse(std::string_view url) {
-    const auto refuse = [&](std::string_view why) -> failure<transport_error> {
-        return failure{transport_error{transport_error::kind::bad_request, "the URL \"" + detail::shown_url(url) +
-                                                                               "\" " + std::string(why) +
-                                                                               "; write it as http://host:port"}};
+inline result<endpoint> endpoint::parse(std::string_view url) {
+    const auto refuse = [&](std::string_view why) -> failure {
+        return failure{error(error_kind::bad_request, "the URL \"" + detail::shown_url(url) + '"',
+                             " " + std::string(why) + "; write it as http://host:port")};
     };
     for (const char c : url)
         if (static_cast<unsigned char>(c) <= 0x20 || static_cast<unsigned char>(c) >= 0x7f)
@@ -969,50 +1159,6 @@ struct trace_id {
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
-// ---- mlflow/trace/detail/guarded.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-[[noreturn]] inline void throw_bad_alloc() {
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-    throw std::bad_alloc();
-#else
-    std::abort(); // as `new` does
-#endif
-}
-
-// Runs `run`. What it throws ends here, and `rescue` says what comes instead.
-template <class Run, class Rescue>
-decltype(auto) guarded(Run&& run, [[maybe_unused]] Rescue&& rescue) {
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-    try {
-        return run();
-    } catch (...) {
-        return rescue();
-    }
-#else
-    return run();
-#endif
-}
-
-// The same where it matters what was thrown: `rescue` is given its text, or null when it is no std::exception.
-template <class Run, class Rescue>
-decltype(auto) guarded_by_reason(Run&& run, [[maybe_unused]] Rescue&& rescue) {
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-    try {
-        return run();
-    } catch (const std::exception& thrown) {
-        return rescue(thrown.what());
-    } catch (...) {
-        return rescue(nullptr);
-    }
-#else
-    return run();
-#endif
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
 
 // ---- mlflow/trace/detail/buffer.hpp
 
@@ -2417,12 +2563,12 @@ struct remote_span {
 
     static constexpr std::string_view header = "traceparent";
 
-    /// From the header's value; white space around it does not count. `fault::malformed` for what the W3C calls
+    /// From the header's value; white space around it does not count. `error_kind::malformed` for what the W3C calls
     /// invalid: upper case, other lengths, IDs of zeros, version ff.
-    static constexpr result<remote_span, check_error> parse(std::string_view value) noexcept {
+    static constexpr result<remote_span> parse(std::string_view value) noexcept {
         constexpr std::size_t size = 55; // 00-<32 digits>-<16 digits>-<2 digits>
         value = detail::without_outer_space(value);
-        const auto invalid = failure{check_error{value.empty() ? fault::empty : fault::malformed, header}};
+        const auto invalid = failure{error{value.empty() ? error_kind::empty : error_kind::malformed, header}};
         if (value.size() < size || value[2] != '-' || value[35] != '-' || value[52] != '-') return invalid;
         std::uint64_t version = 0;
         std::uint64_t flags = 0;
@@ -2625,7 +2771,7 @@ constexpr bool has_whole_concepts() noexcept {
 /// sent twice without harm.
 template <class T>
 concept transport = requires(T& transport, const http_request& request) {
-    { transport.send(request) } -> std::same_as<result<http_response, transport_error>>;
+    { transport.send(request) } -> std::same_as<result<http_response>>;
 };
 
 /// Where the current span lives. `slot()` is called by the recording thread; null means that nothing is current, and
@@ -2662,7 +2808,7 @@ concept redactor = requires(const T& redactor, std::string_view key, std::string
 /// tracer is made. `static constexpr bool has_random_trace_ids = true` says that at least the last 7 bytes of a trace
 /// ID are random and evenly spread, which other processes are told (W3C Trace Context, level 2).
 template <class T>
-concept platform = requires(const check_error& error, typename T::mutex& mutex) {
+concept platform = requires(const error& error, typename T::mutex& mutex) {
     { T::wall_nano() } -> std::same_as<std::uint64_t>;
     { T::monotonic_nano() } -> std::same_as<std::uint64_t>;
     { T::new_trace_id() } -> std::same_as<trace_id>;
@@ -2708,7 +2854,7 @@ public:
     [[nodiscard]] virtual bool schema_has(std::string_view name) const noexcept = 0;
     // Where the trace can be looked at, or empty.
     [[nodiscard]] virtual owned_text trace_url(const trace_id& id) const = 0;
-    virtual void report(const check_error& error) noexcept = 0;
+    virtual void report(const error& error) noexcept = 0;
 
     // Null where every value is recorded as it is.
     [[nodiscard]] const value_rules* rules() const noexcept { return rules_; }
@@ -2724,7 +2870,7 @@ public:
 
     [[nodiscard]] trust trusted() const noexcept { return trusted_.load(std::memory_order_relaxed); }
     // Something showed that the context cannot tell whose turn it is. `tell_distrust` reports it, once per reason.
-    __attribute__((noinline)) void distrust(trust left, fault why) noexcept {
+    __attribute__((noinline)) void distrust(trust left, error_kind why) noexcept {
         trust before = trusted();
         while (before < left && !trusted_.compare_exchange_weak(before, left, std::memory_order_relaxed)) {
         }
@@ -2733,7 +2879,7 @@ public:
     }
     [[nodiscard]] bool is_distrusted() const noexcept { return reasons_.load(std::memory_order_relaxed) != 0; }
     __attribute__((noinline)) void tell_distrust() noexcept {
-        for (const fault why : {fault::interleaved, fault::not_on_stack})
+        for (const error_kind why : {error_kind::interleaved, error_kind::not_on_stack})
             if ((reasons_.load(std::memory_order_relaxed) & bit(why)) != 0 &&
                 (told_.fetch_or(bit(why), std::memory_order_relaxed) & bit(why)) == 0)
                 report({why, "the current trace"});
@@ -2752,7 +2898,9 @@ protected:
     const value_rules* rules_ = nullptr;
 
 private:
-    static constexpr std::uint32_t bit(fault why) noexcept { return std::uint32_t{1} << static_cast<unsigned>(why); }
+    static constexpr std::uint32_t bit(error_kind why) noexcept {
+        return std::uint32_t{1} << static_cast<unsigned>(why);
+    }
 
     std::atomic<std::uint32_t> references_{1};
     std::atomic<trust> trusted_{trust::all};
@@ -3244,7 +3392,7 @@ inline bool counts(const context_slot& slot, bool is_inside_attached, trust trus
 }
 
 // It cannot be known any more to whom belongs what is current here.
-__attribute__((noinline)) inline void lose_track(recorder& owner, context_slot& slot, fault why) noexcept {
+__attribute__((noinline)) inline void lose_track(recorder& owner, context_slot& slot, error_kind why) noexcept {
     if (slot.is_of_task) {
         slot.is_mixed = true;
         owner.distrust(trust::all, why);
@@ -3269,7 +3417,7 @@ __attribute__((noinline)) inline void look_for_mixture(context_slot& slot, trace
     }
     if (!mixed) return;
     mixed->retain(); // an error handler may end all that holds it
-    lose_track(*mixed, slot, fault::interleaved);
+    lose_track(*mixed, slot, error_kind::interleaved);
     if (mixed->identity() == owner && trusted < mixed->trusted()) trusted = mixed->trusted();
     mixed->tell_distrust();
     mixed->release();
@@ -3545,7 +3693,7 @@ inline context_node* attach(context_slot& slot, captured_contents* contents, boo
     node->contents = contents;
     for (const auto* span = contents->spans; span; span = span->outer) {
         slot.may_be_off = slot.may_be_off || span->everything_is_off;
-        if (span->trace && !is_bound) lose_track(*span->trace->owner, slot, fault::not_on_stack);
+        if (span->trace && !is_bound) lose_track(*span->trace->owner, slot, error_kind::not_on_stack);
     }
     return node;
 }
@@ -4074,11 +4222,8 @@ inline std::string header_fault(std::string_view name, std::string_view value, s
 /// Refused are: a scheme other than http and https; a host, path or target with anything but visible ASCII; a target
 /// that does not begin with `/`; a header whose name is not an RFC 9110 token or whose value holds a control
 /// character; and the headers that a transport writes itself. The message names the header, never its value.
-[[nodiscard]] inline std::optional<transport_error> check_request(const endpoint& server,
-                                                                  const http_request& request) {
-    const auto refuse = [](std::string why) {
-        return transport_error{transport_error::kind::bad_request, std::move(why)};
-    };
+[[nodiscard]] inline std::optional<error> check_request(const endpoint& server, const http_request& request) {
+    const auto refuse = [](std::string_view why) { return error(error_kind::bad_request, {}, why); };
     if (server.scheme != "http" && server.scheme != "https") return refuse("the scheme is neither http nor https");
     if (server.host.empty()) return refuse("the server has no host");
     if (!detail::is_visible_ascii(server.host) || !detail::is_visible_ascii(server.path))
@@ -4091,8 +4236,7 @@ inline std::string header_fault(std::string_view name, std::string_view value, s
 
     std::size_t position = 0;
     for (const auto& [name, value] : request.headers)
-        if (auto fault = detail::header_fault(name, value, ++position); !fault.empty())
-            return refuse(std::move(fault));
+        if (auto fault = detail::header_fault(name, value, ++position); !fault.empty()) return refuse(fault);
     return std::nullopt;
 }
 
@@ -4162,9 +4306,9 @@ void for_each_header_value(const Headers& headers, std::string_view name, Visit&
 }
 
 // RFC 9110, 5.5: CR, LF and NUL must not be in a value, and other control characters have no business there.
-constexpr check_error check_field_value(std::string_view name, std::string_view text) noexcept {
+constexpr error check_field_value(std::string_view name, std::string_view text) noexcept {
     for (std::size_t i = 0; i < text.size(); ++i)
-        if (!is_field_value(text.substr(i, 1))) return {fault::control_character, name, i};
+        if (!is_field_value(text.substr(i, 1))) return {error_kind::control_character, name, i};
     return {};
 }
 
@@ -5271,12 +5415,12 @@ constexpr bool allowed_by(std::string_view value) noexcept {
 }
 
 // The rule for every identity and metadata value: 1 to `limit` code points of valid UTF-8 without control characters.
-constexpr check_error check_text(std::string_view key, std::string_view value, std::size_t limit) noexcept {
-    if (value.empty()) return {fault::empty, key};
+constexpr error check_text(std::string_view key, std::string_view value, std::size_t limit) noexcept {
+    if (value.empty()) return {error_kind::empty, key};
     const utf8_scan scan = scan_utf8(value);
-    if (scan.invalid_at != std::string_view::npos) return {fault::invalid_utf8, key, scan.invalid_at};
-    if (scan.control_at != std::string_view::npos) return {fault::control_character, key, scan.control_at};
-    if (scan.code_points > limit) return {fault::too_long, key, scan.code_points, limit};
+    if (scan.invalid_at != std::string_view::npos) return {error_kind::invalid_utf8, key, scan.invalid_at};
+    if (scan.control_at != std::string_view::npos) return {error_kind::control_character, key, scan.control_at};
+    if (scan.code_points > limit) return {error_kind::too_long, key, scan.code_points, limit};
     return {};
 }
 
@@ -5300,7 +5444,7 @@ struct checked_literal {
 
     template <std::size_t N>
     consteval checked_literal(const char (&text)[N]) : data(text), size(N - 1) {
-        if (Key::check({text, N - 1}).what != fault::none)
+        if (Key::check({text, N - 1}).kind() != error_kind::none)
             a_literal_must_be_1_to_max_printable_characters_that_pass_the_keys_checks_else_use_parse();
     }
 };
@@ -5321,11 +5465,11 @@ public:
     /// The most characters that a value may have, in Unicode code points.
     static constexpr std::size_t max_code_points = detail::limit_of<250, Checks...>;
 
-    /// What is wrong with the value, or `fault::none`.
-    static constexpr check_error check(std::string_view value) noexcept {
-        if (const auto error = detail::check_text(name, value, max_code_points); error.what != fault::none)
+    /// What is wrong with the value, or `error_kind::none`.
+    static constexpr error check(std::string_view value) noexcept {
+        if (const auto error = detail::check_text(name, value, max_code_points); error.kind() != error_kind::none)
             return error;
-        if (!(detail::allowed_by<Checks>(value) && ...)) return {fault::not_allowed, name};
+        if (!(detail::allowed_by<Checks>(value) && ...)) return {error_kind::not_allowed, name};
         return {};
     }
 
@@ -5340,16 +5484,16 @@ public:
     explicit key_of(const text_that_parse_must_check&) = delete;
 
     /// From a value that is known at run time. Refuses, never cuts.
-    static result<Derived, check_error> parse(std::string_view value) noexcept {
-        if (const auto error = check(value); error.what != fault::none) return failure{error};
+    static result<Derived> parse(std::string_view value) noexcept {
+        if (const auto error = check(value); error.kind() != error_kind::none) return failure{error};
         return Derived(unchecked{value});
     }
-    /// A null pointer is `fault::absent`, not undefined behaviour.
-    static result<Derived, check_error> parse(const char* value) noexcept {
-        if (!value) return failure{check_error{fault::absent, name}};
+    /// A null pointer is `error_kind::missing`, not undefined behaviour.
+    static result<Derived> parse(const char* value) noexcept {
+        if (!value) return failure{error{error_kind::missing, name}};
         return parse(std::string_view(value));
     }
-    static result<Derived, check_error> parse(std::nullptr_t) = delete;
+    static result<Derived> parse(std::nullptr_t) = delete;
 
     key_of(const key_of& other) noexcept { *this = other; }
     key_of& operator=(const key_of& other) noexcept {
@@ -5406,7 +5550,7 @@ concept metadata_key = decltype(detail::is_key_of(static_cast<std::remove_cvref_
 /// A metadata key of the application: `using segment = mt::key<"app.segment", mt::one_of<"free", "pro">>;`
 template <fixed_string Name, class... Checks>
 struct key : key_of<key<Name, Checks...>, Name, Checks...> {
-    static_assert(detail::check_text("", Name.view(), 250).what == fault::none,
+    static_assert(detail::check_text("", Name.view(), 250).kind() == error_kind::none,
                   "a metadata key has 1 to 250 printable characters");
     static_assert(!detail::reserved_by_mlflow(Name.view()),
                   "mlflow.* keys belong to MLflow: use mt::user, mt::session or another name for your own key");
@@ -5501,7 +5645,7 @@ struct generate_absent {
     static constexpr bool always_gives = true;
     template <class Key>
     static maybe<Key> replacement() noexcept {
-        static_assert(Key::check("017f22e2-79b0-7cc3-98c4-dc0c0c07398f").what == fault::none,
+        static_assert(Key::check("017f22e2-79b0-7cc3-98c4-dc0c0c07398f").kind() == error_kind::none,
                       "a generated value is a UUID, which the checks of this key refuse");
         return *Key::parse(new_uuid_v7<Platform>().view());
     }
@@ -5520,30 +5664,6 @@ struct header {
     static constexpr bool may_be_lost = std::is_same_v<key, client_request_id>;
     /// What `get` returns: the key, or `maybe` of it.
     using value_type = std::conditional_t<Absent::always_gives && !may_be_lost, key, maybe<key>>;
-};
-
-/// Why a request was refused, or lost the value of one header.
-struct header_error {
-    enum class kind : std::uint8_t {
-        missing,   ///< a header that must be there is not
-        duplicate, ///< given more than once: what is behind a proxy might take another one of them
-        refused    ///< its value fails the checks of its key
-    };
-    kind reason = kind::missing;
-    std::string_view name; ///< of the header, as `http_headers` spells it
-    check_error cause{};   ///< of a value that was refused
-
-    /// One line for the sender, without the value: `X-User-ID: invalid UTF-8 at byte 3; send UTF-8`.
-    [[nodiscard]] std::string message() const {
-        const std::string header(name);
-        if (reason == kind::missing) return header + ": missing; send it with every request";
-        if (reason == kind::duplicate) return header + ": given more than once; send it once";
-        if (cause.what == fault::empty) return header + ": empty; give it a value, or leave the header out";
-        if (cause.what == fault::not_allowed) return header + ": not of the form that is wanted here";
-        check_error shown = cause;
-        shown.key = name;
-        return shown.message();
-    }
 };
 
 namespace detail {
@@ -5577,11 +5697,11 @@ public:
     /// that looks one up, `text(std::string_view name)`, and returns a `const char*` or an optional text (null:
     /// absent), or a range of texts (all values of that header; with fewer, nobody can tell a duplicate).
     template <class Container>
-    [[nodiscard]] static result<http_headers, header_error> parse(const Container& headers) {
+    [[nodiscard]] static result<http_headers> parse(const Container& headers) {
         http_headers parsed;
-        header_error error;
-        if ((parsed.template read<Headers>(headers, error) && ...)) return parsed;
-        return failure{error};
+        trace::error refused;
+        if ((parsed.template read<Headers>(headers, refused) && ...)) return parsed;
+        return failure{std::move(refused)};
     }
 
     /// The value of this key: itself where the request cannot be without it, else `maybe<Key>`.
@@ -5593,7 +5713,7 @@ public:
     }
 
     /// Why a client request ID was left out; null when none was.
-    [[nodiscard]] const header_error* lost() const noexcept { return lost_.name.empty() ? nullptr : &lost_; }
+    [[nodiscard]] const error* lost() const noexcept { return lost_.kind() == error_kind::none ? nullptr : &lost_; }
 
     /// Calls `function` with all values, in the order of the headers:
     /// `identity.apply([&](const auto&... values) { return tracer.start_trace("chat", values...); })`.
@@ -5614,32 +5734,32 @@ private:
 
     // False when the request is refused.
     template <class Header, class Container>
-    bool read(const Container& headers, header_error& error) {
-        using kind = header_error::kind;
+    bool read(const Container& headers, error& refused) {
+        using kind = error_kind;
         auto& value = detail::header_slot<Header>::given;
         std::size_t times = 0;
-        check_error wrong;
+        error wrong;
         detail::for_each_header_value(headers, Header::name, [&](std::string_view text) {
             if (times++ != 0) return;
             text = detail::without_outer_space(text);
             wrong = detail::check_field_value(Header::name, text);
-            if (wrong.what != fault::none) return;
+            if (wrong.kind() != error_kind::none) return;
             const auto parsed = Header::parser::parse(text);
             if (parsed) value = *parsed;
             else wrong = parsed.error();
         });
         if (times == 0) value = Header::absent_policy::template replacement<typename Header::key>();
-        if (times > 1) error = {kind::duplicate, Header::name, {}};
-        else if (wrong.what != fault::none) error = {kind::refused, Header::name, wrong};
-        else if (Header::absent_policy::always_gives && !value.has_value()) error = {kind::missing, Header::name, {}};
+        if (times > 1) refused = error(kind::duplicate).of_header(Header::name);
+        else if (wrong.kind() != error_kind::none) refused = wrong.of_header(Header::name);
+        else if (Header::absent_policy::always_gives && !value.has_value())
+            refused = error(kind::missing).of_header(Header::name);
         else return true;
-        if (!Header::may_be_lost || error.reason != kind::refused || wrong.what == fault::control_character)
-            return false;
-        lost_ = error;
+        if (!Header::may_be_lost || times != 1 || wrong.kind() == error_kind::control_character) return false;
+        lost_ = std::exchange(refused, {});
         return true;
     }
 
-    header_error lost_;
+    error lost_;
 };
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
@@ -7494,13 +7614,13 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 ///     .authorization = mt::bearer_authorization(mt::secret(token))
 ///     .authorization = [] { return mt::bearer_authorization(mt::secret(read_file("/run/token"))); }
 ///
-/// A function returns a `secret`, or a `result<secret, transport_error>`; what it throws is an error too. It is
+/// A function returns a `secret`, or a `result<secret>`; what it throws is an error too. It is
 /// called at the first request, and again when the server answers 401 or the transport rejects the request, once for
 /// each request, which is then sent once more. What no header can hold is not kept, and asked for again.
 /// Thread-safety: copies share what the function gave, and it is called by one thread at a time.
 class credentials {
 public:
-    using answer = result<secret, transport_error>;
+    using answer = result<secret>;
 
     credentials() noexcept = default;
     credentials(secret fixed) noexcept : fixed_(std::move(fixed)) {}
@@ -7551,9 +7671,7 @@ private:
 
         virtual answer fetch() = 0;
 
-        static failure<transport_error> fail(std::string_view why) {
-            return failure{transport_error{transport_error::kind::other, "authorization: " + std::string(why)}};
-        }
+        static failure fail(std::string_view why) { return failure{error(error_kind::other, "authorization", why)}; }
 
         detail::machine::mutex lock_;
         secret last_;
@@ -7827,7 +7945,9 @@ bool each_member(std::string_view object, Visit visit) {
     return true;
 }
 
-inline std::optional<export_reply> read_json_export_reply(std::string_view body) {
+// `is_allowed` says of each further member, by name and text, whether the reply may have it.
+template <class Allowed>
+std::optional<export_reply> read_json_export_reply(std::string_view body, Allowed is_allowed) {
     export_reply told;
     const auto is_one = [](std::string_view name, std::string_view camel, std::string_view snake) {
         return is_json_key(name, camel) || is_json_key(name, snake);
@@ -7845,8 +7965,8 @@ inline std::optional<export_reply> read_json_export_reply(std::string_view body)
         return message.has_value();
     };
     const bool is_good = each_member(body, [&](std::string_view name, std::string_view value) {
-        return is_one(name, "partialSuccess", "partial_success") &&
-               (value == "null" || each_member(value, read_part));
+        if (!is_one(name, "partialSuccess", "partial_success")) return is_allowed(name, value);
+        return value == "null" || each_member(value, read_part);
     });
     if (!is_good) return std::nullopt;
     return told;
@@ -7860,18 +7980,20 @@ inline std::optional<export_reply> read_export_reply(const http_response& reply)
     const auto type = media_type(reply);
     const bool is_untyped = type.empty();
     if (same_name(type, "application/json") || (is_untyped && reply.body.starts_with('{')))
-        return read_json_export_reply(reply.body);
+        return read_json_export_reply(reply.body, [](auto, auto) { return false; });
     if (is_untyped || is_protobuf(reply)) return read_protobuf_export_reply(reply.body);
     return std::nullopt;
 }
 
-// An object in JSON, of whatever members, that does not speak of errors.
-inline bool is_successful_object(const http_response& reply) {
-    return same_name(media_type(reply), "application/json") &&
-           each_member(reply.body, [](std::string_view name, std::string_view value) {
-               const bool is_none = value == "null" || value == "false" || value == "[]" || value == "{}";
-               return is_none || (!is_json_key(name, "error") && !is_json_key(name, "errors"));
-           });
+// The same of an object in JSON with words of the receiver's own; nothing where these speak of errors.
+inline std::optional<export_reply> read_object_reply(const http_response& reply) {
+    if (!same_name(media_type(reply), "application/json")) return std::nullopt;
+    return read_json_export_reply(reply.body, [](std::string_view name, std::string_view value) {
+        if (is_json_key(name, "success") || is_json_key(name, "ok")) return value != "false";
+        const bool is_none = value == "null" || value == "false" || value == "0" || value == "\"\"" ||
+                             (value.find_first_not_of("[]{} \t\r\n") == std::string_view::npos && value.size() > 1);
+        return is_none || (!is_json_key(name, "error") && !is_json_key(name, "errors"));
+    });
 }
 
 } // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
@@ -7940,10 +8062,9 @@ inline std::string message_of(const http_response& reply) {
     return message.empty() ? json_find_string(reply.body, {"detail"}).value_or(reply.body) : message;
 }
 
-inline std::string describe_reply(std::string_view server, std::string_view target, const http_response& reply,
-                                  const known_secrets& secrets) {
-    return std::string(server) + " answered " + std::to_string(reply.status) + " to " +
-           std::string(target.substr(0, target.find('?'))) + ": " + one_line(secrets.masked(message_of(reply)));
+inline std::string describe_reply(std::string_view target, const http_response& reply, const known_secrets& secrets) {
+    return " answered " + std::to_string(reply.status) + " to " + std::string(target.substr(0, target.find('?'))) +
+           ": " + one_line(secrets.masked(message_of(reply)));
 }
 
 // Retry-After, RFC 9110, 10.2.3; 0 where it is absent, or a date that has passed. A date counts from the server's own
@@ -7966,22 +8087,26 @@ inline std::chrono::milliseconds retry_after(const http_response& reply) noexcep
     return std::chrono::seconds(seconds);
 }
 
-inline transport_error error_reply(std::string_view server, std::string_view target, const http_response& reply,
-                                   const known_secrets& secrets) {
-    return {transport_error::kind::other, describe_reply(server, target, reply, secrets), reply.status,
-            retry_after(reply), is_html(reply)};
+inline error error_reply(std::string_view server, std::string_view target, const http_response& reply,
+                         const known_secrets& secrets) {
+    return error(error_kind::other, server, describe_reply(target, reply, secrets))
+        .with_reply(reply.status, retry_after(reply), is_html(reply));
+}
+
+// Where the memory for it is missing, there may be none for these words either.
+inline error no_memory_for_request() noexcept {
+    return {error_kind::out_of_memory, {}, "out of memory while a request was put together"};
 }
 
 // A status of success from what does not say that it took what it was sent: a login page, a proxy's greeting.
-inline transport_error unproven_success(std::string_view server, std::string_view target,
-                                        const http_response& reply) {
+inline error unproven_success(std::string_view server, std::string_view target, const http_response& reply) {
     const std::string type = one_line(media_type(reply).substr(0, 60));
-    return {transport_error::kind::bad_reply,
-            std::string(server) + " answered " + std::to_string(reply.status) + " to " +
-                std::string(target.substr(0, target.find('?'))) + " with " +
-                (type.empty() ? "a body of no type" : type) +
-                " that does not say that anything was stored; does a login page or a proxy answer in its place?",
-            reply.status, retry_after(reply), is_html(reply)};
+    return error(error_kind::bad_reply, server,
+                 " answered " + std::to_string(reply.status) + " to " +
+                     std::string(target.substr(0, target.find('?'))) + " with " +
+                     (type.empty() ? "a body of no type" : type) +
+                     " that does not say that anything was stored; does a login page or a proxy answer in its place?")
+        .with_reply(reply.status, retry_after(reply), is_html(reply));
 }
 
 // How an export went that the receiver took.
@@ -8028,6 +8153,8 @@ constexpr bool is_not_found(int status) noexcept { return status == 404; }
 constexpr bool is_of_a_proxy(int status) noexcept { return status == 407; }
 // MLflow: a store of files answers so to a trace that it has.
 constexpr bool may_be_there_already(int status) noexcept { return status == 500; }
+// Of a failure whose reason the content may be, where the server's own status says something else.
+inline constexpr int may_be_at_fault = 500;
 // MLflow: its store takes no spans.
 inline constexpr int not_implemented = 501;
 constexpr bool is_not_implemented(int status) noexcept { return status == not_implemented; }
@@ -8052,13 +8179,14 @@ constexpr bool tells_its_own_reason(int status) noexcept {
 /// |             | and a reason that nobody knows: the content may be at fault. Divided while other content    |
 /// |             | passes; waits while none does                                                               |
 /// | put_aside   | 400, 413 or 422: the receiver finds fault with the content. Divided, and what fails alone   |
-/// |             | is put aside                                                                                |
+/// |             | is put aside, unless the receiver now finds fault also with what it took before, or with    |
+/// |             | another that waits: MLflow answers 400 to most errors of its database, and 422 to what else |
+/// |             | goes wrong (mlflow/store/db/utils.py, mlflow/server/otel_api.py)                            |
 enum class outcome : std::uint8_t { delivered, wait, divide, put_aside };
 
 /// What an error says about the spans that were sent.
-[[nodiscard]] constexpr outcome outcome_of(transport_error::kind reason, int status, bool is_html = false) noexcept {
-    using kind = transport_error::kind;
-    if (reason != kind::other) return outcome::wait;
+[[nodiscard]] constexpr outcome outcome_of(error_kind kind, int status, bool is_html = false) noexcept {
+    if (kind != error_kind::other) return outcome::wait;
     switch (status) {
     case 0: return outcome::divide; // unknown
     case 400:
@@ -8068,8 +8196,8 @@ enum class outcome : std::uint8_t { delivered, wait, divide, put_aside };
     default: return outcome::wait;
     }
 }
-[[nodiscard]] inline outcome outcome_of(const transport_error& error) noexcept {
-    return outcome_of(error.reason, error.status, error.is_html);
+[[nodiscard]] inline outcome outcome_of(const error& error) noexcept {
+    return outcome_of(error.kind(), error.status(), error.is_html());
 }
 
 /// What an exporter says. Neither `retryable` nor `finds_fault` is a reason that nobody knows, and so is an
@@ -8082,23 +8210,22 @@ enum class outcome : std::uint8_t { delivered, wait, divide, put_aside };
 
 /// What a reply to exported spans says about them.
 [[nodiscard]] inline outcome outcome_of(const http_response& reply) {
-    if (!detail::is_success(reply.status))
-        return outcome_of(transport_error::kind::other, reply.status, detail::is_html(reply));
+    if (!detail::is_success(reply.status)) return outcome_of(error_kind::other, reply.status, detail::is_html(reply));
     return detail::read_export_reply(reply) ? outcome::delivered : outcome::wait;
 }
 
 namespace detail {
 
 // Adds to `total` that so many spans failed for that reason.
-inline void add_failure(export_result& total, std::size_t spans, transport_error error) {
-    const outcome what = outcome_of(error);
+inline void add_failure(export_result& total, std::size_t spans, const error& why) {
+    const outcome what = outcome_of(why);
     total.failed_spans += spans;
     total.retryable = total.retryable || what == outcome::wait || what == outcome::divide;
     total.finds_fault = total.finds_fault || what == outcome::divide || what == outcome::put_aside;
-    using kind = transport_error::kind;
-    total.too_slow = total.too_slow || error.reason == kind::timeout || error.reason == kind::out_of_memory;
-    if (error.retry_after > total.retry_after) total.retry_after = error.retry_after;
-    total.error = std::move(error.message);
+    using kind = error_kind;
+    total.too_slow = total.too_slow || why.kind() == kind::timeout || why.kind() == kind::out_of_memory;
+    if (why.retry_after() > total.retry_after) total.retry_after = why.retry_after();
+    total.error = why.message();
 }
 
 } // namespace detail
@@ -8149,26 +8276,26 @@ inline std::string redirect_target(std::string_view location) {
 }
 
 // What no server of this library answers to its own protocol, and tells of a wrong address.
-inline std::optional<transport_error> wrong_address(const std::string& server, std::string_view target,
-                                                    const http_response& reply) {
-    using kind = transport_error::kind;
+inline std::optional<error> wrong_address(const std::string& server, std::string_view target,
+                                          const http_response& reply) {
+    using kind = error_kind;
     if (is_redirect(reply.status))
-        return transport_error{kind::other,
-                               server + " answered " + std::to_string(reply.status) + " to " +
-                                   std::string(target.substr(0, target.find('?'))) + ": it redirects to " +
-                                   redirect_target(reply.header("Location")) +
-                                   "; redirects are not followed, give that address if it is right",
-                               reply.status};
+        return error(kind::other, server,
+                     " answered " + std::to_string(reply.status) + " to " +
+                         std::string(target.substr(0, target.find('?'))) + ": it redirects to " +
+                         redirect_target(reply.header("Location")) +
+                         "; redirects are not followed, give that address if it is right")
+            .with_reply(reply.status);
     if (is_of_a_proxy(reply.status))
-        return transport_error{kind::other,
-                               server + ": the proxy on the way refuses the credentials; name them in http_proxy as "
-                                        "http://user:password@host:port",
-                               reply.status};
+        return error(kind::other, server,
+                     "the proxy on the way refuses the credentials; name them in http_proxy as "
+                     "http://user:password@host:port")
+            .with_reply(reply.status);
     // nginx and Apache, and servers in Go.
     if (is_bad_request(reply.status) && server.starts_with("http:") &&
         (reply.body.find("plain HTTP") != std::string::npos ||
          reply.body.find("HTTP request to an HTTPS server") != std::string::npos))
-        return transport_error{kind::tls, server + ": TLS is spoken there; write https://", reply.status};
+        return error(kind::tls, server, "TLS is spoken there; write https://").with_reply(reply.status);
     return std::nullopt;
 }
 
@@ -8200,15 +8327,12 @@ public:
     // As given, without a slash at its end.
     [[nodiscard]] const std::string& uri() const noexcept { return options_.uri; }
 
-    result<http_response, transport_error> send(http_method method, std::string_view target,
-                                                std::span<const http_header> headers = {},
-                                                std::string_view body = {}) {
+    result<http_response> send(http_method method, std::string_view target, std::span<const http_header> headers = {},
+                               std::string_view body = {}) {
         const without_cancellation whole; // nobody expects it below
         if (!transport_) {
             auto server = endpoint::parse(uri());
-            if (!server)
-                return failure{transport_error{server.error().reason,
-                                               std::string(options_.option) + ": " + server.error().message}};
+            if (!server) return failure{error(server.error().kind(), options_.option, server.error().message())};
             transport_ = std::make_unique<Transport>(std::move(*server), options_.transport);
         }
         auto reply = send_authorized(method, target, headers, body);
@@ -8220,25 +8344,22 @@ public:
     [[nodiscard]] const known_secrets& secrets() const noexcept { return secrets_; }
 
     // A reply that is no success, as an error.
-    [[nodiscard]] transport_error refusal(std::string_view target, const http_response& reply) const {
+    [[nodiscard]] error refusal(std::string_view target, const http_response& reply) const {
         return error_reply(uri(), target, reply, secrets_);
     }
 
 private:
-    failure<transport_error> masked(transport_error error) const {
-        error.message = displayed(secrets_.masked(std::move(error.message))); // a transport may quote what came in
-        return failure{std::move(error)};
+    failure masked(const error& why) const { // a transport may quote what came in
+        return failure{why.with_message(displayed(secrets_.masked(why.message())))};
     }
 
     // As if the server had said so: another attempt asks for the credentials again.
-    static failure<transport_error> without_credentials(transport_error why) {
-        if (why.status == 0) why.status = unauthorized;
-        return failure{std::move(why)};
+    static failure without_credentials(const error& why) {
+        return failure{why.status() == 0 ? why.with_reply(unauthorized, why.retry_after(), why.is_html()) : why};
     }
 
-    result<http_response, transport_error> send_authorized(http_method method, std::string_view target,
-                                                           std::span<const http_header> headers,
-                                                           std::string_view body) {
+    result<http_response> send_authorized(http_method method, std::string_view target,
+                                          std::span<const http_header> headers, std::string_view body) {
         std::vector<http_header> all(headers.begin(), headers.end());
         for (const auto& [name, value] : options_.headers) all.push_back({name, value.reveal()});
         if (!options_.workspace.empty()) all.push_back({"X-MLFLOW-WORKSPACE", options_.workspace});
@@ -8247,9 +8368,8 @@ private:
         };
         credentials& authorization = options_.authorization;
         if (authorization.empty()) return send_with(all);
-        const auto is_refused = [](const result<http_response, transport_error>& reply) {
-            return reply ? wants_other_credentials(reply->status)
-                         : reply.error().reason == transport_error::kind::bad_request;
+        const auto is_refused = [](const result<http_response>& reply) {
+            return reply ? wants_other_credentials(reply->status) : reply.error().kind() == error_kind::bad_request;
         };
         auto who = authorization.current();
         if (!who) return without_credentials(std::move(who).error());
@@ -8545,12 +8665,12 @@ struct mlflow_version {
 template <class Transport>
 class mlflow_api {
 public:
-    using answer = result<std::string, transport_error>;
+    using answer = result<std::string>;
 
     explicit mlflow_api(http_client<Transport>& server) noexcept : server_(server) {}
 
     // Refused unless MLflow 3.1 or newer.
-    result<mlflow_version, transport_error> version() {
+    result<mlflow_version> version() {
         const auto reply = get("/version");
         if (!reply) return failure{reply.error()};
         const bool is_of_mlflow = !is_success(reply->status) && json_find_string(reply->body, {"error_code"});
@@ -8566,12 +8686,13 @@ public:
         std::size_t at = 0;
         mlflow_version found{one_line(server_.secrets().masked(std::string(text)).substr(0, 60)), number(at), 0};
         if (!is_success(reply->status) || at == 0 || at == text.size() || text[at] != '.')
-            return refuse(server_.uri() + " does not look like an MLflow server: it answered " +
-                          std::to_string(reply->status) + " to /version with \"" + found.text + '"');
+            return refuse(server_.uri(), " does not look like an MLflow server: it answered " +
+                                             std::to_string(reply->status) + " to /version with \"" + found.text +
+                                             '"');
         found.minor = number(++at);
         if (found.is_before(3, 1))
-            return refuse(server_.uri() + " is MLflow " + found.text +
-                          ": MLflow 3.1 or newer is needed, upgrade the server");
+            return refuse(server_.uri(),
+                          " is MLflow " + found.text + ": MLflow 3.1 or newer is needed, upgrade the server");
         return found;
     }
 
@@ -8579,8 +8700,9 @@ public:
         const auto reply = get("/api/2.0/mlflow/experiments/get?experiment_id=" + percent_encoded(id));
         if (!reply) return failure{reply.error()};
         if (is_not_found(reply->status))
-            return refuse("experiment ID " + one_line(id) + " does not exist on " + server_.uri() +
-                          ": create it, or give experiment_name, which is created when missing");
+            return refuse("experiment ID " + one_line(id),
+                          " does not exist on " + server_.uri() +
+                              ": create it, or give experiment_name, which is created when missing");
         return experiment_id(*reply, id, {"experiment", "experiment_id"}, "/api/2.0/mlflow/experiments/get");
     }
 
@@ -8600,19 +8722,16 @@ public:
             if (is_success(created->status) || attempt == 1)
                 return experiment_id(*created, name, {"experiment_id"}, "/api/2.0/mlflow/experiments/create");
         }
-        return failure{
-            transport_error{transport_error::kind::out_of_memory, "out of memory while a request was put together"}};
+        return failure{no_memory_for_request()};
     }
 
 private:
-    static failure<transport_error> refuse(std::string message) {
-        return failure{transport_error{transport_error::kind::other, std::move(message)}};
+    static failure refuse(std::string_view about, const std::string& text) {
+        return failure{error(error_kind::other, about, text)};
     }
 
-    result<http_response, transport_error> get(std::string_view target) {
-        return server_.send(http_method::get, target);
-    }
-    result<http_response, transport_error> post(std::string_view target, std::string_view body) {
+    result<http_response> get(std::string_view target) { return server_.send(http_method::get, target); }
+    result<http_response> post(std::string_view target, std::string_view body) {
         const http_header json[] = {{"Content-Type", "application/json"}};
         return server_.send(http_method::post, target, json, body);
     }
@@ -8621,8 +8740,8 @@ private:
                          std::initializer_list<std::string_view> path, std::string_view target) {
         if (!is_success(reply.status)) return failure{server_.refusal(target, reply)};
         if (json_find_string(reply.body, {"experiment", "lifecycle_stage"}) == "deleted")
-            return refuse("experiment " + one_line(asked) + " is deleted on " + server_.uri() +
-                          ": restore it, or choose another");
+            return refuse("experiment " + one_line(asked),
+                          " is deleted on " + server_.uri() + ": restore it, or choose another");
         auto id = json_find_string(reply.body, path);
         if (!id || id->empty()) return failure{unproven_success(server_.uri(), target, reply)};
         return std::move(*id);
@@ -8801,7 +8920,7 @@ private:
 template <class Transport>
 class mlflow_infos {
 public:
-    using failed = std::optional<transport_error>;
+    using failed = std::optional<error>;
     using connection = http_client<Transport>;
 
     // One answer to be had for each trace; without a value and not tried where the server is not there any more, or
@@ -8848,9 +8967,7 @@ private:
         constexpr std::string_view target = "/api/3.0/mlflow/traces";
         buffer body;
         append_trace_info(body, trace, experiment_id_, run_);
-        if (body.overflowed())
-            return transport_error{transport_error::kind::out_of_memory,
-                                   "out of memory while a request was put together"};
+        if (body.overflowed()) return no_memory_for_request();
         const http_header headers[] = {{"Content-Type", "application/json"},
                                        {"x-mlflow-experiment-id", experiment_id_}};
         const auto reply = to.send(http_method::post, target, headers, body.view());
@@ -8882,7 +8999,7 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 template <class Transport>
 class mlflow_artifacts {
 public:
-    using failed = std::optional<transport_error>;
+    using failed = std::optional<error>;
 
     mlflow_artifacts(http_client<Transport>& server, std::string_view experiment_id, const run_metadata& run,
                      bool is_before_3_2) noexcept
@@ -8918,20 +9035,18 @@ public:
     }
 
 private:
-    using answer = result<std::string, transport_error>;
+    using answer = result<std::string>;
     struct place {
         std::string id;
         std::string artifacts; // its location
     };
-    using found = result<place, transport_error>;
+    using found = result<place>;
 
     static constexpr std::string_view own_id = "mlflow_trace.trace_id"; // the tag
 
     // With `body_`, but for GET.
     answer call(http_method method, std::string_view target) {
-        if (body_.overflowed())
-            return failure{transport_error{transport_error::kind::out_of_memory,
-                                           "out of memory while a request was put together"}};
+        if (body_.overflowed()) return failure{no_memory_for_request()};
         const http_header headers[] = {{"Content-Type", "application/json"}};
         const bool has_body = method != http_method::get;
         auto reply = server_.send(method, target, has_body ? headers : std::span<const http_header>(),
@@ -8942,7 +9057,7 @@ private:
         return std::move(reply->body);
     }
 
-    transport_error unproven(std::string_view target) const {
+    error unproven(std::string_view target) const {
         return unproven_success(server_.uri(), target, http_response{200, {}, {}});
     }
 
@@ -8967,14 +9082,21 @@ private:
         append_trace_info(body_, trace, experiment_id_, run_, summarise(trace));
         auto posted = read_info(trace, call(http_method::post, "/api/3.0/mlflow/traces"));
         // A folder of files refuses a trace that it has, so one that is sent again.
-        if (!posted && may_be_there_already(posted.error().status))
+        if (!posted && may_be_there_already(posted.error().status()))
             if (auto there = find(trace)) return there;
         return posted;
     }
 
     found find(const trace_data& trace) {
         const std::string id(trace.id.mlflow_id().view());
-        return read_info(trace, call(http_method::get, "/api/3.0/mlflow/traces/" + id));
+        auto there = read_info(trace, call(http_method::get, "/api/3.0/mlflow/traces/" + id));
+        if (!there && is_not_found(there.error().status())) return failure{without_first_part()};
+        return there;
+    }
+    // It was lost, or somebody has deleted the trace: others do not wait for these spans.
+    [[nodiscard]] error without_first_part() const noexcept {
+        return error(error_kind::other, server_.uri(), "spans of a trace whose first part is not on the server")
+            .with_reply(may_be_at_fault);
     }
 
     found read_info(const trace_data& trace, const answer& reply) const {
@@ -8998,8 +9120,7 @@ private:
                          [&where](std::string_view info) { where = read_old_info(info); });
         if (!is_described(trace)) {
             if (!where.id.empty()) return where;
-            return failure{transport_error{transport_error::kind::other,
-                                           "spans of a trace whose first part is not on the server"}};
+            return failure{without_first_part()};
         }
         if (where.id.empty()) {
             body_.clear();
@@ -9010,9 +9131,8 @@ private:
             if (where.id.empty()) return failure{unproven("/api/2.0/mlflow/traces")};
         }
         if (!is_path_part(where.id))
-            return failure{
-                transport_error{transport_error::kind::other,
-                                server_.uri() + " gave the trace an ID that is none: \"" + one_line(where.id) + '"'}};
+            return failure{error(error_kind::other, server_.uri(),
+                                 " gave the trace an ID that is none: \"" + one_line(where.id) + '"')};
         body_.clear();
         json_object end(body_);
         end.member("timestamp_ms", std::to_string((trace.start_unix_nano + trace.duration_nano) / 1'000'000))
@@ -9066,16 +9186,16 @@ private:
 
     // ----
 
-    result<std::string, transport_error> artifact_target(const place& where) const {
+    result<std::string> artifact_target(const place& where) const {
         std::string_view path = where.artifacts;
         constexpr std::string_view scheme = "mlflow-artifacts:";
         if (where.id.empty() || !path.starts_with(scheme) ||
             path.find('/', scheme.size() + 2) == std::string_view::npos || !is_path_part(path))
-            return failure{transport_error{
-                transport_error::kind::other,
-                server_.uri() + " takes no OTLP spans, and keeps the files of its traces at \"" + one_line(path) +
+            return failure{error(
+                error_kind::other, server_.uri(),
+                " takes no OTLP spans, and keeps the files of its traces at \"" + one_line(path) +
                     "\", where only it can write; start it without --default-artifact-root, or with a newer MLflow "
-                    "on a database"}};
+                    "on a database")};
         path.remove_prefix(scheme.size());
         if (path.starts_with("//")) path = path.substr(path.find('/', 2)); // after the server's own name
         std::string target = "/api/2.0/mlflow-artifacts/artifacts";
@@ -9121,7 +9241,7 @@ struct mlflow_connection {
 template <class Transport>
 class mlflow_exporter {
     static_assert(transport<Transport>,
-                  "the transport lacks a member: mlflow::trace::result<http_response, transport_error> send(const "
+                  "the transport lacks a member: mlflow::trace::result<http_response> send(const "
                   "mlflow::trace::http_request&)");
 
 public:
@@ -9160,7 +9280,7 @@ public:
 
     /// Asks the server for its version and its experiment, which is created where only its name is known. Needed only
     /// to learn of a wrong address, an old server or a missing experiment before the first trace.
-    result<mlflow_connection, transport_error> connect() {
+    result<mlflow_connection> connect() {
         const std::lock_guard guard(lock_);
         return connect_locked();
     }
@@ -9179,7 +9299,7 @@ public:
         if (takes_otlp_) {
             export_result outcome;
             auto error = send_spans(batch, outcome);
-            if (error && detail::is_not_implemented(error->status)) use_artifacts("its store takes no OTLP spans");
+            if (error && detail::is_not_implemented(error->status())) use_artifacts("its store takes no OTLP spans");
             else if (error) return failure_of(spans, std::move(*error));
             else return outcome.ok() ? send_trace_infos(batch) : outcome;
         }
@@ -9207,7 +9327,7 @@ public:
     }
 
 private:
-    using failed = std::optional<transport_error>; // nothing when all is well
+    using failed = std::optional<error>; // nothing when all is well
     using infos = detail::mlflow_infos<Transport>;
 
     [[nodiscard]] std::string experiment_url_locked(std::string query = {}) const {
@@ -9216,7 +9336,7 @@ private:
         return server_.uri() + "/#/experiments/" + connection_.experiment_id + "/traces" + query;
     }
 
-    result<mlflow_connection, transport_error> connect_locked() {
+    result<mlflow_connection> connect_locked() {
         if (!connection_.experiment_id.empty()) return connection_;
         detail::mlflow_api<Transport> api(server_);
         auto version = api.version();
@@ -9232,9 +9352,9 @@ private:
         return connection_;
     }
 
-    static export_result failure_of(std::size_t spans, transport_error error) {
+    static export_result failure_of(std::size_t spans, error why) {
         export_result outcome;
-        detail::add_failure(outcome, spans, std::move(error));
+        detail::add_failure(outcome, spans, std::move(why));
         return outcome;
     }
 
@@ -9243,9 +9363,7 @@ private:
         body_.clear();
         otlp_form form(otlp_receiver::mlflow);
         form.goes_with_trace_info = true;
-        if (!append_otlp_request(body_, batch, options_.resource, form))
-            return transport_error{transport_error::kind::out_of_memory,
-                                   "out of memory while a request was put together"};
+        if (!append_otlp_request(body_, batch, options_.resource, form)) return detail::no_memory_for_request();
         const http_header headers[] = {{"Content-Type", "application/x-protobuf"},
                                        {"x-mlflow-experiment-id", connection_.experiment_id}};
         progress_.ask(batch.span_count());
@@ -9352,17 +9470,17 @@ private:
         auto error =
             checked(detail::mlflow_artifacts<Transport>(server_, connection_.experiment_id, run(), gives_own_ids_)
                         .store(trace));
-        const bool has_no_such_way = error && error->reason == transport_error::kind::other &&
-                                     (error->status == 0 || detail::is_not_implemented(error->status));
+        const bool has_no_such_way = error && error->kind() == error_kind::other &&
+                                     (error->status() == 0 || detail::is_not_implemented(error->status()));
         if (has_no_such_way && !is_old_) { // nor the other: perhaps it was not MLflow that answered
-            error->status = detail::not_implemented;
+            error = error->with_reply(detail::not_implemented, error->retry_after(), error->is_html());
             takes_otlp_ = true;
         }
         return error;
     }
 
     failed checked(failed error) {
-        if (error && detail::is_not_found(error->status)) { // deleted? ask again next time
+        if (error && detail::is_not_found(error->status())) { // deleted? ask again next time
             const std::lock_guard guard(connection_lock_);
             connection_.experiment_id.clear();
         }
@@ -9395,21 +9513,21 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 ///
 /// Function: `std::string(std::string_view)`, or anything else that converts to `std::string_view`; thread-safe where
 /// `parse` is called by several threads. The original is checked as text of at most 250 characters, what the function
-/// returns as every value of the key; a function that throws makes it `fault::not_allowed`.
+/// returns as every value of the key; a function that throws makes it `error_kind::not_allowed`.
 template <metadata_key Key, auto Function>
 struct pseudonym {
     using key = Key;
 
-    static result<Key, check_error> parse(std::string_view original) noexcept {
-        if (const auto error = detail::check_text(Key::name, original, 250); error.what != fault::none)
+    static result<Key> parse(std::string_view original) noexcept {
+        if (const auto error = detail::check_text(Key::name, original, 250); error.kind() != error_kind::none)
             return failure{error};
-        using parsed = result<Key, check_error>;
+        using parsed = result<Key>;
         return detail::guarded(
             [original]() -> parsed {
                 const auto& replacement = Function(original);
                 return Key::parse(std::string_view(replacement));
             },
-            []() -> parsed { return failure{check_error{fault::not_allowed, Key::name}}; });
+            []() -> parsed { return failure{error{error_kind::not_allowed, Key::name}}; });
     }
 };
 
@@ -9552,19 +9670,19 @@ struct tag {
 
     constexpr tag(std::string_view tag_key, std::string_view tag_value) noexcept : key(tag_key), value(tag_value) {}
 
-    [[nodiscard]] constexpr check_error check() const noexcept {
-        if (const auto error = detail::check_text(key, key, 250); error.what != fault::none) return error;
-        if (key.starts_with("mlflow.")) return {fault::reserved, key};
+    [[nodiscard]] constexpr error check() const noexcept {
+        if (const auto error = detail::check_text(key, key, 250); error.kind() != error_kind::none) return error;
+        if (key.starts_with("mlflow.")) return {error_kind::reserved, key};
         // MLflow takes a key for a path, which must be its own normal form.
         const bool is_path = key.front() != '/' && key.back() != '/' && key.find("//") == std::string_view::npos &&
                              key != "." && !key.starts_with("..") && key.find("/../") == std::string_view::npos &&
                              key.find("/./") == std::string_view::npos && !key.starts_with("./") &&
                              !key.ends_with("/.") && !key.ends_with("/..");
-        if (!is_path || !ascii_word<"_-.:/ ">::allows(key)) return {fault::not_allowed, key};
+        if (!is_path || !ascii_word<"_-.:/ ">::allows(key)) return {error_kind::not_allowed, key};
         const auto scan = detail::scan_utf8(value);
-        if (scan.invalid_at != std::string_view::npos) return {fault::invalid_utf8, key, scan.invalid_at};
-        if (scan.code_points > 4096) return {fault::too_long, key, scan.code_points, 4096};
-        if (value.find('\0') != std::string_view::npos) return {fault::control_character, key, value.find('\0')};
+        if (scan.invalid_at != std::string_view::npos) return {error_kind::invalid_utf8, key, scan.invalid_at};
+        if (scan.code_points > 4096) return {error_kind::too_long, key, scan.code_points, 4096};
+        if (value.find('\0') != std::string_view::npos) return {error_kind::control_character, key, value.find('\0')};
         return {};
     }
 };
@@ -9572,9 +9690,9 @@ struct tag {
 namespace detail {
 
 // A metadata key and value that no type has checked.
-constexpr check_error check_metadata(std::string_view key, std::string_view value) noexcept {
-    if (const auto error = check_text(key, key, 250); error.what != fault::none) return error;
-    if (reserved_by_mlflow(key) || rewritten_by_search(key)) return {fault::reserved, key};
+constexpr error check_metadata(std::string_view key, std::string_view value) noexcept {
+    if (const auto error = check_text(key, key, 250); error.kind() != error_kind::none) return error;
+    if (reserved_by_mlflow(key) || rewritten_by_search(key)) return {error_kind::reserved, key};
     return check_text(key, value, 250);
 }
 
@@ -11056,11 +11174,13 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 // Delivers a batch round by round and finds what in it is at fault. `retry` and `spool` do it by this.
 //
 // - What the receiver cannot take now ends the round: all that is left comes again.
-// - What it finds fault with is sent in halves, these in halves; the span that is refused alone is put aside.
-// - Where the content only may be at fault, a span that is refused alone is a suspect. It is sent once more behind
-//   the others, and put aside only where the receiver takes another one right after that. It is asked by a trace that
-//   it has taken before, which does no harm, or by another one that waits. While it takes none, nothing is put aside,
-//   and it is not asked for each span.
+// - What it finds fault with is sent in halves, these in halves. The span that is refused alone is sent once more
+//   between two others, and put aside where the receiver takes both: else it finds fault with everything. It is asked
+//   by a trace that it has taken before, which does no harm, or by another one that waits. Where there is neither,
+//   its word counts.
+// - Where the content only may be at fault, a span that is refused alone is a suspect, and sent once more behind the
+//   others. Its word never counts alone. While it takes none, nothing is put aside, and it is not asked for each
+//   span.
 // - What it does not answer to in time, or there is no memory for, is sent in smaller parts. A span that gets no
 //   answer alone, while others do, is put aside after some rounds.
 // - What cannot be divided for want of memory comes again.
@@ -11125,7 +11245,9 @@ private:
         bool has_begun = false;
         bool is_over = false; // the receiver is not there, or busy, or takes nothing
         bool has_taken = false;
-        int refusals = 0; // since something was taken
+        bool is_well = false; // the latest request was taken
+        int asked = 0;        // by others, the latest time
+        int refusals = 0;     // since something was taken
         trace_batch suspects{};
         trace_batch slow{}; // each alone, and not answered in time by a receiver that answers to others
         trace_batch late{}; // behind the others the next time: perhaps the receiver takes them
@@ -11147,7 +11269,7 @@ private:
         }
         now.has_begun = true;
         const std::size_t spans = batch.span_count();
-        export_result result = guarded_export(exporter_, batch);
+        export_result result = send(batch, now);
         const outcome what = outcome_of(result);
         if (what == outcome::delivered) {
             count(result, now);
@@ -11170,6 +11292,10 @@ private:
             halve = false;
             now.is_over = true;
         } else if (first.empty() && is_at_fault) {
+            now.asked = 0;
+            if (!batch.empty() && !host.is_ending()) static_cast<void>(takes_others(now, host));
+            if (now.asked > 0) return settle(std::move(batch), now, host);
+            now.is_over = false; // there is nothing else that it might take
             count(result, now);
             host.put_aside(batch, now.told.error);
             return;
@@ -11232,6 +11358,12 @@ private:
         taken_ = alone ? trace_batch(alone) : std::move(taken);
     }
 
+    export_result send(trace_batch& batch, attempts& now) noexcept {
+        export_result result = guarded_export(exporter_, batch);
+        now.is_well = outcome_of(result) == outcome::delivered;
+        return result;
+    }
+
     static bool is_single(const trace_batch& batch) noexcept { return batch.span_count() == 1; }
     static void count(const export_result& result, attempts& now) noexcept {
         now.told.exported += result.exported_spans;
@@ -11244,6 +11376,7 @@ private:
 
     template <class Host>
     bool takes_others(attempts& now, Host& host) noexcept {
+        now.asked = 0;
         now.is_over = !takes(taken_, now) && !takes_another(now, host);
         now.refusals = 0;
         return !now.is_over;
@@ -11259,39 +11392,41 @@ private:
     }
     bool takes(trace_batch& asked, attempts& now) noexcept {
         if (asked.empty()) return false;
-        export_result result = guarded_export(exporter_, asked);
-        const bool is_taken = outcome_of(result) == outcome::delivered;
-        if (!is_taken) note(result, now);
-        return is_taken;
+        ++now.asked;
+        export_result result = send(asked, now);
+        if (!now.is_well) note(result, now);
+        return now.is_well;
     }
 
-    // What is refused once more, between two others that are taken, is at fault.
     template <class Host>
     void settle(attempts& now, Host& host) noexcept {
-        bool is_well = now.has_taken && now.refusals == 0;
         while (trace_data* const suspect = now.suspects.pop_front()) {
-            trace_batch alone(suspect);
-            refused_ = alone.begin()->spans;
-            is_well = !now.is_over && !host.is_ending() && (is_well || takes_others(now, host));
-            if (is_well) {
-                export_result result = guarded_export(exporter_, alone);
-                const outcome what = outcome_of(result);
-                if (what == outcome::delivered) {
-                    count(result, now);
-                    continue;
-                }
-                is_well = what != outcome::wait && takes_others(now, host);
-                if (is_well) {
-                    now.told.failed += alone.span_count();
-                    host.put_aside(alone, result.error);
-                    continue;
-                }
-                now.is_over = true;
-                if (what == outcome::wait) refused_ = nullptr;
-                note(result, now);
-            }
-            now.late.append(std::move(alone));
+            now.is_well = !now.is_over && !host.is_ending() && (now.is_well || takes_others(now, host));
+            settle(trace_batch(suspect), now, host);
         }
+    }
+
+    // What is refused once more, between two others that are taken, is at fault. The first one was where
+    // `now.is_well`.
+    template <class Host>
+    void settle(trace_batch&& alone, attempts& now, Host& host) noexcept {
+        refused_ = alone.begin()->spans;
+        for (int attempt = 1; now.is_well; ++attempt) {
+            export_result result = send(alone, now);
+            const outcome what = outcome_of(result);
+            if (what == outcome::delivered) return count(result, now);
+            if (what != outcome::wait && takes_others(now, host)) {
+                // Where the first of these was refused too, it may be well only since then.
+                if (now.asked > 1 && attempt == 1) continue;
+                now.told.failed += alone.span_count();
+                host.put_aside(alone, result.error);
+                return;
+            }
+            now.is_over = true;
+            if (what == outcome::wait) refused_ = nullptr;
+            note(result, now);
+        }
+        now.late.append(std::move(alone));
     }
 
     template <class Host>
@@ -11668,7 +11803,7 @@ public:
 
     // Null once it has ended.
     [[nodiscard]] span_data* span() const noexcept { return span_; }
-    void report(const check_error& error) const noexcept { owner_.report(error); }
+    void report(const error& error) const noexcept { owner_.report(error); }
 
     // The span ends.
     static void release(span_data& span) noexcept {
@@ -11963,7 +12098,7 @@ public:
               [&] { return write<T...>(name, write_event); });
     }
 
-    void refuse(std::string_view key) noexcept { span_->trace->owner->report({fault::out_of_range, key}); }
+    void refuse(std::string_view key) noexcept { span_->trace->owner->report({error_kind::out_of_range, key}); }
 
     template <class... T>
     void link(const trace_id& trace, span_id span, const named_value<T>&... attributes) noexcept {
@@ -12022,7 +12157,7 @@ private:
     template <class T>
     __attribute__((noinline)) void attribute_by_rules(std::string_view key, const T& value) noexcept {
         if (key.empty() || is_reserved_attribute(key))
-            return span_->trace->owner->report({key.empty() ? fault::empty : fault::reserved, key});
+            return span_->trace->owner->report({key.empty() ? error_kind::empty : error_kind::reserved, key});
         if constexpr (kind<T> == value_kind::content)
             evaluate(key, value, [&](const auto& result) { attribute(key, result); });
         else
@@ -12038,7 +12173,7 @@ private:
             with_content(value, [&](const auto& made) {
                 span_ = watch.span();
                 if (span_) use(made);
-                else watch.report({fault::span_ended, key});
+                else watch.report({error_kind::span_ended, key});
             });
         };
         guarded(make_and_use, [&] { leave_out(watch, key); });
@@ -12047,7 +12182,7 @@ private:
     void leave_out(const span_watch& watch, std::string_view key) noexcept {
         span_ = watch.span();
         if (span_) span_->lost_something = true;
-        watch.report({fault::not_made, key});
+        watch.report({error_kind::callback_failed, key});
     }
 
     // Counts before it writes: what the value's own code records counts too. `write_one` is false at a limit.
@@ -12089,7 +12224,7 @@ private:
         const bool written = guarded([&] { return bool{writer(part.body)}; }, [] { return false; });
         span_ = watch.span();
         if (!written && !part.body.overflowed()) leave_out(watch, key);
-        else if (!span_) watch.report({fault::span_ended, key});
+        else if (!span_) watch.report({error_kind::span_ended, key});
         else return write_whole(*span_, [&](auto& out) { return written && out.append(part.body.view()); });
         return true;
     }
@@ -12145,7 +12280,7 @@ __attribute__((noinline)) inline bool leave_further_out(context_slot& slot, cons
     const bool is_out_of_order = !is_replaced && span.trace && (*link)->is_root && in_turn(slot, **link);
     leave_span(*link);
     if (is_out_of_order) {
-        lose_track(*span.trace->owner, slot, fault::interleaved);
+        lose_track(*span.trace->owner, slot, error_kind::interleaved);
         span.trace->owner->tell_distrust();
     }
     return true;
@@ -12186,7 +12321,7 @@ __attribute__((noinline)) inline void drift(const span_data& span) noexcept {
     context_node** const link = slot && slot->innermost ? find_span(*slot, span) : nullptr;
     if (!link || !(*link)->is_bound || (*link)->everything_is_off) return;
     if (recorder* const owner = span.trace ? span.trace->owner : (*link)->of)
-        owner->distrust(trust::all, fault::not_on_stack);
+        owner->distrust(trust::all, error_kind::not_on_stack);
     if (!unbind(*link)) leave_span(*link);
 }
 
@@ -12424,7 +12559,7 @@ protected:
             if (!slot) return;
             detail::recorder& owner = *span_->trace->owner;
             if (is_held(*span_)) detail::enter_span(*slot, span_->trace, owner.identity(), *span_);
-            else owner.distrust(detail::trust::all, fault::not_on_stack);
+            else owner.distrust(detail::trust::all, error_kind::not_on_stack);
         }
     }
     // For other processes: also that a trace is not recorded since it was not sampled.
@@ -12613,25 +12748,24 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 namespace detail {
 
 // Checks are done by the caller: these only keep what is write-once.
-inline check_error set_entry(trace_state& trace, entry_kind kind, std::string_view key,
-                             std::string_view value) noexcept {
+inline error set_entry(trace_state& trace, entry_kind kind, std::string_view key, std::string_view value) noexcept {
     const lock_guard guard(trace.lock);
-    if (!trace.data) return {fault::no_open_trace, key};
+    if (!trace.data) return {error_kind::no_open_trace, key};
     if (kind == entry_kind::metadata || kind == entry_kind::client_request_id) {
         if (const auto old = trace.data->entries.find(kind, key); old.data())
-            return old == value ? check_error{} : check_error{fault::already_set, key};
+            return old == value ? error{} : error{error_kind::already_set, key};
     }
     // That there is no value is said once, too.
     const auto opposite = kind == entry_kind::absent ? entry_kind::metadata : entry_kind::absent;
     if ((kind == entry_kind::absent || kind == entry_kind::metadata) &&
         trace.data->entries.find(opposite, key).data())
-        return {fault::already_set, key};
-    if (!trace.data->entries.set(kind, key, value)) return {fault::out_of_memory, key};
+        return {error_kind::already_set, key};
+    if (!trace.data->entries.set(kind, key, value)) return {error_kind::out_of_memory, key};
     return {};
 }
 
 // As far as the trace does not say it already.
-inline check_error add_entry(trace_state& trace, const trace_entry& entry) noexcept {
+inline error add_entry(trace_state& trace, const trace_entry& entry) noexcept {
     const lock_guard guard(trace.lock);
     if (!trace.data) return {};
     trace_entries& known = trace.data->entries;
@@ -12639,7 +12773,7 @@ inline check_error add_entry(trace_state& trace, const trace_entry& entry) noexc
                           known.find(entry_kind::absent, entry.key).data() ||
                           (entry.kind == entry_kind::absent && known.find(entry_kind::metadata, entry.key).data());
     if (is_known || known.set(entry.kind, entry.key, entry.value)) return {};
-    return {fault::out_of_memory, entry.key};
+    return {error_kind::out_of_memory, entry.key};
 }
 
 // What the scopes around the start of a trace say, as far as the trace does not say it itself. The innermost wins.
@@ -12647,9 +12781,9 @@ inline void apply_scopes(context_slot& slot, trace_state& trace) noexcept {
     bool is_complete = true;
     for_each_scope(slot, trace.owner->identity(), trace.owner->trusted(), [&](const trace_entries& entries) {
         for (const trace_entry entry : entries)
-            is_complete = add_entry(trace, entry).what == fault::none && is_complete;
+            is_complete = add_entry(trace, entry).kind() == error_kind::none && is_complete;
     });
-    if (!is_complete) trace.owner->report({fault::out_of_memory, "scope"}); // here the handler may come back in
+    if (!is_complete) trace.owner->report({error_kind::out_of_memory, "scope"}); // here the handler may come back in
 }
 
 template <class T>
@@ -12676,15 +12810,15 @@ inline constexpr bool is_maybe<maybe<Key>> = true;
 
 // Hands one of the values that describe a trace as a whole to `set(kind, key, text)`.
 template <class T, class Set>
-check_error set_value(const T& value, Set&& set) noexcept {
+error set_value(const T& value, Set&& set) noexcept {
     if constexpr (is_absent<T>) {
         return set(entry_kind::absent, unwrapped<T>::type::name, std::string_view{});
     } else if constexpr (is_maybe<T>) {
         if (const auto* const given = value.get()) return set_value(*given, set);
         return set_value(absent<typename unwrapped<T>::type>{}, set);
     } else if constexpr (std::is_same_v<T, tag>) {
-        const check_error error = value.check();
-        return error.what == fault::none ? set(entry_kind::tag, value.key, value.value) : error;
+        const error refused = value.check();
+        return refused.kind() == error_kind::none ? set(entry_kind::tag, value.key, value.value) : refused;
     } else {
         constexpr bool is_request_id = std::is_same_v<T, client_request_id>;
         return set(is_request_id ? entry_kind::client_request_id : entry_kind::metadata, T::name, value.view());
@@ -12694,25 +12828,26 @@ check_error set_value(const T& value, Set&& set) noexcept {
 // False, and reported, when the value was refused.
 template <class T>
 bool apply(trace_state& trace, const T& value) noexcept {
-    const check_error error = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
+    const error refused = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
         return set_entry(trace, kind, key, text);
     });
-    if (error.what != fault::none) trace.owner->report(error);
-    return error.what == fault::none;
+    if (refused.kind() != error_kind::none) trace.owner->report(refused);
+    return refused.kind() == error_kind::none;
 }
 
 // What another process has said of a trace that goes on here.
 inline void apply_incoming(trace_state& trace, const trace_entries& entries) noexcept {
     for (const trace_entry entry : entries)
-        if (const check_error error = add_entry(trace, entry); error.what != fault::none) trace.owner->report(error);
+        if (const error refused = add_entry(trace, entry); refused.kind() != error_kind::none)
+            trace.owner->report(refused);
 }
 // A value besides those: that there is none is no contradiction, another value is.
 template <class T>
 void apply_continued(trace_state& trace, const T& value) noexcept {
-    const check_error error = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
+    const error refused = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
         return kind == entry_kind::absent ? add_entry(trace, {kind, key, text}) : set_entry(trace, kind, key, text);
     });
-    if (error.what != fault::none) trace.owner->report(error);
+    if (refused.kind() != error_kind::none) trace.owner->report(refused);
 }
 
 // Each of them, also after one was refused.
@@ -12724,11 +12859,11 @@ bool apply_all(trace_state& trace, const T&... values) noexcept {
 // The same value among those of a scope.
 template <class T>
 bool apply(trace_entries& entries, recorder& owner, const T& value) noexcept {
-    const check_error error = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
-        return entries.set(kind, key, text) ? check_error{} : check_error{fault::out_of_memory, key};
+    const error refused = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
+        return entries.set(kind, key, text) ? error{} : error{error_kind::out_of_memory, key};
     });
-    if (error.what != fault::none) owner.report(error);
-    return error.what == fault::none;
+    if (refused.kind() != error_kind::none) owner.report(refused);
+    return refused.kind() == error_kind::none;
 }
 
 template <class Schema, class T>
@@ -12786,11 +12921,10 @@ public:
         const auto set = [&watch](entry_kind kind, std::string_view key, std::string_view text) {
             if (text.empty() || !watch.span()) return;
             const detail::ruled_text shown(watch.span()->body.rules, key, text);
-            if (!watch.span()) return watch.report({fault::span_ended, key});
-            auto error =
+            if (!watch.span()) return watch.report({error_kind::span_ended, key});
+            auto refused =
                 detail::set_entry(*watch.span()->trace, kind, {}, detail::first_code_points(shown.view(), 1000));
-            if (error.key.empty()) error.key = key;
-            if (error.what != fault::none) watch.report(error);
+            if (refused.kind() != error_kind::none) watch.report({refused.kind(), key});
         };
         set(entry_kind::request_preview, "request_preview", request);
         set(entry_kind::response_preview, "response_preview", response);
@@ -12802,10 +12936,10 @@ public:
     {
         if (!this->span_) return false;
         auto& trace = *this->span_->trace;
-        auto error = detail::check_metadata(key, value);
-        if (error.what == fault::none) error = detail::set_entry(trace, entry_kind::metadata, key, value);
-        if (error.what == fault::none) return true;
-        trace.owner->report(error);
+        auto refused = detail::check_metadata(key, value);
+        if (refused.kind() == error_kind::none) refused = detail::set_entry(trace, entry_kind::metadata, key, value);
+        if (refused.kind() == error_kind::none) return true;
+        trace.owner->report(refused);
         return false;
     }
 
@@ -12836,7 +12970,7 @@ bool update_current_trace(const Values&... values) noexcept {
                           !std::is_same_v<typename detail::unwrapped<Value>::type, client_request_id>) {
                 constexpr auto name = detail::unwrapped<Value>::type::name;
                 if (!trace.owner->schema_has(name)) {
-                    trace.owner->report({fault::not_in_schema, name});
+                    trace.owner->report({error_kind::not_in_schema, name});
                     return false;
                 }
             }
@@ -12941,7 +13075,7 @@ struct hosted_platform {
     using mutex = detail::machine::mutex;
 
     /// A line on standard error, at most one per half minute: an error in every request must not flood the log.
-    static void report(const check_error& error) noexcept {
+    static void report(const error& error) noexcept {
         constexpr std::int64_t pause = 30'000'000'000;
         static constinit detail::interval lines;
         static constinit std::atomic<std::uint64_t> unsaid{0};
@@ -13571,11 +13705,11 @@ private:
         context_slot* const slot = where();
         detail::context_node* node = nullptr;
         if (slot && !owner.holds()(object)) {
-            detail::lose_track(owner, *slot, fault::not_on_stack);
+            detail::lose_track(owner, *slot, error_kind::not_on_stack);
             owner.tell_distrust();
         } else if (slot) {
             node = detail::enter(*slot, detail::context_node::kind::scope, owner.identity());
-            if (!node) owner.report({fault::out_of_memory, "scope"});
+            if (!node) owner.report({error_kind::out_of_memory, "scope"});
         }
         if (node) {
             owner.retain();
@@ -13619,8 +13753,8 @@ public:
         return entries_.find(entry_kind::metadata, key);
     }
     /// What of the request was not taken, and why; null when nothing was. `start_trace` reports it.
-    [[nodiscard]] const check_error* rejected() const noexcept {
-        return rejected_.what == fault::none ? nullptr : &rejected_;
+    [[nodiscard]] const error* rejected() const noexcept {
+        return rejected_.kind() == error_kind::none ? nullptr : &rejected_;
     }
 
     /// All that the caller says of the trace.
@@ -13630,13 +13764,13 @@ private:
     template <class, class>
     friend class propagator;
 
-    void reject(fault what, std::string_view key) noexcept {
-        if (rejected_.what == fault::none) rejected_ = {what, key};
+    void reject(error_kind what, std::string_view key) noexcept {
+        if (rejected_.kind() == error_kind::none) rejected_ = {what, key};
     }
 
     remote_span caller_{};
     bool is_trusted_ = false;
-    check_error rejected_{};
+    error rejected_{};
     trace_entries entries_;
 };
 
@@ -13703,7 +13837,7 @@ std::string_view find_at_start(context_slot* slot, const recorder& owner, const 
     const auto look = [&](entry_kind kind, std::string_view name, std::string_view text) {
         const bool is_it = (kind == entry_kind::metadata || kind == entry_kind::absent) && name == key;
         if (is_it && !std::exchange(is_told, true) && kind == entry_kind::metadata) found = text;
-        return check_error{};
+        return error{};
     };
     [[maybe_unused]] const auto look_at = [&](const auto& value) {
         if constexpr (!describes_root<std::remove_cvref_t<decltype(value)>>)
@@ -13754,7 +13888,7 @@ constexpr void require_start_arguments() noexcept {
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
 /// Told of every value that was refused, on the thread that gave it. What is refused while it runs is only counted.
-using error_handler = void (*)(void* context, const check_error& error) noexcept;
+using error_handler = void (*)(void* context, const error& error) noexcept;
 
 namespace detail {
 
@@ -13783,7 +13917,7 @@ public:
             const auto require = [&]<class Key>() {
                 if (!finished->metadata(Key::name).data() &&
                     !finished->entries.find(entry_kind::absent, Key::name).data())
-                    report({fault::absent, Key::name});
+                    report({error_kind::missing, Key::name});
             };
             if (finished->check_identity) Schema::for_each_required(require);
             Schema::for_each_late(require);
@@ -13821,7 +13955,7 @@ public:
         if constexpr (linking_exporter<Exporter>) return exporter_.trace_url(id);
         else return {};
     }
-    void report(const check_error& error) noexcept override {
+    void report(const error& error) noexcept override {
         refused_.fetch_add(1, std::memory_order_relaxed);
         if (reporting::is(this)) return; // the handler itself gave that value, and would be told without end
         const reporting here(this);
@@ -14095,14 +14229,14 @@ public:
         context_slot* const slot = is_on() ? this->slot() : nullptr;
         if (!slot) return off;
         if (!holds(&off)) {
-            core_->distrust(detail::trust::all, fault::not_on_stack);
+            core_->distrust(detail::trust::all, error_kind::not_on_stack);
             core_->tell_distrust();
         }
         hide(off);
         auto* const node =
             off.hidden_ ? detail::enter_span(*slot, nullptr, core_->identity(), *off.hidden_) : nullptr;
         if (node) node->everything_is_off = slot->may_be_off = true;
-        else core_->report({fault::out_of_memory, "untraced"});
+        else core_->report({error_kind::out_of_memory, "untraced"});
         return off;
     }
 
@@ -14135,7 +14269,7 @@ public:
             const auto current = this->current();
             if (current.is_hidden()) return true; // not recorded, on purpose
             if (current) return detail::apply_all(*current.trace(), values...);
-            core_->report({fault::no_open_trace, "update_current_trace"});
+            core_->report({error_kind::no_open_trace, "update_current_trace"});
         }
         return false;
     }
@@ -14216,7 +14350,7 @@ private:
             may_be_of_anybody = !is_held || current.is_displaced();
             if (may_be_of_anybody)
                 core_->distrust(detail::trust::all,
-                                slot && slot->is_of_task ? fault::interleaved : fault::not_on_stack);
+                                slot && slot->is_of_task ? error_kind::interleaved : error_kind::not_on_stack);
         }
         may_be_of_anybody = may_be_of_anybody || core_->trusted() != detail::trust::all || (slot && slot->is_mixed);
         if (core_->is_distrusted()) core_->tell_distrust();
@@ -14256,7 +14390,7 @@ private:
             return true;
         static constinit std::atomic<bool> is_told{false};
         if (!is_told.exchange(true, std::memory_order_relaxed))
-            detail::guarded([&] { Platform::report({fault::another_build, stamp_.difference()}); }, [] {});
+            detail::guarded([&] { Platform::report({error_kind::abi_mismatch, stamp_.difference()}); }, [] {});
         return false;
     }
 
@@ -14330,7 +14464,7 @@ private:
             const bool is_inside = (!is_nested || !is_held) && detail::is_in_trace(*slot, core_->identity());
             const bool is_unmeant = is_inside && !is_nested;
             if (!is_held) {
-                detail::lose_track(*core_, *slot, is_inside ? fault::interleaved : fault::not_on_stack);
+                detail::lose_track(*core_, *slot, is_inside ? error_kind::interleaved : error_kind::not_on_stack);
                 if (is_inside) core_->tell_distrust();
             }
             const span_data* const root = started.span_ ? started.span_ : started.hidden_;
@@ -14679,7 +14813,7 @@ struct memory_transport_options {
 /// that sends; when several transports share the server it may run on several threads at once.
 class memory_server {
 public:
-    using reply = result<http_response, transport_error>;
+    using reply = result<http_response>;
 
     /// A request with its own text; `target` is what a server would see, with the path of the endpoint in front.
     struct request {
@@ -14702,7 +14836,7 @@ public:
     }
 
     /// Answers by `answer(const memory_server::request&)`, which returns an `http_response`, a
-    /// `failure<transport_error>` or a `reply`. What it throws leaves `send()`.
+    /// `failure` or a `reply`. What it throws leaves `send()`.
     template <class Answer>
     void answer_with(Answer answer) {
         auto made = std::make_shared<answer_of<Answer>>(std::move(answer));
@@ -14779,7 +14913,7 @@ public:
         : endpoint_(std::move(server)),
           server_(chosen.server ? std::move(chosen.server) : std::make_shared<memory_server>()) {}
 
-    result<http_response, transport_error> send(const http_request& request) {
+    result<http_response> send(const http_request& request) {
         if (auto refused = check_request(endpoint_, request)) return failure{std::move(*refused)};
         memory_server::request copy{request.method,
                                     endpoint_.path + std::string(request.target),

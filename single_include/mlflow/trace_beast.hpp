@@ -61,19 +61,12 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
-/// A variable of the environment that was not understood. `message` is one line that names the variable, what is
-/// wrong with it and what to do, and never shows a value that may be a credential.
-struct environment_error {
-    std::string variable;
-    std::string message;
-};
-
 namespace detail {
 
 using text_pairs = std::vector<std::pair<std::string, std::string>>;
 
-inline failure<environment_error> refuse(std::string_view variable, std::string_view why) {
-    return failure{environment_error{std::string(variable), std::string(variable) + ": " + std::string(why)}};
+inline failure refuse(std::string_view variable, std::string_view why) {
+    return failure{error(error_kind::bad_setting, variable, why)};
 }
 
 // An empty variable is one that is not set, as OpenTelemetry and MLflow read it.
@@ -106,7 +99,7 @@ inline bool is_in_quotes(std::string_view text) noexcept {
 }
 
 // What no variable here may hold. The quotation marks of a password may be its own.
-inline std::optional<environment_error> check_text(const char* name, bool may_have_quotes = false) {
+inline std::optional<error> check_text(const char* name, bool may_have_quotes = false) {
     const auto text = variable(name);
     if (!may_have_quotes && is_in_quotes(text))
         return refuse(name, "stands in quotation marks, which are a part of the value here; take them away").error;
@@ -120,22 +113,21 @@ inline std::optional<environment_error> check_text(const char* name, bool may_ha
     return std::nullopt;
 }
 
-inline std::optional<environment_error> check_texts(std::initializer_list<const char*> names) {
+inline std::optional<error> check_texts(std::initializer_list<const char*> names) {
     for (const char* const name : names)
         if (auto wrong = check_text(name)) return wrong;
     return std::nullopt;
 }
 
 // What goes into a header by itself.
-inline std::optional<environment_error> check_visible(const char* name) {
+inline std::optional<error> check_visible(const char* name) {
     if (is_visible_ascii(variable(name))) return std::nullopt;
     return refuse(name, "holds a space or a character outside ASCII; remove it").error;
 }
 
 // In units of `Duration`, if it is set; it must be above 0, and `example` shows how to write it.
 template <class Duration>
-std::optional<environment_error> read_timeout(std::chrono::milliseconds& timeout, const char* name,
-                                              std::string_view example) {
+std::optional<error> read_timeout(std::chrono::milliseconds& timeout, const char* name, std::string_view example) {
     const auto text = variable(name);
     if (text.empty()) return std::nullopt;
     const auto number = parse_number<std::int32_t>(text);
@@ -158,7 +150,7 @@ inline std::optional<std::string> percent_decoded(std::string_view text) {
 }
 
 // `key=value,key=value`, percent-encoded, as W3C Baggage without properties.
-inline result<text_pairs, environment_error> key_value_list(const char* name) {
+inline result<text_pairs> key_value_list(const char* name) {
     text_pairs pairs;
     std::string_view rest = variable(name);
     while (!rest.empty()) {
@@ -188,10 +180,10 @@ inline result<text_pairs, environment_error> key_value_list(const char* name) {
 }
 
 // The URL itself, without its query, must be one that a transport can take.
-inline std::optional<environment_error> check_url(const char* name) {
+inline std::optional<error> check_url(const char* name) {
     const auto url = variable(name);
     const auto parsed = endpoint::parse(url.substr(0, url.find('?')));
-    if (!parsed) return refuse(name, parsed.error().message).error;
+    if (!parsed) return refuse(name, parsed.error().message()).error;
     if (!is_visible_ascii(url))
         return refuse(name, "a URL with a space or a character outside ASCII; percent-encode it").error;
     return std::nullopt;
@@ -199,8 +191,7 @@ inline std::optional<environment_error> check_url(const char* name) {
 
 // The files of `tls_options`, for a transport that has such.
 template <class Options>
-std::optional<environment_error> read_tls_files(Options& transport, const char* ca, const char* certificate,
-                                                const char* key) {
+std::optional<error> read_tls_files(Options& transport, const char* ca, const char* certificate, const char* key) {
     const char* const names[] = {ca, certificate, key};
     if constexpr (requires { transport.transport; }) { // one around another
         return read_tls_files(transport.transport, ca, certificate, key);
@@ -285,10 +276,9 @@ inline bool is_exempt(std::string_view entries, const endpoint& server) {
     return false;
 }
 
-inline result<proxy, transport_error> parse_proxy(const char* name) {
-    const auto refuse = [&](std::string_view why) -> failure<transport_error> {
-        return failure{
-            transport_error{transport_error::kind::bad_request, std::string(name) + ": " + std::string(why)}};
+inline result<proxy> parse_proxy(const char* name) {
+    const auto refuse = [&](std::string_view why) -> failure {
+        return failure{error(error_kind::bad_request, name, why)};
     };
     std::string_view rest = variable(name);
     const auto scheme_end = rest.find("://");
@@ -309,13 +299,13 @@ inline result<proxy, transport_error> parse_proxy(const char* name) {
     }
     rest = rest.substr(0, rest.find('/'));
     auto server = endpoint::parse(scheme + std::string(rest));
-    if (!server) return refuse(server.error().message);
+    if (!server) return refuse(server.error().message());
     if (server->scheme != "http") return refuse("TLS to the proxy itself is not spoken here; write http://host:port");
     return proxy{name, std::move(*server), std::move(authorization)};
 }
 
 // The proxy on the way to that server, as the environment says; none where it says none.
-inline result<std::optional<proxy>, transport_error> find_proxy(const endpoint& server) {
+inline result<std::optional<proxy>> find_proxy(const endpoint& server) {
     // Of a CGI program HTTP_PROXY is what a client sent as the header Proxy.
     const bool is_cgi = !variable("REQUEST_METHOD").empty();
     const char* const name = server.scheme == "https" ? first_set("https_proxy", "HTTPS_PROXY")
@@ -661,13 +651,15 @@ namespace detail::over_beast {
 using tls_stream = asio::ssl::stream<prompt_socket>;
 
 // Sets up `context`; otherwise says which option is wrong.
-inline std::optional<transport_error> prepare(asio::ssl::context& context, const tls_options& chosen) {
+inline std::optional<trace::error> prepare(asio::ssl::context& context, const tls_options& chosen) {
     const auto refuse = [](std::string_view option, const std::string& value, const error_code& error) {
         const bool is_readable = ::access(value.c_str(), R_OK) == 0; // OpenSSL does not say why it is not
-        return transport_error{transport_error::kind::bad_request,
-                               "tls." + std::string(option) + " \"" + value +
-                                   "\": " + (is_readable ? error.message() : std::strerror(errno)) +
-                                   "; give a readable PEM file"};
+        const std::error_code code =
+            is_readable ? std::error_code(error) : std::error_code(errno, std::generic_category());
+        return trace::error(error_kind::bad_request, "tls." + std::string(option),
+                            " \"" + value + "\": " + (is_readable ? error.message() : std::strerror(errno)) +
+                                "; give a readable PEM file",
+                            code);
     };
     error_code error;
     context.set_options(asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1);
@@ -770,7 +762,7 @@ public:
         : server_(std::move(server)), options_(std::move(chosen)) {}
 
     /// Sends one request, and waits for its reply or for `request.timeout`.
-    result<http_response, transport_error> send(const http_request& request) noexcept {
+    result<http_response> send(const http_request& request) noexcept {
         try {
             try {
                 return send_or_throw(request);
@@ -778,26 +770,22 @@ public:
                 throw;
             } catch (const std::exception& error) {
                 forget();
-                return fail(kind::other, peer() + ": " + error.what());
+                return failure{trace::error(kind::other, peer(), error.what())};
             }
         } catch (...) {
             forget();
-            return fail(kind::out_of_memory, "out of memory"); // short enough not to need any
+            return failure{kind::out_of_memory};
         }
     }
 
 private:
-    using kind = transport_error::kind;
+    using kind = error_kind;
     using proxy = detail::over_beast::proxy;
     using error_code = boost::beast::error_code;
     using time_point = std::chrono::steady_clock::time_point;
-    using reply = result<http_response, transport_error>;
+    using reply = result<http_response>;
     template <class Stream>
     using link = std::unique_ptr<detail::over_beast::connection<Stream>>;
-
-    static failure<transport_error> fail(kind reason, std::string message) {
-        return failure{transport_error{reason, std::move(message)}};
-    }
 
     reply send_or_throw(const http_request& request) {
         constexpr std::chrono::milliseconds longest = std::chrono::hours(24);
@@ -823,7 +811,7 @@ private:
         if (kept && !kept->is_quiet()) kept.reset();
         for (bool is_fresh = !kept;; is_fresh = true) {
             if (!kept)
-                if (auto refused = connect(kept, request, deadline); !refused.message.empty()) {
+                if (auto refused = connect(kept, request, deadline); refused.kind() != kind::none) {
                     forget_files_after(refused);
                     return failure{std::move(refused)};
                 }
@@ -839,9 +827,9 @@ private:
             if constexpr (is_secure<Stream>) {
                 if (detail::over_beast::is_tls_error(error)) failed = failed_tls(*kept, error);
             } else if (kept->heard_tls()) {
-                failed = {kind::tls, peer() + ": TLS is spoken there; write https://"};
-            } else if (failed.reason == kind::closed && !kept->heard()) {
-                failed.message += "; if TLS is spoken there, write https://";
+                failed = {kind::tls, peer(), "TLS is spoken there; write https://"};
+            } else if (failed.kind() == kind::closed && !kept->heard()) {
+                failed = failed.with_message(failed.message() + "; if TLS is spoken there, write https://");
             }
             kept.reset();
             forget_files_after(failed);
@@ -850,8 +838,8 @@ private:
     }
 
     // Certificates are renewed in place: the next attempt reads them again.
-    void forget_files_after(const transport_error& error) {
-        if (error.reason == kind::tls) tls_.reset();
+    void forget_files_after(const trace::error& error) {
+        if (error.kind() == kind::tls) tls_.reset();
     }
 
     // A proxy may echo what it was sent.
@@ -863,13 +851,12 @@ private:
         return response;
     }
 
-    // An error without a message is none.
     template <class Stream>
-    transport_error connect(link<Stream>& kept, const http_request& request, time_point deadline) {
+    trace::error connect(link<Stream>& kept, const http_request& request, time_point deadline) {
         const endpoint& next = via() ? via()->server : server_;
         std::vector<boost::asio::ip::tcp::endpoint> addresses;
         auto error = lookup_.find(next, deadline, addresses);
-        if (error) return failed_step("look up " + name_of_next(), error, request);
+        if (error) return failed_step("look up", error, request);
         for (std::size_t i = 0; i < addresses.size(); ++i) {
             const auto now = std::chrono::steady_clock::now();
             const auto until = now + (deadline - now) / static_cast<int>(addresses.size() - i);
@@ -882,7 +869,7 @@ private:
                     if (!error && !detail::is_success(status)) return refused_tunnel(status);
                 }
                 if (!error && !detail::over_beast::expect_host(fresh->stream(), server_.host))
-                    return {kind::out_of_memory, peer() + ": out of memory while TLS was set up"};
+                    return {kind::out_of_memory, peer(), "out of memory while TLS was set up"};
                 if (!error) error = fresh->handshake(until);
                 if (detail::over_beast::is_tls_error(error)) return failed_tls(*fresh, error);
             }
@@ -891,7 +878,7 @@ private:
                 return {};
             }
         }
-        return failed_step("connect to " + name_of_next(), error, request);
+        return failed_step("connect to", error, request);
     }
 
     template <class Stream>
@@ -904,31 +891,36 @@ private:
         else return std::make_unique<connection>();
     }
 
-    transport_error failed_tls(detail::over_beast::connection<detail::over_beast::tls_stream>& failed,
-                               const error_code& error) const {
+    trace::error failed_tls(detail::over_beast::connection<detail::over_beast::tls_stream>& failed,
+                            const error_code& error) const {
         const auto verdict =
             options_.tls.accept_any_server ? X509_V_OK : SSL_get_verify_result(failed.stream().native_handle());
-        return {kind::tls, peer() + ": " + detail::over_beast::explain(error, verdict)};
+        return {kind::tls, peer(), detail::over_beast::explain(error, verdict), error};
     }
 
-    transport_error failed_step(std::string step, const error_code& error, const http_request& request) const {
-        if (error == boost::beast::error::timeout) return {kind::timeout, step + ": " + no_answer(request)};
-        return {kind::connect, step + ": " + error.message()};
+    trace::error failed_step(std::string_view step, const error_code& error, const http_request& request) const {
+        const auto told = [&](kind reason, std::string_view why) {
+            const trace::error one(reason, name_of_next(), why, error);
+            return one.with_message(std::string(step) + ' ' + one.message());
+        };
+        if (error == boost::beast::error::timeout) return told(kind::timeout, no_answer(request));
+        return told(kind::connect, error.message());
     }
 
-    transport_error failed_exchange(const error_code& error, const http_request& request) const {
+    trace::error failed_exchange(const error_code& error, const http_request& request) const {
         namespace http = boost::beast::http;
         const auto reason = reason_of(error);
-        if (reason == kind::timeout) return {reason, peer() + ": " + no_answer(request)};
+        if (reason == kind::timeout) return {reason, peer(), no_answer(request), error};
         if (reason == kind::closed)
-            return {reason, peer() + ": connection closed before the whole reply: " + error.message()};
-        if (reason == kind::out_of_memory) return {reason, peer() + ": " + error.message()};
+            return {reason, peer(), "connection closed before the whole reply: " + error.message(), error};
+        if (reason == kind::out_of_memory) return {reason, peer(), error.message(), error};
         if (error == http::error::body_limit)
-            return {reason, peer() + ": reply larger than " + std::to_string(options_.max_reply_bytes) + " bytes"};
+            return {reason, peer(), "reply larger than " + std::to_string(options_.max_reply_bytes) + " bytes",
+                    error};
         if (error == http::error::header_limit || error == http::error::buffer_overflow)
-            return {reason, peer() + ": header of the reply larger than " +
-                                std::to_string(options_.max_header_bytes) + " bytes"};
-        return {reason, peer() + ": reply is not HTTP/1: " + error.message()};
+            return {reason, peer(),
+                    "header of the reply larger than " + std::to_string(options_.max_header_bytes) + " bytes", error};
+        return {reason, peer(), "reply is not HTTP/1: " + error.message(), error};
     }
 
     static kind reason_of(const error_code& error) {
@@ -944,14 +936,14 @@ private:
         return "no answer within " + std::to_string(request.timeout.count()) + " ms";
     }
 
-    transport_error refused_tunnel(int status) const {
+    trace::error refused_tunnel(int status) const {
         const std::string remedy = detail::is_of_a_proxy(status)
                                        ? "give it credentials: http://user:password@host:port"
                                        : "allow " + peer() + " there, or name it in no_proxy";
         // No reply of the server: whatever the status is, it says nothing of the content.
-        return {kind::connect,
-                name_of_next() + " answered " + std::to_string(status) + " to CONNECT " + peer() + "; " + remedy,
-                status};
+        return trace::error(kind::connect, name_of_next(),
+                            " answered " + std::to_string(status) + " to CONNECT " + peer() + "; " + remedy)
+            .with_reply(status);
     }
 
     std::string peer() const { return detail::over_beast::with_port(server_); }
