@@ -42,6 +42,7 @@ OTHERS = {
     "context/propagation": (),
     "context/sessions": (),
     "bare_metal.hpp": (),
+    "metadata/session_path": (),
     "context/global": (),
     "core/arena": (),
     "core/otlp_client": (),

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the client wrote about a trace, read back by MLflow's own client."""
 
+import json
+
 import mlflow
 from _reading import check, check_same, expected, finish
 
@@ -19,4 +21,6 @@ check_same(found["fluent", True].rationale, "second thoughts", "changed rational
 check_same(found["fluent", True].span_id, told["span_id"], "feedback of a span")
 check_same(found["happy", True].metadata.get("mlflow.trace.session"), "of o'brien-1", "session of feedback")
 check_same({key: value for key, value in info.tags.items() if not key.startswith("mlflow.")}, {"colour": "green"}, "tags")
+hierarchy = mlflow.get_experiment(info.experiment_id).tags.get("mlflow.experiment.sessionHierarchy", "null")
+check_same(json.loads(hierarchy), {"version": 1, "levels": [{"name": "trip"}, {"name": "épisode"}]}, "levels of sessions")
 finish()

@@ -139,6 +139,12 @@ TEST(Client, FindsEachIdentityAndNothingElseAndJudgesIt) {
     EXPECT_EQ(server.delete_traces(gone_ids).value(), 2U);
     EXPECT_EQ(count(field::user == mt::user{"underXscore"}), 0U);
 
+    EXPECT_FALSE(server.set_session_levels({}));
+    EXPECT_FALSE(server.set_session_levels({"trip", "trip"}));
+    EXPECT_FALSE(server.set_session_levels({""}));
+    const auto levels = server.set_session_levels({"trip", "épisode"});
+    EXPECT_TRUE(levels) << levels.error().message();
+
     const auto all = server.experiments();
     EXPECT_TRUE(std::any_of(all->begin(), all->end(), [](const auto& one) { return one.name == experiment; }));
     std::ofstream(std::getenv("MLFLOW_TRACE_EXPECTED")) << json{{"trace_id", id}, {"span_id", span->id}};

@@ -105,6 +105,26 @@ public:
         if (made.id.empty()) return malformed("experiments", "an experiment without ID");
         return made;
     }
+    /// Names the levels of `mt::session_path`, outermost first, for the experiment of the options: what MLflow 3.18's
+    /// `set_session_hierarchy` does, so that scorers can group by a level. Errors: an empty list, an empty name, or
+    /// the same name twice; those of a request.
+    answer<nothing> set_session_levels(const std::vector<std::string>& names) {
+        auto levels = detail::json::array();
+        bool is_good = !names.empty();
+        for (auto name = names.begin(); name != names.end(); ++name) {
+            is_good = is_good && !name->empty() && std::find(names.begin(), name, *name) == name;
+            levels.push_back({{"name", *name}});
+        }
+        if (!is_good)
+            return failure{error(error_kind::bad_request, "set_session_levels",
+                                 "give at least one name, none empty and none twice")};
+        const auto id = experiment_id();
+        if (!id) return failure{id.error()};
+        const detail::json hierarchy{{"version", 1}, {"levels", std::move(levels)}};
+        return done(server_->call(
+            http_method::post, "/api/2.0/mlflow/experiments/set-experiment-tag",
+            {{"experiment_id", *id}, {"key", "mlflow.experiment.sessionHierarchy"}, {"value", hierarchy.dump()}}));
+    }
     /// All experiments that are not deleted.
     answer<std::vector<experiment>> experiments() {
         std::vector<experiment> found;

@@ -72,10 +72,10 @@ struct error_text {
     static error_text* make(std::string_view about, std::string_view text, const std::error_code& code) noexcept {
         const auto copy = [&]() -> error_text* {
             const std::string_view between = about.empty() || text.starts_with(' ') ? "" : ": ";
-            std::string whole;
-            whole.reserve(about.size() + between.size() + text.size());
-            whole.append(about).append(between).append(text);
-            return new (std::nothrow) error_text{&error_text::keep_count, std::move(whole), 0, about.size(), code};
+            std::string words;
+            words.reserve(about.size() + between.size() + text.size());
+            words.append(about).append(between).append(text);
+            return new (std::nothrow) error_text{&error_text::keep_count, std::move(words), 0, about.size(), code};
         };
         return guarded(copy, []() -> error_text* { return nullptr; });
     }

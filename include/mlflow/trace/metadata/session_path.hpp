@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/result.hpp>
+#include <mlflow/trace/metadata/identity.hpp>
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+
+/// A session inside others, outermost first, such as a trip and an episode of it:
+///
+///     const auto session = mt::session_path({"trip-2", "episode-1"}); // ["trip-2","episode-1"]
+///
+/// The value is what MLflow 3.18 makes of a list of session IDs (`serialize_session_id`), a compact array in JSON,
+/// whose text has the 250 characters of any session. Its scorers group by a level; `client::set_session_levels` names
+/// the levels. Older servers take it for one session. Errors: `empty` for no level, or an empty one; those of
+/// `session`. Thread-safety: none needed. Not part of `mlflow/trace.hpp`.
+inline result<session> session_path(std::initializer_list<std::string_view> levels) {
+    std::string path;
+    for (const std::string_view level : levels) {
+        if (auto fault = session::check(level); fault.kind() != error_kind::none) return failure{std::move(fault)};
+        path += path.empty() ? "[\"" : ",\"";
+        for (const char c : level) {
+            if (c == '"' || c == '\\') path += '\\';
+            path += c;
+        }
+        path += '"';
+    }
+    if (path.empty()) return failure{error(error_kind::empty, session::name)};
+    return session::parse(path + ']');
+}
+
+} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
