@@ -68,10 +68,10 @@ TEST(Filter, ARefusalHidesNothingOfTheKey) {
                                        field::span_attribute(key).like(value), field::metadata(key).rlike(value)}) {
                 const auto text = filter.text();
                 ASSERT_FALSE(text) << text.value();
-                EXPECT_EQ(mt::detail::displayed(text.error().message), text.error().message);
+                EXPECT_EQ(mt::detail::displayed(text.error().message()), text.error().message());
             }
     }
-    EXPECT_NE((field::text.like(std::string_view("\0", 1))).text().error().message.find("a NUL"), std::string::npos);
+    EXPECT_NE((field::text.like(std::string_view("\0", 1))).text().error().message().find("a NUL"), std::string::npos);
 }
 
 TEST(Filter, TextFromOutsideCannotSwallowOtherClauses) {

@@ -97,7 +97,7 @@ TEST(headers, with_a_bad_request_id_lose_it_and_nothing_else) {
         EXPECT_FALSE(parsed->get<mt::client_request_id>().has_value());
         EXPECT_EQ((*parsed->get<mt::user>()).view(), "user-1");
         ASSERT_NE(parsed->lost(), nullptr);
-        EXPECT_EQ(parsed->lost()->name, "X-Request-ID");
+        EXPECT_EQ(parsed->lost()->about(), "X-Request-ID");
     }
     const auto injected = identity::parse(fields{{"X-Request-ID", "r\r\nSet-Cookie: a=b"}});
     ASSERT_FALSE(injected.has_value());

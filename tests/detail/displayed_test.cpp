@@ -66,7 +66,7 @@ TEST(displayed, is_what_stands_in_error_texts) {
                              "2J \xE2\x80\xAE \xff\nsecond line";
     for (const std::string& body :
          {"{\"message\":\"" + evil + "\"}", evil, std::string("{\"detail\":\"\\u009b\\u202e\\u001b\"}")})
-        expect_plain(mt::detail::describe_reply("http://h", "/t", {500, {}, body}, {}));
+        expect_plain(mt::detail::describe_reply("/t", {500, {}, body}, {}));
     expect_plain(mt::error{mt::error_kind::empty, evil}.message());
     struct saying {
         std::string what;
