@@ -442,10 +442,10 @@ struct error_text {
     static error_text* make(std::string_view about, std::string_view text, const std::error_code& code) noexcept {
         const auto copy = [&]() -> error_text* {
             const std::string_view between = about.empty() || text.starts_with(' ') ? "" : ": ";
-            std::string whole;
-            whole.reserve(about.size() + between.size() + text.size());
-            whole.append(about).append(between).append(text);
-            return new (std::nothrow) error_text{&error_text::keep_count, std::move(whole), 0, about.size(), code};
+            std::string words;
+            words.reserve(about.size() + between.size() + text.size());
+            words.append(about).append(between).append(text);
+            return new (std::nothrow) error_text{&error_text::keep_count, std::move(words), 0, about.size(), code};
         };
         return guarded(copy, []() -> error_text* { return nullptr; });
     }
@@ -14390,7 +14390,12 @@ private:
             return true;
         static constinit std::atomic<bool> is_told{false};
         if (!is_told.exchange(true, std::memory_order_relaxed))
-            detail::guarded([&] { Platform::report({error_kind::abi_mismatch, stamp_.difference()}); }, [] {});
+            detail::guarded(
+                [&] {
+                    const auto difference = stamp_.difference();
+                    Platform::report({error_kind::abi_mismatch, difference});
+                },
+                [] {});
         return false;
     }
 
