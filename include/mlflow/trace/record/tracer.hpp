@@ -310,7 +310,12 @@ private:
             return true;
         static constinit std::atomic<bool> is_told{false};
         if (!is_told.exchange(true, std::memory_order_relaxed))
-            detail::guarded([&] { Platform::report({error_kind::abi_mismatch, stamp_.difference()}); }, [] {});
+            detail::guarded(
+                [&] {
+                    const auto difference = stamp_.difference();
+                    Platform::report({error_kind::abi_mismatch, difference});
+                },
+                [] {});
         return false;
     }
 
