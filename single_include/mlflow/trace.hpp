@@ -518,7 +518,7 @@ public:
     /// The key, header, option, variable, file or server. Empty where nobody said. As long as this error, or as the
     /// text that the error was made with.
     [[nodiscard]] constexpr std::string_view about() const noexcept {
-        return text_ ? std::string_view(text_->whole).substr(text_->about_at, text_->about_size) : about_;
+        return text_ ? std::string_view(text_->whole.data() + text_->about_at, text_->about_size) : about_;
     }
     [[nodiscard]] constexpr std::size_t actual() const noexcept { return actual_; }
     [[nodiscard]] constexpr std::size_t limit() const noexcept { return limit_; }
