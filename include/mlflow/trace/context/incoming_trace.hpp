@@ -47,8 +47,9 @@ private:
     template <class, class>
     friend class propagator;
 
-    void reject(fault what, std::string_view key) noexcept {
-        if (rejected_.what == fault::none) rejected_ = {what, key};
+    void reject(fault what, std::string_view key) noexcept { reject({what, key}); }
+    void reject(const check_error& why) noexcept {
+        if (rejected_.what == fault::none) rejected_ = why;
     }
 
     remote_span caller_{};
