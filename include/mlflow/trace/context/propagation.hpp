@@ -267,8 +267,9 @@ private:
         std::string list; // several headers are one; what a look-up returned may be gone after the visit
         bool is_too_large = false;
         detail::for_each_header_value(headers, baggage, [&](std::string_view text) {
-            is_too_large = is_too_large || list.size() + text.size() > detail::most_baggage;
-            if (!is_too_large) list.append(text) += ',';
+            const std::string_view comma = list.empty() ? "" : ",";
+            is_too_large = is_too_large || list.size() + comma.size() + text.size() > detail::most_baggage;
+            if (!is_too_large) list.append(comma).append(text);
         });
         if (is_too_large) return found.reject(fault::too_large, baggage);
         member_list members;
