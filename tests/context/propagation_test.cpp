@@ -421,8 +421,110 @@ TEST(propagation, tracestate_goes_along_with_the_trace) {
     auto agent = second.start_trace("agent", wire.extract(headers), mt::anonymous);
     EXPECT_EQ(headers_of(wire, agent).find("tracestate")->second, "vendor=1,other=2");
     headers.find("tracestate")->second = std::string(600, 'x');
-    auto without = second.start_trace("agent", wire.extract(headers), mt::anonymous, mt::nested);
-    EXPECT_EQ(headers_of(wire, without).count("tracestate"), 0U);
+    auto shorter = second.start_trace("agent", wire.extract(headers), mt::anonymous, mt::nested);
+    EXPECT_EQ(headers_of(wire, shorter).find("tracestate")->second, "other=2");
+}
+
+// A text that is gone as soon as its reader has seen it, as what a look-up returns by value is.
+struct wiped_text {
+    std::string& text;
+    bool is_there;
+    ~wiped_text() { std::ranges::fill(text, 'x'); }
+    [[nodiscard]] const char* data() const { return is_there ? text.data() : nullptr; }
+    [[nodiscard]] std::size_t size() const { return is_there ? text.size() : 0; }
+};
+TEST(propagation, what_a_look_up_returns_may_be_gone_after_it) {
+    const sealed wire(with_key("a key"));
+    const mt::propagator<schema, mt::trust_network> network({.hosts = {"agents.internal"}});
+    tracer_type tracer;
+    auto root = tracer.start_trace("chat", mt::user{"user-1042"}, mt::session{"s-1"});
+    const auto check = [&](const auto& by) {
+        const auto headers = headers_of(by, root);
+        std::string text;
+        const auto request = by.extract([&](std::string_view name) {
+            const auto found = headers.find(std::string(name));
+            text = found == headers.end() ? "" : found->second;
+            return wiped_text{text, found != headers.end()};
+        });
+        EXPECT_TRUE(request.is_trusted()) << (request.rejected() ? request.rejected()->message() : "");
+        EXPECT_EQ(request.metadata("mlflow.trace.user"), "user-1042");
+        EXPECT_EQ(request.metadata("mlflow.trace.session"), "s-1");
+        const auto of_all = by.extract([&](std::string_view name) {
+            std::vector<std::string> values;
+            for (const auto& [own, value] : headers)
+                if (own == name) values.push_back(value);
+            return values;
+        });
+        EXPECT_EQ(of_all.metadata("mlflow.trace.user"), "user-1042");
+    };
+    check(wire);
+    check(network);
+}
+
+TEST(propagation, a_rejected_value_is_reported_with_its_place) {
+    const mt::propagator<schema, mt::trust_network> wire;
+    const struct {
+        const char* value;
+        mt::error_kind kind;
+        std::size_t at;
+    } cases[] = {{"ab%00", mt::error_kind::control_character, 2},
+                 {"abc%0a", mt::error_kind::control_character, 3},
+                 {"a%E2%82", mt::error_kind::invalid_utf8, 1},
+                 {"%C0%80", mt::error_kind::invalid_utf8, 0}};
+    for (const auto& one : cases) {
+        const header_map headers{{"traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
+                                 {"baggage", std::string("mlflow.trace.user=") + one.value}};
+        const auto request = wire.extract(headers);
+        EXPECT_FALSE(request.get<mt::user>().has_value()) << one.value;
+        ASSERT_NE(request.rejected(), nullptr) << one.value;
+        EXPECT_EQ(request.rejected()->kind(), one.kind) << one.value;
+        EXPECT_EQ(request.rejected()->actual(), one.at) << one.value;
+    }
+    // What begins no escape stands for itself.
+    for (const char* const value : {"%", "a%", "%4", "%zz", "%u00e9", "50%+1"}) {
+        const header_map headers{{"traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
+                                 {"baggage", std::string("mlflow.trace.user=") + value}};
+        EXPECT_EQ(wire.extract(headers).get<mt::user>().get()->view(), value);
+    }
+}
+
+// W3C Trace Context, 3.3.1.5: whole members go, those of over 128 characters first, then from the end.
+TEST(propagation, a_long_tracestate_loses_whole_members) {
+    const mt::propagator<schema, mt::trust_network> wire({.hosts = {"agents.internal"}});
+    tracer_type tracer;
+    const auto sent_on = [&](const std::vector<std::string>& given) {
+        header_map headers{{"traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}};
+        for (const auto& one : given) headers.emplace("tracestate", one);
+        auto trace = tracer.start_trace("agent", wire.extract(headers), mt::anonymous);
+        const auto sent = headers_of(wire, trace);
+        return sent.count("tracestate") != 0 ? sent.find("tracestate")->second : std::string("none");
+    };
+    const auto member = [](const char* key, std::size_t size) {
+        return std::string(key) + "=" + std::string(size - std::string_view(key).size() - 1, 'v');
+    };
+    const std::string a = member("a", 128), b = member("b", 127), c = member("c", 127), d = member("d", 127);
+    const std::string full = a + "," + b + "," + c + "," + d; // of 512 characters
+    EXPECT_EQ(sent_on({full}), full);
+    EXPECT_EQ(sent_on({full + ",e=1"}), full);
+    EXPECT_EQ(sent_on({"e=1," + full}), "e=1," + a + "," + b + "," + c);
+    const std::string large = member("l", 200);
+    EXPECT_EQ(sent_on({large + "," + full}), full);
+    EXPECT_EQ(sent_on({full, large}), full);
+    EXPECT_EQ(sent_on({a, large, b, c, d}), full);
+    EXPECT_EQ(sent_on({large, member("m", 200), member("n", 200)}), member("m", 200) + "," + member("n", 200))
+        << "no more goes than must";
+    EXPECT_EQ(sent_on({member("l", 512)}), member("l", 512));
+    EXPECT_EQ(sent_on({member("l", 513)}), "none");
+    EXPECT_EQ(sent_on({full, std::string(10'000, 'x')}), "none");
+
+    std::string many = "k=0", most;
+    for (int i = 1; i < 40; ++i) {
+        if (i == 32) most = many;
+        many += ",k" + std::to_string(i) + "=" + std::to_string(i);
+    }
+    EXPECT_EQ(sent_on({many}), most) << "at most 32 members";
+    for (const char* const odd : {"b=2,a=1", "a=1 ,\tb=2", ",a=1", "a=1,,b=2,c", "t@v=*x/y-_=~!"})
+        EXPECT_EQ(sent_on({odd}), odd);
 }
 
 struct counting_ids : mt::hosted_platform {

@@ -7,6 +7,7 @@
 #include <mlflow/trace/metadata/identity.hpp>
 
 #include <string_view>
+#include <utility>
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
@@ -47,8 +48,9 @@ private:
     template <class, class>
     friend class propagator;
 
-    void reject(error_kind what, std::string_view key) noexcept {
-        if (rejected_.kind() == error_kind::none) rejected_ = {what, key};
+    void reject(error_kind what, std::string_view key) noexcept { reject(error(what, key)); }
+    void reject(error why) noexcept {
+        if (rejected_.kind() == error_kind::none) rejected_ = std::move(why);
     }
 
     remote_span caller_{};

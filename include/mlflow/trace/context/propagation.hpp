@@ -3,6 +3,7 @@
 
 #include <mlflow/trace/context/header_values.hpp>
 #include <mlflow/trace/context/incoming_trace.hpp>
+#include <mlflow/trace/context/propagation_lists.hpp>
 #include <mlflow/trace/core/http_check.hpp>
 #include <mlflow/trace/core/options_of.hpp>
 #include <mlflow/trace/core/trace_state.hpp>
@@ -38,29 +39,6 @@ concept seal = requires(const T& policy, std::string_view message) {
 };
 
 namespace detail {
-
-// W3C Baggage, https://www.w3.org/TR/baggage/#definition and #limits.
-inline constexpr std::size_t most_members = 180;
-inline constexpr std::size_t most_baggage = 8'192;
-// W3C Trace Context, 3.3.1.5.
-inline constexpr std::size_t most_tracestate = 512;
-
-// The characters of a value that stand for themselves, but for '%', and '+', which some read as a space.
-constexpr bool is_baggage_octet(char c) noexcept {
-    return c > 0x20 && c < 0x7f && c != '"' && c != '%' && c != '+' && c != ',' && c != ';' && c != '\\';
-}
-
-// What is no escape stays as it is.
-inline std::string percent_decoded(std::string_view text, bool plus_is_space) {
-    std::string decoded;
-    decoded.reserve(text.size());
-    for (std::size_t at = 0; at < text.size(); ++at) {
-        const int escaped = percent_escape_at(text, at);
-        if (escaped < 0) decoded += text[at] == '+' && plus_is_space ? ' ' : text[at];
-        else decoded += static_cast<char>(escaped), at += 2;
-    }
-    return decoded;
-}
 
 // The bytes that hexadecimal digits stand for; empty where they do not.
 inline std::string from_hex(std::string_view digits) {
@@ -103,30 +81,6 @@ constexpr std::string_view host_of(std::string_view authority) noexcept {
     host = has_port ? host.substr(0, host.size() - 1) : authority;
     const bool is_bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
     return is_bracketed ? host.substr(1, host.size() - 2) : host;
-}
-
-struct baggage_member {
-    std::string_view key;
-    std::string_view value; // as it was sent
-};
-
-// Visits each member of a value of the header. What is no member is passed over, as OpenTelemetry's libraries for
-// Java, JavaScript, Python and .NET do: any service in between may have put it there. False where there was such.
-template <class Visit>
-bool for_each_member(std::string_view list, Visit&& visit) {
-    bool is_well_formed = true;
-    while (!list.empty()) {
-        const auto comma = list.find(',');
-        const std::string_view member = without_outer_space(list.substr(0, comma));
-        list.remove_prefix(comma == std::string_view::npos ? list.size() : comma + 1);
-        if (member.empty()) continue;
-        const std::string_view pair = member.substr(0, member.find(';')); // properties follow
-        const auto equals = pair.find('=');
-        const std::string_view key = without_outer_space(pair.substr(0, equals));
-        if (equals == std::string_view::npos || !is_token(key)) is_well_formed = false;
-        else visit(baggage_member{key, without_outer_space(pair.substr(equals + 1))});
-    }
-    return is_well_formed;
 }
 
 } // namespace detail
@@ -310,18 +264,19 @@ private:
 
     template <class Container>
     void take_baggage(const Container& headers, incoming_trace& found) const {
-        std::vector<detail::baggage_member> members;
-        members.reserve(8); // and more, should there be so many
-        std::size_t bytes = 0;
-        bool is_well_formed = true;
-        detail::for_each_header_value(headers, baggage, [&](std::string_view list) {
-            bytes += list.size() + (bytes ? 1 : 0); // several headers are one list
-            if (bytes > detail::most_baggage) return;
-            is_well_formed = detail::for_each_member(list, [&](const auto& member) { members.push_back(member); }) &&
-                             is_well_formed;
+        std::string list; // several headers are one; what a look-up returned may be gone after the visit
+        bool is_too_large = false;
+        detail::for_each_header_value(headers, baggage, [&](std::string_view text) {
+            const std::string_view comma = list.empty() ? "" : ",";
+            is_too_large = is_too_large || list.size() + comma.size() + text.size() > detail::most_baggage;
+            if (!is_too_large) list.append(comma).append(text);
         });
-        if (bytes > detail::most_baggage || members.size() > detail::most_members)
-            return found.reject(error_kind::too_large, baggage);
+        if (is_too_large) return found.reject(error_kind::too_large, baggage);
+        member_list members;
+        members.reserve(8); // and more, should there be so many
+        const bool is_well_formed =
+            detail::for_each_member(list, [&](const auto& member) { members.push_back(member); });
+        if (members.size() > detail::most_members) return found.reject(error_kind::too_large, baggage);
         if constexpr (seal<Trust>) { // which proves the members that count
             const auto* const seal = member_of(members, seal_key);
             if (!seal) return; // a stranger
@@ -399,23 +354,23 @@ private:
 
     template <class Key>
     static void take_value(std::string_view text, incoming_trace& found) {
-        const error why = Key::check(text);
-        if (why.kind() != error_kind::none) found.reject(why.kind(), Key::name);
+        if (error why = Key::check(text); why.kind() != error_kind::none) found.reject(std::move(why));
         else if (!found.entries_.set(entry_kind::metadata, Key::name, text))
             found.reject(error_kind::out_of_memory, Key::name);
     }
 
-    // What is too long or holds what does not belong there may be left out.
     template <class Container>
     void take_tracestate(const Container& headers, incoming_trace& found) const {
-        std::string joined;
-        detail::for_each_header_value(headers, tracestate, [&joined](std::string_view text) {
+        std::string list;
+        bool is_too_large = false;
+        detail::for_each_header_value(headers, tracestate, [&](std::string_view text) {
             text = detail::without_outer_space(text);
-            if (text.empty() || joined.size() > detail::most_tracestate) return;
-            joined.append(joined.empty() ? "" : ",").append(text);
+            is_too_large = is_too_large || list.size() + text.size() > detail::most_baggage;
+            if (!is_too_large && !text.empty()) list.append(list.empty() ? "" : ",").append(text);
         });
-        if (!joined.empty() && joined.size() <= detail::most_tracestate && detail::is_field_value(joined))
-            static_cast<void>(found.entries_.set(entry_kind::tracestate, {}, joined));
+        if (is_too_large || !detail::is_field_value(list)) return;
+        detail::shorten_tracestate(list);
+        if (!list.empty()) static_cast<void>(found.entries_.set(entry_kind::tracestate, {}, list));
     }
 
     std::vector<std::string> hosts_;
