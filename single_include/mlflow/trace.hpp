@@ -13764,8 +13764,9 @@ private:
     template <class, class>
     friend class propagator;
 
-    void reject(error_kind what, std::string_view key) noexcept {
-        if (rejected_.kind() == error_kind::none) rejected_ = {what, key};
+    void reject(error_kind what, std::string_view key) noexcept { reject(error(what, key)); }
+    void reject(error why) noexcept {
+        if (rejected_.kind() == error_kind::none) rejected_ = std::move(why);
     }
 
     remote_span caller_{};
@@ -14288,7 +14289,8 @@ public:
     [[nodiscard]] std::uint64_t refused_values() const noexcept {
         return is_of_this_build() ? core_->refused_values() : 0;
     }
-    /// How many traces were recorded or not before their session was known, with a sampler that keeps sessions whole.
+    /// How many traces are recorded whose session became known after their start, with a sampler that keeps sessions
+    /// whole. Of those that are not recorded it never becomes known.
     [[nodiscard]] std::uint64_t late_sessions() const noexcept {
         return is_of_this_build() ? core_->late_sessions() : 0;
     }
