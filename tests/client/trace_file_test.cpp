@@ -320,6 +320,28 @@ TEST_F(TracesOfOthers, WhatIsNoSuchFileIsSaid) {
         {R"({"data":[{"traceID":"1","spans":[]}]})", "Jaeger"},
         {R"([{"traceId":"01","id":"01","localEndpoint":{}}])", "Zipkin"},
         {"{\n \"name\": \"chat\",\n \"context\": {\"trace_id\": \"0x1\"}\n}", "console exporter"},
+        {R"([{"id":"1","traceId":"2","type":"GENERATION"}])", "no resourceSpans"},
+        {R"({"traceId":"01","spanId":"02","name":"chat"})", R"({"resourceSpans":[{"scopeSpans":)"},
+        {R"({"spans":[{"traceId":"01","spanId":"02"}]})", "around them"},
+        {R"({"trace":{"trace_info":{"trace_id":"tr-1"}}})", "MLflow's own JSON"},
+        {R"({"traces":[{"trace_id":"tr-1"}]})", "MLflow's own JSON"},
+        {R"({"log":"{\"resourceSpans\":[]}\n","stream":"stdout"})", "container"},
+        {R"("{\"resourceSpans\":[]}")", "JSON in a text"},
+        {R"({"error":"not found"})", "error of a server"},
+        {"{\n  resource: {},\n  traceId: '6c6d',\n  id: '01'\n}", "console exporter"},
+        {"{\n  name          : chat\n  trace_id      : 6c6d\n}", "console exporter"},
+        {"Activity.TraceId:            6c6d", "console exporter"},
+        {"INFO: 'chat' : 6c6d 01 SERVER [tracer: x] {}", "console exporter"},
+        {"Spans\nResource\nSpan #0\n\tTraceId: 6c6d", "console exporter"},
+        {"info Traces {\"spans\": 1}\nResourceSpans #0", "debug exporter"},
+        {"{'resourceSpans': []}", "json.dumps"},
+        {"<!DOCTYPE html><html>log in</html>", "web page"},
+        {R"(2026-11-29 INFO {"resourceSpans":[]})", "other text before it"},
+        {R"({"resourceSpans":[{"scope)", "cut or damaged"},
+        {std::string(257, 'x') + "ustar  ", "tar archive"},
+        {std::string("\0\0\xfe\xff\0\0\0{", 8), "UTF-32"},
+        {std::string("{\0\0\0}\0\0\0", 8), "UTF-32"},
+        {std::string("\0\0\0{\0\0\0}", 8), "UTF-32"},
         {R"({"resourceLogs":[]})", "logs"},
         {R"({"a":1})", "no resourceSpans"},
         {"user,session\n1,2", "no line of it is JSON"},
@@ -337,6 +359,20 @@ TEST_F(TracesOfOthers, WhatIsNoSuchFileIsSaid) {
     for (const char* const nothing : {"", "\n\n", R"({"resourceSpans":[]})"}) {
         std::ofstream(path, std::ios::trunc) << nothing;
         EXPECT_EQ(refused(), "") << nothing;
+    }
+}
+
+TEST_F(TracesOfOthers, WhatStandsBetweenDocumentsCostsNothing) {
+    const std::string one = line(span(1, 1, 0, alice)), other = line(span(2, 2, 0, alice));
+    const std::string bom = "\xEF\xBB\xBF", record = "\x1e";
+    for (const std::string& content : {one + ",\n" + other + ",\n", bom + bom + one + "\n" + bom + other,
+                                       record + one + "\n" + record + other + "\n", one + "\r" + other + "\r"}) {
+        std::ofstream(path, std::ios::trunc) << content;
+        mt::trace_file file({.path = path});
+        const auto found = mt::find_all(file, {});
+        ASSERT_TRUE(found) << found.error().message();
+        EXPECT_EQ(found->size(), 2U) << content;
+        EXPECT_EQ(file.damaged_lines(), 0U) << content;
     }
 }
 

@@ -358,7 +358,9 @@ def check_files_of_others(folder: str) -> None:
         "older.jsonl": text.replace("scopeSpans", "instrumentationLibrarySpans"),
         "gzip.gz": gzip.compress(text.encode()), "two.gz": b"".join(gzip.compress(each.encode() + b"\n") for each in lines),
         "zstd.zst": zstd(text.encode()), "collector.zst": b"".join(len(zstd(each.encode())).to_bytes(4, "big") + zstd(each.encode()) for each in lines),
-        "twice.jsonl": text + "\n" + text,
+        "twice.jsonl": text + "\n" + text, "commas.jsonl": ",\n".join(lines), "sequence.json-seq": "".join("\x1e" + each + "\n" for each in lines),
+        "utf-16.gz": gzip.compress(text.encode("utf-16")), "twice.gz": gzip.compress(gzip.compress(text.encode())),
+        "gzip.zst": zstd(gzip.compress(text.encode())), "mark.gz": gzip.compress(b"\xef\xbb\xbf" * 2 + text.encode()),
     }  # fmt: skip
     wrapped = {"jaeger-v3.json": {"result": one}, "tempo.json": {"batches": one["resourceSpans"]}, "resource.json": one["resourceSpans"][0]}
     # Lines that are passed over, of three.
@@ -370,10 +372,12 @@ def check_files_of_others(folder: str) -> None:
         "jaeger.json": ({"data": [{"traceID": "1", "spans": []}]}, "Jaeger"), "zipkin.json": ([{"traceId": "01", "id": "01"}], "Zipkin"),
         "console.json": (json.dumps({"name": "chat", "context": {"trace_id": "0x1"}}, indent=4) * 2, "console exporter"),
         "go.json": ({"Name": "chat", "SpanContext": {}}, "console exporter"), "mlflow.json": ({"info": {"trace_id": "tr-1"}, "data": {}}, "MLflow's own"),
-        "metrics.json": ({"resourceMetrics": []}, "metrics"), "other.json": ({"a": 1}, "no resourceSpans"), "page.html": ("<html>\n</html>", "no line of it is JSON"),
+        "metrics.json": ({"resourceMetrics": []}, "metrics"), "other.json": ({"a": 1}, "no resourceSpans"), "page.html": ("<html>\n</html>", "web page"), "table.csv": ("user,session\n1,2", "no line of it is JSON"),
         "damaged.gz": (gzip.compress(text.encode())[:12] + b"\xff" * 99, "damaged"), "utf-32.jsonl": (text.encode("utf-32"), "iconv"),
         "traces.xz": (b"\xfd7zXZ\0", "unxz"), "mlflow.db": (b"SQLite format 3\0" + bytes(99), "server"),
         "traces.binpb": (b"\n\x1e\n\x1c\n\x1a\0\1", "protobuf"), "collector.binpb": (bytes((0, 0, 1, 0)) + b"\n\x1e\n\x1c\n\x1a\0\1", "protobuf"),
+        "protobuf.gz": (gzip.compress(b"\n\x1e\n\x1c\n\x1a\0\1"), "protobuf"), "traces.tar.gz": (gzip.compress(b"t" * 257 + b"ustar  " + bytes(99)), "tar archive"),
+        "xz.gz": (gzip.compress(b"\xfd7zXZ\0"), "unxz"), "console.js": ("{\n  traceId: '6c6d',\n  id: '01'\n}\n", "console exporter"),
         "no-ids.jsonl": (text.replace("traceId", "id"), "trace ID"),
     }  # fmt: skip
 

@@ -112,6 +112,24 @@ private:
     int size_bytes_ = 0;
 };
 
+// What is compressed within what is compressed.
+class twice_unpacker : public unpacker {
+public:
+    twice_unpacker(std::unique_ptr<unpacker> outer, std::unique_ptr<unpacker> inner)
+        : outer_(std::move(outer)), inner_(std::move(inner)) {}
+
+    bool unpack(std::string_view in, std::string& out) override {
+        between_.clear();
+        const bool is_good = outer_->unpack(in, between_);
+        return inner_->unpack(between_, out) && is_good;
+    }
+    [[nodiscard]] bool is_complete() const override { return outer_->is_complete() && inner_->is_complete(); }
+
+private:
+    std::unique_ptr<unpacker> outer_, inner_;
+    std::string between_;
+};
+
 inline bool is_json_space(char c) noexcept { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
 // The lines of a file, unpacked where need be.
@@ -143,11 +161,14 @@ public:
         }
     }
     [[nodiscard]] const std::string& fault() const noexcept { return fault_; }
+    // How the text of the file begins.
+    [[nodiscard]] const std::string& begin() const noexcept { return begin_; }
     // The file ends in the middle of what was compressed: it is still being written, or was cut.
     [[nodiscard]] bool is_cut() const noexcept { return is_cut_; }
 
 private:
     static constexpr std::size_t block = 262144;
+    static constexpr std::size_t looked_at = 4096;
 
     bool fill() {
         if (is_at_end_) return false;
@@ -167,12 +188,31 @@ private:
         else if (!unpacker_->unpack(bytes, ready_)) is_cut_ = is_at_end_ = true;
     }
     void unpack_by(std::unique_ptr<unpacker> one) {
-        unpacker_ = std::move(one);
         const std::string first = std::exchange(ready_, {});
-        take(first);
+        const bool is_good = one->unpack(first, ready_);
+        if (unpacker_) one = std::make_unique<twice_unpacker>(std::move(unpacker_), std::move(one));
+        unpacker_ = std::move(one);
+        if (is_at_end_) is_cut_ = is_cut_ || !unpacker_->is_complete();
+        if (!is_good) is_cut_ = is_at_end_ = true;
     }
 
+    // What is in a compressed file may be compressed once more, UTF-16 or no text.
     std::string look_at_begin(const std::vector<file_compression>& compressions) {
+        constexpr int most_layers = 4;
+        std::string fault;
+        const unpacker* last = nullptr;
+        for (int layer = 0; layer < most_layers; ++layer) {
+            fault = look_at_layer(compressions);
+            if (!fault.empty() || unpacker_.get() == last) break;
+            last = unpacker_.get();
+            while (ready_.size() < block && fill()) {
+            }
+        }
+        begin_ = ready_.substr(0, looked_at);
+        return fault;
+    }
+
+    std::string look_at_layer(const std::vector<file_compression>& compressions) {
         using namespace std::string_view_literals;
         constexpr struct {
             std::string_view magic, what, remedy;
@@ -186,6 +226,10 @@ private:
             {"\x04\x22\x4d\x18"sv, "is compressed with lz4", "unpack it with unlz4"},
             {"PK\x03\x04"sv, "is a ZIP archive", "unpack it"},
             {"\xff\xfe\0\0"sv, "is UTF-32", "make it UTF-8: iconv -f UTF-32 -t UTF-8"},
+            {"\0\0\xfe\xff"sv, "is UTF-32", "make it UTF-8: iconv -f UTF-32 -t UTF-8"},
+            {"{\0\0\0"sv, "is UTF-32", "make it UTF-8: iconv -f UTF-32LE -t UTF-8"},
+            {"\0\0\0{\0\0\0"sv, "is UTF-32", "make it UTF-8: iconv -f UTF-32BE -t UTF-8"},
+            {"PAR1"sv, "is a Parquet file", "give a file of OTLP JSON lines"},
             {"SQLite format 3"sv, "is an SQLite database", "start MLflow's server on it, and give the server's URL"},
         };
         const std::string_view begin = ready_;
@@ -198,6 +242,7 @@ private:
         for (const auto& [magic, what, remedy] : others)
             if (begin.starts_with(magic) || (magic[0] != 'B' && magic[0] != 'P' && message.starts_with(magic)))
                 return std::string(what) + "; " + std::string(remedy);
+        if (begin.size() > 262 && begin.substr(257, 5) == "ustar") return "is a tar archive; unpack it with tar -xf";
         if (begin.starts_with("\xff\xfe") || begin.starts_with("\xfe\xff") ||
             (begin.size() > 1 && (begin[0] == 0) != (begin[1] == 0) &&
              (begin[0] == '{' || begin[1] == '{' || begin[0] == '[' || begin[1] == '[')))
@@ -208,12 +253,12 @@ private:
             "is OTLP in protobuf; have it written as JSON, which is `format: json` of the "
             "Collector's file exporter";
         const auto is_of_text = [](char c) { return static_cast<unsigned char>(c) >= 0x20 || is_json_space(c); };
-        const std::string_view head = begin.substr(0, 4096);
+        const std::string_view head = begin.substr(0, looked_at);
         constexpr std::string_view short_size("\0\0", 2); // of a message, in four bytes
         if (begin.starts_with(short_size) && message.starts_with("\n") && !message.starts_with("\n{"))
             return protobuf;
         if (first == std::string_view::npos || begin[first] == '{' || begin[first] == '[' || begin[first] == '\0' ||
-            std::all_of(head.begin(), head.end(), is_of_text))
+            begin.starts_with('\x1e') || std::all_of(head.begin(), head.end(), is_of_text))
             return {};
         return begin.starts_with('\n') ? protobuf : "is no text; give a file of OTLP JSON lines";
     }
@@ -224,6 +269,7 @@ private:
     std::size_t at_ = 0;
     std::unique_ptr<unpacker> unpacker_;
     std::string fault_;
+    std::string begin_;
     bool is_at_end_ = false;
     bool is_cut_ = false;
 };

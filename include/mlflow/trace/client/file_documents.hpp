@@ -21,6 +21,9 @@ inline std::string what_it_is(json_value told) {
     const auto first_of = [](json_value list) {
         return list.is(kind::array) && !list.empty() ? *list.begin() : json_value();
     };
+    const auto is_span = [](json_value one) {
+        return one.any_of("traceId", "trace_id").is(kind::text) && one.any_of("spanId", "span_id").is(kind::text);
+    };
     constexpr const char* to_collector = "; send the spans through the OpenTelemetry Collector, whose file exporter "
                                          "writes OTLP JSON";
     if (!told.any_of("resourceLogs", "resource_logs").is(kind::null)) return "is OTLP of logs, not of traces";
@@ -29,16 +32,54 @@ inline std::string what_it_is(json_value told) {
     if (told.contains("traceID") || first_of(told["data"]).contains("traceID") || told.contains("operationName"))
         return std::string("is Jaeger's own JSON; ask Jaeger's /api/v3/traces, which answers in OTLP, or") +
                (to_collector + 1);
-    if (told.contains("localEndpoint") || (told.contains("traceId") && told.contains("id")))
+    if (told.contains("localEndpoint") || (told.contains("traceId") && told.contains("id") && !told.contains("type")))
         return std::string("is Zipkin's JSON") + to_collector;
     if (told["context"].contains("trace_id") || told.contains("SpanContext") || told.contains("instrumentationScope"))
         return std::string("is what a console exporter of OpenTelemetry prints") + to_collector;
-    if (told.contains("trace_info") || told["info"].contains("trace_id") || told["info"].contains("request_id") ||
-        first_of(told["spans"]).contains("trace_id") || first_of(told["spans"]).contains("context"))
+    if (told.contains("trace_info") || told["trace"].contains("trace_info") ||
+        first_of(told["traces"]).contains("trace_location") || first_of(told["traces"]).contains("trace_id") ||
+        (told.contains("trace_id") && told.contains("trace")) || told["info"].contains("trace_id") ||
+        told["info"].contains("request_id") || first_of(told["spans"]).contains("trace_id") ||
+        first_of(told["spans"]).contains("context"))
         return "is MLflow's own JSON of a trace; give the URL of the MLflow server that has it";
     if (told.contains("trace_id") && told.contains("duration_ms"))
         return "is an export of mlflow_sessions; give the server or the file that it was made from";
+    if (is_span(told) || is_span(first_of(told["spans"])))
+        return R"(is spans without what OTLP has around them: {"resourceSpans":[{"scopeSpans":[{"spans":[…]}]}]})";
+    if (told["log"].is(kind::text)) return "is the log of a container; take its lines out with jq -r .log";
+    if (told.is(kind::text)) return "is JSON in a text of JSON; take it out with jq -r .";
+    if (told.contains("error") || told.contains("errors") || told.contains("errorCode"))
+        return "is an error of a server, in place of its traces";
     return "is JSON, but not OTLP's: it has no resourceSpans";
+}
+
+// What a file is of which no line is JSON, by how it begins, and what to do.
+inline std::string what_text_is(std::string_view begin) {
+    constexpr std::string_view console =
+        "is what a console exporter of OpenTelemetry prints; send the spans through the "
+        "OpenTelemetry Collector, whose file exporter writes OTLP JSON";
+    constexpr struct {
+        std::string_view mark, what;
+    } marks[] = {
+        {"{'resourceSpans'", "is a dictionary as Python prints it; have it written by json.dumps"},
+        {"ResourceSpans #",
+         "is what the Collector's debug exporter prints; use its file exporter, which writes OTLP JSON"},
+        {"<html", "is a web page, as servers send who has not logged in; give a file of OTLP JSON lines"},
+        {"traceId: '", console},          // JavaScript
+        {"trace_id      :", console},     // C++
+        {"Activity.TraceId:", console},   // .NET
+        {"LoggingSpanExporter", console}, // Java
+        {"\nSpan #0", console},           // Rust
+        {" [tracer: ", console},          // Java, with a format of its own
+    };
+    for (const auto& [mark, what] : marks)
+        if (begin.find(mark) != std::string_view::npos) return std::string(what);
+    if (begin.find("resourceSpans") == std::string_view::npos)
+        return "is no file of OTLP JSON lines: no line of it is JSON; give such a file";
+    const auto first = begin.find_first_not_of(" \t\r\n");
+    if (begin[first] == '{' || begin[first] == '[')
+        return "is OTLP JSON that was cut or damaged: no line of it is JSON";
+    return "has OTLP JSON with other text before it: no line of it is JSON; cut that from each line";
 }
 
 class file_documents {
@@ -63,7 +104,8 @@ public:
         for (std::string_view line; goes_on && lines.next(line);) {
             ++number;
             if (line.ends_with('\r')) line.remove_suffix(1);
-            if (line.starts_with("\xEF\xBB\xBF")) line.remove_prefix(3);
+            while (line.starts_with("\xEF\xBB\xBF")) line.remove_prefix(3);
+            if (line.starts_with('\x1e')) line.remove_prefix(1); // RFC 7464 begins each document with it
             if (!waiting_.empty() && begins_anew(line)) give_up();
             if (waiting_.empty()) {
                 if (is_blank(line)) continue;
@@ -114,12 +156,12 @@ private:
         line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
         return line.starts_with("\"resourceSpans\"") || line.starts_with("\"resource_spans\"");
     }
-    // White space, and what stands between the values of a list.
+    // White space, and what stands between the values of a list, whose brackets may be missing.
     void skip_between(std::string_view& line) {
         while (!line.empty()) {
             if (line[0] == '[' && !is_in_list_) is_in_list_ = true;
             else if (line[0] == ']' && is_in_list_) is_in_list_ = false;
-            else if (!is_json_space(line[0]) && !(line[0] == ',' && is_in_list_)) return;
+            else if (!is_json_space(line[0]) && line[0] != ',') return;
             line.remove_prefix(1);
         }
     }

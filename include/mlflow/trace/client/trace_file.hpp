@@ -176,7 +176,7 @@ private:
         if (understood > 0) return has_room_for_spans ? "has no spans where OTLP has them" : "";
         if (lines.is_cut()) return "is cut or damaged: it cannot be unpacked";
         if (!strange.empty()) return strange;
-        return damaged_ > 0 ? "is no file of OTLP JSON lines: no line of it is JSON" : "";
+        return damaged_ > 0 ? detail::what_text_is(lines.begin()) : "";
     }
     // Logs and metrics of the same application may stand among traces.
     static bool is_other_signal(detail::json_value document) {
