@@ -71,7 +71,8 @@ TEST(Filter, ARefusalHidesNothingOfTheKey) {
                 EXPECT_EQ(mt::detail::displayed(text.error().message()), text.error().message());
             }
     }
-    EXPECT_NE((field::text.like(std::string_view("\0", 1))).text().error().message().find("a NUL"), std::string::npos);
+    EXPECT_NE((field::text.like(std::string_view("\0", 1))).text().error().message().find("a NUL"),
+              std::string::npos);
 }
 
 TEST(Filter, TextFromOutsideCannotSwallowOtherClauses) {
