@@ -53,12 +53,12 @@ row row_of(const mt::spool_file& file, const mt::trace_data& trace) {
 
 int show(const std::string& folder, bool as_json) {
     const auto files = mt::list_spool(folder);
-    if (!files) return fail(files.error());
+    if (!files) return fail(files.error().message());
     std::vector<row> rows;
     for (const mt::spool_file& file : *files) {
         const auto read =
             mt::for_each_trace(file, [&](const mt::trace_data& trace) { rows.push_back(row_of(file, trace)); });
-        if (!read) return fail(read.error());
+        if (!read) return fail(read.error().message());
     }
     return print(rows, as_json);
 }
@@ -66,7 +66,7 @@ int show(const std::string& folder, bool as_json) {
 // The end of a file that is in use may just be being written.
 int check(const std::string& folder, bool as_json) {
     const auto files = mt::list_spool(folder);
-    if (!files) return fail(files.error());
+    if (!files) return fail(files.error().message());
     std::vector<row> rows;
     std::uint64_t damaged = 0;
     for (const mt::spool_file& file : *files) {
@@ -76,7 +76,7 @@ int check(const std::string& folder, bool as_json) {
             ++traces;
             spans += trace.span_count;
         });
-        if (!read) return fail(read.error());
+        if (!read) return fail(read.error().message());
         if (!file.is_in_use) damaged += read->places;
         rows.push_back({{"file", file.path.substr(folder.size() + 1)},
                         {"state", state_of(file)},
@@ -102,7 +102,7 @@ std::uint64_t waiting_spans(const std::vector<mt::spool_file>& files, bool with_
 
 int forward(const arguments::values& told) {
     const auto files = mt::list_spool(told.folder);
-    if (!files) return fail(files.error());
+    if (!files) return fail(files.error().message());
     if (const auto fault = mt::detail::folder_fault(told.folder); !fault.empty()) return fail(fault);
     const std::uint64_t all = waiting_spans(*files, told.with_rejected);
     // Before anything is touched: is there such a server, and does it know the experiment?
