@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -20,6 +21,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <sys/socket.h>
 #include <utility>
 
 namespace chat_server {
@@ -196,11 +198,18 @@ private:
     // While the request is under way nothing is read; but for the end of what the client sends.
     void watch_client() {
         client_gone_ = std::stop_source();
-        if (buffer_.size() != 0) return; // the next request
-        socket_.async_wait(tcp::socket::wait_read,
-                           [self = shared_from_this(), gone = client_gone_](error_code error) mutable {
-                               if (!error && self->socket_.available(error) == 0) gone.request_stop();
-                           });
+        if (buffer_.size() == 0) wait_for_end(client_gone_); // else the next request is here
+    }
+    // The socket may also be ready for what has been read since.
+    void wait_for_end(std::stop_source gone) {
+        socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this(), gone](error_code error) mutable {
+            if (error || !self->socket_.is_open()) return;
+            char next = 0;
+            const auto size = ::recv(self->socket_.native_handle(), &next, 1, MSG_PEEK | MSG_DONTWAIT);
+            if (size > 0) return; // of the next request
+            if (size < 0 && (errno == EAGAIN || errno == EINTR)) self->wait_for_end(std::move(gone));
+            else gone.request_stop();
+        });
     }
 
     // A request that could not be read in full.

@@ -651,6 +651,27 @@ TEST_P(chat_server_test, a_turn_that_its_client_leaves_is_cancelled_and_recorded
     }
 }
 
+// What arrives while the request is read may make the socket look ready once more, when the answer is under way.
+TEST_P(chat_server_test, a_turn_whose_request_comes_in_pieces_is_not_cancelled) {
+    const raw::server upstream([](raw::peer& peer, int) {
+        peer.read_request();
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+        peer.write(raw::reply(200, R"({"choices":[{"message":{"content":"Ber"}}]})"));
+    });
+    start({.base_url = upstream.url()});
+    const std::string request = chat_request("X-User-ID: user-1\r\n");
+    const std::size_t head = request.find("\r\n\r\n") + 4;
+    for (int i = 0; i < 300; ++i) {
+        client one(port_);
+        one.send(std::string_view(request).substr(0, head));
+        for (int spin = 0; spin < i * 20; ++spin) std::atomic_signal_fence(std::memory_order_seq_cst);
+        one.send(std::string_view(request).substr(head));
+        const std::string answer = one.read_to_end();
+        ASSERT_EQ(status_of(answer), 200) << answer;
+    }
+    EXPECT_TRUE(stop());
+}
+
 TEST_P(chat_server_test, what_a_model_elsewhere_says_besides_its_text_is_recorded) {
     const raw::server upstream([](raw::peer& peer, int number) {
         peer.read_request();
