@@ -83,6 +83,15 @@ TEST(recording_policy, keeps_what_measures_and_nothing_that_was_said) {
     EXPECT_EQ(metadata["mlflow.trace.user"], "user-1");
 }
 
+TEST(recording_policy, needs_no_keys_to_redact_or_to_keep) {
+    recorder<mt::recording_policy<mt::record_all, mt::redact_content<>>> without_content;
+    without_content.start_span("x").attribute("note", "said");
+    EXPECT_EQ(only_span(without_content).attributes["note"], "[redacted]");
+    recorder<mt::recording_policy<mt::record_all, mt::redact_keys<>>> whole;
+    whole.start_span("x").attribute("note", "said");
+    EXPECT_EQ(only_span(whole).attributes["note"], "said");
+}
+
 struct mask_digits {
     mt::redaction operator()(std::string_view, std::string_view value) const {
         std::string masked(value);

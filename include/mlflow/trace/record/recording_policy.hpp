@@ -14,6 +14,15 @@
 
 namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
 
+namespace detail {
+
+template <class... Names>
+constexpr bool is_one_of([[maybe_unused]] std::string_view key, const Names&... names) noexcept {
+    return (same_name(key, names) || ...);
+}
+
+} // namespace detail
+
 /// A redactor that records every value as it is.
 struct redact_nothing {
     redaction operator()(std::string_view, std::string_view) const noexcept { return redaction::keep(); }
@@ -24,7 +33,7 @@ struct redact_nothing {
 template <fixed_string... Keys>
 struct redact_keys {
     redaction operator()(std::string_view key, std::string_view) const {
-        return (detail::same_name(key, Keys.view()) || ...) ? redaction::remove() : redaction::keep();
+        return detail::is_one_of(key, Keys.view()...) ? redaction::remove() : redaction::keep();
     }
 };
 
@@ -38,18 +47,13 @@ template <fixed_string... Kept>
 struct redact_content {
     redaction operator()(std::string_view key, std::string_view) const {
         constexpr std::string_view usage = "gen_ai.usage.";
-        const bool is_kept = detail::same_name(key.substr(0, usage.size()), usage) ||
-                             is_one_of(key, "mlflow.spanFunctionName", "gen_ai.operation.name",
-                                       "gen_ai.provider.name", "gen_ai.request.model", "gen_ai.response.model",
-                                       "gen_ai.response.finish_reasons", "error.type", "http.response.status_code") ||
-                             is_one_of(key, Kept.view()...);
+        const bool is_kept =
+            detail::same_name(key.substr(0, usage.size()), usage) ||
+            detail::is_one_of(key, "mlflow.spanFunctionName", "gen_ai.operation.name", "gen_ai.provider.name",
+                              "gen_ai.request.model", "gen_ai.response.model", "gen_ai.response.finish_reasons",
+                              "error.type", "http.response.status_code") ||
+            detail::is_one_of(key, Kept.view()...);
         return is_kept ? redaction::keep() : redaction::remove();
-    }
-
-private:
-    template <class... Names>
-    static bool is_one_of(std::string_view key, const Names&... names) noexcept {
-        return (detail::same_name(key, names) || ...);
     }
 };
 
