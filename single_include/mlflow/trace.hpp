@@ -677,12 +677,16 @@ inline std::atomic<std::uint32_t>& fork_counter() noexcept {
     return count;
 }
 
+// Registered before main, or as a plugin is loaded: a thread in the midst of a first use would leave the child of a
+// fork waiting for it.
+template <class = void>
+inline const int counts_forks =
+    pthread_atfork(nullptr, nullptr, [] { fork_counter().fetch_add(1, std::memory_order_relaxed); });
+
 // How many forks lie between this process and its first ancestor that asked, plus one: what remembers another number
 // was made by a parent. Cheaper than getpid(), which is a system call.
 inline std::uint32_t fork_count() noexcept {
-    static const int registered =
-        pthread_atfork(nullptr, nullptr, [] { fork_counter().fetch_add(1, std::memory_order_relaxed); });
-    static_cast<void>(registered);
+    static_cast<void>(&counts_forks<>);
     return fork_counter().load(std::memory_order_relaxed);
 }
 
@@ -1764,13 +1768,33 @@ namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
 // them one by one without a lock.
 #if MLFLOW_TRACE_HOSTED
 template <class T>
+class pool;
+
+// Never destroyed: spans may end in static destructors.
+template <class T>
+union kept_pool {
+    constexpr kept_pool() noexcept : kept() {}
+    constexpr ~kept_pool() {}
+    pool<T> kept;
+};
+// Without a first use: a fork in the midst of it would leave the child waiting for a thread that it does not have.
+template <class T>
+inline constinit kept_pool<T> only_pool{};
+template <class T>
+inline const int is_locked_by_forks = pool<T>::lock_while_forking();
+
+template <class T>
 class pool {
 public:
-    // Never destroyed: spans may end in static destructors.
     static pool& instance() noexcept {
-        alignas(pool) static unsigned char storage[sizeof(pool)];
-        static pool* const only = ::new (static_cast<void*>(storage)) pool;
-        return *only;
+        static_cast<void>(&is_locked_by_forks<T>);
+        return only_pool<T>.kept;
+    }
+
+    // The child of a fork finds the lock free, whatever other threads were doing.
+    static int lock_while_forking() noexcept {
+        return pthread_atfork([] { instance().lock_.lock(); }, [] { instance().lock_.unlock(); },
+                              [] { instance().lock_.unlock(); });
     }
 
     // nullptr when memory has run out.
@@ -1864,11 +1888,8 @@ private:
     static constexpr std::size_t kept_at_rest = 1024 * 1024;
     static constexpr int gives_per_look = 64;
 
-    // A child of fork() finds the lock free, whatever other threads were doing.
-    pool() noexcept {
-        pthread_atfork([] { instance().lock_.lock(); }, [] { instance().lock_.unlock(); },
-                       [] { instance().lock_.unlock(); });
-    }
+    friend union kept_pool<T>;
+    constexpr pool() noexcept = default;
 
     // At the end of the thread, for others. Registered here, so that a thread which only reads the pointer pays
     // nothing.
