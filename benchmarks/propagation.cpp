@@ -4,8 +4,8 @@
 // (MLFLOW_TRACE_OPENTELEMETRY_CPP), and as the floor that two finished texts are copied into or from the same
 // container. Measured in turn in one run; prints nanoseconds, the minimum and the median of 31 repetitions.
 #include <mlflow/trace.hpp>
-#include <mlflow/trace/context/propagation.hpp>
 #include <mlflow/trace/transports/hmac_seal.hpp>
+#include <mlflow/trace/web/propagation.hpp>
 
 #include <algorithm>
 #include <chrono>

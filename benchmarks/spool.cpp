@@ -2,7 +2,7 @@
 // What a spool costs the thread that records: microseconds per trace of one span with 2 KB of text, for what it
 // survives and for one and four threads. The receiver is away, so that nothing else is measured.
 #include <mlflow/trace.hpp>
-#include <mlflow/trace/pipeline/spool.hpp>
+#include <mlflow/trace/spool/spool.hpp>
 
 #include <chrono>
 #include <cstdio>

@@ -16,21 +16,33 @@ CONFIG = "config.hpp"
 
 # Each layer: what it holds, and the layers that it may include besides itself and config.hpp.
 LAYERS = {
-    "detail": ("protobuf, JSON, UTF-8, pools", []),
-    "core": ("IDs, span and trace data, open traces, results, HTTP messages", ["detail"]),
-    "concepts.hpp": ("every extension point", ["core", "detail"]),
-    "metadata": ("keys, identity, schema, tags", ["concepts.hpp", "core", "detail"]),
-    "context": ("where the current span lives: threads, tasks, coroutines; identity of web requests", ["concepts.hpp", "core", "detail", "metadata"]),
-    "environment": ("what the variables of the environment say", ["core", "detail"]),
-    "record": ("tracer, span, scope, traced, capture", ["concepts.hpp", "context", "core", "detail", "metadata"]),
-    "pipeline": ("what is around an exporter: queues, attempts, the disk", ["concepts.hpp", "core", "detail", "metadata"]),
-    "exporters": ("what a receiver is sent", ["concepts.hpp", "core", "detail", "metadata"]),
-    "transports": ("how it is sent", ["concepts.hpp", "core", "environment"]),
-    "client": ("search, analysis, feedback; needs nlohmann/json", ["concepts.hpp", "core", "detail", "metadata"]),
-    "testing": ("conformance suites for your own parts", ["concepts.hpp", "context", "core", "detail", "metadata", "record"]),
+    "detail": ("small tools of the language", []),
+    "memory": ("buffers, pools, locks; forks", ["detail"]),
+    "text": ("UTF-8, JSON, base64, percent encoding", ["detail", "memory"]),
+    "core": ("IDs, errors and results, the data of spans and traces", ["detail", "memory", "text"]),
+    "values": ("what a value of C++ is as JSON", ["core", "memory", "text"]),
+    "wire": ("protobuf and OTLP, written and read", ["core", "memory", "text"]),
+    "http": ("requests, answers and what they mean; credentials", ["core", "detail", "memory", "text", "wire"]),
+    "concepts.hpp": ("every extension point", ["core", "http"]),
+    "metadata": ("policy: keys, identity, schema, tags", ["core", "detail", "text", "values"]),
+    "platform": ("policy: clocks, IDs and errors of the system; files and threads", ["core", "detail", "memory"]),
+    "context": ("policy: where the current span lives: threads, tasks, coroutines", ["core", "detail", "memory"]),
+    "web": ("identity from and for web requests", ["core", "detail", "http", "metadata", "text"]),
+    "recording": ("policy: what is recorded: sampling, redaction, limits", ["concepts.hpp", "core", "detail", "http", "metadata"]),
+    "spans": (
+        "tracer, trace, span, scope, traced, capture",
+        ["concepts.hpp", "context", "core", "detail", "http", "memory", "metadata", "platform", "recording", "text", "values", "web", "wire"],
+    ),
+    "pipeline": ("what is around an exporter: queues, attempts", ["concepts.hpp", "core", "detail", "http", "memory", "platform", "text", "wire"]),
+    "spool": ("an exporter that keeps traces on the disk", ["concepts.hpp", "core", "detail", "memory", "pipeline", "platform", "text", "wire"]),
+    "environment": ("what the variables of the environment say", ["core", "detail", "http", "text", "wire"]),
+    "exporters": ("policy: what a receiver is sent", ["concepts.hpp", "core", "detail", "http", "memory", "metadata", "platform", "text", "values", "wire"]),
+    "transports": ("how it is sent", ["concepts.hpp", "environment", "http", "platform"]),
+    "client": ("search, analysis, feedback; needs nlohmann/json", ["concepts.hpp", "core", "detail", "http", "memory", "metadata", "platform", "text", "values"]),
+    "testing": ("conformance suites for your own parts", ["concepts.hpp", "context", "platform", "recording", "spans"]),
     "to_mlflow.hpp": ("common pipelines by name", ["exporters", "pipeline"]),
     "client.hpp": ("all of the client", ["client"]),
-    "bare_metal.hpp": ("all of recording, for devices", ["concepts.hpp", "context", "core", "metadata", "record"]),
+    "bare_metal.hpp": ("all of recording, for devices", ["concepts.hpp", "context", "core", "metadata", "platform", "recording", "spans"]),
 }
 
 # Headers that the umbrella leaves to those who ask for them, and what other libraries these may use.
@@ -39,32 +51,32 @@ OTHERS = {
     "client": ("nlohmann/",),
     "testing/": (),
     "context/asio": ("boost/",),
-    "context/propagation": (),
-    "context/sessions": (),
+    "web/propagation": (),
+    "web/sessions": (),
     "bare_metal.hpp": (),
     "metadata/session_path": (),
     "context/global": (),
-    "core/arena": (),
-    "core/otlp_client": (),
-    "record/attachment": (),
-    "record/bare_metal_platform": (),
-    "record/chat": (),
+    "platform/arena": (),
+    "platform/bare_metal": (),
+    "http/otlp_client": (),
+    "spans/attachment": (),
+    "spans/chat": (),
     "environment/": (),
     "exporters/gen_ai": (),
     "exporters/otlp": (),
     "pipeline/fan_out": (),
-    "pipeline/spool": (),
+    "spool/": (),
     "transports/gzip": (),
     "transports/hmac_seal": ("openssl/",),
 }
 
 FORBIDDEN = {"iostream", "regex", "future", "filesystem", "random", "functional"}
-THREADS = ("client/", "core/worker_threads", "exporters/", "pipeline/", "transports/", "testing/")
+THREADS = ("client/", "platform/worker_threads", "exporters/", "pipeline/", "spool/", "transports/", "testing/")
 MOST_LINES = 500
 MOST_MACROS = 10
 
 # What a status means stands there; the other two read HTTP itself, and test transports.
-OUTCOMES = "core/outcome.hpp"
+OUTCOMES = "http/outcome.hpp"
 STATUSES = re.compile(r"\bstatus\s*(?:[=!]=|[<>]=?|/)\s*[1-5]\d\d?\b")
 READ_STATUSES = (OUTCOMES, "transports/beast_connection.hpp", "testing/")
 
@@ -94,7 +106,7 @@ def check_include(name: str, included: str) -> str | None:
     if target in FORBIDDEN:
         return f"{included} costs every user too much"
     if target == "thread" and not name.startswith(THREADS):
-        return "<thread> is for client/, exporters/, pipeline/, transports/ and core/worker_threads.hpp"
+        return "<thread> is for client/, exporters/, pipeline/, spool/, transports/ and platform/worker_threads.hpp"
     is_standard = re.fullmatch(r"[a-z0-9_]+|[a-z0-9_/]+\.h", target) is not None
     if not is_standard and not target.startswith(others_of(name) or ()):
         return f"{included} is of another library"
@@ -159,17 +171,17 @@ def check_the_check() -> None:
     """Each rule finds its own mistake, so that none of them passes because it looks at nothing."""
     head = "// SPDX-License-Identifier: Apache-2.0\n#pragma once\n"
     good = {
-        UMBRELLA: head + "#include <mlflow/trace/record/tracer.hpp>\n#include <mlflow/trace/core/ids.hpp>\n",
+        UMBRELLA: head + "#include <mlflow/trace/spans/tracer.hpp>\n#include <mlflow/trace/core/ids.hpp>\n",
         "config.hpp": head + "#define MLFLOW_TRACE_X 1\n",
         "core/ids.hpp": head + "#include <mlflow/trace/config.hpp>\n\n#include <array>\n",
-        "record/tracer.hpp": head + "#include <mlflow/trace/core/ids.hpp>\n",
+        "spans/tracer.hpp": head + "#include <mlflow/trace/core/ids.hpp>\n",
         "transports/beast.hpp": head + "#include <boost/beast.hpp>\n",
     }
     assert check_library(good) == [], check_library(good)
     mistakes = {
         "core/ids.hpp": [
             head + '#include "array"\n#include <mlflow/trace/config.hpp>\n',
-            head + "#include <mlflow/trace/config.hpp>\n#include <mlflow/trace/record/tracer.hpp>\n",
+            head + "#include <mlflow/trace/config.hpp>\n#include <mlflow/trace/spans/tracer.hpp>\n",
             head + "#include <mlflow/trace/config.hpp>\n#include <mlflow/trace.hpp>\n",
             head + "#include <mlflow/trace/config.hpp>\n#include <functional>\n",
             head + "#include <mlflow/trace/config.hpp>\n#include <thread>\n",
@@ -184,7 +196,7 @@ def check_the_check() -> None:
             head + "#define OTHER 1\n",
             head + "".join(f"#define MLFLOW_TRACE_{n}\n" for n in range(MOST_MACROS + 1)),
         ],
-        "record/more.hpp": [head],
+        "spans/more.hpp": [head],
         "unknown/more.hpp": [head],
         UMBRELLA: [good[UMBRELLA] + "#include <mlflow/trace/transports/beast.hpp>\n"],
     }

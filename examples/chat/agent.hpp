@@ -5,7 +5,7 @@
 #include "retriever.hpp"
 #include "tools.hpp"
 #include <mlflow/trace.hpp>
-#include <mlflow/trace/record/chat.hpp>
+#include <mlflow/trace/spans/chat.hpp>
 
 #include <chrono>
 #include <cstddef>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/client.hpp>
-#include <mlflow/trace/detail/displayed.hpp>
+#include <mlflow/trace/text/displayed.hpp>
 #include <mlflow/trace/transports/beast.hpp>
 
 #include <nlohmann/json.hpp>

@@ -4,7 +4,7 @@
 #include "json_documents.hpp"
 #include "model_text.hpp"
 #include "model_usage.hpp"
-#include <mlflow/trace/detail/displayed.hpp>
+#include <mlflow/trace/text/displayed.hpp>
 
 #include <cstddef>
 #include <cstdint>

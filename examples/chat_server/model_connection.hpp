@@ -2,7 +2,7 @@
 #pragma once
 
 #include "model_answer.hpp"
-#include <mlflow/trace/core/http.hpp>
+#include <mlflow/trace/http/message.hpp>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>

@@ -3,7 +3,7 @@
 
 #include "event_lines.hpp"
 #include "model_answer.hpp"
-#include <mlflow/trace/detail/displayed.hpp>
+#include <mlflow/trace/text/displayed.hpp>
 
 #include <cstddef>
 #include <cstdint>

@@ -5,8 +5,8 @@
 #include "gzip_body.hpp"
 #include "model_connection.hpp"
 #include "model_stream.hpp"
-#include <mlflow/trace/core/http_check.hpp>
-#include <mlflow/trace/detail/displayed.hpp>
+#include <mlflow/trace/http/check.hpp>
+#include <mlflow/trace/text/displayed.hpp>
 
 #include <nlohmann/json.hpp>
 

@@ -3,10 +3,10 @@
 // session, each asks the next, and the trace goes along in the headers of the request.
 #include "../chat_server/server.hpp"
 #include <mlflow/trace.hpp>
-#include <mlflow/trace/context/propagation.hpp>
 #include <mlflow/trace/environment/mlflow.hpp>
 #include <mlflow/trace/transports/beast.hpp>
 #include <mlflow/trace/transports/hmac_seal.hpp>
+#include <mlflow/trace/web/propagation.hpp>
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>

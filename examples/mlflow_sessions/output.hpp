@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/detail/displayed.hpp>
-#include <mlflow/trace/detail/files.hpp>
+#include <mlflow/trace/platform/files.hpp>
+#include <mlflow/trace/text/displayed.hpp>
 
 #include <cerrno>
 #include <cstddef>

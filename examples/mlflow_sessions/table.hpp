@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/detail/displayed.hpp>
+#include <mlflow/trace/text/displayed.hpp>
 
 #include <nlohmann/json.hpp>
 

@@ -3,7 +3,7 @@
 
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/environment/mlflow.hpp>
-#include <mlflow/trace/pipeline/spool.hpp>
+#include <mlflow/trace/spool/spool.hpp>
 #include <mlflow/trace/transports/beast.hpp>
 
 #include <CLI/CLI.hpp>

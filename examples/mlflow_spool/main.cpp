@@ -2,7 +2,7 @@
 // What is in the folder of a spool: shows it, checks it, and forwards it to an MLflow server.
 #include "../mlflow_sessions/table.hpp"
 #include "arguments.hpp"
-#include <mlflow/trace/pipeline/spool_folder.hpp>
+#include <mlflow/trace/spool/folder.hpp>
 
 #include <CLI/CLI.hpp>
 #include <chrono>

@@ -2,7 +2,7 @@
 // An exporter of one's own: a line of CSV for each span, to be loaded into a spreadsheet.
 #pragma once
 
-#include <mlflow/trace/core/recorded_trace.hpp>
+#include <mlflow/trace/wire/recorded_trace.hpp>
 
 #include <fcntl.h>
 #include <fstream>

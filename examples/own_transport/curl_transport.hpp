@@ -2,7 +2,7 @@
 // A transport of one's own, over libcurl: HTTPS, proxies and whatever else the system's curl can do.
 #pragma once
 
-#include <mlflow/trace/core/http_check.hpp>
+#include <mlflow/trace/http/check.hpp>
 
 #include <curl/curl.h>
 #include <memory>

@@ -10,7 +10,6 @@
 #include <mlflow/trace/context/coroutine.hpp>
 #include <mlflow/trace/context/coroutine_context.hpp>
 #include <mlflow/trace/context/explicit.hpp>
-#include <mlflow/trace/context/headers.hpp>
 #include <mlflow/trace/context/thread_local.hpp>
 #include <mlflow/trace/exporters/json_lines.hpp>
 #include <mlflow/trace/exporters/memory.hpp>
@@ -21,23 +20,26 @@
 #include <mlflow/trace/pipeline/batch.hpp>
 #include <mlflow/trace/pipeline/deployment.hpp>
 #include <mlflow/trace/pipeline/retry.hpp>
-#include <mlflow/trace/record/capture.hpp>
-#include <mlflow/trace/record/current_trace.hpp>
-#include <mlflow/trace/record/hosted_platform.hpp>
-#include <mlflow/trace/record/recording_policy.hpp>
-#include <mlflow/trace/record/sampling.hpp>
-#include <mlflow/trace/record/session_ratio.hpp>
-#include <mlflow/trace/record/traced.hpp>
-#include <mlflow/trace/record/tracer.hpp>
-#include <mlflow/trace/record/tracer_off.hpp>
+#include <mlflow/trace/platform/hosted.hpp>
+#include <mlflow/trace/recording/policy.hpp>
+#include <mlflow/trace/recording/sampling.hpp>
+#include <mlflow/trace/recording/session_ratio.hpp>
+#include <mlflow/trace/spans/capture.hpp>
+#include <mlflow/trace/spans/current_trace.hpp>
+#include <mlflow/trace/spans/traced.hpp>
+#include <mlflow/trace/spans/tracer.hpp>
+#include <mlflow/trace/spans/tracer_off.hpp>
 #include <mlflow/trace/to_mlflow.hpp>
 #include <mlflow/trace/transports/memory.hpp>
+#include <mlflow/trace/web/headers.hpp>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// `mt::tracer<>` records everything and appends it to `traces.jsonl`.
 template <class Schema = open_schema, class Context = thread_local_context, class Exporter = json_lines_exporter,
           class Recording = record_all, class Platform = hosted_platform>
 class tracer;
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -77,11 +77,61 @@
 #define MLFLOW_TRACE_ABI v0_1_noexcept
 #endif
 
-// ---- mlflow/trace/detail/characters16.hpp
+// ---- mlflow/trace/detail/guarded.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+[[noreturn]] inline void throw_bad_alloc() {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+    throw std::bad_alloc();
+#else
+    std::abort(); // as `new` does
+#endif
+}
+
+// Runs `run`. What it throws ends here, and `rescue` says what comes instead.
+template <class Run, class Rescue>
+decltype(auto) guarded(Run&& run, [[maybe_unused]] Rescue&& rescue) {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+    try {
+        return run();
+    } catch (...) {
+        return rescue();
+    }
+#else
+    return run();
+#endif
+}
+
+// The same where it matters what was thrown: `rescue` is given its text, or null when it is no std::exception.
+template <class Run, class Rescue>
+decltype(auto) guarded_by_reason(Run&& run, [[maybe_unused]] Rescue&& rescue) {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+    try {
+        return run();
+    } catch (const std::exception& thrown) {
+        return rescue(thrown.what());
+    } catch (...) {
+        return rescue(nullptr);
+    }
+#else
+    return run();
+#endif
+}
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/text/characters16.hpp
 
 #if defined(__SSE2__)
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // Sixteen characters at once, by the vectors that g++ and clang know without <emmintrin.h>, which is 2,700 lines.
 // Comparisons give a character of all ones where they hold.
@@ -105,13 +155,17 @@ inline std::uint32_t mask16(characters16 characters) noexcept {
     return static_cast<std::uint32_t>(__builtin_ia32_pmovmskb128(reinterpret_cast<plain>(characters)));
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 #endif
 
-// ---- mlflow/trace/detail/utf8.hpp
+// ---- mlflow/trace/text/utf8.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // std::string_view::substr without its check, which throws, and a device has no runtime for that.
 constexpr std::string_view prefix_of(std::string_view text, std::size_t size) noexcept { return {text.data(), size}; }
@@ -282,13 +336,17 @@ bool append_utf8(Buffer& out, std::string_view text) noexcept {
     }
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/detail/displayed.hpp
+// ---- mlflow/trace/text/displayed.hpp
 
 // Text that somebody else wrote, where a person reads it.
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // What commands a terminal, turns the direction of the text around it, breaks its line, or is there without being
 // seen (Unicode's Default_Ignorable_Code_Point). Joiners and variation selectors are not of these: scripts and emoji
@@ -338,55 +396,14 @@ inline std::string escaped_json(std::string_view text) {
     return escaped;
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/detail/guarded.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-[[noreturn]] inline void throw_bad_alloc() {
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-    throw std::bad_alloc();
-#else
-    std::abort(); // as `new` does
-#endif
-}
-
-// Runs `run`. What it throws ends here, and `rescue` says what comes instead.
-template <class Run, class Rescue>
-decltype(auto) guarded(Run&& run, [[maybe_unused]] Rescue&& rescue) {
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-    try {
-        return run();
-    } catch (...) {
-        return rescue();
-    }
-#else
-    return run();
-#endif
-}
-
-// The same where it matters what was thrown: `rescue` is given its text, or null when it is no std::exception.
-template <class Run, class Rescue>
-decltype(auto) guarded_by_reason(Run&& run, [[maybe_unused]] Rescue&& rescue) {
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-    try {
-        return run();
-    } catch (const std::exception& thrown) {
-        return rescue(thrown.what());
-    } catch (...) {
-        return rescue(nullptr);
-    }
-#else
-    return run();
-#endif
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/core/error.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// What kind of thing went wrong. The first group is of values, the second of requests, the third of what a program
 /// is set up with.
@@ -660,9 +677,10 @@ inline std::string error::reason() const {
     return {};
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/detail/forks.hpp
+// ---- mlflow/trace/memory/forks.hpp
 
 #if MLFLOW_TRACE_HOSTED
 
@@ -670,7 +688,9 @@ inline std::string error::reason() const {
 #include <cstdint>
 #include <pthread.h>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 inline std::atomic<std::uint32_t>& fork_counter() noexcept {
     static constinit std::atomic<std::uint32_t> count{1};
@@ -690,11 +710,13 @@ inline std::uint32_t fork_count() noexcept {
     return fork_counter().load(std::memory_order_relaxed);
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 #endif
 
-// ---- mlflow/trace/detail/machine.hpp
+// ---- mlflow/trace/memory/machine.hpp
 
 #if MLFLOW_TRACE_HOSTED
 #include <cstdlib>
@@ -704,7 +726,8 @@ inline std::uint32_t fork_count() noexcept {
 #include <string_view>
 #endif
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// A text that the library hands out: an own copy, and on a freestanding target, which has no heap, a view of static
 /// storage.
@@ -791,11 +814,13 @@ private:
 };
 
 } // namespace detail
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/core/export_progress.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// How far an exporter is with what it was given, for those that wait for it. An exporter whose exports take long has
 /// `export_progress progress() const`, thread-safe.
@@ -815,293 +840,13 @@ export_progress progress_of(const Exporter& exporter) {
 
 } // namespace detail
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
-// ---- mlflow/trace/core/result.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-/// An error on its way into a `result`: `return mt::failure{error};`
-struct failure {
-    mlflow::trace::error error;
-};
-
-/// A value, or the `error` that says why there is none. What C++23's `std::expected` is, as far as this library needs
-/// it, with the names of its members.
-///
-/// Thread-safety: as `std::optional`. Errors: taking the value of a failed result, or the error of a good one, is a
-/// mistake of the program and aborts; ask `has_value()` first.
-template <class T>
-class [[nodiscard]] result {
-    static_assert(!std::is_reference_v<T> && !std::is_same_v<T, failure>);
-
-public:
-    using value_type = T;
-    using error_type = mlflow::trace::error;
-
-    constexpr result(T value) noexcept(std::is_nothrow_move_constructible_v<T>)
-        : value_(std::move(value)), has_value_(true) {}
-    constexpr result(failure failed) noexcept : error_(std::move(failed.error)), has_value_(false) {}
-
-    result(const result& other) : has_value_(other.has_value_) {
-        if (has_value_) ::new (static_cast<void*>(&value_)) T(other.value_);
-        else ::new (static_cast<void*>(&error_)) error_type(other.error_);
-    }
-    result(result&& other) noexcept(std::is_nothrow_move_constructible_v<T>) : has_value_(other.has_value_) {
-        if (has_value_) ::new (static_cast<void*>(&value_)) T(std::move(other.value_));
-        else ::new (static_cast<void*>(&error_)) error_type(std::move(other.error_));
-    }
-    result& operator=(result other) noexcept(std::is_nothrow_move_constructible_v<T>) {
-        this->~result();
-        return *::new (static_cast<void*>(this)) result(std::move(other));
-    }
-    constexpr ~result() {
-        if (has_value_) value_.~T();
-        else error_.~error_type();
-    }
-
-    [[nodiscard]] constexpr bool has_value() const noexcept { return has_value_; }
-    constexpr explicit operator bool() const noexcept { return has_value_; }
-
-    [[nodiscard]] constexpr T& value() & noexcept { return require(has_value_), value_; }
-    [[nodiscard]] constexpr const T& value() const& noexcept { return require(has_value_), value_; }
-    [[nodiscard]] constexpr T&& value() && noexcept { return require(has_value_), std::move(value_); }
-    [[nodiscard]] constexpr T& operator*() & noexcept { return value(); }
-    [[nodiscard]] constexpr const T& operator*() const& noexcept { return value(); }
-    [[nodiscard]] constexpr T&& operator*() && noexcept { return std::move(*this).value(); }
-    [[nodiscard]] constexpr T* operator->() noexcept { return &value(); }
-    [[nodiscard]] constexpr const T* operator->() const noexcept { return &value(); }
-
-    template <class U>
-    [[nodiscard]] constexpr T value_or(U&& otherwise) const& {
-        return has_value_ ? value_ : static_cast<T>(std::forward<U>(otherwise));
-    }
-    template <class U>
-    [[nodiscard]] constexpr T value_or(U&& otherwise) && {
-        return has_value_ ? std::move(value_) : static_cast<T>(std::forward<U>(otherwise));
-    }
-
-    [[nodiscard]] constexpr const error_type& error() const& noexcept { return require(!has_value_), error_; }
-    [[nodiscard]] constexpr error_type&& error() && noexcept { return require(!has_value_), std::move(error_); }
-
-private:
-    static constexpr void require(bool condition) noexcept {
-        if (!condition) std::abort();
-    }
-
-    union {
-        T value_;
-        error_type error_;
-    };
-    bool has_value_;
-};
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
-// ---- mlflow/trace/core/shown_url.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-constexpr bool is_plain_authority(std::string_view text) noexcept {
-    const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
-    const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
-    std::size_t end = text.size(); // of the host
-    while (end > 0 && is_digit(text[end - 1])) --end;
-    end = end > 0 && text[end - 1] == ':' ? end - 1 : text.size();
-    std::string_view host = text.substr(0, end);
-    if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
-        for (const char c : host.substr(1, host.size() - 2))
-            if (!is_digit(c) && !is_letter(c) && c != ':' && c != '.') return false;
-        return true;
-    }
-    for (const char c : host)
-        if (!is_digit(c) && !is_letter(c) && c != '.' && c != '-' && c != '_' && c != ' ') return false;
-    return !host.empty();
-}
-
-// How a URL from outside stands in an error text: without user information and all before it, and without query and
-// fragment, in which keys and passwords are; `http://…` where it cannot be told apart what is one. A password may
-// hold an unencoded `/`, `?` or `#`, and its `@` may be encoded, and so the last sign of that kind counts.
-inline std::string shown_url(std::string_view given) {
-    std::string printable(given);
-    for (char& c : printable)
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-    std::string_view url = printable;
-    if (url.empty()) return {};
-    constexpr std::string_view hidden = "\xE2\x80\xA6"; // an ellipsis
-    std::string shown;
-    if (const auto scheme_end = url.find("://"); scheme_end != std::string_view::npos) {
-        const auto scheme = url.substr(0, scheme_end);
-        if (!is_plain_authority(scheme) || scheme.find(':') != std::string_view::npos) return std::string(hidden);
-        shown = std::string(scheme) + "://";
-        url.remove_prefix(scheme_end + 3);
-    }
-    std::size_t user_end = 0;
-    bool is_encoded = false;
-    for (std::size_t at = 0; at < url.size(); ++at) {
-        if (url[at] == '@') user_end = at + 1, is_encoded = false;
-        else if (url.substr(at).starts_with("%40")) user_end = at + 3, is_encoded = true;
-    }
-    const auto query = url.find_first_of("?#");
-    if (is_encoded || (query != std::string_view::npos && user_end > query)) return shown.append(hidden);
-    if (user_end > 0) shown.clear();
-    url = url.substr(user_end, query == std::string_view::npos ? query : query - user_end);
-    const auto path = url.find('/');
-    const bool is_path = shown.empty() && path == 0 && user_end == 0; // where a redirect leads on the same server
-    if (!is_path && !is_plain_authority(url.substr(0, path))) return shown.append(hidden);
-    return shown.append(url);
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/core/http.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-namespace detail {
-
-// RFC 9110, 5.1: header names are compared without case.
-constexpr bool same_name(std::string_view a, std::string_view b) noexcept {
-    constexpr auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-    if (a.size() != b.size()) return false;
-    for (std::size_t i = 0; i < a.size(); ++i)
-        if (lower(a[i]) != lower(b[i])) return false;
-    return true;
-}
-
-// The value of the first header of that name, or an empty text.
-inline std::string_view find_header(const std::vector<std::pair<std::string, std::string>>& headers,
-                                    std::string_view name) noexcept {
-    for (const auto& [key, value] : headers)
-        if (same_name(key, name)) return value;
-    return {};
-}
-
-} // namespace detail
-
-/// One header of a request. Every transport refuses what is not valid HTTP field text (`check_request`).
-struct http_header {
-    std::string_view name;
-    std::string_view value;
-};
-
-enum class http_method : std::uint8_t { get, post, put, patch, delete_ };
-
-[[nodiscard]] constexpr std::string_view to_string(http_method method) noexcept {
-    switch (method) {
-    case http_method::get: return "GET";
-    case http_method::post: return "POST";
-    case http_method::put: return "PUT";
-    case http_method::patch: return "PATCH";
-    case http_method::delete_: return "DELETE";
-    }
-    return "GET";
-}
-
-/// One request. Everything is a view: it lives as long as the call of `transport::send` that it is given to.
-struct http_request {
-    http_method method = http_method::get;
-    std::string_view target = "/"; ///< origin form: path and query, without scheme and host
-    std::span<const http_header> headers = {};
-    std::string_view body = {};
-    std::chrono::milliseconds timeout{30'000}; ///< for the whole exchange: connect, send and receive
-};
-
-/// One reply. Header names are kept as received; look them up by `header()`.
-struct http_response {
-    int status = 0;
-    std::vector<std::pair<std::string, std::string>> headers;
-    std::string body;
-
-    /// The value of the first header of that name, compared without case, or an empty text.
-    [[nodiscard]] std::string_view header(std::string_view name) const noexcept {
-        return detail::find_header(headers, name);
-    }
-};
-
-/// Where a server is: the parts of a URL such as `http://127.0.0.1:5000/mlflow`.
-struct endpoint {
-    std::string scheme; ///< `http` or `https`
-    std::string host;   ///< name or address; an IPv6 address without its brackets
-    std::uint16_t port = 0;
-    std::string path; ///< empty, or begins with `/` and does not end in it
-
-    /// Parses an absolute `http` or `https` URL. User information, query and fragment are refused.
-    [[nodiscard]] static result<endpoint> parse(std::string_view url);
-
-    /// `host:port` as the Host header wants it: brackets around IPv6, the default port left out.
-    [[nodiscard]] std::string authority() const;
-};
-
-inline std::string endpoint::authority() const {
-    std::string text = host.find(':') == std::string::npos ? host : "[" + host + "]";
-    const bool is_default = (scheme == "http" && port == 80) || (scheme == "https" && port == 443);
-    if (!is_default) text += ":" + std::to_string(port);
-    return text;
-}
-
-inline result<endpoint> endpoint::parse(std::string_view url) {
-    const auto refuse = [&](std::string_view why) -> failure {
-        return failure{error(error_kind::bad_request, "the URL \"" + detail::shown_url(url) + '"',
-                             " " + std::string(why) + "; write it as http://host:port")};
-    };
-    for (const char c : url)
-        if (static_cast<unsigned char>(c) <= 0x20 || static_cast<unsigned char>(c) >= 0x7f)
-            return refuse("holds a space, a control character or a character outside ASCII");
-
-    endpoint parsed;
-    const auto scheme_end = url.find("://");
-    if (scheme_end == std::string_view::npos) return refuse("has no scheme");
-    parsed.scheme = std::string(url.substr(0, scheme_end));
-    if (parsed.scheme != "http" && parsed.scheme != "https") return refuse("is neither http nor https");
-    auto rest = url.substr(scheme_end + 3);
-    if (rest.find_first_of("?#@") != std::string_view::npos)
-        return refuse("holds user information, a query or a fragment");
-
-    const auto path_begin = rest.find('/');
-    auto path = path_begin == std::string_view::npos ? std::string_view{} : rest.substr(path_begin);
-    while (!path.empty() && path.back() == '/') path.remove_suffix(1);
-    parsed.path = std::string(path);
-    auto authority = rest.substr(0, path_begin);
-
-    auto colon = authority.rfind(':');
-    if (!authority.empty() && authority.front() == '[') {
-        const auto close = authority.find(']');
-        if (close == std::string_view::npos) return refuse("has an unclosed [");
-        parsed.host = std::string(authority.substr(1, close - 1));
-        const auto zone = parsed.host.find('%'); // of a link-local address
-        if (parsed.host.find(':') == std::string::npos || parsed.host.find_first_of("[]") != std::string::npos ||
-            parsed.host.substr(0, zone).find_first_not_of("0123456789abcdefABCDEF:.") != std::string::npos)
-            return refuse("has no IPv6 address between [ and ]");
-        if (close + 1 == authority.size()) colon = std::string_view::npos;
-        else if (authority[close + 1] == ':') colon = close + 1;
-        else return refuse("has text between ] and the port");
-    } else {
-        parsed.host = std::string(authority.substr(0, colon));
-        if (parsed.host.find_first_of(":[]") != std::string::npos) return refuse("has an IPv6 address without [ ]");
-    }
-    if (parsed.host.empty()) return refuse("has no host");
-
-    parsed.port = parsed.scheme == "https" ? 443 : 80;
-    if (colon != std::string_view::npos) {
-        const auto digits = authority.substr(colon + 1);
-        unsigned port = 0;
-        for (const char c : digits) {
-            if (c < '0' || c > '9') return refuse("has a port that is not a number");
-            port = port * 10 + static_cast<unsigned>(c - '0');
-            if (port > 65535) return refuse("has a port over 65535");
-        }
-        if (port == 0) return refuse("has no port after the colon");
-        parsed.port = static_cast<std::uint16_t>(port);
-    }
-    return parsed;
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/core/ids.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// The text of an ID: a value without allocation that converts to `std::string_view`.
 template <std::size_t Size>
@@ -1162,11 +907,127 @@ struct trace_id {
     friend constexpr bool operator==(const trace_id&, const trace_id&) noexcept = default;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/detail/buffer.hpp
+// ---- mlflow/trace/core/span_kinds.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+/// What a span stands for: MLflow's `SpanType` constants, or any text of your own.
+class span_type {
+public:
+    constexpr explicit span_type(std::string_view name) noexcept : name_(name) {}
+    [[nodiscard]] constexpr std::string_view name() const noexcept { return name_; }
+
+    static const span_type llm, chain, agent, tool, chat_model, retriever, parser, embedding, reranker, memory,
+        workflow, task, guardrail, evaluator, unknown;
+
+private:
+    std::string_view name_;
+};
+
+inline constexpr span_type span_type::llm{"LLM"};
+inline constexpr span_type span_type::chain{"CHAIN"};
+inline constexpr span_type span_type::agent{"AGENT"};
+inline constexpr span_type span_type::tool{"TOOL"};
+inline constexpr span_type span_type::chat_model{"CHAT_MODEL"};
+inline constexpr span_type span_type::retriever{"RETRIEVER"};
+inline constexpr span_type span_type::parser{"PARSER"};
+inline constexpr span_type span_type::embedding{"EMBEDDING"};
+inline constexpr span_type span_type::reranker{"RERANKER"};
+inline constexpr span_type span_type::memory{"MEMORY"};
+inline constexpr span_type span_type::workflow{"WORKFLOW"};
+inline constexpr span_type span_type::task{"TASK"};
+inline constexpr span_type span_type::guardrail{"GUARDRAIL"};
+inline constexpr span_type span_type::evaluator{"EVALUATOR"};
+inline constexpr span_type span_type::unknown{"UNKNOWN"};
+
+/// How a span ended: OTLP's `Status.StatusCode`, with its numbers.
+enum class status : std::uint8_t { unset = 0, ok = 1, error = 2 };
+
+/// Tokens that a model call used, as its provider counts them. A total of 0 is filled in as the sum of input and
+/// output. The others are written where they are not 0; MLflow counts them for the cost (`TokenUsageKey`).
+struct token_usage {
+    std::uint64_t input = 0;
+    std::uint64_t output = 0;
+    std::uint64_t total = 0;
+    std::uint64_t cache_read = 0;
+    std::uint64_t cache_creation = 0;
+    std::uint64_t cache_creation_above_1h = 0; ///< of those, what is kept for an hour
+};
+
+/// What a model call cost, in US dollars. A total of 0 is filled in as the sum.
+struct llm_cost {
+    double input = 0;
+    double output = 0;
+    double total = 0;
+};
+
+/// How serious a span is: MLflow's `SpanLogLevel`, with its numbers.
+enum class log_level : std::uint8_t { debug = 10, info = 20, warning = 30, error = 40, critical = 50 };
+
+/// Of a span that does not say otherwise (mlflow/tracing/utils/default_log_level.py): what a person wants to see of a
+/// trace is `info`, what holds it together is `debug`.
+[[nodiscard]] constexpr log_level default_log_level(span_type type) noexcept {
+    for (const span_type seen : {span_type::llm, span_type::chat_model, span_type::tool, span_type::retriever,
+                                 span_type::agent, span_type::embedding})
+        if (type.name() == seen.name()) return log_level::info;
+    return log_level::debug;
+}
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/detail/running.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// Code of the application that runs here on behalf of `what`: while this object lives, `is(what)` is true on its
+// thread. So the library notices when that code comes back in. Each `Kind` of code has a list of its own.
+template <class Kind>
+class running {
+public:
+    explicit running(const void* what) noexcept : what_(what), outer_(innermost_) { innermost_ = this; }
+    running(const running&) = delete;
+    running& operator=(const running&) = delete;
+    // Taken out wherever it stands: fibers of one thread need not end in order.
+    ~running() {
+        for (running** link = &innermost_; *link; link = &(*link)->outer_)
+            if (*link == this) {
+                *link = outer_;
+                return;
+            }
+    }
+
+    [[nodiscard]] static bool is(const void* what) noexcept {
+        for (const running* at = innermost_; at; at = at->outer_)
+            if (at->what_ == what) return true;
+        return false;
+    }
+
+private:
+    const void* what_;
+    running* outer_;
+#if MLFLOW_TRACE_HOSTED
+    static inline constinit thread_local running* innermost_ = nullptr;
+#else
+    static inline constinit running* innermost_ = nullptr;
+#endif
+};
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/memory/buffer.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // What a buffer for requests keeps: more than the default of `max_batch_bytes` asks for.
 inline constexpr std::size_t kept_request = std::size_t{8} * 1024 * 1024;
@@ -1275,11 +1136,15 @@ inline std::string_view whole(const buffer& written) {
     return written.view();
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/detail/json_writer.hpp
+// ---- mlflow/trace/text/json_writer.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // What follows the backslash; 0 for bytes that stand for themselves. Bytes from 0x60 on do, or are not ASCII.
 struct json_escape_table {
@@ -1460,50 +1325,14 @@ bool append_json_null(Buffer& out) noexcept {
     return append_bytes(out, "null");
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/detail/running.hpp
+// ---- mlflow/trace/core/value_rules.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// Code of the application that runs here on behalf of `what`: while this object lives, `is(what)` is true on its
-// thread. So the library notices when that code comes back in. Each `Kind` of code has a list of its own.
-template <class Kind>
-class running {
-public:
-    explicit running(const void* what) noexcept : what_(what), outer_(innermost_) { innermost_ = this; }
-    running(const running&) = delete;
-    running& operator=(const running&) = delete;
-    // Taken out wherever it stands: fibers of one thread need not end in order.
-    ~running() {
-        for (running** link = &innermost_; *link; link = &(*link)->outer_)
-            if (*link == this) {
-                *link = outer_;
-                return;
-            }
-    }
-
-    [[nodiscard]] static bool is(const void* what) noexcept {
-        for (const running* at = innermost_; at; at = at->outer_)
-            if (at->what_ == what) return true;
-        return false;
-    }
-
-private:
-    const void* what_;
-    running* outer_;
-#if MLFLOW_TRACE_HOSTED
-    static inline constinit thread_local running* innermost_ = nullptr;
-#else
-    static inline constinit running* innermost_ = nullptr;
-#endif
-};
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/core/recording_rules.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// What a redactor says about a value: record it as it is, or something else in its place.
 class redaction {
@@ -1677,84 +1506,19 @@ private:
 };
 
 } // namespace detail
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/core/span_kinds.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-/// What a span stands for: MLflow's `SpanType` constants, or any text of your own.
-class span_type {
-public:
-    constexpr explicit span_type(std::string_view name) noexcept : name_(name) {}
-    [[nodiscard]] constexpr std::string_view name() const noexcept { return name_; }
-
-    static const span_type llm, chain, agent, tool, chat_model, retriever, parser, embedding, reranker, memory,
-        workflow, task, guardrail, evaluator, unknown;
-
-private:
-    std::string_view name_;
-};
-
-inline constexpr span_type span_type::llm{"LLM"};
-inline constexpr span_type span_type::chain{"CHAIN"};
-inline constexpr span_type span_type::agent{"AGENT"};
-inline constexpr span_type span_type::tool{"TOOL"};
-inline constexpr span_type span_type::chat_model{"CHAT_MODEL"};
-inline constexpr span_type span_type::retriever{"RETRIEVER"};
-inline constexpr span_type span_type::parser{"PARSER"};
-inline constexpr span_type span_type::embedding{"EMBEDDING"};
-inline constexpr span_type span_type::reranker{"RERANKER"};
-inline constexpr span_type span_type::memory{"MEMORY"};
-inline constexpr span_type span_type::workflow{"WORKFLOW"};
-inline constexpr span_type span_type::task{"TASK"};
-inline constexpr span_type span_type::guardrail{"GUARDRAIL"};
-inline constexpr span_type span_type::evaluator{"EVALUATOR"};
-inline constexpr span_type span_type::unknown{"UNKNOWN"};
-
-/// How a span ended: OTLP's `Status.StatusCode`, with its numbers.
-enum class status : std::uint8_t { unset = 0, ok = 1, error = 2 };
-
-/// Tokens that a model call used, as its provider counts them. A total of 0 is filled in as the sum of input and
-/// output. The others are written where they are not 0; MLflow counts them for the cost (`TokenUsageKey`).
-struct token_usage {
-    std::uint64_t input = 0;
-    std::uint64_t output = 0;
-    std::uint64_t total = 0;
-    std::uint64_t cache_read = 0;
-    std::uint64_t cache_creation = 0;
-    std::uint64_t cache_creation_above_1h = 0; ///< of those, what is kept for an hour
-};
-
-/// What a model call cost, in US dollars. A total of 0 is filled in as the sum.
-struct llm_cost {
-    double input = 0;
-    double output = 0;
-    double total = 0;
-};
-
-/// How serious a span is: MLflow's `SpanLogLevel`, with its numbers.
-enum class log_level : std::uint8_t { debug = 10, info = 20, warning = 30, error = 40, critical = 50 };
-
-/// Of a span that does not say otherwise (mlflow/tracing/utils/default_log_level.py): what a person wants to see of a
-/// trace is `info`, what holds it together is `debug`.
-[[nodiscard]] constexpr log_level default_log_level(span_type type) noexcept {
-    for (const span_type seen : {span_type::llm, span_type::chat_model, span_type::tool, span_type::retriever,
-                                 span_type::agent, span_type::embedding})
-        if (type.name() == seen.name()) return log_level::info;
-    return log_level::debug;
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
-// ---- mlflow/trace/detail/pool.hpp
+// ---- mlflow/trace/memory/pool.hpp
 
 #if MLFLOW_TRACE_HOSTED
 #include <pthread.h>
 #include <time.h>
 #endif
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // Free objects of one type. They are kept as long as a steady load needs them, and given back when a burst is over.
 //
@@ -2115,16 +1879,19 @@ private:
 };
 #endif
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/core/trace_data.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 struct context_slot;
 
 namespace detail {
-struct trace_state;
+struct open_trace;
 class span_watch;
 using slot_function = context_slot* (*)();    // of a context policy: the slot of whoever calls it
 using holds_function = bool (*)(const void*); // and whether an object at this address can be current there
@@ -2158,14 +1925,14 @@ struct span_data {
     /// Some attribute is a string that could be read as a JSON text, or a JSON text made of values that are not the
     /// library's own. MLflow takes the first for JSON and cannot read some of the second, so its exporter looks
     /// closer.
-    bool look_closer = false;
+    bool needs_rewrite = false;
     bool lost_something = false; ///< an attribute or event is missing: no memory, or its value could not be made
     status code = status::unset;
     log_level level = log_level::debug;
     bool has_own_level = false;
 
     // While the span is open.
-    detail::trace_state* trace = nullptr;
+    detail::open_trace* trace = nullptr;
     detail::slot_function slot = nullptr;
     detail::span_watch* watched = nullptr; // by who runs code of the application, which may end the span
     std::uint32_t process = 0;
@@ -2499,7 +2266,7 @@ struct export_result {
     std::chrono::milliseconds retry_after{0};
     /// The receiver does, or together with `retryable` may, find fault with what was sent: one trace can be the
     /// reason that all were refused.
-    bool finds_fault = false;
+    bool content_rejected = false;
     /// The receiver did not answer in time, or there was no memory for the request: less at once may arrive.
     bool too_slow = false;
     /// The receiver has taken the batch and says that it rejects spans of it, or the exporter does not count what it
@@ -2520,11 +2287,97 @@ struct span_account {
     std::uint64_t open = 0;     ///< not finished, or part of a trace that is still open
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/detail/hex.hpp
+// ---- mlflow/trace/core/result.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+/// An error on its way into a `result`: `return mt::failure{error};`
+struct failure {
+    mlflow::trace::error error;
+};
+
+/// A value, or the `error` that says why there is none. What C++23's `std::expected` is, as far as this library needs
+/// it, with the names of its members.
+///
+/// Thread-safety: as `std::optional`. Errors: taking the value of a failed result, or the error of a good one, is a
+/// mistake of the program and aborts; ask `has_value()` first.
+template <class T>
+class [[nodiscard]] result {
+    static_assert(!std::is_reference_v<T> && !std::is_same_v<T, failure>);
+
+public:
+    using value_type = T;
+    using error_type = mlflow::trace::error;
+
+    constexpr result(T value) noexcept(std::is_nothrow_move_constructible_v<T>)
+        : value_(std::move(value)), has_value_(true) {}
+    constexpr result(failure failed) noexcept : error_(std::move(failed.error)), has_value_(false) {}
+
+    result(const result& other) : has_value_(other.has_value_) {
+        if (has_value_) ::new (static_cast<void*>(&value_)) T(other.value_);
+        else ::new (static_cast<void*>(&error_)) error_type(other.error_);
+    }
+    result(result&& other) noexcept(std::is_nothrow_move_constructible_v<T>) : has_value_(other.has_value_) {
+        if (has_value_) ::new (static_cast<void*>(&value_)) T(std::move(other.value_));
+        else ::new (static_cast<void*>(&error_)) error_type(std::move(other.error_));
+    }
+    result& operator=(result other) noexcept(std::is_nothrow_move_constructible_v<T>) {
+        this->~result();
+        return *::new (static_cast<void*>(this)) result(std::move(other));
+    }
+    constexpr ~result() {
+        if (has_value_) value_.~T();
+        else error_.~error_type();
+    }
+
+    [[nodiscard]] constexpr bool has_value() const noexcept { return has_value_; }
+    constexpr explicit operator bool() const noexcept { return has_value_; }
+
+    [[nodiscard]] constexpr T& value() & noexcept { return require(has_value_), value_; }
+    [[nodiscard]] constexpr const T& value() const& noexcept { return require(has_value_), value_; }
+    [[nodiscard]] constexpr T&& value() && noexcept { return require(has_value_), std::move(value_); }
+    [[nodiscard]] constexpr T& operator*() & noexcept { return value(); }
+    [[nodiscard]] constexpr const T& operator*() const& noexcept { return value(); }
+    [[nodiscard]] constexpr T&& operator*() && noexcept { return std::move(*this).value(); }
+    [[nodiscard]] constexpr T* operator->() noexcept { return &value(); }
+    [[nodiscard]] constexpr const T* operator->() const noexcept { return &value(); }
+
+    template <class U>
+    [[nodiscard]] constexpr T value_or(U&& otherwise) const& {
+        return has_value_ ? value_ : static_cast<T>(std::forward<U>(otherwise));
+    }
+    template <class U>
+    [[nodiscard]] constexpr T value_or(U&& otherwise) && {
+        return has_value_ ? std::move(value_) : static_cast<T>(std::forward<U>(otherwise));
+    }
+
+    [[nodiscard]] constexpr const error_type& error() const& noexcept { return require(!has_value_), error_; }
+    [[nodiscard]] constexpr error_type&& error() && noexcept { return require(!has_value_), std::move(error_); }
+
+private:
+    static constexpr void require(bool condition) noexcept {
+        if (!condition) std::abort();
+    }
+
+    union {
+        T value_;
+        error_type error_;
+    };
+    bool has_value_;
+};
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/text/hex.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // -1 when it is no hexadecimal digit.
 constexpr int hex_digit_value(char digit) noexcept {
@@ -2549,11 +2402,15 @@ bool append_hex(Buffer& out, std::string_view bytes) noexcept {
     return true;
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/detail/outer_space.hpp
+// ---- mlflow/trace/text/outer_space.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // RFC 9110, 5.5: white space around a value is not part of it.
 constexpr std::string_view without_outer_space(std::string_view text) noexcept {
@@ -2562,11 +2419,14 @@ constexpr std::string_view without_outer_space(std::string_view text) noexcept {
     return text.substr(first, text.find_last_not_of(" \t") - first + 1);
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/core/traceparent.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// A span of another process, as the header `traceparent` names it: W3C Trace Context, level 2,
 /// https://www.w3.org/TR/trace-context-2/#traceparent-header.
@@ -2630,11 +2490,13 @@ private:
     }
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/core/trace_start.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// A share: 0 is nothing, 1 is everything, what is outside counts as the nearer of the two, and NaN as nothing.
 ///
@@ -2691,14 +2553,223 @@ private:
     std::string_view (*find_)(const void* values, std::string_view key) noexcept;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/http/shown_url.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+constexpr bool is_plain_authority(std::string_view text) noexcept {
+    const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+    const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+    std::size_t end = text.size(); // of the host
+    while (end > 0 && is_digit(text[end - 1])) --end;
+    end = end > 0 && text[end - 1] == ':' ? end - 1 : text.size();
+    std::string_view host = text.substr(0, end);
+    if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+        for (const char c : host.substr(1, host.size() - 2))
+            if (!is_digit(c) && !is_letter(c) && c != ':' && c != '.') return false;
+        return true;
+    }
+    for (const char c : host)
+        if (!is_digit(c) && !is_letter(c) && c != '.' && c != '-' && c != '_' && c != ' ') return false;
+    return !host.empty();
+}
+
+// How a URL from outside stands in an error text: without user information and all before it, and without query and
+// fragment, in which keys and passwords are; `http://…` where it cannot be told apart what is one. A password may
+// hold an unencoded `/`, `?` or `#`, and its `@` may be encoded, and so the last sign of that kind counts.
+inline std::string shown_url(std::string_view given) {
+    std::string printable(given);
+    for (char& c : printable)
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+    std::string_view url = printable;
+    if (url.empty()) return {};
+    constexpr std::string_view hidden = "\xE2\x80\xA6"; // an ellipsis
+    std::string shown;
+    if (const auto scheme_end = url.find("://"); scheme_end != std::string_view::npos) {
+        const auto scheme = url.substr(0, scheme_end);
+        if (!is_plain_authority(scheme) || scheme.find(':') != std::string_view::npos) return std::string(hidden);
+        shown = std::string(scheme) + "://";
+        url.remove_prefix(scheme_end + 3);
+    }
+    std::size_t user_end = 0;
+    bool is_encoded = false;
+    for (std::size_t at = 0; at < url.size(); ++at) {
+        if (url[at] == '@') user_end = at + 1, is_encoded = false;
+        else if (url.substr(at).starts_with("%40")) user_end = at + 3, is_encoded = true;
+    }
+    const auto query = url.find_first_of("?#");
+    if (is_encoded || (query != std::string_view::npos && user_end > query)) return shown.append(hidden);
+    if (user_end > 0) shown.clear();
+    url = url.substr(user_end, query == std::string_view::npos ? query : query - user_end);
+    const auto path = url.find('/');
+    const bool is_path = shown.empty() && path == 0 && user_end == 0; // where a redirect leads on the same server
+    if (!is_path && !is_plain_authority(url.substr(0, path))) return shown.append(hidden);
+    return shown.append(url);
+}
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/http/message.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+namespace detail {
+
+// RFC 9110, 5.1: header names are compared without case.
+constexpr bool same_name(std::string_view a, std::string_view b) noexcept {
+    constexpr auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+    if (a.size() != b.size()) return false;
+    for (std::size_t i = 0; i < a.size(); ++i)
+        if (lower(a[i]) != lower(b[i])) return false;
+    return true;
+}
+
+// The value of the first header of that name, or an empty text.
+inline std::string_view find_header(const std::vector<std::pair<std::string, std::string>>& headers,
+                                    std::string_view name) noexcept {
+    for (const auto& [key, value] : headers)
+        if (same_name(key, name)) return value;
+    return {};
+}
+
+} // namespace detail
+
+/// One header of a request. Every transport refuses what is not valid HTTP field text (`check_request`).
+struct http_header {
+    std::string_view name;
+    std::string_view value;
+};
+
+enum class http_method : std::uint8_t { get, post, put, patch, delete_ };
+
+[[nodiscard]] constexpr std::string_view to_string(http_method method) noexcept {
+    switch (method) {
+    case http_method::get: return "GET";
+    case http_method::post: return "POST";
+    case http_method::put: return "PUT";
+    case http_method::patch: return "PATCH";
+    case http_method::delete_: return "DELETE";
+    }
+    return "GET";
+}
+
+/// One request. Everything is a view: it lives as long as the call of `transport::send` that it is given to.
+struct http_request {
+    http_method method = http_method::get;
+    std::string_view target = "/"; ///< origin form: path and query, without scheme and host
+    std::span<const http_header> headers = {};
+    std::string_view body = {};
+    std::chrono::milliseconds timeout{30'000}; ///< for the whole exchange: connect, send and receive
+};
+
+/// One reply. Header names are kept as received; look them up by `header()`.
+struct http_response {
+    int status = 0;
+    std::vector<std::pair<std::string, std::string>> headers;
+    std::string body;
+
+    /// The value of the first header of that name, compared without case, or an empty text.
+    [[nodiscard]] std::string_view header(std::string_view name) const noexcept {
+        return detail::find_header(headers, name);
+    }
+};
+
+/// Where a server is: the parts of a URL such as `http://127.0.0.1:5000/mlflow`.
+struct endpoint {
+    std::string scheme; ///< `http` or `https`
+    std::string host;   ///< name or address; an IPv6 address without its brackets
+    std::uint16_t port = 0;
+    std::string path; ///< empty, or begins with `/` and does not end in it
+
+    /// Parses an absolute `http` or `https` URL. User information, query and fragment are refused.
+    [[nodiscard]] static result<endpoint> parse(std::string_view url);
+
+    /// `host:port` as the Host header wants it: brackets around IPv6, the default port left out.
+    [[nodiscard]] std::string authority() const;
+};
+
+inline std::string endpoint::authority() const {
+    std::string text = host.find(':') == std::string::npos ? host : "[" + host + "]";
+    const bool is_default = (scheme == "http" && port == 80) || (scheme == "https" && port == 443);
+    if (!is_default) text += ":" + std::to_string(port);
+    return text;
+}
+
+inline result<endpoint> endpoint::parse(std::string_view url) {
+    const auto refuse = [&](std::string_view why) -> failure {
+        return failure{error(error_kind::bad_request, "the URL \"" + detail::shown_url(url) + '"',
+                             " " + std::string(why) + "; write it as http://host:port")};
+    };
+    for (const char c : url)
+        if (static_cast<unsigned char>(c) <= 0x20 || static_cast<unsigned char>(c) >= 0x7f)
+            return refuse("holds a space, a control character or a character outside ASCII");
+
+    endpoint parsed;
+    const auto scheme_end = url.find("://");
+    if (scheme_end == std::string_view::npos) return refuse("has no scheme");
+    parsed.scheme = std::string(url.substr(0, scheme_end));
+    if (parsed.scheme != "http" && parsed.scheme != "https") return refuse("is neither http nor https");
+    auto rest = url.substr(scheme_end + 3);
+    if (rest.find_first_of("?#@") != std::string_view::npos)
+        return refuse("holds user information, a query or a fragment");
+
+    const auto path_begin = rest.find('/');
+    auto path = path_begin == std::string_view::npos ? std::string_view{} : rest.substr(path_begin);
+    while (!path.empty() && path.back() == '/') path.remove_suffix(1);
+    parsed.path = std::string(path);
+    auto authority = rest.substr(0, path_begin);
+
+    auto colon = authority.rfind(':');
+    if (!authority.empty() && authority.front() == '[') {
+        const auto close = authority.find(']');
+        if (close == std::string_view::npos) return refuse("has an unclosed [");
+        parsed.host = std::string(authority.substr(1, close - 1));
+        const auto zone = parsed.host.find('%'); // of a link-local address
+        if (parsed.host.find(':') == std::string::npos || parsed.host.find_first_of("[]") != std::string::npos ||
+            parsed.host.substr(0, zone).find_first_not_of("0123456789abcdefABCDEF:.") != std::string::npos)
+            return refuse("has no IPv6 address between [ and ]");
+        if (close + 1 == authority.size()) colon = std::string_view::npos;
+        else if (authority[close + 1] == ':') colon = close + 1;
+        else return refuse("has text between ] and the port");
+    } else {
+        parsed.host = std::string(authority.substr(0, colon));
+        if (parsed.host.find_first_of(":[]") != std::string::npos) return refuse("has an IPv6 address without [ ]");
+    }
+    if (parsed.host.empty()) return refuse("has no host");
+
+    parsed.port = parsed.scheme == "https" ? 443 : 80;
+    if (colon != std::string_view::npos) {
+        const auto digits = authority.substr(colon + 1);
+        unsigned port = 0;
+        for (const char c : digits) {
+            if (c < '0' || c > '9') return refuse("has a port that is not a number");
+            port = port * 10 + static_cast<unsigned>(c - '0');
+            if (port > 65535) return refuse("has a port over 65535");
+        }
+        if (port == 0) return refuse("has no port after the colon");
+        parsed.port = static_cast<std::uint16_t>(port);
+    }
+    return parsed;
+}
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/concepts.hpp
 
 /// Every extension point of the library. A type that models one of these concepts is a full member: nothing is
 /// registered, and nothing is inherited.
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 struct context_slot;
 
@@ -2839,11 +2910,13 @@ concept platform = requires(const error& error, typename T::mutex& mutex) {
     mutex.unlock();
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/core/trace_state.hpp
+// ---- mlflow/trace/core/open_trace.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -2902,7 +2975,7 @@ public:
     __attribute__((noinline)) void tell_distrust() noexcept {
         for (const error_kind why : {error_kind::interleaved, error_kind::not_on_stack})
             if ((reasons_.load(std::memory_order_relaxed) & bit(why)) != 0 &&
-                (told_.fetch_or(bit(why), std::memory_order_relaxed) & bit(why)) == 0)
+                (reported_.fetch_or(bit(why), std::memory_order_relaxed) & bit(why)) == 0)
                 report({why, "the current trace"});
     }
 
@@ -2926,7 +2999,7 @@ private:
     std::atomic<std::uint32_t> references_{1};
     std::atomic<trust> trusted_{trust::all};
     std::atomic<std::uint32_t> reasons_{0}; // bits by fault
-    std::atomic<std::uint32_t> told_{0};
+    std::atomic<std::uint32_t> reported_{0};
     const tracer_identity identity_;
     const slot_function slot_;
     const holds_function holds_;
@@ -2934,9 +3007,9 @@ private:
 };
 
 // An open trace, shared by its open spans, which may be on several threads.
-struct trace_state {
-    trace_state* next = nullptr;       // of the pool
-    trace_state* next_chain = nullptr; // of the pool
+struct open_trace {
+    open_trace* next = nullptr;       // of the pool
+    open_trace* next_chain = nullptr; // of the pool
 
     std::atomic<std::uint32_t> open_spans{0}; // and others that hold the trace; at 0 it becomes another one
     recorder* owner = nullptr;
@@ -2973,7 +3046,7 @@ inline void copy_identity(const trace_entries& from, trace_entries& to) noexcept
 }
 
 // Moves what has finished so far into `into`, oldest first, but for what the parent of this process sends.
-inline void collect_finished(trace_state& trace, trace_data& into) noexcept {
+inline void collect_finished(open_trace& trace, trace_data& into) noexcept {
     span_data* newest_first = trace.finished.exchange(nullptr, std::memory_order_acq_rel);
     while (newest_first) {
         span_data* const span = newest_first;
@@ -2991,24 +3064,24 @@ inline void collect_finished(trace_state& trace, trace_data& into) noexcept {
     }
 }
 
-inline void release_trace(trace_state& trace) noexcept {
+inline void release_trace(open_trace& trace) noexcept {
     if (trace.open_spans.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
     recorder* const owner = trace.owner;
     // Spans that ended after their root, while there was no memory to send them.
     span_data* const unsent = trace.finished.exchange(nullptr, std::memory_order_acquire);
     for (const span_data* span = unsent; span; span = span->next) owner->count_lost_span();
     if (unsent) pool<span_data>::instance().give(unsent);
-    pool<trace_state>::instance().give_back(&trace);
+    pool<open_trace>::instance().give_back(&trace);
     owner->release();
 }
 
-inline void submit(trace_state& trace, trace_data* data) noexcept {
+inline void submit(open_trace& trace, trace_data* data) noexcept {
     if (data->spans) trace.owner->submit(data);
     else pool<trace_data>::instance().give(data);
 }
 
 // A span that ended after its root goes out on its own.
-inline void submit_late_spans(trace_state& trace) noexcept {
+inline void submit_late_spans(open_trace& trace) noexcept {
     if (!trace.finished.load(std::memory_order_acquire)) return;
     trace_data* const late = pool<trace_data>::instance().take();
     if (!late) return; // tried again with the next one
@@ -3020,7 +3093,7 @@ inline void submit_late_spans(trace_state& trace) noexcept {
 
 // The end of a span whose body is complete. `end_nano` by the trace's own time line.
 inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
-    trace_state& trace = *span.trace;
+    open_trace& trace = *span.trace;
     const bool is_root = span.is_root;
     const bool is_of_parent = span.process != trace.owner->process();
     next_generation(span);
@@ -3057,16 +3130,19 @@ inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
 }
 
 } // namespace detail
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/context/captured_contents.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // What was current at one place, to be attached elsewhere. Never changed, so threads share it.
 struct captured_contents {
     struct span_place {
-        trace_state* trace = nullptr; // held; null: not recorded, nor is what starts inside it
+        open_trace* trace = nullptr; // held; null: not recorded, nor is what starts inside it
         tracer_identity owner = 0;
         span_id id;
         bool everything_is_off = false;
@@ -3100,11 +3176,14 @@ struct captured_contents {
     }
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/context/slot.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -3132,7 +3211,7 @@ struct context_node {
     context_node* bound = nullptr; // it is current for as long as that one, at most
 
     tracer_identity owner = 0; // which tracer's
-    trace_state* trace = nullptr;
+    open_trace* trace = nullptr;
     const span_data* span = nullptr;
     span_id id;
     captured_contents* contents = nullptr; // of an attached context
@@ -3273,7 +3352,7 @@ inline context_node* enter(context_slot& slot, context_node::kind what, tracer_i
     return node;
 }
 
-inline context_node* enter_span(context_slot& slot, trace_state* trace, tracer_identity owner,
+inline context_node* enter_span(context_slot& slot, open_trace* trace, tracer_identity owner,
                                 const span_data& span) noexcept {
     context_node* const node = enter(slot, context_node::kind::span, owner);
     if (!node) return nullptr;
@@ -3302,7 +3381,7 @@ inline context_node** find_span(context_slot& slot, const span_data& span) noexc
 }
 
 // Does the attached context bring this trace along?
-inline bool carries(const context_node& attached, const trace_state* trace) noexcept {
+inline bool carries(const context_node& attached, const open_trace* trace) noexcept {
     const auto* span = attached.contents ? attached.contents->spans : nullptr;
     while (span && span->trace != trace) span = span->outer;
     return span != nullptr;
@@ -3400,11 +3479,14 @@ inline void context_slot::release() noexcept {
     while (innermost) left.take(innermost);
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/context/current.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // Does what was entered here count, for a tracer that trusts so far?
 inline bool counts(const context_slot& slot, bool is_inside_attached, trust trusted) noexcept {
@@ -3466,9 +3548,9 @@ public:
     }
 
     // Null when nothing is current, or what is current is not recorded.
-    [[nodiscard]] trace_state* trace() const noexcept { return trace_; }
+    [[nodiscard]] open_trace* trace() const noexcept { return trace_; }
     // The trace, held by the caller from now on.
-    [[nodiscard]] trace_state* take() noexcept { return std::exchange(trace_, nullptr); }
+    [[nodiscard]] open_trace* take() noexcept { return std::exchange(trace_, nullptr); }
     [[nodiscard]] span_id span() const noexcept { return span_; }
     [[nodiscard]] tracer_identity owner() const noexcept { return owner_; }
     [[nodiscard]] bool is_hidden() const noexcept { return exists_ && !trace_; }
@@ -3526,7 +3608,7 @@ private:
         bool is_inside_attached = false;
         bool is_displaced = false;
         bool everything_is_off = false;
-        trace_state* trace = nullptr;
+        open_trace* trace = nullptr;
         const span_data* span = nullptr; // of one that was entered
         std::uint32_t span_generation = 0;
         tracer_identity owner = any_owner;
@@ -3557,7 +3639,7 @@ private:
 
     // While its span is open, the count is not 0; and the span being open afterwards means that it still was the
     // span's trace that was counted up. A captured trace is held anyway.
-    static bool hold(trace_state& trace, const span_data* span, std::uint32_t span_generation) noexcept {
+    static bool hold(open_trace& trace, const span_data* span, std::uint32_t span_generation) noexcept {
         auto& holders = trace.open_spans;
         std::uint32_t count = holders.load(std::memory_order_relaxed);
         do
@@ -3569,7 +3651,7 @@ private:
         return false;
     }
 
-    trace_state* trace_ = nullptr;
+    open_trace* trace_ = nullptr;
     tracer_identity owner_ = any_owner;
     span_id span_;
     bool exists_ = false;
@@ -3632,11 +3714,15 @@ void for_each_scope(context_slot& slot, tracer_identity owner, trust trusted, Vi
     });
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/context/captured.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 struct contents_release {
     void operator()(captured_contents* contents) const noexcept { captured_contents::release(contents); }
@@ -3719,9 +3805,11 @@ inline context_node* attach(context_slot& slot, captured_contents* contents, boo
     return node;
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/detail/stack.hpp
+// ---- mlflow/trace/context/thread_stack.hpp
 
 #if MLFLOW_TRACE_HOSTED
 
@@ -3735,7 +3823,9 @@ __attribute__((weak)) void* __asan_get_current_fake_stack(void);
 __attribute__((weak)) void* __asan_addr_is_in_fake_stack(void* fake_stack, void* addr, void** beg, void** end);
 }
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // The stack that the system gave to a thread.
 class thread_stack {
@@ -3792,13 +3882,16 @@ private:
     static inline constinit thread_local std::uintptr_t size_ = 0;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 #endif
 
 // ---- mlflow/trace/context/thread_local.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// What is current lives in thread-local storage: spans nest by the call stack, without handing anything on.
 ///
@@ -3824,7 +3917,8 @@ private:
     };
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/context/coroutine_context.hpp
 
@@ -3837,7 +3931,8 @@ private:
 #include <sched.h>
 #include <utility>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// What is current in one task, whichever thread runs it. Copies are the same task. For executors and coroutine
 /// types; an application takes `mt::co_spawn` (context/asio.hpp) or `coroutine_promise` (context/coroutine.hpp).
@@ -3969,13 +4064,16 @@ inline task_context task_context::start() {
     return started;
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 #endif
 
-// ---- mlflow/trace/core/awaitable.hpp
+// ---- mlflow/trace/detail/awaitable.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // What a function returns that has not run yet: the coroutine is awaited, or resumed, by its caller.
 template <class T>
@@ -4000,7 +4098,9 @@ decltype(auto) awaiter_of(T&& value) {
 template <class T>
 using awaited_type = decltype(awaiter_of(std::declval<T>()).await_resume());
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/context/coroutine.hpp
 
@@ -4008,7 +4108,8 @@ using awaited_type = decltype(awaiter_of(std::declval<T>()).await_resume());
 
 #if MLFLOW_TRACE_HOSTED
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// The turns of a task that a coroutine takes: from one resumption to the next suspension.
 class coroutine_turn {
@@ -4161,13 +4262,15 @@ private:
     coroutine_turn turn_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 #endif
 
 // ---- mlflow/trace/context/explicit.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// Nothing ambient: a span nests under the one whose `start_span` made it. There are no scopes; what
 /// `tracer::untraced` switches off is off on its thread.
@@ -4186,11 +4289,2177 @@ public:
 #endif
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/core/http_check.hpp
+// ---- mlflow/trace/core/guarded_export.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// Memory may be there again, for less at once sooner.
+inline export_result export_without_memory(std::size_t spans) noexcept {
+    export_result outcome;
+    outcome.failed_spans = spans;
+    outcome.retryable = outcome.too_slow = true;
+    outcome.error = "out of memory"; // short enough not to need any
+    return outcome;
+}
+
+inline export_result failed_export(std::size_t spans, const char* why) noexcept {
+    export_result outcome;
+    outcome.failed_spans = spans;
+    guarded([&] { outcome.error = why; }, [] {}); // without memory for the reason the count stands all the same
+    return outcome;
+}
+
+// What an exporter says of so many spans, made to add up: each is exported or failed, and what it has not counted has
+// failed. An exporter that counts by itself may say nothing: it has taken them all over.
+inline void balance(export_result& outcome, std::size_t spans, bool counts_itself) noexcept {
+    if (counts_itself && outcome.exported_spans == 0 && outcome.failed_spans == 0) outcome.exported_spans = spans;
+    if (outcome.exported_spans == spans && outcome.failed_spans == 0 && outcome.error.empty()) return;
+    const std::size_t failed = outcome.failed_spans < spans ? outcome.failed_spans : spans;
+    const std::size_t exported = outcome.exported_spans < spans - failed ? outcome.exported_spans : spans - failed;
+    const bool is_balanced = exported == outcome.exported_spans && exported + outcome.failed_spans == spans;
+    const auto tell = [&] {
+        if (!is_balanced && outcome.error.empty())
+            outcome.error = "the exporter does not count what it is given: exported_spans and failed_spans must add "
+                            "up to trace_batch::span_count(); what is missing counts as failed";
+        else if (!outcome.ok() && outcome.error.empty()) outcome.error = "the exporter failed without saying why";
+    };
+    guarded(tell, [] {});
+    if (!is_balanced) outcome.is_final = true; // it did something with the spans, and cannot say what
+#if MLFLOW_TRACE_HOSTED
+    guarded([&] { outcome.error = displayed(outcome.error); }, [] {}); // may quote what a receiver said
+#endif
+    outcome.exported_spans = exported;
+    outcome.failed_spans = spans - exported;
+}
+
+template <class Export>
+export_result caught_export(std::size_t spans, const Export& run) noexcept {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+    try {
+        return run();
+    } catch (const std::bad_alloc&) {
+        return export_without_memory(spans);
+    } catch (const std::exception& thrown) {
+        return failed_export(spans, thrown.what());
+    } catch (...) {
+        return failed_export(spans, "the exporter threw what is not a std::exception");
+    }
+#else
+    static_cast<void>(spans);
+    return run();
+#endif
+}
+
+// What a user's exporter throws must not end the thread that recorded, nor the one that delivers; nor may what it
+// says break the account.
+template <class Exporter>
+export_result guarded_export(Exporter& exporter, trace_batch& batch) noexcept {
+    const std::size_t spans = batch.span_count();
+    export_result outcome = caught_export(spans, [&]() -> export_result { return exporter.export_traces(batch); });
+    balance(outcome, spans, requires { exporter.account(); });
+    return outcome;
+}
+
+// What is left to be counted: of an exporter with an account of its own only what it threw, and so did not see.
+template <class Exporter>
+export_result uncounted_export(Exporter& exporter, trace_batch& batch) noexcept {
+    if constexpr (requires { exporter.account(); }) {
+        return caught_export(batch.span_count(), [&]() -> export_result {
+            static_cast<void>(exporter.export_traces(batch));
+            return {};
+        });
+    } else return guarded_export(exporter, batch);
+}
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/platform/files.hpp
+
+// Files and folders that other users of the machine may have made, renamed or linked.
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// Closes its file, and with it gives up the lock.
+class owned_file {
+public:
+    explicit owned_file(int file = -1) noexcept : file_(file) {}
+    owned_file(const owned_file&) = delete;
+    owned_file& operator=(const owned_file&) = delete;
+    owned_file(owned_file&& other) noexcept : file_(std::exchange(other.file_, -1)) {}
+    owned_file& operator=(owned_file&& other) noexcept {
+        std::swap(file_, other.file_);
+        return *this;
+    }
+    ~owned_file() {
+        if (file_ >= 0) ::close(file_);
+    }
+    [[nodiscard]] int get() const noexcept { return file_; }
+
+private:
+    int file_;
+};
+
+// Again as long as a signal comes between.
+template <class Call>
+auto uninterrupted(const Call& call) noexcept {
+    for (;;)
+        if (const auto outcome = call(); outcome >= 0 || errno != EINTR) return outcome;
+}
+
+// A file to read among others of a folder: neither a link, nor one that would wait for a writer, as a FIFO does.
+inline owned_file open_regular(const std::string& path) noexcept {
+    owned_file file(
+        uninterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); }));
+    struct stat found{};
+    if (file.get() < 0 || (::fstat(file.get(), &found) == 0 && S_ISREG(found.st_mode))) return file;
+    errno = EINVAL;
+    return owned_file();
+}
+
+inline bool is_same_file(const struct stat& one, const struct stat& other) noexcept {
+    return one.st_ino == other.st_ino && one.st_dev == other.st_dev;
+}
+
+inline bool is_ours_or_roots(const struct stat& found) noexcept {
+    return found.st_uid == 0 || found.st_uid == ::geteuid();
+}
+
+inline bool is_in_own_group(gid_t group) {
+    if (group == ::getegid()) return true;
+    const int most = ::getgroups(0, nullptr);
+    std::vector<gid_t> all(static_cast<std::size_t>(most > 0 ? most : 0));
+    const int count = ::getgroups(static_cast<int>(all.size()), all.data());
+    for (int i = 0; i < count; ++i)
+        if (all[static_cast<std::size_t>(i)] == group) return true;
+    return false;
+}
+
+// Whether users other than this one, root and the members of an own group can rename what stands in the folder. In
+// one with the sticky bit, such as /tmp, nobody can but the owner.
+inline bool others_may_rename_in(const struct stat& folder) {
+    if ((folder.st_mode & S_ISVTX) != 0) return false;
+    return (folder.st_mode & S_IWOTH) != 0 || ((folder.st_mode & S_IWGRP) != 0 && !is_in_own_group(folder.st_gid));
+}
+
+// Where a path leads.
+struct path_end {
+    std::string fault; // how another user could lead elsewhere: one line with its remedy; empty where nobody could
+    bool is_there = false;
+    struct stat found{};
+};
+
+enum class folders : bool {
+    of_anybody, // enough where the file at the end is looked at too
+    trusted     // nobody but this user and root may rename what stands in them
+};
+
+// Follows a path as open() does.
+inline path_end follow(const std::string& path, folders needed) {
+    path_end end;
+    std::string rest = path;
+    const auto failed = [&end](std::string why) {
+        end.fault = std::move(why);
+        return end;
+    };
+    if (!path.starts_with('/')) {
+        char here[4096];
+        if (!::getcwd(here, sizeof here)) return failed(std::string("the current folder: ") + std::strerror(errno));
+        rest = std::string(here) + '/' + path;
+    }
+    int links = 0;
+    for (std::string at; !rest.empty();) {
+        const auto slash = rest.substr(0, rest.find('/')).size();
+        const std::string step = rest.substr(0, slash);
+        rest.erase(0, slash + 1);
+        if (step.empty() || step == ".") continue;
+        if (step == "..") {
+            if (const auto last = at.rfind('/'); last != at.npos) at.erase(last);
+            continue;
+        }
+        const std::string next = at + '/' + step;
+        end.is_there = ::lstat(next.c_str(), &end.found) == 0;
+        if (!end.is_there) return end;
+        const bool is_link = S_ISLNK(end.found.st_mode);
+        const bool is_trusted = needed == folders::trusted;
+        if ((is_link || is_trusted) && !is_ours_or_roots(end.found))
+            return failed(next + " belongs to another user; give a path that is this user's and root's alone");
+        if (is_trusted && S_ISDIR(end.found.st_mode) && !rest.empty() && others_may_rename_in(end.found))
+            return failed(next +
+                          ": others may write to this folder; take that right away (chmod go-w), or give another");
+        if (!is_link) {
+            at = next;
+            continue;
+        }
+        char target[4096];
+        const auto size = ::readlink(next.c_str(), target, sizeof target);
+        if (size <= 0 || ++links > 40) return failed(next + ": a symbolic link that leads nowhere");
+        rest = std::string(target, static_cast<std::size_t>(size)) + '/' + rest;
+        if (rest.starts_with('/')) at.clear();
+    }
+    return end;
+}
+
+// Why a folder is no place for what users said: it is to be this user's alone, and so is the way to it. Others could
+// put anything in there otherwise, or take it away. One line with its remedy; empty where all is well.
+inline std::string folder_fault(const std::string& path) {
+    struct stat found{};
+    if (::stat(path.c_str(), &found) != 0) return path + ": " + std::strerror(errno);
+    if (!S_ISDIR(found.st_mode)) return path + ": " + std::strerror(ENOTDIR);
+    if (found.st_uid != ::geteuid())
+        return path + " belongs to another user; give a folder that is this user's alone (mode 0700)";
+    if ((found.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+        return path + ": others may write to it; give a folder that is this user's alone (mode 0700)";
+    return follow(path, folders::trusted).fault;
+}
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/platform/appended_file.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// A file of lines to which this and other processes append. One thread at a time.
+class appended_file {
+public:
+    // It is open, and what the path names still.
+    [[nodiscard]] bool is_at(const std::string& path) const noexcept {
+        struct stat opened{};
+        struct stat named{};
+        return file_.get() >= 0 && ::fstat(file_.get(), &opened) == 0 && ::stat(path.c_str(), &named) == 0 &&
+               is_same_file(opened, named);
+    }
+
+    // Makes it where it is not there, readable by its owner only. Says what is wrong with it, in one line.
+    std::string open(const std::string& path) {
+        file_ = owned_file();
+        // Before as well as after: through another user's link not even an empty file is made.
+        if (!is_inherited(path))
+            if (auto fault = follow(path, folders::of_anybody).fault; !fault.empty()) return fault;
+        // Read to see how it ends. A FIFO without a reader is an error, in place of a wait for one.
+        constexpr int flags = O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+        const auto opened_for = [&](int access) {
+            return uninterrupted([&] { return ::open(path.c_str(), access | flags | O_CREAT, 0600); });
+        };
+        struct stat there{};
+        const bool is_file = ::stat(path.c_str(), &there) != 0 || S_ISREG(there.st_mode);
+        owned_file opened(opened_for(is_file ? O_RDWR : O_WRONLY));
+        if (opened.get() < 0 && is_file && errno == EACCES) opened = owned_file(opened_for(O_WRONLY));
+        struct stat found{};
+        if (opened.get() < 0 || ::fstat(opened.get(), &found) != 0) return std::strerror(errno);
+        if (!is_inherited(path))
+            if (auto fault = fault_of(path, found); !fault.empty()) return fault;
+        if (::fcntl(opened.get(), F_SETFL, O_APPEND) != 0) return std::strerror(errno);
+        is_regular_ = S_ISREG(found.st_mode);
+        file_ = std::move(opened);
+        return {};
+    }
+
+    // With its newline. When that fails, the reason is in errno, and what is there of the line ends before the next.
+    bool append_line(std::string_view line) noexcept {
+        const bool is_locked = is_regular_ && lock();
+        const bool is_written = (ends_in_a_line() || write("\n")) && write(line);
+        const int reason = errno;
+        if (is_locked) ::flock(file_.get(), LOCK_UN);
+        errno = reason;
+        return is_written;
+    }
+
+private:
+    // Whoever started the program has opened it.
+    static bool is_inherited(std::string_view path) noexcept {
+        return path == "/dev/stdout" || path == "/dev/stderr" || path.starts_with("/dev/fd/") ||
+               path.starts_with("/proc/self/fd/");
+    }
+
+    static std::string fault_of(const std::string& path, const struct stat& opened) {
+        // Looked up once it is open: nothing is written where a link has been changed in between.
+        const path_end named = follow(path, folders::of_anybody);
+        if (!named.fault.empty()) return named.fault;
+        if (!named.is_there || !is_same_file(named.found, opened)) return "replaced while it was opened";
+        if (S_ISCHR(opened.st_mode)) return {};
+        if (!S_ISREG(opened.st_mode))
+            return is_ours_or_roots(opened) ? std::string() : "made by another user; give another path";
+        if (opened.st_uid != ::geteuid())
+            return "a file of another user, who could read what is written; give another path";
+        if ((opened.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+            return "a file that others may write to; take that right away (chmod go-w), or give another path";
+        if (opened.st_nlink > 1) return "a file with a second name (a hard link); give another path";
+        return {};
+    }
+
+    // Not for long: somebody who may only read the file could hold it for ever.
+    bool lock() const noexcept {
+        for (int attempt = 0; attempt < 20; ++attempt) {
+            if (::flock(file_.get(), LOCK_EX | LOCK_NB) == 0) return true;
+            if (errno != EWOULDBLOCK && errno != EINTR) return false;
+            const timespec pause{0, 500'000};
+            ::nanosleep(&pause, nullptr);
+        }
+        return false;
+    }
+
+    // What others or an earlier run left behind may have been cut short.
+    [[nodiscard]] bool ends_in_a_line() const noexcept {
+        if (!is_regular_) return !is_cut_;
+        struct stat found{};
+        char last = 0;
+        if (::fstat(file_.get(), &found) != 0 || found.st_size == 0) return true;
+        if (uninterrupted([&] { return ::pread(file_.get(), &last, 1, found.st_size - 1); }) != 1) return !is_cut_;
+        return last == '\n';
+    }
+
+    bool write(std::string_view bytes) noexcept {
+        while (!bytes.empty()) {
+            const auto written = uninterrupted([&] { return ::write(file_.get(), bytes.data(), bytes.size()); });
+            if (written <= 0) {
+                if (written == 0) errno = EIO;
+                return false;
+            }
+            bytes.remove_prefix(static_cast<std::size_t>(written));
+            is_cut_ = !bytes.empty();
+        }
+        return true;
+    }
+
+    owned_file file_;
+    bool is_regular_ = true;
+    bool is_cut_ = false; // where the end of the file cannot be read
+};
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/text/base64.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// RFC 4648, section 4, with padding.
+template <class Buffer>
+bool append_base64(Buffer& out, std::string_view bytes) noexcept {
+    constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const std::size_t size = (bytes.size() + 2) / 3 * 4;
+    if (size == 0) return true;
+    char* to = out.ensure(size);
+    if (!to) return false;
+    for (; !bytes.empty(); bytes.remove_prefix(bytes.size() < 3 ? bytes.size() : 3)) {
+        std::uint32_t group = 0;
+        for (std::size_t at = 0; at < 3; ++at)
+            group = group << 8U | (at < bytes.size() ? static_cast<unsigned char>(bytes[at]) : 0U);
+        for (std::size_t at = 0; at < 4; ++at)
+            *to++ = at <= bytes.size() ? digits[group >> (18 - 6 * at) & 63U] : '=';
+    }
+    out.commit(size);
+    return true;
+}
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/text/json_number.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// std::isfinite without <cmath>, which is 5,000 lines.
+constexpr bool is_finite(double value) noexcept {
+    constexpr double largest = std::numeric_limits<double>::max();
+    return value >= -largest && value <= largest;
+}
+
+// JSON has no NaN and no infinities: they are null. A whole number keeps a fraction, without which readers take it
+// for an integer (and lose the sign of zero).
+template <class Buffer>
+bool append_json_double(Buffer& out, double value) noexcept {
+    if (!is_finite(value)) return append_json_null(out);
+    char digits[32]; // the longest shortest form has 24 characters
+    const char* const end = std::to_chars(digits, digits + sizeof digits, value).ptr;
+    const std::string_view text(digits, static_cast<std::size_t>(end - digits));
+    return append_bytes(out, text) && (text.find_first_of(".e") != std::string_view::npos || append_bytes(out, ".0"));
+}
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/wire/protobuf.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// Protobuf's wire format, https://protobuf.dev/programming-guides/encoding/.
+enum class wire_type : std::uint8_t { varint = 0, fixed64 = 1, length_delimited = 2, fixed32 = 5 };
+
+// One byte: field numbers up to 15.
+constexpr char short_tag(unsigned field, wire_type type) noexcept {
+    return static_cast<char>((field << 3U) | static_cast<unsigned>(type));
+}
+
+inline constexpr std::size_t max_varint_size = 10;
+
+constexpr std::size_t varint_size(std::uint64_t value) noexcept {
+    std::size_t size = 1;
+    for (; value >= 0x80; value >>= 7U) ++size;
+    return size;
+}
+
+constexpr char* write_varint(char* to, std::uint64_t value) noexcept {
+    for (; value >= 0x80; value >>= 7U) *to++ = static_cast<char>(value | 0x80U);
+    *to++ = static_cast<char>(value);
+    return to;
+}
+
+inline char* write_fixed64(char* to, std::uint64_t value) noexcept {
+    for (int shift = 0; shift < 64; shift += 8) *to++ = static_cast<char>((value >> shift) & 255U);
+    return to;
+}
+
+inline char* write_bytes(char* to, std::string_view bytes) noexcept {
+    if (!bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
+    return to + bytes.size();
+}
+
+template <class Buffer>
+bool append_varint(Buffer& out, std::uint64_t value) noexcept {
+    char* const to = out.ensure(max_varint_size);
+    if (!to) return false;
+    out.commit(static_cast<std::size_t>(write_varint(to, value) - to));
+    return true;
+}
+
+// A varint of fixed width, over-long but valid, which protobuf's parsers accept up to ten bytes.
+inline constexpr std::size_t wide_varint_size = 4;
+inline constexpr std::size_t wide_varint_limit = std::size_t{1} << (7 * wide_varint_size);
+
+inline void write_wide_varint(char* to, std::size_t value) noexcept {
+    for (std::size_t i = 0; i + 1 < wide_varint_size; ++i, value >>= 7U) *to++ = static_cast<char>(value | 0x80U);
+    *to = static_cast<char>(value);
+}
+
+// A length that is known only after what it counts is written.
+template <class Buffer>
+class late_length {
+public:
+    explicit late_length(Buffer& out) noexcept : out_(out), at_(out.size()) {
+        if (out.ensure(wide_varint_size)) out.commit(wide_varint_size);
+        else failed_ = true;
+    }
+    // False, with the length left out, when the room could not be had or the content is over 256 MiB.
+    [[nodiscard]] bool close() noexcept {
+        if (failed_) return false;
+        const std::size_t size = out_.size() - at_ - wide_varint_size;
+        if (size >= wide_varint_limit) return false;
+        write_wide_varint(out_.data() + at_, size);
+        return true;
+    }
+
+private:
+    Buffer& out_;
+    std::size_t at_;
+    bool failed_ = false;
+};
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/wire/protobuf_reader.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// Walks over the fields of one protobuf message:
+// `for (protobuf_reader at(bytes); at.next();) use(at.field(), at.type(), at.bytes() or at.number());`
+// It never reads out of bounds, and stops at the first malformed field: `failed()` tells.
+class protobuf_reader {
+public:
+    explicit protobuf_reader(std::string_view message) noexcept : rest_(message) {}
+
+    [[nodiscard]] bool next() noexcept {
+        const char* const begin = rest_.data();
+        raw_ = {};
+        bytes_ = {};
+        number_ = 0;
+        if (rest_.empty() || failed_) return false;
+        std::uint64_t tag = 0;
+        if (!varint(tag) || tag >> 3U == 0 || tag >> 3U > 0x1fffffff) return fail();
+        field_ = static_cast<std::uint32_t>(tag >> 3U);
+        type_ = static_cast<wire_type>(tag & 7U);
+        switch (type_) {
+        case wire_type::varint:
+            if (!varint(number_)) return fail();
+            break;
+        case wire_type::fixed64:
+            if (!fixed(8)) return fail();
+            break;
+        case wire_type::fixed32:
+            if (!fixed(4)) return fail();
+            break;
+        case wire_type::length_delimited: {
+            std::uint64_t length = 0;
+            if (!varint(length) || length > rest_.size()) return fail();
+            bytes_ = rest_.substr(0, static_cast<std::size_t>(length));
+            rest_.remove_prefix(static_cast<std::size_t>(length));
+            break;
+        }
+        default: return fail(); // groups are of proto2, and OTLP has none
+        }
+        raw_ = {begin, static_cast<std::size_t>(rest_.data() - begin)};
+        return true;
+    }
+
+    [[nodiscard]] std::uint32_t field() const noexcept { return field_; }
+    [[nodiscard]] wire_type type() const noexcept { return type_; }
+    [[nodiscard]] std::string_view bytes() const noexcept { return bytes_; } // length-delimited
+    [[nodiscard]] std::uint64_t number() const noexcept { return number_; }  // the other types
+    [[nodiscard]] std::string_view raw() const noexcept { return raw_; }     // with tag and length
+    [[nodiscard]] bool failed() const noexcept { return failed_; }
+
+private:
+    bool fail() noexcept {
+        failed_ = true;
+        return false;
+    }
+    bool varint(std::uint64_t& value) noexcept {
+        value = 0;
+        for (std::size_t i = 0; i < max_varint_size && i < rest_.size(); ++i) {
+            const auto byte = static_cast<std::uint64_t>(static_cast<unsigned char>(rest_[i]));
+            value |= (byte & 0x7fU) << (7 * i);
+            if (byte < 0x80) {
+                rest_.remove_prefix(i + 1);
+                return true;
+            }
+        }
+        return false;
+    }
+    bool fixed(std::size_t size) noexcept {
+        if (rest_.size() < size) return false;
+        for (std::size_t i = 0; i < size; ++i)
+            number_ |= static_cast<std::uint64_t>(static_cast<unsigned char>(rest_[i])) << (8 * i);
+        rest_.remove_prefix(size);
+        return true;
+    }
+
+    std::string_view rest_;
+    std::string_view raw_;
+    std::string_view bytes_;
+    std::uint64_t number_ = 0;
+    std::uint32_t field_ = 0;
+    wire_type type_ = wire_type::varint;
+    bool failed_ = false;
+};
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/wire/otlp_json.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// How OTLP/JSON writes a field: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding.
+enum class otlp_kind : std::uint8_t {
+    text,
+    id,
+    bytes,
+    boolean,
+    enumeration,
+    uint32,
+    fixed32,
+    int64,
+    fixed64,
+    number,
+    message,
+    any_value
+};
+
+struct otlp_field {
+    std::uint32_t number;
+    std::string_view name;
+    otlp_kind kind;
+    bool repeated = false;
+    std::span<const otlp_field> message{};
+
+    [[nodiscard]] constexpr wire_type type() const noexcept {
+        switch (kind) {
+        case otlp_kind::boolean:
+        case otlp_kind::enumeration:
+        case otlp_kind::uint32:
+        case otlp_kind::int64: return wire_type::varint;
+        case otlp_kind::fixed32: return wire_type::fixed32;
+        case otlp_kind::fixed64:
+        case otlp_kind::number: return wire_type::fixed64;
+        default: return wire_type::length_delimited;
+        }
+    }
+};
+
+// The messages of opentelemetry-proto, in the order in which the OpenTelemetry Collector writes their fields.
+namespace otlp_schema {
+using enum otlp_kind;
+inline constexpr otlp_field key_value[]{{1, "key", text}, {2, "value", any_value}};
+inline constexpr otlp_field array_value[]{{1, "values", any_value, true}};
+inline constexpr otlp_field key_value_list[]{{1, "values", message, true, key_value}};
+inline constexpr otlp_field value[]{{1, "stringValue", text},
+                                    {2, "boolValue", boolean},
+                                    {3, "intValue", int64},
+                                    {4, "doubleValue", number},
+                                    {5, "arrayValue", message, false, array_value},
+                                    {6, "kvlistValue", message, false, key_value_list},
+                                    {7, "bytesValue", bytes}};
+inline constexpr otlp_field entity_ref[]{
+    {1, "schemaUrl", text}, {2, "type", text}, {3, "idKeys", text, true}, {4, "descriptionKeys", text, true}};
+inline constexpr otlp_field resource[]{{1, "attributes", message, true, key_value},
+                                       {2, "droppedAttributesCount", uint32},
+                                       {3, "entityRefs", message, true, entity_ref}};
+inline constexpr otlp_field scope[]{{1, "name", text},
+                                    {2, "version", text},
+                                    {3, "attributes", message, true, key_value},
+                                    {4, "droppedAttributesCount", uint32}};
+inline constexpr otlp_field event[]{{1, "timeUnixNano", fixed64},
+                                    {2, "name", text},
+                                    {3, "attributes", message, true, key_value},
+                                    {4, "droppedAttributesCount", uint32}};
+inline constexpr otlp_field link[]{{1, "traceId", id},
+                                   {2, "spanId", id},
+                                   {3, "traceState", text},
+                                   {4, "attributes", message, true, key_value},
+                                   {5, "droppedAttributesCount", uint32},
+                                   {6, "flags", fixed32}};
+inline constexpr otlp_field status[]{{2, "message", text}, {3, "code", enumeration}};
+inline constexpr otlp_field span[]{{1, "traceId", id},
+                                   {2, "spanId", id},
+                                   {3, "traceState", text},
+                                   {4, "parentSpanId", id},
+                                   {16, "flags", fixed32},
+                                   {5, "name", text},
+                                   {6, "kind", enumeration},
+                                   {7, "startTimeUnixNano", fixed64},
+                                   {8, "endTimeUnixNano", fixed64},
+                                   {9, "attributes", message, true, key_value},
+                                   {10, "droppedAttributesCount", uint32},
+                                   {11, "events", message, true, event},
+                                   {12, "droppedEventsCount", uint32},
+                                   {13, "links", message, true, link},
+                                   {14, "droppedLinksCount", uint32},
+                                   {15, "status", message, false, status}};
+inline constexpr otlp_field scope_spans[]{
+    {1, "scope", message, false, scope}, {2, "spans", message, true, span}, {3, "schemaUrl", text}};
+inline constexpr otlp_field resource_spans[]{
+    {1, "resource", message, false, resource}, {2, "scopeSpans", message, true, scope_spans}, {3, "schemaUrl", text}};
+inline constexpr otlp_field request[]{{1, "resourceSpans", message, true, resource_spans}};
+} // namespace otlp_schema
+
+template <class Buffer>
+class otlp_json_writer {
+public:
+    explicit otlp_json_writer(Buffer& out) noexcept : out_(out) {}
+
+    bool message(std::span<const otlp_field> fields, std::string_view bytes, std::size_t depth = 0) noexcept {
+        std::array<content, most_fields> last{}; // of each field, the one that counts
+        protobuf_reader at(bytes);
+        while (at.next())
+            for (std::size_t i = 0; i < fields.size(); ++i)
+                if (is(at, fields[i])) last[i] = {at.bytes(), at.number(), true};
+        if (at.failed() || !append_bytes(out_, "{")) return false;
+        bool first = true;
+        for (std::size_t i = 0; i < fields.size(); ++i)
+            if (!(fields[i].repeated ? !last[i].is_given || list(fields[i], bytes, depth, first)
+                                     : single(fields[i], last[i], depth, first)))
+                return false;
+        return append_bytes(out_, "}");
+    }
+
+private:
+    // Of one field.
+    struct content {
+        std::string_view bytes{};
+        std::uint64_t number = 0;
+        bool is_given = false;
+    };
+
+    static constexpr std::size_t most_fields = std::size(otlp_schema::span);
+    static constexpr std::size_t max_depth = 64; // of AnyValue
+
+    // A field of another type than the schema's is an unknown one, as for every protobuf parser.
+    static bool is(const protobuf_reader& at, const otlp_field& field) noexcept {
+        return at.field() == field.number && at.type() == field.type();
+    }
+
+    bool name(const otlp_field& field, bool& first) noexcept {
+        if (!first && !append_bytes(out_, ",")) return false;
+        first = false;
+        return append_bytes(out_, "\"") && append_bytes(out_, field.name) && append_bytes(out_, "\":");
+    }
+
+    bool list(const otlp_field& field, std::string_view bytes, std::size_t depth, bool& first) noexcept {
+        if (!name(field, first) || !append_bytes(out_, "[")) return false;
+        bool is_next = false;
+        for (protobuf_reader at(bytes); at.next();) {
+            if (!is(at, field)) continue;
+            if (std::exchange(is_next, true) && !append_bytes(out_, ",")) return false;
+            if (!value(field, {at.bytes(), at.number(), true}, depth)) return false;
+        }
+        return append_bytes(out_, "]");
+    }
+
+    // Written when it is a message, and otherwise unless it is the default, as the Collector does.
+    bool single(const otlp_field& field, const content& last, std::size_t depth, bool& first) noexcept {
+        const bool nested = field.kind == otlp_kind::message || field.kind == otlp_kind::any_value;
+        if (!nested && last.number == 0 &&
+            (last.bytes.empty() || (field.kind == otlp_kind::id && is_zero(last.bytes))))
+            return true;
+        return name(field, first) && value(field, last, depth);
+    }
+
+    bool any_value(std::string_view bytes, std::size_t depth) noexcept {
+        if (depth == max_depth) return false;
+        const otlp_field* chosen = nullptr;
+        content last;
+        protobuf_reader at(bytes);
+        while (at.next()) {
+            for (const otlp_field& field : otlp_schema::value) {
+                if (!is(at, field)) continue;
+                chosen = &field;
+                last = {at.bytes(), at.number(), true};
+            }
+        }
+        if (at.failed()) return false;
+        bool first = true;
+        return append_bytes(out_, "{") && (!chosen || (name(*chosen, first) && value(*chosen, last, depth + 1))) &&
+               append_bytes(out_, "}");
+    }
+
+    bool value(const otlp_field& field, const content& it, std::size_t depth) noexcept {
+        switch (field.kind) {
+        case otlp_kind::text: return append_json_string(out_, it.bytes);
+        case otlp_kind::id: return quoted([&] { return append_hex(out_, it.bytes); });
+        case otlp_kind::bytes: return quoted([&] { return append_base64(out_, it.bytes); });
+        case otlp_kind::boolean: return append_json_bool(out_, it.number != 0);
+        case otlp_kind::enumeration: return append_json_int(out_, static_cast<std::int32_t>(it.number));
+        case otlp_kind::uint32:
+        case otlp_kind::fixed32: return append_json_uint(out_, static_cast<std::uint32_t>(it.number));
+        case otlp_kind::int64:
+            return quoted([&] { return append_json_int(out_, static_cast<std::int64_t>(it.number)); });
+        case otlp_kind::fixed64: return quoted([&] { return append_json_uint(out_, it.number); });
+        case otlp_kind::number: return number(std::bit_cast<double>(it.number));
+        case otlp_kind::message: return message(field.message, it.bytes, depth);
+        case otlp_kind::any_value: return any_value(it.bytes, depth);
+        }
+        return false;
+    }
+
+    bool number(double value) noexcept {
+        if (value != value) return append_bytes(out_, "\"NaN\"");
+        if (!is_finite(value)) return append_bytes(out_, value < 0 ? "\"-Infinity\"" : "\"Infinity\"");
+        return append_json_double(out_, value);
+    }
+
+    template <class Write>
+    bool quoted(Write write) noexcept {
+        return append_bytes(out_, "\"") && write() && append_bytes(out_, "\"");
+    }
+
+    static bool is_zero(std::string_view bytes) noexcept {
+        for (const char byte : bytes)
+            if (byte != '\0') return false;
+        return true;
+    }
+
+    Buffer& out_;
+};
+
+// The OTLP/JSON of an ExportTraceServiceRequest in protobuf, on one line without its end. False, with nothing
+// written, when the bytes are malformed, nested too deeply, or the buffer is full.
+template <class Buffer>
+bool append_otlp_json(Buffer& out, std::string_view export_trace_service_request) noexcept {
+    const std::size_t size = out.size();
+    if (otlp_json_writer<Buffer>(out).message(otlp_schema::request, export_trace_service_request)) return true;
+    out.truncate(size);
+    return false;
+}
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/text/json_reader.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// Consumes JSON from the front of a text, by the rules of Python's json.loads. Bytes that are not ASCII are fine in
+// strings, and nowhere else. Functions that return false leave the rest at an unspecified place.
+class json_cursor {
+public:
+    enum class outcome : std::uint8_t { complete, malformed, too_deep };
+    static constexpr std::size_t max_depth = 512;
+
+    constexpr explicit json_cursor(std::string_view text) noexcept : rest_(text) {}
+
+    [[nodiscard]] constexpr std::string_view rest() const noexcept { return rest_; }
+
+    constexpr void whitespace() noexcept {
+        const std::size_t end = rest_.find_first_not_of(" \t\n\r");
+        rest_.remove_prefix(end == std::string_view::npos ? rest_.size() : end);
+    }
+
+    constexpr bool take(char expected) noexcept {
+        if (!rest_.starts_with(expected)) return false;
+        rest_.remove_prefix(1);
+        return true;
+    }
+
+    // `raw` is what stands between the quotes, escapes and all.
+    constexpr bool string(std::string_view& raw) noexcept {
+        if (!take('"')) return false;
+        for (std::size_t at = 0; at < rest_.size(); ++at) {
+            const char c = rest_[at];
+            if (c == '"') {
+                raw = rest_.substr(0, at);
+                rest_.remove_prefix(at + 1);
+                return true;
+            }
+            if (static_cast<unsigned char>(c) < 0x20) return false;
+            if (c != '\\') continue;
+            if (++at == rest_.size()) return false;
+            if (rest_[at] != 'u') {
+                if (std::string_view("\"\\/bfnrt").find(rest_[at]) == std::string_view::npos) return false;
+                continue;
+            }
+            for (int digit = 0; digit < 4; ++digit)
+                if (++at == rest_.size() || hex_digit_value(rest_[at]) < 0) return false;
+        }
+        return false;
+    }
+
+    constexpr bool key(std::string_view& raw) noexcept {
+        whitespace();
+        if (!string(raw)) return false;
+        whitespace();
+        return take(':');
+    }
+
+    // One value and the whitespace before it, without recursion. `sink` is told what stands there: key(raw),
+    // scalar(raw), begin(is_object), end().
+    template <class Sink>
+    constexpr outcome read(std::size_t depth_limit, Sink&& sink) noexcept(noexcept(sink.end())) {
+        bool in_object[max_depth + 1]{};
+        std::size_t depth = 0;
+        std::string_view name;
+        for (;;) {
+            whitespace();
+            const bool object = rest_.starts_with('{');
+            if (object || rest_.starts_with('[')) {
+                if (depth == depth_limit || depth == max_depth) return outcome::too_deep;
+                in_object[++depth] = object;
+                rest_.remove_prefix(1);
+                sink.begin(object);
+                whitespace();
+                if (!rest_.starts_with(object ? '}' : ']')) {
+                    if (object && !key(name)) return outcome::malformed;
+                    if (object) sink.key(name);
+                    continue;
+                }
+            } else {
+                const std::string_view from = rest_;
+                if (!scalar()) return outcome::malformed;
+                sink.scalar(prefix_of(from, from.size() - rest_.size()));
+            }
+            for (;; --depth) {
+                if (depth == 0) return outcome::complete;
+                whitespace();
+                if (take(',')) break;
+                if (!take(in_object[depth] ? '}' : ']')) return outcome::malformed;
+                sink.end();
+            }
+            if (!in_object[depth]) continue;
+            if (!key(name)) return outcome::malformed;
+            sink.key(name);
+        }
+    }
+
+    constexpr outcome value(std::size_t depth_limit) noexcept {
+        struct nobody {
+            constexpr void key(std::string_view) noexcept {}
+            constexpr void scalar(std::string_view) noexcept {}
+            constexpr void begin(bool) noexcept {}
+            constexpr void end() noexcept {}
+        };
+        return read(depth_limit, nobody{});
+    }
+
+private:
+    constexpr bool scalar() noexcept {
+        std::string_view ignored;
+        if (rest_.starts_with('"')) return string(ignored);
+        for (const std::string_view literal : {"null", "true", "false", "NaN", "Infinity", "-Infinity"}) {
+            if (!rest_.starts_with(literal)) continue;
+            rest_.remove_prefix(literal.size());
+            return true;
+        }
+        take('-');
+        if (!take('0') && !digits()) return false;
+        // A point or an exponent without digits is not part of the number, and nothing that may follow one.
+        if (take('.') && !digits()) return false;
+        if (!take('e') && !take('E')) return true;
+        if (!take('+')) take('-');
+        return digits();
+    }
+
+    constexpr bool digits() noexcept {
+        const std::size_t end = rest_.find_first_not_of("0123456789");
+        const std::size_t count = end == std::string_view::npos ? rest_.size() : end;
+        rest_.remove_prefix(count);
+        return count != 0;
+    }
+
+    std::string_view rest_;
+};
+
+// Would Python's json.loads accept this text? Below 512 levels the answer is exact, and beyond it is true. So it is
+// for integers of more digits than Python converts, which is a setting of the interpreter.
+constexpr bool is_json_document(std::string_view text) noexcept {
+    json_cursor at(text);
+    const json_cursor::outcome outcome = at.value(json_cursor::max_depth);
+    at.whitespace();
+    return outcome == json_cursor::outcome::too_deep ||
+           (outcome == json_cursor::outcome::complete && at.rest().empty());
+}
+
+// Calls `piece(std::string_view)` for the parts of a string between its escapes, and for what each escape stands for.
+// Surrogates without their other half become U+FFFD.
+template <class Piece>
+void unescape_json(std::string_view raw, Piece piece) {
+    const auto unit = [&raw](std::size_t at) {
+        std::uint32_t value = 0;
+        for (std::size_t i = 0; i < 4; ++i)
+            value = value << 4U | static_cast<std::uint32_t>(hex_digit_value(raw[at + i]));
+        return value;
+    };
+    while (!raw.empty()) {
+        const std::size_t plain = raw.find('\\');
+        if (plain != 0) piece(raw.substr(0, plain));
+        if (plain == std::string_view::npos) return;
+        raw.remove_prefix(plain + 1);
+        if (raw[0] != 'u') {
+            constexpr std::string_view letters = "bfnrt";
+            constexpr std::string_view characters = "\b\f\n\r\t";
+            const std::size_t at = letters.find(raw[0]);
+            piece(at == std::string_view::npos ? raw.substr(0, 1) : characters.substr(at, 1));
+            raw.remove_prefix(1);
+            continue;
+        }
+        std::uint32_t code_point = unit(1);
+        raw.remove_prefix(5);
+        if (code_point >= 0xD800 && code_point < 0xDC00 && raw.starts_with("\\u")) {
+            const std::uint32_t low = unit(2);
+            if (low >= 0xDC00 && low < 0xE000) {
+                code_point = 0x10000 + ((code_point & 0x3FFU) << 10U | (low & 0x3FFU));
+                raw.remove_prefix(6);
+            }
+        }
+        char encoded[4];
+        piece(std::string_view(encoded, encode_utf8(encoded, code_point)));
+    }
+}
+
+inline bool is_json_key(std::string_view raw, std::string_view key) noexcept {
+    bool same = true;
+    unescape_json(raw, [&](std::string_view piece) {
+        same = same && key.starts_with(piece);
+        if (same) key.remove_prefix(piece.size());
+    });
+    return same && key.empty();
+}
+
+// The text of the value at a path of object keys, without whitespace around it. It is empty when there is none, or
+// when the document is malformed or nested more than 64 levels. Of equal keys the last one counts, as in Python.
+inline std::string_view json_find(std::string_view document, std::initializer_list<std::string_view> path) noexcept {
+    constexpr std::size_t depth_limit = 64;
+    json_cursor whole(document);
+    if (whole.value(depth_limit) != json_cursor::outcome::complete) return {};
+    document.remove_suffix(whole.rest().size());
+    whole.whitespace();
+    if (!whole.rest().empty()) return {};
+
+    json_cursor start(document);
+    start.whitespace();
+    std::string_view found = start.rest();
+    for (const std::string_view key : path) {
+        json_cursor at(found);
+        found = {};
+        std::string_view raw;
+        if (!at.take('{')) return {};
+        while (at.key(raw)) { // fails at the brace that closes an empty object
+            at.whitespace();
+            const std::string_view value = at.rest();
+            if (at.value(depth_limit) != json_cursor::outcome::complete) return {};
+            if (is_json_key(raw, key)) found = value.substr(0, value.size() - at.rest().size());
+            at.whitespace();
+            if (!at.take(',')) break;
+        }
+        if (found.empty()) return {};
+    }
+    return found;
+}
+
+// The string at a path of object keys, unescaped, with invalid UTF-8 replaced by U+FFFD. Throws `std::bad_alloc`.
+inline std::optional<std::string> json_find_string(std::string_view document,
+                                                   std::initializer_list<std::string_view> path) {
+    std::string_view raw;
+    if (!json_cursor(json_find(document, path)).string(raw)) return std::nullopt;
+    buffer text;
+    unescape_json(raw, [&text](std::string_view piece) { append_utf8(text, piece); });
+    return std::string(whole(text));
+}
+
+// Calls `visit` with the text of each element of a JSON array.
+template <class Visit>
+void for_each_element(std::string_view array, Visit visit) {
+    json_cursor at(array);
+    if (!at.take('[')) return;
+    do {
+        at.whitespace();
+        const std::string_view value = at.rest();
+        if (at.value(64) != json_cursor::outcome::complete) return;
+        visit(value.substr(0, value.size() - at.rest().size()));
+        at.whitespace();
+    } while (at.take(','));
+}
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/wire/otlp_fields.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// Field numbers of opentelemetry/proto/trace/v1/trace.proto and common/v1/common.proto.
+namespace otlp {
+enum span_field : unsigned {
+    trace_id = 1,
+    span_id = 2,
+    w3c_trace_state = 3,
+    parent_span_id = 4,
+    name = 5,
+    kind = 6,
+    start_time = 7,
+    end_time = 8,
+    attributes = 9,
+    dropped_attributes = 10,
+    events = 11,
+    dropped_events = 12,
+    links = 13,
+    span_status = 15
+};
+enum event_field : unsigned { event_time = 1, event_name = 2, event_attributes = 3 };
+enum link_field : unsigned { link_attributes = 4 };
+enum key_value_field : unsigned { key = 1, value = 2 };
+enum any_value_field : unsigned { string_value = 1, bool_value = 2, int_value = 3, double_value = 4 };
+enum status_field : unsigned { status_message = 2, status_code = 3 };
+inline constexpr char span_kind_internal = 1;
+} // namespace otlp
+
+// Could Python's json.loads take this text for something else than plain text? Answered by its first character; the
+// exporter asks precisely, where it matters.
+inline bool may_be_json(std::string_view text) noexcept {
+    for (const char c : text) {
+        switch (c) {
+        case ' ':
+        case '\t':
+        case '\n':
+        case '\r': continue;
+        case '"':
+        case '{':
+        case '[':
+        case '-':
+        case 't':
+        case 'f':
+        case 'n':
+        case 'N':
+        case 'I': return true;
+        default: return c >= '0' && c <= '9';
+        }
+    }
+    return false;
+}
+
+// A length-delimited field of text; invalid UTF-8, which would make the receiver refuse everything, becomes U+FFFD.
+template <class Buffer>
+bool append_text_field(Buffer& out, unsigned field, std::string_view text) noexcept {
+    const char tag = short_tag(field, wire_type::length_delimited);
+    if (is_valid_utf8(text)) {
+        char* to = out.ensure(1 + max_varint_size + text.size());
+        if (!to) return false;
+        char* const begin = to;
+        *to++ = tag;
+        to = write_bytes(write_varint(to, text.size()), text);
+        out.commit(static_cast<std::size_t>(to - begin));
+        return true;
+    }
+    if (!out.push_back(tag)) return false;
+    late_length length(out);
+    return append_utf8(out, text) && length.close();
+}
+
+template <class Buffer, class AppendAnyValue>
+bool append_any_value(Buffer& out, AppendAnyValue&& append) {
+    if (!out.push_back(short_tag(otlp::value, wire_type::length_delimited))) return false;
+    late_length length(out);
+    return append() && length.close();
+}
+
+// A KeyValue, as a field of the message around it.
+template <class Buffer, class AppendAnyValue>
+bool append_key_value(Buffer& out, unsigned field, std::string_view key, AppendAnyValue&& append) {
+    if (!out.push_back(short_tag(field, wire_type::length_delimited))) return false;
+    late_length length(out);
+    return append_text_field(out, otlp::key, key) && append_any_value(out, append) && length.close();
+}
+
+// The same where the key is valid UTF-8 and the size of the AnyValue is known: `write` puts it at the place it is
+// given.
+template <class Buffer, class WriteAnyValue>
+bool append_sized_key_value(Buffer& out, unsigned field, std::string_view key, std::size_t any_size,
+                            WriteAnyValue&& write) noexcept {
+    const std::size_t size = 1 + varint_size(key.size()) + key.size() + 1 + varint_size(any_size) + any_size;
+    char* const begin = out.ensure(1 + max_varint_size + size);
+    if (!begin) return false;
+    char* to = begin;
+    *to++ = short_tag(field, wire_type::length_delimited);
+    to = write_varint(to, size);
+    *to++ = short_tag(otlp::key, wire_type::length_delimited);
+    to = write_bytes(write_varint(to, key.size()), key);
+    *to++ = short_tag(otlp::value, wire_type::length_delimited);
+    to = write(write_varint(to, any_size));
+    out.commit(static_cast<std::size_t>(to - begin));
+    return true;
+}
+
+// Copies a short text, and collects the bits by which text outside ASCII is known. Copies may overlap: that is fewer
+// instructions than a loop over what is left.
+inline char* copy_short(char* to, std::string_view text, std::uint64_t& bits) noexcept {
+    const std::size_t size = text.size();
+    const char* const from = text.data();
+    const auto copy = [&]<class Word>(std::size_t at, Word word) {
+        std::memcpy(&word, from + at, sizeof word);
+        std::memcpy(to + at, &word, sizeof word);
+        bits |= word;
+    };
+    if (size > 16) {
+        for (std::size_t at = 0; at < size - 16; at += 16) {
+            copy(at, std::uint64_t{});
+            copy(at + 8, std::uint64_t{});
+        }
+        copy(size - 16, std::uint64_t{});
+        copy(size - 8, std::uint64_t{});
+    } else if (size >= 8) {
+        copy(0, std::uint64_t{});
+        copy(size - 8, std::uint64_t{});
+    } else if (size >= 4) {
+        copy(0, std::uint32_t{});
+        copy(size - 4, std::uint32_t{});
+    } else if (size > 0) {
+        copy(0, std::uint8_t{});
+        copy(size / 2, std::uint8_t{});
+        copy(size - 1, std::uint8_t{});
+    }
+    return to + size;
+}
+
+// A KeyValue of an ASCII key and an AnyValue, all so short that each length takes one byte. `write(to, bits)` puts
+// the AnyValue at its place, and may note that it is not ASCII either. False when it is not so, and nothing is
+// appended.
+template <class Buffer, class WriteAnyValue>
+bool append_short_key_value(Buffer& out, unsigned field, std::string_view key, std::size_t any_size,
+                            WriteAnyValue&& write) noexcept {
+    if (key.size() > 100 || any_size > 100 || key.size() + any_size > 0x7f - 4) return false;
+    const std::size_t size = 4 + key.size() + any_size;
+    char* to = out.ensure(2 + size);
+    if (!to) return false;
+    std::uint64_t bits = 0;
+    to[0] = short_tag(field, wire_type::length_delimited);
+    to[1] = static_cast<char>(size);
+    to[2] = short_tag(otlp::key, wire_type::length_delimited);
+    to[3] = static_cast<char>(key.size());
+    to = copy_short(to + 4, key, bits);
+    to[0] = short_tag(otlp::value, wire_type::length_delimited);
+    to[1] = static_cast<char>(any_size);
+    write(to + 2, bits);
+    if ((bits & 0x8080808080808080U) != 0) return false;
+    out.commit(2 + size);
+    return true;
+}
+
+template <class Buffer>
+bool append_text_attribute(Buffer& out, unsigned field, std::string_view key, std::string_view text) noexcept {
+    const auto write = [text](char* to, std::uint64_t& bits) {
+        to[0] = short_tag(otlp::string_value, wire_type::length_delimited);
+        to[1] = static_cast<char>(text.size());
+        copy_short(to + 2, text, bits);
+    };
+    if (append_short_key_value(out, field, key, 2 + text.size(), write)) return true;
+    if (!is_valid_utf8(key) || !is_valid_utf8(text))
+        return append_key_value(out, field, key, [&] { return append_text_field(out, otlp::string_value, text); });
+    const std::size_t any_size = 1 + varint_size(text.size()) + text.size();
+    return append_sized_key_value(out, field, key, any_size, [text](char* to) {
+        *to++ = short_tag(otlp::string_value, wire_type::length_delimited);
+        return write_bytes(write_varint(to, text.size()), text);
+    });
+}
+
+// An AnyValue that is encoded already: a bool or a number.
+template <class Buffer>
+bool append_encoded_attribute(Buffer& out, unsigned field, std::string_view key,
+                              std::string_view any_value) noexcept {
+    const auto write_short = [any_value](char* to, std::uint64_t&) {
+        std::uint64_t ignored = 0;
+        copy_short(to, any_value, ignored);
+    };
+    if (append_short_key_value(out, field, key, any_value.size(), write_short)) return true;
+    if (!is_valid_utf8(key)) return append_key_value(out, field, key, [&] { return out.append(any_value); });
+    return append_sized_key_value(out, field, key, any_value.size(),
+                                  [any_value](char* to) { return write_bytes(to, any_value); });
+}
+
+// A text that is JSON and meant to be read as JSON, written piece by piece. Its value stands before its key, which
+// protobuf allows and no receiver sees: that is how `is_meant_as_json` tells it from text that only looks like JSON.
+template <class Buffer, class AppendText>
+bool append_json_attribute(Buffer& out, unsigned field, std::string_view key, AppendText&& append_text) {
+    constexpr std::size_t tagged = 1 + wide_varint_size;
+    const std::size_t at = out.size();
+    char* const head = out.ensure(3 * tagged);
+    if (!head) return false;
+    head[0] = short_tag(field, wire_type::length_delimited);
+    head[tagged] = short_tag(otlp::value, wire_type::length_delimited);
+    head[2 * tagged] = short_tag(otlp::string_value, wire_type::length_delimited);
+    out.commit(3 * tagged);
+    if (!append_text()) return false;
+    const std::size_t text_size = out.size() - at - 3 * tagged;
+    if (!append_text_field(out, otlp::key, key)) return false;
+    const std::size_t size = out.size() - at - tagged;
+    if (size >= wide_varint_limit) return false;
+    char* const written = out.data() + at;
+    write_wide_varint(written + 1, size);
+    write_wide_varint(written + tagged + 1, text_size + tagged);
+    write_wide_varint(written + 2 * tagged + 1, text_size);
+    return true;
+}
+
+inline bool is_meant_as_json(std::string_view key_value) noexcept {
+    return key_value.starts_with(short_tag(otlp::value, wire_type::length_delimited));
+}
+
+template <class Buffer>
+bool append_fixed64_field(Buffer& out, unsigned field, std::uint64_t value) noexcept {
+    char* const to = out.ensure(9);
+    if (!to) return false;
+    *to = short_tag(field, wire_type::fixed64);
+    write_fixed64(to + 1, value);
+    out.commit(9);
+    return true;
+}
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/wire/otlp_request.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+/// Who reads the request.
+enum class otlp_receiver : std::uint8_t {
+    /// Any OTLP receiver: every value bare. What MLflow takes only by its own API travels as attributes of the root
+    /// span: further metadata as `mlflow.traceMetadata.<key>`, the client request ID as `mlflow.clientRequestId`,
+    /// previews as `mlflow.traceRequestPreview` and `mlflow.traceResponsePreview`.
+    any,
+    /// As `any`, and under the names of OpenTelemetry's conventions for generative AI: the session as
+    /// `gen_ai.conversation.id`, and with `otlp_exporter` model, provider, tokens, messages, tools and agents.
+    gen_ai,
+    /// MLflow, by way of a Collector, say: as `any`, and text that MLflow would read as a JSON text is encoded as
+    /// JSON once, so that it is stored as it is. What MLflow takes only by its own API it shows as attributes of the
+    /// root.
+    mlflow
+};
+
+/// How traces are put into a request.
+struct otlp_form {
+    otlp_receiver receiver = otlp_receiver::any;
+    /// User and session on each span, and not on the root alone: for receivers that sum up by span (Langfuse, Phoenix
+    /// and others do; MLflow does not).
+    bool identity_on_every_span = false;
+    bool goes_with_trace_info = false; ///< what MLflow's own API carries is sent that way
+    /// Appends a span's body in other words; null: as it is.
+    bool (*append_body)(detail::buffer& out, const span_data& span) = nullptr;
+
+    constexpr otlp_form() noexcept = default;
+    constexpr otlp_form(otlp_receiver chosen) noexcept : receiver(chosen) {}
+};
+
+/// What the spans come from: OpenTelemetry's resource attributes, such as `service.name`.
+using resource_attributes = std::vector<std::pair<std::string, std::string>>;
+
+namespace detail {
+
+inline bool append_literal_text(buffer& out, std::string_view key, std::string_view text, otlp_receiver receiver) {
+    // Python ends at a number of over 4300 digits in a way that MLflow does not expect, also where the rest is no
+    // JSON.
+    const auto is_taken_for_json = [text] { return text.size() > 4'300 || is_json_document(text); };
+    if (receiver == otlp_receiver::mlflow && may_be_json(text) && is_taken_for_json())
+        return append_json_attribute(out, otlp::attributes, key, [&] { return append_json_string(out, text); });
+    return append_text_attribute(out, otlp::attributes, key, text);
+}
+
+struct key_and_value {
+    std::string_view key;
+    std::string_view any_value;
+};
+
+inline key_and_value split_key_value(std::string_view key_value) noexcept {
+    key_and_value found;
+    for (protobuf_reader at(key_value); at.next();) {
+        if (at.field() == otlp::key) found.key = at.bytes();
+        else if (at.field() == otlp::value) found.any_value = at.bytes();
+    }
+    return found;
+}
+
+// The key and the text of a KeyValue; a text whose data() is null when it is of another type.
+inline std::pair<std::string_view, std::string_view> text_attribute(std::string_view key_value) noexcept {
+    const auto [key, any_value] = split_key_value(key_value);
+    std::pair<std::string_view, std::string_view> found(key, {});
+    for (protobuf_reader any(any_value); any.next();)
+        if (any.field() == otlp::string_value) found.second = any.bytes();
+    return found;
+}
+
+// MLflow's server stores JSON that it then cannot read, and fails every page of a search that holds it: nested in
+// more than 45 levels, or with an integer outside 64 bits with a sign (found with MLflow 3.17). `json` is
+// well-formed.
+inline bool mlflow_can_read(std::string_view json) noexcept {
+    constexpr int deepest = 40;
+    int depth = 0;
+    for (std::size_t at = 0; at < json.size(); ++at) {
+        const char c = json[at];
+        if (c == '"') {
+            for (++at; at < json.size() && json[at] != '"'; ++at)
+                if (json[at] == '\\') ++at;
+        } else if (c == '[' || c == '{') {
+            if (++depth > deepest) return false;
+        } else if (c == ']' || c == '}') {
+            --depth;
+        } else if (c >= '0' && c <= '9') {
+            const std::size_t begin = at;
+            while (at < json.size() && json[at] >= '0' && json[at] <= '9') ++at;
+            const std::string_view digits = json.substr(begin, at - begin);
+            const bool is_integer = at == json.size() || (json[at] != '.' && json[at] != 'e' && json[at] != 'E');
+            const bool is_negative = begin > 0 && json[begin - 1] == '-';
+            const std::string_view most = is_negative ? "9223372036854775808" : "9223372036854775807";
+            if (is_integer && (digits.size() > most.size() || (digits.size() == most.size() && digits > most)))
+                return false;
+            if (!is_integer) // the fraction and the exponent are no integers of their own
+                while (at < json.size() &&
+                       std::string_view("0123456789.eE+-").find(json[at]) != std::string_view::npos)
+                    ++at;
+            --at;
+        }
+    }
+    return true;
+}
+
+// Such JSON is stored as the text that it is; text that MLflow would take for JSON is encoded once more.
+inline bool append_attribute_for_mlflow(buffer& out, std::string_view key_value, std::string_view raw) {
+    const auto [key, text] = text_attribute(key_value);
+    if (!text.data()) return out.append(raw);
+    if (!is_meant_as_json(key_value)) return append_literal_text(out, key, text, otlp_receiver::mlflow);
+    if (mlflow_can_read(text)) return out.append(raw);
+    return append_json_attribute(out, otlp::attributes, key,
+                                 [&out, json = text] { return append_json_string(out, json); });
+}
+
+// The body of a span to look closer at.
+inline bool append_body_for_mlflow(buffer& out, std::string_view body) {
+    for (protobuf_reader at(body); at.next();) {
+        const bool is_attribute = at.field() == otlp::attributes;
+        if (is_attribute ? !append_attribute_for_mlflow(out, at.bytes(), at.raw()) : !out.append(at.raw()))
+            return false;
+    }
+    return true;
+}
+
+inline bool append_prefixed(buffer& out, std::string_view prefix, const trace_entry& entry, otlp_receiver receiver) {
+    char key[32 + 250 * 4]; // the longest prefix, and the longest key in UTF-8
+    const std::size_t size = prefix.size() + entry.key.size();
+    if (size > sizeof key) return false;
+    write_bytes(write_bytes(key, prefix), entry.key);
+    return append_literal_text(out, {key, size}, entry.value, receiver);
+}
+
+// As long as MLflow takes it, which is 4096 characters.
+inline std::string_view trace_name(const span_data& span) noexcept {
+    std::string_view name;
+    for (protobuf_reader at(span.body.view()); at.next();)
+        if (at.field() == otlp::name) name = at.bytes();
+    return first_code_points(name, 4096);
+}
+
+inline bool append_identity(buffer& out, const trace_data& trace, otlp_receiver receiver) {
+    const auto append = [&](std::string_view key, std::string_view value) {
+        return !value.data() || append_literal_text(out, key, value, receiver);
+    };
+    const std::string_view session = trace.metadata("mlflow.trace.session");
+    return append("user.id", trace.metadata("mlflow.trace.user")) && append("session.id", session) &&
+           (receiver != otlp_receiver::gen_ai || append("gen_ai.conversation.id", session));
+}
+
+// What the root span says of its trace. MLflow believes the first span that says whose it is, and no later one, so no
+// other span does unless it is asked for.
+inline bool append_trace_entries(buffer& out, const trace_data& trace, const otlp_form& form) {
+    // MLflow takes tags and a name from the root of the whole trace; what else there is stays with the span.
+    const bool is_all_here = !form.goes_with_trace_info || is_continued(trace);
+    for (const trace_entry entry : trace.entries) {
+        const auto append = [&](std::string_view key) {
+            return !is_all_here || append_literal_text(out, key, entry.value, form.receiver);
+        };
+        const bool is_identity = entry.key == "mlflow.trace.user" || entry.key == "mlflow.trace.session";
+        bool good = true;
+        switch (entry.kind) {
+        case entry_kind::metadata:
+            good = is_identity || !is_all_here || append_prefixed(out, "mlflow.traceMetadata.", entry, form.receiver);
+            break;
+        case entry_kind::tag: good = append_prefixed(out, "mlflow.traceTag.", entry, form.receiver); break;
+        case entry_kind::client_request_id: good = append("mlflow.clientRequestId"); break;
+        case entry_kind::request_preview: good = append("mlflow.traceRequestPreview"); break;
+        case entry_kind::response_preview: good = append("mlflow.traceResponsePreview"); break;
+        case entry_kind::tracestate: good = append_text_field(out, otlp::w3c_trace_state, entry.value); break;
+        case entry_kind::absent: break;
+        }
+        if (!good) return false;
+    }
+    // MLflow does not take the trace's name from its root.
+    return form.receiver != otlp_receiver::mlflow || is_continued(trace) ||
+           append_literal_text(out, "mlflow.traceTag.mlflow.traceName", trace_name(*trace.root), form.receiver);
+}
+
+inline bool append_resource(buffer& out, const resource_attributes& attributes) {
+    constexpr unsigned resource = 1;
+    constexpr unsigned resource_attribute = 1;
+    if (!out.push_back(short_tag(resource, wire_type::length_delimited))) return false;
+    late_length length(out);
+    for (const auto& [key, value] : attributes)
+        if (!append_text_attribute(out, resource_attribute, key, value)) return false;
+    return append_text_attribute(out, resource_attribute, "telemetry.sdk.name", "mlflow_trace") &&
+           append_text_attribute(out, resource_attribute, "telemetry.sdk.language", "cpp") &&
+           append_text_attribute(out, resource_attribute, "telemetry.sdk.version", MLFLOW_TRACE_VERSION) &&
+           length.close();
+}
+
+inline bool append_scope(buffer& out) {
+    constexpr unsigned scope = 1;
+    if (!out.push_back(short_tag(scope, wire_type::length_delimited))) return false;
+    late_length length(out);
+    return append_text_field(out, 1, "mlflow_trace") && append_text_field(out, 2, MLFLOW_TRACE_VERSION) &&
+           length.close();
+}
+
+inline bool append_span(buffer& out, const trace_data& trace, const span_data& span, const otlp_form& form) {
+    constexpr unsigned spans = 2;
+    if (!out.push_back(short_tag(spans, wire_type::length_delimited))) return false;
+    const bool rewritten = form.receiver == otlp_receiver::mlflow && span.needs_rewrite;
+    const bool is_root = &span == trace.root;
+    if (!is_root && !rewritten && !form.identity_on_every_span && !form.append_body)
+        return append_varint(out, span.body.size()) && out.append(span.body.view());
+    late_length length(out);
+    const bool is_written = form.append_body ? form.append_body(out, span)
+                            : rewritten      ? append_body_for_mlflow(out, span.body.view())
+                                             : out.append(span.body.view());
+    return is_written && (!(is_root || form.identity_on_every_span) || append_identity(out, trace, form.receiver)) &&
+           (!is_root || append_trace_entries(out, trace, form)) && length.close();
+}
+
+} // namespace detail
+
+/// Appends the protobuf bytes of an OTLP `ExportTraceServiceRequest` that holds all spans of the batch. False when
+/// memory ran out, or the request would be over 256 MiB; `out` is as before then.
+inline bool append_otlp_request(detail::buffer& out, const trace_batch& batch, const resource_attributes& resource,
+                                const otlp_form& form) {
+    using namespace detail;
+    constexpr unsigned resource_spans = 1;
+    constexpr unsigned scope_spans = 2;
+    const std::size_t before = out.size();
+    const auto append_all = [&] {
+        if (!out.push_back(short_tag(resource_spans, wire_type::length_delimited))) return false;
+        late_length resource_length(out);
+        if (!append_resource(out, resource)) return false;
+        if (!out.push_back(short_tag(scope_spans, wire_type::length_delimited))) return false;
+        late_length scope_length(out);
+        if (!append_scope(out)) return false;
+        for (const trace_data& trace : batch)
+            for (const span_data* span = trace.spans; span; span = span->next)
+                if (!append_span(out, trace, *span, form)) return false;
+        return scope_length.close() && resource_length.close();
+    };
+    if (append_all()) return true;
+    out.truncate(before);
+    return false;
+}
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/exporters/json_lines.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+/// Appends to a file of OTLP JSON lines, which is what the OpenTelemetry Collector's file exporter writes and its
+/// `otlpjsonfilereceiver` reads. One line per batch. Processes may share a file on a local disk: a line is written in
+/// append mode, under a lock where it can be had at once. What a full disk or a crash has cut short, in this process
+/// or another, costs no line but itself. A file that is renamed or removed is made anew.
+///
+/// The file is made readable by its owner only, since it holds what users said. Errors: a file that cannot be opened
+/// or written (disk full) fails the batch, and is tried again with the next one. So does a file that belongs to
+/// another user, that others may write to, that has a second name (a hard link), or that is reached by a symbolic
+/// link of another user. A terminal, a pipe (`/dev/stdout`) and a FIFO of this user with a reader are written to as
+/// they are.
+class json_lines_exporter {
+public:
+    struct options {
+        std::string path = "traces.jsonl";
+        resource_attributes resource{{"service.name", "unknown_service"}};
+    };
+
+    json_lines_exporter() : json_lines_exporter(options{}) {}
+    explicit json_lines_exporter(options chosen) : options_(std::move(chosen)) {}
+    json_lines_exporter(const json_lines_exporter&) = delete;
+    json_lines_exporter& operator=(const json_lines_exporter&) = delete;
+
+    export_result export_traces(trace_batch& batch) {
+        export_result outcome;
+        if (batch.empty()) return outcome;
+        request_.clear();
+        line_.clear();
+        if (!append_otlp_request(request_, batch, options_.resource, otlp_receiver::any) ||
+            !detail::append_otlp_json(line_, request_.view()) || !line_.push_back('\n')) {
+            return detail::export_without_memory(batch.span_count());
+        }
+        const std::string fault = append();
+        request_.clear_to(detail::kept_request);
+        line_.clear_to(detail::kept_request);
+        if (!fault.empty()) return fail(batch, fault);
+        outcome.exported_spans = batch.span_count();
+        return outcome;
+    }
+
+private:
+    export_result fail(const trace_batch& batch, std::string_view why) {
+        export_result outcome;
+        outcome.failed_spans = batch.span_count();
+        outcome.error = std::string(why);
+        if (!outcome.error.starts_with(options_.path)) outcome.error = options_.path + ": " + outcome.error;
+        return outcome;
+    }
+
+    // Why the line is not in the file; empty when it is.
+    std::string append() {
+        if (!file_.is_at(options_.path))
+            if (auto fault = file_.open(options_.path); !fault.empty()) return fault;
+        return file_.append_line(line_.view()) ? std::string() : std::strerror(errno);
+    }
+
+    options options_;
+    detail::buffer request_;
+    detail::buffer line_;
+    detail::appended_file file_;
+};
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/wire/recorded_trace.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+/// Names with values, in the order in which they were recorded.
+class recorded_values : public std::vector<std::pair<std::string, std::string>> {
+public:
+    /// The last value of that name, as MLflow reads it, or an empty text.
+    [[nodiscard]] std::string operator[](std::string_view name) const {
+        std::string found;
+        for (const auto& [key, value] : *this)
+            if (key == name) found = value;
+        return found;
+    }
+    [[nodiscard]] bool contains(std::string_view name) const {
+        for (const auto& pair : *this)
+            if (pair.first == name) return true;
+        return false;
+    }
+};
+
+struct recorded_event {
+    std::string name;
+    std::uint64_t unix_nano = 0;
+    recorded_values attributes;
+};
+
+struct recorded_link {
+    mlflow::trace::trace_id trace_id;
+    span_id id;
+    recorded_values attributes;
+};
+
+/// A finished span, decoded. Attributes are text: numbers as decimal digits, bool as `true` or `false`.
+struct recorded_span {
+    span_id id;
+    span_id parent; ///< not valid for the root of a whole trace
+    std::string name;
+    std::uint64_t start_unix_nano = 0;
+    std::uint64_t end_unix_nano = 0;
+    status code = status::unset;
+    std::string status_message;
+    recorded_values attributes;
+    std::vector<recorded_event> events;
+    std::vector<recorded_link> links;
+};
+
+/// A finished trace, decoded: for tests of instrumentation, and for exporters that are not in a hurry.
+struct recorded_trace {
+    trace_id id;
+    bool has_root = false; ///< false: spans that ended after the root, sent on their own
+    span_id root_id{};     ///< of the first span in this process, whose parent may be in another
+    std::string client_request_id;
+    std::string request_preview;  ///< empty unless set
+    std::string response_preview; ///< empty unless set
+    recorded_values metadata;
+    recorded_values tags;
+    std::vector<recorded_span> spans;
+
+    /// The first span in this process, or null when it is not among these.
+    [[nodiscard]] const recorded_span* root() const noexcept {
+        for (const recorded_span& span : spans)
+            if (root_id.valid() ? span.id == root_id : !span.parent.valid()) return &span;
+        return nullptr;
+    }
+    [[nodiscard]] const recorded_span* find(std::string_view name) const noexcept {
+        for (const recorded_span& span : spans)
+            if (span.name == name) return &span;
+        return nullptr;
+    }
+};
+
+namespace detail {
+
+inline std::string any_value_text(std::string_view any_value) {
+    for (protobuf_reader at(any_value); at.next();) {
+        switch (at.field()) {
+        case otlp::string_value: return std::string(at.bytes());
+        case otlp::bool_value: return at.number() ? "true" : "false";
+        case otlp::int_value: return std::to_string(static_cast<std::int64_t>(at.number()));
+        case otlp::double_value: {
+            buffer text;
+            append_json_double(text, std::bit_cast<double>(at.number()));
+            return std::string(whole(text));
+        }
+        default: break;
+        }
+    }
+    return {};
+}
+
+inline std::pair<std::string, std::string> key_value_text(std::string_view key_value) {
+    std::pair<std::string, std::string> pair;
+    for (protobuf_reader at(key_value); at.next();) {
+        if (at.field() == otlp::key) pair.first = at.bytes();
+        else if (at.field() == otlp::value) pair.second = any_value_text(at.bytes());
+    }
+    return pair;
+}
+
+inline std::uint64_t big_endian(std::string_view bytes) noexcept {
+    std::uint64_t value = 0;
+    for (const char c : bytes) value = value << 8U | static_cast<unsigned char>(c);
+    return value;
+}
+
+inline recorded_event decode_event(std::string_view message) {
+    recorded_event event;
+    for (protobuf_reader at(message); at.next();) {
+        if (at.field() == otlp::event_time) event.unix_nano = at.number();
+        else if (at.field() == otlp::event_name) event.name = at.bytes();
+        else if (at.field() == otlp::event_attributes) event.attributes.push_back(key_value_text(at.bytes()));
+    }
+    return event;
+}
+
+inline recorded_link decode_link(std::string_view message) {
+    recorded_link link;
+    for (protobuf_reader at(message); at.next();) {
+        if (at.field() == otlp::trace_id && at.bytes().size() == 16)
+            link.trace_id = {big_endian(at.bytes().substr(0, 8)), big_endian(at.bytes().substr(8))};
+        else if (at.field() == otlp::span_id) link.id.value = big_endian(at.bytes());
+        else if (at.field() == otlp::link_attributes) link.attributes.push_back(key_value_text(at.bytes()));
+    }
+    return link;
+}
+
+inline recorded_span decode_span(std::string_view body) {
+    recorded_span span;
+    for (protobuf_reader at(body); at.next();) {
+        switch (at.field()) {
+        case otlp::span_id: span.id.value = big_endian(at.bytes()); break;
+        case otlp::parent_span_id: span.parent.value = big_endian(at.bytes()); break;
+        case otlp::name: span.name = at.bytes(); break;
+        case otlp::start_time: span.start_unix_nano = at.number(); break;
+        case otlp::end_time: span.end_unix_nano = at.number(); break;
+        case otlp::attributes: span.attributes.push_back(key_value_text(at.bytes())); break;
+        case otlp::events: span.events.push_back(decode_event(at.bytes())); break;
+        case otlp::links: span.links.push_back(decode_link(at.bytes())); break;
+        case otlp::span_status:
+            for (protobuf_reader in(at.bytes()); in.next();) {
+                if (in.field() == otlp::status_message) span.status_message = in.bytes();
+                else if (in.field() == otlp::status_code) span.code = static_cast<status>(in.number());
+            }
+            break;
+        default: break;
+        }
+    }
+    return span;
+}
+
+} // namespace detail
+
+namespace detail {
+
+// The memory that the content of a decoded trace takes, with what the allocator adds.
+inline std::size_t content_memory(const std::string& text) noexcept {
+    const std::size_t in_place = std::string().capacity();
+    return text.capacity() > in_place ? text.capacity() + machine::block_cost : 0;
+}
+inline std::size_t content_memory(const recorded_values& values) noexcept {
+    std::size_t memory = values.capacity() * sizeof(values.front()) + machine::block_cost;
+    for (const auto& [name, value] : values) memory += content_memory(name) + content_memory(value);
+    return memory;
+}
+inline std::size_t content_memory(const recorded_span& span) noexcept {
+    std::size_t memory = content_memory(span.name) + content_memory(span.status_message) +
+                         content_memory(span.attributes) + span.events.capacity() * sizeof(recorded_event) +
+                         span.links.capacity() * sizeof(recorded_link) + 2 * machine::block_cost;
+    for (const recorded_event& event : span.events)
+        memory += content_memory(event.name) + content_memory(event.attributes);
+    for (const recorded_link& link : span.links) memory += content_memory(link.attributes);
+    return memory;
+}
+inline std::size_t content_memory(const recorded_trace& trace) noexcept {
+    std::size_t memory = content_memory(trace.client_request_id) + content_memory(trace.request_preview) +
+                         content_memory(trace.response_preview) + content_memory(trace.metadata) +
+                         content_memory(trace.tags) + trace.spans.capacity() * sizeof(recorded_span) +
+                         machine::block_cost;
+    for (const recorded_span& span : trace.spans) memory += content_memory(span);
+    return memory;
+}
+
+} // namespace detail
+
+/// Decodes what an exporter is given.
+[[nodiscard]] inline recorded_trace decode(const trace_data& trace) {
+    recorded_trace decoded;
+    decoded.id = trace.id;
+    decoded.has_root = trace.root != nullptr;
+    if (trace.root) decoded.root_id = trace.root->id;
+    for (const trace_entry entry : trace.entries) {
+        std::pair<std::string, std::string> pair(entry.key, entry.value);
+        switch (entry.kind) {
+        case entry_kind::metadata: decoded.metadata.push_back(std::move(pair)); break;
+        case entry_kind::tag: decoded.tags.push_back(std::move(pair)); break;
+        case entry_kind::client_request_id: decoded.client_request_id = std::move(pair.second); break;
+        case entry_kind::request_preview: decoded.request_preview = std::move(pair.second); break;
+        case entry_kind::response_preview: decoded.response_preview = std::move(pair.second); break;
+        case entry_kind::absent:
+        case entry_kind::tracestate: break;
+        }
+    }
+    for (const span_data* span = trace.spans; span; span = span->next)
+        decoded.spans.push_back(detail::decode_span(span->body.view()));
+    return decoded;
+}
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/exporters/memory.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+/// Keeps finished traces in memory, decoded: for tests of an application's instrumentation.
+/// Thread-safety: all functions, from any thread.
+class memory_exporter {
+public:
+    static constexpr bool is_thread_safe = true;
+
+    struct options {};
+    memory_exporter() = default;
+    explicit memory_exporter(options) {}
+
+    export_result export_traces(trace_batch& batch) {
+        export_result outcome;
+        for (const trace_data& trace : batch) {
+            recorded_trace decoded = decode(trace);
+            const std::lock_guard guard(lock_);
+            traces_.push_back(std::move(decoded));
+        }
+        outcome.exported_spans = batch.span_count();
+        return outcome;
+    }
+
+    /// What came so far, and forgets it.
+    [[nodiscard]] std::vector<recorded_trace> take() {
+        const std::lock_guard guard(lock_);
+        return std::exchange(traces_, {});
+    }
+    /// A copy of what came so far.
+    [[nodiscard]] std::vector<recorded_trace> traces() const {
+        const std::lock_guard guard(lock_);
+        return traces_;
+    }
+
+private:
+    mutable std::mutex lock_;
+    std::vector<recorded_trace> traces_;
+};
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/core/notice.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+inline void notice_to_stderr(const std::string& notice) {
+    std::fputs(("mlflow_trace: " + displayed(notice) + '\n').c_str(), stderr);
+}
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/exporters/mlflow_spans.hpp
+
+// Spans as MLflow's Python client writes them to the artifact traces.json, and what MLflow itself computes from spans
+// where it takes OTLP.
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// What does not fit into `out` is left out, and out.overflowed() tells. For want of other memory they throw
+// `std::bad_alloc`.
+
+inline void append_any_value(buffer& out, std::string_view any_value) {
+    for (protobuf_reader at(any_value); at.next();) {
+        switch (at.field()) {
+        case otlp::string_value: append_json_string(out, at.bytes()); return;
+        case otlp::bool_value: append_json_bool(out, at.number() != 0); return;
+        case otlp::int_value: append_json_int(out, static_cast<std::int64_t>(at.number())); return;
+        case otlp::double_value: {
+            const auto value = std::bit_cast<double>(at.number());
+            if (value != value) out.append("NaN"); // as Python writes and reads them
+            else if (!is_finite(value)) out.append(value < 0 ? "-Infinity" : "Infinity");
+            else append_json_double(out, value);
+            return;
+        }
+        default: break;
+        }
+    }
+    append_json_null(out);
+}
+
+inline void append_member_name(buffer& out, std::string_view name) {
+    append_json_string(out, name);
+    out.push_back(':');
+}
+
+// The fields of that number, each as `write` writes it, with commas between them.
+template <class Write>
+void append_each(buffer& out, std::string_view message, unsigned field, Write write) {
+    bool is_first = true;
+    for (protobuf_reader at(message); at.next();) {
+        if (at.field() != field) continue;
+        if (!std::exchange(is_first, false)) out.push_back(',');
+        write(at.bytes());
+    }
+}
+
+// The value of a span's attribute as JSON.
+inline void append_json_value(buffer& out, std::string_view key_value) {
+    const auto text = text_attribute(key_value).second;
+    if (text.data() && is_meant_as_json(key_value) && mlflow_can_read(text)) out.append(text);
+    else append_any_value(out, split_key_value(key_value).any_value);
+}
+
+// An attribute of a span: JSON in a text.
+inline void append_dumped_attribute(buffer& out, std::string_view key_value) {
+    buffer json;
+    append_json_value(json, key_value);
+    append_member_name(out, split_key_value(key_value).key);
+    append_json_string(out, whole(json));
+}
+
+// The attributes of an event or a link, whose values are bare.
+inline void append_bare_attributes(buffer& out, std::string_view message, unsigned field) {
+    out.append(R"("attributes":{)");
+    append_each(out, message, field, [&out](std::string_view key_value) {
+        const auto [key, any_value] = split_key_value(key_value);
+        append_member_name(out, key);
+        append_any_value(out, any_value);
+    });
+    out.push_back('}');
+}
+
+inline void append_event(buffer& out, std::string_view event) {
+    std::string_view name;
+    std::uint64_t time = 0;
+    for (protobuf_reader at(event); at.next();) {
+        if (at.field() == otlp::event_name) name = at.bytes();
+        else if (at.field() == otlp::event_time) time = at.number();
+    }
+    out.append(R"({"name":)");
+    append_json_string(out, name);
+    out.append(R"(,"time_unix_nano":)");
+    append_json_uint(out, time);
+    out.push_back(',');
+    append_bare_attributes(out, event, otlp::event_attributes);
+    out.push_back('}');
+}
+
+inline void append_link(buffer& out, std::string_view link) {
+    std::string_view trace, span;
+    for (protobuf_reader at(link); at.next();) {
+        if (at.field() == otlp::trace_id) trace = at.bytes();
+        else if (at.field() == otlp::span_id) span = at.bytes();
+    }
+    out.append(R"({"trace_id":"tr-)");
+    append_hex(out, trace);
+    out.append(R"(","span_id":")");
+    append_hex(out, span);
+    out.append(R"(",)");
+    append_bare_attributes(out, link, otlp::link_attributes);
+    out.push_back('}');
+}
+
+inline void append_base64_member(buffer& out, std::string_view name, std::string_view bytes) {
+    append_member_name(out, name);
+    if (bytes.empty()) {
+        append_json_null(out);
+    } else {
+        out.push_back('"');
+        append_base64(out, bytes);
+        out.push_back('"');
+    }
+    out.push_back(',');
+}
+
+inline void append_status(buffer& out, std::string_view status) {
+    std::string_view message;
+    std::uint64_t code = 0;
+    for (protobuf_reader at(status); at.next();) {
+        if (at.field() == otlp::status_message) message = at.bytes();
+        else if (at.field() == otlp::status_code) code = at.number();
+    }
+    out.append(code == 1   ? R"({"code":"STATUS_CODE_OK","message":)"
+               : code == 2 ? R"({"code":"STATUS_CODE_ERROR","message":)"
+                           : R"({"code":"STATUS_CODE_UNSET","message":)");
+    append_json_string(out, message);
+    out.push_back('}');
+}
+
+// `trace` is the trace's ID on the server.
+inline void append_span_json(buffer& out, std::string_view body, std::string_view trace) {
+    std::string_view ids[otlp::parent_span_id + 1];
+    std::string_view name, status;
+    std::uint64_t start = 0, end = 0;
+    for (protobuf_reader at(body); at.next();) {
+        switch (at.field()) {
+        case otlp::trace_id:
+        case otlp::span_id:
+        case otlp::parent_span_id: ids[at.field()] = at.bytes(); break;
+        case otlp::name: name = at.bytes(); break;
+        case otlp::start_time: start = at.number(); break;
+        case otlp::end_time: end = at.number(); break;
+        case otlp::span_status: status = at.bytes(); break;
+        default: break;
+        }
+    }
+    out.push_back('{');
+    append_base64_member(out, "trace_id", ids[otlp::trace_id]);
+    append_base64_member(out, "span_id", ids[otlp::span_id]);
+    append_base64_member(out, "parent_span_id", ids[otlp::parent_span_id]);
+    out.append(R"("name":)");
+    append_json_string(out, name);
+    out.append(R"(,"start_time_unix_nano":)");
+    append_json_uint(out, start);
+    out.append(R"(,"end_time_unix_nano":)");
+    append_json_uint(out, end);
+    out.append(R"(,"events":[)");
+    append_each(out, body, otlp::events, [&out](std::string_view event) { append_event(out, event); });
+    out.append(R"(],"status":)");
+    append_status(out, status);
+    out.append(R"(,"links":[)");
+    append_each(out, body, otlp::links, [&out](std::string_view link) { append_link(out, link); });
+    out.append(R"(],"attributes":{"mlflow.traceRequestId":"\")");
+    out.append(trace);
+    out.append(R"(\"",)");
+    append_each(out, body, otlp::attributes,
+                [&out](std::string_view key_value) { append_dumped_attribute(out, key_value); });
+    out.append("}}");
+}
+
+// The JSON of a span's attribute, of which the last one counts; empty where there is none.
+inline std::string attribute_json(const span_data& span, std::string_view key) {
+    buffer json;
+    for (protobuf_reader at(span.body.view()); at.next();) {
+        if (at.field() != otlp::attributes || split_key_value(at.bytes()).key != key) continue;
+        json.clear();
+        append_json_value(json, at.bytes());
+    }
+    return std::string(whole(json));
+}
+
+// The sum of what the spans say in the members of an attribute, but for spans whose parent says it too; JSON, or
+// empty. The members behind the first three are there where a span has them.
+template <std::size_t N>
+std::string summed_attribute(const trace_data& trace, std::string_view key, const std::string_view (&members)[N],
+                             bool is_integer) {
+    constexpr std::size_t always = 3;
+    struct told {
+        std::string_view id, parent;
+        std::string json;
+    };
+    std::vector<told> all;
+    for (const span_data* span = trace.spans; span; span = span->next) {
+        told one{{}, {}, attribute_json(*span, key)};
+        if (one.json.empty()) continue;
+        for (protobuf_reader at(span->body.view()); at.next();) {
+            if (at.field() == otlp::span_id) one.id = at.bytes();
+            else if (at.field() == otlp::parent_span_id) one.parent = at.bytes();
+        }
+        all.push_back(std::move(one));
+    }
+    double sums[N]{};
+    bool is_there[N]{};
+    for (const told& one : all) {
+        bool is_told_by_parent = false;
+        for (const told& other : all) is_told_by_parent = is_told_by_parent || other.id == one.parent;
+        for (std::size_t i = 0; i < N && !is_told_by_parent; ++i) {
+            const std::string number(json_find(one.json, {members[i]}));
+            sums[i] += std::strtod(number.c_str(), nullptr);
+            is_there[i] = is_there[i] || i < always || !number.empty();
+        }
+    }
+    if (all.empty()) return {};
+    buffer out;
+    for (std::size_t i = 0; i < N; ++i) {
+        if (i >= always && !is_there[i]) continue;
+        out.push_back(i == 0 ? '{' : ',');
+        append_member_name(out, members[i]);
+        if (is_integer) append_json_int(out, static_cast<std::int64_t>(sums[i]));
+        else append_json_double(out, sums[i]);
+    }
+    out.push_back('}');
+    return std::string(whole(out));
+}
+
+// What MLflow computes of a trace that came by OTLP. Empty: nothing to say.
+struct trace_summary {
+    std::string inputs;
+    std::string outputs;
+    std::string token_usage;
+    std::string cost;
+};
+
+inline trace_summary summarise(const trace_data& trace) {
+    return {attribute_json(*trace.root, "mlflow.spanInputs"), attribute_json(*trace.root, "mlflow.spanOutputs"),
+            summed_attribute(trace, "mlflow.chat.tokenUsage",
+                             {"input_tokens", "output_tokens", "total_tokens", "cache_read_input_tokens",
+                              "cache_creation_input_tokens", "cache_creation_input_tokens_above_1hr"},
+                             true),
+            summed_attribute(trace, "mlflow.llm.cost", {"input_cost", "output_cost", "total_cost"}, false)};
+}
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/detail/cancellation.hpp
+
+#if MLFLOW_TRACE_HOSTED
+#include <pthread.h>
+#endif
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// While this object lives, `pthread_cancel` of this thread waits: it would unwind through functions that are
+// `noexcept`, which ends the program.
+class without_cancellation {
+public:
+#ifdef PTHREAD_CANCEL_DISABLE
+    without_cancellation() noexcept { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+    ~without_cancellation() { pthread_setcancelstate(before_, nullptr); }
+
+private:
+    int before_ = PTHREAD_CANCEL_ENABLE;
+
+public:
+#else
+    without_cancellation() noexcept {}
+    ~without_cancellation() {}
+#endif
+    without_cancellation(const without_cancellation&) = delete;
+    without_cancellation& operator=(const without_cancellation&) = delete;
+};
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/http/check.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -4261,114 +6530,910 @@ inline std::string header_fault(std::string_view name, std::string_view value, s
     return std::nullopt;
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/context/header_values.hpp
+// ---- mlflow/trace/http/secret.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
-// Any text, by its characters: Boost's own string views do not convert to the standard one.
-template <class T>
-concept header_text = std::is_convertible_v<const T&, std::string_view> || requires(const T& text) {
-    { text.data() } -> std::convertible_to<const char*>;
-    text.size();
-};
-
-template <header_text T>
-constexpr std::string_view view_of(const T& text) noexcept {
-    if constexpr (std::is_pointer_v<T>) return text ? std::string_view(text) : std::string_view{};
-    else if constexpr (std::is_convertible_v<const T&, std::string_view>) return text;
-    else return {text.data(), text.size()};
-}
-
-template <class Field>
-concept beast_field = requires(const Field& field) {
-    field.name_string();
-    field.value();
-};
-template <class Field>
-concept named_field = requires(const Field& field) {
-    field.name;
-    field.value;
-};
-
-template <class Headers>
-concept header_lookup = requires(const Headers& headers) { headers(std::string_view{}); };
-
-// What a look-up returned: nothing, a text, or several.
-template <class Found, class Visit>
-void visit_found(const Found& found, Visit&& visit) {
-    if constexpr (std::is_pointer_v<Found> || header_text<Found>) {
-        if (const auto text = view_of(found); text.data()) visit(text);
-    } else if constexpr (requires { found.has_value(); }) {
-        if (found.has_value()) visit(view_of(*found));
-    } else {
-        for (const auto& text : found) visit(view_of(text));
+/// A text that is not to be shown: it does not print, compare or convert, and overwrites its own memory when it goes.
+/// Only `reveal()` gives it away.
+class secret {
+public:
+    secret() noexcept = default;
+    explicit secret(std::string_view text) : text_(text) {}
+    secret(const secret&) = default;
+    secret(secret&& other) noexcept { text_.swap(other.text_); }
+    secret& operator=(secret other) noexcept {
+        text_.swap(other.text_);
+        return *this;
     }
+    ~secret() {
+        volatile char* const bytes = text_.data(); // plain writes to memory that is about to go would be left out
+        for (std::size_t i = 0; i < text_.size(); ++i) bytes[i] = 0;
+    }
+
+    [[nodiscard]] bool empty() const noexcept { return text_.empty(); }
+    [[nodiscard]] std::string_view reveal() const noexcept { return text_; }
+
+private:
+    std::string text_;
+};
+
+/// The value of an Authorization header for a user with a password, RFC 7617. The name must not hold a colon.
+[[nodiscard]] inline secret basic_authorization(std::string_view user, const secret& password) {
+    detail::buffer value;
+    value.append("Basic ");
+    detail::append_base64(value, std::string(user) + ":" + std::string(password.reveal()));
+    return secret(detail::whole(value));
 }
 
-// Calls `visit(std::string_view)` for each value that the headers hold under this name.
-template <class Headers, class Visit>
-void for_each_header_value(const Headers& headers, std::string_view name, Visit&& visit) {
-    if constexpr (header_lookup<Headers>) {
-        visit_found(headers(name), visit);
-    } else {
-        for (const auto& field : headers) {
-            using field_type = std::remove_cvref_t<decltype(field)>;
-            if constexpr (beast_field<field_type>) {
-                if (same_name(view_of(field.name_string()), name)) visit(view_of(field.value()));
-            } else if constexpr (named_field<field_type>) {
-                if (same_name(view_of(field.name), name)) visit(view_of(field.value));
-            } else {
-                if (same_name(view_of(field.first), name)) visit(view_of(field.second));
+/// The value of an Authorization header for the bearer of a token, RFC 6750.
+[[nodiscard]] inline secret bearer_authorization(const secret& token) {
+    return secret("Bearer " + std::string(token.reveal()));
+}
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/http/credentials.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+/// The value of the Authorization header: none, a fixed one, or one that a function gives and that changes.
+///
+///     .authorization = mt::bearer_authorization(mt::secret(token))
+///     .authorization = [] { return mt::bearer_authorization(mt::secret(read_file("/run/token"))); }
+///
+/// A function returns a `secret`, or a `result<secret>`; what it throws is an error too. It is
+/// called at the first request, and again when the server answers 401 or the transport rejects the request, once for
+/// each request, which is then sent once more. What no header can hold is not kept, and asked for again.
+/// Thread-safety: copies share what the function gave, and it is called by one thread at a time.
+class credentials {
+public:
+    using answer = result<secret>;
+
+    credentials() noexcept = default;
+    credentials(secret fixed) noexcept : fixed_(std::move(fixed)) {}
+    template <class Fetch>
+        requires std::convertible_to<std::invoke_result_t<Fetch&>, answer>
+    credentials(Fetch fetch) : source_(std::make_shared<source_of<Fetch>>(std::move(fetch))) {}
+
+    /// No header is sent at all.
+    [[nodiscard]] bool empty() const noexcept { return !source_ && fixed_.empty(); }
+    /// Another request for the value may bring another one.
+    [[nodiscard]] bool renewable() const noexcept { return source_ != nullptr; }
+
+    /// The value as it was last given.
+    [[nodiscard]] answer current() const { return source_ ? source_->value(nullptr) : fixed_; }
+    /// The value after the server has refused `old`: what somebody else has got meanwhile, or a new one.
+    [[nodiscard]] answer renewed(const secret& old) const { return source_ ? source_->value(&old) : fixed_; }
+
+private:
+    class source {
+    public:
+        source() = default;
+        source(const source&) = delete;
+        source& operator=(const source&) = delete;
+        virtual ~source() = default;
+
+        answer value(const secret* refused) {
+            if (running::is(this)) return fail("the function asks for itself; let it use another client");
+            const detail::lock_guard guard(lock_);
+            if (last_.empty() || (refused && refused->reveal() == last_.reveal())) {
+                const running here(this);
+                answer fetched = detail::guarded_by_reason(
+                    [this] { return fetch(); },
+                    [](const char* why) -> answer {
+                        return fail(why ? why : "the function threw what is not a std::exception");
+                    });
+                if (!fetched) return fetched;
+                if (fetched->empty()) return fail("the function gave an empty value");
+                if (!detail::is_field_value(fetched->reveal()))
+                    return fail("the function gave a value that holds a control character; remove it, such as the "
+                                "end of a line");
+                last_ = std::move(*fetched);
             }
+            return last_;
         }
+
+    private:
+        using running = detail::running<source>;
+
+        virtual answer fetch() = 0;
+
+        static failure fail(std::string_view why) { return failure{error(error_kind::other, "authorization", why)}; }
+
+        detail::machine::mutex lock_;
+        secret last_;
+    };
+
+    template <class Fetch>
+    class source_of final : public source {
+    public:
+        explicit source_of(Fetch&& fetch) : fetch_(std::move(fetch)) {}
+
+    private:
+        answer fetch() override { return fetch_(); }
+        Fetch fetch_;
+    };
+
+    secret fixed_;
+    std::shared_ptr<source> source_;
+};
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/text/percent.hpp
+
+// Percent-encoding, RFC 3986, 2.1. Which characters stand for themselves, and what becomes of a % that begins no
+// escape, is the business of who calls.
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// RFC 3986, 2.3.
+constexpr bool is_unreserved(char c) noexcept {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+           c == '_' || c == '~';
+}
+
+template <class StandsForItself>
+void append_percent_encoded(std::string& out, std::string_view text, StandsForItself stands_for_itself,
+                            std::string_view digits = "0123456789ABCDEF") {
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        const std::size_t begin = at;
+        while (at < text.size() && stands_for_itself(text[at])) ++at;
+        out.append(text, begin, at - begin);
+        if (at == text.size()) return;
+        const auto byte = static_cast<unsigned char>(text[at]);
+        const char escape[] = {'%', digits[byte >> 4U], digits[byte & 15U]};
+        out.append(escape, sizeof escape);
     }
 }
 
-// RFC 9110, 5.5: CR, LF and NUL must not be in a value, and other control characters have no business there.
-constexpr error check_field_value(std::string_view name, std::string_view text) noexcept {
-    for (std::size_t i = 0; i < text.size(); ++i)
-        if (!is_field_value(text.substr(i, 1))) return {error_kind::control_character, name, i};
-    return {};
+// The byte for which the escape at that place stands; -1 where none is there.
+constexpr int percent_escape_at(std::string_view text, std::size_t at) noexcept {
+    if (at + 2 >= text.size() || text[at] != '%') return -1;
+    const int high = hex_digit_value(text[at + 1]), low = hex_digit_value(text[at + 2]);
+    return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/core/uuid_v7.hpp
+// ---- mlflow/trace/http/masked.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
-/// The text of a UUID of version 7 (RFC 9562, 5.7): later ones sort behind earlier ones.
-/// `unix_ms`: milliseconds since 1970, of which 48 bits count; `rand_a`: 12 bits; `rand_b`: 62 bits.
-[[nodiscard]] constexpr id_text<36> uuid_v7(std::uint64_t unix_ms, std::uint64_t rand_a,
-                                            std::uint64_t rand_b) noexcept {
-    char digits[32]{};
-    detail::write_hex(digits, unix_ms << 16U | 0x7000U | (rand_a & 0xfffU));
-    detail::write_hex(digits + 16, (rand_b & ~(std::uint64_t{3} << 62U)) | std::uint64_t{2} << 62U);
-    id_text<36> text;
-    char* to = text.characters;
-    for (int i = 0; i < 32; ++i) {
-        if (i == 8 || i == 12 || i == 16 || i == 20) *to++ = '-';
-        *to++ = digits[i];
+// As a part of a URL.
+inline std::string percent_encoded(std::string_view text, std::string_view digits = "0123456789ABCDEF") {
+    std::string encoded;
+    append_percent_encoded(encoded, text, is_unreserved, digits);
+    return encoded;
+}
+
+// What stands in base64 before the padding, or before what is no base64.
+inline std::string base64_decoded(std::string_view text) {
+    constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    std::string bytes;
+    unsigned group = 0, bits = 0;
+    for (const char c : text) {
+        const auto value = digits.find(c);
+        if (value == std::string_view::npos) break;
+        group = (group << 6U | static_cast<unsigned>(value)) & 0xffffU;
+        bits += 6;
+        if (bits < 8) continue;
+        bits -= 8;
+        bytes += static_cast<char>(group >> bits & 0xffU);
     }
-    return text;
+    return bytes;
 }
 
-/// A new one, of this moment. The 12 bits behind the milliseconds are the fraction of the millisecond (RFC 9562, 6.2,
-/// method 3), 62 bits are random. An ID and no secret: a session must not be authorised by it. Thread-safe.
-template <class Platform>
-[[nodiscard]] id_text<36> new_uuid_v7() noexcept {
-    constexpr std::uint64_t nano_per_ms = 1'000'000;
-    const std::uint64_t now = Platform::wall_nano();
-    return uuid_v7(now / nano_per_ms, now % nano_per_ms * 4096 / nano_per_ms, Platform::new_trace_id().low);
+// How much of the text from `at` on is the value, each of whose characters may stand for itself, be percent-encoded
+// or escaped as JSON; 0 where it is not there. Encoders differ in which they encode.
+inline std::size_t encoded_size(std::string_view text, std::size_t at, std::string_view value) noexcept {
+    const auto code_unit = [text](std::size_t from) {
+        int number = from + 4 <= text.size() ? 0 : -1;
+        for (std::size_t i = from; number >= 0 && i < from + 4; ++i) {
+            const int digit = hex_digit_value(text[i]);
+            number = digit < 0 ? -1 : number * 16 + digit;
+        }
+        return number;
+    };
+    const std::size_t begin = at;
+    for (std::size_t i = 0; i < value.size();) {
+        if (at >= text.size()) return 0;
+        const utf8_step step = decode_utf8(value.substr(i));
+        const int byte = static_cast<unsigned char>(value[i]);
+        if (percent_escape_at(text, at) == byte) at += 3, ++i;
+        else if (text.substr(at).starts_with("\\u") && step.valid &&
+                 code_unit(at + 2) == static_cast<int>(step.code_point))
+            at += 6, i += step.length;
+        else if (text[at] == '\\' && at + 1 < text.size() && text[at + 1] == value[i] &&
+                 std::string_view("\"\\/").find(value[i]) != std::string_view::npos)
+            at += 2, ++i;
+        else if (text[at] == value[i]) ++at, ++i;
+        else return 0;
+    }
+    return at - begin;
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+// The secrets that one server was sent, so that what it says can be shown without them: as they are, percent-encoded,
+// in base64 and escaped as JSON, whichever characters the encoder took for special. Of a header `scheme value` the
+// value is one, and of Basic the password too. Texts of less than four characters are no secrets: they would blot out
+// anything.
+class known_secrets {
+public:
+    // The latest ones are kept: a server may echo the token before the last.
+    void remember(const secret& value) {
+        for (const secret& each : latest_)
+            if (each.reveal() == value.reveal()) return;
+        constexpr std::size_t most = 16;
+        if (latest_.size() == most) latest_.erase(latest_.begin());
+        latest_.push_back(value);
+    }
 
-// ---- mlflow/trace/core/value_kinds.hpp
+    [[nodiscard]] std::string masked(std::string text) const {
+        std::vector<std::string_view> longest_first; // one may be a part of another
+        for (const secret& each : latest_) {
+            auto at = longest_first.begin();
+            while (at != longest_first.end() && at->size() >= each.reveal().size()) ++at;
+            longest_first.insert(at, each.reveal());
+        }
+        for (const std::string_view value : longest_first) mask_header(text, value);
+        return text;
+    }
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+private:
+    static void mask_header(std::string& text, std::string_view value) {
+        mask_all_forms(text, value);
+        const auto space = value.find(' ');
+        if (space == std::string_view::npos) return;
+        const auto credential = value.substr(space + 1);
+        mask_all_forms(text, credential);
+        if (!value.starts_with("Basic ")) return;
+        const secret pair(base64_decoded(credential));
+        mask_all_forms(text, pair.reveal());
+        const auto colon = pair.reveal().find(':');
+        if (colon != std::string_view::npos) mask_all_forms(text, pair.reveal().substr(colon + 1));
+    }
+
+    static void mask_all_forms(std::string& text, std::string_view value) {
+        constexpr std::size_t shortest = 4;
+        if (value.size() < shortest) return;
+        mask(text, value);
+        mask(text, percent_encoded(value));
+        mask(text, percent_encoded(value, "0123456789abcdef"));
+        for (std::size_t at = 0; at < text.size(); ++at)
+            if (const auto size = encoded_size(text, at, value); size > 0) text.replace(at, size, stars);
+        buffer encoded;
+        append_base64(encoded, value);
+        std::string_view digits = whole(encoded);
+        while (digits.ends_with('=')) digits.remove_suffix(1);
+        mask(text, digits);
+        std::string for_urls(digits); // RFC 4648, 5
+        for (char& c : for_urls) c = c == '+' ? '-' : c == '/' ? '_' : c;
+        mask(text, for_urls);
+        encoded.clear();
+        append_json_string(encoded, value);
+        mask(text, whole(encoded).substr(1, encoded.size() - 2));
+    }
+
+    static void mask(std::string& text, std::string_view value) {
+        for (std::size_t at = 0; (at = text.find(value, at)) != std::string::npos; at += stars.size())
+            text.replace(at, value.size(), stars);
+    }
+
+    static constexpr std::string_view stars = "***";
+
+    std::vector<secret> latest_;
+};
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/http/date.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// Seconds since 1970 of an IMF-fixdate, RFC 9110, 5.6.7: `Sun, 06 Nov 1994 08:49:37 GMT`. The calendar is Howard
+// Hinnant's days_from_civil, https://howardhinnant.github.io/date_algorithms.html.
+constexpr std::optional<std::int64_t> parse_http_date(std::string_view text) noexcept {
+    constexpr std::string_view form = "Sun, 00 Nov 0000 00:00:00 GMT";
+    constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    if (text.size() != form.size()) return std::nullopt;
+    for (const unsigned at : {3U, 4U, 7U, 11U, 16U, 19U, 22U, 25U, 26U, 27U, 28U})
+        if (text[at] != form[at]) return std::nullopt;
+    const auto number = [text](std::size_t at, std::size_t digits) -> std::int64_t {
+        std::int64_t value = 0;
+        for (std::size_t end = at + digits; at < end; ++at) {
+            if (text[at] < '0' || text[at] > '9') return -1;
+            value = value * 10 + (text[at] - '0');
+        }
+        return value;
+    };
+    const std::size_t found = months.find(text.substr(8, 3));
+    const std::int64_t day = number(5, 2);
+    const std::int64_t year = number(12, 4);
+    const std::int64_t hour = number(17, 2);
+    const std::int64_t minute = number(20, 2);
+    const std::int64_t second = number(23, 2);
+    if (found == std::string_view::npos || found % 3 != 0 || day < 1 || day > 31 || year < 1970 || hour < 0 ||
+        hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60) // a leap second
+        return std::nullopt;
+    const auto month = static_cast<std::int64_t>(found / 3 + 1);
+    const bool is_leap_year = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    if (day > (month == 2 ? is_leap_year ? 29 : 28 : 30 + (month + month / 8) % 2)) return std::nullopt;
+    const std::int64_t shifted_year = month <= 2 ? year - 1 : year; // years that begin in March
+    const std::int64_t era = shifted_year / 400;
+    const std::int64_t year_of_era = shifted_year - era * 400;
+    const std::int64_t day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
+    const std::int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    const std::int64_t days = era * 146'097 + day_of_era - 719'468;
+    return ((days * 24 + hour) * 60 + minute) * 60 + second;
+}
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/http/export_reply.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// RFC 9110, 8.3.1: the media type without its parameters. Compare it without case.
+inline std::string_view media_type(const http_response& reply) noexcept {
+    std::string_view type = reply.header("Content-Type");
+    type = type.substr(0, type.find(';'));
+    while (!type.empty() && (type.front() == ' ' || type.front() == '\t')) type.remove_prefix(1);
+    while (!type.empty() && (type.back() == ' ' || type.back() == '\t')) type.remove_suffix(1);
+    return type;
+}
+
+inline bool is_protobuf(const http_response& reply) noexcept {
+    const auto type = media_type(reply);
+    return same_name(type, "application/x-protobuf") || same_name(type, "application/protobuf");
+}
+
+// A page for people, or XML: no receiver of spans answers so, what stands before it does. Where the type says
+// otherwise (`text/plain`) or nothing, it is known by its first character.
+inline bool is_html(const http_response& reply) noexcept {
+    const auto type = media_type(reply);
+    if (same_name(type, "text/html") || same_name(type, "application/xhtml+xml")) return true;
+    if (same_name(type, "application/json") || is_protobuf(reply)) return false;
+    std::string_view body = reply.body;
+    if (body.starts_with("\xEF\xBB\xBF")) body.remove_prefix(3);
+    const auto first = body.find_first_not_of(" \t\r\n");
+    return first != std::string_view::npos && body[first] == '<';
+}
+
+// What an ExportTraceServiceResponse says, or the response to metrics, which counts data points in place of spans.
+struct export_reply {
+    std::uint64_t rejected_spans = 0;
+    std::string message{}; // why; without rejected spans a warning
+};
+
+// Field 1 is partial_success: in it field 1 is rejected_spans, field 2 error_message.
+inline std::optional<export_reply> read_protobuf_export_reply(std::string_view body) {
+    export_reply told;
+    protobuf_reader at(body);
+    while (at.next()) {
+        if (at.field() != 1 || at.type() != wire_type::length_delimited) return std::nullopt;
+        protobuf_reader part(at.bytes());
+        while (part.next()) {
+            if (part.field() == 1 && part.type() == wire_type::varint) told.rejected_spans = part.number();
+            else if (part.field() == 2 && part.type() == wire_type::length_delimited) told.message = part.bytes();
+            else if (part.field() <= 2) return std::nullopt;
+        }
+        if (part.failed()) return std::nullopt;
+    }
+    if (at.failed() || told.rejected_spans > std::uint64_t{1} << 62U) return std::nullopt; // negative
+    return told;
+}
+
+// A JSON integer that is not negative, also in quotes, as protobuf's JSON has them. A null is 0.
+inline std::optional<std::uint64_t> json_count(std::string_view value) noexcept {
+    if (value == "null") return 0;
+    if (value.size() >= 2 && value.front() == '"' && value.back() == '"') value = value.substr(1, value.size() - 2);
+    if (value.empty() || value.size() > 18) return std::nullopt;
+    std::uint64_t count = 0;
+    for (const char c : value) {
+        if (c < '0' || c > '9') return std::nullopt;
+        count = count * 10 + static_cast<std::uint64_t>(c - '0');
+    }
+    return count;
+}
+
+// Calls `visit` with name and text of each member of a JSON object; false where it is none, or `visit` says so.
+template <class Visit>
+bool each_member(std::string_view object, Visit visit) {
+    if (json_find(object, {}).empty()) return false; // malformed
+    json_cursor at(object);
+    at.whitespace();
+    if (!at.take('{')) return false;
+    std::string_view name;
+    while (at.key(name)) {
+        at.whitespace();
+        const std::string_view value = at.rest();
+        if (at.value(64) != json_cursor::outcome::complete) return false;
+        if (!visit(name, value.substr(0, value.size() - at.rest().size()))) return false;
+        at.whitespace();
+        if (!at.take(',')) break;
+    }
+    return true;
+}
+
+// `is_allowed` says of each further member, by name and text, whether the reply may have it.
+template <class Allowed>
+std::optional<export_reply> read_json_export_reply(std::string_view body, Allowed is_allowed) {
+    export_reply told;
+    const auto is_one = [](std::string_view name, std::string_view camel, std::string_view snake) {
+        return is_json_key(name, camel) || is_json_key(name, snake);
+    };
+    const auto read_part = [&](std::string_view name, std::string_view value) {
+        if (is_one(name, "rejectedSpans", "rejected_spans") ||
+            is_one(name, "rejectedDataPoints", "rejected_data_points")) {
+            const auto count = json_count(value);
+            told.rejected_spans = count.value_or(0);
+            return count.has_value();
+        }
+        if (!is_one(name, "errorMessage", "error_message") || value == "null") return true;
+        auto message = json_find_string(value, {});
+        if (message) told.message = std::move(*message);
+        return message.has_value();
+    };
+    const bool is_good = each_member(body, [&](std::string_view name, std::string_view value) {
+        if (!is_one(name, "partialSuccess", "partial_success")) return is_allowed(name, value);
+        return value == "null" || each_member(value, read_part);
+    });
+    if (!is_good) return std::nullopt;
+    return told;
+}
+
+// Of a reply with a status of success: nothing where it does not say that the spans arrived. An empty body does, as
+// MLflow has it, and so does an export response of the type that the reply names; where it names none, of the type
+// that was sent, or JSON.
+inline std::optional<export_reply> read_export_reply(const http_response& reply) {
+    if (reply.body.empty()) return export_reply{};
+    const auto type = media_type(reply);
+    const bool is_untyped = type.empty();
+    if (same_name(type, "application/json") || (is_untyped && reply.body.starts_with('{')))
+        return read_json_export_reply(reply.body, [](auto, auto) { return false; });
+    if (is_untyped || is_protobuf(reply)) return read_protobuf_export_reply(reply.body);
+    return std::nullopt;
+}
+
+// The same of an object in JSON with words of the receiver's own; nothing where these speak of errors.
+inline std::optional<export_reply> read_object_reply(const http_response& reply) {
+    if (!same_name(media_type(reply), "application/json")) return std::nullopt;
+    return read_json_export_reply(reply.body, [](std::string_view name, std::string_view value) {
+        if (is_json_key(name, "success") || is_json_key(name, "ok")) return value != "false";
+        const bool is_none = value == "null" || value == "false" || value == "0" || value == "\"\"" ||
+                             (value.find_first_not_of("[]{} \t\r\n") == std::string_view::npos && value.size() > 1);
+        return is_none || (!is_json_key(name, "error") && !is_json_key(name, "errors"));
+    });
+}
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/http/mlflow_reply.hpp
+
+// What exporter and client read of MLflow's replies when these are no success.
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// A server's message is free text from outside: one line of it, and not the whole page of a proxy.
+inline std::string one_line(std::string_view text) { return displayed(text, 300); }
+
+// The receiver's own words: the member of an error of MLflow, of FastAPI, or a google.rpc.Status; else the body.
+inline std::string message_of(const http_response& reply) {
+    if (is_protobuf(reply)) {
+        std::string message;
+        for (protobuf_reader at(reply.body); at.next();)
+            if (at.field() == 2) message = at.bytes();
+        return message;
+    }
+    std::string message = json_find_string(reply.body, {"message"}).value_or(std::string{});
+    return message.empty() ? json_find_string(reply.body, {"detail"}).value_or(reply.body) : message;
+}
+
+inline std::string describe_reply(std::string_view target, const http_response& reply, const known_secrets& secrets) {
+    return " answered " + std::to_string(reply.status) + " to " + std::string(target.substr(0, target.find('?'))) +
+           ": " + one_line(secrets.masked(message_of(reply)));
+}
+
+// Retry-After, RFC 9110, 10.2.3; 0 where it is absent, or a date that has passed. A date counts from the server's own
+// Date, since its clock may go wrong by more than it asks for.
+inline std::chrono::milliseconds retry_after(const http_response& reply) noexcept {
+    const std::string_view asked = reply.header("Retry-After");
+    if (const auto date = parse_http_date(asked)) {
+        const auto here = std::chrono::system_clock::now().time_since_epoch();
+        const std::int64_t now = parse_http_date(reply.header("Date"))
+                                     .value_or(std::chrono::duration_cast<std::chrono::seconds>(here).count());
+        return std::chrono::seconds(*date > now ? *date - now : 0);
+    }
+    constexpr std::int64_t most = 86'401; // more than anybody waits for
+    std::int64_t seconds = 0;
+    for (const char c : asked) {
+        if (c < '0' || c > '9') return std::chrono::milliseconds(0);
+        seconds = seconds * 10 + (c - '0');
+        if (seconds > most) seconds = most;
+    }
+    return std::chrono::seconds(seconds);
+}
+
+inline error error_reply(std::string_view server, std::string_view target, const http_response& reply,
+                         const known_secrets& secrets) {
+    return error(error_kind::other, server, describe_reply(target, reply, secrets))
+        .with_reply(reply.status, retry_after(reply), is_html(reply));
+}
+
+// Where the memory for it is missing, there may be none for these words either.
+inline error no_memory_for_request() noexcept {
+    return {error_kind::out_of_memory, {}, "out of memory while a request was put together"};
+}
+
+// A status of success from what does not say that it took what it was sent: a login page, a proxy's greeting.
+inline error unproven_success(std::string_view server, std::string_view target, const http_response& reply) {
+    const std::string type = one_line(media_type(reply).substr(0, 60));
+    return error(error_kind::bad_reply, server,
+                 " answered " + std::to_string(reply.status) + " to " +
+                     std::string(target.substr(0, target.find('?'))) + " with " +
+                     (type.empty() ? "a body of no type" : type) +
+                     " that does not say that anything was stored; does a login page or a proxy answer in its place?")
+        .with_reply(reply.status, retry_after(reply), is_html(reply));
+}
+
+// How an export went that the receiver took.
+inline export_result partial_success(std::size_t spans, const export_reply& told, const known_secrets& secrets) {
+    export_result outcome;
+    outcome.failed_spans = told.rejected_spans < spans ? static_cast<std::size_t>(told.rejected_spans) : spans;
+    outcome.exported_spans = spans - outcome.failed_spans;
+    outcome.is_final = true;
+    if (!outcome.ok()) outcome.error = "the receiver rejected spans: " + one_line(secrets.masked(told.message));
+    return outcome;
+}
+
+// Whether a text from outside may be a part of a URL's path. Servers and proxies resolve the steps "." and "..",
+// often after they have decoded them, so that another page than the one meant would be asked.
+inline bool is_path_part(std::string_view text) noexcept {
+    if (text.empty()) return false;
+    for (std::size_t at = 0; at <= text.size();) {
+        const auto step = text.substr(at, text.substr(at).find_first_of("/\\"));
+        if (step == "." || step == "..") return false;
+        at += step.size() + 1;
+    }
+    return scan_utf8(text).control_at == utf8_scan::npos;
+}
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/http/outcome.hpp
+
+// The one place that decides what an attempt to deliver means. Exporters ask it about replies and transport errors,
+// `retry` and `spool` about what exporters say. The page for people is docs/reliability.md, "What an answer means".
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+namespace detail {
+
+// The statuses that mean something to this library besides their outcome. No other file compares them.
+constexpr bool is_success(int status) noexcept { return status >= 200 && status < 300; }
+constexpr bool is_redirect(int status) noexcept { return status >= 300 && status < 400; }
+constexpr bool is_bad_request(int status) noexcept { return status == 400; }
+// The credentials are wrong, or out of date: they are asked for again.
+inline constexpr int unauthorized = 401;
+constexpr bool wants_other_credentials(int status) noexcept { return status == unauthorized; }
+constexpr bool is_not_found(int status) noexcept { return status == 404; }
+constexpr bool is_of_a_proxy(int status) noexcept { return status == 407; }
+// MLflow: a store of files answers so to a trace that it has.
+constexpr bool may_be_there_already(int status) noexcept { return status == 500; }
+// Of a failure whose reason the content may be, where the server's own status says something else.
+inline constexpr int may_be_at_fault = 500;
+// MLflow: its store takes no spans.
+inline constexpr int not_implemented = 501;
+constexpr bool is_not_implemented(int status) noexcept { return status == not_implemented; }
+// Also a server that is the right one answers so, and its reason is the one to tell: rights, too many requests, a
+// failure.
+constexpr bool tells_its_own_reason(int status) noexcept {
+    return status == 401 || status == 403 || status == 408 || status == 429 || status >= 500;
+}
+
+} // namespace detail
+
+/// What follows from an attempt to deliver spans. Only proof that the content is at fault costs a span.
+///
+/// | outcome     | what it takes                                                                               |
+/// |-------------|---------------------------------------------------------------------------------------------|
+/// | delivered   | 2xx with an empty body, or with a well-formed OTLP export response of the type that it names |
+/// | wait        | all that is not about the content: every transport error (TLS, local files, proxy settings, |
+/// |             | a request that is rejected locally, name resolution, connection, no answer, a reply that is |
+/// |             | not HTTP, no memory here), 1xx, 3xx, 2xx with another body, and every status that is not     |
+/// |             | named below                                                                                 |
+/// | divide      | 500; 400, 413 or 422 with a page in HTML or XML, which something before the receiver wrote; |
+/// |             | and a reason that nobody knows: the content may be at fault. Divided while other content    |
+/// |             | passes; waits while none does                                                               |
+/// | put_aside   | 400, 413 or 422: the receiver finds fault with the content. Divided, and what fails alone   |
+/// |             | is put aside, unless the receiver now finds fault also with what it took before, or with    |
+/// |             | another that waits: MLflow answers 400 to most errors of its database, and 422 to what else |
+/// |             | goes wrong (mlflow/store/db/utils.py, mlflow/server/otel_api.py)                            |
+enum class outcome : std::uint8_t { delivered, wait, divide, put_aside };
+
+/// What an error says about the spans that were sent.
+[[nodiscard]] constexpr outcome outcome_of(error_kind kind, int status, bool is_html = false) noexcept {
+    if (kind != error_kind::other) return outcome::wait;
+    switch (status) {
+    case 0: return outcome::divide; // unknown
+    case 400:
+    case 413:
+    case 422: return is_html ? outcome::divide : outcome::put_aside;
+    case 500: return outcome::divide; // MLflow also answers so to values that it cannot store
+    default: return outcome::wait;
+    }
+}
+[[nodiscard]] inline outcome outcome_of(const error& error) noexcept {
+    return outcome_of(error.kind(), error.status(), error.is_html());
+}
+
+/// What an exporter says. Neither `retryable` nor `content_rejected` is a reason that nobody knows, and so is an
+/// exception other than `std::bad_alloc`, which is no fault of the content.
+[[nodiscard]] inline outcome outcome_of(const export_result& result) noexcept {
+    if (result.ok() || result.is_final) return outcome::delivered;
+    if (result.retryable == result.content_rejected) return outcome::divide;
+    return result.retryable ? outcome::wait : outcome::put_aside;
+}
+
+/// What a reply to exported spans says about them.
+[[nodiscard]] inline outcome outcome_of(const http_response& reply) {
+    if (!detail::is_success(reply.status)) return outcome_of(error_kind::other, reply.status, detail::is_html(reply));
+    return detail::read_export_reply(reply) ? outcome::delivered : outcome::wait;
+}
+
+namespace detail {
+
+// Adds to `total` that so many spans failed for that reason.
+inline void add_failure(export_result& total, std::size_t spans, const error& why) {
+    const outcome what = outcome_of(why);
+    total.failed_spans += spans;
+    total.retryable = total.retryable || what == outcome::wait || what == outcome::divide;
+    total.content_rejected = total.content_rejected || what == outcome::divide || what == outcome::put_aside;
+    using kind = error_kind;
+    total.too_slow = total.too_slow || why.kind() == kind::timeout || why.kind() == kind::out_of_memory;
+    if (why.retry_after() > total.retry_after) total.retry_after = why.retry_after();
+    total.error = why.message();
+}
+
+} // namespace detail
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/http/client.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// The server, or the path on the same one: another server's path may be secret.
+inline std::string redirect_target(std::string_view location) {
+    const auto scheme_end = location.find("://");
+    const auto shown = shown_url(one_line(location));
+    if (scheme_end == std::string_view::npos) return shown;
+    const auto host = shown.find("://");
+    return shown.substr(0, shown.find('/', host == std::string::npos ? 0 : host + 3));
+}
+
+// What no server of this library answers to its own protocol, and tells of a wrong address.
+inline std::optional<error> wrong_address(const std::string& server, std::string_view target,
+                                          const http_response& reply) {
+    using kind = error_kind;
+    if (is_redirect(reply.status))
+        return error(kind::other, server,
+                     " answered " + std::to_string(reply.status) + " to " +
+                         std::string(target.substr(0, target.find('?'))) + ": it redirects to " +
+                         redirect_target(reply.header("Location")) +
+                         "; redirects are not followed, give that address if it is right")
+            .with_reply(reply.status);
+    if (is_of_a_proxy(reply.status))
+        return error(kind::other, server,
+                     "the proxy on the way refuses the credentials; name them in http_proxy as "
+                     "http://user:password@host:port")
+            .with_reply(reply.status);
+    // nginx and Apache, and servers in Go.
+    if (is_bad_request(reply.status) && server.starts_with("http:") &&
+        (reply.body.find("plain HTTP") != std::string::npos ||
+         reply.body.find("HTTP request to an HTTPS server") != std::string::npos))
+        return error(kind::tls, server, "TLS is spoken there; write https://").with_reply(reply.status);
+    return std::nullopt;
+}
+
+using secret_headers = std::vector<std::pair<std::string, secret>>;
+static_assert(std::is_nothrow_default_constructible_v<secret_headers>); // g++ 12 crashes where it asks later
+
+// Of a server and of who asks it. `option` is what the user calls the address.
+template <class Transport>
+struct http_client_options {
+    std::string_view option;
+    std::string uri;
+    secret_headers headers; // of each request
+    std::string workspace;  // of an MLflow server; none where empty
+    credentials authorization;
+    std::chrono::milliseconds timeout;
+    typename Transport::options transport;
+};
+
+// One server as exporters and client see it. The transport is made at the first request.
+template <class Transport>
+class http_client {
+public:
+    explicit http_client(http_client_options<Transport> chosen) : options_(std::move(chosen)) {
+        std::string& uri = options_.uri;
+        while (uri.ends_with('/')) uri.pop_back();
+        for (const auto& [name, value] : options_.headers) secrets_.remember(value);
+    }
+
+    // As given, without a slash at its end.
+    [[nodiscard]] const std::string& uri() const noexcept { return options_.uri; }
+
+    result<http_response> send(http_method method, std::string_view target, std::span<const http_header> headers = {},
+                               std::string_view body = {}) {
+        const without_cancellation whole; // nobody expects it below
+        if (!transport_) {
+            auto server = endpoint::parse(uri());
+            if (!server) return failure{error(server.error().kind(), options_.option, server.error().message())};
+            transport_ = std::make_unique<Transport>(std::move(*server), options_.transport);
+        }
+        auto reply = send_authorized(method, target, headers, body);
+        if (!reply) return masked(std::move(reply).error());
+        if (auto wrong = wrong_address(uri(), target, *reply)) return masked(std::move(*wrong));
+        return reply;
+    }
+
+    [[nodiscard]] const known_secrets& secrets() const noexcept { return secrets_; }
+
+    // A reply that is no success, as an error.
+    [[nodiscard]] error refusal(std::string_view target, const http_response& reply) const {
+        return error_reply(uri(), target, reply, secrets_);
+    }
+
+private:
+    failure masked(const error& why) const { // a transport may quote what came in
+        return failure{why.with_message(displayed(secrets_.masked(why.message())))};
+    }
+
+    // As if the server had said so: another attempt asks for the credentials again.
+    static failure without_credentials(const error& why) {
+        return failure{why.status() == 0 ? why.with_reply(unauthorized, why.retry_after(), why.is_html()) : why};
+    }
+
+    result<http_response> send_authorized(http_method method, std::string_view target,
+                                          std::span<const http_header> headers, std::string_view body) {
+        std::vector<http_header> all(headers.begin(), headers.end());
+        for (const auto& [name, value] : options_.headers) all.push_back({name, value.reveal()});
+        if (!options_.workspace.empty()) all.push_back({"X-MLFLOW-WORKSPACE", options_.workspace});
+        const auto send_with = [&](std::span<const http_header> sent) {
+            return transport_->send({method, target, sent, body, options_.timeout});
+        };
+        credentials& authorization = options_.authorization;
+        if (authorization.empty()) return send_with(all);
+        const auto is_refused = [](const result<http_response>& reply) {
+            return reply ? wants_other_credentials(reply->status) : reply.error().kind() == error_kind::bad_request;
+        };
+        auto who = authorization.current();
+        if (!who) return without_credentials(std::move(who).error());
+        all.push_back({"Authorization", {}});
+        const auto send_as = [&](const secret& value) {
+            secrets_.remember(value);
+            all.back().value = value.reveal();
+            return send_with(all);
+        };
+        auto reply = send_as(*who);
+        if (!is_refused(reply) || !authorization.renewable()) return reply;
+        auto renewed = authorization.renewed(*who);
+        if (!renewed) return without_credentials(std::move(renewed).error());
+        return renewed->reveal() == who->reveal() ? reply : send_as(*renewed);
+    }
+
+    http_client_options<Transport> options_;
+    std::unique_ptr<Transport> transport_;
+    known_secrets secrets_;
+};
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/text/timestamp.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+inline void append_padded(std::string& out, std::uint64_t value, int width) {
+    std::string digits = std::to_string(value);
+    if (digits.size() < static_cast<std::size_t>(width))
+        out.append(static_cast<std::size_t>(width) - digits.size(), '0');
+    out += digits;
+}
+
+struct civil_date {
+    std::int64_t year, month, day;
+};
+
+// Howard Hinnant's civil_from_days, https://howardhinnant.github.io/date_algorithms.html.
+constexpr civil_date civil_from_days(std::int64_t days_since_1970) noexcept {
+    const std::int64_t shifted = days_since_1970 + 719'468; // days since 0000-03-01
+    const std::int64_t era = (shifted >= 0 ? shifted : shifted - 146'096) / 146'097;
+    const std::int64_t day_of_era = shifted - era * 146'097;
+    const std::int64_t year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36'524 - day_of_era / 146'096) / 365;
+    const std::int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    const std::int64_t month_from_march = (5 * day_of_year + 2) / 153;
+    const std::int64_t month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
+    return {year_of_era + era * 400 + (month <= 2 ? 1 : 0), month,
+            day_of_year - (153 * month_from_march + 2) / 5 + 1};
+}
+
+// RFC 3339 in UTC with milliseconds, cut and not rounded: 2026-11-23T04:03:42.571Z.
+inline std::string rfc3339(std::uint64_t unix_nano) {
+    const std::uint64_t milliseconds = unix_nano / 1'000'000;
+    const std::uint64_t seconds = milliseconds / 1000;
+    const civil_date date = civil_from_days(static_cast<std::int64_t>(seconds / 86'400));
+
+    std::string text;
+    append_padded(text, static_cast<std::uint64_t>(date.year), 4);
+    text += '-';
+    append_padded(text, static_cast<std::uint64_t>(date.month), 2);
+    text += '-';
+    append_padded(text, static_cast<std::uint64_t>(date.day), 2);
+    text += 'T';
+    append_padded(text, seconds / 3600 % 24, 2);
+    text += ':';
+    append_padded(text, seconds / 60 % 60, 2);
+    text += ':';
+    append_padded(text, seconds % 60, 2);
+    text += '.';
+    append_padded(text, milliseconds % 1000, 3);
+    return text += 'Z';
+}
+
+// Protobuf's JSON form of a Duration, in milliseconds: 0.042s.
+inline std::string duration_seconds(std::uint64_t nano) {
+    const std::uint64_t milliseconds = nano / 1'000'000;
+    std::string text = std::to_string(milliseconds / 1000) + '.';
+    append_padded(text, milliseconds % 1000, 3);
+    return text += 's';
+}
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/values/value_kinds.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 template <class T>
 struct json_encoder;
@@ -4664,11 +7729,14 @@ constexpr void reject() noexcept {
 }
 
 } // namespace detail
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/core/value_content.hpp
+// ---- mlflow/trace/values/value_content.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // What stands in the place of a value: `{"error": …}`.
 template <class E>
@@ -4740,15 +7808,19 @@ decltype(auto) with_content(const T& value, Use&& use) {
     }
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/detail/exception_text.hpp
+// ---- mlflow/trace/text/exception_text.hpp
 
 #if __has_include(<cxxabi.h>)
 #include <cxxabi.h>
 #endif
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 inline int exceptions_in_flight() noexcept {
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
@@ -4808,96 +7880,15 @@ inline type_name current_exception_type() noexcept {
 #endif
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/detail/json_number.hpp
+// ---- mlflow/trace/values/value_text.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// std::isfinite without <cmath>, which is 5,000 lines.
-constexpr bool is_finite(double value) noexcept {
-    constexpr double largest = std::numeric_limits<double>::max();
-    return value >= -largest && value <= largest;
-}
-
-// JSON has no NaN and no infinities: they are null. A whole number keeps a fraction, without which readers take it
-// for an integer (and lose the sign of zero).
-template <class Buffer>
-bool append_json_double(Buffer& out, double value) noexcept {
-    if (!is_finite(value)) return append_json_null(out);
-    char digits[32]; // the longest shortest form has 24 characters
-    const char* const end = std::to_chars(digits, digits + sizeof digits, value).ptr;
-    const std::string_view text(digits, static_cast<std::size_t>(end - digits));
-    return append_bytes(out, text) && (text.find_first_of(".e") != std::string_view::npos || append_bytes(out, ".0"));
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/detail/timestamp.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-inline void append_padded(std::string& out, std::uint64_t value, int width) {
-    std::string digits = std::to_string(value);
-    if (digits.size() < static_cast<std::size_t>(width))
-        out.append(static_cast<std::size_t>(width) - digits.size(), '0');
-    out += digits;
-}
-
-struct civil_date {
-    std::int64_t year, month, day;
-};
-
-// Howard Hinnant's civil_from_days, https://howardhinnant.github.io/date_algorithms.html.
-constexpr civil_date civil_from_days(std::int64_t days_since_1970) noexcept {
-    const std::int64_t shifted = days_since_1970 + 719'468; // days since 0000-03-01
-    const std::int64_t era = (shifted >= 0 ? shifted : shifted - 146'096) / 146'097;
-    const std::int64_t day_of_era = shifted - era * 146'097;
-    const std::int64_t year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36'524 - day_of_era / 146'096) / 365;
-    const std::int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    const std::int64_t month_from_march = (5 * day_of_year + 2) / 153;
-    const std::int64_t month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
-    return {year_of_era + era * 400 + (month <= 2 ? 1 : 0), month,
-            day_of_year - (153 * month_from_march + 2) / 5 + 1};
-}
-
-// RFC 3339 in UTC with milliseconds, cut and not rounded: 2026-11-23T04:03:42.571Z.
-inline std::string rfc3339(std::uint64_t unix_nano) {
-    const std::uint64_t milliseconds = unix_nano / 1'000'000;
-    const std::uint64_t seconds = milliseconds / 1000;
-    const civil_date date = civil_from_days(static_cast<std::int64_t>(seconds / 86'400));
-
-    std::string text;
-    append_padded(text, static_cast<std::uint64_t>(date.year), 4);
-    text += '-';
-    append_padded(text, static_cast<std::uint64_t>(date.month), 2);
-    text += '-';
-    append_padded(text, static_cast<std::uint64_t>(date.day), 2);
-    text += 'T';
-    append_padded(text, seconds / 3600 % 24, 2);
-    text += ':';
-    append_padded(text, seconds / 60 % 60, 2);
-    text += ':';
-    append_padded(text, seconds % 60, 2);
-    text += '.';
-    append_padded(text, milliseconds % 1000, 3);
-    return text += 'Z';
-}
-
-// Protobuf's JSON form of a Duration, in milliseconds: 0.042s.
-inline std::string duration_seconds(std::uint64_t nano) {
-    const std::uint64_t milliseconds = nano / 1'000'000;
-    std::string text = std::to_string(milliseconds / 1000) + '.';
-    append_padded(text, milliseconds % 1000, 3);
-    return text += 's';
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/core/value_text.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // UTF-8 of UTF-8, UTF-16 or UTF-32, by the size of a unit. A unit that is none becomes U+FFFD; of UTF-8, whoever
 // writes the text replaces it.
@@ -5072,11 +8063,14 @@ bool with_text(const T& value, Use&& use) {
     }
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/core/json_value.hpp
+// ---- mlflow/trace/values/json_value.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 template <class Buffer, class T>
 bool append_json(Buffer& out, const T& value);
@@ -5341,3337 +8335,16 @@ struct json_encoder<detail::as_json<T>> {
     }
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
-// ---- mlflow/trace/core/fixed_string.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-/// A string literal as a template argument: `key<"app.segment">`.
-template <std::size_t N>
-struct fixed_string {
-    char text[N]{};
-
-    consteval fixed_string(const char (&literal)[N]) {
-        for (std::size_t i = 0; i < N; ++i) text[i] = literal[i];
-    }
-    [[nodiscard]] constexpr std::string_view view() const noexcept { return {text, N - 1}; }
-};
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
-// ---- mlflow/trace/metadata/check.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-/// The most characters (Unicode code points) that a key's value may have. MLflow guarantees 250 for metadata on every
-/// database; a smaller limit also makes the type smaller.
-template <std::size_t CodePoints>
-struct max_length {
-    static_assert(CodePoints >= 1 && CodePoints <= 250, "MLflow takes 1 to 250 characters of metadata");
-    static constexpr std::size_t limit = CodePoints;
-};
-
-/// The value is one of these, to the letter.
-template <fixed_string... Values>
-struct one_of {
-    static_assert(sizeof...(Values) > 0);
-    static constexpr bool allows(std::string_view value) noexcept { return ((value == Values.view()) || ...); }
-};
-
-/// The value begins with this text.
-template <fixed_string Text>
-struct prefix {
-    static constexpr bool allows(std::string_view value) noexcept { return value.starts_with(Text.view()); }
-};
-
-/// The value is made of ASCII letters, digits, and the characters listed.
-template <fixed_string Others = "-_.:">
-struct ascii_word {
-    static constexpr bool allows(std::string_view value) noexcept {
-        for (const char c : value) {
-            const bool alphanumeric = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-            if (!alphanumeric && Others.view().find(c) == std::string_view::npos) return false;
-        }
-        return true;
-    }
-};
-
-/// The value is a UUID in its text form, RFC 9562: 8-4-4-4-12 hexadecimal digits.
-struct uuid {
-    static constexpr bool allows(std::string_view value) noexcept {
-        if (value.size() != 36) return false;
-        for (std::size_t i = 0; i < value.size(); ++i) {
-            const char c = value[i];
-            const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-            const bool hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-            if (dash ? c != '-' : !hex) return false;
-        }
-        return true;
-    }
-};
-
-/// The value satisfies your own function: `bool(std::string_view) noexcept`, constexpr where literals are checked.
-template <auto Function>
-struct predicate {
-    static constexpr bool allows(std::string_view value) noexcept { return Function(value); }
-};
-
-namespace detail {
-
-template <class Check>
-concept limits_length = requires { Check::limit; };
-
-template <std::size_t Default, class... Checks>
-inline constexpr std::size_t limit_of = Default;
-template <std::size_t Default, class First, class... Rest>
-inline constexpr std::size_t limit_of<Default, First, Rest...> = limit_of<Default, Rest...>;
-template <std::size_t Default, limits_length First, class... Rest>
-inline constexpr std::size_t limit_of<Default, First, Rest...> = First::limit;
-
-template <class Check>
-constexpr bool allowed_by(std::string_view value) noexcept {
-    if constexpr (limits_length<Check>) return true;
-    else return Check::allows(value);
-}
-
-// The rule for every identity and metadata value: 1 to `limit` code points of valid UTF-8 without control characters.
-constexpr error check_text(std::string_view key, std::string_view value, std::size_t limit) noexcept {
-    if (value.empty()) return {error_kind::empty, key};
-    const utf8_scan scan = scan_utf8(value);
-    if (scan.invalid_at != std::string_view::npos) return {error_kind::invalid_utf8, key, scan.invalid_at};
-    if (scan.control_at != std::string_view::npos) return {error_kind::control_character, key, scan.control_at};
-    if (scan.code_points > limit) return {error_kind::too_long, key, scan.code_points, limit};
-    return {};
-}
-
-} // namespace detail
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
-// ---- mlflow/trace/metadata/key.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-namespace detail {
-
-// Declared, never defined: a literal that fails its check calls it while compiling, and the compiler prints its name.
-void a_literal_must_be_1_to_max_printable_characters_that_pass_the_keys_checks_else_use_parse();
-
-// Immediate construction makes sure that the text has static storage, so a key may point at it.
-template <class Key>
-struct checked_literal {
-    const char* data;
-    std::size_t size;
-
-    template <std::size_t N>
-    consteval checked_literal(const char (&text)[N]) : data(text), size(N - 1) {
-        if (Key::check({text, N - 1}).kind() != error_kind::none)
-            a_literal_must_be_1_to_max_printable_characters_that_pass_the_keys_checks_else_use_parse();
-    }
-};
-
-} // namespace detail
-
-/// The base of every checked value. Derive from it to give a key a type name of its own:
-/// `struct tenant : mt::key_of<tenant, "app.tenant", mt::max_length<64>> { using key_of::key_of; };`
-///
-/// A value is checked once, when it is made: a literal while compiling, anything else by `parse`. It owns its text
-/// (a literal is pointed at), so it cannot dangle; pass it by const reference. Copying copies only what is used.
-/// Types of different keys do not convert into each other. Thread-safety: as `int`.
-template <class Derived, fixed_string Name, class... Checks>
-class key_of {
-public:
-    /// The metadata key on the wire.
-    static constexpr std::string_view name = Name.view();
-    /// The most characters that a value may have, in Unicode code points.
-    static constexpr std::size_t max_code_points = detail::limit_of<250, Checks...>;
-
-    /// What is wrong with the value, or `error_kind::none`.
-    static constexpr error check(std::string_view value) noexcept {
-        if (const auto error = detail::check_text(name, value, max_code_points); error.kind() != error_kind::none)
-            return error;
-        if (!(detail::allowed_by<Checks>(value) && ...)) return {error_kind::not_allowed, name};
-        return {};
-    }
-
-    /// From a literal, checked while compiling (by clang 14 only when linking, where it initialises a global).
-    constexpr explicit key_of(detail::checked_literal<Derived> literal) noexcept
-        : literal_(literal.data), size_(static_cast<std::uint16_t>(literal.size)) {}
-    key_of(std::nullptr_t) = delete;
-    /// Not from a text that is known at run time: it may be at fault, and `parse` says so.
-    template <class text_that_parse_must_check>
-        requires(std::is_convertible_v<const text_that_parse_must_check&, std::string_view> &&
-                 !std::is_array_v<text_that_parse_must_check>)
-    explicit key_of(const text_that_parse_must_check&) = delete;
-
-    /// From a value that is known at run time. Refuses, never cuts.
-    static result<Derived> parse(std::string_view value) noexcept {
-        if (const auto error = check(value); error.kind() != error_kind::none) return failure{error};
-        return Derived(unchecked{value});
-    }
-    /// A null pointer is `error_kind::missing`, not undefined behaviour.
-    static result<Derived> parse(const char* value) noexcept {
-        if (!value) return failure{error{error_kind::missing, name}};
-        return parse(std::string_view(value));
-    }
-    static result<Derived> parse(std::nullptr_t) = delete;
-
-    key_of(const key_of& other) noexcept { *this = other; }
-    key_of& operator=(const key_of& other) noexcept {
-        if (this == &other) return *this;
-        literal_ = other.literal_;
-        size_ = other.size_;
-        if (!literal_) std::memcpy(bytes_, other.bytes_, size_);
-        return *this;
-    }
-
-    /// The text, valid as long as this object.
-    [[nodiscard]] constexpr std::string_view view() const& noexcept { return {literal_ ? literal_ : bytes_, size_}; }
-    std::string_view view() const&& = delete;
-
-    friend constexpr bool operator==(const Derived& a, const Derived& b) noexcept { return a.view() == b.view(); }
-
-protected:
-    struct unchecked {
-        std::string_view value;
-    };
-    explicit key_of(unchecked source) noexcept : size_(static_cast<std::uint16_t>(source.value.size())) {
-        std::memcpy(bytes_, source.value.data(), size_);
-    }
-
-private:
-    const char* literal_ = nullptr;
-    std::uint16_t size_ = 0;
-    char bytes_[max_code_points * 4]; // a code point has at most four bytes of UTF-8; only `size_` bytes are ever set
-};
-
-namespace detail {
-
-template <class Derived, fixed_string Name, class... Checks>
-std::true_type is_key_of(const key_of<Derived, Name, Checks...>*);
-std::false_type is_key_of(...);
-
-// Names that MLflow's search takes for its own attributes (mlflow/utils/search_utils.py), so that a filter on a
-// metadata key of that name would ask for something else.
-constexpr bool rewritten_by_search(std::string_view name) noexcept {
-    for (const std::string_view taken :
-         {"name", "prompt", "run_id", "timestamp", "execution_time", "end_time", "text"})
-        if (name == taken) return true;
-    return false;
-}
-
-constexpr bool reserved_by_mlflow(std::string_view name) noexcept { return name.starts_with("mlflow."); }
-
-} // namespace detail
-
-/// A checked metadata value: `mt::user`, `mt::session`, or an own `mt::key`.
-template <class T>
-concept metadata_key = decltype(detail::is_key_of(static_cast<std::remove_cvref_t<T>*>(nullptr)))::value;
-
-/// A metadata key of the application: `using segment = mt::key<"app.segment", mt::one_of<"free", "pro">>;`
-template <fixed_string Name, class... Checks>
-struct key : key_of<key<Name, Checks...>, Name, Checks...> {
-    static_assert(detail::check_text("", Name.view(), 250).kind() == error_kind::none,
-                  "a metadata key has 1 to 250 printable characters");
-    static_assert(!detail::reserved_by_mlflow(Name.view()),
-                  "mlflow.* keys belong to MLflow: use mt::user, mt::session or another name for your own key");
-    static_assert(!detail::rewritten_by_search(Name.view()),
-                  "MLflow's search takes this name for an attribute of its own: add a prefix, as in app.name");
-    using key_of<key, Name, Checks...>::key_of;
-};
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
-// ---- mlflow/trace/metadata/identity.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-/// Who uses the application: MLflow's metadata `mlflow.trace.user`, 1 to 250 characters.
-struct user : key_of<user, "mlflow.trace.user"> {
-    using key_of::key_of;
-};
-
-/// The conversation that a trace belongs to: MLflow's metadata `mlflow.trace.session`, 1 to 250 characters.
-struct session : key_of<session, "mlflow.trace.session"> {
-    using key_of::key_of;
-};
-
-/// The application's own ID of the request, searchable as `client_request_id`. 1 to 50 characters: the width of the
-/// column on MLflow's databases. It is not metadata: MLflow keeps it as an attribute of the trace.
-struct client_request_id : key_of<client_request_id, "client_request_id", max_length<50>> {
-    using key_of::key_of;
-};
-
-/// Says that a value is known not to exist, in the place where it would stand.
-template <class Key>
-struct absent {};
-
-/// In place of a user: nobody is signed in. The trace has no `mlflow.trace.user`.
-inline constexpr absent<user> anonymous{};
-/// In place of a session: the request belongs to no conversation. The trace has no `mlflow.trace.session`.
-inline constexpr absent<session> no_session{};
-
-/// A value, or the explicit statement that there is none, where which of the two is known at run time only:
-/// `mt::maybe<mt::user> who = mt::anonymous; if (…) who = *mt::user::parse(header);`
-template <metadata_key Key>
-class maybe {
-public:
-    constexpr maybe(absent<Key>) noexcept {}
-    maybe(const Key& value) noexcept : value_(value) {}
-
-    [[nodiscard]] const Key* get() const noexcept { return value_ ? &*value_ : nullptr; }
-    [[nodiscard]] bool has_value() const noexcept { return value_.has_value(); }
-    [[nodiscard]] const Key& operator*() const noexcept { return *value_; }
-
-private:
-    std::optional<Key> value_;
-};
-
-/// As an input it is null.
-template <class Key>
-struct json_encoder<absent<Key>> {
-    template <class Buffer>
-    static bool append(Buffer& out, absent<Key>) {
-        return append_json(out, nullptr);
-    }
-};
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
-// ---- mlflow/trace/context/headers.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-/// A request without the header has no such value, and its trace says so: `mt::anonymous`, `mt::no_session`.
-struct leave_absent {
-    static constexpr bool always_gives = false;
-    template <class Key>
-    static maybe<Key> replacement() noexcept {
-        return absent<Key>{};
-    }
-};
-
-/// A request without the header is refused.
-struct refuse_absent {
-    static constexpr bool always_gives = true;
-    template <class Key>
-    static maybe<Key> replacement() noexcept {
-        return absent<Key>{};
-    }
-};
-
-/// A request without the header gets a new UUID of version 7: `mt::generate_absent<mt::hosted_platform>`.
-template <class Platform>
-struct generate_absent {
-    static constexpr bool always_gives = true;
-    template <class Key>
-    static maybe<Key> replacement() noexcept {
-        static_assert(Key::check("017f22e2-79b0-7cc3-98c4-dc0c0c07398f").kind() == error_kind::none,
-                      "a generated value is a UUID, which the checks of this key refuse");
-        return *Key::parse(new_uuid_v7<Platform>().view());
-    }
-};
-
-/// One header of `http_headers`: its name, the key that its value is parsed as (or a `pseudonym` of one), and what to
-/// do without it.
-template <fixed_string Name, class Value, class Absent = leave_absent>
-struct header {
-    static_assert(detail::is_token(Name.view()), "this is not the name of an HTTP header (RFC 9110, 5.1)");
-    using parser = Value;
-    using key = typename decltype(Value::parse(std::string_view{}))::value_type;
-    using absent_policy = Absent;
-    static constexpr std::string_view name = Name.view();
-    /// A bad request ID loses itself and nothing else; a bad user or session would give the trace to somebody else.
-    static constexpr bool may_be_lost = std::is_same_v<key, client_request_id>;
-    /// What `get` returns: the key, or `maybe` of it.
-    using value_type = std::conditional_t<Absent::always_gives && !may_be_lost, key, maybe<key>>;
-};
-
-namespace detail {
-
-template <class Header>
-struct header_slot {
-    maybe<typename Header::key> given = absent<typename Header::key>{};
-};
-
-template <class Key, class... Headers>
-struct header_for;
-template <class Key, class First, class... Rest>
-struct header_for<Key, First, Rest...> : std::conditional_t<std::is_same_v<typename First::key, Key>,
-                                                            std::type_identity<First>, header_for<Key, Rest...>> {};
-
-} // namespace detail
-
-/// The identity that a request carries in its headers:
-/// `using identity = mt::http_headers<mt::header<"X-User-ID", mt::user>, mt::header<"X-Session-ID", mt::session>>;`
-///
-/// Names are compared without case (RFC 9110, 5.1), white space around a value does not count (5.5), and each value
-/// passes the checks of its key. A header that is given more than once or holds a control character is refused,
-/// whatever it is for. Any other fault of a client request ID loses only the ID: `lost()` says why.
-///
-/// Thread-safety: as `int`.
-template <class... Headers>
-class http_headers : detail::header_slot<Headers>... {
-public:
-    /// Reads the headers of a request. `Container` is a range of fields, each with `name_string()` and `value()`
-    /// (Boost.Beast), `name` and `value` (`http_header`), or `first` and `second` (a `std::multimap`); or a function
-    /// that looks one up, `text(std::string_view name)`, and returns a `const char*` or an optional text (null:
-    /// absent), or a range of texts (all values of that header; with fewer, nobody can tell a duplicate).
-    template <class Container>
-    [[nodiscard]] static result<http_headers> parse(const Container& headers) {
-        http_headers parsed;
-        trace::error refused;
-        if ((parsed.template read<Headers>(headers, refused) && ...)) return parsed;
-        return failure{std::move(refused)};
-    }
-
-    /// The value of this key: itself where the request cannot be without it, else `maybe<Key>`.
-    template <class Key>
-    [[nodiscard]] const auto& get() const noexcept {
-        static_assert((int{std::is_same_v<typename Headers::key, Key>} + ...) == 1,
-                      "this key is not in exactly one of the headers");
-        return value_of<typename detail::header_for<Key, Headers...>::type>();
-    }
-
-    /// Why a client request ID was left out; null when none was.
-    [[nodiscard]] const error* lost() const noexcept { return lost_.kind() == error_kind::none ? nullptr : &lost_; }
-
-    /// Calls `function` with all values, in the order of the headers:
-    /// `identity.apply([&](const auto&... values) { return tracer.start_trace("chat", values...); })`.
-    template <class Function>
-    decltype(auto) apply(Function&& function) const {
-        return std::forward<Function>(function)(value_of<Headers>()...);
-    }
-
-private:
-    http_headers() noexcept = default;
-
-    template <class Header>
-    const typename Header::value_type& value_of() const noexcept {
-        const auto& value = detail::header_slot<Header>::given;
-        if constexpr (std::is_same_v<typename Header::value_type, typename Header::key>) return *value;
-        else return value;
-    }
-
-    // False when the request is refused.
-    template <class Header, class Container>
-    bool read(const Container& headers, error& refused) {
-        using kind = error_kind;
-        auto& value = detail::header_slot<Header>::given;
-        std::size_t times = 0;
-        error wrong;
-        detail::for_each_header_value(headers, Header::name, [&](std::string_view text) {
-            if (times++ != 0) return;
-            text = detail::without_outer_space(text);
-            wrong = detail::check_field_value(Header::name, text);
-            if (wrong.kind() != error_kind::none) return;
-            const auto parsed = Header::parser::parse(text);
-            if (parsed) value = *parsed;
-            else wrong = parsed.error();
-        });
-        if (times == 0) value = Header::absent_policy::template replacement<typename Header::key>();
-        if (times > 1) refused = error(kind::duplicate).of_header(Header::name);
-        else if (wrong.kind() != error_kind::none) refused = wrong.of_header(Header::name);
-        else if (Header::absent_policy::always_gives && !value.has_value())
-            refused = error(kind::missing).of_header(Header::name);
-        else return true;
-        if (!Header::may_be_lost || times != 1 || wrong.kind() == error_kind::control_character) return false;
-        lost_ = std::exchange(refused, {});
-        return true;
-    }
-
-    error lost_;
-};
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
-// ---- mlflow/trace/core/guarded_export.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// Memory may be there again, for less at once sooner.
-inline export_result export_without_memory(std::size_t spans) noexcept {
-    export_result outcome;
-    outcome.failed_spans = spans;
-    outcome.retryable = outcome.too_slow = true;
-    outcome.error = "out of memory"; // short enough not to need any
-    return outcome;
-}
-
-inline export_result failed_export(std::size_t spans, const char* why) noexcept {
-    export_result outcome;
-    outcome.failed_spans = spans;
-    guarded([&] { outcome.error = why; }, [] {}); // without memory for the reason the count stands all the same
-    return outcome;
-}
-
-// What an exporter says of so many spans, made to add up: each is exported or failed, and what it has not counted has
-// failed. An exporter that counts by itself may say nothing: it has taken them all over.
-inline void balance(export_result& outcome, std::size_t spans, bool counts_itself) noexcept {
-    if (counts_itself && outcome.exported_spans == 0 && outcome.failed_spans == 0) outcome.exported_spans = spans;
-    if (outcome.exported_spans == spans && outcome.failed_spans == 0 && outcome.error.empty()) return;
-    const std::size_t failed = outcome.failed_spans < spans ? outcome.failed_spans : spans;
-    const std::size_t exported = outcome.exported_spans < spans - failed ? outcome.exported_spans : spans - failed;
-    const bool is_balanced = exported == outcome.exported_spans && exported + outcome.failed_spans == spans;
-    const auto tell = [&] {
-        if (!is_balanced && outcome.error.empty())
-            outcome.error = "the exporter does not count what it is given: exported_spans and failed_spans must add "
-                            "up to trace_batch::span_count(); what is missing counts as failed";
-        else if (!outcome.ok() && outcome.error.empty()) outcome.error = "the exporter failed without saying why";
-    };
-    guarded(tell, [] {});
-    if (!is_balanced) outcome.is_final = true; // it did something with the spans, and cannot say what
-#if MLFLOW_TRACE_HOSTED
-    guarded([&] { outcome.error = displayed(outcome.error); }, [] {}); // may quote what a receiver said
-#endif
-    outcome.exported_spans = exported;
-    outcome.failed_spans = spans - exported;
-}
-
-template <class Export>
-export_result caught_export(std::size_t spans, const Export& run) noexcept {
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-    try {
-        return run();
-    } catch (const std::bad_alloc&) {
-        return export_without_memory(spans);
-    } catch (const std::exception& thrown) {
-        return failed_export(spans, thrown.what());
-    } catch (...) {
-        return failed_export(spans, "the exporter threw what is not a std::exception");
-    }
-#else
-    static_cast<void>(spans);
-    return run();
-#endif
-}
-
-// What a user's exporter throws must not end the thread that recorded, nor the one that delivers; nor may what it
-// says break the account.
-template <class Exporter>
-export_result guarded_export(Exporter& exporter, trace_batch& batch) noexcept {
-    const std::size_t spans = batch.span_count();
-    export_result outcome = caught_export(spans, [&]() -> export_result { return exporter.export_traces(batch); });
-    balance(outcome, spans, requires { exporter.account(); });
-    return outcome;
-}
-
-// What is left to be counted: of an exporter with an account of its own only what it threw, and so did not see.
-template <class Exporter>
-export_result uncounted_export(Exporter& exporter, trace_batch& batch) noexcept {
-    if constexpr (requires { exporter.account(); }) {
-        return caught_export(batch.span_count(), [&]() -> export_result {
-            static_cast<void>(exporter.export_traces(batch));
-            return {};
-        });
-    } else return guarded_export(exporter, batch);
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/detail/json_reader.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// Consumes JSON from the front of a text, by the rules of Python's json.loads. Bytes that are not ASCII are fine in
-// strings, and nowhere else. Functions that return false leave the rest at an unspecified place.
-class json_cursor {
-public:
-    enum class outcome : std::uint8_t { complete, malformed, too_deep };
-    static constexpr std::size_t max_depth = 512;
-
-    constexpr explicit json_cursor(std::string_view text) noexcept : rest_(text) {}
-
-    [[nodiscard]] constexpr std::string_view rest() const noexcept { return rest_; }
-
-    constexpr void whitespace() noexcept {
-        const std::size_t end = rest_.find_first_not_of(" \t\n\r");
-        rest_.remove_prefix(end == std::string_view::npos ? rest_.size() : end);
-    }
-
-    constexpr bool take(char expected) noexcept {
-        if (!rest_.starts_with(expected)) return false;
-        rest_.remove_prefix(1);
-        return true;
-    }
-
-    // `raw` is what stands between the quotes, escapes and all.
-    constexpr bool string(std::string_view& raw) noexcept {
-        if (!take('"')) return false;
-        for (std::size_t at = 0; at < rest_.size(); ++at) {
-            const char c = rest_[at];
-            if (c == '"') {
-                raw = rest_.substr(0, at);
-                rest_.remove_prefix(at + 1);
-                return true;
-            }
-            if (static_cast<unsigned char>(c) < 0x20) return false;
-            if (c != '\\') continue;
-            if (++at == rest_.size()) return false;
-            if (rest_[at] != 'u') {
-                if (std::string_view("\"\\/bfnrt").find(rest_[at]) == std::string_view::npos) return false;
-                continue;
-            }
-            for (int digit = 0; digit < 4; ++digit)
-                if (++at == rest_.size() || hex_digit_value(rest_[at]) < 0) return false;
-        }
-        return false;
-    }
-
-    constexpr bool key(std::string_view& raw) noexcept {
-        whitespace();
-        if (!string(raw)) return false;
-        whitespace();
-        return take(':');
-    }
-
-    // One value and the whitespace before it, without recursion. `sink` is told what stands there: key(raw),
-    // scalar(raw), begin(is_object), end().
-    template <class Sink>
-    constexpr outcome read(std::size_t depth_limit, Sink&& sink) noexcept(noexcept(sink.end())) {
-        bool in_object[max_depth + 1]{};
-        std::size_t depth = 0;
-        std::string_view name;
-        for (;;) {
-            whitespace();
-            const bool object = rest_.starts_with('{');
-            if (object || rest_.starts_with('[')) {
-                if (depth == depth_limit || depth == max_depth) return outcome::too_deep;
-                in_object[++depth] = object;
-                rest_.remove_prefix(1);
-                sink.begin(object);
-                whitespace();
-                if (!rest_.starts_with(object ? '}' : ']')) {
-                    if (object && !key(name)) return outcome::malformed;
-                    if (object) sink.key(name);
-                    continue;
-                }
-            } else {
-                const std::string_view from = rest_;
-                if (!scalar()) return outcome::malformed;
-                sink.scalar(prefix_of(from, from.size() - rest_.size()));
-            }
-            for (;; --depth) {
-                if (depth == 0) return outcome::complete;
-                whitespace();
-                if (take(',')) break;
-                if (!take(in_object[depth] ? '}' : ']')) return outcome::malformed;
-                sink.end();
-            }
-            if (!in_object[depth]) continue;
-            if (!key(name)) return outcome::malformed;
-            sink.key(name);
-        }
-    }
-
-    constexpr outcome value(std::size_t depth_limit) noexcept {
-        struct nobody {
-            constexpr void key(std::string_view) noexcept {}
-            constexpr void scalar(std::string_view) noexcept {}
-            constexpr void begin(bool) noexcept {}
-            constexpr void end() noexcept {}
-        };
-        return read(depth_limit, nobody{});
-    }
-
-private:
-    constexpr bool scalar() noexcept {
-        std::string_view ignored;
-        if (rest_.starts_with('"')) return string(ignored);
-        for (const std::string_view literal : {"null", "true", "false", "NaN", "Infinity", "-Infinity"}) {
-            if (!rest_.starts_with(literal)) continue;
-            rest_.remove_prefix(literal.size());
-            return true;
-        }
-        take('-');
-        if (!take('0') && !digits()) return false;
-        // A point or an exponent without digits is not part of the number, and nothing that may follow one.
-        if (take('.') && !digits()) return false;
-        if (!take('e') && !take('E')) return true;
-        if (!take('+')) take('-');
-        return digits();
-    }
-
-    constexpr bool digits() noexcept {
-        const std::size_t end = rest_.find_first_not_of("0123456789");
-        const std::size_t count = end == std::string_view::npos ? rest_.size() : end;
-        rest_.remove_prefix(count);
-        return count != 0;
-    }
-
-    std::string_view rest_;
-};
-
-// Would Python's json.loads accept this text? Below 512 levels the answer is exact, and beyond it is true. So it is
-// for integers of more digits than Python converts, which is a setting of the interpreter.
-constexpr bool is_json_document(std::string_view text) noexcept {
-    json_cursor at(text);
-    const json_cursor::outcome outcome = at.value(json_cursor::max_depth);
-    at.whitespace();
-    return outcome == json_cursor::outcome::too_deep ||
-           (outcome == json_cursor::outcome::complete && at.rest().empty());
-}
-
-// Calls `piece(std::string_view)` for the parts of a string between its escapes, and for what each escape stands for.
-// Surrogates without their other half become U+FFFD.
-template <class Piece>
-void unescape_json(std::string_view raw, Piece piece) {
-    const auto unit = [&raw](std::size_t at) {
-        std::uint32_t value = 0;
-        for (std::size_t i = 0; i < 4; ++i)
-            value = value << 4U | static_cast<std::uint32_t>(hex_digit_value(raw[at + i]));
-        return value;
-    };
-    while (!raw.empty()) {
-        const std::size_t plain = raw.find('\\');
-        if (plain != 0) piece(raw.substr(0, plain));
-        if (plain == std::string_view::npos) return;
-        raw.remove_prefix(plain + 1);
-        if (raw[0] != 'u') {
-            constexpr std::string_view letters = "bfnrt";
-            constexpr std::string_view characters = "\b\f\n\r\t";
-            const std::size_t at = letters.find(raw[0]);
-            piece(at == std::string_view::npos ? raw.substr(0, 1) : characters.substr(at, 1));
-            raw.remove_prefix(1);
-            continue;
-        }
-        std::uint32_t code_point = unit(1);
-        raw.remove_prefix(5);
-        if (code_point >= 0xD800 && code_point < 0xDC00 && raw.starts_with("\\u")) {
-            const std::uint32_t low = unit(2);
-            if (low >= 0xDC00 && low < 0xE000) {
-                code_point = 0x10000 + ((code_point & 0x3FFU) << 10U | (low & 0x3FFU));
-                raw.remove_prefix(6);
-            }
-        }
-        char encoded[4];
-        piece(std::string_view(encoded, encode_utf8(encoded, code_point)));
-    }
-}
-
-inline bool is_json_key(std::string_view raw, std::string_view key) noexcept {
-    bool same = true;
-    unescape_json(raw, [&](std::string_view piece) {
-        same = same && key.starts_with(piece);
-        if (same) key.remove_prefix(piece.size());
-    });
-    return same && key.empty();
-}
-
-// The text of the value at a path of object keys, without whitespace around it. It is empty when there is none, or
-// when the document is malformed or nested more than 64 levels. Of equal keys the last one counts, as in Python.
-inline std::string_view json_find(std::string_view document, std::initializer_list<std::string_view> path) noexcept {
-    constexpr std::size_t depth_limit = 64;
-    json_cursor whole(document);
-    if (whole.value(depth_limit) != json_cursor::outcome::complete) return {};
-    document.remove_suffix(whole.rest().size());
-    whole.whitespace();
-    if (!whole.rest().empty()) return {};
-
-    json_cursor start(document);
-    start.whitespace();
-    std::string_view found = start.rest();
-    for (const std::string_view key : path) {
-        json_cursor at(found);
-        found = {};
-        std::string_view raw;
-        if (!at.take('{')) return {};
-        while (at.key(raw)) { // fails at the brace that closes an empty object
-            at.whitespace();
-            const std::string_view value = at.rest();
-            if (at.value(depth_limit) != json_cursor::outcome::complete) return {};
-            if (is_json_key(raw, key)) found = value.substr(0, value.size() - at.rest().size());
-            at.whitespace();
-            if (!at.take(',')) break;
-        }
-        if (found.empty()) return {};
-    }
-    return found;
-}
-
-// The string at a path of object keys, unescaped, with invalid UTF-8 replaced by U+FFFD. Throws `std::bad_alloc`.
-inline std::optional<std::string> json_find_string(std::string_view document,
-                                                   std::initializer_list<std::string_view> path) {
-    std::string_view raw;
-    if (!json_cursor(json_find(document, path)).string(raw)) return std::nullopt;
-    buffer text;
-    unescape_json(raw, [&text](std::string_view piece) { append_utf8(text, piece); });
-    return std::string(whole(text));
-}
-
-// Calls `visit` with the text of each element of a JSON array.
-template <class Visit>
-void for_each_element(std::string_view array, Visit visit) {
-    json_cursor at(array);
-    if (!at.take('[')) return;
-    do {
-        at.whitespace();
-        const std::string_view value = at.rest();
-        if (at.value(64) != json_cursor::outcome::complete) return;
-        visit(value.substr(0, value.size() - at.rest().size()));
-        at.whitespace();
-    } while (at.take(','));
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/detail/protobuf.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// Protobuf's wire format, https://protobuf.dev/programming-guides/encoding/.
-enum class wire_type : std::uint8_t { varint = 0, fixed64 = 1, length_delimited = 2, fixed32 = 5 };
-
-// One byte: field numbers up to 15.
-constexpr char short_tag(unsigned field, wire_type type) noexcept {
-    return static_cast<char>((field << 3U) | static_cast<unsigned>(type));
-}
-
-inline constexpr std::size_t max_varint_size = 10;
-
-constexpr std::size_t varint_size(std::uint64_t value) noexcept {
-    std::size_t size = 1;
-    for (; value >= 0x80; value >>= 7U) ++size;
-    return size;
-}
-
-constexpr char* write_varint(char* to, std::uint64_t value) noexcept {
-    for (; value >= 0x80; value >>= 7U) *to++ = static_cast<char>(value | 0x80U);
-    *to++ = static_cast<char>(value);
-    return to;
-}
-
-inline char* write_fixed64(char* to, std::uint64_t value) noexcept {
-    for (int shift = 0; shift < 64; shift += 8) *to++ = static_cast<char>((value >> shift) & 255U);
-    return to;
-}
-
-inline char* write_bytes(char* to, std::string_view bytes) noexcept {
-    if (!bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
-    return to + bytes.size();
-}
-
-template <class Buffer>
-bool append_varint(Buffer& out, std::uint64_t value) noexcept {
-    char* const to = out.ensure(max_varint_size);
-    if (!to) return false;
-    out.commit(static_cast<std::size_t>(write_varint(to, value) - to));
-    return true;
-}
-
-// A varint of fixed width, over-long but valid, which protobuf's parsers accept up to ten bytes.
-inline constexpr std::size_t wide_varint_size = 4;
-inline constexpr std::size_t wide_varint_limit = std::size_t{1} << (7 * wide_varint_size);
-
-inline void write_wide_varint(char* to, std::size_t value) noexcept {
-    for (std::size_t i = 0; i + 1 < wide_varint_size; ++i, value >>= 7U) *to++ = static_cast<char>(value | 0x80U);
-    *to = static_cast<char>(value);
-}
-
-// A length that is known only after what it counts is written.
-template <class Buffer>
-class late_length {
-public:
-    explicit late_length(Buffer& out) noexcept : out_(out), at_(out.size()) {
-        if (out.ensure(wide_varint_size)) out.commit(wide_varint_size);
-        else failed_ = true;
-    }
-    // False, with the length left out, when the room could not be had or the content is over 256 MiB.
-    [[nodiscard]] bool close() noexcept {
-        if (failed_) return false;
-        const std::size_t size = out_.size() - at_ - wide_varint_size;
-        if (size >= wide_varint_limit) return false;
-        write_wide_varint(out_.data() + at_, size);
-        return true;
-    }
-
-private:
-    Buffer& out_;
-    std::size_t at_;
-    bool failed_ = false;
-};
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/detail/otlp_fields.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// Field numbers of opentelemetry/proto/trace/v1/trace.proto and common/v1/common.proto.
-namespace otlp {
-enum span_field : unsigned {
-    trace_id = 1,
-    span_id = 2,
-    w3c_trace_state = 3,
-    parent_span_id = 4,
-    name = 5,
-    kind = 6,
-    start_time = 7,
-    end_time = 8,
-    attributes = 9,
-    dropped_attributes = 10,
-    events = 11,
-    dropped_events = 12,
-    links = 13,
-    span_status = 15
-};
-enum event_field : unsigned { event_time = 1, event_name = 2, event_attributes = 3 };
-enum link_field : unsigned { link_attributes = 4 };
-enum key_value_field : unsigned { key = 1, value = 2 };
-enum any_value_field : unsigned { string_value = 1, bool_value = 2, int_value = 3, double_value = 4 };
-enum status_field : unsigned { status_message = 2, status_code = 3 };
-inline constexpr char span_kind_internal = 1;
-} // namespace otlp
-
-// Could Python's json.loads take this text for something else than plain text? Answered by its first character; the
-// exporter asks precisely, where it matters.
-inline bool may_be_json(std::string_view text) noexcept {
-    for (const char c : text) {
-        switch (c) {
-        case ' ':
-        case '\t':
-        case '\n':
-        case '\r': continue;
-        case '"':
-        case '{':
-        case '[':
-        case '-':
-        case 't':
-        case 'f':
-        case 'n':
-        case 'N':
-        case 'I': return true;
-        default: return c >= '0' && c <= '9';
-        }
-    }
-    return false;
-}
-
-// A length-delimited field of text; invalid UTF-8, which would make the receiver refuse everything, becomes U+FFFD.
-template <class Buffer>
-bool append_text_field(Buffer& out, unsigned field, std::string_view text) noexcept {
-    const char tag = short_tag(field, wire_type::length_delimited);
-    if (is_valid_utf8(text)) {
-        char* to = out.ensure(1 + max_varint_size + text.size());
-        if (!to) return false;
-        char* const begin = to;
-        *to++ = tag;
-        to = write_bytes(write_varint(to, text.size()), text);
-        out.commit(static_cast<std::size_t>(to - begin));
-        return true;
-    }
-    if (!out.push_back(tag)) return false;
-    late_length length(out);
-    return append_utf8(out, text) && length.close();
-}
-
-template <class Buffer, class AppendAnyValue>
-bool append_any_value(Buffer& out, AppendAnyValue&& append) {
-    if (!out.push_back(short_tag(otlp::value, wire_type::length_delimited))) return false;
-    late_length length(out);
-    return append() && length.close();
-}
-
-// A KeyValue, as a field of the message around it.
-template <class Buffer, class AppendAnyValue>
-bool append_key_value(Buffer& out, unsigned field, std::string_view key, AppendAnyValue&& append) {
-    if (!out.push_back(short_tag(field, wire_type::length_delimited))) return false;
-    late_length length(out);
-    return append_text_field(out, otlp::key, key) && append_any_value(out, append) && length.close();
-}
-
-// The same where the key is valid UTF-8 and the size of the AnyValue is known: `write` puts it at the place it is
-// given.
-template <class Buffer, class WriteAnyValue>
-bool append_sized_key_value(Buffer& out, unsigned field, std::string_view key, std::size_t any_size,
-                            WriteAnyValue&& write) noexcept {
-    const std::size_t size = 1 + varint_size(key.size()) + key.size() + 1 + varint_size(any_size) + any_size;
-    char* const begin = out.ensure(1 + max_varint_size + size);
-    if (!begin) return false;
-    char* to = begin;
-    *to++ = short_tag(field, wire_type::length_delimited);
-    to = write_varint(to, size);
-    *to++ = short_tag(otlp::key, wire_type::length_delimited);
-    to = write_bytes(write_varint(to, key.size()), key);
-    *to++ = short_tag(otlp::value, wire_type::length_delimited);
-    to = write(write_varint(to, any_size));
-    out.commit(static_cast<std::size_t>(to - begin));
-    return true;
-}
-
-// Copies a short text, and collects the bits by which text outside ASCII is known. Copies may overlap: that is fewer
-// instructions than a loop over what is left.
-inline char* copy_short(char* to, std::string_view text, std::uint64_t& bits) noexcept {
-    const std::size_t size = text.size();
-    const char* const from = text.data();
-    const auto copy = [&]<class Word>(std::size_t at, Word word) {
-        std::memcpy(&word, from + at, sizeof word);
-        std::memcpy(to + at, &word, sizeof word);
-        bits |= word;
-    };
-    if (size > 16) {
-        for (std::size_t at = 0; at < size - 16; at += 16) {
-            copy(at, std::uint64_t{});
-            copy(at + 8, std::uint64_t{});
-        }
-        copy(size - 16, std::uint64_t{});
-        copy(size - 8, std::uint64_t{});
-    } else if (size >= 8) {
-        copy(0, std::uint64_t{});
-        copy(size - 8, std::uint64_t{});
-    } else if (size >= 4) {
-        copy(0, std::uint32_t{});
-        copy(size - 4, std::uint32_t{});
-    } else if (size > 0) {
-        copy(0, std::uint8_t{});
-        copy(size / 2, std::uint8_t{});
-        copy(size - 1, std::uint8_t{});
-    }
-    return to + size;
-}
-
-// A KeyValue of an ASCII key and an AnyValue, all so short that each length takes one byte. `write(to, bits)` puts
-// the AnyValue at its place, and may note that it is not ASCII either. False when it is not so, and nothing is
-// appended.
-template <class Buffer, class WriteAnyValue>
-bool append_short_key_value(Buffer& out, unsigned field, std::string_view key, std::size_t any_size,
-                            WriteAnyValue&& write) noexcept {
-    if (key.size() > 100 || any_size > 100 || key.size() + any_size > 0x7f - 4) return false;
-    const std::size_t size = 4 + key.size() + any_size;
-    char* to = out.ensure(2 + size);
-    if (!to) return false;
-    std::uint64_t bits = 0;
-    to[0] = short_tag(field, wire_type::length_delimited);
-    to[1] = static_cast<char>(size);
-    to[2] = short_tag(otlp::key, wire_type::length_delimited);
-    to[3] = static_cast<char>(key.size());
-    to = copy_short(to + 4, key, bits);
-    to[0] = short_tag(otlp::value, wire_type::length_delimited);
-    to[1] = static_cast<char>(any_size);
-    write(to + 2, bits);
-    if ((bits & 0x8080808080808080U) != 0) return false;
-    out.commit(2 + size);
-    return true;
-}
-
-template <class Buffer>
-bool append_text_attribute(Buffer& out, unsigned field, std::string_view key, std::string_view text) noexcept {
-    const auto write = [text](char* to, std::uint64_t& bits) {
-        to[0] = short_tag(otlp::string_value, wire_type::length_delimited);
-        to[1] = static_cast<char>(text.size());
-        copy_short(to + 2, text, bits);
-    };
-    if (append_short_key_value(out, field, key, 2 + text.size(), write)) return true;
-    if (!is_valid_utf8(key) || !is_valid_utf8(text))
-        return append_key_value(out, field, key, [&] { return append_text_field(out, otlp::string_value, text); });
-    const std::size_t any_size = 1 + varint_size(text.size()) + text.size();
-    return append_sized_key_value(out, field, key, any_size, [text](char* to) {
-        *to++ = short_tag(otlp::string_value, wire_type::length_delimited);
-        return write_bytes(write_varint(to, text.size()), text);
-    });
-}
-
-// An AnyValue that is encoded already: a bool or a number.
-template <class Buffer>
-bool append_encoded_attribute(Buffer& out, unsigned field, std::string_view key,
-                              std::string_view any_value) noexcept {
-    const auto write_short = [any_value](char* to, std::uint64_t&) {
-        std::uint64_t ignored = 0;
-        copy_short(to, any_value, ignored);
-    };
-    if (append_short_key_value(out, field, key, any_value.size(), write_short)) return true;
-    if (!is_valid_utf8(key)) return append_key_value(out, field, key, [&] { return out.append(any_value); });
-    return append_sized_key_value(out, field, key, any_value.size(),
-                                  [any_value](char* to) { return write_bytes(to, any_value); });
-}
-
-// A text that is JSON and meant to be read as JSON, written piece by piece. Its value stands before its key, which
-// protobuf allows and no receiver sees: that is how `is_meant_as_json` tells it from text that only looks like JSON.
-template <class Buffer, class AppendText>
-bool append_json_attribute(Buffer& out, unsigned field, std::string_view key, AppendText&& append_text) {
-    constexpr std::size_t tagged = 1 + wide_varint_size;
-    const std::size_t at = out.size();
-    char* const head = out.ensure(3 * tagged);
-    if (!head) return false;
-    head[0] = short_tag(field, wire_type::length_delimited);
-    head[tagged] = short_tag(otlp::value, wire_type::length_delimited);
-    head[2 * tagged] = short_tag(otlp::string_value, wire_type::length_delimited);
-    out.commit(3 * tagged);
-    if (!append_text()) return false;
-    const std::size_t text_size = out.size() - at - 3 * tagged;
-    if (!append_text_field(out, otlp::key, key)) return false;
-    const std::size_t size = out.size() - at - tagged;
-    if (size >= wide_varint_limit) return false;
-    char* const written = out.data() + at;
-    write_wide_varint(written + 1, size);
-    write_wide_varint(written + tagged + 1, text_size + tagged);
-    write_wide_varint(written + 2 * tagged + 1, text_size);
-    return true;
-}
-
-inline bool is_meant_as_json(std::string_view key_value) noexcept {
-    return key_value.starts_with(short_tag(otlp::value, wire_type::length_delimited));
-}
-
-template <class Buffer>
-bool append_fixed64_field(Buffer& out, unsigned field, std::uint64_t value) noexcept {
-    char* const to = out.ensure(9);
-    if (!to) return false;
-    *to = short_tag(field, wire_type::fixed64);
-    write_fixed64(to + 1, value);
-    out.commit(9);
-    return true;
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/detail/protobuf_reader.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// Walks over the fields of one protobuf message:
-// `for (protobuf_reader at(bytes); at.next();) use(at.field(), at.type(), at.bytes() or at.number());`
-// It never reads out of bounds, and stops at the first malformed field: `failed()` tells.
-class protobuf_reader {
-public:
-    explicit protobuf_reader(std::string_view message) noexcept : rest_(message) {}
-
-    [[nodiscard]] bool next() noexcept {
-        const char* const begin = rest_.data();
-        raw_ = {};
-        bytes_ = {};
-        number_ = 0;
-        if (rest_.empty() || failed_) return false;
-        std::uint64_t tag = 0;
-        if (!varint(tag) || tag >> 3U == 0 || tag >> 3U > 0x1fffffff) return fail();
-        field_ = static_cast<std::uint32_t>(tag >> 3U);
-        type_ = static_cast<wire_type>(tag & 7U);
-        switch (type_) {
-        case wire_type::varint:
-            if (!varint(number_)) return fail();
-            break;
-        case wire_type::fixed64:
-            if (!fixed(8)) return fail();
-            break;
-        case wire_type::fixed32:
-            if (!fixed(4)) return fail();
-            break;
-        case wire_type::length_delimited: {
-            std::uint64_t length = 0;
-            if (!varint(length) || length > rest_.size()) return fail();
-            bytes_ = rest_.substr(0, static_cast<std::size_t>(length));
-            rest_.remove_prefix(static_cast<std::size_t>(length));
-            break;
-        }
-        default: return fail(); // groups are of proto2, and OTLP has none
-        }
-        raw_ = {begin, static_cast<std::size_t>(rest_.data() - begin)};
-        return true;
-    }
-
-    [[nodiscard]] std::uint32_t field() const noexcept { return field_; }
-    [[nodiscard]] wire_type type() const noexcept { return type_; }
-    [[nodiscard]] std::string_view bytes() const noexcept { return bytes_; } // length-delimited
-    [[nodiscard]] std::uint64_t number() const noexcept { return number_; }  // the other types
-    [[nodiscard]] std::string_view raw() const noexcept { return raw_; }     // with tag and length
-    [[nodiscard]] bool failed() const noexcept { return failed_; }
-
-private:
-    bool fail() noexcept {
-        failed_ = true;
-        return false;
-    }
-    bool varint(std::uint64_t& value) noexcept {
-        value = 0;
-        for (std::size_t i = 0; i < max_varint_size && i < rest_.size(); ++i) {
-            const auto byte = static_cast<std::uint64_t>(static_cast<unsigned char>(rest_[i]));
-            value |= (byte & 0x7fU) << (7 * i);
-            if (byte < 0x80) {
-                rest_.remove_prefix(i + 1);
-                return true;
-            }
-        }
-        return false;
-    }
-    bool fixed(std::size_t size) noexcept {
-        if (rest_.size() < size) return false;
-        for (std::size_t i = 0; i < size; ++i)
-            number_ |= static_cast<std::uint64_t>(static_cast<unsigned char>(rest_[i])) << (8 * i);
-        rest_.remove_prefix(size);
-        return true;
-    }
-
-    std::string_view rest_;
-    std::string_view raw_;
-    std::string_view bytes_;
-    std::uint64_t number_ = 0;
-    std::uint32_t field_ = 0;
-    wire_type type_ = wire_type::varint;
-    bool failed_ = false;
-};
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/core/otlp_request.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-/// Who reads the request.
-enum class otlp_receiver : std::uint8_t {
-    /// Any OTLP receiver: every value bare. What MLflow takes only by its own API travels as attributes of the root
-    /// span: further metadata as `mlflow.traceMetadata.<key>`, the client request ID as `mlflow.clientRequestId`,
-    /// previews as `mlflow.traceRequestPreview` and `mlflow.traceResponsePreview`.
-    any,
-    /// As `any`, and under the names of OpenTelemetry's conventions for generative AI: the session as
-    /// `gen_ai.conversation.id`, and with `otlp_exporter` model, provider, tokens, messages, tools and agents.
-    gen_ai,
-    /// MLflow, by way of a Collector, say: as `any`, and text that MLflow would read as a JSON text is encoded as
-    /// JSON once, so that it is stored as it is. What MLflow takes only by its own API it shows as attributes of the
-    /// root.
-    mlflow
-};
-
-/// How traces are put into a request.
-struct otlp_form {
-    otlp_receiver receiver = otlp_receiver::any;
-    /// User and session on each span, and not on the root alone: for receivers that sum up by span (Langfuse, Phoenix
-    /// and others do; MLflow does not).
-    bool identity_on_every_span = false;
-    bool goes_with_trace_info = false; ///< what MLflow's own API carries is sent that way
-    /// Appends a span's body in other words; null: as it is.
-    bool (*append_body)(detail::buffer& out, const span_data& span) = nullptr;
-
-    constexpr otlp_form() noexcept = default;
-    constexpr otlp_form(otlp_receiver chosen) noexcept : receiver(chosen) {}
-};
-
-/// What the spans come from: OpenTelemetry's resource attributes, such as `service.name`.
-using resource_attributes = std::vector<std::pair<std::string, std::string>>;
-
-namespace detail {
-
-inline bool append_literal_text(buffer& out, std::string_view key, std::string_view text, otlp_receiver receiver) {
-    // Python ends at a number of over 4300 digits in a way that MLflow does not expect, also where the rest is no
-    // JSON.
-    const auto is_taken_for_json = [text] { return text.size() > 4'300 || is_json_document(text); };
-    if (receiver == otlp_receiver::mlflow && may_be_json(text) && is_taken_for_json())
-        return append_json_attribute(out, otlp::attributes, key, [&] { return append_json_string(out, text); });
-    return append_text_attribute(out, otlp::attributes, key, text);
-}
-
-struct key_and_value {
-    std::string_view key;
-    std::string_view any_value;
-};
-
-inline key_and_value split_key_value(std::string_view key_value) noexcept {
-    key_and_value found;
-    for (protobuf_reader at(key_value); at.next();) {
-        if (at.field() == otlp::key) found.key = at.bytes();
-        else if (at.field() == otlp::value) found.any_value = at.bytes();
-    }
-    return found;
-}
-
-// The key and the text of a KeyValue; a text whose data() is null when it is of another type.
-inline std::pair<std::string_view, std::string_view> text_attribute(std::string_view key_value) noexcept {
-    const auto [key, any_value] = split_key_value(key_value);
-    std::pair<std::string_view, std::string_view> found(key, {});
-    for (protobuf_reader any(any_value); any.next();)
-        if (any.field() == otlp::string_value) found.second = any.bytes();
-    return found;
-}
-
-// MLflow's server stores JSON that it then cannot read, and fails every page of a search that holds it: nested in
-// more than 45 levels, or with an integer outside 64 bits with a sign (found with MLflow 3.17). `json` is
-// well-formed.
-inline bool mlflow_can_read(std::string_view json) noexcept {
-    constexpr int deepest = 40;
-    int depth = 0;
-    for (std::size_t at = 0; at < json.size(); ++at) {
-        const char c = json[at];
-        if (c == '"') {
-            for (++at; at < json.size() && json[at] != '"'; ++at)
-                if (json[at] == '\\') ++at;
-        } else if (c == '[' || c == '{') {
-            if (++depth > deepest) return false;
-        } else if (c == ']' || c == '}') {
-            --depth;
-        } else if (c >= '0' && c <= '9') {
-            const std::size_t begin = at;
-            while (at < json.size() && json[at] >= '0' && json[at] <= '9') ++at;
-            const std::string_view digits = json.substr(begin, at - begin);
-            const bool is_integer = at == json.size() || (json[at] != '.' && json[at] != 'e' && json[at] != 'E');
-            const bool is_negative = begin > 0 && json[begin - 1] == '-';
-            const std::string_view most = is_negative ? "9223372036854775808" : "9223372036854775807";
-            if (is_integer && (digits.size() > most.size() || (digits.size() == most.size() && digits > most)))
-                return false;
-            if (!is_integer) // the fraction and the exponent are no integers of their own
-                while (at < json.size() &&
-                       std::string_view("0123456789.eE+-").find(json[at]) != std::string_view::npos)
-                    ++at;
-            --at;
-        }
-    }
-    return true;
-}
-
-// Such JSON is stored as the text that it is; text that MLflow would take for JSON is encoded once more.
-inline bool append_attribute_for_mlflow(buffer& out, std::string_view key_value, std::string_view raw) {
-    const auto [key, text] = text_attribute(key_value);
-    if (!text.data()) return out.append(raw);
-    if (!is_meant_as_json(key_value)) return append_literal_text(out, key, text, otlp_receiver::mlflow);
-    if (mlflow_can_read(text)) return out.append(raw);
-    return append_json_attribute(out, otlp::attributes, key,
-                                 [&out, json = text] { return append_json_string(out, json); });
-}
-
-// The body of a span to look closer at.
-inline bool append_body_for_mlflow(buffer& out, std::string_view body) {
-    for (protobuf_reader at(body); at.next();) {
-        const bool is_attribute = at.field() == otlp::attributes;
-        if (is_attribute ? !append_attribute_for_mlflow(out, at.bytes(), at.raw()) : !out.append(at.raw()))
-            return false;
-    }
-    return true;
-}
-
-inline bool append_prefixed(buffer& out, std::string_view prefix, const trace_entry& entry, otlp_receiver receiver) {
-    char key[32 + 250 * 4]; // the longest prefix, and the longest key in UTF-8
-    const std::size_t size = prefix.size() + entry.key.size();
-    if (size > sizeof key) return false;
-    write_bytes(write_bytes(key, prefix), entry.key);
-    return append_literal_text(out, {key, size}, entry.value, receiver);
-}
-
-// As long as MLflow takes it, which is 4096 characters.
-inline std::string_view trace_name(const span_data& span) noexcept {
-    std::string_view name;
-    for (protobuf_reader at(span.body.view()); at.next();)
-        if (at.field() == otlp::name) name = at.bytes();
-    return first_code_points(name, 4096);
-}
-
-inline bool append_identity(buffer& out, const trace_data& trace, otlp_receiver receiver) {
-    const auto append = [&](std::string_view key, std::string_view value) {
-        return !value.data() || append_literal_text(out, key, value, receiver);
-    };
-    const std::string_view session = trace.metadata("mlflow.trace.session");
-    return append("user.id", trace.metadata("mlflow.trace.user")) && append("session.id", session) &&
-           (receiver != otlp_receiver::gen_ai || append("gen_ai.conversation.id", session));
-}
-
-// What the root span says of its trace. MLflow believes the first span that says whose it is, and no later one, so no
-// other span does unless it is asked for.
-inline bool append_trace_entries(buffer& out, const trace_data& trace, const otlp_form& form) {
-    // MLflow takes tags and a name from the root of the whole trace; what else there is stays with the span.
-    const bool is_all_here = !form.goes_with_trace_info || is_continued(trace);
-    for (const trace_entry entry : trace.entries) {
-        const auto append = [&](std::string_view key) {
-            return !is_all_here || append_literal_text(out, key, entry.value, form.receiver);
-        };
-        const bool is_identity = entry.key == "mlflow.trace.user" || entry.key == "mlflow.trace.session";
-        bool good = true;
-        switch (entry.kind) {
-        case entry_kind::metadata:
-            good = is_identity || !is_all_here || append_prefixed(out, "mlflow.traceMetadata.", entry, form.receiver);
-            break;
-        case entry_kind::tag: good = append_prefixed(out, "mlflow.traceTag.", entry, form.receiver); break;
-        case entry_kind::client_request_id: good = append("mlflow.clientRequestId"); break;
-        case entry_kind::request_preview: good = append("mlflow.traceRequestPreview"); break;
-        case entry_kind::response_preview: good = append("mlflow.traceResponsePreview"); break;
-        case entry_kind::tracestate: good = append_text_field(out, otlp::w3c_trace_state, entry.value); break;
-        case entry_kind::absent: break;
-        }
-        if (!good) return false;
-    }
-    // MLflow does not take the trace's name from its root.
-    return form.receiver != otlp_receiver::mlflow || is_continued(trace) ||
-           append_literal_text(out, "mlflow.traceTag.mlflow.traceName", trace_name(*trace.root), form.receiver);
-}
-
-inline bool append_resource(buffer& out, const resource_attributes& attributes) {
-    constexpr unsigned resource = 1;
-    constexpr unsigned resource_attribute = 1;
-    if (!out.push_back(short_tag(resource, wire_type::length_delimited))) return false;
-    late_length length(out);
-    for (const auto& [key, value] : attributes)
-        if (!append_text_attribute(out, resource_attribute, key, value)) return false;
-    return append_text_attribute(out, resource_attribute, "telemetry.sdk.name", "mlflow_trace") &&
-           append_text_attribute(out, resource_attribute, "telemetry.sdk.language", "cpp") &&
-           append_text_attribute(out, resource_attribute, "telemetry.sdk.version", MLFLOW_TRACE_VERSION) &&
-           length.close();
-}
-
-inline bool append_scope(buffer& out) {
-    constexpr unsigned scope = 1;
-    if (!out.push_back(short_tag(scope, wire_type::length_delimited))) return false;
-    late_length length(out);
-    return append_text_field(out, 1, "mlflow_trace") && append_text_field(out, 2, MLFLOW_TRACE_VERSION) &&
-           length.close();
-}
-
-inline bool append_span(buffer& out, const trace_data& trace, const span_data& span, const otlp_form& form) {
-    constexpr unsigned spans = 2;
-    if (!out.push_back(short_tag(spans, wire_type::length_delimited))) return false;
-    const bool rewritten = form.receiver == otlp_receiver::mlflow && span.look_closer;
-    const bool is_root = &span == trace.root;
-    if (!is_root && !rewritten && !form.identity_on_every_span && !form.append_body)
-        return append_varint(out, span.body.size()) && out.append(span.body.view());
-    late_length length(out);
-    const bool is_written = form.append_body ? form.append_body(out, span)
-                            : rewritten      ? append_body_for_mlflow(out, span.body.view())
-                                             : out.append(span.body.view());
-    return is_written && (!(is_root || form.identity_on_every_span) || append_identity(out, trace, form.receiver)) &&
-           (!is_root || append_trace_entries(out, trace, form)) && length.close();
-}
-
-} // namespace detail
-
-/// Appends the protobuf bytes of an OTLP `ExportTraceServiceRequest` that holds all spans of the batch. False when
-/// memory ran out, or the request would be over 256 MiB; `out` is as before then.
-inline bool append_otlp_request(detail::buffer& out, const trace_batch& batch, const resource_attributes& resource,
-                                const otlp_form& form) {
-    using namespace detail;
-    constexpr unsigned resource_spans = 1;
-    constexpr unsigned scope_spans = 2;
-    const std::size_t before = out.size();
-    const auto append_all = [&] {
-        if (!out.push_back(short_tag(resource_spans, wire_type::length_delimited))) return false;
-        late_length resource_length(out);
-        if (!append_resource(out, resource)) return false;
-        if (!out.push_back(short_tag(scope_spans, wire_type::length_delimited))) return false;
-        late_length scope_length(out);
-        if (!append_scope(out)) return false;
-        for (const trace_data& trace : batch)
-            for (const span_data* span = trace.spans; span; span = span->next)
-                if (!append_span(out, trace, *span, form)) return false;
-        return scope_length.close() && resource_length.close();
-    };
-    if (append_all()) return true;
-    out.truncate(before);
-    return false;
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
-// ---- mlflow/trace/detail/files.hpp
-
-// Files and folders that other users of the machine may have made, renamed or linked.
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// Closes its file, and with it gives up the lock.
-class owned_file {
-public:
-    explicit owned_file(int file = -1) noexcept : file_(file) {}
-    owned_file(const owned_file&) = delete;
-    owned_file& operator=(const owned_file&) = delete;
-    owned_file(owned_file&& other) noexcept : file_(std::exchange(other.file_, -1)) {}
-    owned_file& operator=(owned_file&& other) noexcept {
-        std::swap(file_, other.file_);
-        return *this;
-    }
-    ~owned_file() {
-        if (file_ >= 0) ::close(file_);
-    }
-    [[nodiscard]] int get() const noexcept { return file_; }
-
-private:
-    int file_;
-};
-
-// Again as long as a signal comes between.
-template <class Call>
-auto uninterrupted(const Call& call) noexcept {
-    for (;;)
-        if (const auto outcome = call(); outcome >= 0 || errno != EINTR) return outcome;
-}
-
-// A file to read among others of a folder: neither a link, nor one that would wait for a writer, as a FIFO does.
-inline owned_file open_regular(const std::string& path) noexcept {
-    owned_file file(
-        uninterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); }));
-    struct stat found{};
-    if (file.get() < 0 || (::fstat(file.get(), &found) == 0 && S_ISREG(found.st_mode))) return file;
-    errno = EINVAL;
-    return owned_file();
-}
-
-inline bool is_same_file(const struct stat& one, const struct stat& other) noexcept {
-    return one.st_ino == other.st_ino && one.st_dev == other.st_dev;
-}
-
-inline bool is_ours_or_roots(const struct stat& found) noexcept {
-    return found.st_uid == 0 || found.st_uid == ::geteuid();
-}
-
-inline bool is_in_own_group(gid_t group) {
-    if (group == ::getegid()) return true;
-    const int most = ::getgroups(0, nullptr);
-    std::vector<gid_t> all(static_cast<std::size_t>(most > 0 ? most : 0));
-    const int count = ::getgroups(static_cast<int>(all.size()), all.data());
-    for (int i = 0; i < count; ++i)
-        if (all[static_cast<std::size_t>(i)] == group) return true;
-    return false;
-}
-
-// Whether users other than this one, root and the members of an own group can rename what stands in the folder. In
-// one with the sticky bit, such as /tmp, nobody can but the owner.
-inline bool others_may_rename_in(const struct stat& folder) {
-    if ((folder.st_mode & S_ISVTX) != 0) return false;
-    return (folder.st_mode & S_IWOTH) != 0 || ((folder.st_mode & S_IWGRP) != 0 && !is_in_own_group(folder.st_gid));
-}
-
-// Where a path leads.
-struct path_end {
-    std::string fault; // how another user could lead elsewhere: one line with its remedy; empty where nobody could
-    bool is_there = false;
-    struct stat found{};
-};
-
-enum class folders : bool {
-    of_anybody, // enough where the file at the end is looked at too
-    trusted     // nobody but this user and root may rename what stands in them
-};
-
-// Follows a path as open() does.
-inline path_end follow(const std::string& path, folders needed) {
-    path_end end;
-    std::string rest = path;
-    const auto failed = [&end](std::string why) {
-        end.fault = std::move(why);
-        return end;
-    };
-    if (!path.starts_with('/')) {
-        char here[4096];
-        if (!::getcwd(here, sizeof here)) return failed(std::string("the current folder: ") + std::strerror(errno));
-        rest = std::string(here) + '/' + path;
-    }
-    int links = 0;
-    for (std::string at; !rest.empty();) {
-        const auto slash = rest.substr(0, rest.find('/')).size();
-        const std::string step = rest.substr(0, slash);
-        rest.erase(0, slash + 1);
-        if (step.empty() || step == ".") continue;
-        if (step == "..") {
-            if (const auto last = at.rfind('/'); last != at.npos) at.erase(last);
-            continue;
-        }
-        const std::string next = at + '/' + step;
-        end.is_there = ::lstat(next.c_str(), &end.found) == 0;
-        if (!end.is_there) return end;
-        const bool is_link = S_ISLNK(end.found.st_mode);
-        const bool is_trusted = needed == folders::trusted;
-        if ((is_link || is_trusted) && !is_ours_or_roots(end.found))
-            return failed(next + " belongs to another user; give a path that is this user's and root's alone");
-        if (is_trusted && S_ISDIR(end.found.st_mode) && !rest.empty() && others_may_rename_in(end.found))
-            return failed(next +
-                          ": others may write to this folder; take that right away (chmod go-w), or give another");
-        if (!is_link) {
-            at = next;
-            continue;
-        }
-        char target[4096];
-        const auto size = ::readlink(next.c_str(), target, sizeof target);
-        if (size <= 0 || ++links > 40) return failed(next + ": a symbolic link that leads nowhere");
-        rest = std::string(target, static_cast<std::size_t>(size)) + '/' + rest;
-        if (rest.starts_with('/')) at.clear();
-    }
-    return end;
-}
-
-// Why a folder is no place for what users said: it is to be this user's alone, and so is the way to it. Others could
-// put anything in there otherwise, or take it away. One line with its remedy; empty where all is well.
-inline std::string folder_fault(const std::string& path) {
-    struct stat found{};
-    if (::stat(path.c_str(), &found) != 0) return path + ": " + std::strerror(errno);
-    if (!S_ISDIR(found.st_mode)) return path + ": " + std::strerror(ENOTDIR);
-    if (found.st_uid != ::geteuid())
-        return path + " belongs to another user; give a folder that is this user's alone (mode 0700)";
-    if ((found.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-        return path + ": others may write to it; give a folder that is this user's alone (mode 0700)";
-    return follow(path, folders::trusted).fault;
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/detail/appended_file.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// A file of lines to which this and other processes append. One thread at a time.
-class appended_file {
-public:
-    // It is open, and what the path names still.
-    [[nodiscard]] bool is_at(const std::string& path) const noexcept {
-        struct stat opened{};
-        struct stat named{};
-        return file_.get() >= 0 && ::fstat(file_.get(), &opened) == 0 && ::stat(path.c_str(), &named) == 0 &&
-               is_same_file(opened, named);
-    }
-
-    // Makes it where it is not there, readable by its owner only. Says what is wrong with it, in one line.
-    std::string open(const std::string& path) {
-        file_ = owned_file();
-        // Before as well as after: through another user's link not even an empty file is made.
-        if (!is_inherited(path))
-            if (auto fault = follow(path, folders::of_anybody).fault; !fault.empty()) return fault;
-        // Read to see how it ends. A FIFO without a reader is an error, in place of a wait for one.
-        constexpr int flags = O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-        const auto opened_for = [&](int access) {
-            return uninterrupted([&] { return ::open(path.c_str(), access | flags | O_CREAT, 0600); });
-        };
-        struct stat there{};
-        const bool is_file = ::stat(path.c_str(), &there) != 0 || S_ISREG(there.st_mode);
-        owned_file opened(opened_for(is_file ? O_RDWR : O_WRONLY));
-        if (opened.get() < 0 && is_file && errno == EACCES) opened = owned_file(opened_for(O_WRONLY));
-        struct stat found{};
-        if (opened.get() < 0 || ::fstat(opened.get(), &found) != 0) return std::strerror(errno);
-        if (!is_inherited(path))
-            if (auto fault = fault_of(path, found); !fault.empty()) return fault;
-        if (::fcntl(opened.get(), F_SETFL, O_APPEND) != 0) return std::strerror(errno);
-        is_regular_ = S_ISREG(found.st_mode);
-        file_ = std::move(opened);
-        return {};
-    }
-
-    // With its newline. When that fails, the reason is in errno, and what is there of the line ends before the next.
-    bool append_line(std::string_view line) noexcept {
-        const bool is_locked = is_regular_ && lock();
-        const bool is_written = (ends_in_a_line() || write("\n")) && write(line);
-        const int reason = errno;
-        if (is_locked) ::flock(file_.get(), LOCK_UN);
-        errno = reason;
-        return is_written;
-    }
-
-private:
-    // Whoever started the program has opened it.
-    static bool is_inherited(std::string_view path) noexcept {
-        return path == "/dev/stdout" || path == "/dev/stderr" || path.starts_with("/dev/fd/") ||
-               path.starts_with("/proc/self/fd/");
-    }
-
-    static std::string fault_of(const std::string& path, const struct stat& opened) {
-        // Looked up once it is open: nothing is written where a link has been changed in between.
-        const path_end named = follow(path, folders::of_anybody);
-        if (!named.fault.empty()) return named.fault;
-        if (!named.is_there || !is_same_file(named.found, opened)) return "replaced while it was opened";
-        if (S_ISCHR(opened.st_mode)) return {};
-        if (!S_ISREG(opened.st_mode))
-            return is_ours_or_roots(opened) ? std::string() : "made by another user; give another path";
-        if (opened.st_uid != ::geteuid())
-            return "a file of another user, who could read what is written; give another path";
-        if ((opened.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-            return "a file that others may write to; take that right away (chmod go-w), or give another path";
-        if (opened.st_nlink > 1) return "a file with a second name (a hard link); give another path";
-        return {};
-    }
-
-    // Not for long: somebody who may only read the file could hold it for ever.
-    bool lock() const noexcept {
-        for (int attempt = 0; attempt < 20; ++attempt) {
-            if (::flock(file_.get(), LOCK_EX | LOCK_NB) == 0) return true;
-            if (errno != EWOULDBLOCK && errno != EINTR) return false;
-            const timespec pause{0, 500'000};
-            ::nanosleep(&pause, nullptr);
-        }
-        return false;
-    }
-
-    // What others or an earlier run left behind may have been cut short.
-    [[nodiscard]] bool ends_in_a_line() const noexcept {
-        if (!is_regular_) return !is_cut_;
-        struct stat found{};
-        char last = 0;
-        if (::fstat(file_.get(), &found) != 0 || found.st_size == 0) return true;
-        if (uninterrupted([&] { return ::pread(file_.get(), &last, 1, found.st_size - 1); }) != 1) return !is_cut_;
-        return last == '\n';
-    }
-
-    bool write(std::string_view bytes) noexcept {
-        while (!bytes.empty()) {
-            const auto written = uninterrupted([&] { return ::write(file_.get(), bytes.data(), bytes.size()); });
-            if (written <= 0) {
-                if (written == 0) errno = EIO;
-                return false;
-            }
-            bytes.remove_prefix(static_cast<std::size_t>(written));
-            is_cut_ = !bytes.empty();
-        }
-        return true;
-    }
-
-    owned_file file_;
-    bool is_regular_ = true;
-    bool is_cut_ = false; // where the end of the file cannot be read
-};
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/detail/base64.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// RFC 4648, section 4, with padding.
-template <class Buffer>
-bool append_base64(Buffer& out, std::string_view bytes) noexcept {
-    constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const std::size_t size = (bytes.size() + 2) / 3 * 4;
-    if (size == 0) return true;
-    char* to = out.ensure(size);
-    if (!to) return false;
-    for (; !bytes.empty(); bytes.remove_prefix(bytes.size() < 3 ? bytes.size() : 3)) {
-        std::uint32_t group = 0;
-        for (std::size_t at = 0; at < 3; ++at)
-            group = group << 8U | (at < bytes.size() ? static_cast<unsigned char>(bytes[at]) : 0U);
-        for (std::size_t at = 0; at < 4; ++at)
-            *to++ = at <= bytes.size() ? digits[group >> (18 - 6 * at) & 63U] : '=';
-    }
-    out.commit(size);
-    return true;
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/detail/otlp_json.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// How OTLP/JSON writes a field: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding.
-enum class otlp_kind : std::uint8_t {
-    text,
-    id,
-    bytes,
-    boolean,
-    enumeration,
-    uint32,
-    fixed32,
-    int64,
-    fixed64,
-    number,
-    message,
-    any_value
-};
-
-struct otlp_field {
-    std::uint32_t number;
-    std::string_view name;
-    otlp_kind kind;
-    bool repeated = false;
-    std::span<const otlp_field> message{};
-
-    [[nodiscard]] constexpr wire_type type() const noexcept {
-        switch (kind) {
-        case otlp_kind::boolean:
-        case otlp_kind::enumeration:
-        case otlp_kind::uint32:
-        case otlp_kind::int64: return wire_type::varint;
-        case otlp_kind::fixed32: return wire_type::fixed32;
-        case otlp_kind::fixed64:
-        case otlp_kind::number: return wire_type::fixed64;
-        default: return wire_type::length_delimited;
-        }
-    }
-};
-
-// The messages of opentelemetry-proto, in the order in which the OpenTelemetry Collector writes their fields.
-namespace otlp_schema {
-using enum otlp_kind;
-inline constexpr otlp_field key_value[]{{1, "key", text}, {2, "value", any_value}};
-inline constexpr otlp_field array_value[]{{1, "values", any_value, true}};
-inline constexpr otlp_field key_value_list[]{{1, "values", message, true, key_value}};
-inline constexpr otlp_field value[]{{1, "stringValue", text},
-                                    {2, "boolValue", boolean},
-                                    {3, "intValue", int64},
-                                    {4, "doubleValue", number},
-                                    {5, "arrayValue", message, false, array_value},
-                                    {6, "kvlistValue", message, false, key_value_list},
-                                    {7, "bytesValue", bytes}};
-inline constexpr otlp_field entity_ref[]{
-    {1, "schemaUrl", text}, {2, "type", text}, {3, "idKeys", text, true}, {4, "descriptionKeys", text, true}};
-inline constexpr otlp_field resource[]{{1, "attributes", message, true, key_value},
-                                       {2, "droppedAttributesCount", uint32},
-                                       {3, "entityRefs", message, true, entity_ref}};
-inline constexpr otlp_field scope[]{{1, "name", text},
-                                    {2, "version", text},
-                                    {3, "attributes", message, true, key_value},
-                                    {4, "droppedAttributesCount", uint32}};
-inline constexpr otlp_field event[]{{1, "timeUnixNano", fixed64},
-                                    {2, "name", text},
-                                    {3, "attributes", message, true, key_value},
-                                    {4, "droppedAttributesCount", uint32}};
-inline constexpr otlp_field link[]{{1, "traceId", id},
-                                   {2, "spanId", id},
-                                   {3, "traceState", text},
-                                   {4, "attributes", message, true, key_value},
-                                   {5, "droppedAttributesCount", uint32},
-                                   {6, "flags", fixed32}};
-inline constexpr otlp_field status[]{{2, "message", text}, {3, "code", enumeration}};
-inline constexpr otlp_field span[]{{1, "traceId", id},
-                                   {2, "spanId", id},
-                                   {3, "traceState", text},
-                                   {4, "parentSpanId", id},
-                                   {16, "flags", fixed32},
-                                   {5, "name", text},
-                                   {6, "kind", enumeration},
-                                   {7, "startTimeUnixNano", fixed64},
-                                   {8, "endTimeUnixNano", fixed64},
-                                   {9, "attributes", message, true, key_value},
-                                   {10, "droppedAttributesCount", uint32},
-                                   {11, "events", message, true, event},
-                                   {12, "droppedEventsCount", uint32},
-                                   {13, "links", message, true, link},
-                                   {14, "droppedLinksCount", uint32},
-                                   {15, "status", message, false, status}};
-inline constexpr otlp_field scope_spans[]{
-    {1, "scope", message, false, scope}, {2, "spans", message, true, span}, {3, "schemaUrl", text}};
-inline constexpr otlp_field resource_spans[]{
-    {1, "resource", message, false, resource}, {2, "scopeSpans", message, true, scope_spans}, {3, "schemaUrl", text}};
-inline constexpr otlp_field request[]{{1, "resourceSpans", message, true, resource_spans}};
-} // namespace otlp_schema
-
-template <class Buffer>
-class otlp_json_writer {
-public:
-    explicit otlp_json_writer(Buffer& out) noexcept : out_(out) {}
-
-    bool message(std::span<const otlp_field> fields, std::string_view bytes, std::size_t depth = 0) noexcept {
-        std::array<content, most_fields> last{}; // of each field, the one that counts
-        protobuf_reader at(bytes);
-        while (at.next())
-            for (std::size_t i = 0; i < fields.size(); ++i)
-                if (is(at, fields[i])) last[i] = {at.bytes(), at.number(), true};
-        if (at.failed() || !append_bytes(out_, "{")) return false;
-        bool first = true;
-        for (std::size_t i = 0; i < fields.size(); ++i)
-            if (!(fields[i].repeated ? !last[i].is_given || list(fields[i], bytes, depth, first)
-                                     : single(fields[i], last[i], depth, first)))
-                return false;
-        return append_bytes(out_, "}");
-    }
-
-private:
-    // Of one field.
-    struct content {
-        std::string_view bytes{};
-        std::uint64_t number = 0;
-        bool is_given = false;
-    };
-
-    static constexpr std::size_t most_fields = std::size(otlp_schema::span);
-    static constexpr std::size_t max_depth = 64; // of AnyValue
-
-    // A field of another type than the schema's is an unknown one, as for every protobuf parser.
-    static bool is(const protobuf_reader& at, const otlp_field& field) noexcept {
-        return at.field() == field.number && at.type() == field.type();
-    }
-
-    bool name(const otlp_field& field, bool& first) noexcept {
-        if (!first && !append_bytes(out_, ",")) return false;
-        first = false;
-        return append_bytes(out_, "\"") && append_bytes(out_, field.name) && append_bytes(out_, "\":");
-    }
-
-    bool list(const otlp_field& field, std::string_view bytes, std::size_t depth, bool& first) noexcept {
-        if (!name(field, first) || !append_bytes(out_, "[")) return false;
-        bool is_next = false;
-        for (protobuf_reader at(bytes); at.next();) {
-            if (!is(at, field)) continue;
-            if (std::exchange(is_next, true) && !append_bytes(out_, ",")) return false;
-            if (!value(field, {at.bytes(), at.number(), true}, depth)) return false;
-        }
-        return append_bytes(out_, "]");
-    }
-
-    // Written when it is a message, and otherwise unless it is the default, as the Collector does.
-    bool single(const otlp_field& field, const content& last, std::size_t depth, bool& first) noexcept {
-        const bool nested = field.kind == otlp_kind::message || field.kind == otlp_kind::any_value;
-        if (!nested && last.number == 0 &&
-            (last.bytes.empty() || (field.kind == otlp_kind::id && is_zero(last.bytes))))
-            return true;
-        return name(field, first) && value(field, last, depth);
-    }
-
-    bool any_value(std::string_view bytes, std::size_t depth) noexcept {
-        if (depth == max_depth) return false;
-        const otlp_field* chosen = nullptr;
-        content last;
-        protobuf_reader at(bytes);
-        while (at.next()) {
-            for (const otlp_field& field : otlp_schema::value) {
-                if (!is(at, field)) continue;
-                chosen = &field;
-                last = {at.bytes(), at.number(), true};
-            }
-        }
-        if (at.failed()) return false;
-        bool first = true;
-        return append_bytes(out_, "{") && (!chosen || (name(*chosen, first) && value(*chosen, last, depth + 1))) &&
-               append_bytes(out_, "}");
-    }
-
-    bool value(const otlp_field& field, const content& it, std::size_t depth) noexcept {
-        switch (field.kind) {
-        case otlp_kind::text: return append_json_string(out_, it.bytes);
-        case otlp_kind::id: return quoted([&] { return append_hex(out_, it.bytes); });
-        case otlp_kind::bytes: return quoted([&] { return append_base64(out_, it.bytes); });
-        case otlp_kind::boolean: return append_json_bool(out_, it.number != 0);
-        case otlp_kind::enumeration: return append_json_int(out_, static_cast<std::int32_t>(it.number));
-        case otlp_kind::uint32:
-        case otlp_kind::fixed32: return append_json_uint(out_, static_cast<std::uint32_t>(it.number));
-        case otlp_kind::int64:
-            return quoted([&] { return append_json_int(out_, static_cast<std::int64_t>(it.number)); });
-        case otlp_kind::fixed64: return quoted([&] { return append_json_uint(out_, it.number); });
-        case otlp_kind::number: return number(std::bit_cast<double>(it.number));
-        case otlp_kind::message: return message(field.message, it.bytes, depth);
-        case otlp_kind::any_value: return any_value(it.bytes, depth);
-        }
-        return false;
-    }
-
-    bool number(double value) noexcept {
-        if (value != value) return append_bytes(out_, "\"NaN\"");
-        if (!is_finite(value)) return append_bytes(out_, value < 0 ? "\"-Infinity\"" : "\"Infinity\"");
-        return append_json_double(out_, value);
-    }
-
-    template <class Write>
-    bool quoted(Write write) noexcept {
-        return append_bytes(out_, "\"") && write() && append_bytes(out_, "\"");
-    }
-
-    static bool is_zero(std::string_view bytes) noexcept {
-        for (const char byte : bytes)
-            if (byte != '\0') return false;
-        return true;
-    }
-
-    Buffer& out_;
-};
-
-// The OTLP/JSON of an ExportTraceServiceRequest in protobuf, on one line without its end. False, with nothing
-// written, when the bytes are malformed, nested too deeply, or the buffer is full.
-template <class Buffer>
-bool append_otlp_json(Buffer& out, std::string_view export_trace_service_request) noexcept {
-    const std::size_t size = out.size();
-    if (otlp_json_writer<Buffer>(out).message(otlp_schema::request, export_trace_service_request)) return true;
-    out.truncate(size);
-    return false;
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/exporters/json_lines.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-/// Appends to a file of OTLP JSON lines, which is what the OpenTelemetry Collector's file exporter writes and its
-/// `otlpjsonfilereceiver` reads. One line per batch. Processes may share a file on a local disk: a line is written in
-/// append mode, under a lock where it can be had at once. What a full disk or a crash has cut short, in this process
-/// or another, costs no line but itself. A file that is renamed or removed is made anew.
-///
-/// The file is made readable by its owner only, since it holds what users said. Errors: a file that cannot be opened
-/// or written (disk full) fails the batch, and is tried again with the next one. So does a file that belongs to
-/// another user, that others may write to, that has a second name (a hard link), or that is reached by a symbolic
-/// link of another user. A terminal, a pipe (`/dev/stdout`) and a FIFO of this user with a reader are written to as
-/// they are.
-class json_lines_exporter {
-public:
-    struct options {
-        std::string path = "traces.jsonl";
-        resource_attributes resource{{"service.name", "unknown_service"}};
-    };
-
-    json_lines_exporter() : json_lines_exporter(options{}) {}
-    explicit json_lines_exporter(options chosen) : options_(std::move(chosen)) {}
-    json_lines_exporter(const json_lines_exporter&) = delete;
-    json_lines_exporter& operator=(const json_lines_exporter&) = delete;
-
-    export_result export_traces(trace_batch& batch) {
-        export_result outcome;
-        if (batch.empty()) return outcome;
-        request_.clear();
-        line_.clear();
-        if (!append_otlp_request(request_, batch, options_.resource, otlp_receiver::any) ||
-            !detail::append_otlp_json(line_, request_.view()) || !line_.push_back('\n')) {
-            return detail::export_without_memory(batch.span_count());
-        }
-        const std::string fault = append();
-        request_.clear_to(detail::kept_request);
-        line_.clear_to(detail::kept_request);
-        if (!fault.empty()) return fail(batch, fault);
-        outcome.exported_spans = batch.span_count();
-        return outcome;
-    }
-
-private:
-    export_result fail(const trace_batch& batch, std::string_view why) {
-        export_result outcome;
-        outcome.failed_spans = batch.span_count();
-        outcome.error = std::string(why);
-        if (!outcome.error.starts_with(options_.path)) outcome.error = options_.path + ": " + outcome.error;
-        return outcome;
-    }
-
-    // Why the line is not in the file; empty when it is.
-    std::string append() {
-        if (!file_.is_at(options_.path))
-            if (auto fault = file_.open(options_.path); !fault.empty()) return fault;
-        return file_.append_line(line_.view()) ? std::string() : std::strerror(errno);
-    }
-
-    options options_;
-    detail::buffer request_;
-    detail::buffer line_;
-    detail::appended_file file_;
-};
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
-// ---- mlflow/trace/core/recorded_trace.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-/// Names with values, in the order in which they were recorded.
-class recorded_values : public std::vector<std::pair<std::string, std::string>> {
-public:
-    /// The last value of that name, as MLflow reads it, or an empty text.
-    [[nodiscard]] std::string operator[](std::string_view name) const {
-        std::string found;
-        for (const auto& [key, value] : *this)
-            if (key == name) found = value;
-        return found;
-    }
-    [[nodiscard]] bool contains(std::string_view name) const {
-        for (const auto& pair : *this)
-            if (pair.first == name) return true;
-        return false;
-    }
-};
-
-struct recorded_event {
-    std::string name;
-    std::uint64_t unix_nano = 0;
-    recorded_values attributes;
-};
-
-struct recorded_link {
-    mlflow::trace::trace_id trace_id;
-    span_id id;
-    recorded_values attributes;
-};
-
-/// A finished span, decoded. Attributes are text: numbers as decimal digits, bool as `true` or `false`.
-struct recorded_span {
-    span_id id;
-    span_id parent; ///< not valid for the root of a whole trace
-    std::string name;
-    std::uint64_t start_unix_nano = 0;
-    std::uint64_t end_unix_nano = 0;
-    status code = status::unset;
-    std::string status_message;
-    recorded_values attributes;
-    std::vector<recorded_event> events;
-    std::vector<recorded_link> links;
-};
-
-/// A finished trace, decoded: for tests of instrumentation, and for exporters that are not in a hurry.
-struct recorded_trace {
-    trace_id id;
-    bool has_root = false; ///< false: spans that ended after the root, sent on their own
-    span_id root_id{};     ///< of the first span in this process, whose parent may be in another
-    std::string client_request_id;
-    std::string request_preview;  ///< empty unless set
-    std::string response_preview; ///< empty unless set
-    recorded_values metadata;
-    recorded_values tags;
-    std::vector<recorded_span> spans;
-
-    /// The first span in this process, or null when it is not among these.
-    [[nodiscard]] const recorded_span* root() const noexcept {
-        for (const recorded_span& span : spans)
-            if (root_id.valid() ? span.id == root_id : !span.parent.valid()) return &span;
-        return nullptr;
-    }
-    [[nodiscard]] const recorded_span* find(std::string_view name) const noexcept {
-        for (const recorded_span& span : spans)
-            if (span.name == name) return &span;
-        return nullptr;
-    }
-};
-
-namespace detail {
-
-inline std::string any_value_text(std::string_view any_value) {
-    for (protobuf_reader at(any_value); at.next();) {
-        switch (at.field()) {
-        case otlp::string_value: return std::string(at.bytes());
-        case otlp::bool_value: return at.number() ? "true" : "false";
-        case otlp::int_value: return std::to_string(static_cast<std::int64_t>(at.number()));
-        case otlp::double_value: {
-            buffer text;
-            append_json_double(text, std::bit_cast<double>(at.number()));
-            return std::string(whole(text));
-        }
-        default: break;
-        }
-    }
-    return {};
-}
-
-inline std::pair<std::string, std::string> key_value_text(std::string_view key_value) {
-    std::pair<std::string, std::string> pair;
-    for (protobuf_reader at(key_value); at.next();) {
-        if (at.field() == otlp::key) pair.first = at.bytes();
-        else if (at.field() == otlp::value) pair.second = any_value_text(at.bytes());
-    }
-    return pair;
-}
-
-inline std::uint64_t big_endian(std::string_view bytes) noexcept {
-    std::uint64_t value = 0;
-    for (const char c : bytes) value = value << 8U | static_cast<unsigned char>(c);
-    return value;
-}
-
-inline recorded_event decode_event(std::string_view message) {
-    recorded_event event;
-    for (protobuf_reader at(message); at.next();) {
-        if (at.field() == otlp::event_time) event.unix_nano = at.number();
-        else if (at.field() == otlp::event_name) event.name = at.bytes();
-        else if (at.field() == otlp::event_attributes) event.attributes.push_back(key_value_text(at.bytes()));
-    }
-    return event;
-}
-
-inline recorded_link decode_link(std::string_view message) {
-    recorded_link link;
-    for (protobuf_reader at(message); at.next();) {
-        if (at.field() == otlp::trace_id && at.bytes().size() == 16)
-            link.trace_id = {big_endian(at.bytes().substr(0, 8)), big_endian(at.bytes().substr(8))};
-        else if (at.field() == otlp::span_id) link.id.value = big_endian(at.bytes());
-        else if (at.field() == otlp::link_attributes) link.attributes.push_back(key_value_text(at.bytes()));
-    }
-    return link;
-}
-
-inline recorded_span decode_span(std::string_view body) {
-    recorded_span span;
-    for (protobuf_reader at(body); at.next();) {
-        switch (at.field()) {
-        case otlp::span_id: span.id.value = big_endian(at.bytes()); break;
-        case otlp::parent_span_id: span.parent.value = big_endian(at.bytes()); break;
-        case otlp::name: span.name = at.bytes(); break;
-        case otlp::start_time: span.start_unix_nano = at.number(); break;
-        case otlp::end_time: span.end_unix_nano = at.number(); break;
-        case otlp::attributes: span.attributes.push_back(key_value_text(at.bytes())); break;
-        case otlp::events: span.events.push_back(decode_event(at.bytes())); break;
-        case otlp::links: span.links.push_back(decode_link(at.bytes())); break;
-        case otlp::span_status:
-            for (protobuf_reader in(at.bytes()); in.next();) {
-                if (in.field() == otlp::status_message) span.status_message = in.bytes();
-                else if (in.field() == otlp::status_code) span.code = static_cast<status>(in.number());
-            }
-            break;
-        default: break;
-        }
-    }
-    return span;
-}
-
-} // namespace detail
-
-namespace detail {
-
-// The memory that the content of a decoded trace takes, with what the allocator adds.
-inline std::size_t content_memory(const std::string& text) noexcept {
-    const std::size_t in_place = std::string().capacity();
-    return text.capacity() > in_place ? text.capacity() + machine::block_cost : 0;
-}
-inline std::size_t content_memory(const recorded_values& values) noexcept {
-    std::size_t memory = values.capacity() * sizeof(values.front()) + machine::block_cost;
-    for (const auto& [name, value] : values) memory += content_memory(name) + content_memory(value);
-    return memory;
-}
-inline std::size_t content_memory(const recorded_span& span) noexcept {
-    std::size_t memory = content_memory(span.name) + content_memory(span.status_message) +
-                         content_memory(span.attributes) + span.events.capacity() * sizeof(recorded_event) +
-                         span.links.capacity() * sizeof(recorded_link) + 2 * machine::block_cost;
-    for (const recorded_event& event : span.events)
-        memory += content_memory(event.name) + content_memory(event.attributes);
-    for (const recorded_link& link : span.links) memory += content_memory(link.attributes);
-    return memory;
-}
-inline std::size_t content_memory(const recorded_trace& trace) noexcept {
-    std::size_t memory = content_memory(trace.client_request_id) + content_memory(trace.request_preview) +
-                         content_memory(trace.response_preview) + content_memory(trace.metadata) +
-                         content_memory(trace.tags) + trace.spans.capacity() * sizeof(recorded_span) +
-                         machine::block_cost;
-    for (const recorded_span& span : trace.spans) memory += content_memory(span);
-    return memory;
-}
-
-} // namespace detail
-
-/// Decodes what an exporter is given.
-[[nodiscard]] inline recorded_trace decode(const trace_data& trace) {
-    recorded_trace decoded;
-    decoded.id = trace.id;
-    decoded.has_root = trace.root != nullptr;
-    if (trace.root) decoded.root_id = trace.root->id;
-    for (const trace_entry entry : trace.entries) {
-        std::pair<std::string, std::string> pair(entry.key, entry.value);
-        switch (entry.kind) {
-        case entry_kind::metadata: decoded.metadata.push_back(std::move(pair)); break;
-        case entry_kind::tag: decoded.tags.push_back(std::move(pair)); break;
-        case entry_kind::client_request_id: decoded.client_request_id = std::move(pair.second); break;
-        case entry_kind::request_preview: decoded.request_preview = std::move(pair.second); break;
-        case entry_kind::response_preview: decoded.response_preview = std::move(pair.second); break;
-        case entry_kind::absent:
-        case entry_kind::tracestate: break;
-        }
-    }
-    for (const span_data* span = trace.spans; span; span = span->next)
-        decoded.spans.push_back(detail::decode_span(span->body.view()));
-    return decoded;
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
-// ---- mlflow/trace/exporters/memory.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-/// Keeps finished traces in memory, decoded: for tests of an application's instrumentation.
-/// Thread-safety: all functions, from any thread.
-class memory_exporter {
-public:
-    static constexpr bool is_thread_safe = true;
-
-    struct options {};
-    memory_exporter() = default;
-    explicit memory_exporter(options) {}
-
-    export_result export_traces(trace_batch& batch) {
-        export_result outcome;
-        for (const trace_data& trace : batch) {
-            recorded_trace decoded = decode(trace);
-            const std::lock_guard guard(lock_);
-            traces_.push_back(std::move(decoded));
-        }
-        outcome.exported_spans = batch.span_count();
-        return outcome;
-    }
-
-    /// What came so far, and forgets it.
-    [[nodiscard]] std::vector<recorded_trace> take() {
-        const std::lock_guard guard(lock_);
-        return std::exchange(traces_, {});
-    }
-    /// A copy of what came so far.
-    [[nodiscard]] std::vector<recorded_trace> traces() const {
-        const std::lock_guard guard(lock_);
-        return traces_;
-    }
-
-private:
-    mutable std::mutex lock_;
-    std::vector<recorded_trace> traces_;
-};
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
-// ---- mlflow/trace/core/secret.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-/// A text that is not to be shown: it does not print, compare or convert, and overwrites its own memory when it goes.
-/// Only `reveal()` gives it away.
-class secret {
-public:
-    secret() noexcept = default;
-    explicit secret(std::string_view text) : text_(text) {}
-    secret(const secret&) = default;
-    secret(secret&& other) noexcept { text_.swap(other.text_); }
-    secret& operator=(secret other) noexcept {
-        text_.swap(other.text_);
-        return *this;
-    }
-    ~secret() {
-        volatile char* const bytes = text_.data(); // plain writes to memory that is about to go would be left out
-        for (std::size_t i = 0; i < text_.size(); ++i) bytes[i] = 0;
-    }
-
-    [[nodiscard]] bool empty() const noexcept { return text_.empty(); }
-    [[nodiscard]] std::string_view reveal() const noexcept { return text_; }
-
-private:
-    std::string text_;
-};
-
-/// The value of an Authorization header for a user with a password, RFC 7617. The name must not hold a colon.
-[[nodiscard]] inline secret basic_authorization(std::string_view user, const secret& password) {
-    detail::buffer value;
-    value.append("Basic ");
-    detail::append_base64(value, std::string(user) + ":" + std::string(password.reveal()));
-    return secret(detail::whole(value));
-}
-
-/// The value of an Authorization header for the bearer of a token, RFC 6750.
-[[nodiscard]] inline secret bearer_authorization(const secret& token) {
-    return secret("Bearer " + std::string(token.reveal()));
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
-// ---- mlflow/trace/core/credentials.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-/// The value of the Authorization header: none, a fixed one, or one that a function gives and that changes.
-///
-///     .authorization = mt::bearer_authorization(mt::secret(token))
-///     .authorization = [] { return mt::bearer_authorization(mt::secret(read_file("/run/token"))); }
-///
-/// A function returns a `secret`, or a `result<secret>`; what it throws is an error too. It is
-/// called at the first request, and again when the server answers 401 or the transport rejects the request, once for
-/// each request, which is then sent once more. What no header can hold is not kept, and asked for again.
-/// Thread-safety: copies share what the function gave, and it is called by one thread at a time.
-class credentials {
-public:
-    using answer = result<secret>;
-
-    credentials() noexcept = default;
-    credentials(secret fixed) noexcept : fixed_(std::move(fixed)) {}
-    template <class Fetch>
-        requires std::convertible_to<std::invoke_result_t<Fetch&>, answer>
-    credentials(Fetch fetch) : source_(std::make_shared<source_of<Fetch>>(std::move(fetch))) {}
-
-    /// No header is sent at all.
-    [[nodiscard]] bool empty() const noexcept { return !source_ && fixed_.empty(); }
-    /// Another request for the value may bring another one.
-    [[nodiscard]] bool renewable() const noexcept { return source_ != nullptr; }
-
-    /// The value as it was last given.
-    [[nodiscard]] answer current() const { return source_ ? source_->value(nullptr) : fixed_; }
-    /// The value after the server has refused `old`: what somebody else has got meanwhile, or a new one.
-    [[nodiscard]] answer renewed(const secret& old) const { return source_ ? source_->value(&old) : fixed_; }
-
-private:
-    class source {
-    public:
-        source() = default;
-        source(const source&) = delete;
-        source& operator=(const source&) = delete;
-        virtual ~source() = default;
-
-        answer value(const secret* refused) {
-            if (running::is(this)) return fail("the function asks for itself; let it use another client");
-            const detail::lock_guard guard(lock_);
-            if (last_.empty() || (refused && refused->reveal() == last_.reveal())) {
-                const running here(this);
-                answer fetched = detail::guarded_by_reason(
-                    [this] { return fetch(); },
-                    [](const char* why) -> answer {
-                        return fail(why ? why : "the function threw what is not a std::exception");
-                    });
-                if (!fetched) return fetched;
-                if (fetched->empty()) return fail("the function gave an empty value");
-                if (!detail::is_field_value(fetched->reveal()))
-                    return fail("the function gave a value that holds a control character; remove it, such as the "
-                                "end of a line");
-                last_ = std::move(*fetched);
-            }
-            return last_;
-        }
-
-    private:
-        using running = detail::running<source>;
-
-        virtual answer fetch() = 0;
-
-        static failure fail(std::string_view why) { return failure{error(error_kind::other, "authorization", why)}; }
-
-        detail::machine::mutex lock_;
-        secret last_;
-    };
-
-    template <class Fetch>
-    class source_of final : public source {
-    public:
-        explicit source_of(Fetch&& fetch) : fetch_(std::move(fetch)) {}
-
-    private:
-        answer fetch() override { return fetch_(); }
-        Fetch fetch_;
-    };
-
-    secret fixed_;
-    std::shared_ptr<source> source_;
-};
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
-// ---- mlflow/trace/detail/percent.hpp
-
-// Percent-encoding, RFC 3986, 2.1. Which characters stand for themselves, and what becomes of a % that begins no
-// escape, is the business of who calls.
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// RFC 3986, 2.3.
-constexpr bool is_unreserved(char c) noexcept {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-           c == '_' || c == '~';
-}
-
-template <class StandsForItself>
-void append_percent_encoded(std::string& out, std::string_view text, StandsForItself stands_for_itself,
-                            std::string_view digits = "0123456789ABCDEF") {
-    for (std::size_t at = 0; at < text.size(); ++at) {
-        const std::size_t begin = at;
-        while (at < text.size() && stands_for_itself(text[at])) ++at;
-        out.append(text, begin, at - begin);
-        if (at == text.size()) return;
-        const auto byte = static_cast<unsigned char>(text[at]);
-        const char escape[] = {'%', digits[byte >> 4U], digits[byte & 15U]};
-        out.append(escape, sizeof escape);
-    }
-}
-
-// The byte for which the escape at that place stands; -1 where none is there.
-constexpr int percent_escape_at(std::string_view text, std::size_t at) noexcept {
-    if (at + 2 >= text.size() || text[at] != '%') return -1;
-    const int high = hex_digit_value(text[at + 1]), low = hex_digit_value(text[at + 2]);
-    return high < 0 || low < 0 ? -1 : high * 16 + low;
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/core/masked.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// As a part of a URL.
-inline std::string percent_encoded(std::string_view text, std::string_view digits = "0123456789ABCDEF") {
-    std::string encoded;
-    append_percent_encoded(encoded, text, is_unreserved, digits);
-    return encoded;
-}
-
-// What stands in base64 before the padding, or before what is no base64.
-inline std::string base64_decoded(std::string_view text) {
-    constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    std::string bytes;
-    unsigned group = 0, bits = 0;
-    for (const char c : text) {
-        const auto value = digits.find(c);
-        if (value == std::string_view::npos) break;
-        group = (group << 6U | static_cast<unsigned>(value)) & 0xffffU;
-        bits += 6;
-        if (bits < 8) continue;
-        bits -= 8;
-        bytes += static_cast<char>(group >> bits & 0xffU);
-    }
-    return bytes;
-}
-
-// How much of the text from `at` on is the value, each of whose characters may stand for itself, be percent-encoded
-// or escaped as JSON; 0 where it is not there. Encoders differ in which they encode.
-inline std::size_t encoded_size(std::string_view text, std::size_t at, std::string_view value) noexcept {
-    const auto code_unit = [text](std::size_t from) {
-        int number = from + 4 <= text.size() ? 0 : -1;
-        for (std::size_t i = from; number >= 0 && i < from + 4; ++i) {
-            const int digit = hex_digit_value(text[i]);
-            number = digit < 0 ? -1 : number * 16 + digit;
-        }
-        return number;
-    };
-    const std::size_t begin = at;
-    for (std::size_t i = 0; i < value.size();) {
-        if (at >= text.size()) return 0;
-        const utf8_step step = decode_utf8(value.substr(i));
-        const int byte = static_cast<unsigned char>(value[i]);
-        if (percent_escape_at(text, at) == byte) at += 3, ++i;
-        else if (text.substr(at).starts_with("\\u") && step.valid &&
-                 code_unit(at + 2) == static_cast<int>(step.code_point))
-            at += 6, i += step.length;
-        else if (text[at] == '\\' && at + 1 < text.size() && text[at + 1] == value[i] &&
-                 std::string_view("\"\\/").find(value[i]) != std::string_view::npos)
-            at += 2, ++i;
-        else if (text[at] == value[i]) ++at, ++i;
-        else return 0;
-    }
-    return at - begin;
-}
-
-// The secrets that one server was sent, so that what it says can be shown without them: as they are, percent-encoded,
-// in base64 and escaped as JSON, whichever characters the encoder took for special. Of a header `scheme value` the
-// value is one, and of Basic the password too. Texts of less than four characters are no secrets: they would blot out
-// anything.
-class known_secrets {
-public:
-    // The latest ones are kept: a server may echo the token before the last.
-    void remember(const secret& value) {
-        for (const secret& each : latest_)
-            if (each.reveal() == value.reveal()) return;
-        constexpr std::size_t most = 16;
-        if (latest_.size() == most) latest_.erase(latest_.begin());
-        latest_.push_back(value);
-    }
-
-    [[nodiscard]] std::string masked(std::string text) const {
-        std::vector<std::string_view> longest_first; // one may be a part of another
-        for (const secret& each : latest_) {
-            auto at = longest_first.begin();
-            while (at != longest_first.end() && at->size() >= each.reveal().size()) ++at;
-            longest_first.insert(at, each.reveal());
-        }
-        for (const std::string_view value : longest_first) mask_header(text, value);
-        return text;
-    }
-
-private:
-    static void mask_header(std::string& text, std::string_view value) {
-        mask_all_forms(text, value);
-        const auto space = value.find(' ');
-        if (space == std::string_view::npos) return;
-        const auto credential = value.substr(space + 1);
-        mask_all_forms(text, credential);
-        if (!value.starts_with("Basic ")) return;
-        const secret pair(base64_decoded(credential));
-        mask_all_forms(text, pair.reveal());
-        const auto colon = pair.reveal().find(':');
-        if (colon != std::string_view::npos) mask_all_forms(text, pair.reveal().substr(colon + 1));
-    }
-
-    static void mask_all_forms(std::string& text, std::string_view value) {
-        constexpr std::size_t shortest = 4;
-        if (value.size() < shortest) return;
-        mask(text, value);
-        mask(text, percent_encoded(value));
-        mask(text, percent_encoded(value, "0123456789abcdef"));
-        for (std::size_t at = 0; at < text.size(); ++at)
-            if (const auto size = encoded_size(text, at, value); size > 0) text.replace(at, size, stars);
-        buffer encoded;
-        append_base64(encoded, value);
-        std::string_view digits = whole(encoded);
-        while (digits.ends_with('=')) digits.remove_suffix(1);
-        mask(text, digits);
-        std::string for_urls(digits); // RFC 4648, 5
-        for (char& c : for_urls) c = c == '+' ? '-' : c == '/' ? '_' : c;
-        mask(text, for_urls);
-        encoded.clear();
-        append_json_string(encoded, value);
-        mask(text, whole(encoded).substr(1, encoded.size() - 2));
-    }
-
-    static void mask(std::string& text, std::string_view value) {
-        for (std::size_t at = 0; (at = text.find(value, at)) != std::string::npos; at += stars.size())
-            text.replace(at, value.size(), stars);
-    }
-
-    static constexpr std::string_view stars = "***";
-
-    std::vector<secret> latest_;
-};
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/core/export_reply.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// RFC 9110, 8.3.1: the media type without its parameters. Compare it without case.
-inline std::string_view media_type(const http_response& reply) noexcept {
-    std::string_view type = reply.header("Content-Type");
-    type = type.substr(0, type.find(';'));
-    while (!type.empty() && (type.front() == ' ' || type.front() == '\t')) type.remove_prefix(1);
-    while (!type.empty() && (type.back() == ' ' || type.back() == '\t')) type.remove_suffix(1);
-    return type;
-}
-
-inline bool is_protobuf(const http_response& reply) noexcept {
-    const auto type = media_type(reply);
-    return same_name(type, "application/x-protobuf") || same_name(type, "application/protobuf");
-}
-
-// A page for people, or XML: no receiver of spans answers so, what stands before it does. Where the type says
-// otherwise (`text/plain`) or nothing, it is known by its first character.
-inline bool is_html(const http_response& reply) noexcept {
-    const auto type = media_type(reply);
-    if (same_name(type, "text/html") || same_name(type, "application/xhtml+xml")) return true;
-    if (same_name(type, "application/json") || is_protobuf(reply)) return false;
-    std::string_view body = reply.body;
-    if (body.starts_with("\xEF\xBB\xBF")) body.remove_prefix(3);
-    const auto first = body.find_first_not_of(" \t\r\n");
-    return first != std::string_view::npos && body[first] == '<';
-}
-
-// What an ExportTraceServiceResponse says, or the response to metrics, which counts data points in place of spans.
-struct export_reply {
-    std::uint64_t rejected_spans = 0;
-    std::string message{}; // why; without rejected spans a warning
-};
-
-// Field 1 is partial_success: in it field 1 is rejected_spans, field 2 error_message.
-inline std::optional<export_reply> read_protobuf_export_reply(std::string_view body) {
-    export_reply told;
-    protobuf_reader at(body);
-    while (at.next()) {
-        if (at.field() != 1 || at.type() != wire_type::length_delimited) return std::nullopt;
-        protobuf_reader part(at.bytes());
-        while (part.next()) {
-            if (part.field() == 1 && part.type() == wire_type::varint) told.rejected_spans = part.number();
-            else if (part.field() == 2 && part.type() == wire_type::length_delimited) told.message = part.bytes();
-            else if (part.field() <= 2) return std::nullopt;
-        }
-        if (part.failed()) return std::nullopt;
-    }
-    if (at.failed() || told.rejected_spans > std::uint64_t{1} << 62U) return std::nullopt; // negative
-    return told;
-}
-
-// A JSON integer that is not negative, also in quotes, as protobuf's JSON has them. A null is 0.
-inline std::optional<std::uint64_t> json_count(std::string_view value) noexcept {
-    if (value == "null") return 0;
-    if (value.size() >= 2 && value.front() == '"' && value.back() == '"') value = value.substr(1, value.size() - 2);
-    if (value.empty() || value.size() > 18) return std::nullopt;
-    std::uint64_t count = 0;
-    for (const char c : value) {
-        if (c < '0' || c > '9') return std::nullopt;
-        count = count * 10 + static_cast<std::uint64_t>(c - '0');
-    }
-    return count;
-}
-
-// Calls `visit` with name and text of each member of a JSON object; false where it is none, or `visit` says so.
-template <class Visit>
-bool each_member(std::string_view object, Visit visit) {
-    if (json_find(object, {}).empty()) return false; // malformed
-    json_cursor at(object);
-    at.whitespace();
-    if (!at.take('{')) return false;
-    std::string_view name;
-    while (at.key(name)) {
-        at.whitespace();
-        const std::string_view value = at.rest();
-        if (at.value(64) != json_cursor::outcome::complete) return false;
-        if (!visit(name, value.substr(0, value.size() - at.rest().size()))) return false;
-        at.whitespace();
-        if (!at.take(',')) break;
-    }
-    return true;
-}
-
-// `is_allowed` says of each further member, by name and text, whether the reply may have it.
-template <class Allowed>
-std::optional<export_reply> read_json_export_reply(std::string_view body, Allowed is_allowed) {
-    export_reply told;
-    const auto is_one = [](std::string_view name, std::string_view camel, std::string_view snake) {
-        return is_json_key(name, camel) || is_json_key(name, snake);
-    };
-    const auto read_part = [&](std::string_view name, std::string_view value) {
-        if (is_one(name, "rejectedSpans", "rejected_spans") ||
-            is_one(name, "rejectedDataPoints", "rejected_data_points")) {
-            const auto count = json_count(value);
-            told.rejected_spans = count.value_or(0);
-            return count.has_value();
-        }
-        if (!is_one(name, "errorMessage", "error_message") || value == "null") return true;
-        auto message = json_find_string(value, {});
-        if (message) told.message = std::move(*message);
-        return message.has_value();
-    };
-    const bool is_good = each_member(body, [&](std::string_view name, std::string_view value) {
-        if (!is_one(name, "partialSuccess", "partial_success")) return is_allowed(name, value);
-        return value == "null" || each_member(value, read_part);
-    });
-    if (!is_good) return std::nullopt;
-    return told;
-}
-
-// Of a reply with a status of success: nothing where it does not say that the spans arrived. An empty body does, as
-// MLflow has it, and so does an export response of the type that the reply names; where it names none, of the type
-// that was sent, or JSON.
-inline std::optional<export_reply> read_export_reply(const http_response& reply) {
-    if (reply.body.empty()) return export_reply{};
-    const auto type = media_type(reply);
-    const bool is_untyped = type.empty();
-    if (same_name(type, "application/json") || (is_untyped && reply.body.starts_with('{')))
-        return read_json_export_reply(reply.body, [](auto, auto) { return false; });
-    if (is_untyped || is_protobuf(reply)) return read_protobuf_export_reply(reply.body);
-    return std::nullopt;
-}
-
-// The same of an object in JSON with words of the receiver's own; nothing where these speak of errors.
-inline std::optional<export_reply> read_object_reply(const http_response& reply) {
-    if (!same_name(media_type(reply), "application/json")) return std::nullopt;
-    return read_json_export_reply(reply.body, [](std::string_view name, std::string_view value) {
-        if (is_json_key(name, "success") || is_json_key(name, "ok")) return value != "false";
-        const bool is_none = value == "null" || value == "false" || value == "0" || value == "\"\"" ||
-                             (value.find_first_not_of("[]{} \t\r\n") == std::string_view::npos && value.size() > 1);
-        return is_none || (!is_json_key(name, "error") && !is_json_key(name, "errors"));
-    });
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/detail/http_date.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// Seconds since 1970 of an IMF-fixdate, RFC 9110, 5.6.7: `Sun, 06 Nov 1994 08:49:37 GMT`. The calendar is Howard
-// Hinnant's days_from_civil, https://howardhinnant.github.io/date_algorithms.html.
-constexpr std::optional<std::int64_t> parse_http_date(std::string_view text) noexcept {
-    constexpr std::string_view form = "Sun, 00 Nov 0000 00:00:00 GMT";
-    constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    if (text.size() != form.size()) return std::nullopt;
-    for (const unsigned at : {3U, 4U, 7U, 11U, 16U, 19U, 22U, 25U, 26U, 27U, 28U})
-        if (text[at] != form[at]) return std::nullopt;
-    const auto number = [text](std::size_t at, std::size_t digits) -> std::int64_t {
-        std::int64_t value = 0;
-        for (std::size_t end = at + digits; at < end; ++at) {
-            if (text[at] < '0' || text[at] > '9') return -1;
-            value = value * 10 + (text[at] - '0');
-        }
-        return value;
-    };
-    const std::size_t found = months.find(text.substr(8, 3));
-    const std::int64_t day = number(5, 2);
-    const std::int64_t year = number(12, 4);
-    const std::int64_t hour = number(17, 2);
-    const std::int64_t minute = number(20, 2);
-    const std::int64_t second = number(23, 2);
-    if (found == std::string_view::npos || found % 3 != 0 || day < 1 || day > 31 || year < 1970 || hour < 0 ||
-        hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60) // a leap second
-        return std::nullopt;
-    const auto month = static_cast<std::int64_t>(found / 3 + 1);
-    const bool is_leap_year = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    if (day > (month == 2 ? is_leap_year ? 29 : 28 : 30 + (month + month / 8) % 2)) return std::nullopt;
-    const std::int64_t shifted_year = month <= 2 ? year - 1 : year; // years that begin in March
-    const std::int64_t era = shifted_year / 400;
-    const std::int64_t year_of_era = shifted_year - era * 400;
-    const std::int64_t day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-    const std::int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    const std::int64_t days = era * 146'097 + day_of_era - 719'468;
-    return ((days * 24 + hour) * 60 + minute) * 60 + second;
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/core/mlflow_reply.hpp
-
-// What exporter and client read of MLflow's replies when these are no success.
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// A server's message is free text from outside: one line of it, and not the whole page of a proxy.
-inline std::string one_line(std::string_view text) { return displayed(text, 300); }
-
-// The receiver's own words: the member of an error of MLflow, of FastAPI, or a google.rpc.Status; else the body.
-inline std::string message_of(const http_response& reply) {
-    if (is_protobuf(reply)) {
-        std::string message;
-        for (protobuf_reader at(reply.body); at.next();)
-            if (at.field() == 2) message = at.bytes();
-        return message;
-    }
-    std::string message = json_find_string(reply.body, {"message"}).value_or(std::string{});
-    return message.empty() ? json_find_string(reply.body, {"detail"}).value_or(reply.body) : message;
-}
-
-inline std::string describe_reply(std::string_view target, const http_response& reply, const known_secrets& secrets) {
-    return " answered " + std::to_string(reply.status) + " to " + std::string(target.substr(0, target.find('?'))) +
-           ": " + one_line(secrets.masked(message_of(reply)));
-}
-
-// Retry-After, RFC 9110, 10.2.3; 0 where it is absent, or a date that has passed. A date counts from the server's own
-// Date, since its clock may go wrong by more than it asks for.
-inline std::chrono::milliseconds retry_after(const http_response& reply) noexcept {
-    const std::string_view asked = reply.header("Retry-After");
-    if (const auto date = parse_http_date(asked)) {
-        const auto here = std::chrono::system_clock::now().time_since_epoch();
-        const std::int64_t now = parse_http_date(reply.header("Date"))
-                                     .value_or(std::chrono::duration_cast<std::chrono::seconds>(here).count());
-        return std::chrono::seconds(*date > now ? *date - now : 0);
-    }
-    constexpr std::int64_t most = 86'401; // more than anybody waits for
-    std::int64_t seconds = 0;
-    for (const char c : asked) {
-        if (c < '0' || c > '9') return std::chrono::milliseconds(0);
-        seconds = seconds * 10 + (c - '0');
-        if (seconds > most) seconds = most;
-    }
-    return std::chrono::seconds(seconds);
-}
-
-inline error error_reply(std::string_view server, std::string_view target, const http_response& reply,
-                         const known_secrets& secrets) {
-    return error(error_kind::other, server, describe_reply(target, reply, secrets))
-        .with_reply(reply.status, retry_after(reply), is_html(reply));
-}
-
-// Where the memory for it is missing, there may be none for these words either.
-inline error no_memory_for_request() noexcept {
-    return {error_kind::out_of_memory, {}, "out of memory while a request was put together"};
-}
-
-// A status of success from what does not say that it took what it was sent: a login page, a proxy's greeting.
-inline error unproven_success(std::string_view server, std::string_view target, const http_response& reply) {
-    const std::string type = one_line(media_type(reply).substr(0, 60));
-    return error(error_kind::bad_reply, server,
-                 " answered " + std::to_string(reply.status) + " to " +
-                     std::string(target.substr(0, target.find('?'))) + " with " +
-                     (type.empty() ? "a body of no type" : type) +
-                     " that does not say that anything was stored; does a login page or a proxy answer in its place?")
-        .with_reply(reply.status, retry_after(reply), is_html(reply));
-}
-
-// How an export went that the receiver took.
-inline export_result partial_success(std::size_t spans, const export_reply& told, const known_secrets& secrets) {
-    export_result outcome;
-    outcome.failed_spans = told.rejected_spans < spans ? static_cast<std::size_t>(told.rejected_spans) : spans;
-    outcome.exported_spans = spans - outcome.failed_spans;
-    outcome.is_final = true;
-    if (!outcome.ok()) outcome.error = "the receiver rejected spans: " + one_line(secrets.masked(told.message));
-    return outcome;
-}
-
-// Whether a text from outside may be a part of a URL's path. Servers and proxies resolve the steps "." and "..",
-// often after they have decoded them, so that another page than the one meant would be asked.
-inline bool is_path_part(std::string_view text) noexcept {
-    if (text.empty()) return false;
-    for (std::size_t at = 0; at <= text.size();) {
-        const auto step = text.substr(at, text.substr(at).find_first_of("/\\"));
-        if (step == "." || step == "..") return false;
-        at += step.size() + 1;
-    }
-    return scan_utf8(text).control_at == utf8_scan::npos;
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/core/outcome.hpp
-
-// The one place that decides what an attempt to deliver means. Exporters ask it about replies and transport errors,
-// `retry` and `spool` about what exporters say. The page for people is docs/reliability.md, "What an answer means".
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-namespace detail {
-
-// The statuses that mean something to this library besides their outcome. No other file compares them.
-constexpr bool is_success(int status) noexcept { return status >= 200 && status < 300; }
-constexpr bool is_redirect(int status) noexcept { return status >= 300 && status < 400; }
-constexpr bool is_bad_request(int status) noexcept { return status == 400; }
-// The credentials are wrong, or out of date: they are asked for again.
-inline constexpr int unauthorized = 401;
-constexpr bool wants_other_credentials(int status) noexcept { return status == unauthorized; }
-constexpr bool is_not_found(int status) noexcept { return status == 404; }
-constexpr bool is_of_a_proxy(int status) noexcept { return status == 407; }
-// MLflow: a store of files answers so to a trace that it has.
-constexpr bool may_be_there_already(int status) noexcept { return status == 500; }
-// Of a failure whose reason the content may be, where the server's own status says something else.
-inline constexpr int may_be_at_fault = 500;
-// MLflow: its store takes no spans.
-inline constexpr int not_implemented = 501;
-constexpr bool is_not_implemented(int status) noexcept { return status == not_implemented; }
-// Also a server that is the right one answers so, and its reason is the one to tell: rights, too many requests, a
-// failure.
-constexpr bool tells_its_own_reason(int status) noexcept {
-    return status == 401 || status == 403 || status == 408 || status == 429 || status >= 500;
-}
-
-} // namespace detail
-
-/// What follows from an attempt to deliver spans. Only proof that the content is at fault costs a span.
-///
-/// | outcome     | what it takes                                                                               |
-/// |-------------|---------------------------------------------------------------------------------------------|
-/// | delivered   | 2xx with an empty body, or with a well-formed OTLP export response of the type that it names |
-/// | wait        | all that is not about the content: every transport error (TLS, local files, proxy settings, |
-/// |             | a request that is rejected locally, name resolution, connection, no answer, a reply that is |
-/// |             | not HTTP, no memory here), 1xx, 3xx, 2xx with another body, and every status that is not     |
-/// |             | named below                                                                                 |
-/// | divide      | 500; 400, 413 or 422 with a page in HTML or XML, which something before the receiver wrote; |
-/// |             | and a reason that nobody knows: the content may be at fault. Divided while other content    |
-/// |             | passes; waits while none does                                                               |
-/// | put_aside   | 400, 413 or 422: the receiver finds fault with the content. Divided, and what fails alone   |
-/// |             | is put aside, unless the receiver now finds fault also with what it took before, or with    |
-/// |             | another that waits: MLflow answers 400 to most errors of its database, and 422 to what else |
-/// |             | goes wrong (mlflow/store/db/utils.py, mlflow/server/otel_api.py)                            |
-enum class outcome : std::uint8_t { delivered, wait, divide, put_aside };
-
-/// What an error says about the spans that were sent.
-[[nodiscard]] constexpr outcome outcome_of(error_kind kind, int status, bool is_html = false) noexcept {
-    if (kind != error_kind::other) return outcome::wait;
-    switch (status) {
-    case 0: return outcome::divide; // unknown
-    case 400:
-    case 413:
-    case 422: return is_html ? outcome::divide : outcome::put_aside;
-    case 500: return outcome::divide; // MLflow also answers so to values that it cannot store
-    default: return outcome::wait;
-    }
-}
-[[nodiscard]] inline outcome outcome_of(const error& error) noexcept {
-    return outcome_of(error.kind(), error.status(), error.is_html());
-}
-
-/// What an exporter says. Neither `retryable` nor `finds_fault` is a reason that nobody knows, and so is an
-/// exception other than `std::bad_alloc`, which is no fault of the content.
-[[nodiscard]] inline outcome outcome_of(const export_result& result) noexcept {
-    if (result.ok() || result.is_final) return outcome::delivered;
-    if (result.retryable == result.finds_fault) return outcome::divide;
-    return result.retryable ? outcome::wait : outcome::put_aside;
-}
-
-/// What a reply to exported spans says about them.
-[[nodiscard]] inline outcome outcome_of(const http_response& reply) {
-    if (!detail::is_success(reply.status)) return outcome_of(error_kind::other, reply.status, detail::is_html(reply));
-    return detail::read_export_reply(reply) ? outcome::delivered : outcome::wait;
-}
-
-namespace detail {
-
-// Adds to `total` that so many spans failed for that reason.
-inline void add_failure(export_result& total, std::size_t spans, const error& why) {
-    const outcome what = outcome_of(why);
-    total.failed_spans += spans;
-    total.retryable = total.retryable || what == outcome::wait || what == outcome::divide;
-    total.finds_fault = total.finds_fault || what == outcome::divide || what == outcome::put_aside;
-    using kind = error_kind;
-    total.too_slow = total.too_slow || why.kind() == kind::timeout || why.kind() == kind::out_of_memory;
-    if (why.retry_after() > total.retry_after) total.retry_after = why.retry_after();
-    total.error = why.message();
-}
-
-} // namespace detail
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
-// ---- mlflow/trace/detail/cancellation.hpp
-
-#if MLFLOW_TRACE_HOSTED
-#include <pthread.h>
-#endif
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// While this object lives, `pthread_cancel` of this thread waits: it would unwind through functions that are
-// `noexcept`, which ends the program.
-class without_cancellation {
-public:
-#ifdef PTHREAD_CANCEL_DISABLE
-    without_cancellation() noexcept { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
-    ~without_cancellation() { pthread_setcancelstate(before_, nullptr); }
-
-private:
-    int before_ = PTHREAD_CANCEL_ENABLE;
-
-public:
-#else
-    without_cancellation() noexcept {}
-    ~without_cancellation() {}
-#endif
-    without_cancellation(const without_cancellation&) = delete;
-    without_cancellation& operator=(const without_cancellation&) = delete;
-};
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/core/http_client.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// The server, or the path on the same one: another server's path may be secret.
-inline std::string redirect_target(std::string_view location) {
-    const auto scheme_end = location.find("://");
-    const auto shown = shown_url(one_line(location));
-    if (scheme_end == std::string_view::npos) return shown;
-    const auto host = shown.find("://");
-    return shown.substr(0, shown.find('/', host == std::string::npos ? 0 : host + 3));
-}
-
-// What no server of this library answers to its own protocol, and tells of a wrong address.
-inline std::optional<error> wrong_address(const std::string& server, std::string_view target,
-                                          const http_response& reply) {
-    using kind = error_kind;
-    if (is_redirect(reply.status))
-        return error(kind::other, server,
-                     " answered " + std::to_string(reply.status) + " to " +
-                         std::string(target.substr(0, target.find('?'))) + ": it redirects to " +
-                         redirect_target(reply.header("Location")) +
-                         "; redirects are not followed, give that address if it is right")
-            .with_reply(reply.status);
-    if (is_of_a_proxy(reply.status))
-        return error(kind::other, server,
-                     "the proxy on the way refuses the credentials; name them in http_proxy as "
-                     "http://user:password@host:port")
-            .with_reply(reply.status);
-    // nginx and Apache, and servers in Go.
-    if (is_bad_request(reply.status) && server.starts_with("http:") &&
-        (reply.body.find("plain HTTP") != std::string::npos ||
-         reply.body.find("HTTP request to an HTTPS server") != std::string::npos))
-        return error(kind::tls, server, "TLS is spoken there; write https://").with_reply(reply.status);
-    return std::nullopt;
-}
-
-using secret_headers = std::vector<std::pair<std::string, secret>>;
-static_assert(std::is_nothrow_default_constructible_v<secret_headers>); // g++ 12 crashes where it asks later
-
-// Of a server and of who asks it. `option` is what the user calls the address.
-template <class Transport>
-struct http_client_options {
-    std::string_view option;
-    std::string uri;
-    secret_headers headers; // of each request
-    std::string workspace;  // of an MLflow server; none where empty
-    credentials authorization;
-    std::chrono::milliseconds timeout;
-    typename Transport::options transport;
-};
-
-// One server as exporters and client see it. The transport is made at the first request.
-template <class Transport>
-class http_client {
-public:
-    explicit http_client(http_client_options<Transport> chosen) : options_(std::move(chosen)) {
-        std::string& uri = options_.uri;
-        while (uri.ends_with('/')) uri.pop_back();
-        for (const auto& [name, value] : options_.headers) secrets_.remember(value);
-    }
-
-    // As given, without a slash at its end.
-    [[nodiscard]] const std::string& uri() const noexcept { return options_.uri; }
-
-    result<http_response> send(http_method method, std::string_view target, std::span<const http_header> headers = {},
-                               std::string_view body = {}) {
-        const without_cancellation whole; // nobody expects it below
-        if (!transport_) {
-            auto server = endpoint::parse(uri());
-            if (!server) return failure{error(server.error().kind(), options_.option, server.error().message())};
-            transport_ = std::make_unique<Transport>(std::move(*server), options_.transport);
-        }
-        auto reply = send_authorized(method, target, headers, body);
-        if (!reply) return masked(std::move(reply).error());
-        if (auto wrong = wrong_address(uri(), target, *reply)) return masked(std::move(*wrong));
-        return reply;
-    }
-
-    [[nodiscard]] const known_secrets& secrets() const noexcept { return secrets_; }
-
-    // A reply that is no success, as an error.
-    [[nodiscard]] error refusal(std::string_view target, const http_response& reply) const {
-        return error_reply(uri(), target, reply, secrets_);
-    }
-
-private:
-    failure masked(const error& why) const { // a transport may quote what came in
-        return failure{why.with_message(displayed(secrets_.masked(why.message())))};
-    }
-
-    // As if the server had said so: another attempt asks for the credentials again.
-    static failure without_credentials(const error& why) {
-        return failure{why.status() == 0 ? why.with_reply(unauthorized, why.retry_after(), why.is_html()) : why};
-    }
-
-    result<http_response> send_authorized(http_method method, std::string_view target,
-                                          std::span<const http_header> headers, std::string_view body) {
-        std::vector<http_header> all(headers.begin(), headers.end());
-        for (const auto& [name, value] : options_.headers) all.push_back({name, value.reveal()});
-        if (!options_.workspace.empty()) all.push_back({"X-MLFLOW-WORKSPACE", options_.workspace});
-        const auto send_with = [&](std::span<const http_header> sent) {
-            return transport_->send({method, target, sent, body, options_.timeout});
-        };
-        credentials& authorization = options_.authorization;
-        if (authorization.empty()) return send_with(all);
-        const auto is_refused = [](const result<http_response>& reply) {
-            return reply ? wants_other_credentials(reply->status) : reply.error().kind() == error_kind::bad_request;
-        };
-        auto who = authorization.current();
-        if (!who) return without_credentials(std::move(who).error());
-        all.push_back({"Authorization", {}});
-        const auto send_as = [&](const secret& value) {
-            secrets_.remember(value);
-            all.back().value = value.reveal();
-            return send_with(all);
-        };
-        auto reply = send_as(*who);
-        if (!is_refused(reply) || !authorization.renewable()) return reply;
-        auto renewed = authorization.renewed(*who);
-        if (!renewed) return without_credentials(std::move(renewed).error());
-        return renewed->reveal() == who->reveal() ? reply : send_as(*renewed);
-    }
-
-    http_client_options<Transport> options_;
-    std::unique_ptr<Transport> transport_;
-    known_secrets secrets_;
-};
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/core/notice.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-inline void notice_to_stderr(const std::string& notice) {
-    std::fputs(("mlflow_trace: " + displayed(notice) + '\n').c_str(), stderr);
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/exporters/mlflow_spans.hpp
-
-// Spans as MLflow's Python client writes them to the artifact traces.json, and what MLflow itself computes from spans
-// where it takes OTLP.
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// What does not fit into `out` is left out, and out.overflowed() tells. For want of other memory they throw
-// `std::bad_alloc`.
-
-inline void append_any_value(buffer& out, std::string_view any_value) {
-    for (protobuf_reader at(any_value); at.next();) {
-        switch (at.field()) {
-        case otlp::string_value: append_json_string(out, at.bytes()); return;
-        case otlp::bool_value: append_json_bool(out, at.number() != 0); return;
-        case otlp::int_value: append_json_int(out, static_cast<std::int64_t>(at.number())); return;
-        case otlp::double_value: {
-            const auto value = std::bit_cast<double>(at.number());
-            if (value != value) out.append("NaN"); // as Python writes and reads them
-            else if (!is_finite(value)) out.append(value < 0 ? "-Infinity" : "Infinity");
-            else append_json_double(out, value);
-            return;
-        }
-        default: break;
-        }
-    }
-    append_json_null(out);
-}
-
-inline void append_member_name(buffer& out, std::string_view name) {
-    append_json_string(out, name);
-    out.push_back(':');
-}
-
-// The fields of that number, each as `write` writes it, with commas between them.
-template <class Write>
-void append_each(buffer& out, std::string_view message, unsigned field, Write write) {
-    bool is_first = true;
-    for (protobuf_reader at(message); at.next();) {
-        if (at.field() != field) continue;
-        if (!std::exchange(is_first, false)) out.push_back(',');
-        write(at.bytes());
-    }
-}
-
-// The value of a span's attribute as JSON.
-inline void append_json_value(buffer& out, std::string_view key_value) {
-    const auto text = text_attribute(key_value).second;
-    if (text.data() && is_meant_as_json(key_value) && mlflow_can_read(text)) out.append(text);
-    else append_any_value(out, split_key_value(key_value).any_value);
-}
-
-// An attribute of a span: JSON in a text.
-inline void append_dumped_attribute(buffer& out, std::string_view key_value) {
-    buffer json;
-    append_json_value(json, key_value);
-    append_member_name(out, split_key_value(key_value).key);
-    append_json_string(out, whole(json));
-}
-
-// The attributes of an event or a link, whose values are bare.
-inline void append_bare_attributes(buffer& out, std::string_view message, unsigned field) {
-    out.append(R"("attributes":{)");
-    append_each(out, message, field, [&out](std::string_view key_value) {
-        const auto [key, any_value] = split_key_value(key_value);
-        append_member_name(out, key);
-        append_any_value(out, any_value);
-    });
-    out.push_back('}');
-}
-
-inline void append_event(buffer& out, std::string_view event) {
-    std::string_view name;
-    std::uint64_t time = 0;
-    for (protobuf_reader at(event); at.next();) {
-        if (at.field() == otlp::event_name) name = at.bytes();
-        else if (at.field() == otlp::event_time) time = at.number();
-    }
-    out.append(R"({"name":)");
-    append_json_string(out, name);
-    out.append(R"(,"time_unix_nano":)");
-    append_json_uint(out, time);
-    out.push_back(',');
-    append_bare_attributes(out, event, otlp::event_attributes);
-    out.push_back('}');
-}
-
-inline void append_link(buffer& out, std::string_view link) {
-    std::string_view trace, span;
-    for (protobuf_reader at(link); at.next();) {
-        if (at.field() == otlp::trace_id) trace = at.bytes();
-        else if (at.field() == otlp::span_id) span = at.bytes();
-    }
-    out.append(R"({"trace_id":"tr-)");
-    append_hex(out, trace);
-    out.append(R"(","span_id":")");
-    append_hex(out, span);
-    out.append(R"(",)");
-    append_bare_attributes(out, link, otlp::link_attributes);
-    out.push_back('}');
-}
-
-inline void append_base64_member(buffer& out, std::string_view name, std::string_view bytes) {
-    append_member_name(out, name);
-    if (bytes.empty()) {
-        append_json_null(out);
-    } else {
-        out.push_back('"');
-        append_base64(out, bytes);
-        out.push_back('"');
-    }
-    out.push_back(',');
-}
-
-inline void append_status(buffer& out, std::string_view status) {
-    std::string_view message;
-    std::uint64_t code = 0;
-    for (protobuf_reader at(status); at.next();) {
-        if (at.field() == otlp::status_message) message = at.bytes();
-        else if (at.field() == otlp::status_code) code = at.number();
-    }
-    out.append(code == 1   ? R"({"code":"STATUS_CODE_OK","message":)"
-               : code == 2 ? R"({"code":"STATUS_CODE_ERROR","message":)"
-                           : R"({"code":"STATUS_CODE_UNSET","message":)");
-    append_json_string(out, message);
-    out.push_back('}');
-}
-
-// `trace` is the trace's ID on the server.
-inline void append_span_json(buffer& out, std::string_view body, std::string_view trace) {
-    std::string_view ids[otlp::parent_span_id + 1];
-    std::string_view name, status;
-    std::uint64_t start = 0, end = 0;
-    for (protobuf_reader at(body); at.next();) {
-        switch (at.field()) {
-        case otlp::trace_id:
-        case otlp::span_id:
-        case otlp::parent_span_id: ids[at.field()] = at.bytes(); break;
-        case otlp::name: name = at.bytes(); break;
-        case otlp::start_time: start = at.number(); break;
-        case otlp::end_time: end = at.number(); break;
-        case otlp::span_status: status = at.bytes(); break;
-        default: break;
-        }
-    }
-    out.push_back('{');
-    append_base64_member(out, "trace_id", ids[otlp::trace_id]);
-    append_base64_member(out, "span_id", ids[otlp::span_id]);
-    append_base64_member(out, "parent_span_id", ids[otlp::parent_span_id]);
-    out.append(R"("name":)");
-    append_json_string(out, name);
-    out.append(R"(,"start_time_unix_nano":)");
-    append_json_uint(out, start);
-    out.append(R"(,"end_time_unix_nano":)");
-    append_json_uint(out, end);
-    out.append(R"(,"events":[)");
-    append_each(out, body, otlp::events, [&out](std::string_view event) { append_event(out, event); });
-    out.append(R"(],"status":)");
-    append_status(out, status);
-    out.append(R"(,"links":[)");
-    append_each(out, body, otlp::links, [&out](std::string_view link) { append_link(out, link); });
-    out.append(R"(],"attributes":{"mlflow.traceRequestId":"\")");
-    out.append(trace);
-    out.append(R"(\"",)");
-    append_each(out, body, otlp::attributes,
-                [&out](std::string_view key_value) { append_dumped_attribute(out, key_value); });
-    out.append("}}");
-}
-
-// The JSON of a span's attribute, of which the last one counts; empty where there is none.
-inline std::string attribute_json(const span_data& span, std::string_view key) {
-    buffer json;
-    for (protobuf_reader at(span.body.view()); at.next();) {
-        if (at.field() != otlp::attributes || split_key_value(at.bytes()).key != key) continue;
-        json.clear();
-        append_json_value(json, at.bytes());
-    }
-    return std::string(whole(json));
-}
-
-// The sum of what the spans say in the members of an attribute, but for spans whose parent says it too; JSON, or
-// empty. The members behind the first three are there where a span has them.
-template <std::size_t N>
-std::string summed_attribute(const trace_data& trace, std::string_view key, const std::string_view (&members)[N],
-                             bool is_integer) {
-    constexpr std::size_t always = 3;
-    struct told {
-        std::string_view id, parent;
-        std::string json;
-    };
-    std::vector<told> all;
-    for (const span_data* span = trace.spans; span; span = span->next) {
-        told one{{}, {}, attribute_json(*span, key)};
-        if (one.json.empty()) continue;
-        for (protobuf_reader at(span->body.view()); at.next();) {
-            if (at.field() == otlp::span_id) one.id = at.bytes();
-            else if (at.field() == otlp::parent_span_id) one.parent = at.bytes();
-        }
-        all.push_back(std::move(one));
-    }
-    double sums[N]{};
-    bool is_there[N]{};
-    for (const told& one : all) {
-        bool is_told_by_parent = false;
-        for (const told& other : all) is_told_by_parent = is_told_by_parent || other.id == one.parent;
-        for (std::size_t i = 0; i < N && !is_told_by_parent; ++i) {
-            const std::string number(json_find(one.json, {members[i]}));
-            sums[i] += std::strtod(number.c_str(), nullptr);
-            is_there[i] = is_there[i] || i < always || !number.empty();
-        }
-    }
-    if (all.empty()) return {};
-    buffer out;
-    for (std::size_t i = 0; i < N; ++i) {
-        if (i >= always && !is_there[i]) continue;
-        out.push_back(i == 0 ? '{' : ',');
-        append_member_name(out, members[i]);
-        if (is_integer) append_json_int(out, static_cast<std::int64_t>(sums[i]));
-        else append_json_double(out, sums[i]);
-    }
-    out.push_back('}');
-    return std::string(whole(out));
-}
-
-// What MLflow computes of a trace that came by OTLP. Empty: nothing to say.
-struct trace_summary {
-    std::string inputs;
-    std::string outputs;
-    std::string token_usage;
-    std::string cost;
-};
-
-inline trace_summary summarise(const trace_data& trace) {
-    return {attribute_json(*trace.root, "mlflow.spanInputs"), attribute_json(*trace.root, "mlflow.spanOutputs"),
-            summed_attribute(trace, "mlflow.chat.tokenUsage",
-                             {"input_tokens", "output_tokens", "total_tokens", "cache_read_input_tokens",
-                              "cache_creation_input_tokens", "cache_creation_input_tokens_above_1hr"},
-                             true),
-            summed_attribute(trace, "mlflow.llm.cost", {"input_cost", "output_cost", "total_cost"}, false)};
-}
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/exporters/mlflow_api.hpp
 
 // What the exporter says to MLflow's REST API besides the spans themselves.
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 struct mlflow_version {
     std::string text;
@@ -8842,9 +8515,11 @@ inline void append_trace_info(buffer& out, const trace_data& trace, std::string_
     out.append("}}}");
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/core/without_signals.hpp
+// ---- mlflow/trace/platform/without_signals.hpp
 
 #if MLFLOW_TRACE_HOSTED
 
@@ -8852,7 +8527,9 @@ inline void append_trace_info(buffer& out, const trace_data& trace, std::string_
 #include <pthread.h>
 #include <signal.h>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // Threads that are started while this object lives take no signal of the application's. They do take those that their
 // own faults raise, which end the program otherwise whatever handler there is, and that of profilers.
@@ -8873,13 +8550,17 @@ private:
     sigset_t before_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 #endif
 
 // ---- mlflow/trace/exporters/mlflow_infos.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // The server has stored this trace's information: it says so by what it has stored.
 inline bool is_stored_info(std::string_view body, const trace_id& id) {
@@ -9006,11 +8687,15 @@ private:
     std::atomic<bool> is_over_{false}; // the server is not there, or takes nothing
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/exporters/mlflow_artifacts.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // Stores traces on servers that take no OTLP: a request that says what there is to say about the trace, and its spans
 // as a file of the trace, traces.json.
@@ -9231,11 +8916,317 @@ private:
     buffer body_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/detail/fixed_string.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+/// A string literal as a template argument: `key<"app.segment">`.
+template <std::size_t N>
+struct fixed_string {
+    char text[N]{};
+
+    consteval fixed_string(const char (&literal)[N]) {
+        for (std::size_t i = 0; i < N; ++i) text[i] = literal[i];
+    }
+    [[nodiscard]] constexpr std::string_view view() const noexcept { return {text, N - 1}; }
+};
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/metadata/check.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+/// The most characters (Unicode code points) that a key's value may have. MLflow guarantees 250 for metadata on every
+/// database; a smaller limit also makes the type smaller.
+template <std::size_t CodePoints>
+struct max_length {
+    static_assert(CodePoints >= 1 && CodePoints <= 250, "MLflow takes 1 to 250 characters of metadata");
+    static constexpr std::size_t limit = CodePoints;
+};
+
+/// The value is one of these, to the letter.
+template <fixed_string... Values>
+struct one_of {
+    static_assert(sizeof...(Values) > 0);
+    static constexpr bool allows(std::string_view value) noexcept { return ((value == Values.view()) || ...); }
+};
+
+/// The value begins with this text.
+template <fixed_string Text>
+struct prefix {
+    static constexpr bool allows(std::string_view value) noexcept { return value.starts_with(Text.view()); }
+};
+
+/// The value is made of ASCII letters, digits, and the characters listed.
+template <fixed_string Others = "-_.:">
+struct ascii_word {
+    static constexpr bool allows(std::string_view value) noexcept {
+        for (const char c : value) {
+            const bool alphanumeric = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+            if (!alphanumeric && Others.view().find(c) == std::string_view::npos) return false;
+        }
+        return true;
+    }
+};
+
+/// The value is a UUID in its text form, RFC 9562: 8-4-4-4-12 hexadecimal digits.
+struct uuid {
+    static constexpr bool allows(std::string_view value) noexcept {
+        if (value.size() != 36) return false;
+        for (std::size_t i = 0; i < value.size(); ++i) {
+            const char c = value[i];
+            const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+            const bool hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+            if (dash ? c != '-' : !hex) return false;
+        }
+        return true;
+    }
+};
+
+/// The value satisfies your own function: `bool(std::string_view) noexcept`, constexpr where literals are checked.
+template <auto Function>
+struct predicate {
+    static constexpr bool allows(std::string_view value) noexcept { return Function(value); }
+};
+
+namespace detail {
+
+template <class Check>
+concept limits_length = requires { Check::limit; };
+
+template <std::size_t Default, class... Checks>
+inline constexpr std::size_t limit_of = Default;
+template <std::size_t Default, class First, class... Rest>
+inline constexpr std::size_t limit_of<Default, First, Rest...> = limit_of<Default, Rest...>;
+template <std::size_t Default, limits_length First, class... Rest>
+inline constexpr std::size_t limit_of<Default, First, Rest...> = First::limit;
+
+template <class Check>
+constexpr bool allowed_by(std::string_view value) noexcept {
+    if constexpr (limits_length<Check>) return true;
+    else return Check::allows(value);
+}
+
+// The rule for every identity and metadata value: 1 to `limit` code points of valid UTF-8 without control characters.
+constexpr error check_text(std::string_view key, std::string_view value, std::size_t limit) noexcept {
+    if (value.empty()) return {error_kind::empty, key};
+    const utf8_scan scan = scan_utf8(value);
+    if (scan.invalid_at != std::string_view::npos) return {error_kind::invalid_utf8, key, scan.invalid_at};
+    if (scan.control_at != std::string_view::npos) return {error_kind::control_character, key, scan.control_at};
+    if (scan.code_points > limit) return {error_kind::too_long, key, scan.code_points, limit};
+    return {};
+}
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/metadata/key.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+namespace detail {
+
+// Declared, never defined: a literal that fails its check calls it while compiling, and the compiler prints its name.
+void a_literal_must_be_1_to_max_printable_characters_that_pass_the_keys_checks_else_use_parse();
+
+// Immediate construction makes sure that the text has static storage, so a key may point at it.
+template <class Key>
+struct checked_literal {
+    const char* data;
+    std::size_t size;
+
+    template <std::size_t N>
+    consteval checked_literal(const char (&text)[N]) : data(text), size(N - 1) {
+        if (Key::check({text, N - 1}).kind() != error_kind::none)
+            a_literal_must_be_1_to_max_printable_characters_that_pass_the_keys_checks_else_use_parse();
+    }
+};
+
+} // namespace detail
+
+/// The base of every checked value. Derive from it to give a key a type name of its own:
+/// `struct tenant : mt::key_of<tenant, "app.tenant", mt::max_length<64>> { using key_of::key_of; };`
+///
+/// A value is checked once, when it is made: a literal while compiling, anything else by `parse`. It owns its text
+/// (a literal is pointed at), so it cannot dangle; pass it by const reference. Copying copies only what is used.
+/// Types of different keys do not convert into each other. Thread-safety: as `int`.
+template <class Derived, fixed_string Name, class... Checks>
+class key_of {
+public:
+    /// The metadata key on the wire.
+    static constexpr std::string_view name = Name.view();
+    /// The most characters that a value may have, in Unicode code points.
+    static constexpr std::size_t max_code_points = detail::limit_of<250, Checks...>;
+
+    /// What is wrong with the value, or `error_kind::none`.
+    static constexpr error check(std::string_view value) noexcept {
+        if (const auto error = detail::check_text(name, value, max_code_points); error.kind() != error_kind::none)
+            return error;
+        if (!(detail::allowed_by<Checks>(value) && ...)) return {error_kind::not_allowed, name};
+        return {};
+    }
+
+    /// From a literal, checked while compiling (by clang 14 only when linking, where it initialises a global).
+    constexpr explicit key_of(detail::checked_literal<Derived> literal) noexcept
+        : literal_(literal.data), size_(static_cast<std::uint16_t>(literal.size)) {}
+    key_of(std::nullptr_t) = delete;
+    /// Not from a text that is known at run time: it may be at fault, and `parse` says so.
+    template <class text_that_parse_must_check>
+        requires(std::is_convertible_v<const text_that_parse_must_check&, std::string_view> &&
+                 !std::is_array_v<text_that_parse_must_check>)
+    explicit key_of(const text_that_parse_must_check&) = delete;
+
+    /// From a value that is known at run time. Refuses, never cuts.
+    static result<Derived> parse(std::string_view value) noexcept {
+        if (const auto error = check(value); error.kind() != error_kind::none) return failure{error};
+        return Derived(unchecked{value});
+    }
+    /// A null pointer is `error_kind::missing`, not undefined behaviour.
+    static result<Derived> parse(const char* value) noexcept {
+        if (!value) return failure{error{error_kind::missing, name}};
+        return parse(std::string_view(value));
+    }
+    static result<Derived> parse(std::nullptr_t) = delete;
+
+    key_of(const key_of& other) noexcept { *this = other; }
+    key_of& operator=(const key_of& other) noexcept {
+        if (this == &other) return *this;
+        literal_ = other.literal_;
+        size_ = other.size_;
+        if (!literal_) std::memcpy(bytes_, other.bytes_, size_);
+        return *this;
+    }
+
+    /// The text, valid as long as this object.
+    [[nodiscard]] constexpr std::string_view view() const& noexcept { return {literal_ ? literal_ : bytes_, size_}; }
+    std::string_view view() const&& = delete;
+
+    friend constexpr bool operator==(const Derived& a, const Derived& b) noexcept { return a.view() == b.view(); }
+
+protected:
+    struct unchecked {
+        std::string_view value;
+    };
+    explicit key_of(unchecked source) noexcept : size_(static_cast<std::uint16_t>(source.value.size())) {
+        std::memcpy(bytes_, source.value.data(), size_);
+    }
+
+private:
+    const char* literal_ = nullptr;
+    std::uint16_t size_ = 0;
+    char bytes_[max_code_points * 4]; // a code point has at most four bytes of UTF-8; only `size_` bytes are ever set
+};
+
+namespace detail {
+
+template <class Derived, fixed_string Name, class... Checks>
+std::true_type is_key_of(const key_of<Derived, Name, Checks...>*);
+std::false_type is_key_of(...);
+
+// Names that MLflow's search takes for its own attributes (mlflow/utils/search_utils.py), so that a filter on a
+// metadata key of that name would ask for something else.
+constexpr bool rewritten_by_search(std::string_view name) noexcept {
+    for (const std::string_view taken :
+         {"name", "prompt", "run_id", "timestamp", "execution_time", "end_time", "text"})
+        if (name == taken) return true;
+    return false;
+}
+
+constexpr bool reserved_by_mlflow(std::string_view name) noexcept { return name.starts_with("mlflow."); }
+
+} // namespace detail
+
+/// A checked metadata value: `mt::user`, `mt::session`, or an own `mt::key`.
+template <class T>
+concept metadata_key = decltype(detail::is_key_of(static_cast<std::remove_cvref_t<T>*>(nullptr)))::value;
+
+/// A metadata key of the application: `using segment = mt::key<"app.segment", mt::one_of<"free", "pro">>;`
+template <fixed_string Name, class... Checks>
+struct key : key_of<key<Name, Checks...>, Name, Checks...> {
+    static_assert(detail::check_text("", Name.view(), 250).kind() == error_kind::none,
+                  "a metadata key has 1 to 250 printable characters");
+    static_assert(!detail::reserved_by_mlflow(Name.view()),
+                  "mlflow.* keys belong to MLflow: use mt::user, mt::session or another name for your own key");
+    static_assert(!detail::rewritten_by_search(Name.view()),
+                  "MLflow's search takes this name for an attribute of its own: add a prefix, as in app.name");
+    using key_of<key, Name, Checks...>::key_of;
+};
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/metadata/identity.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+/// Who uses the application: MLflow's metadata `mlflow.trace.user`, 1 to 250 characters.
+struct user : key_of<user, "mlflow.trace.user"> {
+    using key_of::key_of;
+};
+
+/// The conversation that a trace belongs to: MLflow's metadata `mlflow.trace.session`, 1 to 250 characters.
+struct session : key_of<session, "mlflow.trace.session"> {
+    using key_of::key_of;
+};
+
+/// The application's own ID of the request, searchable as `client_request_id`. 1 to 50 characters: the width of the
+/// column on MLflow's databases. It is not metadata: MLflow keeps it as an attribute of the trace.
+struct client_request_id : key_of<client_request_id, "client_request_id", max_length<50>> {
+    using key_of::key_of;
+};
+
+/// Says that a value is known not to exist, in the place where it would stand.
+template <class Key>
+struct absent {};
+
+/// In place of a user: nobody is signed in. The trace has no `mlflow.trace.user`.
+inline constexpr absent<user> anonymous{};
+/// In place of a session: the request belongs to no conversation. The trace has no `mlflow.trace.session`.
+inline constexpr absent<session> no_session{};
+
+/// A value, or the explicit statement that there is none, where which of the two is known at run time only:
+/// `mt::maybe<mt::user> who = mt::anonymous; if (…) who = *mt::user::parse(header);`
+template <metadata_key Key>
+class maybe {
+public:
+    constexpr maybe(absent<Key>) noexcept {}
+    maybe(const Key& value) noexcept : value_(value) {}
+
+    [[nodiscard]] const Key* get() const noexcept { return value_ ? &*value_ : nullptr; }
+    [[nodiscard]] bool has_value() const noexcept { return value_.has_value(); }
+    [[nodiscard]] const Key& operator*() const noexcept { return *value_; }
+
+private:
+    std::optional<Key> value_;
+};
+
+/// As an input it is null.
+template <class Key>
+struct json_encoder<absent<Key>> {
+    template <class Buffer>
+    static bool append(Buffer& out, absent<Key>) {
+        return append_json(out, nullptr);
+    }
+};
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/exporters/mlflow.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// Which server, and where on it.
 struct mlflow_connection {
@@ -9248,7 +9239,7 @@ struct mlflow_connection {
 /// All spans of a batch go in one request (`POST /v1/traces`). A trace with metadata besides user and session, or
 /// with a client request ID, needs one more of its own (`POST /api/3.0/mlflow/traces`); these follow on
 /// `info_connections` connections, and the spans of such a trace count as exported when it has been answered too.
-/// Sending a trace again is harmless. What an answer means is decided in core/outcome.hpp: a login page with status
+/// Sending a trace again is harmless. What an answer means is decided in http/outcome.hpp: a login page with status
 /// 200 delivers nothing.
 ///
 /// Servers before 3.4, and those whose store takes no spans (it answers 501, as a folder of files does), get each
@@ -9314,7 +9305,7 @@ public:
             // The traces were not even sent: it is the server, the experiment or the credentials that must be mended.
             export_result outcome = failure_of(spans, connected.error());
             outcome.retryable = true;
-            outcome.finds_fault = false;
+            outcome.content_rejected = false;
             return outcome;
         }
         if (takes_otlp_) {
@@ -9523,11 +9514,13 @@ private:
     detail::buffer body_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/metadata/pseudonym.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// Parses a value that may not leave the process into what your own function makes of it, such as a keyed hash:
 /// `mt::pseudonym<mt::user, hmac_of>::parse(header)` is a `mt::user`, and the original is not kept.
@@ -9552,11 +9545,13 @@ struct pseudonym {
     }
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/metadata/schema.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// In a schema: every trace says this value, or says that there is none.
 template <metadata_key Key>
@@ -9676,11 +9671,13 @@ struct open_schema {
     static constexpr bool has_name(std::string_view) noexcept { return true; }
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/metadata/tag.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// A label of a trace that may change later, unlike metadata. Views its texts: use it in the same expression.
 /// Keys: 1 to 250 of ASCII letters, digits, `_-.:/` and space, as MLflow's `_validate_tag_name` wants them. Values:
@@ -9718,79 +9715,14 @@ constexpr error check_metadata(std::string_view key, std::string_view value) noe
 }
 
 } // namespace detail
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
-// ---- mlflow/trace/core/process_worker.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// The queue and thread of an exporter that defers, in whichever process it is asked for. In the child of a fork what
-// is there is the parent's: its thread is not here, and its lock may be held for ever, so that it is left alone.
-template <class Worker>
-class process_worker {
-public:
-    struct ender {
-        void operator()(Worker* worker) const noexcept { worker->end(); }
-    };
-    using pointer = std::unique_ptr<Worker, ender>;
-
-    explicit process_worker(pointer first) noexcept : worker_(first.release()) {}
-    process_worker(const process_worker&) = delete;
-    process_worker& operator=(const process_worker&) = delete;
-    ~process_worker() { const pointer ended(own()); }
-
-    // Null in the child of a fork, at first.
-    [[nodiscard]] Worker* own() const noexcept { return own(latest()); }
-
-    // The own one, which `make(account)` makes where there is none.
-    template <class Make>
-    Worker& own_or(const Make& make) {
-        Worker* found = latest();
-        if (Worker* const mine = own(found)) return *mine;
-        pointer made = make(inherited(*found));
-        if (worker_.compare_exchange_strong(found, made.get())) return *made.release();
-        return *found; // another thread of the child was faster
-    }
-
-    // For these spans there is no worker: the child could not make one.
-    void drop(std::size_t spans) noexcept { dropped_.fetch_add(spans, std::memory_order_relaxed); }
-    static constexpr const char* why_dropped =
-        "no thread to deliver with in this forked process; make its tracer after the fork";
-
-    [[nodiscard]] span_account account() const {
-        Worker* const found = latest();
-        span_account counted = own(found) ? found->account() : inherited(*found);
-        counted.dropped += dropped_.load(std::memory_order_relaxed);
-        return counted;
-    }
-    [[nodiscard]] std::string last_error() const {
-        if (dropped_.load(std::memory_order_relaxed) != 0) return why_dropped;
-        return own() ? own()->last_error() : std::string();
-    }
-
-    // Also the parent's.
-    [[nodiscard]] Worker& any() const noexcept { return *latest(); }
-
-private:
-    [[nodiscard]] Worker* latest() const noexcept { return worker_.load(std::memory_order_acquire); }
-    static Worker* own(Worker* found) noexcept { return found->is_of_this_process() ? found : nullptr; }
-
-    // The parent delivers what waits, so that it counts as exported.
-    static span_account inherited(const Worker& of_parent) noexcept {
-        span_account counted = of_parent.account_now();
-        counted.exported += std::exchange(counted.queued, 0);
-        return counted;
-    }
-
-    std::atomic<std::size_t> dropped_{0};
-    std::atomic<Worker*> worker_;
-};
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/core/packed.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // What stands beside the entries and spans of a finished trace, and beside the body of a span.
 inline void copy_description(trace_data& copy, const trace_data& trace) noexcept {
@@ -9804,7 +9736,7 @@ inline void copy_description(span_data& copy, const span_data& span) noexcept {
     copy.id = span.id;
     copy.is_root = span.is_root;
     copy.has_parent = span.has_parent;
-    copy.look_closer = span.look_closer;
+    copy.needs_rewrite = span.needs_rewrite;
     copy.lost_something = span.lost_something;
     copy.code = span.code;
     copy.level = span.level;
@@ -9900,11 +9832,15 @@ inline void pack(trace_batch& traces) noexcept {
     traces = std::move(result);
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/core/copied_trace.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // A copy of one of the traces that wait elsewhere, another one for the next number; null where none waits.
 using other_trace = trace_data*(void* from, std::size_t number) noexcept;
@@ -9942,81 +9878,15 @@ inline trace_data* copy_of(const trace_data& trace) noexcept {
     return trace_batch(std::move(owner)).pop_front();
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
-
-// ---- mlflow/trace/core/worker_threads.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
-
-// The threads of a worker, which it ends with. One whose exporter does not come back is left to itself, and the last
-// one ends the worker when it does: nobody waits for ever, nor for himself.
-template <class Worker, std::size_t Count = 1>
-class worker_threads {
-public:
-    explicit worker_threads(Worker& worker) noexcept : worker_(worker) {}
-
-    // `run(number)` on each. There is one at least, or it throws.
-    template <class Run>
-    void start(const Run& run) {
-        start_one(0, run);
-        const auto start_others = [&] {
-            for (std::size_t number = 1; number < Count; ++number) start_one(number, run);
-        };
-        guarded(start_others, [] {});
-    }
-
-    [[nodiscard]] bool is_own_thread() const noexcept { return running_here == this; }
-
-    // Once the threads have been told to end. The worker is not there afterwards for whoever called.
-    void end() noexcept {
-        std::unique_lock guard(lock_);
-        constexpr std::chrono::milliseconds to_come_back{250};
-        if (!is_own_thread()) has_ended_.wait_for(guard, to_come_back, [this] { return running_ == 0; });
-        is_left_ = running_ != 0;
-        for (std::thread& thread : threads_)
-            if (is_left_ && thread.joinable()) thread.detach();
-        if (is_left_) return;
-        guard.unlock();
-        for (std::thread& thread : threads_)
-            if (thread.joinable()) thread.join();
-        delete &worker_;
-    }
-
-private:
-    template <class Run>
-    void start_one(std::size_t number, const Run& run) {
-        const std::lock_guard guard(lock_);
-        const without_signals blocked;
-        threads_[number] = std::thread([this, number, run] {
-            running_here = this;
-            run(number);
-            one_has_ended();
-        });
-        ++running_;
-    }
-    void one_has_ended() noexcept {
-        std::unique_lock guard(lock_);
-        const bool is_last = --running_ == 0 && is_left_;
-        has_ended_.notify_all();
-        guard.unlock();
-        if (is_last) delete &worker_;
-    }
-
-    static inline constinit thread_local const worker_threads* running_here = nullptr;
-
-    Worker& worker_;
-    std::mutex lock_;
-    std::condition_variable has_ended_;
-    std::array<std::thread, Count> threads_;
-    std::size_t running_ = 0;
-    bool is_left_ = false;
-};
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/detail/deadline.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // `milliseconds::max()`, which says without end, and `min()` would overflow.
 inline std::chrono::milliseconds bounded(std::chrono::milliseconds time) noexcept {
@@ -10029,11 +9899,15 @@ inline std::chrono::steady_clock::time_point deadline_after(std::chrono::millise
     return std::chrono::steady_clock::now() + bounded(time);
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/pipeline/batch_drops.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // Spans that a `batch` has dropped, by the reason.
 struct batch_drops {
@@ -10060,11 +9934,15 @@ struct batch_drops {
     }
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/core/options_of.hpp
+// ---- mlflow/trace/detail/options_of.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // What an exporter or a policy is made from: its `options`, or itself where it has none.
 template <class T>
@@ -10079,11 +9957,15 @@ struct options_of_impl<T> {
 template <class T>
 using options_of = typename options_of_impl<T>::type;
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/detail/interval.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // Lets one through in each interval, whichever thread it is on. Time and interval in one unit, which is the caller's.
 class interval {
@@ -10100,11 +9982,14 @@ private:
     std::atomic<std::int64_t> last_{never};
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/pipeline/diagnostics.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -10153,11 +10038,13 @@ private:
 };
 
 } // namespace detail
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/pipeline/batch_options.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// What `batch` does with a trace for which the queue has no room.
 enum class when_full : std::uint8_t {
@@ -10195,11 +10082,14 @@ struct batch_status {
     std::uint64_t progress = 0;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/pipeline/batch_queue.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // What waits in a `batch`: the longest first those that have been looked at and hold no more than they need, then
 // those that are just being looked at, then those that are as they were recorded.
@@ -10277,11 +10167,15 @@ private:
     std::size_t dropped_behind_ = 0;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/pipeline/batch_senders.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // An inner exporter of a `batch`, and what it has in its hands.
 template <class Exporter>
@@ -10384,11 +10278,15 @@ private:
     std::array<batch_sender<Exporter>, Count> all_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/pipeline/flushes.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // The flushes of what waits for delivery. Spans are numbered as they are accepted; `done` is how many of these are
 // done with. Not thread-safe.
@@ -10422,11 +10320,15 @@ inline std::string waiting_reason(std::string waits_for, const std::string& erro
     return waits_for;
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/pipeline/latest_error.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // What `last_error` says: what is wrong now, and else why spans were last lost, which nothing mends. Takes the texts,
 // so that it needs no memory. Not thread-safe.
@@ -10445,11 +10347,88 @@ private:
     std::string lost_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/platform/worker_threads.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// The threads of a worker, which it ends with. One whose exporter does not come back is left to itself, and the last
+// one ends the worker when it does: nobody waits for ever, nor for himself.
+template <class Worker, std::size_t Count = 1>
+class worker_threads {
+public:
+    explicit worker_threads(Worker& worker) noexcept : worker_(worker) {}
+
+    // `run(number)` on each. There is one at least, or it throws.
+    template <class Run>
+    void start(const Run& run) {
+        start_one(0, run);
+        const auto start_others = [&] {
+            for (std::size_t number = 1; number < Count; ++number) start_one(number, run);
+        };
+        guarded(start_others, [] {});
+    }
+
+    [[nodiscard]] bool is_own_thread() const noexcept { return running_here == this; }
+
+    // Once the threads have been told to end. The worker is not there afterwards for whoever called.
+    void end() noexcept {
+        std::unique_lock guard(lock_);
+        constexpr std::chrono::milliseconds to_come_back{250};
+        if (!is_own_thread()) has_ended_.wait_for(guard, to_come_back, [this] { return running_ == 0; });
+        is_left_ = running_ != 0;
+        for (std::thread& thread : threads_)
+            if (is_left_ && thread.joinable()) thread.detach();
+        if (is_left_) return;
+        guard.unlock();
+        for (std::thread& thread : threads_)
+            if (thread.joinable()) thread.join();
+        delete &worker_;
+    }
+
+private:
+    template <class Run>
+    void start_one(std::size_t number, const Run& run) {
+        const std::lock_guard guard(lock_);
+        const without_signals blocked;
+        threads_[number] = std::thread([this, number, run] {
+            running_here = this;
+            run(number);
+            one_has_ended();
+        });
+        ++running_;
+    }
+    void one_has_ended() noexcept {
+        std::unique_lock guard(lock_);
+        const bool is_last = --running_ == 0 && is_left_;
+        has_ended_.notify_all();
+        guard.unlock();
+        if (is_last) delete &worker_;
+    }
+
+    static inline constinit thread_local const worker_threads* running_here = nullptr;
+
+    Worker& worker_;
+    std::mutex lock_;
+    std::condition_variable has_ended_;
+    std::array<std::thread, Count> threads_;
+    std::size_t running_ = 0;
+    bool is_left_ = false;
+};
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/pipeline/batch_worker.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -10826,11 +10805,85 @@ private:
 };
 
 } // namespace detail
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/platform/per_process.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// The queue and thread of an exporter that defers, in whichever process it is asked for. In the child of a fork what
+// is there is the parent's: its thread is not here, and its lock may be held for ever, so that it is left alone.
+template <class Worker>
+class per_process {
+public:
+    struct ender {
+        void operator()(Worker* worker) const noexcept { worker->end(); }
+    };
+    using pointer = std::unique_ptr<Worker, ender>;
+
+    explicit per_process(pointer first) noexcept : worker_(first.release()) {}
+    per_process(const per_process&) = delete;
+    per_process& operator=(const per_process&) = delete;
+    ~per_process() { const pointer ended(own()); }
+
+    // Null in the child of a fork, at first.
+    [[nodiscard]] Worker* own() const noexcept { return own(latest()); }
+
+    // The own one, which `make(account)` makes where there is none.
+    template <class Make>
+    Worker& own_or(const Make& make) {
+        Worker* found = latest();
+        if (Worker* const mine = own(found)) return *mine;
+        pointer made = make(inherited(*found));
+        if (worker_.compare_exchange_strong(found, made.get())) return *made.release();
+        return *found; // another thread of the child was faster
+    }
+
+    // For these spans there is no worker: the child could not make one.
+    void drop(std::size_t spans) noexcept { dropped_.fetch_add(spans, std::memory_order_relaxed); }
+    static constexpr const char* why_dropped =
+        "no thread to deliver with in this forked process; make its tracer after the fork";
+
+    [[nodiscard]] span_account account() const {
+        Worker* const found = latest();
+        span_account counted = own(found) ? found->account() : inherited(*found);
+        counted.dropped += dropped_.load(std::memory_order_relaxed);
+        return counted;
+    }
+    [[nodiscard]] std::string last_error() const {
+        if (dropped_.load(std::memory_order_relaxed) != 0) return why_dropped;
+        return own() ? own()->last_error() : std::string();
+    }
+
+    // Also the parent's.
+    [[nodiscard]] Worker& any() const noexcept { return *latest(); }
+
+private:
+    [[nodiscard]] Worker* latest() const noexcept { return worker_.load(std::memory_order_acquire); }
+    static Worker* own(Worker* found) noexcept { return found->is_of_this_process() ? found : nullptr; }
+
+    // The parent delivers what waits, so that it counts as exported.
+    static span_account inherited(const Worker& of_parent) noexcept {
+        span_account counted = of_parent.account_now();
+        counted.exported += std::exchange(counted.queued, 0);
+        return counted;
+    }
+
+    std::atomic<std::size_t> dropped_{0};
+    std::atomic<Worker*> worker_;
+};
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/pipeline/batch.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// Hands traces to another exporter from a thread of its own, many at a time, so that recording does not wait.
 ///
@@ -10859,7 +10912,7 @@ class batch {
 
     using clock = std::chrono::steady_clock;
     using worker = detail::batch_worker<Exporter, Senders>;
-    using worker_pointer = typename detail::process_worker<worker>::pointer;
+    using worker_pointer = typename detail::per_process<worker>::pointer;
 
 public:
     static constexpr bool is_thread_safe = true;
@@ -10916,14 +10969,16 @@ private:
     }
 
     options options_;
-    detail::process_worker<worker> worker_;
+    detail::per_process<worker> worker_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/pipeline/exporter_adaptor.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// The base of an exporter around another one, a decorator: passes everything on, and has each optional member that
 /// the inner exporter has. A decorator writes the members that it changes:
@@ -11020,11 +11075,13 @@ private:
     Exporter exporter_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/pipeline/deployment.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// Where the application runs. What is empty is left out.
 struct deployment_info {
@@ -11103,15 +11160,18 @@ private:
     detail::other_traces others_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/core/half_trace.hpp
+// ---- mlflow/trace/core/split_trace.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // Half of the spans as a part of the trace on its own, like those that end after their root, which stays. Null when
 // there is but one, or no memory.
-inline trace_data* take_half(trace_data& whole) noexcept {
+inline trace_data* split_off_half(trace_data& whole) noexcept {
     if (whole.span_count < 2) return nullptr;
     trace_data* const half = pool<trace_data>::instance().take();
     if (!half) return nullptr;
@@ -11140,11 +11200,15 @@ inline trace_data* take_half(trace_data& whole) noexcept {
     return half;
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/pipeline/backoff.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // The waits between attempts: each longer by half, up to `longest`, and each shortened by up to a half at random, so
 // that many processes do not come back at once. Without <algorithm>, which is 9,000 lines.
@@ -11186,11 +11250,15 @@ private:
     std::uint64_t random_ = 0;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/pipeline/fault_finder.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // Delivers a batch round by round and finds what in it is at fault. `retry` and `spool` do it by this.
 //
@@ -11308,7 +11376,7 @@ private:
         if (result.too_slow) most_spans_ = spans > 1 ? spans / 2 : 1;
         bool halve = is_at_fault || (what == outcome::divide && now.may_halve);
         const std::size_t left = batch.span_count();
-        trace_batch first = halve ? take_half(batch) : trace_batch();
+        trace_batch first = halve ? split_off_half(batch) : trace_batch();
         if (halve && first.empty() && batch.span_count() > 1) { // no memory
             halve = false;
             now.is_over = true;
@@ -11349,7 +11417,7 @@ private:
         if (!part.empty()) return part;
         part.push_back(batch.pop_front());
         while (part.span_count() > most_spans_) {
-            trace_batch half = take_half(part);
+            trace_batch half = split_off_half(part);
             if (half.empty()) break;
             part.append(std::move(batch));
             batch = std::exchange(part, std::move(half));
@@ -11358,14 +11426,14 @@ private:
     }
 
     // The first traces, or the root of a single one with some of its spans; nothing where that cannot be divided.
-    static trace_batch take_half(trace_batch& batch) noexcept {
+    static trace_batch split_off_half(trace_batch& batch) noexcept {
         trace_batch half;
         if (batch.size() != 1) {
             for (std::size_t left = batch.size() / 2; left > 0; --left) half.push_back(batch.pop_front());
             return half;
         }
         trace_data* const whole = batch.pop_front();
-        trace_data* const others = detail::take_half(*whole);
+        trace_data* const others = detail::split_off_half(*whole);
         (others ? half : batch).push_back(whole);
         if (others) batch.push_back(others);
         return half;
@@ -11471,11 +11539,14 @@ private:
     const span_data* refused_ = nullptr; // alone, in the latest round
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/pipeline/retry.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// A trace, or a part of one, that a receiver did not take, and why.
 struct rejected_trace {
@@ -11490,7 +11561,7 @@ struct rejected_trace {
 /// The waits grow by half each time, from `first_wait` to `longest_wait`, each shortened by up to a half at random so
 /// that many processes do not come back at once; what the receiver asks for (`Retry-After`) is waited for, up to 10
 /// minutes. What is not about the content (credentials, rights, certificates, files, proxies, names, the experiment)
-/// makes traces wait too, until someone has mended that; the table of core/outcome.hpp says what is. A receiver that
+/// makes traces wait too, until someone has mended that; the table of http/outcome.hpp says what is. A receiver that
 /// does not answer in time is sent less at once.
 ///
 /// One span at fault is a reason for the receiver to refuse a whole batch: the batch is then sent in halves, these in
@@ -11678,11 +11749,459 @@ private:
     bool interrupted_ = false;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/record/capture.hpp
+// ---- mlflow/trace/platform/hosted.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+namespace detail {
+
+// xoshiro256++ 1.0 by Blackman and Vigna (public domain, https://prng.di.unimi.it/): IDs need no secrecy, only to be
+// distinct over all processes, which the 256 bits of seed from the kernel give.
+class id_generator {
+public:
+    std::uint64_t next() noexcept {
+        if (seeded_in_ != fork_counter().load(std::memory_order_relaxed)) [[unlikely]]
+            seed();
+        const std::uint64_t result = std::rotl(state_[0] + state_[3], 23) + state_[0];
+        const std::uint64_t shifted = state_[1] << 17U;
+        state_[2] ^= state_[0];
+        state_[3] ^= state_[1];
+        state_[1] ^= state_[2];
+        state_[0] ^= state_[3];
+        state_[2] ^= shifted;
+        state_[3] = std::rotl(state_[3], 45);
+        return result;
+    }
+
+private:
+    __attribute__((noinline)) void seed() noexcept {
+        seeded_in_ = fork_count(); // 0 means "never seeded"
+        if (getrandom(state_, sizeof state_, GRND_NONBLOCK) == static_cast<ssize_t>(sizeof state_)) return;
+        // Early at boot the kernel may have no entropy yet: mix what tells this thread from all others.
+        timespec now{};
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        std::uint64_t mixed = static_cast<std::uint64_t>(now.tv_nsec) ^
+                              static_cast<std::uint64_t>(now.tv_sec) << 30U ^
+                              static_cast<std::uint64_t>(getpid()) << 48U ^
+                              static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(this));
+        for (std::uint64_t& word : state_) { // splitmix64, as the authors of xoshiro advise
+            mixed += 0x9e3779b97f4a7c15U;
+            std::uint64_t z = mixed;
+            z = (z ^ (z >> 30U)) * 0xbf58476d1ce4e5b9U;
+            z = (z ^ (z >> 27U)) * 0x94d049bb133111ebU;
+            word = z ^ (z >> 31U);
+        }
+    }
+
+    std::uint64_t state_[4]{};
+    std::uint32_t seeded_in_ = 0;
+};
+
+struct clock_difference {
+    std::uint64_t read_at = 0;
+    std::uint64_t nano = 0;
+};
+
+} // namespace detail
+
+/// Linux and other POSIX systems. Thread-safe.
+struct hosted_platform {
+    /// Nanoseconds since 1970-01-01 UTC.
+    static std::uint64_t wall_nano() noexcept { return read(CLOCK_REALTIME); }
+    /// Nanoseconds of a clock that never goes back.
+    static std::uint64_t monotonic_nano() noexcept { return read(CLOCK_MONOTONIC); }
+
+    // How far ahead the wall clock is, as this thread saw it in the last millisecond: the second clock costs a root
+    // a tenth of its time. Not for a platform that derives from this one, whose clocks may be others.
+    using owner_of_clocks = hosted_platform;
+    static std::uint64_t wall_minus_monotonic(std::uint64_t monotonic) noexcept {
+        constexpr std::uint64_t longest = 1'000'000;
+        if (monotonic - difference_.read_at > longest) difference_ = {monotonic, wall_nano() - monotonic};
+        return difference_.nano;
+    }
+
+    static constexpr bool has_random_trace_ids = true;
+    static trace_id new_trace_id() noexcept {
+        trace_id id{generator_.next(), generator_.next()};
+        if (!id.valid()) id.low = 1;
+        return id;
+    }
+    static span_id new_span_id() noexcept {
+        const std::uint64_t value = generator_.next();
+        return {value ? value : 1};
+    }
+
+    using mutex = detail::machine::mutex;
+
+    /// A line on standard error, at most one per half minute: an error in every request must not flood the log.
+    static void report(const error& error) noexcept {
+        constexpr std::int64_t pause = 30'000'000'000;
+        static constinit detail::interval lines;
+        static constinit std::atomic<std::uint64_t> unsaid{0};
+        if (!lines.is_due(static_cast<std::int64_t>(monotonic_nano()), pause)) {
+            unsaid.fetch_add(1, std::memory_order_relaxed);
+            return;
+        }
+        const auto skipped = unsaid.exchange(0, std::memory_order_relaxed);
+        const auto write = [&] {
+            std::string line = "mlflow_trace: " + error.message();
+            if (skipped) line += " (and " + std::to_string(skipped) + " more since the last line)";
+            line += '\n';
+            std::fputs(line.c_str(), stderr);
+        };
+        detail::guarded(write, [] {}); // there may be no memory to complain with
+    }
+
+private:
+    static std::uint64_t read(clockid_t clock) noexcept {
+        timespec now{};
+        clock_gettime(clock, &now);
+        return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000U + static_cast<std::uint64_t>(now.tv_nsec);
+    }
+
+    static inline constinit thread_local detail::clock_difference difference_{};
+    static inline constinit thread_local detail::id_generator generator_{};
+};
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/recording/sampling.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+namespace detail {
+
+// The library's own samplers run no code of the application.
+template <class Sampler>
+inline constexpr bool is_own_sampler = false;
+
+// The answer of a sampler for a new trace. One that throws loses no trace, and a trace that it starts itself is
+// recorded: it would be asked without end.
+template <class Sampler>
+bool sample(const Sampler& sampler, const trace_start& start) noexcept {
+    if constexpr (is_own_sampler<Sampler>) return sampler.sample(start);
+    else {
+        using sampling = running<Sampler>;
+        if (sampling::is(&sampler)) return true;
+        const sampling here(&sampler);
+        const without_cancellation whole;
+        return guarded([&] { return bool{sampler.sample(start)}; }, [] { return true; });
+    }
+}
+
+// Says what is recorded of values, and not only which traces are.
+template <class T>
+concept rules_values = requires(const T& recording) { recording.limits(); } ||
+                       requires(const T& recording) { recording.redact("", ""); };
+
+// Is a session recorded as a whole? Then a session that becomes known after the start comes too late.
+template <class T>
+inline constexpr bool decides_by_session = false;
+template <class T>
+    requires requires { requires T::decides_by_session; }
+inline constexpr bool decides_by_session<T> = true;
+
+} // namespace detail
+
+/// Records every trace, but for those whose call asks for less (`sample_ratio`).
+struct record_all {
+    struct options {};
+    constexpr explicit record_all(options = {}) noexcept {}
+    [[nodiscard]] static constexpr bool sample(const trace_start& start) noexcept {
+        return !start.ratio || start.ratio->holds(start.id.low);
+    }
+};
+
+namespace detail {
+template <>
+inline constexpr bool is_own_sampler<record_all> = true;
+} // namespace detail
+
+/// Follows the process that asks: records a trace that was started with the `remote_span` of a caller as that caller
+/// is recorded, and any other as `Root` says. OpenTelemetry's ParentBased; what starts inside a trace always follows
+/// it.
+template <class Root = record_all>
+class parent_based {
+    static_assert(
+        !detail::rules_values<Root>,
+        "parent_based is a sampler, and what it is given one too: put the redactor and the limits around it, "
+        "mt::recording_policy<mt::parent_based<sampler>, redactor>");
+
+public:
+    using options = detail::options_of<Root>;
+    constexpr explicit parent_based(options chosen) : root_(std::move(chosen)) {}
+
+    static constexpr bool decides_by_session = detail::decides_by_session<Root>;
+
+    [[nodiscard]] constexpr bool sample(const trace_start& start) const {
+        return start.caller ? start.caller->is_sampled : root_.sample(start);
+    }
+
+private:
+    [[no_unique_address]] Root root_;
+};
+
+namespace detail {
+template <class Root>
+inline constexpr bool is_own_sampler<parent_based<Root>> = is_own_sampler<Root>;
+} // namespace detail
+
+/// Records no trace: the tracer is off at compile time, and calls of it compile to nothing (see `tracer_off.hpp`).
+struct record_nothing {
+    struct options {};
+    constexpr explicit record_nothing(options = {}) noexcept {}
+    [[nodiscard]] static constexpr bool sample(const trace_start&) noexcept { return false; }
+};
+
+/// Records a share of the traces, chosen by trace ID as OpenTelemetry's TraceIdRatioBased does, so that every process
+/// with the same share records the same traces. A call may ask for another share (`sample_ratio`).
+class record_ratio {
+public:
+    struct options {
+        double ratio = 1.0; ///< 0 records nothing, 1 everything
+    };
+    constexpr explicit record_ratio(options chosen) noexcept : ratio_(chosen.ratio) {}
+    [[nodiscard]] constexpr bool sample(const trace_start& start) const noexcept {
+        return (start.ratio ? *start.ratio : ratio_).holds(start.id.low);
+    }
+
+private:
+    sample_ratio ratio_;
+};
+
+namespace detail {
+template <>
+inline constexpr bool is_own_sampler<record_ratio> = true;
+} // namespace detail
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/recording/policy.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+namespace detail {
+
+template <class... Names>
+constexpr bool is_one_of([[maybe_unused]] std::string_view key, const Names&... names) noexcept {
+    return (same_name(key, names) || ...);
+}
+
+} // namespace detail
+
+/// A redactor that records every value as it is.
+struct redact_nothing {
+    redaction operator()(std::string_view, std::string_view) const noexcept { return redaction::keep(); }
+};
+
+/// A redactor that records `[redacted]` in place of the values under these keys, at any depth of inputs, outputs and
+/// attributes. ASCII letters compare without case.
+template <fixed_string... Keys>
+struct redact_keys {
+    redaction operator()(std::string_view key, std::string_view) const {
+        return detail::is_one_of(key, Keys.view()...) ? redaction::remove() : redaction::keep();
+    }
+};
+
+/// A redactor that records how an application does and nothing that was said: `[redacted]` stands for each value in
+/// inputs, outputs, attributes and events, and for previews and messages of errors. What no redactor is asked for
+/// stays (names, types, times, status codes, tokens, cost, model, provider, identity, tags), and so do the attributes
+/// that OpenTelemetry's GenAI conventions have for operation, model and usage, and those of `Kept` keys. ASCII
+/// letters compare without case. The names of inputs and of what is inside them are recorded: put nothing private
+/// there.
+template <fixed_string... Kept>
+struct redact_content {
+    redaction operator()(std::string_view key, std::string_view) const {
+        constexpr std::string_view usage = "gen_ai.usage.";
+        const bool is_kept =
+            detail::same_name(key.substr(0, usage.size()), usage) ||
+            detail::is_one_of(key, "mlflow.spanFunctionName", "gen_ai.operation.name", "gen_ai.provider.name",
+                              "gen_ai.request.model", "gen_ai.response.model", "gen_ai.response.finish_reasons",
+                              "error.type", "http.response.status_code") ||
+            detail::is_one_of(key, Kept.view()...);
+        return is_kept ? redaction::keep() : redaction::remove();
+    }
+};
+
+/// Which traces are recorded, and what of their values: a sampler with a redactor and limits.
+///
+///     using recording = mt::recording_policy<mt::record_ratio, mt::redact_keys<"password", "api_key">>;
+///
+/// The redactor is asked for each value before it is recorded, so that what it takes out is never stored, by
+/// `redaction operator()(std::string_view key, std::string_view value) const`. The key is that of the attribute, the
+/// name of the input, or the innermost name inside it; an element of an array has the name of its array. Values are
+/// texts as they are, and numbers, `true`, `false` and `null` as JSON writes them. It is also asked for
+/// `exception.message`, `status.message`, `request_preview` and `response_preview`; not for names, for the IDs,
+/// metadata and tags of a trace, and for what the library counts itself. What it throws takes the value out. Called
+/// by any thread, several at once.
+template <class Sampler = record_all, class Redactor = redact_nothing>
+class recording_policy {
+    static_assert(recording<Sampler>,
+                  "the sampler lacks a member: bool sample(const mlflow::trace::trace_start&) const");
+    static_assert(redactor<Redactor>, "the redactor lacks a member: mlflow::trace::redaction "
+                                      "operator()(std::string_view key, std::string_view value) const");
+
+public:
+    struct options {
+        detail::options_of<Sampler> sampler{};
+        detail::options_of<Redactor> redactor{};
+        recording_limits limits{};
+    };
+
+    explicit recording_policy(options chosen)
+        : sampler_(std::move(chosen.sampler)), redactor_(std::move(chosen.redactor)), limits_(chosen.limits) {}
+
+    static constexpr bool decides_by_session = detail::decides_by_session<Sampler>;
+
+    [[nodiscard]] bool sample(const trace_start& start) const { return sampler_.sample(start); }
+    [[nodiscard]] redaction redact(std::string_view key, std::string_view value) const
+        requires(!std::is_same_v<Redactor, redact_nothing>)
+    {
+        return redactor_(key, value);
+    }
+    [[nodiscard]] const recording_limits& limits() const noexcept { return limits_; }
+
+private:
+    [[no_unique_address]] Sampler sampler_;
+    [[no_unique_address]] Redactor redactor_;
+    recording_limits limits_;
+};
+
+namespace detail {
+template <class Sampler, class Redactor>
+inline constexpr bool is_own_sampler<recording_policy<Sampler, Redactor>> = is_own_sampler<Sampler>;
+} // namespace detail
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/recording/session_ratio.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+namespace detail {
+
+// Spread evenly over 64 bits, and the same on every machine. The rounds and the end are those of xxHash64, by Yann
+// Collet; a rest is read together with bytes before it, which is faster than byte by byte.
+inline std::uint64_t spread_hash(std::string_view text) noexcept {
+    constexpr std::uint64_t first = 0x9e3779b185ebca87U, second = 0xc2b2ae3d27d4eb4fU, third = 0x165667b19e3779f9U;
+    const auto read = [](const char* from, auto word) {
+        if constexpr (std::endian::native == std::endian::little) std::memcpy(&word, from, sizeof word);
+        else
+            for (std::size_t i = sizeof word; i-- > 0;)
+                word = static_cast<decltype(word)>(word << 8U | static_cast<unsigned char>(from[i]));
+        return static_cast<std::uint64_t>(word);
+    };
+    const auto round = [](std::uint64_t hash, std::uint64_t word) {
+        return std::rotl(hash + word * second, 31) * first;
+    };
+    std::uint64_t even = first + second, odd = second; // two at once: neither waits for the other
+    const char* at = text.data();
+    std::size_t left = text.size();
+    for (; left >= 16; at += 16, left -= 16) {
+        even = round(even, read(at, std::uint64_t{}));
+        odd = round(odd, read(at + 8, std::uint64_t{}));
+    }
+    if (left >= 8) {
+        even = round(even, read(at, std::uint64_t{}));
+        odd = round(odd, read(at + left - 8, std::uint64_t{}));
+    } else if (left >= 4) {
+        even = round(even, read(at, std::uint32_t{}) << 32U | read(at + left - 4, std::uint32_t{}));
+    } else if (left > 0) {
+        even = round(even, read(at, std::uint8_t{}) << 16U | read(at + left / 2, std::uint8_t{}) << 8U |
+                               read(at + left - 1, std::uint8_t{}));
+    }
+    std::uint64_t hash = std::rotl(even, 1) + std::rotl(odd, 7) + text.size();
+    hash = (hash ^ hash >> 33U) * second;
+    hash = (hash ^ hash >> 29U) * third;
+    return hash ^ hash >> 32U;
+}
+
+} // namespace detail
+
+/// Records a share of the sessions, each of them whole: by a hash of the session's ID, which is the same in every
+/// process. A trace whose session is not known at its start is taken by its own ID, by the ratio of its call
+/// (`sample_ratio`) if it has one; what its session turns out to be changes nothing any more, and
+/// `tracer::late_sessions` counts it.
+///
+/// With a key, each of its values may have a share of its own: `mt::record_session_ratio<segment>` with
+/// `{.ratio = 0.1, .ratios = {{segment{"pro"}, 1.0}}}`. A session is kept whole as long as its value stays the same.
+///
+/// A caller's decision comes before that of the session where `parent_based` is around it, and always where the trace
+/// goes on from a sender that is trusted (`incoming_trace`). Thread-safe.
+template <class Key = void>
+class record_session_ratio {
+public:
+    struct options {
+        double ratio = 1.0; ///< of the sessions whose value has no share of its own; 0 records nothing, 1 everything
+        std::vector<std::pair<Key, double>> ratios{};
+    };
+    static constexpr bool decides_by_session = true;
+
+    explicit record_session_ratio(const options& chosen) : ratio_(chosen.ratio) {
+        ratios_.reserve(chosen.ratios.size());
+        for (const auto& [value, ratio] : chosen.ratios) ratios_.emplace_back(value, sample_ratio(ratio));
+    }
+
+    [[nodiscard]] bool sample(const trace_start& start) const noexcept {
+        const std::string_view session = start.session();
+        if (!session.data()) return (start.ratio ? *start.ratio : share(start)).holds(start.id.low);
+        return share(start).holds(detail::spread_hash(session));
+    }
+
+private:
+    [[nodiscard]] const sample_ratio& share(const trace_start& start) const noexcept {
+        const std::string_view value = start.metadata(Key::name);
+        for (const auto& [own, ratio] : ratios_)
+            if (own.view() == value) return ratio;
+        return ratio_;
+    }
+
+    sample_ratio ratio_;
+    std::vector<std::pair<Key, sample_ratio>> ratios_;
+};
+
+template <>
+class record_session_ratio<void> {
+public:
+    struct options {
+        double ratio = 1.0; ///< 0 records nothing, 1 everything
+    };
+    static constexpr bool decides_by_session = true;
+
+    explicit record_session_ratio(options chosen) noexcept : ratio_(chosen.ratio) {}
+
+    [[nodiscard]] bool sample(const trace_start& start) const noexcept {
+        const std::string_view session = start.session();
+        if (!session.data()) return (start.ratio ? *start.ratio : ratio_).holds(start.id.low);
+        return ratio_.holds(detail::spread_hash(session));
+    }
+
+private:
+    sample_ratio ratio_;
+};
+
+namespace detail {
+template <class Key>
+inline constexpr bool is_own_sampler<record_session_ratio<Key>> = true;
+} // namespace detail
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/spans/capture.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 template <class Context>
 class attached_context;
@@ -11796,11 +12315,14 @@ template <class Context = thread_local_context, class Function>
     return detail::bind_captured(captured_context<Context>::here(), std::forward<Function>(function));
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/record/span_watch.hpp
+// ---- mlflow/trace/spans/span_watch.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // On the stack of who runs code of the application for a span. That code may do anything: record on the span, end it,
 // which makes its memory another span, or destroy the tracer, which lives on until here.
@@ -11841,11 +12363,15 @@ private:
     without_cancellation whole_; // such code may read and write, and whoever runs it is noexcept
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/record/span_writer.hpp
+// ---- mlflow/trace/spans/span_writer.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 template <class Buffer, class T>
 bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T& value, bool& json_like);
@@ -11975,11 +12501,14 @@ inline bool append_dropped(recording_buffer& out, unsigned field, std::string_vi
                           append_attribute(out, otlp::attributes, key, count, ignored));
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/record/span_operations.hpp
+// ---- mlflow/trace/spans/span_operations.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// A named value among the inputs of a span: `mt::arg("message", message)`. Refers to the value: use it in the same
 /// expression.
@@ -12031,7 +12560,7 @@ public:
         } else if (is_inert<T> && !span_->body.rules && !key.empty() && !is_reserved_attribute(key)) [[likely]] {
             ++span_->attributes; // no limit, and no code of the application
             write_whole(*span_, [&](auto& out) {
-                return append_attribute(out, otlp::attributes, key, value, span_->look_closer);
+                return append_attribute(out, otlp::attributes, key, value, span_->needs_rewrite);
             });
         } else {
             attribute_by_rules(key, value);
@@ -12072,7 +12601,7 @@ public:
 
     template <class... T>
     void json_object_attribute(std::string_view key, const named_value<T>&... members) noexcept {
-        span_->look_closer = span_->look_closer || !(is_plain<T> && ...);
+        span_->needs_rewrite = span_->needs_rewrite || !(is_plain<T> && ...);
         write_json<T...>(key, [&](auto& out) {
             json_object object(out);
             (object.member(members.name, members.value), ...);
@@ -12098,7 +12627,7 @@ public:
                 if (value.is_number_float())
                     return json_attribute(key, value.template get<typename T::number_float_t>());
             }
-            span_->look_closer = span_->look_closer || !is_plain<T>;
+            span_->needs_rewrite = span_->needs_rewrite || !is_plain<T>;
             write_json<T>(key, [&](auto& out) { return append_json(out, value); });
         }
     }
@@ -12257,10 +12786,10 @@ private:
 
     template <class T>
     bool write_attribute(std::string_view key, const T& value) noexcept {
-        bool look_closer = span_->look_closer;
+        bool needs_rewrite = span_->needs_rewrite;
         const bool within_limit = write<T>(
-            key, [&](auto& out) { return append_attribute(out, otlp::attributes, key, value, look_closer); });
-        if (span_) span_->look_closer = span_->look_closer || look_closer;
+            key, [&](auto& out) { return append_attribute(out, otlp::attributes, key, value, needs_rewrite); });
+        if (span_) span_->needs_rewrite = span_->needs_rewrite || needs_rewrite;
         return within_limit;
     }
     template <class... Values, class Writer>
@@ -12277,11 +12806,13 @@ private:
 };
 
 } // namespace detail
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/record/span.hpp
+// ---- mlflow/trace/spans/span.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -12540,7 +13071,7 @@ public:
         basic_span child;
         child.is_unsampled_ = is_unsampled_;
         if (!span_) return child;
-        detail::trace_state& trace = *span_->trace;
+        detail::open_trace& trace = *span_->trace;
         context_slot* const slot = detail::slot_by<Context>(span_->slot);
         if (slot && detail::is_off(*slot, trace.owner->identity())) return child;
         trace.open_spans.fetch_add(1, std::memory_order_relaxed);
@@ -12584,7 +13115,7 @@ protected:
         }
     }
     // For other processes: also that a trace is not recorded since it was not sampled.
-    [[nodiscard]] remote_span told() const noexcept {
+    [[nodiscard]] remote_span as_remote() const noexcept {
         if (span_ || !is_unsampled_) return remote();
         return {Platform::new_trace_id(), Platform::new_span_id(), false, detail::has_random_trace_ids<Platform>};
     }
@@ -12627,8 +13158,8 @@ protected:
     static span_data* open_root(detail::recorder& owner, const mlflow::trace::trace_id& id, span_id parent,
                                 std::string_view name, bool check_identity_at_end) noexcept;
     // The trace is held once more by the caller, who hands that over.
-    static span_data* open_child(detail::trace_state& trace, span_id parent, std::string_view name) noexcept;
-    static void open(detail::trace_state& trace, span_data& span, span_id parent, std::string_view name,
+    static span_data* open_child(detail::open_trace& trace, span_id parent, std::string_view name) noexcept;
+    static void open(detail::open_trace& trace, span_data& span, span_id parent, std::string_view name,
                      std::uint64_t start_nano) noexcept;
 
     [[nodiscard]] detail::span_operations writer() const noexcept { return detail::span_operations(*span_); }
@@ -12645,14 +13176,14 @@ protected:
 };
 
 template <class Context, class Platform>
-void basic_span<Context, Platform>::open(detail::trace_state& trace, span_data& span, span_id parent,
+void basic_span<Context, Platform>::open(detail::open_trace& trace, span_data& span, span_id parent,
                                          std::string_view name, std::uint64_t start_nano) noexcept {
     span.trace = &trace;
     span.slot = trace.owner->slot();
     span.process = trace.owner->process();
     span.id = Platform::new_span_id();
     span.has_parent = parent.valid();
-    span.look_closer = span.lost_something = span.has_own_level = false;
+    span.needs_rewrite = span.lost_something = span.has_own_level = false;
     span.level = log_level::debug;
     span.code = status::unset;
     span.chunks = span.attributes = span.events = span.dropped_attributes = span.dropped_events = 0;
@@ -12668,9 +13199,9 @@ template <class Context, class Platform>
 span_data* basic_span<Context, Platform>::open_root(detail::recorder& owner, const mlflow::trace::trace_id& id,
                                                     span_id parent, std::string_view name,
                                                     bool check_identity_at_end) noexcept {
-    auto& traces = detail::pool<detail::trace_state>::instance();
+    auto& traces = detail::pool<detail::open_trace>::instance();
     auto& parts = detail::pool<trace_data>::instance();
-    detail::trace_state* const trace = traces.take();
+    detail::open_trace* const trace = traces.take();
     trace_data* const data = parts.take();
     span_data* const span = detail::pool<span_data>::instance().take();
     if (!trace || !data || !span) {
@@ -12698,7 +13229,7 @@ span_data* basic_span<Context, Platform>::open_root(detail::recorder& owner, con
 }
 
 template <class Context, class Platform>
-span_data* basic_span<Context, Platform>::open_child(detail::trace_state& trace, span_id parent,
+span_data* basic_span<Context, Platform>::open_child(detail::open_trace& trace, span_id parent,
                                                      std::string_view name) noexcept {
     span_data* const span = detail::pool<span_data>::instance().take();
     if (!span) {
@@ -12760,16 +13291,18 @@ basic_span<Context, Platform>& basic_span<Context, Platform>::current_exception(
 }
 #endif
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/record/trace.hpp
+// ---- mlflow/trace/spans/trace.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
 // Checks are done by the caller: these only keep what is write-once.
-inline error set_entry(trace_state& trace, entry_kind kind, std::string_view key, std::string_view value) noexcept {
+inline error set_entry(open_trace& trace, entry_kind kind, std::string_view key, std::string_view value) noexcept {
     const lock_guard guard(trace.lock);
     if (!trace.data) return {error_kind::no_open_trace, key};
     if (kind == entry_kind::metadata || kind == entry_kind::client_request_id) {
@@ -12786,7 +13319,7 @@ inline error set_entry(trace_state& trace, entry_kind kind, std::string_view key
 }
 
 // As far as the trace does not say it already.
-inline error add_entry(trace_state& trace, const trace_entry& entry) noexcept {
+inline error add_entry(open_trace& trace, const trace_entry& entry) noexcept {
     const lock_guard guard(trace.lock);
     if (!trace.data) return {};
     trace_entries& known = trace.data->entries;
@@ -12798,7 +13331,7 @@ inline error add_entry(trace_state& trace, const trace_entry& entry) noexcept {
 }
 
 // What the scopes around the start of a trace say, as far as the trace does not say it itself. The innermost wins.
-inline void apply_scopes(context_slot& slot, trace_state& trace) noexcept {
+inline void apply_scopes(context_slot& slot, open_trace& trace) noexcept {
     bool is_complete = true;
     for_each_scope(slot, trace.owner->identity(), trace.owner->trusted(), [&](const trace_entries& entries) {
         for (const trace_entry entry : entries)
@@ -12848,7 +13381,7 @@ error set_value(const T& value, Set&& set) noexcept {
 
 // False, and reported, when the value was refused.
 template <class T>
-bool apply(trace_state& trace, const T& value) noexcept {
+bool apply(open_trace& trace, const T& value) noexcept {
     const error refused = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
         return set_entry(trace, kind, key, text);
     });
@@ -12857,14 +13390,14 @@ bool apply(trace_state& trace, const T& value) noexcept {
 }
 
 // What another process has said of a trace that goes on here.
-inline void apply_incoming(trace_state& trace, const trace_entries& entries) noexcept {
+inline void apply_incoming(open_trace& trace, const trace_entries& entries) noexcept {
     for (const trace_entry entry : entries)
         if (const error refused = add_entry(trace, entry); refused.kind() != error_kind::none)
             trace.owner->report(refused);
 }
 // A value besides those: that there is none is no contradiction, another value is.
 template <class T>
-void apply_continued(trace_state& trace, const T& value) noexcept {
+void apply_continued(open_trace& trace, const T& value) noexcept {
     const error refused = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
         return kind == entry_kind::absent ? add_entry(trace, {kind, key, text}) : set_entry(trace, kind, key, text);
     });
@@ -12873,7 +13406,7 @@ void apply_continued(trace_state& trace, const T& value) noexcept {
 
 // Each of them, also after one was refused.
 template <class... T>
-bool apply_all(trace_state& trace, const T&... values) noexcept {
+bool apply_all(open_trace& trace, const T&... values) noexcept {
     return (static_cast<int>(apply(trace, values)) & ... & 1) != 0;
 }
 
@@ -12970,11 +13503,13 @@ private:
     explicit basic_trace(span_data* root) noexcept : span(root) {}
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/record/current_trace.hpp
+// ---- mlflow/trace/spans/current_trace.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// Sets checked values on the trace that is current here, for code that does not know the tracer: what
 /// `tracer::update_current_trace` does, with the schema checked at run time. False when there is no trace, or a value
@@ -12985,7 +13520,7 @@ bool update_current_trace(const Values&... values) noexcept {
     if constexpr ((detail::allowed_in_trace<open_schema, Values> && ...)) {
         const detail::held_context current(detail::slot_of<Context>());
         if (!current.trace()) return current.is_hidden(); // not recorded, on purpose
-        detail::trace_state& trace = *current.trace();
+        detail::open_trace& trace = *current.trace();
         const auto apply_known = [&]<class Value>(const Value& value) {
             if constexpr (metadata_key<typename detail::unwrapped<Value>::type> &&
                           !std::is_same_v<typename detail::unwrapped<Value>::type, client_request_id>) {
@@ -13009,445 +13544,8 @@ template <class Context = thread_local_context>
     return current.trace() ? current.trace()->id : trace_id{};
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
-// ---- mlflow/trace/record/hosted_platform.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-namespace detail {
-
-// xoshiro256++ 1.0 by Blackman and Vigna (public domain, https://prng.di.unimi.it/): IDs need no secrecy, only to be
-// distinct over all processes, which the 256 bits of seed from the kernel give.
-class id_generator {
-public:
-    std::uint64_t next() noexcept {
-        if (seeded_in_ != fork_counter().load(std::memory_order_relaxed)) [[unlikely]]
-            seed();
-        const std::uint64_t result = std::rotl(state_[0] + state_[3], 23) + state_[0];
-        const std::uint64_t shifted = state_[1] << 17U;
-        state_[2] ^= state_[0];
-        state_[3] ^= state_[1];
-        state_[1] ^= state_[2];
-        state_[0] ^= state_[3];
-        state_[2] ^= shifted;
-        state_[3] = std::rotl(state_[3], 45);
-        return result;
-    }
-
-private:
-    __attribute__((noinline)) void seed() noexcept {
-        seeded_in_ = fork_count(); // 0 means "never seeded"
-        if (getrandom(state_, sizeof state_, GRND_NONBLOCK) == static_cast<ssize_t>(sizeof state_)) return;
-        // Early at boot the kernel may have no entropy yet: mix what tells this thread from all others.
-        timespec now{};
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        std::uint64_t mixed = static_cast<std::uint64_t>(now.tv_nsec) ^
-                              static_cast<std::uint64_t>(now.tv_sec) << 30U ^
-                              static_cast<std::uint64_t>(getpid()) << 48U ^
-                              static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(this));
-        for (std::uint64_t& word : state_) { // splitmix64, as the authors of xoshiro advise
-            mixed += 0x9e3779b97f4a7c15U;
-            std::uint64_t z = mixed;
-            z = (z ^ (z >> 30U)) * 0xbf58476d1ce4e5b9U;
-            z = (z ^ (z >> 27U)) * 0x94d049bb133111ebU;
-            word = z ^ (z >> 31U);
-        }
-    }
-
-    std::uint64_t state_[4]{};
-    std::uint32_t seeded_in_ = 0;
-};
-
-struct clock_difference {
-    std::uint64_t read_at = 0;
-    std::uint64_t nano = 0;
-};
-
-} // namespace detail
-
-/// Linux and other POSIX systems. Thread-safe.
-struct hosted_platform {
-    /// Nanoseconds since 1970-01-01 UTC.
-    static std::uint64_t wall_nano() noexcept { return read(CLOCK_REALTIME); }
-    /// Nanoseconds of a clock that never goes back.
-    static std::uint64_t monotonic_nano() noexcept { return read(CLOCK_MONOTONIC); }
-
-    // How far ahead the wall clock is, as this thread saw it in the last millisecond: the second clock costs a root
-    // a tenth of its time. Not for a platform that derives from this one, whose clocks may be others.
-    using owner_of_clocks = hosted_platform;
-    static std::uint64_t wall_minus_monotonic(std::uint64_t monotonic) noexcept {
-        constexpr std::uint64_t longest = 1'000'000;
-        if (monotonic - difference_.read_at > longest) difference_ = {monotonic, wall_nano() - monotonic};
-        return difference_.nano;
-    }
-
-    static constexpr bool has_random_trace_ids = true;
-    static trace_id new_trace_id() noexcept {
-        trace_id id{generator_.next(), generator_.next()};
-        if (!id.valid()) id.low = 1;
-        return id;
-    }
-    static span_id new_span_id() noexcept {
-        const std::uint64_t value = generator_.next();
-        return {value ? value : 1};
-    }
-
-    using mutex = detail::machine::mutex;
-
-    /// A line on standard error, at most one per half minute: an error in every request must not flood the log.
-    static void report(const error& error) noexcept {
-        constexpr std::int64_t pause = 30'000'000'000;
-        static constinit detail::interval lines;
-        static constinit std::atomic<std::uint64_t> unsaid{0};
-        if (!lines.is_due(static_cast<std::int64_t>(monotonic_nano()), pause)) {
-            unsaid.fetch_add(1, std::memory_order_relaxed);
-            return;
-        }
-        const auto skipped = unsaid.exchange(0, std::memory_order_relaxed);
-        const auto write = [&] {
-            std::string line = "mlflow_trace: " + error.message();
-            if (skipped) line += " (and " + std::to_string(skipped) + " more since the last line)";
-            line += '\n';
-            std::fputs(line.c_str(), stderr);
-        };
-        detail::guarded(write, [] {}); // there may be no memory to complain with
-    }
-
-private:
-    static std::uint64_t read(clockid_t clock) noexcept {
-        timespec now{};
-        clock_gettime(clock, &now);
-        return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000U + static_cast<std::uint64_t>(now.tv_nsec);
-    }
-
-    static inline constinit thread_local detail::clock_difference difference_{};
-    static inline constinit thread_local detail::id_generator generator_{};
-};
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
-// ---- mlflow/trace/record/sampling.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-namespace detail {
-
-// The library's own samplers run no code of the application.
-template <class Sampler>
-inline constexpr bool is_own_sampler = false;
-
-// The answer of a sampler for a new trace. One that throws loses no trace, and a trace that it starts itself is
-// recorded: it would be asked without end.
-template <class Sampler>
-bool sample(const Sampler& sampler, const trace_start& start) noexcept {
-    if constexpr (is_own_sampler<Sampler>) return sampler.sample(start);
-    else {
-        using sampling = running<Sampler>;
-        if (sampling::is(&sampler)) return true;
-        const sampling here(&sampler);
-        const without_cancellation whole;
-        return guarded([&] { return bool{sampler.sample(start)}; }, [] { return true; });
-    }
-}
-
-// Says what is recorded of values, and not only which traces are.
-template <class T>
-concept rules_values = requires(const T& recording) { recording.limits(); } ||
-                       requires(const T& recording) { recording.redact("", ""); };
-
-// Is a session recorded as a whole? Then a session that becomes known after the start comes too late.
-template <class T>
-inline constexpr bool decides_by_session = false;
-template <class T>
-    requires requires { requires T::decides_by_session; }
-inline constexpr bool decides_by_session<T> = true;
-
-} // namespace detail
-
-/// Records every trace, but for those whose call asks for less (`sample_ratio`).
-struct record_all {
-    struct options {};
-    constexpr explicit record_all(options = {}) noexcept {}
-    [[nodiscard]] static constexpr bool sample(const trace_start& start) noexcept {
-        return !start.ratio || start.ratio->holds(start.id.low);
-    }
-};
-
-namespace detail {
-template <>
-inline constexpr bool is_own_sampler<record_all> = true;
-} // namespace detail
-
-/// Follows the process that asks: records a trace that was started with the `remote_span` of a caller as that caller
-/// is recorded, and any other as `Root` says. OpenTelemetry's ParentBased; what starts inside a trace always follows
-/// it.
-template <class Root = record_all>
-class parent_based {
-    static_assert(
-        !detail::rules_values<Root>,
-        "parent_based is a sampler, and what it is given one too: put the redactor and the limits around it, "
-        "mt::recording_policy<mt::parent_based<sampler>, redactor>");
-
-public:
-    using options = detail::options_of<Root>;
-    constexpr explicit parent_based(options chosen) : root_(std::move(chosen)) {}
-
-    static constexpr bool decides_by_session = detail::decides_by_session<Root>;
-
-    [[nodiscard]] constexpr bool sample(const trace_start& start) const {
-        return start.caller ? start.caller->is_sampled : root_.sample(start);
-    }
-
-private:
-    [[no_unique_address]] Root root_;
-};
-
-namespace detail {
-template <class Root>
-inline constexpr bool is_own_sampler<parent_based<Root>> = is_own_sampler<Root>;
-} // namespace detail
-
-/// Records no trace: the tracer is off at compile time, and calls of it compile to nothing (see `tracer_off.hpp`).
-struct record_nothing {
-    struct options {};
-    constexpr explicit record_nothing(options = {}) noexcept {}
-    [[nodiscard]] static constexpr bool sample(const trace_start&) noexcept { return false; }
-};
-
-/// Records a share of the traces, chosen by trace ID as OpenTelemetry's TraceIdRatioBased does, so that every process
-/// with the same share records the same traces. A call may ask for another share (`sample_ratio`).
-class record_ratio {
-public:
-    struct options {
-        double ratio = 1.0; ///< 0 records nothing, 1 everything
-    };
-    constexpr explicit record_ratio(options chosen) noexcept : ratio_(chosen.ratio) {}
-    [[nodiscard]] constexpr bool sample(const trace_start& start) const noexcept {
-        return (start.ratio ? *start.ratio : ratio_).holds(start.id.low);
-    }
-
-private:
-    sample_ratio ratio_;
-};
-
-namespace detail {
-template <>
-inline constexpr bool is_own_sampler<record_ratio> = true;
-} // namespace detail
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
-// ---- mlflow/trace/record/recording_policy.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-namespace detail {
-
-template <class... Names>
-constexpr bool is_one_of([[maybe_unused]] std::string_view key, const Names&... names) noexcept {
-    return (same_name(key, names) || ...);
-}
-
-} // namespace detail
-
-/// A redactor that records every value as it is.
-struct redact_nothing {
-    redaction operator()(std::string_view, std::string_view) const noexcept { return redaction::keep(); }
-};
-
-/// A redactor that records `[redacted]` in place of the values under these keys, at any depth of inputs, outputs and
-/// attributes. ASCII letters compare without case.
-template <fixed_string... Keys>
-struct redact_keys {
-    redaction operator()(std::string_view key, std::string_view) const {
-        return detail::is_one_of(key, Keys.view()...) ? redaction::remove() : redaction::keep();
-    }
-};
-
-/// A redactor that records how an application does and nothing that was said: `[redacted]` stands for each value in
-/// inputs, outputs, attributes and events, and for previews and messages of errors. What no redactor is asked for
-/// stays (names, types, times, status codes, tokens, cost, model, provider, identity, tags), and so do the attributes
-/// that OpenTelemetry's GenAI conventions have for operation, model and usage, and those of `Kept` keys. ASCII
-/// letters compare without case. The names of inputs and of what is inside them are recorded: put nothing private
-/// there.
-template <fixed_string... Kept>
-struct redact_content {
-    redaction operator()(std::string_view key, std::string_view) const {
-        constexpr std::string_view usage = "gen_ai.usage.";
-        const bool is_kept =
-            detail::same_name(key.substr(0, usage.size()), usage) ||
-            detail::is_one_of(key, "mlflow.spanFunctionName", "gen_ai.operation.name", "gen_ai.provider.name",
-                              "gen_ai.request.model", "gen_ai.response.model", "gen_ai.response.finish_reasons",
-                              "error.type", "http.response.status_code") ||
-            detail::is_one_of(key, Kept.view()...);
-        return is_kept ? redaction::keep() : redaction::remove();
-    }
-};
-
-/// Which traces are recorded, and what of their values: a sampler with a redactor and limits.
-///
-///     using recording = mt::recording_policy<mt::record_ratio, mt::redact_keys<"password", "api_key">>;
-///
-/// The redactor is asked for each value before it is recorded, so that what it takes out is never stored, by
-/// `redaction operator()(std::string_view key, std::string_view value) const`. The key is that of the attribute, the
-/// name of the input, or the innermost name inside it; an element of an array has the name of its array. Values are
-/// texts as they are, and numbers, `true`, `false` and `null` as JSON writes them. It is also asked for
-/// `exception.message`, `status.message`, `request_preview` and `response_preview`; not for names, for the IDs,
-/// metadata and tags of a trace, and for what the library counts itself. What it throws takes the value out. Called
-/// by any thread, several at once.
-template <class Sampler = record_all, class Redactor = redact_nothing>
-class recording_policy {
-    static_assert(recording<Sampler>,
-                  "the sampler lacks a member: bool sample(const mlflow::trace::trace_start&) const");
-    static_assert(redactor<Redactor>, "the redactor lacks a member: mlflow::trace::redaction "
-                                      "operator()(std::string_view key, std::string_view value) const");
-
-public:
-    struct options {
-        detail::options_of<Sampler> sampler{};
-        detail::options_of<Redactor> redactor{};
-        recording_limits limits{};
-    };
-
-    explicit recording_policy(options chosen)
-        : sampler_(std::move(chosen.sampler)), redactor_(std::move(chosen.redactor)), limits_(chosen.limits) {}
-
-    static constexpr bool decides_by_session = detail::decides_by_session<Sampler>;
-
-    [[nodiscard]] bool sample(const trace_start& start) const { return sampler_.sample(start); }
-    [[nodiscard]] redaction redact(std::string_view key, std::string_view value) const
-        requires(!std::is_same_v<Redactor, redact_nothing>)
-    {
-        return redactor_(key, value);
-    }
-    [[nodiscard]] const recording_limits& limits() const noexcept { return limits_; }
-
-private:
-    [[no_unique_address]] Sampler sampler_;
-    [[no_unique_address]] Redactor redactor_;
-    recording_limits limits_;
-};
-
-namespace detail {
-template <class Sampler, class Redactor>
-inline constexpr bool is_own_sampler<recording_policy<Sampler, Redactor>> = is_own_sampler<Sampler>;
-} // namespace detail
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
-
-// ---- mlflow/trace/record/session_ratio.hpp
-
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
-
-namespace detail {
-
-// Spread evenly over 64 bits, and the same on every machine. The rounds and the end are those of xxHash64, by Yann
-// Collet; a rest is read together with bytes before it, which is faster than byte by byte.
-inline std::uint64_t spread_hash(std::string_view text) noexcept {
-    constexpr std::uint64_t first = 0x9e3779b185ebca87U, second = 0xc2b2ae3d27d4eb4fU, third = 0x165667b19e3779f9U;
-    const auto read = [](const char* from, auto word) {
-        if constexpr (std::endian::native == std::endian::little) std::memcpy(&word, from, sizeof word);
-        else
-            for (std::size_t i = sizeof word; i-- > 0;)
-                word = static_cast<decltype(word)>(word << 8U | static_cast<unsigned char>(from[i]));
-        return static_cast<std::uint64_t>(word);
-    };
-    const auto round = [](std::uint64_t hash, std::uint64_t word) {
-        return std::rotl(hash + word * second, 31) * first;
-    };
-    std::uint64_t even = first + second, odd = second; // two at once: neither waits for the other
-    const char* at = text.data();
-    std::size_t left = text.size();
-    for (; left >= 16; at += 16, left -= 16) {
-        even = round(even, read(at, std::uint64_t{}));
-        odd = round(odd, read(at + 8, std::uint64_t{}));
-    }
-    if (left >= 8) {
-        even = round(even, read(at, std::uint64_t{}));
-        odd = round(odd, read(at + left - 8, std::uint64_t{}));
-    } else if (left >= 4) {
-        even = round(even, read(at, std::uint32_t{}) << 32U | read(at + left - 4, std::uint32_t{}));
-    } else if (left > 0) {
-        even = round(even, read(at, std::uint8_t{}) << 16U | read(at + left / 2, std::uint8_t{}) << 8U |
-                               read(at + left - 1, std::uint8_t{}));
-    }
-    std::uint64_t hash = std::rotl(even, 1) + std::rotl(odd, 7) + text.size();
-    hash = (hash ^ hash >> 33U) * second;
-    hash = (hash ^ hash >> 29U) * third;
-    return hash ^ hash >> 32U;
-}
-
-} // namespace detail
-
-/// Records a share of the sessions, each of them whole: by a hash of the session's ID, which is the same in every
-/// process. A trace whose session is not known at its start is taken by its own ID, by the ratio of its call
-/// (`sample_ratio`) if it has one; what its session turns out to be changes nothing any more, and
-/// `tracer::late_sessions` counts it.
-///
-/// With a key, each of its values may have a share of its own: `mt::record_session_ratio<segment>` with
-/// `{.ratio = 0.1, .ratios = {{segment{"pro"}, 1.0}}}`. A session is kept whole as long as its value stays the same.
-///
-/// A caller's decision comes before that of the session where `parent_based` is around it, and always where the trace
-/// goes on from a sender that is trusted (`incoming_trace`). Thread-safe.
-template <class Key = void>
-class record_session_ratio {
-public:
-    struct options {
-        double ratio = 1.0; ///< of the sessions whose value has no share of its own; 0 records nothing, 1 everything
-        std::vector<std::pair<Key, double>> ratios{};
-    };
-    static constexpr bool decides_by_session = true;
-
-    explicit record_session_ratio(const options& chosen) : ratio_(chosen.ratio) {
-        ratios_.reserve(chosen.ratios.size());
-        for (const auto& [value, ratio] : chosen.ratios) ratios_.emplace_back(value, sample_ratio(ratio));
-    }
-
-    [[nodiscard]] bool sample(const trace_start& start) const noexcept {
-        const std::string_view session = start.session();
-        if (!session.data()) return (start.ratio ? *start.ratio : share(start)).holds(start.id.low);
-        return share(start).holds(detail::spread_hash(session));
-    }
-
-private:
-    [[nodiscard]] const sample_ratio& share(const trace_start& start) const noexcept {
-        const std::string_view value = start.metadata(Key::name);
-        for (const auto& [own, ratio] : ratios_)
-            if (own.view() == value) return ratio;
-        return ratio_;
-    }
-
-    sample_ratio ratio_;
-    std::vector<std::pair<Key, sample_ratio>> ratios_;
-};
-
-template <>
-class record_session_ratio<void> {
-public:
-    struct options {
-        double ratio = 1.0; ///< 0 records nothing, 1 everything
-    };
-    static constexpr bool decides_by_session = true;
-
-    explicit record_session_ratio(options chosen) noexcept : ratio_(chosen.ratio) {}
-
-    [[nodiscard]] bool sample(const trace_start& start) const noexcept {
-        const std::string_view session = start.session();
-        if (!session.data()) return (start.ratio ? *start.ratio : ratio_).holds(start.id.low);
-        return ratio_.holds(detail::spread_hash(session));
-    }
-
-private:
-    sample_ratio ratio_;
-};
-
-namespace detail {
-template <class Key>
-inline constexpr bool is_own_sampler<record_session_ratio<Key>> = true;
-} // namespace detail
-
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/core/build.hpp
 
@@ -13455,7 +13553,9 @@ inline constexpr bool is_own_sampler<record_session_ratio<Key>> = true;
 #include <typeinfo>
 #endif
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 #if MLFLOW_TRACE_HOSTED
 
@@ -13549,7 +13649,7 @@ private:
     static constexpr std::uint64_t current() noexcept { return build_number<compute()>; }
     static constexpr std::uint64_t compute() noexcept {
         std::uint64_t value = hash(0xcbf29ce484222325U, version());
-        for (const std::size_t size : {sizeof(span_data), sizeof(trace_data), sizeof(trace_state), sizeof(recorder),
+        for (const std::size_t size : {sizeof(span_data), sizeof(trace_data), sizeof(open_trace), sizeof(recorder),
                                        sizeof(owned_text), std::size_t{MLFLOW_TRACE_HAS_EXCEPTIONS}})
             value = (value ^ size) * 0x100000001b3U;
         return (mark >> 32U << 32U) | (value >> 32U);
@@ -13582,14 +13682,18 @@ private:
 
 #endif
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/core/layers.hpp
+// ---- mlflow/trace/detail/layers.hpp
 
 // The options of a tracer nest as its exporter and its policies do, and so do the exporters themselves. Here both are
 // found by their type, so that nobody writes the nesting.
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 template <class... Types>
 struct type_list {};
@@ -13695,11 +13799,14 @@ Wanted& layer_of(Layer& layer) {
     else return layer_of<Wanted>(layer.exporter());
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/record/scope.hpp
+// ---- mlflow/trace/spans/scope.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// Gives its values to every trace that its tracer starts inside it, as far as the trace does not say otherwise
 /// itself, and to the trace that is open around it. Made by `tracer::scope`; an inner scope wins over an outer one.
@@ -13746,11 +13853,13 @@ private:
     detail::entered_node entered_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/context/incoming_trace.hpp
+// ---- mlflow/trace/web/incoming_trace.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// What a request says of the trace that it belongs to, as a `propagator` has found it; to be given to `start_trace`.
 ///
@@ -13800,11 +13909,13 @@ private:
     trace_entries entries_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/record/start_arguments.hpp
+// ---- mlflow/trace/spans/start_arguments.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// The type of `nested`.
 struct nested_trace {};
@@ -13907,11 +14018,13 @@ constexpr void require_start_arguments() noexcept {
 
 } // namespace detail
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/record/tracer_core.hpp
+// ---- mlflow/trace/spans/tracer_core.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// Told of every value that was refused, on the thread that gave it. What is refused while it runs is only counted.
 using error_handler = void (*)(void* context, const error& error) noexcept;
@@ -14121,11 +14234,13 @@ private:
 #endif
 
 } // namespace detail
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/record/tracer.hpp
+// ---- mlflow/trace/spans/tracer.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 template <class Context>
 class captured_context;
@@ -14521,11 +14636,13 @@ private:
     detail::core_holder<core_type> core_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/record/traced.hpp
+// ---- mlflow/trace/spans/traced.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// A function that records each call as a span. Made by `traced`.
 template <class Tracer, class Function, fixed_string Name, fixed_string... ArgumentNames>
@@ -14639,11 +14756,13 @@ template <fixed_string Name, fixed_string... ArgumentNames, class Tracer, class 
         tracer, std::forward<Function>(function), type);
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-// ---- mlflow/trace/record/tracer_off.hpp
+// ---- mlflow/trace/spans/tracer_off.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// The span of a tracer that is off at compile time: every function is there, and compiles to nothing. Arguments are
 /// evaluated all the same, where they have side effects; give a callable for a value that is dear to make.
@@ -14799,11 +14918,13 @@ private:
     }
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/to_mlflow.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 struct posix_files;
 template <class Exporter, class Files>
@@ -14814,15 +14935,17 @@ template <class Transport>
 using to_mlflow = batch<retry<mlflow_exporter<Transport>>>;
 
 /// The same, and safe on the disk as soon as a trace has ended: also over a crash of the process. Needs
-/// `<mlflow/trace/pipeline/spool.hpp>`.
+/// `<mlflow/trace/spool/spool.hpp>`.
 template <class Transport>
 using to_mlflow_spooled = spool<mlflow_exporter<Transport>, posix_files>;
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/transports/memory.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 class memory_server;
 
@@ -14964,7 +15087,266 @@ private:
     std::shared_ptr<memory_server> server_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/core/uuid_v7.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+/// The text of a UUID of version 7 (RFC 9562, 5.7): later ones sort behind earlier ones.
+/// `unix_ms`: milliseconds since 1970, of which 48 bits count; `rand_a`: 12 bits; `rand_b`: 62 bits.
+[[nodiscard]] constexpr id_text<36> uuid_v7(std::uint64_t unix_ms, std::uint64_t rand_a,
+                                            std::uint64_t rand_b) noexcept {
+    char digits[32]{};
+    detail::write_hex(digits, unix_ms << 16U | 0x7000U | (rand_a & 0xfffU));
+    detail::write_hex(digits + 16, (rand_b & ~(std::uint64_t{3} << 62U)) | std::uint64_t{2} << 62U);
+    id_text<36> text;
+    char* to = text.characters;
+    for (int i = 0; i < 32; ++i) {
+        if (i == 8 || i == 12 || i == 16 || i == 20) *to++ = '-';
+        *to++ = digits[i];
+    }
+    return text;
+}
+
+/// A new one, of this moment. The 12 bits behind the milliseconds are the fraction of the millisecond (RFC 9562, 6.2,
+/// method 3), 62 bits are random. An ID and no secret: a session must not be authorised by it. Thread-safe.
+template <class Platform>
+[[nodiscard]] id_text<36> new_uuid_v7() noexcept {
+    constexpr std::uint64_t nano_per_ms = 1'000'000;
+    const std::uint64_t now = Platform::wall_nano();
+    return uuid_v7(now / nano_per_ms, now % nano_per_ms * 4096 / nano_per_ms, Platform::new_trace_id().low);
+}
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/web/header_values.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// Any text, by its characters: Boost's own string views do not convert to the standard one.
+template <class T>
+concept header_text = std::is_convertible_v<const T&, std::string_view> || requires(const T& text) {
+    { text.data() } -> std::convertible_to<const char*>;
+    text.size();
+};
+
+template <header_text T>
+constexpr std::string_view view_of(const T& text) noexcept {
+    if constexpr (std::is_pointer_v<T>) return text ? std::string_view(text) : std::string_view{};
+    else if constexpr (std::is_convertible_v<const T&, std::string_view>) return text;
+    else return {text.data(), text.size()};
+}
+
+template <class Field>
+concept beast_field = requires(const Field& field) {
+    field.name_string();
+    field.value();
+};
+template <class Field>
+concept named_field = requires(const Field& field) {
+    field.name;
+    field.value;
+};
+
+template <class Headers>
+concept header_lookup = requires(const Headers& headers) { headers(std::string_view{}); };
+
+// What a look-up returned: nothing, a text, or several.
+template <class Found, class Visit>
+void visit_found(const Found& found, Visit&& visit) {
+    if constexpr (std::is_pointer_v<Found> || header_text<Found>) {
+        if (const auto text = view_of(found); text.data()) visit(text);
+    } else if constexpr (requires { found.has_value(); }) {
+        if (found.has_value()) visit(view_of(*found));
+    } else {
+        for (const auto& text : found) visit(view_of(text));
+    }
+}
+
+// Calls `visit(std::string_view)` for each value that the headers hold under this name.
+template <class Headers, class Visit>
+void for_each_header_value(const Headers& headers, std::string_view name, Visit&& visit) {
+    if constexpr (header_lookup<Headers>) {
+        visit_found(headers(name), visit);
+    } else {
+        for (const auto& field : headers) {
+            using field_type = std::remove_cvref_t<decltype(field)>;
+            if constexpr (beast_field<field_type>) {
+                if (same_name(view_of(field.name_string()), name)) visit(view_of(field.value()));
+            } else if constexpr (named_field<field_type>) {
+                if (same_name(view_of(field.name), name)) visit(view_of(field.value));
+            } else {
+                if (same_name(view_of(field.first), name)) visit(view_of(field.second));
+            }
+        }
+    }
+}
+
+// RFC 9110, 5.5: CR, LF and NUL must not be in a value, and other control characters have no business there.
+constexpr error check_field_value(std::string_view name, std::string_view text) noexcept {
+    for (std::size_t i = 0; i < text.size(); ++i)
+        if (!is_field_value(text.substr(i, 1))) return {error_kind::control_character, name, i};
+    return {};
+}
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/web/headers.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+/// A request without the header has no such value, and its trace says so: `mt::anonymous`, `mt::no_session`.
+struct leave_absent {
+    static constexpr bool always_gives = false;
+    template <class Key>
+    static maybe<Key> replacement() noexcept {
+        return absent<Key>{};
+    }
+};
+
+/// A request without the header is refused.
+struct refuse_absent {
+    static constexpr bool always_gives = true;
+    template <class Key>
+    static maybe<Key> replacement() noexcept {
+        return absent<Key>{};
+    }
+};
+
+/// A request without the header gets a new UUID of version 7: `mt::generate_absent<mt::hosted_platform>`.
+template <class Platform>
+struct generate_absent {
+    static constexpr bool always_gives = true;
+    template <class Key>
+    static maybe<Key> replacement() noexcept {
+        static_assert(Key::check("017f22e2-79b0-7cc3-98c4-dc0c0c07398f").kind() == error_kind::none,
+                      "a generated value is a UUID, which the checks of this key refuse");
+        return *Key::parse(new_uuid_v7<Platform>().view());
+    }
+};
+
+/// One header of `http_headers`: its name, the key that its value is parsed as (or a `pseudonym` of one), and what to
+/// do without it.
+template <fixed_string Name, class Value, class Absent = leave_absent>
+struct header {
+    static_assert(detail::is_token(Name.view()), "this is not the name of an HTTP header (RFC 9110, 5.1)");
+    using parser = Value;
+    using key = typename decltype(Value::parse(std::string_view{}))::value_type;
+    using absent_policy = Absent;
+    static constexpr std::string_view name = Name.view();
+    /// A bad request ID loses itself and nothing else; a bad user or session would give the trace to somebody else.
+    static constexpr bool may_be_lost = std::is_same_v<key, client_request_id>;
+    /// What `get` returns: the key, or `maybe` of it.
+    using value_type = std::conditional_t<Absent::always_gives && !may_be_lost, key, maybe<key>>;
+};
+
+namespace detail {
+
+template <class Header>
+struct header_slot {
+    maybe<typename Header::key> given = absent<typename Header::key>{};
+};
+
+template <class Key, class... Headers>
+struct header_for;
+template <class Key, class First, class... Rest>
+struct header_for<Key, First, Rest...> : std::conditional_t<std::is_same_v<typename First::key, Key>,
+                                                            std::type_identity<First>, header_for<Key, Rest...>> {};
+
+} // namespace detail
+
+/// The identity that a request carries in its headers:
+/// `using identity = mt::http_headers<mt::header<"X-User-ID", mt::user>, mt::header<"X-Session-ID", mt::session>>;`
+///
+/// Names are compared without case (RFC 9110, 5.1), white space around a value does not count (5.5), and each value
+/// passes the checks of its key. A header that is given more than once or holds a control character is refused,
+/// whatever it is for. Any other fault of a client request ID loses only the ID: `lost()` says why.
+///
+/// Thread-safety: as `int`.
+template <class... Headers>
+class http_headers : detail::header_slot<Headers>... {
+public:
+    /// Reads the headers of a request. `Container` is a range of fields, each with `name_string()` and `value()`
+    /// (Boost.Beast), `name` and `value` (`http_header`), or `first` and `second` (a `std::multimap`); or a function
+    /// that looks one up, `text(std::string_view name)`, and returns a `const char*` or an optional text (null:
+    /// absent), or a range of texts (all values of that header; with fewer, nobody can tell a duplicate).
+    template <class Container>
+    [[nodiscard]] static result<http_headers> parse(const Container& headers) {
+        http_headers parsed;
+        trace::error refused;
+        if ((parsed.template read<Headers>(headers, refused) && ...)) return parsed;
+        return failure{std::move(refused)};
+    }
+
+    /// The value of this key: itself where the request cannot be without it, else `maybe<Key>`.
+    template <class Key>
+    [[nodiscard]] const auto& get() const noexcept {
+        static_assert((int{std::is_same_v<typename Headers::key, Key>} + ...) == 1,
+                      "this key is not in exactly one of the headers");
+        return value_of<typename detail::header_for<Key, Headers...>::type>();
+    }
+
+    /// Why a client request ID was left out; null when none was.
+    [[nodiscard]] const error* lost() const noexcept { return lost_.kind() == error_kind::none ? nullptr : &lost_; }
+
+    /// Calls `function` with all values, in the order of the headers:
+    /// `identity.apply([&](const auto&... values) { return tracer.start_trace("chat", values...); })`.
+    template <class Function>
+    decltype(auto) apply(Function&& function) const {
+        return std::forward<Function>(function)(value_of<Headers>()...);
+    }
+
+private:
+    http_headers() noexcept = default;
+
+    template <class Header>
+    const typename Header::value_type& value_of() const noexcept {
+        const auto& value = detail::header_slot<Header>::given;
+        if constexpr (std::is_same_v<typename Header::value_type, typename Header::key>) return *value;
+        else return value;
+    }
+
+    // False when the request is refused.
+    template <class Header, class Container>
+    bool read(const Container& headers, error& refused) {
+        using kind = error_kind;
+        auto& value = detail::header_slot<Header>::given;
+        std::size_t times = 0;
+        error wrong;
+        detail::for_each_header_value(headers, Header::name, [&](std::string_view text) {
+            if (times++ != 0) return;
+            text = detail::without_outer_space(text);
+            wrong = detail::check_field_value(Header::name, text);
+            if (wrong.kind() != error_kind::none) return;
+            const auto parsed = Header::parser::parse(text);
+            if (parsed) value = *parsed;
+            else wrong = parsed.error();
+        });
+        if (times == 0) value = Header::absent_policy::template replacement<typename Header::key>();
+        if (times > 1) refused = error(kind::duplicate).of_header(Header::name);
+        else if (wrong.kind() != error_kind::none) refused = wrong.of_header(Header::name);
+        else if (Header::absent_policy::always_gives && !value.has_value())
+            refused = error(kind::missing).of_header(Header::name);
+        else return true;
+        if (!Header::may_be_lost || times != 1 || wrong.kind() == error_kind::control_character) return false;
+        lost_ = std::exchange(refused, {});
+        return true;
+    }
+
+    error lost_;
+};
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace.hpp
 
@@ -14972,13 +15354,15 @@ private:
 /// The umbrella header: everything but what needs another library (`mlflow/trace/transports/beast.hpp`,
 /// `mlflow/trace/context/asio.hpp`).
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// `mt::tracer<>` records everything and appends it to `traces.jsonl`.
 template <class Schema = open_schema, class Context = thread_local_context, class Exporter = json_lines_exporter,
           class Recording = record_all, class Platform = hosted_platform>
 class tracer;
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 #endif // MLFLOW_TRACE_SINGLE_HEADER

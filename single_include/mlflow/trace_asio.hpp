@@ -30,7 +30,8 @@
 BOOST_ASIO_HAS_CO_AWAIT and BOOST_ASIO_HAS_STD_COROUTINE (clang before 17, Boost before 1.81)"
 #endif
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// An executor that runs everything as one task: what is current belongs to that task, on every thread. Otherwise it
 /// is the executor that it was made of.
@@ -171,6 +172,7 @@ template <class T, class Executor>
     return detail::run_branch<T, Executor>(std::move(coroutine), task_context::start());
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 #endif // MLFLOW_TRACE_SINGLE_HEADER_ASIO

@@ -59,7 +59,8 @@
 
 // ---- mlflow/trace/environment/variables.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -211,11 +212,14 @@ std::optional<error> read_tls_files(Options& transport, const char* ca, const ch
 
 } // namespace detail
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/transports/beast_proxy.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail::over_beast {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail::over_beast {
 
 namespace asio = boost::asio;
 
@@ -318,7 +322,9 @@ inline result<std::optional<proxy>> find_proxy(const endpoint& server) {
     return std::optional(std::move(*parsed));
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail::over_beast
+} // namespace detail::over_beast
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/transports/beast_connection.hpp
 
@@ -330,7 +336,9 @@ inline result<std::optional<proxy>> find_proxy(const endpoint& server) {
 #include <sys/socket.h>
 #endif
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail::over_beast {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail::over_beast {
 
 namespace asio = boost::asio;
 namespace http = boost::beast::http;
@@ -556,11 +564,15 @@ private:
     Stream stream_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail::over_beast
+} // namespace detail::over_beast
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/transports/beast_lookup.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail::over_beast {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail::over_beast {
 
 namespace asio = boost::asio;
 using asio::ip::tcp;
@@ -632,11 +644,14 @@ private:
     std::shared_ptr<lookup> running_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail::over_beast
+} // namespace detail::over_beast
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/transports/beast_tls.hpp
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// How a transport speaks TLS, 1.2 or newer. Files are PEM, and read at the first request to an `https` server.
 struct tls_options {
@@ -713,7 +728,8 @@ inline std::string explain(const error_code& error, long verdict) {
 
 } // namespace detail::over_beast
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 // ---- mlflow/trace/transports/beast.hpp
 
@@ -721,7 +737,8 @@ inline std::string explain(const error_code& error, long verdict) {
 #include <unistd.h>
 #endif
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// Options of `beast_transport`.
 struct beast_transport_options {
@@ -985,6 +1002,7 @@ private:
     link<detail::over_beast::tls_stream> secure_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 #endif // MLFLOW_TRACE_SINGLE_HEADER_BEAST

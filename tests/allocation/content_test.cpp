@@ -7,8 +7,8 @@
 
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/exporters/otlp.hpp>
-#include <mlflow/trace/pipeline/spool.hpp>
-#include <mlflow/trace/pipeline/spool_folder.hpp>
+#include <mlflow/trace/spool/folder.hpp>
+#include <mlflow/trace/spool/spool.hpp>
 #include <mlflow/trace/transports/memory.hpp>
 
 #include <gtest/gtest.h>

@@ -10,7 +10,7 @@
 #include <mlflow/trace/client.hpp>
 #include <mlflow/trace/exporters/otlp_metrics.hpp>
 #include <mlflow/trace/pipeline/fan_out.hpp>
-#include <mlflow/trace/pipeline/spool.hpp>
+#include <mlflow/trace/spool/spool.hpp>
 #include <mlflow/trace/transports/memory.hpp>
 
 #include <gtest/gtest.h>

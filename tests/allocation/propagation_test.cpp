@@ -6,8 +6,8 @@
 #ifdef MALLOC_IS_COUNTED
 
 #include <mlflow/trace.hpp>
-#include <mlflow/trace/context/propagation.hpp>
 #include <mlflow/trace/transports/hmac_seal.hpp>
+#include <mlflow/trace/web/propagation.hpp>
 
 #include <gtest/gtest.h>
 

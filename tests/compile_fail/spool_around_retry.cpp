@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // error: spool: it tries again by itself, and keeps what is rejected; leave retry out
 #include <mlflow/trace.hpp>
-#include <mlflow/trace/pipeline/spool.hpp>
+#include <mlflow/trace/spool/spool.hpp>
 
 namespace mt = mlflow::trace;
 #ifdef TWIN

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // error: given_text
 #include <mlflow/trace.hpp>
-#include <mlflow/trace/record/chat.hpp>
+#include <mlflow/trace/spans/chat.hpp>
 
 namespace mt = mlflow::trace;
 #ifdef TWIN

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // error: too few arguments to function|no matching function for call to .*tool
 #include <mlflow/trace.hpp>
-#include <mlflow/trace/record/chat.hpp>
+#include <mlflow/trace/spans/chat.hpp>
 
 namespace mt = mlflow::trace;
 #ifdef TWIN

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // error: the_parameters_of_a_tool_are_a_JSON_schema_that_is_an_object
 #include <mlflow/trace.hpp>
-#include <mlflow/trace/record/chat.hpp>
+#include <mlflow/trace/spans/chat.hpp>
 
 namespace mt = mlflow::trace;
 void use() {

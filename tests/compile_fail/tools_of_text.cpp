@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // error: set_tools: make each element a mt::tool_definition
 #include <mlflow/trace.hpp>
-#include <mlflow/trace/record/chat.hpp>
+#include <mlflow/trace/spans/chat.hpp>
 
 #include <string>
 #include <vector>

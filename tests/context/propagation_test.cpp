@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A trace that goes on in other processes: what is sent with a request, and what is taken of it there.
 #include <mlflow/trace.hpp>
-#include <mlflow/trace/context/propagation.hpp>
 #include <mlflow/trace/transports/hmac_seal.hpp>
+#include <mlflow/trace/web/propagation.hpp>
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <mlflow/trace/context/sessions.hpp>
 #include <mlflow/trace/metadata/check.hpp>
-#include <mlflow/trace/record/hosted_platform.hpp>
+#include <mlflow/trace/platform/hosted.hpp>
+#include <mlflow/trace/web/sessions.hpp>
 
 #include <gtest/gtest.h>
 

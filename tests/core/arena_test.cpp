@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <mlflow/trace/core/arena.hpp>
+#include <mlflow/trace/platform/arena.hpp>
 
 #include <gtest/gtest.h>
 

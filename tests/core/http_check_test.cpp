@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <mlflow/trace/core/http_check.hpp>
+#include <mlflow/trace/http/check.hpp>
 
 #include <gtest/gtest.h>
 

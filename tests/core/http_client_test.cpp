@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <mlflow/trace/core/http_client.hpp>
+#include <mlflow/trace/http/client.hpp>
 #include <mlflow/trace/transports/memory.hpp>
 
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <mlflow/trace/core/http.hpp>
 #include <mlflow/trace/core/ids.hpp>
+#include <mlflow/trace/http/message.hpp>
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <mlflow/trace/core/json_value.hpp>
+#include <mlflow/trace/values/json_value.hpp>
 
 #include <gtest/gtest.h>
 

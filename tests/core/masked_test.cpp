@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Error texts: URLs without what is secret in them, and known secrets in none of their forms.
-#include <mlflow/trace/core/http.hpp>
-#include <mlflow/trace/core/masked.hpp>
-#include <mlflow/trace/core/shown_url.hpp>
+#include <mlflow/trace/http/masked.hpp>
+#include <mlflow/trace/http/message.hpp>
+#include <mlflow/trace/http/shown_url.hpp>
 
 #include <gtest/gtest.h>
 

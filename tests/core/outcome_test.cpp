@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Each transport error, each status and each content type: what follows for the spans that were sent.
-#include <mlflow/trace/core/mlflow_reply.hpp>
-#include <mlflow/trace/core/outcome.hpp>
+#include <mlflow/trace/http/mlflow_reply.hpp>
+#include <mlflow/trace/http/outcome.hpp>
 
 #include <gtest/gtest.h>
 
@@ -64,9 +64,9 @@ TEST(outcome, of_a_page_is_never_that_the_content_is_surely_at_fault) {
 TEST(outcome, of_an_exporter_is_what_its_flags_say) {
     EXPECT_EQ(mt::outcome_of(mt::export_result{.exported_spans = 1}), outcome::delivered);
     EXPECT_EQ(mt::outcome_of(mt::export_result{.failed_spans = 1, .retryable = true}), outcome::wait);
-    EXPECT_EQ(mt::outcome_of(mt::export_result{.failed_spans = 1, .retryable = true, .finds_fault = true}),
+    EXPECT_EQ(mt::outcome_of(mt::export_result{.failed_spans = 1, .retryable = true, .content_rejected = true}),
               outcome::divide);
-    EXPECT_EQ(mt::outcome_of(mt::export_result{.failed_spans = 1, .finds_fault = true}), outcome::put_aside);
+    EXPECT_EQ(mt::outcome_of(mt::export_result{.failed_spans = 1, .content_rejected = true}), outcome::put_aside);
     EXPECT_EQ(mt::outcome_of(mt::export_result{.failed_spans = 1}), outcome::divide) << "it does not say";
     EXPECT_EQ(mt::outcome_of(mt::export_result{.exported_spans = 1, .failed_spans = 1, .is_final = true}),
               outcome::delivered);

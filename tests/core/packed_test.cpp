@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <mlflow/trace.hpp>
-#include <mlflow/trace/core/half_trace.hpp>
 #include <mlflow/trace/core/packed.hpp>
-#include <mlflow/trace/core/recorded_trace.hpp>
+#include <mlflow/trace/core/split_trace.hpp>
+#include <mlflow/trace/wire/recorded_trace.hpp>
 
 #include <gtest/gtest.h>
 
@@ -84,7 +84,7 @@ TEST(packed, says_the_same) {
             EXPECT_EQ(of_copy->id, span->id);
             EXPECT_EQ(of_copy->is_root, span->is_root);
             EXPECT_EQ(of_copy->has_parent, span->has_parent);
-            EXPECT_EQ(of_copy->look_closer, span->look_closer);
+            EXPECT_EQ(of_copy->needs_rewrite, span->needs_rewrite);
             EXPECT_EQ(of_copy->lost_something, span->lost_something);
             EXPECT_EQ(of_copy->code, span->code);
             EXPECT_EQ(of_copy->level, span->level);
@@ -132,7 +132,7 @@ TEST(packed, can_be_divided) {
     traces.clear();
     ASSERT_NE(whole, nullptr);
     const std::size_t memory = whole->memory();
-    mt::trace_data* const half = detail::take_half(*whole);
+    mt::trace_data* const half = detail::split_off_half(*whole);
     ASSERT_NE(half, nullptr);
     EXPECT_EQ(whole->span_count, 3U);
     EXPECT_EQ(half->span_count, 3U);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <mlflow/trace/core/error.hpp>
 #include <mlflow/trace/core/guarded_export.hpp>
-#include <mlflow/trace/core/mlflow_reply.hpp>
-#include <mlflow/trace/detail/displayed.hpp>
+#include <mlflow/trace/http/mlflow_reply.hpp>
+#include <mlflow/trace/text/displayed.hpp>
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "limited_buffer.hpp"
-#include <mlflow/trace/detail/buffer.hpp>
-#include <mlflow/trace/detail/hex.hpp>
+#include <mlflow/trace/memory/buffer.hpp>
+#include <mlflow/trace/text/hex.hpp>
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <mlflow/trace/detail/http_date.hpp>
+#include <mlflow/trace/http/date.hpp>
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <mlflow/trace/detail/json_reader.hpp>
+#include <mlflow/trace/text/json_reader.hpp>
 
 #include <gtest/gtest.h>
 

@@ -3,9 +3,9 @@
 // Reads cases from standard input, each a length on a line of its own and that many bytes, and answers each by a
 // line: 1 when the bytes are a JSON document, else 0, then a space and the bytes as a JSON string.
 
-#include <mlflow/trace/detail/buffer.hpp>
-#include <mlflow/trace/detail/json_reader.hpp>
-#include <mlflow/trace/detail/json_writer.hpp>
+#include <mlflow/trace/memory/buffer.hpp>
+#include <mlflow/trace/text/json_reader.hpp>
+#include <mlflow/trace/text/json_writer.hpp>
 
 #include <cstddef>
 #include <cstdio>

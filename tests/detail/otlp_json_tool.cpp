@@ -3,8 +3,8 @@
 // Reads messages from standard input, each a length on a line of its own and that many bytes of an
 // ExportTraceServiceRequest, and answers each by a line: its OTLP/JSON, or "malformed".
 
-#include <mlflow/trace/detail/buffer.hpp>
-#include <mlflow/trace/detail/otlp_json.hpp>
+#include <mlflow/trace/memory/buffer.hpp>
+#include <mlflow/trace/wire/otlp_json.hpp>
 
 #include <cstddef>
 #include <cstdio>

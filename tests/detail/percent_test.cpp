@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <mlflow/trace/detail/percent.hpp>
+#include <mlflow/trace/text/percent.hpp>
 
 #include <gtest/gtest.h>
 

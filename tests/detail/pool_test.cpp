@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <mlflow/trace/detail/buffer.hpp>
-#include <mlflow/trace/detail/pool.hpp>
+#include <mlflow/trace/memory/buffer.hpp>
+#include <mlflow/trace/memory/pool.hpp>
 
 #include <gtest/gtest.h>
 

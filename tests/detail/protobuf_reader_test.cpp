@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <mlflow/trace/detail/protobuf_reader.hpp>
+#include <mlflow/trace/wire/protobuf_reader.hpp>
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "limited_buffer.hpp"
-#include <mlflow/trace/detail/buffer.hpp>
-#include <mlflow/trace/detail/utf8.hpp>
+#include <mlflow/trace/memory/buffer.hpp>
+#include <mlflow/trace/text/utf8.hpp>
 
 #include <gtest/gtest.h>
 

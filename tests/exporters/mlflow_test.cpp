@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the exporter says to the server, request by request. tests/mlflow/ asks a real one.
 #include <mlflow/trace.hpp>
-#include <mlflow/trace/context/propagation.hpp>
 #include <mlflow/trace/testing/exporter_conformance.hpp>
+#include <mlflow/trace/web/propagation.hpp>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -153,16 +153,16 @@ TEST(mlflow_exporter, a_trace_that_goes_on_here_is_spans_alone) {
 }
 
 TEST(mlflow_exporter, says_what_is_worth_another_try) {
-    for (const auto& [status, retryable, finds_fault] : {std::tuple(302, true, false),
-                                                         {400, false, true},
-                                                         {401, true, false},
-                                                         {404, true, false},
-                                                         {405, true, false},
-                                                         {413, false, true},
-                                                         {422, false, true},
-                                                         {425, true, false},
-                                                         {500, true, true},
-                                                         {503, true, false}}) {
+    for (const auto& [status, retryable, content_rejected] : {std::tuple(302, true, false),
+                                                              {400, false, true},
+                                                              {401, true, false},
+                                                              {404, true, false},
+                                                              {405, true, false},
+                                                              {413, false, true},
+                                                              {422, false, true},
+                                                              {425, true, false},
+                                                              {500, true, true},
+                                                              {503, true, false}}) {
         server answering;
         mt::tracer<mt::open_schema, mt::thread_local_context, mt::detail::collecting_exporter> tracer;
         tracer.start_trace("chat").end();
@@ -172,7 +172,7 @@ TEST(mlflow_exporter, says_what_is_worth_another_try) {
         const auto outcome = exporter.export_traces(tracer.exporter().collected);
         EXPECT_EQ(outcome.failed_spans, 1U);
         EXPECT_EQ(outcome.retryable, retryable) << status;
-        EXPECT_EQ(outcome.finds_fault, finds_fault) << status;
+        EXPECT_EQ(outcome.content_rejected, content_rejected) << status;
         EXPECT_FALSE(outcome.too_slow);
         answering.side->queue_reply(mt::failure{mt::error{mt::error_kind::timeout, {}, "no answer within 30000 ms"}});
         tracer.start_trace("chat").end();

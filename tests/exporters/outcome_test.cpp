@@ -4,7 +4,7 @@
 #include "../pipeline/spool_folder.hpp"
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/exporters/otlp.hpp>
-#include <mlflow/trace/pipeline/spool.hpp>
+#include <mlflow/trace/spool/spool.hpp>
 #include <mlflow/trace/testing/exporter_conformance.hpp>
 
 #include <gtest/gtest.h>

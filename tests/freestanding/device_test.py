@@ -31,13 +31,14 @@ EMULATE = [
 # What GCC expects of every target, even a freestanding one, and a virtual function's never called place holder.
 EXPECTED_OF_TARGET = {"memcpy", "memmove", "memset", "memcmp", "strlen", "abort", "__cxa_pure_virtual"}
 NEEDS_AN_OPERATING_SYSTEM = {
-    "appended_file.hpp",
-    "attachment.hpp",
-    "files.hpp",
-    "forks.hpp",
-    "hosted_platform.hpp",
-    "process_worker.hpp",
-    "worker_threads.hpp",
+    "memory/forks.hpp",
+    "platform/appended_file.hpp",
+    "platform/files.hpp",
+    "platform/hosted.hpp",
+    "platform/per_process.hpp",
+    "platform/without_signals.hpp",
+    "platform/worker_threads.hpp",
+    "spans/attachment.hpp",
 }
 
 
@@ -56,9 +57,9 @@ def check(condition: bool, what: str) -> None:
 def compile_every_header(include: pathlib.Path, build: pathlib.Path) -> int:
     headers = [
         header.relative_to(include)
-        for folder in ("detail", "core", "metadata", "record")
+        for folder in ("detail", "memory", "text", "core", "values", "wire", "http", "metadata", "platform", "recording", "spans")
         for header in sorted((include / "mlflow/trace" / folder).glob("*.hpp"))
-        if header.name not in NEEDS_AN_OPERATING_SYSTEM
+        if f"{folder}/{header.name}" not in NEEDS_AN_OPERATING_SYSTEM
     ]
     source = build / "every_header.cpp"
     source.write_text("".join(f"#include <{header.as_posix()}>\n" for header in headers))

@@ -7,7 +7,7 @@
 // says where.
 #include "properties.hpp"
 #include <mlflow/trace.hpp>
-#include <mlflow/trace/context/propagation.hpp>
+#include <mlflow/trace/web/propagation.hpp>
 
 #include <utility>
 #include <vector>

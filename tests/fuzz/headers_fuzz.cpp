@@ -3,9 +3,9 @@
 // says which header and why, without a byte of its value. A libFuzzer target.
 //
 // The input is fields, each a byte that chooses the name, and a value that ends at 0xFE (which UTF-8 never holds).
-#include <mlflow/trace/context/headers.hpp>
 #include <mlflow/trace/metadata/pseudonym.hpp>
-#include <mlflow/trace/record/hosted_platform.hpp>
+#include <mlflow/trace/platform/hosted.hpp>
+#include <mlflow/trace/web/headers.hpp>
 
 #include <cstddef>
 #include <cstdint>

@@ -3,8 +3,8 @@
 // that are not UTF-8), what is found in it is what that parser finds, and what is written is JSON again. A libFuzzer
 // target.
 #include "properties.hpp"
-#include <mlflow/trace/detail/json_reader.hpp>
-#include <mlflow/trace/detail/json_writer.hpp>
+#include <mlflow/trace/text/json_reader.hpp>
+#include <mlflow/trace/text/json_writer.hpp>
 
 #include <nlohmann/json.hpp>
 

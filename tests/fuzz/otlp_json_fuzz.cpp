@@ -2,8 +2,8 @@
 // Any bytes as an OTLP request in protobuf: what becomes JSON is one clean line of JSON, and a part that is cut off
 // is never read beyond. A libFuzzer target.
 #include "properties.hpp"
-#include <mlflow/trace/detail/buffer.hpp>
-#include <mlflow/trace/detail/otlp_json.hpp>
+#include <mlflow/trace/memory/buffer.hpp>
+#include <mlflow/trace/wire/otlp_json.hpp>
 
 #include <nlohmann/json.hpp>
 

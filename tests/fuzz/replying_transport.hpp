@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/core/http_check.hpp>
+#include <mlflow/trace/http/check.hpp>
 
 #include <utility>
 

@@ -2,7 +2,7 @@
 // Any bytes as `Retry-After` and `Date`: a wait is never negative, and a date is read as the calendar has it. A
 // libFuzzer target.
 #include "properties.hpp"
-#include <mlflow/trace/core/mlflow_reply.hpp>
+#include <mlflow/trace/http/mlflow_reply.hpp>
 
 #include <algorithm>
 #include <chrono>

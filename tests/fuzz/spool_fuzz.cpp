@@ -4,10 +4,10 @@
 //
 // The input: what stands before, between and behind two whole records, and what a third one holds.
 #include "properties.hpp"
-#include <mlflow/trace/core/otlp_request.hpp>
-#include <mlflow/trace/core/recorded_trace.hpp>
-#include <mlflow/trace/detail/otlp_json.hpp>
-#include <mlflow/trace/pipeline/spool_reader.hpp>
+#include <mlflow/trace/spool/reader.hpp>
+#include <mlflow/trace/wire/otlp_json.hpp>
+#include <mlflow/trace/wire/otlp_request.hpp>
+#include <mlflow/trace/wire/recorded_trace.hpp>
 
 #include <nlohmann/json.hpp>
 

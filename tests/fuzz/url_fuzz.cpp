@@ -4,9 +4,9 @@
 //
 // The input: a URL, the name and the value of a header, and two texts around a secret.
 #include "properties.hpp"
-#include <mlflow/trace/core/http_check.hpp>
-#include <mlflow/trace/core/masked.hpp>
-#include <mlflow/trace/core/mlflow_reply.hpp>
+#include <mlflow/trace/http/check.hpp>
+#include <mlflow/trace/http/masked.hpp>
+#include <mlflow/trace/http/mlflow_reply.hpp>
 
 #include <algorithm>
 

@@ -2,8 +2,8 @@
 // The program of chat_values_readback.py, which records the same with MLflow's own client and compares the two.
 #include "mlflow/recording.hpp"
 #include <mlflow/trace/client/attachments.hpp>
-#include <mlflow/trace/record/attachment.hpp>
-#include <mlflow/trace/record/chat.hpp>
+#include <mlflow/trace/spans/attachment.hpp>
+#include <mlflow/trace/spans/chat.hpp>
 #include <mlflow/trace/transports/beast.hpp>
 
 #include <chrono>

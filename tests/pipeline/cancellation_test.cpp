@@ -5,7 +5,7 @@
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/client.hpp>
 #include <mlflow/trace/exporters/otlp.hpp>
-#include <mlflow/trace/pipeline/spool.hpp>
+#include <mlflow/trace/spool/spool.hpp>
 #include <mlflow/trace/transports/beast.hpp>
 
 #include <gtest/gtest.h>

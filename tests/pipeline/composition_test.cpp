@@ -3,7 +3,7 @@
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/pipeline/exporter_adaptor.hpp>
 #include <mlflow/trace/pipeline/fan_out.hpp>
-#include <mlflow/trace/pipeline/spool.hpp>
+#include <mlflow/trace/spool/spool.hpp>
 
 #include <gtest/gtest.h>
 

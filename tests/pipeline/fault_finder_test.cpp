@@ -76,7 +76,7 @@ struct receiver {
         const std::size_t spans = batch.span_count();
         switch (judge(batch)) {
         case answer::taken: return {.exported_spans = spans};
-        case answer::at_fault: return {.failed_spans = spans, .error = "at fault", .finds_fault = true};
+        case answer::at_fault: return {.failed_spans = spans, .error = "at fault", .content_rejected = true};
         case answer::unknown: return {.failed_spans = spans, .error = "unknown"};
         case answer::away: return {.failed_spans = spans, .error = "away", .retryable = true, .retry_after = 7ms};
         case answer::too_slow: break;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/pipeline/fan_out.hpp>
-#include <mlflow/trace/pipeline/spool.hpp>
+#include <mlflow/trace/spool/spool.hpp>
 
 #include <gtest/gtest.h>
 

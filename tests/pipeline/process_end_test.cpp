@@ -3,7 +3,7 @@
 // docs/threads.md says arrives.
 #include "support/sanitized.hpp"
 #include <mlflow/trace.hpp>
-#include <mlflow/trace/pipeline/spool.hpp>
+#include <mlflow/trace/spool/spool.hpp>
 
 #include <gtest/gtest.h>
 

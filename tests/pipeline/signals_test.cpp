@@ -4,7 +4,7 @@
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/client.hpp>
 #include <mlflow/trace/exporters/otlp.hpp>
-#include <mlflow/trace/pipeline/spool.hpp>
+#include <mlflow/trace/spool/spool.hpp>
 #include <mlflow/trace/transports/memory.hpp>
 
 #include <gtest/gtest.h>

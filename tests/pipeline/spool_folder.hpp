@@ -2,7 +2,7 @@
 #pragma once
 
 #include <mlflow/trace.hpp>
-#include <mlflow/trace/pipeline/spool.hpp>
+#include <mlflow/trace/spool/spool.hpp>
 
 #include <gtest/gtest.h>
 

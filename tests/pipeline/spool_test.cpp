@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "spool_folder.hpp"
 #include "spool_sink.hpp"
-#include <mlflow/trace/pipeline/spool_folder.hpp>
+#include <mlflow/trace/spool/folder.hpp>
 #include <mlflow/trace/testing/exporter_conformance.hpp>
 
 #include <algorithm>

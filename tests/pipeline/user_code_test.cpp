@@ -4,9 +4,9 @@
 // recording does.
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/client.hpp>
-#include <mlflow/trace/context/propagation.hpp>
 #include <mlflow/trace/pipeline/fan_out.hpp>
-#include <mlflow/trace/pipeline/spool.hpp>
+#include <mlflow/trace/spool/spool.hpp>
+#include <mlflow/trace/web/propagation.hpp>
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <mlflow/trace.hpp>
-#include <mlflow/trace/record/chat.hpp>
+#include <mlflow/trace/spans/chat.hpp>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>

@@ -2,7 +2,7 @@
 #include <mlflow/trace/bare_metal.hpp>
 #include <mlflow/trace/context/thread_local.hpp>
 #include <mlflow/trace/exporters/memory.hpp>
-#include <mlflow/trace/record/hosted_platform.hpp>
+#include <mlflow/trace/platform/hosted.hpp>
 
 #include <gtest/gtest.h>
 

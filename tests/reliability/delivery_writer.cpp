@@ -8,7 +8,7 @@
 //   {"account": …}  in the end
 #include "paced_clock.hpp"
 #include <mlflow/trace.hpp>
-#include <mlflow/trace/pipeline/spool.hpp>
+#include <mlflow/trace/spool/spool.hpp>
 #include <mlflow/trace/transports/beast.hpp>
 
 #include <nlohmann/json.hpp>

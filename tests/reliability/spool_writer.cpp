@@ -9,7 +9,7 @@
 // Writes a line for each trace that is acknowledged, `a NAME-0-0`, and, where there is no server, for each one that
 // the receiver has taken, `d NAME-0-0`. A line is written by one call, and either there or not.
 #include <mlflow/trace.hpp>
-#include <mlflow/trace/pipeline/spool.hpp>
+#include <mlflow/trace/spool/spool.hpp>
 #include <mlflow/trace/transports/beast.hpp>
 
 #include <chrono>

@@ -2,7 +2,7 @@
 #include "../support/environment.hpp"
 #include "../support/raw_server.hpp"
 #include "../support/tls_server.hpp"
-#include <mlflow/trace/core/outcome.hpp>
+#include <mlflow/trace/http/outcome.hpp>
 #include <mlflow/trace/transports/beast.hpp>
 
 #include <gtest/gtest.h>

@@ -7,11 +7,11 @@
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/context/explicit.hpp>
 #include <mlflow/trace/context/global.hpp>
-#include <mlflow/trace/core/arena.hpp>
 #include <mlflow/trace/metadata/schema.hpp>
 #include <mlflow/trace/metadata/tag.hpp>
-#include <mlflow/trace/record/bare_metal_platform.hpp>
-#include <mlflow/trace/record/recording_policy.hpp>
-#include <mlflow/trace/record/sampling.hpp>
-#include <mlflow/trace/record/traced.hpp>
-#include <mlflow/trace/record/tracer.hpp>
+#include <mlflow/trace/platform/arena.hpp>
+#include <mlflow/trace/platform/bare_metal.hpp>
+#include <mlflow/trace/recording/policy.hpp>
+#include <mlflow/trace/recording/sampling.hpp>
+#include <mlflow/trace/spans/traced.hpp>
+#include <mlflow/trace/spans/tracer.hpp>

@@ -3,11 +3,11 @@
 
 #include <mlflow/trace/core/error.hpp>
 #include <mlflow/trace/core/export_progress.hpp>
-#include <mlflow/trace/core/http.hpp>
 #include <mlflow/trace/core/ids.hpp>
-#include <mlflow/trace/core/recording_rules.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
 #include <mlflow/trace/core/trace_start.hpp>
+#include <mlflow/trace/core/value_rules.hpp>
+#include <mlflow/trace/http/message.hpp>
 
 #include <chrono>
 #include <concepts>
@@ -17,7 +17,8 @@
 /// Every extension point of the library. A type that models one of these concepts is a full member: nothing is
 /// registered, and nothing is inherited.
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 struct context_slot;
 
@@ -158,4 +159,5 @@ concept platform = requires(const error& error, typename T::mutex& mutex) {
     mutex.unlock();
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

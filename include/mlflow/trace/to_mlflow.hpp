@@ -5,7 +5,8 @@
 #include <mlflow/trace/pipeline/batch.hpp>
 #include <mlflow/trace/pipeline/retry.hpp>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 struct posix_files;
 template <class Exporter, class Files>
@@ -16,8 +17,9 @@ template <class Transport>
 using to_mlflow = batch<retry<mlflow_exporter<Transport>>>;
 
 /// The same, and safe on the disk as soon as a trace has ended: also over a crash of the process. Needs
-/// `<mlflow/trace/pipeline/spool.hpp>`.
+/// `<mlflow/trace/spool/spool.hpp>`.
 template <class Transport>
 using to_mlflow_spooled = spool<mlflow_exporter<Transport>, posix_files>;
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

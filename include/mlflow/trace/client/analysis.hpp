@@ -16,7 +16,8 @@
 #include <utility>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 struct user_summary : activity {
     std::string user;
@@ -169,4 +170,5 @@ template <trace_source Source>
     return turns;
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

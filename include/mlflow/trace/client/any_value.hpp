@@ -2,7 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/client/json_tree.hpp>
-#include <mlflow/trace/detail/json_number.hpp>
+#include <mlflow/trace/text/json_number.hpp>
 
 #include <charconv>
 #include <cstddef>
@@ -15,7 +15,9 @@
 
 // OTLP's AnyValue, and the JSON text as which MLflow's server stores it: what Python's json.dumps writes.
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 inline void append_hex_digits(std::string& out, std::uint32_t value, int digits) {
     while (digits-- > 0) out += "0123456789abcdef"[value >> (4 * digits) & 15U];
@@ -287,4 +289,6 @@ inline bool is_nothing(const any_value& any) {
     return tree.read(text) && tree.root().empty() && tree.root().raw().empty();
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -7,7 +7,8 @@
 #include <string>
 #include <utility>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// What somebody or something thinks of a trace, a span of it, or a session.
 struct feedback {
@@ -82,4 +83,5 @@ inline json update_body(const assessment& old, const assessment_changes& changes
 }
 
 } // namespace detail
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -2,14 +2,14 @@
 #pragma once
 
 #include <mlflow/trace/concepts.hpp>
-#include <mlflow/trace/core/credentials.hpp>
-#include <mlflow/trace/core/http_client.hpp>
 #include <mlflow/trace/core/ids.hpp>
-#include <mlflow/trace/core/masked.hpp>
-#include <mlflow/trace/core/mlflow_reply.hpp>
-#include <mlflow/trace/core/outcome.hpp>
 #include <mlflow/trace/core/result.hpp>
-#include <mlflow/trace/detail/json_reader.hpp>
+#include <mlflow/trace/http/client.hpp>
+#include <mlflow/trace/http/credentials.hpp>
+#include <mlflow/trace/http/masked.hpp>
+#include <mlflow/trace/http/mlflow_reply.hpp>
+#include <mlflow/trace/http/outcome.hpp>
+#include <mlflow/trace/text/json_reader.hpp>
 
 #include <chrono>
 #include <optional>
@@ -18,7 +18,8 @@
 #include <utility>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// Stores the files of traces (`mt::attachment`) with an MLflow server, in the folder of the trace. The trace must be
 /// there: flush its tracer first. The server must keep artifacts itself, as it does unless it was started with
@@ -79,4 +80,5 @@ private:
     detail::http_client<Transport> server_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/core/http.hpp>
-#include <mlflow/trace/core/without_signals.hpp>
 #include <mlflow/trace/detail/cancellation.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
+#include <mlflow/trace/http/message.hpp>
+#include <mlflow/trace/platform/without_signals.hpp>
 
 #include <optional>
 #include <thread>
 #include <utility>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // Work on a thread of its own, which ends before this does. `Answer` is a result, which is
 // also what an exception becomes.
@@ -50,4 +52,6 @@ private:
     std::thread thread_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

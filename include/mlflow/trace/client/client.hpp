@@ -6,8 +6,8 @@
 #include <mlflow/trace/client/pages.hpp>
 #include <mlflow/trace/client/rest.hpp>
 #include <mlflow/trace/client/time_slices.hpp>
-#include <mlflow/trace/detail/timestamp.hpp>
 #include <mlflow/trace/metadata/tag.hpp>
+#include <mlflow/trace/text/timestamp.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -21,7 +21,8 @@
 #include <utility>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// An experiment of the server.
 struct experiment {
@@ -413,4 +414,5 @@ private:
     std::string experiment_id_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -3,8 +3,8 @@
 
 #include <mlflow/trace/client/json.hpp>
 #include <mlflow/trace/client/trace_info.hpp>
-#include <mlflow/trace/detail/displayed.hpp>
-#include <mlflow/trace/detail/timestamp.hpp>
+#include <mlflow/trace/text/displayed.hpp>
+#include <mlflow/trace/text/timestamp.hpp>
 
 #include <nlohmann/json.hpp>
 
@@ -16,7 +16,8 @@
 #include <string_view>
 #include <utility>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// RFC 3339 in UTC with milliseconds: `2026-11-23T04:03:42.571Z`. What is before year 0 or after 9999 becomes the
 /// first or the last that can be written.
@@ -145,4 +146,5 @@ template <class Json>
     return line + "\r\n";
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <mlflow/trace/client/filter.hpp>
-#include <mlflow/trace/core/json_value.hpp>
-#include <mlflow/trace/detail/buffer.hpp>
+#include <mlflow/trace/memory/buffer.hpp>
+#include <mlflow/trace/values/json_value.hpp>
 
 #include <chrono>
 #include <concepts>
@@ -12,7 +12,8 @@
 #include <string_view>
 #include <utility>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// By what a search sorts, and in which direction: `field::timestamp.ascending()`.
 struct ordering {
@@ -226,4 +227,5 @@ inline const detail::pattern_field text{subject::text};
 }
 
 } // namespace field
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

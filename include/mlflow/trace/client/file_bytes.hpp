@@ -2,8 +2,8 @@
 #pragma once
 
 #include <mlflow/trace/config.hpp>
-#include <mlflow/trace/detail/files.hpp>
-#include <mlflow/trace/detail/utf8.hpp>
+#include <mlflow/trace/platform/files.hpp>
+#include <mlflow/trace/text/utf8.hpp>
 
 #include <algorithm>
 #include <cerrno>
@@ -18,7 +18,8 @@
 #include <utility>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// Unpacks a compressed file piece by piece.
 class unpacker {
@@ -275,4 +276,5 @@ private:
 };
 
 } // namespace detail
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

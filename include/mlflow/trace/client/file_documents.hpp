@@ -13,7 +13,9 @@
 
 // The JSON documents of a file: one a line, over several lines, or the values of a list.
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // What a JSON document is that is not OTLP's traces, and what to do.
 inline std::string what_it_is(json_value told) {
@@ -191,4 +193,6 @@ private:
     bool is_in_list_ = false;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

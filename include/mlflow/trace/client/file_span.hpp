@@ -16,7 +16,9 @@
 
 // What a span of OTLP JSON tells of its trace.
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 using text_list = std::vector<std::pair<std::string, std::string>>;
 
@@ -234,4 +236,6 @@ std::size_t read_otlp(json_value document, Take take) {
     return passed_over;
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

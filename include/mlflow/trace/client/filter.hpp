@@ -3,9 +3,9 @@
 
 #include <mlflow/trace/client/like.hpp>
 #include <mlflow/trace/client/trace_info.hpp>
-#include <mlflow/trace/core/http.hpp>
-#include <mlflow/trace/detail/displayed.hpp>
+#include <mlflow/trace/http/message.hpp>
 #include <mlflow/trace/metadata/tag.hpp>
+#include <mlflow/trace/text/displayed.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -15,7 +15,8 @@
 #include <utility>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// What a clause of a filter looks at.
 enum class subject : std::uint8_t {
@@ -276,4 +277,5 @@ filter operator||(const T&, const T&) {
 /// Reads as the condition of a search.
 [[nodiscard]] inline filter where(filter conditions) { return conditions; }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

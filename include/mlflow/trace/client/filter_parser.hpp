@@ -11,7 +11,8 @@
 #include <string_view>
 #include <utility>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -267,4 +268,5 @@ private:
     return detail::filter_parser(text).parse();
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

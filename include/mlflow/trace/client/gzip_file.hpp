@@ -8,7 +8,8 @@
 #include <string_view>
 #include <zlib.h>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -59,4 +60,5 @@ private:
             []() -> std::unique_ptr<unpacker> { return std::make_unique<detail::gzip_unpacker>(); }};
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/client/json_tree.hpp>
-#include <mlflow/trace/core/http.hpp>
+#include <mlflow/trace/http/message.hpp>
 
 #if !__has_include(<nlohmann/json.hpp>)
 #error                                                                                                               \
@@ -20,7 +20,9 @@
 #include <string_view>
 #include <utility>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 using nlohmann::json;
 
@@ -186,4 +188,6 @@ inline std::optional<std::chrono::milliseconds> parse_duration(std::string_view 
     return is_negative ? -value : value;
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

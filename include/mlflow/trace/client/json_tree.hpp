@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/detail/buffer.hpp>
-#include <mlflow/trace/detail/json_reader.hpp>
-#include <mlflow/trace/detail/utf8.hpp>
+#include <mlflow/trace/memory/buffer.hpp>
+#include <mlflow/trace/text/json_reader.hpp>
+#include <mlflow/trace/text/utf8.hpp>
 
 #include <charconv>
 #include <cmath>
@@ -15,7 +15,9 @@
 #include <string_view>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // Text between quotes, with U+FFFD for what is no UTF-8 and for half a surrogate pair.
 inline std::string unescaped(std::string_view raw) {
@@ -216,4 +218,6 @@ private:
     std::string shallow_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

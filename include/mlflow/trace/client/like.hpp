@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/detail/utf8.hpp>
+#include <mlflow/trace/text/utf8.hpp>
 
 #include <cstddef>
 #include <string>
 #include <string_view>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // SQL's LIKE as MLflow's server runs it: `%` is any text, `_` one code point, and nothing escapes them.
 inline bool is_like(std::string_view text, std::string_view pattern) noexcept {
@@ -46,4 +48,6 @@ inline std::string lower_ascii(std::string_view text) {
     return lower;
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -10,7 +10,8 @@
 #include <utility>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// How the server sums up: `AVG`, `SUM`, `COUNT`, `MIN`, `MAX`, or the percentile of that number, 0 to 100.
 struct aggregation {
@@ -81,4 +82,5 @@ inline metric_point read_metric_point(const json& told) {
 }
 
 } // namespace detail
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -7,7 +7,8 @@
 #include <utility>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// A search under way: pages of at most 500 traces, each fetched when it is asked for, so that memory does not grow
 /// with what is found. Where the client has several `connections`, one of them fetches the next page while the caller
@@ -38,4 +39,5 @@ private:
     std::string token_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/client/json_tree.hpp>
-#include <mlflow/trace/detail/utf8.hpp>
+#include <mlflow/trace/text/utf8.hpp>
 
 #include <optional>
 #include <string>
@@ -10,7 +10,9 @@
 
 // What MLflow shows of the inputs and outputs of a trace (3.17, mlflow/tracing/utils/truncation.py).
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // Of the messages in an object of OpenAI's shape the last one with this role, or the last one.
 inline std::optional<json_value> message_to_show(json_value object, std::string_view role) {
@@ -65,4 +67,6 @@ inline std::string preview_of(const std::string& stored, std::string_view role) 
     return shortened(stored);
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -3,9 +3,9 @@
 
 #include <mlflow/trace/client/json.hpp>
 #include <mlflow/trace/concepts.hpp>
-#include <mlflow/trace/core/credentials.hpp>
-#include <mlflow/trace/core/http_client.hpp>
-#include <mlflow/trace/core/mlflow_reply.hpp>
+#include <mlflow/trace/http/client.hpp>
+#include <mlflow/trace/http/credentials.hpp>
+#include <mlflow/trace/http/mlflow_reply.hpp>
 
 #include <chrono>
 #include <memory>
@@ -16,7 +16,9 @@
 #include <utility>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 using json_result = result<json>;
 
@@ -84,4 +86,6 @@ private:
     std::vector<std::unique_ptr<rest<Transport>>> idle_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -3,7 +3,7 @@
 
 #include <mlflow/trace/client/fields.hpp>
 #include <mlflow/trace/client/trace_info.hpp>
-#include <mlflow/trace/core/http.hpp>
+#include <mlflow/trace/http/message.hpp>
 
 #include <algorithm>
 #include <concepts>
@@ -14,7 +14,8 @@
 #include <utility>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// What is searched for: the arguments of MLflow's own `search_traces`. Its `run_id` is `field::run_id`, its
 /// `model_id` is `field::metadata("mlflow.modelId")`; spans come from `client::get`.
@@ -99,4 +100,5 @@ template <trace_source Source, class Visit>
     return visited;
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -10,7 +10,9 @@
 #include <string_view>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // The attributes of a span or an event. Of equal keys the last one counts; one without a value is not there.
 class span_attributes {
@@ -124,4 +126,6 @@ amounts<Number, Count> read_amounts(const any_value& any, const std::string_view
     return read;
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

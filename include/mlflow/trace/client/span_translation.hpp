@@ -15,7 +15,9 @@
 // Tokens, inputs and outputs under the names of others, as MLflow's server finds them (3.17, mlflow/tracing/otel/
 // translation). The order of the conventions is the server's.
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // Python's int() of a text.
 inline std::optional<long double> python_integer(std::string_view text) {
@@ -364,4 +366,6 @@ private:
     json_value events_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

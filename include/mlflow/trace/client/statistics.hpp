@@ -14,7 +14,8 @@
 #include <utility>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// Durations in milliseconds and their exact percentiles. Equal ones are kept once, with their number: memory grows
 /// with how many different durations there are, not with how many traces. Thread-safety: as a container.
@@ -131,4 +132,5 @@ private:
     }
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

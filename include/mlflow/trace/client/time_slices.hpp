@@ -13,7 +13,9 @@
 #include <utility>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // A search in the order of time as several: MLflow's page tokens form a chain, so only one page of a search can be
 // asked for at a time, but the traces between two points in time are a search of their own. Slices are as long as the
@@ -139,4 +141,6 @@ private:
     std::deque<slice> slices_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -17,7 +17,9 @@
 // A trace made of its spans as MLflow's server makes it (3.17, log_spans of
 // mlflow/store/tracking/sqlalchemy_store.py): a line of the file counts as one request.
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // Sums up: a span that has an amount speaks for those below it. As MLflow it sums anew when a line brings an amount,
 // so that spans without any that come after do not change the sum, and what a later sum lacks stays from the one
@@ -241,4 +243,6 @@ private:
     trace_info info_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -19,7 +19,8 @@
 #include <utility>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// Traces in a file of OTLP JSON, as `json_lines_exporter` and the OpenTelemetry Collector write them: searched with
 /// the same filters as a server. A file is one experiment, has no assessments, and is read anew by each search.
@@ -252,4 +253,5 @@ private:
     std::size_t others_ = 0;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

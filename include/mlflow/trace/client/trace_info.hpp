@@ -10,7 +10,8 @@
 #include <string_view>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// A point in time as MLflow keeps it: milliseconds since 1970, UTC.
 using trace_time = std::chrono::sys_time<std::chrono::milliseconds>;
@@ -89,4 +90,5 @@ private:
     }
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -9,7 +9,8 @@
 #include <utility>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// A span as MLflow stores it. Attributes are JSON text: `"CHAT_MODEL"`, `{"input_tokens":3}`.
 struct stored_span {
@@ -172,4 +173,5 @@ inline std::optional<stored_trace> read_trace(const json& told) {
 }
 
 } // namespace detail
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

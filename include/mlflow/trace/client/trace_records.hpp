@@ -3,7 +3,7 @@
 
 #include <mlflow/trace/client/file_span.hpp>
 #include <mlflow/trace/client/trace_info.hpp>
-#include <mlflow/trace/detail/files.hpp>
+#include <mlflow/trace/platform/files.hpp>
 
 #include <array>
 #include <cerrno>
@@ -21,7 +21,9 @@
 
 // Spans and traces as bytes, in many heaps: in memory, and beyond a limit in a temporary file.
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 class record_writer {
 public:
@@ -292,4 +294,6 @@ private:
     std::uint64_t end_ = 0;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

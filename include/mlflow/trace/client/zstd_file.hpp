@@ -9,7 +9,8 @@
 #include <string_view>
 #include <zstd.h>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -51,4 +52,5 @@ private:
             []() -> std::unique_ptr<unpacker> { return std::make_unique<detail::zstd_unpacker>(); }};
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

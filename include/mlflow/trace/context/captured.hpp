@@ -9,7 +9,9 @@
 #include <utility>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 struct contents_release {
     void operator()(captured_contents* contents) const noexcept { captured_contents::release(contents); }
@@ -92,4 +94,6 @@ inline context_node* attach(context_slot& slot, captured_contents* contents, boo
     return node;
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

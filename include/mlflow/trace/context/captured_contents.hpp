@@ -2,19 +2,21 @@
 #pragma once
 
 #include <mlflow/trace/core/ids.hpp>
+#include <mlflow/trace/core/open_trace.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
-#include <mlflow/trace/core/trace_state.hpp>
 
 #include <atomic>
 #include <cstdint>
 #include <utility>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // What was current at one place, to be attached elsewhere. Never changed, so threads share it.
 struct captured_contents {
     struct span_place {
-        trace_state* trace = nullptr; // held; null: not recorded, nor is what starts inside it
+        open_trace* trace = nullptr; // held; null: not recorded, nor is what starts inside it
         tracer_identity owner = 0;
         span_id id;
         bool everything_is_off = false;
@@ -48,4 +50,6 @@ struct captured_contents {
     }
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

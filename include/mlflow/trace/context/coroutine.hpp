@@ -4,7 +4,7 @@
 /// Own coroutine types with `coroutine_context`.
 
 #include <mlflow/trace/context/coroutine_context.hpp>
-#include <mlflow/trace/core/awaitable.hpp>
+#include <mlflow/trace/detail/awaitable.hpp>
 
 #include <coroutine>
 #include <optional>
@@ -13,7 +13,8 @@
 
 #if MLFLOW_TRACE_HOSTED
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// The turns of a task that a coroutine takes: from one resumption to the next suspension.
 class coroutine_turn {
@@ -166,6 +167,7 @@ private:
     coroutine_turn turn_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 #endif

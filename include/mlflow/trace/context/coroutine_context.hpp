@@ -13,7 +13,8 @@
 #include <sched.h>
 #include <utility>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// What is current in one task, whichever thread runs it. Copies are the same task. For executors and coroutine
 /// types; an application takes `mt::co_spawn` (context/asio.hpp) or `coroutine_promise` (context/coroutine.hpp).
@@ -145,6 +146,7 @@ inline task_context task_context::start() {
     return started;
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
 #endif

@@ -7,7 +7,9 @@
 #include <cstdint>
 #include <utility>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // Does what was entered here count, for a tracer that trusts so far?
 inline bool counts(const context_slot& slot, bool is_inside_attached, trust trusted) noexcept {
@@ -69,9 +71,9 @@ public:
     }
 
     // Null when nothing is current, or what is current is not recorded.
-    [[nodiscard]] trace_state* trace() const noexcept { return trace_; }
+    [[nodiscard]] open_trace* trace() const noexcept { return trace_; }
     // The trace, held by the caller from now on.
-    [[nodiscard]] trace_state* take() noexcept { return std::exchange(trace_, nullptr); }
+    [[nodiscard]] open_trace* take() noexcept { return std::exchange(trace_, nullptr); }
     [[nodiscard]] span_id span() const noexcept { return span_; }
     [[nodiscard]] tracer_identity owner() const noexcept { return owner_; }
     [[nodiscard]] bool is_hidden() const noexcept { return exists_ && !trace_; }
@@ -129,7 +131,7 @@ private:
         bool is_inside_attached = false;
         bool is_displaced = false;
         bool everything_is_off = false;
-        trace_state* trace = nullptr;
+        open_trace* trace = nullptr;
         const span_data* span = nullptr; // of one that was entered
         std::uint32_t span_generation = 0;
         tracer_identity owner = any_owner;
@@ -160,7 +162,7 @@ private:
 
     // While its span is open, the count is not 0; and the span being open afterwards means that it still was the
     // span's trace that was counted up. A captured trace is held anyway.
-    static bool hold(trace_state& trace, const span_data* span, std::uint32_t span_generation) noexcept {
+    static bool hold(open_trace& trace, const span_data* span, std::uint32_t span_generation) noexcept {
         auto& holders = trace.open_spans;
         std::uint32_t count = holders.load(std::memory_order_relaxed);
         do
@@ -172,7 +174,7 @@ private:
         return false;
     }
 
-    trace_state* trace_ = nullptr;
+    open_trace* trace_ = nullptr;
     tracer_identity owner_ = any_owner;
     span_id span_;
     bool exists_ = false;
@@ -235,4 +237,6 @@ void for_each_scope(context_slot& slot, tracer_identity owner, trust trusted, Vi
     });
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -4,7 +4,8 @@
 #include <mlflow/trace/context/slot.hpp>
 #include <mlflow/trace/context/thread_local.hpp>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// Nothing ambient: a span nests under the one whose `start_span` made it. There are no scopes; what
 /// `tracer::untraced` switches off is off on its thread.
@@ -23,4 +24,5 @@ public:
 #endif
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

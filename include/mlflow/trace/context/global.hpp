@@ -3,7 +3,8 @@
 
 #include <mlflow/trace/context/slot.hpp>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// The current span lives in one place for the whole program: for a program of one thread, such as the main loop of a
 /// device. Interrupt handlers that record take `explicit_context`.
@@ -15,4 +16,5 @@ public:
     }
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

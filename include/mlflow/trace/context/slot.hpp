@@ -2,16 +2,17 @@
 #pragma once
 
 #include <mlflow/trace/context/captured_contents.hpp>
+#include <mlflow/trace/core/open_trace.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
-#include <mlflow/trace/core/trace_state.hpp>
-#include <mlflow/trace/detail/pool.hpp>
+#include <mlflow/trace/memory/pool.hpp>
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -39,7 +40,7 @@ struct context_node {
     context_node* bound = nullptr; // it is current for as long as that one, at most
 
     tracer_identity owner = 0; // which tracer's
-    trace_state* trace = nullptr;
+    open_trace* trace = nullptr;
     const span_data* span = nullptr;
     span_id id;
     captured_contents* contents = nullptr; // of an attached context
@@ -180,7 +181,7 @@ inline context_node* enter(context_slot& slot, context_node::kind what, tracer_i
     return node;
 }
 
-inline context_node* enter_span(context_slot& slot, trace_state* trace, tracer_identity owner,
+inline context_node* enter_span(context_slot& slot, open_trace* trace, tracer_identity owner,
                                 const span_data& span) noexcept {
     context_node* const node = enter(slot, context_node::kind::span, owner);
     if (!node) return nullptr;
@@ -209,7 +210,7 @@ inline context_node** find_span(context_slot& slot, const span_data& span) noexc
 }
 
 // Does the attached context bring this trace along?
-inline bool carries(const context_node& attached, const trace_state* trace) noexcept {
+inline bool carries(const context_node& attached, const open_trace* trace) noexcept {
     const auto* span = attached.contents ? attached.contents->spans : nullptr;
     while (span && span->trace != trace) span = span->outer;
     return span != nullptr;
@@ -307,4 +308,5 @@ inline void context_slot::release() noexcept {
     while (innermost) left.take(innermost);
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

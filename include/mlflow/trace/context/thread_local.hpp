@@ -2,9 +2,10 @@
 #pragma once
 
 #include <mlflow/trace/context/slot.hpp>
-#include <mlflow/trace/detail/stack.hpp>
+#include <mlflow/trace/context/thread_stack.hpp>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// What is current lives in thread-local storage: spans nest by the call stack, without handing anything on.
 ///
@@ -30,4 +31,5 @@ private:
     };
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

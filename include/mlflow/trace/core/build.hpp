@@ -2,7 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/config.hpp>
-#include <mlflow/trace/core/trace_state.hpp>
+#include <mlflow/trace/core/open_trace.hpp>
 
 #include <atomic>
 #include <cstddef>
@@ -13,7 +13,9 @@
 #include <typeinfo>
 #endif
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 #if MLFLOW_TRACE_HOSTED
 
@@ -107,7 +109,7 @@ private:
     static constexpr std::uint64_t current() noexcept { return build_number<compute()>; }
     static constexpr std::uint64_t compute() noexcept {
         std::uint64_t value = hash(0xcbf29ce484222325U, version());
-        for (const std::size_t size : {sizeof(span_data), sizeof(trace_data), sizeof(trace_state), sizeof(recorder),
+        for (const std::size_t size : {sizeof(span_data), sizeof(trace_data), sizeof(open_trace), sizeof(recorder),
                                        sizeof(owned_text), std::size_t{MLFLOW_TRACE_HAS_EXCEPTIONS}})
             value = (value ^ size) * 0x100000001b3U;
         return (mark >> 32U << 32U) | (value >> 32U);
@@ -140,4 +142,6 @@ private:
 
 #endif
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

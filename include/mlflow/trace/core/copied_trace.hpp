@@ -7,7 +7,9 @@
 #include <cstddef>
 #include <utility>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // A copy of one of the traces that wait elsewhere, another one for the next number; null where none waits.
 using other_trace = trace_data*(void* from, std::size_t number) noexcept;
@@ -45,4 +47,6 @@ inline trace_data* copy_of(const trace_data& trace) noexcept {
     return trace_batch(std::move(owner)).pop_front();
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <mlflow/trace/config.hpp>
-#include <mlflow/trace/detail/displayed.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
+#include <mlflow/trace/text/displayed.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -16,7 +16,8 @@
 #include <type_traits>
 #include <utility>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// What kind of thing went wrong. The first group is of values, the second of requests, the third of what a program
 /// is set up with.
@@ -290,4 +291,5 @@ inline std::string error::reason() const {
     return {};
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -2,11 +2,12 @@
 #pragma once
 
 #include <mlflow/trace/config.hpp>
-#include <mlflow/trace/detail/machine.hpp>
+#include <mlflow/trace/memory/machine.hpp>
 
 #include <cstdint>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// How far an exporter is with what it was given, for those that wait for it. An exporter whose exports take long has
 /// `export_progress progress() const`, thread-safe.
@@ -26,4 +27,5 @@ export_progress progress_of(const Exporter& exporter) {
 
 } // namespace detail
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

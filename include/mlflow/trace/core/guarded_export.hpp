@@ -2,14 +2,16 @@
 #pragma once
 
 #include <mlflow/trace/core/trace_data.hpp>
-#include <mlflow/trace/detail/displayed.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
+#include <mlflow/trace/text/displayed.hpp>
 
 #include <cstddef>
 #include <exception>
 #include <new>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // Memory may be there again, for less at once sooner.
 inline export_result export_without_memory(std::size_t spans) noexcept {
@@ -89,4 +91,6 @@ export_result uncounted_export(Exporter& exporter, trace_batch& batch) noexcept 
     } else return guarded_export(exporter, batch);
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -7,7 +7,8 @@
 #include <cstdint>
 #include <string_view>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// The text of an ID: a value without allocation that converts to `std::string_view`.
 template <std::size_t Size>
@@ -68,4 +69,5 @@ struct trace_id {
     friend constexpr bool operator==(const trace_id&, const trace_id&) noexcept = default;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

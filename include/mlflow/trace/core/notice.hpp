@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/detail/displayed.hpp>
+#include <mlflow/trace/text/displayed.hpp>
 
 #include <cstdio>
 #include <string>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 inline void notice_to_stderr(const std::string& notice) {
     std::fputs(("mlflow_trace: " + displayed(notice) + '\n').c_str(), stderr);
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

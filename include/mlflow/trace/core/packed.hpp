@@ -7,7 +7,9 @@
 #include <new>
 #include <utility>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // What stands beside the entries and spans of a finished trace, and beside the body of a span.
 inline void copy_description(trace_data& copy, const trace_data& trace) noexcept {
@@ -21,7 +23,7 @@ inline void copy_description(span_data& copy, const span_data& span) noexcept {
     copy.id = span.id;
     copy.is_root = span.is_root;
     copy.has_parent = span.has_parent;
-    copy.look_closer = span.look_closer;
+    copy.needs_rewrite = span.needs_rewrite;
     copy.lost_something = span.lost_something;
     copy.code = span.code;
     copy.level = span.level;
@@ -117,4 +119,6 @@ inline void pack(trace_batch& traces) noexcept {
     traces = std::move(result);
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -8,7 +8,8 @@
 #include <type_traits>
 #include <utility>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// An error on its way into a `result`: `return mt::failure{error};`
 struct failure {
@@ -85,4 +86,5 @@ private:
     bool has_value_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

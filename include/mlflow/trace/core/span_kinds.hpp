@@ -7,7 +7,8 @@
 #include <initializer_list>
 #include <string_view>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// What a span stands for: MLflow's `SpanType` constants, or any text of your own.
 class span_type {
@@ -71,4 +72,5 @@ enum class log_level : std::uint8_t { debug = 10, info = 20, warning = 30, error
     return log_level::debug;
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

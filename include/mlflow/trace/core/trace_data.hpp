@@ -2,10 +2,10 @@
 #pragma once
 
 #include <mlflow/trace/core/ids.hpp>
-#include <mlflow/trace/core/recording_rules.hpp>
 #include <mlflow/trace/core/span_kinds.hpp>
-#include <mlflow/trace/detail/buffer.hpp>
-#include <mlflow/trace/detail/pool.hpp>
+#include <mlflow/trace/core/value_rules.hpp>
+#include <mlflow/trace/memory/buffer.hpp>
+#include <mlflow/trace/memory/pool.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -15,12 +15,13 @@
 #include <string_view>
 #include <utility>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 struct context_slot;
 
 namespace detail {
-struct trace_state;
+struct open_trace;
 class span_watch;
 using slot_function = context_slot* (*)();    // of a context policy: the slot of whoever calls it
 using holds_function = bool (*)(const void*); // and whether an object at this address can be current there
@@ -54,14 +55,14 @@ struct span_data {
     /// Some attribute is a string that could be read as a JSON text, or a JSON text made of values that are not the
     /// library's own. MLflow takes the first for JSON and cannot read some of the second, so its exporter looks
     /// closer.
-    bool look_closer = false;
+    bool needs_rewrite = false;
     bool lost_something = false; ///< an attribute or event is missing: no memory, or its value could not be made
     status code = status::unset;
     log_level level = log_level::debug;
     bool has_own_level = false;
 
     // While the span is open.
-    detail::trace_state* trace = nullptr;
+    detail::open_trace* trace = nullptr;
     detail::slot_function slot = nullptr;
     detail::span_watch* watched = nullptr; // by who runs code of the application, which may end the span
     std::uint32_t process = 0;
@@ -395,7 +396,7 @@ struct export_result {
     std::chrono::milliseconds retry_after{0};
     /// The receiver does, or together with `retryable` may, find fault with what was sent: one trace can be the
     /// reason that all were refused.
-    bool finds_fault = false;
+    bool content_rejected = false;
     /// The receiver did not answer in time, or there was no memory for the request: less at once may arrive.
     bool too_slow = false;
     /// The receiver has taken the batch and says that it rejects spans of it, or the exporter does not count what it
@@ -416,4 +417,5 @@ struct span_account {
     std::uint64_t open = 0;     ///< not finished, or part of a trace that is still open
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

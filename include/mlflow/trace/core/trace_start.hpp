@@ -8,7 +8,8 @@
 #include <cstdint>
 #include <string_view>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// A share: 0 is nothing, 1 is everything, what is outside counts as the nearer of the two, and NaN as nothing.
 ///
@@ -65,4 +66,5 @@ private:
     std::string_view (*find_)(const void* values, std::string_view key) noexcept;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -4,14 +4,15 @@
 #include <mlflow/trace/core/error.hpp>
 #include <mlflow/trace/core/ids.hpp>
 #include <mlflow/trace/core/result.hpp>
-#include <mlflow/trace/detail/hex.hpp>
-#include <mlflow/trace/detail/outer_space.hpp>
+#include <mlflow/trace/text/hex.hpp>
+#include <mlflow/trace/text/outer_space.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// A span of another process, as the header `traceparent` names it: W3C Trace Context, level 2,
 /// https://www.w3.org/TR/trace-context-2/#traceparent-header.
@@ -75,4 +76,5 @@ private:
     }
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

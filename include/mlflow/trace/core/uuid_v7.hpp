@@ -5,7 +5,8 @@
 
 #include <cstdint>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// The text of a UUID of version 7 (RFC 9562, 5.7): later ones sort behind earlier ones.
 /// `unix_ms`: milliseconds since 1970, of which 48 bits count; `rand_a`: 12 bits; `rand_b`: 62 bits.
@@ -32,4 +33,5 @@ template <class Platform>
     return uuid_v7(now / nano_per_ms, now % nano_per_ms * 4096 / nano_per_ms, Platform::new_trace_id().low);
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -7,7 +7,9 @@
 #include <pthread.h>
 #endif
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // While this object lives, `pthread_cancel` of this thread waits: it would unwind through functions that are
 // `noexcept`, which ends the program.
@@ -29,4 +31,6 @@ public:
     without_cancellation& operator=(const without_cancellation&) = delete;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

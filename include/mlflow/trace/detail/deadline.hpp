@@ -5,7 +5,9 @@
 
 #include <chrono>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // `milliseconds::max()`, which says without end, and `min()` would overflow.
 inline std::chrono::milliseconds bounded(std::chrono::milliseconds time) noexcept {
@@ -18,4 +20,6 @@ inline std::chrono::steady_clock::time_point deadline_after(std::chrono::millise
     return std::chrono::steady_clock::now() + bounded(time);
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -7,7 +7,9 @@
 #include <exception>
 #include <new>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 [[noreturn]] inline void throw_bad_alloc() {
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
@@ -47,4 +49,6 @@ decltype(auto) guarded_by_reason(Run&& run, [[maybe_unused]] Rescue&& rescue) {
 #endif
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -6,7 +6,9 @@
 #include <atomic>
 #include <cstdint>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // Lets one through in each interval, whichever thread it is on. Time and interval in one unit, which is the caller's.
 class interval {
@@ -23,4 +25,6 @@ private:
     std::atomic<std::int64_t> last_{never};
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -3,7 +3,9 @@
 
 #include <mlflow/trace/config.hpp>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // Code of the application that runs here on behalf of `what`: while this object lives, `is(what)` is true on its
 // thread. So the library notices when that code comes back in. Each `Kind` of code has a list of its own.
@@ -38,4 +40,6 @@ private:
 #endif
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

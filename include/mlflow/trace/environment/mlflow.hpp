@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/core/options_of.hpp>
-#include <mlflow/trace/core/secret.hpp>
+#include <mlflow/trace/detail/options_of.hpp>
 #include <mlflow/trace/environment/variables.hpp>
+#include <mlflow/trace/http/secret.hpp>
 
 #include <chrono>
 #include <optional>
@@ -11,7 +11,8 @@
 #include <string_view>
 #include <utility>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -126,4 +127,5 @@ template <class Recording>
     return chosen;
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/core/options_of.hpp>
-#include <mlflow/trace/core/otlp_request.hpp>
-#include <mlflow/trace/core/secret.hpp>
+#include <mlflow/trace/detail/options_of.hpp>
 #include <mlflow/trace/environment/variables.hpp>
+#include <mlflow/trace/http/secret.hpp>
+#include <mlflow/trace/wire/otlp_request.hpp>
 
 #include <chrono>
 #include <optional>
@@ -12,7 +12,8 @@
 #include <string_view>
 #include <utility>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -168,4 +169,5 @@ template <class Exporter>
     return chosen;
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/core/http.hpp>
-#include <mlflow/trace/core/http_check.hpp>
 #include <mlflow/trace/core/result.hpp>
-#include <mlflow/trace/detail/outer_space.hpp>
-#include <mlflow/trace/detail/percent.hpp>
-#include <mlflow/trace/detail/utf8.hpp>
+#include <mlflow/trace/http/check.hpp>
+#include <mlflow/trace/http/message.hpp>
+#include <mlflow/trace/text/outer_space.hpp>
+#include <mlflow/trace/text/percent.hpp>
+#include <mlflow/trace/text/utf8.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -21,7 +21,8 @@
 #include <utility>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -173,4 +174,5 @@ std::optional<error> read_tls_files(Options& transport, const char* ca, const ch
 
 } // namespace detail
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -2,12 +2,12 @@
 #pragma once
 
 #include <mlflow/trace/core/trace_data.hpp>
-#include <mlflow/trace/detail/buffer.hpp>
-#include <mlflow/trace/detail/json_reader.hpp>
-#include <mlflow/trace/detail/json_writer.hpp>
-#include <mlflow/trace/detail/otlp_fields.hpp>
-#include <mlflow/trace/detail/protobuf.hpp>
-#include <mlflow/trace/detail/protobuf_reader.hpp>
+#include <mlflow/trace/memory/buffer.hpp>
+#include <mlflow/trace/text/json_reader.hpp>
+#include <mlflow/trace/text/json_writer.hpp>
+#include <mlflow/trace/wire/otlp_fields.hpp>
+#include <mlflow/trace/wire/protobuf.hpp>
+#include <mlflow/trace/wire/protobuf_reader.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -21,7 +21,9 @@
 // (https://github.com/open-telemetry/semantic-conventions-genai, as its Python package 0.66b2 has them), by the same
 // rules as MLflow's own exporter with MLFLOW_ENABLE_OTEL_GENAI_SEMCONV. What the conventions have no name for stays
 // as it is, as does the name of the span.
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // What a span says under MLflow's names.
 struct mlflow_terms {
@@ -229,4 +231,6 @@ inline bool append_body_in_gen_ai_terms(buffer& out, const span_data& span) {
            append("gen_ai.agent.name", said.type == "AGENT" ? said.name : std::string_view());
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -3,9 +3,9 @@
 
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/core/guarded_export.hpp>
-#include <mlflow/trace/core/otlp_request.hpp>
-#include <mlflow/trace/detail/appended_file.hpp>
-#include <mlflow/trace/detail/otlp_json.hpp>
+#include <mlflow/trace/platform/appended_file.hpp>
+#include <mlflow/trace/wire/otlp_json.hpp>
+#include <mlflow/trace/wire/otlp_request.hpp>
 
 #include <cerrno>
 #include <cstring>
@@ -13,7 +13,8 @@
 #include <string_view>
 #include <utility>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// Appends to a file of OTLP JSON lines, which is what the OpenTelemetry Collector's file exporter writes and its
 /// `otlpjsonfilereceiver` reads. One line per batch. Processes may share a file on a local disk: a line is written in
@@ -76,4 +77,5 @@ private:
     detail::appended_file file_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -2,13 +2,14 @@
 #pragma once
 
 #include <mlflow/trace/concepts.hpp>
-#include <mlflow/trace/core/recorded_trace.hpp>
+#include <mlflow/trace/wire/recorded_trace.hpp>
 
 #include <mutex>
 #include <utility>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// Keeps finished traces in memory, decoded: for tests of an application's instrumentation.
 /// Thread-safety: all functions, from any thread.
@@ -47,4 +48,5 @@ private:
     std::vector<recorded_trace> traces_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

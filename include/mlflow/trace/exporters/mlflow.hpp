@@ -2,18 +2,18 @@
 #pragma once
 
 #include <mlflow/trace/concepts.hpp>
-#include <mlflow/trace/core/credentials.hpp>
-#include <mlflow/trace/core/http_client.hpp>
-#include <mlflow/trace/core/json_value.hpp>
 #include <mlflow/trace/core/notice.hpp>
-#include <mlflow/trace/core/otlp_request.hpp>
-#include <mlflow/trace/core/outcome.hpp>
-#include <mlflow/trace/detail/json_reader.hpp>
-#include <mlflow/trace/detail/timestamp.hpp>
 #include <mlflow/trace/exporters/mlflow_api.hpp>
 #include <mlflow/trace/exporters/mlflow_artifacts.hpp>
 #include <mlflow/trace/exporters/mlflow_infos.hpp>
+#include <mlflow/trace/http/client.hpp>
+#include <mlflow/trace/http/credentials.hpp>
+#include <mlflow/trace/http/outcome.hpp>
 #include <mlflow/trace/metadata/identity.hpp>
+#include <mlflow/trace/text/json_reader.hpp>
+#include <mlflow/trace/text/timestamp.hpp>
+#include <mlflow/trace/values/json_value.hpp>
+#include <mlflow/trace/wire/otlp_request.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -26,7 +26,8 @@
 #include <utility>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// Which server, and where on it.
 struct mlflow_connection {
@@ -39,7 +40,7 @@ struct mlflow_connection {
 /// All spans of a batch go in one request (`POST /v1/traces`). A trace with metadata besides user and session, or
 /// with a client request ID, needs one more of its own (`POST /api/3.0/mlflow/traces`); these follow on
 /// `info_connections` connections, and the spans of such a trace count as exported when it has been answered too.
-/// Sending a trace again is harmless. What an answer means is decided in core/outcome.hpp: a login page with status
+/// Sending a trace again is harmless. What an answer means is decided in http/outcome.hpp: a login page with status
 /// 200 delivers nothing.
 ///
 /// Servers before 3.4, and those whose store takes no spans (it answers 501, as a folder of files does), get each
@@ -105,7 +106,7 @@ public:
             // The traces were not even sent: it is the server, the experiment or the credentials that must be mended.
             export_result outcome = failure_of(spans, connected.error());
             outcome.retryable = true;
-            outcome.finds_fault = false;
+            outcome.content_rejected = false;
             return outcome;
         }
         if (takes_otlp_) {
@@ -314,4 +315,5 @@ private:
     detail::buffer body_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/core/http_client.hpp>
-#include <mlflow/trace/core/json_value.hpp>
-#include <mlflow/trace/core/mlflow_reply.hpp>
-#include <mlflow/trace/core/otlp_request.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
-#include <mlflow/trace/detail/buffer.hpp>
-#include <mlflow/trace/detail/json_reader.hpp>
-#include <mlflow/trace/detail/timestamp.hpp>
-#include <mlflow/trace/detail/utf8.hpp>
 #include <mlflow/trace/exporters/mlflow_spans.hpp>
+#include <mlflow/trace/http/client.hpp>
+#include <mlflow/trace/http/mlflow_reply.hpp>
+#include <mlflow/trace/memory/buffer.hpp>
+#include <mlflow/trace/text/json_reader.hpp>
+#include <mlflow/trace/text/timestamp.hpp>
+#include <mlflow/trace/text/utf8.hpp>
+#include <mlflow/trace/values/json_value.hpp>
+#include <mlflow/trace/wire/otlp_request.hpp>
 
 #include <cstdint>
 #include <initializer_list>
@@ -21,7 +21,9 @@
 
 // What the exporter says to MLflow's REST API besides the spans themselves.
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 struct mlflow_version {
     std::string text;
@@ -192,4 +194,6 @@ inline void append_trace_info(buffer& out, const trace_data& trace, std::string_
     out.append("}}}");
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

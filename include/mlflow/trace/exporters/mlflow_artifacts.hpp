@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/core/http_client.hpp>
-#include <mlflow/trace/core/mlflow_reply.hpp>
 #include <mlflow/trace/exporters/mlflow_api.hpp>
 #include <mlflow/trace/exporters/mlflow_infos.hpp>
 #include <mlflow/trace/exporters/mlflow_spans.hpp>
+#include <mlflow/trace/http/client.hpp>
+#include <mlflow/trace/http/mlflow_reply.hpp>
 
 #include <cstddef>
 #include <optional>
@@ -14,7 +14,9 @@
 #include <string_view>
 #include <utility>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // Stores traces on servers that take no OTLP: a request that says what there is to say about the trace, and its spans
 // as a file of the trace, traces.json.
@@ -235,4 +237,6 @@ private:
     buffer body_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

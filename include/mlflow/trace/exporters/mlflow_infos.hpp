@@ -2,13 +2,13 @@
 #pragma once
 
 #include <mlflow/trace/core/export_progress.hpp>
-#include <mlflow/trace/core/http_client.hpp>
-#include <mlflow/trace/core/outcome.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
-#include <mlflow/trace/core/without_signals.hpp>
-#include <mlflow/trace/detail/buffer.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/exporters/mlflow_api.hpp>
+#include <mlflow/trace/http/client.hpp>
+#include <mlflow/trace/http/outcome.hpp>
+#include <mlflow/trace/memory/buffer.hpp>
+#include <mlflow/trace/platform/without_signals.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -22,7 +22,9 @@
 #include <utility>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // The server has stored this trace's information: it says so by what it has stored.
 inline bool is_stored_info(std::string_view body, const trace_id& id) {
@@ -149,4 +151,6 @@ private:
     std::atomic<bool> is_over_{false}; // the server is not there, or takes nothing
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/core/otlp_request.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
-#include <mlflow/trace/detail/base64.hpp>
-#include <mlflow/trace/detail/hex.hpp>
-#include <mlflow/trace/detail/json_number.hpp>
-#include <mlflow/trace/detail/json_reader.hpp>
-#include <mlflow/trace/detail/json_writer.hpp>
-#include <mlflow/trace/detail/otlp_fields.hpp>
-#include <mlflow/trace/detail/protobuf_reader.hpp>
+#include <mlflow/trace/text/base64.hpp>
+#include <mlflow/trace/text/hex.hpp>
+#include <mlflow/trace/text/json_number.hpp>
+#include <mlflow/trace/text/json_reader.hpp>
+#include <mlflow/trace/text/json_writer.hpp>
+#include <mlflow/trace/wire/otlp_fields.hpp>
+#include <mlflow/trace/wire/otlp_request.hpp>
+#include <mlflow/trace/wire/protobuf_reader.hpp>
 
 #include <bit>
 #include <cstddef>
@@ -23,7 +23,9 @@
 // Spans as MLflow's Python client writes them to the artifact traces.json, and what MLflow itself computes from spans
 // where it takes OTLP.
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // What does not fit into `out` is left out, and out.overflowed() tells. For want of other memory they throw
 // `std::bad_alloc`.
@@ -259,4 +261,6 @@ inline trace_summary summarise(const trace_data& trace) {
             summed_attribute(trace, "mlflow.llm.cost", {"input_cost", "output_cost", "total_cost"}, false)};
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

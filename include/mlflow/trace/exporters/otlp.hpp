@@ -2,13 +2,13 @@
 #pragma once
 
 #include <mlflow/trace/concepts.hpp>
-#include <mlflow/trace/core/credentials.hpp>
-#include <mlflow/trace/core/mlflow_reply.hpp>
-#include <mlflow/trace/core/otlp_client.hpp>
-#include <mlflow/trace/core/otlp_request.hpp>
-#include <mlflow/trace/core/outcome.hpp>
-#include <mlflow/trace/core/secret.hpp>
 #include <mlflow/trace/exporters/gen_ai.hpp>
+#include <mlflow/trace/http/credentials.hpp>
+#include <mlflow/trace/http/mlflow_reply.hpp>
+#include <mlflow/trace/http/otlp_client.hpp>
+#include <mlflow/trace/http/outcome.hpp>
+#include <mlflow/trace/http/secret.hpp>
+#include <mlflow/trace/wire/otlp_request.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -19,7 +19,8 @@
 #include <utility>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// Which replies with a status of success say that the spans have arrived.
 enum class otlp_success : std::uint8_t {
@@ -35,7 +36,7 @@ enum class otlp_success : std::uint8_t {
 ///
 /// The root span of a trace, or each span (`identity_on_every_span`), has the user as `user.id` and the session as
 /// `session.id`, bare; `otlp_receiver` says what becomes of further metadata, tags and the client request ID. Errors:
-/// what an answer means is decided in core/outcome.hpp; spans that the receiver took and rejects (`partial_success`)
+/// what an answer means is decided in http/outcome.hpp; spans that the receiver took and rejects (`partial_success`)
 /// fail, with its reason. Thread-safety: all functions, from any thread, one at a time.
 ///
 /// Not part of <mlflow/trace.hpp>. `from_environment` of <mlflow/trace/environment/otlp.hpp> fills the options in
@@ -120,4 +121,5 @@ private:
     detail::buffer body_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

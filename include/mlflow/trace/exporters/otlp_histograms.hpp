@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/core/otlp_request.hpp>
-#include <mlflow/trace/detail/buffer.hpp>
-#include <mlflow/trace/detail/otlp_fields.hpp>
-#include <mlflow/trace/detail/protobuf.hpp>
 #include <mlflow/trace/exporters/otlp_measures.hpp>
+#include <mlflow/trace/memory/buffer.hpp>
+#include <mlflow/trace/wire/otlp_fields.hpp>
+#include <mlflow/trace/wire/otlp_request.hpp>
+#include <mlflow/trace/wire/protobuf.hpp>
 
 #include <array>
 #include <bit>
@@ -16,7 +16,8 @@
 #include <unordered_map>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// What the values of a metric count from: all of them, since the exporter was made, or each since the last that
 /// arrived. The numbers are OTLP's.
@@ -189,4 +190,5 @@ private:
 };
 
 } // namespace detail
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

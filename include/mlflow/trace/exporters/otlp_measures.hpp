@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/core/otlp_request.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
-#include <mlflow/trace/detail/json_reader.hpp>
-#include <mlflow/trace/detail/otlp_fields.hpp>
-#include <mlflow/trace/detail/protobuf_reader.hpp>
 #include <mlflow/trace/exporters/gen_ai.hpp>
+#include <mlflow/trace/text/json_reader.hpp>
+#include <mlflow/trace/wire/otlp_fields.hpp>
+#include <mlflow/trace/wire/otlp_request.hpp>
+#include <mlflow/trace/wire/protobuf_reader.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -18,7 +18,9 @@
 
 // What a span contributes to the metrics of OpenTelemetry's conventions for generative AI
 // (https://github.com/open-telemetry/semantic-conventions-genai, docs/gen-ai/gen-ai-metrics.md).
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 struct metric_description {
     std::string_view name;
@@ -163,4 +165,6 @@ private:
     }
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <mlflow/trace/concepts.hpp>
-#include <mlflow/trace/core/fixed_string.hpp>
-#include <mlflow/trace/core/process_worker.hpp>
+#include <mlflow/trace/detail/fixed_string.hpp>
 #include <mlflow/trace/exporters/otlp_metrics_worker.hpp>
 #include <mlflow/trace/metadata/identity.hpp>
+#include <mlflow/trace/platform/per_process.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -14,7 +14,8 @@
 #include <type_traits>
 #include <utility>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// Among the keys of `otlp_metrics`: the tag of that key.
 template <fixed_string Key>
@@ -99,7 +100,7 @@ class otlp_metrics {
 
     using clock = std::chrono::steady_clock;
     using worker = detail::otlp_metrics_worker<Transport>;
-    using worker_pointer = typename detail::process_worker<worker>::pointer;
+    using worker_pointer = typename detail::per_process<worker>::pointer;
 
 public:
     static constexpr bool is_thread_safe = true;
@@ -139,7 +140,8 @@ private:
     }
 
     options options_;
-    detail::process_worker<worker> worker_;
+    detail::per_process<worker> worker_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

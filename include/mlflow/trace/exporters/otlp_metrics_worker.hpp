@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/core/credentials.hpp>
-#include <mlflow/trace/core/export_reply.hpp>
-#include <mlflow/trace/core/mlflow_reply.hpp>
 #include <mlflow/trace/core/notice.hpp>
-#include <mlflow/trace/core/otlp_client.hpp>
-#include <mlflow/trace/core/otlp_request.hpp>
-#include <mlflow/trace/core/secret.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
 #include <mlflow/trace/core/uuid_v7.hpp>
-#include <mlflow/trace/core/worker_threads.hpp>
 #include <mlflow/trace/detail/deadline.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
-#include <mlflow/trace/detail/machine.hpp>
 #include <mlflow/trace/exporters/otlp_histograms.hpp>
 #include <mlflow/trace/exporters/otlp_measures.hpp>
+#include <mlflow/trace/http/credentials.hpp>
+#include <mlflow/trace/http/export_reply.hpp>
+#include <mlflow/trace/http/mlflow_reply.hpp>
+#include <mlflow/trace/http/otlp_client.hpp>
+#include <mlflow/trace/http/secret.hpp>
+#include <mlflow/trace/memory/machine.hpp>
+#include <mlflow/trace/platform/worker_threads.hpp>
+#include <mlflow/trace/wire/otlp_request.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -29,7 +29,8 @@
 #include <utility>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// Options of `otlp_metrics`.
 template <class Transport>
@@ -344,4 +345,5 @@ private:
 };
 
 } // namespace detail
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

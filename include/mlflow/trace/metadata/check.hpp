@@ -2,13 +2,14 @@
 #pragma once
 
 #include <mlflow/trace/core/error.hpp>
-#include <mlflow/trace/core/fixed_string.hpp>
-#include <mlflow/trace/detail/utf8.hpp>
+#include <mlflow/trace/detail/fixed_string.hpp>
+#include <mlflow/trace/text/utf8.hpp>
 
 #include <cstddef>
 #include <string_view>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// The most characters (Unicode code points) that a key's value may have. MLflow guarantees 250 for metadata on every
 /// database; a smaller limit also makes the type smaller.
@@ -92,4 +93,5 @@ constexpr error check_text(std::string_view key, std::string_view value, std::si
 }
 
 } // namespace detail
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

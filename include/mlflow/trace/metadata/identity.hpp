@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/core/json_value.hpp>
 #include <mlflow/trace/metadata/key.hpp>
+#include <mlflow/trace/values/json_value.hpp>
 
 #include <optional>
 #include <string_view>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// Who uses the application: MLflow's metadata `mlflow.trace.user`, 1 to 250 characters.
 struct user : key_of<user, "mlflow.trace.user"> {
@@ -59,4 +60,5 @@ struct json_encoder<absent<Key>> {
     }
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <mlflow/trace/core/error.hpp>
-#include <mlflow/trace/core/fixed_string.hpp>
 #include <mlflow/trace/core/result.hpp>
+#include <mlflow/trace/detail/fixed_string.hpp>
 #include <mlflow/trace/metadata/check.hpp>
 
 #include <cstddef>
@@ -12,7 +12,8 @@
 #include <string_view>
 #include <type_traits>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -142,4 +143,5 @@ struct key : key_of<key<Name, Checks...>, Name, Checks...> {
     using key_of<key, Name, Checks...>::key_of;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

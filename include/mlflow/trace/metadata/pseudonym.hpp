@@ -6,7 +6,8 @@
 
 #include <string_view>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// Parses a value that may not leave the process into what your own function makes of it, such as a keyed hash:
 /// `mt::pseudonym<mt::user, hmac_of>::parse(header)` is a `mt::user`, and the original is not kept.
@@ -31,4 +32,5 @@ struct pseudonym {
     }
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

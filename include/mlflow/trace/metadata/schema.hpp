@@ -6,7 +6,8 @@
 #include <string_view>
 #include <type_traits>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// In a schema: every trace says this value, or says that there is none.
 template <metadata_key Key>
@@ -126,4 +127,5 @@ struct open_schema {
     static constexpr bool has_name(std::string_view) noexcept { return true; }
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

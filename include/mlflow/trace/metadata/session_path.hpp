@@ -8,7 +8,8 @@
 #include <string>
 #include <string_view>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// A session inside others, outermost first, such as a trip and an episode of it:
 ///
@@ -33,4 +34,5 @@ inline result<session> session_path(std::initializer_list<std::string_view> leve
     return session::parse(path + ']');
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -5,7 +5,8 @@
 
 #include <string_view>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// A label of a trace that may change later, unlike metadata. Views its texts: use it in the same expression.
 /// Keys: 1 to 250 of ASCII letters, digits, `_-.:/` and space, as MLflow's `_validate_tag_name` wants them. Values:
@@ -43,4 +44,5 @@ constexpr error check_metadata(std::string_view key, std::string_view value) noe
 }
 
 } // namespace detail
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

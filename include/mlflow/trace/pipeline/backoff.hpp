@@ -6,7 +6,9 @@
 #include <chrono>
 #include <cstdint>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // The waits between attempts: each longer by half, up to `longest`, and each shortened by up to a half at random, so
 // that many processes do not come back at once. Without <algorithm>, which is 9,000 lines.
@@ -48,4 +50,6 @@ private:
     std::uint64_t random_ = 0;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

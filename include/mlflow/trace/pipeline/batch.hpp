@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/core/process_worker.hpp>
 #include <mlflow/trace/pipeline/batch_worker.hpp>
+#include <mlflow/trace/platform/per_process.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -10,7 +10,8 @@
 #include <type_traits>
 #include <utility>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// Hands traces to another exporter from a thread of its own, many at a time, so that recording does not wait.
 ///
@@ -39,7 +40,7 @@ class batch {
 
     using clock = std::chrono::steady_clock;
     using worker = detail::batch_worker<Exporter, Senders>;
-    using worker_pointer = typename detail::process_worker<worker>::pointer;
+    using worker_pointer = typename detail::per_process<worker>::pointer;
 
 public:
     static constexpr bool is_thread_safe = true;
@@ -96,7 +97,8 @@ private:
     }
 
     options options_;
-    detail::process_worker<worker> worker_;
+    detail::per_process<worker> worker_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

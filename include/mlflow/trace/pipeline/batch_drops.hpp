@@ -7,7 +7,9 @@
 #include <string>
 #include <string_view>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // Spans that a `batch` has dropped, by the reason.
 struct batch_drops {
@@ -34,4 +36,6 @@ struct batch_drops {
     }
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/core/options_of.hpp>
+#include <mlflow/trace/detail/options_of.hpp>
 #include <mlflow/trace/pipeline/diagnostics.hpp>
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// What `batch` does with a trace for which the queue has no room.
 enum class when_full : std::uint8_t {
@@ -46,4 +47,5 @@ struct batch_status {
     std::uint64_t progress = 0;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

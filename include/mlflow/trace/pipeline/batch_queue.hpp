@@ -6,7 +6,9 @@
 #include <cstddef>
 #include <utility>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // What waits in a `batch`: the longest first those that have been looked at and hold no more than they need, then
 // those that are just being looked at, then those that are as they were recorded.
@@ -84,4 +86,6 @@ private:
     std::size_t dropped_behind_ = 0;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -4,7 +4,7 @@
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/core/copied_trace.hpp>
 #include <mlflow/trace/core/export_progress.hpp>
-#include <mlflow/trace/core/options_of.hpp>
+#include <mlflow/trace/detail/options_of.hpp>
 
 #include <array>
 #include <chrono>
@@ -13,7 +13,9 @@
 #include <string>
 #include <utility>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // An inner exporter of a `batch`, and what it has in its hands.
 template <class Exporter>
@@ -116,4 +118,6 @@ private:
     std::array<batch_sender<Exporter>, Count> all_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -5,9 +5,8 @@
 #include <mlflow/trace/core/copied_trace.hpp>
 #include <mlflow/trace/core/guarded_export.hpp>
 #include <mlflow/trace/core/packed.hpp>
-#include <mlflow/trace/core/worker_threads.hpp>
 #include <mlflow/trace/detail/deadline.hpp>
-#include <mlflow/trace/detail/machine.hpp>
+#include <mlflow/trace/memory/machine.hpp>
 #include <mlflow/trace/pipeline/batch_drops.hpp>
 #include <mlflow/trace/pipeline/batch_options.hpp>
 #include <mlflow/trace/pipeline/batch_queue.hpp>
@@ -15,6 +14,7 @@
 #include <mlflow/trace/pipeline/diagnostics.hpp>
 #include <mlflow/trace/pipeline/flushes.hpp>
 #include <mlflow/trace/pipeline/latest_error.hpp>
+#include <mlflow/trace/platform/worker_threads.hpp>
 
 #include <chrono>
 #include <condition_variable>
@@ -24,7 +24,8 @@
 #include <string>
 #include <utility>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -401,4 +402,5 @@ private:
 };
 
 } // namespace detail
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

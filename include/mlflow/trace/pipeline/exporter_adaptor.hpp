@@ -3,12 +3,13 @@
 
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/core/copied_trace.hpp>
-#include <mlflow/trace/core/options_of.hpp>
+#include <mlflow/trace/detail/options_of.hpp>
 
 #include <chrono>
 #include <utility>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// The base of an exporter around another one, a decorator: passes everything on, and has each optional member that
 /// the inner exporter has. A decorator writes the members that it changes:
@@ -105,4 +106,5 @@ private:
     Exporter exporter_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

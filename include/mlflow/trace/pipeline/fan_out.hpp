@@ -4,9 +4,9 @@
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/core/copied_trace.hpp>
 #include <mlflow/trace/core/guarded_export.hpp>
-#include <mlflow/trace/core/layers.hpp>
-#include <mlflow/trace/core/options_of.hpp>
 #include <mlflow/trace/core/packed.hpp>
+#include <mlflow/trace/detail/layers.hpp>
+#include <mlflow/trace/detail/options_of.hpp>
 #include <mlflow/trace/pipeline/batch.hpp>
 
 #include <array>
@@ -18,7 +18,8 @@
 #include <type_traits>
 #include <utility>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -184,4 +185,5 @@ private:
     std::tuple<destination<detail::deferred<Exporters>>...> destinations_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -2,11 +2,11 @@
 #pragma once
 
 #include <mlflow/trace/core/guarded_export.hpp>
-#include <mlflow/trace/core/half_trace.hpp>
-#include <mlflow/trace/core/outcome.hpp>
 #include <mlflow/trace/core/packed.hpp>
+#include <mlflow/trace/core/split_trace.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
+#include <mlflow/trace/http/outcome.hpp>
 #include <mlflow/trace/pipeline/backoff.hpp>
 
 #include <chrono>
@@ -14,7 +14,9 @@
 #include <string>
 #include <utility>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // Delivers a batch round by round and finds what in it is at fault. `retry` and `spool` do it by this.
 //
@@ -132,7 +134,7 @@ private:
         if (result.too_slow) most_spans_ = spans > 1 ? spans / 2 : 1;
         bool halve = is_at_fault || (what == outcome::divide && now.may_halve);
         const std::size_t left = batch.span_count();
-        trace_batch first = halve ? take_half(batch) : trace_batch();
+        trace_batch first = halve ? split_off_half(batch) : trace_batch();
         if (halve && first.empty() && batch.span_count() > 1) { // no memory
             halve = false;
             now.is_over = true;
@@ -173,7 +175,7 @@ private:
         if (!part.empty()) return part;
         part.push_back(batch.pop_front());
         while (part.span_count() > most_spans_) {
-            trace_batch half = take_half(part);
+            trace_batch half = split_off_half(part);
             if (half.empty()) break;
             part.append(std::move(batch));
             batch = std::exchange(part, std::move(half));
@@ -182,14 +184,14 @@ private:
     }
 
     // The first traces, or the root of a single one with some of its spans; nothing where that cannot be divided.
-    static trace_batch take_half(trace_batch& batch) noexcept {
+    static trace_batch split_off_half(trace_batch& batch) noexcept {
         trace_batch half;
         if (batch.size() != 1) {
             for (std::size_t left = batch.size() / 2; left > 0; --left) half.push_back(batch.pop_front());
             return half;
         }
         trace_data* const whole = batch.pop_front();
-        trace_data* const others = detail::take_half(*whole);
+        trace_data* const others = detail::split_off_half(*whole);
         (others ? half : batch).push_back(whole);
         if (others) batch.push_back(others);
         return half;
@@ -295,4 +297,6 @@ private:
     const span_data* refused_ = nullptr; // alone, in the latest round
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

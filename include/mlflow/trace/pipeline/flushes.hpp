@@ -8,7 +8,9 @@
 #include <string_view>
 #include <utility>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // The flushes of what waits for delivery. Spans are numbered as they are accepted; `done` is how many of these are
 // done with. Not thread-safe.
@@ -42,4 +44,6 @@ inline std::string waiting_reason(std::string waits_for, const std::string& erro
     return waits_for;
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

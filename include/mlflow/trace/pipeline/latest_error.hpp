@@ -5,7 +5,9 @@
 
 #include <string>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // What `last_error` says: what is wrong now, and else why spans were last lost, which nothing mends. Takes the texts,
 // so that it needs no memory. Not thread-safe.
@@ -24,4 +26,6 @@ private:
     std::string lost_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

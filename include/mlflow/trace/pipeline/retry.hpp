@@ -4,13 +4,13 @@
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/core/copied_trace.hpp>
 #include <mlflow/trace/core/export_progress.hpp>
-#include <mlflow/trace/core/options_of.hpp>
-#include <mlflow/trace/core/recorded_trace.hpp>
 #include <mlflow/trace/detail/deadline.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
+#include <mlflow/trace/detail/options_of.hpp>
 #include <mlflow/trace/pipeline/diagnostics.hpp>
 #include <mlflow/trace/pipeline/fault_finder.hpp>
 #include <mlflow/trace/pipeline/latest_error.hpp>
+#include <mlflow/trace/wire/recorded_trace.hpp>
 
 #include <chrono>
 #include <condition_variable>
@@ -20,7 +20,8 @@
 #include <utility>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// A trace, or a part of one, that a receiver did not take, and why.
 struct rejected_trace {
@@ -35,7 +36,7 @@ struct rejected_trace {
 /// The waits grow by half each time, from `first_wait` to `longest_wait`, each shortened by up to a half at random so
 /// that many processes do not come back at once; what the receiver asks for (`Retry-After`) is waited for, up to 10
 /// minutes. What is not about the content (credentials, rights, certificates, files, proxies, names, the experiment)
-/// makes traces wait too, until someone has mended that; the table of core/outcome.hpp says what is. A receiver that
+/// makes traces wait too, until someone has mended that; the table of http/outcome.hpp says what is. A receiver that
 /// does not answer in time is sent less at once.
 ///
 /// One span at fault is a reason for the receiver to refuse a whole batch: the batch is then sent in halves, these in
@@ -223,4 +224,5 @@ private:
     bool interrupted_ = false;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

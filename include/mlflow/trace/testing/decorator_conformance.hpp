@@ -10,7 +10,8 @@
 #include <string_view>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -154,4 +155,5 @@ private:
     std::vector<std::string> faults_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

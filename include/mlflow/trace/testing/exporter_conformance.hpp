@@ -3,9 +3,9 @@
 
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/context/explicit.hpp>
-#include <mlflow/trace/record/hosted_platform.hpp>
-#include <mlflow/trace/record/sampling.hpp>
-#include <mlflow/trace/record/tracer.hpp>
+#include <mlflow/trace/platform/hosted.hpp>
+#include <mlflow/trace/recording/sampling.hpp>
+#include <mlflow/trace/spans/tracer.hpp>
 
 #include <chrono>
 #include <exception>
@@ -15,7 +15,8 @@
 #include <utility>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -211,4 +212,5 @@ private:
     std::vector<std::string> faults_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

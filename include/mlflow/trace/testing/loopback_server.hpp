@@ -16,7 +16,9 @@
 #include <utility>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // A server on 127.0.0.1 that answers each request with the bytes it is told, right or wrong, and keeps the requests.
 class loopback_server {
@@ -121,4 +123,6 @@ private:
     std::thread acceptor_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

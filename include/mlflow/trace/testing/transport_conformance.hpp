@@ -14,7 +14,8 @@
 #include <utility>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// Tries whether a transport carries requests and replies as the library counts on, over HTTP on 127.0.0.1, with
 /// servers that answer, close, stay silent and talk nonsense. For use in the tests of whoever writes a transport,
@@ -217,4 +218,5 @@ private:
     std::vector<std::string> faults_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/core/http_check.hpp>
-#include <mlflow/trace/core/masked.hpp>
-#include <mlflow/trace/core/outcome.hpp>
+#include <mlflow/trace/http/check.hpp>
+#include <mlflow/trace/http/masked.hpp>
+#include <mlflow/trace/http/outcome.hpp>
 #include <mlflow/trace/transports/beast_connection.hpp>
 #include <mlflow/trace/transports/beast_lookup.hpp>
 #include <mlflow/trace/transports/beast_tls.hpp>
@@ -27,7 +27,8 @@
 #include <unistd.h>
 #endif
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// Options of `beast_transport`.
 struct beast_transport_options {
@@ -291,4 +292,5 @@ private:
     link<detail::over_beast::tls_stream> secure_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

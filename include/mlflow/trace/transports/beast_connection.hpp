@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/core/http.hpp>
+#include <mlflow/trace/http/message.hpp>
 #include <mlflow/trace/transports/beast_proxy.hpp>
 
 #include <boost/asio/buffer.hpp>
@@ -36,7 +36,9 @@
 #include <sys/socket.h>
 #endif
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail::over_beast {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail::over_beast {
 
 namespace asio = boost::asio;
 namespace http = boost::beast::http;
@@ -262,4 +264,6 @@ private:
     Stream stream_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail::over_beast
+} // namespace detail::over_beast
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/core/http.hpp>
-#include <mlflow/trace/core/without_signals.hpp>
+#include <mlflow/trace/http/message.hpp>
+#include <mlflow/trace/platform/without_signals.hpp>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -17,7 +17,9 @@
 #include <utility>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail::over_beast {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail::over_beast {
 
 namespace asio = boost::asio;
 using asio::ip::tcp;
@@ -89,4 +91,6 @@ private:
     std::shared_ptr<lookup> running_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail::over_beast
+} // namespace detail::over_beast
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

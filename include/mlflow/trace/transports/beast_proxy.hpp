@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/core/http.hpp>
-#include <mlflow/trace/core/secret.hpp>
 #include <mlflow/trace/environment/variables.hpp>
+#include <mlflow/trace/http/message.hpp>
+#include <mlflow/trace/http/secret.hpp>
 
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/network_v4.hpp>
@@ -17,7 +17,9 @@
 #include <string_view>
 #include <utility>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail::over_beast {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail::over_beast {
 
 namespace asio = boost::asio;
 
@@ -120,4 +122,6 @@ inline result<std::optional<proxy>> find_proxy(const endpoint& server) {
     return std::optional(std::move(*parsed));
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI::detail::over_beast
+} // namespace detail::over_beast
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/core/http.hpp>
+#include <mlflow/trace/http/message.hpp>
 #include <mlflow/trace/transports/beast_connection.hpp>
 
 #include <boost/asio/ip/address.hpp>
@@ -19,7 +19,8 @@
 #include <string_view>
 #include <unistd.h>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// How a transport speaks TLS, 1.2 or newer. Files are PEM, and read at the first request to an `https` server.
 struct tls_options {
@@ -96,4 +97,5 @@ inline std::string explain(const error_code& error, long verdict) {
 
 } // namespace detail::over_beast
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

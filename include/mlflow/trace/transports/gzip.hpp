@@ -12,7 +12,8 @@
 #include <vector>
 #include <zlib.h>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// Compresses what another transport sends: `mt::mlflow_exporter<mt::gzip_transport<mt::beast_transport>>`. Needs
 /// zlib
@@ -93,4 +94,5 @@ private:
     std::string compressed_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

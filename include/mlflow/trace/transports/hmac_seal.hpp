@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/core/secret.hpp>
+#include <mlflow/trace/http/secret.hpp>
 
 #include <cstddef>
 #include <openssl/crypto.h>
@@ -12,7 +12,8 @@
 #include <utility>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// A seal for `propagator`: HMAC with SHA-256, RFC 2104, by OpenSSL. All services that trust each other have the key.
 /// Thread-safe.
@@ -50,4 +51,5 @@ private:
     options keys_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/core/http_check.hpp>
+#include <mlflow/trace/http/check.hpp>
 
 #include <chrono>
 #include <condition_variable>
@@ -13,7 +13,8 @@
 #include <utility>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 class memory_server;
 
@@ -155,4 +156,5 @@ private:
     std::shared_ptr<memory_server> server_;
 };
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/config.hpp>
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// What an exporter or a policy is made from: its `options`, or itself where it has none.
+template <class T>
+struct options_of_impl {
+    using type = T;
+};
+template <class T>
+    requires requires { typename T::options; }
+struct options_of_impl<T> {
+    using type = typename T::options;
+};
+template <class T>
+using options_of = typename options_of_impl<T>::type;
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/platform/files.hpp>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <ctime>
+#include <fcntl.h>
+#include <string>
+#include <string_view>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <utility>
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// A file of lines to which this and other processes append. One thread at a time.
+class appended_file {
+public:
+    // It is open, and what the path names still.
+    [[nodiscard]] bool is_at(const std::string& path) const noexcept {
+        struct stat opened{};
+        struct stat named{};
+        return file_.get() >= 0 && ::fstat(file_.get(), &opened) == 0 && ::stat(path.c_str(), &named) == 0 &&
+               is_same_file(opened, named);
+    }
+
+    // Makes it where it is not there, readable by its owner only. Says what is wrong with it, in one line.
+    std::string open(const std::string& path) {
+        file_ = owned_file();
+        // Before as well as after: through another user's link not even an empty file is made.
+        if (!is_inherited(path))
+            if (auto fault = follow(path, folders::of_anybody).fault; !fault.empty()) return fault;
+        // Read to see how it ends. A FIFO without a reader is an error, in place of a wait for one.
+        constexpr int flags = O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+        const auto opened_for = [&](int access) {
+            return uninterrupted([&] { return ::open(path.c_str(), access | flags | O_CREAT, 0600); });
+        };
+        struct stat there{};
+        const bool is_file = ::stat(path.c_str(), &there) != 0 || S_ISREG(there.st_mode);
+        owned_file opened(opened_for(is_file ? O_RDWR : O_WRONLY));
+        if (opened.get() < 0 && is_file && errno == EACCES) opened = owned_file(opened_for(O_WRONLY));
+        struct stat found{};
+        if (opened.get() < 0 || ::fstat(opened.get(), &found) != 0) return std::strerror(errno);
+        if (!is_inherited(path))
+            if (auto fault = fault_of(path, found); !fault.empty()) return fault;
+        if (::fcntl(opened.get(), F_SETFL, O_APPEND) != 0) return std::strerror(errno);
+        is_regular_ = S_ISREG(found.st_mode);
+        file_ = std::move(opened);
+        return {};
+    }
+
+    // With its newline. When that fails, the reason is in errno, and what is there of the line ends before the next.
+    bool append_line(std::string_view line) noexcept {
+        const bool is_locked = is_regular_ && lock();
+        const bool is_written = (ends_in_a_line() || write("\n")) && write(line);
+        const int reason = errno;
+        if (is_locked) ::flock(file_.get(), LOCK_UN);
+        errno = reason;
+        return is_written;
+    }
+
+private:
+    // Whoever started the program has opened it.
+    static bool is_inherited(std::string_view path) noexcept {
+        return path == "/dev/stdout" || path == "/dev/stderr" || path.starts_with("/dev/fd/") ||
+               path.starts_with("/proc/self/fd/");
+    }
+
+    static std::string fault_of(const std::string& path, const struct stat& opened) {
+        // Looked up once it is open: nothing is written where a link has been changed in between.
+        const path_end named = follow(path, folders::of_anybody);
+        if (!named.fault.empty()) return named.fault;
+        if (!named.is_there || !is_same_file(named.found, opened)) return "replaced while it was opened";
+        if (S_ISCHR(opened.st_mode)) return {};
+        if (!S_ISREG(opened.st_mode))
+            return is_ours_or_roots(opened) ? std::string() : "made by another user; give another path";
+        if (opened.st_uid != ::geteuid())
+            return "a file of another user, who could read what is written; give another path";
+        if ((opened.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+            return "a file that others may write to; take that right away (chmod go-w), or give another path";
+        if (opened.st_nlink > 1) return "a file with a second name (a hard link); give another path";
+        return {};
+    }
+
+    // Not for long: somebody who may only read the file could hold it for ever.
+    bool lock() const noexcept {
+        for (int attempt = 0; attempt < 20; ++attempt) {
+            if (::flock(file_.get(), LOCK_EX | LOCK_NB) == 0) return true;
+            if (errno != EWOULDBLOCK && errno != EINTR) return false;
+            const timespec pause{0, 500'000};
+            ::nanosleep(&pause, nullptr);
+        }
+        return false;
+    }
+
+    // What others or an earlier run left behind may have been cut short.
+    [[nodiscard]] bool ends_in_a_line() const noexcept {
+        if (!is_regular_) return !is_cut_;
+        struct stat found{};
+        char last = 0;
+        if (::fstat(file_.get(), &found) != 0 || found.st_size == 0) return true;
+        if (uninterrupted([&] { return ::pread(file_.get(), &last, 1, found.st_size - 1); }) != 1) return !is_cut_;
+        return last == '\n';
+    }
+
+    bool write(std::string_view bytes) noexcept {
+        while (!bytes.empty()) {
+            const auto written = uninterrupted([&] { return ::write(file_.get(), bytes.data(), bytes.size()); });
+            if (written <= 0) {
+                if (written == 0) errno = EIO;
+                return false;
+            }
+            bytes.remove_prefix(static_cast<std::size_t>(written));
+            is_cut_ = !bytes.empty();
+        }
+        return true;
+    }
+
+    owned_file file_;
+    bool is_regular_ = true;
+    bool is_cut_ = false; // where the end of the file cannot be read
+};
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

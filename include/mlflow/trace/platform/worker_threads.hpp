@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/detail/guarded.hpp>
+#include <mlflow/trace/platform/without_signals.hpp>
+
+#include <array>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <mutex>
+#include <thread>
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// The threads of a worker, which it ends with. One whose exporter does not come back is left to itself, and the last
+// one ends the worker when it does: nobody waits for ever, nor for himself.
+template <class Worker, std::size_t Count = 1>
+class worker_threads {
+public:
+    explicit worker_threads(Worker& worker) noexcept : worker_(worker) {}
+
+    // `run(number)` on each. There is one at least, or it throws.
+    template <class Run>
+    void start(const Run& run) {
+        start_one(0, run);
+        const auto start_others = [&] {
+            for (std::size_t number = 1; number < Count; ++number) start_one(number, run);
+        };
+        guarded(start_others, [] {});
+    }
+
+    [[nodiscard]] bool is_own_thread() const noexcept { return running_here == this; }
+
+    // Once the threads have been told to end. The worker is not there afterwards for whoever called.
+    void end() noexcept {
+        std::unique_lock guard(lock_);
+        constexpr std::chrono::milliseconds to_come_back{250};
+        if (!is_own_thread()) has_ended_.wait_for(guard, to_come_back, [this] { return running_ == 0; });
+        is_left_ = running_ != 0;
+        for (std::thread& thread : threads_)
+            if (is_left_ && thread.joinable()) thread.detach();
+        if (is_left_) return;
+        guard.unlock();
+        for (std::thread& thread : threads_)
+            if (thread.joinable()) thread.join();
+        delete &worker_;
+    }
+
+private:
+    template <class Run>
+    void start_one(std::size_t number, const Run& run) {
+        const std::lock_guard guard(lock_);
+        const without_signals blocked;
+        threads_[number] = std::thread([this, number, run] {
+            running_here = this;
+            run(number);
+            one_has_ended();
+        });
+        ++running_;
+    }
+    void one_has_ended() noexcept {
+        std::unique_lock guard(lock_);
+        const bool is_last = --running_ == 0 && is_left_;
+        has_ended_.notify_all();
+        guard.unlock();
+        if (is_last) delete &worker_;
+    }
+
+    static inline constinit thread_local const worker_threads* running_here = nullptr;
+
+    Worker& worker_;
+    std::mutex lock_;
+    std::condition_variable has_ended_;
+    std::array<std::thread, Count> threads_;
+    std::size_t running_ = 0;
+    bool is_left_ = false;
+};
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/context/captured.hpp>
+#include <mlflow/trace/context/thread_local.hpp>
+#include <mlflow/trace/detail/awaitable.hpp>
+
+#include <utility>
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+template <class Context>
+class attached_context;
+
+/// What is current at one place in the program, to be carried to another: a pool thread, a timer, a callback. Spans
+/// that start where it is attached are children of the span that was current where it was captured, also after that
+/// one has ended; scopes come along, and what is switched off stays so. Capturing throws `std::bad_alloc` when there
+/// is no memory for it.
+///
+/// Thread-safety: as `std::shared_ptr`; several threads may attach copies of it, or one object, at once.
+template <class Context = thread_local_context>
+class captured_context {
+public:
+    /// Nothing is current.
+    captured_context() noexcept = default;
+    captured_context(const captured_context& other) noexcept
+        : where_(other.where_), holds_(other.holds_), contents_(other.contents_) {
+        if (contents_) contents_->retain();
+    }
+    captured_context(captured_context&& other) noexcept
+        : where_(other.where_), holds_(other.holds_), contents_(std::exchange(other.contents_, nullptr)) {}
+    captured_context& operator=(captured_context other) noexcept {
+        std::swap(where_, other.where_);
+        std::swap(holds_, other.holds_);
+        std::swap(contents_, other.contents_);
+        return *this;
+    }
+    ~captured_context() { detail::captured_contents::release(contents_); }
+
+    /// What is current here.
+    [[nodiscard]] static captured_context here() { return of(&detail::slot_of<Context>, &detail::holds<Context>); }
+
+    /// Makes it current on this thread, as long as the returned object lives.
+    [[nodiscard]] attached_context<Context> attach() const noexcept {
+        return attached_context<Context>(contents_, where_, holds_);
+    }
+
+private:
+    template <class, class, class, class, class>
+    friend class tracer;
+
+    static captured_context of(detail::slot_function where, detail::holds_function holds) {
+        captured_context captured;
+        captured.where_ = where;
+        captured.holds_ = holds;
+        captured.contents_ = detail::capture(where()).release();
+        return captured;
+    }
+
+    detail::slot_function where_ = &detail::slot_of<Context>;
+    detail::holds_function holds_ = &detail::holds<Context>;
+    detail::captured_contents* contents_ = nullptr;
+};
+
+/// The time during which a captured context is current. It may end in any order and on any thread: what was entered
+/// meanwhile is no longer current then, and what else is attached stays so.
+///
+/// Where it cannot be current (see `thread_local_context`), nothing is while it lives.
+template <class Context>
+class attached_context {
+public:
+    attached_context(const attached_context&) = delete;
+    attached_context& operator=(const attached_context&) = delete;
+    ~attached_context() {
+        if (entered_.has_no_place() && entered_.is_here() && entered_.slot()->unattached != 0)
+            --entered_.slot()->unattached;
+    }
+
+private:
+    friend class captured_context<Context>;
+
+    attached_context(detail::captured_contents* captured, detail::slot_function where,
+                     detail::holds_function holds) noexcept
+        : entered_(enter(captured, where, holds(this))) {}
+
+    static detail::entered_node enter(detail::captured_contents* captured, detail::slot_function where,
+                                      bool is_held) noexcept {
+        context_slot* const slot = where();
+        return {where, slot, slot ? detail::attach(*slot, captured, is_held) : nullptr};
+    }
+
+    detail::entered_node entered_;
+};
+
+/// What is current here, to be attached elsewhere.
+template <class Context = thread_local_context>
+[[nodiscard]] captured_context<Context> capture() {
+    return captured_context<Context>::here();
+}
+
+namespace detail {
+
+template <class Context, class Function>
+auto bind_captured(captured_context<Context> context, Function&& function) {
+    return [captured = std::move(context),
+            bound = std::forward<Function>(function)]<class... Args>(Args&&... args) mutable -> decltype(auto) {
+        static_assert(!awaitable<decltype(bound(std::forward<Args>(args)...))>,
+                      "bind: this function returns before its coroutine has run; take mt::coroutine_context, whose "
+                      "tasks keep what is current, or hand the span to the coroutine and call its start_span");
+        const auto attached = captured.attach();
+        return bound(std::forward<Args>(args)...);
+    };
+}
+
+} // namespace detail
+
+/// A function that runs in the context of the place where `bind` was called:
+/// `pool.post(mt::bind([&] { … }))`, `std::async(mt::bind(work), argument)`.
+template <class Context = thread_local_context, class Function>
+[[nodiscard]] auto bind(Function&& function) {
+    return detail::bind_captured(captured_context<Context>::here(), std::forward<Function>(function));
+}
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/core/open_trace.hpp>
+#include <mlflow/trace/detail/guarded.hpp>
+#include <mlflow/trace/spans/span_watch.hpp>
+#include <mlflow/trace/spans/span_writer.hpp>
+
+#include <cstdint>
+#include <string_view>
+#include <type_traits>
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+/// A named value among the inputs of a span: `mt::arg("message", message)`. Refers to the value: use it in the same
+/// expression.
+template <class T>
+struct named_value {
+    std::string_view name;
+    const T& value;
+};
+
+template <class T>
+[[nodiscard]] constexpr named_value<T> arg(std::string_view name, const T& value) noexcept {
+    return {name, value};
+}
+
+namespace detail {
+
+// Text that is written by the same code as any other text.
+template <class T>
+inline constexpr bool is_fixed_text =
+    !std::is_same_v<T, std::string_view> && (std::is_same_v<T, owned_text> || (std::is_array_v<T> && text_like<T>));
+
+// What the library writes itself. By another way these would make a user or session unchecked, or a span contradict
+// itself.
+constexpr bool is_reserved_by_mlflow(std::string_view key) noexcept {
+    const auto is_one_of = [key](auto... names) { return ((key == std::string_view(names)) || ...); };
+    return key.starts_with("mlflow.trace") ||
+           is_one_of("mlflow.spanType", "mlflow.spanInputs", "mlflow.spanOutputs", "mlflow.chat.tokenUsage",
+                     "mlflow.llm.model", "mlflow.llm.provider", "mlflow.llm.cost", "mlflow.spanLogLevel");
+}
+constexpr bool is_reserved_attribute(std::string_view key) noexcept {
+    switch (key.front()) {
+    case 'u': return key == "user.id";
+    case 's': return key == "session.id";
+    case 'g': return key == "gen_ai.conversation.id";
+    case 'm': return is_reserved_by_mlflow(key);
+    default: return false;
+    }
+}
+
+// What writes into an open span, whoever owns it.
+class span_operations {
+public:
+    explicit span_operations(span_data& span) noexcept : span_(&span) {}
+
+    template <class T>
+    void attribute(std::string_view key, const T& value) noexcept {
+        if constexpr (is_fixed_text<T>) {
+            attribute(key, std::string_view(value));
+        } else if (is_inert<T> && !span_->body.rules && !key.empty() && !is_reserved_attribute(key)) [[likely]] {
+            ++span_->attributes; // no limit, and no code of the application
+            write_whole(*span_, [&](auto& out) {
+                return append_attribute(out, otlp::attributes, key, value, span_->needs_rewrite);
+            });
+        } else {
+            attribute_by_rules(key, value);
+        }
+    }
+
+    // The library's own, under a key that is reserved.
+    template <class T>
+    void own_attribute(std::string_view key, const T& value) noexcept {
+        const without_rules own(span_->body);
+        write_attribute(key, value);
+    }
+    template <class... T>
+    void own_json_object(std::string_view key, const named_value<T>&... members) noexcept {
+        const without_rules own(span_->body);
+        json_object_attribute(key, members...);
+    }
+
+    void usage(const token_usage& used) noexcept {
+        constexpr std::string_view key = "mlflow.chat.tokenUsage";
+        if (((used.input | used.output | used.total | used.cache_read | used.cache_creation |
+              used.cache_creation_above_1h) >>
+             63U) != 0)
+            return refuse(key);
+        const without_rules own(span_->body);
+        write_json<std::uint64_t>(key, [&](auto& out) {
+            json_object object(out);
+            object.member("input_tokens", used.input);
+            object.member("output_tokens", used.output);
+            object.member("total_tokens", used.total);
+            if (used.cache_read != 0) object.member("cache_read_input_tokens", used.cache_read);
+            if (used.cache_creation != 0) object.member("cache_creation_input_tokens", used.cache_creation);
+            if (used.cache_creation_above_1h != 0)
+                object.member("cache_creation_input_tokens_above_1hr", used.cache_creation_above_1h);
+            return object.close();
+        });
+    }
+
+    template <class... T>
+    void json_object_attribute(std::string_view key, const named_value<T>&... members) noexcept {
+        span_->needs_rewrite = span_->needs_rewrite || !(is_plain<T> && ...);
+        write_json<T...>(key, [&](auto& out) {
+            json_object object(out);
+            (object.member(members.name, members.value), ...);
+            return object.close();
+        });
+    }
+
+    template <class T>
+    void json_attribute(std::string_view key, const T& value) noexcept {
+        if constexpr (is_fixed_text<T>) {
+            json_attribute(key, std::string_view(value));
+        } else if constexpr (kind<T> == value_kind::content) {
+            evaluate(key, value, [&](const auto& content) { json_attribute(key, content); });
+        } else if constexpr (kind<T> == value_kind::number && !std::is_same_v<T, std::nullptr_t>) {
+            if (!write_attribute(key, value)) cut(key); // of a number in a JSON text, MLflow would keep the text
+        } else {
+            if constexpr (nlohmann_like<T>) {
+                if (value.is_boolean()) return json_attribute(key, value.template get<bool>());
+                if (value.is_number_unsigned())
+                    return json_attribute(key, value.template get<typename T::number_unsigned_t>());
+                if (value.is_number_integer())
+                    return json_attribute(key, value.template get<typename T::number_integer_t>());
+                if (value.is_number_float())
+                    return json_attribute(key, value.template get<typename T::number_float_t>());
+            }
+            span_->needs_rewrite = span_->needs_rewrite || !is_plain<T>;
+            write_json<T>(key, [&](auto& out) { return append_json(out, value); });
+        }
+    }
+
+    template <class... T>
+    void event(std::uint64_t unix_nano, std::string_view name, const named_value<T>&... attributes) noexcept {
+        const auto write_event = [&](auto& out) {
+            if (!out.push_back(short_tag(otlp::events, wire_type::length_delimited))) return false;
+            late_length length(out);
+            [[maybe_unused]] bool ignored = false; // MLflow does not read the attributes of events as JSON
+            return append_fixed64_field(out, otlp::event_time, unix_nano) &&
+                   append_text_field(out, otlp::event_name, name) &&
+                   (append_attribute(out, otlp::event_attributes, attributes.name, attributes.value, ignored) &&
+                    ...) &&
+                   length.close();
+        };
+        count(&recording_limits::events, &span_data::events, &span_data::dropped_events,
+              [&] { return write<T...>(name, write_event); });
+    }
+
+    void refuse(std::string_view key) noexcept { span_->trace->owner->report({error_kind::out_of_range, key}); }
+
+    template <class... T>
+    void link(const trace_id& trace, span_id span, const named_value<T>&... attributes) noexcept {
+        write<T...>("link", [&](auto& out) {
+            if (!out.push_back(short_tag(otlp::links, wire_type::length_delimited))) return false;
+            late_length length(out);
+            [[maybe_unused]] bool ignored = false; // as in events
+            return append_ids(out, trace, span) &&
+                   (append_attribute(out, otlp::link_attributes, attributes.name, attributes.value, ignored) &&
+                    ...) &&
+                   length.close();
+        });
+    }
+
+    void set_status(status code, std::string_view message) noexcept {
+        span_->code = code;
+        if (message.empty() || !span_->body.rules) return write_status(code, message);
+        const span_watch watch(*span_);
+        const ruled_text recorded(span_->body.rules, "status.message", message);
+        span_ = watch.span(); // which the redactor may have ended
+        if (span_) write_status(code, recorded.view());
+    }
+
+    // As MLflow's own client puts it: the type of the exception, and its message.
+    void fail(std::string_view exception_type, std::string_view message) noexcept {
+        if (span_->level < log_level::error) level(log_level::error);
+        buffer both;
+        const bool is_whole = exception_type.empty() || (both.append(exception_type) && both.append(": "));
+        set_status(status::error, is_whole && both.append(message) ? both.view() : message);
+    }
+
+    void type(span_type type) noexcept {
+        if (!span_->has_own_level) span_->level = default_log_level(type);
+        own_attribute("mlflow.spanType", type.name());
+    }
+
+    void level(log_level level) noexcept {
+        span_->level = level;
+        span_->has_own_level = true;
+    }
+
+    void end(std::uint64_t unix_nano) noexcept {
+        span_watch::release(*span_);
+        own_attribute("mlflow.spanLogLevel", span_->level);
+        const without_rules own(span_->body);
+        write_whole(*span_, [&](auto& out) {
+            using namespace otlp;
+            return append_dropped(out, dropped_attributes, "mlflow_trace.dropped_attributes",
+                                  span_->dropped_attributes) &&
+                   append_dropped(out, dropped_events, "mlflow_trace.dropped_events", span_->dropped_events) &&
+                   append_fixed64_field(out, end_time, unix_nano);
+        });
+    }
+
+private:
+    template <class T>
+    __attribute__((noinline)) void attribute_by_rules(std::string_view key, const T& value) noexcept {
+        if (key.empty() || is_reserved_attribute(key))
+            return span_->trace->owner->report({key.empty() ? error_kind::empty : error_kind::reserved, key});
+        if constexpr (kind<T> == value_kind::content)
+            evaluate(key, value, [&](const auto& result) { attribute(key, result); });
+        else
+            count(&recording_limits::attributes, &span_data::attributes, &span_data::dropped_attributes,
+                  [&] { return write_attribute(key, value); });
+    }
+
+    // Makes the value before anything of it is written. What the application's code throws does not reach it.
+    template <class T, class Use>
+    void evaluate(std::string_view key, const T& value, const Use& use) noexcept {
+        const span_watch watch(*span_);
+        const auto make_and_use = [&] {
+            with_content(value, [&](const auto& made) {
+                span_ = watch.span();
+                if (span_) use(made);
+                else watch.report({error_kind::span_ended, key});
+            });
+        };
+        guarded(make_and_use, [&] { leave_out(watch, key); });
+    }
+
+    void leave_out(const span_watch& watch, std::string_view key) noexcept {
+        span_ = watch.span();
+        if (span_) span_->lost_something = true;
+        watch.report({error_kind::callback_failed, key});
+    }
+
+    // Counts before it writes: what the value's own code records counts too. `write_one` is false at a limit.
+    template <class Write>
+    void count(std::uint32_t recording_limits::* limit, std::uint32_t span_data::* counted,
+               std::uint32_t span_data::* dropped, const Write& write_one) noexcept {
+        const auto* const rules = span_->body.rules;
+        if (rules && span_->*counted >= rules->limits.*limit) {
+            ++(span_->*dropped);
+            return;
+        }
+        ++(span_->*counted);
+        if (write_one() || !span_) return;
+        --(span_->*counted);
+        ++(span_->*dropped);
+    }
+
+    // One field, with values of these types. False when a limit was the reason that it was left out. Afterwards
+    // `span_` is null when the application's own code has ended the span.
+    template <class... Values, class Writer>
+    bool write(std::string_view key, const Writer& writer) noexcept {
+        const auto* const rules = span_->body.rules;
+        if ((is_inert<Values> && ...) && (!rules || !rules->redact)) return write_whole(*span_, writer);
+        auto& parts = pool<field_part>::instance();
+        field_part* const part = parts.take();
+        if (!part) {
+            span_->lost_something = true;
+            return true;
+        }
+        const bool within_limit = write_part(*part, key, writer);
+        parts.give_back(part);
+        return within_limit;
+    }
+    // Apart, and joined when it is complete: the code that runs meanwhile may write fields of its own.
+    template <class Writer>
+    bool write_part(field_part& part, std::string_view key, const Writer& writer) noexcept {
+        const span_watch watch(*span_);
+        part.body.rules = span_->body.rules;
+        const bool written = guarded([&] { return bool{writer(part.body)}; }, [] { return false; });
+        span_ = watch.span();
+        if (!written && !part.body.overflowed()) leave_out(watch, key);
+        else if (!span_) watch.report({error_kind::span_ended, key});
+        else return write_whole(*span_, [&](auto& out) { return written && out.append(part.body.view()); });
+        return true;
+    }
+
+    void write_status(status code, std::string_view message) noexcept {
+        const without_rules own(span_->body);
+        write_whole(*span_, [&](auto& out) { return append_status(out, code, message); });
+    }
+
+    template <class T>
+    bool write_attribute(std::string_view key, const T& value) noexcept {
+        bool needs_rewrite = span_->needs_rewrite;
+        const bool within_limit = write<T>(
+            key, [&](auto& out) { return append_attribute(out, otlp::attributes, key, value, needs_rewrite); });
+        if (span_) span_->needs_rewrite = span_->needs_rewrite || needs_rewrite;
+        return within_limit;
+    }
+    template <class... Values, class Writer>
+    void write_json(std::string_view key, const Writer& writer) noexcept {
+        const bool within_limit = write<Values...>(key, [&](auto& out) {
+            const key_scope named(out, key);
+            return append_json_attribute(out, otlp::attributes, key, [&] { return writer(out); });
+        });
+        if (!within_limit) cut(key);
+    }
+    void cut(std::string_view key) noexcept { own_attribute(key, std::string_view("[cut: the span is full]")); }
+
+    span_data* span_;
+};
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

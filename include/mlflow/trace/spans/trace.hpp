@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/context/current.hpp>
+#include <mlflow/trace/metadata/schema.hpp>
+#include <mlflow/trace/metadata/tag.hpp>
+#include <mlflow/trace/spans/span.hpp>
+
+#include <string_view>
+#include <utility>
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+namespace detail {
+
+// Checks are done by the caller: these only keep what is write-once.
+inline error set_entry(open_trace& trace, entry_kind kind, std::string_view key, std::string_view value) noexcept {
+    const lock_guard guard(trace.lock);
+    if (!trace.data) return {error_kind::no_open_trace, key};
+    if (kind == entry_kind::metadata || kind == entry_kind::client_request_id) {
+        if (const auto old = trace.data->entries.find(kind, key); old.data())
+            return old == value ? error{} : error{error_kind::already_set, key};
+    }
+    // That there is no value is said once, too.
+    const auto opposite = kind == entry_kind::absent ? entry_kind::metadata : entry_kind::absent;
+    if ((kind == entry_kind::absent || kind == entry_kind::metadata) &&
+        trace.data->entries.find(opposite, key).data())
+        return {error_kind::already_set, key};
+    if (!trace.data->entries.set(kind, key, value)) return {error_kind::out_of_memory, key};
+    return {};
+}
+
+// As far as the trace does not say it already.
+inline error add_entry(open_trace& trace, const trace_entry& entry) noexcept {
+    const lock_guard guard(trace.lock);
+    if (!trace.data) return {};
+    trace_entries& known = trace.data->entries;
+    const bool is_known = known.find(entry.kind, entry.key).data() ||
+                          known.find(entry_kind::absent, entry.key).data() ||
+                          (entry.kind == entry_kind::absent && known.find(entry_kind::metadata, entry.key).data());
+    if (is_known || known.set(entry.kind, entry.key, entry.value)) return {};
+    return {error_kind::out_of_memory, entry.key};
+}
+
+// What the scopes around the start of a trace say, as far as the trace does not say it itself. The innermost wins.
+inline void apply_scopes(context_slot& slot, open_trace& trace) noexcept {
+    bool is_complete = true;
+    for_each_scope(slot, trace.owner->identity(), trace.owner->trusted(), [&](const trace_entries& entries) {
+        for (const trace_entry entry : entries)
+            is_complete = add_entry(trace, entry).kind() == error_kind::none && is_complete;
+    });
+    if (!is_complete) trace.owner->report({error_kind::out_of_memory, "scope"}); // here the handler may come back in
+}
+
+template <class T>
+struct unwrapped {
+    using type = T;
+};
+template <class Key>
+struct unwrapped<absent<Key>> {
+    using type = Key;
+};
+template <class Key>
+struct unwrapped<maybe<Key>> {
+    using type = Key;
+};
+
+template <class T>
+inline constexpr bool is_absent = false;
+template <class Key>
+inline constexpr bool is_absent<absent<Key>> = true;
+template <class T>
+inline constexpr bool is_maybe = false;
+template <class Key>
+inline constexpr bool is_maybe<maybe<Key>> = true;
+
+// Hands one of the values that describe a trace as a whole to `set(kind, key, text)`.
+template <class T, class Set>
+error set_value(const T& value, Set&& set) noexcept {
+    if constexpr (is_absent<T>) {
+        return set(entry_kind::absent, unwrapped<T>::type::name, std::string_view{});
+    } else if constexpr (is_maybe<T>) {
+        if (const auto* const given = value.get()) return set_value(*given, set);
+        return set_value(absent<typename unwrapped<T>::type>{}, set);
+    } else if constexpr (std::is_same_v<T, tag>) {
+        const error refused = value.check();
+        return refused.kind() == error_kind::none ? set(entry_kind::tag, value.key, value.value) : refused;
+    } else {
+        constexpr bool is_request_id = std::is_same_v<T, client_request_id>;
+        return set(is_request_id ? entry_kind::client_request_id : entry_kind::metadata, T::name, value.view());
+    }
+}
+
+// False, and reported, when the value was refused.
+template <class T>
+bool apply(open_trace& trace, const T& value) noexcept {
+    const error refused = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
+        return set_entry(trace, kind, key, text);
+    });
+    if (refused.kind() != error_kind::none) trace.owner->report(refused);
+    return refused.kind() == error_kind::none;
+}
+
+// What another process has said of a trace that goes on here.
+inline void apply_incoming(open_trace& trace, const trace_entries& entries) noexcept {
+    for (const trace_entry entry : entries)
+        if (const error refused = add_entry(trace, entry); refused.kind() != error_kind::none)
+            trace.owner->report(refused);
+}
+// A value besides those: that there is none is no contradiction, another value is.
+template <class T>
+void apply_continued(open_trace& trace, const T& value) noexcept {
+    const error refused = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
+        return kind == entry_kind::absent ? add_entry(trace, {kind, key, text}) : set_entry(trace, kind, key, text);
+    });
+    if (refused.kind() != error_kind::none) trace.owner->report(refused);
+}
+
+// Each of them, also after one was refused.
+template <class... T>
+bool apply_all(open_trace& trace, const T&... values) noexcept {
+    return (static_cast<int>(apply(trace, values)) & ... & 1) != 0;
+}
+
+// The same value among those of a scope.
+template <class T>
+bool apply(trace_entries& entries, recorder& owner, const T& value) noexcept {
+    const error refused = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
+        return entries.set(kind, key, text) ? error{} : error{error_kind::out_of_memory, key};
+    });
+    if (refused.kind() != error_kind::none) owner.report(refused);
+    return refused.kind() == error_kind::none;
+}
+
+template <class Schema, class T>
+concept allowed_in_trace =
+    std::is_same_v<T, tag> || std::is_same_v<typename unwrapped<T>::type, client_request_id> ||
+    (metadata_key<typename unwrapped<T>::type> && Schema::template has<typename unwrapped<T>::type>);
+
+template <class T>
+concept checked_value = std::is_same_v<T, tag> || metadata_key<typename unwrapped<T>::type>;
+
+// First lines of a compiler's message, so they name the remedy.
+template <class Schema, class T>
+constexpr void require_allowed() noexcept {
+    using value = typename unwrapped<T>::type;
+    static_assert(checked_value<T>,
+                  "a trace takes checked values: mt::user, mt::session, mt::client_request_id, mt::tag or an "
+                  "mt::key; of a text make one by mt::user::parse(text), and pass *result if there is one");
+    if constexpr (metadata_key<value> && !std::is_same_v<value, client_request_id>)
+        static_assert(Schema::template has<value>,
+                      "this key is not in the tracer's schema: add mt::optional<key> to mt::schema<...>");
+}
+
+} // namespace detail
+
+/// A trace that is open: its root span, and what describes it as a whole. Metadata is written once, while the trace
+/// is open: the same value again is fine, another one is refused and reported. Tags may be set again.
+template <class Schema, class Context, class Platform>
+class basic_trace : public basic_span<Context, Platform> {
+    using span = basic_span<Context, Platform>;
+
+public:
+    basic_trace() noexcept = default;
+
+    /// Sets checked values: keys of the schema, a client request ID, tags. False when one was refused.
+    template <class... Values>
+    bool set(const Values&... values) noexcept {
+        (detail::require_allowed<Schema, Values>(), ...);
+        if constexpr ((detail::allowed_in_trace<Schema, Values> && ...)) {
+            if (!this->span_) return false;
+            if constexpr (sizeof...(Values) == 1) return detail::apply_all(*this->span_->trace, values...);
+            const detail::span_watch watch(*this->span_); // an error handler may end it
+            const auto apply_next = [&](const auto& value) {
+                return watch.span() != nullptr && detail::apply(*watch.span()->trace, value);
+            };
+            return (static_cast<int>(apply_next(values)) & ... & 1) != 0;
+        }
+        return false;
+    }
+
+    /// What MLflow's list of traces shows of the request and the response, in place of the root span's inputs and
+    /// outputs. Cut to 1000 characters, as MLflow does.
+    void previews(std::string_view request, std::string_view response) noexcept {
+        if (!this->span_) return;
+        const detail::span_watch watch(*this->span_); // a redactor may end it
+        const auto set = [&watch](entry_kind kind, std::string_view key, std::string_view text) {
+            if (text.empty() || !watch.span()) return;
+            const detail::ruled_text shown(watch.span()->body.rules, key, text);
+            if (!watch.span()) return watch.report({error_kind::span_ended, key});
+            auto refused =
+                detail::set_entry(*watch.span()->trace, kind, {}, detail::first_code_points(shown.view(), 1000));
+            if (refused.kind() != error_kind::none) watch.report({refused.kind(), key});
+        };
+        set(entry_kind::request_preview, "request_preview", request);
+        set(entry_kind::response_preview, "response_preview", response);
+    }
+
+    /// A metadata key that is known at run time only; for an open schema.
+    bool metadata(std::string_view key, std::string_view value) noexcept
+        requires Schema::is_open
+    {
+        if (!this->span_) return false;
+        auto& trace = *this->span_->trace;
+        auto refused = detail::check_metadata(key, value);
+        if (refused.kind() == error_kind::none) refused = detail::set_entry(trace, entry_kind::metadata, key, value);
+        if (refused.kind() == error_kind::none) return true;
+        trace.owner->report(refused);
+        return false;
+    }
+
+private:
+    template <class, class, class, class, class>
+    friend class tracer;
+    explicit basic_trace(span_data* root) noexcept : span(root) {}
+};
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

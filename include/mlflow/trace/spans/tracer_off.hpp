@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/recording/sampling.hpp>
+#include <mlflow/trace/spans/tracer.hpp>
+
+#include <chrono>
+#include <exception>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+/// The span of a tracer that is off at compile time: every function is there, and compiles to nothing. Arguments are
+/// evaluated all the same, where they have side effects; give a callable for a value that is dear to make.
+class [[maybe_unused]] unrecorded_span {
+    using self = unrecorded_span;
+
+public:
+    [[nodiscard]] static constexpr bool recording() noexcept { return false; }
+    [[nodiscard]] static constexpr span_id id() noexcept { return {}; }
+    [[nodiscard]] static constexpr mlflow::trace::trace_id trace_id() noexcept { return {}; }
+    [[nodiscard]] static owned_text url() { return {}; }
+    [[nodiscard]] static constexpr remote_span remote() noexcept { return {}; }
+
+    template <class T>
+    self& attribute(std::string_view, const T&) noexcept {
+        return *this;
+    }
+    template <class... T>
+    self& inputs(const T&...) noexcept {
+        return *this;
+    }
+    template <class... T>
+    self& outputs(const T&...) noexcept {
+        return *this;
+    }
+    template <class... T>
+    self& event(std::string_view, const named_value<T>&...) noexcept {
+        return *this;
+    }
+    template <class T>
+    self& chunk(const T&) noexcept {
+        return *this;
+    }
+    self& type(span_type) noexcept { return *this; }
+    self& model(std::string_view) noexcept { return *this; }
+    self& provider(std::string_view) noexcept { return *this; }
+    self& usage(token_usage) noexcept { return *this; }
+    self& cost(llm_cost) noexcept { return *this; }
+    self& level(log_level) noexcept { return *this; }
+    template <class... T>
+    self& link(const mlflow::trace::trace_id&, span_id, const named_value<T>&...) noexcept {
+        return *this;
+    }
+    self& set_status(status, std::string_view = {}) noexcept { return *this; }
+    self& exception(std::string_view, std::string_view) noexcept { return *this; }
+    self& exception(const std::exception&) noexcept { return *this; }
+    self& current_exception() noexcept { return *this; }
+    template <class Function>
+    decltype(auto) run(Function&& function) {
+        return std::forward<Function>(function)();
+    }
+    [[nodiscard]] static constexpr self start_span(std::string_view, span_type = span_type::unknown) noexcept {
+        return {};
+    }
+    static constexpr void end() noexcept {}
+};
+
+/// The trace of a tracer that is off at compile time. What its schema refuses does not compile either.
+template <class Schema>
+class [[maybe_unused]] unrecorded_trace : public unrecorded_span {
+public:
+    template <class... Values>
+    static constexpr bool set(const Values&...) noexcept {
+        (detail::require_allowed<Schema, Values>(), ...);
+        return true;
+    }
+    static constexpr void previews(std::string_view, std::string_view) noexcept {}
+    static constexpr bool metadata(std::string_view, std::string_view) noexcept
+        requires Schema::is_open
+    {
+        return true;
+    }
+};
+
+namespace detail {
+
+template <class Schema, class T>
+constexpr void require_allowed_at_start() noexcept {
+    if constexpr (!describes_root<T>) require_allowed<Schema, T>();
+}
+
+} // namespace detail
+
+/// A tracer that is off at compile time: `mt::tracer<schema, context, exporter, mt::record_nothing>`. Code that
+/// records compiles unchanged, with the same checks, to the instructions that it would have without recording. It has
+/// no exporter.
+template <class Schema, class Context, class Exporter, class Platform>
+class tracer<Schema, Context, Exporter, record_nothing, Platform> {
+    static_assert(sizeof(Schema) > 0);
+
+public:
+    using schema_type = Schema;
+    using context_type = Context;
+    using exporter_type = Exporter;
+    using platform_type = Platform;
+    using trace = unrecorded_trace<Schema>;
+    using span = unrecorded_span;
+    using options = tracer_options<Exporter, record_nothing>;
+
+    constexpr tracer() noexcept = default;
+    explicit tracer(const options&) noexcept {}
+    template <class Part, class... Parts>
+        requires(!std::is_same_v<std::remove_cvref_t<Part>, tracer>)
+    explicit tracer(const Part&, const Parts&...) noexcept {
+        static_assert(detail::count_options<Part, options>() == 1 &&
+                          ((detail::count_options<Parts, options>() == 1) && ...),
+                      "these options belong to no layer of the tracer's exporter and to no policy");
+    }
+    tracer(const tracer&) = delete;
+    tracer& operator=(const tracer&) = delete;
+
+    template <class... Values>
+    [[nodiscard]] trace start_trace(std::string_view, const Values&...) noexcept {
+        detail::require_start_arguments<Schema, Values...>();
+        (detail::require_allowed_at_start<Schema, Values>(), ...);
+        return {};
+    }
+    [[nodiscard]] span start_span(std::string_view, span_type = span_type::unknown) noexcept { return {}; }
+    template <class... Values>
+    [[nodiscard]] span scope(const Values&...) noexcept {
+        (detail::require_allowed<Schema, Values>(), ...);
+        return {};
+    }
+    [[nodiscard]] span untraced() noexcept { return {}; }
+    template <class... Values>
+    bool update_current_trace(const Values&...) noexcept {
+        (detail::require_allowed<Schema, Values>(), ...);
+        return true;
+    }
+
+    [[nodiscard]] captured_context<Context> capture() const noexcept { return {}; }
+    template <class Function>
+    [[nodiscard]] std::decay_t<Function> bind(Function&& function) const {
+        return std::forward<Function>(function);
+    }
+    [[nodiscard]] static constexpr trace_id current_trace_id() noexcept { return {}; }
+    [[nodiscard]] static owned_text trace_url(const trace_id&) { return {}; }
+
+    static bool flush(std::chrono::milliseconds) noexcept { return true; }
+    static bool shutdown(std::chrono::milliseconds) noexcept { return true; }
+    [[nodiscard]] static span_account account() noexcept { return {}; }
+    [[nodiscard]] static std::uint64_t refused_values() noexcept { return 0; }
+    [[nodiscard]] static std::uint64_t late_sessions() noexcept { return 0; }
+    [[nodiscard]] static owned_text last_error() { return {}; }
+
+private:
+    template <class, class, fixed_string, fixed_string...>
+    friend class traced_function;
+
+    template <class... Args>
+    span start_span_of(std::string_view, span_type, const Args&...) noexcept {
+        return {};
+    }
+};
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
