@@ -843,6 +843,46 @@ export_progress progress_of(const Exporter& exporter) {
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
+// ---- mlflow/trace/core/export_result.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+/// How an export went. Spans are what is counted, because a trace may arrive in parts.
+struct export_result {
+    std::size_t exported_spans = 0;
+    std::size_t failed_spans = 0;
+    owned_text error{}; ///< one line on why spans failed, without credentials; empty when none did
+    /// The same batch may be exported once more, with a chance to succeed: the receiver was not there, or is busy.
+    bool retryable = false;
+    /// What the receiver asks to wait before that; 0 when it did not say.
+    std::chrono::milliseconds retry_after{0};
+    /// The receiver does, or together with `retryable` may, find fault with what was sent: one trace can be the
+    /// reason that all were refused.
+    bool content_rejected = false;
+    /// The receiver did not answer in time, or there was no memory for the request: less at once may arrive.
+    bool too_slow = false;
+    /// The receiver has taken the batch and says that it rejects spans of it, or the exporter does not count what it
+    /// is given: nothing of it is sent again.
+    bool is_final = false;
+
+    [[nodiscard]] bool ok() const noexcept { return failed_spans == 0; }
+};
+
+/// Where the spans are that a tracer has started. At any moment
+/// `started == exported + failed + dropped + queued + open`.
+struct span_account {
+    std::uint64_t started = 0;
+    std::uint64_t exported = 0; ///< the exporter says that they arrived
+    std::uint64_t failed = 0;   ///< the exporter could not deliver them
+    std::uint64_t dropped = 0;  ///< given up before an exporter saw them: queue full, after shutdown, out of memory
+    std::uint64_t queued = 0;   ///< finished, waiting for the exporter
+    std::uint64_t open = 0;     ///< not finished, or part of a trace that is still open
+};
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
 // ---- mlflow/trace/core/ids.hpp
 
 namespace mlflow::trace {
@@ -1509,6 +1549,219 @@ private:
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
+// ---- mlflow/trace/core/span_data.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+struct context_slot;
+
+namespace detail {
+struct open_trace;
+class span_watch;
+using slot_function = context_slot* (*)();    // of a context policy: the slot of whoever calls it
+using holds_function = bool (*)(const void*); // and whether an object at this address can be current there
+
+// Where objects lie that go together.
+class packed_block {
+public:
+    void retain() noexcept { objects_.fetch_add(1, std::memory_order_relaxed); }
+    void release() noexcept {
+        if (objects_.fetch_sub(1, std::memory_order_acq_rel) == 1) machine::release(this);
+    }
+
+private:
+    alignas(std::max_align_t) std::atomic<std::size_t> objects_{1}; // and who packs
+};
+} // namespace detail
+
+/// A span: while it is open its recorder writes it, once finished an exporter reads it.
+///
+/// `body` is the content of an OTLP `Span` message in protobuf, without the identity of the user and session: that
+/// belongs to the trace, and each exporter adds it to the root span in the way that its receiver understands.
+struct span_data {
+    span_data* next = nullptr;       ///< the next span of the same `trace_data`
+    span_data* next_chain = nullptr; // of the pool
+    std::size_t chain_bytes = 0;     // of the pool
+
+    detail::recording_buffer body;
+    span_id id;
+    bool is_root = false;    ///< the first span of the trace in this process
+    bool has_parent = false; ///< also true for a root whose parent is in another process
+    /// Some attribute is a string that could be read as a JSON text, or a JSON text made of values that are not the
+    /// library's own. MLflow takes the first for JSON and cannot read some of the second, so its exporter looks
+    /// closer.
+    bool needs_rewrite = false;
+    bool lost_something = false; ///< an attribute or event is missing: no memory, or its value could not be made
+    status code = status::unset;
+    log_level level = log_level::debug;
+    bool has_own_level = false;
+
+    // While the span is open.
+    detail::open_trace* trace = nullptr;
+    detail::slot_function slot = nullptr;
+    detail::span_watch* watched = nullptr; // by who runs code of the application, which may end the span
+    std::uint32_t process = 0;
+    std::atomic<std::uint32_t> generation{0}; // odd while open; a context that saw another number looks at a stranger
+    std::uint32_t chunks = 0;
+    std::uint32_t attributes = 0; // counted where there is a limit
+    std::uint32_t events = 0;
+    std::uint32_t dropped_attributes = 0;
+    std::uint32_t dropped_events = 0;
+    std::uint8_t small_uses = 0;           // of a large block, one after the other
+    detail::packed_block* block = nullptr; // of a copy that was never in the pool
+
+    // A context may look at `generation` long after the span has ended.
+    static constexpr bool is_looked_at = true;
+    static constexpr bool has_blocks = true;
+
+    bool recycle() noexcept {
+        if (block) return false;
+        if (body.capacity() > detail::machine::small_block) [[unlikely]]
+            settle();
+        body.clear();
+        return true;
+    }
+    void leave() noexcept { block->release(); }
+    [[nodiscard]] std::size_t kept_bytes() const noexcept { return sizeof(span_data) + body.capacity(); }
+    void strip() noexcept { body.release(); }
+
+private:
+    // Keeps a large block only where many of its spans are large.
+    __attribute__((noinline)) void settle() noexcept {
+        constexpr std::uint8_t most_small_uses = 16;
+        const bool is_used = body.size() >= body.capacity() / 8;
+        small_uses = is_used ? std::uint8_t{0} : static_cast<std::uint8_t>(small_uses + 1);
+        if (body.capacity() <= detail::machine::kept_block && small_uses < most_small_uses) return;
+        body.release();
+        small_uses = 0;
+    }
+};
+
+namespace detail {
+
+// The span opens, or ends. Its owner alone does that.
+inline void next_generation(span_data& span) noexcept {
+    span.generation.store(span.generation.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+}
+
+} // namespace detail
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/core/trace_entries.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+/// One piece of information about a trace as a whole.
+enum class entry_kind : std::uint8_t {
+    metadata,
+    tag,
+    client_request_id,
+    request_preview,  ///< without a key
+    response_preview, ///< without a key
+    absent,           ///< a metadata key that the trace is said not to have; without a value
+    tracestate        ///< what other tracing systems say of a trace that came from elsewhere; without a key
+};
+
+struct trace_entry {
+    entry_kind kind;
+    std::string_view key;
+    std::string_view value;
+};
+
+/// The entries of a trace, in the order in which they were set. A tag that was set again stands there once, with its
+/// last value.
+class trace_entries {
+public:
+    class iterator {
+    public:
+        explicit iterator(const char* at) noexcept : at_(at) {}
+        trace_entry operator*() const noexcept {
+            return {
+                static_cast<entry_kind>(at_[0]), {at_ + header, length(1)}, {at_ + header + length(1), length(3)}};
+        }
+        iterator& operator++() noexcept {
+            at_ += header + length(1) + length(3);
+            return *this;
+        }
+        friend bool operator==(const iterator&, const iterator&) noexcept = default;
+
+    private:
+        friend class trace_entries;
+        [[nodiscard]] std::size_t length(std::size_t at) const noexcept {
+            return static_cast<std::size_t>(static_cast<unsigned char>(at_[at])) |
+                   static_cast<std::size_t>(static_cast<unsigned char>(at_[at + 1])) << 8U;
+        }
+        static constexpr std::size_t header = 5; // kind, two bytes of key length, two bytes of value length
+        const char* at_;
+    };
+
+    [[nodiscard]] iterator begin() const noexcept { return iterator(bytes_.data()); }
+    [[nodiscard]] iterator end() const noexcept { return iterator(bytes_.data() + bytes_.size()); }
+
+    /// The value of that key, or a view whose `data()` is null.
+    [[nodiscard]] std::string_view find(entry_kind kind, std::string_view key) const noexcept {
+        const auto at = locate(kind, key);
+        return at == end() ? std::string_view{} : (*at).value;
+    }
+
+    static constexpr std::size_t longest = 0xffff; ///< key or value, in bytes
+
+    /// Adds an entry or replaces the one of that kind and key. Keys and values of up to 65,535 bytes.
+    bool set(entry_kind kind, std::string_view key, std::string_view value) noexcept {
+        if (key.size() > longest || value.size() > longest) return false;
+        const std::size_t size = iterator::header + key.size() + value.size();
+        char* to = bytes_.ensure(size); // before the old entry goes: a set that fails must not lose it
+        if (!to) return false;
+        if (const auto old = locate(kind, key); old != end()) {
+            auto next = old;
+            ++next;
+            const auto removed = static_cast<std::size_t>(next.at_ - old.at_);
+            char* const from = bytes_.data() + (old.at_ - bytes_.data());
+            std::memmove(from, next.at_, static_cast<std::size_t>(end().at_ - next.at_));
+            bytes_.truncate(bytes_.size() - removed);
+            to = bytes_.data() + bytes_.size();
+        }
+        *to++ = static_cast<char>(kind);
+        for (const std::size_t length : {key.size(), value.size()}) {
+            *to++ = static_cast<char>(length & 255U);
+            *to++ = static_cast<char>(length >> 8U);
+        }
+        for (const std::string_view text : {key, value}) {
+            if (!text.empty()) std::memcpy(to, text.data(), text.size());
+            to += text.size();
+        }
+        bytes_.commit(size);
+        return true;
+    }
+
+    [[nodiscard]] bool empty() const noexcept { return bytes_.empty(); }
+    /// Of the encoded entries, and of the block that they are in.
+    [[nodiscard]] std::size_t bytes() const noexcept { return bytes_.size(); }
+    [[nodiscard]] std::size_t capacity() const noexcept { return bytes_.capacity(); }
+    void clear() noexcept { bytes_.clear(); }
+    void release() noexcept { bytes_.release(); }
+
+    // A copy of the others at a place of this size, which is only read.
+    void refer_to(const trace_entries& others, void* place) noexcept { bytes_.refer_to(others.bytes_.view(), place); }
+
+private:
+    [[nodiscard]] iterator locate(entry_kind kind, std::string_view key) const noexcept {
+        auto at = begin();
+        for (; at != end(); ++at)
+            if (const auto entry = *at; entry.kind == kind && entry.key == key) break;
+        return at;
+    }
+
+    detail::buffer bytes_;
+};
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
 // ---- mlflow/trace/memory/pool.hpp
 
 #if MLFLOW_TRACE_HOSTED
@@ -1888,203 +2141,6 @@ private:
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-struct context_slot;
-
-namespace detail {
-struct open_trace;
-class span_watch;
-using slot_function = context_slot* (*)();    // of a context policy: the slot of whoever calls it
-using holds_function = bool (*)(const void*); // and whether an object at this address can be current there
-
-// Where objects lie that go together.
-class packed_block {
-public:
-    void retain() noexcept { objects_.fetch_add(1, std::memory_order_relaxed); }
-    void release() noexcept {
-        if (objects_.fetch_sub(1, std::memory_order_acq_rel) == 1) machine::release(this);
-    }
-
-private:
-    alignas(std::max_align_t) std::atomic<std::size_t> objects_{1}; // and who packs
-};
-} // namespace detail
-
-/// A span: while it is open its recorder writes it, once finished an exporter reads it.
-///
-/// `body` is the content of an OTLP `Span` message in protobuf, without the identity of the user and session: that
-/// belongs to the trace, and each exporter adds it to the root span in the way that its receiver understands.
-struct span_data {
-    span_data* next = nullptr;       ///< the next span of the same `trace_data`
-    span_data* next_chain = nullptr; // of the pool
-    std::size_t chain_bytes = 0;     // of the pool
-
-    detail::recording_buffer body;
-    span_id id;
-    bool is_root = false;    ///< the first span of the trace in this process
-    bool has_parent = false; ///< also true for a root whose parent is in another process
-    /// Some attribute is a string that could be read as a JSON text, or a JSON text made of values that are not the
-    /// library's own. MLflow takes the first for JSON and cannot read some of the second, so its exporter looks
-    /// closer.
-    bool needs_rewrite = false;
-    bool lost_something = false; ///< an attribute or event is missing: no memory, or its value could not be made
-    status code = status::unset;
-    log_level level = log_level::debug;
-    bool has_own_level = false;
-
-    // While the span is open.
-    detail::open_trace* trace = nullptr;
-    detail::slot_function slot = nullptr;
-    detail::span_watch* watched = nullptr; // by who runs code of the application, which may end the span
-    std::uint32_t process = 0;
-    std::atomic<std::uint32_t> generation{0}; // odd while open; a context that saw another number looks at a stranger
-    std::uint32_t chunks = 0;
-    std::uint32_t attributes = 0; // counted where there is a limit
-    std::uint32_t events = 0;
-    std::uint32_t dropped_attributes = 0;
-    std::uint32_t dropped_events = 0;
-    std::uint8_t small_uses = 0;           // of a large block, one after the other
-    detail::packed_block* block = nullptr; // of a copy that was never in the pool
-
-    // A context may look at `generation` long after the span has ended.
-    static constexpr bool is_looked_at = true;
-    static constexpr bool has_blocks = true;
-
-    bool recycle() noexcept {
-        if (block) return false;
-        if (body.capacity() > detail::machine::small_block) [[unlikely]]
-            settle();
-        body.clear();
-        return true;
-    }
-    void leave() noexcept { block->release(); }
-    [[nodiscard]] std::size_t kept_bytes() const noexcept { return sizeof(span_data) + body.capacity(); }
-    void strip() noexcept { body.release(); }
-
-private:
-    // Keeps a large block only where many of its spans are large.
-    __attribute__((noinline)) void settle() noexcept {
-        constexpr std::uint8_t most_small_uses = 16;
-        const bool is_used = body.size() >= body.capacity() / 8;
-        small_uses = is_used ? std::uint8_t{0} : static_cast<std::uint8_t>(small_uses + 1);
-        if (body.capacity() <= detail::machine::kept_block && small_uses < most_small_uses) return;
-        body.release();
-        small_uses = 0;
-    }
-};
-
-namespace detail {
-
-// The span opens, or ends. Its owner alone does that.
-inline void next_generation(span_data& span) noexcept {
-    span.generation.store(span.generation.load(std::memory_order_relaxed) + 1, std::memory_order_release);
-}
-
-} // namespace detail
-
-/// One piece of information about a trace as a whole.
-enum class entry_kind : std::uint8_t {
-    metadata,
-    tag,
-    client_request_id,
-    request_preview,  ///< without a key
-    response_preview, ///< without a key
-    absent,           ///< a metadata key that the trace is said not to have; without a value
-    tracestate        ///< what other tracing systems say of a trace that came from elsewhere; without a key
-};
-
-struct trace_entry {
-    entry_kind kind;
-    std::string_view key;
-    std::string_view value;
-};
-
-/// The entries of a trace, in the order in which they were set. A tag that was set again stands there once, with its
-/// last value.
-class trace_entries {
-public:
-    class iterator {
-    public:
-        explicit iterator(const char* at) noexcept : at_(at) {}
-        trace_entry operator*() const noexcept {
-            return {
-                static_cast<entry_kind>(at_[0]), {at_ + header, length(1)}, {at_ + header + length(1), length(3)}};
-        }
-        iterator& operator++() noexcept {
-            at_ += header + length(1) + length(3);
-            return *this;
-        }
-        friend bool operator==(const iterator&, const iterator&) noexcept = default;
-
-    private:
-        friend class trace_entries;
-        [[nodiscard]] std::size_t length(std::size_t at) const noexcept {
-            return static_cast<std::size_t>(static_cast<unsigned char>(at_[at])) |
-                   static_cast<std::size_t>(static_cast<unsigned char>(at_[at + 1])) << 8U;
-        }
-        static constexpr std::size_t header = 5; // kind, two bytes of key length, two bytes of value length
-        const char* at_;
-    };
-
-    [[nodiscard]] iterator begin() const noexcept { return iterator(bytes_.data()); }
-    [[nodiscard]] iterator end() const noexcept { return iterator(bytes_.data() + bytes_.size()); }
-
-    /// The value of that key, or a view whose `data()` is null.
-    [[nodiscard]] std::string_view find(entry_kind kind, std::string_view key) const noexcept {
-        const auto at = locate(kind, key);
-        return at == end() ? std::string_view{} : (*at).value;
-    }
-
-    static constexpr std::size_t longest = 0xffff; ///< key or value, in bytes
-
-    /// Adds an entry or replaces the one of that kind and key. Keys and values of up to 65,535 bytes.
-    bool set(entry_kind kind, std::string_view key, std::string_view value) noexcept {
-        if (key.size() > longest || value.size() > longest) return false;
-        const std::size_t size = iterator::header + key.size() + value.size();
-        char* to = bytes_.ensure(size); // before the old entry goes: a set that fails must not lose it
-        if (!to) return false;
-        if (const auto old = locate(kind, key); old != end()) {
-            auto next = old;
-            ++next;
-            const auto removed = static_cast<std::size_t>(next.at_ - old.at_);
-            char* const from = bytes_.data() + (old.at_ - bytes_.data());
-            std::memmove(from, next.at_, static_cast<std::size_t>(end().at_ - next.at_));
-            bytes_.truncate(bytes_.size() - removed);
-            to = bytes_.data() + bytes_.size();
-        }
-        *to++ = static_cast<char>(kind);
-        for (const std::size_t length : {key.size(), value.size()}) {
-            *to++ = static_cast<char>(length & 255U);
-            *to++ = static_cast<char>(length >> 8U);
-        }
-        for (const std::string_view text : {key, value}) {
-            if (!text.empty()) std::memcpy(to, text.data(), text.size());
-            to += text.size();
-        }
-        bytes_.commit(size);
-        return true;
-    }
-
-    [[nodiscard]] bool empty() const noexcept { return bytes_.empty(); }
-    /// Of the encoded entries, and of the block that they are in.
-    [[nodiscard]] std::size_t bytes() const noexcept { return bytes_.size(); }
-    [[nodiscard]] std::size_t capacity() const noexcept { return bytes_.capacity(); }
-    void clear() noexcept { bytes_.clear(); }
-    void release() noexcept { bytes_.release(); }
-
-    // A copy of the others at a place of this size, which is only read.
-    void refer_to(const trace_entries& others, void* place) noexcept { bytes_.refer_to(others.bytes_.view(), place); }
-
-private:
-    [[nodiscard]] iterator locate(entry_kind kind, std::string_view key) const noexcept {
-        auto at = begin();
-        for (; at != end(); ++at)
-            if (const auto entry = *at; entry.kind == kind && entry.key == key) break;
-        return at;
-    }
-
-    detail::buffer bytes_;
-};
-
 /// What is exported at once of a trace: all spans that had finished when its root ended. A span that ends after its
 /// root comes in a `trace_data` of its own, with the same `id` and `root` null.
 struct trace_data {
@@ -2139,6 +2195,14 @@ struct trace_data {
 [[nodiscard]] inline bool is_continued(const trace_data& trace) noexcept {
     return trace.root && trace.root->has_parent;
 }
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/core/trace_batch.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// Finished traces on their way to an exporter. Owns them: what an exporter leaves in the batch is recycled
 /// afterwards, and one that wants to keep traces moves them out. Thread-safety: as a container.
@@ -2254,38 +2318,6 @@ struct pools_at_the_end {
 };
 
 } // namespace detail
-
-/// How an export went. Spans are what is counted, because a trace may arrive in parts.
-struct export_result {
-    std::size_t exported_spans = 0;
-    std::size_t failed_spans = 0;
-    owned_text error{}; ///< one line on why spans failed, without credentials; empty when none did
-    /// The same batch may be exported once more, with a chance to succeed: the receiver was not there, or is busy.
-    bool retryable = false;
-    /// What the receiver asks to wait before that; 0 when it did not say.
-    std::chrono::milliseconds retry_after{0};
-    /// The receiver does, or together with `retryable` may, find fault with what was sent: one trace can be the
-    /// reason that all were refused.
-    bool content_rejected = false;
-    /// The receiver did not answer in time, or there was no memory for the request: less at once may arrive.
-    bool too_slow = false;
-    /// The receiver has taken the batch and says that it rejects spans of it, or the exporter does not count what it
-    /// is given: nothing of it is sent again.
-    bool is_final = false;
-
-    [[nodiscard]] bool ok() const noexcept { return failed_spans == 0; }
-};
-
-/// Where the spans are that a tracer has started. At any moment
-/// `started == exported + failed + dropped + queued + open`.
-struct span_account {
-    std::uint64_t started = 0;
-    std::uint64_t exported = 0; ///< the exporter says that they arrived
-    std::uint64_t failed = 0;   ///< the exporter could not deliver them
-    std::uint64_t dropped = 0;  ///< given up before an exporter saw them: queue full, after shutdown, out of memory
-    std::uint64_t queued = 0;   ///< finished, waiting for the exporter
-    std::uint64_t open = 0;     ///< not finished, or part of a trace that is still open
-};
 
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
@@ -10095,6 +10127,12 @@ namespace detail {
 // those that are just being looked at, then those that are as they were recorded.
 class batch_queue {
 public:
+    struct amount {
+        std::size_t spans = 0;
+        std::size_t bytes = 0;
+        std::size_t memory = 0;
+    };
+
     [[nodiscard]] std::size_t span_count() const noexcept {
         return small_.span_count() + in_hands_.spans + recorded_.span_count();
     }
@@ -10132,6 +10170,17 @@ public:
         return popped;
     }
 
+    // The first ones, as many as fit into this; one of any size.
+    [[nodiscard]] trace_batch take(const amount& most) noexcept {
+        trace_batch taken;
+        const auto fits = [&](const trace_data& next) {
+            return taken.bytes() + next.bytes <= most.bytes && taken.span_count() + next.span_count <= most.spans &&
+                   taken.memory() + next.memory() <= most.memory;
+        };
+        for (const trace_data* next = front(); next && (taken.empty() || fits(*next)); next = front())
+            taken.push_back(pop_front());
+        return taken;
+    }
     // Some to be looked at, which wait all the same.
     [[nodiscard]] trace_batch take_recorded(std::size_t memory) noexcept {
         trace_batch taken;
@@ -10155,12 +10204,6 @@ public:
     }
 
 private:
-    struct amount {
-        std::size_t spans = 0;
-        std::size_t bytes = 0;
-        std::size_t memory = 0;
-    };
-
     trace_batch small_;
     amount in_hands_;
     trace_batch recorded_;
@@ -10661,7 +10704,7 @@ private:
             wake_.wait_until(guard, deadline_after(options_.delay), [this] { return in_a_hurry(); });
             if (abandoned_) break;
             own.from = taken_up_to();
-            trace_batch sending = take();
+            trace_batch sending = queue_.take(at_once_);
             if (sending.empty()) continue; // another thread was faster
             own.spans = sending.span_count();
             own.memory = sending.memory();
@@ -10763,20 +10806,6 @@ private:
         return waiting ? copy_of(*waiting) : nullptr;
     }
 
-    trace_batch take() noexcept {
-        trace_batch taken;
-        // No more than half of the queue is in hands, where nothing can be dropped to make room.
-        const std::size_t most_memory = options_.max_queue_bytes / 2 / Senders;
-        const auto fits = [&](const trace_data& next) {
-            return taken.bytes() + next.bytes <= options_.max_batch_bytes &&
-                   taken.span_count() + next.span_count <= options_.max_batch_spans &&
-                   taken.memory() + next.memory() <= most_memory;
-        };
-        for (const trace_data* next = queue_.front(); next && (taken.empty() || fits(*next)); next = queue_.front())
-            taken.push_back(queue_.pop_front());
-        return taken;
-    }
-
     [[no_unique_address]] const pools_at_the_end at_the_end_{};
     batch_options<Exporter> options_;
     const std::uint32_t process_ = machine::process();
@@ -10785,6 +10814,9 @@ private:
     std::condition_variable wake_;
     std::condition_variable handled_something_;
     batch_queue queue_;
+    // No more than half of the queue is in hands, where nothing can be dropped to make room.
+    const batch_queue::amount at_once_{options_.max_batch_spans, options_.max_batch_bytes,
+                                       options_.max_queue_bytes / 2 / Senders};
     const std::size_t packed_from_ = options_.max_queue_bytes / 8; // waiting as recorded
     const std::size_t packed_at_once_ = packed_from_ / 8 < (1U << 20U) ? packed_from_ / 8 : (1U << 20U);
     std::condition_variable pack_;
@@ -12809,15 +12841,98 @@ private:
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
-// ---- mlflow/trace/spans/span.hpp
+// ---- mlflow/trace/spans/open_span.hpp
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
-
 namespace detail {
 
 template <class Platform>
 inline constexpr bool has_random_trace_ids = requires { requires Platform::has_random_trace_ids; };
+
+template <class Platform>
+std::uint64_t wall_minus_monotonic(std::uint64_t monotonic) noexcept {
+    if constexpr (requires { requires std::is_same_v<typename Platform::owner_of_clocks, Platform>; })
+        return Platform::wall_minus_monotonic(monotonic);
+    else return Platform::wall_nano() - monotonic;
+}
+
+template <class Platform>
+void open_span(open_trace& trace, span_data& span, span_id parent, std::string_view name,
+               std::uint64_t start_nano) noexcept {
+    span.trace = &trace;
+    span.slot = trace.owner->slot();
+    span.process = trace.owner->process();
+    span.id = Platform::new_span_id();
+    span.has_parent = parent.valid();
+    span.needs_rewrite = span.lost_something = span.has_own_level = false;
+    span.level = log_level::debug;
+    span.code = status::unset;
+    span.chunks = span.attributes = span.events = span.dropped_attributes = span.dropped_events = 0;
+    span.body.rules = nullptr;
+    next_generation(span);
+    write_whole(span, [&](auto& out) { return append_span_start(out, trace.id, span.id, parent, name, start_nano); });
+    span.body.rules = trace.owner->rules();
+    trace.owner->count_started_span();
+}
+
+// Null, and counted as lost, without memory.
+template <class Platform>
+span_data* open_root(recorder& owner, const trace_id& id, span_id parent, std::string_view name,
+                     bool check_identity_at_end) noexcept {
+    auto& traces = pool<open_trace>::instance();
+    auto& parts = pool<trace_data>::instance();
+    open_trace* const trace = traces.take();
+    trace_data* const data = parts.take();
+    span_data* const span = pool<span_data>::instance().take();
+    if (!trace || !data || !span) {
+        traces.give(trace);
+        parts.give(data);
+        pool<span_data>::instance().give(span);
+        owner.count_started_span();
+        owner.count_lost_span();
+        return nullptr;
+    }
+    const std::uint64_t monotonic = Platform::monotonic_nano();
+    const std::uint64_t difference = wall_minus_monotonic<Platform>(monotonic);
+    const std::uint64_t wall = monotonic + difference;
+    owner.retain();
+    trace->owner = &owner;
+    trace->id = data->id = id;
+    data->check_identity = check_identity_at_end;
+    trace->wall_minus_monotonic = difference;
+    data->start_unix_nano = wall;
+    trace->data = data;
+    trace->open_spans.store(1, std::memory_order_release); // publishes the above to who still held an earlier trace
+    span->is_root = true;
+    open_span<Platform>(*trace, *span, parent, name, wall);
+    return span;
+}
+
+// The trace is held once more by the caller, who hands that over.
+template <class Platform>
+span_data* open_child(open_trace& trace, span_id parent, std::string_view name) noexcept {
+    span_data* const span = pool<span_data>::instance().take();
+    if (!span) {
+        trace.owner->count_started_span();
+        trace.owner->count_lost_span();
+        release_trace(trace);
+        return nullptr;
+    }
+    span->is_root = false;
+    open_span<Platform>(trace, *span, parent, name, Platform::monotonic_nano() + trace.wall_minus_monotonic);
+    return span;
+}
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/spans/span_context.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
 
 // The slot of whoever calls it; in the part of the program that made the tracer it can be inlined.
 template <class Context>
@@ -12851,13 +12966,6 @@ bool leave(const span_data& span, bool is_replaced = false) noexcept {
     return true;
 }
 
-template <class Platform>
-std::uint64_t wall_minus_monotonic(std::uint64_t monotonic) noexcept {
-    if constexpr (requires { requires std::is_same_v<typename Platform::owner_of_clocks, Platform>; })
-        return Platform::wall_minus_monotonic(monotonic);
-    else return Platform::wall_nano() - monotonic;
-}
-
 template <class Context>
 void discard_span(span_data& span) noexcept {
     const bool was_taken_here = leave<Context>(span);
@@ -12877,6 +12985,30 @@ __attribute__((noinline)) inline void drift(const span_data& span) noexcept {
     if (!unbind(*link)) leave_span(*link);
 }
 
+// Makes the root current, or null. False where the object cannot be current: what is around it may be somebody
+// else's.
+inline bool enter_root(context_slot& slot, recorder& owner, const span_data* root, bool is_held,
+                       bool is_nested) noexcept {
+    const bool is_inside = (!is_nested || !is_held) && is_in_trace(slot, owner.identity());
+    const bool is_unmeant = is_inside && !is_nested;
+    if (!is_held) {
+        lose_track(owner, slot, is_inside ? error_kind::interleaved : error_kind::not_on_stack);
+        if (is_inside) owner.tell_distrust();
+        return false;
+    }
+    const bool is_inside_attached = attached_in(slot) != nullptr;
+    if (!root || !counts(slot, is_inside_attached, owner.trusted())) return true;
+    context_node* const node = enter_span(slot, root->trace, owner.identity(), *root);
+    if (!node) return true;
+    node->is_root = true;
+    if (is_unmeant) node->is_unmeant = slot.may_be_mixed = true;
+    if (!root->trace || is_unmeant) {
+        owner.retain();
+        node->of = &owner;
+    }
+    return true;
+}
+
 template <class Context, class Result>
 constexpr void require_coroutine() noexcept {
     static_assert(
@@ -12889,6 +13021,13 @@ constexpr void require_coroutine() noexcept {
 }
 
 } // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/spans/span.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// A span that is open as long as this object, or until `end()`. What is set is copied at once.
 ///
@@ -13075,7 +13214,7 @@ public:
         context_slot* const slot = detail::slot_by<Context>(span_->slot);
         if (slot && detail::is_off(*slot, trace.owner->identity())) return child;
         trace.open_spans.fetch_add(1, std::memory_order_relaxed);
-        child.adopt(open_child(trace, span_->id, name));
+        child.adopt(detail::open_child<Platform>(trace, span_->id, name));
         if (!child.span_) return child;
         child.become_current(slot);
         child.type(type);
@@ -13154,14 +13293,6 @@ protected:
 #endif
     }
 
-    // Null, and counted as lost, without memory.
-    static span_data* open_root(detail::recorder& owner, const mlflow::trace::trace_id& id, span_id parent,
-                                std::string_view name, bool check_identity_at_end) noexcept;
-    // The trace is held once more by the caller, who hands that over.
-    static span_data* open_child(detail::open_trace& trace, span_id parent, std::string_view name) noexcept;
-    static void open(detail::open_trace& trace, span_data& span, span_id parent, std::string_view name,
-                     std::uint64_t start_nano) noexcept;
-
     [[nodiscard]] detail::span_operations writer() const noexcept { return detail::span_operations(*span_); }
     [[nodiscard]] std::uint64_t now() const noexcept {
         return Platform::monotonic_nano() + span_->trace->wall_minus_monotonic;
@@ -13174,74 +13305,6 @@ protected:
     int exceptions_at_start_ = 0;
     bool is_unsampled_ = false; // it would be recorded, if a sampler had not decided otherwise
 };
-
-template <class Context, class Platform>
-void basic_span<Context, Platform>::open(detail::open_trace& trace, span_data& span, span_id parent,
-                                         std::string_view name, std::uint64_t start_nano) noexcept {
-    span.trace = &trace;
-    span.slot = trace.owner->slot();
-    span.process = trace.owner->process();
-    span.id = Platform::new_span_id();
-    span.has_parent = parent.valid();
-    span.needs_rewrite = span.lost_something = span.has_own_level = false;
-    span.level = log_level::debug;
-    span.code = status::unset;
-    span.chunks = span.attributes = span.events = span.dropped_attributes = span.dropped_events = 0;
-    span.body.rules = nullptr;
-    detail::next_generation(span);
-    detail::write_whole(
-        span, [&](auto& out) { return detail::append_span_start(out, trace.id, span.id, parent, name, start_nano); });
-    span.body.rules = trace.owner->rules();
-    trace.owner->count_started_span();
-}
-
-template <class Context, class Platform>
-span_data* basic_span<Context, Platform>::open_root(detail::recorder& owner, const mlflow::trace::trace_id& id,
-                                                    span_id parent, std::string_view name,
-                                                    bool check_identity_at_end) noexcept {
-    auto& traces = detail::pool<detail::open_trace>::instance();
-    auto& parts = detail::pool<trace_data>::instance();
-    detail::open_trace* const trace = traces.take();
-    trace_data* const data = parts.take();
-    span_data* const span = detail::pool<span_data>::instance().take();
-    if (!trace || !data || !span) {
-        traces.give(trace);
-        parts.give(data);
-        detail::pool<span_data>::instance().give(span);
-        owner.count_started_span();
-        owner.count_lost_span();
-        return nullptr;
-    }
-    const std::uint64_t monotonic = Platform::monotonic_nano();
-    const std::uint64_t difference = detail::wall_minus_monotonic<Platform>(monotonic);
-    const std::uint64_t wall = monotonic + difference;
-    owner.retain();
-    trace->owner = &owner;
-    trace->id = data->id = id;
-    data->check_identity = check_identity_at_end;
-    trace->wall_minus_monotonic = difference;
-    data->start_unix_nano = wall;
-    trace->data = data;
-    trace->open_spans.store(1, std::memory_order_release); // publishes the above to who still held an earlier trace
-    span->is_root = true;
-    open(*trace, *span, parent, name, wall);
-    return span;
-}
-
-template <class Context, class Platform>
-span_data* basic_span<Context, Platform>::open_child(detail::open_trace& trace, span_id parent,
-                                                     std::string_view name) noexcept {
-    span_data* const span = detail::pool<span_data>::instance().take();
-    if (!span) {
-        trace.owner->count_started_span();
-        trace.owner->count_lost_span();
-        detail::release_trace(trace);
-        return nullptr;
-    }
-    span->is_root = false;
-    open(trace, *span, parent, name, Platform::monotonic_nano() + trace.wall_minus_monotonic);
-    return span;
-}
 
 template <class Context, class Platform>
 template <class T>
@@ -14021,13 +14084,34 @@ constexpr void require_start_arguments() noexcept {
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
-// ---- mlflow/trace/spans/tracer_core.hpp
+// ---- mlflow/trace/spans/tracer_options.hpp
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
 /// Told of every value that was refused, on the thread that gave it. What is refused while it runs is only counted.
 using error_handler = void (*)(void* context, const error& error) noexcept;
+
+/// Of a `tracer`.
+template <class Exporter, class Recording>
+struct tracer_options {
+    detail::options_of<Exporter> exporter{};
+    detail::options_of<Recording> recording{};
+    bool enabled = true; ///< false: nothing is recorded
+    /// The longest time that the destructor waits for the exporter.
+    std::chrono::milliseconds shutdown_timeout{5'000};
+    /// Told of refused values; null: the platform is (`hosted_platform` writes a line on standard error).
+    error_handler on_error = nullptr;
+    void* error_context = nullptr;
+};
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/spans/tracer_core.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -14252,18 +14336,6 @@ auto bind_captured(captured_context<Context> context, Function&& function);
 
 } // namespace detail
 
-template <class Exporter, class Recording>
-struct tracer_options {
-    detail::options_of<Exporter> exporter{};
-    detail::options_of<Recording> recording{};
-    bool enabled = true; ///< false: nothing is recorded
-    /// The longest time that the destructor waits for the exporter.
-    std::chrono::milliseconds shutdown_timeout{5'000};
-    /// Told of refused values; null: the platform is (`hosted_platform` writes a line on standard error).
-    error_handler on_error = nullptr;
-    void* error_context = nullptr;
-};
-
 /// Records traces of one application and hands them to an exporter.
 ///
 /// Schema: which metadata a trace may and must carry (`schema`, `open_schema`).
@@ -14482,7 +14554,7 @@ private:
             started.is_unsampled_ = current.is_hidden();
             if (current.is_hidden()) return started;
             if (current) {
-                started.adopt(span::open_child(*current.take(), current.span(), name));
+                started.adopt(detail::open_child<Platform>(*current.take(), current.span(), name));
                 if (!started.recording()) return started;
                 started.become_current(slot);
                 started.type(type);
@@ -14581,8 +14653,8 @@ private:
                                           trace_start(id, name, given.type, given.caller, given.ratio,
                                                       given.tells_session ? &given.session : nullptr, find));
         if (!is_sampled) return hide(started);
-        started.adopt(span::open_root(*core_, id, is_continued ? given.caller->id : span_id{}, name,
-                                      stated == identity::checked_at_the_end));
+        started.adopt(detail::open_root<Platform>(*core_, id, is_continued ? given.caller->id : span_id{}, name,
+                                                  stated == identity::checked_at_the_end));
         if (started.recording())
             started.span_->trace->has_random_id =
                 is_continued ? given.caller->has_random_id : detail::has_random_trace_ids<Platform>;
@@ -14603,30 +14675,10 @@ private:
         return found.data() ? found : detail::find_at_start(slot, *core_, nullptr, key);
     }
 
-    // Makes the root current. False where the object cannot be current: what is around it may be somebody else's.
     bool enter_root(span& started, context_slot* slot, bool is_nested) noexcept {
         if constexpr (detail::is_ambient<Context>) {
-            if (!slot) return false;
-            const bool is_held = holds(&started);
-            const bool is_inside = (!is_nested || !is_held) && detail::is_in_trace(*slot, core_->identity());
-            const bool is_unmeant = is_inside && !is_nested;
-            if (!is_held) {
-                detail::lose_track(*core_, *slot, is_inside ? error_kind::interleaved : error_kind::not_on_stack);
-                if (is_inside) core_->tell_distrust();
-            }
             const span_data* const root = started.span_ ? started.span_ : started.hidden_;
-            if (!is_held || !root) return is_held;
-            const bool is_inside_attached = detail::attached_in(*slot) != nullptr;
-            if (!detail::counts(*slot, is_inside_attached, core_->trusted())) return is_held;
-            auto* const node = detail::enter_span(*slot, root->trace, core_->identity(), *root);
-            if (!node) return is_held;
-            node->is_root = true;
-            if (is_unmeant) node->is_unmeant = slot->may_be_mixed = true;
-            if (!root->trace || is_unmeant) {
-                core_->retain();
-                node->of = &*core_;
-            }
-            return is_held;
+            return slot && detail::enter_root(*slot, *core_, root, holds(&started), is_nested);
         }
         return false;
     }

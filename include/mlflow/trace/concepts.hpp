@@ -3,8 +3,9 @@
 
 #include <mlflow/trace/core/error.hpp>
 #include <mlflow/trace/core/export_progress.hpp>
+#include <mlflow/trace/core/export_result.hpp>
 #include <mlflow/trace/core/ids.hpp>
-#include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/core/trace_batch.hpp>
 #include <mlflow/trace/core/trace_start.hpp>
 #include <mlflow/trace/core/value_rules.hpp>
 #include <mlflow/trace/http/message.hpp>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/client/assessments.hpp>
+#include <mlflow/trace/client/batch_get.hpp>
 #include <mlflow/trace/client/metrics.hpp>
 #include <mlflow/trace/client/pages.hpp>
 #include <mlflow/trace/client/rest.hpp>
@@ -170,8 +171,9 @@ public:
         if (auto fault = settle(query.experiment_ids)) return failure{std::move(*fault)};
         const std::size_t most = query.max_results;
         if (connections_ > 1 && detail::time_slices<Transport>::can_slice(query))
-            return visit_all(detail::time_slices<Transport>(pool_, std::move(query), connections_), most, visit);
-        return visit_all(trace_pages<Transport>(open(std::move(query))), most, visit);
+            return detail::visit_all(detail::time_slices<Transport>(pool_, std::move(query), connections_), most,
+                                     visit);
+        return detail::visit_all(trace_pages<Transport>(open(std::move(query))), most, visit);
     }
 
     /// One trace with its spans. `trace_id` is `tr-` and 32 hexadecimal digits. An ID that is not stored is an error.
@@ -204,7 +206,7 @@ public:
                  trace_ids = trace_ids.subspan(std::min(most, trace_ids.size())))
                 under_way.emplace_back(
                     [server = connection(), some = trace_ids.first(std::min(most, trace_ids.size()))] {
-                        return get_batch(*server, some);
+                        return detail::get_batch(*server, some);
                     });
             auto batch = under_way.front().get();
             under_way.pop_front();
@@ -343,35 +345,6 @@ private:
         return detail::page_stream<Transport>(detail::page_reader<Transport>(connection(), std::move(query)),
                                               reads_ahead);
     }
-    template <class Pages, class Visit>
-    static search_result visit_all(Pages pages, std::size_t most, Visit& visit) {
-        std::size_t visited = 0;
-        while (!pages.done() && visited < most) {
-            const auto page = pages.next();
-            if (!page) return failure{page.error()};
-            for (const trace_info& trace : *page)
-                if (++visited; !detail::wants_more(visit, trace) || visited == most) return visited;
-        }
-        return visited;
-    }
-
-    static answer<std::vector<stored_trace>> get_batch(detail::rest<Transport>& server,
-                                                       std::span<const std::string> trace_ids) {
-        constexpr const char* path = "/api/3.0/mlflow/traces/batchGet";
-        std::string target = path;
-        for (const std::string& id : trace_ids)
-            target += (&id == trace_ids.data() ? "?trace_ids=" : "&trace_ids=") + detail::percent_encoded(id);
-        const auto told = server.call(http_method::get, target);
-        if (!told) return failure{told.error()};
-        std::vector<stored_trace> found;
-        for (const auto& one : detail::member(*told, "traces")) {
-            auto read = detail::read_trace(one);
-            if (!read) return detail::malformed(server.uri(), path, "a trace without its ID or times");
-            found.push_back(std::move(*read));
-        }
-        return found;
-    }
-
     // A query that names no experiment is for that of the options.
     std::optional<error> settle(std::vector<std::string>& experiment_ids) {
         if (!experiment_ids.empty()) return std::nullopt;

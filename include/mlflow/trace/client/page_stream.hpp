@@ -158,6 +158,18 @@ private:
     bool done_ = false;
 };
 
+template <class Pages, class Visit>
+search_result visit_all(Pages pages, std::size_t most, Visit& visit) {
+    std::size_t visited = 0;
+    while (!pages.done() && visited < most) {
+        const auto page = pages.next();
+        if (!page) return failure{page.error()};
+        for (const trace_info& trace : *page)
+            if (++visited; !wants_more(visit, trace) || visited == most) return visited;
+    }
+    return visited;
+}
+
 } // namespace detail
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace

@@ -3,7 +3,7 @@
 
 #include <mlflow/trace/core/ids.hpp>
 #include <mlflow/trace/core/open_trace.hpp>
-#include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/core/trace_entries.hpp>
 
 #include <atomic>
 #include <cstdint>

@@ -3,7 +3,8 @@
 
 #include <mlflow/trace/context/captured_contents.hpp>
 #include <mlflow/trace/core/open_trace.hpp>
-#include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/core/span_data.hpp>
+#include <mlflow/trace/core/trace_entries.hpp>
 #include <mlflow/trace/memory/pool.hpp>
 
 #include <atomic>

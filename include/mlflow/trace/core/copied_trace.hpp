@@ -2,7 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/core/packed.hpp>
-#include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/core/trace_batch.hpp>
 
 #include <cstddef>
 #include <utility>

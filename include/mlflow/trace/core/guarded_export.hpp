@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/core/export_result.hpp>
+#include <mlflow/trace/core/trace_batch.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/text/displayed.hpp>
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/core/export_result.hpp>
 #include <mlflow/trace/core/notice.hpp>
-#include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/core/trace_batch.hpp>
 #include <mlflow/trace/core/uuid_v7.hpp>
 #include <mlflow/trace/detail/deadline.hpp>
 #include <mlflow/trace/detail/guarded.hpp>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/core/trace_batch.hpp>
 
 #include <cstddef>
 #include <utility>
@@ -14,6 +14,12 @@ namespace detail {
 // those that are just being looked at, then those that are as they were recorded.
 class batch_queue {
 public:
+    struct amount {
+        std::size_t spans = 0;
+        std::size_t bytes = 0;
+        std::size_t memory = 0;
+    };
+
     [[nodiscard]] std::size_t span_count() const noexcept {
         return small_.span_count() + in_hands_.spans + recorded_.span_count();
     }
@@ -51,6 +57,17 @@ public:
         return popped;
     }
 
+    // The first ones, as many as fit into this; one of any size.
+    [[nodiscard]] trace_batch take(const amount& most) noexcept {
+        trace_batch taken;
+        const auto fits = [&](const trace_data& next) {
+            return taken.bytes() + next.bytes <= most.bytes && taken.span_count() + next.span_count <= most.spans &&
+                   taken.memory() + next.memory() <= most.memory;
+        };
+        for (const trace_data* next = front(); next && (taken.empty() || fits(*next)); next = front())
+            taken.push_back(pop_front());
+        return taken;
+    }
     // Some to be looked at, which wait all the same.
     [[nodiscard]] trace_batch take_recorded(std::size_t memory) noexcept {
         trace_batch taken;
@@ -74,12 +91,6 @@ public:
     }
 
 private:
-    struct amount {
-        std::size_t spans = 0;
-        std::size_t bytes = 0;
-        std::size_t memory = 0;
-    };
-
     trace_batch small_;
     amount in_hands_;
     trace_batch recorded_;

@@ -258,7 +258,7 @@ private:
             wake_.wait_until(guard, deadline_after(options_.delay), [this] { return in_a_hurry(); });
             if (abandoned_) break;
             own.from = taken_up_to();
-            trace_batch sending = take();
+            trace_batch sending = queue_.take(at_once_);
             if (sending.empty()) continue; // another thread was faster
             own.spans = sending.span_count();
             own.memory = sending.memory();
@@ -360,20 +360,6 @@ private:
         return waiting ? copy_of(*waiting) : nullptr;
     }
 
-    trace_batch take() noexcept {
-        trace_batch taken;
-        // No more than half of the queue is in hands, where nothing can be dropped to make room.
-        const std::size_t most_memory = options_.max_queue_bytes / 2 / Senders;
-        const auto fits = [&](const trace_data& next) {
-            return taken.bytes() + next.bytes <= options_.max_batch_bytes &&
-                   taken.span_count() + next.span_count <= options_.max_batch_spans &&
-                   taken.memory() + next.memory() <= most_memory;
-        };
-        for (const trace_data* next = queue_.front(); next && (taken.empty() || fits(*next)); next = queue_.front())
-            taken.push_back(queue_.pop_front());
-        return taken;
-    }
-
     [[no_unique_address]] const pools_at_the_end at_the_end_{};
     batch_options<Exporter> options_;
     const std::uint32_t process_ = machine::process();
@@ -382,6 +368,9 @@ private:
     std::condition_variable wake_;
     std::condition_variable handled_something_;
     batch_queue queue_;
+    // No more than half of the queue is in hands, where nothing can be dropped to make room.
+    const batch_queue::amount at_once_{options_.max_batch_spans, options_.max_batch_bytes,
+                                       options_.max_queue_bytes / 2 / Senders};
     const std::size_t packed_from_ = options_.max_queue_bytes / 8; // waiting as recorded
     const std::size_t packed_at_once_ = packed_from_ / 8 < (1U << 20U) ? packed_from_ / 8 : (1U << 20U);
     std::condition_variable pack_;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/core/export_result.hpp>
 #include <mlflow/trace/core/guarded_export.hpp>
 #include <mlflow/trace/core/packed.hpp>
 #include <mlflow/trace/core/split_trace.hpp>
-#include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/core/trace_batch.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/http/outcome.hpp>
 #include <mlflow/trace/pipeline/backoff.hpp>

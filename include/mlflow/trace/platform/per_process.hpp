@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/core/export_result.hpp>
 
 #include <atomic>
 #include <cstddef>

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/context/current.hpp>
 #include <mlflow/trace/core/traceparent.hpp>
 #include <mlflow/trace/detail/awaitable.hpp>
 #include <mlflow/trace/metadata/identity.hpp>
+#include <mlflow/trace/spans/open_span.hpp>
+#include <mlflow/trace/spans/span_context.hpp>
 #include <mlflow/trace/spans/span_operations.hpp>
 #include <mlflow/trace/text/exception_text.hpp>
 
@@ -16,82 +17,6 @@
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
-
-namespace detail {
-
-template <class Platform>
-inline constexpr bool has_random_trace_ids = requires { requires Platform::has_random_trace_ids; };
-
-// The slot of whoever calls it; in the part of the program that made the tracer it can be inlined.
-template <class Context>
-context_slot* slot_by(slot_function where) noexcept {
-    return where == &slot_of<Context> ? slot_of<Context>() : where();
-}
-
-__attribute__((noinline)) inline bool leave_further_out(context_slot& slot, const span_data& span,
-                                                        bool is_replaced) noexcept {
-    context_node** const link = find_span(slot, span);
-    if (!link) return false;
-    const bool is_out_of_order = !is_replaced && span.trace && (*link)->is_root && in_turn(slot, **link);
-    leave_span(*link);
-    if (is_out_of_order) {
-        lose_track(*span.trace->owner, slot, error_kind::interleaved);
-        span.trace->owner->tell_distrust();
-    }
-    return true;
-}
-
-// True when the span was entered in the slot that is here.
-template <class Context>
-bool leave(const span_data& span, bool is_replaced = false) noexcept {
-    context_slot* const slot = slot_by<Context>(span.slot);
-    if (!slot || !slot->innermost) return false;
-    const context_node& innermost = *slot->innermost;
-    if (innermost.what != context_node::kind::span || innermost.span != &span ||
-        innermost.span_generation != span.generation.load(std::memory_order_relaxed)) [[unlikely]]
-        return leave_further_out(*slot, span, is_replaced);
-    leave_span(slot->innermost);
-    return true;
-}
-
-template <class Platform>
-std::uint64_t wall_minus_monotonic(std::uint64_t monotonic) noexcept {
-    if constexpr (requires { requires std::is_same_v<typename Platform::owner_of_clocks, Platform>; })
-        return Platform::wall_minus_monotonic(monotonic);
-    else return Platform::wall_nano() - monotonic;
-}
-
-template <class Context>
-void discard_span(span_data& span) noexcept {
-    const bool was_taken_here = leave<Context>(span);
-    next_generation(span);
-    auto& spans = pool<span_data>::instance();
-    if (was_taken_here) spans.give_back(&span);
-    else spans.give(&span);
-}
-
-// The object of a span that is current has left the stack.
-__attribute__((noinline)) inline void drift(const span_data& span) noexcept {
-    context_slot* const slot = span.slot();
-    context_node** const link = slot && slot->innermost ? find_span(*slot, span) : nullptr;
-    if (!link || !(*link)->is_bound || (*link)->everything_is_off) return;
-    if (recorder* const owner = span.trace ? span.trace->owner : (*link)->of)
-        owner->distrust(trust::all, error_kind::not_on_stack);
-    if (!unbind(*link)) leave_span(*link);
-}
-
-template <class Context, class Result>
-constexpr void require_coroutine() noexcept {
-    static_assert(
-        follows_coroutines<Context>,
-        "run and traced: this function returns before its coroutine has run, and this context policy cannot "
-        "follow it; take mt::coroutine_context (see mlflow/trace/context/asio.hpp) or mt::explicit_context");
-    static_assert(coroutine<Result>,
-                  "run and traced: what this function returns can be awaited, but no coroutine can "
-                  "return it; await it in a coroutine, and give that one");
-}
-
-} // namespace detail
 
 /// A span that is open as long as this object, or until `end()`. What is set is copied at once.
 ///
@@ -278,7 +203,7 @@ public:
         context_slot* const slot = detail::slot_by<Context>(span_->slot);
         if (slot && detail::is_off(*slot, trace.owner->identity())) return child;
         trace.open_spans.fetch_add(1, std::memory_order_relaxed);
-        child.adopt(open_child(trace, span_->id, name));
+        child.adopt(detail::open_child<Platform>(trace, span_->id, name));
         if (!child.span_) return child;
         child.become_current(slot);
         child.type(type);
@@ -357,14 +282,6 @@ protected:
 #endif
     }
 
-    // Null, and counted as lost, without memory.
-    static span_data* open_root(detail::recorder& owner, const mlflow::trace::trace_id& id, span_id parent,
-                                std::string_view name, bool check_identity_at_end) noexcept;
-    // The trace is held once more by the caller, who hands that over.
-    static span_data* open_child(detail::open_trace& trace, span_id parent, std::string_view name) noexcept;
-    static void open(detail::open_trace& trace, span_data& span, span_id parent, std::string_view name,
-                     std::uint64_t start_nano) noexcept;
-
     [[nodiscard]] detail::span_operations writer() const noexcept { return detail::span_operations(*span_); }
     [[nodiscard]] std::uint64_t now() const noexcept {
         return Platform::monotonic_nano() + span_->trace->wall_minus_monotonic;
@@ -377,74 +294,6 @@ protected:
     int exceptions_at_start_ = 0;
     bool is_unsampled_ = false; // it would be recorded, if a sampler had not decided otherwise
 };
-
-template <class Context, class Platform>
-void basic_span<Context, Platform>::open(detail::open_trace& trace, span_data& span, span_id parent,
-                                         std::string_view name, std::uint64_t start_nano) noexcept {
-    span.trace = &trace;
-    span.slot = trace.owner->slot();
-    span.process = trace.owner->process();
-    span.id = Platform::new_span_id();
-    span.has_parent = parent.valid();
-    span.needs_rewrite = span.lost_something = span.has_own_level = false;
-    span.level = log_level::debug;
-    span.code = status::unset;
-    span.chunks = span.attributes = span.events = span.dropped_attributes = span.dropped_events = 0;
-    span.body.rules = nullptr;
-    detail::next_generation(span);
-    detail::write_whole(
-        span, [&](auto& out) { return detail::append_span_start(out, trace.id, span.id, parent, name, start_nano); });
-    span.body.rules = trace.owner->rules();
-    trace.owner->count_started_span();
-}
-
-template <class Context, class Platform>
-span_data* basic_span<Context, Platform>::open_root(detail::recorder& owner, const mlflow::trace::trace_id& id,
-                                                    span_id parent, std::string_view name,
-                                                    bool check_identity_at_end) noexcept {
-    auto& traces = detail::pool<detail::open_trace>::instance();
-    auto& parts = detail::pool<trace_data>::instance();
-    detail::open_trace* const trace = traces.take();
-    trace_data* const data = parts.take();
-    span_data* const span = detail::pool<span_data>::instance().take();
-    if (!trace || !data || !span) {
-        traces.give(trace);
-        parts.give(data);
-        detail::pool<span_data>::instance().give(span);
-        owner.count_started_span();
-        owner.count_lost_span();
-        return nullptr;
-    }
-    const std::uint64_t monotonic = Platform::monotonic_nano();
-    const std::uint64_t difference = detail::wall_minus_monotonic<Platform>(monotonic);
-    const std::uint64_t wall = monotonic + difference;
-    owner.retain();
-    trace->owner = &owner;
-    trace->id = data->id = id;
-    data->check_identity = check_identity_at_end;
-    trace->wall_minus_monotonic = difference;
-    data->start_unix_nano = wall;
-    trace->data = data;
-    trace->open_spans.store(1, std::memory_order_release); // publishes the above to who still held an earlier trace
-    span->is_root = true;
-    open(*trace, *span, parent, name, wall);
-    return span;
-}
-
-template <class Context, class Platform>
-span_data* basic_span<Context, Platform>::open_child(detail::open_trace& trace, span_id parent,
-                                                     std::string_view name) noexcept {
-    span_data* const span = detail::pool<span_data>::instance().take();
-    if (!span) {
-        trace.owner->count_started_span();
-        trace.owner->count_lost_span();
-        detail::release_trace(trace);
-        return nullptr;
-    }
-    span->is_root = false;
-    open(trace, *span, parent, name, Platform::monotonic_nano() + trace.wall_minus_monotonic);
-    return span;
-}
 
 template <class Context, class Platform>
 template <class T>

@@ -3,7 +3,7 @@
 
 #include <mlflow/trace/core/error.hpp>
 #include <mlflow/trace/core/open_trace.hpp>
-#include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/core/span_data.hpp>
 #include <mlflow/trace/detail/cancellation.hpp>
 
 namespace mlflow::trace {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/core/span_data.hpp>
 #include <mlflow/trace/core/value_rules.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/values/json_value.hpp>

@@ -11,6 +11,7 @@
 #include <mlflow/trace/spans/start_arguments.hpp>
 #include <mlflow/trace/spans/trace.hpp>
 #include <mlflow/trace/spans/tracer_core.hpp>
+#include <mlflow/trace/spans/tracer_options.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -31,18 +32,6 @@ template <class Context, class Function>
 auto bind_captured(captured_context<Context> context, Function&& function);
 
 } // namespace detail
-
-template <class Exporter, class Recording>
-struct tracer_options {
-    detail::options_of<Exporter> exporter{};
-    detail::options_of<Recording> recording{};
-    bool enabled = true; ///< false: nothing is recorded
-    /// The longest time that the destructor waits for the exporter.
-    std::chrono::milliseconds shutdown_timeout{5'000};
-    /// Told of refused values; null: the platform is (`hosted_platform` writes a line on standard error).
-    error_handler on_error = nullptr;
-    void* error_context = nullptr;
-};
 
 /// Records traces of one application and hands them to an exporter.
 ///
@@ -262,7 +251,7 @@ private:
             started.is_unsampled_ = current.is_hidden();
             if (current.is_hidden()) return started;
             if (current) {
-                started.adopt(span::open_child(*current.take(), current.span(), name));
+                started.adopt(detail::open_child<Platform>(*current.take(), current.span(), name));
                 if (!started.recording()) return started;
                 started.become_current(slot);
                 started.type(type);
@@ -361,8 +350,8 @@ private:
                                           trace_start(id, name, given.type, given.caller, given.ratio,
                                                       given.tells_session ? &given.session : nullptr, find));
         if (!is_sampled) return hide(started);
-        started.adopt(span::open_root(*core_, id, is_continued ? given.caller->id : span_id{}, name,
-                                      stated == identity::checked_at_the_end));
+        started.adopt(detail::open_root<Platform>(*core_, id, is_continued ? given.caller->id : span_id{}, name,
+                                                  stated == identity::checked_at_the_end));
         if (started.recording())
             started.span_->trace->has_random_id =
                 is_continued ? given.caller->has_random_id : detail::has_random_trace_ids<Platform>;
@@ -383,30 +372,10 @@ private:
         return found.data() ? found : detail::find_at_start(slot, *core_, nullptr, key);
     }
 
-    // Makes the root current. False where the object cannot be current: what is around it may be somebody else's.
     bool enter_root(span& started, context_slot* slot, bool is_nested) noexcept {
         if constexpr (detail::is_ambient<Context>) {
-            if (!slot) return false;
-            const bool is_held = holds(&started);
-            const bool is_inside = (!is_nested || !is_held) && detail::is_in_trace(*slot, core_->identity());
-            const bool is_unmeant = is_inside && !is_nested;
-            if (!is_held) {
-                detail::lose_track(*core_, *slot, is_inside ? error_kind::interleaved : error_kind::not_on_stack);
-                if (is_inside) core_->tell_distrust();
-            }
             const span_data* const root = started.span_ ? started.span_ : started.hidden_;
-            if (!is_held || !root) return is_held;
-            const bool is_inside_attached = detail::attached_in(*slot) != nullptr;
-            if (!detail::counts(*slot, is_inside_attached, core_->trusted())) return is_held;
-            auto* const node = detail::enter_span(*slot, root->trace, core_->identity(), *root);
-            if (!node) return is_held;
-            node->is_root = true;
-            if (is_unmeant) node->is_unmeant = slot->may_be_mixed = true;
-            if (!root->trace || is_unmeant) {
-                core_->retain();
-                node->of = &*core_;
-            }
-            return is_held;
+            return slot && detail::enter_root(*slot, *core_, root, holds(&started), is_nested);
         }
         return false;
     }

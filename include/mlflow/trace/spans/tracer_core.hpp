@@ -9,6 +9,7 @@
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/options_of.hpp>
 #include <mlflow/trace/detail/running.hpp>
+#include <mlflow/trace/spans/tracer_options.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -20,9 +21,6 @@
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
-
-/// Told of every value that was refused, on the thread that gave it. What is refused while it runs is only counted.
-using error_handler = void (*)(void* context, const error& error) noexcept;
 
 namespace detail {
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/core/trace_batch.hpp>
 #include <mlflow/trace/spool/checksum.hpp>
 #include <mlflow/trace/wire/otlp_fields.hpp>
 #include <mlflow/trace/wire/protobuf.hpp>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/core/error.hpp>
-#include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/core/trace_entries.hpp>
 #include <mlflow/trace/core/traceparent.hpp>
 #include <mlflow/trace/metadata/identity.hpp>
 
