@@ -63,13 +63,13 @@ const std::string example = [] {
         bytes(11, "\x09\5\0\0\0\0\0\0\0"s + bytes(2, "token") + bytes(3, attribute("n", "\x18\x07"))) + "\x60\x04"s +
         bytes(13, bytes(1, "\x01"s) + bytes(2, "\x02") + "\x35\x09\0\0\0"s) + "\x70\x05"s +
         bytes(15, bytes(2, "no \"answer\"") + "\x18\x02");
-    const std::string scope = bytes(1, "mlflow_trace") + bytes(2, "0.1.0");
+    const std::string scope = bytes(1, "mlflow_trace") + bytes(2, "0.2.0");
     return bytes(1, bytes(1, bytes(1, attribute("service.name", bytes(1, "assistant"))) + "\x10\x06"s) +
                         bytes(2, bytes(1, scope) + bytes(2, span) + bytes(3, "https://example.org/schema")));
 }();
 constexpr auto example_json =
     R"({"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"assistant"}}],)"
-    R"("droppedAttributesCount":6},"scopeSpans":[{"scope":{"name":"mlflow_trace","version":"0.1.0"},"spans":[{)"
+    R"("droppedAttributesCount":6},"scopeSpans":[{"scope":{"name":"mlflow_trace","version":"0.2.0"},"spans":[{)"
     R"("traceId":"0102030405060708090a0b0c0d0e0fff","spanId":"1112131415161718","traceState":"a=b",)"
     R"("parentSpanId":"2122232425262728","flags":257,"name":"chat","kind":2,"startTimeUnixNano":"1",)"
     R"("endTimeUnixNano":"9223372036854775810","attributes":[{"key":"mlflow.trace.user","value":{"stringValue":"user-1042"}}],)"
