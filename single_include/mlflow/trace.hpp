@@ -2321,6 +2321,51 @@ struct pools_at_the_end {
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
+// ---- mlflow/trace/core/mlflow_names.hpp
+
+// What MLflow calls attributes, metadata and tags, in one place: mlflow/tracing/constant.py of MLflow 3.17, and
+// OpenTelemetry's names that its server reads.
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail::mlflow_names {
+
+// Metadata of a trace.
+inline constexpr std::string_view trace_user = "mlflow.trace.user";
+inline constexpr std::string_view trace_session = "mlflow.trace.session";
+inline constexpr std::string_view trace_token_usage = "mlflow.trace.tokenUsage";
+inline constexpr std::string_view trace_cost = "mlflow.trace.cost";
+
+// Tags of a trace.
+inline constexpr std::string_view trace_name = "mlflow.traceName";
+inline constexpr std::string_view artifact_location = "mlflow.artifactLocation";
+
+// Attributes of a root span that describe its trace.
+inline constexpr std::string_view user_id = "user.id";
+inline constexpr std::string_view session_id = "session.id";
+inline constexpr std::string_view conversation_id = "gen_ai.conversation.id";
+inline constexpr std::string_view client_request_id = "mlflow.clientRequestId";
+inline constexpr std::string_view request_preview = "mlflow.traceRequestPreview";
+inline constexpr std::string_view response_preview = "mlflow.traceResponsePreview";
+inline constexpr std::string_view any_metadata = "mlflow.traceMetadata."; // and the key
+inline constexpr std::string_view any_tag = "mlflow.traceTag.";           // and the key
+inline constexpr std::string_view tag_of_trace_name = "mlflow.traceTag.mlflow.traceName";
+
+// Attributes of any span.
+inline constexpr std::string_view span_inputs = "mlflow.spanInputs";
+inline constexpr std::string_view span_outputs = "mlflow.spanOutputs";
+inline constexpr std::string_view span_type = "mlflow.spanType";
+inline constexpr std::string_view span_function_name = "mlflow.spanFunctionName";
+inline constexpr std::string_view span_log_level = "mlflow.spanLogLevel";
+inline constexpr std::string_view model = "mlflow.llm.model";
+inline constexpr std::string_view provider = "mlflow.llm.provider";
+inline constexpr std::string_view cost = "mlflow.llm.cost";
+inline constexpr std::string_view token_usage = "mlflow.chat.tokenUsage";
+inline constexpr std::string_view tools = "mlflow.chat.tools";
+
+} // namespace detail::mlflow_names
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
 // ---- mlflow/trace/core/result.hpp
 
 namespace mlflow::trace {
@@ -2573,9 +2618,9 @@ public:
     /// A metadata value that is known now: given to the call that starts the trace, or by a scope around it. A view
     /// whose `data()` is null where there is none.
     [[nodiscard]] std::string_view metadata(std::string_view key) const noexcept { return find_(values_, key); }
-    [[nodiscard]] std::string_view user() const noexcept { return metadata("mlflow.trace.user"); }
+    [[nodiscard]] std::string_view user() const noexcept { return metadata(detail::mlflow_names::trace_user); }
     [[nodiscard]] std::string_view session() const noexcept {
-        return session_ ? *session_ : metadata("mlflow.trace.session");
+        return session_ ? *session_ : metadata(detail::mlflow_names::trace_session);
     }
 
 private:
@@ -3071,7 +3116,7 @@ struct open_trace {
 
 // Without memory for it, late spans go without.
 inline void copy_identity(const trace_entries& from, trace_entries& to) noexcept {
-    for (const std::string_view key : {"mlflow.trace.user", "mlflow.trace.session"})
+    for (const std::string_view key : {mlflow_names::trace_user, mlflow_names::trace_session})
         if (const std::string_view value = from.find(entry_kind::metadata, key); value.data())
             static_cast<void>(to.set(entry_kind::metadata, key, value));
 }
@@ -5766,9 +5811,10 @@ inline bool append_identity(buffer& out, const trace_data& trace, otlp_receiver 
     const auto append = [&](std::string_view key, std::string_view value) {
         return !value.data() || append_literal_text(out, key, value, receiver);
     };
-    const std::string_view session = trace.metadata("mlflow.trace.session");
-    return append("user.id", trace.metadata("mlflow.trace.user")) && append("session.id", session) &&
-           (receiver != otlp_receiver::gen_ai || append("gen_ai.conversation.id", session));
+    const std::string_view session = trace.metadata(mlflow_names::trace_session);
+    return append(mlflow_names::user_id, trace.metadata(mlflow_names::trace_user)) &&
+           append(mlflow_names::session_id, session) &&
+           (receiver != otlp_receiver::gen_ai || append(mlflow_names::conversation_id, session));
 }
 
 // What the root span says of its trace. MLflow believes the first span that says whose it is, and no later one, so no
@@ -5780,16 +5826,17 @@ inline bool append_trace_entries(buffer& out, const trace_data& trace, const otl
         const auto append = [&](std::string_view key) {
             return !is_all_here || append_literal_text(out, key, entry.value, form.receiver);
         };
-        const bool is_identity = entry.key == "mlflow.trace.user" || entry.key == "mlflow.trace.session";
+        const bool is_identity = entry.key == mlflow_names::trace_user || entry.key == mlflow_names::trace_session;
         bool good = true;
         switch (entry.kind) {
         case entry_kind::metadata:
-            good = is_identity || !is_all_here || append_prefixed(out, "mlflow.traceMetadata.", entry, form.receiver);
+            good =
+                is_identity || !is_all_here || append_prefixed(out, mlflow_names::any_metadata, entry, form.receiver);
             break;
-        case entry_kind::tag: good = append_prefixed(out, "mlflow.traceTag.", entry, form.receiver); break;
-        case entry_kind::client_request_id: good = append("mlflow.clientRequestId"); break;
-        case entry_kind::request_preview: good = append("mlflow.traceRequestPreview"); break;
-        case entry_kind::response_preview: good = append("mlflow.traceResponsePreview"); break;
+        case entry_kind::tag: good = append_prefixed(out, mlflow_names::any_tag, entry, form.receiver); break;
+        case entry_kind::client_request_id: good = append(mlflow_names::client_request_id); break;
+        case entry_kind::request_preview: good = append(mlflow_names::request_preview); break;
+        case entry_kind::response_preview: good = append(mlflow_names::response_preview); break;
         case entry_kind::tracestate: good = append_text_field(out, otlp::w3c_trace_state, entry.value); break;
         case entry_kind::absent: break;
         }
@@ -5797,7 +5844,7 @@ inline bool append_trace_entries(buffer& out, const trace_data& trace, const otl
     }
     // MLflow does not take the trace's name from its root.
     return form.receiver != otlp_receiver::mlflow || is_continued(trace) ||
-           append_literal_text(out, "mlflow.traceTag.mlflow.traceName", trace_name(*trace.root), form.receiver);
+           append_literal_text(out, mlflow_names::tag_of_trace_name, trace_name(*trace.root), form.receiver);
 }
 
 inline bool append_resource(buffer& out, const resource_attributes& attributes) {
@@ -6441,12 +6488,13 @@ struct trace_summary {
 };
 
 inline trace_summary summarise(const trace_data& trace) {
-    return {attribute_json(*trace.root, "mlflow.spanInputs"), attribute_json(*trace.root, "mlflow.spanOutputs"),
-            summed_attribute(trace, "mlflow.chat.tokenUsage",
+    return {attribute_json(*trace.root, mlflow_names::span_inputs),
+            attribute_json(*trace.root, mlflow_names::span_outputs),
+            summed_attribute(trace, mlflow_names::token_usage,
                              {"input_tokens", "output_tokens", "total_tokens", "cache_read_input_tokens",
                               "cache_creation_input_tokens", "cache_creation_input_tokens_above_1hr"},
                              true),
-            summed_attribute(trace, "mlflow.llm.cost", {"input_cost", "output_cost", "total_cost"}, false)};
+            summed_attribute(trace, mlflow_names::cost, {"input_cost", "output_cost", "total_cost"}, false)};
 }
 
 } // namespace detail
@@ -8498,8 +8546,8 @@ void for_each_own_metadata(const run_metadata& run, const trace_summary& summary
     pair("mlflow.source.git.commit", first_code_points(run.git_commit, 250));
     pair("mlflow.source.git.branch", first_code_points(run.git_branch, 250));
     pair("mlflow.source.git.repoURL", first_code_points(run.git_repository, 250));
-    pair("mlflow.trace.tokenUsage", summary.token_usage);
-    pair("mlflow.trace.cost", summary.cost);
+    pair(mlflow_names::trace_token_usage, summary.token_usage);
+    pair(mlflow_names::trace_cost, summary.cost);
 }
 
 // The body of StartTraceV3. Previews that are neither set nor in the summary are left out: a server that has the
@@ -8542,7 +8590,7 @@ inline void append_trace_info(buffer& out, const trace_data& trace, std::string_
     append_entries(metadata, entry_kind::metadata);
     out.append(R"(,"tags":)");
     json_object tags(out);
-    append_entries(tags.member("mlflow.traceName", trace_name(*trace.root)), entry_kind::tag);
+    append_entries(tags.member(mlflow_names::trace_name, trace_name(*trace.root)), entry_kind::tag);
     out.append("}}}");
 }
 
@@ -8839,7 +8887,7 @@ private:
     found read_info(const trace_data& trace, const answer& reply) const {
         if (!reply) return failure{reply.error()};
         if (!is_stored_info(*reply, trace.id)) return failure{unproven("/api/3.0/mlflow/traces")};
-        auto location = json_find_string(*reply, {"trace", "trace_info", "tags", "mlflow.artifactLocation"});
+        auto location = json_find_string(*reply, {"trace", "trace_info", "tags", mlflow_names::artifact_location});
         return place{std::string(trace.id.mlflow_id().view()), location.value_or(std::string())};
     }
 
@@ -8883,7 +8931,7 @@ private:
     static place read_old_info(std::string_view info) {
         place where{json_find_string(info, {"request_id"}).value_or(std::string()), {}};
         for_each_element(json_find(info, {"tags"}), [&where](std::string_view tag) {
-            if (json_find_string(tag, {"key"}) == "mlflow.artifactLocation")
+            if (json_find_string(tag, {"key"}) == mlflow_names::artifact_location)
                 where.artifacts = json_find_string(tag, {"value"}).value_or(std::string());
         });
         return where;
@@ -8913,10 +8961,10 @@ private:
         entries(entry_kind::metadata);
         is_first = true;
         body_.append(R"(],"tags":[)");
-        pair("mlflow.traceName", trace_name(*trace.root));
+        pair(mlflow_names::trace_name, trace_name(*trace.root));
         pair(own_id, trace.id.mlflow_id());
         for (const trace_entry entry : trace.entries)
-            if (entry.kind == entry_kind::client_request_id) pair("mlflow.clientRequestId", entry.value);
+            if (entry.kind == entry_kind::client_request_id) pair(mlflow_names::client_request_id, entry.value);
         entries(entry_kind::tag);
         body_.append("]}");
     }
@@ -12054,9 +12102,9 @@ struct redact_content {
         constexpr std::string_view usage = "gen_ai.usage.";
         const bool is_kept =
             detail::same_name(key.substr(0, usage.size()), usage) ||
-            detail::is_one_of(key, "mlflow.spanFunctionName", "gen_ai.operation.name", "gen_ai.provider.name",
-                              "gen_ai.request.model", "gen_ai.response.model", "gen_ai.response.finish_reasons",
-                              "error.type", "http.response.status_code") ||
+            detail::is_one_of(key, detail::mlflow_names::span_function_name, "gen_ai.operation.name",
+                              "gen_ai.provider.name", "gen_ai.request.model", "gen_ai.response.model",
+                              "gen_ai.response.finish_reasons", "error.type", "http.response.status_code") ||
             detail::is_one_of(key, Kept.view()...);
         return is_kept ? redaction::keep() : redaction::remove();
     }
@@ -12566,14 +12614,15 @@ inline constexpr bool is_fixed_text =
 constexpr bool is_reserved_by_mlflow(std::string_view key) noexcept {
     const auto is_one_of = [key](auto... names) { return ((key == std::string_view(names)) || ...); };
     return key.starts_with("mlflow.trace") ||
-           is_one_of("mlflow.spanType", "mlflow.spanInputs", "mlflow.spanOutputs", "mlflow.chat.tokenUsage",
-                     "mlflow.llm.model", "mlflow.llm.provider", "mlflow.llm.cost", "mlflow.spanLogLevel");
+           is_one_of(mlflow_names::span_type, mlflow_names::span_inputs, mlflow_names::span_outputs,
+                     mlflow_names::token_usage, mlflow_names::model, mlflow_names::provider, mlflow_names::cost,
+                     mlflow_names::span_log_level);
 }
 constexpr bool is_reserved_attribute(std::string_view key) noexcept {
     switch (key.front()) {
-    case 'u': return key == "user.id";
-    case 's': return key == "session.id";
-    case 'g': return key == "gen_ai.conversation.id";
+    case 'u': return key == mlflow_names::user_id;
+    case 's': return key == mlflow_names::session_id;
+    case 'g': return key == mlflow_names::conversation_id;
     case 'm': return is_reserved_by_mlflow(key);
     default: return false;
     }
@@ -12611,7 +12660,7 @@ public:
     }
 
     void usage(const token_usage& used) noexcept {
-        constexpr std::string_view key = "mlflow.chat.tokenUsage";
+        constexpr std::string_view key = mlflow_names::token_usage;
         if (((used.input | used.output | used.total | used.cache_read | used.cache_creation |
               used.cache_creation_above_1h) >>
              63U) != 0)
@@ -12713,7 +12762,7 @@ public:
 
     void type(span_type type) noexcept {
         if (!span_->has_own_level) span_->level = default_log_level(type);
-        own_attribute("mlflow.spanType", type.name());
+        own_attribute(mlflow_names::span_type, type.name());
     }
 
     void level(log_level level) noexcept {
@@ -12723,7 +12772,7 @@ public:
 
     void end(std::uint64_t unix_nano) noexcept {
         span_watch::release(*span_);
-        own_attribute("mlflow.spanLogLevel", span_->level);
+        own_attribute(mlflow_names::span_log_level, span_->level);
         const without_rules own(span_->body);
         write_whole(*span_, [&](auto& out) {
             using namespace otlp;
@@ -13087,23 +13136,23 @@ public:
     /// The inputs by name: `span.inputs(mt::arg("question", q), mt::arg("k", 5))`.
     template <class First, class... T>
     basic_span& inputs(const named_value<First>& first, const named_value<T>&... rest) noexcept {
-        if (span_) writer().json_object_attribute("mlflow.spanInputs", first, rest...);
+        if (span_) writer().json_object_attribute(detail::mlflow_names::span_inputs, first, rest...);
         return *this;
     }
     /// The input as one value.
     template <class T>
     basic_span& inputs(const T& value) noexcept {
-        if (span_) writer().json_attribute("mlflow.spanInputs", value);
+        if (span_) writer().json_attribute(detail::mlflow_names::span_inputs, value);
         return *this;
     }
     template <class First, class... T>
     basic_span& outputs(const named_value<First>& first, const named_value<T>&... rest) noexcept {
-        if (span_) writer().json_object_attribute("mlflow.spanOutputs", first, rest...);
+        if (span_) writer().json_object_attribute(detail::mlflow_names::span_outputs, first, rest...);
         return *this;
     }
     template <class T>
     basic_span& outputs(const T& value) noexcept {
-        if (span_) writer().json_attribute("mlflow.spanOutputs", value);
+        if (span_) writer().json_attribute(detail::mlflow_names::span_outputs, value);
         return *this;
     }
     /// What happened at a moment within the span.
@@ -13121,11 +13170,11 @@ public:
         return *this;
     }
     basic_span& model(std::string_view name) noexcept {
-        if (span_) writer().own_attribute("mlflow.llm.model", name);
+        if (span_) writer().own_attribute(detail::mlflow_names::model, name);
         return *this;
     }
     basic_span& provider(std::string_view name) noexcept {
-        if (span_) writer().own_attribute("mlflow.llm.provider", name);
+        if (span_) writer().own_attribute(detail::mlflow_names::provider, name);
         return *this;
     }
     /// MLflow sums them over the spans of the trace. Refused over 2^63 - 1, where MLflow cannot read the trace again.
@@ -13141,9 +13190,9 @@ public:
         if (spent.total == 0) spent.total = spent.input + spent.output;
         using detail::is_finite;
         if (!is_finite(spent.input) || !is_finite(spent.output) || !is_finite(spent.total))
-            writer().refuse("mlflow.llm.cost");
+            writer().refuse(detail::mlflow_names::cost);
         else
-            writer().own_json_object("mlflow.llm.cost", arg("input_cost", spent.input),
+            writer().own_json_object(detail::mlflow_names::cost, arg("input_cost", spent.input),
                                      arg("output_cost", spent.output), arg("total_cost", spent.total));
         return *this;
     }
@@ -14143,7 +14192,7 @@ public:
             };
             if (finished->check_identity) Schema::for_each_required(require);
             Schema::for_each_late(require);
-            if (finished->is_session_late && finished->metadata("mlflow.trace.session").data())
+            if (finished->is_session_late && finished->metadata(mlflow_names::trace_session).data())
                 late_sessions_.fetch_add(1, std::memory_order_relaxed);
         }
         trace_batch batch(finished);
@@ -14773,7 +14822,7 @@ private:
 
     template <class Span, class... Args>
     void describe(Span& span, const Args&... args) noexcept {
-        span.attribute("mlflow.spanFunctionName", Name.view());
+        span.attribute(detail::mlflow_names::span_function_name, Name.view());
         if constexpr (sizeof...(Args) > 0) {
             write_inputs(span, std::index_sequence_for<Args...>{}, args...);
         }

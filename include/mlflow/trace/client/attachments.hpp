@@ -3,6 +3,7 @@
 
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/core/ids.hpp>
+#include <mlflow/trace/core/mlflow_names.hpp>
 #include <mlflow/trace/core/result.hpp>
 #include <mlflow/trace/http/client.hpp>
 #include <mlflow/trace/http/credentials.hpp>
@@ -55,8 +56,8 @@ public:
         const auto found = server_.send(http_method::get, info);
         if (!found) return found.error();
         if (!detail::is_success(found->status)) return server_.refusal(info, *found);
-        const auto location =
-            detail::json_find_string(found->body, {"trace", "trace_info", "tags", "mlflow.artifactLocation"});
+        const auto location = detail::json_find_string(
+            found->body, {"trace", "trace_info", "tags", detail::mlflow_names::artifact_location});
         std::string_view path = location ? std::string_view(*location) : std::string_view();
         constexpr std::string_view scheme = "mlflow-artifacts:";
         if (!path.starts_with(scheme) || path.find('/', scheme.size() + 2) == path.npos ||

@@ -3,6 +3,7 @@
 
 #include <mlflow/trace/client/json.hpp>
 #include <mlflow/trace/client/trace_info.hpp>
+#include <mlflow/trace/core/mlflow_names.hpp>
 #include <mlflow/trace/text/displayed.hpp>
 #include <mlflow/trace/text/timestamp.hpp>
 
@@ -65,8 +66,8 @@ inline namespace MLFLOW_TRACE_ABI {
 [[nodiscard]] inline nlohmann::ordered_json trace_row(const trace_info& trace) {
     using json = nlohmann::ordered_json;
     const auto text = [](std::string_view value) { return value.empty() ? json() : json(value); };
-    const auto usage = detail::parse_json(trace["mlflow.trace.tokenUsage"]).value_or(nlohmann::json());
-    const auto cost = detail::parse_json(trace["mlflow.trace.cost"]).value_or(nlohmann::json());
+    const auto usage = detail::parse_json(trace[detail::mlflow_names::trace_token_usage]).value_or(nlohmann::json());
+    const auto cost = detail::parse_json(trace[detail::mlflow_names::trace_cost]).value_or(nlohmann::json());
     return {{"trace_id", trace.trace_id},
             {"request_id", text(trace.client_request_id)},
             {"experiment_id", text(trace.experiment_id)},

@@ -4,6 +4,7 @@
 #include <mlflow/trace/client/preview.hpp>
 #include <mlflow/trace/client/span_translation.hpp>
 #include <mlflow/trace/client/trace_info.hpp>
+#include <mlflow/trace/core/mlflow_names.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -128,22 +129,22 @@ inline std::string identity_text(const any_value& value, bool is_bare) {
 
 inline void read_trace_attributes(file_span& read, const span_attributes& attributes, json_value span,
                                   bool is_of_this_library) {
-    constexpr std::string_view tag_prefix = "mlflow.traceTag.";
-    constexpr std::string_view metadata_prefix = "mlflow.traceMetadata.";
-    constexpr std::string_view name_tag = "mlflow.traceName";
+    constexpr std::string_view tag_prefix = mlflow_names::any_tag;
+    constexpr std::string_view metadata_prefix = mlflow_names::any_metadata;
+    constexpr std::string_view name_tag = mlflow_names::trace_name;
     // For MLflow the library says the name of the trace, and encodes text that MLflow would take for JSON. For others
     // it does neither.
-    const bool is_bare = is_of_this_library && attributes["mlflow.traceTag.mlflow.traceName"].is_none();
+    const bool is_bare = is_of_this_library && attributes[mlflow_names::tag_of_trace_name].is_none();
     const auto take = [&](std::optional<std::string>& to, std::string_view key) {
         if (const any_value value = attributes[key]; !to && !value.is_none()) to = identity_text(value, is_bare);
     };
-    take(read.user, "user.id");
-    take(read.session, "session.id");
-    take(read.session, "gen_ai.conversation.id");
+    take(read.user, mlflow_names::user_id);
+    take(read.session, mlflow_names::session_id);
+    take(read.session, mlflow_names::conversation_id);
     attributes.for_each(metadata_prefix, [&](std::string_view key, const any_value& value) {
         read.metadata.emplace_back(key.substr(metadata_prefix.size()), identity_text(value, is_bare));
     });
-    if (const any_value id = attributes["mlflow.clientRequestId"]; !id.is_none())
+    if (const any_value id = attributes[mlflow_names::client_request_id]; !id.is_none())
         read.client_request_id = identity_text(id, is_bare);
     if (!read.is_root()) return;
     attributes.for_each(tag_prefix, [&](std::string_view key, const any_value& value) {
@@ -176,8 +177,8 @@ inline std::optional<file_span> read_file_span(json_value span, const span_sourc
     read.usage = translated.usage();
     read.cost = translated.cost();
     read_trace_attributes(read, attributes, span, from.is_this_library);
-    const any_value request = attributes["mlflow.traceRequestPreview"];
-    const any_value response = attributes["mlflow.traceResponsePreview"];
+    const any_value request = attributes[mlflow_names::request_preview];
+    const any_value response = attributes[mlflow_names::response_preview];
     read.has_preview_of_its_own = !request.is_none() || !response.is_none();
     if (!request.is_none()) read.inputs = shortened(request.text());
     else if (read.is_root())

@@ -3,6 +3,7 @@
 
 #include <mlflow/trace/client/like.hpp>
 #include <mlflow/trace/client/trace_info.hpp>
+#include <mlflow/trace/core/mlflow_names.hpp>
 #include <mlflow/trace/http/message.hpp>
 #include <mlflow/trace/metadata/tag.hpp>
 #include <mlflow/trace/text/displayed.hpp>
@@ -179,7 +180,7 @@ inline bool is_matched(const clause& c, const trace_info& trace) {
     case subject::metadata: return in(trace.metadata, c.key);
     case subject::tag: return in(trace.tags, c.key);
     case subject::status: return text(to_string(trace.status));
-    case subject::name: return in(trace.tags, "mlflow.traceName");
+    case subject::name: return in(trace.tags, mlflow_names::trace_name);
     case subject::trace_id: return text(trace.trace_id);
     case subject::client_request_id: return text(trace.client_request_id);
     case subject::run_id: return in(trace.metadata, "mlflow.sourceRun");

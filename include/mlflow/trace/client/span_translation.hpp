@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/client/span_attributes.hpp>
+#include <mlflow/trace/core/mlflow_names.hpp>
 
 #include <cctype>
 #include <cmath>
@@ -52,7 +53,7 @@ public:
     translated_span(const span_attributes& attributes, json_value events) : all_(attributes), events_(events) {}
 
     [[nodiscard]] token_amounts usage() const {
-        if (const any_value own = all_["mlflow.chat.tokenUsage"]; !own.is_none())
+        if (const any_value own = all_[mlflow_names::token_usage]; !own.is_none())
             return read_amounts<long double>(own, token_names);
         const auto count = [this](std::string_view key) {
             return key.empty() ? std::nullopt : token_count(all_[key]);
@@ -74,11 +75,11 @@ public:
                         either("usage.completion_tokens", "llm.usage.completion_tokens"),
                         either("usage.total_tokens", "llm.usage.total_tokens"));
     }
-    [[nodiscard]] cost_amounts cost() const { return read_amounts<double>(all_["mlflow.llm.cost"], cost_names); }
+    [[nodiscard]] cost_amounts cost() const { return read_amounts<double>(all_[mlflow_names::cost], cost_names); }
 
     // As JSON text; empty where there are none.
     [[nodiscard]] std::string inputs() const {
-        if (const any_value own = all_["mlflow.spanInputs"]; !own.is_none()) return stored_json(own);
+        if (const any_value own = all_[mlflow_names::span_inputs]; !own.is_none()) return stored_json(own);
         if (auto found = of_keys({"input.value"}); !found.empty()) return found;
         auto messages = of_keys({"gen_ai.input.messages", "gen_ai.tool.call.arguments"});
         if (is_gemini() && !messages.empty()) return gemini_inputs(messages);
@@ -104,7 +105,7 @@ public:
                             {"gen_ai.assistant.message", "assistant"}});
     }
     [[nodiscard]] std::string outputs() const {
-        if (const any_value own = all_["mlflow.spanOutputs"]; !own.is_none()) return stored_json(own);
+        if (const any_value own = all_[mlflow_names::span_outputs]; !own.is_none()) return stored_json(own);
         if (auto found = of_keys({"output.value"}); !found.empty()) return found;
         auto messages = of_keys({"gen_ai.output.messages", "gen_ai.tool.call.result"});
         if (is_gemini() && !messages.empty()) return gemini_outputs(messages);

@@ -3,6 +3,7 @@
 
 #include <mlflow/trace/client/json.hpp>
 #include <mlflow/trace/client/trace_info.hpp>
+#include <mlflow/trace/core/mlflow_names.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -111,11 +112,11 @@ struct activity {
         ++interactions;
         if (trace.has_duration) durations.add(trace.execution_duration);
         errors += trace.status == trace_status::error ? 1U : 0U;
-        if (const auto usage = detail::parse_json(trace["mlflow.trace.tokenUsage"])) {
+        if (const auto usage = detail::parse_json(trace[detail::mlflow_names::trace_token_usage])) {
             input_tokens = detail::added(input_tokens, detail::integer_of(*usage, "input_tokens"));
             output_tokens = detail::added(output_tokens, detail::integer_of(*usage, "output_tokens"));
         }
-        if (const auto spent = detail::parse_json(trace["mlflow.trace.cost"]))
+        if (const auto spent = detail::parse_json(trace[detail::mlflow_names::trace_cost]))
             cost += detail::number_of(*spent, "total_cost");
         for (const assessment& one : trace.assessments)
             if (one.what == assessment::kind::feedback && one.valid) add(one);

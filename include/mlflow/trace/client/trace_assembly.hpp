@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/client/trace_records.hpp>
+#include <mlflow/trace/core/mlflow_names.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -216,7 +217,7 @@ private:
         std::string text;
         for (std::size_t i = 0; i < std::size(token_names); ++i)
             if (sum.has(i)) put(text, token_names[i], std::to_string(static_cast<std::int64_t>(sum.values[i])));
-        if (!text.empty()) info_.metadata.insert_or_assign("mlflow.trace.tokenUsage", text + '}');
+        if (!text.empty()) info_.metadata.insert_or_assign(std::string(mlflow_names::trace_token_usage), text + '}');
     }
     void put_cost(const cost_amounts& sum) {
         std::string text;
@@ -226,7 +227,7 @@ private:
             append_python_float(number, sum.values[i]);
             put(text, cost_names[i], number);
         }
-        if (!text.empty()) info_.metadata.insert_or_assign("mlflow.trace.cost", text + '}');
+        if (!text.empty()) info_.metadata.insert_or_assign(std::string(mlflow_names::trace_cost), text + '}');
     }
     static void put(std::string& object, std::string_view name, const std::string& number) {
         object += object.empty() ? "{\"" : ", \"";

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/core/mlflow_names.hpp>
 #include <mlflow/trace/metadata/identity.hpp>
 
 #include <chrono>
@@ -80,7 +81,7 @@ struct trace_info {
     [[nodiscard]] std::string_view user() const noexcept { return (*this)[trace::user::name]; }
     [[nodiscard]] std::string_view session() const noexcept { return (*this)[trace::session::name]; }
     [[nodiscard]] std::string_view tag(std::string_view key) const noexcept { return value_of(tags, key); }
-    [[nodiscard]] std::string_view name() const noexcept { return tag("mlflow.traceName"); }
+    [[nodiscard]] std::string_view name() const noexcept { return tag(detail::mlflow_names::trace_name); }
     [[nodiscard]] trace_time end_time() const noexcept { return request_time + execution_duration; }
 
 private:

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/core/error.hpp>
+#include <mlflow/trace/core/mlflow_names.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
 #include <mlflow/trace/memory/machine.hpp>
 #include <mlflow/trace/memory/pool.hpp>
@@ -137,7 +138,7 @@ struct open_trace {
 
 // Without memory for it, late spans go without.
 inline void copy_identity(const trace_entries& from, trace_entries& to) noexcept {
-    for (const std::string_view key : {"mlflow.trace.user", "mlflow.trace.session"})
+    for (const std::string_view key : {mlflow_names::trace_user, mlflow_names::trace_session})
         if (const std::string_view value = from.find(entry_kind::metadata, key); value.data())
             static_cast<void>(to.set(entry_kind::metadata, key, value));
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/core/ids.hpp>
+#include <mlflow/trace/core/mlflow_names.hpp>
 #include <mlflow/trace/core/span_kinds.hpp>
 #include <mlflow/trace/core/traceparent.hpp>
 
@@ -55,9 +56,9 @@ public:
     /// A metadata value that is known now: given to the call that starts the trace, or by a scope around it. A view
     /// whose `data()` is null where there is none.
     [[nodiscard]] std::string_view metadata(std::string_view key) const noexcept { return find_(values_, key); }
-    [[nodiscard]] std::string_view user() const noexcept { return metadata("mlflow.trace.user"); }
+    [[nodiscard]] std::string_view user() const noexcept { return metadata(detail::mlflow_names::trace_user); }
     [[nodiscard]] std::string_view session() const noexcept {
-        return session_ ? *session_ : metadata("mlflow.trace.session");
+        return session_ ? *session_ : metadata(detail::mlflow_names::trace_session);
     }
 
 private:

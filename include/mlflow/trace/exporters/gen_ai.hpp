@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/core/mlflow_names.hpp>
 #include <mlflow/trace/core/span_data.hpp>
 #include <mlflow/trace/memory/buffer.hpp>
 #include <mlflow/trace/text/json_reader.hpp>
@@ -48,13 +49,13 @@ struct mlflow_terms {
                 for (protobuf_reader any(in.bytes()); any.next();)
                     if (any.field() == otlp::string_value) text = any.bytes();
             }
-            if (key == "mlflow.spanType") said.type = text;
-            else if (key == "mlflow.llm.model") said.model = text;
-            else if (key == "mlflow.llm.provider") said.provider = text;
-            else if (key == "mlflow.chat.tokenUsage") said.usage = text;
-            else if (key == "mlflow.chat.tools") said.tools = text;
-            else if (key == "mlflow.spanInputs") said.inputs = text;
-            else if (key == "mlflow.spanOutputs") said.outputs = text;
+            if (key == mlflow_names::span_type) said.type = text;
+            else if (key == mlflow_names::model) said.model = text;
+            else if (key == mlflow_names::provider) said.provider = text;
+            else if (key == mlflow_names::token_usage) said.usage = text;
+            else if (key == mlflow_names::tools) said.tools = text;
+            else if (key == mlflow_names::span_inputs) said.inputs = text;
+            else if (key == mlflow_names::span_outputs) said.outputs = text;
         }
         return said;
     }
@@ -191,7 +192,8 @@ inline bool append_body_in_gen_ai_terms(buffer& out, const span_data& span) {
             for (protobuf_reader in(at.bytes()); in.next();)
                 if (in.field() == otlp::key) key = in.bytes();
         if (key.starts_with("gen_ai.")) own.push_back(key);
-        if ((has_inputs && key == "mlflow.spanInputs") || (has_outputs && key == "mlflow.spanOutputs")) continue;
+        if ((has_inputs && key == mlflow_names::span_inputs) || (has_outputs && key == mlflow_names::span_outputs))
+            continue;
         constexpr char client = 3; // of another service, as the conventions want it
         if (at.field() == otlp::kind && said.is_inference()) {
             if (!out.push_back(short_tag(otlp::kind, wire_type::varint)) || !out.push_back(client)) return false;

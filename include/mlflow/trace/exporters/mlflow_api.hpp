@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/core/mlflow_names.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
 #include <mlflow/trace/exporters/mlflow_spans.hpp>
 #include <mlflow/trace/http/client.hpp>
@@ -146,8 +147,8 @@ void for_each_own_metadata(const run_metadata& run, const trace_summary& summary
     pair("mlflow.source.git.commit", first_code_points(run.git_commit, 250));
     pair("mlflow.source.git.branch", first_code_points(run.git_branch, 250));
     pair("mlflow.source.git.repoURL", first_code_points(run.git_repository, 250));
-    pair("mlflow.trace.tokenUsage", summary.token_usage);
-    pair("mlflow.trace.cost", summary.cost);
+    pair(mlflow_names::trace_token_usage, summary.token_usage);
+    pair(mlflow_names::trace_cost, summary.cost);
 }
 
 // The body of StartTraceV3. Previews that are neither set nor in the summary are left out: a server that has the
@@ -190,7 +191,7 @@ inline void append_trace_info(buffer& out, const trace_data& trace, std::string_
     append_entries(metadata, entry_kind::metadata);
     out.append(R"(,"tags":)");
     json_object tags(out);
-    append_entries(tags.member("mlflow.traceName", trace_name(*trace.root)), entry_kind::tag);
+    append_entries(tags.member(mlflow_names::trace_name, trace_name(*trace.root)), entry_kind::tag);
     out.append("}}}");
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/core/mlflow_names.hpp>
 #include <mlflow/trace/exporters/mlflow_api.hpp>
 #include <mlflow/trace/exporters/mlflow_infos.hpp>
 #include <mlflow/trace/exporters/mlflow_spans.hpp>
@@ -129,7 +130,7 @@ private:
     found read_info(const trace_data& trace, const answer& reply) const {
         if (!reply) return failure{reply.error()};
         if (!is_stored_info(*reply, trace.id)) return failure{unproven("/api/3.0/mlflow/traces")};
-        auto location = json_find_string(*reply, {"trace", "trace_info", "tags", "mlflow.artifactLocation"});
+        auto location = json_find_string(*reply, {"trace", "trace_info", "tags", mlflow_names::artifact_location});
         return place{std::string(trace.id.mlflow_id().view()), location.value_or(std::string())};
     }
 
@@ -173,7 +174,7 @@ private:
     static place read_old_info(std::string_view info) {
         place where{json_find_string(info, {"request_id"}).value_or(std::string()), {}};
         for_each_element(json_find(info, {"tags"}), [&where](std::string_view tag) {
-            if (json_find_string(tag, {"key"}) == "mlflow.artifactLocation")
+            if (json_find_string(tag, {"key"}) == mlflow_names::artifact_location)
                 where.artifacts = json_find_string(tag, {"value"}).value_or(std::string());
         });
         return where;
@@ -203,10 +204,10 @@ private:
         entries(entry_kind::metadata);
         is_first = true;
         body_.append(R"(],"tags":[)");
-        pair("mlflow.traceName", trace_name(*trace.root));
+        pair(mlflow_names::trace_name, trace_name(*trace.root));
         pair(own_id, trace.id.mlflow_id());
         for (const trace_entry entry : trace.entries)
-            if (entry.kind == entry_kind::client_request_id) pair("mlflow.clientRequestId", entry.value);
+            if (entry.kind == entry_kind::client_request_id) pair(mlflow_names::client_request_id, entry.value);
         entries(entry_kind::tag);
         body_.append("]}");
     }

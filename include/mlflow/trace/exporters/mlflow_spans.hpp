@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/core/mlflow_names.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
 #include <mlflow/trace/text/base64.hpp>
 #include <mlflow/trace/text/hex.hpp>
@@ -253,12 +254,13 @@ struct trace_summary {
 };
 
 inline trace_summary summarise(const trace_data& trace) {
-    return {attribute_json(*trace.root, "mlflow.spanInputs"), attribute_json(*trace.root, "mlflow.spanOutputs"),
-            summed_attribute(trace, "mlflow.chat.tokenUsage",
+    return {attribute_json(*trace.root, mlflow_names::span_inputs),
+            attribute_json(*trace.root, mlflow_names::span_outputs),
+            summed_attribute(trace, mlflow_names::token_usage,
                              {"input_tokens", "output_tokens", "total_tokens", "cache_read_input_tokens",
                               "cache_creation_input_tokens", "cache_creation_input_tokens_above_1hr"},
                              true),
-            summed_attribute(trace, "mlflow.llm.cost", {"input_cost", "output_cost", "total_cost"}, false)};
+            summed_attribute(trace, mlflow_names::cost, {"input_cost", "output_cost", "total_cost"}, false)};
 }
 
 } // namespace detail

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/concepts.hpp>
+#include <mlflow/trace/core/mlflow_names.hpp>
 #include <mlflow/trace/detail/fixed_string.hpp>
 #include <mlflow/trace/exporters/otlp_metrics_worker.hpp>
 #include <mlflow/trace/metadata/identity.hpp>
@@ -39,8 +40,8 @@ template <metric_key Key>
 bool append_metric_key(buffer& out, const trace_data& trace) {
     const auto kind = is_tag_key<Key> ? entry_kind::tag : entry_kind::metadata;
     const std::string_view value = trace.entries.find(kind, Key::name);
-    constexpr std::string_view name = std::is_same_v<Key, user>      ? std::string_view("user.id")
-                                      : std::is_same_v<Key, session> ? std::string_view("session.id")
+    constexpr std::string_view name = std::is_same_v<Key, user>      ? mlflow_names::user_id
+                                      : std::is_same_v<Key, session> ? mlflow_names::session_id
                                                                      : Key::name;
     return !value.data() || append_text_attribute(out, otlp::attributes, name, value);
 }

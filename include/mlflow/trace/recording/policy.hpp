@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/concepts.hpp>
+#include <mlflow/trace/core/mlflow_names.hpp>
 #include <mlflow/trace/core/value_rules.hpp>
 #include <mlflow/trace/detail/fixed_string.hpp>
 #include <mlflow/trace/detail/options_of.hpp>
@@ -50,9 +51,9 @@ struct redact_content {
         constexpr std::string_view usage = "gen_ai.usage.";
         const bool is_kept =
             detail::same_name(key.substr(0, usage.size()), usage) ||
-            detail::is_one_of(key, "mlflow.spanFunctionName", "gen_ai.operation.name", "gen_ai.provider.name",
-                              "gen_ai.request.model", "gen_ai.response.model", "gen_ai.response.finish_reasons",
-                              "error.type", "http.response.status_code") ||
+            detail::is_one_of(key, detail::mlflow_names::span_function_name, "gen_ai.operation.name",
+                              "gen_ai.provider.name", "gen_ai.request.model", "gen_ai.response.model",
+                              "gen_ai.response.finish_reasons", "error.type", "http.response.status_code") ||
             detail::is_one_of(key, Kept.view()...);
         return is_kept ? redaction::keep() : redaction::remove();
     }

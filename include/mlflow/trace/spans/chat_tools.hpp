@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/core/error.hpp>
+#include <mlflow/trace/core/mlflow_names.hpp>
 #include <mlflow/trace/core/result.hpp>
 #include <mlflow/trace/memory/buffer.hpp>
 #include <mlflow/trace/metadata/check.hpp>
@@ -130,7 +131,7 @@ void set_tools(Span& span, const Tools& tools) noexcept {
     if constexpr (is_range) {
         static_assert(std::same_as<detail::element_of<Tools>, tool_definition>,
                       "set_tools: make each element a mt::tool_definition(name, description, parameters)");
-        span.attribute("mlflow.chat.tools", tools);
+        span.attribute(detail::mlflow_names::tools, tools);
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/core/mlflow_names.hpp>
 #include <mlflow/trace/core/traceparent.hpp>
 #include <mlflow/trace/detail/awaitable.hpp>
 #include <mlflow/trace/metadata/identity.hpp>
@@ -77,23 +78,23 @@ public:
     /// The inputs by name: `span.inputs(mt::arg("question", q), mt::arg("k", 5))`.
     template <class First, class... T>
     basic_span& inputs(const named_value<First>& first, const named_value<T>&... rest) noexcept {
-        if (span_) writer().json_object_attribute("mlflow.spanInputs", first, rest...);
+        if (span_) writer().json_object_attribute(detail::mlflow_names::span_inputs, first, rest...);
         return *this;
     }
     /// The input as one value.
     template <class T>
     basic_span& inputs(const T& value) noexcept {
-        if (span_) writer().json_attribute("mlflow.spanInputs", value);
+        if (span_) writer().json_attribute(detail::mlflow_names::span_inputs, value);
         return *this;
     }
     template <class First, class... T>
     basic_span& outputs(const named_value<First>& first, const named_value<T>&... rest) noexcept {
-        if (span_) writer().json_object_attribute("mlflow.spanOutputs", first, rest...);
+        if (span_) writer().json_object_attribute(detail::mlflow_names::span_outputs, first, rest...);
         return *this;
     }
     template <class T>
     basic_span& outputs(const T& value) noexcept {
-        if (span_) writer().json_attribute("mlflow.spanOutputs", value);
+        if (span_) writer().json_attribute(detail::mlflow_names::span_outputs, value);
         return *this;
     }
     /// What happened at a moment within the span.
@@ -111,11 +112,11 @@ public:
         return *this;
     }
     basic_span& model(std::string_view name) noexcept {
-        if (span_) writer().own_attribute("mlflow.llm.model", name);
+        if (span_) writer().own_attribute(detail::mlflow_names::model, name);
         return *this;
     }
     basic_span& provider(std::string_view name) noexcept {
-        if (span_) writer().own_attribute("mlflow.llm.provider", name);
+        if (span_) writer().own_attribute(detail::mlflow_names::provider, name);
         return *this;
     }
     /// MLflow sums them over the spans of the trace. Refused over 2^63 - 1, where MLflow cannot read the trace again.
@@ -131,9 +132,9 @@ public:
         if (spent.total == 0) spent.total = spent.input + spent.output;
         using detail::is_finite;
         if (!is_finite(spent.input) || !is_finite(spent.output) || !is_finite(spent.total))
-            writer().refuse("mlflow.llm.cost");
+            writer().refuse(detail::mlflow_names::cost);
         else
-            writer().own_json_object("mlflow.llm.cost", arg("input_cost", spent.input),
+            writer().own_json_object(detail::mlflow_names::cost, arg("input_cost", spent.input),
                                      arg("output_cost", spent.output), arg("total_cost", spent.total));
         return *this;
     }

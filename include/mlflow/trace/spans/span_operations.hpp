@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/core/mlflow_names.hpp>
 #include <mlflow/trace/core/open_trace.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/spans/span_watch.hpp>
@@ -38,14 +39,15 @@ inline constexpr bool is_fixed_text =
 constexpr bool is_reserved_by_mlflow(std::string_view key) noexcept {
     const auto is_one_of = [key](auto... names) { return ((key == std::string_view(names)) || ...); };
     return key.starts_with("mlflow.trace") ||
-           is_one_of("mlflow.spanType", "mlflow.spanInputs", "mlflow.spanOutputs", "mlflow.chat.tokenUsage",
-                     "mlflow.llm.model", "mlflow.llm.provider", "mlflow.llm.cost", "mlflow.spanLogLevel");
+           is_one_of(mlflow_names::span_type, mlflow_names::span_inputs, mlflow_names::span_outputs,
+                     mlflow_names::token_usage, mlflow_names::model, mlflow_names::provider, mlflow_names::cost,
+                     mlflow_names::span_log_level);
 }
 constexpr bool is_reserved_attribute(std::string_view key) noexcept {
     switch (key.front()) {
-    case 'u': return key == "user.id";
-    case 's': return key == "session.id";
-    case 'g': return key == "gen_ai.conversation.id";
+    case 'u': return key == mlflow_names::user_id;
+    case 's': return key == mlflow_names::session_id;
+    case 'g': return key == mlflow_names::conversation_id;
     case 'm': return is_reserved_by_mlflow(key);
     default: return false;
     }
@@ -83,7 +85,7 @@ public:
     }
 
     void usage(const token_usage& used) noexcept {
-        constexpr std::string_view key = "mlflow.chat.tokenUsage";
+        constexpr std::string_view key = mlflow_names::token_usage;
         if (((used.input | used.output | used.total | used.cache_read | used.cache_creation |
               used.cache_creation_above_1h) >>
              63U) != 0)
@@ -185,7 +187,7 @@ public:
 
     void type(span_type type) noexcept {
         if (!span_->has_own_level) span_->level = default_log_level(type);
-        own_attribute("mlflow.spanType", type.name());
+        own_attribute(mlflow_names::span_type, type.name());
     }
 
     void level(log_level level) noexcept {
@@ -195,7 +197,7 @@ public:
 
     void end(std::uint64_t unix_nano) noexcept {
         span_watch::release(*span_);
-        own_attribute("mlflow.spanLogLevel", span_->level);
+        own_attribute(mlflow_names::span_log_level, span_->level);
         const without_rules own(span_->body);
         write_whole(*span_, [&](auto& out) {
             using namespace otlp;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/core/mlflow_names.hpp>
 #include <mlflow/trace/detail/fixed_string.hpp>
 #include <mlflow/trace/spans/tracer.hpp>
 
@@ -91,7 +92,7 @@ private:
 
     template <class Span, class... Args>
     void describe(Span& span, const Args&... args) noexcept {
-        span.attribute("mlflow.spanFunctionName", Name.view());
+        span.attribute(detail::mlflow_names::span_function_name, Name.view());
         if constexpr (sizeof...(Args) > 0) {
             write_inputs(span, std::index_sequence_for<Args...>{}, args...);
         }

@@ -3,6 +3,7 @@
 
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/core/guarded_export.hpp>
+#include <mlflow/trace/core/mlflow_names.hpp>
 #include <mlflow/trace/core/open_trace.hpp>
 #include <mlflow/trace/detail/cancellation.hpp>
 #include <mlflow/trace/detail/deadline.hpp>
@@ -53,7 +54,7 @@ public:
             };
             if (finished->check_identity) Schema::for_each_required(require);
             Schema::for_each_late(require);
-            if (finished->is_session_late && finished->metadata("mlflow.trace.session").data())
+            if (finished->is_session_late && finished->metadata(mlflow_names::trace_session).data())
                 late_sessions_.fetch_add(1, std::memory_order_relaxed);
         }
         trace_batch batch(finished);

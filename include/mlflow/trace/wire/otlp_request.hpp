@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/core/mlflow_names.hpp>
 #include <mlflow/trace/core/trace_batch.hpp>
 #include <mlflow/trace/memory/buffer.hpp>
 #include <mlflow/trace/text/json_reader.hpp>
@@ -157,9 +158,10 @@ inline bool append_identity(buffer& out, const trace_data& trace, otlp_receiver 
     const auto append = [&](std::string_view key, std::string_view value) {
         return !value.data() || append_literal_text(out, key, value, receiver);
     };
-    const std::string_view session = trace.metadata("mlflow.trace.session");
-    return append("user.id", trace.metadata("mlflow.trace.user")) && append("session.id", session) &&
-           (receiver != otlp_receiver::gen_ai || append("gen_ai.conversation.id", session));
+    const std::string_view session = trace.metadata(mlflow_names::trace_session);
+    return append(mlflow_names::user_id, trace.metadata(mlflow_names::trace_user)) &&
+           append(mlflow_names::session_id, session) &&
+           (receiver != otlp_receiver::gen_ai || append(mlflow_names::conversation_id, session));
 }
 
 // What the root span says of its trace. MLflow believes the first span that says whose it is, and no later one, so no
@@ -171,16 +173,17 @@ inline bool append_trace_entries(buffer& out, const trace_data& trace, const otl
         const auto append = [&](std::string_view key) {
             return !is_all_here || append_literal_text(out, key, entry.value, form.receiver);
         };
-        const bool is_identity = entry.key == "mlflow.trace.user" || entry.key == "mlflow.trace.session";
+        const bool is_identity = entry.key == mlflow_names::trace_user || entry.key == mlflow_names::trace_session;
         bool good = true;
         switch (entry.kind) {
         case entry_kind::metadata:
-            good = is_identity || !is_all_here || append_prefixed(out, "mlflow.traceMetadata.", entry, form.receiver);
+            good =
+                is_identity || !is_all_here || append_prefixed(out, mlflow_names::any_metadata, entry, form.receiver);
             break;
-        case entry_kind::tag: good = append_prefixed(out, "mlflow.traceTag.", entry, form.receiver); break;
-        case entry_kind::client_request_id: good = append("mlflow.clientRequestId"); break;
-        case entry_kind::request_preview: good = append("mlflow.traceRequestPreview"); break;
-        case entry_kind::response_preview: good = append("mlflow.traceResponsePreview"); break;
+        case entry_kind::tag: good = append_prefixed(out, mlflow_names::any_tag, entry, form.receiver); break;
+        case entry_kind::client_request_id: good = append(mlflow_names::client_request_id); break;
+        case entry_kind::request_preview: good = append(mlflow_names::request_preview); break;
+        case entry_kind::response_preview: good = append(mlflow_names::response_preview); break;
         case entry_kind::tracestate: good = append_text_field(out, otlp::w3c_trace_state, entry.value); break;
         case entry_kind::absent: break;
         }
@@ -188,7 +191,7 @@ inline bool append_trace_entries(buffer& out, const trace_data& trace, const otl
     }
     // MLflow does not take the trace's name from its root.
     return form.receiver != otlp_receiver::mlflow || is_continued(trace) ||
-           append_literal_text(out, "mlflow.traceTag.mlflow.traceName", trace_name(*trace.root), form.receiver);
+           append_literal_text(out, mlflow_names::tag_of_trace_name, trace_name(*trace.root), form.receiver);
 }
 
 inline bool append_resource(buffer& out, const resource_attributes& attributes) {
