@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is not about the content costs no span: through the exporters, in memory by `retry` and on the disk by
 // `spool`.
-#include "../pipeline/spool_folder.hpp"
+#include "support/spool_folder.hpp"
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/exporters/otlp.hpp>
 #include <mlflow/trace/spool/spool.hpp>

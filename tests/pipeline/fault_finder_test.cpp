@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What `retry` and `spool` share, without them: against a model of a receiver with poisoned spans, outages, and times
 // in which it takes nothing. MLFLOW_TRACE_SEED sets the first of the random runs, MLFLOW_TRACE_SCHEDULES how many.
-#include "../support/environment.hpp"
+#include "support/environment.hpp"
 #include <mlflow/trace/core/copied_trace.hpp>
 #include <mlflow/trace/pipeline/fault_finder.hpp>
 

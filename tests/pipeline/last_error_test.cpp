@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `last_error` says what is wrong now, and else why spans were last lost. What was mended is forgotten.
-#include "spool_folder.hpp"
-#include "spool_sink.hpp"
+#include "support/spool_folder.hpp"
+#include "support/spool_sink.hpp"
 
 #include <gtest/gtest.h>
 

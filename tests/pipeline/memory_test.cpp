@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Memory runs out on the thread that delivers.
-#include "spool_folder.hpp"
+#include "support/spool_folder.hpp"
 
 #include <chrono>
 #include <cstdlib>

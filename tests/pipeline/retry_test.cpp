@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "../support/raw_server.hpp"
+#include "support/raw_server.hpp"
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/transports/beast.hpp>
 

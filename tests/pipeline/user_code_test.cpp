@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Each place where delivery runs code of the application, by each thing that such code may do. What comes of it is
-// what docs/reliability.md says, "Your code inside the library"; tests/record/user_code_test.cpp has the places where
+// what docs/reliability.md says, "Your code inside the library"; tests/spans/user_code_test.cpp has the places where
 // recording does.
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/client.hpp>

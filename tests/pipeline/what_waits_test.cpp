@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What still waits when a flush or a destructor gives up is said, with counts and the true reason.
-#include "spool_folder.hpp"
+#include "support/spool_folder.hpp"
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/spool/spool.hpp>
 #include <mlflow/trace/testing/exporter_conformance.hpp>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "../support/environment.hpp"
-#include "../support/raw_server.hpp"
-#include "../support/tls_server.hpp"
+#include "support/environment.hpp"
+#include "support/raw_server.hpp"
+#include "support/tls_server.hpp"
 #include <mlflow/trace/http/outcome.hpp>
 #include <mlflow/trace/transports/beast.hpp>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "../support/raw_server.hpp"
-#include "../support/tls_server.hpp"
+#include "support/raw_server.hpp"
+#include "support/tls_server.hpp"
 #include <mlflow/trace/http/outcome.hpp>
 #include <mlflow/trace/transports/beast.hpp>
 

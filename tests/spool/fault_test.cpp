@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "spool_folder.hpp"
-#include "spool_sink.hpp"
 #include "support/sanitized.hpp"
+#include "support/spool_folder.hpp"
+#include "support/spool_sink.hpp"
 
 #include <atomic>
 #include <cerrno>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What becomes of a spool whose folder is removed or moved away while it is at work: what is recorded from then on is
 // in the folder that the next start looks into.
-#include "spool_folder.hpp"
-#include "spool_sink.hpp"
+#include "support/spool_folder.hpp"
+#include "support/spool_sink.hpp"
 
 #include <gtest/gtest.h>
 

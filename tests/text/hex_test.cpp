@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "limited_buffer.hpp"
+#include "support/limited_buffer.hpp"
 #include <mlflow/trace/memory/buffer.hpp>
 #include <mlflow/trace/text/hex.hpp>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "spool_folder.hpp"
+#include "support/spool_folder.hpp"
 
 #include <algorithm>
 #include <random>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "spool_folder.hpp"
-#include "spool_sink.hpp"
+#include "support/spool_folder.hpp"
+#include "support/spool_sink.hpp"
 #include <mlflow/trace/spool/folder.hpp>
 #include <mlflow/trace/testing/exporter_conformance.hpp>
 
