@@ -4,11 +4,11 @@
 #include <mlflow/trace/core/ids.hpp>
 #include <mlflow/trace/core/span_kinds.hpp>
 #include <mlflow/trace/core/value_rules.hpp>
+#include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/memory/buffer.hpp>
 #include <mlflow/trace/memory/pool.hpp>
 
 #include <atomic>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

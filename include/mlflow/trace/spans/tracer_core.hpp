@@ -6,12 +6,12 @@
 #include <mlflow/trace/core/open_trace.hpp>
 #include <mlflow/trace/detail/cancellation.hpp>
 #include <mlflow/trace/detail/deadline.hpp>
+#include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/options_of.hpp>
 #include <mlflow/trace/detail/running.hpp>
 
 #include <atomic>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
