@@ -23,7 +23,7 @@ LAYERS = {
     "values": ("what a value of C++ is as JSON", ["core", "memory", "text"]),
     "wire": ("protobuf and OTLP, written and read", ["core", "memory", "text"]),
     "http": ("requests, answers and what they mean; credentials", ["core", "detail", "memory", "text", "wire"]),
-    "concepts.hpp": ("every extension point", ["core", "http"]),
+    "concepts.hpp": ("every extension point", ["core", "detail", "http"]),
     "metadata": ("policy: keys, identity, schema, tags", ["core", "detail", "text", "values"]),
     "platform": ("policy: clocks, IDs and errors of the system; files and threads", ["core", "detail", "memory"]),
     "context": ("policy: where the current span lives: threads, tasks, coroutines", ["core", "detail", "memory"]),
@@ -67,11 +67,14 @@ OTHERS = {
     "pipeline/fan_out": (),
     "spool/": (),
     "transports/gzip": (),
+    "transports/memory": (),
     "transports/hmac_seal": ("openssl/",),
 }
 
 FORBIDDEN = {"iostream", "regex", "future", "filesystem", "random", "functional"}
-THREADS = ("client/", "platform/worker_threads", "exporters/", "pipeline/", "spool/", "transports/", "testing/")
+# What every user would pay for: detail/durations.hpp, memory/owner.hpp and platform/threads.hpp are in their places.
+HEAVY = {"chrono", "condition_variable", "memory", "thread"}
+THREADS = ("client/", "transports/", "testing/")
 MOST_LINES = 400
 MOST_MACROS = 10
 
@@ -106,7 +109,7 @@ def check_include(name: str, included: str) -> str | None:
     if target in FORBIDDEN:
         return f"{included} costs every user too much"
     if target == "thread" and not name.startswith(THREADS):
-        return "<thread> is for client/, exporters/, pipeline/, spool/, transports/ and platform/worker_threads.hpp"
+        return "<thread> is for client/, testing/ and transports/; the others take platform/threads.hpp"
     is_standard = re.fullmatch(r"[a-z0-9_]+|[a-z0-9_/]+\.h", target) is not None
     if not is_standard and not target.startswith(others_of(name) or ()):
         return f"{included} is of another library"
@@ -155,6 +158,9 @@ def check_library(headers: dict[str, str]) -> list[str]:
     for name in sorted(headers):
         if (name in reached) == (others_of(name) is not None):
             wrong.append(f"{name}: {'must not be' if name in reached else 'is not'} in {UMBRELLA}")
+        if name in reached:
+            heavy = {included[1:-1] for included in INCLUDES.findall(headers[name])} & HEAVY
+            wrong += [f"{name}: <{header}> is too heavy for what {UMBRELLA} includes" for header in sorted(heavy)]
     return wrong
 
 
@@ -185,6 +191,7 @@ def check_the_check() -> None:
             head + "#include <mlflow/trace/config.hpp>\n#include <mlflow/trace.hpp>\n",
             head + "#include <mlflow/trace/config.hpp>\n#include <functional>\n",
             head + "#include <mlflow/trace/config.hpp>\n#include <thread>\n",
+            head + "#include <mlflow/trace/config.hpp>\n#include <memory>\n",
             head + "#include <mlflow/trace/config.hpp>\n#include <boost/beast.hpp>\n",
             head + "#include <mlflow/trace/config.hpp>\n#  define MLFLOW_TRACE_Y\n",
             head + "#include <mlflow/trace/config.hpp>\n" + "\n" * MOST_LINES,

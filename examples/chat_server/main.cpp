@@ -7,10 +7,12 @@
 #include "server.hpp"
 #include <mlflow/trace/environment/mlflow.hpp>
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <type_traits>

@@ -30,7 +30,6 @@
 #include <mlflow/trace/spans/tracer.hpp>
 #include <mlflow/trace/spans/tracer_off.hpp>
 #include <mlflow/trace/to_mlflow.hpp>
-#include <mlflow/trace/transports/memory.hpp>
 #include <mlflow/trace/web/headers.hpp>
 
 namespace mlflow::trace {

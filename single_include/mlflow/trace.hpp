@@ -11,9 +11,7 @@
 #include <bit>
 #include <cerrno>
 #include <charconv>
-#include <chrono>
 #include <concepts>
-#include <condition_variable>
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
@@ -25,10 +23,10 @@
 #include <fcntl.h>
 #include <initializer_list>
 #include <limits>
-#include <memory>
 #include <mutex>
 #include <new>
 #include <optional>
+#include <pthread.h>
 #include <span>
 #include <string>
 #include <string_view>
@@ -36,7 +34,6 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <system_error>
-#include <thread>
 #include <tuple>
 #include <type_traits>
 #include <typeinfo>
@@ -75,6 +72,12 @@
 #else
 #define MLFLOW_TRACE_ABI v0_2_noexcept
 #endif
+
+// ---- mlflow/trace/detail/durations.hpp
+
+// std::chrono's durations and clocks as far as interfaces name them. In libstdc++ (of g++ 11 and newer) and libc++
+// <mutex> declares them, since std::timed_mutex takes them; <chrono> brings calendars, time zones and streams, 8,000
+// lines more for every user.
 
 // ---- mlflow/trace/detail/guarded.hpp
 
@@ -3794,6 +3797,76 @@ void for_each_scope(context_slot& slot, tracer_identity owner, trust trusted, Vi
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
+// ---- mlflow/trace/memory/owner.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+struct deletes {
+    template <class T>
+    void operator()(T* object) const noexcept {
+        delete object;
+    }
+};
+
+// std::unique_ptr. <memory> costs every user 10,000 lines more.
+template <class T, class Release = deletes>
+class owner {
+public:
+    owner() noexcept = default;
+    owner(std::nullptr_t) noexcept {}
+    explicit owner(T* object) noexcept : object_(object) {}
+    owner(owner&& other) noexcept : object_(other.release()) {}
+    owner& operator=(owner&& other) noexcept {
+        owner(std::move(other)).swap(*this);
+        return *this;
+    }
+    ~owner() {
+        if (object_) Release()(object_);
+    }
+
+    [[nodiscard]] T* get() const noexcept { return object_; }
+    [[nodiscard]] T& operator*() const noexcept { return *object_; }
+    [[nodiscard]] T* operator->() const noexcept { return object_; }
+    explicit operator bool() const noexcept { return object_ != nullptr; }
+
+    [[nodiscard]] T* release() noexcept { return std::exchange(object_, nullptr); }
+    void swap(owner& other) noexcept { std::swap(object_, other.object_); }
+
+private:
+    T* object_ = nullptr;
+};
+
+// Shares an object that counts its owners, from one on: `retain()`, and `release()` deletes it after the last.
+template <class T>
+class shared_owner {
+public:
+    shared_owner() noexcept = default;
+    explicit shared_owner(T* object) noexcept : object_(object) {}
+    shared_owner(const shared_owner& other) noexcept : object_(other.object_) {
+        if (object_) object_->retain();
+    }
+    shared_owner(shared_owner&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
+    shared_owner& operator=(shared_owner other) noexcept {
+        std::swap(object_, other.object_);
+        return *this;
+    }
+    ~shared_owner() {
+        if (object_) object_->release();
+    }
+
+    [[nodiscard]] T* operator->() const noexcept { return object_; }
+    explicit operator bool() const noexcept { return object_ != nullptr; }
+
+private:
+    T* object_ = nullptr;
+};
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
 // ---- mlflow/trace/context/captured.hpp
 
 namespace mlflow::trace {
@@ -3803,7 +3876,7 @@ namespace detail {
 struct contents_release {
     void operator()(captured_contents* contents) const noexcept { captured_contents::release(contents); }
 };
-using owned_contents = std::unique_ptr<captured_contents, contents_release>;
+using owned_contents = owner<captured_contents, contents_release>;
 
 // The innermost span of each tracer, the innermost first.
 inline void copy_spans(context_slot& slot, captured_contents& into) {
@@ -6679,12 +6752,12 @@ public:
     credentials(secret fixed) noexcept : fixed_(std::move(fixed)) {}
     template <class Fetch>
         requires std::convertible_to<std::invoke_result_t<Fetch&>, answer>
-    credentials(Fetch fetch) : source_(std::make_shared<source_of<Fetch>>(std::move(fetch))) {}
+    credentials(Fetch fetch) : source_(new source_of<Fetch>(std::move(fetch))) {}
 
     /// No header is sent at all.
     [[nodiscard]] bool empty() const noexcept { return !source_ && fixed_.empty(); }
     /// Another request for the value may bring another one.
-    [[nodiscard]] bool renewable() const noexcept { return source_ != nullptr; }
+    [[nodiscard]] bool renewable() const noexcept { return static_cast<bool>(source_); }
 
     /// The value as it was last given.
     [[nodiscard]] answer current() const { return source_ ? source_->value(nullptr) : fixed_; }
@@ -6698,6 +6771,11 @@ private:
         source(const source&) = delete;
         source& operator=(const source&) = delete;
         virtual ~source() = default;
+
+        void retain() noexcept { owners_.fetch_add(1, std::memory_order_relaxed); }
+        void release() noexcept {
+            if (owners_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+        }
 
         answer value(const secret* refused) {
             if (running::is(this)) return fail("the function asks for itself; let it use another client");
@@ -6726,6 +6804,7 @@ private:
 
         static failure fail(std::string_view why) { return failure{error(error_kind::other, "authorization", why)}; }
 
+        std::atomic<std::size_t> owners_{1};
         detail::machine::mutex lock_;
         secret last_;
     };
@@ -6741,7 +6820,7 @@ private:
     };
 
     secret fixed_;
-    std::shared_ptr<source> source_;
+    detail::shared_owner<source> source_;
 };
 
 } // namespace MLFLOW_TRACE_ABI
@@ -7381,7 +7460,7 @@ public:
         if (!transport_) {
             auto server = endpoint::parse(uri());
             if (!server) return failure{error(server.error().kind(), options_.option, server.error().message())};
-            transport_ = std::make_unique<Transport>(std::move(*server), options_.transport);
+            transport_ = owner<Transport>(new Transport(std::move(*server), options_.transport));
         }
         auto reply = send_authorized(method, target, headers, body);
         if (!reply) return masked(std::move(reply).error());
@@ -7435,7 +7514,7 @@ private:
     }
 
     http_client_options<Transport> options_;
-    std::unique_ptr<Transport> transport_;
+    owner<Transport> transport_;
     known_secrets secrets_;
 };
 
@@ -8598,6 +8677,119 @@ inline void append_trace_info(buffer& out, const trace_data& trace, std::string_
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
+// ---- mlflow/trace/platform/threads.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// std::condition_variable and std::thread of a POSIX system, as far as they are needed here. <condition_variable> and
+// <thread> cost every user 9,000 and 6,000 lines more.
+
+// Waits by the clock that std::chrono::steady_clock reads.
+class condition {
+public:
+    condition() noexcept {
+        pthread_condattr_t attributes;
+        pthread_condattr_init(&attributes);
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+        pthread_cond_init(&condition_, &attributes);
+        pthread_condattr_destroy(&attributes);
+    }
+    condition(const condition&) = delete;
+    condition& operator=(const condition&) = delete;
+    ~condition() { pthread_cond_destroy(&condition_); }
+
+    void notify_one() noexcept { pthread_cond_signal(&condition_); }
+    void notify_all() noexcept { pthread_cond_broadcast(&condition_); }
+
+    template <class Done>
+    void wait(std::unique_lock<std::mutex>& guard, Done done) {
+        while (!done()) pthread_cond_wait(&condition_, guard.mutex()->native_handle());
+    }
+    // What `done` says at the end.
+    template <class Done>
+    bool wait_until(std::unique_lock<std::mutex>& guard, std::chrono::steady_clock::time_point deadline, Done done) {
+        while (!done())
+            if (is_over(guard, deadline)) return done();
+        return true;
+    }
+
+private:
+    bool is_over(std::unique_lock<std::mutex>& guard, std::chrono::steady_clock::time_point deadline) {
+        using namespace std::chrono;
+        auto until = deadline.time_since_epoch();
+        if (until.count() < 0) until = {}; // a time before 0 is none of POSIX
+        const auto whole = duration_cast<seconds>(until);
+        timespec time{};
+        time.tv_sec = static_cast<std::time_t>(whole.count());
+        time.tv_nsec = static_cast<long>(nanoseconds(until - whole).count());
+        return pthread_cond_timedwait(&condition_, guard.mutex()->native_handle(), &time) == ETIMEDOUT;
+    }
+
+    pthread_cond_t condition_;
+};
+
+[[noreturn]] inline void throw_system_error(int code, [[maybe_unused]] const char* what) {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+    throw std::system_error(code, std::generic_category(), what);
+#else
+    static_cast<void>(code);
+    std::abort();
+#endif
+}
+
+// A thread that is joined or detached before this object ends, or else the program ends. Thread-safety: as `int`.
+class thread {
+public:
+    thread() noexcept = default;
+    // Throws std::system_error where the system starts no more.
+    template <class Run>
+    explicit thread(Run run) {
+        owner<Run> passed(new Run(std::move(run)));
+        if (const int code = pthread_create(&handle_, nullptr, &enter<Run>, passed.get()); code != 0)
+            throw_system_error(code, "no thread can be started");
+        static_cast<void>(passed.release()); // to the thread
+        is_joinable_ = true;
+    }
+    thread(thread&& other) noexcept
+        : handle_(other.handle_), is_joinable_(std::exchange(other.is_joinable_, false)) {}
+    thread& operator=(thread&& other) noexcept {
+        if (is_joinable_) std::terminate();
+        handle_ = other.handle_;
+        is_joinable_ = std::exchange(other.is_joinable_, false);
+        return *this;
+    }
+    ~thread() {
+        if (is_joinable_) std::terminate();
+    }
+
+    [[nodiscard]] bool joinable() const noexcept { return is_joinable_; }
+    void join() noexcept {
+        pthread_join(handle_, nullptr);
+        is_joinable_ = false;
+    }
+    void detach() noexcept {
+        pthread_detach(handle_);
+        is_joinable_ = false;
+    }
+
+private:
+    template <class Run>
+    static void* enter(void* passed) {
+        const owner<Run> run(static_cast<Run*>(passed));
+        (*run)();
+        return nullptr;
+    }
+
+    pthread_t handle_{};
+    bool is_joinable_ = false;
+};
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
 // ---- mlflow/trace/platform/without_signals.hpp
 
 #if MLFLOW_TRACE_HOSTED
@@ -8717,9 +8909,9 @@ public:
         : experiment_id_(experiment_id), run_(run), is_interrupted_(is_interrupted), progress_(progress) {}
 
     // `first` is used by this thread, and each of `others` by one more while there is enough to do.
-    void send(std::vector<answer>& answers, connection& first, std::vector<std::unique_ptr<connection>>& others) {
+    void send(std::vector<answer>& answers, connection& first, std::vector<owner<connection>>& others) {
         progress_.begin(answers.size());
-        std::vector<std::thread> threads;
+        std::vector<thread> threads;
         const auto start = [&] {
             const without_signals blocked;
             threads.reserve(others.size());
@@ -8728,7 +8920,7 @@ public:
         };
         guarded(start, [] {}); // fewer threads do it too
         guarded([&] { work(answers, first); }, [] {});
-        for (std::thread& each : threads) each.join();
+        for (thread& each : threads) each.join();
         progress_.end();
     }
 
@@ -9505,7 +9697,8 @@ private:
         if (answers.empty()) return {.exported_spans = batch.span_count()};
         while (others_.size() + 1 < options_.info_connections && others_.size() + 1 < answers.size() &&
                others_.size() < 15)
-            others_.push_back(std::make_unique<detail::http_client<Transport>>(server()));
+            others_.push_back(
+                detail::owner<detail::http_client<Transport>>(new detail::http_client<Transport>(server())));
         infos(connection_.experiment_id, run(), is_interrupted_, progress_).send(answers, server_, others_);
         return settle(batch, answers);
     }
@@ -9583,7 +9776,7 @@ private:
     detail::http_client<Transport> server_;
     mutable std::mutex connection_lock_; // these two are written under both locks
     mlflow_connection connection_;
-    std::vector<std::unique_ptr<detail::http_client<Transport>>> others_; // connections, made as they are needed
+    std::vector<detail::owner<detail::http_client<Transport>>> others_; // connections, made as they are needed
     std::atomic<bool> is_interrupted_{false};
     detail::mlflow_progress progress_;
     bool gives_own_ids_ = false;
@@ -10469,15 +10662,15 @@ public:
     // Once the threads have been told to end. The worker is not there afterwards for whoever called.
     void end() noexcept {
         std::unique_lock guard(lock_);
-        constexpr std::chrono::milliseconds to_come_back{250};
-        if (!is_own_thread()) has_ended_.wait_for(guard, to_come_back, [this] { return running_ == 0; });
+        const auto to_come_back = deadline_after(std::chrono::milliseconds(250));
+        if (!is_own_thread()) has_ended_.wait_until(guard, to_come_back, [this] { return running_ == 0; });
         is_left_ = running_ != 0;
-        for (std::thread& thread : threads_)
-            if (is_left_ && thread.joinable()) thread.detach();
+        for (thread& each : threads_)
+            if (is_left_ && each.joinable()) each.detach();
         if (is_left_) return;
         guard.unlock();
-        for (std::thread& thread : threads_)
-            if (thread.joinable()) thread.join();
+        for (thread& each : threads_)
+            if (each.joinable()) each.join();
         delete &worker_;
     }
 
@@ -10486,7 +10679,7 @@ private:
     void start_one(std::size_t number, const Run& run) {
         const std::lock_guard guard(lock_);
         const without_signals blocked;
-        threads_[number] = std::thread([this, number, run] {
+        threads_[number] = thread([this, number, run] {
             running_here = this;
             run(number);
             one_has_ended();
@@ -10505,8 +10698,8 @@ private:
 
     Worker& worker_;
     std::mutex lock_;
-    std::condition_variable has_ended_;
-    std::array<std::thread, Count> threads_;
+    condition has_ended_;
+    std::array<thread, Count> threads_;
     std::size_t running_ = 0;
     bool is_left_ = false;
 };
@@ -10858,15 +11051,15 @@ private:
     const std::uint32_t process_ = machine::process();
     batch_senders<Exporter, Senders> senders_;
     std::mutex lock_;
-    std::condition_variable wake_;
-    std::condition_variable handled_something_;
+    condition wake_;
+    condition handled_something_;
     batch_queue queue_;
     // No more than half of the queue is in hands, where nothing can be dropped to make room.
     const batch_queue::amount at_once_{options_.max_batch_spans, options_.max_batch_bytes,
                                        options_.max_queue_bytes / 2 / Senders};
     const std::size_t packed_from_ = options_.max_queue_bytes / 8; // waiting as recorded
     const std::size_t packed_at_once_ = packed_from_ / 8 < (1U << 20U) ? packed_from_ / 8 : (1U << 20U);
-    std::condition_variable pack_;
+    condition pack_;
     std::size_t in_pools_ = 0;       // when they were last looked at, for want of memory
     std::size_t dropped_memory_ = 0; // since then
     bool is_to_pack_ = false;
@@ -10901,7 +11094,7 @@ public:
     struct ender {
         void operator()(Worker* worker) const noexcept { worker->end(); }
     };
-    using pointer = std::unique_ptr<Worker, ender>;
+    using pointer = owner<Worker, ender>;
 
     explicit per_process(pointer first) noexcept : worker_(first.release()) {}
     per_process(const per_process&) = delete;
@@ -11819,7 +12012,7 @@ private:
     detail::other_traces others_;
     std::size_t asked_for_ = 0; // of the others
     mutable std::mutex lock_;
-    std::condition_variable wake_;
+    detail::condition wake_;
     detail::latest_error error_;
     std::size_t put_aside_spans_ = 0; // since the latest note
     std::vector<rejected_trace> rejected_;
@@ -15038,154 +15231,6 @@ using to_mlflow = batch<retry<mlflow_exporter<Transport>>>;
 /// `<mlflow/trace/spool/spool.hpp>`.
 template <class Transport>
 using to_mlflow_spooled = spool<mlflow_exporter<Transport>, posix_files>;
-
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
-// ---- mlflow/trace/transports/memory.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-
-class memory_server;
-
-/// Options of `memory_transport`.
-struct memory_transport_options {
-    std::shared_ptr<memory_server> server; ///< who answers, and remembers; without one every request gets 200
-};
-
-/// The server side of `memory_transport`: remembers every request, and answers as it was told to.
-///
-/// A request takes the oldest reply of the queue; when that is empty, the callable given to `answer_with()` decides;
-/// without one it gets status 200 and no body. Keep a `shared_ptr` to it, to look at what an exporter that owns the
-/// transport has sent:
-///
-///     auto server = std::make_shared<mt::memory_server>();
-///     mt::mlflow_exporter<mt::memory_transport> exporter({.transport = {server}});
-///     server->queue_reply({503});
-///
-/// Thread-safety: every function may be called from any thread. The callable runs outside the lock, on the thread
-/// that sends; when several transports share the server it may run on several threads at once.
-class memory_server {
-public:
-    using reply = result<http_response>;
-
-    /// A request with its own text; `target` is what a server would see, with the path of the endpoint in front.
-    struct request {
-        http_method method = http_method::get;
-        std::string target;
-        std::vector<std::pair<std::string, std::string>> headers;
-        std::string body;
-        std::chrono::milliseconds timeout{};
-
-        /// The value of the first header of that name, compared without case, or an empty text.
-        [[nodiscard]] std::string_view header(std::string_view name) const noexcept {
-            return detail::find_header(headers, name);
-        }
-    };
-
-    /// Adds a reply, or an error, for one request to come.
-    void queue_reply(reply next) {
-        const std::lock_guard lock(mutex_);
-        queue_.push_back(std::move(next));
-    }
-
-    /// Answers by `answer(const memory_server::request&)`, which returns an `http_response`, a
-    /// `failure` or a `reply`. What it throws leaves `send()`.
-    template <class Answer>
-    void answer_with(Answer answer) {
-        auto made = std::make_shared<answer_of<Answer>>(std::move(answer));
-        const std::lock_guard lock(mutex_);
-        answer_ = std::move(made);
-    }
-
-    /// A copy of all requests so far, in the order in which they came.
-    [[nodiscard]] std::vector<request> requests() const {
-        const std::lock_guard lock(mutex_);
-        return requests_;
-    }
-
-    [[nodiscard]] std::size_t request_count() const {
-        const std::lock_guard lock(mutex_);
-        return requests_.size();
-    }
-
-    /// Waits until `count` requests have come. False when `timeout` ran out before.
-    [[nodiscard]] bool wait_for_requests(std::size_t count, std::chrono::milliseconds timeout) const {
-        std::unique_lock lock(mutex_);
-        return arrived_.wait_for(lock, timeout, [&] { return requests_.size() >= count; });
-    }
-
-    /// Answers one request. This is what `memory_transport::send` calls.
-    reply handle(request incoming) {
-        std::shared_ptr<any_answer> answer;
-        {
-            const std::lock_guard lock(mutex_);
-            requests_.push_back(incoming);
-            arrived_.notify_all();
-            if (!queue_.empty()) {
-                reply next = std::move(queue_.front());
-                queue_.erase(queue_.begin());
-                return next;
-            }
-            answer = answer_;
-        }
-        if (!answer) return http_response{200, {}, {}};
-        return answer->call(incoming);
-    }
-
-private:
-    struct any_answer {
-        any_answer() = default;
-        any_answer(const any_answer&) = delete;
-        any_answer& operator=(const any_answer&) = delete;
-        virtual ~any_answer() = default;
-        virtual reply call(const request& incoming) = 0;
-    };
-    template <class Answer>
-    struct answer_of final : any_answer {
-        explicit answer_of(Answer&& answer) : answer_(std::move(answer)) {}
-        reply call(const request& incoming) override { return answer_(incoming); }
-        Answer answer_;
-    };
-
-    mutable std::mutex mutex_;
-    mutable std::condition_variable arrived_;
-    std::vector<request> requests_;
-    std::vector<reply> queue_;
-    std::shared_ptr<any_answer> answer_;
-};
-
-/// A transport without a network, for tests: hands every request to a `memory_server` in the same process. It refuses
-/// the same malformed requests as the transports that have a network, and those are not remembered.
-///
-/// Thread-safety: as every transport, `send()` by one thread at a time.
-class memory_transport {
-public:
-    using options = memory_transport_options;
-
-    explicit memory_transport(endpoint server, options chosen = {})
-        : endpoint_(std::move(server)),
-          server_(chosen.server ? std::move(chosen.server) : std::make_shared<memory_server>()) {}
-
-    result<http_response> send(const http_request& request) {
-        if (auto refused = check_request(endpoint_, request)) return failure{std::move(*refused)};
-        memory_server::request copy{request.method,
-                                    endpoint_.path + std::string(request.target),
-                                    {},
-                                    std::string(request.body),
-                                    request.timeout};
-        for (const auto& [name, value] : request.headers) copy.headers.emplace_back(name, value);
-        return server_->handle(std::move(copy));
-    }
-
-    /// Who answers: the one of the options, or an own one.
-    [[nodiscard]] const std::shared_ptr<memory_server>& server() const noexcept { return server_; }
-
-private:
-    endpoint endpoint_;
-    std::shared_ptr<memory_server> server_;
-};
 
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace

@@ -3,6 +3,7 @@
 #include "counted_malloc.hpp"
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/exporters/otlp_metrics.hpp>
+#include <mlflow/trace/transports/memory.hpp>
 
 #include <gtest/gtest.h>
 

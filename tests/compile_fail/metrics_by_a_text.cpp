@@ -2,6 +2,7 @@
 // error: otlp_metrics: name keys such as mt::session
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/exporters/otlp_metrics.hpp>
+#include <mlflow/trace/transports/memory.hpp>
 
 #include <string_view>
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // error: tracking_url
 #include <mlflow/trace.hpp>
+#include <mlflow/trace/transports/memory.hpp>
 
 namespace mt = mlflow::trace;
 #ifdef TWIN

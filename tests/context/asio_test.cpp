@@ -14,9 +14,11 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #endif
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <map>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <thread>

@@ -4,6 +4,7 @@
 #include <mlflow/trace/client.hpp>
 #include <mlflow/trace/environment/mlflow.hpp>
 #include <mlflow/trace/transports/beast.hpp>
+#include <mlflow/trace/transports/memory.hpp>
 
 #include <gtest/gtest.h>
 

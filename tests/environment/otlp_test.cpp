@@ -6,6 +6,7 @@
 #include <mlflow/trace/exporters/otlp_metrics.hpp>
 #include <mlflow/trace/transports/beast.hpp>
 #include <mlflow/trace/transports/gzip.hpp>
+#include <mlflow/trace/transports/memory.hpp>
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the exporter says to servers that take no OTLP spans. tests/stores/ asks real ones.
 #include <mlflow/trace.hpp>
+#include <mlflow/trace/transports/memory.hpp>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>

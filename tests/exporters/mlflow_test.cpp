@@ -2,11 +2,13 @@
 // What the exporter says to the server, request by request. tests/mlflow/ asks a real one.
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/testing/exporter_conformance.hpp>
+#include <mlflow/trace/transports/memory.hpp>
 #include <mlflow/trace/web/propagation.hpp>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <ostream>

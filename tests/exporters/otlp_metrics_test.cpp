@@ -6,6 +6,7 @@
 #include <mlflow/trace/exporters/otlp_metrics.hpp>
 #include <mlflow/trace/pipeline/fan_out.hpp>
 #include <mlflow/trace/testing/exporter_conformance.hpp>
+#include <mlflow/trace/transports/memory.hpp>
 
 #include <gtest/gtest.h>
 

@@ -8,6 +8,7 @@
 // flush, {"reply": STATUS, "rejected": DATA_POINTS}.
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/exporters/otlp_metrics.hpp>
+#include <mlflow/trace/transports/memory.hpp>
 
 #include <nlohmann/json.hpp>
 

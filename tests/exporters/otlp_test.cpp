@@ -3,10 +3,12 @@
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/exporters/otlp.hpp>
 #include <mlflow/trace/testing/exporter_conformance.hpp>
+#include <mlflow/trace/transports/memory.hpp>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <string>

@@ -6,6 +6,7 @@
 #include <mlflow/trace/exporters/otlp.hpp>
 #include <mlflow/trace/spool/spool.hpp>
 #include <mlflow/trace/testing/exporter_conformance.hpp>
+#include <mlflow/trace/transports/memory.hpp>
 
 #include <gtest/gtest.h>
 

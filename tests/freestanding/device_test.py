@@ -36,6 +36,7 @@ NEEDS_AN_OPERATING_SYSTEM = {
     "platform/files.hpp",
     "platform/hosted.hpp",
     "platform/per_process.hpp",
+    "platform/threads.hpp",
     "platform/without_signals.hpp",
     "platform/worker_threads.hpp",
     "spans/attachment.hpp",

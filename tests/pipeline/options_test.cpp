@@ -2,6 +2,7 @@
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/pipeline/fan_out.hpp>
 #include <mlflow/trace/spool/spool.hpp>
+#include <mlflow/trace/transports/memory.hpp>
 
 #include <gtest/gtest.h>
 

@@ -2,6 +2,7 @@
 #include "support/raw_server.hpp"
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/transports/beast.hpp>
+#include <mlflow/trace/transports/memory.hpp>
 
 #include <gtest/gtest.h>
 

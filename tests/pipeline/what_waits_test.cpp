@@ -4,6 +4,7 @@
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/spool/spool.hpp>
 #include <mlflow/trace/testing/exporter_conformance.hpp>
+#include <mlflow/trace/transports/memory.hpp>
 
 #include <gtest/gtest.h>
 

@@ -7,11 +7,13 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <memory>
 #include <set>
 #include <sstream>
 #include <string>
 #include <sys/mount.h>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 
 namespace {

@@ -2,6 +2,7 @@
 #include "support/spool_folder.hpp"
 
 #include <algorithm>
+#include <memory>
 #include <random>
 #include <set>
 #include <string>

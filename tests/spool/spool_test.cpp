@@ -3,9 +3,12 @@
 #include "support/spool_sink.hpp"
 #include <mlflow/trace/spool/folder.hpp>
 #include <mlflow/trace/testing/exporter_conformance.hpp>
+#include <mlflow/trace/transports/memory.hpp>
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <sys/stat.h>
 #include <thread>

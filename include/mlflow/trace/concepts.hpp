@@ -8,9 +8,9 @@
 #include <mlflow/trace/core/trace_batch.hpp>
 #include <mlflow/trace/core/trace_start.hpp>
 #include <mlflow/trace/core/value_rules.hpp>
+#include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/http/message.hpp>
 
-#include <chrono>
 #include <concepts>
 #include <cstdint>
 #include <string_view>

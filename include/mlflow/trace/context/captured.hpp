@@ -2,9 +2,9 @@
 #pragma once
 
 #include <mlflow/trace/context/current.hpp>
+#include <mlflow/trace/memory/owner.hpp>
 
 #include <cstdlib>
-#include <memory>
 #include <new>
 #include <utility>
 #include <vector>
@@ -16,7 +16,7 @@ namespace detail {
 struct contents_release {
     void operator()(captured_contents* contents) const noexcept { captured_contents::release(contents); }
 };
-using owned_contents = std::unique_ptr<captured_contents, contents_release>;
+using owned_contents = owner<captured_contents, contents_release>;
 
 // The innermost span of each tracer, the innermost first.
 inline void copy_spans(context_slot& slot, captured_contents& into) {

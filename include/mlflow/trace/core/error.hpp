@@ -2,11 +2,11 @@
 #pragma once
 
 #include <mlflow/trace/config.hpp>
+#include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/text/displayed.hpp>
 
 #include <atomic>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <new>

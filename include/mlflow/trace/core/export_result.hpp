@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/memory/machine.hpp>
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 

@@ -2,8 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/config.hpp>
-
-#include <chrono>
+#include <mlflow/trace/detail/durations.hpp>
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {

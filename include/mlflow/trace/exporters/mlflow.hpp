@@ -3,12 +3,14 @@
 
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/core/notice.hpp>
+#include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/exporters/mlflow_api.hpp>
 #include <mlflow/trace/exporters/mlflow_artifacts.hpp>
 #include <mlflow/trace/exporters/mlflow_infos.hpp>
 #include <mlflow/trace/http/client.hpp>
 #include <mlflow/trace/http/credentials.hpp>
 #include <mlflow/trace/http/outcome.hpp>
+#include <mlflow/trace/memory/owner.hpp>
 #include <mlflow/trace/metadata/identity.hpp>
 #include <mlflow/trace/text/json_reader.hpp>
 #include <mlflow/trace/text/timestamp.hpp>
@@ -16,9 +18,7 @@
 #include <mlflow/trace/wire/otlp_request.hpp>
 
 #include <atomic>
-#include <chrono>
 #include <cstddef>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -227,7 +227,8 @@ private:
         if (answers.empty()) return {.exported_spans = batch.span_count()};
         while (others_.size() + 1 < options_.info_connections && others_.size() + 1 < answers.size() &&
                others_.size() < 15)
-            others_.push_back(std::make_unique<detail::http_client<Transport>>(server()));
+            others_.push_back(
+                detail::owner<detail::http_client<Transport>>(new detail::http_client<Transport>(server())));
         infos(connection_.experiment_id, run(), is_interrupted_, progress_).send(answers, server_, others_);
         return settle(batch, answers);
     }
@@ -305,7 +306,7 @@ private:
     detail::http_client<Transport> server_;
     mutable std::mutex connection_lock_; // these two are written under both locks
     mlflow_connection connection_;
-    std::vector<std::unique_ptr<detail::http_client<Transport>>> others_; // connections, made as they are needed
+    std::vector<detail::owner<detail::http_client<Transport>>> others_; // connections, made as they are needed
     std::atomic<bool> is_interrupted_{false};
     detail::mlflow_progress progress_;
     bool gives_own_ids_ = false;

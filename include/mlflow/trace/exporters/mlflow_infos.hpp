@@ -3,22 +3,22 @@
 
 #include <mlflow/trace/core/export_progress.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/exporters/mlflow_api.hpp>
 #include <mlflow/trace/http/client.hpp>
 #include <mlflow/trace/http/outcome.hpp>
 #include <mlflow/trace/memory/buffer.hpp>
+#include <mlflow/trace/memory/owner.hpp>
+#include <mlflow/trace/platform/threads.hpp>
 #include <mlflow/trace/platform/without_signals.hpp>
 
 #include <atomic>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -102,9 +102,9 @@ public:
         : experiment_id_(experiment_id), run_(run), is_interrupted_(is_interrupted), progress_(progress) {}
 
     // `first` is used by this thread, and each of `others` by one more while there is enough to do.
-    void send(std::vector<answer>& answers, connection& first, std::vector<std::unique_ptr<connection>>& others) {
+    void send(std::vector<answer>& answers, connection& first, std::vector<owner<connection>>& others) {
         progress_.begin(answers.size());
-        std::vector<std::thread> threads;
+        std::vector<thread> threads;
         const auto start = [&] {
             const without_signals blocked;
             threads.reserve(others.size());
@@ -113,7 +113,7 @@ public:
         };
         guarded(start, [] {}); // fewer threads do it too
         guarded([&] { work(answers, first); }, [] {});
-        for (std::thread& each : threads) each.join();
+        for (thread& each : threads) each.join();
         progress_.end();
     }
 

@@ -2,15 +2,15 @@
 #pragma once
 
 #include <mlflow/trace/detail/cancellation.hpp>
+#include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/http/credentials.hpp>
 #include <mlflow/trace/http/masked.hpp>
 #include <mlflow/trace/http/message.hpp>
 #include <mlflow/trace/http/mlflow_reply.hpp>
 #include <mlflow/trace/http/outcome.hpp>
+#include <mlflow/trace/memory/owner.hpp>
 #include <mlflow/trace/text/displayed.hpp>
 
-#include <chrono>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -90,7 +90,7 @@ public:
         if (!transport_) {
             auto server = endpoint::parse(uri());
             if (!server) return failure{error(server.error().kind(), options_.option, server.error().message())};
-            transport_ = std::make_unique<Transport>(std::move(*server), options_.transport);
+            transport_ = owner<Transport>(new Transport(std::move(*server), options_.transport));
         }
         auto reply = send_authorized(method, target, headers, body);
         if (!reply) return masked(std::move(reply).error());
@@ -144,7 +144,7 @@ private:
     }
 
     http_client_options<Transport> options_;
-    std::unique_ptr<Transport> transport_;
+    owner<Transport> transport_;
     known_secrets secrets_;
 };
 

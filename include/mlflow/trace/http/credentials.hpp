@@ -7,9 +7,11 @@
 #include <mlflow/trace/http/message.hpp>
 #include <mlflow/trace/http/secret.hpp>
 #include <mlflow/trace/memory/machine.hpp>
+#include <mlflow/trace/memory/owner.hpp>
 
+#include <atomic>
 #include <concepts>
-#include <memory>
+#include <cstddef>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -34,12 +36,12 @@ public:
     credentials(secret fixed) noexcept : fixed_(std::move(fixed)) {}
     template <class Fetch>
         requires std::convertible_to<std::invoke_result_t<Fetch&>, answer>
-    credentials(Fetch fetch) : source_(std::make_shared<source_of<Fetch>>(std::move(fetch))) {}
+    credentials(Fetch fetch) : source_(new source_of<Fetch>(std::move(fetch))) {}
 
     /// No header is sent at all.
     [[nodiscard]] bool empty() const noexcept { return !source_ && fixed_.empty(); }
     /// Another request for the value may bring another one.
-    [[nodiscard]] bool renewable() const noexcept { return source_ != nullptr; }
+    [[nodiscard]] bool renewable() const noexcept { return static_cast<bool>(source_); }
 
     /// The value as it was last given.
     [[nodiscard]] answer current() const { return source_ ? source_->value(nullptr) : fixed_; }
@@ -53,6 +55,11 @@ private:
         source(const source&) = delete;
         source& operator=(const source&) = delete;
         virtual ~source() = default;
+
+        void retain() noexcept { owners_.fetch_add(1, std::memory_order_relaxed); }
+        void release() noexcept {
+            if (owners_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+        }
 
         answer value(const secret* refused) {
             if (running::is(this)) return fail("the function asks for itself; let it use another client");
@@ -81,6 +88,7 @@ private:
 
         static failure fail(std::string_view why) { return failure{error(error_kind::other, "authorization", why)}; }
 
+        std::atomic<std::size_t> owners_{1};
         detail::machine::mutex lock_;
         secret last_;
     };
@@ -96,7 +104,7 @@ private:
     };
 
     secret fixed_;
-    std::shared_ptr<source> source_;
+    detail::shared_owner<source> source_;
 };
 
 } // namespace MLFLOW_TRACE_ABI

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <mlflow/trace/core/result.hpp>
+#include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/http/shown_url.hpp>
 
-#include <chrono>
 #include <cstdint>
 #include <span>
 #include <string>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/core/export_result.hpp>
+#include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/http/date.hpp>
 #include <mlflow/trace/http/export_reply.hpp>
 #include <mlflow/trace/http/masked.hpp>
@@ -10,7 +11,6 @@
 #include <mlflow/trace/text/json_reader.hpp>
 #include <mlflow/trace/text/utf8.hpp>
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <mlflow/trace/detail/deadline.hpp>
+#include <mlflow/trace/detail/durations.hpp>
 
-#include <chrono>
 #include <cstdint>
 
 namespace mlflow::trace {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/pipeline/batch_worker.hpp>
 #include <mlflow/trace/platform/per_process.hpp>
 
-#include <chrono>
 #include <cstddef>
 #include <string>
 #include <type_traits>

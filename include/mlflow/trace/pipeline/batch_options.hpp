@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/detail/options_of.hpp>
 #include <mlflow/trace/pipeline/diagnostics.hpp>
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 

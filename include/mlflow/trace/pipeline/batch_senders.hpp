@@ -4,10 +4,10 @@
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/core/copied_trace.hpp>
 #include <mlflow/trace/core/export_progress.hpp>
+#include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/detail/options_of.hpp>
 
 #include <array>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>

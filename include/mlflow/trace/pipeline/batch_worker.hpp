@@ -6,6 +6,7 @@
 #include <mlflow/trace/core/guarded_export.hpp>
 #include <mlflow/trace/core/packed.hpp>
 #include <mlflow/trace/detail/deadline.hpp>
+#include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/memory/machine.hpp>
 #include <mlflow/trace/pipeline/batch_drops.hpp>
 #include <mlflow/trace/pipeline/batch_options.hpp>
@@ -14,10 +15,9 @@
 #include <mlflow/trace/pipeline/diagnostics.hpp>
 #include <mlflow/trace/pipeline/flushes.hpp>
 #include <mlflow/trace/pipeline/latest_error.hpp>
+#include <mlflow/trace/platform/threads.hpp>
 #include <mlflow/trace/platform/worker_threads.hpp>
 
-#include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -365,15 +365,15 @@ private:
     const std::uint32_t process_ = machine::process();
     batch_senders<Exporter, Senders> senders_;
     std::mutex lock_;
-    std::condition_variable wake_;
-    std::condition_variable handled_something_;
+    condition wake_;
+    condition handled_something_;
     batch_queue queue_;
     // No more than half of the queue is in hands, where nothing can be dropped to make room.
     const batch_queue::amount at_once_{options_.max_batch_spans, options_.max_batch_bytes,
                                        options_.max_queue_bytes / 2 / Senders};
     const std::size_t packed_from_ = options_.max_queue_bytes / 8; // waiting as recorded
     const std::size_t packed_at_once_ = packed_from_ / 8 < (1U << 20U) ? packed_from_ / 8 : (1U << 20U);
-    std::condition_variable pack_;
+    condition pack_;
     std::size_t in_pools_ = 0;       // when they were last looked at, for want of memory
     std::size_t dropped_memory_ = 0; // since then
     bool is_to_pack_ = false;

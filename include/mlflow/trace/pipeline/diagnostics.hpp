@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/interval.hpp>
 #include <mlflow/trace/text/displayed.hpp>
 
-#include <chrono>
 #include <cstdio>
 #include <string>
 #include <string_view>

@@ -3,9 +3,9 @@
 
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/core/copied_trace.hpp>
+#include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/detail/options_of.hpp>
 
-#include <chrono>
 #include <utility>
 
 namespace mlflow::trace {

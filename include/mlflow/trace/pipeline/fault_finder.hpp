@@ -6,11 +6,11 @@
 #include <mlflow/trace/core/packed.hpp>
 #include <mlflow/trace/core/split_trace.hpp>
 #include <mlflow/trace/core/trace_batch.hpp>
+#include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/http/outcome.hpp>
 #include <mlflow/trace/pipeline/backoff.hpp>
 
-#include <chrono>
 #include <cstddef>
 #include <string>
 #include <utility>

@@ -5,15 +5,15 @@
 #include <mlflow/trace/core/copied_trace.hpp>
 #include <mlflow/trace/core/export_progress.hpp>
 #include <mlflow/trace/detail/deadline.hpp>
+#include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/options_of.hpp>
 #include <mlflow/trace/pipeline/diagnostics.hpp>
 #include <mlflow/trace/pipeline/fault_finder.hpp>
 #include <mlflow/trace/pipeline/latest_error.hpp>
+#include <mlflow/trace/platform/threads.hpp>
 #include <mlflow/trace/wire/recorded_trace.hpp>
 
-#include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <mutex>
 #include <string>
@@ -215,7 +215,7 @@ private:
     detail::other_traces others_;
     std::size_t asked_for_ = 0; // of the others
     mutable std::mutex lock_;
-    std::condition_variable wake_;
+    detail::condition wake_;
     detail::latest_error error_;
     std::size_t put_aside_spans_ = 0; // since the latest note
     std::vector<rejected_trace> rejected_;

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <mlflow/trace/core/export_result.hpp>
+#include <mlflow/trace/memory/owner.hpp>
 
 #include <atomic>
 #include <cstddef>
-#include <memory>
 #include <string>
 #include <utility>
 
@@ -21,7 +21,7 @@ public:
     struct ender {
         void operator()(Worker* worker) const noexcept { worker->end(); }
     };
-    using pointer = std::unique_ptr<Worker, ender>;
+    using pointer = owner<Worker, ender>;
 
     explicit per_process(pointer first) noexcept : worker_(first.release()) {}
     per_process(const per_process&) = delete;

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/detail/deadline.hpp>
+#include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
+#include <mlflow/trace/platform/threads.hpp>
 #include <mlflow/trace/platform/without_signals.hpp>
 
 #include <array>
-#include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <mutex>
-#include <thread>
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
@@ -37,15 +37,15 @@ public:
     // Once the threads have been told to end. The worker is not there afterwards for whoever called.
     void end() noexcept {
         std::unique_lock guard(lock_);
-        constexpr std::chrono::milliseconds to_come_back{250};
-        if (!is_own_thread()) has_ended_.wait_for(guard, to_come_back, [this] { return running_ == 0; });
+        const auto to_come_back = deadline_after(std::chrono::milliseconds(250));
+        if (!is_own_thread()) has_ended_.wait_until(guard, to_come_back, [this] { return running_ == 0; });
         is_left_ = running_ != 0;
-        for (std::thread& thread : threads_)
-            if (is_left_ && thread.joinable()) thread.detach();
+        for (thread& each : threads_)
+            if (is_left_ && each.joinable()) each.detach();
         if (is_left_) return;
         guard.unlock();
-        for (std::thread& thread : threads_)
-            if (thread.joinable()) thread.join();
+        for (thread& each : threads_)
+            if (each.joinable()) each.join();
         delete &worker_;
     }
 
@@ -54,7 +54,7 @@ private:
     void start_one(std::size_t number, const Run& run) {
         const std::lock_guard guard(lock_);
         const without_signals blocked;
-        threads_[number] = std::thread([this, number, run] {
+        threads_[number] = thread([this, number, run] {
             running_here = this;
             run(number);
             one_has_ended();
@@ -73,8 +73,8 @@ private:
 
     Worker& worker_;
     std::mutex lock_;
-    std::condition_variable has_ended_;
-    std::array<std::thread, Count> threads_;
+    condition has_ended_;
+    std::array<thread, Count> threads_;
     std::size_t running_ = 0;
     bool is_left_ = false;
 };

@@ -4,6 +4,7 @@
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/context/current.hpp>
 #include <mlflow/trace/core/build.hpp>
+#include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/layers.hpp>
 #include <mlflow/trace/recording/sampling.hpp>
@@ -14,7 +15,6 @@
 #include <mlflow/trace/spans/tracer_options.hpp>
 
 #include <atomic>
-#include <chrono>
 #include <cstdint>
 #include <string_view>
 #include <type_traits>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/recording/sampling.hpp>
 #include <mlflow/trace/spans/tracer.hpp>
 
-#include <chrono>
 #include <exception>
 #include <string>
 #include <string_view>

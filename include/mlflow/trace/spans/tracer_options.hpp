@@ -2,9 +2,8 @@
 #pragma once
 
 #include <mlflow/trace/core/error.hpp>
+#include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/detail/options_of.hpp>
-
-#include <chrono>
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
