@@ -173,6 +173,23 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def check_ways(headers: dict[str, str], page: str) -> list[str]:
+    """What CONTRIBUTING.md says of functions that are not where it says."""
+    wrong = []
+    rows = re.findall(r"^\| [^|`]+ \| ((?:`[\w:]+`(?: → )?)+) \| ([^|]+) \|$", page, re.MULTILINE)
+    for functions, places in rows:
+        folder, text = "", ""
+        for place in re.findall(r"`([\w/.]+)`", places):
+            folder = place.rpartition("/")[0] or folder
+            text += "".join(
+                held for name, held in headers.items() if name.startswith(f"{folder}/{place.rpartition('/')[2]}")
+            )
+        for function in re.findall(r"`([\w:]+)`", functions):
+            if not re.search(rf"\b{function.rpartition('::')[2]}\b", text):
+                wrong.append(f"CONTRIBUTING.md: {function} is not in {places}")
+    return wrong if len(rows) > 10 else [*wrong, "CONTRIBUTING.md: the ways through the layers are not found"]
+
+
 def check_the_check() -> None:
     """Each rule finds its own mistake, so that none of them passes because it looks at nothing."""
     head = "// SPDX-License-Identifier: Apache-2.0\n#pragma once\n"
@@ -224,4 +241,6 @@ if __name__ == "__main__":
         sys.exit("\n".join(mistakes))
     if f"\n\n{table()}\n" not in (ROOT / "CONTRIBUTING.md").read_text():
         sys.exit("CONTRIBUTING.md: the table of layers is another one; put there what layers_test.py --table prints")
+    if mistakes := check_ways(found, (ROOT / "CONTRIBUTING.md").read_text()):
+        sys.exit("\n".join(mistakes))
     print(f"{len(found)} headers keep to their layers")
