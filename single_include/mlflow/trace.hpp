@@ -5739,53 +5739,11 @@ bool append_fixed64_field(Buffer& out, unsigned field, std::uint64_t value) noex
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
-// ---- mlflow/trace/wire/otlp_request.hpp
+// ---- mlflow/trace/wire/key_values.hpp
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
-
-/// Who reads the request.
-enum class otlp_receiver : std::uint8_t {
-    /// Any OTLP receiver: every value bare. What MLflow takes only by its own API travels as attributes of the root
-    /// span: further metadata as `mlflow.traceMetadata.<key>`, the client request ID as `mlflow.clientRequestId`,
-    /// previews as `mlflow.traceRequestPreview` and `mlflow.traceResponsePreview`.
-    any,
-    /// As `any`, and under the names of OpenTelemetry's conventions for generative AI: the session as
-    /// `gen_ai.conversation.id`, and with `otlp_exporter` model, provider, tokens, messages, tools and agents.
-    gen_ai,
-    /// MLflow, by way of a Collector, say: as `any`, and text that MLflow would read as a JSON text is encoded as
-    /// JSON once, so that it is stored as it is. What MLflow takes only by its own API it shows as attributes of the
-    /// root.
-    mlflow
-};
-
-/// How traces are put into a request.
-struct otlp_form {
-    otlp_receiver receiver = otlp_receiver::any;
-    /// User and session on each span, and not on the root alone: for receivers that sum up by span (Langfuse, Phoenix
-    /// and others do; MLflow does not).
-    bool identity_on_every_span = false;
-    bool goes_with_trace_info = false; ///< what MLflow's own API carries is sent that way
-    /// Appends a span's body in other words; null: as it is.
-    bool (*append_body)(detail::buffer& out, const span_data& span) = nullptr;
-
-    constexpr otlp_form() noexcept = default;
-    constexpr otlp_form(otlp_receiver chosen) noexcept : receiver(chosen) {}
-};
-
-/// What the spans come from: OpenTelemetry's resource attributes, such as `service.name`.
-using resource_attributes = std::vector<std::pair<std::string, std::string>>;
-
 namespace detail {
-
-inline bool append_literal_text(buffer& out, std::string_view key, std::string_view text, otlp_receiver receiver) {
-    // Python ends at a number of over 4300 digits in a way that MLflow does not expect, also where the rest is no
-    // JSON.
-    const auto is_taken_for_json = [text] { return text.size() > 4'300 || is_json_document(text); };
-    if (receiver == otlp_receiver::mlflow && may_be_json(text) && is_taken_for_json())
-        return append_json_attribute(out, otlp::attributes, key, [&] { return append_json_string(out, text); });
-    return append_text_attribute(out, otlp::attributes, key, text);
-}
 
 struct key_and_value {
     std::string_view key;
@@ -5808,6 +5766,27 @@ inline std::pair<std::string_view, std::string_view> text_attribute(std::string_
     for (protobuf_reader any(any_value); any.next();)
         if (any.field() == otlp::string_value) found.second = any.bytes();
     return found;
+}
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/wire/mlflow_dialect.hpp
+
+// What MLflow makes of OTLP otherwise than other receivers.
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// Text that MLflow would read as JSON is encoded as JSON once, so that it is stored as it is.
+inline bool append_text_for_mlflow(buffer& out, std::string_view key, std::string_view text) {
+    // Python ends at a number of over 4300 digits in a way that MLflow does not expect, also where the rest is no
+    // JSON.
+    const auto is_taken_for_json = [text] { return text.size() > 4'300 || is_json_document(text); };
+    if (may_be_json(text) && is_taken_for_json())
+        return append_json_attribute(out, otlp::attributes, key, [&] { return append_json_string(out, text); });
+    return append_text_attribute(out, otlp::attributes, key, text);
 }
 
 // MLflow's server stores JSON that it then cannot read, and fails every page of a search that holds it: nested in
@@ -5848,13 +5827,13 @@ inline bool mlflow_can_read(std::string_view json) noexcept {
 inline bool append_attribute_for_mlflow(buffer& out, std::string_view key_value, std::string_view raw) {
     const auto [key, text] = text_attribute(key_value);
     if (!text.data()) return out.append(raw);
-    if (!is_meant_as_json(key_value)) return append_literal_text(out, key, text, otlp_receiver::mlflow);
+    if (!is_meant_as_json(key_value)) return append_text_for_mlflow(out, key, text);
     if (mlflow_can_read(text)) return out.append(raw);
     return append_json_attribute(out, otlp::attributes, key,
                                  [&out, json = text] { return append_json_string(out, json); });
 }
 
-// The body of a span to look closer at.
+// The body of a span that `needs_rewrite`.
 inline bool append_body_for_mlflow(buffer& out, std::string_view body) {
     for (protobuf_reader at(body); at.next();) {
         const bool is_attribute = at.field() == otlp::attributes;
@@ -5862,6 +5841,54 @@ inline bool append_body_for_mlflow(buffer& out, std::string_view body) {
             return false;
     }
     return true;
+}
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/wire/otlp_request.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+/// Who reads the request.
+enum class otlp_receiver : std::uint8_t {
+    /// Any OTLP receiver: every value bare. What MLflow takes only by its own API travels as attributes of the root
+    /// span: further metadata as `mlflow.traceMetadata.<key>`, the client request ID as `mlflow.clientRequestId`,
+    /// previews as `mlflow.traceRequestPreview` and `mlflow.traceResponsePreview`.
+    any,
+    /// As `any`, and under the names of OpenTelemetry's conventions for generative AI: the session as
+    /// `gen_ai.conversation.id`, and with `otlp_exporter` model, provider, tokens, messages, tools and agents.
+    gen_ai,
+    /// MLflow, by way of a Collector, say: as `any`, and text that MLflow would read as a JSON text is encoded as
+    /// JSON once, so that it is stored as it is. What MLflow takes only by its own API it shows as attributes of the
+    /// root.
+    mlflow
+};
+
+/// How traces are put into a request.
+struct otlp_form {
+    otlp_receiver receiver = otlp_receiver::any;
+    /// User and session on each span, and not on the root alone: for receivers that sum up by span (Langfuse, Phoenix
+    /// and others do; MLflow does not).
+    bool identity_on_every_span = false;
+    bool goes_with_trace_info = false; ///< what MLflow's own API carries is sent that way
+    /// Appends a span's body in other words; null: as it is.
+    bool (*append_body)(detail::buffer& out, const span_data& span) = nullptr;
+
+    constexpr otlp_form() noexcept = default;
+    constexpr otlp_form(otlp_receiver chosen) noexcept : receiver(chosen) {}
+};
+
+/// What the spans come from: OpenTelemetry's resource attributes, such as `service.name`.
+using resource_attributes = std::vector<std::pair<std::string, std::string>>;
+
+namespace detail {
+
+inline bool append_literal_text(buffer& out, std::string_view key, std::string_view text, otlp_receiver receiver) {
+    return receiver == otlp_receiver::mlflow ? append_text_for_mlflow(out, key, text)
+                                             : append_text_attribute(out, otlp::attributes, key, text);
 }
 
 inline bool append_prefixed(buffer& out, std::string_view prefix, const trace_entry& entry, otlp_receiver receiver) {

@@ -4,12 +4,12 @@
 #include <mlflow/trace/core/mlflow_names.hpp>
 #include <mlflow/trace/core/trace_batch.hpp>
 #include <mlflow/trace/memory/buffer.hpp>
-#include <mlflow/trace/text/json_reader.hpp>
-#include <mlflow/trace/text/json_writer.hpp>
+#include <mlflow/trace/wire/mlflow_dialect.hpp>
 #include <mlflow/trace/wire/otlp_fields.hpp>
 #include <mlflow/trace/wire/protobuf.hpp>
 #include <mlflow/trace/wire/protobuf_reader.hpp>
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -53,89 +53,8 @@ using resource_attributes = std::vector<std::pair<std::string, std::string>>;
 namespace detail {
 
 inline bool append_literal_text(buffer& out, std::string_view key, std::string_view text, otlp_receiver receiver) {
-    // Python ends at a number of over 4300 digits in a way that MLflow does not expect, also where the rest is no
-    // JSON.
-    const auto is_taken_for_json = [text] { return text.size() > 4'300 || is_json_document(text); };
-    if (receiver == otlp_receiver::mlflow && may_be_json(text) && is_taken_for_json())
-        return append_json_attribute(out, otlp::attributes, key, [&] { return append_json_string(out, text); });
-    return append_text_attribute(out, otlp::attributes, key, text);
-}
-
-struct key_and_value {
-    std::string_view key;
-    std::string_view any_value;
-};
-
-inline key_and_value split_key_value(std::string_view key_value) noexcept {
-    key_and_value found;
-    for (protobuf_reader at(key_value); at.next();) {
-        if (at.field() == otlp::key) found.key = at.bytes();
-        else if (at.field() == otlp::value) found.any_value = at.bytes();
-    }
-    return found;
-}
-
-// The key and the text of a KeyValue; a text whose data() is null when it is of another type.
-inline std::pair<std::string_view, std::string_view> text_attribute(std::string_view key_value) noexcept {
-    const auto [key, any_value] = split_key_value(key_value);
-    std::pair<std::string_view, std::string_view> found(key, {});
-    for (protobuf_reader any(any_value); any.next();)
-        if (any.field() == otlp::string_value) found.second = any.bytes();
-    return found;
-}
-
-// MLflow's server stores JSON that it then cannot read, and fails every page of a search that holds it: nested in
-// more than 45 levels, or with an integer outside 64 bits with a sign (found with MLflow 3.17). `json` is
-// well-formed.
-inline bool mlflow_can_read(std::string_view json) noexcept {
-    constexpr int deepest = 40;
-    int depth = 0;
-    for (std::size_t at = 0; at < json.size(); ++at) {
-        const char c = json[at];
-        if (c == '"') {
-            for (++at; at < json.size() && json[at] != '"'; ++at)
-                if (json[at] == '\\') ++at;
-        } else if (c == '[' || c == '{') {
-            if (++depth > deepest) return false;
-        } else if (c == ']' || c == '}') {
-            --depth;
-        } else if (c >= '0' && c <= '9') {
-            const std::size_t begin = at;
-            while (at < json.size() && json[at] >= '0' && json[at] <= '9') ++at;
-            const std::string_view digits = json.substr(begin, at - begin);
-            const bool is_integer = at == json.size() || (json[at] != '.' && json[at] != 'e' && json[at] != 'E');
-            const bool is_negative = begin > 0 && json[begin - 1] == '-';
-            const std::string_view most = is_negative ? "9223372036854775808" : "9223372036854775807";
-            if (is_integer && (digits.size() > most.size() || (digits.size() == most.size() && digits > most)))
-                return false;
-            if (!is_integer) // the fraction and the exponent are no integers of their own
-                while (at < json.size() &&
-                       std::string_view("0123456789.eE+-").find(json[at]) != std::string_view::npos)
-                    ++at;
-            --at;
-        }
-    }
-    return true;
-}
-
-// Such JSON is stored as the text that it is; text that MLflow would take for JSON is encoded once more.
-inline bool append_attribute_for_mlflow(buffer& out, std::string_view key_value, std::string_view raw) {
-    const auto [key, text] = text_attribute(key_value);
-    if (!text.data()) return out.append(raw);
-    if (!is_meant_as_json(key_value)) return append_literal_text(out, key, text, otlp_receiver::mlflow);
-    if (mlflow_can_read(text)) return out.append(raw);
-    return append_json_attribute(out, otlp::attributes, key,
-                                 [&out, json = text] { return append_json_string(out, json); });
-}
-
-// The body of a span to look closer at.
-inline bool append_body_for_mlflow(buffer& out, std::string_view body) {
-    for (protobuf_reader at(body); at.next();) {
-        const bool is_attribute = at.field() == otlp::attributes;
-        if (is_attribute ? !append_attribute_for_mlflow(out, at.bytes(), at.raw()) : !out.append(at.raw()))
-            return false;
-    }
-    return true;
+    return receiver == otlp_receiver::mlflow ? append_text_for_mlflow(out, key, text)
+                                             : append_text_attribute(out, otlp::attributes, key, text);
 }
 
 inline bool append_prefixed(buffer& out, std::string_view prefix, const trace_entry& entry, otlp_receiver receiver) {

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/memory/buffer.hpp>
+#include <mlflow/trace/text/json_reader.hpp>
+#include <mlflow/trace/text/json_writer.hpp>
+#include <mlflow/trace/wire/key_values.hpp>
+#include <mlflow/trace/wire/otlp_fields.hpp>
+#include <mlflow/trace/wire/protobuf_reader.hpp>
+
+#include <cstddef>
+#include <string_view>
+
+// What MLflow makes of OTLP otherwise than other receivers.
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// Text that MLflow would read as JSON is encoded as JSON once, so that it is stored as it is.
+inline bool append_text_for_mlflow(buffer& out, std::string_view key, std::string_view text) {
+    // Python ends at a number of over 4300 digits in a way that MLflow does not expect, also where the rest is no
+    // JSON.
+    const auto is_taken_for_json = [text] { return text.size() > 4'300 || is_json_document(text); };
+    if (may_be_json(text) && is_taken_for_json())
+        return append_json_attribute(out, otlp::attributes, key, [&] { return append_json_string(out, text); });
+    return append_text_attribute(out, otlp::attributes, key, text);
+}
+
+// MLflow's server stores JSON that it then cannot read, and fails every page of a search that holds it: nested in
+// more than 45 levels, or with an integer outside 64 bits with a sign (found with MLflow 3.17). `json` is
+// well-formed.
+inline bool mlflow_can_read(std::string_view json) noexcept {
+    constexpr int deepest = 40;
+    int depth = 0;
+    for (std::size_t at = 0; at < json.size(); ++at) {
+        const char c = json[at];
+        if (c == '"') {
+            for (++at; at < json.size() && json[at] != '"'; ++at)
+                if (json[at] == '\\') ++at;
+        } else if (c == '[' || c == '{') {
+            if (++depth > deepest) return false;
+        } else if (c == ']' || c == '}') {
+            --depth;
+        } else if (c >= '0' && c <= '9') {
+            const std::size_t begin = at;
+            while (at < json.size() && json[at] >= '0' && json[at] <= '9') ++at;
+            const std::string_view digits = json.substr(begin, at - begin);
+            const bool is_integer = at == json.size() || (json[at] != '.' && json[at] != 'e' && json[at] != 'E');
+            const bool is_negative = begin > 0 && json[begin - 1] == '-';
+            const std::string_view most = is_negative ? "9223372036854775808" : "9223372036854775807";
+            if (is_integer && (digits.size() > most.size() || (digits.size() == most.size() && digits > most)))
+                return false;
+            if (!is_integer) // the fraction and the exponent are no integers of their own
+                while (at < json.size() &&
+                       std::string_view("0123456789.eE+-").find(json[at]) != std::string_view::npos)
+                    ++at;
+            --at;
+        }
+    }
+    return true;
+}
+
+// Such JSON is stored as the text that it is; text that MLflow would take for JSON is encoded once more.
+inline bool append_attribute_for_mlflow(buffer& out, std::string_view key_value, std::string_view raw) {
+    const auto [key, text] = text_attribute(key_value);
+    if (!text.data()) return out.append(raw);
+    if (!is_meant_as_json(key_value)) return append_text_for_mlflow(out, key, text);
+    if (mlflow_can_read(text)) return out.append(raw);
+    return append_json_attribute(out, otlp::attributes, key,
+                                 [&out, json = text] { return append_json_string(out, json); });
+}
+
+// The body of a span that `needs_rewrite`.
+inline bool append_body_for_mlflow(buffer& out, std::string_view body) {
+    for (protobuf_reader at(body); at.next();) {
+        const bool is_attribute = at.field() == otlp::attributes;
+        if (is_attribute ? !append_attribute_for_mlflow(out, at.bytes(), at.raw()) : !out.append(at.raw()))
+            return false;
+    }
+    return true;
+}
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
