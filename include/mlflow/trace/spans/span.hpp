@@ -3,6 +3,7 @@
 
 #include <mlflow/trace/context/current.hpp>
 #include <mlflow/trace/core/traceparent.hpp>
+#include <mlflow/trace/detail/atomic.hpp>
 #include <mlflow/trace/detail/awaitable.hpp>
 #include <mlflow/trace/metadata/identity.hpp>
 #include <mlflow/trace/spans/span_operations.hpp>
@@ -48,7 +49,7 @@ bool leave(const span_data& span, bool is_replaced = false) noexcept {
     if (!slot || !slot->innermost) return false;
     const context_node& innermost = *slot->innermost;
     if (innermost.what != context_node::kind::span || innermost.span != &span ||
-        innermost.span_generation != span.generation.load(std::memory_order_relaxed)) [[unlikely]]
+        innermost.span_generation != span.generation.load(memory_order_relaxed)) [[unlikely]]
         return leave_further_out(*slot, span, is_replaced);
     leave_span(slot->innermost);
     return true;
@@ -253,7 +254,7 @@ public:
         using result = decltype(std::forward<Function>(function)());
         if constexpr (detail::awaitable<result>) {
             detail::require_coroutine<Context, result>();
-            return run_coroutine<result>(span_, span_ ? span_->generation.load(std::memory_order_relaxed) : 0,
+            return run_coroutine<result>(span_, span_ ? span_->generation.load(detail::memory_order_relaxed) : 0,
                                          std::decay_t<Function>(std::forward<Function>(function)));
         } else {
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
@@ -277,7 +278,7 @@ public:
         detail::open_trace& trace = *span_->trace;
         context_slot* const slot = detail::slot_by<Context>(span_->slot);
         if (slot && detail::is_off(*slot, trace.owner->identity())) return child;
-        trace.open_spans.fetch_add(1, std::memory_order_relaxed);
+        trace.open_spans.fetch_add(1, detail::memory_order_relaxed);
         child.adopt(open_child(trace, span_->id, name));
         if (!child.span_) return child;
         child.become_current(slot);
@@ -342,7 +343,7 @@ protected:
         try {
             co_return co_await function();
         } catch (...) {
-            if (span && span->generation.load(std::memory_order_acquire) == generation) {
+            if (span && span->generation.load(detail::memory_order_acquire) == generation) {
                 basic_span same;
                 same.span_ = span;
                 same.current_exception();
@@ -425,7 +426,8 @@ span_data* basic_span<Context, Platform>::open_root(detail::recorder& owner, con
     trace->wall_minus_monotonic = difference;
     data->start_unix_nano = wall;
     trace->data = data;
-    trace->open_spans.store(1, std::memory_order_release); // publishes the above to who still held an earlier trace
+    trace->open_spans.store(1,
+                            detail::memory_order_release); // publishes the above to who still held an earlier trace
     span->is_root = true;
     open(*trace, *span, parent, name, wall);
     return span;
