@@ -7,7 +7,6 @@
 #define MLFLOW_TRACE_SINGLE_HEADER
 
 #include <array>
-#include <atomic>
 #include <bit>
 #include <cerrno>
 #include <charconv>
@@ -23,10 +22,10 @@
 #include <fcntl.h>
 #include <initializer_list>
 #include <limits>
-#include <mutex>
 #include <new>
 #include <optional>
 #include <pthread.h>
+#include <shared_mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,7 +33,6 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <system_error>
-#include <tuple>
 #include <type_traits>
 #include <typeinfo>
 #include <unistd.h>
@@ -73,11 +71,97 @@
 #define MLFLOW_TRACE_ABI v0_2_noexcept
 #endif
 
+// ---- mlflow/trace/detail/atomic.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+enum memory_order : int {
+    memory_order_relaxed = __ATOMIC_RELAXED,
+    memory_order_acquire = __ATOMIC_ACQUIRE,
+    memory_order_release = __ATOMIC_RELEASE,
+    memory_order_acq_rel = __ATOMIC_ACQ_REL,
+    memory_order_seq_cst = __ATOMIC_SEQ_CST,
+};
+
+// std::atomic as far as it is needed here, and without a lock. <atomic> costs every user 2,800 lines more, most of
+// them for waiting.
+template <class T>
+class atomic {
+    static_assert(std::is_trivially_copyable_v<T>);
+    static_assert(!MLFLOW_TRACE_HOSTED || __atomic_always_lock_free(sizeof(T), nullptr)); // devices do not link one
+
+public:
+    constexpr atomic() noexcept = default;
+    constexpr atomic(T value) noexcept : value_(value) {}
+    atomic(const atomic&) = delete;
+    atomic& operator=(const atomic&) = delete;
+
+    [[nodiscard]] T load(memory_order order = memory_order_seq_cst) const noexcept {
+        T loaded;
+        __atomic_load(&value_, &loaded, order);
+        return loaded;
+    }
+    void store(T value, memory_order order = memory_order_seq_cst) noexcept {
+        __atomic_store(&value_, &value, order);
+    }
+    T exchange(T value, memory_order order = memory_order_seq_cst) noexcept {
+        T before;
+        __atomic_exchange(&value_, &value, &before, order);
+        return before;
+    }
+
+    bool compare_exchange_weak(T& expected, T value, memory_order success, memory_order failure) noexcept {
+        return __atomic_compare_exchange(&value_, &expected, &value, true, success, failure);
+    }
+    bool compare_exchange_weak(T& expected, T value, memory_order order = memory_order_seq_cst) noexcept {
+        return compare_exchange_weak(expected, value, order, without_release(order));
+    }
+    bool compare_exchange_strong(T& expected, T value, memory_order success, memory_order failure) noexcept {
+        return __atomic_compare_exchange(&value_, &expected, &value, false, success, failure);
+    }
+    bool compare_exchange_strong(T& expected, T value, memory_order order = memory_order_seq_cst) noexcept {
+        return compare_exchange_strong(expected, value, order, without_release(order));
+    }
+
+    T fetch_add(T value, memory_order order = memory_order_seq_cst) noexcept {
+        return __atomic_fetch_add(&value_, value, order);
+    }
+    T fetch_sub(T value, memory_order order = memory_order_seq_cst) noexcept {
+        return __atomic_fetch_sub(&value_, value, order);
+    }
+    T fetch_or(T value, memory_order order = memory_order_seq_cst) noexcept {
+        return __atomic_fetch_or(&value_, value, order);
+    }
+
+    operator T() const noexcept { return load(); }
+    T operator=(T value) noexcept {
+        store(value);
+        return value;
+    }
+    T operator++() noexcept { return static_cast<T>(fetch_add(1) + 1); }
+    T operator++(int) noexcept { return fetch_add(1); }
+
+private:
+    static constexpr memory_order without_release(memory_order order) noexcept {
+        return order == memory_order_acq_rel   ? memory_order_acquire
+               : order == memory_order_release ? memory_order_relaxed
+                                               : order;
+    }
+
+    alignas(sizeof(T)) T value_{};
+};
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
 // ---- mlflow/trace/detail/durations.hpp
 
-// std::chrono's durations and clocks as far as interfaces name them. In libstdc++ (of g++ 11 and newer) and libc++
-// <mutex> declares them, since std::timed_mutex takes them; <chrono> brings calendars, time zones and streams, 8,000
-// lines more for every user.
+// std::chrono's durations and clocks as far as interfaces name them. In libstdc++ and libc++ <shared_mutex> declares
+// them, since std::shared_timed_mutex takes them; <chrono> brings calendars, time zones and streams, 10,000 lines
+// more for every user.
 
 // ---- mlflow/trace/detail/guarded.hpp
 
@@ -455,7 +539,7 @@ struct error_text {
     std::size_t about_at = 0; // where `whole` names what the error is about
     std::size_t about_size = 0;
     std::error_code code{};
-    std::atomic<unsigned> uses{1};
+    atomic<unsigned> uses{1};
 
     // Null when memory runs out: the kind is then all that the error says.
     static error_text* make(std::string_view about, std::string_view text, const std::error_code& code) noexcept {
@@ -471,8 +555,8 @@ struct error_text {
 
 private:
     static void keep_count(error_text& self, bool is_taken) noexcept {
-        if (is_taken) self.uses.fetch_add(1, std::memory_order_relaxed);
-        else if (self.uses.fetch_sub(1, std::memory_order_acq_rel) == 1) delete &self;
+        if (is_taken) self.uses.fetch_add(1, memory_order_relaxed);
+        else if (self.uses.fetch_sub(1, memory_order_acq_rel) == 1) delete &self;
     }
 };
 
@@ -686,7 +770,6 @@ inline std::string error::reason() const {
 
 #if MLFLOW_TRACE_HOSTED
 
-#include <atomic>
 #include <cstdint>
 #include <pthread.h>
 
@@ -694,8 +777,8 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-inline std::atomic<std::uint32_t>& fork_counter() noexcept {
-    static constinit std::atomic<std::uint32_t> count{1};
+inline atomic<std::uint32_t>& fork_counter() noexcept {
+    static constinit atomic<std::uint32_t> count{1};
     return count;
 }
 
@@ -703,13 +786,13 @@ inline std::atomic<std::uint32_t>& fork_counter() noexcept {
 // fork waiting for it.
 template <class = void>
 inline const int counts_forks =
-    pthread_atfork(nullptr, nullptr, [] { fork_counter().fetch_add(1, std::memory_order_relaxed); });
+    pthread_atfork(nullptr, nullptr, [] { fork_counter().fetch_add(1, memory_order_relaxed); });
 
 // How many forks lie between this process and its first ancestor that asked, plus one: what remembers another number
 // was made by a parent. Cheaper than getpid(), which is a system call.
 inline std::uint32_t fork_count() noexcept {
     static_cast<void>(&counts_forks<>);
-    return fork_counter().load(std::memory_order_relaxed);
+    return fork_counter().load(memory_order_relaxed);
 }
 
 } // namespace detail
@@ -722,7 +805,7 @@ inline std::uint32_t fork_count() noexcept {
 
 #if MLFLOW_TRACE_HOSTED
 #include <cstdlib>
-#include <mutex>
+#include <pthread.h>
 #include <string>
 #else
 #include <string_view>
@@ -744,7 +827,20 @@ namespace detail {
 // Locks and memory of what is recorded, the same for all tracers of a process: their traces meet in the pools.
 #if MLFLOW_TRACE_HOSTED
 struct machine {
-    using mutex = std::mutex;
+    // std::mutex.
+    class mutex {
+    public:
+        constexpr mutex() noexcept = default;
+        mutex(const mutex&) = delete;
+        mutex& operator=(const mutex&) = delete;
+
+        void lock() noexcept { pthread_mutex_lock(&mutex_); }
+        void unlock() noexcept { pthread_mutex_unlock(&mutex_); }
+        [[nodiscard]] pthread_mutex_t* native_handle() noexcept { return &mutex_; }
+
+    private:
+        pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
+    };
 
     static constexpr std::size_t first_block = 512;      // of a buffer
     static constexpr std::size_t small_block = 4 * 1024; // kept by whatever has one
@@ -760,10 +856,10 @@ struct machine {
     class process_number {
     public:
         process_number() noexcept { fork_count(); }
-        std::uint32_t operator()() const noexcept { return counter_->load(std::memory_order_relaxed); }
+        std::uint32_t operator()() const noexcept { return counter_->load(memory_order_relaxed); }
 
     private:
-        const std::atomic<std::uint32_t>* counter_ = &fork_counter();
+        const atomic<std::uint32_t>* counter_ = &fork_counter();
     };
 };
 #else
@@ -802,7 +898,8 @@ struct machine {
 };
 #endif
 
-// std::lock_guard, which freestanding targets need not have.
+// std::lock_guard and std::unique_lock, which freestanding targets need not have, and whose header costs every user
+// 2,000 lines more.
 template <class Mutex>
 class lock_guard {
 public:
@@ -813,6 +910,31 @@ public:
 
 private:
     Mutex& mutex_;
+};
+
+template <class Mutex>
+class unique_lock {
+public:
+    explicit unique_lock(Mutex& mutex) : mutex_(mutex) { lock(); }
+    unique_lock(const unique_lock&) = delete;
+    unique_lock& operator=(const unique_lock&) = delete;
+    ~unique_lock() {
+        if (is_locked_) mutex_.unlock();
+    }
+
+    void lock() {
+        mutex_.lock();
+        is_locked_ = true;
+    }
+    void unlock() {
+        is_locked_ = false;
+        mutex_.unlock();
+    }
+    [[nodiscard]] Mutex& mutex() const noexcept { return mutex_; }
+
+private:
+    Mutex& mutex_;
+    bool is_locked_ = false;
 };
 
 } // namespace detail
@@ -1567,13 +1689,13 @@ using holds_function = bool (*)(const void*); // and whether an object at this a
 // Where objects lie that go together.
 class packed_block {
 public:
-    void retain() noexcept { objects_.fetch_add(1, std::memory_order_relaxed); }
+    void retain() noexcept { objects_.fetch_add(1, memory_order_relaxed); }
     void release() noexcept {
-        if (objects_.fetch_sub(1, std::memory_order_acq_rel) == 1) machine::release(this);
+        if (objects_.fetch_sub(1, memory_order_acq_rel) == 1) machine::release(this);
     }
 
 private:
-    alignas(std::max_align_t) std::atomic<std::size_t> objects_{1}; // and who packs
+    alignas(std::max_align_t) atomic<std::size_t> objects_{1}; // and who packs
 };
 } // namespace detail
 
@@ -1604,7 +1726,8 @@ struct span_data {
     detail::slot_function slot = nullptr;
     detail::span_watch* watched = nullptr; // by who runs code of the application, which may end the span
     std::uint32_t process = 0;
-    std::atomic<std::uint32_t> generation{0}; // odd while open; a context that saw another number looks at a stranger
+    detail::atomic<std::uint32_t> generation{
+        0}; // odd while open; a context that saw another number looks at a stranger
     std::uint32_t chunks = 0;
     std::uint32_t attributes = 0; // counted where there is a limit
     std::uint32_t events = 0;
@@ -1644,7 +1767,7 @@ namespace detail {
 
 // The span opens, or ends. Its owner alone does that.
 inline void next_generation(span_data& span) noexcept {
-    span.generation.store(span.generation.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    span.generation.store(span.generation.load(memory_order_relaxed) + 1, detail::memory_order_release);
 }
 
 } // namespace detail
@@ -3041,26 +3164,25 @@ public:
     // Another number in the child of a fork.
     [[nodiscard]] std::uint32_t process() const noexcept { return process_(); }
 
-    [[nodiscard]] trust trusted() const noexcept { return trusted_.load(std::memory_order_relaxed); }
+    [[nodiscard]] trust trusted() const noexcept { return trusted_.load(memory_order_relaxed); }
     // Something showed that the context cannot tell whose turn it is. `tell_distrust` reports it, once per reason.
     __attribute__((noinline)) void distrust(trust left, error_kind why) noexcept {
         trust before = trusted();
-        while (before < left && !trusted_.compare_exchange_weak(before, left, std::memory_order_relaxed)) {
+        while (before < left && !trusted_.compare_exchange_weak(before, left, memory_order_relaxed)) {
         }
-        if ((reasons_.load(std::memory_order_relaxed) & bit(why)) == 0)
-            reasons_.fetch_or(bit(why), std::memory_order_relaxed);
+        if ((reasons_.load(memory_order_relaxed) & bit(why)) == 0) reasons_.fetch_or(bit(why), memory_order_relaxed);
     }
-    [[nodiscard]] bool is_distrusted() const noexcept { return reasons_.load(std::memory_order_relaxed) != 0; }
+    [[nodiscard]] bool is_distrusted() const noexcept { return reasons_.load(memory_order_relaxed) != 0; }
     __attribute__((noinline)) void tell_distrust() noexcept {
         for (const error_kind why : {error_kind::interleaved, error_kind::not_on_stack})
-            if ((reasons_.load(std::memory_order_relaxed) & bit(why)) != 0 &&
-                (reported_.fetch_or(bit(why), std::memory_order_relaxed) & bit(why)) == 0)
+            if ((reasons_.load(memory_order_relaxed) & bit(why)) != 0 &&
+                (reported_.fetch_or(bit(why), memory_order_relaxed) & bit(why)) == 0)
                 report({why, "the current trace"});
     }
 
-    void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
+    void retain() noexcept { references_.fetch_add(1, memory_order_relaxed); }
     void release() noexcept {
-        if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
+        if (references_.fetch_sub(1, memory_order_acq_rel) == 1) destroy();
     }
 
 protected:
@@ -3075,10 +3197,10 @@ private:
         return std::uint32_t{1} << static_cast<unsigned>(why);
     }
 
-    std::atomic<std::uint32_t> references_{1};
-    std::atomic<trust> trusted_{trust::all};
-    std::atomic<std::uint32_t> reasons_{0}; // bits by fault
-    std::atomic<std::uint32_t> reported_{0};
+    atomic<std::uint32_t> references_{1};
+    atomic<trust> trusted_{trust::all};
+    atomic<std::uint32_t> reasons_{0}; // bits by fault
+    atomic<std::uint32_t> reported_{0};
     const tracer_identity identity_;
     const slot_function slot_;
     const holds_function holds_;
@@ -3090,14 +3212,14 @@ struct open_trace {
     open_trace* next = nullptr;       // of the pool
     open_trace* next_chain = nullptr; // of the pool
 
-    std::atomic<std::uint32_t> open_spans{0}; // and others that hold the trace; at 0 it becomes another one
+    atomic<std::uint32_t> open_spans{0}; // and others that hold the trace; at 0 it becomes another one
     recorder* owner = nullptr;
     trace_id id;
     bool has_random_id = false;             // as other processes are told
     std::uint64_t wall_minus_monotonic = 0; // one reading per trace: durations cannot become negative by a clock jump
 
-    std::atomic<span_data*> finished{nullptr}; // a stack: the last finished is first
-    std::atomic<bool> root_ended{false};
+    atomic<span_data*> finished{nullptr}; // a stack: the last finished is first
+    atomic<bool> root_ended{false};
     trace_data* late = nullptr; // with user and session for spans that end after their root; before `root_ended`
 
     machine::mutex lock;        // guards `data` until the root has ended
@@ -3110,8 +3232,8 @@ struct open_trace {
     bool recycle() noexcept {
         owner = nullptr;
         data = nullptr;
-        finished.store(nullptr, std::memory_order_relaxed);
-        root_ended.store(false, std::memory_order_relaxed);
+        finished.store(nullptr, memory_order_relaxed);
+        root_ended.store(false, memory_order_relaxed);
         pool<trace_data>::instance().give(std::exchange(late, nullptr));
         return true;
     }
@@ -3126,7 +3248,7 @@ inline void copy_identity(const trace_entries& from, trace_entries& to) noexcept
 
 // Moves what has finished so far into `into`, oldest first, but for what the parent of this process sends.
 inline void collect_finished(open_trace& trace, trace_data& into) noexcept {
-    span_data* newest_first = trace.finished.exchange(nullptr, std::memory_order_acq_rel);
+    span_data* newest_first = trace.finished.exchange(nullptr, memory_order_acq_rel);
     while (newest_first) {
         span_data* const span = newest_first;
         newest_first = std::exchange(span->next, nullptr);
@@ -3144,10 +3266,10 @@ inline void collect_finished(open_trace& trace, trace_data& into) noexcept {
 }
 
 inline void release_trace(open_trace& trace) noexcept {
-    if (trace.open_spans.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    if (trace.open_spans.fetch_sub(1, memory_order_acq_rel) != 1) return;
     recorder* const owner = trace.owner;
     // Spans that ended after their root, while there was no memory to send them.
-    span_data* const unsent = trace.finished.exchange(nullptr, std::memory_order_acquire);
+    span_data* const unsent = trace.finished.exchange(nullptr, memory_order_acquire);
     for (const span_data* span = unsent; span; span = span->next) owner->count_lost_span();
     if (unsent) pool<span_data>::instance().give(unsent);
     pool<open_trace>::instance().give_back(&trace);
@@ -3161,7 +3283,7 @@ inline void submit(open_trace& trace, trace_data* data) noexcept {
 
 // A span that ended after its root goes out on its own.
 inline void submit_late_spans(open_trace& trace) noexcept {
-    if (!trace.finished.load(std::memory_order_acquire)) return;
+    if (!trace.finished.load(memory_order_acquire)) return;
     trace_data* const late = pool<trace_data>::instance().take();
     if (!late) return; // tried again with the next one
     late->id = trace.id;
@@ -3176,9 +3298,9 @@ inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
     const bool is_root = span.is_root;
     const bool is_of_parent = span.process != trace.owner->process();
     next_generation(span);
-    span_data* head = trace.finished.load(std::memory_order_relaxed);
+    span_data* head = trace.finished.load(memory_order_relaxed);
     do span.next = head;
-    while (!trace.finished.compare_exchange_weak(head, &span, std::memory_order_seq_cst, std::memory_order_relaxed));
+    while (!trace.finished.compare_exchange_weak(head, &span, memory_order_seq_cst, memory_order_relaxed));
 
     if (is_root) {
         trace_data* data = nullptr;
@@ -3187,7 +3309,7 @@ inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
             data = std::exchange(trace.data, nullptr);
         }
         // Whoever might start or end a span of this trace later holds it now.
-        const bool has_others = is_of_parent || trace.open_spans.load(std::memory_order_acquire) > 1;
+        const bool has_others = is_of_parent || trace.open_spans.load(memory_order_acquire) > 1;
         if (has_others && (trace.late = pool<trace_data>::instance().take()))
             copy_identity(data->entries, trace.late->entries);
         if (is_of_parent) { // whose root carries the rest
@@ -3199,10 +3321,10 @@ inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
         data->duration_nano = end_nano > data->start_unix_nano ? end_nano - data->start_unix_nano : 0;
         // Twice: the first time takes the root before any late span can, the second time what came before the flag.
         collect_finished(trace, *data);
-        trace.root_ended.store(true, std::memory_order_seq_cst);
+        trace.root_ended.store(true, memory_order_seq_cst);
         collect_finished(trace, *data);
         submit(trace, data);
-    } else if (trace.root_ended.load(std::memory_order_seq_cst)) {
+    } else if (trace.root_ended.load(memory_order_seq_cst)) {
         submit_late_spans(trace);
     }
     release_trace(trace);
@@ -3233,14 +3355,14 @@ struct captured_contents {
         scope_place* outer = nullptr;
     };
 
-    std::atomic<std::uint32_t> references{1};
+    atomic<std::uint32_t> references{1};
     span_place* spans = nullptr;   // the innermost of each tracer
     scope_place* scopes = nullptr; // the innermost first
 
-    void retain() noexcept { references.fetch_add(1, std::memory_order_relaxed); }
+    void retain() noexcept { references.fetch_add(1, memory_order_relaxed); }
     static void release([[maybe_unused]] captured_contents* contents) noexcept {
 #if MLFLOW_TRACE_HOSTED // elsewhere nothing is captured, and there is no `operator delete`
-        if (!contents || contents->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+        if (!contents || contents->references.fetch_sub(1, memory_order_acq_rel) != 1) return;
         while (span_place* const span = contents->spans) {
             contents->spans = span->outer;
             if (span->trace) release_trace(*span->trace);
@@ -3283,7 +3405,7 @@ struct context_node {
     bool is_bound = true;           // its object lives on the stack of the thread, or the slot is not a thread's
     bool everything_is_off = false; // also traces of their own are not recorded inside it
 
-    std::atomic<std::uint32_t> generation{0}; // another number once it has ended; what it was on entry:
+    atomic<std::uint32_t> generation{0}; // another number once it has ended; what it was on entry:
     std::uint32_t entered_as = 0;
     std::uint32_t span_generation = 0;
     std::uint32_t bound_generation = 0;
@@ -3315,20 +3437,20 @@ struct context_node {
 
 inline bool has_ended(const context_node& node) noexcept {
     if (node.what == context_node::kind::span)
-        return node.span->generation.load(std::memory_order_acquire) != node.span_generation;
-    return node.generation.load(std::memory_order_acquire) != node.entered_as;
+        return node.span->generation.load(memory_order_acquire) != node.span_generation;
+    return node.generation.load(memory_order_acquire) != node.entered_as;
 }
 
 inline bool is_live(const context_node& node) noexcept {
     if (has_ended(node)) return false;
     const context_node* const bound = node.bound;
-    return !bound || (bound->generation.load(std::memory_order_acquire) == node.bound_generation && is_live(*bound));
+    return !bound || (bound->generation.load(memory_order_acquire) == node.bound_generation && is_live(*bound));
 }
 
 // Ends a scope or an attached context, on any thread. False when that has happened before.
 inline bool end_node(context_node& node, std::uint32_t entered_as) noexcept {
-    return node.generation.compare_exchange_strong(entered_as, entered_as + 1, std::memory_order_acq_rel,
-                                                   std::memory_order_relaxed);
+    return node.generation.compare_exchange_strong(entered_as, entered_as + 1, memory_order_acq_rel,
+                                                   memory_order_relaxed);
 }
 
 } // namespace detail
@@ -3367,7 +3489,7 @@ public:
         context_node* const node = link;
         link = node->next;
         if (node->what == context_node::kind::span)
-            node->generation.store(node->generation.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+            node->generation.store(node->generation.load(memory_order_relaxed) + 1, memory_order_release);
         else end_node(*node, node->entered_as);
         node->next = std::exchange(first_, node);
     }
@@ -3394,7 +3516,7 @@ void walk(context_slot& slot, Visit&& visit) {
 
 inline void bind(context_node& node, context_node* bound) noexcept {
     node.bound = bound;
-    node.bound_generation = bound ? bound->generation.load(std::memory_order_relaxed) : 0;
+    node.bound_generation = bound ? bound->generation.load(memory_order_relaxed) : 0;
 }
 
 // The attached context that is in force, or null.
@@ -3424,7 +3546,7 @@ inline context_node* enter(context_slot& slot, context_node::kind what, tracer_i
     node->is_root = node->is_unmeant = node->everything_is_off = false;
     node->is_bound = true;
     node->is_inside_attached = attached != nullptr;
-    node->entered_as = node->generation.load(std::memory_order_relaxed);
+    node->entered_as = node->generation.load(memory_order_relaxed);
     // An attached context is taken back whatever becomes of the one that it was attached in.
     bind(*node, what == context_node::kind::attached ? nullptr : attached);
     node->next = std::exchange(slot.innermost, node);
@@ -3438,7 +3560,7 @@ inline context_node* enter_span(context_slot& slot, open_trace* trace, tracer_id
     node->trace = trace;
     node->id = span.id;
     node->span = &span;
-    node->span_generation = span.generation.load(std::memory_order_relaxed);
+    node->span_generation = span.generation.load(memory_order_relaxed);
     return node;
 }
 
@@ -3446,12 +3568,12 @@ inline context_node* enter_span(context_slot& slot, open_trace* trace, tracer_id
 inline void leave_span(context_node*& link) noexcept {
     context_node* const node = link;
     link = node->next;
-    node->generation.store(node->generation.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    node->generation.store(node->generation.load(memory_order_relaxed) + 1, memory_order_release);
     nodes::instance().give_back(node);
 }
 
 inline context_node** find_span(context_slot& slot, const span_data& span) noexcept {
-    const std::uint32_t generation = span.generation.load(std::memory_order_relaxed);
+    const std::uint32_t generation = span.generation.load(memory_order_relaxed);
     for (context_node** link = &slot.innermost; *link; link = &(*link)->next)
         if ((*link)->what == context_node::kind::span && (*link)->span == &span &&
             (*link)->span_generation == generation)
@@ -3511,7 +3633,7 @@ public:
 
     // Null once it has ended, by whoever runs while it is made.
     [[nodiscard]] context_node* get() const noexcept {
-        return node_ && node_->generation.load(std::memory_order_acquire) == entered_as_ ? node_ : nullptr;
+        return node_ && node_->generation.load(memory_order_acquire) == entered_as_ ? node_ : nullptr;
     }
     [[nodiscard]] bool has_no_place() const noexcept { return slot_ && !node_; }
     [[nodiscard]] context_slot* slot() const noexcept { return slot_; }
@@ -3720,12 +3842,11 @@ private:
     // span's trace that was counted up. A captured trace is held anyway.
     static bool hold(open_trace& trace, const span_data* span, std::uint32_t span_generation) noexcept {
         auto& holders = trace.open_spans;
-        std::uint32_t count = holders.load(std::memory_order_relaxed);
+        std::uint32_t count = holders.load(memory_order_relaxed);
         do
             if (count == 0) return false;
-        while (
-            !holders.compare_exchange_weak(count, count + 1, std::memory_order_acq_rel, std::memory_order_relaxed));
-        if (!span || span->generation.load(std::memory_order_acquire) == span_generation) return true;
+        while (!holders.compare_exchange_weak(count, count + 1, memory_order_acq_rel, memory_order_relaxed));
+        if (!span || span->generation.load(memory_order_acquire) == span_generation) return true;
         release_trace(trace);
         return false;
     }
@@ -4073,7 +4194,6 @@ private:
 
 #if MLFLOW_TRACE_HOSTED
 
-#include <atomic>
 #include <cstdint>
 #include <ctime>
 #include <new>
@@ -4092,8 +4212,8 @@ class task_context {
     struct cell {
         ~cell() { slot.release(); }
 
-        std::atomic<std::uint32_t> references{1};
-        std::atomic<const void*> runner{nullptr}; // of each thread another one
+        detail::atomic<std::uint32_t> references{1};
+        detail::atomic<const void*> runner{nullptr}; // of each thread another one
         context_slot slot{.is_of_task = true};
     };
 
@@ -4101,7 +4221,7 @@ public:
     /// No task.
     task_context() noexcept = default;
     task_context(const task_context& other) noexcept : cell_(other.cell_) {
-        if (cell_) cell_->references.fetch_add(1, std::memory_order_relaxed);
+        if (cell_) cell_->references.fetch_add(1, detail::memory_order_relaxed);
     }
     task_context(task_context&& other) noexcept : cell_(std::exchange(other.cell_, nullptr)) {}
     task_context& operator=(task_context other) noexcept {
@@ -4109,7 +4229,7 @@ public:
         return *this;
     }
     ~task_context() {
-        if (cell_ && cell_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete cell_;
+        if (cell_ && cell_->references.fetch_sub(1, detail::memory_order_acq_rel) == 1) delete cell_;
     }
 
     /// A new task, in which that is current what is current here. Throws `std::bad_alloc` without memory.
@@ -4154,7 +4274,7 @@ public:
             return;
         }
         *thread_ = outer_;
-        if (is_first_) task_.cell_->runner.store(nullptr, std::memory_order_release);
+        if (is_first_) task_.cell_->runner.store(nullptr, detail::memory_order_release);
     }
 
 private:
@@ -4163,7 +4283,7 @@ private:
         std::uint64_t begin = 0;
         while (true) {
             const void* runner = nullptr;
-            is_first_ = task_.cell_->runner.compare_exchange_strong(runner, thread_, std::memory_order_acquire);
+            is_first_ = task_.cell_->runner.compare_exchange_strong(runner, thread_, detail::memory_order_acquire);
             if (is_first_ || runner == thread_) return true;
             timespec now{};
             clock_gettime(CLOCK_MONOTONIC, &now);
@@ -6313,7 +6433,7 @@ public:
         export_result outcome;
         for (const trace_data& trace : batch) {
             recorded_trace decoded = decode(trace);
-            const std::lock_guard guard(lock_);
+            const detail::lock_guard guard(lock_);
             traces_.push_back(std::move(decoded));
         }
         outcome.exported_spans = batch.span_count();
@@ -6322,17 +6442,17 @@ public:
 
     /// What came so far, and forgets it.
     [[nodiscard]] std::vector<recorded_trace> take() {
-        const std::lock_guard guard(lock_);
+        const detail::lock_guard guard(lock_);
         return std::exchange(traces_, {});
     }
     /// A copy of what came so far.
     [[nodiscard]] std::vector<recorded_trace> traces() const {
-        const std::lock_guard guard(lock_);
+        const detail::lock_guard guard(lock_);
         return traces_;
     }
 
 private:
-    mutable std::mutex lock_;
+    mutable detail::machine::mutex lock_;
     std::vector<recorded_trace> traces_;
 };
 
@@ -6799,9 +6919,9 @@ private:
         source& operator=(const source&) = delete;
         virtual ~source() = default;
 
-        void retain() noexcept { owners_.fetch_add(1, std::memory_order_relaxed); }
+        void retain() noexcept { owners_.fetch_add(1, detail::memory_order_relaxed); }
         void release() noexcept {
-            if (owners_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+            if (owners_.fetch_sub(1, detail::memory_order_acq_rel) == 1) delete this;
         }
 
         answer value(const secret* refused) {
@@ -6831,7 +6951,7 @@ private:
 
         static failure fail(std::string_view why) { return failure{error(error_kind::other, "authorization", why)}; }
 
-        std::atomic<std::size_t> owners_{1};
+        detail::atomic<std::size_t> owners_{1};
         detail::machine::mutex lock_;
         secret last_;
     };
@@ -8731,19 +8851,19 @@ public:
     void notify_all() noexcept { pthread_cond_broadcast(&condition_); }
 
     template <class Done>
-    void wait(std::unique_lock<std::mutex>& guard, Done done) {
-        while (!done()) pthread_cond_wait(&condition_, guard.mutex()->native_handle());
+    void wait(unique_lock<machine::mutex>& guard, Done done) {
+        while (!done()) pthread_cond_wait(&condition_, guard.mutex().native_handle());
     }
     // What `done` says at the end.
     template <class Done>
-    bool wait_until(std::unique_lock<std::mutex>& guard, std::chrono::steady_clock::time_point deadline, Done done) {
+    bool wait_until(unique_lock<machine::mutex>& guard, std::chrono::steady_clock::time_point deadline, Done done) {
         while (!done())
             if (is_over(guard, deadline)) return done();
         return true;
     }
 
 private:
-    bool is_over(std::unique_lock<std::mutex>& guard, std::chrono::steady_clock::time_point deadline) {
+    bool is_over(unique_lock<machine::mutex>& guard, std::chrono::steady_clock::time_point deadline) {
         using namespace std::chrono;
         auto until = deadline.time_since_epoch();
         if (until.count() < 0) until = {}; // a time before 0 is none of POSIX
@@ -8751,7 +8871,7 @@ private:
         timespec time{};
         time.tv_sec = static_cast<std::time_t>(whole.count());
         time.tv_nsec = static_cast<long>(nanoseconds(until - whole).count());
-        return pthread_cond_timedwait(&condition_, guard.mutex()->native_handle(), &time) == ETIMEDOUT;
+        return pthread_cond_timedwait(&condition_, guard.mutex().native_handle(), &time) == ETIMEDOUT;
     }
 
     pthread_cond_t condition_;
@@ -8908,11 +9028,11 @@ public:
     }
 
 private:
-    std::atomic<std::size_t> asked_{0};
-    std::atomic<std::size_t> traces_{0};
-    std::atomic<std::size_t> done_{0};
-    std::atomic<clock::rep> since_{0};
-    std::atomic<std::uint64_t> steps_{0};
+    atomic<std::size_t> asked_{0};
+    atomic<std::size_t> traces_{0};
+    atomic<std::size_t> done_{0};
+    atomic<clock::rep> since_{0};
+    atomic<std::uint64_t> steps_{0};
 };
 
 // Posts what there is to say of a trace besides its spans, of many traces at once: the server takes a transaction for
@@ -8931,7 +9051,7 @@ public:
         failed error{};
     };
 
-    mlflow_infos(std::string_view experiment_id, const run_metadata& run, const std::atomic<bool>& is_interrupted,
+    mlflow_infos(std::string_view experiment_id, const run_metadata& run, const atomic<bool>& is_interrupted,
                  mlflow_progress& progress)
         : experiment_id_(experiment_id), run_(run), is_interrupted_(is_interrupted), progress_(progress) {}
 
@@ -8979,10 +9099,10 @@ private:
 
     std::string_view experiment_id_;
     run_metadata run_;
-    const std::atomic<bool>& is_interrupted_;
+    const atomic<bool>& is_interrupted_;
     mlflow_progress& progress_;
-    std::atomic<std::size_t> next_{0};
-    std::atomic<bool> is_over_{false}; // the server is not there, or takes nothing
+    atomic<std::size_t> next_{0};
+    atomic<bool> is_over_{false}; // the server is not there, or takes nothing
 };
 
 } // namespace detail
@@ -9591,12 +9711,12 @@ public:
     /// Asks the server for its version and its experiment, which is created where only its name is known. Needed only
     /// to learn of a wrong address, an old server or a missing experiment before the first trace.
     result<mlflow_connection> connect() {
-        const std::lock_guard guard(lock_);
+        const detail::lock_guard guard(lock_);
         return connect_locked();
     }
 
     export_result export_traces(trace_batch& batch) {
-        const std::lock_guard guard(lock_);
+        const detail::lock_guard guard(lock_);
         if (batch.empty()) return {};
         const std::size_t spans = batch.span_count();
         if (const auto connected = connect_locked(); !connected) {
@@ -9625,14 +9745,14 @@ public:
 
     /// The trace in MLflow's page; empty before the experiment is known. Does not wait for an export under way.
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
-        const std::lock_guard guard(connection_lock_);
+        const detail::lock_guard guard(connection_lock_);
         if (connection_.experiment_id.empty()) return {};
         if (gives_own_ids_) return experiment_url_locked();
         return experiment_url_locked("?selectedEvaluationId=" + std::string(id.mlflow_id().view()));
     }
     /// The experiment's traces in MLflow's page; empty before the experiment is known.
     [[nodiscard]] std::string experiment_url() const {
-        const std::lock_guard guard(connection_lock_);
+        const detail::lock_guard guard(connection_lock_);
         return connection_.experiment_id.empty() ? std::string{} : experiment_url_locked();
     }
 
@@ -9656,7 +9776,7 @@ private:
         if (!experiment) return failure{experiment.error()};
         is_old_ = version->is_before(3, 4);
         if (takes_otlp_ && is_old_) use_artifacts("it takes no OTLP spans");
-        const std::lock_guard guard(connection_lock_);
+        const detail::lock_guard guard(connection_lock_);
         gives_own_ids_ = version->is_before(3, 2);
         connection_ = {std::move(version->text), std::move(*experiment)};
         return connection_;
@@ -9792,19 +9912,19 @@ private:
 
     failed checked(failed error) {
         if (error && detail::is_not_found(error->status())) { // deleted? ask again next time
-            const std::lock_guard guard(connection_lock_);
+            const detail::lock_guard guard(connection_lock_);
             connection_.experiment_id.clear();
         }
         return error;
     }
 
     options options_;
-    std::mutex lock_;
+    detail::machine::mutex lock_;
     detail::http_client<Transport> server_;
-    mutable std::mutex connection_lock_; // these two are written under both locks
+    mutable detail::machine::mutex connection_lock_; // these two are written under both locks
     mlflow_connection connection_;
     std::vector<detail::owner<detail::http_client<Transport>>> others_; // connections, made as they are needed
-    std::atomic<bool> is_interrupted_{false};
+    detail::atomic<bool> is_interrupted_{false};
     detail::mlflow_progress progress_;
     bool gives_own_ids_ = false;
     bool takes_otlp_ = true;
@@ -10270,15 +10390,15 @@ namespace detail {
 class interval {
 public:
     [[nodiscard]] bool is_due(std::int64_t now, std::int64_t length) noexcept {
-        std::int64_t last = last_.load(std::memory_order_relaxed);
+        std::int64_t last = last_.load(memory_order_relaxed);
         return (last == never || now - last >= length) &&
-               last_.compare_exchange_strong(last, now, std::memory_order_relaxed);
+               last_.compare_exchange_strong(last, now, memory_order_relaxed);
     }
 
 private:
     static constexpr std::int64_t never = -1;
 
-    std::atomic<std::int64_t> last_{never};
+    atomic<std::int64_t> last_{never};
 };
 
 } // namespace detail
@@ -10688,7 +10808,7 @@ public:
 
     // Once the threads have been told to end. The worker is not there afterwards for whoever called.
     void end() noexcept {
-        std::unique_lock guard(lock_);
+        unique_lock guard(lock_);
         const auto to_come_back = deadline_after(std::chrono::milliseconds(250));
         if (!is_own_thread()) has_ended_.wait_until(guard, to_come_back, [this] { return running_ == 0; });
         is_left_ = running_ != 0;
@@ -10704,7 +10824,7 @@ public:
 private:
     template <class Run>
     void start_one(std::size_t number, const Run& run) {
-        const std::lock_guard guard(lock_);
+        const lock_guard guard(lock_);
         const without_signals blocked;
         threads_[number] = thread([this, number, run] {
             running_here = this;
@@ -10714,7 +10834,7 @@ private:
         ++running_;
     }
     void one_has_ended() noexcept {
-        std::unique_lock guard(lock_);
+        unique_lock guard(lock_);
         const bool is_last = --running_ == 0 && is_left_;
         has_ended_.notify_all();
         guard.unlock();
@@ -10724,7 +10844,7 @@ private:
     static inline constinit thread_local const worker_threads* running_here = nullptr;
 
     Worker& worker_;
-    std::mutex lock_;
+    machine::mutex lock_;
     condition has_ended_;
     std::array<thread, Count> threads_;
     std::size_t running_ = 0;
@@ -10764,7 +10884,7 @@ public:
         if (!is_stopping()) shutdown(deadline_after(options_.shutdown_timeout), false);
         std::size_t waiting = 0;
         {
-            const std::lock_guard guard(lock_);
+            const lock_guard guard(lock_);
             abandoned_ = true;
             waiting = account_now().queued;
         }
@@ -10784,7 +10904,7 @@ public:
         // One that is small in large blocks is not to be refused for them, nor to drive out others.
         if (traces.memory() > packed_from_) [[unlikely]]
             pack(traces);
-        std::unique_lock guard(lock_);
+        unique_lock guard(lock_);
         // What the inner exporter records by the tracer that it serves would make it export for ever.
         if (stopping_ || threads_.is_own_thread()) {
             account_.dropped += traces.span_count();
@@ -10819,7 +10939,7 @@ public:
     }
     // `tells` what still waits at the deadline.
     bool flush_queue(clock::time_point deadline, bool tells = true) {
-        std::unique_lock guard(lock_);
+        unique_lock guard(lock_);
         const std::uint64_t target = accepted_;
         if (done_up_to() >= target) return true;
         flushes_.ask(target, account_.exported);
@@ -10834,7 +10954,7 @@ public:
 
     bool shutdown(clock::time_point deadline, bool tells = true) {
         {
-            const std::lock_guard guard(lock_);
+            const lock_guard guard(lock_);
             stopping_ = true;
         }
         handled_something_.notify_all(); // nobody waits for room any more
@@ -10844,7 +10964,7 @@ public:
 
     [[nodiscard]] span_account account() {
         const span_account inner = senders_.account();
-        const std::lock_guard guard(lock_);
+        const lock_guard guard(lock_);
         span_account counted = account_now();
         if constexpr (deferring_exporter<Exporter>) counted.exported = 0; // it has what this one has handed on
         counted.exported += inner.exported;
@@ -10861,7 +10981,7 @@ public:
     }
     [[nodiscard]] batch_status status() {
         const std::uint64_t steps = senders_.progress().steps;
-        const std::lock_guard guard(lock_);
+        const lock_guard guard(lock_);
         return {.waiting_spans = queue_.span_count(),
                 .waiting_bytes = queue_.bytes(),
                 .held_bytes = held_bytes(),
@@ -10872,7 +10992,7 @@ public:
     [[nodiscard]] std::string last_error() {
         if (has_given_up()) return what_waits();
         if (std::string error = senders_.last_error(); !error.empty()) return error;
-        const std::lock_guard guard(lock_);
+        const lock_guard guard(lock_);
         if (!error_.text().empty()) return error_.text();
         return drops_.any() ? "batch: " + drops_.reason() : std::string();
     }
@@ -10880,12 +11000,12 @@ public:
 
 private:
     [[nodiscard]] bool has_given_up() {
-        const std::lock_guard guard(lock_);
+        const lock_guard guard(lock_);
         return flushes_.has_given_up(done_up_to());
     }
 
     [[nodiscard]] bool is_stopping() noexcept {
-        const std::lock_guard guard(lock_);
+        const lock_guard guard(lock_);
         return stopping_;
     }
     [[nodiscard]] bool enough() const noexcept {
@@ -10917,7 +11037,7 @@ private:
     }
 
     // False when the traces must be dropped.
-    bool make_room(std::unique_lock<std::mutex>& guard, const trace_batch& traces) {
+    bool make_room(unique_lock<machine::mutex>& guard, const trace_batch& traces) {
         if (has_room(traces)) return true;
         if (!can_ever_fit(traces)) return false;
         switch (options_.when_full) {
@@ -10946,7 +11066,7 @@ private:
     [[nodiscard]] std::string what_waits() {
         std::uint64_t spans = 0;
         {
-            const std::lock_guard guard(lock_);
+            const lock_guard guard(lock_);
             spans = account_now().queued;
         }
         return "batch: " + std::to_string(spans) + " spans still wait: " + why_waiting();
@@ -10955,7 +11075,7 @@ private:
     [[nodiscard]] std::string why_waiting() {
         std::string error = senders_.last_error();
         std::string why = senders_.progress().waits_for;
-        const std::lock_guard guard(lock_);
+        const lock_guard guard(lock_);
         const std::uint64_t delivered = flushes_.delivered(account_.exported);
         if (delivered != 0)
             why = "the receiver takes them slowly, " + std::to_string(delivered) + " in the time of the flush" +
@@ -10965,7 +11085,7 @@ private:
     }
 
     void work(batch_sender<Exporter>& own) {
-        std::unique_lock guard(lock_);
+        unique_lock guard(lock_);
         for (;;) {
             wake_.wait(guard, [this] { return abandoned_ || queue_.front(); });
             wake_.wait_until(guard, deadline_after(options_.delay), [this] { return in_a_hurry(); });
@@ -11005,7 +11125,7 @@ private:
     void give_up() noexcept { account_.dropped += queue_.clear(); }
 
     // What a second of rest does not need goes back. The first one still sees what was needed for the work.
-    void rest(std::unique_lock<std::mutex>& guard) {
+    void rest(unique_lock<machine::mutex>& guard) {
         constexpr int most_seconds = 10; // others may look at the pools meanwhile
         for (int seconds = 0, looks = 0; looks < 2 && seconds < most_seconds; ++seconds) {
             const auto has_work = [this] { return abandoned_ || queue_.front(); };
@@ -11030,7 +11150,7 @@ private:
 
     // Where much waits, on a thread of its own, since the others may be in the hands of their exporters.
     void keep_small() {
-        std::unique_lock guard(lock_);
+        unique_lock guard(lock_);
         for (;;) {
             pack_.wait(guard, [this] { return abandoned_ || is_to_pack_; });
             while (!abandoned_ && queue_.recorded_memory() > packed_from_ / 2) {
@@ -11068,7 +11188,7 @@ private:
     // A copy of a trace that waits, for an exporter that wants to know whether another one is taken.
     static trace_data* another(void* worker, std::size_t number) noexcept {
         batch_worker& own = *static_cast<batch_worker*>(worker);
-        const std::lock_guard guard(own.lock_);
+        const lock_guard guard(own.lock_);
         const trace_data* const waiting = own.queue_.any(number);
         return waiting ? copy_of(*waiting) : nullptr;
     }
@@ -11077,7 +11197,7 @@ private:
     batch_options<Exporter> options_;
     const std::uint32_t process_ = machine::process();
     batch_senders<Exporter, Senders> senders_;
-    std::mutex lock_;
+    machine::mutex lock_;
     condition wake_;
     condition handled_something_;
     batch_queue queue_;
@@ -11142,18 +11262,18 @@ public:
     }
 
     // For these spans there is no worker: the child could not make one.
-    void drop(std::size_t spans) noexcept { dropped_.fetch_add(spans, std::memory_order_relaxed); }
+    void drop(std::size_t spans) noexcept { dropped_.fetch_add(spans, memory_order_relaxed); }
     static constexpr const char* why_dropped =
         "no thread to deliver with in this forked process; make its tracer after the fork";
 
     [[nodiscard]] span_account account() const {
         Worker* const found = latest();
         span_account counted = own(found) ? found->account() : inherited(*found);
-        counted.dropped += dropped_.load(std::memory_order_relaxed);
+        counted.dropped += dropped_.load(memory_order_relaxed);
         return counted;
     }
     [[nodiscard]] std::string last_error() const {
-        if (dropped_.load(std::memory_order_relaxed) != 0) return why_dropped;
+        if (dropped_.load(memory_order_relaxed) != 0) return why_dropped;
         return own() ? own()->last_error() : std::string();
     }
 
@@ -11161,7 +11281,7 @@ public:
     [[nodiscard]] Worker& any() const noexcept { return *latest(); }
 
 private:
-    [[nodiscard]] Worker* latest() const noexcept { return worker_.load(std::memory_order_acquire); }
+    [[nodiscard]] Worker* latest() const noexcept { return worker_.load(memory_order_acquire); }
     static Worker* own(Worker* found) noexcept { return found->is_of_this_process() ? found : nullptr; }
 
     // The parent delivers what waits, so that it counts as exported.
@@ -11171,8 +11291,8 @@ private:
         return counted;
     }
 
-    std::atomic<std::size_t> dropped_{0};
-    std::atomic<Worker*> worker_;
+    atomic<std::size_t> dropped_{0};
+    atomic<Worker*> worker_;
 };
 
 } // namespace detail
@@ -11932,7 +12052,7 @@ public:
     /// What the receiver did not take, the oldest first, and forgets it. At most `keep_rejected` and
     /// `keep_rejected_bytes`, the latest.
     [[nodiscard]] std::vector<rejected_trace> take_rejected() {
-        const std::lock_guard guard(lock_);
+        const detail::lock_guard guard(lock_);
         rejected_bytes_ = 0;
         return std::exchange(rejected_, {});
     }
@@ -11940,7 +12060,7 @@ public:
     /// Ends the waiting: the export under way returns after its current attempt, and later ones are not repeated.
     void interrupt() noexcept {
         {
-            const std::lock_guard guard(lock_);
+            const detail::lock_guard guard(lock_);
             interrupted_ = true;
         }
         wake_.notify_all();
@@ -11954,7 +12074,7 @@ public:
     /// Why spans wait; where none do, why spans were last lost: put aside, rejected or given up. Empty where neither
     /// is so: what was mended is forgotten.
     [[nodiscard]] std::string last_error() const {
-        const std::lock_guard guard(lock_);
+        const detail::lock_guard guard(lock_);
         return error_.text();
     }
     [[nodiscard]] export_progress progress() const { return detail::progress_of(exporter_); }
@@ -11982,12 +12102,12 @@ private:
         const bool is_rejected = failed > std::exchange(put_aside_spans_, 0);
         const auto copy = [&] {
             std::string why = error;
-            const std::lock_guard guard(lock_);
+            const detail::lock_guard guard(lock_);
             if (waits) error_.wrong(why);
             else if (is_rejected) error_.lost(why);
         };
         detail::guarded(copy, [] {}); // for want of memory nothing is given up
-        const std::lock_guard guard(lock_);
+        const detail::lock_guard guard(lock_);
         if (!waits) error_.mended();
     }
 
@@ -11998,7 +12118,7 @@ private:
                 rejected_trace rejected{decode(trace), error};
                 std::string news = std::string(trace.id.mlflow_id().view()) + " was put aside: " + error;
                 line_.say([&] { return "retry: " + news; });
-                const std::lock_guard guard(lock_);
+                const detail::lock_guard guard(lock_);
                 error_.lost(news);
                 keep_rejected(std::move(rejected));
             }
@@ -12022,12 +12142,12 @@ private:
     }
 
     bool is_interrupted() {
-        const std::lock_guard guard(lock_);
+        const detail::lock_guard guard(lock_);
         return interrupted_;
     }
 
     bool wait_until(std::chrono::steady_clock::time_point until) {
-        std::unique_lock guard(lock_);
+        detail::unique_lock guard(lock_);
         return !wake_.wait_until(guard, until, [this] { return interrupted_; });
     }
 
@@ -12038,7 +12158,7 @@ private:
     finder_host host_{*this};
     detail::other_traces others_;
     std::size_t asked_for_ = 0; // of the others
-    mutable std::mutex lock_;
+    mutable detail::machine::mutex lock_;
     detail::condition wake_;
     detail::latest_error error_;
     std::size_t put_aside_spans_ = 0; // since the latest note
@@ -12063,7 +12183,7 @@ namespace detail {
 class id_generator {
 public:
     std::uint64_t next() noexcept {
-        if (seeded_in_ != fork_counter().load(std::memory_order_relaxed)) [[unlikely]]
+        if (seeded_in_ != fork_counter().load(memory_order_relaxed)) [[unlikely]]
             seed();
         const std::uint64_t result = std::rotl(state_[0] + state_[3], 23) + state_[0];
         const std::uint64_t shifted = state_[1] << 17U;
@@ -12140,12 +12260,12 @@ struct hosted_platform {
     static void report(const error& error) noexcept {
         constexpr std::int64_t pause = 30'000'000'000;
         static constinit detail::interval lines;
-        static constinit std::atomic<std::uint64_t> unsaid{0};
+        static constinit detail::atomic<std::uint64_t> unsaid{0};
         if (!lines.is_due(static_cast<std::int64_t>(monotonic_nano()), pause)) {
-            unsaid.fetch_add(1, std::memory_order_relaxed);
+            unsaid.fetch_add(1, detail::memory_order_relaxed);
             return;
         }
-        const auto skipped = unsaid.exchange(0, std::memory_order_relaxed);
+        const auto skipped = unsaid.exchange(0, detail::memory_order_relaxed);
         const auto write = [&] {
             std::string line = "mlflow_trace: " + error.message();
             if (skipped) line += " (and " + std::to_string(skipped) + " more since the last line)";
@@ -13171,7 +13291,7 @@ span_data* open_root(recorder& owner, const trace_id& id, span_id parent, std::s
     trace->wall_minus_monotonic = difference;
     data->start_unix_nano = wall;
     trace->data = data;
-    trace->open_spans.store(1, std::memory_order_release); // publishes the above to who still held an earlier trace
+    trace->open_spans.store(1, memory_order_release); // publishes the above to who still held an earlier trace
     span->is_root = true;
     open_span<Platform>(*trace, *span, parent, name, wall);
     return span;
@@ -13228,7 +13348,7 @@ bool leave(const span_data& span, bool is_replaced = false) noexcept {
     if (!slot || !slot->innermost) return false;
     const context_node& innermost = *slot->innermost;
     if (innermost.what != context_node::kind::span || innermost.span != &span ||
-        innermost.span_generation != span.generation.load(std::memory_order_relaxed)) [[unlikely]]
+        innermost.span_generation != span.generation.load(memory_order_relaxed)) [[unlikely]]
         return leave_further_out(*slot, span, is_replaced);
     leave_span(slot->innermost);
     return true;
@@ -13457,7 +13577,7 @@ public:
         using result = decltype(std::forward<Function>(function)());
         if constexpr (detail::awaitable<result>) {
             detail::require_coroutine<Context, result>();
-            return run_coroutine<result>(span_, span_ ? span_->generation.load(std::memory_order_relaxed) : 0,
+            return run_coroutine<result>(span_, span_ ? span_->generation.load(detail::memory_order_relaxed) : 0,
                                          std::decay_t<Function>(std::forward<Function>(function)));
         } else {
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
@@ -13481,7 +13601,7 @@ public:
         detail::open_trace& trace = *span_->trace;
         context_slot* const slot = detail::slot_by<Context>(span_->slot);
         if (slot && detail::is_off(*slot, trace.owner->identity())) return child;
-        trace.open_spans.fetch_add(1, std::memory_order_relaxed);
+        trace.open_spans.fetch_add(1, detail::memory_order_relaxed);
         child.adopt(detail::open_child<Platform>(trace, span_->id, name));
         if (!child.span_) return child;
         child.become_current(slot);
@@ -13546,7 +13666,7 @@ protected:
         try {
             co_return co_await function();
         } catch (...) {
-            if (span && span->generation.load(std::memory_order_acquire) == generation) {
+            if (span && span->generation.load(detail::memory_order_acquire) == generation) {
                 basic_span same;
                 same.span_ = span;
                 same.current_exception();
@@ -13952,10 +14072,10 @@ private:
     // Made in another part of the program, but the same way.
     __attribute__((noinline)) bool is_alike() const noexcept {
         if (build_ != current()) return false;
-        if (part_ == known_.load(std::memory_order_relaxed)) return true;
+        if (part_ == known_.load(memory_order_relaxed)) return true;
         const bool is_same =
             name_ && name() ? std::string_view(name_) == name() : same_outline(tracer_in(type_), tracer_in(type()));
-        if (is_same) known_.store(part_, std::memory_order_relaxed);
+        if (is_same) known_.store(part_, memory_order_relaxed);
         return is_same;
     }
 
@@ -13987,7 +14107,7 @@ private:
     }
 
     static constexpr const void* here() noexcept { return &part_of_program<Tracer, compute()>; }
-    static inline constinit std::atomic<const void*> known_{nullptr}; // another part, which was found to be alike
+    static inline constinit atomic<const void*> known_{nullptr}; // another part, which was found to be alike
 
     std::uint64_t build_;
     const void* on_; // null: nothing is recorded
@@ -14403,7 +14523,7 @@ public:
 
     void submit(trace_data* finished) noexcept override {
         const std::size_t spans = finished->span_count;
-        finished_.fetch_add(spans, std::memory_order_release);
+        finished_.fetch_add(spans, memory_order_release);
         if (finished->root) {
             const auto require = [&]<class Key>() {
                 if (!finished->metadata(Key::name).data() &&
@@ -14413,33 +14533,33 @@ public:
             if (finished->check_identity) Schema::for_each_required(require);
             Schema::for_each_late(require);
             if (finished->is_session_late && finished->metadata(mlflow_names::trace_session).data())
-                late_sessions_.fetch_add(1, std::memory_order_relaxed);
+                late_sessions_.fetch_add(1, memory_order_relaxed);
         }
         trace_batch batch(finished);
         // What an exporter records by the tracer that it serves would have to be exported by the same call.
-        if (shut_down_.load(std::memory_order_acquire) || exporting::is(this)) {
-            dropped_.fetch_add(spans, std::memory_order_release);
+        if (shut_down_.load(memory_order_acquire) || exporting::is(this)) {
+            dropped_.fetch_add(spans, memory_order_release);
             return;
         }
         const exporting here(this);
         const without_cancellation whole;
         export_result outcome = export_one_by_one(batch);
-        exported_.fetch_add(outcome.exported_spans, std::memory_order_release);
-        failed_.fetch_add(outcome.failed_spans, std::memory_order_release);
+        exported_.fetch_add(outcome.exported_spans, memory_order_release);
+        failed_.fetch_add(outcome.failed_spans, memory_order_release);
         if (!outcome.error.empty()) {
             const lock_guard guard(error_lock_);
             last_error_.swap(outcome.error);
         }
     }
 
-    void count_started_span() noexcept override { started_.fetch_add(1, std::memory_order_relaxed); }
+    void count_started_span() noexcept override { started_.fetch_add(1, memory_order_relaxed); }
     void count_lost_span() noexcept override {
-        finished_.fetch_add(1, std::memory_order_release);
-        dropped_.fetch_add(1, std::memory_order_release);
+        finished_.fetch_add(1, memory_order_release);
+        dropped_.fetch_add(1, memory_order_release);
     }
     void count_span_of_parent() noexcept override {
-        finished_.fetch_add(1, std::memory_order_release);
-        exported_.fetch_add(1, std::memory_order_release);
+        finished_.fetch_add(1, memory_order_release);
+        exported_.fetch_add(1, memory_order_release);
     }
     [[nodiscard]] bool schema_has(std::string_view name) const noexcept override { return Schema::has_name(name); }
     [[nodiscard]] owned_text trace_url(const trace_id& id) const override {
@@ -14447,7 +14567,7 @@ public:
         else return {};
     }
     void report(const error& error) noexcept override {
-        refused_.fetch_add(1, std::memory_order_relaxed);
+        refused_.fetch_add(1, memory_order_relaxed);
         if (reporting::is(this)) return; // the handler itself gave that value, and would be told without end
         const reporting here(this);
         const without_cancellation whole;
@@ -14459,11 +14579,11 @@ public:
         // In the other order than a span goes: it is not seen where it was not seen before.
         span_account counted;
         if constexpr (deferring_exporter<Exporter>) counted = const_cast<Exporter&>(exporter_).account();
-        counted.exported += exported_.load(std::memory_order_acquire);
-        counted.failed += failed_.load(std::memory_order_acquire);
-        counted.dropped += dropped_.load(std::memory_order_acquire);
-        const std::size_t finished = finished_.load(std::memory_order_acquire);
-        counted.started = started_.load(std::memory_order_relaxed);
+        counted.exported += exported_.load(memory_order_acquire);
+        counted.failed += failed_.load(memory_order_acquire);
+        counted.dropped += dropped_.load(memory_order_acquire);
+        const std::size_t finished = finished_.load(memory_order_acquire);
+        counted.started = started_.load(memory_order_relaxed);
         counted.open = counted.started - finished;
         // Whatever an exporter says of its own, no more have arrived than there are, and the rest is in its hands.
         std::uint64_t left = finished;
@@ -14479,10 +14599,8 @@ public:
         counted.queued = left;
         return counted;
     }
-    [[nodiscard]] std::uint64_t refused_values() const noexcept { return refused_.load(std::memory_order_relaxed); }
-    [[nodiscard]] std::uint64_t late_sessions() const noexcept {
-        return late_sessions_.load(std::memory_order_relaxed);
-    }
+    [[nodiscard]] std::uint64_t refused_values() const noexcept { return refused_.load(memory_order_relaxed); }
+    [[nodiscard]] std::uint64_t late_sessions() const noexcept { return late_sessions_.load(memory_order_relaxed); }
     [[nodiscard]] owned_text last_error() const {
         if constexpr (reporting_exporter<Exporter>)
             if (owned_text error = exporter_.last_error(); !error.empty()) return error;
@@ -14496,7 +14614,7 @@ public:
         else return true;
     }
     bool shutdown([[maybe_unused]] std::chrono::milliseconds timeout) {
-        if (shut_down_.exchange(true, std::memory_order_acq_rel)) return true;
+        if (shut_down_.exchange(true, memory_order_acq_rel)) return true;
         const without_cancellation whole;
         if constexpr (deferring_exporter<Exporter>) return exporter_.shutdown(deadline_after(timeout));
         else return true;
@@ -14515,7 +14633,7 @@ private:
     using exporting = running<tracer_core>;
     using reporting = running<error_handler>;
     // As wide as the atomics that every target has: on one of 32 bits the account starts again at 2^32.
-    using counter = std::atomic<std::size_t>;
+    using counter = atomic<std::size_t>;
 
     void destroy() noexcept override {
 #if MLFLOW_TRACE_HOSTED
@@ -14540,7 +14658,7 @@ private:
     error_handler on_error_;
     void* error_context_;
     const std::uint32_t made_in_ = process();
-    std::atomic<bool> shut_down_{false};
+    atomic<bool> shut_down_{false};
     counter started_{0};
     counter finished_{0};
     counter exported_{0};
@@ -14870,8 +14988,8 @@ private:
     [[nodiscard]] bool is_of_this_build() const noexcept {
         if (stamp_.is_of_this_build()) [[likely]]
             return true;
-        static constinit std::atomic<bool> is_told{false};
-        if (!is_told.exchange(true, std::memory_order_relaxed))
+        static constinit detail::atomic<bool> is_told{false};
+        if (!is_told.exchange(true, detail::memory_order_relaxed))
             detail::guarded(
                 [&] {
                     const auto difference = stamp_.difference();

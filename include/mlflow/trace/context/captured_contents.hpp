@@ -4,8 +4,8 @@
 #include <mlflow/trace/core/ids.hpp>
 #include <mlflow/trace/core/open_trace.hpp>
 #include <mlflow/trace/core/trace_entries.hpp>
+#include <mlflow/trace/detail/atomic.hpp>
 
-#include <atomic>
 #include <cstdint>
 #include <utility>
 
@@ -28,14 +28,14 @@ struct captured_contents {
         scope_place* outer = nullptr;
     };
 
-    std::atomic<std::uint32_t> references{1};
+    atomic<std::uint32_t> references{1};
     span_place* spans = nullptr;   // the innermost of each tracer
     scope_place* scopes = nullptr; // the innermost first
 
-    void retain() noexcept { references.fetch_add(1, std::memory_order_relaxed); }
+    void retain() noexcept { references.fetch_add(1, memory_order_relaxed); }
     static void release([[maybe_unused]] captured_contents* contents) noexcept {
 #if MLFLOW_TRACE_HOSTED // elsewhere nothing is captured, and there is no `operator delete`
-        if (!contents || contents->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+        if (!contents || contents->references.fetch_sub(1, memory_order_acq_rel) != 1) return;
         while (span_place* const span = contents->spans) {
             contents->spans = span->outer;
             if (span->trace) release_trace(*span->trace);

@@ -3,10 +3,10 @@
 
 #include <mlflow/trace/context/captured.hpp>
 #include <mlflow/trace/context/thread_local.hpp>
+#include <mlflow/trace/detail/atomic.hpp>
 
 #if MLFLOW_TRACE_HOSTED
 
-#include <atomic>
 #include <cstdint>
 #include <ctime>
 #include <new>
@@ -25,8 +25,8 @@ class task_context {
     struct cell {
         ~cell() { slot.release(); }
 
-        std::atomic<std::uint32_t> references{1};
-        std::atomic<const void*> runner{nullptr}; // of each thread another one
+        detail::atomic<std::uint32_t> references{1};
+        detail::atomic<const void*> runner{nullptr}; // of each thread another one
         context_slot slot{.is_of_task = true};
     };
 
@@ -34,7 +34,7 @@ public:
     /// No task.
     task_context() noexcept = default;
     task_context(const task_context& other) noexcept : cell_(other.cell_) {
-        if (cell_) cell_->references.fetch_add(1, std::memory_order_relaxed);
+        if (cell_) cell_->references.fetch_add(1, detail::memory_order_relaxed);
     }
     task_context(task_context&& other) noexcept : cell_(std::exchange(other.cell_, nullptr)) {}
     task_context& operator=(task_context other) noexcept {
@@ -42,7 +42,7 @@ public:
         return *this;
     }
     ~task_context() {
-        if (cell_ && cell_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete cell_;
+        if (cell_ && cell_->references.fetch_sub(1, detail::memory_order_acq_rel) == 1) delete cell_;
     }
 
     /// A new task, in which that is current what is current here. Throws `std::bad_alloc` without memory.
@@ -87,7 +87,7 @@ public:
             return;
         }
         *thread_ = outer_;
-        if (is_first_) task_.cell_->runner.store(nullptr, std::memory_order_release);
+        if (is_first_) task_.cell_->runner.store(nullptr, detail::memory_order_release);
     }
 
 private:
@@ -96,7 +96,7 @@ private:
         std::uint64_t begin = 0;
         while (true) {
             const void* runner = nullptr;
-            is_first_ = task_.cell_->runner.compare_exchange_strong(runner, thread_, std::memory_order_acquire);
+            is_first_ = task_.cell_->runner.compare_exchange_strong(runner, thread_, detail::memory_order_acquire);
             if (is_first_ || runner == thread_) return true;
             timespec now{};
             clock_gettime(CLOCK_MONOTONIC, &now);

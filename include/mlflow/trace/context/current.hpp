@@ -2,8 +2,8 @@
 #pragma once
 
 #include <mlflow/trace/context/slot.hpp>
+#include <mlflow/trace/detail/atomic.hpp>
 
-#include <atomic>
 #include <cstdint>
 #include <utility>
 
@@ -164,12 +164,11 @@ private:
     // span's trace that was counted up. A captured trace is held anyway.
     static bool hold(open_trace& trace, const span_data* span, std::uint32_t span_generation) noexcept {
         auto& holders = trace.open_spans;
-        std::uint32_t count = holders.load(std::memory_order_relaxed);
+        std::uint32_t count = holders.load(memory_order_relaxed);
         do
             if (count == 0) return false;
-        while (
-            !holders.compare_exchange_weak(count, count + 1, std::memory_order_acq_rel, std::memory_order_relaxed));
-        if (!span || span->generation.load(std::memory_order_acquire) == span_generation) return true;
+        while (!holders.compare_exchange_weak(count, count + 1, memory_order_acq_rel, memory_order_relaxed));
+        if (!span || span->generation.load(memory_order_acquire) == span_generation) return true;
         release_trace(trace);
         return false;
     }

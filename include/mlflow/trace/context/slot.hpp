@@ -5,9 +5,9 @@
 #include <mlflow/trace/core/open_trace.hpp>
 #include <mlflow/trace/core/span_data.hpp>
 #include <mlflow/trace/core/trace_entries.hpp>
+#include <mlflow/trace/detail/atomic.hpp>
 #include <mlflow/trace/memory/pool.hpp>
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -34,7 +34,7 @@ struct context_node {
     bool is_bound = true;           // its object lives on the stack of the thread, or the slot is not a thread's
     bool everything_is_off = false; // also traces of their own are not recorded inside it
 
-    std::atomic<std::uint32_t> generation{0}; // another number once it has ended; what it was on entry:
+    atomic<std::uint32_t> generation{0}; // another number once it has ended; what it was on entry:
     std::uint32_t entered_as = 0;
     std::uint32_t span_generation = 0;
     std::uint32_t bound_generation = 0;
@@ -66,20 +66,20 @@ struct context_node {
 
 inline bool has_ended(const context_node& node) noexcept {
     if (node.what == context_node::kind::span)
-        return node.span->generation.load(std::memory_order_acquire) != node.span_generation;
-    return node.generation.load(std::memory_order_acquire) != node.entered_as;
+        return node.span->generation.load(memory_order_acquire) != node.span_generation;
+    return node.generation.load(memory_order_acquire) != node.entered_as;
 }
 
 inline bool is_live(const context_node& node) noexcept {
     if (has_ended(node)) return false;
     const context_node* const bound = node.bound;
-    return !bound || (bound->generation.load(std::memory_order_acquire) == node.bound_generation && is_live(*bound));
+    return !bound || (bound->generation.load(memory_order_acquire) == node.bound_generation && is_live(*bound));
 }
 
 // Ends a scope or an attached context, on any thread. False when that has happened before.
 inline bool end_node(context_node& node, std::uint32_t entered_as) noexcept {
-    return node.generation.compare_exchange_strong(entered_as, entered_as + 1, std::memory_order_acq_rel,
-                                                   std::memory_order_relaxed);
+    return node.generation.compare_exchange_strong(entered_as, entered_as + 1, memory_order_acq_rel,
+                                                   memory_order_relaxed);
 }
 
 } // namespace detail
@@ -118,7 +118,7 @@ public:
         context_node* const node = link;
         link = node->next;
         if (node->what == context_node::kind::span)
-            node->generation.store(node->generation.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+            node->generation.store(node->generation.load(memory_order_relaxed) + 1, memory_order_release);
         else end_node(*node, node->entered_as);
         node->next = std::exchange(first_, node);
     }
@@ -145,7 +145,7 @@ void walk(context_slot& slot, Visit&& visit) {
 
 inline void bind(context_node& node, context_node* bound) noexcept {
     node.bound = bound;
-    node.bound_generation = bound ? bound->generation.load(std::memory_order_relaxed) : 0;
+    node.bound_generation = bound ? bound->generation.load(memory_order_relaxed) : 0;
 }
 
 // The attached context that is in force, or null.
@@ -175,7 +175,7 @@ inline context_node* enter(context_slot& slot, context_node::kind what, tracer_i
     node->is_root = node->is_unmeant = node->everything_is_off = false;
     node->is_bound = true;
     node->is_inside_attached = attached != nullptr;
-    node->entered_as = node->generation.load(std::memory_order_relaxed);
+    node->entered_as = node->generation.load(memory_order_relaxed);
     // An attached context is taken back whatever becomes of the one that it was attached in.
     bind(*node, what == context_node::kind::attached ? nullptr : attached);
     node->next = std::exchange(slot.innermost, node);
@@ -189,7 +189,7 @@ inline context_node* enter_span(context_slot& slot, open_trace* trace, tracer_id
     node->trace = trace;
     node->id = span.id;
     node->span = &span;
-    node->span_generation = span.generation.load(std::memory_order_relaxed);
+    node->span_generation = span.generation.load(memory_order_relaxed);
     return node;
 }
 
@@ -197,12 +197,12 @@ inline context_node* enter_span(context_slot& slot, open_trace* trace, tracer_id
 inline void leave_span(context_node*& link) noexcept {
     context_node* const node = link;
     link = node->next;
-    node->generation.store(node->generation.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    node->generation.store(node->generation.load(memory_order_relaxed) + 1, memory_order_release);
     nodes::instance().give_back(node);
 }
 
 inline context_node** find_span(context_slot& slot, const span_data& span) noexcept {
-    const std::uint32_t generation = span.generation.load(std::memory_order_relaxed);
+    const std::uint32_t generation = span.generation.load(memory_order_relaxed);
     for (context_node** link = &slot.innermost; *link; link = &(*link)->next)
         if ((*link)->what == context_node::kind::span && (*link)->span == &span &&
             (*link)->span_generation == generation)
@@ -262,7 +262,7 @@ public:
 
     // Null once it has ended, by whoever runs while it is made.
     [[nodiscard]] context_node* get() const noexcept {
-        return node_ && node_->generation.load(std::memory_order_acquire) == entered_as_ ? node_ : nullptr;
+        return node_ && node_->generation.load(memory_order_acquire) == entered_as_ ? node_ : nullptr;
     }
     [[nodiscard]] bool has_no_place() const noexcept { return slot_ && !node_; }
     [[nodiscard]] context_slot* slot() const noexcept { return slot_; }

@@ -3,8 +3,8 @@
 
 #include <mlflow/trace/config.hpp>
 #include <mlflow/trace/core/open_trace.hpp>
+#include <mlflow/trace/detail/atomic.hpp>
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -81,10 +81,10 @@ private:
     // Made in another part of the program, but the same way.
     __attribute__((noinline)) bool is_alike() const noexcept {
         if (build_ != current()) return false;
-        if (part_ == known_.load(std::memory_order_relaxed)) return true;
+        if (part_ == known_.load(memory_order_relaxed)) return true;
         const bool is_same =
             name_ && name() ? std::string_view(name_) == name() : same_outline(tracer_in(type_), tracer_in(type()));
-        if (is_same) known_.store(part_, std::memory_order_relaxed);
+        if (is_same) known_.store(part_, memory_order_relaxed);
         return is_same;
     }
 
@@ -116,7 +116,7 @@ private:
     }
 
     static constexpr const void* here() noexcept { return &part_of_program<Tracer, compute()>; }
-    static inline constinit std::atomic<const void*> known_{nullptr}; // another part, which was found to be alike
+    static inline constinit atomic<const void*> known_{nullptr}; // another part, which was found to be alike
 
     std::uint64_t build_;
     const void* on_; // null: nothing is recorded

@@ -2,11 +2,11 @@
 #pragma once
 
 #include <mlflow/trace/config.hpp>
+#include <mlflow/trace/detail/atomic.hpp>
 #include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/text/displayed.hpp>
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <new>
@@ -67,7 +67,7 @@ struct error_text {
     std::size_t about_at = 0; // where `whole` names what the error is about
     std::size_t about_size = 0;
     std::error_code code{};
-    std::atomic<unsigned> uses{1};
+    atomic<unsigned> uses{1};
 
     // Null when memory runs out: the kind is then all that the error says.
     static error_text* make(std::string_view about, std::string_view text, const std::error_code& code) noexcept {
@@ -83,8 +83,8 @@ struct error_text {
 
 private:
     static void keep_count(error_text& self, bool is_taken) noexcept {
-        if (is_taken) self.uses.fetch_add(1, std::memory_order_relaxed);
-        else if (self.uses.fetch_sub(1, std::memory_order_acq_rel) == 1) delete &self;
+        if (is_taken) self.uses.fetch_add(1, memory_order_relaxed);
+        else if (self.uses.fetch_sub(1, memory_order_acq_rel) == 1) delete &self;
     }
 };
 

@@ -4,10 +4,10 @@
 #include <mlflow/trace/core/error.hpp>
 #include <mlflow/trace/core/mlflow_names.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/detail/atomic.hpp>
 #include <mlflow/trace/memory/machine.hpp>
 #include <mlflow/trace/memory/pool.hpp>
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -60,26 +60,25 @@ public:
     // Another number in the child of a fork.
     [[nodiscard]] std::uint32_t process() const noexcept { return process_(); }
 
-    [[nodiscard]] trust trusted() const noexcept { return trusted_.load(std::memory_order_relaxed); }
+    [[nodiscard]] trust trusted() const noexcept { return trusted_.load(memory_order_relaxed); }
     // Something showed that the context cannot tell whose turn it is. `tell_distrust` reports it, once per reason.
     __attribute__((noinline)) void distrust(trust left, error_kind why) noexcept {
         trust before = trusted();
-        while (before < left && !trusted_.compare_exchange_weak(before, left, std::memory_order_relaxed)) {
+        while (before < left && !trusted_.compare_exchange_weak(before, left, memory_order_relaxed)) {
         }
-        if ((reasons_.load(std::memory_order_relaxed) & bit(why)) == 0)
-            reasons_.fetch_or(bit(why), std::memory_order_relaxed);
+        if ((reasons_.load(memory_order_relaxed) & bit(why)) == 0) reasons_.fetch_or(bit(why), memory_order_relaxed);
     }
-    [[nodiscard]] bool is_distrusted() const noexcept { return reasons_.load(std::memory_order_relaxed) != 0; }
+    [[nodiscard]] bool is_distrusted() const noexcept { return reasons_.load(memory_order_relaxed) != 0; }
     __attribute__((noinline)) void tell_distrust() noexcept {
         for (const error_kind why : {error_kind::interleaved, error_kind::not_on_stack})
-            if ((reasons_.load(std::memory_order_relaxed) & bit(why)) != 0 &&
-                (reported_.fetch_or(bit(why), std::memory_order_relaxed) & bit(why)) == 0)
+            if ((reasons_.load(memory_order_relaxed) & bit(why)) != 0 &&
+                (reported_.fetch_or(bit(why), memory_order_relaxed) & bit(why)) == 0)
                 report({why, "the current trace"});
     }
 
-    void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
+    void retain() noexcept { references_.fetch_add(1, memory_order_relaxed); }
     void release() noexcept {
-        if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
+        if (references_.fetch_sub(1, memory_order_acq_rel) == 1) destroy();
     }
 
 protected:
@@ -94,10 +93,10 @@ private:
         return std::uint32_t{1} << static_cast<unsigned>(why);
     }
 
-    std::atomic<std::uint32_t> references_{1};
-    std::atomic<trust> trusted_{trust::all};
-    std::atomic<std::uint32_t> reasons_{0}; // bits by fault
-    std::atomic<std::uint32_t> reported_{0};
+    atomic<std::uint32_t> references_{1};
+    atomic<trust> trusted_{trust::all};
+    atomic<std::uint32_t> reasons_{0}; // bits by fault
+    atomic<std::uint32_t> reported_{0};
     const tracer_identity identity_;
     const slot_function slot_;
     const holds_function holds_;
@@ -109,14 +108,14 @@ struct open_trace {
     open_trace* next = nullptr;       // of the pool
     open_trace* next_chain = nullptr; // of the pool
 
-    std::atomic<std::uint32_t> open_spans{0}; // and others that hold the trace; at 0 it becomes another one
+    atomic<std::uint32_t> open_spans{0}; // and others that hold the trace; at 0 it becomes another one
     recorder* owner = nullptr;
     trace_id id;
     bool has_random_id = false;             // as other processes are told
     std::uint64_t wall_minus_monotonic = 0; // one reading per trace: durations cannot become negative by a clock jump
 
-    std::atomic<span_data*> finished{nullptr}; // a stack: the last finished is first
-    std::atomic<bool> root_ended{false};
+    atomic<span_data*> finished{nullptr}; // a stack: the last finished is first
+    atomic<bool> root_ended{false};
     trace_data* late = nullptr; // with user and session for spans that end after their root; before `root_ended`
 
     machine::mutex lock;        // guards `data` until the root has ended
@@ -129,8 +128,8 @@ struct open_trace {
     bool recycle() noexcept {
         owner = nullptr;
         data = nullptr;
-        finished.store(nullptr, std::memory_order_relaxed);
-        root_ended.store(false, std::memory_order_relaxed);
+        finished.store(nullptr, memory_order_relaxed);
+        root_ended.store(false, memory_order_relaxed);
         pool<trace_data>::instance().give(std::exchange(late, nullptr));
         return true;
     }
@@ -145,7 +144,7 @@ inline void copy_identity(const trace_entries& from, trace_entries& to) noexcept
 
 // Moves what has finished so far into `into`, oldest first, but for what the parent of this process sends.
 inline void collect_finished(open_trace& trace, trace_data& into) noexcept {
-    span_data* newest_first = trace.finished.exchange(nullptr, std::memory_order_acq_rel);
+    span_data* newest_first = trace.finished.exchange(nullptr, memory_order_acq_rel);
     while (newest_first) {
         span_data* const span = newest_first;
         newest_first = std::exchange(span->next, nullptr);
@@ -163,10 +162,10 @@ inline void collect_finished(open_trace& trace, trace_data& into) noexcept {
 }
 
 inline void release_trace(open_trace& trace) noexcept {
-    if (trace.open_spans.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    if (trace.open_spans.fetch_sub(1, memory_order_acq_rel) != 1) return;
     recorder* const owner = trace.owner;
     // Spans that ended after their root, while there was no memory to send them.
-    span_data* const unsent = trace.finished.exchange(nullptr, std::memory_order_acquire);
+    span_data* const unsent = trace.finished.exchange(nullptr, memory_order_acquire);
     for (const span_data* span = unsent; span; span = span->next) owner->count_lost_span();
     if (unsent) pool<span_data>::instance().give(unsent);
     pool<open_trace>::instance().give_back(&trace);
@@ -180,7 +179,7 @@ inline void submit(open_trace& trace, trace_data* data) noexcept {
 
 // A span that ended after its root goes out on its own.
 inline void submit_late_spans(open_trace& trace) noexcept {
-    if (!trace.finished.load(std::memory_order_acquire)) return;
+    if (!trace.finished.load(memory_order_acquire)) return;
     trace_data* const late = pool<trace_data>::instance().take();
     if (!late) return; // tried again with the next one
     late->id = trace.id;
@@ -195,9 +194,9 @@ inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
     const bool is_root = span.is_root;
     const bool is_of_parent = span.process != trace.owner->process();
     next_generation(span);
-    span_data* head = trace.finished.load(std::memory_order_relaxed);
+    span_data* head = trace.finished.load(memory_order_relaxed);
     do span.next = head;
-    while (!trace.finished.compare_exchange_weak(head, &span, std::memory_order_seq_cst, std::memory_order_relaxed));
+    while (!trace.finished.compare_exchange_weak(head, &span, memory_order_seq_cst, memory_order_relaxed));
 
     if (is_root) {
         trace_data* data = nullptr;
@@ -206,7 +205,7 @@ inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
             data = std::exchange(trace.data, nullptr);
         }
         // Whoever might start or end a span of this trace later holds it now.
-        const bool has_others = is_of_parent || trace.open_spans.load(std::memory_order_acquire) > 1;
+        const bool has_others = is_of_parent || trace.open_spans.load(memory_order_acquire) > 1;
         if (has_others && (trace.late = pool<trace_data>::instance().take()))
             copy_identity(data->entries, trace.late->entries);
         if (is_of_parent) { // whose root carries the rest
@@ -218,10 +217,10 @@ inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
         data->duration_nano = end_nano > data->start_unix_nano ? end_nano - data->start_unix_nano : 0;
         // Twice: the first time takes the root before any late span can, the second time what came before the flag.
         collect_finished(trace, *data);
-        trace.root_ended.store(true, std::memory_order_seq_cst);
+        trace.root_ended.store(true, memory_order_seq_cst);
         collect_finished(trace, *data);
         submit(trace, data);
-    } else if (trace.root_ended.load(std::memory_order_seq_cst)) {
+    } else if (trace.root_ended.load(memory_order_seq_cst)) {
         submit_late_spans(trace);
     }
     release_trace(trace);

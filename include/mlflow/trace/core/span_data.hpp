@@ -4,10 +4,10 @@
 #include <mlflow/trace/core/ids.hpp>
 #include <mlflow/trace/core/span_kinds.hpp>
 #include <mlflow/trace/core/value_rules.hpp>
+#include <mlflow/trace/detail/atomic.hpp>
 #include <mlflow/trace/memory/buffer.hpp>
 #include <mlflow/trace/memory/machine.hpp>
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -25,13 +25,13 @@ using holds_function = bool (*)(const void*); // and whether an object at this a
 // Where objects lie that go together.
 class packed_block {
 public:
-    void retain() noexcept { objects_.fetch_add(1, std::memory_order_relaxed); }
+    void retain() noexcept { objects_.fetch_add(1, memory_order_relaxed); }
     void release() noexcept {
-        if (objects_.fetch_sub(1, std::memory_order_acq_rel) == 1) machine::release(this);
+        if (objects_.fetch_sub(1, memory_order_acq_rel) == 1) machine::release(this);
     }
 
 private:
-    alignas(std::max_align_t) std::atomic<std::size_t> objects_{1}; // and who packs
+    alignas(std::max_align_t) atomic<std::size_t> objects_{1}; // and who packs
 };
 } // namespace detail
 
@@ -62,7 +62,8 @@ struct span_data {
     detail::slot_function slot = nullptr;
     detail::span_watch* watched = nullptr; // by who runs code of the application, which may end the span
     std::uint32_t process = 0;
-    std::atomic<std::uint32_t> generation{0}; // odd while open; a context that saw another number looks at a stranger
+    detail::atomic<std::uint32_t> generation{
+        0}; // odd while open; a context that saw another number looks at a stranger
     std::uint32_t chunks = 0;
     std::uint32_t attributes = 0; // counted where there is a limit
     std::uint32_t events = 0;
@@ -102,7 +103,7 @@ namespace detail {
 
 // The span opens, or ends. Its owner alone does that.
 inline void next_generation(span_data& span) noexcept {
-    span.generation.store(span.generation.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    span.generation.store(span.generation.load(memory_order_relaxed) + 1, detail::memory_order_release);
 }
 
 } // namespace detail

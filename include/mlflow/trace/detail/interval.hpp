@@ -2,8 +2,8 @@
 #pragma once
 
 #include <mlflow/trace/config.hpp>
+#include <mlflow/trace/detail/atomic.hpp>
 
-#include <atomic>
 #include <cstdint>
 
 namespace mlflow::trace {
@@ -14,15 +14,15 @@ namespace detail {
 class interval {
 public:
     [[nodiscard]] bool is_due(std::int64_t now, std::int64_t length) noexcept {
-        std::int64_t last = last_.load(std::memory_order_relaxed);
+        std::int64_t last = last_.load(memory_order_relaxed);
         return (last == never || now - last >= length) &&
-               last_.compare_exchange_strong(last, now, std::memory_order_relaxed);
+               last_.compare_exchange_strong(last, now, memory_order_relaxed);
     }
 
 private:
     static constexpr std::int64_t never = -1;
 
-    std::atomic<std::int64_t> last_{never};
+    atomic<std::int64_t> last_{never};
 };
 
 } // namespace detail

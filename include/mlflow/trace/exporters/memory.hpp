@@ -2,9 +2,9 @@
 #pragma once
 
 #include <mlflow/trace/concepts.hpp>
+#include <mlflow/trace/memory/machine.hpp>
 #include <mlflow/trace/wire/recorded_trace.hpp>
 
-#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -25,7 +25,7 @@ public:
         export_result outcome;
         for (const trace_data& trace : batch) {
             recorded_trace decoded = decode(trace);
-            const std::lock_guard guard(lock_);
+            const detail::lock_guard guard(lock_);
             traces_.push_back(std::move(decoded));
         }
         outcome.exported_spans = batch.span_count();
@@ -34,17 +34,17 @@ public:
 
     /// What came so far, and forgets it.
     [[nodiscard]] std::vector<recorded_trace> take() {
-        const std::lock_guard guard(lock_);
+        const detail::lock_guard guard(lock_);
         return std::exchange(traces_, {});
     }
     /// A copy of what came so far.
     [[nodiscard]] std::vector<recorded_trace> traces() const {
-        const std::lock_guard guard(lock_);
+        const detail::lock_guard guard(lock_);
         return traces_;
     }
 
 private:
-    mutable std::mutex lock_;
+    mutable detail::machine::mutex lock_;
     std::vector<recorded_trace> traces_;
 };
 

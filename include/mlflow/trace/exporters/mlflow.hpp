@@ -3,6 +3,7 @@
 
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/core/notice.hpp>
+#include <mlflow/trace/detail/atomic.hpp>
 #include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/exporters/mlflow_api.hpp>
 #include <mlflow/trace/exporters/mlflow_artifacts.hpp>
@@ -10,6 +11,7 @@
 #include <mlflow/trace/http/client.hpp>
 #include <mlflow/trace/http/credentials.hpp>
 #include <mlflow/trace/http/outcome.hpp>
+#include <mlflow/trace/memory/machine.hpp>
 #include <mlflow/trace/memory/owner.hpp>
 #include <mlflow/trace/metadata/identity.hpp>
 #include <mlflow/trace/text/json_reader.hpp>
@@ -17,9 +19,7 @@
 #include <mlflow/trace/values/json_value.hpp>
 #include <mlflow/trace/wire/otlp_request.hpp>
 
-#include <atomic>
 #include <cstddef>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -94,12 +94,12 @@ public:
     /// Asks the server for its version and its experiment, which is created where only its name is known. Needed only
     /// to learn of a wrong address, an old server or a missing experiment before the first trace.
     result<mlflow_connection> connect() {
-        const std::lock_guard guard(lock_);
+        const detail::lock_guard guard(lock_);
         return connect_locked();
     }
 
     export_result export_traces(trace_batch& batch) {
-        const std::lock_guard guard(lock_);
+        const detail::lock_guard guard(lock_);
         if (batch.empty()) return {};
         const std::size_t spans = batch.span_count();
         if (const auto connected = connect_locked(); !connected) {
@@ -128,14 +128,14 @@ public:
 
     /// The trace in MLflow's page; empty before the experiment is known. Does not wait for an export under way.
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
-        const std::lock_guard guard(connection_lock_);
+        const detail::lock_guard guard(connection_lock_);
         if (connection_.experiment_id.empty()) return {};
         if (gives_own_ids_) return experiment_url_locked();
         return experiment_url_locked("?selectedEvaluationId=" + std::string(id.mlflow_id().view()));
     }
     /// The experiment's traces in MLflow's page; empty before the experiment is known.
     [[nodiscard]] std::string experiment_url() const {
-        const std::lock_guard guard(connection_lock_);
+        const detail::lock_guard guard(connection_lock_);
         return connection_.experiment_id.empty() ? std::string{} : experiment_url_locked();
     }
 
@@ -159,7 +159,7 @@ private:
         if (!experiment) return failure{experiment.error()};
         is_old_ = version->is_before(3, 4);
         if (takes_otlp_ && is_old_) use_artifacts("it takes no OTLP spans");
-        const std::lock_guard guard(connection_lock_);
+        const detail::lock_guard guard(connection_lock_);
         gives_own_ids_ = version->is_before(3, 2);
         connection_ = {std::move(version->text), std::move(*experiment)};
         return connection_;
@@ -295,19 +295,19 @@ private:
 
     failed checked(failed error) {
         if (error && detail::is_not_found(error->status())) { // deleted? ask again next time
-            const std::lock_guard guard(connection_lock_);
+            const detail::lock_guard guard(connection_lock_);
             connection_.experiment_id.clear();
         }
         return error;
     }
 
     options options_;
-    std::mutex lock_;
+    detail::machine::mutex lock_;
     detail::http_client<Transport> server_;
-    mutable std::mutex connection_lock_; // these two are written under both locks
+    mutable detail::machine::mutex connection_lock_; // these two are written under both locks
     mlflow_connection connection_;
     std::vector<detail::owner<detail::http_client<Transport>>> others_; // connections, made as they are needed
-    std::atomic<bool> is_interrupted_{false};
+    detail::atomic<bool> is_interrupted_{false};
     detail::mlflow_progress progress_;
     bool gives_own_ids_ = false;
     bool takes_otlp_ = true;

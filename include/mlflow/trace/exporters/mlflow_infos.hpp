@@ -3,6 +3,7 @@
 
 #include <mlflow/trace/core/export_progress.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/detail/atomic.hpp>
 #include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/exporters/mlflow_api.hpp>
@@ -13,7 +14,6 @@
 #include <mlflow/trace/platform/threads.hpp>
 #include <mlflow/trace/platform/without_signals.hpp>
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -74,11 +74,11 @@ public:
     }
 
 private:
-    std::atomic<std::size_t> asked_{0};
-    std::atomic<std::size_t> traces_{0};
-    std::atomic<std::size_t> done_{0};
-    std::atomic<clock::rep> since_{0};
-    std::atomic<std::uint64_t> steps_{0};
+    atomic<std::size_t> asked_{0};
+    atomic<std::size_t> traces_{0};
+    atomic<std::size_t> done_{0};
+    atomic<clock::rep> since_{0};
+    atomic<std::uint64_t> steps_{0};
 };
 
 // Posts what there is to say of a trace besides its spans, of many traces at once: the server takes a transaction for
@@ -97,7 +97,7 @@ public:
         failed error{};
     };
 
-    mlflow_infos(std::string_view experiment_id, const run_metadata& run, const std::atomic<bool>& is_interrupted,
+    mlflow_infos(std::string_view experiment_id, const run_metadata& run, const atomic<bool>& is_interrupted,
                  mlflow_progress& progress)
         : experiment_id_(experiment_id), run_(run), is_interrupted_(is_interrupted), progress_(progress) {}
 
@@ -145,10 +145,10 @@ private:
 
     std::string_view experiment_id_;
     run_metadata run_;
-    const std::atomic<bool>& is_interrupted_;
+    const atomic<bool>& is_interrupted_;
     mlflow_progress& progress_;
-    std::atomic<std::size_t> next_{0};
-    std::atomic<bool> is_over_{false}; // the server is not there, or takes nothing
+    atomic<std::size_t> next_{0};
+    atomic<bool> is_over_{false}; // the server is not there, or takes nothing
 };
 
 } // namespace detail

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/detail/atomic.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/running.hpp>
 #include <mlflow/trace/http/check.hpp>
@@ -9,7 +10,6 @@
 #include <mlflow/trace/memory/machine.hpp>
 #include <mlflow/trace/memory/owner.hpp>
 
-#include <atomic>
 #include <concepts>
 #include <cstddef>
 #include <string>
@@ -56,9 +56,9 @@ private:
         source& operator=(const source&) = delete;
         virtual ~source() = default;
 
-        void retain() noexcept { owners_.fetch_add(1, std::memory_order_relaxed); }
+        void retain() noexcept { owners_.fetch_add(1, detail::memory_order_relaxed); }
         void release() noexcept {
-            if (owners_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+            if (owners_.fetch_sub(1, detail::memory_order_acq_rel) == 1) delete this;
         }
 
         answer value(const secret* refused) {
@@ -88,7 +88,7 @@ private:
 
         static failure fail(std::string_view why) { return failure{error(error_kind::other, "authorization", why)}; }
 
-        std::atomic<std::size_t> owners_{1};
+        detail::atomic<std::size_t> owners_{1};
         detail::machine::mutex lock_;
         secret last_;
     };

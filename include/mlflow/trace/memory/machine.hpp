@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/detail/atomic.hpp>
 #include <mlflow/trace/memory/forks.hpp>
 
 #include <cstddef>
@@ -8,7 +9,7 @@
 
 #if MLFLOW_TRACE_HOSTED
 #include <cstdlib>
-#include <mutex>
+#include <pthread.h>
 #include <string>
 #else
 #include <string_view>
@@ -30,7 +31,20 @@ namespace detail {
 // Locks and memory of what is recorded, the same for all tracers of a process: their traces meet in the pools.
 #if MLFLOW_TRACE_HOSTED
 struct machine {
-    using mutex = std::mutex;
+    // std::mutex.
+    class mutex {
+    public:
+        constexpr mutex() noexcept = default;
+        mutex(const mutex&) = delete;
+        mutex& operator=(const mutex&) = delete;
+
+        void lock() noexcept { pthread_mutex_lock(&mutex_); }
+        void unlock() noexcept { pthread_mutex_unlock(&mutex_); }
+        [[nodiscard]] pthread_mutex_t* native_handle() noexcept { return &mutex_; }
+
+    private:
+        pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
+    };
 
     static constexpr std::size_t first_block = 512;      // of a buffer
     static constexpr std::size_t small_block = 4 * 1024; // kept by whatever has one
@@ -46,10 +60,10 @@ struct machine {
     class process_number {
     public:
         process_number() noexcept { fork_count(); }
-        std::uint32_t operator()() const noexcept { return counter_->load(std::memory_order_relaxed); }
+        std::uint32_t operator()() const noexcept { return counter_->load(memory_order_relaxed); }
 
     private:
-        const std::atomic<std::uint32_t>* counter_ = &fork_counter();
+        const atomic<std::uint32_t>* counter_ = &fork_counter();
     };
 };
 #else
@@ -88,7 +102,8 @@ struct machine {
 };
 #endif
 
-// std::lock_guard, which freestanding targets need not have.
+// std::lock_guard and std::unique_lock, which freestanding targets need not have, and whose header costs every user
+// 2,000 lines more.
 template <class Mutex>
 class lock_guard {
 public:
@@ -99,6 +114,31 @@ public:
 
 private:
     Mutex& mutex_;
+};
+
+template <class Mutex>
+class unique_lock {
+public:
+    explicit unique_lock(Mutex& mutex) : mutex_(mutex) { lock(); }
+    unique_lock(const unique_lock&) = delete;
+    unique_lock& operator=(const unique_lock&) = delete;
+    ~unique_lock() {
+        if (is_locked_) mutex_.unlock();
+    }
+
+    void lock() {
+        mutex_.lock();
+        is_locked_ = true;
+    }
+    void unlock() {
+        is_locked_ = false;
+        mutex_.unlock();
+    }
+    [[nodiscard]] Mutex& mutex() const noexcept { return mutex_; }
+
+private:
+    Mutex& mutex_;
+    bool is_locked_ = false;
 };
 
 } // namespace detail

@@ -20,7 +20,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
 #include <string>
 #include <utility>
 
@@ -51,7 +50,7 @@ public:
         if (!is_stopping()) shutdown(deadline_after(options_.shutdown_timeout), false);
         std::size_t waiting = 0;
         {
-            const std::lock_guard guard(lock_);
+            const lock_guard guard(lock_);
             abandoned_ = true;
             waiting = account_now().queued;
         }
@@ -71,7 +70,7 @@ public:
         // One that is small in large blocks is not to be refused for them, nor to drive out others.
         if (traces.memory() > packed_from_) [[unlikely]]
             pack(traces);
-        std::unique_lock guard(lock_);
+        unique_lock guard(lock_);
         // What the inner exporter records by the tracer that it serves would make it export for ever.
         if (stopping_ || threads_.is_own_thread()) {
             account_.dropped += traces.span_count();
@@ -106,7 +105,7 @@ public:
     }
     // `tells` what still waits at the deadline.
     bool flush_queue(clock::time_point deadline, bool tells = true) {
-        std::unique_lock guard(lock_);
+        unique_lock guard(lock_);
         const std::uint64_t target = accepted_;
         if (done_up_to() >= target) return true;
         flushes_.ask(target, account_.exported);
@@ -121,7 +120,7 @@ public:
 
     bool shutdown(clock::time_point deadline, bool tells = true) {
         {
-            const std::lock_guard guard(lock_);
+            const lock_guard guard(lock_);
             stopping_ = true;
         }
         handled_something_.notify_all(); // nobody waits for room any more
@@ -131,7 +130,7 @@ public:
 
     [[nodiscard]] span_account account() {
         const span_account inner = senders_.account();
-        const std::lock_guard guard(lock_);
+        const lock_guard guard(lock_);
         span_account counted = account_now();
         if constexpr (deferring_exporter<Exporter>) counted.exported = 0; // it has what this one has handed on
         counted.exported += inner.exported;
@@ -148,7 +147,7 @@ public:
     }
     [[nodiscard]] batch_status status() {
         const std::uint64_t steps = senders_.progress().steps;
-        const std::lock_guard guard(lock_);
+        const lock_guard guard(lock_);
         return {.waiting_spans = queue_.span_count(),
                 .waiting_bytes = queue_.bytes(),
                 .held_bytes = held_bytes(),
@@ -159,7 +158,7 @@ public:
     [[nodiscard]] std::string last_error() {
         if (has_given_up()) return what_waits();
         if (std::string error = senders_.last_error(); !error.empty()) return error;
-        const std::lock_guard guard(lock_);
+        const lock_guard guard(lock_);
         if (!error_.text().empty()) return error_.text();
         return drops_.any() ? "batch: " + drops_.reason() : std::string();
     }
@@ -167,12 +166,12 @@ public:
 
 private:
     [[nodiscard]] bool has_given_up() {
-        const std::lock_guard guard(lock_);
+        const lock_guard guard(lock_);
         return flushes_.has_given_up(done_up_to());
     }
 
     [[nodiscard]] bool is_stopping() noexcept {
-        const std::lock_guard guard(lock_);
+        const lock_guard guard(lock_);
         return stopping_;
     }
     [[nodiscard]] bool enough() const noexcept {
@@ -204,7 +203,7 @@ private:
     }
 
     // False when the traces must be dropped.
-    bool make_room(std::unique_lock<std::mutex>& guard, const trace_batch& traces) {
+    bool make_room(unique_lock<machine::mutex>& guard, const trace_batch& traces) {
         if (has_room(traces)) return true;
         if (!can_ever_fit(traces)) return false;
         switch (options_.when_full) {
@@ -233,7 +232,7 @@ private:
     [[nodiscard]] std::string what_waits() {
         std::uint64_t spans = 0;
         {
-            const std::lock_guard guard(lock_);
+            const lock_guard guard(lock_);
             spans = account_now().queued;
         }
         return "batch: " + std::to_string(spans) + " spans still wait: " + why_waiting();
@@ -242,7 +241,7 @@ private:
     [[nodiscard]] std::string why_waiting() {
         std::string error = senders_.last_error();
         std::string why = senders_.progress().waits_for;
-        const std::lock_guard guard(lock_);
+        const lock_guard guard(lock_);
         const std::uint64_t delivered = flushes_.delivered(account_.exported);
         if (delivered != 0)
             why = "the receiver takes them slowly, " + std::to_string(delivered) + " in the time of the flush" +
@@ -252,7 +251,7 @@ private:
     }
 
     void work(batch_sender<Exporter>& own) {
-        std::unique_lock guard(lock_);
+        unique_lock guard(lock_);
         for (;;) {
             wake_.wait(guard, [this] { return abandoned_ || queue_.front(); });
             wake_.wait_until(guard, deadline_after(options_.delay), [this] { return in_a_hurry(); });
@@ -292,7 +291,7 @@ private:
     void give_up() noexcept { account_.dropped += queue_.clear(); }
 
     // What a second of rest does not need goes back. The first one still sees what was needed for the work.
-    void rest(std::unique_lock<std::mutex>& guard) {
+    void rest(unique_lock<machine::mutex>& guard) {
         constexpr int most_seconds = 10; // others may look at the pools meanwhile
         for (int seconds = 0, looks = 0; looks < 2 && seconds < most_seconds; ++seconds) {
             const auto has_work = [this] { return abandoned_ || queue_.front(); };
@@ -317,7 +316,7 @@ private:
 
     // Where much waits, on a thread of its own, since the others may be in the hands of their exporters.
     void keep_small() {
-        std::unique_lock guard(lock_);
+        unique_lock guard(lock_);
         for (;;) {
             pack_.wait(guard, [this] { return abandoned_ || is_to_pack_; });
             while (!abandoned_ && queue_.recorded_memory() > packed_from_ / 2) {
@@ -355,7 +354,7 @@ private:
     // A copy of a trace that waits, for an exporter that wants to know whether another one is taken.
     static trace_data* another(void* worker, std::size_t number) noexcept {
         batch_worker& own = *static_cast<batch_worker*>(worker);
-        const std::lock_guard guard(own.lock_);
+        const lock_guard guard(own.lock_);
         const trace_data* const waiting = own.queue_.any(number);
         return waiting ? copy_of(*waiting) : nullptr;
     }
@@ -364,7 +363,7 @@ private:
     batch_options<Exporter> options_;
     const std::uint32_t process_ = machine::process();
     batch_senders<Exporter, Senders> senders_;
-    std::mutex lock_;
+    machine::mutex lock_;
     condition wake_;
     condition handled_something_;
     batch_queue queue_;

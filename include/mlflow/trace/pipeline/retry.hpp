@@ -8,6 +8,7 @@
 #include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/options_of.hpp>
+#include <mlflow/trace/memory/machine.hpp>
 #include <mlflow/trace/pipeline/diagnostics.hpp>
 #include <mlflow/trace/pipeline/fault_finder.hpp>
 #include <mlflow/trace/pipeline/latest_error.hpp>
@@ -15,7 +16,6 @@
 #include <mlflow/trace/wire/recorded_trace.hpp>
 
 #include <cstddef>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -108,7 +108,7 @@ public:
     /// What the receiver did not take, the oldest first, and forgets it. At most `keep_rejected` and
     /// `keep_rejected_bytes`, the latest.
     [[nodiscard]] std::vector<rejected_trace> take_rejected() {
-        const std::lock_guard guard(lock_);
+        const detail::lock_guard guard(lock_);
         rejected_bytes_ = 0;
         return std::exchange(rejected_, {});
     }
@@ -116,7 +116,7 @@ public:
     /// Ends the waiting: the export under way returns after its current attempt, and later ones are not repeated.
     void interrupt() noexcept {
         {
-            const std::lock_guard guard(lock_);
+            const detail::lock_guard guard(lock_);
             interrupted_ = true;
         }
         wake_.notify_all();
@@ -130,7 +130,7 @@ public:
     /// Why spans wait; where none do, why spans were last lost: put aside, rejected or given up. Empty where neither
     /// is so: what was mended is forgotten.
     [[nodiscard]] std::string last_error() const {
-        const std::lock_guard guard(lock_);
+        const detail::lock_guard guard(lock_);
         return error_.text();
     }
     [[nodiscard]] export_progress progress() const { return detail::progress_of(exporter_); }
@@ -158,12 +158,12 @@ private:
         const bool is_rejected = failed > std::exchange(put_aside_spans_, 0);
         const auto copy = [&] {
             std::string why = error;
-            const std::lock_guard guard(lock_);
+            const detail::lock_guard guard(lock_);
             if (waits) error_.wrong(why);
             else if (is_rejected) error_.lost(why);
         };
         detail::guarded(copy, [] {}); // for want of memory nothing is given up
-        const std::lock_guard guard(lock_);
+        const detail::lock_guard guard(lock_);
         if (!waits) error_.mended();
     }
 
@@ -174,7 +174,7 @@ private:
                 rejected_trace rejected{decode(trace), error};
                 std::string news = std::string(trace.id.mlflow_id().view()) + " was put aside: " + error;
                 line_.say([&] { return "retry: " + news; });
-                const std::lock_guard guard(lock_);
+                const detail::lock_guard guard(lock_);
                 error_.lost(news);
                 keep_rejected(std::move(rejected));
             }
@@ -198,12 +198,12 @@ private:
     }
 
     bool is_interrupted() {
-        const std::lock_guard guard(lock_);
+        const detail::lock_guard guard(lock_);
         return interrupted_;
     }
 
     bool wait_until(std::chrono::steady_clock::time_point until) {
-        std::unique_lock guard(lock_);
+        detail::unique_lock guard(lock_);
         return !wake_.wait_until(guard, until, [this] { return interrupted_; });
     }
 
@@ -214,7 +214,7 @@ private:
     finder_host host_{*this};
     detail::other_traces others_;
     std::size_t asked_for_ = 0; // of the others
-    mutable std::mutex lock_;
+    mutable detail::machine::mutex lock_;
     detail::condition wake_;
     detail::latest_error error_;
     std::size_t put_aside_spans_ = 0; // since the latest note

@@ -3,12 +3,12 @@
 
 #include <mlflow/trace/core/error.hpp>
 #include <mlflow/trace/core/ids.hpp>
+#include <mlflow/trace/detail/atomic.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/interval.hpp>
 #include <mlflow/trace/memory/forks.hpp>
 #include <mlflow/trace/memory/machine.hpp>
 
-#include <atomic>
 #include <bit>
 #include <cstdint>
 #include <cstdio>
@@ -27,7 +27,7 @@ namespace detail {
 class id_generator {
 public:
     std::uint64_t next() noexcept {
-        if (seeded_in_ != fork_counter().load(std::memory_order_relaxed)) [[unlikely]]
+        if (seeded_in_ != fork_counter().load(memory_order_relaxed)) [[unlikely]]
             seed();
         const std::uint64_t result = std::rotl(state_[0] + state_[3], 23) + state_[0];
         const std::uint64_t shifted = state_[1] << 17U;
@@ -104,12 +104,12 @@ struct hosted_platform {
     static void report(const error& error) noexcept {
         constexpr std::int64_t pause = 30'000'000'000;
         static constinit detail::interval lines;
-        static constinit std::atomic<std::uint64_t> unsaid{0};
+        static constinit detail::atomic<std::uint64_t> unsaid{0};
         if (!lines.is_due(static_cast<std::int64_t>(monotonic_nano()), pause)) {
-            unsaid.fetch_add(1, std::memory_order_relaxed);
+            unsaid.fetch_add(1, detail::memory_order_relaxed);
             return;
         }
-        const auto skipped = unsaid.exchange(0, std::memory_order_relaxed);
+        const auto skipped = unsaid.exchange(0, detail::memory_order_relaxed);
         const auto write = [&] {
             std::string line = "mlflow_trace: " + error.message();
             if (skipped) line += " (and " + std::to_string(skipped) + " more since the last line)";

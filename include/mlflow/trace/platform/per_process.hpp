@@ -2,9 +2,9 @@
 #pragma once
 
 #include <mlflow/trace/core/export_result.hpp>
+#include <mlflow/trace/detail/atomic.hpp>
 #include <mlflow/trace/memory/owner.hpp>
 
-#include <atomic>
 #include <cstddef>
 #include <string>
 #include <utility>
@@ -42,18 +42,18 @@ public:
     }
 
     // For these spans there is no worker: the child could not make one.
-    void drop(std::size_t spans) noexcept { dropped_.fetch_add(spans, std::memory_order_relaxed); }
+    void drop(std::size_t spans) noexcept { dropped_.fetch_add(spans, memory_order_relaxed); }
     static constexpr const char* why_dropped =
         "no thread to deliver with in this forked process; make its tracer after the fork";
 
     [[nodiscard]] span_account account() const {
         Worker* const found = latest();
         span_account counted = own(found) ? found->account() : inherited(*found);
-        counted.dropped += dropped_.load(std::memory_order_relaxed);
+        counted.dropped += dropped_.load(memory_order_relaxed);
         return counted;
     }
     [[nodiscard]] std::string last_error() const {
-        if (dropped_.load(std::memory_order_relaxed) != 0) return why_dropped;
+        if (dropped_.load(memory_order_relaxed) != 0) return why_dropped;
         return own() ? own()->last_error() : std::string();
     }
 
@@ -61,7 +61,7 @@ public:
     [[nodiscard]] Worker& any() const noexcept { return *latest(); }
 
 private:
-    [[nodiscard]] Worker* latest() const noexcept { return worker_.load(std::memory_order_acquire); }
+    [[nodiscard]] Worker* latest() const noexcept { return worker_.load(memory_order_acquire); }
     static Worker* own(Worker* found) noexcept { return found->is_of_this_process() ? found : nullptr; }
 
     // The parent delivers what waits, so that it counts as exported.
@@ -71,8 +71,8 @@ private:
         return counted;
     }
 
-    std::atomic<std::size_t> dropped_{0};
-    std::atomic<Worker*> worker_;
+    atomic<std::size_t> dropped_{0};
+    atomic<Worker*> worker_;
 };
 
 } // namespace detail

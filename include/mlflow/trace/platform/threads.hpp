@@ -2,13 +2,13 @@
 #pragma once
 
 #include <mlflow/trace/detail/durations.hpp>
+#include <mlflow/trace/memory/machine.hpp>
 #include <mlflow/trace/memory/owner.hpp>
 
 #include <cerrno>
 #include <cstdlib>
 #include <ctime>
 #include <exception>
-#include <mutex>
 #include <pthread.h>
 #include <system_error>
 #include <utility>
@@ -38,19 +38,19 @@ public:
     void notify_all() noexcept { pthread_cond_broadcast(&condition_); }
 
     template <class Done>
-    void wait(std::unique_lock<std::mutex>& guard, Done done) {
-        while (!done()) pthread_cond_wait(&condition_, guard.mutex()->native_handle());
+    void wait(unique_lock<machine::mutex>& guard, Done done) {
+        while (!done()) pthread_cond_wait(&condition_, guard.mutex().native_handle());
     }
     // What `done` says at the end.
     template <class Done>
-    bool wait_until(std::unique_lock<std::mutex>& guard, std::chrono::steady_clock::time_point deadline, Done done) {
+    bool wait_until(unique_lock<machine::mutex>& guard, std::chrono::steady_clock::time_point deadline, Done done) {
         while (!done())
             if (is_over(guard, deadline)) return done();
         return true;
     }
 
 private:
-    bool is_over(std::unique_lock<std::mutex>& guard, std::chrono::steady_clock::time_point deadline) {
+    bool is_over(unique_lock<machine::mutex>& guard, std::chrono::steady_clock::time_point deadline) {
         using namespace std::chrono;
         auto until = deadline.time_since_epoch();
         if (until.count() < 0) until = {}; // a time before 0 is none of POSIX
@@ -58,7 +58,7 @@ private:
         timespec time{};
         time.tv_sec = static_cast<std::time_t>(whole.count());
         time.tv_nsec = static_cast<long>(nanoseconds(until - whole).count());
-        return pthread_cond_timedwait(&condition_, guard.mutex()->native_handle(), &time) == ETIMEDOUT;
+        return pthread_cond_timedwait(&condition_, guard.mutex().native_handle(), &time) == ETIMEDOUT;
     }
 
     pthread_cond_t condition_;

@@ -4,12 +4,12 @@
 #include <mlflow/trace/detail/deadline.hpp>
 #include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
+#include <mlflow/trace/memory/machine.hpp>
 #include <mlflow/trace/platform/threads.hpp>
 #include <mlflow/trace/platform/without_signals.hpp>
 
 #include <array>
 #include <cstddef>
-#include <mutex>
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
@@ -36,7 +36,7 @@ public:
 
     // Once the threads have been told to end. The worker is not there afterwards for whoever called.
     void end() noexcept {
-        std::unique_lock guard(lock_);
+        unique_lock guard(lock_);
         const auto to_come_back = deadline_after(std::chrono::milliseconds(250));
         if (!is_own_thread()) has_ended_.wait_until(guard, to_come_back, [this] { return running_ == 0; });
         is_left_ = running_ != 0;
@@ -52,7 +52,7 @@ public:
 private:
     template <class Run>
     void start_one(std::size_t number, const Run& run) {
-        const std::lock_guard guard(lock_);
+        const lock_guard guard(lock_);
         const without_signals blocked;
         threads_[number] = thread([this, number, run] {
             running_here = this;
@@ -62,7 +62,7 @@ private:
         ++running_;
     }
     void one_has_ended() noexcept {
-        std::unique_lock guard(lock_);
+        unique_lock guard(lock_);
         const bool is_last = --running_ == 0 && is_left_;
         has_ended_.notify_all();
         guard.unlock();
@@ -72,7 +72,7 @@ private:
     static inline constinit thread_local const worker_threads* running_here = nullptr;
 
     Worker& worker_;
-    std::mutex lock_;
+    machine::mutex lock_;
     condition has_ended_;
     std::array<thread, Count> threads_;
     std::size_t running_ = 0;

@@ -4,10 +4,10 @@
 #include <mlflow/trace/core/ids.hpp>
 #include <mlflow/trace/core/open_trace.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/detail/atomic.hpp>
 #include <mlflow/trace/memory/pool.hpp>
 #include <mlflow/trace/spans/span_operations.hpp>
 
-#include <atomic>
 #include <cstdint>
 #include <string_view>
 #include <type_traits>
@@ -72,7 +72,7 @@ span_data* open_root(recorder& owner, const trace_id& id, span_id parent, std::s
     trace->wall_minus_monotonic = difference;
     data->start_unix_nano = wall;
     trace->data = data;
-    trace->open_spans.store(1, std::memory_order_release); // publishes the above to who still held an earlier trace
+    trace->open_spans.store(1, memory_order_release); // publishes the above to who still held an earlier trace
     span->is_root = true;
     open_span<Platform>(*trace, *span, parent, name, wall);
     return span;

@@ -3,6 +3,7 @@
 
 #include <mlflow/trace/core/mlflow_names.hpp>
 #include <mlflow/trace/core/traceparent.hpp>
+#include <mlflow/trace/detail/atomic.hpp>
 #include <mlflow/trace/detail/awaitable.hpp>
 #include <mlflow/trace/metadata/identity.hpp>
 #include <mlflow/trace/spans/open_span.hpp>
@@ -179,7 +180,7 @@ public:
         using result = decltype(std::forward<Function>(function)());
         if constexpr (detail::awaitable<result>) {
             detail::require_coroutine<Context, result>();
-            return run_coroutine<result>(span_, span_ ? span_->generation.load(std::memory_order_relaxed) : 0,
+            return run_coroutine<result>(span_, span_ ? span_->generation.load(detail::memory_order_relaxed) : 0,
                                          std::decay_t<Function>(std::forward<Function>(function)));
         } else {
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
@@ -203,7 +204,7 @@ public:
         detail::open_trace& trace = *span_->trace;
         context_slot* const slot = detail::slot_by<Context>(span_->slot);
         if (slot && detail::is_off(*slot, trace.owner->identity())) return child;
-        trace.open_spans.fetch_add(1, std::memory_order_relaxed);
+        trace.open_spans.fetch_add(1, detail::memory_order_relaxed);
         child.adopt(detail::open_child<Platform>(trace, span_->id, name));
         if (!child.span_) return child;
         child.become_current(slot);
@@ -268,7 +269,7 @@ protected:
         try {
             co_return co_await function();
         } catch (...) {
-            if (span && span->generation.load(std::memory_order_acquire) == generation) {
+            if (span && span->generation.load(detail::memory_order_acquire) == generation) {
                 basic_span same;
                 same.span_ = span;
                 same.current_exception();

@@ -4,10 +4,9 @@
 #include <mlflow/trace/context/current.hpp>
 #include <mlflow/trace/core/open_trace.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/detail/atomic.hpp>
 #include <mlflow/trace/detail/awaitable.hpp>
 #include <mlflow/trace/memory/pool.hpp>
-
-#include <atomic>
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
@@ -39,7 +38,7 @@ bool leave(const span_data& span, bool is_replaced = false) noexcept {
     if (!slot || !slot->innermost) return false;
     const context_node& innermost = *slot->innermost;
     if (innermost.what != context_node::kind::span || innermost.span != &span ||
-        innermost.span_generation != span.generation.load(std::memory_order_relaxed)) [[unlikely]]
+        innermost.span_generation != span.generation.load(memory_order_relaxed)) [[unlikely]]
         return leave_further_out(*slot, span, is_replaced);
     leave_span(slot->innermost);
     return true;

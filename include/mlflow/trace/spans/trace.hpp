@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/context/current.hpp>
+#include <mlflow/trace/memory/machine.hpp>
 #include <mlflow/trace/metadata/schema.hpp>
 #include <mlflow/trace/metadata/tag.hpp>
 #include <mlflow/trace/spans/span.hpp>

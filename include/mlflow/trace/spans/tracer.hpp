@@ -4,6 +4,7 @@
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/context/current.hpp>
 #include <mlflow/trace/core/build.hpp>
+#include <mlflow/trace/detail/atomic.hpp>
 #include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/layers.hpp>
@@ -14,7 +15,6 @@
 #include <mlflow/trace/spans/tracer_core.hpp>
 #include <mlflow/trace/spans/tracer_options.hpp>
 
-#include <atomic>
 #include <cstdint>
 #include <string_view>
 #include <type_traits>
@@ -299,8 +299,8 @@ private:
     [[nodiscard]] bool is_of_this_build() const noexcept {
         if (stamp_.is_of_this_build()) [[likely]]
             return true;
-        static constinit std::atomic<bool> is_told{false};
-        if (!is_told.exchange(true, std::memory_order_relaxed))
+        static constinit detail::atomic<bool> is_told{false};
+        if (!is_told.exchange(true, detail::memory_order_relaxed))
             detail::guarded(
                 [&] {
                     const auto difference = stamp_.difference();

@@ -5,15 +5,16 @@
 #include <mlflow/trace/core/guarded_export.hpp>
 #include <mlflow/trace/core/mlflow_names.hpp>
 #include <mlflow/trace/core/open_trace.hpp>
+#include <mlflow/trace/detail/atomic.hpp>
 #include <mlflow/trace/detail/cancellation.hpp>
 #include <mlflow/trace/detail/deadline.hpp>
 #include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/options_of.hpp>
 #include <mlflow/trace/detail/running.hpp>
+#include <mlflow/trace/memory/machine.hpp>
 #include <mlflow/trace/spans/tracer_options.hpp>
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -45,7 +46,7 @@ public:
 
     void submit(trace_data* finished) noexcept override {
         const std::size_t spans = finished->span_count;
-        finished_.fetch_add(spans, std::memory_order_release);
+        finished_.fetch_add(spans, memory_order_release);
         if (finished->root) {
             const auto require = [&]<class Key>() {
                 if (!finished->metadata(Key::name).data() &&
@@ -55,33 +56,33 @@ public:
             if (finished->check_identity) Schema::for_each_required(require);
             Schema::for_each_late(require);
             if (finished->is_session_late && finished->metadata(mlflow_names::trace_session).data())
-                late_sessions_.fetch_add(1, std::memory_order_relaxed);
+                late_sessions_.fetch_add(1, memory_order_relaxed);
         }
         trace_batch batch(finished);
         // What an exporter records by the tracer that it serves would have to be exported by the same call.
-        if (shut_down_.load(std::memory_order_acquire) || exporting::is(this)) {
-            dropped_.fetch_add(spans, std::memory_order_release);
+        if (shut_down_.load(memory_order_acquire) || exporting::is(this)) {
+            dropped_.fetch_add(spans, memory_order_release);
             return;
         }
         const exporting here(this);
         const without_cancellation whole;
         export_result outcome = export_one_by_one(batch);
-        exported_.fetch_add(outcome.exported_spans, std::memory_order_release);
-        failed_.fetch_add(outcome.failed_spans, std::memory_order_release);
+        exported_.fetch_add(outcome.exported_spans, memory_order_release);
+        failed_.fetch_add(outcome.failed_spans, memory_order_release);
         if (!outcome.error.empty()) {
             const lock_guard guard(error_lock_);
             last_error_.swap(outcome.error);
         }
     }
 
-    void count_started_span() noexcept override { started_.fetch_add(1, std::memory_order_relaxed); }
+    void count_started_span() noexcept override { started_.fetch_add(1, memory_order_relaxed); }
     void count_lost_span() noexcept override {
-        finished_.fetch_add(1, std::memory_order_release);
-        dropped_.fetch_add(1, std::memory_order_release);
+        finished_.fetch_add(1, memory_order_release);
+        dropped_.fetch_add(1, memory_order_release);
     }
     void count_span_of_parent() noexcept override {
-        finished_.fetch_add(1, std::memory_order_release);
-        exported_.fetch_add(1, std::memory_order_release);
+        finished_.fetch_add(1, memory_order_release);
+        exported_.fetch_add(1, memory_order_release);
     }
     [[nodiscard]] bool schema_has(std::string_view name) const noexcept override { return Schema::has_name(name); }
     [[nodiscard]] owned_text trace_url(const trace_id& id) const override {
@@ -89,7 +90,7 @@ public:
         else return {};
     }
     void report(const error& error) noexcept override {
-        refused_.fetch_add(1, std::memory_order_relaxed);
+        refused_.fetch_add(1, memory_order_relaxed);
         if (reporting::is(this)) return; // the handler itself gave that value, and would be told without end
         const reporting here(this);
         const without_cancellation whole;
@@ -101,11 +102,11 @@ public:
         // In the other order than a span goes: it is not seen where it was not seen before.
         span_account counted;
         if constexpr (deferring_exporter<Exporter>) counted = const_cast<Exporter&>(exporter_).account();
-        counted.exported += exported_.load(std::memory_order_acquire);
-        counted.failed += failed_.load(std::memory_order_acquire);
-        counted.dropped += dropped_.load(std::memory_order_acquire);
-        const std::size_t finished = finished_.load(std::memory_order_acquire);
-        counted.started = started_.load(std::memory_order_relaxed);
+        counted.exported += exported_.load(memory_order_acquire);
+        counted.failed += failed_.load(memory_order_acquire);
+        counted.dropped += dropped_.load(memory_order_acquire);
+        const std::size_t finished = finished_.load(memory_order_acquire);
+        counted.started = started_.load(memory_order_relaxed);
         counted.open = counted.started - finished;
         // Whatever an exporter says of its own, no more have arrived than there are, and the rest is in its hands.
         std::uint64_t left = finished;
@@ -121,10 +122,8 @@ public:
         counted.queued = left;
         return counted;
     }
-    [[nodiscard]] std::uint64_t refused_values() const noexcept { return refused_.load(std::memory_order_relaxed); }
-    [[nodiscard]] std::uint64_t late_sessions() const noexcept {
-        return late_sessions_.load(std::memory_order_relaxed);
-    }
+    [[nodiscard]] std::uint64_t refused_values() const noexcept { return refused_.load(memory_order_relaxed); }
+    [[nodiscard]] std::uint64_t late_sessions() const noexcept { return late_sessions_.load(memory_order_relaxed); }
     [[nodiscard]] owned_text last_error() const {
         if constexpr (reporting_exporter<Exporter>)
             if (owned_text error = exporter_.last_error(); !error.empty()) return error;
@@ -138,7 +137,7 @@ public:
         else return true;
     }
     bool shutdown([[maybe_unused]] std::chrono::milliseconds timeout) {
-        if (shut_down_.exchange(true, std::memory_order_acq_rel)) return true;
+        if (shut_down_.exchange(true, memory_order_acq_rel)) return true;
         const without_cancellation whole;
         if constexpr (deferring_exporter<Exporter>) return exporter_.shutdown(deadline_after(timeout));
         else return true;
@@ -157,7 +156,7 @@ private:
     using exporting = running<tracer_core>;
     using reporting = running<error_handler>;
     // As wide as the atomics that every target has: on one of 32 bits the account starts again at 2^32.
-    using counter = std::atomic<std::size_t>;
+    using counter = atomic<std::size_t>;
 
     void destroy() noexcept override {
 #if MLFLOW_TRACE_HOSTED
@@ -182,7 +181,7 @@ private:
     error_handler on_error_;
     void* error_context_;
     const std::uint32_t made_in_ = process();
-    std::atomic<bool> shut_down_{false};
+    atomic<bool> shut_down_{false};
     counter started_{0};
     counter finished_{0};
     counter exported_{0};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/core/trace_batch.hpp>
 
 #include <gtest/gtest.h>
 
