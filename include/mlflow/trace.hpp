@@ -14,6 +14,7 @@
 #include <mlflow/trace/exporters/json_lines.hpp>
 #include <mlflow/trace/exporters/memory.hpp>
 #include <mlflow/trace/exporters/mlflow.hpp>
+#include <mlflow/trace/fwd.hpp>
 #include <mlflow/trace/metadata/pseudonym.hpp>
 #include <mlflow/trace/metadata/schema.hpp>
 #include <mlflow/trace/metadata/tag.hpp>
@@ -31,14 +32,3 @@
 #include <mlflow/trace/spans/tracer_off.hpp>
 #include <mlflow/trace/to_mlflow.hpp>
 #include <mlflow/trace/web/headers.hpp>
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-
-/// `mt::tracer<>` records everything and appends it to `traces.jsonl`.
-template <class Schema = open_schema, class Context = thread_local_context, class Exporter = json_lines_exporter,
-          class Recording = record_all, class Platform = hosted_platform>
-class tracer;
-
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace

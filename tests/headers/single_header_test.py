@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What including single_include/mlflow/trace.hpp costs, and that it compiles without warnings and alone.
+"""What including single_include/mlflow/trace.hpp costs, and that it compiles without warnings and alone; and the same
+of include/mlflow/trace/fwd.hpp.
 
     single_header_test.py COMPILER      (clang-14 and clang-19 are tried as well where they are installed)
 """
 
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -12,8 +14,10 @@ import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+INCLUDE = ROOT / "include"
 SINGLE_INCLUDE = ROOT / "single_include"
 MOST_LINES = 44_500
+MOST_LINES_FORWARD = 1_500
 FORBIDDEN = {"iostream", "regex", "future", "filesystem", "random", "functional"}
 WARNINGS = "-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wsign-conversion -Werror".split()
 # Boost 1.74 finds coroutines in g++ only.
@@ -21,7 +25,7 @@ COROUTINES = ["-DBOOST_ASIO_HAS_CO_AWAIT=1", "-DBOOST_ASIO_HAS_STD_COROUTINE=1"]
 COMPILER = sys.argv.pop()
 
 
-class SingleHeader(unittest.TestCase):
+class Preprocessed(unittest.TestCase):
     def compile(self, compiler: str, *arguments: str, header: str = "mlflow/trace.hpp", include=SINGLE_INCLUDE) -> str:
         with tempfile.TemporaryDirectory() as folder:
             unit = pathlib.Path(folder, "unit.cpp")
@@ -34,6 +38,8 @@ class SingleHeader(unittest.TestCase):
     def compilers(self) -> list[str]:
         return [COMPILER, *filter(shutil.which, ["clang++-14", "clang++-19"])]
 
+
+class SingleHeader(Preprocessed):
     def test_keeps_its_budget_of_preprocessed_lines(self):
         lines = self.compile(COMPILER, "-E", "-P").count("\n")
         print(f"{lines} preprocessed lines")
@@ -62,6 +68,30 @@ class SingleHeader(unittest.TestCase):
                 for compiler in self.compilers():
                     with self.subTest(compiler, header=header):
                         self.compile(compiler, "-fsyntax-only", *WARNINGS, *COROUTINES, header=header, include=folder)
+
+
+class ForwardHeader(Preprocessed):
+    HEADER = "mlflow/trace/fwd.hpp"
+
+    def test_keeps_its_budget_of_preprocessed_lines(self):
+        lines = self.compile(COMPILER, "-E", "-P", header=self.HEADER, include=INCLUDE).count("\n")
+        print(f"{lines} preprocessed lines")
+        self.assertLessEqual(lines, MOST_LINES_FORWARD)
+
+    def test_compiles_alone_without_warnings(self):
+        for compiler in self.compilers():
+            with self.subTest(compiler):
+                self.compile(compiler, "-fsyntax-only", *WARNINGS, header=self.HEADER, include=INCLUDE)
+
+    def test_declares_nothing_that_no_header_defines(self):
+        headers = "\n".join(path.read_text() for path in INCLUDE.rglob("*.hpp"))
+        declared = re.findall(
+            r"^(enum class|class|struct) (\w+)(?: : [\w:]+)?;$", (INCLUDE / self.HEADER).read_text(), re.MULTILINE
+        )
+        self.assertGreater(len(declared), 100)
+        for kind, name in declared:
+            with self.subTest(name):
+                self.assertRegex(headers, rf"(?m)^{kind} (?:\[\[\w+\]\] )?{name}\b[^;(]*\{{")
 
 
 if __name__ == "__main__":

@@ -37,8 +37,10 @@ inline constexpr absent<session> no_session{};
 
 /// A value, or the explicit statement that there is none, where which of the two is known at run time only:
 /// `mt::maybe<mt::user> who = mt::anonymous; if (…) who = *mt::user::parse(header);`
-template <metadata_key Key>
+template <class Key>
 class maybe {
+    static_assert(metadata_key<Key>, "maybe: give it a key, such as mt::user or a type made of mt::key");
+
 public:
     constexpr maybe(absent<Key>) noexcept {}
     maybe(const Key& value) noexcept : value_(value) {}

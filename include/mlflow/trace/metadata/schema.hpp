@@ -10,23 +10,26 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
 /// In a schema: every trace says this value, or says that there is none.
-template <metadata_key Key>
+template <class Key>
 struct required {
+    static_assert(metadata_key<Key>, "required: give it a key, such as mt::user or a type made of mt::key");
     using key = Key;
     static constexpr bool is_required = true;
 };
 
 /// In a schema: a trace may carry this value.
-template <metadata_key Key>
+template <class Key>
 struct optional {
+    static_assert(metadata_key<Key>, "optional: give it a key, such as mt::user or a type made of mt::key");
     using key = Key;
     static constexpr bool is_required = false;
 };
 
 /// In a schema: a value that is known only inside the call. A trace that ends without it, and without saying that
 /// there is none, is recorded and reported.
-template <metadata_key Key>
+template <class Key>
 struct late {
+    static_assert(metadata_key<Key>, "late: give it a key, such as mt::user or a type made of mt::key");
     using key = Key;
     static constexpr bool is_required = false;
     static constexpr bool is_late = true;

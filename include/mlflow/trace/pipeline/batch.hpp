@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/detail/durations.hpp>
+#include <mlflow/trace/fwd.hpp>
 #include <mlflow/trace/pipeline/batch_worker.hpp>
 #include <mlflow/trace/platform/per_process.hpp>
 
@@ -28,7 +29,7 @@ inline namespace MLFLOW_TRACE_ABI {
 /// The child of a fork has a queue, a thread and an inner exporter of its own from its first trace on, and leaves
 /// what waits to its parent. Where the options of the inner exporter cannot be copied it has none: what it records is
 /// dropped and counted.
-template <class Exporter, std::size_t Senders = 1>
+template <class Exporter, std::size_t Senders>
 class batch {
     static_assert(
         exporter<Exporter>,

@@ -6,6 +6,7 @@
 #include <mlflow/trace/core/value_rules.hpp>
 #include <mlflow/trace/detail/fixed_string.hpp>
 #include <mlflow/trace/detail/options_of.hpp>
+#include <mlflow/trace/fwd.hpp>
 #include <mlflow/trace/http/message.hpp>
 #include <mlflow/trace/recording/sampling.hpp>
 
@@ -70,7 +71,7 @@ struct redact_content {
 /// `exception.message`, `status.message`, `request_preview` and `response_preview`; not for names, for the IDs,
 /// metadata and tags of a trace, and for what the library counts itself. What it throws takes the value out. Called
 /// by any thread, several at once.
-template <class Sampler = record_all, class Redactor = redact_nothing>
+template <class Sampler, class Redactor>
 class recording_policy {
     static_assert(recording<Sampler>,
                   "the sampler lacks a member: bool sample(const mlflow::trace::trace_start&) const");

@@ -6,6 +6,7 @@
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/options_of.hpp>
 #include <mlflow/trace/detail/running.hpp>
+#include <mlflow/trace/fwd.hpp>
 
 #include <utility>
 
@@ -63,7 +64,7 @@ inline constexpr bool is_own_sampler<record_all> = true;
 /// Follows the process that asks: records a trace that was started with the `remote_span` of a caller as that caller
 /// is recorded, and any other as `Root` says. OpenTelemetry's ParentBased; what starts inside a trace always follows
 /// it.
-template <class Root = record_all>
+template <class Root>
 class parent_based {
     static_assert(
         !detail::rules_values<Root>,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/core/trace_start.hpp>
+#include <mlflow/trace/fwd.hpp>
 #include <mlflow/trace/metadata/identity.hpp>
 #include <mlflow/trace/recording/sampling.hpp>
 
@@ -66,7 +67,7 @@ inline std::uint64_t spread_hash(std::string_view text) noexcept {
 ///
 /// A caller's decision comes before that of the session where `parent_based` is around it, and always where the trace
 /// goes on from a sender that is trusted (`incoming_trace`). Thread-safe.
-template <class Key = void>
+template <class Key>
 class record_session_ratio {
 public:
     struct options {

@@ -4,14 +4,12 @@
 #include <mlflow/trace/context/captured.hpp>
 #include <mlflow/trace/context/thread_local.hpp>
 #include <mlflow/trace/detail/awaitable.hpp>
+#include <mlflow/trace/fwd.hpp>
 
 #include <utility>
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
-
-template <class Context>
-class attached_context;
 
 /// What is current at one place in the program, to be carried to another: a pool thread, a timer, a callback. Spans
 /// that start where it is attached are children of the span that was current where it was captured, also after that
@@ -19,7 +17,7 @@ class attached_context;
 /// is no memory for it.
 ///
 /// Thread-safety: as `std::shared_ptr`; several threads may attach copies of it, or one object, at once.
-template <class Context = thread_local_context>
+template <class Context>
 class captured_context {
 public:
     /// Nothing is current.

@@ -8,6 +8,7 @@
 #include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/layers.hpp>
+#include <mlflow/trace/fwd.hpp>
 #include <mlflow/trace/recording/sampling.hpp>
 #include <mlflow/trace/spans/scope.hpp>
 #include <mlflow/trace/spans/start_arguments.hpp>
@@ -22,9 +23,6 @@
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
-
-template <class Context>
-class captured_context;
 
 namespace detail {
 

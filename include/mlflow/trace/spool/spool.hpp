@@ -4,6 +4,7 @@
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/core/guarded_export.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
+#include <mlflow/trace/fwd.hpp>
 #include <mlflow/trace/platform/per_process.hpp>
 #include <mlflow/trace/spool/worker.hpp>
 
@@ -37,7 +38,7 @@ inline namespace MLFLOW_TRACE_ABI {
 /// `shutdown_timeout`, and no longer than until an attempt fails, since the rest is on the disk. An inner exporter
 /// that does not come back within 250 ms more is left to itself with its thread, and destroyed when it does: what it
 /// was given by reference must live as long.
-template <class Exporter, class Files = posix_files>
+template <class Exporter, class Files>
 class spool {
     static_assert(
         exporter<Exporter>,

@@ -5,6 +5,7 @@
 #include <mlflow/trace/detail/cancellation.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/options_of.hpp>
+#include <mlflow/trace/fwd.hpp>
 #include <mlflow/trace/http/check.hpp>
 #include <mlflow/trace/metadata/schema.hpp>
 #include <mlflow/trace/text/hex.hpp>
@@ -105,7 +106,7 @@ constexpr std::string_view host_of(std::string_view authority) noexcept {
 /// not the caller's (other metadata, tags, a request ID) are attributes of the span that it starts with.
 ///
 /// Thread-safety: all functions, from any thread.
-template <class Schema, class Trust = trust_nobody>
+template <class Schema, class Trust>
 class propagator {
     static_assert(seal<Trust> || std::is_same_v<Trust, trust_nobody> || std::is_same_v<Trust, trust_network>,
                   "the seal lacks a member: std::string sign(std::string_view message) const; or take "
