@@ -9,4 +9,6 @@
 #include <mlflow/trace/client/export.hpp>
 #include <mlflow/trace/client/fields.hpp>
 #include <mlflow/trace/client/filter_parser.hpp>
+#include <mlflow/trace/client/intervals.hpp>
+#include <mlflow/trace/client/sessions.hpp>
 #include <mlflow/trace/client/trace_file.hpp>

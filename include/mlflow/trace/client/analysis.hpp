@@ -29,6 +29,10 @@ struct session_summary : activity {
     std::string session;
     std::string user;               ///< of the session's first trace that has one
     std::vector<std::string> users; ///< all of them, in the order in which they came: a session ID may be shared
+    std::string first_input;        ///< request preview of the session's first trace
+
+    /// From the start of the first trace to the end of the one that ended last.
+    [[nodiscard]] std::chrono::milliseconds duration() const noexcept { return last_end - first_seen; }
 };
 
 /// The traces whose metadata key has the same value: a segment, an environment, a version.
@@ -83,33 +87,52 @@ template <trace_source Source>
     return users;
 }
 
-/// Per session, in the order in which they began. Traces without a session are in none.
-template <trace_source Source>
-[[nodiscard]] summaries<session_summary> summarise_sessions(Source& source, const trace_query& query = {}) {
-    struct group : activity {
-        std::map<std::string, trace_time, std::less<>> users; // with their first traces
-        void add(const trace_info& trace) {
-            activity::add(trace);
-            if (trace.user().empty()) return;
-            const auto [at, is_new] = users.try_emplace(std::string(trace.user()), trace.request_time);
-            if (!is_new) at->second = std::min(at->second, trace.request_time);
-        }
-    };
-    auto groups = detail::group_traces<group>(source, query, [](const trace_info& trace) { return trace.session(); });
-    if (!groups) return failure{groups.error()};
-    std::vector<session_summary> sessions;
-    for (auto& [name, found] : *groups) {
-        std::vector<std::pair<trace_time, std::string>> order;
-        for (const auto& [user, first] : found.users) order.emplace_back(first, user);
-        std::sort(order.begin(), order.end());
-        std::vector<std::string> users;
-        for (auto& one : order) users.push_back(std::move(one.second));
-        std::string first = users.empty() ? std::string() : users.front();
-        sessions.push_back({{std::move(found)}, name, std::move(first), std::move(users)});
+namespace detail {
+
+struct session_group : activity {
+    std::map<std::string, trace_time, std::less<>> users; // with their first traces
+    std::string first_id;                                 // of the first trace
+    std::string first_input;
+
+    void add(const trace_info& trace) {
+        const bool is_first =
+            interactions == 0 || std::tie(trace.request_time, trace.trace_id) < std::tie(first_seen, first_id);
+        if (is_first) first_id = trace.trace_id, first_input = trace.request_preview;
+        activity::add(trace);
+        if (trace.user().empty()) return;
+        const auto [at, is_new] = users.try_emplace(std::string(trace.user()), trace.request_time);
+        if (!is_new) at->second = std::min(at->second, trace.request_time);
     }
+    [[nodiscard]] session_summary summary(std::string name) && {
+        std::vector<std::pair<trace_time, std::string>> order;
+        for (const auto& [user, first] : users) order.emplace_back(first, user);
+        std::sort(order.begin(), order.end());
+        std::vector<std::string> names;
+        for (auto& one : order) names.push_back(std::move(one.second));
+        std::string first = names.empty() ? std::string() : names.front();
+        std::string input = std::move(first_input);
+        return {{std::move(*this)}, std::move(name), std::move(first), std::move(names), std::move(input)};
+    }
+};
+
+inline void sort_by_beginning(std::vector<session_summary>& sessions) {
     std::sort(sessions.begin(), sessions.end(), [](const session_summary& a, const session_summary& b) {
         return std::tie(a.first_seen, a.session) < std::tie(b.first_seen, b.session);
     });
+}
+
+} // namespace detail
+
+/// Per session, in the order in which they began, what its traces that match add up to: `find_sessions` of
+/// <mlflow/trace/client/sessions.hpp> gives whole sessions. Traces without a session are in none.
+template <trace_source Source>
+[[nodiscard]] summaries<session_summary> summarise_sessions(Source& source, const trace_query& query = {}) {
+    auto groups = detail::group_traces<detail::session_group>(
+        source, query, [](const trace_info& trace) { return trace.session(); });
+    if (!groups) return failure{groups.error()};
+    std::vector<session_summary> sessions;
+    for (auto& [name, found] : *groups) sessions.push_back(std::move(found).summary(name));
+    detail::sort_by_beginning(sessions);
     return sessions;
 }
 

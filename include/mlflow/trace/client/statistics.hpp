@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -44,6 +45,19 @@ public:
         const double a = static_cast<double>(ranked(below));
         const double b = static_cast<double>(ranked(std::min(below + 1, count_ - 1)));
         return a + (b - a) * (place - static_cast<double>(below));
+    }
+    /// The duration of that rank, from the shortest at 0 to the longest at `count() - 1`; 0 of no durations.
+    [[nodiscard]] std::chrono::milliseconds at(std::size_t rank) const {
+        if (count_ == 0) return {};
+        merge();
+        return std::chrono::milliseconds(ranked(std::min(rank, count_ - 1)));
+    }
+    /// How many are that long, or shorter.
+    [[nodiscard]] std::size_t count_up_to(std::chrono::milliseconds most) const {
+        merge();
+        std::size_t count = 0;
+        for (const auto& [value, times] : counted_) count += value <= most.count() ? times : 0;
+        return count;
     }
 
 private:
@@ -84,7 +98,9 @@ private:
 struct feedback_statistics {
     std::size_t count = 0;
     std::size_t scored = 0; ///< those with a number, true or false
+    std::size_t binary = 0; ///< those of them that are 0 or 1: where all are, the mean is a rate
     double sum = 0;
+    double sum_of_squares = 0;
 
     [[nodiscard]] double mean() const noexcept { return scored == 0 ? 0 : sum / static_cast<double>(scored); }
 };
@@ -94,8 +110,11 @@ struct activity {
     std::size_t interactions = 0;
     trace_time first_seen{}; ///< start of the first trace
     trace_time last_seen{};  ///< start of the last trace
+    trace_time last_end{};   ///< latest end of a trace; of one that has not ended, its start
     duration_statistics durations;
     std::size_t errors = 0;
+    trace_time last_error{};   ///< start of the last trace that failed
+    std::string last_error_id; ///< ID of that trace; empty: none failed
     std::int64_t input_tokens = 0;
     std::int64_t output_tokens = 0;
     double cost = 0; ///< in US dollars, as MLflow counts it
@@ -109,9 +128,10 @@ struct activity {
     void add(const trace_info& trace) {
         first_seen = interactions == 0 ? trace.request_time : std::min(first_seen, trace.request_time);
         last_seen = interactions == 0 ? trace.request_time : std::max(last_seen, trace.request_time);
+        last_end = interactions == 0 ? trace.end_time() : std::max(last_end, trace.end_time());
         ++interactions;
         if (trace.has_duration) durations.add(trace.execution_duration);
-        errors += trace.status == trace_status::error ? 1U : 0U;
+        if (trace.status == trace_status::error) add_error(trace);
         if (const auto usage = detail::parse_json(trace[detail::mlflow_names::trace_token_usage])) {
             input_tokens = detail::added(input_tokens, detail::integer_of(*usage, "input_tokens"));
             output_tokens = detail::added(output_tokens, detail::integer_of(*usage, "output_tokens"));
@@ -123,13 +143,22 @@ struct activity {
     }
 
 private:
+    void add_error(const trace_info& trace) {
+        if (errors++ != 0 && std::tie(trace.request_time, trace.trace_id) < std::tie(last_error, last_error_id))
+            return;
+        last_error = trace.request_time;
+        last_error_id = trace.trace_id;
+    }
     void add(const assessment& one) {
         auto& statistics = feedback[one.name];
         ++statistics.count;
         const auto value = detail::parse_json(one.value);
         if (!value || (!value->is_number() && !value->is_boolean())) return;
+        const double score = value->is_boolean() ? (value->get<bool>() ? 1 : 0) : value->get<double>();
         ++statistics.scored;
-        statistics.sum += value->is_boolean() ? (value->get<bool>() ? 1 : 0) : value->get<double>();
+        statistics.binary += score == 0 || score == 1 ? 1U : 0U;
+        statistics.sum += score;
+        statistics.sum_of_squares += score * score;
     }
 };
 

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <mlflow/trace/client/intervals.hpp>
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstddef>
+#include <random>
+
+namespace mt = mlflow::trace;
+using std::chrono::milliseconds;
+
+namespace {
+
+void expect_interval(const mt::confidence_interval& found, double low, double high, double within = 5e-4) {
+    EXPECT_NEAR(found.low, low, within);
+    EXPECT_NEAR(found.high, high, within);
+}
+
+// The figures of Newcombe's papers of 1998: two-sided 95 %, Wilson's score method.
+TEST(Intervals, RateIsThatOfNewcombesTable) {
+    expect_interval(mt::wilson_interval(81, 263), 0.2553, 0.3662);
+    expect_interval(mt::wilson_interval(15, 148), 0.0624, 0.1605);
+    expect_interval(mt::wilson_interval(0, 20), 0, 0.1611);
+    expect_interval(mt::wilson_interval(1, 29), 0.0061, 0.1718);
+    expect_interval(mt::wilson_interval(20, 20), 0.8389, 1);
+    expect_interval(mt::wilson_interval(0, 0), 0, 1);
+}
+
+TEST(Intervals, DifferenceOfRatesIsThatOfNewcombesTable) {
+    expect_interval(mt::newcombe_interval(56, 70, 48, 80), 0.0524, 0.3339);
+    expect_interval(mt::newcombe_interval(9, 10, 3, 10), 0.1705, 0.8090);
+    expect_interval(mt::newcombe_interval(5, 56, 0, 29), -0.0381, 0.1926);
+    expect_interval(mt::newcombe_interval(0, 10, 0, 10), -0.2775, 0.2775);
+    expect_interval(mt::newcombe_interval(1, 10, 0, 0), -1, 1);
+}
+
+mt::duration_statistics one_to(int count) {
+    mt::duration_statistics all;
+    for (int i = count; i > 0; --i) all.add(milliseconds(i));
+    return all;
+}
+
+// Ranks whose binomial chances add up to 95 %: P(2 <= B <= 8) = 0.9785 of 10, P(40 <= B <= 59) = 0.9540 of 100.
+TEST(Intervals, PercentileIsBetweenTwoOfTheDurations) {
+    const auto of_ten = mt::percentile_interval(one_to(10), 50).value();
+    EXPECT_EQ(of_ten.high - of_ten.low, 7);
+    const auto of_hundred = mt::percentile_interval(one_to(100), 50).value();
+    EXPECT_GE(of_hundred.low, 40);
+    EXPECT_LE(of_hundred.high, 61);
+    EXPECT_LE(of_hundred.high - of_hundred.low, 20);
+    EXPECT_FALSE(mt::percentile_interval(one_to(5), 50));
+    EXPECT_EQ(mt::percentile_interval(one_to(6), 50)->low, 1);
+    EXPECT_EQ(mt::percentile_interval(one_to(6), 50)->high, 6);
+    EXPECT_FALSE(mt::percentile_interval(one_to(58), 95));
+    EXPECT_EQ(mt::percentile_interval(one_to(59), 95)->high, 59);
+    EXPECT_FALSE(mt::percentile_interval({}, 50));
+    const auto of_many = mt::percentile_interval(one_to(1'000'000), 95).value();
+    EXPECT_NEAR(of_many.high - of_many.low, 2 * 1.96 * std::sqrt(1e6 * 0.95 * 0.05), 3);
+}
+
+// What the intervals promise: of many samples, 95 in 100 or more have the truth within.
+TEST(Intervals, HoldTheTruthAsOftenAsTheySay) {
+    const auto seed = std::random_device()();
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937 random(seed);
+    std::lognormal_distribution<double> duration(6.5, 1.2);
+    const double median = std::exp(6.5);
+    const double p95 = std::exp(6.5 + 1.2 * 1.6448536269514722);
+    constexpr int samples = 2000;
+    int of_median = 0;
+    int of_p95 = 0;
+    int of_rate = 0;
+    int of_mean = 0;
+    for (int i = 0; i < samples; ++i) {
+        mt::duration_statistics durations;
+        for (int j = 0; j < 200; ++j) durations.add(milliseconds(std::llround(duration(random))));
+        const auto around_median = mt::percentile_interval(durations, 50).value();
+        const auto around_p95 = mt::percentile_interval(durations, 95).value();
+        of_median += around_median.contains(std::round(median)) ? 1 : 0;
+        of_p95 += around_p95.contains(std::round(p95)) ? 1 : 0;
+        const auto hits = std::binomial_distribution<std::size_t>(40, 0.3)(random);
+        of_rate += mt::wilson_interval(hits, 40).contains(0.3) ? 1 : 0;
+        mt::feedback_statistics scores;
+        for (int j = 0; j < 6; ++j) {
+            const double score = std::normal_distribution<double>(3, 1)(random);
+            ++scores.count, ++scores.scored, scores.sum += score, scores.sum_of_squares += score * score;
+        }
+        of_mean += mt::mean_interval(scores)->contains(3) ? 1 : 0;
+    }
+    // 0.95 less four standard errors of such a count; Wilson's keeps its promise on average over all rates.
+    for (const int held : {of_median, of_p95, of_rate, of_mean}) EXPECT_GE(held, samples * 0.93);
+}
+
+TEST(Intervals, MeanOfYesAndNoIsARate) {
+    const mt::feedback_statistics yes_and_no{
+        .count = 20, .scored = 20, .binary = 20, .sum = 20, .sum_of_squares = 20};
+    expect_interval(mt::mean_interval(yes_and_no).value(), 0.8389, 1);
+    const mt::feedback_statistics marks{.count = 3, .scored = 3, .binary = 0, .sum = 9, .sum_of_squares = 29};
+    expect_interval(mt::mean_interval(marks).value(), 3 - 2.4841, 3 + 2.4841); // 1 of deviation, t(2) = 4.3027
+    EXPECT_FALSE(mt::mean_interval({.count = 1, .scored = 1, .sum = 4}));
+    EXPECT_FALSE(mt::mean_interval({.count = 4}));
+}
+
+} // namespace
