@@ -9615,8 +9615,10 @@ inline constexpr absent<session> no_session{};
 
 /// A value, or the explicit statement that there is none, where which of the two is known at run time only:
 /// `mt::maybe<mt::user> who = mt::anonymous; if (…) who = *mt::user::parse(header);`
-template <metadata_key Key>
+template <class Key>
 class maybe {
+    static_assert(metadata_key<Key>, "maybe: give it a key, such as mt::user or a type made of mt::key");
+
 public:
     constexpr maybe(absent<Key>) noexcept {}
     maybe(const Key& value) noexcept : value_(value) {}
@@ -9936,6 +9938,209 @@ private:
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
+// ---- mlflow/trace/fwd.hpp
+
+/// What other headers may name of this library, declared only; the default template arguments stand here alone:
+///
+///     using app_schema = mt::schema<mt::required<mt::user>, mt::required<mt::session>>;
+///     using app_tracer = mt::tracer<app_schema, mt::thread_local_context, mt::to_mlflow<mt::beast_transport>>;
+///     void answer(app_tracer& traces, const mt::user& user);
+///
+/// What takes a text as a template argument, such as `mt::key<"app.name">`, needs its own header. A key that is a
+/// type of its own is declared instead, `struct segment;`, and defined where that header is at hand.
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+// core
+enum class error_kind : std::uint8_t;
+class error;
+struct failure;
+template <class T>
+class result;
+template <std::size_t Size>
+struct id_text;
+struct trace_id;
+struct span_id;
+struct remote_span;
+class span_type;
+enum class status : std::uint8_t;
+enum class log_level : std::uint8_t;
+struct token_usage;
+struct llm_cost;
+class sample_ratio;
+class trace_start;
+class redaction;
+struct recording_limits;
+struct span_data;
+struct trace_entry;
+class trace_entries;
+struct trace_data;
+class trace_batch;
+struct export_result;
+struct export_progress;
+struct span_account;
+
+// values
+template <class T>
+struct json_encoder;
+template <class Buffer>
+class json_object;
+
+// metadata
+struct user;
+struct session;
+struct client_request_id;
+struct tag;
+template <class Key>
+struct absent;
+template <class Key>
+class maybe;
+template <class Key>
+struct required;
+template <class Key>
+struct optional;
+template <class Key>
+struct late;
+template <class Entry>
+struct propagated;
+template <class... Entries>
+struct schema;
+struct open_schema;
+
+// platform, context
+struct hosted_platform;
+template <class Board>
+struct bare_metal_platform;
+struct context_slot;
+class thread_local_context;
+class explicit_context;
+class global_context;
+class coroutine_context;
+class task_context;
+template <class Context = thread_local_context>
+class captured_context;
+template <class Context>
+class attached_context;
+
+// recording
+struct record_all;
+struct record_nothing;
+class record_ratio;
+template <class Key = void>
+class record_session_ratio;
+template <class Root = record_all>
+class parent_based;
+struct redact_nothing;
+template <class Sampler = record_all, class Redactor = redact_nothing>
+class recording_policy;
+
+// web
+class incoming_trace;
+struct trust_nobody;
+struct trust_network;
+template <class Schema, class Trust = trust_nobody>
+class propagator;
+template <class... Headers>
+class http_headers;
+template <class Platform>
+class sessions;
+
+// http, transports
+class secret;
+class credentials;
+struct endpoint;
+struct http_request;
+struct http_response;
+class beast_transport;
+template <class Transport>
+class gzip_transport;
+class memory_server;
+class memory_transport;
+
+// exporters
+class json_lines_exporter;
+class memory_exporter;
+template <class Transport>
+class mlflow_exporter;
+template <class Transport>
+class otlp_exporter;
+template <class Transport, class... Keys>
+class otlp_metrics;
+
+// pipeline, spool
+template <class Exporter, std::size_t Senders = 1>
+class batch;
+template <class Exporter>
+class retry;
+template <class... Exporters>
+class fan_out;
+template <class Exporter>
+class deployed;
+template <class Exporter>
+class exporter_adaptor;
+struct deployment_info;
+struct diagnostics;
+struct batch_status;
+struct rejected_trace;
+struct recorded_trace;
+struct posix_files;
+template <class Exporter, class Files = posix_files>
+class spool;
+struct spool_status;
+
+/// Delivers to MLflow by a thread of its own, many traces in one request, and again when the server was away. Needs
+/// `<mlflow/trace/to_mlflow.hpp>`.
+template <class Transport>
+using to_mlflow = batch<retry<mlflow_exporter<Transport>>>;
+
+/// The same, and safe on the disk as soon as a trace has ended: also over a crash of the process. Needs
+/// `<mlflow/trace/spool/spool.hpp>` as well.
+template <class Transport>
+using to_mlflow_spooled = spool<mlflow_exporter<Transport>, posix_files>;
+
+// spans
+template <class Exporter, class Recording>
+struct tracer_options;
+/// `mt::tracer<>` records everything and appends it to `traces.jsonl`.
+template <class Schema = open_schema, class Context = thread_local_context, class Exporter = json_lines_exporter,
+          class Recording = record_all, class Platform = hosted_platform>
+class tracer;
+template <class Schema, class Context, class Platform>
+class basic_trace;
+template <class Context, class Platform>
+class basic_span;
+template <class Context>
+class basic_scope;
+class unrecorded_span;
+template <class Schema>
+class unrecorded_trace;
+class attachment;
+class message;
+class content_part;
+class tool_definition;
+struct tool_call;
+struct completion;
+struct document;
+
+// client
+template <class Transport>
+class client;
+class filter;
+struct trace_query;
+struct trace_info;
+struct stored_trace;
+struct stored_span;
+struct experiment;
+struct feedback;
+struct expectation;
+struct user_summary;
+struct session_summary;
+struct session_turn;
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
 // ---- mlflow/trace/metadata/pseudonym.hpp
 
 namespace mlflow::trace {
@@ -9973,23 +10178,26 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
 /// In a schema: every trace says this value, or says that there is none.
-template <metadata_key Key>
+template <class Key>
 struct required {
+    static_assert(metadata_key<Key>, "required: give it a key, such as mt::user or a type made of mt::key");
     using key = Key;
     static constexpr bool is_required = true;
 };
 
 /// In a schema: a trace may carry this value.
-template <metadata_key Key>
+template <class Key>
 struct optional {
+    static_assert(metadata_key<Key>, "optional: give it a key, such as mt::user or a type made of mt::key");
     using key = Key;
     static constexpr bool is_required = false;
 };
 
 /// In a schema: a value that is known only inside the call. A trace that ends without it, and without saying that
 /// there is none, is recorded and reported.
-template <metadata_key Key>
+template <class Key>
 struct late {
+    static_assert(metadata_key<Key>, "late: give it a key, such as mt::user or a type made of mt::key");
     using key = Key;
     static constexpr bool is_required = false;
     static constexpr bool is_late = true;
@@ -11319,7 +11527,7 @@ inline namespace MLFLOW_TRACE_ABI {
 /// The child of a fork has a queue, a thread and an inner exporter of its own from its first trace on, and leaves
 /// what waits to its parent. Where the options of the inner exporter cannot be copied it has none: what it records is
 /// dropped and counted.
-template <class Exporter, std::size_t Senders = 1>
+template <class Exporter, std::size_t Senders>
 class batch {
     static_assert(
         exporter<Exporter>,
@@ -12345,7 +12553,7 @@ inline constexpr bool is_own_sampler<record_all> = true;
 /// Follows the process that asks: records a trace that was started with the `remote_span` of a caller as that caller
 /// is recorded, and any other as `Root` says. OpenTelemetry's ParentBased; what starts inside a trace always follows
 /// it.
-template <class Root = record_all>
+template <class Root>
 class parent_based {
     static_assert(
         !detail::rules_values<Root>,
@@ -12461,7 +12669,7 @@ struct redact_content {
 /// `exception.message`, `status.message`, `request_preview` and `response_preview`; not for names, for the IDs,
 /// metadata and tags of a trace, and for what the library counts itself. What it throws takes the value out. Called
 /// by any thread, several at once.
-template <class Sampler = record_all, class Redactor = redact_nothing>
+template <class Sampler, class Redactor>
 class recording_policy {
     static_assert(recording<Sampler>,
                   "the sampler lacks a member: bool sample(const mlflow::trace::trace_start&) const");
@@ -12557,7 +12765,7 @@ inline std::uint64_t spread_hash(std::string_view text) noexcept {
 ///
 /// A caller's decision comes before that of the session where `parent_based` is around it, and always where the trace
 /// goes on from a sender that is trusted (`incoming_trace`). Thread-safe.
-template <class Key = void>
+template <class Key>
 class record_session_ratio {
 public:
     struct options {
@@ -12622,16 +12830,13 @@ inline constexpr bool is_own_sampler<record_session_ratio<Key>> = true;
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-template <class Context>
-class attached_context;
-
 /// What is current at one place in the program, to be carried to another: a pool thread, a timer, a callback. Spans
 /// that start where it is attached are children of the span that was current where it was captured, also after that
 /// one has ended; scopes come along, and what is switched off stays so. Capturing throws `std::bad_alloc` when there
 /// is no memory for it.
 ///
 /// Thread-safety: as `std::shared_ptr`; several threads may attach copies of it, or one object, at once.
-template <class Context = thread_local_context>
+template <class Context>
 class captured_context {
 public:
     /// Nothing is current.
@@ -14712,9 +14917,6 @@ private:
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-template <class Context>
-class captured_context;
-
 namespace detail {
 
 template <class Context, class Function>
@@ -15361,24 +15563,8 @@ private:
 
 // ---- mlflow/trace/to_mlflow.hpp
 
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-
-struct posix_files;
-template <class Exporter, class Files>
-class spool;
-
-/// Delivers to MLflow by a thread of its own, many traces in one request, and again when the server was away.
-template <class Transport>
-using to_mlflow = batch<retry<mlflow_exporter<Transport>>>;
-
-/// The same, and safe on the disk as soon as a trace has ended: also over a crash of the process. Needs
-/// `<mlflow/trace/spool/spool.hpp>`.
-template <class Transport>
-using to_mlflow_spooled = spool<mlflow_exporter<Transport>, posix_files>;
-
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
+/// `to_mlflow` and `to_mlflow_spooled`, which fwd.hpp declares, with what they are made of. The second one needs
+/// `<mlflow/trace/spool/spool.hpp>` as well.
 
 // ---- mlflow/trace/core/uuid_v7.hpp
 
@@ -15643,16 +15829,5 @@ private:
 /// mlflow_trace: records what a GenAI application does for each of its users and sessions, and delivers it to MLflow.
 /// The umbrella header: everything but what needs another library (`mlflow/trace/transports/beast.hpp`,
 /// `mlflow/trace/context/asio.hpp`).
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-
-/// `mt::tracer<>` records everything and appends it to `traces.jsonl`.
-template <class Schema = open_schema, class Context = thread_local_context, class Exporter = json_lines_exporter,
-          class Recording = record_all, class Platform = hosted_platform>
-class tracer;
-
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 #endif // MLFLOW_TRACE_SINGLE_HEADER
