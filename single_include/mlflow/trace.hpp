@@ -10112,8 +10112,9 @@ template <class Context, class Platform>
 class basic_span;
 template <class Context>
 class basic_scope;
+template <class Context>
 class unrecorded_span;
-template <class Schema>
+template <class Schema, class Context>
 class unrecorded_trace;
 class attachment;
 class message;
@@ -12918,13 +12919,18 @@ template <class Context = thread_local_context>
 
 namespace detail {
 
+template <class Result>
+constexpr void require_whole_call() noexcept {
+    static_assert(!awaitable<Result>,
+                  "bind: this function returns before its coroutine has run; take mt::coroutine_context, whose tasks "
+                  "keep what is current, or hand the span to the coroutine and call its start_span");
+}
+
 template <class Context, class Function>
 auto bind_captured(captured_context<Context> context, Function&& function) {
     return [captured = std::move(context),
             bound = std::forward<Function>(function)]<class... Args>(Args&&... args) mutable -> decltype(auto) {
-        static_assert(!awaitable<decltype(bound(std::forward<Args>(args)...))>,
-                      "bind: this function returns before its coroutine has run; take mt::coroutine_context, whose "
-                      "tasks keep what is current, or hand the span to the coroutine and call its start_span");
+        require_whole_call<decltype(bound(std::forward<Args>(args)...))>();
         const auto attached = captured.attach();
         return bound(std::forward<Args>(args)...);
     };
@@ -13204,7 +13210,8 @@ public:
         json_object_attribute(key, members...);
     }
 
-    void usage(const token_usage& used) noexcept {
+    void usage(token_usage used) noexcept {
+        if (used.total == 0) used.total = used.input + used.output;
         constexpr std::string_view key = mlflow_names::token_usage;
         if (((used.input | used.output | used.total | used.cache_read | used.cache_creation |
               used.cache_creation_above_1h) >>
@@ -13222,6 +13229,14 @@ public:
                 object.member("cache_creation_input_tokens_above_1hr", used.cache_creation_above_1h);
             return object.close();
         });
+    }
+
+    void cost(llm_cost spent) noexcept {
+        constexpr std::string_view key = mlflow_names::cost;
+        if (spent.total == 0) spent.total = spent.input + spent.output;
+        if (!is_finite(spent.input) || !is_finite(spent.output) || !is_finite(spent.total)) return refuse(key);
+        own_json_object(key, arg("input_cost", spent.input), arg("output_cost", spent.output),
+                        arg("total_cost", spent.total));
     }
 
     template <class... T>
@@ -13271,6 +13286,21 @@ public:
         };
         count(&recording_limits::events, &span_data::events, &span_data::dropped_events,
               [&] { return write<T...>(name, write_event); });
+    }
+
+    template <class T>
+    void chunk(std::uint64_t unix_nano, const T& value) noexcept {
+        constexpr std::string_view prefix = "mlflow.chunk.item.";
+        char name[40];
+        char* end = write_bytes(name, prefix);
+        char digits[10];
+        char* digit = digits + sizeof digits;
+        std::uint32_t index = span_->chunks++;
+        do *--digit = static_cast<char>('0' + index % 10);
+        while (index /= 10);
+        end = write_bytes(end, {digit, static_cast<std::size_t>(digits + sizeof digits - digit)});
+        const as_json<T> as_text{value}; // what the Python client stores: the chunk's JSON as text
+        event(unix_nano, {name, static_cast<std::size_t>(end - name)}, arg("mlflow.chunk.value", as_text));
     }
 
     void refuse(std::string_view key) noexcept { span_->trace->owner->report({error_kind::out_of_range, key}); }
@@ -13602,6 +13632,17 @@ inline bool enter_root(context_slot& slot, recorder& owner, const span_data* roo
     return true;
 }
 
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/spans/span_interface.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+namespace detail {
+
 template <class Context, class Result>
 constexpr void require_coroutine() noexcept {
     static_assert(
@@ -13614,6 +13655,150 @@ constexpr void require_coroutine() noexcept {
 }
 
 } // namespace detail
+
+/// What every span records, whether its tracer records (`basic_span`) or is off at compile time (`unrecorded_span`):
+/// both compile the same calls, with the same checks. `Span` runs the writers that it is given, or drops them.
+///
+/// None of these functions throws, blocks or fails visibly: a value that is rejected is left out and reported to the
+/// tracer's error handler. On a span that is not recorded or has ended they do nothing.
+template <class Span, class Context>
+class span_interface {
+public:
+    /// An attribute with OTLP's types for text, bool, integers and floating point; other values as JSON. Here and
+    /// below a value may be a callable that makes it: it is called only when the span is recorded.
+    template <class T>
+    Span& attribute(std::string_view key, const T& value) noexcept {
+        return write([&](detail::span_operations span) { span.attribute(key, value); });
+    }
+    /// The inputs by name: `span.inputs(mt::arg("question", q), mt::arg("k", 5))`.
+    template <class First, class... T>
+    Span& inputs(const named_value<First>& first, const named_value<T>&... rest) noexcept {
+        return write([&](detail::span_operations span) {
+            span.json_object_attribute(detail::mlflow_names::span_inputs, first, rest...);
+        });
+    }
+    /// The input as one value.
+    template <class T>
+    Span& inputs(const T& value) noexcept {
+        return write(
+            [&](detail::span_operations span) { span.json_attribute(detail::mlflow_names::span_inputs, value); });
+    }
+    template <class First, class... T>
+    Span& outputs(const named_value<First>& first, const named_value<T>&... rest) noexcept {
+        return write([&](detail::span_operations span) {
+            span.json_object_attribute(detail::mlflow_names::span_outputs, first, rest...);
+        });
+    }
+    template <class T>
+    Span& outputs(const T& value) noexcept {
+        return write(
+            [&](detail::span_operations span) { span.json_attribute(detail::mlflow_names::span_outputs, value); });
+    }
+    /// What happened at a moment within the span.
+    template <class... T>
+    Span& event(std::string_view name, const named_value<T>&... attributes) noexcept {
+        return write([&](detail::span_operations span) { span.event(self().now(), name, attributes...); });
+    }
+    /// One piece of a streamed answer: MLflow's event `mlflow.chunk.item.<i>`, counted from 0.
+    template <class T>
+    Span& chunk(const T& value) noexcept {
+        return write([&](detail::span_operations span) { span.chunk(self().now(), value); });
+    }
+
+    Span& type(span_type type) noexcept {
+        return write([&](detail::span_operations span) { span.type(type); });
+    }
+    Span& model(std::string_view name) noexcept {
+        return write([&](detail::span_operations span) { span.own_attribute(detail::mlflow_names::model, name); });
+    }
+    Span& provider(std::string_view name) noexcept {
+        return write([&](detail::span_operations span) { span.own_attribute(detail::mlflow_names::provider, name); });
+    }
+    /// MLflow sums them over the spans of the trace. Rejected over 2^63 - 1, where MLflow cannot read the trace
+    /// again.
+    Span& usage(token_usage used) noexcept {
+        return write([&](detail::span_operations span) { span.usage(used); });
+    }
+    /// MLflow sums it over the spans of the trace. Rejected unless finite: MLflow would reject the whole request.
+    Span& cost(llm_cost spent) noexcept {
+        return write([&](detail::span_operations span) { span.cost(spent); });
+    }
+    /// How serious it is; without it, what the type says (`default_log_level`), and at least `error` with an
+    /// exception.
+    Span& level(log_level level) noexcept {
+        return write([&](detail::span_operations span) { span.level(level); });
+    }
+    /// Points at a span of another trace, such as the one that asked for this work.
+    template <class... T>
+    Span& link(const trace_id& trace, span_id to, const named_value<T>&... attributes) noexcept {
+        return write([&](detail::span_operations span) { span.link(trace, to, attributes...); });
+    }
+    /// Without it, a span that ends normally is `ok`.
+    Span& set_status(status code, std::string_view message = {}) noexcept {
+        return write([&](detail::span_operations span) { span.set_status(code, message); });
+    }
+    /// Records the exception as an event and as the reason of an error status.
+    Span& exception(std::string_view type, std::string_view message) noexcept {
+        event("exception", arg("exception.type", type), arg("exception.message", message));
+        return write(
+            [&](detail::span_operations span) { span.fail(type, message); }); // unless a redactor has ended it
+    }
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+    Span& exception(const std::exception& thrown) noexcept {
+        if constexpr (!Span::is_recorded) return self();
+        return exception(detail::exception_type(thrown).view(), thrown.what());
+    }
+    /// The exception that is being handled: call it in a `catch` block.
+    Span& current_exception() noexcept {
+        if constexpr (!Span::is_recorded) return self();
+        if (detail::is_thread_ending()) return set_status(status::error, "ended with its thread");
+        try {
+            throw;
+        } catch (const std::exception& thrown) {
+            return exception(thrown);
+        } catch (...) {
+            return exception(detail::current_exception_type().view(), "not a std::exception");
+        }
+    }
+#endif
+
+    /// Runs `function`, records an exception that leaves it, and lets it go on. Where it returns an awaitable of a
+    /// coroutine type (`co_await span.run([&]() -> asio::awaitable<int> { … })`), a coroutine of that type is
+    /// returned, which does the same when it is awaited; it may outlive the span, and then records nothing.
+    template <class Function>
+    decltype(auto) run(Function&& function) {
+        using result = decltype(std::forward<Function>(function)());
+        if constexpr (detail::awaitable<result>) detail::require_coroutine<Context, result>();
+        if constexpr (!Span::is_recorded) {
+            return std::forward<Function>(function)();
+        } else if constexpr (detail::awaitable<result>) {
+            return self().template run_coroutine<result>(std::decay_t<Function>(std::forward<Function>(function)));
+        } else {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+            try {
+                return std::forward<Function>(function)();
+            } catch (...) {
+                current_exception();
+                throw;
+            }
+#else
+            return std::forward<Function>(function)();
+#endif
+        }
+    }
+
+private:
+    Span& self() noexcept { return static_cast<Span&>(*this); }
+
+    // A tracer that is off compiles the writer, for its checks, and does not run it.
+    template <class Writer>
+    Span& write([[maybe_unused]] const Writer& writer) noexcept {
+        if constexpr (Span::is_recorded)
+            if (self().span_) writer(self().writer());
+        return self();
+    }
+};
+
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
@@ -13624,13 +13809,12 @@ inline namespace MLFLOW_TRACE_ABI {
 
 /// A span that is open as long as this object, or until `end()`. What is set is copied at once.
 ///
-/// None of its functions throws, blocks or fails visibly: a value that is refused is left out and reported to the
-/// tracer's error handler. On a span that is not recorded (tracing off, not sampled) or has ended they do nothing.
-/// Thread-safety: one thread at a time; spans of one trace may be on different threads, and a span may end on another
-/// thread than it started on, or later than the spans around it. It stays current where it started until it ends, as
-/// far as its context policy can hold it (see `thread_local_context`).
+/// What it records is in `span_interface`; on a span that is not recorded (tracing off, not sampled) or has ended
+/// those functions do nothing. Thread-safety: one thread at a time; spans of one trace may be on different threads,
+/// and a span may end on another thread than it started on, or later than the spans around it. It stays current where
+/// it started until it ends, as far as its context policy can hold it (see `thread_local_context`).
 template <class Context, class Platform>
-class basic_span {
+class basic_span : public span_interface<basic_span<Context, Platform>, Context> {
 public:
     basic_span() noexcept = default;
     basic_span(basic_span&& other) noexcept
@@ -13671,133 +13855,6 @@ public:
         return span_ ? span_->trace->owner->trace_url(span_->trace->id) : owned_text{};
     }
 
-    /// An attribute with OTLP's types for text, bool, integers and floating point; other values as JSON. Here and
-    /// below a value may be a callable that makes it: it is called only when the span is recorded.
-    template <class T>
-    basic_span& attribute(std::string_view key, const T& value) noexcept {
-        if (span_) writer().attribute(key, value);
-        return *this;
-    }
-    /// The inputs by name: `span.inputs(mt::arg("question", q), mt::arg("k", 5))`.
-    template <class First, class... T>
-    basic_span& inputs(const named_value<First>& first, const named_value<T>&... rest) noexcept {
-        if (span_) writer().json_object_attribute(detail::mlflow_names::span_inputs, first, rest...);
-        return *this;
-    }
-    /// The input as one value.
-    template <class T>
-    basic_span& inputs(const T& value) noexcept {
-        if (span_) writer().json_attribute(detail::mlflow_names::span_inputs, value);
-        return *this;
-    }
-    template <class First, class... T>
-    basic_span& outputs(const named_value<First>& first, const named_value<T>&... rest) noexcept {
-        if (span_) writer().json_object_attribute(detail::mlflow_names::span_outputs, first, rest...);
-        return *this;
-    }
-    template <class T>
-    basic_span& outputs(const T& value) noexcept {
-        if (span_) writer().json_attribute(detail::mlflow_names::span_outputs, value);
-        return *this;
-    }
-    /// What happened at a moment within the span.
-    template <class... T>
-    basic_span& event(std::string_view name, const named_value<T>&... attributes) noexcept {
-        if (span_) writer().event(now(), name, attributes...);
-        return *this;
-    }
-    /// One piece of a streamed answer: MLflow's event `mlflow.chunk.item.<i>`, counted from 0.
-    template <class T>
-    basic_span& chunk(const T& value) noexcept;
-
-    basic_span& type(span_type type) noexcept {
-        if (span_) writer().type(type);
-        return *this;
-    }
-    basic_span& model(std::string_view name) noexcept {
-        if (span_) writer().own_attribute(detail::mlflow_names::model, name);
-        return *this;
-    }
-    basic_span& provider(std::string_view name) noexcept {
-        if (span_) writer().own_attribute(detail::mlflow_names::provider, name);
-        return *this;
-    }
-    /// MLflow sums them over the spans of the trace. Refused over 2^63 - 1, where MLflow cannot read the trace again.
-    basic_span& usage(token_usage used) noexcept {
-        if (!span_) return *this;
-        if (used.total == 0) used.total = used.input + used.output;
-        writer().usage(used);
-        return *this;
-    }
-    /// MLflow sums it over the spans of the trace. Refused unless finite: MLflow would refuse the whole request.
-    basic_span& cost(llm_cost spent) noexcept {
-        if (!span_) return *this;
-        if (spent.total == 0) spent.total = spent.input + spent.output;
-        using detail::is_finite;
-        if (!is_finite(spent.input) || !is_finite(spent.output) || !is_finite(spent.total))
-            writer().refuse(detail::mlflow_names::cost);
-        else
-            writer().own_json_object(detail::mlflow_names::cost, arg("input_cost", spent.input),
-                                     arg("output_cost", spent.output), arg("total_cost", spent.total));
-        return *this;
-    }
-    /// How serious it is; without it, what the type says (`default_log_level`), and at least `error` with an
-    /// exception.
-    basic_span& level(log_level level) noexcept {
-        if (span_) writer().level(level);
-        return *this;
-    }
-    /// Points at a span of another trace, such as the one that asked for this work.
-    template <class... T>
-    basic_span& link(const mlflow::trace::trace_id& trace, span_id span,
-                     const named_value<T>&... attributes) noexcept {
-        if (span_) writer().link(trace, span, attributes...);
-        return *this;
-    }
-    /// Without it, a span that ends normally is `ok`.
-    basic_span& set_status(status code, std::string_view message = {}) noexcept {
-        if (span_) writer().set_status(code, message);
-        return *this;
-    }
-    /// Records the exception as an event and as the reason of an error status.
-    basic_span& exception(std::string_view type, std::string_view message) noexcept {
-        if (!span_) return *this;
-        writer().event(now(), "exception", arg("exception.type", type), arg("exception.message", message));
-        if (span_) writer().fail(type, message); // a redactor may have ended it
-        return *this;
-    }
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-    basic_span& exception(const std::exception& thrown) noexcept {
-        return exception(detail::exception_type(thrown).view(), thrown.what());
-    }
-    /// The exception that is being handled: call it in a `catch` block.
-    basic_span& current_exception() noexcept;
-#endif
-
-    /// Runs `function`, records an exception that leaves it, and lets it go on. Where it returns an awaitable of a
-    /// coroutine type (`co_await span.run([&]() -> asio::awaitable<int> { … })`), a coroutine of that type is
-    /// returned, which does the same when it is awaited; it may outlive the span, and then records nothing.
-    template <class Function>
-    decltype(auto) run(Function&& function) {
-        using result = decltype(std::forward<Function>(function)());
-        if constexpr (detail::awaitable<result>) {
-            detail::require_coroutine<Context, result>();
-            return run_coroutine<result>(span_, span_ ? span_->generation.load(detail::memory_order_relaxed) : 0,
-                                         std::decay_t<Function>(std::forward<Function>(function)));
-        } else {
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-            try {
-                return std::forward<Function>(function)();
-            } catch (...) {
-                current_exception();
-                throw;
-            }
-#else
-            return std::forward<Function>(function)();
-#endif
-        }
-    }
-
     /// Starts a span inside this one, whatever is current here: for other threads, callbacks and `explicit_context`.
     [[nodiscard]] basic_span start_span(std::string_view name, span_type type = span_type::unknown) const noexcept {
         basic_span child;
@@ -13822,6 +13879,9 @@ protected:
     friend class tracer;
     template <class, class>
     friend class propagator;
+    friend class span_interface<basic_span, Context>;
+
+    static constexpr bool is_recorded = true;
 
     explicit basic_span(span_data* span) noexcept { adopt(span); }
     void adopt(span_data* span) noexcept {
@@ -13864,6 +13924,11 @@ protected:
         return is_of_this_part ? detail::holds<Context>(this) : span.trace->owner->holds()(this);
     }
 
+    template <class Result, class Function>
+    Result run_coroutine(Function function) {
+        return run_coroutine<Result>(span_, span_ ? span_->generation.load(detail::memory_order_relaxed) : 0,
+                                     std::move(function));
+    }
     // All that it needs is in its frame, but for the span, of which it sees whether it still is the same.
     template <class Result, class Function>
     static Result run_coroutine(span_data* span, std::uint32_t generation, Function function) {
@@ -13900,24 +13965,6 @@ protected:
 };
 
 template <class Context, class Platform>
-template <class T>
-basic_span<Context, Platform>& basic_span<Context, Platform>::chunk(const T& value) noexcept {
-    if (!span_) return *this;
-    constexpr std::string_view prefix = "mlflow.chunk.item.";
-    char name[40];
-    char* end = detail::write_bytes(name, prefix);
-    char digits[10];
-    char* digit = digits + sizeof digits;
-    std::uint32_t index = span_->chunks++;
-    do *--digit = static_cast<char>('0' + index % 10);
-    while (index /= 10);
-    end = detail::write_bytes(end, {digit, static_cast<std::size_t>(digits + sizeof digits - digit)});
-    const detail::as_json<T> as_text{value}; // what the Python client stores: the chunk's JSON as text
-    writer().event(now(), {name, static_cast<std::size_t>(end - name)}, arg("mlflow.chunk.value", as_text));
-    return *this;
-}
-
-template <class Context, class Platform>
 void basic_span<Context, Platform>::finish(bool is_replaced) noexcept {
     if (span_data* const unrecorded = std::exchange(hidden_, nullptr)) detail::discard_span<Context>(*unrecorded);
     span_data* const span = std::exchange(span_, nullptr);
@@ -13932,20 +13979,6 @@ void basic_span<Context, Platform>::finish(bool is_replaced) noexcept {
     operations.end(end_nano);
     detail::finish_span(*span, end_nano);
 }
-
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-template <class Context, class Platform>
-basic_span<Context, Platform>& basic_span<Context, Platform>::current_exception() noexcept {
-    if (detail::is_thread_ending()) return set_status(status::error, "ended with its thread");
-    try {
-        throw;
-    } catch (const std::exception& thrown) {
-        return exception(thrown);
-    } catch (...) {
-        return exception(detail::current_exception_type().view(), "not a std::exception");
-    }
-}
-#endif
 
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
@@ -14414,13 +14447,18 @@ void set_options(Options& options, Parts&... parts) {
     if constexpr (requires { options.recording; }) set_options(options.recording, parts...);
 }
 
-// Options made of parts, each of the type of a layer's options, in any order.
 template <class Options, class... Parts>
-Options options_from(Parts&&... parts) {
+constexpr void require_options() noexcept {
     static_assert(((count_options<std::remove_cvref_t<Parts>, Options>() > 0) && ...),
                   "these options belong to no layer of the tracer's exporter and to no policy");
     static_assert(((count_options<std::remove_cvref_t<Parts>, Options>() < 2) && ...),
                   "these options belong to two layers of the tracer's exporter: nest them, as the exporters nest");
+}
+
+// Options made of parts, each of the type of a layer's options, in any order.
+template <class Options, class... Parts>
+Options options_from(Parts&&... parts) {
+    require_options<Options, Parts...>();
     Options options{};
     set_options(options, parts...);
     return options;
@@ -14922,6 +14960,27 @@ namespace detail {
 template <class Context, class Function>
 auto bind_captured(captured_context<Context> context, Function&& function);
 
+template <class Schema, class Context, class Exporter, class Recording, class Platform>
+constexpr bool has_policies() noexcept {
+    static_assert(exporter<Exporter>,
+                  "the exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
+    has_whole_concepts<Exporter>();
+    static_assert(context<Context>, "the context policy lacks a member: static mlflow::trace::context_slot* slot()");
+    static_assert(recording<Recording>,
+                  "the recording policy lacks a member: bool sample(const mlflow::trace::trace_start&) const");
+    static_assert(platform<Platform>, "the platform lacks one of: wall_nano(), monotonic_nano(), new_trace_id(), "
+                                      "new_span_id(), report(), mutex; see mlflow/trace/concepts.hpp");
+    static_assert(sizeof(Schema) > 0); // a schema with a mistake must not compile, even before it is used
+    return true;
+}
+
+template <class Context>
+constexpr void require_ambient_context() noexcept {
+    static_assert(is_ambient<Context>,
+                  "this context policy has no current trace: give the values to start_trace, and leave out the calls "
+                  "that must not be recorded; or take mt::thread_local_context");
+}
+
 } // namespace detail
 
 /// Records traces of one application and hands them to an exporter.
@@ -14941,15 +15000,7 @@ auto bind_captured(captured_context<Context> context, Function&& function);
 /// counted as dropped (on a freestanding target it must not).
 template <class Schema, class Context, class Exporter, class Recording, class Platform>
 class tracer {
-    static_assert(exporter<Exporter>,
-                  "the exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
-    static_assert(detail::has_whole_concepts<Exporter>());
-    static_assert(context<Context>, "the context policy lacks a member: static mlflow::trace::context_slot* slot()");
-    static_assert(recording<Recording>,
-                  "the recording policy lacks a member: bool sample(const mlflow::trace::trace_start&) const");
-    static_assert(platform<Platform>, "the platform lacks one of: wall_nano(), monotonic_nano(), new_trace_id(), "
-                                      "new_span_id(), report(), mutex; see mlflow/trace/concepts.hpp");
-    static_assert(sizeof(Schema) > 0); // a schema with a mistake must not compile, even before it is used
+    static_assert(detail::has_policies<Schema, Context, Exporter, Recording, Platform>());
 
     using core_type = detail::tracer_core<Schema, Exporter, Recording, Platform>;
 
@@ -15018,7 +15069,7 @@ public:
     /// `const auto scope = tracer.scope(user, session);`
     template <class... Values>
     [[nodiscard]] basic_scope<Context> scope(const Values&... values) noexcept {
-        require_ambient_context();
+        detail::require_ambient_context<Context>();
         (detail::require_allowed<Schema, Values>(), ...);
         return basic_scope<Context>(is_of_this_build() ? &*core_ : nullptr, values...);
     }
@@ -15174,12 +15225,6 @@ private:
             if (started.recording()) detail::apply(*started.span_->trace, argument);
     }
 
-    static constexpr void require_ambient_context() noexcept {
-        static_assert(detail::is_ambient<Context>,
-                      "this context policy has no current trace: give the values to start_trace, and leave out the "
-                      "calls that must not be recorded; or take mt::thread_local_context");
-    }
-
     [[nodiscard]] bool is_on() const noexcept {
         if (stamp_.is_on()) [[likely]]
             return true;
@@ -15299,6 +15344,7 @@ public:
         static_assert(std::is_invocable_v<Function&, Args...>,
                       "traced: the function cannot be called with these arguments");
         if constexpr (std::is_empty_v<typename Tracer::span>) { // off at compile time
+            require_recordable<Args...>();
             return invoke(function_, std::forward<Args>(args)...);
         } else if constexpr (detail::awaitable<std::invoke_result_t<Function&, Args...>>) {
             using result = std::invoke_result_t<Function&, Args...>;
@@ -15327,6 +15373,19 @@ public:
     }
 
 private:
+    // The checks of a call that is recorded.
+    template <class... Args>
+    static constexpr void require_recordable() noexcept {
+        using result = std::invoke_result_t<Function&, Args...>;
+        if constexpr (detail::awaitable<result>) detail::require_coroutine<typename Tracer::context_type, result>();
+        else if constexpr (!std::is_void_v<result>)
+            static_cast<void>([](typename Tracer::span& span, const std::remove_cvref_t<result>& returned) {
+                span.outputs(returned);
+            });
+        static_cast<void>([](traced_function& self, typename Tracer::span& span,
+                             const std::remove_cvref_t<Args>&... args) { self.describe(span, args...); });
+    }
+
     // A coroutine whose frame holds the function and its arguments. The span begins with its body.
     template <class Result, class... Args>
     static Result call_coroutine(traced_function self, Args... args) {
@@ -15404,65 +15463,33 @@ template <fixed_string Name, fixed_string... ArgumentNames, class Tracer, class 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// The span of a tracer that is off at compile time: every function is there, and compiles to nothing. Arguments are
-/// evaluated all the same, where they have side effects; give a callable for a value that is dear to make.
-class [[maybe_unused]] unrecorded_span {
-    using self = unrecorded_span;
-
+/// The span of a tracer that is off at compile time: every function of `basic_span` is there, with the same checks,
+/// and compiles to nothing. Arguments are evaluated all the same, where they have side effects; give a callable for a
+/// value that takes long to make.
+template <class Context>
+class [[maybe_unused]] unrecorded_span : public span_interface<unrecorded_span<Context>, Context> {
 public:
     [[nodiscard]] static constexpr bool recording() noexcept { return false; }
     [[nodiscard]] static constexpr span_id id() noexcept { return {}; }
     [[nodiscard]] static constexpr mlflow::trace::trace_id trace_id() noexcept { return {}; }
     [[nodiscard]] static owned_text url() { return {}; }
     [[nodiscard]] static constexpr remote_span remote() noexcept { return {}; }
-
-    template <class T>
-    self& attribute(std::string_view, const T&) noexcept {
-        return *this;
-    }
-    template <class... T>
-    self& inputs(const T&...) noexcept {
-        return *this;
-    }
-    template <class... T>
-    self& outputs(const T&...) noexcept {
-        return *this;
-    }
-    template <class... T>
-    self& event(std::string_view, const named_value<T>&...) noexcept {
-        return *this;
-    }
-    template <class T>
-    self& chunk(const T&) noexcept {
-        return *this;
-    }
-    self& type(span_type) noexcept { return *this; }
-    self& model(std::string_view) noexcept { return *this; }
-    self& provider(std::string_view) noexcept { return *this; }
-    self& usage(token_usage) noexcept { return *this; }
-    self& cost(llm_cost) noexcept { return *this; }
-    self& level(log_level) noexcept { return *this; }
-    template <class... T>
-    self& link(const mlflow::trace::trace_id&, span_id, const named_value<T>&...) noexcept {
-        return *this;
-    }
-    self& set_status(status, std::string_view = {}) noexcept { return *this; }
-    self& exception(std::string_view, std::string_view) noexcept { return *this; }
-    self& exception(const std::exception&) noexcept { return *this; }
-    self& current_exception() noexcept { return *this; }
-    template <class Function>
-    decltype(auto) run(Function&& function) {
-        return std::forward<Function>(function)();
-    }
-    [[nodiscard]] static constexpr self start_span(std::string_view, span_type = span_type::unknown) noexcept {
+    [[nodiscard]] static constexpr unrecorded_span start_span(std::string_view,
+                                                              span_type = span_type::unknown) noexcept {
         return {};
     }
     static constexpr void end() noexcept {}
+
+private:
+    friend class span_interface<unrecorded_span, Context>;
+
+    static constexpr bool is_recorded = false;
+    static constexpr std::uint64_t now() noexcept { return 0; }
 };
 
-/// The trace of a tracer that is off at compile time. What its schema refuses does not compile either.
-template <class Schema>
-class [[maybe_unused]] unrecorded_trace : public unrecorded_span {
+/// The trace of a tracer that is off at compile time. What its schema rejects does not compile either.
+template <class Schema, class Context>
+class [[maybe_unused]] unrecorded_trace : public unrecorded_span<Context> {
 public:
     template <class... Values>
     static constexpr bool set(const Values&...) noexcept {
@@ -15475,6 +15502,14 @@ public:
     {
         return true;
     }
+};
+
+/// The scope of a tracer that is off at compile time.
+class [[maybe_unused]] unrecorded_scope {
+public:
+    unrecorded_scope() noexcept {}
+    unrecorded_scope(const unrecorded_scope&) = delete;
+    unrecorded_scope& operator=(const unrecorded_scope&) = delete;
 };
 
 namespace detail {
@@ -15491,15 +15526,15 @@ constexpr void require_allowed_at_start() noexcept {
 /// no exporter.
 template <class Schema, class Context, class Exporter, class Platform>
 class tracer<Schema, Context, Exporter, record_nothing, Platform> {
-    static_assert(sizeof(Schema) > 0);
+    static_assert(detail::has_policies<Schema, Context, Exporter, record_nothing, Platform>());
 
 public:
     using schema_type = Schema;
     using context_type = Context;
     using exporter_type = Exporter;
     using platform_type = Platform;
-    using trace = unrecorded_trace<Schema>;
-    using span = unrecorded_span;
+    using trace = unrecorded_trace<Schema, Context>;
+    using span = unrecorded_span<Context>;
     using options = tracer_options<Exporter, record_nothing>;
 
     constexpr tracer() noexcept = default;
@@ -15507,9 +15542,7 @@ public:
     template <class Part, class... Parts>
         requires(!std::is_same_v<std::remove_cvref_t<Part>, tracer>)
     explicit tracer(const Part&, const Parts&...) noexcept {
-        static_assert(detail::count_options<Part, options>() == 1 &&
-                          ((detail::count_options<Parts, options>() == 1) && ...),
-                      "these options belong to no layer of the tracer's exporter and to no policy");
+        detail::require_options<options, Part, Parts...>();
     }
     tracer(const tracer&) = delete;
     tracer& operator=(const tracer&) = delete;
@@ -15522,9 +15555,10 @@ public:
     }
     [[nodiscard]] span start_span(std::string_view, span_type = span_type::unknown) noexcept { return {}; }
     template <class... Values>
-    [[nodiscard]] span scope(const Values&...) noexcept {
+    [[nodiscard]] unrecorded_scope scope(const Values&...) noexcept {
+        detail::require_ambient_context<Context>();
         (detail::require_allowed<Schema, Values>(), ...);
-        return {};
+        return unrecorded_scope{};
     }
     [[nodiscard]] span untraced() noexcept { return {}; }
     template <class... Values>
@@ -15535,8 +15569,11 @@ public:
 
     [[nodiscard]] captured_context<Context> capture() const noexcept { return {}; }
     template <class Function>
-    [[nodiscard]] std::decay_t<Function> bind(Function&& function) const {
-        return std::forward<Function>(function);
+    [[nodiscard]] auto bind(Function&& function) const {
+        return [bound = std::forward<Function>(function)]<class... Args>(Args&&... args) mutable -> decltype(auto) {
+            detail::require_whole_call<decltype(bound(std::forward<Args>(args)...))>();
+            return bound(std::forward<Args>(args)...);
+        };
     }
     [[nodiscard]] static constexpr trace_id current_trace_id() noexcept { return {}; }
     [[nodiscard]] static owned_text trace_url(const trace_id&) { return {}; }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // error: no layer of the tracer's exporter has that type
+// recording only: a tracer that is off has no exporter
 #include <mlflow/trace.hpp>
 
 namespace mt = mlflow::trace;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // error: the recording policy lacks a member: bool sample
+// recording only: of another recording policy
 #include <mlflow/trace.hpp>
 
 namespace mt = mlflow::trace;

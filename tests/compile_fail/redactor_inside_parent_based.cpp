@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // error: put the redactor and the limits around it
+// recording only: of another recording policy
 #include <mlflow/trace.hpp>
 
 namespace mt = mlflow::trace;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // error: the redactor lacks a member: mlflow::trace::redaction operator\(\)
+// recording only: of another recording policy
 #include <mlflow/trace.hpp>
 
 #include <string>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // error: retry: the inner exporter tries again already; leave one of the two out
+// recording only: where the exporter is made; a tracer that is off makes none
 #include <mlflow/trace.hpp>
 
 namespace mt = mlflow::trace;

@@ -178,8 +178,9 @@ template <class Context, class Platform>
 class basic_span;
 template <class Context>
 class basic_scope;
+template <class Context>
 class unrecorded_span;
-template <class Schema>
+template <class Schema, class Context>
 class unrecorded_trace;
 class attachment;
 class message;

@@ -76,13 +76,18 @@ void set_options(Options& options, Parts&... parts) {
     if constexpr (requires { options.recording; }) set_options(options.recording, parts...);
 }
 
-// Options made of parts, each of the type of a layer's options, in any order.
 template <class Options, class... Parts>
-Options options_from(Parts&&... parts) {
+constexpr void require_options() noexcept {
     static_assert(((count_options<std::remove_cvref_t<Parts>, Options>() > 0) && ...),
                   "these options belong to no layer of the tracer's exporter and to no policy");
     static_assert(((count_options<std::remove_cvref_t<Parts>, Options>() < 2) && ...),
                   "these options belong to two layers of the tracer's exporter: nest them, as the exporters nest");
+}
+
+// Options made of parts, each of the type of a layer's options, in any order.
+template <class Options, class... Parts>
+Options options_from(Parts&&... parts) {
+    require_options<Options, Parts...>();
     Options options{};
     set_options(options, parts...);
     return options;

@@ -99,13 +99,18 @@ template <class Context = thread_local_context>
 
 namespace detail {
 
+template <class Result>
+constexpr void require_whole_call() noexcept {
+    static_assert(!awaitable<Result>,
+                  "bind: this function returns before its coroutine has run; take mt::coroutine_context, whose tasks "
+                  "keep what is current, or hand the span to the coroutine and call its start_span");
+}
+
 template <class Context, class Function>
 auto bind_captured(captured_context<Context> context, Function&& function) {
     return [captured = std::move(context),
             bound = std::forward<Function>(function)]<class... Args>(Args&&... args) mutable -> decltype(auto) {
-        static_assert(!awaitable<decltype(bound(std::forward<Args>(args)...))>,
-                      "bind: this function returns before its coroutine has run; take mt::coroutine_context, whose "
-                      "tasks keep what is current, or hand the span to the coroutine and call its start_span");
+        require_whole_call<decltype(bound(std::forward<Args>(args)...))>();
         const auto attached = captured.attach();
         return bound(std::forward<Args>(args)...);
     };

@@ -5,7 +5,6 @@
 #include <mlflow/trace/core/open_trace.hpp>
 #include <mlflow/trace/core/trace_data.hpp>
 #include <mlflow/trace/detail/atomic.hpp>
-#include <mlflow/trace/detail/awaitable.hpp>
 #include <mlflow/trace/memory/pool.hpp>
 
 namespace mlflow::trace {
@@ -85,17 +84,6 @@ inline bool enter_root(context_slot& slot, recorder& owner, const span_data* roo
         node->of = &owner;
     }
     return true;
-}
-
-template <class Context, class Result>
-constexpr void require_coroutine() noexcept {
-    static_assert(
-        follows_coroutines<Context>,
-        "run and traced: this function returns before its coroutine has run, and this context policy cannot "
-        "follow it; take mt::coroutine_context (see mlflow/trace/context/asio.hpp) or mt::explicit_context");
-    static_assert(coroutine<Result>,
-                  "run and traced: what this function returns can be awaited, but no coroutine can "
-                  "return it; await it in a coroutine, and give that one");
 }
 
 } // namespace detail

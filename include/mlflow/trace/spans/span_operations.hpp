@@ -84,7 +84,8 @@ public:
         json_object_attribute(key, members...);
     }
 
-    void usage(const token_usage& used) noexcept {
+    void usage(token_usage used) noexcept {
+        if (used.total == 0) used.total = used.input + used.output;
         constexpr std::string_view key = mlflow_names::token_usage;
         if (((used.input | used.output | used.total | used.cache_read | used.cache_creation |
               used.cache_creation_above_1h) >>
@@ -102,6 +103,14 @@ public:
                 object.member("cache_creation_input_tokens_above_1hr", used.cache_creation_above_1h);
             return object.close();
         });
+    }
+
+    void cost(llm_cost spent) noexcept {
+        constexpr std::string_view key = mlflow_names::cost;
+        if (spent.total == 0) spent.total = spent.input + spent.output;
+        if (!is_finite(spent.input) || !is_finite(spent.output) || !is_finite(spent.total)) return refuse(key);
+        own_json_object(key, arg("input_cost", spent.input), arg("output_cost", spent.output),
+                        arg("total_cost", spent.total));
     }
 
     template <class... T>
@@ -151,6 +160,21 @@ public:
         };
         count(&recording_limits::events, &span_data::events, &span_data::dropped_events,
               [&] { return write<T...>(name, write_event); });
+    }
+
+    template <class T>
+    void chunk(std::uint64_t unix_nano, const T& value) noexcept {
+        constexpr std::string_view prefix = "mlflow.chunk.item.";
+        char name[40];
+        char* end = write_bytes(name, prefix);
+        char digits[10];
+        char* digit = digits + sizeof digits;
+        std::uint32_t index = span_->chunks++;
+        do *--digit = static_cast<char>('0' + index % 10);
+        while (index /= 10);
+        end = write_bytes(end, {digit, static_cast<std::size_t>(digits + sizeof digits - digit)});
+        const as_json<T> as_text{value}; // what the Python client stores: the chunk's JSON as text
+        event(unix_nano, {name, static_cast<std::size_t>(end - name)}, arg("mlflow.chunk.value", as_text));
     }
 
     void refuse(std::string_view key) noexcept { span_->trace->owner->report({error_kind::out_of_range, key}); }

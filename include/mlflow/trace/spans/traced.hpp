@@ -29,6 +29,7 @@ public:
         static_assert(std::is_invocable_v<Function&, Args...>,
                       "traced: the function cannot be called with these arguments");
         if constexpr (std::is_empty_v<typename Tracer::span>) { // off at compile time
+            require_recordable<Args...>();
             return invoke(function_, std::forward<Args>(args)...);
         } else if constexpr (detail::awaitable<std::invoke_result_t<Function&, Args...>>) {
             using result = std::invoke_result_t<Function&, Args...>;
@@ -57,6 +58,19 @@ public:
     }
 
 private:
+    // The checks of a call that is recorded.
+    template <class... Args>
+    static constexpr void require_recordable() noexcept {
+        using result = std::invoke_result_t<Function&, Args...>;
+        if constexpr (detail::awaitable<result>) detail::require_coroutine<typename Tracer::context_type, result>();
+        else if constexpr (!std::is_void_v<result>)
+            static_cast<void>([](typename Tracer::span& span, const std::remove_cvref_t<result>& returned) {
+                span.outputs(returned);
+            });
+        static_cast<void>([](traced_function& self, typename Tracer::span& span,
+                             const std::remove_cvref_t<Args>&... args) { self.describe(span, args...); });
+    }
+
     // A coroutine whose frame holds the function and its arguments. The span begins with its body.
     template <class Result, class... Args>
     static Result call_coroutine(traced_function self, Args... args) {

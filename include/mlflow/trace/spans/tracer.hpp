@@ -29,6 +29,27 @@ namespace detail {
 template <class Context, class Function>
 auto bind_captured(captured_context<Context> context, Function&& function);
 
+template <class Schema, class Context, class Exporter, class Recording, class Platform>
+constexpr bool has_policies() noexcept {
+    static_assert(exporter<Exporter>,
+                  "the exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
+    has_whole_concepts<Exporter>();
+    static_assert(context<Context>, "the context policy lacks a member: static mlflow::trace::context_slot* slot()");
+    static_assert(recording<Recording>,
+                  "the recording policy lacks a member: bool sample(const mlflow::trace::trace_start&) const");
+    static_assert(platform<Platform>, "the platform lacks one of: wall_nano(), monotonic_nano(), new_trace_id(), "
+                                      "new_span_id(), report(), mutex; see mlflow/trace/concepts.hpp");
+    static_assert(sizeof(Schema) > 0); // a schema with a mistake must not compile, even before it is used
+    return true;
+}
+
+template <class Context>
+constexpr void require_ambient_context() noexcept {
+    static_assert(is_ambient<Context>,
+                  "this context policy has no current trace: give the values to start_trace, and leave out the calls "
+                  "that must not be recorded; or take mt::thread_local_context");
+}
+
 } // namespace detail
 
 /// Records traces of one application and hands them to an exporter.
@@ -48,15 +69,7 @@ auto bind_captured(captured_context<Context> context, Function&& function);
 /// counted as dropped (on a freestanding target it must not).
 template <class Schema, class Context, class Exporter, class Recording, class Platform>
 class tracer {
-    static_assert(exporter<Exporter>,
-                  "the exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
-    static_assert(detail::has_whole_concepts<Exporter>());
-    static_assert(context<Context>, "the context policy lacks a member: static mlflow::trace::context_slot* slot()");
-    static_assert(recording<Recording>,
-                  "the recording policy lacks a member: bool sample(const mlflow::trace::trace_start&) const");
-    static_assert(platform<Platform>, "the platform lacks one of: wall_nano(), monotonic_nano(), new_trace_id(), "
-                                      "new_span_id(), report(), mutex; see mlflow/trace/concepts.hpp");
-    static_assert(sizeof(Schema) > 0); // a schema with a mistake must not compile, even before it is used
+    static_assert(detail::has_policies<Schema, Context, Exporter, Recording, Platform>());
 
     using core_type = detail::tracer_core<Schema, Exporter, Recording, Platform>;
 
@@ -125,7 +138,7 @@ public:
     /// `const auto scope = tracer.scope(user, session);`
     template <class... Values>
     [[nodiscard]] basic_scope<Context> scope(const Values&... values) noexcept {
-        require_ambient_context();
+        detail::require_ambient_context<Context>();
         (detail::require_allowed<Schema, Values>(), ...);
         return basic_scope<Context>(is_of_this_build() ? &*core_ : nullptr, values...);
     }
@@ -279,12 +292,6 @@ private:
     static void identify(span& started, const Argument& argument) noexcept {
         if constexpr (detail::identity_argument<Argument, Schema>)
             if (started.recording()) detail::apply(*started.span_->trace, argument);
-    }
-
-    static constexpr void require_ambient_context() noexcept {
-        static_assert(detail::is_ambient<Context>,
-                      "this context policy has no current trace: give the values to start_trace, and leave out the "
-                      "calls that must not be recorded; or take mt::thread_local_context");
     }
 
     [[nodiscard]] bool is_on() const noexcept {

@@ -3,9 +3,10 @@
 
 #include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/recording/sampling.hpp>
+#include <mlflow/trace/spans/capture.hpp>
 #include <mlflow/trace/spans/tracer.hpp>
 
-#include <exception>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -14,65 +15,33 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// The span of a tracer that is off at compile time: every function is there, and compiles to nothing. Arguments are
-/// evaluated all the same, where they have side effects; give a callable for a value that is dear to make.
-class [[maybe_unused]] unrecorded_span {
-    using self = unrecorded_span;
-
+/// The span of a tracer that is off at compile time: every function of `basic_span` is there, with the same checks,
+/// and compiles to nothing. Arguments are evaluated all the same, where they have side effects; give a callable for a
+/// value that takes long to make.
+template <class Context>
+class [[maybe_unused]] unrecorded_span : public span_interface<unrecorded_span<Context>, Context> {
 public:
     [[nodiscard]] static constexpr bool recording() noexcept { return false; }
     [[nodiscard]] static constexpr span_id id() noexcept { return {}; }
     [[nodiscard]] static constexpr mlflow::trace::trace_id trace_id() noexcept { return {}; }
     [[nodiscard]] static owned_text url() { return {}; }
     [[nodiscard]] static constexpr remote_span remote() noexcept { return {}; }
-
-    template <class T>
-    self& attribute(std::string_view, const T&) noexcept {
-        return *this;
-    }
-    template <class... T>
-    self& inputs(const T&...) noexcept {
-        return *this;
-    }
-    template <class... T>
-    self& outputs(const T&...) noexcept {
-        return *this;
-    }
-    template <class... T>
-    self& event(std::string_view, const named_value<T>&...) noexcept {
-        return *this;
-    }
-    template <class T>
-    self& chunk(const T&) noexcept {
-        return *this;
-    }
-    self& type(span_type) noexcept { return *this; }
-    self& model(std::string_view) noexcept { return *this; }
-    self& provider(std::string_view) noexcept { return *this; }
-    self& usage(token_usage) noexcept { return *this; }
-    self& cost(llm_cost) noexcept { return *this; }
-    self& level(log_level) noexcept { return *this; }
-    template <class... T>
-    self& link(const mlflow::trace::trace_id&, span_id, const named_value<T>&...) noexcept {
-        return *this;
-    }
-    self& set_status(status, std::string_view = {}) noexcept { return *this; }
-    self& exception(std::string_view, std::string_view) noexcept { return *this; }
-    self& exception(const std::exception&) noexcept { return *this; }
-    self& current_exception() noexcept { return *this; }
-    template <class Function>
-    decltype(auto) run(Function&& function) {
-        return std::forward<Function>(function)();
-    }
-    [[nodiscard]] static constexpr self start_span(std::string_view, span_type = span_type::unknown) noexcept {
+    [[nodiscard]] static constexpr unrecorded_span start_span(std::string_view,
+                                                              span_type = span_type::unknown) noexcept {
         return {};
     }
     static constexpr void end() noexcept {}
+
+private:
+    friend class span_interface<unrecorded_span, Context>;
+
+    static constexpr bool is_recorded = false;
+    static constexpr std::uint64_t now() noexcept { return 0; }
 };
 
-/// The trace of a tracer that is off at compile time. What its schema refuses does not compile either.
-template <class Schema>
-class [[maybe_unused]] unrecorded_trace : public unrecorded_span {
+/// The trace of a tracer that is off at compile time. What its schema rejects does not compile either.
+template <class Schema, class Context>
+class [[maybe_unused]] unrecorded_trace : public unrecorded_span<Context> {
 public:
     template <class... Values>
     static constexpr bool set(const Values&...) noexcept {
@@ -85,6 +54,14 @@ public:
     {
         return true;
     }
+};
+
+/// The scope of a tracer that is off at compile time.
+class [[maybe_unused]] unrecorded_scope {
+public:
+    unrecorded_scope() noexcept {}
+    unrecorded_scope(const unrecorded_scope&) = delete;
+    unrecorded_scope& operator=(const unrecorded_scope&) = delete;
 };
 
 namespace detail {
@@ -101,15 +78,15 @@ constexpr void require_allowed_at_start() noexcept {
 /// no exporter.
 template <class Schema, class Context, class Exporter, class Platform>
 class tracer<Schema, Context, Exporter, record_nothing, Platform> {
-    static_assert(sizeof(Schema) > 0);
+    static_assert(detail::has_policies<Schema, Context, Exporter, record_nothing, Platform>());
 
 public:
     using schema_type = Schema;
     using context_type = Context;
     using exporter_type = Exporter;
     using platform_type = Platform;
-    using trace = unrecorded_trace<Schema>;
-    using span = unrecorded_span;
+    using trace = unrecorded_trace<Schema, Context>;
+    using span = unrecorded_span<Context>;
     using options = tracer_options<Exporter, record_nothing>;
 
     constexpr tracer() noexcept = default;
@@ -117,9 +94,7 @@ public:
     template <class Part, class... Parts>
         requires(!std::is_same_v<std::remove_cvref_t<Part>, tracer>)
     explicit tracer(const Part&, const Parts&...) noexcept {
-        static_assert(detail::count_options<Part, options>() == 1 &&
-                          ((detail::count_options<Parts, options>() == 1) && ...),
-                      "these options belong to no layer of the tracer's exporter and to no policy");
+        detail::require_options<options, Part, Parts...>();
     }
     tracer(const tracer&) = delete;
     tracer& operator=(const tracer&) = delete;
@@ -132,9 +107,10 @@ public:
     }
     [[nodiscard]] span start_span(std::string_view, span_type = span_type::unknown) noexcept { return {}; }
     template <class... Values>
-    [[nodiscard]] span scope(const Values&...) noexcept {
+    [[nodiscard]] unrecorded_scope scope(const Values&...) noexcept {
+        detail::require_ambient_context<Context>();
         (detail::require_allowed<Schema, Values>(), ...);
-        return {};
+        return unrecorded_scope{};
     }
     [[nodiscard]] span untraced() noexcept { return {}; }
     template <class... Values>
@@ -145,8 +121,11 @@ public:
 
     [[nodiscard]] captured_context<Context> capture() const noexcept { return {}; }
     template <class Function>
-    [[nodiscard]] std::decay_t<Function> bind(Function&& function) const {
-        return std::forward<Function>(function);
+    [[nodiscard]] auto bind(Function&& function) const {
+        return [bound = std::forward<Function>(function)]<class... Args>(Args&&... args) mutable -> decltype(auto) {
+            detail::require_whole_call<decltype(bound(std::forward<Args>(args)...))>();
+            return bound(std::forward<Args>(args)...);
+        };
     }
     [[nodiscard]] static constexpr trace_id current_trace_id() noexcept { return {}; }
     [[nodiscard]] static owned_text trace_url(const trace_id&) { return {}; }
