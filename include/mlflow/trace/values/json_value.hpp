@@ -79,7 +79,10 @@ template <class Buffer, class T>
 bool append_json_elements(Buffer& out, const T& value, char& separator) {
     std::conditional_t<copied_range<T>, T, const T&> range = value;
     for (const auto& element : range) {
-        if (!out.push_back(separator) || !append_json(out, element)) return false;
+        if (!out.push_back(separator)) return false;
+        if constexpr (range_of_bits<T>) {
+            if (!append_json(out, static_cast<bool>(element))) return false;
+        } else if (!append_json(out, element)) return false;
         separator = ',';
     }
     return true;

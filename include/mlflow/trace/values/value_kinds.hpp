@@ -72,6 +72,10 @@ using range_access = std::conditional_t<copied_range<T>, T, const T>;
 template <class T>
 using element_of = std::remove_cvref_t<decltype(*std::begin(std::declval<range_access<T>&>()))>;
 
+// std::vector<bool>, whose elements are references of a class: in libc++ also where it is const.
+template <class T>
+concept range_of_bits = range_like<T> && requires { requires std::same_as<typename T::value_type, bool>; };
+
 // Reading it takes the elements away from the application.
 template <class Iterator>
 consteval bool is_single_pass() noexcept {
