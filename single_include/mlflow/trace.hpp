@@ -702,14 +702,16 @@ inline std::string error::message() const {
 
 inline std::string error::reason() const {
     const auto at_byte = [this] { return " at byte " + std::to_string(actual_); };
+    const bool is_identity = about_ == "mlflow.trace.user" || about_ == "mlflow.trace.session";
+    const char* const none = is_identity ? "(mt::anonymous, mt::no_session)" : "(mt::absent<key>{})";
     switch (kind_) {
     case error_kind::none: return "no fault";
     case error_kind::missing:
         return is_of_header_ ? "missing; send it with every request"
-                             : "no value; give one, or say that there is none (mt::anonymous, mt::no_session)";
+                             : std::string("no value; give one, or say that there is none ") + none;
     case error_kind::empty:
         return is_of_header_ ? "empty; give it a value, or leave the header out"
-                             : "empty; leave it out, or say that there is none (mt::anonymous, mt::no_session)";
+                             : std::string("empty; leave it out, or say that there is none ") + none;
     case error_kind::too_long:
         return std::to_string(actual_) + " characters, at most " + std::to_string(limit_) +
                "; shorten or hash it (it is never cut for you)";
@@ -2274,7 +2276,7 @@ struct trace_data {
     std::size_t chain_bytes = 0;      // of the pool
 
     trace_id id;
-    span_data* spans = nullptr;      ///< linked by `span_data::next`, parents before children of the same thread
+    span_data* spans = nullptr;      ///< linked by `span_data::next` in the order in which they ended
     const span_data* root = nullptr; ///< the one of `spans` that is the root; null for spans that ended after it
     trace_entries entries;           ///< user and session alone where `root` is null
     std::uint64_t start_unix_nano = 0;
@@ -2379,7 +2381,8 @@ public:
         bytes_ += owned->bytes;
         memory_ += owned->memory();
     }
-    /// The first trace, now the caller's, or null.
+    /// The first trace, now the caller's, or null. It goes into a batch again, and is never deleted: it belongs to a
+    /// pool.
     [[nodiscard]] trace_data* pop_front() noexcept {
         trace_data* const first = first_;
         if (!first) return nullptr;
@@ -2977,8 +2980,13 @@ struct context_slot;
 
 /// What becomes of finished traces. `export_traces` reads the batch, or moves traces out of it to keep them, and says
 /// how it went; it may block. It is called by one thread at a time, unless the type has
-/// `static constexpr bool is_thread_safe = true`. What it throws is caught and counts as failed. What else an
-/// exporter may have is in the concepts below; `exporter_adaptor` passes all of it on.
+/// `static constexpr bool is_thread_safe = true`. What it throws is caught and counts as failed. `decode(trace)`
+/// (wire/recorded_trace.hpp) makes readable texts of a trace of the batch.
+///
+/// It is made from its nested `struct options`, which has a default, or without arguments. The concepts below are
+/// what else an exporter may have; `exporter_adaptor` passes all of it on. Try an exporter with
+/// testing/exporter_conformance.hpp, and one around another with testing/decorator_conformance.hpp. Example:
+/// examples/own_exporter.
 template <class T>
 concept exporter = requires(T& exporter, trace_batch& batch) {
     { exporter.export_traces(batch) } -> std::same_as<export_result>;
@@ -3039,10 +3047,12 @@ namespace detail {
 // An optional member that is there, but not as its concept asks, would be passed over without a word.
 template <class T>
 constexpr bool has_whole_concepts() noexcept {
-    constexpr bool defers_in_part = requires { &T::flush; } || requires { &T::shutdown; };
-    static_assert(!defers_in_part || deferring_exporter<T>,
-                  "the exporter has flush or shutdown, but not all of deferring_exporter: bool flush(std::chrono::"
-                  "steady_clock::time_point), bool shutdown(...) and span_account account()");
+    constexpr bool defers_in_part =
+        requires { &T::flush; } || requires { &T::shutdown; } || requires { &T::account; };
+    static_assert(
+        !defers_in_part || deferring_exporter<T>,
+        "the exporter has flush, shutdown or account, but not all of deferring_exporter: bool flush(std::chrono::"
+        "steady_clock::time_point), bool shutdown(...) and span_account account()");
     static_assert(
         !requires(T& exporter) { exporter.interrupt(); } || interruptible_exporter<T>,
         "the exporter's interrupt() must be noexcept");
@@ -3053,27 +3063,70 @@ constexpr bool has_whole_concepts() noexcept {
         !requires(T& exporter) { exporter.progress(); } || progressing_exporter<T>,
         "the exporter's progress() must be const, and give an export_progress");
     static_assert(
-        !requires(T& exporter, const trace_id& id) { exporter.trace_url(id); } || linking_exporter<T>,
-        "the exporter's trace_url(const mlflow::trace::trace_id&) must be const, and give a std::string");
+        !(
+            requires { &T::trace_url; } || requires(T& exporter, const trace_id& id) { exporter.trace_url(id); }) ||
+            linking_exporter<T>,
+        "the exporter's trace_url must take a const mlflow::trace::trace_id&, be const, and give a std::string");
+    return true;
+}
+
+// How the library makes one.
+template <class T>
+constexpr bool is_made_as_transport() noexcept {
+    static_assert(
+        requires { typename T::options; },
+        "the transport lacks its options: write `struct options {};` inside it, and a constructor "
+        "T(mlflow::trace::endpoint, options)");
+    if constexpr (requires { typename T::options; })
+        static_assert(
+            requires(endpoint server, typename T::options options) { T(std::move(server), std::move(options)); },
+            "the transport lacks a constructor T(mlflow::trace::endpoint, options)");
+    return true;
+}
+
+template <class T>
+constexpr bool has_whole_context() noexcept {
+    static_assert(
+        !requires { &T::holds; } ||
+            requires(const void* object) {
+                { T::holds(object) } -> std::same_as<bool>;
+            },
+        "the context policy's holds must be static bool holds(const void*)");
+    static_assert(
+        !requires { &T::is_per_task; } ||
+            requires {
+                { T::is_per_task } -> std::same_as<const bool&>;
+            },
+        "the context policy's is_per_task must be static constexpr bool");
     return true;
 }
 
 } // namespace detail
 
-/// What carries an HTTP request to a server and brings its reply. `send` blocks until the reply, an error, or
-/// `http_request::timeout`, and does not throw; it is called by one thread at a time. Requests of this library may be
-/// sent twice without harm.
+/// What carries an HTTP request to a server and brings its reply. It is made as `T(endpoint, T::options)`. `send`
+/// blocks until the reply, an error, or `http_request::timeout`, and does not throw; it is called by one thread at a
+/// time. Requests of this library may be sent twice without harm.
+///
+/// `send` asks `check_request` (http/check.hpp) first, sends to `endpoint::path` followed by `request.target`, and
+/// writes Host and Content-Length itself. It skips replies of 1xx, joins chunks, follows no redirect, and returns
+/// every other status as a reply. Its errors are `error_kind::connect`, `timeout`, `closed`, `bad_reply` and `tls`.
+/// Try a transport with testing/transport_conformance.hpp. Example: examples/own_transport.
 template <class T>
 concept transport = requires(T& transport, const http_request& request) {
     { transport.send(request) } -> std::same_as<result<http_response>>;
 };
 
 /// Where the current span lives. `slot()` is called by the recording thread; null means that nothing is current, and
-/// a type that always says so has `static constexpr bool is_ambient = false`, so that scopes do not compile. It may
-/// have, too:
+/// a type that always says so has `static constexpr bool is_ambient = false`, so that scopes do not compile.
+///
+/// The slot is a `context_slot` (context/slot.hpp), which whoever owns it gives back by `release()`. One that belongs
+/// to a task, a job or a fiber, and not to a thread, is made as `context_slot{.is_of_task = true}`. Otherwise traces
+/// that take turns in it make the whole tracer record what starts without being told its trace as nobody's. Example:
+/// examples/own_context.
+///
+/// A context policy may also have:
 /// - `static bool holds(const void* object)`: can a span, scope or attached context at this address be current?
-/// Without
-///   it, all can.
+///   Without it, all can.
 /// - `static constexpr bool is_per_task = true`: what is current stays with a coroutine that is resumed elsewhere, so
 ///   that `run` and `traced` take coroutines.
 /// - `static context_slot* off_slot()`: where `tracer::untraced` takes effect, if not in `slot()`.
@@ -4624,20 +4677,25 @@ export_result caught_export(std::size_t spans, const Export& run) noexcept {
 #endif
 }
 
+template <class Exporter>
+concept counts_itself = requires(Exporter& exporter) {
+    { exporter.account() } -> std::same_as<span_account>;
+};
+
 // What a user's exporter throws must not end the thread that recorded, nor the one that delivers; nor may what it
 // says break the account.
 template <class Exporter>
 export_result guarded_export(Exporter& exporter, trace_batch& batch) noexcept {
     const std::size_t spans = batch.span_count();
     export_result outcome = caught_export(spans, [&]() -> export_result { return exporter.export_traces(batch); });
-    balance(outcome, spans, requires { exporter.account(); });
+    balance(outcome, spans, counts_itself<Exporter>);
     return outcome;
 }
 
 // What is left to be counted: of an exporter with an account of its own only what it threw, and so did not see.
 template <class Exporter>
 export_result uncounted_export(Exporter& exporter, trace_batch& batch) noexcept {
-    if constexpr (requires { exporter.account(); }) {
+    if constexpr (counts_itself<Exporter>) {
         return caught_export(batch.span_count(), [&]() -> export_result {
             static_cast<void>(exporter.export_traces(batch));
             return {};
@@ -7797,6 +7855,10 @@ using range_access = std::conditional_t<copied_range<T>, T, const T>;
 template <class T>
 using element_of = std::remove_cvref_t<decltype(*std::begin(std::declval<range_access<T>&>()))>;
 
+// std::vector<bool>, whose elements are references of a class: in libc++ also where it is const.
+template <class T>
+concept range_of_bits = range_like<T> && requires { requires std::same_as<typename T::value_type, bool>; };
+
 // Reading it takes the elements away from the application.
 template <class Iterator>
 consteval bool is_single_pass() noexcept {
@@ -8438,7 +8500,10 @@ template <class Buffer, class T>
 bool append_json_elements(Buffer& out, const T& value, char& separator) {
     std::conditional_t<copied_range<T>, T, const T&> range = value;
     for (const auto& element : range) {
-        if (!out.push_back(separator) || !append_json(out, element)) return false;
+        if (!out.push_back(separator)) return false;
+        if constexpr (range_of_bits<T>) {
+            if (!append_json(out, static_cast<bool>(element))) return false;
+        } else if (!append_json(out, element)) return false;
         separator = ',';
     }
     return true;
@@ -9430,7 +9495,13 @@ inline constexpr std::size_t limit_of<Default, First, Rest...> = First::limit;
 template <class Check>
 constexpr bool allowed_by(std::string_view value) noexcept {
     if constexpr (limits_length<Check>) return true;
-    else return Check::allows(value);
+    else {
+        static_assert(
+            requires {
+                { Check::allows(value) } -> std::convertible_to<bool>;
+            }, "a check of a key has: static constexpr bool allows(std::string_view) noexcept");
+        return Check::allows(value);
+    }
 }
 
 // The rule for every identity and metadata value: 1 to `limit` code points of valid UTF-8 without control characters.
@@ -9675,6 +9746,7 @@ class mlflow_exporter {
     static_assert(transport<Transport>,
                   "the transport lacks a member: mlflow::trace::result<http_response> send(const "
                   "mlflow::trace::http_request&)");
+    static_assert(detail::is_made_as_transport<Transport>());
 
 public:
     struct options {
@@ -11633,8 +11705,10 @@ inline namespace MLFLOW_TRACE_ABI {
 ///
 /// A decorator whose own part may be called by several threads at once says so:
 /// `static constexpr bool is_thread_safe = mt::thread_safe_exporter<Exporter>`. One that takes traces out of the
-/// batch counts them in the `export_result`, and belongs inside the exporter that defers, whose account it would
-/// break. Thread-safety: that of the inner exporter.
+/// batch adds their spans to `exported_spans`, leaves in the batch what may be sent again, and belongs inside the
+/// exporter that defers, whose account it would break. It says so, and another order does not compile:
+/// `static constexpr bool composes = adaptor::composes && !mt::deferring_exporter<Exporter>`. Thread-safety: that of
+/// the inner exporter.
 template <class Exporter>
 class exporter_adaptor {
     static_assert(detail::has_whole_concepts<Exporter>());
@@ -14450,7 +14524,8 @@ void set_options(Options& options, Parts&... parts) {
 template <class Options, class... Parts>
 constexpr void require_options() noexcept {
     static_assert(((count_options<std::remove_cvref_t<Parts>, Options>() > 0) && ...),
-                  "these options belong to no layer of the tracer's exporter and to no policy");
+                  "these options belong to no layer of the tracer's exporter and to no policy; an error handler goes "
+                  "into tracer::options::on_error, as void (*)(void*, const mlflow::trace::error&) noexcept");
     static_assert(((count_options<std::remove_cvref_t<Parts>, Options>() < 2) && ...),
                   "these options belong to two layers of the tracer's exporter: nest them, as the exporters nest");
 }
@@ -14689,8 +14764,8 @@ inline constexpr int times_given = (0 + ... + int{std::is_same_v<typename unwrap
 template <class Schema, class... Args>
 constexpr void require_start_arguments() noexcept {
     static_assert(((describes_root<Args> || checked_value<Args>) && ...),
-                  "a trace starts with checked values: of a text make one by mt::user::parse(text), and pass *result "
-                  "if there is one");
+                  "a trace starts with checked values: of a text make one by the parse(text) of its key, such as "
+                  "mt::user::parse, and pass *result if there is one");
     if constexpr (!Schema::is_open) {
         Schema::for_each_required([]<class Key>() {
             if constexpr (std::is_same_v<Key, user>)
@@ -14754,6 +14829,10 @@ public:
                 error_handler on_error, void* context, slot_function where, holds_function what)
         : recorder(new_identity(), where, what), exporter_(std::move(exporter_options)),
           recording_(std::move(recording_options)), on_error_(on_error), error_context_(context) {
+        static_assert(
+            composes<Exporter>,
+            "the layers of the exporter are in an order that does not work: put the one whose `composes` is "
+            "false inside the one that defers, batch<...> or spool<...>");
         if constexpr (requires { recording_.limits(); }) value_rules_.limits = recording_.limits();
         if constexpr (requires(std::string_view text) { recording_.redact(text, text); }) {
             value_rules_.redactor = &recording_;
@@ -14966,6 +15045,7 @@ constexpr bool has_policies() noexcept {
                   "the exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
     has_whole_concepts<Exporter>();
     static_assert(context<Context>, "the context policy lacks a member: static mlflow::trace::context_slot* slot()");
+    static_assert(detail::has_whole_context<Context>());
     static_assert(recording<Recording>,
                   "the recording policy lacks a member: bool sample(const mlflow::trace::trace_start&) const");
     static_assert(platform<Platform>, "the platform lacks one of: wall_nano(), monotonic_nano(), new_trace_id(), "

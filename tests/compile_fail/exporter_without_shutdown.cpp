@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// error: the exporter has flush or shutdown, but not all of deferring_exporter
+// error: the exporter has flush, shutdown or account, but not all of deferring_exporter
 #include <mlflow/trace.hpp>
 
 namespace mt = mlflow::trace;

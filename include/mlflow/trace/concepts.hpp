@@ -14,6 +14,7 @@
 #include <concepts>
 #include <cstdint>
 #include <string_view>
+#include <utility>
 
 /// Every extension point of the library. A type that models one of these concepts is a full member: nothing is
 /// registered, and nothing is inherited.
@@ -25,8 +26,13 @@ struct context_slot;
 
 /// What becomes of finished traces. `export_traces` reads the batch, or moves traces out of it to keep them, and says
 /// how it went; it may block. It is called by one thread at a time, unless the type has
-/// `static constexpr bool is_thread_safe = true`. What it throws is caught and counts as failed. What else an
-/// exporter may have is in the concepts below; `exporter_adaptor` passes all of it on.
+/// `static constexpr bool is_thread_safe = true`. What it throws is caught and counts as failed. `decode(trace)`
+/// (wire/recorded_trace.hpp) makes readable texts of a trace of the batch.
+///
+/// It is made from its nested `struct options`, which has a default, or without arguments. The concepts below are
+/// what else an exporter may have; `exporter_adaptor` passes all of it on. Try an exporter with
+/// testing/exporter_conformance.hpp, and one around another with testing/decorator_conformance.hpp. Example:
+/// examples/own_exporter.
 template <class T>
 concept exporter = requires(T& exporter, trace_batch& batch) {
     { exporter.export_traces(batch) } -> std::same_as<export_result>;
@@ -87,10 +93,12 @@ namespace detail {
 // An optional member that is there, but not as its concept asks, would be passed over without a word.
 template <class T>
 constexpr bool has_whole_concepts() noexcept {
-    constexpr bool defers_in_part = requires { &T::flush; } || requires { &T::shutdown; };
-    static_assert(!defers_in_part || deferring_exporter<T>,
-                  "the exporter has flush or shutdown, but not all of deferring_exporter: bool flush(std::chrono::"
-                  "steady_clock::time_point), bool shutdown(...) and span_account account()");
+    constexpr bool defers_in_part =
+        requires { &T::flush; } || requires { &T::shutdown; } || requires { &T::account; };
+    static_assert(
+        !defers_in_part || deferring_exporter<T>,
+        "the exporter has flush, shutdown or account, but not all of deferring_exporter: bool flush(std::chrono::"
+        "steady_clock::time_point), bool shutdown(...) and span_account account()");
     static_assert(
         !requires(T& exporter) { exporter.interrupt(); } || interruptible_exporter<T>,
         "the exporter's interrupt() must be noexcept");
@@ -101,27 +109,70 @@ constexpr bool has_whole_concepts() noexcept {
         !requires(T& exporter) { exporter.progress(); } || progressing_exporter<T>,
         "the exporter's progress() must be const, and give an export_progress");
     static_assert(
-        !requires(T& exporter, const trace_id& id) { exporter.trace_url(id); } || linking_exporter<T>,
-        "the exporter's trace_url(const mlflow::trace::trace_id&) must be const, and give a std::string");
+        !(
+            requires { &T::trace_url; } || requires(T& exporter, const trace_id& id) { exporter.trace_url(id); }) ||
+            linking_exporter<T>,
+        "the exporter's trace_url must take a const mlflow::trace::trace_id&, be const, and give a std::string");
+    return true;
+}
+
+// How the library makes one.
+template <class T>
+constexpr bool is_made_as_transport() noexcept {
+    static_assert(
+        requires { typename T::options; },
+        "the transport lacks its options: write `struct options {};` inside it, and a constructor "
+        "T(mlflow::trace::endpoint, options)");
+    if constexpr (requires { typename T::options; })
+        static_assert(
+            requires(endpoint server, typename T::options options) { T(std::move(server), std::move(options)); },
+            "the transport lacks a constructor T(mlflow::trace::endpoint, options)");
+    return true;
+}
+
+template <class T>
+constexpr bool has_whole_context() noexcept {
+    static_assert(
+        !requires { &T::holds; } ||
+            requires(const void* object) {
+                { T::holds(object) } -> std::same_as<bool>;
+            },
+        "the context policy's holds must be static bool holds(const void*)");
+    static_assert(
+        !requires { &T::is_per_task; } ||
+            requires {
+                { T::is_per_task } -> std::same_as<const bool&>;
+            },
+        "the context policy's is_per_task must be static constexpr bool");
     return true;
 }
 
 } // namespace detail
 
-/// What carries an HTTP request to a server and brings its reply. `send` blocks until the reply, an error, or
-/// `http_request::timeout`, and does not throw; it is called by one thread at a time. Requests of this library may be
-/// sent twice without harm.
+/// What carries an HTTP request to a server and brings its reply. It is made as `T(endpoint, T::options)`. `send`
+/// blocks until the reply, an error, or `http_request::timeout`, and does not throw; it is called by one thread at a
+/// time. Requests of this library may be sent twice without harm.
+///
+/// `send` asks `check_request` (http/check.hpp) first, sends to `endpoint::path` followed by `request.target`, and
+/// writes Host and Content-Length itself. It skips replies of 1xx, joins chunks, follows no redirect, and returns
+/// every other status as a reply. Its errors are `error_kind::connect`, `timeout`, `closed`, `bad_reply` and `tls`.
+/// Try a transport with testing/transport_conformance.hpp. Example: examples/own_transport.
 template <class T>
 concept transport = requires(T& transport, const http_request& request) {
     { transport.send(request) } -> std::same_as<result<http_response>>;
 };
 
 /// Where the current span lives. `slot()` is called by the recording thread; null means that nothing is current, and
-/// a type that always says so has `static constexpr bool is_ambient = false`, so that scopes do not compile. It may
-/// have, too:
+/// a type that always says so has `static constexpr bool is_ambient = false`, so that scopes do not compile.
+///
+/// The slot is a `context_slot` (context/slot.hpp), which whoever owns it gives back by `release()`. One that belongs
+/// to a task, a job or a fiber, and not to a thread, is made as `context_slot{.is_of_task = true}`. Otherwise traces
+/// that take turns in it make the whole tracer record what starts without being told its trace as nobody's. Example:
+/// examples/own_context.
+///
+/// A context policy may also have:
 /// - `static bool holds(const void* object)`: can a span, scope or attached context at this address be current?
-/// Without
-///   it, all can.
+///   Without it, all can.
 /// - `static constexpr bool is_per_task = true`: what is current stays with a coroutine that is resumed elsewhere, so
 ///   that `run` and `traced` take coroutines.
 /// - `static context_slot* off_slot()`: where `tracer::untraced` takes effect, if not in `slot()`.

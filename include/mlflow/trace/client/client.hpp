@@ -54,6 +54,7 @@ class client {
     static_assert(transport<Transport>,
                   "the transport lacks a member: mlflow::trace::result<http_response> send(const "
                   "mlflow::trace::http_request&)");
+    static_assert(detail::is_made_as_transport<Transport>());
 
 public:
     struct options {

@@ -230,14 +230,16 @@ inline std::string error::message() const {
 
 inline std::string error::reason() const {
     const auto at_byte = [this] { return " at byte " + std::to_string(actual_); };
+    const bool is_identity = about_ == "mlflow.trace.user" || about_ == "mlflow.trace.session";
+    const char* const none = is_identity ? "(mt::anonymous, mt::no_session)" : "(mt::absent<key>{})";
     switch (kind_) {
     case error_kind::none: return "no fault";
     case error_kind::missing:
         return is_of_header_ ? "missing; send it with every request"
-                             : "no value; give one, or say that there is none (mt::anonymous, mt::no_session)";
+                             : std::string("no value; give one, or say that there is none ") + none;
     case error_kind::empty:
         return is_of_header_ ? "empty; give it a value, or leave the header out"
-                             : "empty; leave it out, or say that there is none (mt::anonymous, mt::no_session)";
+                             : std::string("empty; leave it out, or say that there is none ") + none;
     case error_kind::too_long:
         return std::to_string(actual_) + " characters, at most " + std::to_string(limit_) +
                "; shorten or hash it (it is never cut for you)";

@@ -6,6 +6,7 @@
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/text/displayed.hpp>
 
+#include <concepts>
 #include <cstddef>
 #include <exception>
 #include <new>
@@ -71,20 +72,25 @@ export_result caught_export(std::size_t spans, const Export& run) noexcept {
 #endif
 }
 
+template <class Exporter>
+concept counts_itself = requires(Exporter& exporter) {
+    { exporter.account() } -> std::same_as<span_account>;
+};
+
 // What a user's exporter throws must not end the thread that recorded, nor the one that delivers; nor may what it
 // says break the account.
 template <class Exporter>
 export_result guarded_export(Exporter& exporter, trace_batch& batch) noexcept {
     const std::size_t spans = batch.span_count();
     export_result outcome = caught_export(spans, [&]() -> export_result { return exporter.export_traces(batch); });
-    balance(outcome, spans, requires { exporter.account(); });
+    balance(outcome, spans, counts_itself<Exporter>);
     return outcome;
 }
 
 // What is left to be counted: of an exporter with an account of its own only what it threw, and so did not see.
 template <class Exporter>
 export_result uncounted_export(Exporter& exporter, trace_batch& batch) noexcept {
-    if constexpr (requires { exporter.account(); }) {
+    if constexpr (counts_itself<Exporter>) {
         return caught_export(batch.span_count(), [&]() -> export_result {
             static_cast<void>(exporter.export_traces(batch));
             return {};

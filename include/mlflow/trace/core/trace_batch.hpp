@@ -60,7 +60,8 @@ public:
         bytes_ += owned->bytes;
         memory_ += owned->memory();
     }
-    /// The first trace, now the caller's, or null.
+    /// The first trace, now the caller's, or null. It goes into a batch again, and is never deleted: it belongs to a
+    /// pool.
     [[nodiscard]] trace_data* pop_front() noexcept {
         trace_data* const first = first_;
         if (!first) return nullptr;

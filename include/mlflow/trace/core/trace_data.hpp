@@ -23,7 +23,7 @@ struct trace_data {
     std::size_t chain_bytes = 0;      // of the pool
 
     trace_id id;
-    span_data* spans = nullptr;      ///< linked by `span_data::next`, parents before children of the same thread
+    span_data* spans = nullptr;      ///< linked by `span_data::next` in the order in which they ended
     const span_data* root = nullptr; ///< the one of `spans` that is the root; null for spans that ended after it
     trace_entries entries;           ///< user and session alone where `root` is null
     std::uint64_t start_unix_nano = 0;

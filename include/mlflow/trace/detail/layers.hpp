@@ -79,7 +79,8 @@ void set_options(Options& options, Parts&... parts) {
 template <class Options, class... Parts>
 constexpr void require_options() noexcept {
     static_assert(((count_options<std::remove_cvref_t<Parts>, Options>() > 0) && ...),
-                  "these options belong to no layer of the tracer's exporter and to no policy");
+                  "these options belong to no layer of the tracer's exporter and to no policy; an error handler goes "
+                  "into tracer::options::on_error, as void (*)(void*, const mlflow::trace::error&) noexcept");
     static_assert(((count_options<std::remove_cvref_t<Parts>, Options>() < 2) && ...),
                   "these options belong to two layers of the tracer's exporter: nest them, as the exporters nest");
 }

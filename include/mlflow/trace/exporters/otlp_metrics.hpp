@@ -92,6 +92,7 @@ class otlp_metrics {
     static_assert(transport<Transport>,
                   "the transport lacks a member: mlflow::trace::result<http_response> send(const "
                   "mlflow::trace::http_request&)");
+    static_assert(detail::is_made_as_transport<Transport>());
     static_assert((detail::metric_key<Keys> && ...),
                   "otlp_metrics: name keys such as mt::session, mt::key<\"app.segment\"> or mt::by_tag<\"stage\">");
     static_assert(

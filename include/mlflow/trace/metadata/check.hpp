@@ -79,7 +79,13 @@ inline constexpr std::size_t limit_of<Default, First, Rest...> = First::limit;
 template <class Check>
 constexpr bool allowed_by(std::string_view value) noexcept {
     if constexpr (limits_length<Check>) return true;
-    else return Check::allows(value);
+    else {
+        static_assert(
+            requires {
+                { Check::allows(value) } -> std::convertible_to<bool>;
+            }, "a check of a key has: static constexpr bool allows(std::string_view) noexcept");
+        return Check::allows(value);
+    }
 }
 
 // The rule for every identity and metadata value: 1 to `limit` code points of valid UTF-8 without control characters.

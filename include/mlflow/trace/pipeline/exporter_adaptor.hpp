@@ -36,8 +36,10 @@ inline namespace MLFLOW_TRACE_ABI {
 ///
 /// A decorator whose own part may be called by several threads at once says so:
 /// `static constexpr bool is_thread_safe = mt::thread_safe_exporter<Exporter>`. One that takes traces out of the
-/// batch counts them in the `export_result`, and belongs inside the exporter that defers, whose account it would
-/// break. Thread-safety: that of the inner exporter.
+/// batch adds their spans to `exported_spans`, leaves in the batch what may be sent again, and belongs inside the
+/// exporter that defers, whose account it would break. It says so, and another order does not compile:
+/// `static constexpr bool composes = adaptor::composes && !mt::deferring_exporter<Exporter>`. Thread-safety: that of
+/// the inner exporter.
 template <class Exporter>
 class exporter_adaptor {
     static_assert(detail::has_whole_concepts<Exporter>());

@@ -92,8 +92,8 @@ inline constexpr int times_given = (0 + ... + int{std::is_same_v<typename unwrap
 template <class Schema, class... Args>
 constexpr void require_start_arguments() noexcept {
     static_assert(((describes_root<Args> || checked_value<Args>) && ...),
-                  "a trace starts with checked values: of a text make one by mt::user::parse(text), and pass *result "
-                  "if there is one");
+                  "a trace starts with checked values: of a text make one by the parse(text) of its key, such as "
+                  "mt::user::parse, and pass *result if there is one");
     if constexpr (!Schema::is_open) {
         Schema::for_each_required([]<class Key>() {
             if constexpr (std::is_same_v<Key, user>)

@@ -35,6 +35,7 @@ constexpr bool has_policies() noexcept {
                   "the exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
     has_whole_concepts<Exporter>();
     static_assert(context<Context>, "the context policy lacks a member: static mlflow::trace::context_slot* slot()");
+    static_assert(detail::has_whole_context<Context>());
     static_assert(recording<Recording>,
                   "the recording policy lacks a member: bool sample(const mlflow::trace::trace_start&) const");
     static_assert(platform<Platform>, "the platform lacks one of: wall_nano(), monotonic_nano(), new_trace_id(), "

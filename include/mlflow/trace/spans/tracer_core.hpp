@@ -34,6 +34,10 @@ public:
                 error_handler on_error, void* context, slot_function where, holds_function what)
         : recorder(new_identity(), where, what), exporter_(std::move(exporter_options)),
           recording_(std::move(recording_options)), on_error_(on_error), error_context_(context) {
+        static_assert(
+            composes<Exporter>,
+            "the layers of the exporter are in an order that does not work: put the one whose `composes` is "
+            "false inside the one that defers, batch<...> or spool<...>");
         if constexpr (requires { recording_.limits(); }) value_rules_.limits = recording_.limits();
         if constexpr (requires(std::string_view text) { recording_.redact(text, text); }) {
             value_rules_.redactor = &recording_;

@@ -40,8 +40,8 @@ struct collecting_exporter {
 /// not own, does not throw, and, if it defers, flushes and shuts down with a balanced account. For use in the tests
 /// of whoever writes an exporter, with any framework:
 ///
-///     for (const std::string& fault : mt::exporter_conformance<my_exporter>(options).faults()) ADD_FAILURE() <<
-///     fault;
+///     for (const std::string& fault : mt::exporter_conformance<my_exporter>(options).faults())
+///         ADD_FAILURE() << fault;
 ///
 /// The exporter must be able to deliver: it is given about 700 spans of traces of the users `conformance-…`. Each
 /// check makes an exporter of its own. Takes a few seconds at most. Thread-safety: none.

@@ -28,8 +28,8 @@ inline namespace MLFLOW_TRACE_ABI {
 template <class Make>
 class transport_conformance {
     static_assert(transport<std::invoke_result_t<const Make&, const endpoint&>>,
-                  "the transport lacks a member: mlflow::trace::result<mlflow::trace::http_response, "
-                  "mlflow::trace::error> send(const mlflow::trace::http_request&)");
+                  "the transport lacks a member: mlflow::trace::result<mlflow::trace::http_response> "
+                  "send(const mlflow::trace::http_request&)");
 
 public:
     explicit transport_conformance(Make make) : make_(std::move(make)) {}
