@@ -62,6 +62,7 @@ OTHERS = {
     "http/otlp_client": (),
     "spans/attachment": (),
     "spans/chat": (),
+    "spans/linked_prompt": (),
     "environment/": (),
     "exporters/gen_ai": (),
     "exporters/otlp": (),

@@ -112,7 +112,7 @@ TYPED_TEST(SpanInterface, MakesAValueOnlyForARecordedSpan) {
 
 TEST(RecordedSpan, RejectsUsageAndCostThatMlflowCannotRead) {
     tracer_with<mt::record_all>::options chosen;
-    chosen.on_error = [](const mt::error&, void*) noexcept {};
+    chosen.on_error = [](void*, const mt::error&) noexcept {};
     tracer_with<mt::record_all> traces(chosen);
     auto span = traces.start_span("span");
     span.usage({.input = std::uint64_t{1} << 63U});

@@ -37,8 +37,9 @@ struct mlflow_connection {
 
 /// Delivers to an MLflow server, version 3.1 or newer.
 ///
-/// All spans of a batch go in one request (`POST /v1/traces`). A trace with metadata besides user and session, or
-/// with a client request ID, needs one more of its own (`POST /api/3.0/mlflow/traces`); these follow on
+/// All spans of a batch go in one request (`POST /v1/traces`). A trace with metadata besides user and session,
+/// with a client request ID, or with linked prompts needs one or two more of its own (`POST
+/// /api/3.0/mlflow/traces`, `POST /api/2.0/mlflow/traces/link-prompts`); these follow on
 /// `info_connections` connections, and the spans of such a trace count as exported when it has been answered too.
 /// Sending a trace again is harmless. What an answer means is decided in http/outcome.hpp: a login page with status
 /// 200 delivers nothing.
@@ -203,6 +204,8 @@ private:
                 if (entry.key != user::name && entry.key != session::name) return true;
                 break;
             case entry_kind::tag:
+                if (entry.key == detail::linked_prompts) return true;
+                break;
             case entry_kind::absent:
             case entry_kind::tracestate: break;
             }

@@ -81,6 +81,9 @@ private:
     atomic<std::uint64_t> steps_{0};
 };
 
+// The tag that lists them, as JSON.
+inline constexpr std::string_view linked_prompts = "mlflow.linkedPrompts";
+
 // Posts what there is to say of a trace besides its spans, of many traces at once: the server takes a transaction for
 // each, and answers several connections sooner than one.
 template <class Transport>
@@ -140,7 +143,27 @@ private:
         if (!reply) return reply.error();
         if (!is_success(reply->status)) return to.refusal(target, *reply);
         if (!is_stored_info(reply->body, trace.id)) return unproven_success(to.uri(), target, *reply);
-        return std::nullopt;
+        const auto prompts = trace.entries.find(entry_kind::tag, linked_prompts);
+        return prompts.empty() ? std::nullopt : link(trace, prompts, to);
+    }
+
+    // So that MLflow finds the trace by the prompt. A server that cannot keeps the tag alone.
+    static failed link(const trace_data& trace, std::string_view prompts, connection& to) {
+        constexpr std::string_view target = "/api/2.0/mlflow/traces/link-prompts";
+        buffer body;
+        body.append(R"({"trace_id":)");
+        append_json_string(body, trace.id.mlflow_id());
+        body.append(R"(,"prompt_versions":)");
+        body.append(prompts);
+        body.append("}");
+        if (body.overflowed()) return no_memory_for_request();
+        const http_header headers[] = {{"Content-Type", "application/json"}};
+        const auto reply = to.send(http_method::post, target, headers, body.view());
+        if (!reply) return reply.error();
+        auto refused = to.refusal(target, *reply);
+        const bool comes_later = tells_its_own_reason(reply->status) && !is_not_implemented(reply->status) &&
+                                 outcome_of(refused) == outcome::wait;
+        return comes_later ? failed(std::move(refused)) : std::nullopt;
     }
 
     std::string_view experiment_id_;

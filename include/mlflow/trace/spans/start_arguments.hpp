@@ -74,8 +74,8 @@ std::string_view find_at_start(context_slot* slot, const recorder& owner, const 
         return error{};
     };
     [[maybe_unused]] const auto look_at = [&](const auto& value) {
-        if constexpr (!describes_root<std::remove_cvref_t<decltype(value)>>)
-            static_cast<void>(set_value(value, look));
+        using given = std::remove_cvref_t<decltype(value)>;
+        if constexpr (!describes_root<given> && !added_value<given>) static_cast<void>(set_value(value, look));
     };
     (look_at(values), ...);
     if (slot && !is_told)
@@ -107,7 +107,7 @@ constexpr void require_start_arguments() noexcept {
                               "this schema requires a key that is not given: pass a value, or mt::absent<key>{}");
         });
     }
-    static_assert(((std::is_same_v<Args, tag> || describes_root<Args> ||
+    static_assert(((std::is_same_v<Args, tag> || added_value<Args> || describes_root<Args> ||
                     times_given<typename unwrapped<Args>::type, Args...> == 1) &&
                    ...),
                   "a key is given twice at the start of a trace");

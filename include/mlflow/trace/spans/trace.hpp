@@ -7,6 +7,7 @@
 #include <mlflow/trace/metadata/tag.hpp>
 #include <mlflow/trace/spans/span.hpp>
 
+#include <concepts>
 #include <string_view>
 #include <utility>
 
@@ -67,6 +68,12 @@ struct unwrapped<maybe<Key>> {
     using type = Key;
 };
 
+// Adds to what there is of it, such as `linked_prompt`.
+template <class T>
+concept added_value = requires(const T& value, trace_entries& entries) {
+    { value.add_to(entries) } noexcept -> std::same_as<error>;
+};
+
 template <class T>
 inline constexpr bool is_absent = false;
 template <class Key>
@@ -96,9 +103,16 @@ error set_value(const T& value, Set&& set) noexcept {
 // False, and reported, when the value was refused.
 template <class T>
 bool apply(open_trace& trace, const T& value) noexcept {
-    const error refused = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
-        return set_entry(trace, kind, key, text);
-    });
+    const error refused = [&] {
+        if constexpr (added_value<T>) {
+            const lock_guard guard(trace.lock);
+            return trace.data ? value.add_to(trace.data->entries) : error{error_kind::no_open_trace, T::tag_key};
+        } else {
+            return set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
+                return set_entry(trace, kind, key, text);
+            });
+        }
+    }();
     if (refused.kind() != error_kind::none) trace.owner->report(refused);
     return refused.kind() == error_kind::none;
 }
@@ -112,10 +126,15 @@ inline void apply_incoming(open_trace& trace, const trace_entries& entries) noex
 // A value besides those: that there is none is no contradiction, another value is.
 template <class T>
 void apply_continued(open_trace& trace, const T& value) noexcept {
-    const error refused = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
-        return kind == entry_kind::absent ? add_entry(trace, {kind, key, text}) : set_entry(trace, kind, key, text);
-    });
-    if (refused.kind() != error_kind::none) trace.owner->report(refused);
+    if constexpr (added_value<T>) {
+        apply(trace, value);
+    } else {
+        const error refused = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
+            return kind == entry_kind::absent ? add_entry(trace, {kind, key, text})
+                                              : set_entry(trace, kind, key, text);
+        });
+        if (refused.kind() != error_kind::none) trace.owner->report(refused);
+    }
 }
 
 // Each of them, also after one was refused.
@@ -136,11 +155,11 @@ bool apply(trace_entries& entries, recorder& owner, const T& value) noexcept {
 
 template <class Schema, class T>
 concept allowed_in_trace =
-    std::is_same_v<T, tag> || std::is_same_v<typename unwrapped<T>::type, client_request_id> ||
+    std::is_same_v<T, tag> || added_value<T> || std::is_same_v<typename unwrapped<T>::type, client_request_id> ||
     (metadata_key<typename unwrapped<T>::type> && Schema::template has<typename unwrapped<T>::type>);
 
 template <class T>
-concept checked_value = std::is_same_v<T, tag> || metadata_key<typename unwrapped<T>::type>;
+concept checked_value = std::is_same_v<T, tag> || added_value<T> || metadata_key<typename unwrapped<T>::type>;
 
 // First lines of a compiler's message, so they name the remedy.
 template <class Schema, class T>
@@ -152,6 +171,14 @@ constexpr void require_allowed() noexcept {
     if constexpr (metadata_key<value> && !std::is_same_v<value, client_request_id>)
         static_assert(Schema::template has<value>,
                       "this key is not in the tracer's schema: add mt::optional<key> to mt::schema<...>");
+}
+
+template <class Schema, class T>
+constexpr void require_allowed_in_scope() noexcept {
+    static_assert(!added_value<T>,
+                  "a scope is of many traces, and a linked prompt is what one of them has used: give "
+                  "it to start_trace, to trace.set or to update_current_trace");
+    require_allowed<Schema, T>();
 }
 
 } // namespace detail

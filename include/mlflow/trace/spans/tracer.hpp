@@ -140,7 +140,7 @@ public:
     template <class... Values>
     [[nodiscard]] basic_scope<Context> scope(const Values&... values) noexcept {
         detail::require_ambient_context<Context>();
-        (detail::require_allowed<Schema, Values>(), ...);
+        (detail::require_allowed_in_scope<Schema, Values>(), ...);
         return basic_scope<Context>(is_of_this_build() ? &*core_ : nullptr, values...);
     }
 

@@ -19,8 +19,13 @@ inline namespace MLFLOW_TRACE_ABI {
 /// and compiles to nothing. Arguments are evaluated all the same, where they have side effects; give a callable for a
 /// value that takes long to make.
 template <class Context>
-class [[maybe_unused]] unrecorded_span : public span_interface<unrecorded_span<Context>, Context> {
+class unrecorded_span : public span_interface<unrecorded_span<Context>, Context> {
 public:
+    constexpr unrecorded_span() noexcept = default;
+    constexpr unrecorded_span(unrecorded_span&&) noexcept = default;
+    constexpr unrecorded_span& operator=(unrecorded_span&&) noexcept = default;
+    constexpr ~unrecorded_span() {} // its own, so that no compiler warns of a variable that is not used
+
     [[nodiscard]] static constexpr bool recording() noexcept { return false; }
     [[nodiscard]] static constexpr span_id id() noexcept { return {}; }
     [[nodiscard]] static constexpr mlflow::trace::trace_id trace_id() noexcept { return {}; }
@@ -41,7 +46,7 @@ private:
 
 /// The trace of a tracer that is off at compile time. What its schema rejects does not compile either.
 template <class Schema, class Context>
-class [[maybe_unused]] unrecorded_trace : public unrecorded_span<Context> {
+class unrecorded_trace : public unrecorded_span<Context> {
 public:
     template <class... Values>
     static constexpr bool set(const Values&...) noexcept {
@@ -57,9 +62,10 @@ public:
 };
 
 /// The scope of a tracer that is off at compile time.
-class [[maybe_unused]] unrecorded_scope {
+class unrecorded_scope {
 public:
-    unrecorded_scope() noexcept {}
+    constexpr unrecorded_scope() noexcept = default;
+    constexpr ~unrecorded_scope() {}
     unrecorded_scope(const unrecorded_scope&) = delete;
     unrecorded_scope& operator=(const unrecorded_scope&) = delete;
 };
@@ -109,7 +115,7 @@ public:
     template <class... Values>
     [[nodiscard]] unrecorded_scope scope(const Values&...) noexcept {
         detail::require_ambient_context<Context>();
-        (detail::require_allowed<Schema, Values>(), ...);
+        (detail::require_allowed_in_scope<Schema, Values>(), ...);
         return unrecorded_scope{};
     }
     [[nodiscard]] span untraced() noexcept { return {}; }
