@@ -9100,6 +9100,9 @@ private:
     atomic<std::uint64_t> steps_{0};
 };
 
+// The tag that lists them, as JSON.
+inline constexpr std::string_view linked_prompts = "mlflow.linkedPrompts";
+
 // Posts what there is to say of a trace besides its spans, of many traces at once: the server takes a transaction for
 // each, and answers several connections sooner than one.
 template <class Transport>
@@ -9159,7 +9162,27 @@ private:
         if (!reply) return reply.error();
         if (!is_success(reply->status)) return to.refusal(target, *reply);
         if (!is_stored_info(reply->body, trace.id)) return unproven_success(to.uri(), target, *reply);
-        return std::nullopt;
+        const auto prompts = trace.entries.find(entry_kind::tag, linked_prompts);
+        return prompts.empty() ? std::nullopt : link(trace, prompts, to);
+    }
+
+    // So that MLflow finds the trace by the prompt. A server that cannot keeps the tag alone.
+    static failed link(const trace_data& trace, std::string_view prompts, connection& to) {
+        constexpr std::string_view target = "/api/2.0/mlflow/traces/link-prompts";
+        buffer body;
+        body.append(R"({"trace_id":)");
+        append_json_string(body, trace.id.mlflow_id());
+        body.append(R"(,"prompt_versions":)");
+        body.append(prompts);
+        body.append("}");
+        if (body.overflowed()) return no_memory_for_request();
+        const http_header headers[] = {{"Content-Type", "application/json"}};
+        const auto reply = to.send(http_method::post, target, headers, body.view());
+        if (!reply) return reply.error();
+        auto refused = to.refusal(target, *reply);
+        const bool comes_later = tells_its_own_reason(reply->status) && !is_not_implemented(reply->status) &&
+                                 outcome_of(refused) == outcome::wait;
+        return comes_later ? failed(std::move(refused)) : std::nullopt;
     }
 
     std::string_view experiment_id_;
@@ -9727,8 +9750,9 @@ struct mlflow_connection {
 
 /// Delivers to an MLflow server, version 3.1 or newer.
 ///
-/// All spans of a batch go in one request (`POST /v1/traces`). A trace with metadata besides user and session, or
-/// with a client request ID, needs one more of its own (`POST /api/3.0/mlflow/traces`); these follow on
+/// All spans of a batch go in one request (`POST /v1/traces`). A trace with metadata besides user and session,
+/// with a client request ID, or with linked prompts needs one or two more of its own (`POST
+/// /api/3.0/mlflow/traces`, `POST /api/2.0/mlflow/traces/link-prompts`); these follow on
 /// `info_connections` connections, and the spans of such a trace count as exported when it has been answered too.
 /// Sending a trace again is harmless. What an answer means is decided in http/outcome.hpp: a login page with status
 /// 200 delivers nothing.
@@ -9893,6 +9917,8 @@ private:
                 if (entry.key != user::name && entry.key != session::name) return true;
                 break;
             case entry_kind::tag:
+                if (entry.key == detail::linked_prompts) return true;
+                break;
             case entry_kind::absent:
             case entry_kind::tracestate: break;
             }
@@ -14116,6 +14142,12 @@ struct unwrapped<maybe<Key>> {
     using type = Key;
 };
 
+// Adds to what there is of it, such as `linked_prompt`.
+template <class T>
+concept added_value = requires(const T& value, trace_entries& entries) {
+    { value.add_to(entries) } noexcept -> std::same_as<error>;
+};
+
 template <class T>
 inline constexpr bool is_absent = false;
 template <class Key>
@@ -14145,9 +14177,16 @@ error set_value(const T& value, Set&& set) noexcept {
 // False, and reported, when the value was refused.
 template <class T>
 bool apply(open_trace& trace, const T& value) noexcept {
-    const error refused = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
-        return set_entry(trace, kind, key, text);
-    });
+    const error refused = [&] {
+        if constexpr (added_value<T>) {
+            const lock_guard guard(trace.lock);
+            return trace.data ? value.add_to(trace.data->entries) : error{error_kind::no_open_trace, T::tag_key};
+        } else {
+            return set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
+                return set_entry(trace, kind, key, text);
+            });
+        }
+    }();
     if (refused.kind() != error_kind::none) trace.owner->report(refused);
     return refused.kind() == error_kind::none;
 }
@@ -14161,10 +14200,15 @@ inline void apply_incoming(open_trace& trace, const trace_entries& entries) noex
 // A value besides those: that there is none is no contradiction, another value is.
 template <class T>
 void apply_continued(open_trace& trace, const T& value) noexcept {
-    const error refused = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
-        return kind == entry_kind::absent ? add_entry(trace, {kind, key, text}) : set_entry(trace, kind, key, text);
-    });
-    if (refused.kind() != error_kind::none) trace.owner->report(refused);
+    if constexpr (added_value<T>) {
+        apply(trace, value);
+    } else {
+        const error refused = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
+            return kind == entry_kind::absent ? add_entry(trace, {kind, key, text})
+                                              : set_entry(trace, kind, key, text);
+        });
+        if (refused.kind() != error_kind::none) trace.owner->report(refused);
+    }
 }
 
 // Each of them, also after one was refused.
@@ -14185,11 +14229,11 @@ bool apply(trace_entries& entries, recorder& owner, const T& value) noexcept {
 
 template <class Schema, class T>
 concept allowed_in_trace =
-    std::is_same_v<T, tag> || std::is_same_v<typename unwrapped<T>::type, client_request_id> ||
+    std::is_same_v<T, tag> || added_value<T> || std::is_same_v<typename unwrapped<T>::type, client_request_id> ||
     (metadata_key<typename unwrapped<T>::type> && Schema::template has<typename unwrapped<T>::type>);
 
 template <class T>
-concept checked_value = std::is_same_v<T, tag> || metadata_key<typename unwrapped<T>::type>;
+concept checked_value = std::is_same_v<T, tag> || added_value<T> || metadata_key<typename unwrapped<T>::type>;
 
 // First lines of a compiler's message, so they name the remedy.
 template <class Schema, class T>
@@ -14201,6 +14245,14 @@ constexpr void require_allowed() noexcept {
     if constexpr (metadata_key<value> && !std::is_same_v<value, client_request_id>)
         static_assert(Schema::template has<value>,
                       "this key is not in the tracer's schema: add mt::optional<key> to mt::schema<...>");
+}
+
+template <class Schema, class T>
+constexpr void require_allowed_in_scope() noexcept {
+    static_assert(!added_value<T>,
+                  "a scope is of many traces, and a linked prompt is what one of them has used: give "
+                  "it to start_trace, to trace.set or to update_current_trace");
+    require_allowed<Schema, T>();
 }
 
 } // namespace detail
@@ -14746,8 +14798,8 @@ std::string_view find_at_start(context_slot* slot, const recorder& owner, const 
         return error{};
     };
     [[maybe_unused]] const auto look_at = [&](const auto& value) {
-        if constexpr (!describes_root<std::remove_cvref_t<decltype(value)>>)
-            static_cast<void>(set_value(value, look));
+        using given = std::remove_cvref_t<decltype(value)>;
+        if constexpr (!describes_root<given> && !added_value<given>) static_cast<void>(set_value(value, look));
     };
     (look_at(values), ...);
     if (slot && !is_told)
@@ -14779,7 +14831,7 @@ constexpr void require_start_arguments() noexcept {
                               "this schema requires a key that is not given: pass a value, or mt::absent<key>{}");
         });
     }
-    static_assert(((std::is_same_v<Args, tag> || describes_root<Args> ||
+    static_assert(((std::is_same_v<Args, tag> || added_value<Args> || describes_root<Args> ||
                     times_given<typename unwrapped<Args>::type, Args...> == 1) &&
                    ...),
                   "a key is given twice at the start of a trace");
@@ -15150,7 +15202,7 @@ public:
     template <class... Values>
     [[nodiscard]] basic_scope<Context> scope(const Values&... values) noexcept {
         detail::require_ambient_context<Context>();
-        (detail::require_allowed<Schema, Values>(), ...);
+        (detail::require_allowed_in_scope<Schema, Values>(), ...);
         return basic_scope<Context>(is_of_this_build() ? &*core_ : nullptr, values...);
     }
 
@@ -15547,8 +15599,13 @@ inline namespace MLFLOW_TRACE_ABI {
 /// and compiles to nothing. Arguments are evaluated all the same, where they have side effects; give a callable for a
 /// value that takes long to make.
 template <class Context>
-class [[maybe_unused]] unrecorded_span : public span_interface<unrecorded_span<Context>, Context> {
+class unrecorded_span : public span_interface<unrecorded_span<Context>, Context> {
 public:
+    constexpr unrecorded_span() noexcept = default;
+    constexpr unrecorded_span(unrecorded_span&&) noexcept = default;
+    constexpr unrecorded_span& operator=(unrecorded_span&&) noexcept = default;
+    constexpr ~unrecorded_span() {} // its own, so that no compiler warns of a variable that is not used
+
     [[nodiscard]] static constexpr bool recording() noexcept { return false; }
     [[nodiscard]] static constexpr span_id id() noexcept { return {}; }
     [[nodiscard]] static constexpr mlflow::trace::trace_id trace_id() noexcept { return {}; }
@@ -15569,7 +15626,7 @@ private:
 
 /// The trace of a tracer that is off at compile time. What its schema rejects does not compile either.
 template <class Schema, class Context>
-class [[maybe_unused]] unrecorded_trace : public unrecorded_span<Context> {
+class unrecorded_trace : public unrecorded_span<Context> {
 public:
     template <class... Values>
     static constexpr bool set(const Values&...) noexcept {
@@ -15585,9 +15642,10 @@ public:
 };
 
 /// The scope of a tracer that is off at compile time.
-class [[maybe_unused]] unrecorded_scope {
+class unrecorded_scope {
 public:
-    unrecorded_scope() noexcept {}
+    constexpr unrecorded_scope() noexcept = default;
+    constexpr ~unrecorded_scope() {}
     unrecorded_scope(const unrecorded_scope&) = delete;
     unrecorded_scope& operator=(const unrecorded_scope&) = delete;
 };
@@ -15637,7 +15695,7 @@ public:
     template <class... Values>
     [[nodiscard]] unrecorded_scope scope(const Values&...) noexcept {
         detail::require_ambient_context<Context>();
-        (detail::require_allowed<Schema, Values>(), ...);
+        (detail::require_allowed_in_scope<Schema, Values>(), ...);
         return unrecorded_scope{};
     }
     [[nodiscard]] span untraced() noexcept { return {}; }

@@ -59,13 +59,16 @@ inline bool append_entry(buffer& out, const trace_entry& entry) noexcept {
            append_bytes_field(out, key, entry.key) && append_bytes_field(out, value, entry.value) && length.close();
 }
 
+inline unsigned flags_of(const span_data& span, bool is_the_root) noexcept {
+    return (is_the_root ? is_trace_root : 0U) | (span.is_root ? is_root : 0U) | (span.has_parent ? has_parent : 0U) |
+           (span.needs_rewrite ? needs_rewrite : 0U) | (span.lost_something ? lost_something : 0U);
+}
+
 inline bool append_span(buffer& out, const span_data& span, bool is_the_root) noexcept {
-    const unsigned flag_bits = (is_the_root ? is_trace_root : 0U) | (span.is_root ? is_root : 0U) |
-                               (span.has_parent ? has_parent : 0U) | (span.needs_rewrite ? needs_rewrite : 0U) |
-                               (span.lost_something ? lost_something : 0U);
     if (!out.push_back(short_tag(spans, wire_type::length_delimited))) return false;
     late_length length(out);
-    return append_fixed64_field(out, id, span.id.value) && append_varint_field(out, flags, flag_bits) &&
+    return append_fixed64_field(out, id, span.id.value) &&
+           append_varint_field(out, flags, flags_of(span, is_the_root)) &&
            append_varint_field(out, span_status, static_cast<unsigned>(span.code)) &&
            append_bytes_field(out, otlp_span, span.body.view()) && length.close();
 }

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/device/frame.hpp>
+#include <mlflow/trace/platform/files.hpp>
+
+#include <arpa/inet.h>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <fcntl.h>
+#include <memory>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+// Serial ports, pipes and TCP connections, each with its own decoder.
+namespace device_gateway {
+
+namespace mt = mlflow::trace;
+
+[[noreturn]] inline void fail(const std::string& what) {
+    throw std::runtime_error(what + ": " + std::strerror(errno));
+}
+
+struct link {
+    mt::detail::owned_file file;
+    bool is_answered = true;
+    std::unique_ptr<mt::frame_decoder<>> decoder = std::make_unique<mt::frame_decoder<>>();
+};
+
+/// A serial port is set to `baud`, raw; a FIFO, and standard input (-), is read only.
+inline link open_port(const std::string& path, speed_t baud) {
+    if (path == "-") return {.file = mt::detail::owned_file(::dup(STDIN_FILENO)), .is_answered = false};
+    // For writing too: a FIFO whose last writer goes has then no end.
+    link opened{.file = mt::detail::owned_file(::open(path.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK))};
+    const int file = opened.file.get();
+    struct stat found{};
+    if (file < 0 || ::fstat(file, &found) != 0) fail(path);
+    opened.is_answered = !S_ISFIFO(found.st_mode);
+    termios settings{};
+    if (::tcgetattr(file, &settings) != 0) return opened;
+    ::cfmakeraw(&settings);
+    if (::cfsetspeed(&settings, baud) != 0 || ::tcsetattr(file, TCSANOW, &settings) != 0) fail(path);
+    return opened;
+}
+
+/// `address` is an IPv4 address and a port: 127.0.0.1:7070.
+inline mt::detail::owned_file listen_at(const std::string& address) {
+    const auto colon = address.rfind(':');
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    if (colon == std::string::npos || ::inet_pton(AF_INET, address.substr(0, colon).c_str(), &at.sin_addr) != 1)
+        throw std::runtime_error(address + ": not an address and a port, such as 127.0.0.1:7070");
+    at.sin_port = htons(static_cast<std::uint16_t>(std::stoul(address.substr(colon + 1))));
+    mt::detail::owned_file file(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    const int reuse = 1;
+    ::setsockopt(file.get(), SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse);
+    if (::bind(file.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at) != 0 || ::listen(file.get(), 512) != 0)
+        fail(address);
+    return file;
+}
+
+inline int port_of(const mt::detail::owned_file& listening) {
+    sockaddr_in at{};
+    socklen_t size = sizeof at;
+    ::getsockname(listening.get(), reinterpret_cast<sockaddr*>(&at), &size);
+    return ntohs(at.sin_port);
+}
+
+/// All links, waited for together. One that ends is closed.
+class links {
+public:
+    void add(link added) { links_.push_back(std::move(added)); }
+    void listen(mt::detail::owned_file listening) { listening_ = std::move(listening); }
+    [[nodiscard]] bool empty() const { return links_.empty() && listening_.get() < 0; }
+
+    /// Waits, and calls `take(int file, const frame&)` for each frame that has come.
+    template <class Take>
+    void read(int milliseconds, Take&& take) {
+        std::vector<pollfd> waited;
+        for (const link& each : links_) waited.push_back({each.file.get(), POLLIN, 0});
+        if (links_.size() < most && listening_.get() >= 0) waited.push_back({listening_.get(), POLLIN, 0});
+        if (::poll(waited.data(), waited.size(), milliseconds) <= 0) return;
+        std::vector<link> left;
+        for (std::size_t i = 0; i < links_.size(); ++i)
+            if (waited[i].revents == 0 || read(links_[i], take)) left.push_back(std::move(links_[i]));
+            else damaged_of_ended_ += links_[i].decoder->damaged();
+        links_ = std::move(left);
+        if (listening_.get() < 0) return;
+        for (int file = 0; (file = ::accept4(listening_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;)
+            add({.file = mt::detail::owned_file(file)});
+    }
+
+    /// What does not fit is left out: the device sends its frame once more, and is answered again.
+    void write(int file, std::string_view bytes) const {
+        for (const link& each : links_)
+            if (each.file.get() == file && each.is_answered)
+                static_cast<void>(!::write(file, bytes.data(), bytes.size()));
+    }
+
+    [[nodiscard]] std::uint64_t damaged() const {
+        std::uint64_t all = damaged_of_ended_;
+        for (const link& each : links_) all += each.decoder->damaged();
+        return all;
+    }
+
+private:
+    static constexpr std::size_t most = 1'000;
+
+    // False at its end.
+    template <class Take>
+    bool read(link& from, Take& take) {
+        const int file = from.file.get();
+        const auto size = ::read(file, buffer_, sizeof buffer_);
+        if (size < 0) return errno == EAGAIN || errno == EINTR;
+        from.decoder->read({buffer_, static_cast<std::size_t>(size)},
+                           [&](const mt::frame& frame) { take(file, frame); });
+        return size > 0;
+    }
+
+    std::vector<link> links_;
+    mt::detail::owned_file listening_{-1};
+    std::uint64_t damaged_of_ended_ = 0;
+    char buffer_[64 * 1024];
+};
+
+} // namespace device_gateway

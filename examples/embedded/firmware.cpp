@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// A voice assistant without an operating system: records its turns, and sends them over the UART to a
+// `device_gateway` until each is acknowledged. `tests/mlflow/device.py` builds it and runs it in qemu.
+#include "board.hpp"
+#include <mlflow/trace/device/framed.hpp>
+
+#include <array>
+
+namespace {
+
+using namespace embedded;
+
+#ifndef SERIAL_NUMBER
+#define SERIAL_NUMBER 1
+#endif
+
+using schema = mt::schema<mt::required<mt::user>, mt::required<mt::session>>;
+using framed = mt::framed_exporter<uart, mt::bare_metal_platform<board>::mutex>;
+using tracer = mt::tracer<schema, mt::global_context, framed, mt::record_all, mt::bare_metal_platform<board>>;
+
+constinit std::array<char, 4 * 1024> ring{};
+
+void converse(tracer& traces, std::string_view question, std::string_view answer) {
+    auto trace =
+        traces.start_trace("assistant", mt::user{"user-1042"}, mt::session{"kitchen-7"}, mt::span_type::agent);
+    trace.inputs(mt::arg("question", question));
+    {
+        auto span = traces.start_span("generate", mt::span_type::llm);
+        span.model("tiny").usage({.input = 12, .output = 3}).attribute("app.microphone", 2);
+        board::wait(30'000'000);
+        span.outputs(answer);
+    }
+    trace.outputs(answer);
+}
+
+// Until all is acknowledged; what is not within 100 ms is sent once more.
+bool deliver(framed& to) noexcept {
+    for (int attempt = 0; attempt < 100; ++attempt) {
+        to.send();
+        for (const auto end = board::monotonic_nano() + 100'000'000; board::monotonic_nano() < end;) {
+            if (!uart::has_byte()) continue;
+            const char byte = uart::read();
+            to.acknowledge({&byte, 1});
+            if (to.counts().waiting == 0) return true;
+        }
+        to.resend();
+    }
+    return false;
+}
+
+int run() noexcept {
+    board::start(SERIAL_NUMBER);
+    static constexpr char id[] = {'k', 'i', 't', 'c', 'h', 'e', 'n', '-', '0' + SERIAL_NUMBER};
+    tracer traces(framed::options{.ring = ring,
+                                  .device = {.id = {id, sizeof id}, .firmware = "1.4.2"},
+                                  .stream = static_cast<std::uint32_t>(board::random()),
+                                  .monotonic_nano = &board::monotonic_nano,
+                                  .is_acknowledged = true});
+    converse(traces, "How warm is it?", "It is \"warm\".");
+    board::wait(50'000'000);
+    converse(traces, "And tomorrow?", "Colder.");
+    if (!deliver(traces.exporter())) return 1;
+    converse(traces, "Thanks.", "You are welcome.");
+    if (!deliver(traces.exporter())) return 2;
+    return traces.account().exported == 6 && traces.exporter().counts().sent == 3 ? 0 : 3;
+}
+
+} // namespace
+
+// Arm semihosting, https://github.com/ARM-software/abi-aa/blob/main/semihosting/semihosting.rst: ends the emulator.
+extern "C" void run_device() noexcept {
+    const int reason[] = {0x20026, run()}; // ADP_Stopped_ApplicationExit
+    register int r0 asm("r0") = 0x20;      // SYS_EXIT_EXTENDED
+    register const void* r1 asm("r1") = reason;
+    asm volatile("bkpt 0xab" : "+r"(r0) : "r"(r1) : "memory");
+}

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Devices in an emulator record sessions and send them over their UARTs to examples/device_gateway, which delivers to a
+real server: every turn is stored once, with its user, session, spans, times, and what the device is; also where the line
+loses and alters bytes, and the gateway is killed while the device waits for its answer."""
+
+import json
+import os
+import pathlib
+import pty
+import random
+import select
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+import tty
+
+from _reading import check, check_same, experiment_id, finish, traces_of
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+GATEWAY = os.environ["MLFLOW_TRACE_DEVICE_GATEWAY"]
+NAME = "devices"
+os.environ["MLFLOW_EXPERIMENT_NAME"] = NAME
+MACHINE = ["-mcpu=cortex-m3", "-mthumb"]
+COMPILE = [
+    "arm-none-eabi-g++", "-std=c++20", *MACHINE, "-Os", "-ffreestanding", "-fno-exceptions", "-fno-rtti",
+    "-fno-threadsafe-statics", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables", "-ffunction-sections",
+    "-fdata-sections", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wsign-conversion", "-Werror",
+    f"-I{ROOT}/include",
+]  # fmt: skip
+LINK = ["arm-none-eabi-g++", *MACHINE, "-nostdlib", "-nostartfiles", "-Wl,--gc-sections", "-Wl,--fatal-warnings"]
+BOARDS = {"lm3s6965evb": [], "mps2-an385": ["-DBOARD_MPS2"]}
+TURNS = {
+    "How warm is it?": 'It is "warm".',
+    "And tomorrow?": "Colder.",
+    "Thanks.": "You are welcome.",
+}
+
+
+def build(folder: pathlib.Path, board: str, number: int) -> pathlib.Path:
+    objects = []
+    sources = {
+        ROOT / "examples/embedded/firmware.cpp": [*BOARDS[board], f"-DSERIAL_NUMBER={number}"],
+        ROOT / "tests/freestanding/startup.cpp": ["-fno-tree-loop-distribute-patterns"],
+    }
+    for source, options in sources.items():
+        objects.append(folder / f"{source.stem}-{number}.o")
+        subprocess.run([*COMPILE, *options, "-c", source, "-o", objects[-1]], check=True)
+    program = folder / f"{number}.elf"
+    script = ROOT / "tests/freestanding/lm3s6965.ld"
+    subprocess.run([*LINK, "-T", script, *objects, "-lgcc", "-o", program], check=True)
+    return program
+
+
+def emulate(program: pathlib.Path, board: str, serial: str) -> subprocess.Popen:
+    options = ["-nographic", "-monitor", "none", "-serial", serial, "-semihosting-config", "enable=on,target=native"]
+    return subprocess.Popen(["qemu-system-arm", "-machine", board, *options, "-kernel", program])
+
+
+def gateway(folder: pathlib.Path, *options: str) -> subprocess.Popen:
+    return subprocess.Popen([GATEWAY, folder, *options], stdout=subprocess.PIPE, text=True)
+
+
+def listening(folder: pathlib.Path, port: int = 0) -> tuple[subprocess.Popen, int]:
+    process = gateway(folder, "--listen", f"127.0.0.1:{port}")
+    return process, int(process.stdout.readline().split()[1])
+
+
+def end(process: subprocess.Popen) -> dict:
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=60)
+    check_same(process.returncode, 0, "exit status of the gateway")
+    return json.loads(said)
+
+
+def stored(device: str, begin: float) -> list:
+    found = traces_of(experiment_id(NAME), f"metadata.`device.id` = '{device}'")
+    return sorted((trace for trace in found if trace.info.request_time >= begin * 1e3), key=lambda trace: trace.info.request_time)
+
+
+def check_session(device: str, begin: float, finished: float) -> None:
+    traces = stored(device, begin)
+    check_same([json.loads(trace.info.request_preview or "{}").get("question") for trace in traces], list(TURNS), device)
+    for trace, (question, answer) in zip(traces, TURNS.items(), strict=False):
+        where = f"{device}: {question}"
+        metadata = trace.info.trace_metadata
+        check_same(metadata.get("mlflow.trace.user"), "user-1042", f"{where}: user")
+        check_same(metadata.get("mlflow.trace.session"), "kitchen-7", f"{where}: session")
+        check_same(metadata.get("device.firmware"), "1.4.2", f"{where}: firmware")
+        check_same(metadata.get("device.time"), None, f"{where}: its clock is known")
+        check_same(sorted(span.name for span in trace.data.spans), ["assistant", "generate"], f"{where}: spans")
+        spans = {span.name: span for span in trace.data.spans}
+        root, generate = spans["assistant"], spans["generate"]
+        check_same(generate.parent_id, root.span_id, f"{where}: parent")
+        check_same(root.inputs, {"question": question}, f"{where}: inputs")
+        check_same((root.outputs, generate.outputs), (answer, answer), f"{where}: outputs")
+        check_same(generate.attributes.get("app.microphone"), 2, f"{where}: attribute")
+        check_same((root.span_type, generate.span_type), ("AGENT", "LLM"), f"{where}: types")
+        usage = {"input_tokens": 12, "output_tokens": 3, "total_tokens": 15}
+        check_same(generate.attributes.get("mlflow.chat.tokenUsage"), usage, f"{where}: usage")
+        for span in (root, generate):
+            check(begin * 1e9 <= span.start_time_ns <= span.end_time_ns <= finished * 1e9, f"{where}: times of {span.name}")
+        length = (generate.end_time_ns - generate.start_time_ns) / 1e6
+        check(29 <= length <= 2_000, f"{where}: 30 ms were {length:.1f}")
+    starts = [trace.data.spans[0].start_time_ns for trace in traces]
+    if len(starts) == 3:
+        check(79 <= (starts[1] - starts[0]) / 1e6 <= 4_000, f"{device}: the turns began at {starts}")
+
+
+class Line:
+    """Two terminals, and what is written to one is read from the other, but for what the line spoils."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self.ours, self.ends = [], []
+        for _ in range(2):
+            ours, end = pty.openpty()
+            tty.setraw(ours)
+            tty.setraw(end)
+            self.ours.append(ours)
+            self.ends.append(end)  # kept open, so that a terminal that nobody reads has no end
+        self.spoilt = 0
+        self.is_over = False
+        self.thread = threading.Thread(target=self.carry)
+        self.thread.start()
+
+    def names(self) -> list[str]:
+        return [os.ttyname(end) for end in self.ends]
+
+    def carry(self) -> None:
+        while not self.is_over:
+            for ready in select.select(self.ours, [], [], 0.05)[0]:
+                passed = bytearray(os.read(ready, 256))
+                what = self.chance.random()
+                if what < 0.1:
+                    passed[self.chance.randrange(len(passed))] ^= 1 << self.chance.randrange(8)
+                elif what < 0.2:
+                    del passed[self.chance.randrange(len(passed)) :]
+                elif what < 0.3:
+                    passed = passed * 2
+                self.spoilt += what < 0.3
+                os.write(self.ours[1 - self.ours.index(ready)], passed)
+
+    def close(self) -> None:
+        self.is_over = True
+        self.thread.join()
+        for file in (*self.ours, *self.ends):
+            os.close(file)
+
+
+def devices_over_tcp(folder: pathlib.Path, programs: dict[str, pathlib.Path]) -> None:
+    """Both boards at once, by one gateway."""
+    begin = time.time()
+    collecting, port = listening(folder / "spool")
+    running = [emulate(program, board, f"tcp:127.0.0.1:{port}") for board, program in programs.items()]
+    for process in running:
+        check_same(process.wait(timeout=60), 0, "exit status of a device")
+    finished = time.time()
+    report = end(collecting)
+    check_same(report["damaged"], 0, "damaged frames")
+    check_same(sorted(row["device"] for row in report["devices"]), ["kitchen-1", "kitchen-2"], "devices")
+    for row in report["devices"]:
+        check_same((row["received"], row["lost"], row["first"], row["dropped_by_device"]), (3, 0, 0, 0), f"report: {row}")
+        check_session(row["device"], begin, finished)
+
+
+def a_bad_line(folder: pathlib.Path, board: str, program: pathlib.Path) -> None:
+    """A serial line that spoils what it carries, while gateways come and go."""
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    line = Line(random.Random(seed))
+    at_device, at_gateway = line.names()
+    begin = time.time()
+    device = emulate(program, board, at_device)
+    for kill in range(8):
+        process = gateway(folder / "killed", "--port", at_gateway)
+        time.sleep(0.01 * kill)
+        process.kill()
+        process.communicate()
+    last = gateway(folder / "killed", "--port", at_gateway)
+    check_same(device.wait(timeout=60), 0, "exit status of the device")
+    report = end(last)
+    print(f"{line.spoilt} pieces spoilt: {report}")
+    line.close()
+    check_session("kitchen-2", begin, time.time())
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as above:
+        folder = pathlib.Path(above)
+        programs = {board: build(folder, board, number) for number, board in enumerate(BOARDS, start=1)}
+        devices_over_tcp(folder, programs)
+        a_bad_line(folder, "mps2-an385", programs["mps2-an385"])
+    finish()
+
+
+if __name__ == "__main__":
+    main()
