@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <mlflow/trace/core/error.hpp>
-#include <mlflow/trace/core/result.hpp>
 
 #include <gtest/gtest.h>
 

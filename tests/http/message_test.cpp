@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <mlflow/trace/core/ids.hpp>
 #include <mlflow/trace/http/message.hpp>
 
 #include <gtest/gtest.h>
 
-#include <memory>
 #include <string>
-#include <utility>
+#include <string_view>
 
 namespace {
 
@@ -63,31 +61,6 @@ TEST(http_response, finds_headers_without_case) {
     EXPECT_EQ(reply.header("RETRY-AFTER"), "5");
     EXPECT_EQ(reply.header("x"), "1");
     EXPECT_EQ(reply.header("Y"), "");
-}
-
-TEST(ids, are_written_as_hexadecimal) {
-    const mt::trace_id id{0x0123456789abcdef, 0x00000000000000ff};
-    EXPECT_EQ(id.hex().view(), "0123456789abcdef00000000000000ff");
-    EXPECT_EQ(id.mlflow_id().view(), "tr-0123456789abcdef00000000000000ff");
-    EXPECT_EQ((mt::span_id{0xa0}.hex().view()), "00000000000000a0");
-    EXPECT_FALSE(mt::trace_id{}.valid());
-    EXPECT_FALSE(mt::span_id{}.valid());
-}
-
-TEST(result, holds_a_value_or_an_error) {
-    using number_or_error = mt::result<std::unique_ptr<int>>;
-    number_or_error good = std::make_unique<int>(7);
-    ASSERT_TRUE(good);
-    EXPECT_EQ(**good, 7);
-    number_or_error moved = std::move(good);
-    EXPECT_EQ(*moved.value(), 7);
-    moved = number_or_error(
-        mt::failure{mt::error(mt::error_kind::other, "it", "a reason that is too long to be kept in place")});
-    ASSERT_FALSE(moved);
-    EXPECT_EQ(moved.error().message().substr(0, 12), "it: a reason");
-    EXPECT_EQ(*std::move(moved).value_or(std::make_unique<int>(8)), 8);
-    EXPECT_EQ(mt::result<int>(7).value_or(8), 7);
-    EXPECT_DEATH(static_cast<void>(moved.value()), "");
 }
 
 } // namespace

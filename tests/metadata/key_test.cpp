@@ -107,12 +107,4 @@ TEST(key, checks_of_ones_own) {
     EXPECT_FALSE(even::parse("abc"));
 }
 
-TEST(maybe, says_that_there_is_none) {
-    mt::maybe<mt::user> user = mt::anonymous;
-    EXPECT_EQ(user.get(), nullptr);
-    user = mt::user{"user-1"};
-    ASSERT_NE(user.get(), nullptr);
-    EXPECT_EQ(user.get()->view(), "user-1");
-}
-
 } // namespace
