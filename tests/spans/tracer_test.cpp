@@ -425,63 +425,6 @@ TEST(tracer, an_exporter_that_records_itself_neither_hangs_nor_recurses) {
     expect_balanced(tracer);
 }
 
-TEST(scope, gives_its_values_to_the_traces_inside) {
-    recorder<schema> tracer;
-    {
-        const auto outer = tracer.scope(mt::user{"outer"}, mt::session{"s-1"}, mt::tag{"a", "1"});
-        {
-            auto span = tracer.start_span("plain");
-        }
-        {
-            const auto inner = tracer.scope(mt::user{"inner"}, mt::tag{"b", "2"});
-            auto span = tracer.start_span("nested");
-        }
-        {
-            auto trace = tracer.start_trace("own", mt::user{"own"}, mt::no_session);
-        }
-        const auto none = tracer.scope(mt::anonymous);
-        {
-            auto span = tracer.start_span("nobody's");
-        }
-    }
-    {
-        auto span = tracer.start_span("outside");
-    }
-    const auto traces = tracer.exporter().take();
-    const auto identity = [&](std::size_t i) {
-        return traces.at(i).metadata["mlflow.trace.user"] + "|" + traces.at(i).metadata["mlflow.trace.session"] +
-               "|" + traces.at(i).tags["a"] + traces.at(i).tags["b"];
-    };
-    EXPECT_EQ(identity(0), "outer|s-1|1");
-    EXPECT_EQ(identity(1), "inner|s-1|12");
-    EXPECT_EQ(identity(2), "own||1");
-    EXPECT_EQ(identity(3), "|s-1|1");
-    EXPECT_EQ(identity(4), "||");
-    EXPECT_EQ(tracer.refused_values(), 2U) << "the last trace says neither user nor session";
-}
-
-TEST(scope, inside_an_open_trace_applies_to_it) {
-    recorder<> tracer;
-    {
-        auto trace = tracer.start_trace("open");
-        auto span = tracer.start_span("deep");
-        const auto scope = tracer.scope(mt::user{"u"}, mt::session{"s"}, mt::tag{"t", "v"});
-    }
-    const auto trace = tracer.exporter().take().at(0);
-    EXPECT_EQ(trace.metadata["mlflow.trace.user"], "u");
-    EXPECT_EQ(trace.metadata["mlflow.trace.session"], "s");
-    EXPECT_EQ(trace.tags["t"], "v");
-}
-
-TEST(scope, of_one_tracer_is_nothing_to_another) {
-    recorder<> one, other;
-    const auto scope = one.scope(mt::user{"u"});
-    {
-        auto span = other.start_span("span");
-    }
-    EXPECT_TRUE(other.exporter().take().at(0).metadata.empty());
-}
-
 TEST(tracer, untraced_parts_are_left_out) {
     recorder<> tracer;
     {
