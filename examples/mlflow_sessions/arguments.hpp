@@ -39,7 +39,10 @@ struct common {
     std::string user;
     std::string session;
     std::string since;
+    std::string until;
     std::string filter;
+    std::vector<std::string> columns;
+    std::size_t limit = 0;
     std::size_t connections = 4;
     bool json = false;
 };
@@ -58,14 +61,18 @@ inline void add(CLI::App& app, common& told) {
         ->envname("MLFLOW_EXPERIMENT_NAME");
     app.add_option("--user", told.user, "only traces of this user");
     app.add_option("--session", told.session, "only traces of this session");
-    app.add_option("--since", told.since,
-                   "only traces from then on, in UTC: 2026-11-23, 2026-11-23T04:03:42, 2026-11-23T04:03:42+01:00; or "
-                   "of the last 90m, 24h or 7d");
+    app.add_option(
+        "--since", told.since,
+        "only traces from then on, in UTC: 2026-11-23, 2026-11-23T04:03:42, 2026-11-23T04:03:42+01:00, 12:00 "
+        "UTC; or of the last 90m, 24h or 7d");
+    app.add_option("--until", told.until, "only traces before then, in the same forms");
     app.add_option("--filter", told.filter,
                    "MLflow's grammar: trace.status = 'OK' AND metadata.`app.segment` = 'pro'");
     app.add_option("--connections", told.connections, "requests to the server at the same time")
         ->check(CLI::Range(1, 64))
         ->capture_default_str();
+    app.add_option("--columns", told.columns, "columns of the table, in this order: user,errors,p95")->delimiter(',');
+    app.add_option("--limit", told.limit, "rows at most")->check(CLI::PositiveNumber);
     for (auto* const option : app.get_options())
         if (option->get_lnames() != std::vector<std::string>{"help"}) option->check(refuse_empty);
     app.add_flag("--json", told.json, "all rows as a JSON array");
@@ -83,10 +90,13 @@ inline std::vector<mt::file_compression> compressions() {
     };
 }
 
+inline bool is_of_server(const std::string& uri) { return uri.starts_with("http://") || uri.starts_with("https://"); }
+inline std::string path_of(const std::string& uri) { return uri.starts_with("file://") ? uri.substr(7) : uri; }
+
 inline source open(const common& told) {
     const std::string& uri = told.tracking_uri;
-    if (!uri.starts_with("http://") && !uri.starts_with("https://")) {
-        const std::string path = uri.starts_with("file://") ? uri.substr(7) : uri;
+    if (!is_of_server(uri)) {
+        const std::string path = path_of(uri);
         if (!std::filesystem::exists(path) || std::filesystem::is_directory(path))
             throw std::runtime_error("--tracking-uri " + uri +
                                      ": neither a server, as http://host:port, nor a file of OTLP JSON lines");
@@ -103,19 +113,19 @@ inline source open(const common& told) {
     return server(std::move(*options));
 }
 
-// 90s, 90m, 24h, 7d, or a point in time.
-inline std::optional<mt::trace_time> parse_since(std::string_view text) {
+// A point in time, 12:00 of today, or as long ago as 90m, 24h or 7d.
+inline std::optional<mt::trace_time> parse_moment(std::string_view text) {
+    using namespace std::chrono;
     if (const auto time = mt::detail::parse_time(text)) return time;
-    const auto unit = text.empty() ? std::string_view::npos : std::string_view("smhd").find(text.back());
-    if (unit == std::string_view::npos || text.size() < 2 || text.size() > 7) return std::nullopt;
-    long number = 0;
-    for (const char c : text.substr(0, text.size() - 1)) {
-        if (c < '0' || c > '9') return std::nullopt;
-        number = number * 10 + (c - '0');
+    const mt::trace_time now = mt::current_time();
+    if (text.size() == 5 && text[2] == ':') { // the last time that the clock said so
+        const auto today = mt::detail::parse_time(mt::to_string(now).substr(0, 11) + std::string(text) + ":00Z");
+        return today && *today > now ? std::optional(*today - hours(24)) : today;
     }
-    constexpr long seconds[] = {1, 60, 3600, 86'400};
-    const auto now = std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
-    return now - std::chrono::seconds(number * seconds[unit]);
+    if (text.size() < 2 || text.size() > 7 || text.find_first_not_of("0123456789") + 1 != text.size() ||
+        std::string_view("smhd").find(text.back()) == std::string_view::npos)
+        return std::nullopt;
+    return now - *mt::parse_length(text);
 }
 
 // Throws CLI's own errors, which name the option.
@@ -137,14 +147,17 @@ inline mt::trace_query query_of(const common& told) {
         query.where = std::move(query.where) && field::user == parse_key<mt::user>("--user", told.user);
     if (!told.session.empty())
         query.where = std::move(query.where) && field::session == parse_key<mt::session>("--session", told.session);
-    if (!told.since.empty()) {
-        const auto since = parse_since(told.since);
-        if (!since)
-            throw CLI::ValidationError(
-                "--since",
-                "neither a point in time, as 2026-11-23 or 2026-11-23T04:03:42Z, nor as long ago as 90m, 24h or 7d");
-        query.where = std::move(query.where) && field::timestamp >= *since;
-    }
+    const auto moment = [](const char* option, const std::string& text) {
+        const auto time = parse_moment(text);
+        if (!time)
+            throw CLI::ValidationError(option,
+                                       "neither a point in time, as 2026-11-23, 2026-11-23T04:03:42Z or 12:00, "
+                                       "nor as long ago as 90m, 24h or 7d");
+        return *time;
+    };
+    if (!told.since.empty())
+        query.where = std::move(query.where) && field::timestamp >= moment("--since", told.since);
+    if (!told.until.empty()) query.where = std::move(query.where) && field::timestamp < moment("--until", told.until);
     return query;
 }
 

@@ -2,6 +2,8 @@
 #pragma once
 
 #include "arguments.hpp"
+#include "diagnosis.hpp"
+#include "links.hpp"
 #include "rows.hpp"
 #include "source.hpp"
 #include "table.hpp"
@@ -10,6 +12,7 @@
 #include <iostream>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 // What each command is made of. A command is a function in a header of its own, which adds itself to the command line
@@ -29,27 +32,43 @@ inline int fail(const std::string& message) {
     return 1;
 }
 
-inline int print(const std::vector<json>& rows, const arguments::common& told) {
-    if (told.json) {
-        std::cout << '[';
-        for (std::size_t i = 0; i < rows.size(); ++i) {
-            std::string line = mt::json_line(rows[i]);
-            line.pop_back();
-            std::cout << (i == 0 ? "\n" : ",\n") << line;
-        }
-        std::cout << "\n]\n";
-    } else {
-        table::print(rows);
+inline int flushed() { return std::cout.flush() ? 0 : fail("the output cannot be written"); }
+
+inline int print_json(const std::vector<json>& rows) {
+    std::cout << '[';
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        std::string line = mt::json_line(rows[i]);
+        line.pop_back();
+        std::cout << (i == 0 ? "\n" : ",\n") << line;
     }
-    return std::cout.flush() ? 0 : fail("the output cannot be written");
+    std::cout << "\n]\n";
+    return flushed();
 }
 
-template <class Found>
-int print_found(const Found& found, const arguments::common& told) {
-    if (!found) return fail(found.error().message());
-    std::vector<json> all;
-    for (const auto& one : *found) all.push_back(rows::of(one));
-    return print(all, told);
+inline void limit(std::vector<json>& rows, const arguments::common& told) {
+    if (told.limit == 0 || rows.size() <= told.limit) return;
+    if (!told.json && table::is_terminal(STDOUT_FILENO))
+        std::cerr << "the first " << told.limit << " of " << rows.size() << '\n';
+    rows.resize(told.limit);
+}
+
+/// `kept` are columns of the table that nothing else takes the place of.
+inline int print(source& from, std::vector<json> rows, const arguments::common& told,
+                 std::vector<std::string> kept = {}) {
+    limit(rows, told);
+    if (told.json) return print_json(rows);
+    table::print(std::move(rows), {.columns = told.columns, .kept = std::move(kept), .address = links(from, told)});
+    return flushed();
+}
+
+/// What to tell where there are no rows.
+inline int print_nothing(source& from, const arguments::common& told, const char* what, std::string_view key = {}) {
+    const auto why = diagnosis::nothing_found(from, told, what, key);
+    if (why.is_wrong_name) return fail(why.text);
+    if (told.json) return print_json({});
+    for (const std::string& line : table::wrapped(table::harmless(why.text), table::width_of_terminal()))
+        std::cout << line << '\n';
+    return flushed();
 }
 
 } // namespace commands

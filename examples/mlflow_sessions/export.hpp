@@ -4,6 +4,8 @@
 #include "command.hpp"
 #include "output.hpp"
 
+#include <utility>
+
 namespace commands {
 
 struct export_options {
@@ -46,7 +48,7 @@ inline command exported(CLI::App& app, const arguments::common& told) {
                 std::vector<json> all;
                 const auto done = from.for_each_trace(
                     query, [&](const mt::trace_info& trace) { all.push_back(mt::trace_row(trace)); });
-                return done ? print(all, told) : fail(done.error().message());
+                return done ? print(from, std::move(all), told) : fail(done.error().message());
             }};
 }
 

@@ -14,7 +14,9 @@ inline command feedback(CLI::App& app, const arguments::common& told) {
                 const auto done = from.for_each_trace(arguments::query_of(told), [&](const mt::trace_info& trace) {
                     for (json& row : rows::feedback_of(trace)) all.push_back(std::move(row));
                 });
-                return done ? print(all, told) : fail(done.error().message());
+                if (!done) return fail(done.error().message());
+                if (all.empty()) return print_nothing(from, told, "feedback");
+                return print(from, std::move(all), told);
             }};
 }
 

@@ -3,25 +3,48 @@
 #include "arguments.hpp"
 #include "command.hpp"
 #include "compare.hpp"
+#include "errors.hpp"
 #include "export.hpp"
 #include "feedback.hpp"
+#include "generated.hpp"
 #include "sessions.hpp"
 #include "show.hpp"
 #include "users.hpp"
+#include "watch.hpp"
+#include <mlflow/trace/config.hpp>
 
 #include <exception>
+#include <iostream>
 #include <vector>
 
 namespace {
 
+constexpr const char* questions = R"(Questions, and the command for each:
+  How is it right now?              mlflow_sessions watch --once
+  Which errors are there?           mlflow_sessions errors --since 24h
+  Who gets them?                    mlflow_sessions users --failed --since 24h
+  Which sessions failed?            mlflow_sessions sessions --failed --since 1h
+  What happened in this one?        mlflow_sessions show SESSION --failed
+  What do failures have in common?  mlflow_sessions compare --since 24h
+  Does the new version fail more?   mlflow_sessions compare --by app.version --since 24h
+  Is it worse than last week?       mlflow_sessions compare --by app.segment --before 7d
+  What was slow?                    mlflow_sessions sessions --top p95 --since 24h
+  Who costs most?                   mlflow_sessions users --top cost --since 7d
+  Who asked once, and left?         mlflow_sessions sessions --having "turns = 1 AND errors > 0"
+  What do people dislike?           mlflow_sessions sessions --having "feedback.helpful < 0.5"
+  May this deployment stay?         mlflow_sessions watch --for 10m --max-error-rate 2% --max-p95 3s
+  What can I plot?                  mlflow_sessions export --since 7d --output traces.csv)";
+
 int run(int argc, char** argv) {
-    CLI::App app{"Users and sessions of a GenAI application, from MLflow or a trace file"};
+    CLI::App app{"users and sessions of a GenAI application, from MLflow or a trace file", "mlflow_sessions"};
     arguments::common told;
     arguments::add(app, told);
+    generated::add(app, MLFLOW_TRACE_VERSION);
+    app.footer(questions);
     app.require_subcommand(1);
     std::vector<command> all;
-    for (const auto add : {commands::users, commands::sessions, commands::show, commands::compare, commands::feedback,
-                           commands::exported}) {
+    for (const auto add : {commands::users, commands::sessions, commands::show, commands::errors, commands::compare,
+                           commands::watch, commands::feedback, commands::exported}) {
         all.push_back(add(app, told));
         all.back().parser->fallthrough();
     }
@@ -36,6 +59,9 @@ int run(int argc, char** argv) {
         return status;
     } catch (const CLI::ParseError& error) {
         return app.exit(error);
+    } catch (const generated::output& wanted) {
+        std::cout << wanted.text;
+        return commands::flushed();
     }
 }
 

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "glyphs.hpp"
 #include <mlflow/trace/client.hpp>
 
 #include <nlohmann/json.hpp>
+
+#include <string>
+#include <vector>
 
 // What the commands print: the fields of each row, in their order.
 namespace rows {
@@ -18,9 +22,28 @@ inline json durations(const mt::duration_statistics& all) {
 
 inline json feedback(const mt::activity& of) {
     json scores = json::object();
-    for (const auto& [name, all] : of.feedback)
-        scores[name] = {{"count", all.count}, {"mean", all.scored == 0 ? json() : json(all.mean())}};
+    for (const auto& [name, all] : of.feedback) {
+        const auto around = mt::mean_interval(all);
+        scores[name] = {{"count", all.count},
+                        {"mean", all.scored == 0 ? json() : json(all.mean())},
+                        {"low", around ? json(around->low) : json()},
+                        {"high", around ? json(around->high) : json()}};
+    }
     return scores;
+}
+
+// How the durations are spread: up to 0.1, 0.3, 1, 3, 10 and 30 seconds, and above. For tables.
+inline std::string latency(const mt::duration_statistics& all) {
+    using namespace std::chrono_literals;
+    std::vector<double> counts;
+    std::size_t before = 0;
+    for (const auto edge : {100ms, 300ms, 1000ms, 3000ms, 10'000ms, 30'000ms}) {
+        const std::size_t now = all.count_up_to(edge);
+        counts.push_back(static_cast<double>(now - before));
+        before = now;
+    }
+    counts.push_back(static_cast<double>(all.count() - before));
+    return table::sparkline(counts);
 }
 
 inline void add_activity(json& row, const mt::activity& of) {
@@ -28,6 +51,9 @@ inline void add_activity(json& row, const mt::activity& of) {
     row["last_seen"] = mt::to_string(of.last_seen);
     row["duration_ms"] = durations(of.durations);
     row["errors"] = of.errors;
+    row["error_rate"] = of.error_rate();
+    row["last_error"] = of.errors == 0 ? json() : json(mt::to_string(of.last_error));
+    row["last_error_trace"] = of.errors == 0 ? json() : json(of.last_error_id);
     row["input_tokens"] = of.input_tokens;
     row["output_tokens"] = of.output_tokens;
     row["cost"] = of.cost;
@@ -36,6 +62,7 @@ inline void add_activity(json& row, const mt::activity& of) {
 inline json of(const mt::user_summary& found) {
     json row{{"user", found.user}, {"interactions", found.interactions}, {"sessions", found.sessions}};
     add_activity(row, found);
+    row["feedback"] = feedback(found);
     return row;
 }
 
@@ -45,6 +72,10 @@ inline json of(const mt::session_summary& found) {
              {"users", found.users},
              {"turns", found.interactions}};
     add_activity(row, found);
+    row["length_ms"] = found.duration().count();
+    row["idle_ms"] = (mt::current_time() - found.last_end).count();
+    row["first_input"] = found.first_input.empty() ? json() : json(found.first_input);
+    row["feedback"] = feedback(found);
     return row;
 }
 
@@ -54,7 +85,6 @@ inline json of(const mt::group_summary& found) {
              {"users", found.users},
              {"sessions", found.sessions}};
     add_activity(row, found);
-    row["error_rate"] = found.error_rate();
     row["feedback"] = feedback(found);
     return row;
 }

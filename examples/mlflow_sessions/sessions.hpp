@@ -1,14 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "command.hpp"
+#include "selection.hpp"
+
+#include <utility>
 
 namespace commands {
 
+// A filter chooses sessions, and does not change what they are.
 inline command sessions(CLI::App& app, const arguments::common& told) {
-    auto* const parser = app.add_subcommand("sessions", "each session, in the order in which they began");
-    return {parser, [&told](source& from) {
-                return print_found(mt::summarise_sessions(from, arguments::query_of(told)), told);
+    auto* const parser = app.add_subcommand("sessions", "whole sessions that have such traces, in the order of time");
+    const auto how = add_selection(*parser, "only sessions of which such a trace failed");
+    return {parser, [&told, how](source& from) {
+                auto where = arguments::query_of(told).where;
+                if (how->failed) where = std::move(where) && mt::field::status == mt::field::error;
+                auto found = mt::find_sessions(from, {.where = std::move(where),
+                                                      .having = how->conditions(),
+                                                      .most_searches = from.server() ? 100U : 0U});
+                if (!found) return fail(found.error().message());
+                if (found->empty()) return print_nothing(from, told, "session", mt::session::name);
+                return print_selected(from, std::move(*found), *how, told);
             }};
 }
 

@@ -2,17 +2,59 @@
 #pragma once
 
 #include "command.hpp"
+#include "conversation.hpp"
+
+#include <cstddef>
+#include <set>
+#include <string>
+#include <vector>
 
 namespace commands {
 
+struct show_options {
+    std::string session;
+    bool failed = false;
+};
+
+// A filter chooses which turns are shown; their numbers and gaps are those of the whole session.
+inline int print_session(source& from, const arguments::common& told, const show_options& how) {
+    const auto whole = mt::session_flow(from, arguments::parse_key<mt::session>("SESSION", how.session));
+    if (!whole) return fail(whole.error().message());
+    if (whole->empty()) return fail(diagnosis::look_for(from, mt::session::name, how.session, "session").text);
+    auto query = arguments::query_of(told);
+    const bool chooses = !query.where.empty();
+    std::set<std::string> meant;
+    if (chooses) {
+        query.where = std::move(query.where) && mt::field::metadata(mt::session::name) == how.session;
+        const auto done = from.for_each_trace(query, [&](const mt::trace_info& one) { meant.insert(one.trace_id); });
+        if (!done) return fail(done.error().message());
+    }
+    std::vector<std::size_t> shown;
+    std::vector<std::string> ids;
+    for (std::size_t at = 0; at < whole->size(); ++at) {
+        const mt::trace_info& trace = (*whole)[at].trace;
+        if ((chooses && !meant.contains(trace.trace_id)) || (how.failed && trace.status != mt::trace_status::error))
+            continue;
+        if (told.limit > 0 && shown.size() == told.limit) break;
+        shown.push_back(at);
+        ids.push_back(trace.trace_id);
+    }
+    if (told.json || !told.columns.empty()) {
+        std::vector<json> all;
+        for (const std::size_t at : shown) all.push_back(rows::of((*whole)[at]));
+        return print(from, std::move(all), told);
+    }
+    const auto steps = turns::steps_of(from, told, ids);
+    conversation::print(how.session, *whole, shown, steps, links(from, told));
+    return flushed();
+}
+
 inline command show(CLI::App& app, const arguments::common& told) {
-    auto* const parser = app.add_subcommand("show", "a session turn by turn");
-    const auto id = std::make_shared<std::string>();
-    parser->add_option("SESSION", *id, "ID of the session")->required();
-    return {parser, [&told, id](source& from) {
-                const auto whole = arguments::parse_key<mt::session>("SESSION", *id);
-                return print_found(mt::session_flow(from, whole, arguments::query_of(told)), told);
-            }};
+    auto* const parser = app.add_subcommand("show", "a session as a conversation: who said what, tools, failures");
+    const auto how = std::make_shared<show_options>();
+    parser->add_option("SESSION", how->session, "ID of the session")->required();
+    parser->add_flag("--failed", how->failed, "only turns that failed");
+    return {parser, [&told, how](source& from) { return print_session(from, told, *how); }};
 }
 
 } // namespace commands

@@ -1,207 +1,216 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/text/displayed.hpp>
-
-#include <nlohmann/json.hpp>
+#include "columns.hpp"
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <cstdlib>
+#include <functional>
 #include <iostream>
-#include <optional>
-#include <set>
+#include <limits>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <sys/ioctl.h>
-#include <tuple>
 #include <unistd.h>
 #include <utility>
 #include <vector>
 
-// Rows as a table that fits the terminal.
+// Rows as a table that fits the terminal. IDs and times stand in it whole, since people paste them: what gives way
+// are texts, then the columns that matter least, and where that is not enough each row becomes a card.
 namespace table {
-
-using json = nlohmann::ordered_json;
 
 inline bool is_terminal(int file) { return ::isatty(file) == 1; }
 
-// Columns of the terminal; wide where there is none, as in a pipe.
+inline constexpr std::size_t no_limit = std::numeric_limits<std::size_t>::max();
+
+// Columns of the terminal, or as COLUMNS says; no limit where there is neither, as in a pipe.
 inline std::size_t width_of_terminal() {
     winsize size{};
     if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
     const char* const columns = std::getenv("COLUMNS");
     const auto told = columns ? std::strtoul(columns, nullptr, 10) : 0;
-    return told > 0 ? told : 160;
+    return told > 0 ? told : no_limit;
 }
 
-struct glyph {
-    std::string_view bytes;
-    std::size_t width;
+inline bool is_in_colour() {
+    const char* const no_colour = std::getenv("NO_COLOR"); // no-color.org: set, and not empty
+    return is_terminal(STDOUT_FILENO) && !(no_colour && *no_colour);
+}
+inline std::string coloured(std::string_view text, std::string_view colour) {
+    return colour.empty() || !is_in_colour() ? std::string(text)
+                                             : std::string(colour) + std::string(text) + "\033[0m";
+}
+inline constexpr std::string_view bold = "\033[1m";
+inline constexpr std::string_view faint = "\033[2m";
+inline constexpr std::string_view red = "\033[31m";
+inline constexpr std::string_view yellow = "\033[33m";
+
+// A link as terminals know it (OSC 8); no link for an empty address, and where nobody could follow it.
+inline std::string linked(std::string text, const std::string& address) {
+    const char* const terminal = std::getenv("TERM");
+    const std::string_view name = terminal ? terminal : "dumb";
+    if (address.empty() || !is_terminal(STDOUT_FILENO) || name == "dumb" || name == "linux") return text;
+    return "\033]8;;" + address + "\033\\" + text + "\033]8;;\033\\";
+}
+
+struct options {
+    std::vector<std::string> columns{}; ///< only these, in this order; none: all for which there is room
+    std::vector<std::string> kept{};    ///< these at any width
+    std::size_t width = width_of_terminal();
+    /// The address of the page of a value in this column; empty: none.
+    std::function<std::string(const column&, const json&)> address{};
+    bool has_hint = is_terminal(STDOUT_FILENO); ///< say which columns are left out
 };
 
-// The first character of a text that is not empty. Chinese, Japanese, Korean and most emoji take two columns.
-inline glyph first_glyph(std::string_view text) {
-    const auto lead = static_cast<unsigned char>(text[0]);
-    const std::size_t size = std::min<std::size_t>(lead < 0xC0   ? 1
-                                                   : lead < 0xE0 ? 2
-                                                   : lead < 0xF0 ? 3
-                                                                 : 4,
-                                                   text.size());
-    std::uint32_t code = size == 1 ? lead : lead & (0x7FU >> size);
-    for (std::size_t i = 1; i < size; ++i) code = code << 6U | (static_cast<unsigned char>(text[i]) & 0x3FU);
-    const bool is_wide = (code >= 0x1100 && code <= 0x115F) || (code >= 0x2E80 && code <= 0xA4CF) ||
-                         (code >= 0xAC00 && code <= 0xD7A3) || (code >= 0xF900 && code <= 0xFAFF) ||
-                         (code >= 0xFE30 && code <= 0xFE6F) || (code >= 0xFF00 && code <= 0xFF60) ||
-                         (code >= 0x1F300 && code <= 0x1FAFF) || (code >= 0x20000 && code <= 0x3FFFD);
-    const bool is_joined = code >= 0x0300 && code <= 0x036F;
-    return {text.substr(0, size), is_joined ? 0U : is_wide ? 2U : 1U};
+inline constexpr std::size_t most_of_id = 40;   ///< columns; a longer ID has a line of its own
+inline constexpr std::size_t most_of_text = 80; ///< columns, where nothing limits a table
+inline constexpr std::size_t least_of_text = 16;
+
+inline std::size_t total_of(const std::vector<column>& columns) {
+    std::size_t sum = columns.empty() ? 0 : columns.size() - 1;
+    for (const column& one : columns) sum += one.width;
+    return sum;
 }
 
-inline std::size_t width_of(std::string_view text) {
-    std::size_t width = 0;
-    for (; !text.empty(); text.remove_prefix(first_glyph(text).bytes.size())) width += first_glyph(text).width;
-    return width;
-}
-
-// Exactly that wide; what does not fit ends in an ellipsis.
-inline std::string fitted(std::string_view text, std::size_t width, bool to_the_right) {
-    const bool is_cut = width_of(text) > width;
-    const std::size_t room = is_cut && width > 0 ? width - 1 : width;
-    std::string shown;
-    std::size_t used = 0;
-    while (!text.empty()) {
-        const auto next = first_glyph(text);
-        if (used + next.width > room) break;
-        shown += next.bytes;
-        used += next.width;
-        text.remove_prefix(next.bytes.size());
-    }
-    if (is_cut && width > 0) shown += "…", ++used;
-    const std::string padding(width - used, ' ');
-    return to_the_right ? padding + shown : shown + padding;
-}
-
-// Values, and names of feedback too, come from users: nothing in them may command the terminal.
-inline std::string harmless(std::string_view text) { return mlflow::trace::detail::displayed(text); }
-
-inline std::string cell(const json& value) {
-    if (value.is_null()) return "-";
-    if (value.is_string()) return harmless(value.get<std::string>());
-    if (value.is_number_float()) {
-        const double number = value.get<double>();
-        char text[64];
-        std::snprintf(text, sizeof text, number < 1 ? "%.4g" : number < 1000 ? "%.1f" : "%.0f", number);
-        return text;
-    }
-    if (value.is_array()) { // texts, or feedback
-        std::string all;
-        for (const json& one : value) {
-            all += all.empty() ? "" : ", ";
-            if (!one.is_object()) all += cell(one);
-            else if (const json& error = one.value("error", json()); !error.is_null())
-                all += cell(one.value("name", json())) + " failed: " + cell(error);
-            else all += cell(one.value("name", json())) + '=' + cell(one.value("value", json()));
-        }
-        return all.empty() ? "-" : all;
-    }
-    return harmless(value.dump(-1, ' ', false, json::error_handler_t::replace));
-}
-
-// What stands where in a row. The members of an object within it are columns of their own: duration_ms.p95 is headed
-// p95, and where another column has that head already, duration_ms.p95.
-struct column {
-    std::string outer;
-    std::optional<std::string> inner; // none: the value of the row itself
-    std::string head{};
-    std::size_t width = 0;
-    std::size_t width_of_values = 0;
-    bool is_number = true;
-
-    [[nodiscard]] const json& value_in(const json& row) const {
-        static const json none;
-        const auto found = row.find(outer);
-        if (found == row.end()) return none;
-        if (!inner) return found->is_object() ? none : *found;
-        const auto member = found->is_object() ? found->find(*inner) : found->end();
-        return member == found->end() ? none : *member;
-    }
-};
-
-// Of all rows, in the order in which they come first.
-inline std::vector<column> columns_of(const std::vector<json>& rows, std::size_t most) {
+// Throws where a name is of no column.
+inline std::vector<column> chosen(const std::vector<column>& all, const std::vector<std::string>& names) {
+    if (names.empty()) return all;
     std::vector<column> found;
-    std::set<std::pair<std::string, std::optional<std::string>>> known;
-    std::set<std::string> heads;
-    const auto add = [&](const std::string& outer, const std::optional<std::string>& inner) {
-        if (found.size() == most || !known.emplace(outer, inner).second) return;
-        std::string head = harmless(inner.value_or(outer));
-        if (heads.contains(head) && inner) head = harmless(outer + '.' + *inner);
-        while (!heads.insert(head).second) head += '*';
-        found.push_back({outer, inner, head, width_of(head)});
-    };
-    for (const json& row : rows)
-        for (const auto& [name, value] : row.items()) {
-            if (!value.is_object()) add(name, std::nullopt);
-            else
-                for (const auto& [inner, member] : value.items()) add(name, inner);
+    for (const std::string& name : names) {
+        const auto one = std::find_if(all.begin(), all.end(), [&](const column& c) { return c.is_called(name); });
+        if (one != all.end()) {
+            found.push_back(*one);
+            continue;
         }
+        std::string known;
+        for (const column& c : all)
+            known += (known.empty() ? "" : ", ") + (c.inner ? c.outer + '.' + *c.inner : c.outer);
+        throw std::runtime_error("--columns: no column " + name + "; there are " + known);
+    }
     return found;
 }
 
-// Columns for which there is no room at a character each are left out.
-inline void print(std::vector<json> rows) {
+// Texts give way first, down to a width at which they still say something; then whole columns do, and are returned.
+inline std::vector<column> fit(std::vector<column>& columns, std::size_t limit, bool may_drop) {
+    std::vector<column> dropped;
+    for (column& one : columns)
+        if (one.how == kind::text) one.width = std::min(one.width, limit == no_limit ? most_of_text : limit);
+    while (total_of(columns) > limit) {
+        const auto is_wider = [](const column& a, const column& b) {
+            const auto room = [](const column& c) {
+                const std::size_t least = std::max(std::min(least_of_text, c.width), width_of(c.head));
+                return c.is_whole() || c.is_number || c.width <= least ? 0 : c.width;
+            };
+            return room(a) < room(b);
+        };
+        column& widest = *std::max_element(columns.begin(), columns.end(), is_wider);
+        if (is_wider({"", {}, "", kind::id}, widest)) {
+            --widest.width;
+            continue;
+        }
+        const auto last = std::max_element(columns.rbegin(), columns.rend(),
+                                           [](const column& a, const column& b) { return a.rank < b.rank; });
+        if (!may_drop || last->rank == 0) break;
+        dropped.push_back(*last);
+        columns.erase(std::next(last).base());
+    }
+    return dropped;
+}
+
+inline std::string_view colour_of(const column& one, const std::string& text) {
+    if (one.outer == "status") return text == "ERROR" ? red : "";
+    return one.outer == "errors" && text != "0" ? red : "";
+}
+
+inline void print_cards(const std::vector<json>& rows, const std::vector<column>& columns, const options& how) {
+    std::size_t widest = 0;
+    for (const column& one : columns) widest = std::max(widest, std::min<std::size_t>(width_of(one.head), 24));
+    widest = std::min(widest, how.width / 2);
+    const std::size_t room = how.width > widest + 1 ? how.width - widest - 1 : 1;
+    for (const json& row : rows) {
+        if (&row != rows.data()) std::cout << '\n';
+        for (const column& one : columns) {
+            const json& value = one.value_in(row);
+            if (value.is_null()) continue;
+            std::string text = one.text_in(row);
+            if (!one.is_whole() && width_of(text) > room) text = fitted(text, room, false);
+            // What is whole and too long has a line of its own, so that it is pasted without what is before it.
+            std::cout << coloured(fitted(one.head, widest, false), bold) << (width_of(text) > room ? '\n' : ' ')
+                      << linked(coloured(text, colour_of(one, text)), how.address ? how.address(one, value) : "")
+                      << '\n';
+        }
+    }
+}
+
+inline void print_lines(const std::vector<json>& rows, const std::vector<column>& columns, const options& how) {
+    std::string line;
+    const auto end_line = [&line] {
+        std::cout << line.substr(0, line.find_last_not_of(' ') + 1) << '\n';
+        line.clear();
+    };
+    for (const column& one : columns) {
+        if (&one != columns.data()) line += ' ';
+        const std::string padding(one.width - std::min(one.width, width_of(one.head)), ' ');
+        const std::string head = coloured(fitted(one.head, one.width - padding.size(), false), bold);
+        line += one.is_number ? padding + head : head + padding;
+    }
+    end_line();
+    for (const json& row : rows) {
+        for (const column& one : columns) {
+            const json& value = one.value_in(row);
+            std::string text = one.text_in(row);
+            const std::string address = how.address ? how.address(one, value) : "";
+            if (&one != columns.data()) line += ' ';
+            if (one.is_whole() && width_of(text) > one.width) { // as `df` does it
+                std::cout << (&one == columns.data() ? "" : one.head + ' ') << linked(text, address) << '\n';
+                text = &one == columns.data() ? "" : "↑";
+            }
+            const auto colour = colour_of(one, text);
+            const std::size_t width = std::min(width_of(text), one.width);
+            const std::string padding(one.width - width, ' ');
+            text = linked(coloured(fitted(text, width, false), colour), address);
+            line += one.is_number ? padding + text : text + padding;
+        }
+        end_line();
+    }
+}
+
+inline void print(std::vector<json> rows, const options& how = {}) {
     for (json& row : rows) // one user is among all of them
         if (row.contains("users") && row["users"].is_array()) row.erase("user");
     if (rows.empty()) {
         std::cout << "nothing found\n";
         return;
     }
-    const std::size_t limit = width_of_terminal();
-    std::vector<column> columns = columns_of(rows, std::max<std::size_t>(1, (limit + 1) / 2));
-    for (const json& row : rows)
-        for (column& one : columns) {
+    std::vector<column> columns = chosen(columns_of(rows), how.columns);
+    for (column& one : columns) {
+        one.width = width_of(one.head);
+        if (std::any_of(how.kept.begin(), how.kept.end(), [&](const auto& name) { return one.is_called(name); }))
+            one.rank = 0;
+        for (const json& row : rows) {
             const json& value = one.value_in(row);
-            one.width_of_values = std::max(one.width_of_values, width_of(cell(value)));
-            one.width = std::max(one.width, one.width_of_values);
-            one.is_number = one.is_number && (value.is_number() || value.is_null());
+            std::size_t width = width_of(one.text_in(row));
+            if (one.how == kind::id) width = std::min({width, most_of_id, how.width});
+            one.width = std::max(one.width, width);
+            one.is_number = one.is_number && (value.is_number() || value.is_null() || one.how == kind::figure);
         }
-    const auto total = [&] {
-        std::size_t sum = columns.size() - 1;
-        for (const column& one : columns) sum += one.width;
-        return sum;
-    };
-    // Heads that are wider than what is below give way first, then the widest text, then the widest column of any
-    // kind.
-    while (total() > limit) {
-        const auto narrower = [](const column& a, const column& b) {
-            const auto rank = [](const column& c) {
-                const bool is_slack = c.width > std::max<std::size_t>(c.width_of_values, 6);
-                return std::tuple(is_slack, c.is_number || c.width <= 6 ? 0 : c.width, c.width);
-            };
-            return rank(a) < rank(b);
-        };
-        column& widest = *std::max_element(columns.begin(), columns.end(), narrower);
-        if (widest.width <= 1) break;
-        --widest.width;
     }
-    const char* const no_colour = std::getenv("NO_COLOR"); // no-color.org: set, and not empty
-    const bool in_colour = is_terminal(STDOUT_FILENO) && !(no_colour && *no_colour);
-    const auto print_line = [&](auto text_of, auto colour_of) {
-        std::string line;
-        for (const column& one : columns) {
-            const std::string text = text_of(one);
-            const std::string_view colour = in_colour ? colour_of(text) : std::string_view();
-            if (!line.empty()) line += ' ';
-            line += std::string(colour) + fitted(text, one.width, one.is_number) + (colour.empty() ? "" : "\033[0m");
-        }
-        std::cout << line.substr(0, line.find_last_not_of(' ') + 1) << '\n';
-    };
-    print_line([](const column& one) { return one.head; }, [](const std::string&) { return "\033[1m"; });
-    for (const json& row : rows)
-        print_line([&](const column& one) { return cell(one.value_in(row)); },
-                   [](const std::string& text) { return text == "ERROR" ? "\033[31m" : ""; });
+    const std::vector<column> all = columns;
+    auto dropped = fit(columns, how.width, how.columns.empty());
+    if (total_of(columns) > how.width || (columns.size() < 3 && all.size() > 4)) {
+        print_cards(rows, all, how);
+        return;
+    }
+    print_lines(rows, columns, how);
+    if (dropped.empty() || !how.has_hint) return;
+    std::string names;
+    for (const column& one : all)
+        if (std::any_of(dropped.begin(), dropped.end(), [&](const column& c) { return c.head == one.head; }))
+            names += (names.empty() ? "" : ", ") + (one.inner ? one.outer + '.' + *one.inner : one.outer);
+    std::cout.flush();
+    std::cerr << coloured("no room for " + names + ": --columns, or a wider terminal", faint) << '\n';
 }
 
 } // namespace table

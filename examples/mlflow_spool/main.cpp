@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is in the folder of a spool: shows it, checks it, and forwards it to an MLflow server.
+#include "../mlflow_sessions/generated.hpp"
 #include "../mlflow_sessions/table.hpp"
 #include "arguments.hpp"
 #include <mlflow/trace/spool/folder.hpp>
@@ -133,7 +134,8 @@ int forward(const arguments::values& told) {
 }
 
 int run(int argc, char** argv) {
-    CLI::App app{"What is in the folder of a spool, and where it goes"};
+    CLI::App app{"what is in the folder of a spool, and where it goes", "mlflow_spool"};
+    generated::add(app, MLFLOW_TRACE_VERSION);
     app.require_subcommand(1);
     arguments::values told;
     auto* const shown = app.add_subcommand("show", "the traces, the oldest first");
@@ -150,6 +152,9 @@ int run(int argc, char** argv) {
         return forward(told);
     } catch (const CLI::ParseError& error) {
         return app.exit(error);
+    } catch (const generated::output& wanted) {
+        std::cout << wanted.text;
+        return std::cout.flush() ? 0 : fail("the output cannot be written");
     }
 }
 

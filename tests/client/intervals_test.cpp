@@ -3,9 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <random>
+#include <string>
+#include <utility>
 
 namespace mt = mlflow::trace;
 using std::chrono::milliseconds;
@@ -100,6 +103,34 @@ TEST(Intervals, MeanOfYesAndNoIsARate) {
     expect_interval(mt::mean_interval(marks).value(), 3 - 2.4841, 3 + 2.4841); // 1 of deviation, t(2) = 4.3027
     EXPECT_FALSE(mt::mean_interval({.count = 1, .scored = 1, .sum = 4}));
     EXPECT_FALSE(mt::mean_interval({.count = 4}));
+}
+
+// Put together and taken apart again, durations are what they would be one by one.
+TEST(Durations, AddUpAndComeApart) {
+    const auto seed = std::random_device()();
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937 random(seed);
+    for (int round = 0; round < 200; ++round) {
+        mt::duration_statistics a;
+        mt::duration_statistics b;
+        mt::duration_statistics both;
+        std::size_t up_to_50 = 0;
+        for (int i = std::uniform_int_distribution<int>(0, 300)(random); i > 0; --i) {
+            const milliseconds one(std::uniform_int_distribution<int>(0, 99)(random));
+            (i % 3 == 0 ? a : b).add(one);
+            both.add(one);
+            up_to_50 += one <= milliseconds(50) ? 1U : 0U;
+        }
+        auto sum = a;
+        sum.add(b);
+        const auto rest = both.without(a);
+        EXPECT_EQ(both.count_up_to(milliseconds(50)), up_to_50);
+        for (const auto& [found, told] : {std::pair{&sum, &both}, std::pair{&rest, &b}}) {
+            ASSERT_EQ(found->count(), told->count());
+            EXPECT_EQ(found->mean(), told->mean());
+            for (std::size_t rank = 0; rank < told->count(); ++rank) ASSERT_EQ(found->at(rank), told->at(rank));
+        }
+    }
 }
 
 } // namespace

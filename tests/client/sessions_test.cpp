@@ -124,6 +124,13 @@ TEST_F(Sessions, AreSortedWithWhatIsMissingLast) {
     EXPECT_EQ(names_of(all), "b a c ");
 }
 
+TEST_F(Sessions, TracesAreGroupedByWhatAFunctionSays) {
+    const auto groups = mt::summarise_by(
+        source, [](const mt::trace_info& one) { return std::string_view(one.request_preview).substr(6); });
+    ASSERT_EQ(groups->size(), 6U);
+    EXPECT_EQ(groups->front().value, "0");
+}
+
 TEST(Totals, AreReadFromText) {
     EXPECT_EQ(mt::parse_totals("turns >= 3 and error_rate>5% AND idle > 30m").value(),
               mt::having(total::turns >= 3 && total::error_rate > 0.05 && total::idle > 30min));

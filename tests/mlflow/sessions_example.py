@@ -174,9 +174,10 @@ def check_faults() -> None:
     for bad in ("trace.status = 'OK' OR trace.status = 'ERROR'", "metadata.`a` IN ('b')", "trace.status = 'OK"):
         done = run("users", "--filter", bad)
         check(done.returncode != 0 and "filter" in done.stderr and not done.stdout, f"{bad}: {done}")
-    check_same(rows("users", "--user", "nobody was ever called this"), [], "a user without traces")  # Python: division by zero
-    check_same(rows("show", "no such session"), [], "a session without traces")
-    check(run("users", "--user", "nobody was ever called this").stdout == "nothing found\n", "an empty table")
+    for wrong in (["users", "--user", "nobody was ever called this"], ["show", "no such session"], ["compare", "--by", "no.such.key"]):
+        done = run(*wrong)
+        check(done.returncode == 1 and "there are " in done.stderr and not done.stdout, f"{wrong}: {done}")
+    check_same(rows("users", "--since", "9999-12-31"), [], "users of no traces")  # Python: division by zero
 
 
 def main() -> None:

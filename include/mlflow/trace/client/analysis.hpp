@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <type_traits>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -136,10 +137,11 @@ template <trace_source Source>
     return sessions;
 }
 
-/// Per value of a metadata key, `app.segment` say, in the order of the values. Traces without the key are left out.
-template <trace_source Source>
-[[nodiscard]] summaries<group_summary> summarise_by(Source& source, std::string_view key,
-                                                    const trace_query& query = {}) {
+/// Per value that `key_of(trace)` gives, such as that of a tag, in the order of the values; a `std::string_view` of
+/// what lives as long as the trace. Traces for which it is empty are left out.
+template <trace_source Source, class KeyOf>
+    requires std::is_invocable_r_v<std::string_view, KeyOf&, const trace_info&>
+[[nodiscard]] summaries<group_summary> summarise_by(Source& source, KeyOf key_of, const trace_query& query = {}) {
     struct group : activity {
         detail::name_set users;
         detail::name_set sessions;
@@ -149,7 +151,7 @@ template <trace_source Source>
             detail::note(sessions, trace.session());
         }
     };
-    auto groups = detail::group_traces<group>(source, query, [&](const trace_info& trace) { return trace[key]; });
+    auto groups = detail::group_traces<group>(source, query, std::move(key_of));
     if (!groups) return failure{groups.error()};
     std::vector<group_summary> values;
     for (auto& [name, found] : *groups)
@@ -157,6 +159,12 @@ template <trace_source Source>
     std::sort(values.begin(), values.end(),
               [](const group_summary& a, const group_summary& b) { return a.value < b.value; });
     return values;
+}
+/// Per value of a metadata key, `app.segment` say.
+template <trace_source Source>
+[[nodiscard]] summaries<group_summary> summarise_by(Source& source, std::string_view key,
+                                                    const trace_query& query = {}) {
+    return summarise_by(source, [key](const trace_info& trace) { return trace[key]; }, query);
 }
 /// Per value of an own key: `summarise_by<segment>(source)`.
 template <metadata_key Key, trace_source Source>

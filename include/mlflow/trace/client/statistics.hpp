@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <string>
 #include <tuple>
@@ -28,6 +29,37 @@ public:
         sum_ = detail::added(sum_, duration.count());
         recent_.push_back(duration.count());
         if (recent_.size() >= 64 + counted_.size() / 4) merge();
+    }
+
+    void add(const duration_statistics& others) {
+        others.merge();
+        merge();
+        std::vector<counted> merged;
+        merged.reserve(counted_.size() + others.counted_.size());
+        std::merge(counted_.begin(), counted_.end(), others.counted_.begin(), others.counted_.end(),
+                   std::back_inserter(merged));
+        counted_.clear();
+        for (const counted& next : merged) {
+            if (!counted_.empty() && counted_.back().first == next.first) counted_.back().second += next.second;
+            else counted_.push_back(next);
+        }
+        count_ += others.count_;
+        sum_ = detail::added(sum_, others.sum_);
+    }
+    /// What is left without `part`, all of which must be among these.
+    [[nodiscard]] duration_statistics without(const duration_statistics& part) const {
+        merge();
+        part.merge();
+        duration_statistics rest = *this;
+        auto taken = part.counted_.begin();
+        for (auto& [value, times] : rest.counted_) {
+            while (taken != part.counted_.end() && taken->first < value) ++taken;
+            if (taken != part.counted_.end() && taken->first == value) times -= std::min(times, taken->second);
+        }
+        std::erase_if(rest.counted_, [](const counted& one) { return one.second == 0; });
+        rest.count_ -= std::min(rest.count_, part.count_);
+        rest.sum_ -= part.sum_;
+        return rest;
     }
 
     [[nodiscard]] std::size_t count() const noexcept { return count_; }

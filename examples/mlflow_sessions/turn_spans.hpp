@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "source.hpp"
+#include <mlflow/trace/client/file_documents.hpp>
+#include <mlflow/trace/client/file_span.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+// What happened within turns: the spans that a person asks for, tools and failures.
+namespace turns {
+
+namespace mt = mlflow::trace;
+
+struct step {
+    std::string id;
+    std::string parent;
+    std::string name;
+    bool is_tool = false;
+    bool is_failed = false;
+    std::string message;    ///< why it failed, where the span says so
+    std::int64_t start = 0; ///< nanoseconds since 1970
+    std::int64_t end = 0;
+    std::string inputs;
+    std::string outputs;
+};
+
+using steps_by_trace = std::unordered_map<std::string, std::vector<step>>;
+
+// A text that is stored as JSON.
+inline std::string unquoted(const std::string& stored) {
+    if (!stored.starts_with('"')) return stored;
+    const auto text = mt::detail::parse_json(stored);
+    return text && text->is_string() ? text->get<std::string>() : stored;
+}
+
+inline bool says_tool(std::string_view key, std::string_view value) {
+    if (key == "mlflow.spanType" || key == "openinference.span.kind") return value == "TOOL";
+    return key == "gen_ai.operation.name" && value == "execute_tool";
+}
+
+inline step step_of(const mt::stored_span& span) {
+    step read{span.id,
+              span.parent,
+              span.name,
+              false,
+              span.status == mt::trace_status::error,
+              span.status_message,
+              span.start_unix_nano,
+              span.end_unix_nano,
+              "",
+              ""};
+    for (const auto& [key, value] : span.attributes) {
+        read.is_tool = read.is_tool || says_tool(key, unquoted(value));
+        if (key == "mlflow.spanInputs") read.inputs = unquoted(value);
+        if (key == "mlflow.spanOutputs") read.outputs = unquoted(value);
+    }
+    return read;
+}
+
+inline std::string exception_in(mt::detail::json_value events) {
+    if (!events.is(mt::detail::json_value::kind::array)) return {};
+    std::string found;
+    for (const auto event : events) {
+        if (event["name"].text() != "exception") continue;
+        const mt::detail::span_attributes said(event["attributes"]);
+        const auto type = said["exception.type"];
+        const auto text = said["exception.message"];
+        found = type.is_none() ? "" : type.text();
+        if (!text.is_none()) found += (found.empty() ? "" : ": ") + text.text();
+    }
+    return found;
+}
+
+inline step step_of(mt::detail::json_value span) {
+    namespace read = mt::detail;
+    const auto hex = [](read::json_value told) {
+        std::string text;
+        for (const char c : read::read_id(told, 8).value_or(""))
+            read::append_hex_digits(text, static_cast<unsigned char>(c), 2);
+        return text;
+    };
+    const auto nano = [](read::json_value told) {
+        const auto number =
+            told.is(read::json_value::kind::text) ? read::json_value::integer_in(told.raw()) : told.integer();
+        return number.value_or(0);
+    };
+    const read::json_value code = span["status"]["code"];
+    const read::span_attributes attributes(span["attributes"]);
+    const read::translated_span translated(attributes, span["events"]);
+    step found{hex(span.any_of("spanId", "span_id")),
+               hex(span.any_of("parentSpanId", "parent_span_id")),
+               span["name"].text(),
+               false,
+               code.integer() == 2 || code.raw() == "STATUS_CODE_ERROR" || code.raw() == "2",
+               span["status"]["message"].text(),
+               nano(span.any_of("startTimeUnixNano", "start_time_unix_nano")),
+               nano(span.any_of("endTimeUnixNano", "end_time_unix_nano")),
+               unquoted(translated.inputs()),
+               unquoted(translated.outputs())};
+    for (const char* const key : {"mlflow.spanType", "openinference.span.kind", "gen_ai.operation.name"})
+        if (const auto value = attributes[key]; !value.is_none())
+            found.is_tool = found.is_tool || says_tool(key, unquoted(value.text()));
+    if (found.is_failed && found.message.empty()) found.message = exception_in(span["events"]);
+    return found;
+}
+
+/// Of these traces, in the order in which the spans began. What cannot be read has none: the turns are shown without.
+inline steps_by_trace steps_of(source& from, const arguments::common& told, const std::vector<std::string>& ids) {
+    steps_by_trace all;
+    if (from.server()) {
+        const auto traces = from.server()->get_all(ids);
+        if (!traces) return {};
+        for (const mt::stored_trace& trace : *traces)
+            for (const mt::stored_span& span : trace.spans) all[trace.info.trace_id].push_back(step_of(span));
+    } else {
+        for (const std::string& id : ids) all[id];
+        mt::detail::file_lines lines;
+        if (!lines.open(arguments::path_of(told.tracking_uri), arguments::compressions()).empty()) return {};
+        const auto read = [&](mt::detail::json_value document, std::size_t) {
+            mt::detail::for_each_otlp_span(document, [&](mt::detail::json_value span, const auto&) {
+                const auto id = mt::detail::read_id(span.any_of("traceId", "trace_id"), 16);
+                const auto found = id ? all.find(mt::detail::shown_trace_id(*id)) : all.end();
+                if (found != all.end()) found->second.push_back(step_of(span));
+            });
+        };
+        mt::detail::file_documents().read(lines, read, [](std::size_t) { return true; });
+    }
+    for (auto& [id, steps] : all) {
+        std::stable_sort(steps.begin(), steps.end(), [](const step& a, const step& b) { return a.start < b.start; });
+        std::vector<step> once; // a line may have been delivered twice
+        for (step& one : steps)
+            if (std::none_of(once.begin(), once.end(), [&](const step& other) { return other.id == one.id; }))
+                once.push_back(std::move(one));
+        steps = std::move(once);
+    }
+    return all;
+}
+
+/// The failures that no failure within them explains.
+inline std::vector<const step*> causes_in(const std::vector<step>& steps) {
+    std::vector<const step*> causes;
+    for (const step& one : steps)
+        if (one.is_failed && std::none_of(steps.begin(), steps.end(), [&](const step& other) {
+                return other.is_failed && other.parent == one.id && !other.message.empty();
+            }))
+            causes.push_back(&one);
+    return causes;
+}
+
+} // namespace turns
