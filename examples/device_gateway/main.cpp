@@ -66,7 +66,8 @@ int run(int argc, char** argv) {
     }
 
     const bool is_delivered = spool.shutdown(std::chrono::steady_clock::now() + std::chrono::seconds(30));
-    std::cout << nlohmann::ordered_json{{"devices", collector.report()}, {"damaged", links.damaged()}} << std::endl;
+    const nlohmann::ordered_json report{{"devices", collector.report()}, {"damaged", links.damaged()}};
+    std::cout << report.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace) << std::endl;
     if (!is_delivered)
         std::cerr << "device_gateway: the rest waits in " << folder << ": " << spool.last_error() << '\n';
     return is_delivered ? 0 : 1;

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -154,6 +155,40 @@ TEST_F(framed, KeepsWhatIsNotAcknowledged) {
     EXPECT_TRUE(arrived().empty());
     EXPECT_EQ(to.counts().sent, 3U);
     EXPECT_EQ(to.counts().waiting, 0U);
+}
+
+TEST_F(framed, MovesRecordsIntoAStoreThatLasts) {
+    std::vector<std::string> stored;
+    {
+        tracer traces(options(true));
+        for (int i = 0; i < 20; ++i) record(traces, "turn");
+        char one[2'000];
+        const auto keep = [&stored](std::string_view record) {
+            if (stored.size() == 3) return false;
+            stored.emplace_back(record);
+            return true;
+        };
+        EXPECT_FALSE(traces.exporter().move_to(keep, std::span(one, 10)));
+        EXPECT_FALSE(traces.exporter().move_to(keep, one));
+        const auto counts = traces.exporter().counts();
+        EXPECT_EQ(counts.sent, 3U);
+        EXPECT_EQ(counts.waiting + counts.dropped, 17U);
+        EXPECT_TRUE(traces.exporter().move_to([](std::string_view) { return true; }, one));
+        EXPECT_EQ(traces.exporter().counts().waiting, 0U);
+    }
+    for (const std::uint32_t stream : {77U, 78U}) { // this start of the device, and the next one
+        std::uint32_t sequence = 0;
+        for (const std::string& record : stored) {
+            auto encoder = mt::frame_of(record, stream, device_time);
+            char bytes[2'000];
+            decoder.read({bytes, encoder.read(bytes, sizeof bytes)}, [&](const mt::frame& frame) {
+                EXPECT_EQ(frame.sequence, sequence++);
+                EXPECT_EQ(frame.clock, stream == 77 ? device_time() : 0);
+                EXPECT_EQ(mt::read_record(frame, 0).trace.span_count(), 2U);
+            });
+        }
+        EXPECT_EQ(sequence, 3U);
+    }
 }
 
 TEST_F(framed, IsAcknowledgedWhileItIsSentOnceMore) {

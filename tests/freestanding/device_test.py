@@ -31,6 +31,7 @@ EMULATE = [
 # What GCC expects of every target, even a freestanding one, and a virtual function's never called place holder.
 EXPECTED_OF_TARGET = {"memcpy", "memmove", "memset", "memcmp", "strlen", "abort", "__cxa_pure_virtual"}
 NEEDS_AN_OPERATING_SYSTEM = {
+    "device/received.hpp",
     "memory/forks.hpp",
     "platform/appended_file.hpp",
     "platform/files.hpp",
@@ -58,7 +59,7 @@ def check(condition: bool, what: str) -> None:
 def compile_every_header(include: pathlib.Path, build: pathlib.Path) -> int:
     headers = [
         header.relative_to(include)
-        for folder in ("detail", "memory", "text", "core", "values", "wire", "http", "metadata", "platform", "recording", "spans")
+        for folder in ("detail", "memory", "text", "core", "values", "wire", "http", "metadata", "platform", "recording", "spans", "device")
         for header in sorted((include / "mlflow/trace" / folder).glob("*.hpp"))
         if f"{folder}/{header.name}" not in NEEDS_AN_OPERATING_SYSTEM
     ]
@@ -86,6 +87,19 @@ def build_program(include: pathlib.Path, build: pathlib.Path) -> pathlib.Path:
     run(*COMPILE, "-fno-tree-loop-distribute-patterns", "-c", HERE / "startup.cpp", "-o", startup)
     run(*LINK, "-T", HERE / "lm3s6965.ld", device, startup, "-lgcc", "-o", program)
     return program
+
+
+def measure_framed_path(include: pathlib.Path, build: pathlib.Path) -> None:
+    """What sending costs: code, and memory besides the ring."""
+    most_text, most_data, ring = 3_500, 192, 1_024
+    program = build / "framed_path.o"
+    for processor in ("cortex-m0", "cortex-m3", "cortex-m4"):
+        run(*COMPILE, f"-mcpu={processor}", f"-I{include}", "-c", HERE / "framed_path.cpp", "-o", program)
+        text, data, bss = map(int, run("arm-none-eabi-size", program).splitlines()[1].split()[:3])
+        print(f"framed path on {processor}: {text} bytes of text, {data} of data, {bss} of the ring")
+        check(text <= most_text and data <= most_data and bss <= ring + 16, f"too large on {processor}: {text}, {data}, {bss}")
+        needed = symbols("--undefined-only", program)
+        check(needed <= {"__aeabi_llsr", "memcpy", "memset"}, f"the framed path needs {needed}")
 
 
 def value_of(any_value) -> object:
@@ -129,6 +143,7 @@ def main() -> None:
     include, build = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
     build.mkdir(parents=True, exist_ok=True)
     headers = compile_every_header(include, build)
+    measure_framed_path(include, build)
     program = build_program(include, build)
 
     traces, numbers, refused = [], {}, []

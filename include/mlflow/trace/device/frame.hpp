@@ -94,7 +94,7 @@ class frame_encoder {
 public:
     using clock = std::uint64_t (*)() noexcept;
 
-    frame_encoder() noexcept = default;
+    constexpr frame_encoder() noexcept = default;
     /// Of a header and payload, which may lie in two pieces and must stay there. `crc` is of both, begun by
     /// `crc_begin`. The clock, null where there is none, is read as late as can be.
     frame_encoder(std::string_view first, std::string_view second, std::uint32_t crc, clock now) noexcept
@@ -160,6 +160,15 @@ private:
     bool is_before_zero_ = false;
 };
 
+/// The frame of a record that was stored (`framed_exporter::move_to`). The clock of this start tells nothing of a
+/// record of an earlier one, whose stream is another.
+inline frame_encoder frame_of(std::string_view record, std::uint32_t stream_now, frame_encoder::clock now) noexcept {
+    using namespace detail::framing;
+    const bool is_of_now =
+        record.size() >= header_size && detail::read_little_endian<std::uint32_t>(record.data() + 4) == stream_now;
+    return {record, {}, crc_of(record, crc_begin), is_of_now ? now : nullptr};
+}
+
 /// Finds the frames in what a link brings, however it is split. Takes payloads of up to `MaxPayload` bytes, for which
 /// it has the room. Thread-safety: none.
 template <std::size_t MaxPayload = detail::framing::longest_payload>
@@ -223,7 +232,7 @@ private:
         return true;
     }
 
-    char bytes_[detail::framing::header_size + MaxPayload + detail::framing::trailer_size];
+    char bytes_[detail::framing::header_size + MaxPayload + detail::framing::trailer_size]{};
     std::size_t size_ = 0;
     std::size_t left_ = 0; // of the block that is read
     std::uint32_t frames_ = 0;

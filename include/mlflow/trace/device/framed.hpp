@@ -6,6 +6,7 @@
 #include <mlflow/trace/device/record.hpp>
 #include <mlflow/trace/device/record_ring.hpp>
 #include <mlflow/trace/memory/machine.hpp>
+#include <mlflow/trace/wire/protobuf.hpp>
 
 #include <concepts>
 #include <cstddef>
@@ -65,7 +66,8 @@ public:
     static constexpr bool is_thread_safe = true;
     using options = framed_options<Link>;
 
-    explicit framed_exporter(options chosen) noexcept : options_(chosen), ring_(chosen.ring, chosen.when_full) {}
+    constexpr explicit framed_exporter(options chosen) noexcept
+        : options_(chosen), ring_(chosen.ring, chosen.when_full) {}
 
     export_result export_traces(trace_batch& traces) noexcept {
         export_result outcome;
@@ -95,6 +97,28 @@ public:
             const bool is_taken = options_.link.write({chunk, size});
             locked([&] { is_taken ? finish() : begin_again(); });
             if (!is_taken) return false;
+        }
+    }
+
+    /// Moves what waits into a store that lasts, such as a `flash_ring`, instead: `keep(std::string_view record)`
+    /// says whether it has it; `frame_of` makes the frame of a record. `room` is for one record. False where one is
+    /// longer, or not kept: it stays here.
+    template <class Keep>
+    bool move_to(Keep&& keep, std::span<char> room) noexcept {
+        for (;;) {
+            std::uint32_t sequence = 0;
+            const std::size_t size = locked([&] {
+                const auto record = ring_.front();
+                if (record.size > 0) sequence = sequence_of(record);
+                if (record.size <= room.size()) {
+                    const auto [first, second] = ring_.bytes(record);
+                    detail::write_bytes(detail::write_bytes(room.data(), first), second);
+                }
+                return record.size;
+            });
+            if (size == 0) return true;
+            if (size > room.size() || !keep(std::string_view(room.data(), size))) return false;
+            locked([&] { settle(sequence); });
         }
     }
 

@@ -27,7 +27,8 @@ public:
     };
     static constexpr std::size_t cost = 9; // size, checksum, and whether it is done
 
-    explicit record_ring(std::span<char> memory, ring_full policy) noexcept : memory_(memory), policy_(policy) {}
+    constexpr explicit record_ring(std::span<char> memory, ring_full policy) noexcept
+        : memory_(memory), policy_(policy) {}
 
     /// Makes room for a record of that size; `put` then writes it, and `end` makes it one. `leaving(place)` is called
     /// for each record that is given up before. False where there is no room: counted as dropped.
