@@ -10380,7 +10380,9 @@ struct schema {
             ...);
     }
 
-    static constexpr bool has_name(std::string_view name) noexcept { return ((Entries::key::name == name) || ...); }
+    static constexpr bool has_name([[maybe_unused]] std::string_view name) noexcept {
+        return ((Entries::key::name == name) || ...);
+    }
 };
 
 /// Any key, none required; also keys known at run time only, by `metadata(name, value)`.
