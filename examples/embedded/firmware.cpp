@@ -48,8 +48,18 @@ bool deliver(framed& to) noexcept {
     return false;
 }
 
+// Arm semihosting, https://github.com/ARM-software/abi-aa/blob/main/semihosting/semihosting.rst.
+enum class host_call : int { time = 0x11, exit_extended = 0x20 };
+
+int ask_host(host_call call, const void* argument) noexcept {
+    register int r0 asm("r0") = static_cast<int>(call);
+    register const void* r1 asm("r1") = argument;
+    asm volatile("bkpt 0xab" : "+r"(r0) : "r"(r1) : "memory");
+    return r0;
+}
+
 int run() noexcept {
-    board::start(SERIAL_NUMBER);
+    board::start(SERIAL_NUMBER, static_cast<std::uint32_t>(ask_host(host_call::time, nullptr)));
     static constexpr char id[] = {'k', 'i', 't', 'c', 'h', 'e', 'n', '-', '0' + SERIAL_NUMBER};
     tracer traces(framed::options{.ring = ring,
                                   .device = {.id = {id, sizeof id}, .firmware = "1.4.2"},
@@ -67,10 +77,7 @@ int run() noexcept {
 
 } // namespace
 
-// Arm semihosting, https://github.com/ARM-software/abi-aa/blob/main/semihosting/semihosting.rst: ends the emulator.
 extern "C" void run_device() noexcept {
     const int reason[] = {0x20026, run()}; // ADP_Stopped_ApplicationExit
-    register int r0 asm("r0") = 0x20;      // SYS_EXIT_EXTENDED
-    register const void* r1 asm("r1") = reason;
-    asm volatile("bkpt 0xab" : "+r"(r0) : "r"(r1) : "memory");
+    ask_host(host_call::exit_extended, reason);
 }
