@@ -125,7 +125,8 @@ TEST(Durations, AddUpAndComeApart) {
         sum.add(b);
         const auto rest = both.without(a);
         EXPECT_EQ(both.count_up_to(milliseconds(50)), up_to_50);
-        for (const auto& [found, told] : {std::pair{&sum, &both}, std::pair{&rest, &b}}) {
+        using compared = std::pair<const mt::duration_statistics*, const mt::duration_statistics*>;
+        for (const auto& [found, told] : {compared(&sum, &both), compared(&rest, &b)}) {
             ASSERT_EQ(found->count(), told->count());
             EXPECT_EQ(found->mean(), told->mean());
             for (std::size_t rank = 0; rank < told->count(); ++rank) ASSERT_EQ(found->at(rank), told->at(rank));
