@@ -83,10 +83,15 @@ inline std::vector<mt::file_compression> compressions() {
     };
 }
 
+inline std::string path_of(const common& told) {
+    const std::string& uri = told.tracking_uri;
+    return uri.starts_with("file://") ? uri.substr(7) : uri;
+}
+
 inline source open(const common& told) {
     const std::string& uri = told.tracking_uri;
     if (!uri.starts_with("http://") && !uri.starts_with("https://")) {
-        const std::string path = uri.starts_with("file://") ? uri.substr(7) : uri;
+        const std::string path = path_of(told);
         if (!std::filesystem::exists(path) || std::filesystem::is_directory(path))
             throw std::runtime_error("--tracking-uri " + uri +
                                      ": neither a server, as http://host:port, nor a file of OTLP JSON lines");

@@ -2,6 +2,7 @@
 // Who uses an application and how: users, sessions and feedback of an MLflow server or of a local trace file.
 #include "arguments.hpp"
 #include "output.hpp"
+#include "report.hpp"
 #include "rows.hpp"
 #include "table.hpp"
 
@@ -110,6 +111,8 @@ int run(int argc, char** argv) {
     auto* const compare = app.add_subcommand("compare", "groups of traces side by side");
     const auto* const feedback = app.add_subcommand("feedback", "what was said about traces, spans and sessions");
     auto* const exported = app.add_subcommand("export", "traces for data frames, as CSV or JSON Lines");
+    auto* const reported = app.add_subcommand("report", "a page of figures, sessions and messages for a browser");
+    report::options page;
     std::string shown;
     std::string key;
     std::string path;
@@ -125,6 +128,7 @@ int run(int argc, char** argv) {
         ->check(CLI::IsMember({"csv", "jsonl"}));
     exported->add_flag("--exact", is_exact,
                        "CSV for programs: no apostrophe before a text that a spreadsheet would take for a formula");
+    report::add(*reported, page);
     for (auto* const command : app.get_subcommands({})) command->fallthrough();
 
     try {
@@ -138,6 +142,10 @@ int run(int argc, char** argv) {
                 if (sessions->parsed()) return print_found(mt::summarise_sessions(watched, query), told.json);
                 if (compare->parsed()) return print_found(mt::summarise_by(watched, key, query), told.json);
                 if (feedback->parsed()) return print_feedback(watched, query, told.json);
+                if (reported->parsed()) {
+                    const std::string fault = report::write(watched, source, told, query, page);
+                    return fault.empty() ? 0 : fail(fault);
+                }
                 if (exported->parsed() && !told.json)
                     return export_traces(watched, query, path, format,
                                          is_exact ? mt::csv_texts::exact : mt::csv_texts::for_spreadsheets);

@@ -201,17 +201,13 @@ inline bool is_otlp(json_value document) noexcept {
                .is(json_value::kind::array);
 }
 
-// Calls take(file_span) for each span of an OTLP document, in either spelling of its fields, also of those that an
-// older version of OTLP had. Returns how many spans it did not understand.
-template <class Take>
-std::size_t read_otlp(json_value document, Take take) {
-    std::size_t passed_over = 0;
+// Calls visit(span, source) for each span of an OTLP document, in either spelling of its fields, also of those that an
+// older version of OTLP had.
+template <class Visit>
+void for_each_otlp_span(json_value document, Visit visit) {
     const auto read_spans = [&](json_value list, const span_source& from) {
         if (!list.is(json_value::kind::array)) return;
-        for (const json_value span : list) {
-            if (auto read = read_file_span(span, from)) take(std::move(*read));
-            else ++passed_over;
-        }
+        for (const json_value span : list) visit(span, from);
     };
     const auto read_resource_spans = [&](json_value told) {
         const json_value resource = told["resource"]["attributes"];
@@ -231,6 +227,16 @@ std::size_t read_otlp(json_value document, Take take) {
     if (list.is(json_value::kind::array))
         for (const json_value one : list) read_resource_spans(one);
     else read_resource_spans(document);
+}
+
+// Calls take(file_span) for each of these spans. Returns how many spans it did not understand.
+template <class Take>
+std::size_t read_otlp(json_value document, Take take) {
+    std::size_t passed_over = 0;
+    for_each_otlp_span(document, [&](json_value span, const span_source& from) {
+        if (auto read = read_file_span(span, from)) take(std::move(*read));
+        else ++passed_over;
+    });
     return passed_over;
 }
 
