@@ -3,9 +3,8 @@
 
 #include "arguments.hpp"
 #include "output.hpp"
+#include "report/page.hpp"
 #include "report_spans.hpp"
-
-#include <report_page.hpp> // made of the files in report/ by report/embed.cmake
 
 #include <nlohmann/json.hpp>
 

@@ -65,8 +65,9 @@ inline json span_of(const mt::stored_span& told) {
                    std::move(inputs), std::move(outputs), attributes);
 }
 
+// The ID of a span, whose leading zeros were taken away.
 inline std::string hex_of(std::string_view bytes) {
-    std::string hex;
+    std::string hex(bytes.size() < 8 ? 16 - 2 * bytes.size() : 0, '0');
     for (const char c : bytes) mt::detail::append_hex_digits(hex, static_cast<unsigned char>(c), 2);
     return hex;
 }
@@ -105,7 +106,7 @@ inline json span_of(mt::detail::json_value told) {
         if (!is_of_trace)
             attributes.emplace_back(key, value.what() == read::any_kind::text ? value.text() : read::stored_json(value));
     });
-    return span_of({hex_of(*id), hex_of(parent.value_or("")), told["name"].text(),
+    return span_of({hex_of(*id), parent ? hex_of(*parent) : std::string(), told["name"].text(),
                     microseconds_of(told.any_of("startTimeUnixNano", "start_time_unix_nano")),
                     microseconds_of(told.any_of("endTimeUnixNano", "end_time_unix_nano")), failed ? 1 : 0,
                     std::move(message)},

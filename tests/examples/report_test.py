@@ -147,7 +147,8 @@ def check_data(page: pathlib.Path, traces: list[dict]) -> None:
         check(all(trace[name] == one for name, one in said.items()), f"{id_}: {said} in place of {trace}")
         check((pick("fault", "faults") or [None, None])[1] == (trace["fault"] if trace["failed"] else None), f"{id_}: why it failed")
         request, response = blocks[f"t{at // blocks['about']['texts']}"][at % blocks["about"]["texts"]][:2]
-        check(request == trace["question"] and response == ("" if trace["failed"] else trace["answer"]), f"{id_}: texts")
+        check(request == trace["question"] or trace["question"] == "", f"{id_}: question")
+        check(response == ("" if trace["failed"] else trace["answer"]), f"{id_}: answer")
         spans = blocks[f"s{at // blocks['about']['spans']}"][at % blocks["about"]["spans"]]
         check([span[0] for span in spans] == [trace["id"][:16], trace["id"][16:]] and spans[1][1] == spans[0][0], f"{id_}: spans")
         sessions.append(said["session"])
@@ -289,7 +290,7 @@ def check_shown(page: pathlib.Path, traces: list[dict]) -> None:
     check(f"{len(pro)} of {len(traces):,} turns" in shown(page, "#/turns?status=error&is.app.segment=pro").text, "filters that combine")
     text = [trace for trace in traces if "refund" in trace["question"].lower()]
     check(text and f"{len(text)} of {len(traces):,} turns" in shown(page, "#/turns?text=REFUND").text, "search in what was said")
-    causes = [row for row in shown(page, "#/errors").rows if row and row[0].startswith("lookup: TimeoutError")]
+    causes = [row for row in shown(page, "#/errors").rows if len(row) > 3 and row[0].startswith("lookup: TimeoutError")]
     check(len(causes) == 1 and causes[0][2] == str(failed), f"one cause of {failed} errors: {causes}")
     compared = {row[0]: row for row in shown(page, "#/compare").rows if row and row[0] in ("free", "pro")}
     for segment in ("free", "pro"):

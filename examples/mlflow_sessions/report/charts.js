@@ -53,15 +53,16 @@ function plotted(place, x, series, { height = 200, time = true, labels, format =
     }] } : {},
   };
   place.plot = new uPlot(options, [x, ...series.map(one => one.values)], place);
+  place.querySelector(".u-legend").setAttribute("aria-hidden", "true"); // the label says it
   charts.push(place);
   widths.observe(place);
 }
 
-function numbersTable(head, rows) {
+function numbersTable(title, head, rows) {
   const details = h("details", { class: "numbers" }, h("summary", {}, "Numbers"));
   details.addEventListener("toggle", () => {
     if (!details.open || details.querySelector("table")) return;
-    details.append(h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Numbers of the chart" }, h("table", {},
+    details.append(h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Numbers: " + title }, h("table", {},
       h("thead", {}, h("tr", {}, head.map(one => h("th", { scope: "col" }, one)))),
       h("tbody", {}, rows().map(row => h("tr", {}, row.map((one, i) => h(i ? "td" : "th", i ? {} : { scope: "row" }, one))))))));
   }, { once: false });
@@ -73,7 +74,7 @@ function overTime(title, slices, series, options = {}) {
   const place = h("div", { class: "chart", role: "img", "aria-label": title + " over time, " + when(slices.starts[0]).slice(0, 16) + " to " +
     when(slices.starts[slices.count - 1] + slices.length).slice(0, 16) + ": " + series.map(one => `${one.label}: highest ${(one.format || options.format || brief)(Math.max(...one.values.filter(v => v !== null), 0))}`).join("; ") });
   const format = one => value => (value === null ? dash : (one.format || options.format || brief)(value));
-  const element = card(title, options.note ? h("p", { class: "note" }, options.note) : null, place, numbersTable(["From", ...series.map(one => one.label)],
+  const element = card(title, options.note ? h("p", { class: "note" }, options.note) : null, place, numbersTable(title, ["From", ...series.map(one => one.label)],
     () => slices.starts.map((start, i) => [when(start).slice(0, 16), ...series.map(one => format(one)(one.values[i]))])));
   afterPaint(() => plotted(place, slices.starts.map(start => start + slices.length / 2), series,
     { ...options, slice: slices.length, onRange: options.onRange || chooseRange }));
@@ -82,7 +83,7 @@ function overTime(title, slices, series, options = {}) {
 
 function bars(title, labels, series, options = {}) {
   const place = h("div", { class: "chart", role: "img", "aria-label": title + ": " + labels.map((label, i) => `${label} ${series[0].values[i]}`).join(", ").slice(0, 600) });
-  const element = card(title, options.note ? h("p", { class: "note" }, options.note) : null, place, numbersTable(["Range", ...series.map(one => one.label)],
+  const element = card(title, options.note ? h("p", { class: "note" }, options.note) : null, place, numbersTable(title, ["Range", ...series.map(one => one.label)],
     () => labels.map((label, i) => [label, ...series.map(one => whole(one.values[i]))])));
   afterPaint(() => plotted(place, labels.map((_, i) => i), series, { ...options, time: false, labels }));
   return element;

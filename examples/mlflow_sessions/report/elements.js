@@ -37,6 +37,7 @@ function money(value) {
 }
 function span(ms) { // a length of time
   if (isNone(ms)) return dash;
+  if (ms === 0) return "0 ms";
   if (ms < 1) return (ms * 1000).toFixed(0) + " µs";
   if (ms < 1000) return Math.round(ms) + " ms";
   if (ms < 10000) return (ms / 1000).toFixed(2) + " s";
@@ -68,9 +69,9 @@ const badge = status => h("span", { class: "badge " + ["", "ok", "error", "open"
 const rateBadge = rate => h("span", { class: rate > 0 ? (rate >= 0.1 ? "rate high" : "rate some") : "rate soft" }, percent(rate));
 const emptyState = (title, text, ...more) => h("div", { class: "empty" },
   h("svg:svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, h("svg:path", { d: "M4 5h16v10H10l-4 4v-4H4z" })), h("p", { class: "title" }, title), h("p", {}, text), more);
-const heading = (text, more) => h("div", { class: "heading" }, h("h2", {}, text), more ? h("p", {}, more) : null);
+const heading = (text, more) => h("div", { class: "heading" }, h("h1", {}, text), more ? h("p", {}, more) : null);
 function card(title, ...children) {
-  return h("section", { class: "card", "aria-label": title }, h("h3", {}, title), children);
+  return h("section", { class: "card", "aria-label": title }, h("h2", {}, title), children);
 }
 
 function sparkline(values, label, mode) {

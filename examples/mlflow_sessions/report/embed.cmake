@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# Makes report_page.hpp of the files of the page, so that the program needs none of them when it runs. As bytes, since
-# compilers limit the length of a literal.
+# Compiles the files of the page into a program, so that it needs none of them when it runs. As bytes, since compilers
+# limit the length of a literal.
 function(mlflow_sessions_embed_report target)
     set(folder ${CMAKE_CURRENT_FUNCTION_LIST_DIR})
     set(parts
@@ -10,8 +10,7 @@ function(mlflow_sessions_embed_report target)
         uplot_js=vendor/uPlot.iife.min.js
         uplot_css=vendor/uPlot.min.css
         license=vendor/LICENSE)
-    set(header "// SPDX-License-Identifier: Apache-2.0\n#pragma once\n#include <string_view>\n")
-    string(APPEND header "namespace report::files {\n")
+    set(source "#include <report/page.hpp>\nnamespace report::files {\n")
     foreach(part IN LISTS parts)
         string(REGEX MATCH "^([a-z_]+)=(.*)$" matched ${part})
         set(name ${CMAKE_MATCH_1})
@@ -23,11 +22,11 @@ function(mlflow_sessions_embed_report target)
             set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${folder}/${file})
         endforeach()
         string(REGEX REPLACE "(..)" "'\\\\x\\1'," bytes "${bytes}")
-        string(APPEND header "inline constexpr char ${name}_bytes[] = {${bytes}};\n"
-            "inline constexpr std::string_view ${name}(${name}_bytes, sizeof ${name}_bytes);\n")
+        string(APPEND source "static constexpr char ${name}_bytes[] = {${bytes}};\n"
+            "const std::string_view ${name}(${name}_bytes, sizeof ${name}_bytes);\n")
     endforeach()
-    string(APPEND header "} // namespace report::files\n")
-    set(made ${CMAKE_CURRENT_BINARY_DIR}/${target}_page)
-    file(GENERATE OUTPUT ${made}/report_page.hpp CONTENT "${header}")
-    target_include_directories(${target} PRIVATE ${made})
+    set(made ${CMAKE_CURRENT_BINARY_DIR}/${target}_page.cpp)
+    file(GENERATE OUTPUT ${made} CONTENT "${source}} // namespace report::files\n")
+    target_sources(${target} PRIVATE ${made})
+    target_include_directories(${target} PRIVATE ${folder}/..)
 endfunction()

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Users, sessions, turns, errors and feedback as tables; the page of one user.
 
-const nothingFound = () => emptyState("No traces match", F.count ? "Widen the time, or take away a filter." : "The source had no traces for this report.",
-  F.count && isFiltered() ? h("button", { type: "button", class: "strong", onclick: () => go(view.name, noFilter(), view.id) }, "Clear all filters") : null);
+const nothingFound = () => [h("h1", { class: "unseen" }, titleOf(view)), emptyState("No traces match", F.count ? "Widen the time, or take away a filter." : "The source had no traces for this report.",
+  F.count && isFiltered() ? h("button", { type: "button", class: "strong", onclick: () => go(view.name, noFilter(), view.id) }, "Clear all filters") : null)];
 
 // The first score of feedback, for a column of its own.
 function meansBy(picked, groupOf) {
@@ -146,16 +146,16 @@ const turnsView = picked => (picked.length === 0 ? nothingFound() : [heading("Tu
 function userView(picked, user) {
   const nth = F.users.indexOf(user);
   const own = nth < 0 ? [] : picked.filter(i => F.user[i] === nth);
-  const head = h("div", { class: "heading" }, h("p", { class: "crumbs" }, h("a", { href: linkTo("users") }, "Users")), h("h2", {}, data(user)));
-  if (own.length === 0) return [head, nothingFound()];
+  const head = h("div", { class: "heading" }, h("p", { class: "crumbs" }, h("a", { href: linkTo("users") }, "Users")), h("h1", {}, data(user)));
+  if (own.length === 0) return [head, nothingFound()[1]];
   const all = summaryOf(own), slices = chosenSlices(own, 48), of = sliced(own, slices);
   return [head,
     h("div", { class: "figures" }, figure("Sessions", whole(all.sessions)), figure("Turns", whole(all.turns), "since " + when(all.first).slice(0, 16)), figure("Error rate", percent(all.rate), whole(all.errors) + " failed"),
       figure("Latency p95", span(all.p95), "p50 " + span(all.p50)), figure("Tokens", brief(all.tokens)), figure("Cost", money(all.cost)),
       [...all.scores].slice(0, 2).map(([name, one]) => figure(name, one.scored ? (one.isYesNo ? percent(one.sum / one.scored) : decimal(one.sum / one.scored)) : dash, whole(one.count) + " times"))),
     overTime("Activity", slices, [{ label: "Turns", values: Array.from(of.turns), colour: colourNamed("--blue"), bars: true }, { label: "failed", values: Array.from(of.errors), colour: colourNamed("--red"), bars: true }], { height: 150 }),
-    h("h3", {}, "Sessions"), sessionsTable("sessions of a user", own, false),
-    own.some(i => F.session[i] < 0) ? [h("h3", {}, "Turns without a session"), turnsTable("turns of a user", own.filter(i => F.session[i] < 0))] : null];
+    h("h2", {}, "Sessions"), sessionsTable("sessions of a user", own, false),
+    own.some(i => F.session[i] < 0) ? [h("h2", {}, "Turns without a session"), turnsTable("turns of a user", own.filter(i => F.session[i] < 0))] : null];
 }
 
 function faultRows(picked) {
@@ -185,7 +185,7 @@ function errorsView(picked) {
   const series = top.map((row, nth) => { const values = new Array(wide.count).fill(0); for (const time of row.times) values[wide.at(time)]++; return { label: row.label.slice(0, 60), values, colour: colours[nth] }; });
   return [heading("Errors", `${whole(all.errors)} of ${whole(all.turns)} turns failed, ${percent(all.rate)}. Messages that differ only in numbers are one group.`),
     overTime("Errors by cause", wide, series, { height: 170 }),
-    tableOf("errors", "Errors by cause", [
+    tableOf("errors", "Causes of errors", [
       { key: "name", head: "Where and why", class: "cause", cell: row => [h("a", { href: row.name === "(no span says why)" ? linkTo("turns", { ...filter, status: "error" }) : linkTo("turns", { ...filter, fault: row.name }) }, data(row.label)), row.example !== row.label ? h("div", { class: "soft clip" }, data(row.example)) : null] },
       { key: "when", head: "When", plain: true, cell: row => { const counts = new Array(slices.count).fill(0); for (const time of row.times) counts[slices.at(time)]++; return sparkline(counts, "Over time", "bad"); } },
       { key: "failed", head: "Turns failed", number: true, cell: row => whole(row.failed) },

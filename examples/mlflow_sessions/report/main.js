@@ -76,6 +76,7 @@ function showFilters(picked) {
 
 // ---- The whole
 
+const titleOf = of => views.find(([name]) => name === of.name)?.[1] ?? of.id.split("\n")[0];
 let shownLast = 0;
 async function show() {
   const mine = ++shownLast;
@@ -86,7 +87,6 @@ async function show() {
   const picked = await pick(filter, share => { const line = main.querySelector(".loading"); if (line) line.textContent = `Searching… ${percent(share)}`; });
   const make = { overview: overviewView, users: usersView, sessions: sessionsView, turns: turnsView, errors: errorsView, compare: compareView, feedback: feedbackView, user: () => userView(picked, view.id), session: () => sessionView(view.id), trace: () => traceView(view.id) }[view.name];
   if (mine !== shownLast) return clearTimeout(slow);
-  const isDetail = ["user", "session", "trace"].includes(view.name);
   const content = await make(picked);
   clearTimeout(slow);
   if (mine !== shownLast) return;
@@ -96,7 +96,7 @@ async function show() {
   put(main, content);
   const current = { user: "users", session: "sessions", trace: "turns" }[view.name] || view.name;
   put(byId("views"), views.map(([name, label]) => h("a", { href: linkTo(name), "aria-current": name === current ? "page" : undefined }, label)));
-  const title = isDetail ? view.id.split("\n")[0] : views.find(([name]) => name === view.name)[1];
+  const title = titleOf(view);
   document.title = title + " · " + (about.experiment || "Sessions");
   if (before.name !== view.name || before.id.split("\n")[0] !== view.id.split("\n")[0]) { if (!view.id.includes("\n")) scrollTo(0, 0); announce(title + ", " + whole(picked.length) + " turns"); }
   document.documentElement.dataset.ready = view.name;

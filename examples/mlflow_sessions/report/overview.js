@@ -47,6 +47,7 @@ async function overviewView(picked) {
   const scores = [...all.scores].sort((a, b) => b[1].count - a[1].count);
 
   return [
+    h("h1", { class: "unseen" }, "Overview"),
     h("div", { class: "figures" },
       figure("Users", brief(all.users), changed(all.users, then?.users) || (all.unnamed ? brief(all.unnamed) + " turns without" : ""), linkTo("users")),
       figure("Sessions", brief(all.sessions), changed(all.sessions, then?.sessions) || decimal(all.turns / Math.max(1, all.sessions)) + " turns each", linkTo("sessions")),

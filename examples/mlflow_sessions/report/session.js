@@ -102,13 +102,13 @@ function json(text) {
 function spoken(title, text) {
   if (!text) return null;
   const messages = messagesIn(text);
-  return h("section", {}, h("h5", {}, title), messages ? messages.map(one => bubble(one.role === "user" ? "user" : one.role === "assistant" ? "assistant" : "other", one.role || "message",
+  return h("section", {}, h("h4", {}, title), messages ? messages.map(one => bubble(one.role === "user" ? "user" : one.role === "assistant" ? "assistant" : "other", one.role || "message",
     prose(one.text), one.calls.map(call => h("div", { class: "call" }, h("span", { class: "kind tool" }, "tool"), " ", data(call.name), call.input ? json(call.input) : null)))) : json(text));
 }
 function spanDetails(one) {
   const tokens = attributeOf(one, "mlflow.chat.tokenUsage");
   return h("div", { class: "details" },
-    h("h4", {}, h("span", { class: "kind " + kindOf(one) }, kindOf(one)), " ", data(one.name || "(no name)")),
+    h("h3", {}, h("span", { class: "kind " + kindOf(one) }, kindOf(one)), " ", data(one.name || "(no name)")),
     h("p", { class: "soft" }, span((one.end - one.start) / 1000) + " · " + when(one.start / 1000), tokens ? " · " : "", tokens ? data(tokensText(tokens)) : null),
     one.failed ? h("div", { class: "fault", role: "note" }, h("strong", {}, "Failed"), " ", data(one.message || "without a message")) : null,
     spoken("Input", one.inputs), spoken("Output", one.outputs),
@@ -157,8 +157,8 @@ async function turnElement(i, nth, previous, pane) {
   const spans = await spansOf(i);
   const root = spans?.find(one => !spans.some(other => other.id === one.parent));
   const inputs = root && messagesIn(root.inputs), outputs = root && messagesIn(root.outputs);
-  const question = lastOf(inputs, "user") ?? (root && plainText(root.inputs)) ?? texts?.request ?? "";
-  const answer = lastOf(outputs, "assistant") ?? (root && plainText(root.outputs)) ?? texts?.response ?? "";
+  const question = inputs ? lastOf(inputs, "user") ?? "" : (root && plainText(root.inputs)) ?? texts?.request ?? "";
+  const answer = outputs ? lastOf(outputs, "assistant") ?? "" : (root && plainText(root.outputs)) ?? texts?.response ?? "";
   const gap = previous === null ? 0 : F.time[i] - (F.time[previous] + (F.duration[previous] || 0));
   const tools = (spans || []).filter(one => kindOf(one) === "tool" || kindOf(one) === "retriever");
   const fault = F.fault[i] >= 0 ? F.faults[F.fault[i]] : null;
@@ -166,7 +166,7 @@ async function turnElement(i, nth, previous, pane) {
   const open = h("button", { type: "button", class: "quiet", "aria-expanded": "false", onclick: () => pane.show(i, element, open) }, spans ? `${spans.length} ${spans.length === 1 ? "span" : "spans"}` : "Details");
   const element = h("article", { class: "turn" + (F.status[i] === ERROR ? " failed" : ""), id, tabindex: -1, "aria-label": `Turn ${nth + 1}` },
     gap > 5 * minute ? h("p", { class: "gap" }, span(gap) + " later") : null,
-    h("header", {}, h("h4", {}, `Turn ${nth + 1}`), h("time", { dateTime: new Date(F.time[i]).toISOString() }, clock(F.time[i])), F.status[i] === OK ? null : badge(F.status[i]),
+    h("header", {}, h("h2", {}, `Turn ${nth + 1}`), h("time", { dateTime: new Date(F.time[i]).toISOString() }, clock(F.time[i])), F.status[i] === OK ? null : badge(F.status[i]),
       h("span", { class: "soft" }, span(F.duration[i])), F.input[i] + F.output[i] ? h("span", { class: "soft" }, brief(F.input[i] + F.output[i]) + " tokens") : null, F.cost[i] ? h("span", { class: "soft" }, money(F.cost[i])) : null),
     about.texts ? bubble("user", F.user[i] >= 0 ? data(F.users[F.user[i]]) : "User", question ? prose(question) : h("p", { class: "soft" }, "(nothing recorded)")) : null,
     tools.length ? h("ul", { class: "tools", "aria-label": "What was called" }, tools.map(one => h("li", { class: one.failed ? "failed" : "" }, h("span", { class: "kind " + kindOf(one) }, kindOf(one)), " ", data(one.name), " ", h("span", { class: "soft" }, span((one.end - one.start) / 1000)), one.failed ? h("span", { class: "bad" }, " failed: ", data(one.message.split("\n")[0].slice(0, 160))) : null))) : null,
@@ -181,7 +181,7 @@ async function turnElement(i, nth, previous, pane) {
 function spanPane(column) {
   const room = matchMedia("(min-width: 1180px)");
   const body = h("div", { class: "body" });
-  const title = h("h3", { tabindex: -1 });
+  const title = h("h2", { tabindex: -1 });
   const close = h("button", { type: "button", class: "quiet", onclick: () => pane.hide() }, "Close");
   const element = h("aside", { class: "pane", "aria-label": "Spans of the turn", hidden: true }, h("div", { class: "pane-head" }, title, close), body);
   let from = null, turn = null;
@@ -195,11 +195,11 @@ function spanPane(column) {
       turn.classList.add("chosen");
       button.setAttribute("aria-expanded", "true");
       const [spans, texts] = [await spansOf(i), await textsOf(i)];
-      title.textContent = at.querySelector("h4").textContent;
+      title.textContent = at.querySelector("h2").textContent;
       const pairs = texts ? [["Trace", F.id[i]], ...(texts.clientId ? [["Request ID", texts.clientId]] : []), ...Object.entries(texts.metadata).filter(([key]) => !makesNoRow(key)), ...Object.entries(texts.tags).filter(([key]) => !makesNoRow(key))] : [["Trace", F.id[i]]];
       const reasons = (F.saidOf.get(i) || []).map(one => [one, texts?.reasons[one.place] || ["", ""]]);
       put(body, spans ? waterfall(i, spans, texts) : h("p", { class: "soft" }, "The page was made without spans."),
-        reasons.length ? h("section", { class: "said" }, h("h4", {}, "Feedback"), reasons.map(([one, [by, why]]) => h("p", {}, h("strong", {}, data(one.name + ": " + shownValue(one))), " ", h("span", { class: "soft" }, "by ", data(by || one.source.toLowerCase())), why ? h("br") : null, why ? data(why) : null))) : null,
+        reasons.length ? h("section", { class: "said" }, h("h3", {}, "Feedback"), reasons.map(([one, [by, why]]) => h("p", {}, h("strong", {}, data(one.name + ": " + shownValue(one))), " ", h("span", { class: "soft" }, "by ", data(by || one.source.toLowerCase())), why ? h("br") : null, why ? data(why) : null))) : null,
         h("details", { class: "about" }, h("summary", {}, "Metadata and tags"), h("dl", { class: "pairs" }, pairs.map(([key, value]) => [h("dt", {}, data(key)), h("dd", {}, data(value))]))));
       element.hidden = false;
       settle();
@@ -249,16 +249,16 @@ async function sessionView(id) {
   const nth = F.sessions.indexOf(session);
   const traces = nth < 0 ? [] : F.byTime.filter(i => F.session[i] === nth); // all of them, whatever the filters
   const crumbs = h("p", { class: "crumbs" }, h("a", { href: linkTo("sessions") }, "Sessions"));
-  if (traces.length === 0) return [h("div", { class: "heading" }, crumbs, h("h2", {}, data(session))), emptyState("Not in this report", "No trace of this session is in the page.")];
+  if (traces.length === 0) return [h("div", { class: "heading" }, crumbs, h("h1", {}, data(session))), emptyState("Not in this report", "No trace of this session is in the page.")];
   const all = summaryOf(traces);
   const users = [...new Set(Array.from(traces, i => F.user[i]).filter(user => user >= 0))].map(user => F.users[user]);
-  const head = h("div", { class: "heading session" }, crumbs, h("h2", {}, data(session)),
+  const head = h("div", { class: "heading session" }, crumbs, h("h1", {}, data(session)),
     h("p", {}, userLinks(users), " · ", when(all.first), " · ", h("strong", {}, whole(all.turns)), all.turns === 1 ? " turn" : " turns", all.errors ? [" · ", h("span", { class: "bad" }, whole(all.errors) + " failed")] : null,
       " · p95 " + span(all.p95), all.tokens ? " · " + brief(all.tokens) + " tokens" : "", all.cost ? " · " + money(all.cost) : "", " ", h("button", { type: "button", class: "quiet", onclick: event => copy(location.href.split("#")[0] + linkTo("session", noFilter(), session), event.target) }, "Copy link")));
   return conversation(session, traces, chosen, head);
 }
 async function traceView(id) {
   const i = F.id.indexOf(id);
-  const head = h("div", { class: "heading" }, h("p", { class: "crumbs" }, h("a", { href: linkTo("turns") }, "Turns")), h("h2", {}, data(id)));
+  const head = h("div", { class: "heading" }, h("p", { class: "crumbs" }, h("a", { href: linkTo("turns") }, "Turns")), h("h1", {}, data(id)));
   return i < 0 ? [head, emptyState("Not in this report", "No trace of this ID is in the page.")] : conversation(id, [i], id, head);
 }
