@@ -34,7 +34,9 @@ struct options {
 };
 
 inline void add(CLI::App& command, options& chosen) {
-    command.add_option("--output", chosen.path, "file to write")->check(arguments::refuse_empty)->capture_default_str();
+    command.add_option("--output", chosen.path, "file to write")
+        ->check(arguments::refuse_empty)
+        ->capture_default_str();
     command
         .add_option("--content", chosen.content,
                     "what of the conversations is in the page: spans (all), previews (the first 1,000 characters of "
@@ -51,8 +53,7 @@ inline std::string base64(std::string_view bytes) {
         unsigned bits = 0;
         for (std::size_t i = 0; i < 3; ++i)
             bits = bits << 8U | (at + i < bytes.size() ? static_cast<unsigned char>(bytes[at + i]) : 0U);
-        for (unsigned i = 0; i < 4; ++i)
-            text += at + i <= bytes.size() ? digits[bits >> (18U - 6U * i) & 63U] : '=';
+        for (unsigned i = 0; i < 4; ++i) text += at + i <= bytes.size() ? digits[bits >> (18U - 6U * i) & 63U] : '=';
     }
     return text;
 }
@@ -147,7 +148,10 @@ public:
             const auto value = mt::detail::parse_json<json>(said.value);
             one.said.push_back({said.name, value.value_or(nullptr),
                                 said.what == mt::assessment::kind::expectation ? 1 : 0, said.source.type,
-                                said.is_of_session() ? 2 : said.span_id.empty() ? 0 : 1, said.error});
+                                said.is_of_session()   ? 2
+                                : said.span_id.empty() ? 0
+                                                       : 1,
+                                said.error});
             reasons.push_back({said.source.id, said.rationale});
         }
         for (const auto& [prefix, texts] : {std::pair{"", &trace.metadata}, std::pair{"tag.", &trace.tags}})
@@ -266,14 +270,10 @@ private:
     [[nodiscard]] json figures() const {
         constexpr const char* names[] = {"duration",   "status", "user",   "session", "name",
                                          "experiment", "input",  "output", "cached",  "cost"};
-        json all{{"users", users_.texts()},
-                 {"sessions", sessions_.texts()},
-                 {"names", names_.texts()},
-                 {"experiments", experiments_.texts()},
-                 {"faults", json::array()},
-                 {"id", json::array()},
-                 {"time", json::array()},
-                 {"fault", json::array()}};
+        json all{{"users", users_.texts()}, {"sessions", sessions_.texts()},
+                 {"names", names_.texts()}, {"experiments", experiments_.texts()},
+                 {"faults", json::array()}, {"id", json::array()},
+                 {"time", json::array()},   {"fault", json::array()}};
         for (const json& fault : faults_.texts()) all["faults"].push_back(json::parse(fault.get<std::string>()));
         std::vector<std::size_t> places(traces_.size());
         std::int64_t before = 0;

@@ -104,7 +104,8 @@ inline json span_of(mt::detail::json_value told) {
     all.for_each("", [&](std::string_view key, const read::any_value& value) {
         const bool is_of_trace = key.starts_with("mlflow.traceTag.") || key.starts_with("mlflow.traceMetadata.");
         if (!is_of_trace)
-            attributes.emplace_back(key, value.what() == read::any_kind::text ? value.text() : read::stored_json(value));
+            attributes.emplace_back(key,
+                                    value.what() == read::any_kind::text ? value.text() : read::stored_json(value));
     });
     return span_of({hex_of(*id), parent ? hex_of(*parent) : std::string(), told["name"].text(),
                     microseconds_of(told.any_of("startTimeUnixNano", "start_time_unix_nano")),
@@ -120,7 +121,8 @@ inline json in_order(json spans) {
     json kept = json::array();
     for (std::size_t at = 0; at < spans.size(); ++at)
         if (last[spans[at][of_id].get<std::string>()] == at) kept.push_back(std::move(spans[at]));
-    std::stable_sort(kept.begin(), kept.end(), [](const json& a, const json& b) { return a[of_start] < b[of_start]; });
+    std::stable_sort(kept.begin(), kept.end(),
+                     [](const json& a, const json& b) { return a[of_start] < b[of_start]; });
     return kept;
 }
 
@@ -152,7 +154,9 @@ inline std::string read_spans(mt::trace_file&, const arguments::common& told, co
     using heaps = mt::detail::record_heaps;
     std::unordered_map<std::string_view, std::uint32_t> places;
     for (const std::string& id : ids) places.emplace(id, static_cast<std::uint32_t>(places.size()));
-    const auto heap_of = [&](std::size_t place) { return place * heaps::count / std::max<std::size_t>(ids.size(), 1); };
+    const auto heap_of = [&](std::size_t place) {
+        return place * heaps::count / std::max<std::size_t>(ids.size(), 1);
+    };
     const char* const folder = std::getenv("TMPDIR");
     heaps spans(std::size_t{64} << 20U, folder && *folder ? folder : "/tmp");
     mt::detail::file_lines lines;

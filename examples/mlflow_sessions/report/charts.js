@@ -2,12 +2,13 @@
 // Charts by uPlot, each with its numbers as a table beside it.
 
 const colourNamed = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-const seriesColours = () => ["--blue", "--orange", "--teal", "--magenta", "--cyan", "--brown"].map(colourNamed);
+const seriesColours = ["--blue", "--orange", "--teal", "--magenta", "--cyan", "--brown"];
 const fade = (colour, share) => colour + Math.round(share * 255).toString(16).padStart(2, "0");
 let charts = [];
 const widths = new ResizeObserver(entries => {
   for (const { target, contentRect } of entries) target.plot?.setSize({ width: Math.max(120, Math.floor(contentRect.width)), height: target.plot.height });
 });
+const redraw = () => { for (const chart of charts) chart.plot?.redraw(false); };
 function forgetCharts() {
   for (const chart of charts) { widths.unobserve(chart); chart.plot?.destroy(); }
   charts = [];
@@ -19,10 +20,10 @@ function axisTime(time, step) {
   return step >= day || at === "00:00:00" ? dayOf(time) : step < minute ? at : at.slice(0, 5);
 }
 
-// series: [{ label, values, colour, bars, dash, format }]
+// series: [{ label, values, colour (a name), bars, shade, dash, format }]
 function plotted(place, x, series, { height = 200, time = true, labels, format = brief, onRange, slice } = {}) {
-  const grid = { stroke: colourNamed("--grid"), width: 1 };
-  const axis = { stroke: colourNamed("--soft"), grid, ticks: { show: false }, font: "12px system-ui, sans-serif", gap: 6 };
+  const grid = { stroke: () => colourNamed("--grid"), width: 1 };
+  const axis = { stroke: () => colourNamed("--soft"), grid, ticks: { show: false }, font: "12px system-ui, sans-serif", gap: 6 };
   const sized = Math.max(120, place.clientWidth);
   const options = {
     width: sized, height, ms: 1,
@@ -32,16 +33,16 @@ function plotted(place, x, series, { height = 200, time = true, labels, format =
       y: { range: (u, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
     axes: [
       { ...axis, space: time ? 84 : 1, grid: { show: false }, size: 30,
-        ...(time ? { values: (u, at, which, room, step) => at.map(one => axisTime(one, step)) } : { splits: () => x, incrs: [1], values: (u, at) => at.map(i => (i % Math.ceil(x.length / (u.width / 62)) === 0 ? labels[i] : "")) }) },
+        ...(time ? { values: (u, at, which, room, step) => at.map(one => axisTime(one, step)) } : { splits: () => x, incrs: [1], values: (u, at) => at.map(i => (i % Math.ceil(x.length / (u.width / 78)) === 0 ? labels[i] : "")) }) },
       { ...axis, size: 58, values: (u, at) => at.map(format), space: 36 },
     ],
     cursor: { drag: { x: !!onRange, y: false, setScale: false }, sync: time ? { key: "time" } : undefined, points: { size: 7 } },
-    legend: { live: true, markers: { width: 0, fill: (u, nth) => u.series[nth].stroke() } },
+    legend: { live: true, markers: { width: 0, fill: (u, nth) => (nth ? `var(${series[nth - 1].colour})` : "transparent") } },
     series: [
       { label: time ? "Time" : "Range", value: (u, at, s, i) => (i === null || i === undefined ? "" : time ? when(at).slice(0, 16) : labels[i]) },
       ...series.map(one => ({
-        label: one.label, stroke: one.colour, width: one.bars ? 0 : 2, dash: one.dash, spanGaps: true,
-        fill: one.bars ? one.colour : one.fill, points: { show: !one.bars && x.length < 12, size: 5 },
+        label: one.label, stroke: () => colourNamed(one.colour), width: one.bars ? 0 : 2, dash: one.dash, spanGaps: true,
+        fill: one.bars || one.shade ? () => fade(colourNamed(one.colour), one.bars ? 1 : 0.12) : undefined, points: { show: !one.bars && x.length < 12, size: 5 },
         paths: one.bars ? uPlot.paths.bars({ size: [0.82, 36], radius: 0.12 }) : undefined,
         value: (u, at) => (at === null || at === undefined ? "" : (one.format || format)(at)),
       })),
@@ -93,7 +94,7 @@ const afterPaint = draw => requestAnimationFrame(() => draw());
 
 // Of durations: bins of equal width on a logarithmic scale, with round limits.
 function histogramOf(sorted) {
-  const limits = [];
+  const limits = [0];
   for (let decade = 1; decade < 1e9; decade *= 10) for (const step of [1, 1.5, 2, 3, 5, 7]) limits.push(decade * step);
   const low = percentile(sorted, 0), high = percentile(sorted, 100);
   let from = limits.findIndex(limit => limit > low) - 1;
@@ -107,5 +108,5 @@ function histogramOf(sorted) {
     counts[bin]++;
   }
   const brief = ms => (ms < 1000 ? ms + " ms" : ms < minute ? ms / 1000 + " s" : Math.round(ms / 6000) / 10 + " min");
-  return { counts, labels: counts.map((_, i) => "≥ " + brief(limits[from + i])) };
+  return { counts, labels: counts.map((_, i) => (limits[from + i] ? "≥ " + brief(limits[from + i]) : "< 1 ms")) };
 }

@@ -44,7 +44,7 @@ function compareView(picked) {
     const own = summaryOf(members[nth]);
     return { ...own, value, nth, durations: of.durations(nth) };
   }).sort((a, b) => b.turns - a.turns);
-  const top = rows.slice(0, 6), colours = seriesColours();
+  const top = rows.slice(0, 6), colours = seriesColours;
   const slices = chosenSlices(picked, 28);
   const dashes = [undefined, [8, 4], [2, 3], [10, 3, 2, 3], [5, 5], [1, 4]];
   const series = top.map((row, nth) => {
@@ -72,7 +72,7 @@ function compareView(picked) {
     overTime(`${metric.label} by ${comparison.by}`, slices, series, { format: metric.format, height: 240, note: rows.length > 6 ? "The six largest groups." : "" }),
     tableOf("compare " + comparison.by, "Groups", [
       { key: "value", head: comparison.by, class: "id", cell: row => h("a", { href: linkTo("overview", { ...filter, is: [...filter.is.filter(([key]) => key !== comparison.by), [comparison.by, row.value]] }) },
-        h("span", { class: "swatch", "aria-hidden": "true", style: { background: colours[top.indexOf(row)] || "transparent" } }), data(row.value)) },
+        h("span", { class: "swatch", "aria-hidden": "true", style: { background: top.includes(row) ? `var(${colours[top.indexOf(row)]})` : "transparent" } }), data(row.value)) },
       { key: comparison.metric, head: metric.label, number: true, value: metric.of, cell: row => metric.format(metric.of(row)) },
       ...(metric.interval ? [{ key: "interval", head: "95 % interval", plain: true, class: "interval", cell: row => [whisker(metric.of(row), metric.interval(row), highest, interval(row)), h("span", { class: "soft" }, interval(row))] },
         { key: "verdict", head: "Against " + reference.value.slice(0, 24), plain: true, cell: verdict }] : []),
@@ -92,7 +92,7 @@ function feedbackView(picked) {
   if (said.length === 0) return [heading("Feedback"), emptyState("No feedback", about.mlflow ? "Nobody judged these turns. Log feedback with log_feedback, or let a judge do so." : "A trace file holds no feedback: make the report from the MLflow server.")];
   const slices = chosenSlices(picked, 40);
   const scores = [...scoresOf(picked)].sort((a, b) => b[1].count - a[1].count);
-  const colours = seriesColours();
+  const colours = seriesColours;
   const meanOver = name => {
     const sums = Array.from({ length: slices.count }, () => [0, 0]);
     for (const one of said) {

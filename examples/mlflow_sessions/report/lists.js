@@ -153,7 +153,7 @@ function userView(picked, user) {
     h("div", { class: "figures" }, figure("Sessions", whole(all.sessions)), figure("Turns", whole(all.turns), "since " + when(all.first).slice(0, 16)), figure("Error rate", percent(all.rate), whole(all.errors) + " failed"),
       figure("Latency p95", span(all.p95), "p50 " + span(all.p50)), figure("Tokens", brief(all.tokens)), figure("Cost", money(all.cost)),
       [...all.scores].slice(0, 2).map(([name, one]) => figure(name, one.scored ? (one.isYesNo ? percent(one.sum / one.scored) : decimal(one.sum / one.scored)) : dash, whole(one.count) + " times"))),
-    overTime("Activity", slices, [{ label: "Turns", values: Array.from(of.turns), colour: colourNamed("--blue"), bars: true }, { label: "failed", values: Array.from(of.errors), colour: colourNamed("--red"), bars: true }], { height: 150 }),
+    overTime("Activity", slices, [{ label: "Turns", values: Array.from(of.turns), colour: "--blue", bars: true }, { label: "failed", values: Array.from(of.errors), colour: "--red", bars: true }], { height: 150 }),
     h("h2", {}, "Sessions"), sessionsTable("sessions of a user", own, false),
     own.some(i => F.session[i] < 0) ? [h("h2", {}, "Turns without a session"), turnsTable("turns of a user", own.filter(i => F.session[i] < 0))] : null];
 }
@@ -179,7 +179,7 @@ function errorsView(picked) {
   const rows = faultRows(picked), all = summaryOf(picked);
   if (rows.length === 0) return [heading("Errors"), emptyState("No errors", "None of these turns failed, and no span in them did.")];
   const slices = chosenSlices(picked, 24);
-  const colours = [colourNamed("--red"), ...seriesColours()];
+  const colours = ["--red", ...seriesColours];
   const top = [...rows].sort((a, b) => b.failed - a.failed).slice(0, 4);
   const wide = chosenSlices(picked, 60);
   const series = top.map((row, nth) => { const values = new Array(wide.count).fill(0); for (const time of row.times) values[wide.at(time)]++; return { label: row.label.slice(0, 60), values, colour: colours[nth] }; });

@@ -52,7 +52,7 @@ function showFilters(picked) {
   const values = h("datalist", { id: "values" });
   const value = h("input", { type: "text", "aria-label": "Value of the key", placeholder: "value", autocomplete: "off" });
   value.setAttribute("list", "values");
-  const key = h("input", { type: "text", "aria-label": "Key to filter by", placeholder: "key: app.segment, …", autocomplete: "off", oninput: () => {
+  const key = h("input", { type: "text", "aria-label": "Key to filter by", placeholder: "key", autocomplete: "off", oninput: () => {
     const found = key.value === "session" ? F.sessions : keyColumn(key.value)?.values || [];
     put(values, found.slice(0, 300).map(one => h("option", { value: one })));
   } });
@@ -107,12 +107,15 @@ function showSwitches() {
   const isDark = () => (document.documentElement.dataset.theme || (system.matches ? "dark" : "light")) === "dark";
   const remember = (key, value) => { try { localStorage.setItem("mlflow_sessions." + key, value); } catch { /* a file may have no storage */ } };
   const recall = key => { try { return localStorage.getItem("mlflow_sessions." + key); } catch { return null; } };
-  const label = () => { byId("theme").textContent = isDark() ? "Light" : "Dark"; byId("zone").textContent = isUtc ? "UTC" : "Local time"; };
+  const label = () => { byId("theme").textContent = isDark() ? "Light theme" : "Dark theme"; byId("zone").textContent = isUtc ? "Local times" : "Times in UTC"; };
   if (recall("theme")) document.documentElement.dataset.theme = recall("theme");
   isUtc = recall("zone") !== "local";
-  byId("theme").addEventListener("click", () => { document.documentElement.dataset.theme = isDark() ? "light" : "dark"; remember("theme", document.documentElement.dataset.theme); label(); show(); });
+  byId("theme").addEventListener("click", () => { document.documentElement.dataset.theme = isDark() ? "light" : "dark"; remember("theme", document.documentElement.dataset.theme); label(); redraw(); });
   byId("zone").addEventListener("click", () => { isUtc = !isUtc; remember("zone", isUtc ? "utc" : "local"); label(); show(); });
-  system.addEventListener("change", () => { label(); show(); });
+  system.addEventListener("change", () => { label(); redraw(); });
+  let before; // on paper all is light
+  addEventListener("beforeprint", () => { before = document.documentElement.dataset.theme; document.documentElement.dataset.theme = "light"; redraw(); });
+  addEventListener("afterprint", () => { if (before) document.documentElement.dataset.theme = before; else delete document.documentElement.dataset.theme; redraw(); });
   label();
 }
 

@@ -11,11 +11,11 @@ async function before() {
   const picked = await pick(earlier, () => {});
   return picked.length ? summaryOf(picked) : null;
 }
-function changed(now, then, isShare) {
+function changed(now, then, format, isShare) {
   if (isNone(now) || isNone(then) || (!isShare && then === 0)) return null;
   const by = isShare ? (now - then) * 100 : (now / then - 1) * 100;
   const text = (by >= 0 ? "+" : "−") + Math.abs(by).toFixed(Math.abs(by) < 10 ? 1 : 0) + (isShare ? " points" : " %");
-  return text + " than before";
+  return `${text}, was ${format(then)}`;
 }
 
 function sliced(picked, slices) {
@@ -38,7 +38,6 @@ async function overviewView(picked) {
   const slices = chosenSlices(picked, Math.min(72, Math.max(18, Math.floor(document.documentElement.clientWidth / 18))));
   const of = sliced(picked, slices);
   const rows = Array.from({ length: slices.count }, (_, i) => rowOf(of, i));
-  const colours = { ok: colourNamed("--blue"), error: colourNamed("--red"), soft: colourNamed("--cyan"), teal: colourNamed("--teal"), orange: colourNamed("--orange"), magenta: colourNamed("--magenta") };
   const users = new Array(slices.count).fill(0).map(() => new Set());
   for (const i of picked) if (F.user[i] >= 0) users[slices.at(F.time[i])].add(F.user[i]);
   const durations = groupsOf(picked, 1, () => 0).durations(0);
@@ -49,31 +48,31 @@ async function overviewView(picked) {
   return [
     h("h1", { class: "unseen" }, "Overview"),
     h("div", { class: "figures" },
-      figure("Users", brief(all.users), changed(all.users, then?.users) || (all.unnamed ? brief(all.unnamed) + " turns without" : ""), linkTo("users")),
-      figure("Sessions", brief(all.sessions), changed(all.sessions, then?.sessions) || decimal(all.turns / Math.max(1, all.sessions)) + " turns each", linkTo("sessions")),
-      figure("Turns", brief(all.turns), changed(all.turns, then?.turns) || (all.open ? whole(all.open) + " in progress" : ""), linkTo("turns")),
-      figure("Error rate", percent(all.rate), changed(all.rate, then?.rate, true) || whole(all.errors) + (all.errors === 1 ? " turn" : " turns") + " failed", linkTo("errors")),
-      figure("Latency p50", span(all.p50), changed(all.p50, then?.p50) || "p99 " + span(all.p99)),
-      figure("Latency p95", span(all.p95), changed(all.p95, then?.p95)),
-      figure("Tokens", brief(tokens), changed(tokens, then?.tokens) || brief(all.input) + " in, " + brief(all.output) + " out"),
-      figure("Cost", money(all.cost), changed(all.cost, then?.cost) || money(all.cost / Math.max(1, all.users)) + " a user"),
+      figure("Users", brief(all.users), changed(all.users, then?.users, brief) || (all.unnamed ? brief(all.unnamed) + " turns without" : ""), linkTo("users")),
+      figure("Sessions", brief(all.sessions), changed(all.sessions, then?.sessions, brief) || decimal(all.turns / Math.max(1, all.sessions)) + " turns each", linkTo("sessions")),
+      figure("Turns", brief(all.turns), changed(all.turns, then?.turns, brief) || (all.open ? whole(all.open) + " in progress" : ""), linkTo("turns")),
+      figure("Error rate", percent(all.rate), changed(all.rate, then?.rate, percent, true) || whole(all.errors) + (all.errors === 1 ? " turn" : " turns") + " failed", linkTo("errors")),
+      figure("Latency p50", span(all.p50), changed(all.p50, then?.p50, span) || "p99 " + span(all.p99)),
+      figure("Latency p95", span(all.p95), changed(all.p95, then?.p95, span)),
+      figure("Tokens", brief(tokens), changed(tokens, then?.tokens, brief) || brief(all.input) + " in, " + brief(all.output) + " out"),
+      figure("Cost", money(all.cost), changed(all.cost, then?.cost, money) || money(all.cost / Math.max(1, all.users)) + " a user"),
     ),
     h("div", { class: "grid" },
       h("div", { class: "wide" }, overTime("Activity", slices, [
-        { label: "Turns", values: Array.from(of.turns), colour: colours.ok, bars: true },
-        { label: "failed", values: Array.from(of.errors), colour: colours.error, bars: true }], { height: 220, note: "Drag over a part to choose that time." })),
+        { label: "Turns", values: Array.from(of.turns), colour: "--blue", bars: true },
+        { label: "failed", values: Array.from(of.errors), colour: "--red", bars: true }], { height: 220, note: "Drag over a part to choose that time." })),
       overTime("Latency", slices, [
-        { label: "p50", values: orGap(rows.map(row => row.p50), of), colour: colours.ok },
-        { label: "p95", values: orGap(rows.map(row => row.p95), of), colour: colours.orange },
-        { label: "p99", values: orGap(rows.map(row => row.p99), of), colour: colours.magenta, dash: [5, 4] }].map(one => ({ ...one, values: one.values.map(v => (Number.isNaN(v) ? null : v)) })), { format: span }),
-      bars("Latency distribution", histogram.labels, [{ label: "Turns", values: histogram.counts, colour: colours.ok, bars: true }],
+        { label: "p50", values: orGap(rows.map(row => row.p50), of), colour: "--blue" },
+        { label: "p95", values: orGap(rows.map(row => row.p95), of), colour: "--orange" },
+        { label: "p99", values: orGap(rows.map(row => row.p99), of), colour: "--magenta", dash: [5, 4] }].map(one => ({ ...one, values: one.values.map(v => (Number.isNaN(v) ? null : v)) })), { format: span }),
+      bars("Latency distribution", histogram.labels, [{ label: "Turns", values: histogram.counts, colour: "--blue", bars: true }],
         { note: `p50 ${span(all.p50)} · p95 ${span(all.p95)} · p99 ${span(all.p99)}` }),
-      overTime("Error rate", slices, [{ label: "Error rate", values: orGap(rows.map(row => row.rate), of), colour: colours.error, fill: fade(colours.error, 0.12) }], { format: percent }),
-      overTime("Users", slices, [{ label: "Users", values: users.map(one => one.size), colour: colours.teal, bars: true }]),
+      overTime("Error rate", slices, [{ label: "Error rate", values: orGap(rows.map(row => row.rate), of), colour: "--red", shade: true }], { format: percent }),
+      overTime("Users", slices, [{ label: "Users", values: users.map(one => one.size), colour: "--teal", bars: true }]),
       tokens ? overTime("Tokens", slices, [
-        { label: "Tokens", values: rows.map(row => row.tokens), colour: colours.soft, bars: true },
-        { label: "of output", values: Array.from(of.output), colour: colours.teal, bars: true }]) : null,
-      all.cost ? overTime("Cost", slices, [{ label: "Cost", values: Array.from(of.cost), colour: colours.teal, bars: true }], { format: money }) : null,
+        { label: "Tokens", values: rows.map(row => row.tokens), colour: "--cyan", bars: true },
+        { label: "of output", values: Array.from(of.output), colour: "--teal", bars: true }]) : null,
+      all.cost ? overTime("Cost", slices, [{ label: "Cost", values: Array.from(of.cost), colour: "--teal", bars: true }], { format: money }) : null,
       all.errors ? topFaults(picked) : null,
       topUsers(picked),
       scores.length ? card("Feedback", h("ul", { class: "bars" }, scores.slice(0, 6).map(([name, one]) => scoreLine(name, one)))) : null,

@@ -201,8 +201,8 @@ inline bool is_otlp(json_value document) noexcept {
                .is(json_value::kind::array);
 }
 
-// Calls visit(span, source) for each span of an OTLP document, in either spelling of its fields, also of those that an
-// older version of OTLP had.
+// Calls visit(span, source) for each span of an OTLP document, in either spelling of its fields, also of those that
+// an older version of OTLP had.
 template <class Visit>
 void for_each_otlp_span(json_value document, Visit visit) {
     const auto read_spans = [&](json_value list, const span_source& from) {
