@@ -83,6 +83,9 @@ inline std::vector<mt::file_compression> compressions() {
     };
 }
 
+inline bool is_server(const common& told) {
+    return told.tracking_uri.starts_with("http://") || told.tracking_uri.starts_with("https://");
+}
 inline std::string path_of(const common& told) {
     const std::string& uri = told.tracking_uri;
     return uri.starts_with("file://") ? uri.substr(7) : uri;
@@ -90,7 +93,7 @@ inline std::string path_of(const common& told) {
 
 inline source open(const common& told) {
     const std::string& uri = told.tracking_uri;
-    if (!uri.starts_with("http://") && !uri.starts_with("https://")) {
+    if (!is_server(told)) {
         const std::string path = path_of(told);
         if (!std::filesystem::exists(path) || std::filesystem::is_directory(path))
             throw std::runtime_error("--tracking-uri " + uri +

@@ -321,7 +321,7 @@ inline std::string without_credentials(std::string uri) {
 }
 
 inline json about(const arguments::common& told) {
-    const bool is_server = told.tracking_uri.starts_with("http");
+    const bool is_server = arguments::is_server(told);
     json filters = json::array();
     for (const auto& [name, value] : {std::pair{"--user", &told.user}, std::pair{"--session", &told.session},
                                       std::pair{"--since", &told.since}, std::pair{"--filter", &told.filter}})

@@ -2,9 +2,8 @@
 """The page that `mlflow_sessions report` writes: its figures are those computed here from the same traces, a browser
 shows them, nothing that a user said becomes markup, and axe finds nothing.
 
-    report_test.py PROGRAM
-
-Chromium, and axe-core of npm, are used where they are.
+    report_test.py PROGRAM file     the page as a file
+    report_test.py PROGRAM page     the page in Chromium, and before axe-core of npm, where they are to be had
 """
 
 import base64
@@ -356,9 +355,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         traces = make_traces(12)
-        check_content(folder, traces)
         page = report(folder, traces)
-        check_data(page, traces)
         evil_folder = folder / "evil"
         evil_folder.mkdir()
         same = {"user": EVIL, "session": EVIL, "segment": EVIL, "question": EVIL, "answer": EVIL, "fault": EVIL, "name": EVIL, "tool": EVIL,
@@ -366,8 +363,13 @@ def main() -> None:
         evil = [trace | same | {"failed": nth % 2 == 0} for nth, trace in enumerate(traces[:20])]
         evil[0]["segment"] = "free"
         evil_page = report(evil_folder, evil)
-        check_data(evil_page, evil)
-        check_safety(page, evil_page)
+        if sys.argv[2] == "file":
+            check_data(page, traces)
+            check_data(evil_page, evil)
+            check_safety(page, evil_page)
+            check_content(folder, traces)
+            print(f"{checks} checks passed")
+            return
         if not CHROMIUM:
             print(f"{checks} checks passed; skipped: there is no chromium, in which the page would be opened")
             return

@@ -245,7 +245,8 @@ async function conversation(title, traces, chosen, head) {
 }
 
 async function sessionView(id) {
-  const [session, chosen] = id.split("\n");
+  const end = id.lastIndexOf("\n");
+  const [session, chosen] = end < 0 || F.sessions.includes(id) ? [id] : [id.slice(0, end), id.slice(end + 1)];
   const nth = F.sessions.indexOf(session);
   const traces = nth < 0 ? [] : F.byTime.filter(i => F.session[i] === nth); // all of them, whatever the filters
   const crumbs = h("p", { class: "crumbs" }, h("a", { href: linkTo("sessions") }, "Sessions"));
