@@ -77,6 +77,14 @@ function showFilters(picked) {
 // ---- The whole
 
 const titleOf = of => views.find(([name]) => name === of.name)?.[1] ?? of.id.split("\n")[0];
+// Who works by keyboard goes on where one was, though the elements are new.
+const markOf = element => element && [element.localName, element.id, element.getAttribute("aria-label"), element.closest("label")?.firstChild.textContent].join("|");
+function focusAgain(mark) {
+  if (!mark || document.activeElement !== document.body) return;
+  const [name] = mark.split("|");
+  [...document.querySelectorAll(name)].find(one => markOf(one) === mark)?.focus({ preventScroll: true });
+}
+
 let shownLast = 0;
 async function show() {
   const mine = ++shownLast;
@@ -90,6 +98,7 @@ async function show() {
   const content = await make(picked);
   clearTimeout(slow);
   if (mine !== shownLast) return;
+  const focused = ["INPUT", "SELECT"].includes(document.activeElement?.tagName) ? markOf(document.activeElement) : null;
   forgetCharts();
   showFilters(picked);
   byId("filters").hidden = view.name === "session" || view.name === "trace";
@@ -98,7 +107,10 @@ async function show() {
   put(byId("views"), views.map(([name, label]) => h("a", { href: linkTo(name), "aria-current": name === current ? "page" : undefined }, label)));
   const title = titleOf(view);
   document.title = title + " · " + (about.experiment || "Sessions");
-  if (before.name !== view.name || before.id.split("\n")[0] !== view.id.split("\n")[0]) { if (!view.id.includes("\n")) scrollTo(0, 0); announce(title + ", " + whole(picked.length) + " turns"); }
+  const isElsewhere = before.name !== view.name || before.id.split("\n")[0] !== view.id.split("\n")[0];
+  if (isElsewhere && !view.id.includes("\n")) scrollTo(0, 0); // a link to a turn leads there
+  announce(`${title}, ${whole(picked.length)} turns`);
+  focusAgain(focused);
   document.documentElement.dataset.ready = view.name;
 }
 
