@@ -7,6 +7,7 @@
 #include "export.hpp"
 #include "feedback.hpp"
 #include "generated.hpp"
+#include "report_command.hpp"
 #include "sessions.hpp"
 #include "show.hpp"
 #include "users.hpp"
@@ -44,7 +45,7 @@ int run(int argc, char** argv) {
     app.require_subcommand(1);
     std::vector<command> all;
     for (const auto add : {commands::users, commands::sessions, commands::show, commands::errors, commands::compare,
-                           commands::watch, commands::feedback, commands::exported}) {
+                           commands::watch, commands::feedback, commands::exported, commands::reported}) {
         all.push_back(add(app, told));
         all.back().parser->fallthrough();
     }

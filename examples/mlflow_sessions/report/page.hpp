@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string_view>
+
+// The files in this folder, which embed.cmake compiles into the program.
+namespace report::files {
+
+extern const std::string_view page_html, style_css, page_js, uplot_js, uplot_css, license;
+
+} // namespace report::files
