@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who uses an application and how: users, sessions and feedback of an MLflow server or of a local trace file.
 #include "arguments.hpp"
+#include "dataset.hpp"
 #include "output.hpp"
 #include "rows.hpp"
 #include "table.hpp"
@@ -110,6 +111,7 @@ int run(int argc, char** argv) {
     auto* const compare = app.add_subcommand("compare", "groups of traces side by side");
     const auto* const feedback = app.add_subcommand("feedback", "what was said about traces, spans and sessions");
     auto* const exported = app.add_subcommand("export", "traces for data frames, as CSV or JSON Lines");
+    const dataset::command datasets(app);
     std::string shown;
     std::string key;
     std::string path;
@@ -129,6 +131,7 @@ int run(int argc, char** argv) {
 
     try {
         app.parse(argc, argv);
+        if (datasets.parsed()) return datasets.run(told, print);
         const auto query = arguments::query_of(told);
         auto opened = arguments::open(told);
         const int status = std::visit(
