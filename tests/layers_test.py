@@ -40,6 +40,7 @@ OTHERS = {
     "testing/": (),
     "context/asio": ("boost/",),
     "context/propagation": (),
+    "detail/replaced_file": (),
     "context/sessions": (),
     "bare_metal.hpp": (),
     "metadata/session_path": (),

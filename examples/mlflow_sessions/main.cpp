@@ -2,6 +2,7 @@
 // Who uses an application and how: users, sessions and feedback of an MLflow server or of a local trace file.
 #include "arguments.hpp"
 #include "dataset.hpp"
+#include "forget.hpp"
 #include "output.hpp"
 #include "rows.hpp"
 #include "table.hpp"
@@ -112,6 +113,7 @@ int run(int argc, char** argv) {
     const auto* const feedback = app.add_subcommand("feedback", "what was said about traces, spans and sessions");
     auto* const exported = app.add_subcommand("export", "traces for data frames, as CSV or JSON Lines");
     const dataset::command datasets(app);
+    const forget::command forgotten(app);
     std::string shown;
     std::string key;
     std::string path;
@@ -132,6 +134,7 @@ int run(int argc, char** argv) {
     try {
         app.parse(argc, argv);
         if (datasets.parsed()) return datasets.run(told, print);
+        if (forgotten.parsed()) return forgotten.run(told);
         const auto query = arguments::query_of(told);
         auto opened = arguments::open(told);
         const int status = std::visit(
