@@ -53,6 +53,9 @@ public:
             ->check(CLI::ExistingDirectory);
         command_->add_option("--file", files_, "file of OTLP JSON lines, plain or gzip; may be given several times")
             ->check(CLI::ExistingFile);
+        command_->add_flag(
+            "--spans", with_spans_,
+            "also look for the user in the spans of all other traces of the server, which takes longer");
         command_->add_flag("--no-server", no_server_, "only spools and files");
         command_->add_flag("--yes", is_sure_, "delete; this cannot be undone");
         command_->fallthrough();
@@ -73,7 +76,7 @@ public:
         if (!server && files.empty() && spools_.empty())
             throw CLI::ValidationError("forget", "--no-server leaves nothing: give --spool or --file");
         receipt told_of{who, is_sure_};
-        job work{who, is_sure_, told_of, {}};
+        job work{who, is_sure_, told_of, with_spans_ ? mt::look_into::spans : mt::look_into::traces};
         for (const std::string& path : files) work.collect_file(path);
         for (const std::string& folder : spools_) work.collect_spool(folder);
         std::optional<mt::user_remains> remains;
@@ -148,7 +151,8 @@ private:
         mt::user who;
         bool is_sure;
         receipt& told;
-        mt::trace_ids known;
+        mt::look_into into;
+        mt::trace_ids known{};
 
         [[nodiscard]] mt::file_erasure files() const {
             return mt::file_erasure(std::string(who.view()), {
@@ -218,18 +222,21 @@ private:
 
         mt::user_remains collect_server(arguments::server& server, const std::string& uri) {
             const bool is_terminal = table::is_terminal(STDERR_FILENO);
-            auto found = mt::user_erasure(server, who).find(known, [&](std::size_t count) {
+            auto found = mt::user_erasure(server, who).find(known, into, [&](std::size_t count) {
                 if (is_terminal) std::cerr << "\r\033[K" << count << " traces…" << std::flush;
             });
             if (is_terminal) std::cerr << "\r\033[K" << std::flush;
             if (!found) throw std::runtime_error(found.error().message() + "; nothing was deleted");
             for (const auto& one : found->traces) known.insert(one.id);
+            if (!found->has_seen_spans)
+                told.note(
+                    uri +
+                    ": the spans of traces that name somebody else or nobody were not looked into; --spans does");
             if (!found->undecided.empty())
                 told.note(uri + ": " + std::to_string(found->undecided.size()) +
                           " traces without a user are in a session that others share; they stay (--json lists them)");
             if (!found->mentions.empty())
-                told.note(uri + ": the ID stands as text in " + (found->has_more_mentions ? "more than " : "") +
-                          std::to_string(found->mentions.size()) +
+                told.note(uri + ": the ID stands as text in " + std::to_string(found->mentions.size()) +
                           " traces of others, which stay (--json lists them)");
             std::size_t elsewhere = 0;
             for (const auto& one : found->traces)
@@ -238,6 +245,7 @@ private:
                 told.note(uri + ": files of " + std::to_string(elsewhere) +
                           " traces, if there are any, are not kept by the server; delete them at " +
                           (found->traces.empty() ? "" : found->traces.front().artifacts));
+            told.details()["spans_seen"] = found->has_seen_spans;
             told.details()["undecided"] = found->undecided;
             told.details()["mentions"] = found->mentions;
             told.details()["experiments"] = found->experiments;
@@ -251,10 +259,10 @@ private:
                 const auto erased = erasure.erase(found);
                 if (!erased) return told.fault(erased.error().message() + "; run it again for the rest");
                 done = *erased;
-                const auto late = erasure.find(known, [](std::size_t) {});
+                const auto late = erasure.left(found.experiments);
                 if (!late) told.fault(late.error().message());
-                else if (!late->traces.empty())
-                    told.fault(uri + ": " + std::to_string(late->traces.size()) +
+                else if (*late > 0)
+                    told.fault(uri + ": " + std::to_string(*late) +
                                " traces of the user have come meanwhile; run it again");
             }
             told.add(uri, "traces", found.traces.size(), done.traces);
@@ -268,6 +276,7 @@ private:
     CLI::App* command_;
     std::vector<std::string> spools_;
     std::vector<std::string> files_;
+    bool with_spans_ = false;
     bool no_server_ = false;
     bool is_sure_ = false;
 };

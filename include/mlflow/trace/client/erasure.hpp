@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -40,9 +42,8 @@ struct user_remains {
     std::vector<std::string> experiments; ///< that were looked into
     /// Traces without a user in a session that this user shares with others: whose they are is not known.
     std::vector<std::string> undecided;
-    /// Traces of others in which the ID stands as text. Those found by their spans are at most `most_mentions`.
-    std::vector<std::string> mentions;
-    bool has_more_mentions = false;
+    std::vector<std::string> mentions; ///< traces of others in which the ID stands as text
+    bool has_seen_spans = false;       ///< else only what is known of traces without their spans was looked at
 };
 
 /// What was deleted.
@@ -54,11 +55,15 @@ struct erased_remains {
     std::size_t artifacts_elsewhere = 0; ///< traces whose files the server does not keep itself
 };
 
+/// How much is read to find a user. Spans are many requests: 50 traces in each.
+enum class look_into : bool { traces, spans };
+
 /// Finds and deletes what a user left on a server, in all its experiments, also in those that are marked as deleted.
 ///
-/// Of the user are: traces whose metadata name the user; those of which any span does (`user.id`), and those in
-/// `known`; traces without a user in a session in which nobody else is named, as an evaluation records them; what the
-/// user judged on other traces; and the records of datasets that were made of any of these.
+/// Of the user are: traces whose metadata name the user, and those in `known`; with `look_into::spans` those of which
+/// any span does (`user.id`); traces without a user in a session in which nobody else is named; what the user judged
+/// on other traces; the records of datasets that were made of any of these traces, and the traces of evaluations of
+/// such records.
 ///
 /// Errors: as those of the client; after one, start again: what is done is not found any more. Memory grows with the
 /// sessions, and with the traces that have a session and no user. Thread-safety: that of the client, which must
@@ -66,36 +71,37 @@ struct erased_remains {
 template <class Transport>
 class user_erasure {
 public:
-    static constexpr std::size_t most_mentions = 500;
-
-    user_erasure(client<Transport>& server, const user& who) : server_(server), id_(who.view()) {}
+    user_erasure(client<Transport>& server, const user& who) : server_(server), who_(who), id_(who.view()) {}
 
     /// Only reads. `known` are traces that files and spools say are the user's. `seen(std::size_t)` is told how many
     /// traces have been looked at.
     template <class Seen>
-    result<user_remains> find(const trace_ids& known, Seen seen) {
+    result<user_remains> find(const trace_ids& known, look_into into, Seen seen) {
         user_remains found;
         if (auto fault = list_experiments(found)) return failure{std::move(*fault)};
         trace_ids gone = known;
         std::unordered_map<std::string, who_is_named> sessions;
         std::map<std::string, user_remains::trace> loose; // without a user
         std::map<std::string, std::string> session_of;
+        std::vector<std::pair<user_remains::trace, std::vector<std::string>>> derived; // with what they are made of
         std::vector<user_remains::judgement> judged;
         std::set<std::string, std::less<>> mentioned;
+        std::vector<std::string> others;
         std::size_t count = 0;
         for (const std::string& experiment : found.experiments) {
-            const auto spans = named_by_spans(experiment, gone);
-            if (spans) return failure{*spans};
             const auto done = server_.for_each_trace({.experiment_ids = {experiment}}, [&](const trace_info& trace) {
                 if (++count % 500 == 0) seen(count);
                 const bool is_theirs = trace.user() == id_ || gone.contains(trace.trace_id);
                 user_remains::trace one{trace.trace_id, experiment,
                                         std::string(trace.tag("mlflow.artifactLocation"))};
+                auto sources = sources_of(trace);
+                const bool is_derived = !sources.empty();
+                if (is_derived && !is_theirs) derived.emplace_back(one, std::move(sources));
                 if (!trace.session().empty()) {
                     auto& named = sessions[experiment + ' ' + std::string(trace.session())];
                     named.user = named.user || is_theirs;
-                    named.others = named.others || (!is_theirs && !trace.user().empty());
-                    if (!is_theirs && trace.user().empty()) {
+                    named.others = named.others || (!trace.user().empty() && trace.user() != id_);
+                    if (!is_theirs && !is_derived && trace.user().empty()) {
                         session_of[trace.trace_id] = experiment + ' ' + std::string(trace.session());
                         loose.emplace(trace.trace_id, one);
                     }
@@ -108,9 +114,12 @@ public:
                 for (const assessment& said : trace.assessments)
                     if (said.source.id == id_) judged.push_back({trace.trace_id, said.id});
                 if (is_mentioned_in(trace)) mentioned.insert(trace.trace_id);
+                if (into == look_into::spans) others.push_back(trace.trace_id);
             });
             if (!done) return failure{done.error()};
         }
+        if (auto fault = look_at_spans(others, gone, mentioned, found.traces)) return failure{std::move(*fault)};
+        found.has_seen_spans = into == look_into::spans;
         for (auto& [id, trace] : loose) {
             const who_is_named& named = sessions[session_of[id]];
             if (!named.user) continue;
@@ -121,11 +130,12 @@ public:
                 found.traces.push_back(std::move(trace));
             }
         }
+        for (auto& [trace, sources] : derived)
+            if (std::any_of(sources.begin(), sources.end(), [&](const auto& id) { return gone.contains(id); }) &&
+                gone.insert(trace.id).second)
+                found.traces.push_back(std::move(trace));
         for (auto& one : judged)
             if (!gone.contains(one.trace_id)) found.assessments.push_back(std::move(one));
-        for (const std::string& experiment : found.experiments)
-            if (auto fault = mentioned_in_spans(experiment, gone, mentioned, found))
-                return failure{std::move(*fault)};
         for (const std::string& id : mentioned)
             if (!gone.contains(id)) found.mentions.push_back(id);
         if (auto fault = find_records(found, gone)) return failure{std::move(*fault)};
@@ -169,6 +179,17 @@ public:
         return done;
     }
 
+    /// How many traces name the user now in these experiments: those that have come meanwhile.
+    result<std::size_t> left(const std::vector<std::string>& experiments) {
+        std::size_t count = 0;
+        for (const std::string& experiment : experiments) {
+            const auto found = server_.for_each_trace({.where = field::user == who_, .experiment_ids = {experiment}},
+                                                      [&](const trace_info&) { ++count; });
+            if (!found) return found;
+        }
+        return count;
+    }
+
 private:
     struct who_is_named {
         bool user = false;
@@ -190,87 +211,36 @@ private:
         }
     }
 
-    // What LIKE, which has no escapes, finds in the JSON of spans, where texts are JSON texts themselves: MLflow
-    // writes letters beyond ASCII there as they are, or as \uXXXX.
-    [[nodiscard]] std::vector<std::string> patterns() const {
-        std::string as_it_is;
-        std::string escaped;
-        for (std::size_t at = 0; at < id_.size();) {
-            const auto step = detail::decode_utf8(std::string_view(id_).substr(at));
-            const std::string_view bytes = std::string_view(id_).substr(at, step.length);
-            at += step.length;
-            if (step.code_point < 0x80) {
-                const char c = bytes[0];
-                const bool is_plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                                      c == '-' || c == '.' || c == '@' || c == '_';
-                const std::string one = is_plain ? std::string(1, c) : c == '"' || c == '\\' ? "%" : "_";
-                as_it_is += one;
-                escaped += one;
-                continue;
-            }
-            as_it_is += bytes;
-            const std::uint32_t over = step.code_point - 0x10000;
-            if (step.code_point < 0x10000) escaped += "%u" + hex(step.code_point);
-            else escaped += "%u" + hex(0xD800 + (over >> 10U)) + "%u" + hex(0xDC00 + (over & 0x3FFU));
-        }
-        return as_it_is == escaped ? std::vector{as_it_is} : std::vector{as_it_is, escaped};
-    }
-    static std::string hex(std::uint32_t number) {
-        std::string digits;
-        detail::append_hex_digits(digits, number, 4);
-        return digits;
-    }
-
-    // Traces whose metadata may name somebody else, since MLflow takes the first span that names a user.
-    std::optional<error> named_by_spans(const std::string& experiment, trace_ids& gone) {
+    // An evaluation gives its traces the tags of the records, which are the IDs of the traces that these are made of.
+    static std::vector<std::string> sources_of(const trace_info& trace) {
         std::vector<std::string> ids;
-        for (const std::string& pattern : patterns()) {
-            const auto where = field::span_attribute("user.id").like(R"(: "_")" + pattern + R"(_"")");
-            const auto found = server_.for_each_trace({.where = where, .experiment_ids = {experiment}},
-                                                      [&](const trace_info& trace) {
-                                                          if (trace.user() != id_ && !gone.contains(trace.trace_id))
-                                                              ids.push_back(trace.trace_id);
-                                                      });
-            if (!found) return found.error();
-        }
-        return look_at(ids, [&](const stored_trace& trace) {
-            for (const stored_span& span : trace.spans) {
-                const auto value = detail::parse_json(detail::attribute_of(span, "user.id"));
-                if (value && value->is_string() && value->template get<std::string>() == id_)
-                    gone.insert(trace.info.trace_id);
-            }
-        });
+        for (const auto& [key, value] : trace.tags)
+            if (key.starts_with("tr-") && key.size() == 35) ids.push_back(key);
+        return ids;
     }
 
-    template <class Look>
-    std::optional<error> look_at(std::span<const std::string> ids, Look look) {
-        for (constexpr std::size_t most = 50; !ids.empty(); ids = ids.subspan(std::min(most, ids.size()))) {
+    // MLflow's metadata have the first span that names a user: others may name others.
+    std::optional<error> look_at_spans(std::span<const std::string> ids, trace_ids& gone,
+                                       std::set<std::string, std::less<>>& mentioned,
+                                       std::vector<user_remains::trace>& found) {
+        for (constexpr std::size_t most = 500; !ids.empty(); ids = ids.subspan(std::min(most, ids.size()))) {
             const auto traces = server_.get_all(ids.first(std::min(most, ids.size())));
             if (!traces) return traces.error();
-            for (const stored_trace& one : *traces) look(one);
+            for (const stored_trace& one : *traces) {
+                bool is_named = false;
+                bool is_mentioned = false;
+                for (const stored_span& span : one.spans)
+                    for (const auto& [key, value] : span.attributes) {
+                        is_mentioned = is_mentioned || contains(value);
+                        is_named = is_named || (key == "user.id" && detail::parse_json(value) == detail::json(id_));
+                    }
+                if (is_mentioned) mentioned.insert(one.info.trace_id);
+                if (is_named && gone.insert(one.info.trace_id).second)
+                    found.push_back({one.info.trace_id, one.info.experiment_id,
+                                     std::string(one.info.tag("mlflow.artifactLocation"))});
+            }
         }
         return std::nullopt;
-    }
-
-    std::optional<error> mentioned_in_spans(const std::string& experiment, const trace_ids& gone,
-                                            std::set<std::string, std::less<>>& mentioned, user_remains& found) {
-        std::vector<std::string> ids;
-        for (const std::string& pattern : patterns()) {
-            const auto done = server_.for_each_trace(
-                {.where = field::text.like("%" + pattern + "%"), .experiment_ids = {experiment}},
-                [&](const trace_info& trace) {
-                    if (!gone.contains(trace.trace_id) && !mentioned.contains(trace.trace_id))
-                        ids.push_back(trace.trace_id);
-                    found.has_more_mentions = found.has_more_mentions || ids.size() > most_mentions;
-                    return ids.size() <= most_mentions;
-                });
-            if (!done) return done.error();
-        }
-        return look_at(ids, [&](const stored_trace& trace) {
-            for (const stored_span& span : trace.spans)
-                for (const auto& [key, value] : span.attributes)
-                    if (contains(value)) mentioned.insert(trace.info.trace_id);
-        });
     }
 
     [[nodiscard]] bool contains(std::string_view text) const { return text.find(id_) != std::string_view::npos; }
@@ -316,6 +286,7 @@ private:
     }
 
     client<Transport>& server_;
+    user who_;
     std::string id_;
 };
 
