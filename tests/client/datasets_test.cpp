@@ -147,6 +147,20 @@ TEST_F(Datasets, AFailureInTheMiddleIsAnError) {
     EXPECT_EQ(asked(1)["dataset_record_ids"].size(), 50U);
 }
 
+TEST_F(Datasets, ADatasetThatIsNotThereIsNamed) {
+    std::vector<mt::dataset_record> records(1);
+    records[0].inputs = {{"q", 1}};
+    const json constraint{{"error_code", "BAD_REQUEST"}, {"message", "FOREIGN KEY constraint failed"}};
+    reply(constraint, 400);
+    reply({{"error_code", "RESOURCE_DOES_NOT_EXIST"}, {"message", "dataset with id 'd-9' not found"}}, 404);
+    const auto fault = data.upsert("d-9", records).error();
+    EXPECT_EQ(fault.status(), 404);
+    EXPECT_NE(fault.message().find("d-9"), std::string::npos) << fault.message();
+    reply(constraint, 400);
+    reply({{"dataset", {{"dataset_id", "d-9"}}}});
+    EXPECT_EQ(data.upsert("d-9", records).error().status(), 400);
+}
+
 TEST(DatasetRecords, OfATraceHaveItsRootItsExpectationsAndItsSource) {
     auto trace = turn(1, R"({"message":"Where?"})", R"("Here.")");
     mt::assessment expected;

@@ -123,7 +123,10 @@ public:
             for (const dataset_record& one : records.first(std::min(most, records.size())))
                 list.push_back(detail::record_body(one));
             const auto told = call(http_method::post, dataset_id, "/records", {{"records", detail::dump(list)}});
-            if (!told) return failure{told.error()};
+            if (!told) { // MLflow says of a dataset that is not there what its database says
+                const auto into = get(dataset_id);
+                return failure{into ? told.error() : into.error()};
+            }
             all.inserted +=
                 static_cast<std::size_t>(std::max<std::int64_t>(detail::integer_of(*told, "inserted_count"), 0));
             all.updated +=
