@@ -55,6 +55,7 @@ OTHERS = {
     "context/asio": ("boost/",),
     "web/propagation": (),
     "web/sessions": (),
+    "platform/replaced_file": (),
     "bare_metal.hpp": (),
     "metadata/session_path": (),
     "context/global": (),

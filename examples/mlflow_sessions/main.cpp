@@ -3,9 +3,11 @@
 #include "arguments.hpp"
 #include "command.hpp"
 #include "compare.hpp"
+#include "dataset.hpp"
 #include "errors.hpp"
 #include "export.hpp"
 #include "feedback.hpp"
+#include "forget.hpp"
 #include "generated.hpp"
 #include "report_command.hpp"
 #include "sessions.hpp"
@@ -16,6 +18,7 @@
 
 #include <exception>
 #include <iostream>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -34,7 +37,10 @@ constexpr const char* questions = R"(Questions, and the command for each:
   Who asked once, and left?         mlflow_sessions sessions --having "turns = 1 AND errors > 0"
   What do people dislike?           mlflow_sessions sessions --having "feedback.helpful < 0.5"
   May this deployment stay?         mlflow_sessions watch --for 10m --max-error-rate 2% --max-p95 3s
-  What can I plot?                  mlflow_sessions export --since 7d --output traces.csv)";
+  What can I plot?                  mlflow_sessions export --since 7d --output traces.csv
+  What can I show to others?        mlflow_sessions report --since 7d --output report.html
+  What should I evaluate?           mlflow_sessions dataset fill NAME --worst helpful --limit 50
+  How do I forget a user?           mlflow_sessions forget --user ID)";
 
 int run(int argc, char** argv) {
     CLI::App app{"users and sessions of a GenAI application, from MLflow or a trace file", "mlflow_sessions"};
@@ -49,10 +55,16 @@ int run(int argc, char** argv) {
         all.push_back(add(app, told));
         all.back().parser->fallthrough();
     }
+    const dataset::command datasets(app);
+    const forget::command forgotten(app);
     try {
         app.parse(argc, argv);
         static_cast<void>(arguments::query_of(told)); // what is wrong with it, before anything is asked for
+        if (forgotten.parsed()) return forgotten.run(told);
         source from(told);
+        if (datasets.parsed())
+            return datasets.run(
+                told, [&](std::vector<commands::json> rows) { return commands::print(from, std::move(rows), told); });
         int status = 0;
         for (const command& one : all)
             if (one.parser->parsed()) status = one.run(from);

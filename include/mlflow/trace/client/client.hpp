@@ -308,6 +308,11 @@ public:
     }
 
 private:
+    template <class>
+    friend class datasets; // <mlflow/trace/client/datasets.hpp>
+    template <class>
+    friend class user_erasure; // <mlflow/trace/client/erasure.hpp>
+
     detail::json_result call_for(http_method method, std::string_view trace_id, const std::string& what,
                                  const detail::json& body = nullptr) {
         if (auto wrong = detail::id_fault("trace_id", trace_id)) return failure{std::move(*wrong)};

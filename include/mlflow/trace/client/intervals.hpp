@@ -9,7 +9,8 @@
 #include <limits>
 #include <optional>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// Where a figure of all traffic lies, as far as the traces at hand tell: intervals of 95 % confidence. All take the
 /// traces as independent of each other; a few users with many traces each make the true interval wider.
@@ -120,4 +121,5 @@ newcombe_interval(std::size_t hits, std::size_t count, std::size_t hits_before, 
     return confidence_interval{scores.mean() - half, scores.mean() + half};
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace

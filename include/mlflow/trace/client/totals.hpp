@@ -15,7 +15,8 @@
 #include <utility>
 #include <vector>
 
-namespace mlflow::trace::inline MLFLOW_TRACE_ABI {
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
 
 /// What the traces of a session, a user or another group add up to: by it they are chosen and sorted.
 enum class total_kind : std::uint8_t {
@@ -289,4 +290,5 @@ void sort_by(std::vector<Summary>& summaries, const total_field& total, bool is_
     summaries = std::move(sorted);
 }
 
-} // namespace mlflow::trace::inline MLFLOW_TRACE_ABI
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
