@@ -2,7 +2,6 @@
 #pragma once
 
 #include "glyphs.hpp"
-#include <mlflow/trace/client/export.hpp>
 
 #include <nlohmann/json.hpp>
 

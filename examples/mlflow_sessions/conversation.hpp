@@ -32,9 +32,13 @@ inline void print_pieces(const std::vector<piece>& pieces) {
     std::size_t used = 0;
     for (const piece& one : pieces) {
         const std::size_t size = table::width_of(one.text);
-        const bool is_first = used == 0;
-        if (!is_first && used + 2 + size > width()) std::cout << '\n' << std::string(used = indent, ' ');
-        else if (!is_first) std::cout << "  ", used += 2;
+        if (used > 0 && used + 2 + size > width()) {
+            used = indent + size <= width() ? indent : 0;
+            std::cout << '\n' << std::string(used, ' ');
+        } else if (used > 0) {
+            std::cout << "  ";
+            used += 2;
+        }
         std::cout << table::coloured(one.text, one.colour);
         used += size;
     }
@@ -44,7 +48,8 @@ inline void print_pieces(const std::vector<piece>& pieces) {
 // Who, and what was said: in lines below each other, with the paragraphs as they are.
 inline void say(std::string_view who, std::string_view what, std::string_view colour = {}) {
     const std::string label = table::harmless(who);
-    const bool is_below = table::width_of(label) > 16;
+    const std::size_t least = 16; // columns of text, below which it goes below the label
+    const bool is_below = table::width_of(label) > 16 || width() < indent + table::width_of(label) + 2 + least;
     std::string lead = std::string(indent, ' ') + table::coloured(label, table::bold);
     if (is_below) std::cout << lead << '\n';
     const std::size_t margin = indent + (is_below ? 2 : table::width_of(label) + 2);
