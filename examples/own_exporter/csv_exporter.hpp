@@ -2,6 +2,8 @@
 // An exporter of one's own: a line of CSV for each span, to be loaded into a spreadsheet.
 #pragma once
 
+#include <mlflow/trace/core/export_result.hpp>
+#include <mlflow/trace/core/trace_batch.hpp>
 #include <mlflow/trace/wire/recorded_trace.hpp>
 
 #include <fcntl.h>
