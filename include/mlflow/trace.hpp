@@ -14,7 +14,7 @@
 #include <mlflow/trace/exporters/json_lines.hpp>
 #include <mlflow/trace/exporters/memory.hpp>
 #include <mlflow/trace/exporters/mlflow.hpp>
-#include <mlflow/trace/fwd.hpp>
+#include <mlflow/trace/declared.hpp>
 #include <mlflow/trace/metadata/pseudonym.hpp>
 #include <mlflow/trace/metadata/schema.hpp>
 #include <mlflow/trace/metadata/tag.hpp>

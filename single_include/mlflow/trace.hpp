@@ -10036,16 +10036,10 @@ private:
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
-// ---- mlflow/trace/fwd.hpp
+// ---- mlflow/trace/declared.hpp
 
-/// What other headers may name of this library, declared only; the default template arguments stand here alone:
-///
-///     using app_schema = mt::schema<mt::required<mt::user>, mt::required<mt::session>>;
-///     using app_tracer = mt::tracer<app_schema, mt::thread_local_context, mt::to_mlflow<mt::beast_transport>>;
-///     void answer(app_tracer& traces, const mt::user& user);
-///
-/// What takes a text as a template argument, such as `mt::key<"app.name">`, needs its own header. A key that is a
-/// type of its own is declared instead, `struct segment;`, and defined where that header is at hand.
+// The default template arguments of the library, each here alone. fwd.hpp declares besides what not every program
+// uses: names as common as `document` would hide those of an application in what it specialises.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
@@ -10214,28 +10208,6 @@ template <class Context>
 class unrecorded_span;
 template <class Schema, class Context>
 class unrecorded_trace;
-class attachment;
-class message;
-class content_part;
-class tool_definition;
-struct tool_call;
-struct completion;
-struct document;
-
-// client
-template <class Transport>
-class client;
-class filter;
-struct trace_query;
-struct trace_info;
-struct stored_trace;
-struct stored_span;
-struct experiment;
-struct feedback;
-struct expectation;
-struct user_summary;
-struct session_summary;
-struct session_turn;
 
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace

@@ -44,6 +44,7 @@ THROUGH = {
     "device/record.hpp": "device/frame_test.cpp",
     "exporters/otlp_histograms.hpp": "exporters/otlp_metrics_test.cpp",
     "exporters/otlp_metrics_worker.hpp": "exporters/otlp_metrics_test.cpp",
+    "declared.hpp": "headers/forward.cpp",
     "fwd.hpp": "headers/forward.cpp",
     "memory/machine.hpp": "memory/pool_test.cpp",
     "pipeline/batch_options.hpp": "pipeline/batch_test.cpp",

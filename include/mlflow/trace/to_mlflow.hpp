@@ -2,7 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/exporters/mlflow.hpp>
-#include <mlflow/trace/fwd.hpp>
+#include <mlflow/trace/declared.hpp>
 #include <mlflow/trace/pipeline/batch.hpp>
 #include <mlflow/trace/pipeline/retry.hpp>
 

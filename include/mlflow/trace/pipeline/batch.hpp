@@ -2,7 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/detail/durations.hpp>
-#include <mlflow/trace/fwd.hpp>
+#include <mlflow/trace/declared.hpp>
 #include <mlflow/trace/pipeline/batch_worker.hpp>
 #include <mlflow/trace/platform/per_process.hpp>
 

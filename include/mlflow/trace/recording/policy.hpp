@@ -6,7 +6,7 @@
 #include <mlflow/trace/core/value_rules.hpp>
 #include <mlflow/trace/detail/fixed_string.hpp>
 #include <mlflow/trace/detail/options_of.hpp>
-#include <mlflow/trace/fwd.hpp>
+#include <mlflow/trace/declared.hpp>
 #include <mlflow/trace/http/message.hpp>
 #include <mlflow/trace/recording/sampling.hpp>
 

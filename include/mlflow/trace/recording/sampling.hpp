@@ -6,7 +6,7 @@
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/options_of.hpp>
 #include <mlflow/trace/detail/running.hpp>
-#include <mlflow/trace/fwd.hpp>
+#include <mlflow/trace/declared.hpp>
 
 #include <utility>
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/core/trace_start.hpp>
-#include <mlflow/trace/fwd.hpp>
+#include <mlflow/trace/declared.hpp>
 #include <mlflow/trace/metadata/identity.hpp>
 #include <mlflow/trace/recording/sampling.hpp>
 

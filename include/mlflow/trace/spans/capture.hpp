@@ -4,7 +4,7 @@
 #include <mlflow/trace/context/captured.hpp>
 #include <mlflow/trace/context/thread_local.hpp>
 #include <mlflow/trace/detail/awaitable.hpp>
-#include <mlflow/trace/fwd.hpp>
+#include <mlflow/trace/declared.hpp>
 
 #include <utility>
 

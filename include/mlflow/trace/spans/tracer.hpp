@@ -8,7 +8,7 @@
 #include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/layers.hpp>
-#include <mlflow/trace/fwd.hpp>
+#include <mlflow/trace/declared.hpp>
 #include <mlflow/trace/recording/sampling.hpp>
 #include <mlflow/trace/spans/scope.hpp>
 #include <mlflow/trace/spans/start_arguments.hpp>

@@ -5,7 +5,7 @@
 #include <mlflow/trace/detail/cancellation.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/options_of.hpp>
-#include <mlflow/trace/fwd.hpp>
+#include <mlflow/trace/declared.hpp>
 #include <mlflow/trace/http/check.hpp>
 #include <mlflow/trace/metadata/schema.hpp>
 #include <mlflow/trace/text/hex.hpp>
