@@ -14855,10 +14855,6 @@ public:
                 error_handler on_error, void* context, slot_function where, holds_function what)
         : recorder(new_identity(), where, what), exporter_(std::move(exporter_options)),
           recording_(std::move(recording_options)), on_error_(on_error), error_context_(context) {
-        static_assert(
-            composes<Exporter>,
-            "the layers of the exporter are in an order that does not work: put the one whose `composes` is "
-            "false inside the one that defers, batch<...> or spool<...>");
         if constexpr (requires { recording_.limits(); }) value_rules_.limits = recording_.limits();
         if constexpr (requires(std::string_view text) { recording_.redact(text, text); }) {
             value_rules_.redactor = &recording_;
@@ -14870,6 +14866,11 @@ public:
     }
 
     void submit(trace_data* finished) noexcept override {
+        // Here, so that what the layers themselves say of their order comes first.
+        static_assert(
+            composes<Exporter>,
+            "the layers of the exporter are in an order that does not work: put the one whose `composes` is "
+            "false inside the one that defers, batch<...> or spool<...>");
         const std::size_t spans = finished->span_count;
         finished_.fetch_add(spans, memory_order_release);
         if (finished->root) {

@@ -3,6 +3,7 @@
 #include <mlflow/trace.hpp>
 
 #include <iterator>
+#include <sstream>
 #include <vector>
 
 namespace mt = mlflow::trace;

@@ -37,6 +37,7 @@ NEEDS_AN_OPERATING_SYSTEM = {
     "platform/files.hpp",
     "platform/hosted.hpp",
     "platform/per_process.hpp",
+    "platform/replaced_file.hpp",
     "platform/threads.hpp",
     "platform/without_signals.hpp",
     "platform/worker_threads.hpp",

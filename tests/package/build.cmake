@@ -101,8 +101,8 @@ elseif(WAY STREQUAL meson)
     build_by_hand(beast ${flags})
 elseif(WAY STREQUAL refused)
     install_and_move()
-    refused("0.1 REQUIRED COMPONENTS bease" "it has no component bease; there is one: beast")
-    refused("0.2 REQUIRED" "compatible with requested version \"0.2\".*mlflow_trace-config.cmake, version: 0.1")
+    refused("0.2 REQUIRED COMPONENTS bease" "it has no component bease; there is one: beast")
+    refused("0.3 REQUIRED" "compatible with requested version \"0.3\".*mlflow_trace-config.cmake, version: 0.2")
 elseif(WAY STREQUAL tools)
     run(${CMAKE_COMMAND} -S ${SOURCE} -B ${FOLDER}/build -G ${GENERATOR} -D CMAKE_CXX_COMPILER=${COMPILER}
         -D CMAKE_BUILD_TYPE=Debug -D CMAKE_CXX_FLAGS_DEBUG=-g0 -D MLFLOW_TRACE_BUILD_TOOLS=ON
