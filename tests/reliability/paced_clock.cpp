@@ -35,6 +35,14 @@ bool is_of_cpu(clockid_t clock) {
     return clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID || clock < 0;
 }
 
+// When the clock as it runs will be there.
+timespec real_time_of(clockid_t clock, const timespec& until) {
+    const state& paced = *current.load();
+    const std::int64_t real = real_nano(clock);
+    const std::int64_t left = in_nano(until) - real - paced.ahead_at(real_nano(CLOCK_MONOTONIC));
+    return in_timespec(real + (left > 0 ? left / paced.pace : 0));
+}
+
 } // namespace
 
 void run_clock(std::int64_t pace) {
@@ -59,10 +67,13 @@ int nanosleep(const timespec* asked, timespec* rest) {
 int pthread_cond_clockwait(pthread_cond_t* condition, pthread_mutex_t* mutex, clockid_t clock,
                            const timespec* until) {
     static const auto next = reinterpret_cast<decltype(&pthread_cond_clockwait)>(::dlsym(RTLD_NEXT, __func__));
-    const state& paced = *current.load();
-    const std::int64_t real = real_nano(clock);
-    const std::int64_t left = in_nano(*until) - real - paced.ahead_at(real_nano(CLOCK_MONOTONIC));
-    const timespec real_until = in_timespec(real + (left > 0 ? left / paced.pace : 0));
+    const timespec real_until = real_time_of(clock, *until);
     return next(condition, mutex, clock, &real_until);
+}
+// By the clock of the condition, which is that of the library: CLOCK_MONOTONIC.
+int pthread_cond_timedwait(pthread_cond_t* condition, pthread_mutex_t* mutex, const timespec* until) {
+    static const auto next = reinterpret_cast<decltype(&pthread_cond_timedwait)>(::dlsym(RTLD_NEXT, __func__));
+    const timespec real_until = real_time_of(CLOCK_MONOTONIC, *until);
+    return next(condition, mutex, &real_until);
 }
 }
