@@ -838,6 +838,7 @@ struct machine {
 
         void lock() noexcept { pthread_mutex_lock(&mutex_); }
         void unlock() noexcept { pthread_mutex_unlock(&mutex_); }
+        [[nodiscard]] bool try_lock() noexcept { return pthread_mutex_trylock(&mutex_) == 0; }
         [[nodiscard]] pthread_mutex_t* native_handle() noexcept { return &mutex_; }
 
     private:
@@ -2530,7 +2531,8 @@ public:
         if (has_value_) ::new (static_cast<void*>(&value_)) T(std::move(other.value_));
         else ::new (static_cast<void*>(&error_)) error_type(std::move(other.error_));
     }
-    result& operator=(result other) noexcept(std::is_nothrow_move_constructible_v<T>) {
+    result& operator=(result other) noexcept {
+        static_assert(std::is_nothrow_move_constructible_v<T>, "a value whose move may throw is not assigned");
         this->~result();
         return *::new (static_cast<void*>(this)) result(std::move(other));
     }
@@ -4614,6 +4616,84 @@ public:
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
+// ---- mlflow/trace/text/exception_text.hpp
+
+#if __has_include(<cxxabi.h>)
+#include <cxxabi.h>
+#endif
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// An application's exception may say nothing.
+inline const char* what_of(const std::exception& thrown) noexcept {
+    const char* const what = thrown.what();
+    return what ? what : "";
+}
+
+inline int exceptions_in_flight() noexcept {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+    return std::uncaught_exceptions();
+#else
+    return 0;
+#endif
+}
+
+// A type's name as a person writes it, or as the compiler stores it where that cannot be had.
+class type_name {
+public:
+    explicit type_name(const char* mangled) noexcept : mangled_(mangled) {
+#if __has_include(<cxxabi.h>)
+        int failed = 0;
+        readable_ = mangled ? abi::__cxa_demangle(mangled, nullptr, nullptr, &failed) : nullptr;
+#endif
+    }
+    type_name(const type_name&) = delete;
+    type_name& operator=(const type_name&) = delete;
+    ~type_name() { std::free(readable_); }
+
+    [[nodiscard]] std::string_view view() const noexcept {
+        return readable_ ? readable_ : mangled_ ? mangled_ : "unknown";
+    }
+
+private:
+    const char* mangled_;
+    char* readable_ = nullptr;
+};
+
+inline type_name exception_type([[maybe_unused]] const std::exception& thrown) noexcept {
+#if defined(__cpp_rtti)
+    return type_name(typeid(thrown).name());
+#else
+    return type_name("St9exception");
+#endif
+}
+
+// What is being handled is no exception of C++: it is how a thread unwinds that is cancelled, or calls pthread_exit.
+// Who catches that must pass it on, or the program ends.
+inline bool is_thread_ending() noexcept {
+#if __has_include(<cxxabi.h>)
+    return !abi::__cxa_current_exception_type();
+#else
+    return false;
+#endif
+}
+
+// Of the exception being handled, also where it is not a std::exception.
+inline type_name current_exception_type() noexcept {
+#if defined(__cpp_rtti) && __has_include(<cxxabi.h>)
+    const std::type_info* const type = abi::__cxa_current_exception_type();
+    return type_name(type ? type->name() : nullptr);
+#else
+    return type_name(nullptr);
+#endif
+}
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
 // ---- mlflow/trace/core/guarded_export.hpp
 
 namespace mlflow::trace {
@@ -4667,7 +4747,7 @@ export_result caught_export(std::size_t spans, const Export& run) noexcept {
     } catch (const std::bad_alloc&) {
         return export_without_memory(spans);
     } catch (const std::exception& thrown) {
-        return failed_export(spans, thrown.what());
+        return failed_export(spans, what_of(thrown));
     } catch (...) {
         return failed_export(spans, "the exporter threw what is not a std::exception");
     }
@@ -6984,6 +7064,7 @@ private:
 
         answer value(const secret* refused) {
             if (running::is(this)) return fail("the function asks for itself; let it use another client");
+            begin_anew_after_fork();
             const detail::lock_guard guard(lock_);
             if (last_.empty() || (refused && refused->reveal() == last_.reveal())) {
                 const running here(this);
@@ -7009,7 +7090,25 @@ private:
 
         static failure fail(std::string_view why) { return failure{error(error_kind::other, "authorization", why)}; }
 
+        // A thread that the child of a fork does not have may have been asking: what it was about to write is left.
+        void begin_anew_after_fork() noexcept {
+            constexpr std::uint32_t beginning = 0;
+            const std::uint32_t here = detail::machine::process();
+            for (std::uint32_t known = process_.load(detail::memory_order_acquire); known != here;
+                 known = process_.load(detail::memory_order_acquire)) {
+                if (known == beginning || !process_.compare_exchange_strong(known, beginning)) continue;
+                if (lock_.try_lock()) {
+                    lock_.unlock();
+                } else {
+                    ::new (static_cast<void*>(&lock_)) detail::machine::mutex;
+                    ::new (static_cast<void*>(&last_)) secret;
+                }
+                process_.store(here, detail::memory_order_release);
+            }
+        }
+
         detail::atomic<std::size_t> owners_{1};
+        detail::atomic<std::uint32_t> process_{detail::machine::process()};
         detail::machine::mutex lock_;
         secret last_;
     };
@@ -8179,78 +8278,6 @@ decltype(auto) with_content(const T& value, Use&& use) {
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
-// ---- mlflow/trace/text/exception_text.hpp
-
-#if __has_include(<cxxabi.h>)
-#include <cxxabi.h>
-#endif
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
-
-inline int exceptions_in_flight() noexcept {
-#if MLFLOW_TRACE_HAS_EXCEPTIONS
-    return std::uncaught_exceptions();
-#else
-    return 0;
-#endif
-}
-
-// A type's name as a person writes it, or as the compiler stores it where that cannot be had.
-class type_name {
-public:
-    explicit type_name(const char* mangled) noexcept : mangled_(mangled) {
-#if __has_include(<cxxabi.h>)
-        int failed = 0;
-        readable_ = mangled ? abi::__cxa_demangle(mangled, nullptr, nullptr, &failed) : nullptr;
-#endif
-    }
-    type_name(const type_name&) = delete;
-    type_name& operator=(const type_name&) = delete;
-    ~type_name() { std::free(readable_); }
-
-    [[nodiscard]] std::string_view view() const noexcept {
-        return readable_ ? readable_ : mangled_ ? mangled_ : "unknown";
-    }
-
-private:
-    const char* mangled_;
-    char* readable_ = nullptr;
-};
-
-inline type_name exception_type([[maybe_unused]] const std::exception& thrown) noexcept {
-#if defined(__cpp_rtti)
-    return type_name(typeid(thrown).name());
-#else
-    return type_name("St9exception");
-#endif
-}
-
-// What is being handled is no exception of C++: it is how a thread unwinds that is cancelled, or calls pthread_exit.
-// Who catches that must pass it on, or the program ends.
-inline bool is_thread_ending() noexcept {
-#if __has_include(<cxxabi.h>)
-    return !abi::__cxa_current_exception_type();
-#else
-    return false;
-#endif
-}
-
-// Of the exception being handled, also where it is not a std::exception.
-inline type_name current_exception_type() noexcept {
-#if defined(__cpp_rtti) && __has_include(<cxxabi.h>)
-    const std::type_info* const type = abi::__cxa_current_exception_type();
-    return type_name(type ? type->name() : nullptr);
-#else
-    return type_name(nullptr);
-#endif
-}
-
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/values/value_text.hpp
 
 namespace mlflow::trace {
@@ -8343,7 +8370,7 @@ inline bool append_time(buffer& out, std::int64_t count, std::int64_t num, std::
 }
 
 inline bool append_exception(buffer& out, const std::exception& thrown) noexcept {
-    return out.append(exception_type(thrown).view()) && out.append(": ") && out.append(thrown.what());
+    return out.append(exception_type(thrown).view()) && out.append(": ") && out.append(what_of(thrown));
 }
 inline bool append_exception(buffer& out, const std::exception_ptr& thrown) {
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
@@ -8502,8 +8529,8 @@ bool append_json_elements(Buffer& out, const T& value, char& separator) {
     for (const auto& element : range) {
         if (!out.push_back(separator)) return false;
         if constexpr (range_of_bits<T>) {
-            if (!append_json(out, static_cast<bool>(element))) return false;
-        } else if (!append_json(out, element)) return false;
+            if (!mlflow::trace::append_json(out, static_cast<bool>(element))) return false;
+        } else if (!mlflow::trace::append_json(out, element)) return false;
         separator = ',';
     }
     return true;
@@ -8519,7 +8546,7 @@ bool append_json_named(Buffer& out, char& separator, std::string_view name, Writ
 }
 template <class Buffer, class T>
 bool append_json_member(Buffer& out, char& separator, std::string_view name, const T& value) {
-    return append_json_named(out, separator, name, [&] { return append_json(out, value); });
+    return detail::append_json_named(out, separator, name, [&] { return mlflow::trace::append_json(out, value); });
 }
 
 template <class T>
@@ -8542,12 +8569,12 @@ concept multimap_like = map_like<T> && requires(const T& value) {
 template <class Key, class Use>
 bool with_name(const Key& key, Use&& use) {
     if constexpr (std::is_enum_v<Key>) {
-        return with_content(key, [&](const auto& content) { return with_name(content, use); });
+        return detail::with_content(key, [&](const auto& content) { return with_name(content, use); });
     } else if constexpr (number<Key>) {
         buffer digits;
         return append_count(digits, key) && use(digits.view());
     } else {
-        return with_text(key, use);
+        return detail::with_text(key, use);
     }
 }
 
@@ -8558,18 +8585,19 @@ bool append_json_map(Buffer& out, const Map& map, char& separator) {
             const auto equal = map.equal_range((*at).first);
             const auto write_values = [&](char& between) {
                 for (auto each = equal.first; each != equal.second; ++each, between = ',')
-                    if (!out.push_back(between) || !append_json(out, (*each).second)) return false;
+                    if (!out.push_back(between) || !mlflow::trace::append_json(out, (*each).second)) return false;
                 return true;
             };
-            const auto write = [&] { return append_json_container(out, '[', ']', write_values); };
-            if (!with_name((*at).first, [&](auto name) { return append_json_named(out, separator, name, write); }))
+            const auto write = [&] { return detail::append_json_container(out, '[', ']', write_values); };
+            if (!with_name((*at).first,
+                           [&](auto name) { return detail::append_json_named(out, separator, name, write); }))
                 return false;
             at = equal.second;
         }
     } else {
         for (const auto& [key, mapped] : map) {
             const auto& value = mapped; // clang 14 captures no structured binding
-            if (!with_name(key, [&](auto name) { return append_json_member(out, separator, name, value); }))
+            if (!with_name(key, [&](auto name) { return detail::append_json_member(out, separator, name, value); }))
                 return false;
         }
     }
@@ -8579,7 +8607,7 @@ bool append_json_map(Buffer& out, const Map& map, char& separator) {
 template <class Buffer, class Tuple, std::size_t... Index>
 bool append_json_tuple(Buffer& out, const Tuple& tuple, char& separator, std::index_sequence<Index...>) {
     [[maybe_unused]] const auto write = [&](const auto& element) { // not of an empty tuple
-        if (!out.push_back(separator) || !append_json(out, element)) return false;
+        if (!out.push_back(separator) || !mlflow::trace::append_json(out, element)) return false;
         separator = ',';
         return true;
     };
@@ -8591,21 +8619,24 @@ template <class Buffer, class T>
 bool append_nlohmann(Buffer& out, const T& value) {
     if (value.is_string()) return append_json_text(out, value.template get_ref<const typename T::string_t&>());
     if (value.is_object())
-        return append_json_container(out, '{', '}', [&](char& separator) {
+        return detail::append_json_container(out, '{', '}', [&](char& separator) {
             for (auto member = value.begin(); member != value.end(); ++member) {
-                if (!append_json_member(out, separator, member.key(), member.value())) return false;
+                if (!detail::append_json_member(out, separator, member.key(), member.value())) return false;
             }
             return true;
         });
     if (value.is_array())
-        return append_json_container(out, '[', ']',
-                                     [&](char& separator) { return append_json_elements(out, value, separator); });
-    if (value.is_boolean()) return append_json(out, value.template get<bool>());
-    if (value.is_number_unsigned()) return append_json(out, value.template get<typename T::number_unsigned_t>());
-    if (value.is_number_integer()) return append_json(out, value.template get<typename T::number_integer_t>());
-    if (value.is_number_float()) return append_json(out, value.template get<typename T::number_float_t>());
+        return detail::append_json_container(
+            out, '[', ']', [&](char& separator) { return detail::append_json_elements(out, value, separator); });
+    if (value.is_boolean()) return mlflow::trace::append_json(out, value.template get<bool>());
+    if (value.is_number_unsigned())
+        return mlflow::trace::append_json(out, value.template get<typename T::number_unsigned_t>());
+    if (value.is_number_integer())
+        return mlflow::trace::append_json(out, value.template get<typename T::number_integer_t>());
+    if (value.is_number_float())
+        return mlflow::trace::append_json(out, value.template get<typename T::number_float_t>());
     if (value.is_binary()) return append_json_text(out, "[binary]");
-    return append_json(out, nullptr);
+    return mlflow::trace::append_json(out, nullptr);
 }
 
 } // namespace detail
@@ -8621,22 +8652,24 @@ bool append_json(Buffer& out, const T& value) {
     } else if constexpr (what == value_kind::nlohmann) {
         return append_nlohmann(out, value);
     } else if constexpr (what == value_kind::number) {
-        return append_json_scalar(out, [&] { return append_json_number(out, value); });
+        return detail::append_json_scalar(out, [&] { return append_json_number(out, value); });
     } else if constexpr (what == value_kind::text) {
-        if (is_null(value)) return append_json(out, nullptr);
-        return with_text(value, [&](std::string_view text) { return append_json_text(out, text); });
+        if (detail::is_null(value)) return mlflow::trace::append_json(out, nullptr);
+        return detail::with_text(value, [&](std::string_view text) { return append_json_text(out, text); });
     } else if constexpr (what == value_kind::content) {
-        return with_content(value, [&](const auto& content) { return append_json(out, content); });
+        return detail::with_content(value,
+                                    [&](const auto& content) { return mlflow::trace::append_json(out, content); });
     } else if constexpr (map_like<T>) {
-        return append_json_container(out, '{', '}',
-                                     [&](char& separator) { return append_json_map(out, value, separator); });
+        return detail::append_json_container(
+            out, '{', '}', [&](char& separator) { return detail::append_json_map(out, value, separator); });
     } else if constexpr (what == value_kind::range) {
-        return append_json_container(out, '[', ']',
-                                     [&](char& separator) { return append_json_elements(out, value, separator); });
+        return detail::append_json_container(
+            out, '[', ']', [&](char& separator) { return detail::append_json_elements(out, value, separator); });
     } else if constexpr (what == value_kind::tuple) {
         constexpr auto indexes = std::make_index_sequence<std::tuple_size_v<T>>();
-        return append_json_container(
-            out, '[', ']', [&](char& separator) { return append_json_tuple(out, value, separator, indexes); });
+        return detail::append_json_container(out, '[', ']', [&](char& separator) {
+            return detail::append_json_tuple(out, value, separator, indexes);
+        });
     } else if constexpr (what == value_kind::error_code) {
         return json_object(out)
             .member("category", value.category().name())
@@ -8701,7 +8734,7 @@ template <class T>
 struct json_encoder<detail::as_json<T>> {
     template <class Buffer>
     static bool append(Buffer& out, const detail::as_json<T>& wrapped) {
-        return append_json(out, wrapped.value);
+        return mlflow::trace::append_json(out, wrapped.value);
     }
 };
 
@@ -10829,7 +10862,11 @@ public:
         for (number -= number < small_.size() ? 0 : small_.size(); number > 0; --number) ++at;
         return &*at;
     }
-    [[nodiscard]] trace_data* pop_front() noexcept { return (small_.empty() ? recorded_ : small_).pop_front(); }
+    [[nodiscard]] trace_data* pop_front() noexcept {
+        trace_data* const popped = (small_.empty() ? recorded_ : small_).pop_front();
+        forget_dropped();
+        return popped;
+    }
     // To be dropped: the first one that is not just being looked at, or null.
     [[nodiscard]] trace_data* pop_to_drop() noexcept {
         const bool is_behind = small_.empty() && in_hands_.spans != 0;
@@ -10859,8 +10896,8 @@ public:
     }
     void put_back(trace_batch&& looked_at) noexcept {
         in_hands_ = {};
-        dropped_behind_ = 0;
         small_.append(std::move(looked_at));
+        forget_dropped();
     }
 
     // How many spans these were; those that are being looked at come back.
@@ -10868,10 +10905,16 @@ public:
         const std::size_t spans = small_.span_count() + recorded_.span_count();
         small_.clear();
         recorded_.clear();
+        forget_dropped();
         return spans;
     }
 
 private:
+    // Once nothing waits any more that is older than what was dropped.
+    void forget_dropped() noexcept {
+        if (small_.empty() && in_hands_.spans == 0) dropped_behind_ = 0;
+    }
+
     trace_batch small_;
     amount in_hands_;
     trace_batch recorded_;
@@ -12718,13 +12761,14 @@ struct redact_keys {
 /// stays (names, types, times, status codes, tokens, cost, model, provider, identity, tags), and so do the attributes
 /// that OpenTelemetry's GenAI conventions have for operation, model and usage, and those of `Kept` keys. ASCII
 /// letters compare without case. The names of inputs and of what is inside them are recorded: put nothing private
-/// there.
+/// there. A kept key is kept inside inputs and outputs too; of `gen_ai.usage.…` only numbers are.
 template <fixed_string... Kept>
 struct redact_content {
-    redaction operator()(std::string_view key, std::string_view) const {
+    redaction operator()(std::string_view key, std::string_view value) const {
         constexpr std::string_view usage = "gen_ai.usage.";
+        const bool is_number = !value.empty() && value.find_first_not_of("0123456789.+-eE") == std::string_view::npos;
         const bool is_kept =
-            detail::same_name(key.substr(0, usage.size()), usage) ||
+            (is_number && detail::same_name(key.substr(0, usage.size()), usage)) ||
             detail::is_one_of(key, detail::mlflow_names::span_function_name, "gen_ai.operation.name",
                               "gen_ai.provider.name", "gen_ai.request.model", "gen_ai.response.model",
                               "gen_ai.response.finish_reasons", "error.type", "http.response.status_code") ||
@@ -13101,7 +13145,7 @@ bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T
     if constexpr (is_number)
         if (out.rules && out.rules->redact) return append_redacted_number(out, field, key, value, json_like);
     if constexpr (!is_number && kind<T> == value_kind::content) {
-        return with_content(
+        return detail::with_content(
             value, [&](const auto& content) { return append_attribute(out, field, key, content, json_like); });
     } else if constexpr (std::is_same_v<T, bool>) {
         const char encoded[] = {short_tag(otlp::bool_value, wire_type::varint), value ? '\1' : '\0'};
@@ -13120,8 +13164,8 @@ bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T
         write_fixed64(encoded + 1, std::bit_cast<std::uint64_t>(static_cast<double>(value)));
         return append_encoded_attribute(out, field, key, {encoded, sizeof encoded});
     } else if constexpr (kind<T> == value_kind::text) {
-        if (is_null(value)) return append_attribute(out, field, key, std::string_view(), json_like);
-        return with_text(value, [&](std::string_view text) {
+        if (detail::is_null(value)) return append_attribute(out, field, key, std::string_view(), json_like);
+        return detail::with_text(value, [&](std::string_view text) {
             const ruled_text recorded(out.rules, key, text);
             json_like = json_like || may_be_json(recorded.view());
             return append_text_attribute(out, field, key, recorded.view());
@@ -13129,7 +13173,7 @@ bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T
     } else {
         json_like = true;
         const key_scope named(out, key);
-        return append_json_attribute(out, field, key, [&] { return append_json(out, value); });
+        return append_json_attribute(out, field, key, [&] { return mlflow::trace::append_json(out, value); });
     }
 }
 
@@ -13342,7 +13386,7 @@ public:
                     return json_attribute(key, value.template get<typename T::number_float_t>());
             }
             span_->needs_rewrite = span_->needs_rewrite || !is_plain<T>;
-            write_json<T>(key, [&](auto& out) { return append_json(out, value); });
+            write_json<T>(key, [&](auto& out) { return mlflow::trace::append_json(out, value); });
         }
     }
 
@@ -13449,7 +13493,7 @@ private:
     void evaluate(std::string_view key, const T& value, const Use& use) noexcept {
         const span_watch watch(*span_);
         const auto make_and_use = [&] {
-            with_content(value, [&](const auto& made) {
+            detail::with_content(value, [&](const auto& made) {
                 span_ = watch.span();
                 if (span_) use(made);
                 else watch.report({error_kind::span_ended, key});
@@ -13820,7 +13864,7 @@ public:
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
     Span& exception(const std::exception& thrown) noexcept {
         if constexpr (!Span::is_recorded) return self();
-        return exception(detail::exception_type(thrown).view(), thrown.what());
+        return exception(detail::exception_type(thrown).view(), detail::what_of(thrown));
     }
     /// The exception that is being handled: call it in a `catch` block.
     Span& current_exception() noexcept {

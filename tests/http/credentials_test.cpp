@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Credentials that a function gives, to a server over the loopback whose tokens change.
 #include "support/raw_server.hpp"
+#include "support/sanitized.hpp"
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/client.hpp>
 #include <mlflow/trace/testing/exporter_conformance.hpp>
@@ -9,12 +10,15 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <sys/wait.h>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 namespace {
@@ -166,6 +170,30 @@ TEST(credentials, that_cannot_be_had_are_an_error) {
         "authorization: the function gave a value that holds a control character; remove it, such as the end of "
         "a line");
     EXPECT_EQ(told([] { return mt::bearer_authorization(mt::secret("token-1")); }), "connected to 7");
+}
+
+// The thread that asks is not in the child.
+TEST(credentials, a_fork_while_a_function_gives_them_leaves_the_child_its_own_turn) {
+    if (is_sanitized) GTEST_SKIP() << "in the child their locks stay as they are";
+    std::atomic<bool> is_asking{false};
+    const mt::credentials given([&is_asking] {
+        is_asking = true;
+        std::this_thread::sleep_for(std::chrono::milliseconds(200));
+        return mt::bearer_authorization(mt::secret("token"));
+    });
+    std::thread asks([&given] { EXPECT_TRUE(given.current()); });
+    while (!is_asking) std::this_thread::yield();
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::alarm(20); // a child that hangs is a failure, not a test that hangs
+        const auto own = given.current();
+        ::_exit(own && own->reveal() == "Bearer token" && given.current() ? 0 : 1);
+    }
+    int status = -1;
+    EXPECT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+    asks.join();
+    EXPECT_TRUE(given.current());
 }
 
 } // namespace

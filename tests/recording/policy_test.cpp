@@ -56,6 +56,7 @@ TEST(recording_policy, keeps_what_measures_and_nothing_that_was_said) {
         trace.outputs("said").attribute("note", "said").attribute("secret_number", 47);
         trace.attribute("app.route", "/chat").attribute("gen_ai.usage.reasoning_tokens", 3);
         trace.attribute("GEN_AI.REQUEST.MODEL", "m").attribute("gen_ai.usagelike", "said");
+        trace.attribute("gen_ai.usage.note", "said");
         trace.event("tool", mt::arg("arguments", "said"));
         trace.model("llama").usage({.input = 1, .output = 2});
         auto stream = tracer.start_span("stream");

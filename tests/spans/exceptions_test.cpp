@@ -31,6 +31,25 @@ TEST(exceptions, a_value_that_throws_is_left_out) {
     EXPECT_EQ(span.code, mt::status::ok);
 }
 
+struct mute : std::exception {
+    const char* what() const noexcept override { return nullptr; }
+};
+struct mute_exporter {
+    mt::export_result export_traces(mt::trace_batch&) { throw mute(); }
+};
+
+TEST(exceptions, an_exception_may_say_nothing) {
+    recorder<> tracer;
+    EXPECT_THROW(tracer.start_span("span").attribute("error", mute()).run([] { throw mute(); }), mute);
+    const auto span = tracer.exporter().take().at(0).spans.at(0);
+    EXPECT_EQ(span.code, mt::status::error);
+    EXPECT_TRUE(span.attributes.contains("error"));
+
+    mt::tracer<mt::open_schema, mt::thread_local_context, mute_exporter> failing;
+    failing.start_span("span").end();
+    EXPECT_EQ(failing.account().failed, 1U);
+}
+
 TEST(exceptions, an_exception_that_unwinds_a_span_is_an_error) {
     recorder<> tracer;
     try {

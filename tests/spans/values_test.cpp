@@ -155,3 +155,50 @@ TEST(values, a_ring_of_pointers_ends_at_the_depth_limit) {
 }
 
 } // namespace
+
+// An application whose functions are called as some of the library are.
+namespace application {
+
+struct account {
+    std::string password = "hunter2";
+};
+struct nickname {
+    std::string text = "ann";
+    operator std::string_view() const { return text; }
+};
+
+template <class Out>
+bool append_json(Out& out, const account& value) {
+    return out.append(value.password);
+}
+template <class Use>
+bool with_text(const nickname&, const Use&) {
+    return false;
+}
+inline bool is_null(const nickname&) { return true; }
+
+} // namespace application
+
+template <>
+struct mlflow::trace::json_encoder<application::account> {
+    template <class Buffer>
+    static bool append(Buffer& out, const application::account& recorded) {
+        return json_object(out).member("password", recorded.password).close();
+    }
+};
+
+namespace {
+
+TEST(values, functions_of_the_application_do_not_replace_those_of_the_library) {
+    recorder<mt::recording_policy<mt::record_all, mt::redact_keys<"password">>> tracer;
+    const application::account one;
+    tracer.start_span("span")
+        .outputs(mt::arg("one", one), mt::arg("many", std::vector{one}), mt::arg("name", application::nickname()))
+        .attribute("name", application::nickname());
+    auto span = tracer.exporter().take().at(0).spans.at(0);
+    EXPECT_EQ(span.attributes["mlflow.spanOutputs"],
+              R"({"one":{"password":"[redacted]"},"many":[{"password":"[redacted]"}],"name":"ann"})");
+    EXPECT_EQ(span.attributes["name"], "ann");
+}
+
+} // namespace

@@ -5,6 +5,7 @@
 #include <mlflow/trace/core/trace_batch.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/text/displayed.hpp>
+#include <mlflow/trace/text/exception_text.hpp>
 
 #include <concepts>
 #include <cstddef>
@@ -62,7 +63,7 @@ export_result caught_export(std::size_t spans, const Export& run) noexcept {
     } catch (const std::bad_alloc&) {
         return export_without_memory(spans);
     } catch (const std::exception& thrown) {
-        return failed_export(spans, thrown.what());
+        return failed_export(spans, what_of(thrown));
     } catch (...) {
         return failed_export(spans, "the exporter threw what is not a std::exception");
     }

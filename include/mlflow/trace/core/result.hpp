@@ -41,7 +41,8 @@ public:
         if (has_value_) ::new (static_cast<void*>(&value_)) T(std::move(other.value_));
         else ::new (static_cast<void*>(&error_)) error_type(std::move(other.error_));
     }
-    result& operator=(result other) noexcept(std::is_nothrow_move_constructible_v<T>) {
+    result& operator=(result other) noexcept {
+        static_assert(std::is_nothrow_move_constructible_v<T>, "a value whose move may throw is not assigned");
         this->~result();
         return *::new (static_cast<void*>(this)) result(std::move(other));
     }

@@ -12,6 +12,8 @@
 
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
+#include <new>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -63,6 +65,7 @@ private:
 
         answer value(const secret* refused) {
             if (running::is(this)) return fail("the function asks for itself; let it use another client");
+            begin_anew_after_fork();
             const detail::lock_guard guard(lock_);
             if (last_.empty() || (refused && refused->reveal() == last_.reveal())) {
                 const running here(this);
@@ -88,7 +91,25 @@ private:
 
         static failure fail(std::string_view why) { return failure{error(error_kind::other, "authorization", why)}; }
 
+        // A thread that the child of a fork does not have may have been asking: what it was about to write is left.
+        void begin_anew_after_fork() noexcept {
+            constexpr std::uint32_t beginning = 0;
+            const std::uint32_t here = detail::machine::process();
+            for (std::uint32_t known = process_.load(detail::memory_order_acquire); known != here;
+                 known = process_.load(detail::memory_order_acquire)) {
+                if (known == beginning || !process_.compare_exchange_strong(known, beginning)) continue;
+                if (lock_.try_lock()) {
+                    lock_.unlock();
+                } else {
+                    ::new (static_cast<void*>(&lock_)) detail::machine::mutex;
+                    ::new (static_cast<void*>(&last_)) secret;
+                }
+                process_.store(here, detail::memory_order_release);
+            }
+        }
+
         detail::atomic<std::size_t> owners_{1};
+        detail::atomic<std::uint32_t> process_{detail::machine::process()};
         detail::machine::mutex lock_;
         secret last_;
     };

@@ -40,6 +40,7 @@ struct machine {
 
         void lock() noexcept { pthread_mutex_lock(&mutex_); }
         void unlock() noexcept { pthread_mutex_unlock(&mutex_); }
+        [[nodiscard]] bool try_lock() noexcept { return pthread_mutex_trylock(&mutex_) == 0; }
         [[nodiscard]] pthread_mutex_t* native_handle() noexcept { return &mutex_; }
 
     private:

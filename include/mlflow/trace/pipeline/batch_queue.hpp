@@ -48,7 +48,11 @@ public:
         for (number -= number < small_.size() ? 0 : small_.size(); number > 0; --number) ++at;
         return &*at;
     }
-    [[nodiscard]] trace_data* pop_front() noexcept { return (small_.empty() ? recorded_ : small_).pop_front(); }
+    [[nodiscard]] trace_data* pop_front() noexcept {
+        trace_data* const popped = (small_.empty() ? recorded_ : small_).pop_front();
+        forget_dropped();
+        return popped;
+    }
     // To be dropped: the first one that is not just being looked at, or null.
     [[nodiscard]] trace_data* pop_to_drop() noexcept {
         const bool is_behind = small_.empty() && in_hands_.spans != 0;
@@ -78,8 +82,8 @@ public:
     }
     void put_back(trace_batch&& looked_at) noexcept {
         in_hands_ = {};
-        dropped_behind_ = 0;
         small_.append(std::move(looked_at));
+        forget_dropped();
     }
 
     // How many spans these were; those that are being looked at come back.
@@ -87,10 +91,16 @@ public:
         const std::size_t spans = small_.span_count() + recorded_.span_count();
         small_.clear();
         recorded_.clear();
+        forget_dropped();
         return spans;
     }
 
 private:
+    // Once nothing waits any more that is older than what was dropped.
+    void forget_dropped() noexcept {
+        if (small_.empty() && in_hands_.spans == 0) dropped_behind_ = 0;
+    }
+
     trace_batch small_;
     amount in_hands_;
     trace_batch recorded_;

@@ -4,9 +4,9 @@
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/core/mlflow_names.hpp>
 #include <mlflow/trace/core/value_rules.hpp>
+#include <mlflow/trace/declared.hpp>
 #include <mlflow/trace/detail/fixed_string.hpp>
 #include <mlflow/trace/detail/options_of.hpp>
-#include <mlflow/trace/declared.hpp>
 #include <mlflow/trace/http/message.hpp>
 #include <mlflow/trace/recording/sampling.hpp>
 
@@ -45,13 +45,14 @@ struct redact_keys {
 /// stays (names, types, times, status codes, tokens, cost, model, provider, identity, tags), and so do the attributes
 /// that OpenTelemetry's GenAI conventions have for operation, model and usage, and those of `Kept` keys. ASCII
 /// letters compare without case. The names of inputs and of what is inside them are recorded: put nothing private
-/// there.
+/// there. A kept key is kept inside inputs and outputs too; of `gen_ai.usage.…` only numbers are.
 template <fixed_string... Kept>
 struct redact_content {
-    redaction operator()(std::string_view key, std::string_view) const {
+    redaction operator()(std::string_view key, std::string_view value) const {
         constexpr std::string_view usage = "gen_ai.usage.";
+        const bool is_number = !value.empty() && value.find_first_not_of("0123456789.+-eE") == std::string_view::npos;
         const bool is_kept =
-            detail::same_name(key.substr(0, usage.size()), usage) ||
+            (is_number && detail::same_name(key.substr(0, usage.size()), usage)) ||
             detail::is_one_of(key, detail::mlflow_names::span_function_name, "gen_ai.operation.name",
                               "gen_ai.provider.name", "gen_ai.request.model", "gen_ai.response.model",
                               "gen_ai.response.finish_reasons", "error.type", "http.response.status_code") ||

@@ -123,7 +123,7 @@ public:
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
     Span& exception(const std::exception& thrown) noexcept {
         if constexpr (!Span::is_recorded) return self();
-        return exception(detail::exception_type(thrown).view(), thrown.what());
+        return exception(detail::exception_type(thrown).view(), detail::what_of(thrown));
     }
     /// The exception that is being handled: call it in a `catch` block.
     Span& current_exception() noexcept {

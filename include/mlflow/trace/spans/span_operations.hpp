@@ -142,7 +142,7 @@ public:
                     return json_attribute(key, value.template get<typename T::number_float_t>());
             }
             span_->needs_rewrite = span_->needs_rewrite || !is_plain<T>;
-            write_json<T>(key, [&](auto& out) { return append_json(out, value); });
+            write_json<T>(key, [&](auto& out) { return mlflow::trace::append_json(out, value); });
         }
     }
 
@@ -249,7 +249,7 @@ private:
     void evaluate(std::string_view key, const T& value, const Use& use) noexcept {
         const span_watch watch(*span_);
         const auto make_and_use = [&] {
-            with_content(value, [&](const auto& made) {
+            detail::with_content(value, [&](const auto& made) {
                 span_ = watch.span();
                 if (span_) use(made);
                 else watch.report({error_kind::span_ended, key});

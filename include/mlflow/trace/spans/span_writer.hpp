@@ -42,7 +42,7 @@ bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T
     if constexpr (is_number)
         if (out.rules && out.rules->redact) return append_redacted_number(out, field, key, value, json_like);
     if constexpr (!is_number && kind<T> == value_kind::content) {
-        return with_content(
+        return detail::with_content(
             value, [&](const auto& content) { return append_attribute(out, field, key, content, json_like); });
     } else if constexpr (std::is_same_v<T, bool>) {
         const char encoded[] = {short_tag(otlp::bool_value, wire_type::varint), value ? '\1' : '\0'};
@@ -61,8 +61,8 @@ bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T
         write_fixed64(encoded + 1, std::bit_cast<std::uint64_t>(static_cast<double>(value)));
         return append_encoded_attribute(out, field, key, {encoded, sizeof encoded});
     } else if constexpr (kind<T> == value_kind::text) {
-        if (is_null(value)) return append_attribute(out, field, key, std::string_view(), json_like);
-        return with_text(value, [&](std::string_view text) {
+        if (detail::is_null(value)) return append_attribute(out, field, key, std::string_view(), json_like);
+        return detail::with_text(value, [&](std::string_view text) {
             const ruled_text recorded(out.rules, key, text);
             json_like = json_like || may_be_json(recorded.view());
             return append_text_attribute(out, field, key, recorded.view());
@@ -70,7 +70,7 @@ bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T
     } else {
         json_like = true;
         const key_scope named(out, key);
-        return append_json_attribute(out, field, key, [&] { return append_json(out, value); });
+        return append_json_attribute(out, field, key, [&] { return mlflow::trace::append_json(out, value); });
     }
 }
 

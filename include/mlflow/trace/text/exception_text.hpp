@@ -16,6 +16,12 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
+// An application's exception may say nothing.
+inline const char* what_of(const std::exception& thrown) noexcept {
+    const char* const what = thrown.what();
+    return what ? what : "";
+}
+
 inline int exceptions_in_flight() noexcept {
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
     return std::uncaught_exceptions();

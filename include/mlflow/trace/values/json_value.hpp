@@ -81,8 +81,8 @@ bool append_json_elements(Buffer& out, const T& value, char& separator) {
     for (const auto& element : range) {
         if (!out.push_back(separator)) return false;
         if constexpr (range_of_bits<T>) {
-            if (!append_json(out, static_cast<bool>(element))) return false;
-        } else if (!append_json(out, element)) return false;
+            if (!mlflow::trace::append_json(out, static_cast<bool>(element))) return false;
+        } else if (!mlflow::trace::append_json(out, element)) return false;
         separator = ',';
     }
     return true;
@@ -98,7 +98,7 @@ bool append_json_named(Buffer& out, char& separator, std::string_view name, Writ
 }
 template <class Buffer, class T>
 bool append_json_member(Buffer& out, char& separator, std::string_view name, const T& value) {
-    return append_json_named(out, separator, name, [&] { return append_json(out, value); });
+    return detail::append_json_named(out, separator, name, [&] { return mlflow::trace::append_json(out, value); });
 }
 
 template <class T>
@@ -121,12 +121,12 @@ concept multimap_like = map_like<T> && requires(const T& value) {
 template <class Key, class Use>
 bool with_name(const Key& key, Use&& use) {
     if constexpr (std::is_enum_v<Key>) {
-        return with_content(key, [&](const auto& content) { return with_name(content, use); });
+        return detail::with_content(key, [&](const auto& content) { return with_name(content, use); });
     } else if constexpr (number<Key>) {
         buffer digits;
         return append_count(digits, key) && use(digits.view());
     } else {
-        return with_text(key, use);
+        return detail::with_text(key, use);
     }
 }
 
@@ -137,18 +137,19 @@ bool append_json_map(Buffer& out, const Map& map, char& separator) {
             const auto equal = map.equal_range((*at).first);
             const auto write_values = [&](char& between) {
                 for (auto each = equal.first; each != equal.second; ++each, between = ',')
-                    if (!out.push_back(between) || !append_json(out, (*each).second)) return false;
+                    if (!out.push_back(between) || !mlflow::trace::append_json(out, (*each).second)) return false;
                 return true;
             };
-            const auto write = [&] { return append_json_container(out, '[', ']', write_values); };
-            if (!with_name((*at).first, [&](auto name) { return append_json_named(out, separator, name, write); }))
+            const auto write = [&] { return detail::append_json_container(out, '[', ']', write_values); };
+            if (!with_name((*at).first,
+                           [&](auto name) { return detail::append_json_named(out, separator, name, write); }))
                 return false;
             at = equal.second;
         }
     } else {
         for (const auto& [key, mapped] : map) {
             const auto& value = mapped; // clang 14 captures no structured binding
-            if (!with_name(key, [&](auto name) { return append_json_member(out, separator, name, value); }))
+            if (!with_name(key, [&](auto name) { return detail::append_json_member(out, separator, name, value); }))
                 return false;
         }
     }
@@ -158,7 +159,7 @@ bool append_json_map(Buffer& out, const Map& map, char& separator) {
 template <class Buffer, class Tuple, std::size_t... Index>
 bool append_json_tuple(Buffer& out, const Tuple& tuple, char& separator, std::index_sequence<Index...>) {
     [[maybe_unused]] const auto write = [&](const auto& element) { // not of an empty tuple
-        if (!out.push_back(separator) || !append_json(out, element)) return false;
+        if (!out.push_back(separator) || !mlflow::trace::append_json(out, element)) return false;
         separator = ',';
         return true;
     };
@@ -170,21 +171,24 @@ template <class Buffer, class T>
 bool append_nlohmann(Buffer& out, const T& value) {
     if (value.is_string()) return append_json_text(out, value.template get_ref<const typename T::string_t&>());
     if (value.is_object())
-        return append_json_container(out, '{', '}', [&](char& separator) {
+        return detail::append_json_container(out, '{', '}', [&](char& separator) {
             for (auto member = value.begin(); member != value.end(); ++member) {
-                if (!append_json_member(out, separator, member.key(), member.value())) return false;
+                if (!detail::append_json_member(out, separator, member.key(), member.value())) return false;
             }
             return true;
         });
     if (value.is_array())
-        return append_json_container(out, '[', ']',
-                                     [&](char& separator) { return append_json_elements(out, value, separator); });
-    if (value.is_boolean()) return append_json(out, value.template get<bool>());
-    if (value.is_number_unsigned()) return append_json(out, value.template get<typename T::number_unsigned_t>());
-    if (value.is_number_integer()) return append_json(out, value.template get<typename T::number_integer_t>());
-    if (value.is_number_float()) return append_json(out, value.template get<typename T::number_float_t>());
+        return detail::append_json_container(
+            out, '[', ']', [&](char& separator) { return detail::append_json_elements(out, value, separator); });
+    if (value.is_boolean()) return mlflow::trace::append_json(out, value.template get<bool>());
+    if (value.is_number_unsigned())
+        return mlflow::trace::append_json(out, value.template get<typename T::number_unsigned_t>());
+    if (value.is_number_integer())
+        return mlflow::trace::append_json(out, value.template get<typename T::number_integer_t>());
+    if (value.is_number_float())
+        return mlflow::trace::append_json(out, value.template get<typename T::number_float_t>());
     if (value.is_binary()) return append_json_text(out, "[binary]");
-    return append_json(out, nullptr);
+    return mlflow::trace::append_json(out, nullptr);
 }
 
 } // namespace detail
@@ -200,22 +204,24 @@ bool append_json(Buffer& out, const T& value) {
     } else if constexpr (what == value_kind::nlohmann) {
         return append_nlohmann(out, value);
     } else if constexpr (what == value_kind::number) {
-        return append_json_scalar(out, [&] { return append_json_number(out, value); });
+        return detail::append_json_scalar(out, [&] { return append_json_number(out, value); });
     } else if constexpr (what == value_kind::text) {
-        if (is_null(value)) return append_json(out, nullptr);
-        return with_text(value, [&](std::string_view text) { return append_json_text(out, text); });
+        if (detail::is_null(value)) return mlflow::trace::append_json(out, nullptr);
+        return detail::with_text(value, [&](std::string_view text) { return append_json_text(out, text); });
     } else if constexpr (what == value_kind::content) {
-        return with_content(value, [&](const auto& content) { return append_json(out, content); });
+        return detail::with_content(value,
+                                    [&](const auto& content) { return mlflow::trace::append_json(out, content); });
     } else if constexpr (map_like<T>) {
-        return append_json_container(out, '{', '}',
-                                     [&](char& separator) { return append_json_map(out, value, separator); });
+        return detail::append_json_container(
+            out, '{', '}', [&](char& separator) { return detail::append_json_map(out, value, separator); });
     } else if constexpr (what == value_kind::range) {
-        return append_json_container(out, '[', ']',
-                                     [&](char& separator) { return append_json_elements(out, value, separator); });
+        return detail::append_json_container(
+            out, '[', ']', [&](char& separator) { return detail::append_json_elements(out, value, separator); });
     } else if constexpr (what == value_kind::tuple) {
         constexpr auto indexes = std::make_index_sequence<std::tuple_size_v<T>>();
-        return append_json_container(
-            out, '[', ']', [&](char& separator) { return append_json_tuple(out, value, separator, indexes); });
+        return detail::append_json_container(out, '[', ']', [&](char& separator) {
+            return detail::append_json_tuple(out, value, separator, indexes);
+        });
     } else if constexpr (what == value_kind::error_code) {
         return json_object(out)
             .member("category", value.category().name())
@@ -280,7 +286,7 @@ template <class T>
 struct json_encoder<detail::as_json<T>> {
     template <class Buffer>
     static bool append(Buffer& out, const detail::as_json<T>& wrapped) {
-        return append_json(out, wrapped.value);
+        return mlflow::trace::append_json(out, wrapped.value);
     }
 };
 

@@ -105,7 +105,7 @@ inline bool append_time(buffer& out, std::int64_t count, std::int64_t num, std::
 }
 
 inline bool append_exception(buffer& out, const std::exception& thrown) noexcept {
-    return out.append(exception_type(thrown).view()) && out.append(": ") && out.append(thrown.what());
+    return out.append(exception_type(thrown).view()) && out.append(": ") && out.append(what_of(thrown));
 }
 inline bool append_exception(buffer& out, const std::exception_ptr& thrown) {
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
