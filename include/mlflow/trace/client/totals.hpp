@@ -275,7 +275,7 @@ void sort_by(std::vector<Summary>& summaries, const total_field& total, bool is_
     std::vector<std::pair<std::optional<double>, std::size_t>> numbers;
     numbers.reserve(summaries.size());
     for (const Summary& one : summaries) numbers.emplace_back(number_of(one, total, now), numbers.size());
-    std::stable_sort(numbers.begin(), numbers.end(), [&](const auto& a, const auto& b) {
+    const auto is_before = [&](const auto& a, const auto& b) {
         if (total.is_text()) {
             const auto x = text_of_total(summaries[a.second], total);
             const auto y = text_of_total(summaries[b.second], total);
@@ -283,6 +283,10 @@ void sort_by(std::vector<Summary>& summaries, const total_field& total, bool is_
         }
         if (!a.first || !b.first) return a.first.has_value() > b.first.has_value();
         return is_descending ? *b.first < *a.first : *a.first < *b.first;
+    };
+    // Not std::stable_sort, in whose libstdc++ newer versions of clang find something deprecated.
+    std::sort(numbers.begin(), numbers.end(), [&](const auto& a, const auto& b) {
+        return is_before(a, b) || (!is_before(b, a) && a.second < b.second);
     });
     std::vector<Summary> sorted;
     sorted.reserve(summaries.size());
