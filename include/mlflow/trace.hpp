@@ -11,10 +11,10 @@
 #include <mlflow/trace/context/coroutine_context.hpp>
 #include <mlflow/trace/context/explicit.hpp>
 #include <mlflow/trace/context/thread_local.hpp>
+#include <mlflow/trace/declared.hpp>
 #include <mlflow/trace/exporters/json_lines.hpp>
 #include <mlflow/trace/exporters/memory.hpp>
 #include <mlflow/trace/exporters/mlflow.hpp>
-#include <mlflow/trace/declared.hpp>
 #include <mlflow/trace/metadata/pseudonym.hpp>
 #include <mlflow/trace/metadata/schema.hpp>
 #include <mlflow/trace/metadata/tag.hpp>

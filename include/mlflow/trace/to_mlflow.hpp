@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/exporters/mlflow.hpp>
 #include <mlflow/trace/declared.hpp>
+#include <mlflow/trace/exporters/mlflow.hpp>
 #include <mlflow/trace/pipeline/batch.hpp>
 #include <mlflow/trace/pipeline/retry.hpp>
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/declared.hpp>
+#include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/pipeline/batch_worker.hpp>
 #include <mlflow/trace/platform/per_process.hpp>
 

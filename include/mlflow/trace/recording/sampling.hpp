@@ -2,11 +2,11 @@
 #pragma once
 
 #include <mlflow/trace/core/trace_start.hpp>
+#include <mlflow/trace/declared.hpp>
 #include <mlflow/trace/detail/cancellation.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/options_of.hpp>
 #include <mlflow/trace/detail/running.hpp>
-#include <mlflow/trace/declared.hpp>
 
 #include <utility>
 

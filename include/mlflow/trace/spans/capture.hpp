@@ -3,8 +3,8 @@
 
 #include <mlflow/trace/context/captured.hpp>
 #include <mlflow/trace/context/thread_local.hpp>
-#include <mlflow/trace/detail/awaitable.hpp>
 #include <mlflow/trace/declared.hpp>
+#include <mlflow/trace/detail/awaitable.hpp>
 
 #include <utility>
 

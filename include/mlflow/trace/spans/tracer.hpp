@@ -4,11 +4,11 @@
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/context/current.hpp>
 #include <mlflow/trace/core/build.hpp>
+#include <mlflow/trace/declared.hpp>
 #include <mlflow/trace/detail/atomic.hpp>
 #include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/layers.hpp>
-#include <mlflow/trace/declared.hpp>
 #include <mlflow/trace/recording/sampling.hpp>
 #include <mlflow/trace/spans/scope.hpp>
 #include <mlflow/trace/spans/start_arguments.hpp>

@@ -3,8 +3,8 @@
 
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/core/guarded_export.hpp>
-#include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/declared.hpp>
+#include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/platform/per_process.hpp>
 #include <mlflow/trace/spool/worker.hpp>
 

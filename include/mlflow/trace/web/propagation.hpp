@@ -2,10 +2,10 @@
 #pragma once
 
 #include <mlflow/trace/core/open_trace.hpp>
+#include <mlflow/trace/declared.hpp>
 #include <mlflow/trace/detail/cancellation.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/options_of.hpp>
-#include <mlflow/trace/declared.hpp>
 #include <mlflow/trace/http/check.hpp>
 #include <mlflow/trace/metadata/schema.hpp>
 #include <mlflow/trace/text/hex.hpp>
