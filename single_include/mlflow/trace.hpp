@@ -882,6 +882,10 @@ struct machine {
         static void unlock() noexcept {
             if (board) board->unlock();
         }
+        [[nodiscard]] static bool try_lock() noexcept {
+            lock();
+            return true;
+        }
     };
 
     static constexpr std::size_t first_block = 128;
