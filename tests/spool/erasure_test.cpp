@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One user's traces taken out of a spool: those of others stay byte by byte, and can still be delivered.
-#include "support/spool_folder.hpp"
-#include "support/spool_sink.hpp"
+#include "support/spool_to_sink.hpp"
 #include <mlflow/trace/spool/erasure.hpp>
 
 #include <gtest/gtest.h>
@@ -21,21 +20,8 @@ namespace {
 using namespace spool_testing;
 using namespace std::chrono_literals;
 
-class spool_erasure : public in_a_folder {
+class spool_erasure : public spool_to_sink {
 protected:
-    using tracer_type = mt::tracer<mt::open_schema, mt::thread_local_context, mt::spool<sink_exporter>>;
-
-    std::shared_ptr<sink> into = std::make_shared<sink>();
-
-    [[nodiscard]] tracer_type::options to_sink() const {
-        return {.exporter = {.exporter = {into},
-                             .folder = folder,
-                             .delay = 1ms,
-                             .first_wait = 1ms,
-                             .longest_wait = 5ms,
-                             .shutdown_timeout = 0ms,
-                             .diagnostics = {.write = nullptr}}};
-    }
     // Ten traces each, one after the other, which stay in the folder.
     void record(std::initializer_list<const char*> users) {
         into->set_away(true);

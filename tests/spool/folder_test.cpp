@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What becomes of a spool whose folder is removed or moved away while it is at work: what is recorded from then on is
 // in the folder that the next start looks into.
-#include "support/spool_folder.hpp"
-#include "support/spool_sink.hpp"
+#include "support/spool_to_sink.hpp"
 
 #include <gtest/gtest.h>
 
@@ -17,21 +16,8 @@ namespace {
 using namespace spool_testing;
 using namespace std::chrono_literals;
 
-class spool_without_its_folder : public in_a_folder {
+class spool_without_its_folder : public spool_to_sink {
 protected:
-    using tracer_type = mt::tracer<mt::open_schema, mt::thread_local_context, mt::spool<sink_exporter>>;
-
-    std::shared_ptr<sink> into = std::make_shared<sink>();
-
-    [[nodiscard]] tracer_type::options to_sink() const {
-        return {.exporter = {.exporter = {into},
-                             .folder = folder,
-                             .delay = 1ms,
-                             .first_wait = 1ms,
-                             .longest_wait = 5ms,
-                             .shutdown_timeout = 0ms,
-                             .diagnostics = {.write = nullptr}}};
-    }
     static void record(tracer_type& tracer, const std::string& name) { auto span = tracer.start_span(name); }
     [[nodiscard]] bool is_in_folder(std::string_view name, std::string_view ending) const {
         for (const auto& file : files(ending))
