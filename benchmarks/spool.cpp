@@ -19,7 +19,7 @@ struct away {
     mt::export_result export_traces(mt::trace_batch& batch) {
         mt::export_result outcome;
         outcome.failed_spans = batch.span_count();
-        outcome.error = "away";
+        outcome.error = mt::error(mt::error_kind::connect, {}, "away");
         outcome.retryable = true;
         return outcome;
     }

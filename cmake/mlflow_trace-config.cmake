@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# find_package(mlflow_trace [COMPONENTS beast]): mlflow_trace::mlflow_trace, and mlflow_trace::beast where Boost and
-# OpenSSL are found.
+# find_package(mlflow_trace [COMPONENTS beast]): mlflow_trace::mlflow_trace, and mlflow_trace::beast and
+# mlflow_trace::compiled where Boost and OpenSSL are found.
 include(CMakeFindDependencyMacro)
 find_dependency(Threads)
 include(${CMAKE_CURRENT_LIST_DIR}/mlflow_trace-targets.cmake)

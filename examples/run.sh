@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Builds the examples and runs the chat application: sh examples/run.sh [arguments of the application]
-# What the application writes, such as traces.jsonl, goes to the folder from which this is called.
+# Builds the chat application and runs it: sh examples/run.sh [arguments of the application]
+# Its output files, such as traces.jsonl, are written to the current directory.
 #
-# Environment: CXX (compiler), BUILD (default build/examples, with a name from CXX if that is set).
+# Environment: CXX (compiler), BUILD (default build/examples, or build/examples-NAME if CXX is set to a compiler NAME).
 set -eu
 root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
 . "$root/scripts/packages.sh"

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the single headers under single_include/, or with --check says whether they are what it would write.
+"""Writes the single headers under single_include/, or with --check reports whether they are up to date.
 
-mlflow/trace.hpp is the umbrella header of the same name; mlflow/trace_beast.hpp includes it and adds the transport
-over Boost.Beast, mlflow/trace_asio.hpp Boost.Asio's coroutines. What goes in follows from the headers themselves: each is written once, where it is first included.
-Includes of other libraries and of the standard library move to the top; within an #if they stay where they are. An
-include that cannot be followed safely ends the run with its file and line.
+mlflow/trace.hpp is the umbrella header of the same name. mlflow/trace_beast.hpp includes it and adds the transport over
+Boost.Beast; mlflow/trace_asio.hpp adds Boost.Asio's coroutines. Each header of the library is written once, where it
+is first included. Includes of the standard library and of other libraries move to the top; inside an #if they stay in
+place. An include that cannot be resolved safely is an error with its file and line.
 """
 
 import argparse
@@ -32,11 +32,11 @@ CLOSE = re.compile(r"^\s*#\s*endif\b")
 COMMENT = re.compile(r"^\s*(//.*)?$")
 LICENCE = re.compile(r"^// SPDX-License-Identifier: ")
 
-# Headers of the compilers and of POSIX that the library may use besides those of C++, whose names have no suffix.
-SYSTEM = {"arm_neon.h", "cxxabi.h", "emmintrin.h", "fcntl.h", "pthread.h", "sys/file.h", "sys/stat.h", "sys/types.h"}
+# Headers of compilers and of POSIX that the library may use, in addition to those of C++, whose names have no suffix.
+SYSTEM = {"arm_neon.h", "cpuid.h", "cxxabi.h", "emmintrin.h", "fcntl.h", "pthread.h", "sys/file.h", "sys/stat.h", "sys/types.h"}
 SYSTEM |= {"sched.h", "signal.h", "sys/mman.h", "sys/random.h", "sys/syscall.h", "sys/uio.h", "time.h", "unistd.h"}
 
-# The headers beside the umbrella that need other libraries, by the end of the single header's name.
+# The headers that need other libraries, by the suffix of the single header's name.
 WITH_OTHERS = {"beast": "mlflow/trace/transports/beast.hpp", "asio": "mlflow/trace/context/asio.hpp"}
 
 
@@ -50,7 +50,7 @@ class CannotFollow(Exception):
 
 
 class Amalgamation:
-    """What one run over an include folder has written so far, in the order of the preprocessor."""
+    """The content of one single header, collected in the order in which the preprocessor reads the headers."""
 
     def __init__(self, include: pathlib.Path, *, others: bool, already: frozenset[str] = frozenset()):
         self.include = include
@@ -90,7 +90,7 @@ class Amalgamation:
     def follow(
         self, header: str, number: int, line: str, depth: int, own: list[str], stack: tuple[str, ...]
     ) -> bool:
-        """Takes up an include. Returns whether its line stays where it is."""
+        """Processes an include. Returns whether its line stays in place."""
         found = INCLUDE.match(line)
         if not found:
             raise CannotFollow(header, number, f"an include that is not of the form #include <name>: {line.strip()}")
@@ -115,7 +115,7 @@ class Amalgamation:
         return False
 
     def document(self, source: str, guard: str, version: str, first: str = "") -> str:
-        # The standard headers come before those of others: Boost 1.74 uses some that it does not include.
+        # Standard headers come before those of other libraries: Boost 1.74 uses some that it does not include.
         groups = [sorted(self.standard), sorted(self.third_party)]
         includes = "\n\n".join("\n".join(f"#include <{name}>" for name in group) for group in groups if group)
         body = "\n".join(self.lines)

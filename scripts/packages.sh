@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-# To be sourced. `need COMMAND PACKAGE` and `need_package PACKAGE` note what is missing; `install_missing` installs it.
+# Source this file. `need COMMAND PACKAGE` and `need_package PACKAGE` collect missing packages; `install_missing`
+# installs them.
 
 missing=
 
 need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 
-# Systems without dpkg look after their own libraries: there CMake names the one that it does not find.
+# Does nothing on systems without dpkg; there CMake reports a missing library.
 need_package() {
     command -v dpkg-query >/dev/null 2>&1 || return 0
     case $(dpkg-query -W -f '${Status}' "$1" 2>/dev/null) in
@@ -14,7 +15,7 @@ need_package() {
     esac
 }
 
-# `venv` needs Debian's python3-venv, which the command python3 does not tell.
+# On Debian, `venv` needs the package python3-venv, even if the command python3 exists.
 need_venv() { python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing="$missing python3 python3-venv"; }
 
 quietly() {

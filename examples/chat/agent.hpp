@@ -23,13 +23,13 @@ namespace chat {
 
 namespace mt = mlflow::trace;
 
-/// How the answer goes to the user: a metadata key of this application.
+/// How the answer is sent to the user: a metadata key of this application.
 using delivery = mt::key<"chat.delivery", mt::one_of<"whole", "streamed">>;
 
-/// What every trace of this application says about itself.
+/// The metadata of every trace of this application.
 using schema = mt::schema<mt::required<mt::user>, mt::required<mt::session>, mt::optional<delivery>>;
 
-/// What the agent may call, as MLflow's page lists it with the model's span.
+/// The tools that the agent may call, as MLflow's page lists them on the model's span.
 inline constexpr mt::tool_definition tool_definitions[] = {
     {"price", "What a single ride costs",
      R"({"type": "object", "properties": {"argument": {"type": "string", "description": "20 minutes on an e-bike"}}})"},
@@ -39,12 +39,12 @@ inline constexpr mt::tool_definition tool_definitions[] = {
     {"convert", "Kilometres in miles, and miles in kilometres",
      R"({"type": "object", "properties": {"argument": {"type": "string", "description": "60 km in miles"}}})"}};
 
-/// What the model is asked, and the call of a tool whose result is in it.
+/// The prompt for the model, and the tool call whose result it contains.
 struct prompt : std::vector<message> {
     std::optional<tool_call> called{};
 };
 
-/// As MLflow's page shows it.
+/// The prompt in the form that MLflow's page shows as messages.
 inline std::vector<mt::message> recorded(const prompt& asked) {
     std::vector<mt::message> messages;
     for (const auto& [role, content] : asked) {
@@ -64,6 +64,7 @@ inline mt::completion recorded(const completion& done) {
     if (!done.finish_reason.empty()) shown.finish_reason = done.finish_reason;
     if (done.tool_calls.empty()) return shown;
     std::vector<mt::tool_call> calls;
+    calls.reserve(done.tool_calls.size());
     for (const auto& [id, name, arguments] : done.tool_calls)
         calls.push_back({.id = id, .name = name, .arguments = arguments});
     shown.message = mt::message::assistant(std::move(calls), done.text);
@@ -71,6 +72,7 @@ inline mt::completion recorded(const completion& done) {
 }
 inline std::vector<mt::document> recorded(const std::vector<passage>& found) {
     std::vector<mt::document> documents;
+    documents.reserve(found.size());
     for (const passage& each : found)
         documents.push_back({.page_content = each.text,
                              .doc_uri = each.document + ".md",
@@ -79,39 +81,39 @@ inline std::vector<mt::document> recorded(const std::vector<passage>& found) {
     return documents;
 }
 
-/// One turn of a conversation, with an identity that is checked.
+/// One turn of a conversation, with a checked identity.
 struct turn {
     mt::maybe<mt::user> user = mt::anonymous;
     mt::maybe<mt::session> session = mt::no_session;
     std::optional<mt::client_request_id> request_id{};
     std::string message;
     bool stream = false;
-    std::stop_token stop{}; ///< requested: nobody waits for the answer any more
+    std::stop_token stop{}; ///< requested when the client no longer waits for the answer
 };
 
-/// Answers messages, and records each turn as a trace: the agent's span around retrieval, tool and model. `Model` has
-/// what the built-in one has. Thread-safety: any number of threads, if the model takes them.
+/// Answers messages and records each turn as a trace: the agent's span with retrieval, tool and model spans as
+/// children. `Model` has the members of the built-in model. Thread-safety: any number of threads, if the model allows
+/// it.
 template <class Tracer, class Model = model>
 class agent {
 public:
     agent(Tracer& tracer, const std::filesystem::path& corpus, Model answers = {})
         : tracer_(tracer), retriever_(corpus), model_(std::move(answers)) {}
 
-    /// The answer. What the tool or the model throws is recorded, with what had come of the answer, and goes on to
-    /// the caller.
+    /// Returns the answer. An exception of the tool or model is recorded, with the partial answer, and propagated.
     std::string answer(const turn& asked) {
         auto trace = tracer_.start_trace("chat", asked.user, asked.session, mt::span_type::agent);
         if (asked.request_id) trace.set(*asked.request_id);
         return answer_in(trace, asked, [](std::string_view) {});
     }
 
-    /// The same in a trace that is open here; `on_chunk(std::string_view)` gets the pieces of a streamed answer.
+    /// The same in an existing trace. `on_chunk(std::string_view)` is called with the pieces of a streamed answer.
     template <class Trace, class OnChunk>
     std::string answer_in(Trace& trace, const turn& asked, OnChunk&& on_chunk) {
         describe(trace, asked);
         return trace.run([&] {
             try {
-                const std::string text = ask_model(prompt_for(asked), asked, on_chunk);
+                std::string text = ask_model(prompt_for(asked), asked, on_chunk);
                 trace.outputs(text);
                 remember(asked, text);
                 return text;
@@ -122,7 +124,7 @@ public:
         });
     }
 
-    /// The steps of `answer_in`, for who waits for the model in another way.
+    /// The steps of `answer_in`, for callers that call the model differently.
     template <class Trace>
     static void describe(Trace& trace, const turn& asked) {
         if (asked.stream) trace.set(delivery{"streamed"});
@@ -171,7 +173,7 @@ public:
         });
     }
 
-    /// Of an answer that broke off the turn keeps what had come, and the conversation nothing.
+    /// For an incomplete answer: records the partial text in the trace, and adds nothing to the conversation.
     template <class Trace>
     static void keep(Trace& trace, const broken_answer& broken) {
         trace.outputs(broken.so_far().text);
@@ -201,7 +203,7 @@ private:
         span.outputs([&] { return recorded(done); });
     }
 
-    /// A session belongs to one user: the same ID under another user is another conversation.
+    /// A session belongs to one user: with another user, the same ID is a different conversation.
     static std::pair<std::string, std::string> conversation_of(const turn& asked) {
         const auto text = [](const auto* key) { return std::string(key ? key->view() : std::string_view{}); };
         return {text(asked.user.get()), text(asked.session.get())};

@@ -12,11 +12,11 @@
 
 namespace chat {
 
-/// A recursive-descent parser that computes + - * / with the usual precedence, signs and parentheses.
+/// A recursive-descent parser that evaluates + - * / with the usual precedence, signs and parentheses.
 class calculator {
 public:
-    /// The value of `expression`. Throws std::invalid_argument, naming the position, for what is no expression;
-    /// std::domain_error for a division by zero; std::overflow_error for a result that is too large for a double.
+    /// The value of `expression`. Throws std::invalid_argument with the position of a syntax error, std::domain_error
+    /// for a division by zero, and std::overflow_error for a result that is too large for a double.
     static double evaluate(std::string_view expression) {
         calculator parser{expression};
         const double value = parser.sum();
@@ -27,7 +27,7 @@ public:
 
 private:
     static constexpr char end = '\0';
-    static constexpr int deepest = 100; ///< nested signs and parentheses, so that no input exhausts the stack
+    static constexpr int deepest = 100; ///< nested signs and parentheses; limits the stack
 
     explicit calculator(std::string_view text) : text_(text) {}
 

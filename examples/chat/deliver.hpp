@@ -6,7 +6,8 @@
 
 namespace chat {
 
-/// Waits until everything is delivered, or for so long nothing was: a server may be slow, and yet take it all.
+/// Flushes until everything is delivered, or until there has been no progress for `without_progress`: a slow server
+/// gets the time that it needs.
 template <class Tracer>
 void deliver(Tracer& tracer, std::chrono::milliseconds without_progress) {
     const auto progress = [&tracer]() -> std::uint64_t { return tracer.exporter().status().progress; };

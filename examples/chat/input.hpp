@@ -23,11 +23,11 @@ struct turn_request {
     bool stream = false;
 };
 
-/// Reads a request from one line of JSON: `{"user": …, "session": …, "request_id": …, "message": …, "stream": true}`.
-/// Only "message" is required; null counts as absent, and keys that are not named here are ignored.
+/// Parses a request from one line of JSON: `{"user": …, "session": …, "request_id": …, "message": …, "stream":
+/// true}`. Only "message" is required; null counts as absent, and other keys are ignored.
 ///
-/// Returns the request, or what is wrong with it: "message: missing", "user: must be a string, is number",
-/// "user: given twice", "not UTF-8 at byte 12", "not JSON: …". Does not throw but for lack of memory.
+/// Returns the request or an error text: "message: missing", "user: must be a string, is number", "user: given
+/// twice", "not UTF-8 at byte 12", "not JSON: …". Throws only std::bad_alloc.
 inline std::variant<turn_request, std::string> read_turn(std::string_view line) {
     using nlohmann::json;
     for (std::size_t at = 0; at < line.size();) {
@@ -48,7 +48,7 @@ inline std::variant<turn_request, std::string> read_turn(std::string_view line) 
     json object;
     try {
         object = json::parse(line, note_key);
-    } catch (const json::exception& error) {        // also a number that is too large
+    } catch (const json::exception& error) {        // also for a number that is too large
         const std::string_view what = error.what(); // "[json.exception.parse_error.101] parse error at line 1, …"
         return "not JSON: " + std::string{what.substr(what.find("] ") + 2)};
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A support assistant of a bike-sharing service that records each turn for its user and session.
+// A support assistant for a bike-sharing service. It records each turn with its user and session.
 #include "agent.hpp"
 #include "deliver.hpp"
 #include "input.hpp"
@@ -28,16 +28,16 @@ using tracer_to = mt::tracer<chat::schema, mt::thread_local_context, mt::batch<E
 
 constexpr std::string_view usage =
     "usage: chat [FILE | -]\n\n"
-    "Answers the messages of FILE (by default the conversations shipped with the example) or of standard input (-):\n"
-    "one JSON object per line, {\"user\": …, \"session\": …, \"request_id\": …, \"message\": …, \"stream\": true}, "
-    "of which\n"
-    "only the message is required. Records each turn to ./traces.jsonl, or, with MLFLOW_TRACKING_URI, to that "
-    "MLflow\n"
-    "server in the experiment MLFLOW_EXPERIMENT_NAME (created if needed) or MLFLOW_EXPERIMENT_ID,\n"
-    "with the credentials of MLflow's other variables.\n"
-    "Exit status: 0, 1 when something could not be delivered, 2 when it could not start.\n";
+    "Answers the messages in FILE (default: the conversations included with the example) or on standard input (-).\n"
+    "Each line is a JSON object {\"user\": …, \"session\": …, \"request_id\": …, \"message\": …, \"stream\": true};\n"
+    "only the message is required.\n\n"
+    "Each turn is recorded to ./traces.jsonl. If MLFLOW_TRACKING_URI is set, it is recorded to that MLflow server, "
+    "in\n"
+    "the experiment MLFLOW_EXPERIMENT_NAME (created if it does not exist) or MLFLOW_EXPERIMENT_ID, with the\n"
+    "credentials of MLflow's other variables.\n\n"
+    "Exit status: 0 on success, 1 if a trace could not be delivered, 2 if the program could not start.\n";
 
-/// The turn with its identity checked, or what is wrong with it.
+/// The turn with its identity checked, or an error text.
 std::variant<chat::turn, std::string> checked_turn(std::string_view line) {
     auto read = chat::read_turn(line);
     if (auto* const fault = std::get_if<std::string>(&read)) return *fault;
@@ -96,7 +96,7 @@ outcome answer_all(Tracer& tracer, std::istream& input) {
     return counted;
 }
 
-/// Delivers what is recorded and says so; the exit status of the program.
+/// Delivers the recorded traces and prints the result. Returns the exit status of the program.
 template <class Tracer>
 int finish(Tracer& tracer, const outcome& counted, const chat::summary& recorded, const std::string& where) {
     chat::deliver(tracer, std::chrono::seconds(60));
@@ -107,7 +107,7 @@ int finish(Tracer& tracer, const outcome& counted, const chat::summary& recorded
     if (account.exported == account.started) return 0;
     std::fprintf(stderr, "not delivered: %llu of %llu spans; %s\n",
                  static_cast<unsigned long long>(account.started - account.exported),
-                 static_cast<unsigned long long>(account.started), tracer.last_error().c_str());
+                 static_cast<unsigned long long>(account.started), tracer.last_error().message().c_str());
     return 1;
 }
 

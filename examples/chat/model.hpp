@@ -17,45 +17,45 @@
 
 namespace chat {
 
-/// A tool that a model wants called. `arguments` is JSON.
+/// A tool call requested by a model. `arguments` is JSON.
 struct tool_request {
     std::string id, name, arguments;
 };
 
-/// What a chat model answered, and the tokens that it read and wrote.
+/// The response of a chat model, with its token counts.
 struct completion {
     std::string text;
     std::size_t input_tokens = 0;
     std::size_t output_tokens = 0;
-    std::string finish_reason{}; ///< why it ends there; empty: as it should
-    std::string reasoning{};     ///< what it thought before
+    std::string finish_reason{}; ///< why the answer ends; empty: normally
+    std::string reasoning{};     ///< the model's reasoning before the answer
     std::vector<tool_request> tool_calls{};
 };
 
-/// An answer that broke off. What it says is why.
+/// An answer that was interrupted. `what()` says why.
 class broken_answer : public std::runtime_error {
 public:
     broken_answer(const std::string& why, completion so_far, bool is_cancelled = false)
         : runtime_error(why), so_far_(std::move(so_far)), is_cancelled_(is_cancelled) {}
     const completion& so_far() const { return so_far_; }
-    bool is_cancelled() const { return is_cancelled_; } ///< by who asked
+    bool is_cancelled() const { return is_cancelled_; } ///< by the client
 
 private:
     completion so_far_;
     bool is_cancelled_;
 };
 
-/// A chat model that needs no weights and no network: it answers with the sentences of the system message that fit
-/// the question best. The same prompt always gives the same answer.
+/// A chat model without weights or network: its answer consists of the sentences of the system message that match the
+/// question best. The same prompt always gives the same answer.
 ///
-/// Errors: std::invalid_argument for a prompt without a user message or with an empty one, std::length_error for one
-/// of more than `context_window` tokens. Thread-safety: any number of threads may use one model.
+/// Errors: std::invalid_argument for a prompt without a user message or with an empty one, std::length_error for more
+/// than `context_window` tokens. Thread-safety: any number of threads may use one model.
 class model {
 public:
     static constexpr std::string_view name = "builtin";
     static constexpr std::size_t context_window = 2048; ///< tokens of a prompt
 
-    completion complete(const std::vector<message>& prompt, std::stop_token = {}) const {
+    completion complete(const std::vector<message>& prompt, const std::stop_token& = {}) const {
         completion result;
         for (const message& m : prompt) result.input_tokens += count_tokens(m.content);
         if (result.input_tokens > context_window)
@@ -68,7 +68,7 @@ public:
 
     /// As `complete`, and calls `on_chunk(std::string_view)` for every few words of the answer, in order.
     template <class OnChunk>
-    completion stream(const std::vector<message>& prompt, OnChunk&& on_chunk, std::stop_token = {}) const {
+    completion stream(const std::vector<message>& prompt, OnChunk&& on_chunk, const std::stop_token& = {}) const {
         constexpr int words_per_chunk = 4;
         completion result = complete(prompt);
         const std::string_view text = result.text;
@@ -83,7 +83,7 @@ public:
     }
 
 private:
-    /// A prompt by the roles of its messages.
+    /// The messages of a prompt by role.
     struct conversation {
         explicit conversation(const std::vector<message>& prompt) {
             std::vector<message> turns;
@@ -103,7 +103,7 @@ private:
         std::string articles, tool_result, said, user_message, question;
     };
 
-    /// A sentence of the articles. `place` counts the sentences, `passage` the paragraphs, both from 0.
+    /// A sentence of the articles. `place` and `passage` are the positions of the sentence and its paragraph, from 0.
     struct candidate {
         std::string_view title;
         std::string_view text;
@@ -127,7 +127,7 @@ private:
         return result;
     }
 
-    /// The topic words of `text` and each pair that stands together, such as "unlock bik".
+    /// The topic words of `text`, and all pairs of adjacent ones, such as "unlock bik".
     static std::set<std::string> terms(std::string_view text) {
         const auto words = topic_words(text);
         std::set<std::string> result(words.begin(), words.end());
@@ -135,13 +135,14 @@ private:
         return result;
     }
 
-    /// Scores a sentence by the share of the question's terms that it holds. Rare terms weigh more; those of the
-    /// former turn or only in the title, later passages, long sentences and what was said before weigh less.
+    /// Scores each sentence by the share of the question's terms that it contains. Rare terms have more weight. Terms
+    /// of the previous turn or only in the title, later passages, long sentences and repeated answers have less.
     static void score(std::vector<candidate>& found, const conversation& talk) {
         std::map<std::string, double> weights;
         for (const std::string& term : terms(talk.question)) weights[term] = 0.6;
         for (const std::string& term : terms(talk.user_message)) weights[term] = 1;
         std::vector<std::set<std::string>> held;
+        held.reserve(found.size());
         for (const candidate& c : found) held.push_back(terms(c.text));
         double total = 0;
         for (auto& [term, weight] : weights) {
@@ -149,7 +150,7 @@ private:
             double matches = 0;
             for (const auto& set : held) matches += set.count(term) != 0 ? 1 : 0;
             weight *= std::log(1 + static_cast<double>(found.size()) / (1 + matches));
-            if (matches == 0) weight *= pair ? 0 : 0.35; // what no article says: chatter, or another topic
+            if (matches == 0) weight *= pair ? 0 : 0.35; // not in any article: small talk, or another topic
             total += weight;
         }
         for (candidate& c : found) {
@@ -161,9 +162,9 @@ private:
         }
     }
 
-    /// The best sentence, the one behind it, and others of the same passage that fit nearly as well.
+    /// The best sentence, the one after it, and others of the same passage with nearly the same score.
     static std::vector<candidate> chosen(const conversation& talk) {
-        constexpr double enough = 0.3, close = 0.7; // found by reading the answers to conversations.jsonl
+        constexpr double enough = 0.3, close = 0.7; // chosen by reading the answers to conversations.jsonl
         constexpr std::size_t most = 3;
         auto found = candidates(talk.articles);
         score(found, talk);

@@ -19,11 +19,11 @@ struct message {
     std::string content;
 };
 
-/// The text that opens each passage within the system message.
+/// The text that begins each passage within the system message.
 inline constexpr std::string_view passage_mark = "\n## ";
 
-/// What the model is asked: the passages in a system message, the last messages of the session, the user's message,
-/// and the result of a tool if one was called.
+/// The prompt: the passages in a system message, the last messages of the session, the user's message, and the result
+/// of a tool if one was called.
 inline std::vector<message> make_prompt(const std::vector<passage>& passages, const std::vector<message>& history,
                                         std::string_view user_message,
                                         const std::optional<std::string>& tool_result = {}) {
@@ -32,7 +32,7 @@ inline std::vector<message> make_prompt(const std::vector<passage>& passages, co
     for (const passage& p : passages)
         instructions.append(passage_mark).append(p.title).append("\n").append(p.text).append("\n");
     std::vector<message> prompt{{"system", std::move(instructions)}};
-    constexpr std::size_t remembered = 8; // messages: four turns, so that a long session fits the context window
+    constexpr std::size_t remembered = 8; // messages: four turns, so that a long session fits into the context window
     const auto kept = static_cast<std::ptrdiff_t>(std::min(history.size(), remembered));
     prompt.insert(prompt.end(), history.end() - kept, history.end());
     prompt.push_back({"user", std::string{user_message}});
@@ -40,7 +40,7 @@ inline std::vector<message> make_prompt(const std::vector<passage>& passages, co
     return prompt;
 }
 
-/// Whether a message says too little without the turn before it, as "And for students?" does.
+/// Whether a message is incomplete without the previous turn, such as "And for students?".
 inline bool is_follow_up(std::string_view user_message) {
     const std::string text = lower(user_message);
     for (const std::string_view opening : {"and ", "what about", "how about", "or ", "so ", "but ", "what if"})
@@ -50,8 +50,8 @@ inline bool is_follow_up(std::string_view user_message) {
     return topic_words(text).size() == 1 && count_tokens(text) < 5; // "For students?"
 }
 
-/// The user's message, with the former user message of the session in front of it where it is a follow-up. This is
-/// what to search and to choose a tool for.
+/// The user's message; for a follow-up, preceded by the user's previous message. Used for retrieval and for choosing
+/// a tool.
 inline std::string standalone_question(const std::vector<message>& history, std::string_view user_message) {
     if (is_follow_up(user_message))
         for (auto former = history.rbegin(); former != history.rend(); ++former)

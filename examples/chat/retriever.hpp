@@ -19,7 +19,7 @@
 
 namespace chat {
 
-/// A paragraph of a help article that was found. A higher `score` is a better match.
+/// A paragraph found in a help article. A higher `score` is a better match.
 struct passage {
     std::string document; ///< file name without ".md"
     std::string title;
@@ -27,11 +27,11 @@ struct passage {
     double score = 0;
 };
 
-/// Full-text search over the paragraphs of a folder of Markdown files, ranked by Okapi BM25 with the usual
-/// k1 = 1.2 and b = 0.75 (Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009).
+/// Full-text search over the paragraphs of a folder of Markdown files, ranked by Okapi BM25 with the usual k1 = 1.2
+/// and b = 0.75 (Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009).
 ///
-/// Errors: the constructor throws std::runtime_error when the folder is missing, holds no text, or cannot be read.
-/// Thread-safety: any number of threads may search at once.
+/// Errors: the constructor throws std::runtime_error if the folder is missing, contains no text, or cannot be read.
+/// Thread-safety: any number of threads may search at the same time.
 class retriever {
 public:
     explicit retriever(const std::filesystem::path& folder) {
@@ -44,10 +44,10 @@ public:
         if (passages_.empty()) throw std::runtime_error("no help articles (*.md) in folder: " + folder.string());
     }
 
-    /// The number of passages that can be found.
+    /// The number of passages.
     std::size_t size() const { return passages_.size(); }
 
-    /// At most `k` passages that share a topic word with `query`, the best first.
+    /// At most `k` passages that share a topic word with `query`, best first.
     std::vector<passage> search(std::string_view query, std::size_t k) const {
         std::map<std::size_t, double> scores;
         for (const std::string& word : topic_words(query)) {
@@ -88,7 +88,7 @@ private:
     }
 
     void add(passage found) {
-        const auto words = topic_words(found.title + ". " + found.title + ". " + found.text); // titles weigh double
+        const auto words = topic_words(found.title + ". " + found.title + ". " + found.text); // titles count twice
         for (const std::string& word : words) index_[word][passages_.size()] += 1;
         lengths_.push_back(static_cast<double>(words.size()));
         total_length_ += lengths_.back();

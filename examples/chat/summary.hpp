@@ -15,7 +15,7 @@ namespace chat {
 
 namespace mt = mlflow::trace;
 
-/// What was recorded, by user and by session. Thread-safety: all functions, from any thread.
+/// Counts what was recorded, by user and by session. Thread-safety: all functions may be called from any thread.
 class summary {
 public:
     void add(const mt::trace_data& data) {
@@ -62,8 +62,8 @@ private:
         double mean_ms() const { return static_cast<double>(nano) / 1e6 / turns; }
     };
 
-    /// Filled up with spaces, or cut with an ellipsis, to this many columns. East Asian characters and emoji take
-    /// two.
+    /// Pads with spaces, or truncates with an ellipsis, to this number of columns. East Asian characters and emoji
+    /// take two columns.
     static std::string padded(const std::string& text, int columns) {
         std::string shown;
         int used = 0;
@@ -88,7 +88,7 @@ private:
     std::map<std::pair<std::string, std::string>, counts> sessions_;
 };
 
-/// An exporter of one's own around another one: counts what passes through.
+/// A custom exporter that wraps another one and counts the traces.
 template <class Exporter>
 class counting : public mt::exporter_adaptor<Exporter> {
     using adaptor = mt::exporter_adaptor<Exporter>;

@@ -12,7 +12,7 @@
 
 namespace chat {
 
-/// ASCII letters in lower case; everything else as it is.
+/// ASCII letters in lower case; other characters unchanged.
 inline std::string lower(std::string_view text) {
     std::string result{text};
     for (char& c : result)
@@ -20,7 +20,8 @@ inline std::string lower(std::string_view text) {
     return result;
 }
 
-/// A rough English stem, so that "prices", "priced" and "price" meet: plural, -ing, -ed and a final e are cut.
+/// A rough English stemmer, so that "prices", "priced" and "price" match: removes the plural, -ing, -ed and a final
+/// e.
 inline std::string stem(std::string word) {
     const auto cut = [&](std::string_view suffix, std::size_t keep) {
         if (word.size() < suffix.size() + keep || !std::string_view{word}.ends_with(suffix)) return false;
@@ -53,8 +54,8 @@ inline bool is_stop_word(std::string_view word) {
     return std::find(list.begin(), list.end(), word) != list.end();
 }
 
-/// The stemmed words of `text` that say something about its topic, in order, without numbers. A hyphen joins:
-/// "e-bike" is "ebike".
+/// The stemmed words of `text` that say something about its topic, in order, without numbers. Hyphens are removed:
+/// "e-bike" becomes "ebike".
 inline std::vector<std::string> topic_words(std::string_view text) {
     std::vector<std::string> words;
     std::string word;

@@ -7,15 +7,15 @@
 
 namespace chat {
 
-/// One character of UTF-8 text: its code point and its length in bytes. A byte that is not UTF-8 counts as one
-/// character that is not valid.
+/// One character of UTF-8 text: its code point and its length in bytes. An invalid byte is one character that is not
+/// valid.
 struct character {
     char32_t code = 0;
     std::size_t length = 1;
     bool valid = false;
 };
 
-/// The character at the start of `text`, which must not be empty. Overlong forms and surrogates are not valid.
+/// The first character of `text`, which must not be empty. Overlong forms and surrogates are not valid.
 constexpr character first_character(std::string_view text) {
     const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(text[at]); };
     if (byte(0) < 0x80) return {byte(0), 1, true};
@@ -32,10 +32,10 @@ constexpr character first_character(std::string_view text) {
     return {code, length, true};
 }
 
-/// Kinds of characters. Only characters of the same kind `word` or `number` join into one token.
+/// Kinds of characters. Only characters of the same kind `word` or `number` are joined into one token.
 enum class kind { space, word, number, symbol };
 
-/// Latin, Greek, Cyrillic and other alphabets below U+2000 form words; ideographs, kana, emoji and punctuation are
+/// Latin, Greek, Cyrillic and other alphabets below U+2000 form words. Ideographs, kana, emoji and punctuation are
 /// tokens of one character each.
 constexpr kind kind_of(character c) {
     const auto between = [code = c.code](char32_t low, char32_t high) { return low <= code && code <= high; };
@@ -48,8 +48,8 @@ constexpr kind kind_of(character c) {
     return kind::symbol;
 }
 
-/// Splits text into words, numbers and symbols, without the white space between them. Words and numbers longer than
-/// `longest` characters become several tokens. The tokens are views into `text`.
+/// Splits text into words, numbers and symbols, without the white space between them. Words and numbers of more than
+/// `longest` characters become several tokens. The tokens are views of `text`.
 inline std::vector<std::string_view> tokenize(std::string_view text, std::size_t longest = 8) {
     std::vector<std::string_view> tokens;
     kind previous = kind::space;
@@ -71,7 +71,7 @@ inline std::vector<std::string_view> tokenize(std::string_view text, std::size_t
     return tokens;
 }
 
-/// The number of tokens of `text`, as the built-in model counts and bills it.
+/// The number of tokens of `text`, as counted by the built-in model.
 inline std::size_t count_tokens(std::string_view text) { return tokenize(text).size(); }
 
 } // namespace chat

@@ -18,13 +18,13 @@
 
 namespace chat {
 
-/// A tool that a message calls for: "price", "calculate" or "convert", with its argument as text.
+/// A tool call that a message requires: "price", "calculate" or "convert", with its argument as text.
 struct tool_call {
     std::string name;
     std::string argument;
 };
 
-/// `value` rounded to `digits` digits after the point, without zeros at the end.
+/// `value` rounded to `digits` decimal places, without trailing zeros.
 inline std::string plain_number(double value, int digits) {
     std::array<char, 400> text{}; // the largest double has 309 digits before its point
     const auto end = std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed, digits);
@@ -40,15 +40,15 @@ inline std::string euros(int cents) {
     return "€" + std::to_string(cents / 100) + (rest.size() == 1 ? ".0" : ".") + rest;
 }
 
-/// An amount that a text names, such as "2.5 hours".
+/// An amount in a text, such as "2.5 hours".
 struct quantity {
     double value = 0;
     std::string unit;
-    std::size_t begin = 0; ///< first and last token
+    std::size_t begin = 0; ///< the first token; `end` is the last one
     std::size_t end = 0;
 };
 
-/// Every number of `text` with the word behind it, in order. "half an hour" and "an hour" count as well.
+/// Every number in `text` with the word after it, in order. Includes "half an hour" and "an hour".
 inline std::vector<quantity> quantities(std::string_view text) {
     const std::string folded = lower(text);
     const auto tokens = tokenize(folded, 64);
@@ -77,7 +77,7 @@ inline bool one_of(std::string_view word, std::initializer_list<std::string_view
     return std::find(list.begin(), list.end(), word) != list.end();
 }
 
-/// A single ride, priced as corpus/prices-and-passes.md says.
+/// A single ride, priced according to corpus/prices-and-passes.md.
 struct ride {
     double minutes = 0;
     std::string bike = "classic bike";
@@ -94,8 +94,8 @@ struct ride {
     }
 };
 
-/// The ride that `text` describes, if it names a duration. Where it names two, the last one counts, because a
-/// follow-up comes after the question that it changes.
+/// The ride that `text` describes, if it has a duration. The last duration counts, because a follow-up comes after
+/// the question that it changes.
 inline std::optional<ride> read_ride(std::string_view text) {
     double minutes = -1;
     quantity hours;
@@ -117,7 +117,7 @@ inline std::optional<ride> read_ride(std::string_view text) {
     return result;
 }
 
-/// Throws std::out_of_range for a ride of no time or of more than a day.
+/// Throws std::out_of_range if the ride has no duration or more than a day.
 inline std::string price_of(const ride& r) {
     constexpr int unlock = 100, most = 3000; // cents
     if (!(r.minutes > 0 && r.minutes <= 24 * 60))
@@ -130,7 +130,7 @@ inline std::string price_of(const ride& r) {
            (started == 1 ? " minute at " : " minutes at ") + euros(r.minute_price()) + ".";
 }
 
-/// The distance that `text` wants in the other unit, as in "60 km in miles". Its unit is "km" or "miles".
+/// The distance that `text` asks to convert, as in "60 km in miles". Its unit is "km" or "miles".
 inline std::optional<quantity> read_distance(std::string_view text) {
     const std::string folded = lower(text);
     const auto tokens = tokenize(folded, 64);
@@ -155,12 +155,12 @@ inline std::string convert(const quantity& distance) {
     return given + " miles = " + plain_number(distance.value * kilometres_per_mile, 2) + " km.";
 }
 
-/// The sum that a message asks for: "12 / (3 - 3)" of "What is 12 / (3 - 3)?"
+/// The arithmetic expression in a message: "12 / (3 - 3)" in "What is 12 / (3 - 3)?"
 inline std::optional<std::string> read_expression(std::string_view text) {
     constexpr std::string_view digits = "0123456789", allowed = "0123456789+-*/(). ";
     const std::size_t digit = text.find_first_of(digits);
     if (digit == std::string_view::npos) return std::nullopt;
-    const std::size_t begin = text.find_last_not_of(allowed, digit) + 1; // 0 if all before it is allowed
+    const std::size_t begin = text.find_last_not_of(allowed, digit) + 1; // 0 if everything before it is allowed
     const std::size_t end = std::min(text.find_first_not_of(allowed, digit), text.size());
     std::string_view sum = text.substr(begin, end - begin);
     sum = sum.substr(0, sum.find_last_not_of(". ") + 1);
@@ -175,7 +175,7 @@ inline std::optional<std::string> read_expression(std::string_view text) {
     return asked && last ? std::optional{std::string{sum}} : std::nullopt;
 }
 
-/// The tool that `message` calls for, if any.
+/// The tool that `message` requires, if any.
 inline std::optional<tool_call> choose_tool(std::string_view message) {
     if (const auto sum = read_expression(message)) return tool_call{"calculate", *sum};
     if (const auto far = read_distance(message))
@@ -193,7 +193,7 @@ inline std::optional<tool_call> choose_tool(std::string_view message) {
     return std::nullopt;
 }
 
-/// What the tool says. Throws std::invalid_argument for an unknown tool or an argument it cannot read, and what
+/// The output of the tool. Throws std::invalid_argument for an unknown tool or an invalid argument, and what
 /// calculator::evaluate and price_of throw.
 inline std::string run_tool(const tool_call& call) {
     if (call.name == "calculate")

@@ -28,8 +28,8 @@ namespace chat_server {
 
 namespace mt = mlflow::trace;
 
-/// The pages of the server: POST /chat, POST /feedback and GET /health. Requests come from the threads of the server,
-/// and are answered on threads of this object.
+/// Handles POST /chat, POST /feedback and GET /health. The server's threads deliver the requests; worker threads of
+/// this object answer them.
 template <class Tracer>
 class application {
 public:
@@ -50,11 +50,11 @@ public:
 
     void handle(request asked, std::shared_ptr<exchange> to) {
         asio::post(workers_, [this, asked = std::move(asked), to = std::move(to)] {
-            guarded([&] { route(asked, to); }); // else the exchange answers 500
+            guarded([&] { route(asked, to); }); // otherwise the exchange answers 500
         });
     }
 
-    /// Waits for all work, also in the background.
+    /// Waits for all work, including background work.
     virtual void finish() {
         workers_.join();
         raters_.join();
@@ -62,7 +62,8 @@ public:
     }
 
 protected:
-    // On one of the workers. A turn may be answered later.
+    // Runs on a worker thread. The turn may be answered later, by an override that keeps the arguments.
+    // NOLINTNEXTLINE(performance-unnecessary-value-param)
     virtual void answer(chat::turn turn, identity who, std::shared_ptr<exchange> to) {
         auto trace = start(who);
         turn_reply reply(trace, who, turn.stream, *to);
@@ -80,8 +81,8 @@ protected:
             [&](const auto&... ids) { return tracer_.start_trace("chat", ids..., mt::span_type::agent); });
     }
 
-    // Before the client has the whole answer, since it may rate it at once. Returns the key by which an anonymous
-    // one does.
+    // Called before the client has the complete answer, because it may rate the turn immediately. Returns the key
+    // that is required to rate an anonymous turn.
     std::string end(typename Tracer::trace& trace, const chat::turn& turn) {
         turn_owner owner{.user = text_of(turn.user.get()), .session = text_of(turn.session.get())};
         if (feedback_ && owner.user.empty()) owner.rating_key = new_rating_key();
@@ -156,7 +157,7 @@ private:
         return std::string(trace.trace_id().mlflow_id().view());
     }
 
-    // What happens behind the answer, in the trace of its turn.
+    // Work after the answer, recorded in the trace of the turn.
     void note_topics(const std::string& question) {
         auto span = tracer_.start_span("note topics", mt::span_type::memory);
         const auto words = chat::topic_words(question);
@@ -172,16 +173,17 @@ private:
         auto& said = std::get<feedback>(read);
         const auto turn = turns_.find(said.trace);
         if (!turn || !turn->may_be_rated_by(text_of(who.get<mt::user>().get()), said.rating_key))
-            return to->reply(error_reply(status::not_found, "trace_id: no turn of this user that is known here, or "
-                                                            "not the rating_key of its answer"));
+            return to->reply(
+                error_reply(status::not_found, "trace_id: not a recent turn of this user, or the wrong rating_key"));
         if (said.is_about_session && turn->user.empty())
             return to->reply(
-                error_reply(status::forbidden, "about: an anonymous session is nobody's; rate the turn"));
+                error_reply(status::forbidden, "about: an anonymous session cannot be rated; rate the turn"));
         const std::string one = turn->user.empty() ? said.trace : turn->user;
         const auto until = std::chrono::steady_clock::now() + rating_timeout_;
         const bool is_taken = raters_.post(
             one, [this, said, turn = *turn, until, to] { guarded([&] { store(said, turn, until, *to); }); });
-        if (!is_taken) to->reply(error_reply(status::too_many_requests, "ratings wait already: rate it later"));
+        if (!is_taken)
+            to->reply(error_reply(status::too_many_requests, "too many ratings are waiting; try again later"));
     }
 
     void store(const feedback& said, const turn_owner& turn, std::chrono::steady_clock::time_point until,
@@ -189,7 +191,7 @@ private:
         const auto left =
             std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
         if (left.count() <= 0 || !tracer_.flush(left))
-            return to.reply(error_reply(status::service_unavailable, "this turn is not stored yet: rate it later"));
+            return to.reply(error_reply(status::service_unavailable, "this turn is not stored yet; try again later"));
         if (const auto fault = feedback_->add(said, turn)) return to.reply(error_reply(status::bad_gateway, *fault));
         to.reply(
             json_reply(status::ok, {{"trace_id", said.trace}, {"session_id", turn.session}, {"name", said.name}}));

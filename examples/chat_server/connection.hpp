@@ -33,16 +33,16 @@ using boost::beast::error_code;
 using request = http::request<http::string_body>;
 using response = http::response<http::string_body>;
 
-/// What one client may use of the server.
+/// Limits for one client.
 struct limits {
     std::uint32_t max_header_bytes = 16 * 1024;
     std::uint64_t max_body_bytes = 64 * 1024;
     std::chrono::milliseconds request_timeout{10'000}; ///< from the first byte of a request to its last
-    std::chrono::milliseconds write_timeout{30'000};   ///< for each reply, or each piece of a streamed one
+    std::chrono::milliseconds write_timeout{30'000};   ///< for each response, or each piece of a streamed one
     std::chrono::milliseconds idle_timeout{60'000};    ///< between requests
 };
 
-/// What a model or another server said may be no UTF-8.
+/// Replaces invalid UTF-8, which a model or another server may have sent.
 inline std::string text_of_json(const nlohmann::json& value) {
     return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
@@ -61,8 +61,9 @@ inline response error_reply(http::status status, const std::string& message) {
 
 class connection;
 
-/// One request that waits for its answer: either `reply`, or `begin_stream`, `send` and `end_stream`. Who gives it up
-/// without an answer has answered 500. Any one thread at a time; `client_gone` from any.
+/// One request that is waiting for a response: either `reply`, or `begin_stream`, `send` and `end_stream`. If it is
+/// destroyed without a response, the response is 500. Thread-safety: one thread at a time; `client_gone` may be
+/// called from any thread.
 class exchange {
 public:
     explicit exchange(std::shared_ptr<connection> on);
@@ -71,12 +72,12 @@ public:
     ~exchange();
 
     void reply(response answer);
-    /// The header of an answer that ends with the connection.
+    /// The header of a response that ends with the connection.
     void begin_stream(response header);
     void send(std::string piece);
     void end_stream();
-    /// Stops when the client closes its connection while it waits. Who sends nothing more is taken for gone, as by
-    /// most servers: HTTP has no other sign.
+    /// Stops when the client closes its connection while it waits. As in most servers, a client that closes its
+    /// sending side counts as gone, because HTTP has no other sign.
     [[nodiscard]] std::stop_token client_gone() const { return client_gone_; }
 
 private:
@@ -88,17 +89,17 @@ private:
 
 using handler = std::function<void(request, std::shared_ptr<exchange>)>;
 
-/// HTTP/1.1 with one client. All of it runs on the strand of its socket.
+/// HTTP/1.1 with one client. Everything runs on the strand of its socket.
 class connection : public std::enable_shared_from_this<connection> {
 public:
     connection(tcp::socket socket, const limits& allowed, const handler& handle)
         : socket_(std::move(socket)), timer_(socket_.get_executor()), limits_(allowed), handle_(handle),
-          buffer_(allowed.max_header_bytes + 65536) {} // what no limit of the parser covers, such as chunk extensions
+          buffer_(allowed.max_header_bytes + 65536) {} // for what the parser does not limit, such as chunk extensions
 
     void start() {
         on_strand([this] { wait_for_request(); });
     }
-    /// Closes now where no request is under way, else behind its answer.
+    /// Closes now if no request is in progress, otherwise after the response.
     void close_when_idle() {
         on_strand([this] {
             is_closing_ = true;
@@ -106,15 +107,15 @@ public:
         });
     }
 
-    /// Since when it waits for its client, in nanoseconds of the steady clock: idle, or for the rest of a request. 0:
-    /// it does not.
+    /// Since when the connection has been waiting for its client, idle or for the rest of a request, in nanoseconds
+    /// of the steady clock; 0 if it is not waiting.
     [[nodiscard]] std::int64_t waits_since() const noexcept { return waits_since_; }
-    /// To make room for others.
+    /// Closes a waiting connection to make room for others.
     void close_when_waiting() {
         is_given_up_ = true;
         on_strand([this] {
             if (waits_since_ != 0) return close();
-            is_given_up_ = false; // a request has come in the meantime
+            is_given_up_ = false; // a request has arrived in the meantime
         });
     }
     [[nodiscard]] bool is_given_up() const noexcept { return is_given_up_; }
@@ -132,7 +133,7 @@ private:
                        [self = shared_from_this(), run = std::forward<Function>(function)]() mutable { run(); });
     }
 
-    // Cancels what is under way on the socket when the time is over. The parser then says that it was late.
+    // Cancels the operation on the socket when the time is over. `is_late_` is then set.
     void limit(std::chrono::milliseconds time) {
         is_late_ = false;
         timer_.expires_after(time);
@@ -195,24 +196,24 @@ private:
         });
     }
 
-    // While the request is under way nothing is read; but for the end of what the client sends.
+    // While a request is in progress, only the end of the client's data is watched for; nothing is read.
     void watch_client() {
         client_gone_ = std::stop_source();
-        if (buffer_.size() == 0) wait_for_end(client_gone_); // else the next request is here
+        if (buffer_.size() == 0) wait_for_end(client_gone_); // otherwise the next request is already here
     }
-    // The socket may also be ready for what has been read since.
+    // The socket may be ready because of data that has been read since.
     void wait_for_end(std::stop_source gone) {
         socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this(), gone](error_code error) mutable {
             if (error || !self->socket_.is_open()) return;
             char next = 0;
             const auto size = ::recv(self->socket_.native_handle(), &next, 1, MSG_PEEK | MSG_DONTWAIT);
-            if (size > 0) return; // of the next request
+            if (size > 0) return; // part of the next request
             if (size < 0 && (errno == EAGAIN || errno == EINTR)) self->wait_for_end(std::move(gone));
             else gone.request_stop();
         });
     }
 
-    // A request that could not be read in full.
+    // Answers a request that could not be read completely.
     void refuse(const error_code& why) {
         using http::error;
         const auto is = [&why](auto... any) { return ((why == any) || ...); };
@@ -234,7 +235,8 @@ private:
         if (is(error::bad_version))
             return refuse_with(http::status::http_version_not_supported, "send HTTP/1.1 or HTTP/1.0");
         const bool is_http = why.category() == make_error_code(error::bad_version).category();
-        if (!is_http || is(error::end_of_stream, error::partial_message)) return close(); // the client went away
+        // The client has closed the connection.
+        if (!is_http || is(error::end_of_stream, error::partial_message)) return close();
         refuse_with(http::status::bad_request, "not an HTTP request: " + why.message());
     }
 
@@ -245,7 +247,7 @@ private:
         reply_.set(http::field::server, "chat_server");
         reply_.keep_alive(keep_alive_ && !is_closing_);
         reply_.prepare_payload();
-        if (is_head_) reply_.body().clear(); // RFC 9110, 9.3.2: a body would be read as the next answer
+        if (is_head_) reply_.body().clear(); // RFC 9110, 9.3.2: a body would be read as the next response
         limit(limits_.write_timeout);
         http::async_write(socket_, reply_, [self = shared_from_this()](error_code error, std::size_t) {
             self->no_limit();
@@ -278,7 +280,7 @@ private:
                           });
     }
 
-    // Closing with bytes unread would reset the connection, and the client lose the answer.
+    // Closing a connection with unread bytes would reset it, and the client could lose the response.
     void finish() {
         error_code error;
         socket_.shutdown(tcp::socket::shutdown_send, error);
@@ -310,7 +312,7 @@ private:
     std::optional<http::request_parser<http::string_body>> parser_;
     response reply_;
     std::deque<std::string> pieces_;
-    std::stop_source client_gone_; // of the request under way
+    std::stop_source client_gone_; // of the current request
     unsigned version_ = 11;
     bool keep_alive_ = false;
     bool is_head_ = false;

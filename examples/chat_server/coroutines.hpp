@@ -15,8 +15,8 @@
 
 namespace chat_server {
 
-/// The same pages, each turn answered by a coroutine. They take turns on one thread; the model, which blocks, runs on
-/// others. For a tracer with `coroutine_context`.
+/// The same server, with a coroutine for each turn. Coroutines take turns on one thread; the model, which blocks,
+/// runs on other threads. For a tracer with `coroutine_context`.
 template <class Tracer>
 class coroutine_application : public application<Tracer> {
     using base = application<Tracer>;
@@ -40,7 +40,7 @@ private:
     }
 
     asio::awaitable<void> take(chat::turn turn, identity who, std::shared_ptr<exchange> to) {
-        auto trace = this->start(who); // is current in this task only, after each suspension
+        auto trace = this->start(who); // current only in this task, also after each suspension
         reply_to reply(trace, who, turn.stream, *to);
         try {
             const std::string text = co_await trace.run([&] { return answer_in(trace, turn, reply); });
@@ -53,7 +53,7 @@ private:
 
     asio::awaitable<std::string> answer_in(typename Tracer::trace& trace, const chat::turn& turn, reply_to& reply) {
         this->agent_.describe(trace, turn);
-        const auto prompt = this->agent_.prompt_for(turn); // its spans are inside the trace
+        const auto prompt = this->agent_.prompt_for(turn); // its spans are part of the trace
         try {
             std::string text = co_await mt::co_spawn(models_, ask_model(prompt, turn, reply), asio::use_awaitable);
             trace.outputs(text);
@@ -65,7 +65,7 @@ private:
         }
     }
 
-    // On a thread of the models, and inside the trace as well.
+    // Runs on a thread of the models; its spans are part of the trace too.
     asio::awaitable<std::string> ask_model(const chat::prompt& prompt, const chat::turn& turn, reply_to& reply) {
         const auto on_chunk = [&](std::string_view piece) { reply.add(piece); };
         co_return this->agent_.ask_model(prompt, turn, on_chunk);

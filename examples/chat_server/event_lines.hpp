@@ -8,11 +8,11 @@
 
 namespace chat_server {
 
-/// The fields of Server-Sent Events, from bytes that are cut anywhere: WHATWG HTML, 9.2.6. A line ends with LF, CR LF
-/// or CR alone; a comment is no field. Who writes the bytes has taken off a byte order mark.
+/// Parses the fields of Server-Sent Events (WHATWG HTML, 9.2.6) from bytes that may be split anywhere. A line ends
+/// with LF, CR LF or CR. Comments are ignored. The caller removes a byte order mark.
 class event_lines {
 public:
-    /// Calls `on_field(name, value)` for each field, and `on_blank()` for the blank line behind an event.
+    /// Calls `on_field(name, value)` for each field, and `on_blank()` for the blank line after an event.
     template <class OnField, class OnBlank>
     void write(std::string_view bytes, OnField&& on_field, OnBlank&& on_blank) {
         if (std::exchange(is_behind_cr_, is_behind_cr_ && bytes.empty()) && bytes.starts_with('\n'))
@@ -29,12 +29,12 @@ public:
             else if (bytes.starts_with('\n')) bytes.remove_prefix(1);
         }
     }
-    /// The last line, where nothing ends it. The standard drops it; servers that close at once do not mean that.
+    /// Processes a last line without an end. The standard drops it, but some servers close the connection early.
     template <class OnField>
     void end(OnField&& on_field) {
         take(std::exchange(line_, {}), on_field, [] {});
     }
-    /// What stands on the line that has not ended.
+    /// The text of the current line.
     [[nodiscard]] const std::string& line() const { return line_; }
 
 private:
@@ -50,7 +50,7 @@ private:
     }
 
     std::string line_;
-    bool is_behind_cr_ = false; // which an LF may belong to
+    bool is_behind_cr_ = false; // an LF may belong to it
 };
 
 } // namespace chat_server

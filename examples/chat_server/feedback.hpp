@@ -22,20 +22,20 @@
 
 namespace chat_server {
 
-/// Whose turn a trace is. Empty texts: anonymous, no session.
+/// The user and session of a traced turn. Empty texts: anonymous, no session.
 struct turn_owner {
     std::string user;
     std::string session;
-    std::string rating_key{};  ///< of an anonymous turn: only its answer says it
+    std::string rating_key{};  ///< of an anonymous turn; only its response contains it
     std::string first_trace{}; ///< of the session
 
-    /// Anonymous visitors are not told apart by who they are, nor by trace and session IDs, which are no secrets.
+    /// Anonymous visitors are identified by the rating key. Trace and session IDs are not secret.
     [[nodiscard]] bool may_be_rated_by(const std::string& who, const std::string& key) const {
         return who == user && (!user.empty() || (!rating_key.empty() && key == rating_key));
     }
 };
 
-/// 128 bits that nobody can guess, as IDs may be, from the ones before.
+/// 128 unpredictable bits. IDs could be predicted from earlier ones.
 inline std::string new_rating_key() {
     std::random_device source;
     std::string key;
@@ -47,8 +47,8 @@ inline std::string new_rating_key() {
     return key;
 }
 
-/// The last turns that were answered, so that nobody rates a turn of somebody else. Thread-safety: all functions,
-/// from any thread.
+/// The most recent turns, so that only their users can rate them. Thread-safety: all functions may be called from any
+/// thread.
 class recent_turns {
 public:
     void add(const std::string& trace, turn_owner owner) {
@@ -77,7 +77,7 @@ private:
     std::deque<std::string> order_;
 };
 
-/// What a user says about a turn, or about the session that it belongs to.
+/// A user's feedback on a turn, or on its session.
 struct feedback {
     std::string trace;
     std::string name = "helpful";
@@ -87,9 +87,9 @@ struct feedback {
     bool is_about_session = false;
 };
 
-/// Reads `{"trace_id": …, "value": …, "name": …, "rationale": …, "about": "turn" | "session", "rating_key": …}`, of
-/// which the first two are required, and the last for an anonymous turn; or says what is wrong with it. Others will
-/// read these texts on a terminal: what would command it, or hide, is refused.
+/// Parses `{"trace_id": …, "value": …, "name": …, "rationale": …, "about": "turn" | "session", "rating_key": …}`. The
+/// first two are required, the last one for anonymous turns. Returns an error text otherwise. Control characters and
+/// hidden characters are rejected, because the texts may be read on a terminal.
 inline std::variant<feedback, std::string> read_feedback(const std::string& body) {
     using nlohmann::json;
     const json given = json::parse(body, nullptr, false);
@@ -104,8 +104,7 @@ inline std::variant<feedback, std::string> read_feedback(const std::string& body
         if (!found->is_string()) fault = std::string(key) + ": must be a string, is " + found->type_name();
         else if (into = *found; into.empty()) fault = std::string(key) + ": empty";
         else if (into.size() > most) fault = std::string(key) + ": longer than " + std::to_string(most) + " bytes";
-        else if (!is_plain(into))
-            fault = std::string(key) + ": a control character, or one that is not seen; leave it out";
+        else if (!is_plain(into)) fault = std::string(key) + ": contains a control or invisible character; remove it";
     };
     std::string about = "turn";
     text("trace_id", read.trace, 35);
@@ -117,7 +116,7 @@ inline std::variant<feedback, std::string> read_feedback(const std::string& body
     if (about != "turn" && about != "session") fault = "about: must be \"turn\" or \"session\"";
     read.is_about_session = about == "session";
     const auto value = given.find("value");
-    // Looked at before it is copied, which would take as many calls as it has levels.
+    // Checked before it is copied: copying recurses once per level of nesting.
     const bool is_scalar = value != given.end() && value->is_primitive() && !value->is_null();
     if (is_scalar) read.value = *value;
     else
@@ -125,7 +124,8 @@ inline std::variant<feedback, std::string> read_feedback(const std::string& body
                 std::string(value == given.end() ? "null" : value->type_name());
     if (read.value.is_string() && (read.value.get_ref<const std::string&>().size() > 4096 ||
                                    !is_plain(read.value.get_ref<const std::string&>())))
-        fault = "value: longer than 4096 bytes, or with a character that is not seen; leave it out";
+        fault = "value: longer than 4096 bytes, or contains a control or invisible character; shorten it, or remove "
+                "the character";
     if (!fault.empty()) return fault;
     return read;
 }
@@ -136,17 +136,17 @@ public:
     using client = mlflow::trace::client<mlflow::trace::beast_transport>;
 
     explicit feedback_store(client::options server) : server_(std::move(server)) {
-        server_.timeout = std::min(server_.timeout, std::chrono::milliseconds(5'000)); // somebody waits for it
+        server_.timeout = std::min(server_.timeout, std::chrono::milliseconds(5'000)); // a user waits for it
     }
 
-    /// Why it was not stored, or nothing. The trace must have arrived.
+    /// Stores feedback. Returns an error text, or nothing. The trace must have reached MLflow.
     std::optional<std::string> add(const feedback& said, const turn_owner& about) const {
         namespace mt = mlflow::trace;
         mt::feedback told{.name = said.name,
                           .value = said.value,
                           .source = {.id = about.user.empty() ? "anonymous" : about.user},
                           .rationale = said.rationale};
-        // By this MLflow knows what is about a whole session; what is about a turn has its session in the trace.
+        // MLflow identifies feedback on a session by this; feedback on a turn has the session in its trace.
         if (said.is_about_session) told.metadata["mlflow.trace.session"] = about.session;
         client mlflow(server_);
         const auto stored = mlflow.log_feedback(said.is_about_session ? about.first_trace : said.trace, told);

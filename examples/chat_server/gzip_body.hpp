@@ -13,11 +13,11 @@
 
 namespace chat_server {
 
-/// A body in plain bytes, though it may come as gzip (RFC 1952): some servers and proxies send that to who has not
-/// asked for it, and not all say so. It shows by its first two bytes, which no text begins with.
+/// Decompresses a body that may be gzip (RFC 1952): some servers and proxies send gzip without being asked, and not
+/// all declare it. Gzip is recognized by its first two bytes, which no text begins with.
 class gzip_body {
 public:
-    /// Calls `on_bytes(std::string_view)` with what is plain. Throws model_error for gzip that is broken.
+    /// Calls `on_bytes(std::string_view)` with the uncompressed bytes. Throws model_error for damaged gzip.
     template <class OnBytes>
     void write(std::string_view bytes, OnBytes&& on_bytes) {
         constexpr std::string_view magic = "\x1F\x8B";
@@ -36,7 +36,7 @@ public:
         inflate(std::string_view(start_).substr(size), on_bytes);
     }
 
-    /// Nothing is missing behind what came.
+    /// Whether the body is complete.
     [[nodiscard]] bool is_whole() const {
         return form_ != form::deflated && (form_ != form::unknown || start_.empty());
     }
@@ -44,7 +44,7 @@ public:
 private:
     enum class form : std::uint8_t { unknown, plain, deflated, over };
 
-    // Of the header in front of the data; 0 while it is not all there.
+    // The size of the gzip header; 0 if it is incomplete.
     [[nodiscard]] std::size_t header_size() const {
         constexpr unsigned has_checksum = 2, has_extra = 4, has_name = 8, has_comment = 16;
         const auto byte = [this](std::size_t at) { return static_cast<unsigned char>(start_[at]); };

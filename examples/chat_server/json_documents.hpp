@@ -17,11 +17,11 @@ namespace chat_server {
 using mlflow::trace::detail::json_tree;
 using mlflow::trace::detail::json_value;
 
-/// Finds where objects and arrays end that come one behind the other, in bytes that are cut anywhere. Each byte is
-/// looked at once. Other text ends nowhere.
+/// Finds the ends of consecutive objects and arrays in bytes that may be split anywhere. Each byte is examined once.
+/// Other text has no end.
 class json_documents {
 public:
-    /// Calls `on_document(text)` for each that is whole.
+    /// Calls `on_document(text)` for each complete document.
     template <class OnDocument>
     void write(std::string_view bytes, OnDocument&& on_document) {
         for (std::size_t begin = 0, at = 0;; ++at) {
@@ -35,7 +35,7 @@ public:
             on_document(std::exchange(text_, {}));
         }
     }
-    /// What is not whole, and ends here.
+    /// Returns the incomplete rest, and starts anew.
     std::string take_rest() {
         depth_ = 0;
         in_text_ = is_escaped_ = is_other_ = false;
@@ -66,8 +66,8 @@ private:
     bool is_other_ = false;
 };
 
-/// JSON with null for the numbers that it does not have, by the names that C and its kin print (nan, -inf, Infinity,
-/// …), and with escapes for the control characters in its strings.
+/// Replaces numbers that JSON does not have, in the spellings of C and similar languages (nan, -inf, Infinity, …), by
+/// null, and control characters in strings by escapes.
 inline std::string mended_json(std::string_view text) {
     const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
     std::string kept;
@@ -95,7 +95,7 @@ inline std::string mended_json(std::string_view text) {
     return kept;
 }
 
-/// False for what is no JSON. What is nested deeper than 64 levels is null.
+/// Returns false for text that is not JSON. Values nested deeper than 64 levels become null.
 inline bool read_json(json_tree& into, std::string& text) {
     constexpr std::size_t deepest = 64;
     if (into.read(text, deepest)) return true;
@@ -103,7 +103,7 @@ inline bool read_json(json_tree& into, std::string& text) {
     return into.read(text, deepest);
 }
 
-/// The value as one of nlohmann/json; null for a number that JSON does not have.
+/// Converts to nlohmann/json. Numbers that JSON does not have become null.
 inline nlohmann::ordered_json to_json(json_value value) {
     using kind = json_value::kind;
     using json = nlohmann::ordered_json;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The support assistant of examples/chat as a web service: each turn is recorded for the user and session that its
-// headers name.
+// The support assistant of examples/chat as a web service. Each turn is recorded with the user and session in its
+// headers.
 #include "../chat/deliver.hpp"
 #include "application.hpp"
 #include "coroutines.hpp" // before other headers of Boost.Asio
@@ -23,17 +23,18 @@ namespace mt = mlflow::trace;
 
 constexpr std::string_view usage =
     "usage: chat_server [--coroutines] [PORT]\n\n"
-    "Serves POST /chat, POST /feedback and GET /health on 127.0.0.1, port 8080 or the one given (0: any), until "
-    "SIGTERM\n"
-    "or SIGINT; then answers what is under way and delivers what is recorded. A thread answers each turn, or with\n"
-    "--coroutines a coroutine. By the environment:\n"
-    "  MLFLOW_TRACKING_URI      the MLflow server; without it, ./traces.jsonl is written\n"
+    "Serves POST /chat, POST /feedback and GET /health on 127.0.0.1, on PORT (default 8080; 0 for any free port).\n"
+    "On SIGTERM or SIGINT it finishes the requests in progress, delivers the recorded traces and exits. Each turn "
+    "is\n"
+    "answered by a thread, or with --coroutines by a coroutine.\n\n"
+    "Environment variables:\n"
+    "  MLFLOW_TRACKING_URI      MLflow server; if not set, traces are written to ./traces.jsonl\n"
     "  MLFLOW_EXPERIMENT_NAME, MLFLOW_EXPERIMENT_ID, and MLflow's other variables\n"
-    "  OPENAI_BASE_URL          an OpenAI-compatible server, over http; without it, the built-in model answers\n"
+    "  OPENAI_BASE_URL          OpenAI-compatible server, over http; if not set, the built-in model answers\n"
     "  OPENAI_API_KEY, OPENAI_MODEL\n"
     "  APP_ENVIRONMENT, APP_VERSION, APP_REGION, APP_HOST   tags of every trace\n"
-    "  CHAT_TRACING=off         records nothing\n"
-    "Exit status: 0, 1 when something could not be answered or delivered, 2 when it could not start.\n";
+    "  CHAT_TRACING=off         disables tracing\n\n"
+    "Exit status: 0 on success, 1 if a request was not answered or a trace not delivered, 2 if it could not start.\n";
 
 std::string environment(const char* name) {
     const char* const value = std::getenv(name);
@@ -62,7 +63,7 @@ template <class Tracer>
 using pages_of = std::conditional_t<std::is_same_v<typename Tracer::context_type, mt::coroutine_context>,
                                     chat_server::coroutine_application<Tracer>, chat_server::application<Tracer>>;
 
-/// Serves until a signal, and delivers what is recorded; the exit status of the program.
+/// Serves until a signal, then delivers the recorded traces. Returns the exit status of the program.
 template <class Tracer>
 int serve(Tracer& tracer, std::uint16_t port, std::optional<chat_server::feedback_store> feedback,
           const std::string& where) {
@@ -84,7 +85,8 @@ int serve(Tracer& tracer, std::uint16_t port, std::optional<chat_server::feedbac
     std::printf("%llu of %llu spans delivered\n", static_cast<unsigned long long>(spans.exported),
                 static_cast<unsigned long long>(spans.started));
     if (!all_answered) std::fprintf(stderr, "chat_server: not every request was answered in time\n");
-    if (spans.exported != spans.started) std::fprintf(stderr, "chat_server: %s\n", tracer.last_error().c_str());
+    if (spans.exported != spans.started)
+        std::fprintf(stderr, "chat_server: %s\n", tracer.last_error().message().c_str());
     return all_answered && spans.exported == spans.started ? 0 : 1;
 }
 

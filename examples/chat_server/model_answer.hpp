@@ -19,7 +19,7 @@
 
 namespace chat_server {
 
-/// A function that the model wants called.
+/// A tool call requested by the model.
 struct model_tool_call {
     std::string id;
     std::string name;
@@ -27,25 +27,25 @@ struct model_tool_call {
     bool operator==(const model_tool_call&) const = default;
 };
 
-/// What a model answered. All texts are UTF-8.
+/// The answer of a model. All texts are UTF-8.
 struct model_answer {
-    std::string text; ///< the refusal where there is no other text
+    std::string text; ///< the refusal, if there is no other text
     std::string refusal{};
     std::string reasoning{};
-    std::string finish_reason{}; ///< stop, length, content_filter, tool_calls, … as the server says; may be empty
+    std::string finish_reason{}; ///< stop, length, content_filter, tool_calls, … as sent by the server; may be empty
     std::vector<model_tool_call> tool_calls{};
-    std::size_t input_tokens = 0; ///< 0: the server does not say
+    std::size_t input_tokens = 0; ///< 0: not reported by the server
     std::size_t output_tokens = 0;
     bool operator==(const model_answer&) const = default;
 };
 
-/// What was wrong with a server's answer.
+/// An invalid response of the model's server.
 class model_error : public std::runtime_error {
 public:
     explicit model_error(const std::string& what) : runtime_error("the model's server " + what) {}
 };
 
-/// The one line about an error that a server's JSON holds: its message, else all of it.
+/// One line about the error in a server's JSON: its message, or all of it.
 inline std::string message_in(json_value error) {
     using kind = json_value::kind;
     if (error.is(kind::text)) return mlflow::trace::detail::displayed(error.text(), 300);
@@ -55,16 +55,16 @@ inline std::string message_in(json_value error) {
     return mlflow::trace::detail::displayed(text_of(error), 300);
 }
 
-/// Puts an answer together from the JSON that servers send: a chat completion, or its chunks in their order. Of
-/// several choices the first one is the answer.
+/// Assembles an answer from the JSON that servers send: a chat completion, or its chunks in order. If there are
+/// several choices, the first one is the answer.
 class answer_builder {
 public:
     using piece_handler = std::function<void(std::string_view)>;
 
-    /// `on_piece` gets the text of the answer as it grows.
+    /// `on_piece` is called with each new piece of the answer's text.
     explicit answer_builder(piece_handler on_piece) : on_piece_(std::move(on_piece)) {}
 
-    /// Throws model_error when it is an error, or the answer grows over 16 MiB.
+    /// Throws model_error if the document is an error, or if the answer exceeds 16 MiB.
     void take(json_value document) {
         if (document.is(kind::array)) {
             for (const json_value each : document) take(each);
@@ -73,7 +73,7 @@ public:
         refuse_errors(document, true);
         usage_.read(document);
         const json_value choices = document["choices"];
-        if (document["message"].is(kind::object) && !choices.is(kind::array)) // Ollama's own
+        if (document["message"].is(kind::object) && !choices.is(kind::array)) // Ollama's own format
             return take_choice(0, document["message"], false,
                                document["done"].is_true() ? document.any_of("done_reason", "done") : json_value());
         std::size_t position = 0;
@@ -94,10 +94,10 @@ public:
     }
 
     [[nodiscard]] bool has_choice() const { return !choices_.empty(); }
-    /// The server has said why the answer ends, or sent it in one piece.
+    /// Whether the server has sent the reason for the end, or the whole answer at once.
     [[nodiscard]] bool is_finished() const { return has_choice() && choices_.begin()->second.is_finished; }
 
-    /// What has come so far.
+    /// The answer so far.
     [[nodiscard]] model_answer answer() const {
         model_answer all;
         if (has_choice()) {
@@ -112,7 +112,7 @@ public:
         usage_.write(all.input_tokens, all.output_tokens);
         return all;
     }
-    /// Passes on what waited for its other half, or is of a choice that nobody expected. No more is to come.
+    /// Call at the end. Passes on incomplete characters, and the text of a choice with an unexpected index.
     void end() {
         if (!has_choice()) return;
         auto& [index, first] = *choices_.begin();
@@ -138,7 +138,7 @@ private:
         bool is_finished = false;
     };
 
-    // Servers write the field beside good answers too, and then it says nothing.
+    // Some servers send the field with successful responses too, without a meaning.
     static bool says_nothing(json_value value) {
         if (value.is(kind::text)) return value.raw().find_first_not_of(" \t") == std::string_view::npos;
         if (value.is(kind::number)) return value.number() == 0;
@@ -158,14 +158,14 @@ private:
             throw model_error("sent an error: " + message_in(object));
     }
 
-    // `said` is a message, or what comes behind the one so far.
+    // `said` is a message, or the next part of one.
     void take_choice(std::size_t index, json_value said, bool is_whole, json_value finish) {
         one_choice& to = choices_[index];
         json_value content = said.any_of("content", "text");
         if (content.is(kind::null) && said["message"].is(kind::text)) content = said["message"];
         const bool is_finish = !finish.is(kind::null) && !finish.raw().empty() && finish.raw() != "null";
         const bool is_first = to.content.empty() && to.refusal.empty() && to.calls.empty();
-        // The last chunk may come twice, and the whole message behind its pieces.
+        // The last chunk may be repeated, and the whole message may follow its chunks.
         const bool is_again = to.is_finished && is_finish && text_of(content) == to.last_content;
         if (is_finish) {
             if (finish.is(kind::text)) to.finish_reason = finish.text();
@@ -178,14 +178,14 @@ private:
         for (const char* const name : {"reasoning_content", "reasoning", "thinking"}) {
             const json_value reasoning = said[name];
             if (!reasoning.is(kind::text) || reasoning.raw().empty()) continue;
-            add(index, to, to.reasoning, reasoning); // servers may give it by two names
+            add(index, to, to.reasoning, reasoning); // servers may send it under two names
             break;
         }
         for (const json_value call : said["tool_calls"]) take_call(to, call);
         if (said["function_call"].is(kind::object)) take_function(to.calls[0], said["function_call"]);
     }
 
-    // A text, or parts of several kinds.
+    // The content is a text, or a list of parts of several kinds.
     void take_content(std::size_t index, one_choice& to, json_value content) {
         if (content.is(kind::text)) return add(index, to, to.content, content);
         if (content.is(kind::array)) {
@@ -219,7 +219,8 @@ private:
         if (bytes_ > most_bytes) throw model_error("answered with more than 16 MiB");
     }
 
-    // By its index. Without one, or where all have the same, a name under a new ID begins the next call.
+    // Calls are told apart by their index. Without an index, or if all are equal, a name with a new ID begins the
+    // next call.
     void take_call(one_choice& to, json_value call) {
         const std::string id = call["id"].text();
         const auto given = call["index"].integer();
@@ -237,7 +238,7 @@ private:
     void take_function(one_call& to, json_value function) {
         const std::string name = function["name"].text();
         count(name.size());
-        if (name != to.name) to.name += name; // which some servers repeat with each piece
+        if (name != to.name) to.name += name; // some servers repeat it with each chunk
         const json_value arguments = function["arguments"];
         count(arguments.raw().size());
         if (arguments.is(kind::text)) to.arguments.add(arguments.raw());

@@ -27,14 +27,14 @@ namespace chat_server {
 namespace asio = boost::asio;
 namespace http = boost::beast::http;
 
-/// Who asked has gone.
+/// The client has closed its connection.
 class model_cancelled : public std::runtime_error {
 public:
     model_cancelled() : runtime_error("cancelled by the client") {}
 };
 
-/// One request to a model's server and its answer, on a connection of its own. Each step blocks until it is done,
-/// late, or cancelled: then it throws model_error or model_cancelled.
+/// One request to a model's server and its response, on a new connection. Each step blocks until it is done, late or
+/// cancelled; then it throws model_error or model_cancelled.
 class model_connection {
 public:
     model_connection(const mlflow::trace::endpoint& server, std::stop_token stop)
@@ -54,16 +54,16 @@ public:
     }
     void send(const http::request<http::string_body>& asked, std::chrono::milliseconds limit) {
         const auto error = run(limit, [&](auto done) { http::async_write(stream_, asked, done); });
-        // A server that answers at once may close before it has read everything.
+        // A server that responds early may close the connection before it has read everything.
         if (error == boost::beast::error::timeout) throw failed(error, limit);
     }
-    /// The header of the answer, behind those that only say that it will come.
+    /// Reads the header of the response, after skipping interim responses.
     void read_header(std::chrono::milliseconds limit) {
         constexpr int most_of_them = 100;
         for (int i = 0; i < most_of_them; ++i) {
             parser_.emplace();
             parser_->header_limit(64 * 1024);
-            parser_->body_limit(std::numeric_limits<std::uint64_t>::max()); // model_stream has one
+            parser_->body_limit(std::numeric_limits<std::uint64_t>::max()); // model_stream has its own limit
             const auto error =
                 run(limit, [&](auto done) { http::async_read_header(stream_, buffer_, *parser_, done); });
             if (error) throw failed(error, limit);
@@ -83,7 +83,7 @@ public:
     }
     [[nodiscard]] bool is_at_end() const { return parser_->is_done(); }
 
-    /// Passes on what comes next of the body. Returns why nothing more will come, if so; empty otherwise.
+    /// Passes on the next part of the body. Returns why the body has ended, or an empty text if it has not.
     template <class OnBytes>
     std::string read(OnBytes&& on_bytes, std::chrono::milliseconds limit) {
         const auto error = run(limit, [&](auto done) { http::async_read_some(stream_, buffer_, *parser_, done); });
@@ -120,7 +120,7 @@ private:
     boost::beast::flat_buffer buffer_;
     std::optional<http::response_parser<http::string_body>> parser_;
     bool is_cancelled_ = false;
-    std::stop_callback<std::function<void()>> on_stop_; // ends before what it uses
+    std::stop_callback<std::function<void()>> on_stop_; // destroyed before the members that it uses
 };
 
 } // namespace chat_server

@@ -13,14 +13,15 @@
 
 namespace chat_server {
 
-/// Reads the body of a model server's answer, in pieces that are cut anywhere. What it is shows by itself, whatever
-/// was asked for and whatever the Content-Type says: Server-Sent Events, one JSON document, or one behind the other.
+/// Reads the body of a model server's response, in pieces that may be split anywhere. Detects the format from the
+/// content, independent of the request and the Content-Type: Server-Sent Events, one JSON document, or several in
+/// sequence.
 ///
-/// Errors: model_error, when the server sends one, when the answer ends before it is whole, and when there is none in
-/// it. `so_far()` then has what has come. Thread-safety: one thread at a time.
+/// Errors: model_error if the server sends an error, if the response is incomplete, and if it contains no answer;
+/// `so_far()` then has the partial answer. Thread-safety: one thread at a time.
 class model_stream {
 public:
-    /// `on_piece` gets the text of the answer as it grows.
+    /// `on_piece` is called with each new piece of the answer's text.
     explicit model_stream(answer_builder::piece_handler on_piece = {}) : builder_(std::move(on_piece)) {}
 
     void write(std::string_view bytes) {
@@ -33,17 +34,17 @@ public:
         feed(bytes);
     }
 
-    /// Nothing that follows belongs to the answer.
+    /// Whether the answer is complete; later bytes are ignored.
     [[nodiscard]] bool is_done() const { return is_done_; }
-    /// What has come may be all of it: a server that now falls silent may just not close.
+    /// Whether the answer may be complete. A server that is silent now may only have failed to close the connection.
     [[nodiscard]] bool may_be_whole() const {
         return is_done_ || builder_.is_finished() || trimmed(lines_.line()).ends_with("[DONE]");
     }
-    /// No answer has shown itself in what was sent.
+    /// Whether no answer has been found in the body so far.
     [[nodiscard]] bool is_unread() const { return !builder_.has_choice(); }
     [[nodiscard]] model_answer so_far() const { return builder_.answer(); }
 
-    /// The whole answer. `why` is what ended it before the server did, if anything.
+    /// The complete answer. `why` is what ended the response early, if anything.
     model_answer end(const std::string& why = {}) {
         const std::string cause = why.empty() ? "" : ": " + why;
         if (form_ == form::events && !is_done_) {
@@ -51,7 +52,7 @@ public:
             if (!is_done_) end_event(true);
         }
         if (form_ == form::documents && !trimmed(documents_.rest()).empty() && !builder_.is_finished())
-            throw model_error("ended its answer early" + cause);
+            throw model_error("sent an incomplete response" + cause);
         const model_answer all = builder_.answer();
         if (!builder_.has_choice()) {
             if (trimmed(shown_).empty()) throw model_error("sent no answer" + cause);
@@ -59,13 +60,13 @@ public:
                 throw model_error("sent neither JSON nor events: " + shown());
             throw model_error("sent no choices: " + shown());
         }
-        if (!is_done_ && !builder_.is_finished()) throw model_error("ended its answer early" + cause);
+        if (!is_done_ && !builder_.is_finished()) throw model_error("sent an incomplete response" + cause);
         builder_.end();
         if (all.text.empty() && all.tool_calls.empty())
             throw model_error(
                 "sent an empty answer" +
                 (all.finish_reason.empty() ? "" : " with the finish reason " + shown(all.finish_reason)) +
-                (all.reasoning.empty() ? "" : ", only the reasoning before it"));
+                (all.reasoning.empty() ? "" : ", with reasoning only"));
         return all;
     }
 
@@ -85,14 +86,14 @@ private:
     static std::string shown(std::string_view text) { return mlflow::trace::detail::displayed(text, most_shown); }
     [[nodiscard]] std::string shown() const { return shown(trimmed(shown_)); }
 
-    // By the first byte that is neither of a byte order mark nor white space.
+    // Determined by the first byte that is neither white space nor part of a byte order mark.
     bool find_form() {
         constexpr std::string_view mark = "\xEF\xBB\xBF";
         if (mark.starts_with(start_)) return false;
         if (start_.starts_with(mark)) start_.erase(0, mark.size());
         const auto begin = start_.find_first_not_of(" \t\r\n");
         if (begin == std::string::npos) {
-            start_.clear(); // a keep-alive in front of a document, or of an event
+            start_.clear(); // a keep-alive before a document or event
             return false;
         }
         form_ = start_[begin] == '{' || start_[begin] == '[' ? form::documents : form::events;
@@ -114,15 +115,15 @@ private:
         if (is_done_) return;
         if (name == "event") event_ = value;
         else if (name == "data") take_data(value);
-        else if (name == "error") { // of older servers of llama.cpp
+        else if (name == "error") { // sent by older servers of llama.cpp
             event_ = "error";
             take_data(value);
-        } else if (name.starts_with('{')) { // a document with no field's name before it
+        } else if (name.starts_with('{')) { // a document without a field name
             take_data(std::string(name) + ":" + std::string(value));
         }
     }
 
-    // Servers that put no blank line between events are understood too: what is whole is taken at once.
+    // Complete documents are processed at once, because some servers send no blank line between events.
     void take_data(std::string_view value) {
         has_data_ = true;
         if (documents_.rest().empty()) {
@@ -142,10 +143,10 @@ private:
         const std::string event = std::exchange(event_, {});
         if (is_done_ || text.empty()) return;
         if (event == "error") throw model_error("sent an error: " + shown(text));
-        if (is_last) { // cut by the end
+        if (is_last) { // truncated at the end
             if (text.starts_with('{') || std::string_view("[DONE]").starts_with(text)) return;
         } else if (!event.empty() && event != "message" && !text.starts_with('{')) {
-            return; // of a kind that nobody asked for, such as a ping
+            return; // an event of another kind, such as a ping
         }
         throw model_error("sent no JSON: " + shown(text));
     }
@@ -164,8 +165,8 @@ private:
     event_lines lines_;
     json_documents documents_;
     form form_ = form::unknown;
-    std::string start_; // until its form is known
-    std::string shown_; // the first of what was sent
+    std::string start_; // until the format is known
+    std::string shown_; // the beginning of the body
     std::string event_;
     bool has_data_ = false;
     bool is_done_ = false;

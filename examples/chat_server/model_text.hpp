@@ -10,11 +10,11 @@
 
 namespace chat_server {
 
-/// A text from the strings of several JSON documents. Tokens of a model end anywhere: the halves of a surrogate pair,
-/// or the bytes of a character, may be in two of them.
+/// Joins text from the strings of several JSON documents. A model's tokens may split surrogate pairs and UTF-8
+/// sequences.
 class joined_text {
 public:
-    /// Adds what stands between the quotes of a JSON string. Returns what is new and whole, as UTF-8.
+    /// Adds the content of a JSON string, without quotes. Returns the new complete characters as UTF-8.
     std::string add(std::string_view raw) {
         held_ += raw;
         const std::string rest = held_.substr(held_.size() - unfinished(held_));
@@ -24,7 +24,7 @@ public:
         return piece;
     }
     void add_whole(std::string_view text) { text_ += text; }
-    /// No more is to come: U+FFFD for what has no other half.
+    /// Call at the end. Incomplete characters become U+FFFD.
     std::string end() {
         std::string piece = mlflow::trace::detail::unescaped(std::exchange(held_, {}));
         text_ += piece;
@@ -34,7 +34,7 @@ public:
     [[nodiscard]] bool empty() const { return text_.empty() && held_.empty(); }
 
 private:
-    // How many bytes at the end are half of something.
+    // The number of bytes at the end that are an incomplete character.
     static std::size_t unfinished(std::string_view raw) {
         using mlflow::trace::detail::hex_digit_value;
         if (raw.size() >= 6 && raw[raw.size() - 6] == '\\' && raw[raw.size() - 5] == 'u') {

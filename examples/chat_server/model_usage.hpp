@@ -12,8 +12,8 @@
 
 namespace chat_server {
 
-/// The tokens that a server says it has used, by whatever names. What it says in `usage` counts more than what stands
-/// elsewhere, and of several chunks the highest count, since some repeat the field empty and others count up.
+/// Reads token counts under the names that various servers use. Counts in `usage` take precedence over others. Among
+/// several chunks the highest count is used, since some servers repeat an empty field and others count up.
 class usage_reader {
 public:
     void read(mlflow::trace::detail::json_value document) {
@@ -34,7 +34,7 @@ private:
     static bool is_one_of(json_value member, std::initializer_list<const char*> names) {
         return std::any_of(names.begin(), names.end(), [&](const char* name) { return member.is_named(name); });
     }
-    // 12, 12.0 and "12" are 12; what is no count is 0.
+    // 12, 12.0 and "12" are 12; anything that is not a count is 0.
     static std::size_t count_of(json_value value) {
         double number = value.number();
         if (value.is(json_value::kind::text))

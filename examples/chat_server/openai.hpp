@@ -22,36 +22,36 @@
 
 namespace chat_server {
 
-/// A model behind an OpenAI-compatible server, over HTTP: `POST <base>/chat/completions`. What the server may say is
-/// up to model_stream; the answer is the same whether it is asked for in pieces or not.
+/// A model behind an OpenAI-compatible server, over HTTP: `POST <base>/chat/completions`. `model_stream` describes
+/// the accepted responses. Streamed and complete requests give the same answer.
 ///
-/// Errors: chat::broken_answer, which says what the server did, with what it had answered. Thread-safety: any number
-/// of threads may use one model.
+/// Errors: chat::broken_answer with the reason and the partial answer. Thread-safety: any number of threads may use
+/// one model.
 class openai_model {
 public:
     struct options {
-        std::string base_url; ///< such as http://127.0.0.1:8000/v1
+        std::string base_url; ///< for example http://127.0.0.1:8000/v1
         std::string api_key{};
         std::string model = "gpt-4o-mini";
         std::chrono::milliseconds connect_timeout{10'000};
         std::chrono::milliseconds silence_timeout{600'000}; ///< without a byte, also before the first one
-        std::chrono::milliseconds closing_timeout{2'000};   ///< likewise where the answer may be whole already
+        std::chrono::milliseconds closing_timeout{2'000};   ///< the same once the answer may be complete
     };
 
-    /// Throws std::invalid_argument for a base URL that is not one.
+    /// Throws std::invalid_argument if the base URL is invalid.
     explicit openai_model(options chosen) : options_(std::move(chosen)) {
         auto server = mlflow::trace::endpoint::parse(options_.base_url);
         if (!server) throw std::invalid_argument("OPENAI_BASE_URL: " + server.error().message());
         if (server->scheme != "http")
-            throw std::invalid_argument("OPENAI_BASE_URL: https needs a proxy on this machine that speaks TLS");
+            throw std::invalid_argument("OPENAI_BASE_URL: https is not supported; use a local proxy that adds TLS");
         if (!mlflow::trace::detail::is_field_value(options_.api_key))
-            throw std::invalid_argument("OPENAI_API_KEY: holds a control character");
+            throw std::invalid_argument("OPENAI_API_KEY: contains a control character");
         server_ = std::move(*server);
     }
 
     const std::string& name() const { return options_.model; }
 
-    /// `stop` cancels the question at once.
+    /// `stop` cancels the request immediately.
     chat::completion complete(const std::vector<chat::message>& prompt, std::stop_token stop = {}) const {
         return ask(question(prompt, false), model_stream(), std::move(stop));
     }
@@ -68,7 +68,7 @@ private:
     json question(const std::vector<chat::message>& prompt, bool stream) const {
         json messages = json::array();
         for (const auto& [role, content] : prompt) {
-            // A tool's message would have to answer a call that the server has made itself.
+            // A message with the role "tool" would have to answer a call made by the server itself.
             if (role == "tool") messages.push_back({{"role", "system"}, {"content", "Result of a tool: " + content}});
             else messages.push_back({{"role", role}, {"content", content}});
         }
@@ -96,7 +96,7 @@ private:
             auto answer = completion_of(reader.end(cut));
             if (answer.text.empty())
                 throw model_error("called the tool " + answer.tool_calls.front().name +
-                                  ", though it was offered none");
+                                  ", although no tools were offered");
             return answer;
         } catch (const model_cancelled& error) {
             throw chat::broken_answer(error.what(), completion_of(reader.so_far()), true);
@@ -105,7 +105,7 @@ private:
         }
     }
 
-    // Returns what ended the answer before its server did, if anything.
+    // Returns what ended the response early, if anything.
     std::string post(model_connection& server, const json& question, model_stream& reader) const {
         http::request<http::string_body> asked(http::verb::post, server_.path + "/chat/completions", 11);
         asked.set(http::field::host, server_.authority());
@@ -128,13 +128,13 @@ private:
                 [&](std::string_view bytes) { plain.write(bytes, [&](auto part) { reader.write(part); }); },
                 reader.may_be_whole() ? options_.closing_timeout : options_.silence_timeout);
         }
-        if (reader.is_unread() && !plain.is_whole()) throw model_error("ended its answer early, within its gzip");
+        if (reader.is_unread() && !plain.is_whole()) throw model_error("sent an incomplete response: truncated gzip");
         if (reader.is_unread() && !server.coding().empty())
-            throw model_error("answered in the coding " + server.coding() + ", which was not asked for");
+            throw model_error("used the content coding " + server.coding() + ", which was not requested");
         return cut;
     }
 
-    // A status that is no success; its body says more.
+    // Reports an unsuccessful status, with details from the body.
     [[noreturn]] void refuse(model_connection& server) const {
         constexpr std::size_t most = 65536;
         std::string body;

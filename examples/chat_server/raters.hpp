@@ -14,19 +14,19 @@ namespace chat_server {
 
 namespace asio = boost::asio;
 
-/// What waits for MLflow, on threads of its own: when MLflow does not answer, nothing else waits. So that one user
-/// does not take all of it, each may have little under way. Thread-safety: all functions, from any thread.
+/// Runs work that waits for MLflow, on separate threads: if MLflow does not respond, nothing else is delayed. The
+/// limit per user keeps one user from using all threads. Thread-safety: all functions may be called from any thread.
 class raters {
 public:
     struct options {
         std::size_t threads = 2;
-        std::size_t most = 256;      ///< under way, of all users
-        std::size_t most_of_one = 4; ///< of one user
+        std::size_t most = 256;      ///< in progress, for all users
+        std::size_t most_of_one = 4; ///< for one user
     };
 
     explicit raters(options chosen) : options_(chosen), workers_(chosen.threads) {}
 
-    /// Runs `work` later; false when there is too much under way already.
+    /// Runs `work` later. Returns false if too much is in progress.
     template <class Work>
     bool post(const std::string& user, Work work) {
         {

@@ -18,27 +18,28 @@ namespace chat_server {
 
 namespace mt = mlflow::trace;
 
-/// Who asks. Without a user the turn is anonymous; a session and a request ID are made where the client sends none.
+/// The user, session and request ID of a request. Without a user the turn is anonymous; a missing session or request
+/// ID is generated.
 using identity =
     mt::http_headers<mt::header<"X-User-ID", mt::user>,
                      mt::header<"X-Session-ID", mt::session, mt::generate_absent<mt::hosted_platform>>,
                      mt::header<"X-Request-ID", mt::client_request_id, mt::generate_absent<mt::hosted_platform>>>;
 
-/// The answer to one turn: whole, or as Server-Sent Events, a `delta` for each piece, then `done`, or `error`. The
-/// client is told by which IDs the turn is known.
+/// The response to one turn: complete, or as Server-Sent Events (a `delta` for each piece, then `done` or `error`).
+/// It contains the IDs of the turn.
 template <class Trace>
 class turn_reply {
 public:
     turn_reply(Trace& trace, const identity& who, bool is_streamed, exchange& to)
         : trace_(trace), id_(trace.trace_id()), who_(who), is_streamed_(is_streamed), to_(to) {}
 
-    /// A piece of the answer, as it comes.
+    /// Sends a piece of the answer.
     void add(std::string_view piece) {
         if (!is_streamed_) return;
         begin();
         to_.send(event("delta", {{"delta", piece}}));
     }
-    /// The last that is said while the trace is open: the whole of it. `send` lets it go.
+    /// Prepares the complete answer while the trace is open. `send` sends it.
     void complete(const std::string& text) {
         body_ = {{"response", text}, {"trace_id", id_.mlflow_id().view()}};
         if (const auto* const lost = who_.lost()) body_["warning"] = lost->message();
@@ -95,7 +96,7 @@ private:
     const bool is_streamed_;
     exchange& to_;
     const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
-    std::optional<double> first_ms_; // nothing is sent before
+    std::optional<double> first_ms_; // empty until something is sent
     nlohmann::json body_;
 };
 

@@ -26,7 +26,7 @@
 
 namespace chat_server {
 
-/// How many connections leave enough of the files that this process may open (`ulimit -n`) for all else.
+/// The number of connections that leave enough file descriptors (`ulimit -n`) for everything else.
 inline std::size_t connections_for_files() {
     rlimit files{};
     if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return 512;
@@ -34,21 +34,22 @@ inline std::size_t connections_for_files() {
     return std::max<std::size_t>(all > 192 ? all - 96 : all / 2, 1);
 }
 
-/// Accepts connections, and hands every request that is whole to a handler, on one of its threads: one that takes
-/// long must go elsewhere.
+/// Accepts connections, and passes every complete request to a handler on one of its threads. A handler must do long
+/// work on another thread.
 class server {
 public:
     struct options {
         std::string address = "127.0.0.1";
-        std::uint16_t port = 8080; ///< 0: any that is free
+        std::uint16_t port = 8080; ///< 0: any free port
         int threads = 2;
         limits per_client{};
         std::size_t max_connections =
-            connections_for_files();                        ///< more, and those that wait longest for their client go
-        std::chrono::milliseconds shutdown_timeout{10'000}; ///< for the requests under way when it stops
+            /// Beyond this limit, the connection that has waited longest for its client is closed.
+            connections_for_files();
+        std::chrono::milliseconds shutdown_timeout{10'000}; ///< for requests in progress when the server stops
     };
 
-    /// Listens from now on. Throws boost::system::system_error where it cannot.
+    /// Starts to listen. Throws boost::system::system_error on failure.
     server(options chosen, handler handle) : options_(std::move(chosen)), handle_(std::move(handle)) {
         const tcp::endpoint at(asio::ip::make_address(options_.address), options_.port);
         acceptor_.open(at.protocol());
@@ -62,11 +63,12 @@ public:
 
     std::uint16_t port() const { return acceptor_.local_endpoint().port(); }
 
-    /// Serves until `stop`, and then until every request under way is answered or the time for that is over. False in
-    /// the latter case.
+    /// Serves until `stop`, then until every request in progress is answered or `shutdown_timeout` is over. Returns
+    /// false in the latter case.
     bool run() {
-        const auto answers_may_come = asio::make_work_guard(io_); // from other threads, when all else is done
+        const auto answers_may_come = asio::make_work_guard(io_); // from other threads, after all other work is done
         std::vector<std::thread> threads;
+        threads.reserve(static_cast<std::size_t>(options_.threads));
         for (int i = 0; i < options_.threads; ++i) threads.emplace_back([this] { io_.run(); });
         bool all_answered = false;
         {
@@ -79,11 +81,11 @@ public:
         return all_answered;
     }
 
-    /// From any thread.
+    /// May be called from any thread.
     void stop() {
         asio::post(strand_, [this] { begin_to_stop(); });
     }
-    /// SIGTERM and SIGINT stop the server; the next one ends the process, as it would without this.
+    /// SIGTERM and SIGINT stop the server; the next one ends the process, as without this function.
     void stop_on_signals() {
         signals_.add(SIGTERM);
         signals_.add(SIGINT);
@@ -93,7 +95,7 @@ public:
     }
 
 private:
-    // Known until it is destroyed.
+    // Registered until it is destroyed.
     struct tracked : connection {
         tracked(server& owner, tcp::socket socket)
             : connection(std::move(socket), owner.options_.per_client, owner.handle_), owner_(owner) {
@@ -108,7 +110,7 @@ private:
         server& owner_;
     };
 
-    // In the place of the one that has waited longest for its client, which may never send anything.
+    // Closes the connection that has waited longest for its client, which may never send anything.
     bool has_room() {
         std::shared_ptr<connection> held;
         {
@@ -124,7 +126,8 @@ private:
             if (staying < options_.max_connections) return true;
             if (longest) held = longest->weak_from_this().lock();
         }
-        if (held) held->close_when_waiting(); // at once: the files left for all else cover what is still open
+        // Immediately: the reserve of descriptors covers connections that are still closing.
+        if (held) held->close_when_waiting();
         return held != nullptr;
     }
 
@@ -139,7 +142,7 @@ private:
         if (!has_room()) return accept_later();
         acceptor_.async_accept(asio::make_strand(io_), [this](error_code error, tcp::socket socket) {
             if (!acceptor_.is_open()) return;
-            if (error) { // such as too many open files: they may become fewer
+            if (error) { // for example too many open files, which may be temporary
                 return accept_later();
             }
             error_code ignored;
@@ -171,7 +174,7 @@ private:
     std::condition_variable changed_;
     std::unordered_set<connection*> open_;
     bool is_stopping_ = false;
-    asio::io_context io_; // destroys connections, which need what stands before it
+    asio::io_context io_; // destroys connections, which need the members above
     asio::strand<asio::io_context::executor_type> strand_{io_.get_executor()};
     tcp::acceptor acceptor_{strand_};
     asio::steady_timer retry_{strand_};

@@ -38,10 +38,10 @@ struct link {
     std::unique_ptr<mt::frame_decoder<>> decoder = std::make_unique<mt::frame_decoder<>>();
 };
 
-/// A serial port is set to `baud`, raw; a FIFO, and standard input (-), is read only.
+/// A serial port is set to `baud` and raw mode. A FIFO and standard input (-) are only read.
 inline link open_port(const std::string& path, speed_t baud) {
     if (path == "-") return {.file = mt::detail::owned_file(::dup(STDIN_FILENO)), .is_answered = false};
-    // For writing too: a FIFO whose last writer goes has then no end.
+    // Opened for writing too, so that a FIFO does not end when its last writer closes it.
     link opened{.file = mt::detail::owned_file(::open(path.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK))};
     const int file = opened.file.get();
     struct stat found{};
@@ -77,19 +77,20 @@ inline int port_of(const mt::detail::owned_file& listening) {
     return ntohs(at.sin_port);
 }
 
-/// All links, waited for together. One that ends is closed.
+/// All links, polled together. A link that ends is closed.
 class links {
 public:
     void add(link added) { links_.push_back(std::move(added)); }
     void listen(mt::detail::owned_file listening) { listening_ = std::move(listening); }
     [[nodiscard]] bool empty() const { return links_.empty() && listening_.get() < 0; }
 
-    /// Waits, and calls `take(int file, const frame&)` for each frame that has come.
+    /// Waits, also for `other` to be readable, and calls `take(int file, const frame&)` for each received frame.
     template <class Take>
-    void read(int milliseconds, Take&& take) {
+    void read(int milliseconds, int other, Take&& take) {
         std::vector<pollfd> waited;
         for (const link& each : links_) waited.push_back({each.file.get(), POLLIN, 0});
         if (links_.size() < most && listening_.get() >= 0) waited.push_back({listening_.get(), POLLIN, 0});
+        waited.push_back({other, POLLIN, 0}); // ignored if negative
         if (::poll(waited.data(), waited.size(), milliseconds) <= 0) return;
         std::vector<link> left;
         for (std::size_t i = 0; i < links_.size(); ++i)
@@ -101,7 +102,7 @@ public:
             add({.file = mt::detail::owned_file(file)});
     }
 
-    /// What does not fit is left out: the device sends its frame once more, and is answered again.
+    /// Bytes that do not fit are dropped: the device sends its frame again, and it is acknowledged again.
     void write(int file, std::string_view bytes) const {
         for (const link& each : links_)
             if (each.file.get() == file && each.is_answered)
@@ -117,7 +118,7 @@ public:
 private:
     static constexpr std::size_t most = 1'000;
 
-    // False at its end.
+    // Returns false at the end of the link.
     template <class Take>
     bool read(link& from, Take& take) {
         const int file = from.file.get();

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Collects the traces of devices (`mt::framed_exporter`) from serial ports, pipes and TCP connections in a spool,
-// tells each device what is safe, and delivers to MLflow.
+// Receives traces from devices (`mt::framed_exporter`) over serial ports, pipes and TCP connections, and from an MQTT
+// broker, stores them in a spool, acknowledges them, and delivers them to MLflow.
 #include "collector.hpp"
 #include "links.hpp"
+#include "mqtt.hpp"
 #include <mlflow/trace/environment/mlflow.hpp>
 #include <mlflow/trace/spool/spool.hpp>
 #include <mlflow/trace/transports/beast.hpp>
@@ -10,6 +11,7 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,17 +34,30 @@ speed_t speed_of(unsigned baud) {
 
 int run(int argc, char** argv) {
     CLI::App app{
-        "From devices to MLflow, by way of a folder that survives a crash. The environment says where MLflow "
-        "is (MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME, …)."};
+        "Receives traces from devices, stores them in a spool folder that survives a crash, and delivers them to "
+        "MLflow. The server is set by environment variables (MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME, …)."};
     std::string folder;
     std::vector<std::string> ports;
     std::string address;
     unsigned baud = 115'200;
-    app.add_option("FOLDER", folder, "where traces wait for MLflow; made where it does not exist")->required();
-    app.add_option("--port", ports, "a serial port or FIFO; - is standard input, which is not answered");
-    app.add_option("--baud", baud, "of serial ports (default: 115200)");
+    app.add_option("FOLDER", folder, "spool folder, created if it does not exist")->required();
+    app.add_option("--port", ports,
+                   "serial port or FIFO to read; - is standard input, which receives no acknowledgements");
+    app.add_option("--baud", baud, "speed of the serial ports: 9600, 115200 or 921600 (default: 115200)");
     app.add_option("--listen", address,
-                   "IPv4 address and port for TCP; the link is neither encrypted nor authenticated");
+                   "IPv4 address and port for TCP connections, which are neither encrypted nor authenticated");
+    device_gateway::broker_options mqtt;
+    app.add_option(
+        "--mqtt", mqtt.address,
+        "MQTT broker, HOST or HOST:PORT. The device NAME publishes frames to PREFIX/NAME/frames and receives "
+        "acknowledgements from PREFIX/NAME/acknowledgements. The environment variables MQTT_USERNAME and "
+        "MQTT_PASSWORD are the gateway's credentials");
+    app.add_option("--mqtt-prefix", mqtt.prefix, "PREFIX of the topics (default: mlflow_trace)");
+    app.add_option("--mqtt-client", mqtt.client,
+                   "client ID, for which the broker keeps messages while the gateway is not running; a different one "
+                   "for each gateway (default: device_gateway)");
+    app.add_option("--mqtt-ca", mqtt.authorities,
+                   "file with certificates of authorities: connects with TLS, and verifies the broker's certificate");
     CLI11_PARSE(app, argc, argv);
 
     auto server = mt::from_environment<mt::mlflow_exporter<mt::beast_transport>>({.source_name = "device_gateway"});
@@ -60,16 +75,29 @@ int run(int argc, char** argv) {
     std::signal(SIGPIPE, SIG_IGN);
     for (const int sent : {SIGINT, SIGTERM}) std::signal(sent, [](int) { is_stopped = 1; });
     device_gateway::collector collector(spool);
-    while (!is_stopped && !links.empty()) {
-        links.read(200, [&](int file, const mt::frame& frame) { collector.take(file, frame); });
-        collector.store([&](int file, std::string_view bytes) { links.write(file, bytes); });
+    std::optional<device_gateway::broker> broker;
+    if (!mqtt.address.empty()) broker.emplace(mqtt);
+    while (!is_stopped && (broker || !links.empty())) {
+        links.read(200, broker ? broker->file() : -1,
+                   [&](int file, const mt::frame& frame) { collector.take({.file = file, .device = {}}, frame); });
+        if (broker)
+            broker->read([&](const std::string& device, const mt::frame& frame) {
+                collector.take({.file = -1, .device = device}, frame);
+            });
+        collector.store([&](const device_gateway::origin& to, std::string_view bytes) {
+            if (to.device.empty()) links.write(to.file, bytes);
+            else broker->write(to.device, bytes);
+        });
     }
 
     const bool is_delivered = spool.shutdown(std::chrono::steady_clock::now() + std::chrono::seconds(30));
-    const nlohmann::ordered_json report{{"devices", collector.report()}, {"damaged", links.damaged()}};
+    const nlohmann::ordered_json report{{"devices", collector.report()},
+                                        {"damaged", links.damaged() + (broker ? broker->damaged() : 0)},
+                                        {"misnamed", collector.misnamed()}};
     std::cout << report.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace) << std::endl;
     if (!is_delivered)
-        std::cerr << "device_gateway: the rest waits in " << folder << ": " << spool.last_error() << '\n';
+        std::cerr << "device_gateway: undelivered traces remain in " << folder << ": " << spool.last_error().message()
+                  << '\n';
     return is_delivered ? 0 : 1;
 }
 

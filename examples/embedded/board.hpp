@@ -8,8 +8,8 @@
 #include <cstdint>
 #include <string_view>
 
-// The boards lm3s6965evb and mps2-an385 (-DBOARD_MPS2), as qemu-system-arm emulates them: a clock without time of
-// day, and a UART.
+// The boards lm3s6965evb and mps2-an385 (-DBOARD_MPS2), as emulated by qemu-system-arm: a clock without time of day,
+// and a UART.
 namespace embedded {
 
 namespace mt = mlflow::trace;
@@ -22,14 +22,14 @@ struct uart {
 #ifdef BOARD_MPS2 // CMSDK APB UART
     static constexpr std::uintptr_t base = 0x40004000;
     static void start() noexcept {
-        device_register(base + 0x10) = 16; // the divisor of the clock
-        device_register(base + 0x08) = 3;  // sends and receives
+        device_register(base + 0x10) = 16; // clock divisor
+        device_register(base + 0x08) = 3;  // enables sending and receiving
     }
     static bool is_full() noexcept { return (device_register(base + 0x04) & 1U) != 0; }
     static bool has_byte() noexcept { return (device_register(base + 0x04) & 2U) != 0; }
 #else // PL011
     static constexpr std::uintptr_t base = 0x4000c000;
-    static void start() noexcept { device_register(base + 0x30) = 0x301; } // sends and receives
+    static void start() noexcept { device_register(base + 0x30) = 0x301; } // enables sending and receiving
     static bool is_full() noexcept { return (device_register(base + 0x18) & 0x20U) != 0; }
     static bool has_byte() noexcept { return (device_register(base + 0x18) & 0x10U) == 0; }
 #endif
@@ -59,15 +59,15 @@ struct board {
         return only;
     }
 
-    // `seed` differs at each start: a real board asks its generator of random numbers.
+    // `seed` differs at each start; a real board uses its random number generator.
     static void start(std::uint32_t serial_number, std::uint32_t seed) noexcept {
         device_register(0xe000e014) = 0xff'ffff; // SysTick counts down from here, 24 bits
         device_register(0xe000e018) = 0;
-        device_register(0xe000e010) = 5; // by the processor's clock
+        device_register(0xe000e010) = 5; // uses the processor's clock
         state = std::uint64_t{serial_number} << 32U | seed;
         uart::start();
     }
-    // Asked more often than every 0.6 s.
+    // Must be called at least every 0.6 s, before the counter wraps.
     static std::uint64_t monotonic_nano() noexcept {
         lock();
         const std::uint32_t counted = (0xff'ffffU - device_register(0xe000e018)) << 8U;

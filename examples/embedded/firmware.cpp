@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A voice assistant without an operating system: records its turns, and sends them over the UART to a
-// `device_gateway` until each is acknowledged. `tests/mlflow/device.py` builds it and runs it in qemu.
+// A voice assistant without an operating system. It records its turns and sends them over the UART to a
+// `device_gateway` until each one is acknowledged. `tests/mlflow/device.py` builds it and runs it in qemu.
 #include "board.hpp"
 #include <mlflow/trace/device/framed.hpp>
 
@@ -20,9 +20,16 @@ using tracer = mt::tracer<schema, mt::global_context, framed, mt::record_all, mt
 
 constinit std::array<char, 4 * 1024> ring{};
 
+// What a server has sent to the device: its session, and the header `traceparent`. The turn joins the session, and
+// links to the server's span.
+constexpr std::string_view session_of_server = "kitchen-7";
+constexpr std::string_view traceparent_of_server = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
 void converse(tracer& traces, std::string_view question, std::string_view answer) {
-    auto trace =
-        traces.start_trace("assistant", mt::user{"user-1042"}, mt::session{"kitchen-7"}, mt::span_type::agent);
+    const auto session = mt::session::parse(session_of_server);
+    const auto caller = mt::remote_span::parse(traceparent_of_server);
+    if (!session.has_value() || !caller.has_value()) return;
+    auto trace = traces.start_trace("assistant", mt::user{"user-1042"}, *session, *caller, mt::span_type::agent);
     trace.inputs(mt::arg("question", question));
     {
         auto span = traces.start_span("generate", mt::span_type::llm);
@@ -33,9 +40,9 @@ void converse(tracer& traces, std::string_view question, std::string_view answer
     trace.outputs(answer);
 }
 
-// Until all is acknowledged; what is not within 100 ms is sent once more.
+// Sends until everything is acknowledged; repeats what is not acknowledged within 100 ms.
 bool deliver(framed& to) noexcept {
-    for (int attempt = 0; attempt < 100; ++attempt) {
+    for (int attempt = 0; attempt < 600; ++attempt) {
         to.send();
         for (const auto end = board::monotonic_nano() + 100'000'000; board::monotonic_nano() < end;) {
             if (!uart::has_byte()) continue;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One service of several that answer a question together, and give one trace: the first one knows the user and the
-// session, each asks the next, and the trace goes along in the headers of the request.
+// Several services that answer a question together and record one trace. The first one has the user and the session;
+// each calls the next, and the headers of the request propagate the trace.
 #include "../chat_server/server.hpp"
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/environment/mlflow.hpp>
@@ -32,10 +32,11 @@ constexpr std::string_view usage =
     "usage: gateway NAME [NEXT]\n\n"
     "Serves POST /ask, {\"question\": …}, on a free port of 127.0.0.1 until SIGTERM, as the service NAME. With NEXT, "
     "the\n"
-    "URL of another service, it asks that one and passes on what it says. By the environment:\n"
-    "  GATEWAY_KEY          the key that all services share: user and session are taken from whoever has it\n"
+    "URL of another service, it calls that service and returns its answer. Environment variables:\n"
+    "  GATEWAY_KEY          the key that all services share; requests sealed with it are trusted for user and "
+    "session\n"
     "  MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME, and MLFLOW's other variables\n"
-    "Without a trace of a sender that is known, the headers X-User-ID and X-Session-ID say who asks.\n"
+    "Without a trusted trace, the headers X-User-ID and X-Session-ID identify the user and the session.\n"
     "Exit status: 0, 1 when something could not be delivered, 2 when it could not start.\n";
 
 using schema = mt::schema<mt::propagated<mt::required<mt::user>>, mt::propagated<mt::required<mt::session>>>;
@@ -44,7 +45,7 @@ using tracer_type = mt::tracer<schema, mt::thread_local_context, mt::batch<mt::r
 using wire = mt::propagator<schema, mt::hmac_seal>;
 using identity = mt::http_headers<mt::header<"X-User-ID", mt::user>, mt::header<"X-Session-ID", mt::session>>;
 
-// What the service called NAME does.
+// What each service does.
 class service {
 public:
     service(tracer_type& tracer, std::string name, const std::string& next, std::string_view key)
@@ -84,6 +85,7 @@ private:
         headers_.inject(span, next_.host,
                         [&](std::string_view name, std::string_view value) { texts.emplace_back(name, value); });
         std::vector<mt::http_header> headers;
+        headers.reserve(texts.size());
         for (const auto& [name, value] : texts) headers.push_back({name, value});
         const std::string body =
             nlohmann::json{{"question", question}}.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
@@ -137,7 +139,7 @@ int main(int argc, char** argv) try {
     tracer.flush(std::chrono::minutes(1));
     const auto spans = tracer.account();
     if (spans.exported == spans.started) return 0;
-    std::fprintf(stderr, "gateway: %s\n", tracer.last_error().c_str());
+    std::fprintf(stderr, "gateway: %s\n", tracer.last_error().message().c_str());
     return 1;
 } catch (const std::exception& error) {
     std::fprintf(stderr, "gateway: %s\n", error.what());

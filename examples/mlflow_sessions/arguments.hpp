@@ -24,7 +24,7 @@
 #include <variant>
 #include <vector>
 
-// What the command line and the environment say.
+// The command line and the environment.
 namespace arguments {
 
 namespace mt = mlflow::trace;
@@ -47,35 +47,55 @@ struct common {
     bool json = false;
 };
 
-// What a script leaves empty by mistake must not mean everything.
+// An option that a script leaves empty by mistake must not select everything.
 inline std::string refuse_empty(const std::string& text) {
-    return text.empty() ? "empty; give a value, or leave the option out" : "";
+    return text.empty() ? "must not be empty; give a value, or omit the option" : "";
 }
 
-// Before or after the command, as one likes.
+/// Whether the command line has the option, with another value than the environment.
+inline bool is_told(const CLI::Option& option) {
+    const char* const variable = option.get_envname().empty() ? nullptr : std::getenv(option.get_envname().c_str());
+    return option.count() > 0 && !(variable && option.results() == std::vector<std::string>{variable});
+}
+
+/// Throws if one of these options is given: it would have no effect `where`. They are options of the command, or of
+/// those above it.
+inline void refuse(const CLI::App& command, const std::vector<const char*>& names, const std::string& where) {
+    for (const char* const name : names)
+        for (const CLI::App* at = &command; at; at = at->get_parent())
+            if (const auto* const option = at->get_option_no_throw(name)) {
+                if (is_told(*option)) throw CLI::ValidationError(name, "has no effect " + where + "; leave it out");
+                break;
+            }
+}
+
+// The options may be given before or after the command.
 inline void add(CLI::App& app, common& told) {
-    app.add_option("--tracking-uri", told.tracking_uri, "MLflow server, or a file of OTLP JSON lines")
+    app.add_option("--tracking-uri", told.tracking_uri,
+                   "URL of the MLflow server, or path of a trace file (OTLP JSON lines)")
         ->envname("MLFLOW_TRACKING_URI");
     app.add_option("--experiment", told.experiment,
-                   "name of the experiment (default: MLFLOW_EXPERIMENT_ID or Default)")
+                   "experiment name (default: the experiment MLFLOW_EXPERIMENT_ID, or Default)")
         ->envname("MLFLOW_EXPERIMENT_NAME");
     app.add_option("--user", told.user, "only traces of this user");
     app.add_option("--session", told.session, "only traces of this session");
     app.add_option(
         "--since", told.since,
-        "only traces from then on, in UTC: 2026-11-23, 2026-11-23T04:03:42, 2026-11-23T04:03:42+01:00, 12:00 "
-        "UTC; or of the last 90m, 24h or 7d");
-    app.add_option("--until", told.until, "only traces before then, in the same forms");
-    app.add_option("--filter", told.filter,
-                   "MLflow's grammar: trace.status = 'OK' AND metadata.`app.segment` = 'pro'");
-    app.add_option("--connections", told.connections, "requests to the server at the same time")
+        "only traces that started at or after this time: 2026-11-23, 2026-11-23T04:03:42, 2026-11-23T04:03:42+01:00 "
+        "or 12:00, in UTC unless it has an offset; or in the last 90m, 24h or 7d");
+    app.add_option("--until", told.until, "only traces that started before this time, in the same formats");
+    app.add_option(
+        "--filter", told.filter,
+        "only traces that match this MLflow filter: trace.status = 'OK' AND metadata.`app.segment` = 'pro'");
+    app.add_option("--connections", told.connections, "number of concurrent requests to the server")
         ->check(CLI::Range(1, 64))
         ->capture_default_str();
-    app.add_option("--columns", told.columns, "columns of the table, in this order: user,errors,p95")->delimiter(',');
-    app.add_option("--limit", told.limit, "rows at most")->check(CLI::PositiveNumber);
+    app.add_option("--columns", told.columns, "columns of the table, in order: user,errors,p95")->delimiter(',');
+    app.add_option("--limit", told.limit, "maximum number of rows; for dataset fill, of turns or sessions")
+        ->check(CLI::PositiveNumber);
     for (auto* const option : app.get_options())
         if (option->get_lnames() != std::vector<std::string>{"help"}) option->check(refuse_empty);
-    app.add_flag("--json", told.json, "all rows as a JSON array");
+    app.add_flag("--json", told.json, "print all rows as a JSON array");
     app.fallthrough();
 }
 
@@ -99,10 +119,10 @@ inline source open(const common& told) {
         const std::string path = path_of(uri);
         if (!std::filesystem::exists(path) || std::filesystem::is_directory(path))
             throw std::runtime_error("--tracking-uri " + uri +
-                                     ": neither a server, as http://host:port, nor a file of OTLP JSON lines");
+                                     ": neither a server URL such as http://host:port nor an OTLP JSON lines file");
         return mt::trace_file({.path = path, .skip_damaged_lines = true, .compressions = compressions()});
     }
-    ::setenv("MLFLOW_TRACKING_URI", uri.c_str(), 1); // the command line goes before the environment
+    ::setenv("MLFLOW_TRACKING_URI", uri.c_str(), 1); // the command line takes precedence over the environment
     auto options = mt::from_environment<server>();
     if (!options) throw std::runtime_error(options.error().message());
     if (!told.experiment.empty()) {
@@ -113,12 +133,12 @@ inline source open(const common& told) {
     return server(std::move(*options));
 }
 
-// A point in time, 12:00 of today, or as long ago as 90m, 24h or 7d.
+// Parses a point in time, a time of today such as 12:00, or an age such as 90m, 24h or 7d.
 inline std::optional<mt::trace_time> parse_moment(std::string_view text) {
     using namespace std::chrono;
     if (const auto time = mt::detail::parse_time(text)) return time;
     const mt::trace_time now = mt::current_time();
-    if (text.size() == 5 && text[2] == ':') { // the last time that the clock said so
+    if (text.size() == 5 && text[2] == ':') { // the latest such time in the past
         const auto today = mt::detail::parse_time(mt::to_string(now).substr(0, 11) + std::string(text) + ":00Z");
         return today && *today > now ? std::optional(*today - hours(24)) : today;
     }
@@ -150,14 +170,18 @@ inline mt::trace_query query_of(const common& told) {
     const auto moment = [](const char* option, const std::string& text) {
         const auto time = parse_moment(text);
         if (!time)
-            throw CLI::ValidationError(option,
-                                       "neither a point in time, as 2026-11-23, 2026-11-23T04:03:42Z or 12:00, "
-                                       "nor as long ago as 90m, 24h or 7d");
+            throw CLI::ValidationError(
+                option,
+                "must be a time such as 2026-11-23, 2026-11-23T04:03:42Z or 12:00, or an age such as 90m, 24h or 7d");
         return *time;
     };
-    if (!told.since.empty())
-        query.where = std::move(query.where) && field::timestamp >= moment("--since", told.since);
-    if (!told.until.empty()) query.where = std::move(query.where) && field::timestamp < moment("--until", told.until);
+    std::optional<mt::trace_time> since;
+    if (!told.since.empty()) since = moment("--since", told.since);
+    if (since) query.where = std::move(query.where) && field::timestamp >= *since;
+    if (told.until.empty()) return query;
+    const mt::trace_time until = moment("--until", told.until);
+    if (since && until <= *since) throw CLI::ValidationError("--until", "is not after --since; nothing can match");
+    query.where = std::move(query.where) && field::timestamp < until;
     return query;
 }
 

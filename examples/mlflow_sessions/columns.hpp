@@ -16,21 +16,21 @@
 #include <utility>
 #include <vector>
 
-// What the columns of a table are, and how their values are written.
+// The columns of a table, and how their values are written.
 namespace table {
 
 using json = nlohmann::ordered_json;
 
 enum class kind : std::uint8_t {
-    any,  ///< as it is
-    id,   ///< whole at any width: somebody pastes it, or every word counts
-    time, ///< too
-    text, ///< may be cut
+    any,  ///< unchanged
+    id,   ///< never truncated: it may be copied
+    time, ///< never truncated
+    text, ///< may be truncated
     milliseconds,
-    length, ///< milliseconds, with the units that suit
+    length, ///< milliseconds, shown in suitable units
     rate,   ///< in percent
     money,  ///< US dollars
-    figure, ///< a number as text, such as one with its interval
+    figure, ///< a number as text, for example with its interval
     chart
 };
 
@@ -38,7 +38,7 @@ struct column_rule {
     std::string_view name; ///< of a member, or of a member of a member
     std::string_view head;
     kind how;
-    int rank; ///< what is left out first where there is no room; 0 never is
+    int rank; ///< order in which columns are left out if there is no room; 0: never
 };
 inline constexpr column_rule rules[] = {
     {"user", "user", kind::id, 0},
@@ -110,7 +110,7 @@ inline std::string money_text(double dollars) {
     return number_text(dollars, std::abs(dollars) < 1 ? "%.4f" : "%.2f");
 }
 
-// A point in time to the second; what `--since` takes.
+// A point in time to the second; `--since` accepts this format.
 inline std::string time_text(std::string_view rfc3339) {
     std::string shown(rfc3339);
     if (shown.size() == 24 && shown[19] == '.') shown.erase(19, 4);
@@ -136,7 +136,7 @@ inline std::string cell(const json& value, kind how = kind::any) {
             return number_text(number, number < 1 ? "%.4g" : number < 1000 ? "%.1f" : "%.0f");
     }
     if (value.is_array()) {             // texts, or feedback
-        constexpr std::size_t most = 3; // users of one session, say: whole, and how many more there are
+        constexpr std::size_t most = 3; // for example users of one session; the rest is counted
         std::string all;
         for (const json& one : value) {
             if (how == kind::id && value.size() > most && &one == &value[most])
@@ -161,8 +161,8 @@ inline std::string cell(const json& value, kind how = kind::any) {
     return harmless(value.dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
-// What stands where in a row. The members of an object within it are columns of their own: duration_ms.p95 is headed
-// by its name, or where another column has that head already, by duration_ms.p95.
+// The position of a column's values in a row. Members of an inner object have columns of their own: duration_ms.p95
+// has the head of its inner name, or duration_ms.p95 if another column has that head already.
 struct column {
     std::string outer;
     std::optional<std::string> inner; // none: the value of the row itself
@@ -182,13 +182,13 @@ struct column {
     }
     [[nodiscard]] std::string text_in(const json& row) const { return cell(value_in(row), how); }
     [[nodiscard]] bool is_whole() const noexcept { return how != kind::text && how != kind::any; }
-    /// Does somebody mean it by that name?
+    /// Whether `name` refers to this column.
     [[nodiscard]] bool is_called(std::string_view name) const {
         return name == head || name == (inner ? outer + '.' + *inner : outer) || (inner && name == *inner);
     }
 };
 
-// Of all rows, in the order in which they come first.
+// The columns of all rows, in order of first occurrence.
 inline std::vector<column> columns_of(const std::vector<json>& rows) {
     std::vector<column> found;
     std::set<std::pair<std::string, std::optional<std::string>>> known;
@@ -196,7 +196,7 @@ inline std::vector<column> columns_of(const std::vector<json>& rows) {
     const auto add = [&](const std::string& outer, const std::optional<std::string>& inner) {
         if (!known.emplace(outer, inner).second) return;
         column one{outer, inner, harmless(inner.value_or(outer))};
-        if (!inner || outer == "duration_ms") // what is in feedback has names that users chose
+        if (!inner || outer == "duration_ms") // names in feedback are chosen by users
             for (const column_rule& rule : rules)
                 if (rule.name == inner.value_or(outer)) {
                     one.head = rule.head;

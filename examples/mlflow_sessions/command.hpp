@@ -15,11 +15,13 @@
 #include <utility>
 #include <vector>
 
-// What each command is made of. A command is a function in a header of its own, which adds itself to the command line
-// and says what to do when it is called: `command name(CLI::App&, const arguments::common&)`.
+// The parts of a command. Each command is a function in its own header, which adds itself to the command line and
+// returns what to run: `command name(CLI::App&, const arguments::common&)`.
 struct command {
     CLI::App* parser;
-    std::function<int(source&)> run; ///< gives the exit code
+    std::function<int(source&)> run;   ///< returns the exit code
+    std::vector<const char*> unused{}; ///< options of all commands that have no effect on this one
+    bool takes_files = true;           ///< whether it also works on a trace file
 };
 
 namespace commands {
@@ -52,7 +54,7 @@ inline void limit(std::vector<json>& rows, const arguments::common& told) {
     rows.resize(told.limit);
 }
 
-/// `kept` are columns of the table that nothing else takes the place of.
+/// `kept` are columns of the table that are never left out.
 inline int print(source& from, std::vector<json> rows, const arguments::common& told,
                  std::vector<std::string> kept = {}) {
     limit(rows, told);
@@ -61,7 +63,7 @@ inline int print(source& from, std::vector<json> rows, const arguments::common& 
     return flushed();
 }
 
-/// What to tell where there are no rows.
+/// Explains an empty result.
 inline int print_nothing(source& from, const arguments::common& told, const char* what, std::string_view key = {}) {
     const auto why = diagnosis::nothing_found(from, told, what, key);
     if (why.is_wrong_name) return fail(why.text);

@@ -22,7 +22,7 @@ struct compare_options {
     std::string before;
 };
 
-// Metadata, or a tag; users and sessions by their plain names.
+// The value of a metadata key or tag; users and sessions have short names.
 inline std::string_view value_of_key(const mt::trace_info& trace, std::string_view key) {
     constexpr std::string_view tag = "tag.";
     if (key.starts_with(tag)) return trace.tag(key.substr(tag.size()));
@@ -33,7 +33,7 @@ inline std::string_view value_of_key(const mt::trace_info& trace, std::string_vi
     return trace.tag(key);
 }
 
-// Without the key in any trace, which keys there are.
+// If no trace has the key, prints the keys that exist.
 inline int fail_by_key(source& from, const arguments::common& told, const std::string& key) {
     diagnosis::name_counts keys;
     std::size_t traces = 0;
@@ -46,11 +46,12 @@ inline int fail_by_key(source& from, const arguments::common& told, const std::s
     if (traces == 0) return print_nothing(from, told, "trace");
     std::string known;
     for (const auto& [name, count] : keys) known += (known.empty() ? "" : ", ") + name;
-    return fail("--by " + key + ": none of " + std::to_string(traces) +
-                " traces has this key; there are user, session, name, " + known);
+    return fail("--by " + key + ": none of " + table::counted(traces, "trace") +
+                " has this key; keys: user, session, name, " + known);
 }
 
-// The times of the query, earlier by `by`; without a beginning it is as long as that. Throws where they overlap.
+// The query, and the same query earlier by `by`; without a start, the time range has the length `by`. Throws if the
+// two overlap.
 inline std::pair<mt::trace_query, mt::trace_query> now_and_before(const arguments::common& told,
                                                                   std::chrono::milliseconds by) {
     arguments::common times = told;
@@ -59,8 +60,8 @@ inline std::pair<mt::trace_query, mt::trace_query> now_and_before(const argument
     const mt::trace_time since =
         told.since.empty() ? until - by : arguments::parse_moment(told.since).value_or(until - by);
     if (until - since > by)
-        throw CLI::ValidationError("--before",
-                                   "shorter than from --since until now, so that both would share traces");
+        throw CLI::ValidationError(
+            "--before", "must be at least as long as the time since --since, so that the periods do not overlap");
     times.since = mt::to_string(since);
     times.until = mt::to_string(until);
     auto here = arguments::query_of(times);
@@ -75,7 +76,7 @@ inline int print_comparison(source& from, const arguments::common& told, const c
     std::vector<mt::group_summary> before;
     if (!how.before.empty()) {
         const auto by = mt::parse_length(how.before);
-        if (!by || by->count() == 0) throw CLI::ValidationError("--before", "a duration was expected: 24h or 7d");
+        if (!by || by->count() == 0) throw CLI::ValidationError("--before", "expected a duration: 24h or 7d");
         auto [here, there] = now_and_before(told, *by);
         query = std::move(here);
         auto found = mt::summarise_by(from, key_of, there);
@@ -120,18 +121,20 @@ inline int print_comparison(source& from, const arguments::common& told, const c
 
 inline command compare(CLI::App& app, const arguments::common& told) {
     auto* const parser =
-        app.add_subcommand("compare", "groups of traces beside each other, with what is more than noise");
+        app.add_subcommand("compare", "compare groups of traces, and mark statistically significant differences");
     const auto how = std::make_shared<compare_options>();
     auto* const by =
         parser
             ->add_option(
                 "--by", how->key,
-                "user, session, name, a metadata key such as app.segment, or a tag (default: of all keys the "
-                "values with which traces fail more often than without)")
+                "user, session, name, a metadata key such as app.segment, or a tag (default: the values of any "
+                "key with which traces fail, are slow or dear, or lack an answer, a session or a user more often "
+                "than without)")
             ->check(arguments::refuse_empty);
     parser
         ->add_option("--before", how->before,
-                     "beside the same time so much earlier: 24h, 7d; without --since that is how long it is")
+                     "compare each group with the same period this much earlier: 24h, 7d; without --since, the "
+                     "period has that length")
         ->check(arguments::refuse_empty)
         ->needs(by);
     parser->footer(compared::methods);

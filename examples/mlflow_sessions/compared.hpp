@@ -9,19 +9,19 @@
 #include <string>
 #include <vector>
 
-// Groups of traces beside each other: their figures with what they leave open, and where they differ.
+// Compares groups of traces: their values with confidence intervals, and where they differ.
 namespace compared {
 
 namespace mt = mlflow::trace;
 using json = nlohmann::ordered_json;
 
 inline constexpr const char* methods =
-    "In parentheses: 95 % confidence, as if traces were independent. Rates: Wilson's score interval (1927). "
-    "Percentiles: order statistics (David and Nagaraja, Order Statistics, 7.1). Feedback: Wilson, or Student's t "
-    "where "
-    "it is not yes and no. ▲ and ▼: the difference is more than noise, by Newcombe's interval (1998) for rates, and "
-    "by "
-    "intervals that share nothing for the rest; of 20 groups that are alike, expect one such mark.";
+    "Parentheses enclose 95 % confidence intervals, which assume independent traces. Rates: Wilson's score interval "
+    "(1927). Percentiles: order statistics (David and Nagaraja, Order Statistics, 7.1). Feedback: Wilson for yes or "
+    "no, "
+    "otherwise Student's t. ▲ and ▼ mark significant differences: by Newcombe's interval (1998) for rates, by "
+    "intervals "
+    "that do not overlap for the rest. Of 20 groups that do not differ, expect about one mark.";
 
 inline json interval(const std::optional<mt::confidence_interval>& of) {
     return of ? json{of->low, of->high} : json();
@@ -33,7 +33,7 @@ inline void add_intervals(json& row, const mt::activity& of) {
                              {"p95", interval(mt::percentile_interval(of.durations, 95))}};
 }
 
-// What `whole` holds beyond `part`.
+// The part of `whole` that is not in `part`.
 inline mt::activity rest_of(const mt::activity& whole, const mt::activity& part) {
     mt::activity rest;
     rest.interactions = whole.interactions - part.interactions;
@@ -104,7 +104,7 @@ inline std::string with_interval(double value, const json& interval, double fact
            table::number_text(interval[1].get<double>() * factor, format) + ")";
 }
 
-// The same figures as a person reads them.
+// The same values formatted for people.
 inline json row_of_table(const json& data, const mt::activity& of) {
     json row;
     for (const char* const name : {"value", "period", "interactions"})

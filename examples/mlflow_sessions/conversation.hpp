@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "answers.hpp"
 #include "links.hpp"
 #include "table.hpp"
 #include "turn_spans.hpp"
@@ -12,12 +13,12 @@
 #include <string_view>
 #include <vector>
 
-// A session as one reads it.
+// Prints a session as a conversation.
 namespace conversation {
 
 namespace mt = mlflow::trace;
 
-inline constexpr std::size_t widest = 100; // of text that is read
+inline constexpr std::size_t widest = 100; // for continuous text
 inline constexpr std::size_t indent = 4;
 
 inline std::size_t width() { return std::min(table::width_of_terminal(), widest); }
@@ -27,7 +28,7 @@ struct piece {
     std::string_view colour{};
 };
 
-// Pieces beside each other, and in a further line what has no room.
+// Prints pieces next to each other, and continues on a new line if there is no room.
 inline void print_pieces(const std::vector<piece>& pieces) {
     std::size_t used = 0;
     for (const piece& one : pieces) {
@@ -45,10 +46,10 @@ inline void print_pieces(const std::vector<piece>& pieces) {
     std::cout << '\n';
 }
 
-// Who, and what was said: in lines below each other, with the paragraphs as they are.
+// Prints a speaker and a message in wrapped lines; paragraphs are kept.
 inline void say(std::string_view who, std::string_view what, std::string_view colour = {}) {
     const std::string label = table::harmless(who);
-    const std::size_t least = 16; // columns of text, below which it goes below the label
+    const std::size_t least = 16; // columns; with less room, the text begins on the next line
     const bool is_below = table::width_of(label) > 16 || width() < indent + table::width_of(label) + 2 + least;
     std::string lead = std::string(indent, ' ') + table::coloured(label, table::bold);
     if (is_below) std::cout << lead << '\n';
@@ -65,7 +66,7 @@ inline void say(std::string_view who, std::string_view what, std::string_view co
     }
 }
 
-// Of an object that holds one text, such as {"message": "…"}, that text.
+// The text of an object that contains only one text, such as {"message": "…"}.
 inline std::string readable(const std::string& preview) {
     if (!preview.starts_with('{') && !preview.starts_with('"')) return preview;
     const auto told = mt::detail::parse_json(preview);
@@ -101,7 +102,30 @@ inline void print_feedback(const mt::trace_info& trace) {
     }
 }
 
-inline void print_turn(const mt::session_turn& turn, const std::vector<turns::step>& steps, const links& to) {
+// Where an exception came from: the lines nearest to it, which are the last ones in Python and the first elsewhere.
+inline void print_stack(const turns::step& one, bool whole) {
+    std::vector<std::string> lines;
+    for (std::string_view rest = one.stack; !rest.empty();) {
+        const auto end = std::min(rest.find('\n'), rest.size());
+        if (rest.substr(0, end).find_first_not_of(" \t\r") != std::string_view::npos)
+            lines.emplace_back(rest.substr(0, end));
+        rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+    if (lines.empty()) return;
+    constexpr std::size_t most = 8;
+    const bool ends_with_cause = lines.front().starts_with("Traceback");
+    const std::size_t count = whole ? lines.size() : std::min(most, lines.size());
+    const std::size_t first = ends_with_cause ? lines.size() - count : 0;
+    const std::string left_out = std::to_string(lines.size() - count) + " lines more: --stack";
+    std::string text;
+    if (first > 0) text = "… " + left_out + '\n';
+    for (std::size_t at = first; at < first + count; ++at) text += lines[at] + '\n';
+    if (first == 0 && count < lines.size()) text += "… " + left_out;
+    say("stack", text, table::faint);
+}
+
+inline void print_turn(const mt::session_turn& turn, const std::vector<turns::step>& steps, const links& to,
+                       bool whole_stacks) {
     const mt::trace_info& trace = turn.trace;
     const bool is_failed = trace.status == mt::trace_status::error;
     std::vector<piece> head{
@@ -120,24 +144,34 @@ inline void print_turn(const mt::session_turn& turn, const std::vector<turns::st
         trace.request_preview.empty() ? "(nothing recorded)" : readable(trace.request_preview));
     for (const turns::step& one : steps)
         if (one.is_tool) print_tool(one);
-    if (!trace.response_preview.empty()) say("assistant", readable(trace.response_preview));
-    else say("assistant", is_failed ? "(no answer)" : "(nothing recorded)", table::faint);
+    const bool is_silent = !trace.response_preview.empty() && answers::is_missing(trace);
+    if (is_silent) {
+        const std::string why = turns::ending_of(steps);
+        say("assistant", why.empty() ? "(no answer)" : "(no answer: " + why + ')', table::red);
+    } else if (!trace.response_preview.empty()) {
+        say("assistant", readable(trace.response_preview));
+    } else {
+        say("assistant", is_failed ? "(no answer)" : "(nothing recorded)", table::faint);
+    }
     if (is_failed) {
         bool is_explained = false;
         for (const turns::step* const cause : turns::causes_in(steps)) {
-            if (cause->is_tool && !cause->message.empty()) continue; // said where the tool stands
+            const bool is_said = cause->is_tool && !cause->message.empty(); // where the tool stands
             is_explained = true;
-            say("error", cause->name + (cause->message.empty() ? " failed" : ": " + cause->message), table::red);
+            if (!is_said)
+                say("error", cause->name + (cause->message.empty() ? " failed" : ": " + cause->message), table::red);
+            print_stack(*cause, whole_stacks);
         }
         if (!is_explained && std::none_of(steps.begin(), steps.end(), [](const auto& one) { return one.is_failed; }))
-            say("error", "no span says why", table::red);
+            say("error", "no span has an error message", table::red);
     }
     print_feedback(trace);
 }
 
-/// `whole` are all turns of the session, `shown` the places of those to show.
+/// `whole` are all turns of the session, `shown` the indices of those to show.
 inline void print(const std::string& session, const std::vector<mt::session_turn>& whole,
-                  const std::vector<std::size_t>& shown, const turns::steps_by_trace& steps, const links& to) {
+                  const std::vector<std::size_t>& shown, const turns::steps_by_trace& steps, const links& to,
+                  bool whole_stacks) {
     mt::activity all;
     std::vector<std::string> users;
     for (const mt::session_turn& turn : whole) {
@@ -151,7 +185,7 @@ inline void print(const std::string& session, const std::vector<mt::session_turn
     for (const std::string& user : users)
         std::cout << table::coloured("user    ", table::bold) << table::harmless(user) << '\n';
     std::vector<piece> sums{
-        {std::to_string(whole.size()) + (whole.size() == 1 ? " turn" : " turns")},
+        {table::counted(whole.size(), "turn")},
         {"in " + table::length_text(static_cast<double>((all.last_end - all.first_seen).count()))}};
     if (all.errors > 0) sums.push_back({std::to_string(all.errors) + " failed", table::red});
     if (all.durations.count() > 0) sums.push_back({"median " + table::length_text(all.durations.percentile(50))});
@@ -161,7 +195,7 @@ inline void print(const std::string& session, const std::vector<mt::session_turn
     static const std::vector<turns::step> none;
     for (const std::size_t at : shown) {
         const auto found = steps.find(whole[at].trace.trace_id);
-        print_turn(whole[at], found == steps.end() ? none : found->second, to);
+        print_turn(whole[at], found == steps.end() ? none : found->second, to, whole_stacks);
     }
 }
 

@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "arguments.hpp"
+#include "command.hpp"
 #include <mlflow/trace/client/datasets.hpp>
 #include <mlflow/trace/client/export.hpp>
 
 #include <nlohmann/json.hpp>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstddef>
 #include <limits>
+#include <map>
 #include <set>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
-// mlflow_sessions dataset: sets of records for `mlflow.genai.evaluate`, filled from what users did.
+// mlflow_sessions dataset: evaluation datasets for `mlflow.genai.evaluate`, filled from recorded traces.
 namespace dataset {
 
 namespace mt = mlflow::trace;
@@ -49,136 +52,222 @@ inline json row_of(const mt::dataset_record& one) {
             {"session", text(one.source.session_id)}};
 }
 
-class command {
-public:
-    explicit command(CLI::App& app) : command_(app.add_subcommand("dataset", "sets of records to evaluate with")) {
-        command_->require_subcommand(1);
-        create_ = command_->add_subcommand("create", "make a dataset in the experiment");
-        list_ = command_->add_subcommand("list", "those of the experiment, the newest first");
-        fill_ = command_->add_subcommand("fill", "add records from traces, each with its source");
-        show_ = command_->add_subcommand("show", "the records, the oldest first");
-        for (auto* const one : {create_, fill_, show_})
-            one->add_option("NAME", name_, "of the dataset")->required()->check(arguments::refuse_empty);
-        create_->add_option("--tag", tags_, "KEY=VALUE; may be given several times")
-            ->check([](const std::string& tag) {
-                return tag.find('=') > 0 && tag.find('=') != tag.npos ? "" : "not KEY=VALUE";
-            });
-        fill_->add_option("--trace", traces_, "ID of a trace; may be given several times")
-            ->check(arguments::refuse_empty);
-        fill_->add_option("--per", per_, "a record for each turn, or one for the whole session")
-            ->check(CLI::IsMember({"turn", "session"}))
-            ->capture_default_str();
-        auto* const worst = fill_->add_option("--worst", feedback_, "only the worst-rated turns, by this feedback")
-                                ->check(arguments::refuse_empty);
-        fill_->add_option("--limit", limit_, "at most so many turns or sessions")->check(CLI::PositiveNumber);
-        worst->excludes("--trace");
-        for (auto* const one : {command_, create_, list_, fill_, show_}) one->fallthrough();
-    }
-    [[nodiscard]] bool parsed() const { return command_->parsed(); }
+struct options {
+    CLI::App* create{};
+    CLI::App* list{};
+    CLI::App* fill{};
+    CLI::App* show{};
+    std::string name{};
+    std::string per = "turn";
+    std::string feedback{};
+    std::vector<std::string> tags{};
+    std::vector<std::string> traces{};
+};
 
-    // `print` is told the rows.
-    template <class Print>
-    int run(const arguments::common& told, const Print& print) const {
-        auto opened = arguments::open(told);
-        auto* const server = std::get_if<arguments::server>(&opened);
-        if (!server)
-            throw std::runtime_error("datasets are kept by an MLflow server: give its URL as --tracking-uri");
-        datasets data(*server);
-        std::vector<json> rows;
-        if (create_->parsed()) {
-            mt::text_map tags;
-            for (const std::string& tag : tags_) tags[tag.substr(0, tag.find('='))] = tag.substr(tag.find('=') + 1);
-            rows.push_back(row_of(value_of(data.create(name_, tags))));
-        } else if (list_->parsed()) {
-            for (const mt::dataset& one : value_of(data.list())) rows.push_back(row_of(one));
-        } else {
-            const mt::dataset into = value_of(data.find(name_));
-            if (show_->parsed())
-                value_of(data.for_each_record(into.id, [&](const auto& one) { rows.push_back(row_of(one)); }));
-            else rows.push_back(fill(*server, data, into, told));
-        }
-        return print(std::move(rows));
-    }
+inline std::string fault_of_tag(const std::string& tag) {
+    return tag.find('=') > 0 && tag.find('=') != tag.npos ? "" : "not KEY=VALUE";
+}
+// Text that MLflow would store as other text, or that no terminal shows.
+inline std::string fault_of_text(const std::string& text) {
+    const auto fault = mt::detail::check_text("", text, text.size());
+    return fault.kind() == mt::error_kind::invalid_utf8        ? "not UTF-8"
+           : fault.kind() == mt::error_kind::control_character ? "has a control character"
+                                                               : "";
+}
 
-private:
-    json fill(arguments::server& server, datasets& data, const mt::dataset& into,
-              const arguments::common& told) const {
-        auto query = arguments::query_of(told);
-        const bool is_chosen = !told.user.empty() || !told.session.empty() || !told.since.empty() ||
-                               !told.filter.empty() || !feedback_.empty();
-        if (traces_.empty() == !is_chosen)
-            throw CLI::ValidationError("dataset fill", is_chosen ? "--trace chooses already; leave the others out"
-                                                                 : "say which traces: --trace, --user, --session, "
-                                                                   "--since, --filter or --worst");
-        mt::dataset_changes all;
-        std::size_t chosen = 0;
-        const auto add = [&](const mt::result<mt::dataset_changes>& more) {
-            if (!more) throw std::runtime_error(more.error().message());
-            all.inserted += more->inserted;
-            all.updated += more->updated;
-            all.skipped += more->skipped;
-        };
-        if (per_ == "session") {
-            const auto sessions = sessions_of(server, query);
-            for (const std::string& one : sessions)
-                add(data.add_session(into.id, arguments::parse_key<mt::session>("session", one),
-                                     mt::session_records::whole_session));
-            chosen = sessions.size();
-        } else {
-            const auto ids = turns_of(server, query);
-            add(data.add_traces(into.id, ids));
-            chosen = ids.size();
-        }
-        return {{"dataset", into.name},
-                {per_ + "s", chosen},
-                {"inserted", all.inserted},
-                {"updated", all.updated},
-                {"skipped", all.skipped}};
+inline mt::text_map tags_of(const std::vector<std::string>& given) {
+    mt::text_map tags;
+    for (const std::string& tag : given) {
+        const auto at = tag.find('=');
+        if (!tags.emplace(tag.substr(0, at), tag.substr(at + 1)).second)
+            throw CLI::ValidationError("--tag", "gives " + tag.substr(0, at) + " twice");
     }
+    return tags;
+}
 
-    std::vector<std::string> turns_of(arguments::server& server, mt::trace_query& query) const {
-        if (!traces_.empty()) return traces_;
-        std::vector<std::string> ids;
-        const auto take = [&](const mt::trace_info& trace) { ids.push_back(trace.trace_id); };
-        if (!feedback_.empty()) {
-            for (const auto& trace : value_of(mt::worst_rated(server, feedback_, limit_, query))) take(trace);
-        } else {
-            query.max_results = limit_;
-            value_of(server.for_each_trace(query, take));
-        }
+// The dataset with this name, or else with this ID.
+inline mt::dataset find(datasets& data, const std::string& name) {
+    const auto all = value_of(data.list());
+    std::vector<mt::dataset> found;
+    std::copy_if(all.begin(), all.end(), std::back_inserter(found),
+                 [&](const auto& one) { return one.name == name; });
+    if (found.empty())
+        std::copy_if(all.begin(), all.end(), std::back_inserter(found),
+                     [&](const auto& one) { return one.id == name; });
+    if (found.size() == 1) return std::move(found.front());
+    if (found.empty())
+        throw std::runtime_error("dataset \"" + name + "\": does not exist in this experiment; create it first");
+    std::string ids;
+    for (const mt::dataset& one : found) ids += (ids.empty() ? "" : ", ") + one.id;
+    throw std::runtime_error("dataset \"" + name +
+                             "\": exists several times in this experiment; give the ID of one: " + ids);
+}
+
+inline std::vector<std::string> turns_of(arguments::server& server, mt::trace_query query, const options& how,
+                                         std::size_t most) {
+    std::vector<std::string> ids;
+    if (!how.feedback.empty()) {
+        for (const auto& trace : value_of(mt::worst_rated(server, how.feedback, most, query)))
+            ids.push_back(trace.trace_id);
         return ids;
     }
+    query.max_results = most;
+    value_of(server.for_each_trace(query, [&](const mt::trace_info& trace) { ids.push_back(trace.trace_id); }));
+    return ids;
+}
 
-    // Of the traces that were chosen, in their order.
-    std::vector<std::string> sessions_of(arguments::server& server, mt::trace_query& query) const {
-        std::vector<std::string> found;
-        std::set<std::string, std::less<>> known;
-        const auto take = [&](const mt::trace_info& trace) {
-            if (!trace.session().empty() && found.size() < limit_ && known.emplace(trace.session()).second)
-                found.emplace_back(trace.session());
-            return found.size() < limit_;
-        };
-        if (!feedback_.empty()) {
-            constexpr auto all = std::numeric_limits<std::size_t>::max();
-            for (const auto& trace : value_of(mt::worst_rated(server, feedback_, all, query))) take(trace);
-        } else if (traces_.empty()) {
-            value_of(server.for_each_trace(query, take));
-        }
-        for (const std::string& id : traces_) take(value_of(server.get_info(id)));
+// The sessions of the selected traces, in their order.
+inline std::vector<std::string> sessions_of(arguments::server& server, const mt::trace_query& query,
+                                            const options& how, std::size_t most) {
+    std::vector<std::string> found;
+    std::set<std::string, std::less<>> known;
+    const auto take = [&](const mt::trace_info& trace) {
+        if (!trace.session().empty() && found.size() < most && known.emplace(trace.session()).second)
+            found.emplace_back(trace.session());
+        return found.size() < most;
+    };
+    if (how.feedback.empty()) {
+        value_of(server.for_each_trace(query, take));
         return found;
     }
+    constexpr auto all = std::numeric_limits<std::size_t>::max();
+    for (const auto& trace : value_of(mt::worst_rated(server, how.feedback, all, query))) take(trace);
+    return found;
+}
 
-    CLI::App* command_;
-    CLI::App* create_;
-    CLI::App* list_;
-    CLI::App* fill_;
-    CLI::App* show_;
-    std::string name_;
-    std::string per_ = "turn";
-    std::string feedback_;
-    std::vector<std::string> tags_;
-    std::vector<std::string> traces_;
-    std::size_t limit_ = std::numeric_limits<std::size_t>::max();
-};
+// The traces of --trace, each once. Throws if one is not stored.
+inline std::vector<mt::trace_info> named_traces(arguments::server& server, const options& how) {
+    std::vector<mt::trace_info> found;
+    std::set<std::string> known;
+    for (const std::string& id : how.traces)
+        if (known.insert(id).second) found.push_back(value_of(server.get_info(id)));
+    return found;
+}
+
+// The IDs of the turns or sessions to add.
+inline std::vector<std::string> chosen(arguments::server& server, const arguments::common& told, const options& how) {
+    const bool is_by_session = how.per == "session";
+    const std::size_t most = told.limit > 0 ? told.limit : std::numeric_limits<std::size_t>::max();
+    if (how.traces.empty())
+        return is_by_session ? sessions_of(server, arguments::query_of(told), how, most)
+                             : turns_of(server, arguments::query_of(told), how, most);
+    std::vector<std::string> ids;
+    for (const mt::trace_info& trace : named_traces(server, how)) {
+        const std::string id = is_by_session ? std::string(trace.session()) : trace.trace_id;
+        if (id.empty()) throw std::runtime_error("trace " + trace.trace_id + " has no session");
+        if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
+    }
+    return ids;
+}
+
+// Explains to people why nothing was chosen. Returns the exit code.
+inline int explain_nothing(source& from, const arguments::common& told, const options& how) {
+    const std::string rating = "rating named " + how.feedback;
+    const bool is_by_session = how.per == "session" && how.feedback.empty();
+    const auto why = diagnosis::nothing_found(from, told,
+                                              !how.feedback.empty() ? rating.c_str()
+                                              : is_by_session       ? "session"
+                                                                    : "trace",
+                                              is_by_session ? mt::session::name : std::string_view());
+    const int status = commands::fail(why.text);
+    return why.is_wrong_name ? status : 0;
+}
+
+inline json row_of_fill(const mt::dataset& into, const options& how, std::size_t count,
+                        const mt::dataset_changes& all) {
+    return {{"dataset", into.name},
+            {how.per + "s", count},
+            {"inserted", all.inserted},
+            {"updated", all.updated},
+            {"skipped", all.skipped}};
+}
+
+// Throws if the row that a change is going to print lacks one of the chosen columns.
+inline void check_columns(const arguments::common& told, const json& row) {
+    static_cast<void>(table::chosen(table::columns_of({row}), told.columns));
+}
+
+inline int fill(source& from, datasets& data, const arguments::common& told, const options& how) {
+    if (!how.traces.empty())
+        arguments::refuse(*how.fill, {"--user", "--session", "--since", "--until", "--filter", "--limit"},
+                          "with --trace");
+    else if (told.user.empty() && told.session.empty() && told.since.empty() && told.until.empty() &&
+             told.filter.empty() && how.feedback.empty())
+        throw CLI::ValidationError("dataset fill", "select traces with --trace, --user, --session, --since, --until, "
+                                                   "--filter or --worst");
+    const mt::dataset into = find(data, how.name);
+    check_columns(told, row_of_fill(into, how, 0, {}));
+    const auto ids = chosen(*from.server(), told, how);
+    if (ids.empty())
+        if (const int status = explain_nothing(from, told, how)) return status;
+    mt::dataset_changes all;
+    const auto add = [&](const mt::result<mt::dataset_changes>& more) {
+        if (!more)
+            throw std::runtime_error(more.error().message() + "; until then " +
+                                     table::counted(all.inserted, "record") + " inserted and " +
+                                     std::to_string(all.updated) + " updated; run it again");
+        all.inserted += more->inserted;
+        all.updated += more->updated;
+        all.skipped += more->skipped;
+    };
+    if (how.per == "session") {
+        for (const std::string& one : ids)
+            add(data.add_session(into.id, std::string_view(one), mt::session_records::whole_session));
+    } else {
+        constexpr std::size_t most = 50; // as many as are read at once
+        for (std::span<const std::string> rest = ids; !rest.empty(); rest = rest.subspan(std::min(most, rest.size())))
+            add(data.add_traces(into.id, rest.first(std::min(most, rest.size()))));
+    }
+    return commands::print(from, {row_of_fill(into, how, ids.size(), all)}, told);
+}
+
+inline int run(source& from, const arguments::common& told, const options& how) {
+    datasets data(*from.server());
+    if (how.fill->parsed()) return fill(from, data, told, how);
+    const CLI::App* const chosen = how.create->parsed() ? how.create : how.list->parsed() ? how.list : how.show;
+    arguments::refuse(*chosen, {"--user", "--session", "--since", "--until", "--filter"},
+                      "on dataset " + chosen->get_name());
+    std::vector<json> rows;
+    if (how.create->parsed()) {
+        arguments::refuse(*how.create, {"--limit"}, "on dataset create");
+        const mt::text_map tags = tags_of(how.tags);
+        check_columns(told, row_of(mt::dataset{.id = "", .name = how.name, .tags = tags}));
+        rows.push_back(row_of(value_of(data.create(how.name, tags))));
+    } else if (how.list->parsed()) {
+        for (const mt::dataset& one : value_of(data.list())) rows.push_back(row_of(one));
+    } else {
+        const mt::dataset of = find(data, how.name);
+        value_of(data.for_each_record(of.id, [&](const auto& one) { rows.push_back(row_of(one)); }));
+    }
+    return commands::print(from, std::move(rows), told);
+}
+
+inline command add(CLI::App& app, const arguments::common& told) {
+    auto* const parser = app.add_subcommand("dataset", "create and fill evaluation datasets");
+    const auto how = std::make_shared<options>();
+    parser->require_subcommand(0, 1);
+    how->create = parser->add_subcommand("create", "create a dataset in the experiment");
+    how->list = parser->add_subcommand("list", "list the datasets of the experiment, newest first");
+    how->fill = parser->add_subcommand("fill", "add records made from traces, each with its source");
+    how->show = parser->add_subcommand("show", "list the records of a dataset, oldest first");
+    for (auto* const one : {how->create, how->fill, how->show})
+        one->add_option("NAME", how->name, one == how->create ? "name of the dataset" : "name or ID of the dataset")
+            ->required()
+            ->check(arguments::refuse_empty);
+    how->create->get_option("NAME")->check(fault_of_text);
+    how->create->add_option("--tag", how->tags, "tag of the dataset, KEY=VALUE; may be repeated")
+        ->check(fault_of_tag)
+        ->check(fault_of_text);
+    auto* const traces =
+        how->fill->add_option("--trace", how->traces, "trace ID; may be repeated")->check(arguments::refuse_empty);
+    how->fill->add_option("--per", how->per, "make one record per turn, or one per session")
+        ->check(CLI::IsMember({"turn", "session"}))
+        ->capture_default_str();
+    how->fill->add_option("--worst", how->feedback, "only the turns rated worst in this feedback")
+        ->check(arguments::refuse_empty)
+        ->excludes(traces);
+    for (auto* const one : {parser, how->create, how->list, how->fill, how->show}) one->fallthrough();
+    return {parser, [&told, how](source& from) { return run(from, told, *how); }, {}, false};
+}
 
 } // namespace dataset

@@ -12,17 +12,17 @@
 #include <utility>
 #include <vector>
 
-// Why a search found nothing.
+// Explains why a search found nothing.
 namespace diagnosis {
 
 namespace mt = mlflow::trace;
 
 struct answer {
-    std::string text;           ///< what to tell
-    bool is_wrong_name = false; ///< a name on the command line is of nothing that exists
+    std::string text;           ///< the explanation
+    bool is_wrong_name = false; ///< a name on the command line does not exist
 };
 
-// Levenshtein's.
+// The Levenshtein distance.
 inline std::size_t distance(std::string_view a, std::string_view b) {
     std::vector<std::size_t> row(b.size() + 1);
     std::iota(row.begin(), row.end(), std::size_t{0});
@@ -38,7 +38,7 @@ inline std::size_t distance(std::string_view a, std::string_view b) {
 
 using name_counts = std::map<std::string, std::size_t, std::less<>>;
 
-// The names that are most like it, at most five; without a name those of most traces.
+// The most similar names, at most five; without a name, those of the most traces.
 inline std::string likely(const name_counts& names, std::string_view told) {
     std::vector<std::pair<std::size_t, std::string>> order;
     for (const auto& [name, count] : names)
@@ -50,7 +50,7 @@ inline std::string likely(const name_counts& names, std::string_view told) {
     return text + (order.size() > 5 ? ", …" : "");
 }
 
-// Whether any trace has that value of a key. The keys are `mt::user` and `mt::session`.
+// Whether any trace has this value of a key. The keys are `mt::user` and `mt::session`.
 inline answer look_for(source& from, std::string_view key, const std::string& name, const char* what) {
     std::size_t found = 0;
     const auto one = from.for_each_trace({.where = mt::field::metadata(key) == name, .max_results = 1},
@@ -63,11 +63,12 @@ inline answer look_for(source& from, std::string_view key, const std::string& na
     if (!all) return {};
     const std::string known = others.empty()
                                   ? "no trace has a " + std::string(what) + " (metadata " + std::string(key) + ")"
-                                  : "there are " + likely(others, name);
+                                  : "existing names: " + likely(others, name);
     return {std::string("no trace of the ") + what + ' ' + name + "; " + known, true};
 }
 
-/// After a search that gave no rows. `what` is of what rows are: user, session, trace; `key` of user and session.
+/// Explains a search without results. `what` is the kind of the rows: user, session, trace; `key` is that of user or
+/// session.
 inline answer nothing_found(source& from, const arguments::common& told, const char* what,
                             std::string_view key = {}) {
     if (!told.user.empty())
@@ -83,12 +84,10 @@ inline answer nothing_found(source& from, const arguments::common& told, const c
     });
     if (!counted) return {"nothing found", false};
     if (matching > 0 && with_key == 0 && !key.empty())
-        return {std::to_string(matching) + (matching == 1 ? " trace" : " traces") + ", none with a " + what +
-                    ": record " + std::string(key),
-                false};
+        return {table::counted(matching, "trace") + ", none with a " + what + ": record " + std::string(key), false};
     if (matching > 0)
-        return {"nothing found: " + std::to_string(matching) + " traces, and no " + what +
-                    " that is as you asked for",
+        return {std::string("nothing found: no ") + what +
+                    " matches (searched: " + table::counted(matching, "trace") + ')',
                 false};
     std::string newest;
     std::size_t any = 0;
@@ -102,7 +101,7 @@ inline answer nothing_found(source& from, const arguments::common& told, const c
         return {"nothing found: there are no traces at all in this " +
                     std::string(from.file() ? "file" : "experiment"),
                 false};
-    return {"nothing found: no trace is as you asked for; the newest is of " + newest, false};
+    return {"nothing found: no trace matches; the newest is from " + newest, false};
 }
 
 } // namespace diagnosis

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "answers.hpp"
 #include "command.hpp"
 #include "conversation.hpp"
+#include "suspects.hpp"
 #include "turn_spans.hpp"
 
 #include <algorithm>
@@ -16,7 +18,7 @@
 
 namespace commands {
 
-// Failures that the spans explain in the same words, but for the numbers in them.
+// Failures with the same message, except for the numbers in it.
 struct error_group {
     std::string text;
     std::size_t traces = 0;
@@ -26,6 +28,7 @@ struct error_group {
     mt::trace_time last{};
     std::string trace;
     std::string session;
+    std::optional<std::size_t> before{}; ///< traces in the time before
 
     void add(const mt::trace_info& one) {
         first = traces == 0 ? one.request_time : std::min(first, one.request_time);
@@ -48,23 +51,42 @@ inline std::string without_numbers(std::string_view text) {
     return masked;
 }
 
+// What the spans say of why a trace failed, each once: without the numbers, and as it stands.
+inline std::map<std::string, std::string> causes_of(const mt::trace_info& trace, const turns::steps_by_trace& steps) {
+    std::map<std::string, std::string> causes;
+    if (trace.status != mt::trace_status::error) {
+        const auto found = steps.find(trace.trace_id);
+        const std::string why = found == steps.end() ? std::string() : turns::ending_of(found->second);
+        std::string text = "no answer, and no error: " + (why.empty() ? "the output is empty" : why);
+        causes.emplace(without_numbers(text), std::move(text));
+        return causes;
+    }
+    if (const auto found = steps.find(trace.trace_id); found != steps.end())
+        for (const turns::step* const cause : turns::causes_in(found->second)) {
+            std::string text = cause->name + (cause->message.empty() ? " failed" : ": " + cause->message);
+            causes.emplace(without_numbers(text), std::move(text));
+        }
+    if (causes.empty()) causes.emplace("", "no span has an error message");
+    return causes;
+}
+
+using groups_by_cause = std::map<std::string, error_group>;
+
 inline std::vector<error_group> errors_in(const std::vector<mt::trace_info>& failed,
-                                          const turns::steps_by_trace& steps) {
-    std::map<std::string, error_group> groups;
-    for (const mt::trace_info& trace : failed) {
-        std::map<std::string, std::string> causes; // each once for a trace
-        if (const auto found = steps.find(trace.trace_id); found != steps.end())
-            for (const turns::step* const cause : turns::causes_in(found->second)) {
-                std::string text = cause->name + (cause->message.empty() ? " failed" : ": " + cause->message);
-                causes.emplace(without_numbers(text), std::move(text));
-            }
-        if (causes.empty()) causes.emplace("", "no span says why");
-        for (const auto& [masked, text] : causes) {
+                                          const turns::steps_by_trace& steps,
+                                          const std::optional<groups_by_cause>& before) {
+    groups_by_cause groups;
+    for (const mt::trace_info& trace : failed)
+        for (const auto& [masked, text] : causes_of(trace, steps)) {
             error_group& group = groups[masked];
             if (group.traces == 0) group.text = text;
             group.add(trace);
         }
-    }
+    if (before)
+        for (auto& [masked, group] : groups) {
+            const auto earlier = before->find(masked);
+            group.before = earlier == before->end() ? 0 : earlier->second.traces;
+        }
     std::vector<error_group> order;
     for (auto& [masked, group] : groups) order.push_back(std::move(group));
     std::stable_sort(order.begin(), order.end(),
@@ -73,12 +95,14 @@ inline std::vector<error_group> errors_in(const std::vector<mt::trace_info>& fai
 }
 
 inline void print_error(const error_group& one, const links& to) {
-    const auto count = [](std::size_t number, const char* what) {
-        return std::to_string(number) + what + (number == 1 ? "" : "s");
-    };
-    std::cout << table::coloured(count(one.traces, " trace"), table::red) << ", " << count(one.users.size(), " user")
-              << ", " << count(one.sessions.size(), " session") << ", " << table::time_text(mt::to_string(one.first));
+    std::cout << table::coloured(table::counted(one.traces, "trace"), table::red) << ", "
+              << table::counted(one.users.size(), "user") << ", " << table::counted(one.sessions.size(), "session")
+              << ", " << table::time_text(mt::to_string(one.first));
     if (one.first != one.last) std::cout << " to " << table::time_text(mt::to_string(one.last));
+    if (one.before)
+        std::cout << ", "
+                  << (*one.before == 0 ? table::coloured("new", table::yellow)
+                                       : std::to_string(*one.before) + " in the time before");
     std::cout << '\n';
     for (const std::string& line : table::wrapped(table::harmless(one.text), conversation::width() - 2))
         std::cout << "  " << line << '\n';
@@ -87,22 +111,80 @@ inline void print_error(const error_group& one, const links& to) {
         std::cout << "  in   " << table::linked(table::harmless(one.session), to.of_session(one.session)) << '\n';
 }
 
-inline int print_errors(source& from, const arguments::common& told, std::size_t most) {
-    auto query = arguments::query_of(told);
-    query.where = std::move(query.where) && mt::field::status == mt::field::error;
+struct error_options {
+    std::size_t newest = 500;
+    std::string of;
+};
+
+// The newest traces that failed, and those that ended well without an answer: that is what a user calls an error too.
+inline mt::result<std::vector<mt::trace_info>> failures(source& from, mt::trace_query query, std::size_t most) {
     query.order_by = {mt::field::timestamp.descending()};
-    query.max_results = most;
-    const auto failed = mt::find_all(from, query);
-    if (!failed) return fail(failed.error().message());
-    if (failed->empty()) return print_nothing(from, told, "trace that failed");
+    mt::trace_query wrong = query;
+    wrong.where = std::move(wrong.where) && mt::field::status == mt::field::error;
+    wrong.max_results = most;
+    auto found = mt::find_all(from, wrong);
+    if (!found) return found;
+    std::vector<mt::trace_info> silent;
+    bool has_answers = false;
+    const auto read = from.for_each_trace(query, [&](const mt::trace_info& trace) {
+        has_answers = has_answers || !answers::is_blank_answer(trace.response_preview);
+        if (silent.size() < most && answers::is_missing(trace)) silent.push_back(trace);
+    });
+    if (!read) return mt::failure{read.error()};
+    if (has_answers) // else outputs are not recorded
+        found->insert(found->end(), std::make_move_iterator(silent.begin()), std::make_move_iterator(silent.end()));
+    return found;
+}
+
+inline mt::result<turns::steps_by_trace> steps_of_failed(source& from, const arguments::common& told,
+                                                         const std::vector<mt::trace_info>& found) {
     std::vector<std::string> ids;
-    for (const mt::trace_info& one : *failed) ids.push_back(one.trace_id);
-    const auto groups = errors_in(*failed, turns::steps_of(from, told, ids));
+    for (const mt::trace_info& one : found) ids.push_back(one.trace_id);
+    return turns::steps_of(from, told, ids);
+}
+
+// The turns of one error, one by one.
+inline int print_turns_of(source& from, const arguments::common& told, const std::string& text,
+                          const std::vector<mt::trace_info>& failed, const turns::steps_by_trace& steps) {
+    std::vector<json> all;
+    for (const mt::trace_info& one : failed)
+        for (const auto& [masked, cause] : causes_of(one, steps)) {
+            if (mt::detail::lower_ascii(cause).find(mt::detail::lower_ascii(text)) == std::string::npos) continue;
+            all.push_back({{"time", mt::to_string(one.request_time)},
+                           {"user", one.user().empty() ? json() : json(one.user())},
+                           {"session", one.session().empty() ? json() : json(one.session())},
+                           {"trace_id", one.trace_id}});
+            if (told.json) all.back()["error"] = cause;
+            break;
+        }
+    if (all.empty()) return fail("no error has the text " + text + "; `errors` without --of lists them");
+    return print(from, std::move(all), told);
+}
+
+inline int print_errors(source& from, const arguments::common& told, const error_options& how) {
+    const auto failed = failures(from, arguments::query_of(told), how.newest);
+    if (!failed) return fail(failed.error().message());
+    if (failed->empty()) return print_nothing(from, told, "failed or unanswered trace");
+    const auto steps = steps_of_failed(from, told, *failed);
+    if (!steps) return fail(steps.error().message());
+    if (!how.of.empty()) return print_turns_of(from, told, how.of, *failed, *steps);
+    std::optional<groups_by_cause> before;
+    if (const auto earlier = time_before(told)) {
+        const auto then = failures(from, *earlier, how.newest);
+        if (!then) return fail(then.error().message());
+        before.emplace();
+        const auto steps_then = steps_of_failed(from, told, *then);
+        if (!steps_then) return fail(steps_then.error().message());
+        for (const mt::trace_info& trace : *then)
+            for (const auto& [masked, text] : causes_of(trace, *steps_then)) (*before)[masked].add(trace);
+    }
+    const auto groups = errors_in(*failed, *steps, before);
     if (told.json || !told.columns.empty()) {
         std::vector<json> all;
         for (const error_group& one : groups)
             all.push_back({{"error", one.text},
                            {"traces", one.traces},
+                           {"before", one.before ? json(*one.before) : json()},
                            {"users", one.users.size()},
                            {"sessions", one.sessions.size()},
                            {"first_seen", mt::to_string(one.first)},
@@ -111,18 +193,23 @@ inline int print_errors(source& from, const arguments::common& told, std::size_t
                            {"session", one.session.empty() ? json() : json(one.session)}});
         return print(from, std::move(all), told);
     }
-    if (failed->size() == most) std::cout << "of the newest " << most << " failed traces:\n";
+    if (failed->size() >= how.newest)
+        std::cout << "of the newest " << table::counted(how.newest, "trace") << " that failed:\n";
     const links to(from, told);
     for (std::size_t i = 0; i < groups.size() && (told.limit == 0 || i < told.limit); ++i) print_error(groups[i], to);
     return flushed();
 }
 
 inline command errors(CLI::App& app, const arguments::common& told) {
-    auto* const parser =
-        app.add_subcommand("errors", "why traces failed: what their spans say, the most frequent first");
-    const auto most = std::make_shared<std::size_t>(500);
-    parser->add_option("--newest", *most, "failed traces to read")->check(CLI::PositiveNumber)->capture_default_str();
-    return {parser, [&told, most](source& from) { return print_errors(from, told, *most); }};
+    auto* const parser = app.add_subcommand(
+        "errors", "why traces failed or have no answer: what their spans say, the most frequent first");
+    const auto how = std::make_shared<error_options>();
+    parser->add_option("--newest", how->newest, "failed traces to read")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
+    parser->add_option("--of", how->of, "the turns of the errors that have this text, with user and session")
+        ->check(arguments::refuse_empty);
+    return {parser, [&told, how](source& from) { return print_errors(from, told, *how); }};
 }
 
 } // namespace commands

@@ -8,7 +8,7 @@
 namespace commands {
 
 inline command feedback(CLI::App& app, const arguments::common& told) {
-    auto* const parser = app.add_subcommand("feedback", "what was said about traces, spans and sessions");
+    auto* const parser = app.add_subcommand("feedback", "list feedback on traces, spans and sessions");
     return {parser, [&told](source& from) {
                 std::vector<json> all;
                 const auto done = from.for_each_trace(arguments::query_of(told), [&](const mt::trace_info& trace) {

@@ -12,8 +12,8 @@
 #include <string_view>
 #include <vector>
 
-// What is generated from the command line itself, so that it cannot fall behind: a man page, and completion for bash
-// and zsh.
+// Generates a man page, and completion for bash and zsh, from the command line parser itself, so that they are always
+// up to date.
 namespace generated {
 
 inline std::vector<const CLI::Option*> options_of(const CLI::App& app) {
@@ -34,7 +34,7 @@ inline std::vector<std::string> names_of(const CLI::Option& one) {
     return names;
 }
 
-// Text in which nothing is a command of troff, in ASCII.
+// Escapes text for troff, as ASCII.
 inline std::string roff(std::string_view text) {
     using namespace mlflow::trace::detail;
     std::string shown = "\\&";
@@ -50,7 +50,7 @@ inline std::string roff(std::string_view text) {
         else if (c == '\'') shown += "\\(aq";
         else if (c == '`') shown += "\\(ga";
         else shown += c;
-        if (c == '\n') shown += "\\&"; // a dot there would be a command
+        if (c == '\n') shown += "\\&"; // a dot at the beginning of a line would be a command
         text.remove_prefix(next.length);
     }
     return shown;
@@ -68,7 +68,7 @@ inline void describe(std::ostream& out, const CLI::Option& one) {
 
 inline std::string man(const CLI::App& app, std::string_view version) {
     std::ostringstream out;
-    const std::string name = app.get_name();
+    const std::string& name = app.get_name();
     std::string upper = name;
     std::transform(upper.begin(), upper.end(), upper.begin(),
                    [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
@@ -99,9 +99,8 @@ inline std::string words_of(const CLI::App& app) {
 
 inline std::string bash(const CLI::App& app) {
     std::ostringstream out;
-    const std::string name = app.get_name();
+    const std::string& name = app.get_name();
     std::string commands;
-    std::string files; // options whose value is a path
     for (const CLI::App* const one : commands_of(app)) commands += (commands.empty() ? "" : " ") + one->get_name();
     out << "# bash completion for " << name << "\n_" << name << "() {\n"
         << "    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command= each\n"
@@ -120,7 +119,7 @@ inline std::string bash(const CLI::App& app) {
     return out.str();
 }
 
-// A text within single quotes of a description, in which zsh gives brackets and colons a meaning.
+// Escapes a text inside single quotes of a description, where brackets and colons have a meaning in zsh.
 inline std::string zsh_text(std::string_view text) {
     std::string shown;
     for (const char c : text) {
@@ -142,7 +141,7 @@ inline void zsh_options(std::ostream& out, const CLI::App& app, const char* inde
 
 inline std::string zsh(const CLI::App& app) {
     std::ostringstream out;
-    const std::string name = app.get_name();
+    const std::string& name = app.get_name();
     out << "#compdef " << name << "\n# zsh completion for " << name << "\nlocal state line\n_arguments -C \\\n";
     zsh_options(out, app, "    ");
     out << "    '1:command:->command' '*::argument:->argument'\ncase $state in\ncommand)\n    local -a commands=(\n";
@@ -159,7 +158,7 @@ inline std::string zsh(const CLI::App& app) {
     return out.str();
 }
 
-/// Thrown by the option below: what to print, and nothing more to do.
+/// Thrown by the option below: the program prints this text and ends.
 struct output {
     std::string text;
 };

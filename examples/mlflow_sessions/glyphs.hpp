@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-// Text as a terminal shows it.
+// Text as a terminal displays it.
 namespace table {
 
 struct glyph {
@@ -18,7 +18,7 @@ struct glyph {
     std::size_t width;
 };
 
-// The first character of a text that is not empty. Chinese, Japanese, Korean and most emoji take two columns.
+// The first character of a text, which must not be empty. Chinese, Japanese, Korean and most emoji take two columns.
 inline glyph first_glyph(std::string_view text) {
     const auto lead = static_cast<unsigned char>(text[0]);
     const std::size_t size = std::min<std::size_t>(lead < 0xC0   ? 1
@@ -42,7 +42,7 @@ inline std::size_t width_of(std::string_view text) {
     return width;
 }
 
-// As much of a text as fits.
+// The longest beginning of a text that fits.
 inline std::string_view head_of(std::string_view text, std::size_t width) {
     std::size_t bytes = 0;
     for (std::size_t used = 0; bytes < text.size();) {
@@ -53,7 +53,7 @@ inline std::string_view head_of(std::string_view text, std::size_t width) {
     return text.substr(0, bytes);
 }
 
-// Exactly that wide; what does not fit ends in an ellipsis.
+// A text of exactly this width. A longer text is truncated with an ellipsis.
 inline std::string fitted(std::string_view text, std::size_t width, bool to_the_right) {
     const bool is_cut = width_of(text) > width;
     std::string shown(is_cut ? head_of(text, width > 0 ? width - 1 : 0) : text);
@@ -62,7 +62,7 @@ inline std::string fitted(std::string_view text, std::size_t width, bool to_the_
     return to_the_right ? padding + shown : shown + padding;
 }
 
-// Lines of at most that width, broken at spaces where there are any.
+// Lines of at most this width, broken at spaces where possible.
 inline std::vector<std::string> wrapped(std::string_view text, std::size_t width) {
     std::vector<std::string> lines;
     while (!text.empty()) {
@@ -77,10 +77,10 @@ inline std::vector<std::string> wrapped(std::string_view text, std::size_t width
     return lines;
 }
 
-// Values, and names of feedback too, come from users: nothing in them may command the terminal.
+// Values and names of feedback come from users, so control sequences for the terminal are escaped.
 inline std::string harmless(std::string_view text) { return mlflow::trace::detail::displayed(text); }
 
-// One block for each number, as high as the number is beside the highest of all; a blank where it is 0.
+// One block per number; its height is relative to the highest number. A 0 is a blank.
 inline std::string sparkline(const std::vector<double>& numbers, double highest = 0) {
     constexpr std::string_view blocks[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
     for (const double number : numbers) highest = std::max(highest, number);

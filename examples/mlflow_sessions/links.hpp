@@ -9,10 +9,10 @@
 #include <string_view>
 #include <utility>
 
-// The pages of MLflow's own user interface (3.17).
+// URLs of MLflow's user interface (3.17).
 class links {
 public:
-    /// None where the source is a file.
+    /// There are none if the source is a file.
     links(source& from, const arguments::common& told) {
         if (!from.server() || !table::is_terminal(STDOUT_FILENO)) return;
         std::string uri = told.tracking_uri;
@@ -29,7 +29,7 @@ public:
         if (experiment_.empty()) return {};
         return experiment_ + "/chat-sessions/" + mlflow::trace::detail::percent_encoded(id);
     }
-    /// Of a value in a table.
+    /// The URL for a value in a table.
     [[nodiscard]] std::string operator()(const table::column& column, const table::json& value) const {
         if (!value.is_string()) return {};
         if (column.outer == "session") return of_session(value.get_ref<const std::string&>());

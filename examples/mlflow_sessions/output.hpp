@@ -16,14 +16,14 @@
 #include <unistd.h>
 #include <utility>
 
-// Where an export goes.
+// The destination of an export.
 namespace output {
 
 namespace files = mlflow::trace::detail;
 
-/// A file that appears under its name when all of it is there, readable by its owner only: until then it has a name
-/// of its own beside it, which nobody can have taken. What is no file, such as a pipe, is written to as it comes; so
-/// is the standard output, for the empty path.
+/// A file that gets its name when it is complete, and is readable by its owner only. Until then it has a unique
+/// temporary name in the same directory. A pipe or other special file is written directly, and so is standard output
+/// (an empty path).
 class file {
 public:
     explicit file(std::string path) : path_(std::move(path)) {
@@ -45,7 +45,7 @@ public:
         if (!beside_.empty()) ::unlink(beside_.c_str());
     }
 
-    /// A line with its end; false when it cannot be written.
+    /// Writes a line with its end. Returns false on failure.
     bool write(std::string_view line) {
         if (is_terminal_) waiting_ += files::displayed(line.substr(0, line.find_last_not_of("\r\n") + 1)) + '\n';
         else waiting_ += line;
@@ -59,19 +59,19 @@ public:
         beside_.clear();
         return true;
     }
-    /// One line; empty while all is well.
+    /// One line; empty if there was no error.
     [[nodiscard]] const std::string& fault() const noexcept { return fault_; }
 
 private:
     void open(const struct stat& found) {
         const auto named = files::follow(path_, files::folders::of_anybody);
         if (!named.fault.empty() || !files::is_ours_or_roots(found))
-            return static_cast<void>(fail(named.fault.empty() ? "made by another user" : named.fault));
+            return static_cast<void>(fail(named.fault.empty() ? "belongs to another user" : named.fault));
         file_ = files::owned_file(::open(path_.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY));
         struct stat opened{};
         if (file_.get() < 0) fail(std::strerror(errno));
         else if (::fstat(file_.get(), &opened) != 0 || !files::is_same_file(found, opened))
-            fail("replaced while it was opened");
+            fail("was replaced while it was being opened");
     }
 
     bool fail(std::string_view why) {
@@ -95,7 +95,7 @@ private:
     std::string waiting_;
     std::string fault_;
     files::owned_file file_;
-    bool is_terminal_ = path_.empty() && ::isatty(STDOUT_FILENO) == 1; // shows values, and does not obey them
+    bool is_terminal_ = path_.empty() && ::isatty(STDOUT_FILENO) == 1; // control sequences are escaped for a terminal
 };
 
 } // namespace output

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "answers.hpp"
 #include "arguments.hpp"
 #include "output.hpp"
 #include "report/page.hpp"
@@ -25,7 +26,7 @@
 #include <zlib.h>
 #endif
 
-// One HTML page with all that is in it: figures by column, and what was said in compressed blocks.
+// Writes one self-contained HTML page: numbers by column, and texts in compressed blocks.
 namespace report {
 
 struct options {
@@ -34,13 +35,12 @@ struct options {
 };
 
 inline void add(CLI::App& command, options& chosen) {
-    command.add_option("--output", chosen.path, "file to write")
-        ->check(arguments::refuse_empty)
-        ->capture_default_str();
+    command.add_option("--output", chosen.path, "output file")->check(arguments::refuse_empty)->capture_default_str();
     command
-        .add_option("--content", chosen.content,
-                    "what of the conversations is in the page: spans (all), previews (the first 1,000 characters of "
-                    "each question and answer) or figures (nothing)")
+        .add_option(
+            "--content", chosen.content,
+            "how much of the conversations to include: spans (everything), previews (the first 1,000 characters "
+            "of each question and answer) or figures (numbers only)")
         ->check(CLI::IsMember({"spans", "previews", "figures"}))
         ->capture_default_str();
 }
@@ -64,7 +64,7 @@ inline std::string sha256(std::string_view text) {
     return "'sha256-" + base64({reinterpret_cast<const char*>(digest), sizeof digest}) + "'";
 }
 
-// JSON that cannot end the element in which it stands.
+// JSON that cannot close the HTML element that contains it.
 inline std::string harmless_json(const json& value) {
     std::string safe;
     for (const char c : dumped(value)) {
@@ -74,7 +74,7 @@ inline std::string harmless_json(const json& value) {
     return safe;
 }
 
-// A part of the data as an element that a browser neither runs nor shows.
+// A part of the data as an element that browsers neither run nor display.
 inline std::string block(std::string_view name, const json& value) {
     std::string element = "<script data-block=\"" + std::string(name) + "\" type=\"";
 #if defined(MLFLOW_SESSIONS_READS_GZIP)
@@ -88,7 +88,7 @@ inline std::string block(std::string_view name, const json& value) {
     return element + "application/json\">" + harmless_json(value) + "</script>\n";
 }
 
-// Texts by number, in the order in which they come first.
+// Numbers texts in order of first occurrence.
 class numbered {
 public:
     int operator()(std::string_view text) {
@@ -104,14 +104,14 @@ private:
     json texts_ = json::array();
 };
 
-// The values of a key of the metadata, or of a tag. A key of very many values makes no groups.
+// The values of a metadata key or tag. A key with very many values is not used for groups.
 struct key_column {
     static constexpr std::size_t most_values = 1000;
     numbered values;
-    std::vector<std::pair<std::size_t, int>> at; // which trace has which
+    std::vector<std::pair<std::size_t, int>> at; // the trace and its value
 };
 
-// What MLflow itself stores, and the page shows elsewhere or not at all.
+// Keys that MLflow itself stores. The page shows them elsewhere or not at all.
 inline bool makes_no_groups(std::string_view key) {
     return key == mt::user::name || key == mt::session::name || key == "mlflow.traceName" ||
            key == "mlflow.traceInputs" || key == "mlflow.traceOutputs" || key == "mlflow.artifactLocation" ||
@@ -127,6 +127,8 @@ public:
         row one;
         one.id = trace.trace_id;
         one.time = trace.request_time.time_since_epoch().count();
+        one.is_silent = answers::is_missing(trace);
+        has_answers_ = has_answers_ || !answers::is_blank_answer(trace.response_preview);
         one.figures = {trace.has_duration ? json(trace.execution_duration.count()) : json(),
                        static_cast<int>(trace.status),
                        users_(trace.user()),
@@ -168,7 +170,7 @@ public:
         traces_.push_back(std::move(one));
     }
 
-    // Sessions in the order in which they began, with their turns; then the blocks hold neighbours.
+    // Orders sessions by their start, with their turns, so that neighbours are in the same block.
     std::vector<std::string> sort() {
         for (std::size_t at = 0; at < traces_.size(); ++at) traces_[at].place = at;
         std::sort(traces_.begin(), traces_.end(), [this](const row& a, const row& b) {
@@ -183,7 +185,7 @@ public:
         return ids;
     }
 
-    // The spans of the next trace.
+    // Adds the spans of the next trace.
     void add_spans(std::size_t place, json spans) {
         traces_[place].fault = fault_of(spans);
         waiting_.push_back(std::move(spans));
@@ -195,7 +197,7 @@ public:
 
     [[nodiscard]] std::size_t size() const noexcept { return traces_.size(); }
 
-    /// Calls write(text) until all is written or it returns false.
+    /// Calls write(text) until everything is written or it returns false.
     template <class Write>
     bool write(json about, bool with_texts, Write write) {
         about["spans"] = span_blocks_.empty() ? 0 : per_block;
@@ -243,10 +245,11 @@ private:
         json said = json::array();
         std::string texts;
         int fault = -1;
-        std::size_t place = 0; // before it was sorted
+        bool is_silent = false; // ended well, without an answer
+        std::size_t place = 0;  // before it was sorted
     };
 
-    // Of the spans that failed the first below which none did: where it comes from.
+    // The cause of a failure: the first failed span without a failed descendant.
     int fault_of(const json& spans) {
         for (const json& span : spans) {
             if (span[of_failed] == 0) continue;
@@ -282,6 +285,7 @@ private:
             all["id"].push_back(traces_[at].id);
             all["time"].push_back(traces_[at].time - std::exchange(before, traces_[at].time));
             all["fault"].push_back(traces_[at].fault);
+            if (has_answers_ && traces_[at].is_silent) all["silent"].push_back(at);
             for (json said : traces_[at].said) {
                 said.insert(said.begin(), at);
                 all["said"].push_back(std::move(said));
@@ -307,9 +311,10 @@ private:
     std::vector<row> traces_;
     json waiting_ = json::array();
     std::vector<std::string> span_blocks_;
+    bool has_answers_ = false; // else none are recorded
 };
 
-// Without what stands before an @: a name and a password.
+// Removes everything before an @: user name and password.
 inline std::string without_credentials(std::string uri) {
     const auto begin = uri.find("://");
     if (begin == std::string::npos) return uri;
@@ -323,8 +328,9 @@ inline std::string without_credentials(std::string uri) {
 inline json about(const arguments::common& told) {
     const bool is_server = arguments::is_of_server(told.tracking_uri);
     json filters = json::array();
-    for (const auto& [name, value] : {std::pair{"--user", &told.user}, std::pair{"--session", &told.session},
-                                      std::pair{"--since", &told.since}, std::pair{"--filter", &told.filter}})
+    for (const auto& [name, value] :
+         {std::pair{"--user", &told.user}, std::pair{"--session", &told.session}, std::pair{"--since", &told.since},
+          std::pair{"--until", &told.until}, std::pair{"--filter", &told.filter}})
         if (!value->empty()) filters.push_back(std::string(name) + ' ' + *value);
     const auto now = std::chrono::system_clock::now().time_since_epoch();
     return {{"source", without_credentials(told.tracking_uri)},
@@ -334,7 +340,7 @@ inline json about(const arguments::common& told) {
             {"made", std::chrono::duration_cast<std::chrono::milliseconds>(now).count()}};
 }
 
-/// Writes the page. Returns what went wrong, or an empty text. `watched` is the source, with its progress.
+/// Writes the page. Returns an error text, or an empty text. `watched` is the source with its progress display.
 template <class Watched, class Source>
 std::string write(Watched& watched, Source& source, const arguments::common& told, const mt::trace_query& query,
                   const options& chosen) {
@@ -355,8 +361,8 @@ std::string write(Watched& watched, Source& source, const arguments::common& tol
         return out.write(text);
     });
     if (!out.finish()) return out.fault();
-    std::cerr << "mlflow_sessions: " << chosen.path << ": " << made.size() << " traces, " << (bytes + 500) / 1000
-              << " kB\n";
+    std::cerr << "mlflow_sessions: " << chosen.path << ": " << table::counted(made.size(), "trace") << ", "
+              << (bytes + 500) / 1000 << " kB\n";
     return {};
 }
 

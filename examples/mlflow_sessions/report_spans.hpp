@@ -2,6 +2,7 @@
 #pragma once
 
 #include "arguments.hpp"
+#include "exceptions.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -16,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-// The spans of chosen traces, from either source, as the report page reads them.
+// Reads the spans of selected traces from either kind of source, in the format of the report page.
 namespace report {
 
 namespace mt = mlflow::trace;
@@ -24,12 +25,13 @@ using json = nlohmann::ordered_json;
 
 inline std::string dumped(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
 
-// [ID, parent, name, start and end in microseconds after 1970, failed, message, inputs, outputs, [key, value, …]]
+// [ID, parent, name, start and end in microseconds after 1970, failed, message, inputs, outputs, [key, value, …],
+//  [[name, time in microseconds, [key, value, …]], …]], the last of which are events
 inline constexpr std::size_t of_id = 0, of_parent = 1, of_name = 2, of_start = 3, of_failed = 5, of_message = 6;
 
-// Attributes that say the same as the inputs or outputs are left out.
+// Leaves out attributes that repeat the inputs or outputs.
 inline json span_of(json begin, std::string inputs, std::string outputs,
-                    const std::vector<std::pair<std::string, std::string>>& attributes) {
+                    const std::vector<std::pair<std::string, std::string>>& attributes, json events) {
     json others = json::array();
     for (const auto& [key, value] : attributes) {
         if (key == "mlflow.spanInputs" || key == "mlflow.spanOutputs" || key == "mlflow.traceRequestId" ||
@@ -41,15 +43,11 @@ inline json span_of(json begin, std::string inputs, std::string outputs,
     begin.push_back(std::move(inputs));
     begin.push_back(std::move(outputs));
     begin.push_back(std::move(others));
+    if (!events.empty()) begin.push_back(std::move(events));
     return begin;
 }
 
-// What MLflow stores as a text of JSON is one here; a text within it is a text.
-inline std::string unquoted(const std::string& stored) {
-    if (!stored.starts_with('"')) return stored;
-    const auto text = mt::detail::parse_json<json>(stored);
-    return text && text->is_string() ? text->get<std::string>() : stored;
-}
+using exceptions::unquoted;
 
 inline json span_of(const mt::stored_span& told) {
     std::string inputs;
@@ -60,12 +58,23 @@ inline json span_of(const mt::stored_span& told) {
         else if (key == "mlflow.spanOutputs") outputs = unquoted(value);
         else attributes.emplace_back(key, unquoted(value));
     }
+    json events = json::array();
+    for (const mt::stored_span::event& one : told.events) {
+        json pairs = json::array();
+        for (const auto& [key, value] : one.attributes) {
+            pairs.push_back(key);
+            pairs.push_back(unquoted(value));
+        }
+        events.push_back({one.name, one.unix_nano / 1000, std::move(pairs)});
+    }
+    const bool failed = told.status == mt::trace_status::error;
     return span_of({told.id, told.parent, told.name, told.start_unix_nano / 1000, told.end_unix_nano / 1000,
-                    told.status == mt::trace_status::error ? 1 : 0, told.status_message},
-                   std::move(inputs), std::move(outputs), attributes);
+                    failed ? 1 : 0,
+                    failed ? exceptions::last_of(told).told_with(told.status_message) : told.status_message},
+                   std::move(inputs), std::move(outputs), attributes, std::move(events));
 }
 
-// The ID of a span, whose leading zeros were taken away.
+// The ID of a span, with the leading zeros restored.
 inline std::string hex_of(std::string_view bytes) {
     std::string hex(bytes.size() < 8 ? 16 - 2 * bytes.size() : 0, '0');
     for (const char c : bytes) mt::detail::append_hex_digits(hex, static_cast<unsigned char>(c), 2);
@@ -78,7 +87,7 @@ inline std::int64_t microseconds_of(mt::detail::json_value told) {
     return nano.value_or(0) / 1000;
 }
 
-// Of a file; null where the span has no IDs.
+// A span of a file; null if it has no IDs.
 inline json span_of(mt::detail::json_value told) {
     namespace read = mt::detail;
     using kind = read::json_value::kind;
@@ -89,15 +98,7 @@ inline json span_of(mt::detail::json_value told) {
     const read::json_value code = told["status"]["code"];
     const bool failed = code.integer() == 2 || code.raw() == "STATUS_CODE_ERROR" || code.raw() == "2";
     std::string message = told["status"]["message"].text();
-    if (const auto events = told["events"]; message.empty() && failed && events.is(kind::array))
-        for (const auto event : events)
-            if (event["name"].text() == "exception") {
-                const read::span_attributes said(event["attributes"]);
-                const auto type = said["exception.type"];
-                const auto text = said["exception.message"];
-                message = (type.is_none() ? "" : type.text()) + (type.is_none() || text.is_none() ? "" : ": ") +
-                          (text.is_none() ? "" : text.text());
-            }
+    if (failed) message = exceptions::last_of(told["events"]).told_with(message);
     const read::span_attributes all(told["attributes"]);
     const read::translated_span translated(all, told["events"]);
     std::vector<std::pair<std::string, std::string>> attributes;
@@ -107,14 +108,26 @@ inline json span_of(mt::detail::json_value told) {
             attributes.emplace_back(key,
                                     value.what() == read::any_kind::text ? value.text() : read::stored_json(value));
     });
+    json events = json::array();
+    if (const auto list = told["events"]; list.is(kind::array))
+        for (const auto event : list) {
+            json pairs = json::array();
+            read::span_attributes(event["attributes"])
+                .for_each("", [&](std::string_view key, const read::any_value& value) {
+                    pairs.push_back(key);
+                    pairs.push_back(value.what() == read::any_kind::text ? value.text() : read::stored_json(value));
+                });
+            const auto when = microseconds_of(event.any_of("timeUnixNano", "time_unix_nano"));
+            events.push_back({event["name"].text(), when, std::move(pairs)});
+        }
     return span_of({hex_of(*id), parent ? hex_of(*parent) : std::string(), told["name"].text(),
                     microseconds_of(told.any_of("startTimeUnixNano", "start_time_unix_nano")),
                     microseconds_of(told.any_of("endTimeUnixNano", "end_time_unix_nano")), failed ? 1 : 0,
                     std::move(message)},
-                   translated.inputs(), translated.outputs(), attributes);
+                   translated.inputs(), translated.outputs(), attributes, std::move(events));
 }
 
-// Of spans with the same ID the last one counts; in the order in which they began.
+// Orders spans by their start. The last span with an ID counts.
 inline json in_order(json spans) {
     std::unordered_map<std::string, std::size_t> last;
     for (std::size_t at = 0; at < spans.size(); ++at) last[spans[at][of_id].get<std::string>()] = at;
@@ -126,7 +139,7 @@ inline json in_order(json spans) {
     return kept;
 }
 
-/// Calls take(place, spans) for each place of `ids`, in their order. Returns what went wrong, or an empty text.
+/// Calls take(place, spans) for each position in `ids`, in order. Returns an error text, or an empty text.
 using take_spans = std::function<void(std::size_t, json)>;
 
 inline std::string read_spans(arguments::server& server, const arguments::common& told,
@@ -148,7 +161,7 @@ inline std::string read_spans(arguments::server& server, const arguments::common
     return {};
 }
 
-// A second time through the file. What is beyond 64 MiB stands in a temporary file, in heaps of neighbours.
+// Reads the file a second time. Data beyond 64 MiB is stored in a temporary file, in heaps of neighbouring traces.
 inline std::string read_spans(mt::trace_file&, const arguments::common& told, const std::vector<std::string>& ids,
                               const take_spans& take) {
     using heaps = mt::detail::record_heaps;

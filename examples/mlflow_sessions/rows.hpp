@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-// What the commands print: the fields of each row, in their order.
+// The rows that the commands print, with their fields in order.
 namespace rows {
 
 namespace mt = mlflow::trace;
@@ -32,7 +32,7 @@ inline json feedback(const mt::activity& of) {
     return scores;
 }
 
-// How the durations are spread: up to 0.1, 0.3, 1, 3, 10 and 30 seconds, and above. For tables.
+// The distribution of durations for tables: up to 0.1, 0.3, 1, 3, 10 and 30 seconds, and longer.
 inline std::string latency(const mt::duration_statistics& all) {
     using namespace std::chrono_literals;
     std::vector<double> counts;

@@ -10,7 +10,7 @@
 
 namespace commands {
 
-/// Which users or sessions, by what their traces add up to, and in which order.
+/// Selects and sorts users or sessions by their totals.
 struct selection {
     std::string having{};
     std::string sort{};
@@ -26,20 +26,24 @@ struct selection {
 
 inline std::shared_ptr<selection> add_selection(CLI::App& parser, const char* failed) {
     const auto told = std::make_shared<selection>();
-    parser.add_option("--having", told->having, "what they add up to: errors > 0 AND p95 > 2s AND idle > 30m")
+    parser
+        .add_option("--having", told->having, "only those whose totals match: errors > 0 AND p95 > 2s AND idle > 30m")
         ->check(arguments::refuse_empty);
     auto* const sort =
         parser
-            .add_option("--sort", told->sort, "by a total, the largest first: cost, errors, p95, last_seen; cost:asc")
+            .add_option("--sort", told->sort,
+                        "sort by a total, largest first: cost, errors, p95, last_seen; for ascending order: cost:asc")
             ->check(arguments::refuse_empty);
-    parser.add_option("--top", told->top, "the 10 largest of a total, or as many as --limit says")
+    parser
+        .add_option("--top", told->top,
+                    "only the 10 with the largest value of a total, such as cost; --limit changes the number")
         ->check(arguments::refuse_empty)
         ->excludes(sort);
     parser.add_flag("--failed", told->failed, failed);
     return told;
 }
 
-/// Sorts as it was asked for, and prints. Throws what is wrong with the name of a total.
+/// Sorts as requested, and prints. Throws if the name of a total is invalid.
 template <class Summary>
 int print_selected(source& from, std::vector<Summary> found, const selection& how, const arguments::common& told) {
     std::vector<std::string> kept;

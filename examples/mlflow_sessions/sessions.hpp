@@ -7,10 +7,11 @@
 
 namespace commands {
 
-// A filter chooses sessions, and does not change what they are.
+// A filter selects sessions, but their totals include all of their traces.
 inline command sessions(CLI::App& app, const arguments::common& told) {
-    auto* const parser = app.add_subcommand("sessions", "whole sessions that have such traces, in the order of time");
-    const auto how = add_selection(*parser, "only sessions of which such a trace failed");
+    auto* const parser = app.add_subcommand(
+        "sessions", "list sessions that contain a matching trace, each with all its traces, in chronological order");
+    const auto how = add_selection(*parser, "only sessions in which a matching trace failed");
     return {parser, [&told, how](source& from) {
                 auto where = arguments::query_of(told).where;
                 if (how->failed) where = std::move(where) && mt::field::status == mt::field::error;

@@ -14,9 +14,10 @@ namespace commands {
 struct show_options {
     std::string session;
     bool failed = false;
+    bool stack = false;
 };
 
-// A filter chooses which turns are shown; their numbers and gaps are those of the whole session.
+// A filter selects the turns to show; their numbers and gaps are those of the whole session.
 inline int print_session(source& from, const arguments::common& told, const show_options& how) {
     const auto whole = mt::session_flow(from, arguments::parse_key<mt::session>("SESSION", how.session));
     if (!whole) return fail(whole.error().message());
@@ -45,16 +46,25 @@ inline int print_session(source& from, const arguments::common& told, const show
         return print(from, std::move(all), told);
     }
     const auto steps = turns::steps_of(from, told, ids);
-    conversation::print(how.session, *whole, shown, steps, links(from, told));
-    return flushed();
+    conversation::print(how.session, *whole, shown, steps.value_or(turns::steps_by_trace()), links(from, told),
+                        how.stack);
+    return steps ? flushed() : fail("the spans cannot be read: " + steps.error().message());
 }
 
 inline command show(CLI::App& app, const arguments::common& told) {
-    auto* const parser = app.add_subcommand("show", "a session as a conversation: who said what, tools, failures");
+    auto* const parser = app.add_subcommand("show", "show a session as a conversation: messages, tool calls, errors");
     const auto how = std::make_shared<show_options>();
     parser->add_option("SESSION", how->session, "ID of the session")->required();
     parser->add_flag("--failed", how->failed, "only turns that failed");
-    return {parser, [&told, how](source& from) { return print_session(from, told, *how); }};
+    parser->add_flag("--stack", how->stack,
+                     "stack traces of exceptions whole, not only the lines nearest to the cause");
+    return {parser,
+            [parser, &told, how](source& from) {
+                if (told.json || !told.columns.empty())
+                    arguments::refuse(*parser, {"--stack"}, told.json ? "with --json" : "with --columns");
+                return print_session(from, told, *how);
+            },
+            {"--session"}};
 }
 
 } // namespace commands

@@ -9,7 +9,7 @@
 #include <utility>
 #include <variant>
 
-// What the commands read from: a server or a file, and on a terminal how far a long search is.
+// The source of a command, a server or a file, with a progress display for long searches on a terminal.
 class source {
 public:
     explicit source(const arguments::common& told) : opened_(arguments::open(told)) {}
@@ -27,26 +27,28 @@ public:
             opened_);
     }
 
-    /// Null where it is the other.
+    /// Null if the source is of the other kind.
     [[nodiscard]] arguments::server* server() { return std::get_if<arguments::server>(&opened_); }
     [[nodiscard]] mlflow::trace::trace_file* file() { return std::get_if<mlflow::trace::trace_file>(&opened_); }
 
-    /// No line about the progress: for a command that draws on the terminal itself.
+    /// Disables the progress line, for commands that draw on the terminal themselves.
     void be_quiet() { is_quiet_ = true; }
 
-    /// What the last search of a file passed over.
+    /// Prints what the last search of a file skipped.
     void tell_damage() {
         if (!file()) return;
-        for (const auto& [count, what] : {std::pair{file()->damaged_lines(), "damaged lines"},
-                                          std::pair{file()->other_lines(), "lines that hold no traces"},
-                                          std::pair{file()->damaged_spans(), "spans without IDs"}})
-            if (count > 0)
-                std::cerr << "mlflow_sessions: " << count << ' ' << what
-                          << " were passed over; what they held is not counted\n";
+        const auto tell = [](std::size_t count, const char* one, const char* several) {
+            if (count == 1) std::cerr << "mlflow_sessions: 1 " << one << " was skipped and is not counted\n";
+            else if (count > 0)
+                std::cerr << "mlflow_sessions: " << count << ' ' << several << " were skipped and are not counted\n";
+        };
+        tell(file()->damaged_lines(), "damaged line", "damaged lines");
+        tell(file()->other_lines(), "line without traces", "lines without traces");
+        tell(file()->damaged_spans(), "span without IDs", "spans without IDs");
     }
 
 private:
-    // Gone from the terminal when the search ends.
+    // The progress line; erased when the search ends.
     class progress {
     public:
         explicit progress(bool is_quiet) : is_shown_(!is_quiet && table::is_terminal(STDERR_FILENO)) {}

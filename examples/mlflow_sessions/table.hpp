@@ -17,15 +17,22 @@
 #include <utility>
 #include <vector>
 
-// Rows as a table that fits the terminal. IDs and times stand in it whole, since people paste them: what gives way
-// are texts, then the columns that matter least, and where that is not enough each row becomes a card.
+// Prints rows as a table that fits the terminal. IDs and times are never truncated, because they are copied. Texts
+// are shortened first, then the least important columns are left out; if that is not enough, each row is printed as a
+// card.
 namespace table {
 
 inline bool is_terminal(int file) { return ::isatty(file) == 1; }
 
+// `1 span`, `2 spans`
+template <class Number>
+std::string counted(Number number, std::string_view what) {
+    return std::to_string(number) + ' ' + std::string(what) + (number == 1 ? "" : "s");
+}
+
 inline constexpr std::size_t no_limit = std::numeric_limits<std::size_t>::max();
 
-// Columns of the terminal, or as COLUMNS says; no limit where there is neither, as in a pipe.
+// The width of the terminal, or COLUMNS; unlimited if there is neither, as in a pipe.
 inline std::size_t width_of_terminal() {
     winsize size{};
     if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
@@ -35,7 +42,7 @@ inline std::size_t width_of_terminal() {
 }
 
 inline bool is_in_colour() {
-    const char* const no_colour = std::getenv("NO_COLOR"); // no-color.org: set, and not empty
+    const char* const no_colour = std::getenv("NO_COLOR"); // no-color.org: set and not empty
     return is_terminal(STDOUT_FILENO) && !(no_colour && *no_colour);
 }
 inline std::string coloured(std::string_view text, std::string_view colour) {
@@ -47,7 +54,7 @@ inline constexpr std::string_view faint = "\033[2m";
 inline constexpr std::string_view red = "\033[31m";
 inline constexpr std::string_view yellow = "\033[33m";
 
-// A link as terminals know it (OSC 8); no link for an empty address, and where nobody could follow it.
+// A terminal link (OSC 8). Without an address, or if the output is not a capable terminal, only the text.
 inline std::string linked(std::string text, const std::string& address) {
     const char* const terminal = std::getenv("TERM");
     const std::string_view name = terminal ? terminal : "dumb";
@@ -56,16 +63,16 @@ inline std::string linked(std::string text, const std::string& address) {
 }
 
 struct options {
-    std::vector<std::string> columns{}; ///< only these, in this order; none: all for which there is room
-    std::vector<std::string> kept{};    ///< these at any width
+    std::vector<std::string> columns{}; ///< only these, in this order; empty: all that fit
+    std::vector<std::string> kept{};    ///< never left out
     std::size_t width = width_of_terminal();
-    /// The address of the page of a value in this column; empty: none.
+    /// The URL for a value in this column; empty: none.
     std::function<std::string(const column&, const json&)> address{};
-    bool has_hint = is_terminal(STDOUT_FILENO); ///< say which columns are left out
+    bool has_hint = is_terminal(STDOUT_FILENO); ///< mention the columns that are left out
 };
 
-inline constexpr std::size_t most_of_id = 40;   ///< columns; a longer ID has a line of its own
-inline constexpr std::size_t most_of_text = 80; ///< columns, where nothing limits a table
+inline constexpr std::size_t most_of_id = 40;   ///< columns; a longer ID gets its own line
+inline constexpr std::size_t most_of_text = 80; ///< columns, in a table without limit
 inline constexpr std::size_t least_of_text = 16;
 
 inline std::size_t total_of(const std::vector<column>& columns) {
@@ -74,7 +81,7 @@ inline std::size_t total_of(const std::vector<column>& columns) {
     return sum;
 }
 
-// Throws where a name is of no column.
+// Throws if a name does not refer to a column.
 inline std::vector<column> chosen(const std::vector<column>& all, const std::vector<std::string>& names) {
     if (names.empty()) return all;
     std::vector<column> found;
@@ -87,12 +94,12 @@ inline std::vector<column> chosen(const std::vector<column>& all, const std::vec
         std::string known;
         for (const column& c : all)
             known += (known.empty() ? "" : ", ") + (c.inner ? c.outer + '.' + *c.inner : c.outer);
-        throw std::runtime_error("--columns: no column " + name + "; there are " + known);
+        throw std::runtime_error("--columns: unknown column " + name + "; columns: " + known);
     }
     return found;
 }
 
-// Texts give way first, down to a width at which they still say something; then whole columns do, and are returned.
+// Shortens texts first, down to a minimum width, then removes columns, which are returned.
 inline std::vector<column> fit(std::vector<column>& columns, std::size_t limit, bool may_drop) {
     std::vector<column> dropped;
     for (column& one : columns)
@@ -136,7 +143,7 @@ inline void print_cards(const std::vector<json>& rows, const std::vector<column>
             if (value.is_null()) continue;
             std::string text = one.text_in(row);
             if (!one.is_whole() && width_of(text) > room) text = fitted(text, room, false);
-            // What is whole and too long has a line of its own, so that it is pasted without what is before it.
+            // A long value that is not truncated has its own line, so that it can be copied without its head.
             std::cout << coloured(fitted(one.head, widest, false), bold) << (width_of(text) > room ? '\n' : ' ')
                       << linked(coloured(text, colour_of(one, text)), how.address ? how.address(one, value) : "")
                       << '\n';
@@ -163,7 +170,7 @@ inline void print_lines(const std::vector<json>& rows, const std::vector<column>
             std::string text = one.text_in(row);
             const std::string address = how.address ? how.address(one, value) : "";
             if (&one != columns.data()) line += ' ';
-            if (one.is_whole() && width_of(text) > one.width) { // as `df` does it
+            if (one.is_whole() && width_of(text) > one.width) { // as `df` does
                 std::cout << (&one == columns.data() ? "" : one.head + ' ') << linked(text, address) << '\n';
                 text = &one == columns.data() ? "" : "↑";
             }
@@ -178,7 +185,7 @@ inline void print_lines(const std::vector<json>& rows, const std::vector<column>
 }
 
 inline void print(std::vector<json> rows, const options& how = {}) {
-    for (json& row : rows) // one user is among all of them
+    for (json& row : rows) // `users` includes the single user
         if (row.contains("users") && row["users"].is_array()) row.erase("user");
     if (rows.empty()) {
         std::cout << "nothing found\n";
@@ -210,7 +217,7 @@ inline void print(std::vector<json> rows, const options& how = {}) {
         if (std::any_of(dropped.begin(), dropped.end(), [&](const column& c) { return c.head == one.head; }))
             names += (names.empty() ? "" : ", ") + (one.inner ? one.outer + '.' + *one.inner : one.outer);
     std::cout.flush();
-    std::cerr << coloured("no room for " + names + ": --columns, or a wider terminal", faint) << '\n';
+    std::cerr << coloured("hidden: " + harmless(names) + " (use --columns or a wider terminal)", faint) << '\n';
 }
 
 } // namespace table

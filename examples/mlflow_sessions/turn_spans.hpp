@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "exceptions.hpp"
 #include "source.hpp"
 #include <mlflow/trace/client/file_documents.hpp>
 #include <mlflow/trace/client/file_span.hpp>
@@ -13,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-// What happened within turns: the spans that a person asks for, tools and failures.
+// The steps within turns that people look for: tools and failures.
 namespace turns {
 
 namespace mt = mlflow::trace;
@@ -24,25 +25,28 @@ struct step {
     std::string name;
     bool is_tool = false;
     bool is_failed = false;
-    std::string message;    ///< why it failed, where the span says so
+    std::string message;    ///< why it failed, if the span says so
     std::int64_t start = 0; ///< nanoseconds since 1970
     std::int64_t end = 0;
     std::string inputs;
     std::string outputs;
+    std::string stack{}; ///< of the last exception
 };
 
 using steps_by_trace = std::unordered_map<std::string, std::vector<step>>;
 
-// A text that is stored as JSON.
-inline std::string unquoted(const std::string& stored) {
-    if (!stored.starts_with('"')) return stored;
-    const auto text = mt::detail::parse_json(stored);
-    return text && text->is_string() ? text->get<std::string>() : stored;
-}
+using exceptions::unquoted;
 
 inline bool says_tool(std::string_view key, std::string_view value) {
     if (key == "mlflow.spanType" || key == "openinference.span.kind") return value == "TOOL";
     return key == "gen_ai.operation.name" && value == "execute_tool";
+}
+
+// A caught exception of a span that ended well is no failure.
+inline void tell(step& of, exceptions::thrown last) {
+    if (!of.is_failed) return;
+    of.message = last.told_with(of.message);
+    of.stack = std::move(last.stack);
 }
 
 inline step step_of(const mt::stored_span& span) {
@@ -61,21 +65,8 @@ inline step step_of(const mt::stored_span& span) {
         if (key == "mlflow.spanInputs") read.inputs = unquoted(value);
         if (key == "mlflow.spanOutputs") read.outputs = unquoted(value);
     }
+    tell(read, exceptions::last_of(span));
     return read;
-}
-
-inline std::string exception_in(mt::detail::json_value events) {
-    if (!events.is(mt::detail::json_value::kind::array)) return {};
-    std::string found;
-    for (const auto event : events) {
-        if (event["name"].text() != "exception") continue;
-        const mt::detail::span_attributes said(event["attributes"]);
-        const auto type = said["exception.type"];
-        const auto text = said["exception.message"];
-        found = type.is_none() ? "" : type.text();
-        if (!text.is_none()) found += (found.empty() ? "" : ": ") + text.text();
-    }
-    return found;
 }
 
 inline step step_of(mt::detail::json_value span) {
@@ -107,22 +98,24 @@ inline step step_of(mt::detail::json_value span) {
     for (const char* const key : {"mlflow.spanType", "openinference.span.kind", "gen_ai.operation.name"})
         if (const auto value = attributes[key]; !value.is_none())
             found.is_tool = found.is_tool || says_tool(key, unquoted(value.text()));
-    if (found.is_failed && found.message.empty()) found.message = exception_in(span["events"]);
+    tell(found, exceptions::last_of(span["events"]));
     return found;
 }
 
-/// Of these traces, in the order in which the spans began. What cannot be read has none: the turns are shown without.
-inline steps_by_trace steps_of(source& from, const arguments::common& told, const std::vector<std::string>& ids) {
+/// The steps of these traces, ordered by the start of their spans.
+inline mt::result<steps_by_trace> steps_of(source& from, const arguments::common& told,
+                                           const std::vector<std::string>& ids) {
     steps_by_trace all;
     if (from.server()) {
         const auto traces = from.server()->get_all(ids);
-        if (!traces) return {};
+        if (!traces) return mt::failure{traces.error()};
         for (const mt::stored_trace& trace : *traces)
             for (const mt::stored_span& span : trace.spans) all[trace.info.trace_id].push_back(step_of(span));
     } else {
         for (const std::string& id : ids) all[id];
         mt::detail::file_lines lines;
-        if (!lines.open(arguments::path_of(told.tracking_uri), arguments::compressions()).empty()) return {};
+        if (auto fault = lines.open(arguments::path_of(told.tracking_uri), arguments::compressions()); !fault.empty())
+            return mt::failure{mt::error(mt::error_kind::file, {}, fault)};
         const auto read = [&](mt::detail::json_value document, std::size_t) {
             mt::detail::for_each_otlp_span(document, [&](mt::detail::json_value span, const auto&) {
                 const auto id = mt::detail::read_id(span.any_of("traceId", "trace_id"), 16);
@@ -131,6 +124,7 @@ inline steps_by_trace steps_of(source& from, const arguments::common& told, cons
             });
         };
         mt::detail::file_documents().read(lines, read, [](std::size_t) { return true; });
+        if (!lines.fault().empty()) return mt::failure{mt::error(mt::error_kind::file, {}, lines.fault())};
     }
     for (auto& [id, steps] : all) {
         std::stable_sort(steps.begin(), steps.end(), [](const step& a, const step& b) { return a.start < b.start; });
@@ -143,7 +137,7 @@ inline steps_by_trace steps_of(source& from, const arguments::common& told, cons
     return all;
 }
 
-/// The failures that no failure within them explains.
+/// The failures without a failed descendant.
 inline std::vector<const step*> causes_in(const std::vector<step>& steps) {
     std::vector<const step*> causes;
     for (const step& one : steps)
@@ -152,6 +146,24 @@ inline std::vector<const step*> causes_in(const std::vector<step>& steps) {
             }))
             causes.push_back(&one);
     return causes;
+}
+
+/// Why a model ended an answer of nothing, where a span says so: `generate ended with content_filter`.
+inline std::string ending_of(const std::vector<step>& steps) {
+    const auto reason_in = [](const mt::detail::json& said) {
+        for (const char* const key : {"finish_reason", "stop_reason"})
+            if (const std::string reason = mt::detail::text_of(said, key); !reason.empty()) return reason;
+        return std::string();
+    };
+    for (auto one = steps.rbegin(); one != steps.rend(); ++one) {
+        const auto said = one->outputs.starts_with('{') ? mt::detail::parse_json(one->outputs) : std::nullopt;
+        if (!said) continue;
+        std::string reason = reason_in(*said);
+        if (const auto& choices = mt::detail::member(*said, "choices"); reason.empty() && choices.is_array())
+            for (const auto& choice : choices) reason = reason.empty() ? reason_in(choice) : reason;
+        if (!reason.empty() && reason != "stop" && reason != "end_turn") return one->name + " ended with " + reason;
+    }
+    return {};
 }
 
 } // namespace turns

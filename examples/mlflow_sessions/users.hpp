@@ -8,8 +8,8 @@
 namespace commands {
 
 inline command users(CLI::App& app, const arguments::common& told) {
-    auto* const parser = app.add_subcommand("users", "what each user did, the busiest first");
-    const auto how = add_selection(*parser, "only users of whom a trace failed");
+    auto* const parser = app.add_subcommand("users", "list users with their totals, most active first");
+    const auto how = add_selection(*parser, "only users with a failed trace");
     return {parser, [&told, how](source& from) {
                 auto conditions = how->conditions();
                 if (how->failed) conditions = std::move(conditions) && mt::total::errors > 0;

@@ -27,20 +27,19 @@ struct watch_options {
     std::string every = "10s";
 };
 
-// Throws what is no rate: 5%, 0.05.
+// Parses a rate: 5%, 0.05. Throws otherwise.
 inline double rate_of(const char* option, const std::string& text) {
     double number = 0;
     const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), number);
     const std::string_view behind = std::string_view(text).substr(static_cast<std::size_t>(end - text.data()));
     const double rate = behind == "%" ? number / 100 : number;
     if (fault != std::errc{} || (!behind.empty() && behind != "%") || !(rate >= 0 && rate <= 1))
-        throw CLI::ValidationError(option, "a rate was expected: 5% or 0.05");
+        throw CLI::ValidationError(option, "expected a rate: 5% or 0.05");
     return rate;
 }
 inline std::chrono::milliseconds length_of(const char* option, const std::string& text) {
     const auto length = mt::parse_length(text);
-    if (!length || length->count() == 0)
-        throw CLI::ValidationError(option, "a duration was expected: 800ms, 2s, 10m");
+    if (!length || length->count() == 0) throw CLI::ValidationError(option, "expected a duration: 800ms, 2s, 10m");
     return *length;
 }
 
@@ -69,7 +68,7 @@ inline json watch_row(const watching::figures& seen, const std::vector<std::stri
     return row;
 }
 
-// What a person sees, line by line.
+// The output for people, line by line.
 inline std::string watch_text(const watching::figures& seen, const watching::limits& most,
                               const std::vector<std::string>& exceeded) {
     std::ostringstream out;
@@ -114,7 +113,7 @@ inline std::string watch_text(const watching::figures& seen, const watching::lim
              (cost > 0 ? ", most by " + table::harmless(user) + " $" + table::money_text(cost) : ""),
          "max-cost-per-user", most.cost_per_user >= 0 ? "at most $" + table::money_text(most.cost_per_user) : "");
     if (all.errors == 0) return out.str();
-    line("failing", std::to_string(seen.failing.size()) + (seen.failing.size() == 1 ? " user" : " users"), "", "");
+    line("failing", table::counted(seen.failing.size(), "user"), "", "");
     for (const auto& [name, count] : seen.failing_most())
         line("", table::harmless(name) + "  " + std::to_string(count), "", "");
     line("last error", table::time_text(mt::to_string(all.last_error)) + ' ' + table::harmless(all.last_error_id), "",
@@ -146,6 +145,10 @@ inline int watch_traces(source& from, const arguments::common& told, const watch
         if (!done) std::cerr << "mlflow_sessions: " << table::harmless(done.error().message()) << '\n';
         else if (told.json) std::cout << mt::json_line(watch_row(seen, exceeded));
         else std::cout << watch_text(seen, most, exceeded) << (is_drawn || how.once ? "" : "\n");
+        if (done && seen.all.interactions == 0 && how.once && !told.json) {
+            const auto why = diagnosis::nothing_found(from, times, "trace");
+            std::cout << table::harmless(why.text) << '\n';
+        }
         if (const int status = flushed()) return status;
         if (!exceeded.empty() && (how.once || has_end)) return 2;
         if (how.once) return 0;
@@ -160,23 +163,32 @@ inline int watch_traces(source& from, const arguments::common& told, const watch
 
 inline command watch(CLI::App& app, const arguments::common& told) {
     auto* const parser = app.add_subcommand(
-        "watch", "the figures of the last 15 minutes (--since), again and again; limits set the exit code");
+        "watch", "show the figures of the last 15 minutes (--since) repeatedly; limits determine the exit code");
     const auto how = std::make_shared<watch_options>();
-    parser->add_option("--max-error-rate", how->error_rate, "of traces: 5% or 0.05")->check(arguments::refuse_empty);
-    parser->add_option("--max-p95", how->p95, "95th percentile of the durations: 800ms, 3s")
+    parser->add_option("--max-error-rate", how->error_rate, "highest share of failed traces: 5% or 0.05")
         ->check(arguments::refuse_empty);
-    parser->add_option("--max-anonymous", how->anonymous, "sessions without a user")->check(CLI::NonNegativeNumber);
-    parser->add_option("--max-cost-per-user", how->cost_per_user, "US dollars")->check(CLI::NonNegativeNumber);
-    parser->add_option("--min-traces", how->traces, "traces at least, so that silence is no success");
-    parser->add_option("--every", how->every, "between two looks")->capture_default_str();
-    auto* const once = parser->add_flag("--once", how->once,
-                                        "look once: exit with 0, with 2 where a limit is exceeded, with 1 on errors");
+    parser->add_option("--max-p95", how->p95, "highest 95th percentile of the durations: 800ms, 3s")
+        ->check(arguments::refuse_empty);
+    parser->add_option("--max-anonymous", how->anonymous, "highest number of sessions without a user")
+        ->check(CLI::NonNegativeNumber);
+    parser->add_option("--max-cost-per-user", how->cost_per_user, "highest cost of one user, in US dollars")
+        ->check(CLI::NonNegativeNumber);
+    parser->add_option("--min-traces", how->traces,
+                       "lowest number of traces, so that a lack of traffic is not a success");
+    parser->add_option("--every", how->every, "time between updates")->capture_default_str();
+    auto* const once = parser->add_flag(
+        "--once", how->once, "check once and exit: with 0, with 2 if a limit is exceeded, with 1 on errors");
     parser
         ->add_option("--for", how->length,
-                     "a gate: look for so long, 10m say, and exit with 2 as soon as a limit is exceeded, else with 0")
+                     "check for this long, such as 10m: exit with 2 as soon as a limit is exceeded, otherwise with 0")
         ->check(arguments::refuse_empty)
         ->excludes(once);
-    return {parser, [&told, how](source& from) { return watch_traces(from, told, *how); }};
+    return {parser,
+            [parser, &told, how](source& from) {
+                if (how->once) arguments::refuse(*parser, {"--every"}, "with --once");
+                return watch_traces(from, told, *how);
+            },
+            {"--limit", "--columns"}};
 }
 
 } // namespace commands

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-// What `watch` counts over a stretch of time, and what it may at most be.
+// The values that `watch` computes for a period of time, and their limits.
 namespace watching {
 
 namespace mt = mlflow::trace;
@@ -24,7 +24,7 @@ struct limits {
     double p95 = -1;        ///< milliseconds
     double anonymous = -1;  ///< sessions without a user
     double cost_per_user = -1;
-    std::size_t traces = 0; ///< at least
+    std::size_t traces = 0; ///< a minimum
 };
 
 struct figures {
@@ -67,14 +67,14 @@ struct figures {
         return static_cast<std::size_t>(
             std::count_if(sessions.begin(), sessions.end(), [](const auto& one) { return !one.second; }));
     }
-    /// Whom it cost most, and how much.
+    /// The user with the highest cost, and that cost.
     [[nodiscard]] std::pair<std::string, double> costliest() const {
         std::pair<std::string, double> most;
         for (const auto& one : cost)
             if (one.second > most.second || (one.second == most.second && one.first < most.first)) most = one;
         return most;
     }
-    /// At most three, those with most errors first.
+    /// At most three users, those with the most errors first.
     [[nodiscard]] std::vector<std::pair<std::string, std::size_t>> failing_most() const {
         std::vector<std::pair<std::string, std::size_t>> order(failing.begin(), failing.end());
         std::stable_sort(order.begin(), order.end(),
@@ -83,7 +83,7 @@ struct figures {
         return order;
     }
 
-    /// Which limits are exceeded, by the names of their options.
+    /// The names of the options whose limits are exceeded.
     [[nodiscard]] std::vector<std::string> exceeded(const limits& most) const {
         std::vector<std::string> found;
         const auto check = [&](double limit, double value, const char* name) {

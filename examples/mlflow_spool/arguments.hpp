@@ -12,7 +12,7 @@
 #include <string>
 #include <utility>
 
-// What the command line and the environment say.
+// The command line and the environment.
 namespace arguments {
 
 namespace mt = mlflow::trace;
@@ -31,24 +31,28 @@ struct values {
 };
 
 inline void add_folder(CLI::App& command, values& told) {
-    command.add_option("FOLDER", told.folder, "of the spool")->required()->check(CLI::ExistingDirectory);
+    command.add_option("FOLDER", told.folder, "folder of the spool")->required()->check(CLI::ExistingDirectory);
 }
 inline void add_output(CLI::App& command, values& told) {
-    command.add_flag("--json", told.json, "all rows as a JSON array");
+    command.add_flag("--json", told.json, "print all rows as a JSON array");
 }
 inline void add_receiver(CLI::App& command, values& told) {
-    command.add_option("--tracking-uri", told.tracking_uri, "MLflow server")->envname("MLFLOW_TRACKING_URI");
+    command.add_option("--tracking-uri", told.tracking_uri, "URL of the MLflow server")
+        ->envname("MLFLOW_TRACKING_URI");
     command
         .add_option("--experiment", told.experiment,
-                    "name of the experiment (default: MLFLOW_EXPERIMENT_ID or Default)")
+                    "experiment name (default: the experiment MLFLOW_EXPERIMENT_ID, or Default)")
         ->envname("MLFLOW_EXPERIMENT_NAME");
-    command.add_option("--service-name", told.service_name, "of the program that recorded: the tag service.name");
-    command.add_option("--source-name", told.source_name, "of the program that recorded: mlflow.source.name");
-    command.add_flag("--rejected", told.with_rejected, "also what the server has refused before");
-    command.add_option("--give-up-after", told.give_up_after, "seconds in which nothing was taken (default: 60)");
+    command.add_option("--service-name", told.service_name, "service.name of the program that recorded the traces");
+    command.add_option("--source-name", told.source_name,
+                       "mlflow.source.name of the program that recorded the traces");
+    command.add_flag("--rejected", told.with_rejected,
+                     "also retry spans that the server has rejected (*.rejected files)");
+    command.add_option("--give-up-after", told.give_up_after,
+                       "give up after this many seconds in which the server accepts nothing (default: 60)");
 }
 
-// As the environment says, and the command line before it. Throws what is wrong with one of its variables.
+// The exporter's options. The command line takes precedence over the environment. Throws if a variable is invalid.
 inline to_mlflow::options receiver(const values& told) {
     ::setenv("MLFLOW_TRACKING_URI", told.tracking_uri.c_str(), 1);
     auto options = mt::from_environment<to_mlflow>({.source_name = told.source_name});

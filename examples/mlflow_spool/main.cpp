@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is in the folder of a spool: shows it, checks it, and forwards it to an MLflow server.
+// Shows and checks the files of a spool directory, and forwards them to an MLflow server.
 #include "../mlflow_sessions/generated.hpp"
+#include "../mlflow_sessions/no_command.hpp"
 #include "../mlflow_sessions/table.hpp"
 #include "arguments.hpp"
 #include <mlflow/trace/spool/folder.hpp>
@@ -64,7 +65,7 @@ int show(const std::string& folder, bool as_json) {
     return print(rows, as_json);
 }
 
-// The end of a file that is in use may just be being written.
+// A file in use may end with a record that is still being written.
 int check(const std::string& folder, bool as_json) {
     const auto files = mt::list_spool(folder);
     if (!files) return fail(files.error().message());
@@ -88,10 +89,10 @@ int check(const std::string& folder, bool as_json) {
                         {"damaged_bytes", read->bytes}});
     }
     if (const int status = print(rows, as_json)) return status;
-    return damaged == 0 ? 0 : fail(std::to_string(damaged) + " damaged places; all other records are good");
+    return damaged == 0 ? 0 : fail(table::counted(damaged, "damaged place") + "; all other records are intact");
 }
 
-// What can be forwarded: not what other processes have in use.
+// The spans that can be forwarded; files in use by other processes are left out.
 std::uint64_t waiting_spans(const std::vector<mt::spool_file>& files, bool with_rejected) {
     std::uint64_t spans = 0;
     for (const mt::spool_file& file : files)
@@ -104,11 +105,16 @@ std::uint64_t waiting_spans(const std::vector<mt::spool_file>& files, bool with_
 int forward(const arguments::values& told) {
     const auto files = mt::list_spool(told.folder);
     if (!files) return fail(files.error().message());
-    if (const auto fault = mt::detail::folder_fault(told.folder); !fault.empty()) return fail(fault);
+    if (const auto fault = mt::detail::folder_fault(told.folder)) return fail(fault.message());
     const std::uint64_t all = waiting_spans(*files, told.with_rejected);
-    // Before anything is touched: is there such a server, and does it know the experiment?
+    // Checks the server and the experiment before any file is changed.
     arguments::to_mlflow server(arguments::receiver(told));
-    if (const auto connected = server.connect(); !connected) return fail(connected.error().message());
+    if (const auto connected = server.connect(); !connected) {
+        const mt::error& why = connected.error();
+        const bool is_away = why.kind() == mt::error_kind::connect || why.kind() == mt::error_kind::timeout;
+        return fail((is_away ? "no response from the MLflow server " + told.tracking_uri + ": " : "") +
+                    why.message());
+    }
     if (told.with_rejected)
         for (const mt::spool_file& file : *files)
             if (file.is_rejected && !mt::forward_again(file)) return fail(file.path + ": in use, or not writable");
@@ -123,29 +129,32 @@ int forward(const arguments::values& told) {
          !is_done && steady::now() - last_move < std::chrono::seconds(told.give_up_after);) {
         is_done = spool.recover(steady::now() + std::chrono::milliseconds(200));
         if (const auto now = progress(); now != std::exchange(before, now)) last_move = steady::now();
-        if (is_watched) std::cerr << "\r\033[K" << moved() << " of " << all << " spans…" << std::flush;
+        if (is_watched)
+            std::cerr << "\r\033[K" << moved() << " of " << table::counted(all, "span") << "…" << std::flush;
     }
     if (is_watched) std::cerr << "\r\033[K" << std::flush;
     const auto status = spool.status();
-    std::cout << status.recovered_spans << " spans forwarded, " << status.rejected_spans << " refused\n";
+    std::cout << table::counted(status.recovered_spans, "span") << " forwarded, " << status.rejected_spans
+              << " rejected\n";
     if (status.damaged_places > 0)
-        std::cerr << "mlflow_spool: " << status.damaged_places << " damaged places were passed over\n";
-    return is_done && status.rejected_spans == 0 ? 0 : fail(spool.last_error());
+        std::cerr << "mlflow_spool: " << table::counted(status.damaged_places, "damaged place")
+                  << (status.damaged_places == 1 ? " was" : " were") << " skipped\n";
+    return is_done && status.rejected_spans == 0 ? 0 : fail(spool.last_error().message());
 }
 
 int run(int argc, char** argv) {
-    CLI::App app{"what is in the folder of a spool, and where it goes", "mlflow_spool"};
+    CLI::App app{"inspect a spool folder, and deliver its traces to MLflow", "mlflow_spool"};
     generated::add(app, MLFLOW_TRACE_VERSION);
-    app.require_subcommand(1);
+    app.require_subcommand(0, 1);
     arguments::values told;
-    auto* const shown = app.add_subcommand("show", "the traces, the oldest first");
-    auto* const checked = app.add_subcommand("check", "each file; exits with 1 where one is damaged");
-    auto* const forwarded = app.add_subcommand("forward", "deliver what processes that are gone have left behind");
+    auto* const shown = app.add_subcommand("show", "list the traces, oldest first");
+    auto* const checked = app.add_subcommand("check", "check each file; exit with 1 if one is damaged");
+    auto* const forwarded = app.add_subcommand("forward", "deliver traces left behind by processes that have ended");
     for (auto* const command : {shown, checked, forwarded}) arguments::add_folder(*command, told);
     for (auto* const command : {shown, checked}) arguments::add_output(*command, told);
     arguments::add_receiver(*forwarded, told);
     try {
-        app.parse(argc, argv);
+        generated::parse(app, argc, argv);
         while (told.folder.size() > 1 && told.folder.ends_with('/')) told.folder.pop_back();
         if (shown->parsed()) return show(told.folder, told.json);
         if (checked->parsed()) return check(told.folder, told.json);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A context of one's own: what is current belongs to a conversation, whose callbacks take turns with those of others.
+// A context policy for an event loop: each conversation has its own current span, although its callbacks take turns
+// with those of other conversations.
 #pragma once
 
 #include <mlflow/trace/context/slot.hpp>
@@ -14,19 +15,19 @@ class event_loop {
 public:
     using callback = std::function<void()>;
 
-    // In a new conversation, where nothing is current.
+    // Starts a new conversation, without a current span.
     void begin(callback first) { waiting_.push_back({std::make_shared<conversation>(), std::move(first)}); }
-    // In the conversation that runs.
+    // Continues the running conversation.
     void post(callback next) { waiting_.push_back({running_, std::move(next)}); }
 
-    // Until nothing waits any more.
+    // Returns when no callback is waiting.
     void run() {
         while (!waiting_.empty()) {
             auto [of, next] = std::move(waiting_.front());
             waiting_.pop_front();
             running_ = std::move(of);
             next();
-            next = nullptr; // what it holds ends in its conversation
+            next = nullptr; // destroys its captures while its conversation is current
             running_.reset();
         }
     }
@@ -36,7 +37,7 @@ private:
 
     struct conversation {
         ~conversation() { slot.release(); }
-        mlflow::trace::context_slot slot{.is_of_task = true}; // and not of a thread, which others use as well
+        mlflow::trace::context_slot slot{.is_of_task = true}; // belongs to a conversation, not to a thread
     };
     struct event {
         std::shared_ptr<conversation> of;
@@ -49,7 +50,8 @@ private:
 
 class conversation_context {
 public:
-    // All that a context must have: the slot of whatever runs now, or null where nothing can be current.
+    // The only required member of a context policy: the slot of whatever is running, or null if nothing can be
+    // current.
     static mlflow::trace::context_slot* slot() noexcept {
         return event_loop::running_ ? &event_loop::running_->slot : nullptr;
     }

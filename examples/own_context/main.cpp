@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Two conversations take turns in an event loop, and their spans stay apart.
+// Two conversations take turns in an event loop. Their spans are kept apart.
 #include "event_loop.hpp"
 #include <mlflow/trace.hpp>
 
@@ -20,7 +20,7 @@ struct conversation {
 };
 
 void answer(const std::shared_ptr<conversation>& one) {
-    auto span = one->tracer.start_span("turn"); // inside the trace of this conversation
+    auto span = one->tracer.start_span("turn"); // its parent is the span of this conversation
     span.inputs(one->turn).attribute("user", one->user);
     if (++one->turn < 3) one->loop.post([one] { answer(one); });
 }
@@ -42,9 +42,9 @@ int main() {
 
     const auto traces = tracer.exporter().take();
     bool apart = traces.size() == 2;
-    for (auto trace : traces) {
+    for (const auto& trace : traces) {
         std::printf("%s: %zu spans\n", trace.metadata["mlflow.trace.user"].c_str(), trace.spans.size());
-        for (auto& span : trace.spans)
+        for (const auto& span : trace.spans)
             apart = apart && (span.name == "chat" || span.attributes["user"] == trace.metadata["mlflow.trace.user"]);
         apart = apart && trace.spans.size() == 4;
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// An exporter of one's own: a line of CSV for each span, to be loaded into a spreadsheet.
+// A custom exporter: one CSV line per span, for a spreadsheet.
 #pragma once
 
 #include <mlflow/trace/core/export_result.hpp>
@@ -21,7 +21,7 @@ public:
 
     explicit csv_exporter(options chosen) : path_(std::move(chosen.path)), file_(made(path_), std::ios::app) {}
 
-    // All that an exporter must have. What it throws would be caught, and count as failed.
+    // The only required member of an exporter. An exception would be caught, and the spans would count as failed.
     mlflow::trace::export_result export_traces(mlflow::trace::trace_batch& batch) {
         for (const mlflow::trace::trace_data& data : batch) {
             const auto trace = mlflow::trace::decode(data);
@@ -35,22 +35,22 @@ public:
         if (file_.flush()) {
             outcome.exported_spans = batch.span_count();
         } else {
-            file_.clear(); // tried again with the next batch
+            file_.clear(); // the next batch tries again
             outcome.failed_spans = batch.span_count();
-            outcome.error = path_ + ": cannot be written";
+            outcome.error = mlflow::trace::error(mlflow::trace::error_kind::file, path_, "cannot be written");
         }
         return outcome;
     }
 
 private:
-    // Readable by its owner only: users' IDs are in it.
-    static const std::string& made(const std::string& path) {
+    // Readable by its owner only, because it contains users' IDs.
+    static std::string made(std::string path) {
         if (const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600); file >= 0)
             ::close(file);
         return path;
     }
 
-    // Users choose these texts: what a spreadsheet would take for a formula gets an apostrophe.
+    // Users choose these texts: an apostrophe keeps a spreadsheet from treating them as formulas.
     static std::string quoted(std::string_view text) {
         const bool is_formula =
             !text.empty() && std::string_view("=+-@\t\r\n").find(text[0]) != std::string_view::npos;

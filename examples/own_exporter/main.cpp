@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes spans.csv by an exporter of one's own, on a thread of its own.
+// Writes spans.csv with a custom exporter on a background thread.
 #include "csv_exporter.hpp"
 #include <mlflow/trace.hpp>
 

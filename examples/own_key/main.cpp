@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Metadata keys of one's own, each with its checks, in a schema.
+// Custom metadata keys, each with its own checks, in a schema.
 #include <mlflow/trace.hpp>
 
 #include <cstdio>
@@ -7,13 +7,13 @@
 
 namespace mt = mlflow::trace;
 
-// Enrichment: what a team wants to compare its traces by.
+// Enrichment: the values by which a team compares its traces.
 using segment = mt::key<"app.segment", mt::one_of<"free", "pro", "enterprise">>;
 using session_type = mt::key<"app.session_type", mt::one_of<"chat", "voice">>;
 using environment = mt::key<"deployment.environment", mt::one_of<"production", "staging", "development">>;
 using version = mt::key<"app.version", mt::max_length<32>>;
 
-// A check of one's own: an order number ends in its check digit.
+// A custom check: the last digit of an order number is its check digit.
 constexpr bool is_order(std::string_view text) noexcept {
     int sum = 0;
     for (const char c : text.substr(0, text.size() - 1)) {
@@ -23,7 +23,7 @@ constexpr bool is_order(std::string_view text) noexcept {
     return text.back() - '0' == sum % 10;
 }
 
-// A type of its own instead of an alias: its name is what a compiler's error shows.
+// A type of its own, not an alias, so that compiler errors show its name.
 struct order : mt::key_of<order, "shop.order", mt::max_length<12>, mt::predicate<is_order>> {
     using key_of::key_of;
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A transport of one's own, over libcurl: HTTPS, proxies and whatever else the system's curl can do.
+// A custom transport that uses libcurl, with the HTTPS and proxy support of the system's curl.
 #pragma once
 
 #include <mlflow/trace/http/check.hpp>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Delivers one trace to the MLflow server at MLFLOW_TRACKING_URI by a transport of one's own.
+// Delivers one trace to the MLflow server at MLFLOW_TRACKING_URI with a custom transport.
 #include "curl_transport.hpp"
 #include <mlflow/trace.hpp>
 
@@ -19,6 +19,6 @@ int main() {
         trace.inputs("How far is the moon?").outputs("About 384,000 km.");
     }
     const bool arrived = tracer.account().exported == 1;
-    std::printf("%s\n", arrived ? tracer.exporter().experiment_url().c_str() : tracer.last_error().c_str());
+    std::printf("%s\n", arrived ? tracer.exporter().experiment_url().c_str() : tracer.last_error().message().c_str());
     return arrived ? 0 : 1;
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-/// mlflow_trace: records what a GenAI application does for each of its users and sessions, and delivers it to MLflow.
-/// The umbrella header: everything but what needs another library (`mlflow/trace/transports/beast.hpp`,
-/// `mlflow/trace/context/asio.hpp`).
+/// mlflow_trace records what a GenAI application does for each of its users and sessions, and delivers it to MLflow.
+/// This umbrella header includes everything that needs no other library. `mlflow/trace/transports/beast.hpp` and
+/// `mlflow/trace/context/asio.hpp`, for example, are separate.
 
 #include <mlflow/trace/concepts.hpp>
 #include <mlflow/trace/config.hpp>

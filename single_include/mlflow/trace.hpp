@@ -41,28 +41,37 @@
 
 // ---- mlflow/trace/config.hpp
 
-/// Version and build switches. The only header of the library that defines macros.
+/// Version macros and build switches. No other header of the library defines macros.
 
+/// The version of the library, as numbers and as text.
 #define MLFLOW_TRACE_VERSION_MAJOR 0
 #define MLFLOW_TRACE_VERSION_MINOR 2
 #define MLFLOW_TRACE_VERSION_PATCH 0
 #define MLFLOW_TRACE_VERSION "0.2.0"
 
-/// 1 where the translation unit is compiled with exceptions, else 0.
+/// 1 where the translation unit is compiled with exceptions, otherwise 0.
 #if defined(__cpp_exceptions) && __cpp_exceptions
 #define MLFLOW_TRACE_HAS_EXCEPTIONS 1
 #else
 #define MLFLOW_TRACE_HAS_EXCEPTIONS 0
 #endif
 
-/// 1 where there is an operating system, else 0: a freestanding build takes clocks, locks and memory from its
-/// platform (`bare_metal_platform`). Set it to 0 to try such a build on a hosted machine.
+/// 1 where there is an operating system, otherwise 0. A freestanding build takes clocks, locks and memory from its
+/// platform (`bare_metal_platform`). Define it as 0 to try such a build on a hosted machine.
 #ifndef MLFLOW_TRACE_HOSTED
 #define MLFLOW_TRACE_HOSTED __STDC_HOSTED__
 #endif
 
-/// Inline namespace of everything in the library: two versions, or two builds whose layouts differ, link side by
-/// side without meeting.
+#if MLFLOW_TRACE_HOSTED && defined(__has_include)
+#if !__has_include(<pthread.h>) || !__has_include(<sys/random.h>)
+#error                                                                                                               \
+    "mlflow_trace: this platform lacks POSIX threads. For a device, compile with -ffreestanding, or since GCC 13 \
+with -DMLFLOW_TRACE_HOSTED=0, and include <mlflow/trace/bare_metal.hpp>"
+#endif
+#endif
+
+/// The inline namespace of the library. Two versions of the library, or two builds with different layouts, have
+/// different names in it and can be linked into one program.
 #if !MLFLOW_TRACE_HOSTED
 #define MLFLOW_TRACE_ABI v0_2_freestanding
 #elif MLFLOW_TRACE_HAS_EXCEPTIONS
@@ -85,12 +94,12 @@ enum memory_order : int {
     memory_order_seq_cst = __ATOMIC_SEQ_CST,
 };
 
-// std::atomic as far as it is needed here, and without a lock. <atomic> costs every user 2,800 lines more, most of
-// them for waiting.
+// The members of std::atomic that the library uses, always lock-free. <atomic> would add 2,800 lines to every
+// translation unit, mostly for waiting.
 template <class T>
 class atomic {
     static_assert(std::is_trivially_copyable_v<T>);
-    static_assert(!MLFLOW_TRACE_HOSTED || __atomic_always_lock_free(sizeof(T), nullptr)); // devices do not link one
+    static_assert(!MLFLOW_TRACE_HOSTED || __atomic_always_lock_free(sizeof(T), nullptr)); // devices lack libatomic
 
 public:
     constexpr atomic() noexcept = default;
@@ -159,9 +168,9 @@ private:
 
 // ---- mlflow/trace/detail/durations.hpp
 
-// std::chrono's durations and clocks as far as interfaces name them. In libstdc++ and libc++ <shared_mutex> declares
-// them, since std::shared_timed_mutex takes them; <chrono> brings calendars, time zones and streams, 10,000 lines
-// more for every user.
+// std::chrono's durations and clocks, as far as the interfaces use them. In libstdc++ and libc++ <shared_mutex>
+// declares them for std::shared_timed_mutex. <chrono> would add calendars, time zones and streams: 10,000 lines in
+// every translation unit.
 
 // ---- mlflow/trace/detail/guarded.hpp
 
@@ -173,11 +182,11 @@ namespace detail {
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
     throw std::bad_alloc();
 #else
-    std::abort(); // as `new` does
+    std::abort(); // as `new` does without exceptions
 #endif
 }
 
-// Runs `run`. What it throws ends here, and `rescue` says what comes instead.
+// Returns the result of `run`, or the result of `rescue` if `run` throws.
 template <class Run, class Rescue>
 decltype(auto) guarded(Run&& run, [[maybe_unused]] Rescue&& rescue) {
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
@@ -191,7 +200,7 @@ decltype(auto) guarded(Run&& run, [[maybe_unused]] Rescue&& rescue) {
 #endif
 }
 
-// The same where it matters what was thrown: `rescue` is given its text, or null when it is no std::exception.
+// The same, but passes the text of the exception to `rescue`, or null if it is not a std::exception.
 template <class Run, class Rescue>
 decltype(auto) guarded_by_reason(Run&& run, [[maybe_unused]] Rescue&& rescue) {
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
@@ -211,668 +220,24 @@ decltype(auto) guarded_by_reason(Run&& run, [[maybe_unused]] Rescue&& rescue) {
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
-// ---- mlflow/trace/text/characters16.hpp
-
-#if defined(__SSE2__)
+// ---- mlflow/trace/memory/board_machine.hpp
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Sixteen characters at once, by the vectors that g++ and clang know without <emmintrin.h>, which is 2,700 lines.
-// Comparisons give a character of all ones where they hold.
-using characters16 [[gnu::vector_size(16)]] = signed char;
+// A device without threads, whose functions come from its platform.
+struct board_machine {
+    static constexpr bool has_threads = false;
+    static constexpr bool has_heap = false;
+    using text = std::string_view;
 
-inline characters16 load16(const char* from) noexcept {
-    characters16 loaded;
-    std::memcpy(&loaded, from, sizeof loaded);
-    return loaded;
-}
-inline void store16(char* to, characters16 stored) noexcept { std::memcpy(to, &stored, sizeof stored); }
-
-inline characters16 sixteen(char c) noexcept {
-    const auto s = static_cast<signed char>(c);
-    return characters16{s, s, s, s, s, s, s, s, s, s, s, s, s, s, s, s};
-}
-
-// A bit for each character whose highest bit is set.
-inline std::uint32_t mask16(characters16 characters) noexcept {
-    using plain [[gnu::vector_size(16)]] = char;
-    return static_cast<std::uint32_t>(__builtin_ia32_pmovmskb128(reinterpret_cast<plain>(characters)));
-}
-
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
-#endif
-
-// ---- mlflow/trace/text/utf8.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
-
-// std::string_view::substr without its check, which throws, and a device has no runtime for that.
-constexpr std::string_view prefix_of(std::string_view text, std::size_t size) noexcept { return {text.data(), size}; }
-constexpr std::string_view suffix_from(std::string_view text, std::size_t at) noexcept {
-    return {text.data() + at, text.size() - at};
-}
-
-struct utf8_step {
-    std::uint32_t code_point; // U+FFFD when invalid
-    std::size_t length;       // bytes to pass: when invalid, the maximal subpart that one U+FFFD stands for
-    bool valid;
-};
-
-// The first code point of a text that is not empty. The ranges are table 3-7 of the Unicode standard.
-constexpr utf8_step decode_utf8(std::string_view text) noexcept {
-    const auto byte = [text](std::size_t at) {
-        return static_cast<std::uint32_t>(static_cast<unsigned char>(text[at]));
-    };
-    const std::uint32_t lead = byte(0);
-    if (lead < 0x80) return {lead, 1, true};
-    if (lead < 0xC2 || lead > 0xF4) return {0xFFFD, 1, false};
-    const std::size_t length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-    std::uint32_t low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
-    std::uint32_t high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-    std::uint32_t code_point = lead & (0x7FU >> length);
-    for (std::size_t at = 1; at < length; ++at) {
-        if (at >= text.size() || byte(at) < low || byte(at) > high) return {0xFFFD, at, false};
-        code_point = code_point << 6 | (byte(at) & 0x3F);
-        low = 0x80;
-        high = 0xBF;
-    }
-    return {code_point, length, true};
-}
-
-// Length of a valid sequence of 2 to 4 bytes, else 0. Four bytes must be readable. Says the same as decode_utf8, in
-// the few instructions that text in other scripts than Latin needs.
-constexpr std::size_t utf8_sequence_length(const char* text) noexcept {
-    const auto byte = [text](int at) { return static_cast<std::uint32_t>(static_cast<unsigned char>(text[at])); };
-    const std::uint32_t word = byte(0) | byte(1) << 8 | byte(2) << 16 | byte(3) << 24;
-    if ((word & 0xC0C0F0) == 0x8080E0) {
-        const std::uint32_t top = word & 0x200F;  // of 16 bits, the highest 5
-        return top != 0 && top != 0x200D ? 3 : 0; // overlong; surrogate
-    }
-    if ((word & 0xC0E0) == 0x80C0) return (word & 0x1E) != 0 ? 2 : 0; // overlong
-    if ((word & 0xC0C0C0F8) == 0x808080F0) {
-        const std::uint32_t plane = (word & 0x07) << 2 | (word & 0x3000) >> 12;
-        return plane >= 0x01 && plane <= 0x10 ? 4 : 0;
-    }
-    return 0;
-}
-
-// Writes at most 4 bytes and returns how many. Surrogates become U+FFFD.
-constexpr std::size_t encode_utf8(char* to, std::uint32_t code_point) noexcept {
-    if (code_point < 0x80) {
-        *to = static_cast<char>(code_point);
-        return 1;
-    }
-    if (code_point >= 0xD800 && code_point < 0xE000) code_point = 0xFFFD;
-    const std::size_t length = code_point < 0x800 ? 2 : code_point < 0x10000 ? 3 : 4;
-    for (std::size_t at = length - 1; at > 0; --at, code_point >>= 6)
-        to[at] = static_cast<char>(0x80 | (code_point & 0x3F));
-    to[0] = static_cast<char>((0xF00U >> length & 0xFFU) | code_point);
-    return length;
-}
-
-constexpr bool is_control(std::uint32_t code_point) noexcept {
-    return code_point < 0x20 || (code_point >= 0x7F && code_point < 0xA0);
-}
-
-struct utf8_scan {
-    static constexpr std::size_t npos = static_cast<std::size_t>(-1);
-
-    std::size_t code_points = 0;   // an invalid subpart counts as the one U+FFFD it would become
-    std::size_t invalid_at = npos; // offset of the first invalid byte
-    std::size_t control_at = npos; // offset of the first C0, DEL or C1
-};
-
-constexpr utf8_scan scan_utf8(std::string_view text) noexcept {
-    utf8_scan scan;
-    for (std::size_t at = 0; at < text.size(); ++scan.code_points) {
-        const utf8_step step = decode_utf8(suffix_from(text, at));
-        if (!step.valid && scan.invalid_at == utf8_scan::npos) scan.invalid_at = at;
-        if (is_control(step.code_point) && scan.control_at == utf8_scan::npos) scan.control_at = at;
-        at += step.length;
-    }
-    return scan;
-}
-
-// Bytes before the first invalid one.
-inline std::size_t valid_utf8_prefix(std::string_view text) noexcept {
-    std::size_t at = 0;
-    while (at < text.size()) {
-#if defined(__SSE2__)
-        while (text.size() - at >= 16) {
-            if (mask16(load16(text.data() + at)) != 0) break;
-            at += 16;
-        }
-        if (at == text.size()) break;
-#endif
-        // A run of the other kind, so that text in one script does not go back to the blocks after each character.
-        do {
-            std::size_t length = text.size() - at >= 4 ? utf8_sequence_length(text.data() + at) : 0;
-            if (length == 0) {
-                const utf8_step step = decode_utf8({text.data() + at, text.size() - at});
-                if (!step.valid) return at;
-                length = step.length;
-            }
-            at += length;
-        } while (at < text.size() && static_cast<unsigned char>(text[at]) >= 0x80);
-    }
-    return at;
-}
-
-// Short texts are most of what is recorded: they are looked at by two loads that overlap.
-inline bool is_ascii(std::string_view text) noexcept {
-    const char* const begin = text.data();
-    const std::size_t size = text.size();
-    const auto high_bits = [begin]<class Word>(std::size_t at, Word) {
-        Word word;
-        std::memcpy(&word, begin + at, sizeof word);
-        return word & static_cast<Word>(0x8080808080808080U);
-    };
-    std::uint64_t found = 0;
-    if (size >= 8) {
-        std::size_t at = 0;
-        for (; size - at > 8; at += 8) found |= high_bits(at, std::uint64_t{});
-        found |= high_bits(size - 8, std::uint64_t{});
-    } else if (size >= 4) {
-        found = high_bits(0, std::uint32_t{}) | high_bits(size - 4, std::uint32_t{});
-    } else {
-        for (const char c : text) found |= static_cast<unsigned char>(c) & 0x80U;
-    }
-    return found == 0;
-}
-
-inline std::string_view first_code_points(std::string_view text, std::size_t count) noexcept {
-    std::size_t at = 0;
-    while (at < text.size() && count-- > 0) at += decode_utf8(suffix_from(text, at)).length;
-    return prefix_of(text, at);
-}
-
-inline bool is_valid_utf8(std::string_view text) noexcept {
-    return is_ascii(text) || valid_utf8_prefix(text) == text.size();
-}
-
-// The append functions below and in the other writers return false when the buffer is full. What was written until
-// then stays: the caller goes back to the size it knows.
-template <class Buffer>
-bool append_bytes(Buffer& out, std::string_view bytes) noexcept {
-    if (bytes.empty()) return true;
-    char* to = out.ensure(bytes.size());
-    if (!to) return false;
-    std::char_traits<char>::copy(to, bytes.data(), bytes.size());
-    out.commit(bytes.size());
-    return true;
-}
-
-// Each maximal invalid subpart becomes U+FFFD, as Unicode recommends and Python's errors="replace" does.
-template <class Buffer>
-bool append_utf8(Buffer& out, std::string_view text) noexcept {
-    for (;;) {
-        const std::size_t valid = valid_utf8_prefix(text);
-        if (!append_bytes(out, prefix_of(text, valid))) return false;
-        if (valid == text.size()) return true;
-        if (!append_bytes(out, "\xEF\xBF\xBD")) return false;
-        text.remove_prefix(valid);
-        text.remove_prefix(decode_utf8(text).length);
-    }
-}
-
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
-// ---- mlflow/trace/text/displayed.hpp
-
-// Text that somebody else wrote, where a person reads it.
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
-
-// What commands a terminal, turns the direction of the text around it, breaks its line, or is there without being
-// seen (Unicode's Default_Ignorable_Code_Point). Joiners and variation selectors are not of these: scripts and emoji
-// need them.
-constexpr bool is_hidden(std::uint32_t c) noexcept {
-    return is_control(c) || c == 0x00AD || c == 0x061C || c == 0x115F || c == 0x1160 || c == 0x17B4 || c == 0x17B5 ||
-           c == 0x180E || c == 0x200B || c == 0x200E || c == 0x200F || (c >= 0x2028 && c <= 0x202E) ||
-           (c >= 0x2060 && c <= 0x206F) || c == 0x3164 || c == 0xFEFF || c == 0xFFA0 ||
-           (c >= 0xFFF0 && c <= 0xFFFB) || (c >= 0x1BCA0 && c <= 0x1BCA3) || (c >= 0x1D173 && c <= 0x1D17A) ||
-           (c >= 0xE0000 && c <= 0xE00FF) || (c >= 0xE01F0 && c <= 0xE0FFF);
-}
-
-// One line of valid UTF-8 that shows all there is: a space for each control character, U+FFFD for what is hidden or
-// invalid. At most that many bytes of the text are shown.
-inline std::string displayed(std::string_view text, std::size_t most = std::string_view::npos) {
-    std::string shown;
-    shown.reserve(text.size() < most ? text.size() : most);
-    for (std::size_t at = 0; at < text.size();) {
-        const utf8_step step = decode_utf8(suffix_from(text, at));
-        if (step.length > most - at) break;
-        if (is_control(step.code_point)) shown += ' ';
-        else if (!step.valid || is_hidden(step.code_point)) shown += "\xEF\xBF\xBD";
-        else shown += text.substr(at, step.length);
-        at += step.length;
-    }
-    return shown;
-}
-
-// The same JSON, with escapes in place of what is hidden, which JSON itself lets pass; newlines between its values
-// stay. Invalid UTF-8 becomes U+FFFD.
-inline std::string escaped_json(std::string_view text) {
-    std::string escaped;
-    escaped.reserve(text.size());
-    const auto escape = [&escaped](std::uint32_t unit) {
-        escaped += "\\u";
-        for (unsigned shift = 16; shift > 0; shift -= 4) escaped += "0123456789abcdef"[unit >> (shift - 4) & 15U];
-    };
-    for (std::size_t at = 0; at < text.size();) {
-        const utf8_step step = decode_utf8(suffix_from(text, at));
-        const std::uint32_t c = step.code_point;
-        if (!step.valid) escaped += "\xEF\xBF\xBD";
-        else if (c < 0x7F || !is_hidden(c)) escaped += text.substr(at, step.length);
-        else if (c < 0x10000) escape(c);
-        else escape(0xD800 + ((c - 0x10000) >> 10)), escape(0xDC00 + (c & 0x3FF));
-        at += step.length;
-    }
-    return escaped;
-}
-
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
-// ---- mlflow/trace/core/error.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-
-/// What kind of thing went wrong. The first group is of values, the second of requests, the third of what a program
-/// is set up with.
-enum class error_kind : std::uint8_t {
-    none,
-    missing,           ///< no value at all: a null pointer, or a required key or header that nobody gave
-    empty,             ///< ""
-    too_long,          ///< more code points than the key takes
-    control_character, ///< C0 (with NUL, tab and newline), DEL or C1
-    invalid_utf8,
-    not_allowed,     ///< rejected by the key's own check
-    out_of_range,    ///< a number that MLflow cannot store
-    already_set,     ///< metadata is written once, and this is another value
-    not_in_schema,   ///< the tracer's schema does not have this key
-    reserved,        ///< a key that the library writes itself, or that MLflow's search rewrites
-    no_open_trace,   ///< nothing to update: no trace is open here, or it has ended
-    callback_failed, ///< the application's code that makes or writes the value threw, or said that it failed
-    span_ended,      ///< that code ended the span for which the value was
-    interleaved,     ///< traces of one tracer take turns where one thing at a time can be current
-    not_on_stack,    ///< what is to be current is in a coroutine's frame, on a fiber's stack, or on the heap
-    abi_mismatch,    ///< the tracer was made by a part of the program with another version or build of the library
-    malformed,       ///< a header is not of the form that its specification says
-    duplicate,       ///< a header or a member that may stand once is given again
-    too_large,       ///< a header is over the limits of its specification
-    unverified,      ///< the seal of a sender is not one that is known here, or has expired
-    out_of_memory,   ///< for the value, for a request, or for its reply
-
-    bad_request, ///< never sent: the request, the query or the address is malformed
-    tls,         ///< the server's certificate was rejected, or it rejected ours, or it does not speak TLS
-    connect,     ///< no connection: refused, unreachable, name not resolved
-    closed,      ///< the connection ended before the whole reply
-    timeout,     ///< `http_request::timeout` ran out
-    bad_reply,   ///< not HTTP, larger than the transport accepts, or not what the server should answer
-    other,       ///< a reply that is no success (`error::status`), or what has no kind of its own
-
-    bad_setting, ///< a variable of the environment that was not understood
-    file         ///< a file or folder that cannot be read; `error::code` says why
-};
-
-namespace detail {
-
-// What an error says in words of its own; its copies share it. It frees itself through a pointer, so that a device
-// whose errors have no such text needs no heap.
-struct error_text {
-    void (*count)(error_text& self, bool is_taken) noexcept;
-    std::string whole{};
-    std::size_t about_at = 0; // where `whole` names what the error is about
-    std::size_t about_size = 0;
-    std::error_code code{};
-    atomic<unsigned> uses{1};
-
-    // Null when memory runs out: the kind is then all that the error says.
-    static error_text* make(std::string_view about, std::string_view text, const std::error_code& code) noexcept {
-        const auto copy = [&]() -> error_text* {
-            const std::string_view between = about.empty() || text.starts_with(' ') ? "" : ": ";
-            std::string words;
-            words.reserve(about.size() + between.size() + text.size());
-            words.append(about).append(between).append(text);
-            return new (std::nothrow) error_text{&error_text::keep_count, std::move(words), 0, about.size(), code};
-        };
-        return guarded(copy, []() -> error_text* { return nullptr; });
-    }
-
-private:
-    static void keep_count(error_text& self, bool is_taken) noexcept {
-        if (is_taken) self.uses.fetch_add(1, memory_order_relaxed);
-        else if (self.uses.fetch_sub(1, memory_order_acq_rel) == 1) delete &self;
-    }
-};
-
-} // namespace detail
-
-/// What went wrong, everywhere in this library: of which kind, what it is about, and what to do about it.
-///
-///     mt::error(mt::error_kind::timeout, "127.0.0.1:5000", "no answer within 30000 ms")
-///
-/// Never holds the value that was rejected. Copying shares the text and does not throw. What the checks of values
-/// give needs no heap: `about()` is a view then, and `message()` is put together when it is asked for. Thread-safety:
-/// as `int`.
-class error {
-public:
-    /// No error.
-    constexpr error() noexcept = default;
-    /// Of a value. `about` is a view, of static storage or of the caller's own text. `actual` is the number of code
-    /// points found (`too_long`) or the position of the byte at fault, `limit` the number of code points allowed.
-    constexpr error(error_kind kind, std::string_view about = {}, std::size_t actual = 0,
-                    std::size_t limit = 0) noexcept
-        : kind_(kind), about_(about), actual_(actual), limit_(limit) {}
-    /// A text that dies before the error does: give a text of its own as well, which is copied.
-    template <class text_that_dies_first>
-        requires std::is_same_v<std::remove_const_t<text_that_dies_first>, std::string>
-    error(error_kind kind, text_that_dies_first&& about) = delete;
-    /// In words of its own, which are copied: one line for a person, without credentials, that ends with the remedy.
-    /// `message()` is `about: text`, without the colon where `text` begins with a space. `code` is what the system
-    /// gave. Where memory runs out, only the kind is kept.
-    error(error_kind kind, std::string_view about, std::string_view text, const std::error_code& code = {}) noexcept
-        : kind_(kind), text_(detail::error_text::make(about, text, code)) {}
-    error(error_kind kind, std::string_view about, const char* text, const std::error_code& code = {}) noexcept
-        : error(kind, about, std::string_view(text), code) {}
-
-    constexpr error(const error& other) noexcept
-        : kind_(other.kind_), is_of_header_(other.is_of_header_), is_html_(other.is_html_), status_(other.status_),
-          about_(other.about_), actual_(other.actual_), limit_(other.limit_), retry_after_(other.retry_after_),
-          text_(other.text_) {
-        if (text_) text_->count(*text_, true);
-    }
-    constexpr error(error&& other) noexcept
-        : kind_(other.kind_), is_of_header_(other.is_of_header_), is_html_(other.is_html_), status_(other.status_),
-          about_(other.about_), actual_(other.actual_), limit_(other.limit_), retry_after_(other.retry_after_),
-          text_(std::exchange(other.text_, nullptr)) {}
-    constexpr error& operator=(error other) noexcept {
-        kind_ = other.kind_;
-        is_of_header_ = other.is_of_header_;
-        is_html_ = other.is_html_;
-        status_ = other.status_;
-        about_ = other.about_;
-        actual_ = other.actual_;
-        limit_ = other.limit_;
-        retry_after_ = other.retry_after_;
-        std::swap(text_, other.text_);
-        return *this;
-    }
-    constexpr ~error() {
-        if (text_) text_->count(*text_, false);
-    }
-
-    /// To switch on.
-    [[nodiscard]] constexpr error_kind kind() const noexcept { return kind_; }
-    /// The key, header, option, variable, file or server. Empty where nobody said. As long as this error, or as the
-    /// text that the error was made with.
-    [[nodiscard]] constexpr std::string_view about() const noexcept {
-        return text_ ? std::string_view(text_->whole.data() + text_->about_at, text_->about_size) : about_;
-    }
-    [[nodiscard]] constexpr std::size_t actual() const noexcept { return actual_; }
-    [[nodiscard]] constexpr std::size_t limit() const noexcept { return limit_; }
-    /// Of the system; 0 where it gave none.
-    [[nodiscard]] std::error_code code() const noexcept { return text_ ? text_->code : std::error_code(); }
-    /// Of the server's reply, where that was no success; otherwise 0.
-    [[nodiscard]] constexpr int status() const noexcept { return status_; }
-    /// What the reply asks to wait; 0 when it did not say.
-    [[nodiscard]] constexpr std::chrono::milliseconds retry_after() const noexcept { return retry_after_; }
-    /// The reply was a page, which something before the receiver wrote.
-    [[nodiscard]] constexpr bool is_html() const noexcept { return is_html_; }
-
-    /// One line for a person: `mlflow.trace.user: 300 characters, at most 250; shorten or hash the ID`.
-    [[nodiscard]] std::string message() const;
-
-    /// The same error in other words.
-    [[nodiscard]] error with_message(std::string_view whole) const noexcept {
-        const std::string_view known = about();
-        error other(kind_, {}, whole, code());
-        if (const auto at = whole.find(known); other.text_ && at != std::string_view::npos) {
-            other.text_->about_at = at;
-            other.text_->about_size = known.size();
-        }
-        other.is_html_ = is_html_;
-        other.status_ = status_;
-        other.retry_after_ = retry_after_;
-        return other;
-    }
-    /// The same error with the reply that it comes from.
-    [[nodiscard]] error with_reply(int status, std::chrono::milliseconds retry_after = {},
-                                   bool is_html = false) const noexcept {
-        error other = *this;
-        other.status_ = status;
-        other.retry_after_ = retry_after;
-        other.is_html_ = is_html;
-        return other;
-    }
-    /// The same error for the sender of an HTTP request: about the header that the value came in. The name is a view.
-    [[nodiscard]] constexpr error of_header(std::string_view name) const noexcept {
-        error other = *this;
-        other.about_ = name;
-        other.is_of_header_ = true;
-        return other;
-    }
-
-    friend bool operator==(const error& a, const error& b) noexcept {
-        return a.kind_ == b.kind_ && a.about() == b.about() && a.actual_ == b.actual_ && a.limit_ == b.limit_ &&
-               a.status_ == b.status_ && a.words() == b.words();
-    }
-
-private:
-    [[nodiscard]] std::string_view words() const noexcept { return text_ ? text_->whole : std::string_view(); }
-    [[nodiscard]] std::string reason() const;
-    [[nodiscard]] std::string_view wanted_form() const noexcept {
-        if (about_ == "traceparent")
-            return "not of the form 00-<32 digits>-<16 digits>-<2 digits>, hexadecimal in lower case and with no ID "
-                   "of zeros (https://www.w3.org/TR/trace-context-2/)";
-        return "not a list of key=value, separated by commas (https://www.w3.org/TR/baggage/)";
-    }
-
-    error_kind kind_ = error_kind::none;
-    bool is_of_header_ = false;
-    bool is_html_ = false;
-    int status_ = 0;
-    std::string_view about_{};
-    std::size_t actual_ = 0;
-    std::size_t limit_ = 0;
-    std::chrono::milliseconds retry_after_{0};
-    detail::error_text* text_ = nullptr;
-};
-
-inline std::string error::message() const {
-    if (text_) return text_->whole;
-    std::string text = detail::displayed(about_, 300); // the name may come from outside too
-    if (!text.empty()) text += ": ";
-    return text += reason();
-}
-
-inline std::string error::reason() const {
-    const auto at_byte = [this] { return " at byte " + std::to_string(actual_); };
-    const bool is_identity = about_ == "mlflow.trace.user" || about_ == "mlflow.trace.session";
-    const char* const none = is_identity ? "(mt::anonymous, mt::no_session)" : "(mt::absent<key>{})";
-    switch (kind_) {
-    case error_kind::none: return "no fault";
-    case error_kind::missing:
-        return is_of_header_ ? "missing; send it with every request"
-                             : std::string("no value; give one, or say that there is none ") + none;
-    case error_kind::empty:
-        return is_of_header_ ? "empty; give it a value, or leave the header out"
-                             : std::string("empty; leave it out, or say that there is none ") + none;
-    case error_kind::too_long:
-        return std::to_string(actual_) + " characters, at most " + std::to_string(limit_) +
-               "; shorten or hash it (it is never cut for you)";
-    case error_kind::control_character: return "control character" + at_byte() + "; remove it";
-    case error_kind::invalid_utf8: return "invalid UTF-8" + at_byte() + "; send UTF-8";
-    case error_kind::not_allowed:
-        return is_of_header_ ? "not of the form that is wanted here"
-                             : "refused by the key's own check; see the declaration of the key";
-    case error_kind::out_of_range: return "a number that MLflow cannot store; give finite numbers below 2^63";
-    case error_kind::already_set:
-        return "already set to another value; metadata is written once, use a tag for what changes";
-    case error_kind::not_in_schema: return "not in the tracer's schema; add mt::optional<…> for it";
-    case error_kind::reserved: return "reserved; use the library's own type or function for it, or another name";
-    case error_kind::no_open_trace: return "no open trace here; call it between the start and the end of a trace";
-    case error_kind::callback_failed:
-        return "the code that makes this value threw, or said that it failed; the value was left out";
-    case error_kind::span_ended:
-        return "the code that makes this value ended its span; the value was left out, end the span afterwards";
-    case error_kind::interleaved:
-        return "traces of one tracer take turns on one thread, and it cannot be known to whom a span belongs: what "
-               "starts without being told its trace is recorded without a user from now on; in coroutines take "
-               "mt::coroutine_context, and mt::branch for each branch of && and ||; in callbacks attach a captured "
-               "context or take mt::explicit_context; and give start_trace an mt::nested where one trace is meant to "
-               "be inside another";
-    case error_kind::not_on_stack:
-        return "a span, scope or attached context is not a local variable of a function that runs on this thread, "
-               "and it cannot be known to whom a span belongs: what starts without being told its trace is recorded "
-               "without a user from now on; in coroutines take mt::coroutine_context, for objects on the heap "
-               "mt::explicit_context or trace.start_span()";
-    case error_kind::abi_mismatch:
-        return "the tracer was made by a part of the program with another version or build of the library, and "
-               "nothing is recorded here; build both parts with the same version, compiler and options";
-    case error_kind::malformed: return std::string(wanted_form());
-    case error_kind::duplicate: return "given more than once; send it once";
-    case error_kind::too_large: return "over 180 members or 8,192 bytes; propagate fewer or shorter values";
-    case error_kind::unverified:
-        return "the seal of the sender is not made with a key that is known here, has expired, or is of other "
-               "values; user and session were not taken from it, and the trace is one of its own";
-    case error_kind::out_of_memory: return about_.empty() ? "out of memory" : "out of memory; the value was left out";
-    // These come with words of their own, but for want of memory.
-    case error_kind::bad_request: return "malformed request or address; it was not sent";
-    case error_kind::tls: return "TLS failed";
-    case error_kind::connect: return "no connection";
-    case error_kind::closed: return "the connection ended before the whole reply";
-    case error_kind::timeout: return "no answer in time";
-    case error_kind::bad_reply: return "not the reply that a server of this kind gives";
-    case error_kind::other: return "the request failed";
-    case error_kind::bad_setting: return "not understood";
-    case error_kind::file: return "cannot be read";
-    }
-    return {};
-}
-
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
-// ---- mlflow/trace/memory/forks.hpp
-
-#if MLFLOW_TRACE_HOSTED
-
-#include <cstdint>
-#include <pthread.h>
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
-
-inline atomic<std::uint32_t>& fork_counter() noexcept {
-    static constinit atomic<std::uint32_t> count{1};
-    return count;
-}
-
-// Registered before main, or as a plugin is loaded: a thread in the midst of a first use would leave the child of a
-// fork waiting for it.
-template <class = void>
-inline const int counts_forks =
-    pthread_atfork(nullptr, nullptr, [] { fork_counter().fetch_add(1, memory_order_relaxed); });
-
-// How many forks lie between this process and its first ancestor that asked, plus one: what remembers another number
-// was made by a parent. Cheaper than getpid(), which is a system call.
-inline std::uint32_t fork_count() noexcept {
-    static_cast<void>(&counts_forks<>);
-    return fork_counter().load(memory_order_relaxed);
-}
-
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
-#endif
-
-// ---- mlflow/trace/memory/machine.hpp
-
-#if MLFLOW_TRACE_HOSTED
-#include <cstdlib>
-#include <pthread.h>
-#include <string>
-#else
-#include <string_view>
-#endif
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-
-/// A text that the library hands out: an own copy, and on a freestanding target, which has no heap, a view of static
-/// storage.
-#if MLFLOW_TRACE_HOSTED
-using owned_text = std::string;
-#else
-using owned_text = std::string_view;
-#endif
-
-namespace detail {
-
-// Locks and memory of what is recorded, the same for all tracers of a process: their traces meet in the pools.
-#if MLFLOW_TRACE_HOSTED
-struct machine {
-    // std::mutex.
-    class mutex {
-    public:
-        constexpr mutex() noexcept = default;
-        mutex(const mutex&) = delete;
-        mutex& operator=(const mutex&) = delete;
-
-        void lock() noexcept { pthread_mutex_lock(&mutex_); }
-        void unlock() noexcept { pthread_mutex_unlock(&mutex_); }
-        [[nodiscard]] bool try_lock() noexcept { return pthread_mutex_trylock(&mutex_) == 0; }
-        [[nodiscard]] pthread_mutex_t* native_handle() noexcept { return &mutex_; }
-
-    private:
-        pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
-    };
-
-    static constexpr std::size_t first_block = 512;      // of a buffer
-    static constexpr std::size_t small_block = 4 * 1024; // kept by whatever has one
-    static constexpr std::size_t kept_block = 64 * 1024; // one huge text must not hold its memory for ever
-    static constexpr std::size_t block_cost = 16;        // what the allocator adds, and rounds up, on average
-
-    static void* reallocate(void* block, std::size_t size) noexcept { return std::realloc(block, size); }
-    static void release(void* block) noexcept { std::free(block); }
-
-    // Another number in the child of a fork.
-    static std::uint32_t process() noexcept { return fork_count(); }
-    // The same, as the part of the program counts that makes this object.
-    class process_number {
-    public:
-        process_number() noexcept { fork_count(); }
-        std::uint32_t operator()() const noexcept { return counter_->load(memory_order_relaxed); }
-
-    private:
-        const atomic<std::uint32_t>* counter_ = &fork_counter();
-    };
-};
-#else
-struct machine {
     struct functions {
         void (*lock)() noexcept;
         void (*unlock)() noexcept;
-        void* (*reallocate)(void* block, std::size_t size) noexcept; // of size 0: frees
+        void* (*reallocate)(void* block, std::size_t size) noexcept; // size 0 frees the block
     };
-    // Of the platform that the first tracer has.
+    // The functions of the first tracer's platform.
     static inline constinit const functions* board = nullptr;
 
     struct mutex {
@@ -886,6 +251,17 @@ struct machine {
             lock();
             return true;
         }
+    };
+    using shared_mutex = mutex;
+    using static_mutex = mutex;
+    template <class Mutexes>
+    struct held_while_forking {
+        constexpr explicit held_while_forking(Mutexes&) noexcept {}
+    };
+    struct shared_locks {
+        [[no_unique_address]] static_mutex only;
+        static shared_locks& here() noexcept { return of_thread<board_machine, shared_locks>; }
+        static_mutex& of_this_thread() noexcept { return only; }
     };
 
     static constexpr std::size_t first_block = 128;
@@ -902,11 +278,280 @@ struct machine {
     struct process_number {
         constexpr std::uint32_t operator()() const noexcept { return 0; }
     };
+
+    static constexpr std::int64_t monotonic_seconds() noexcept { return 0; }
+
+    // A variable of the only thread.
+    template <class Tag, class T>
+    static inline constinit T of_thread{};
 };
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/memory/forks.hpp
+
+#if MLFLOW_TRACE_HOSTED
+
+#include <cstddef>
+#include <cstdint>
+#include <pthread.h>
+#include <utility>
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+inline atomic<std::uint32_t>& fork_counter() noexcept {
+    static constinit atomic<std::uint32_t> count{1};
+    return count;
+}
+
+// Registered before main, or when a plugin is loaded. If it were registered at first use and another thread were
+// doing so during a fork, the child would never stop waiting for that thread.
+template <class = void>
+inline const int counts_forks =
+    pthread_atfork(nullptr, nullptr, [] { fork_counter().fetch_add(1, memory_order_relaxed); });
+
+// Counts the forks between this process and the first ancestor that called it, plus one. An object that stored
+// another number was made by a parent process. Cheaper than getpid(), which is a system call.
+inline std::uint32_t fork_count() noexcept {
+    static_cast<void>(&counts_forks<>);
+    return fork_counter().load(memory_order_relaxed);
+}
+
+// std::mutex, without its header.
+class posix_mutex {
+public:
+    constexpr posix_mutex() noexcept = default;
+    posix_mutex(const posix_mutex&) = delete;
+    posix_mutex& operator=(const posix_mutex&) = delete;
+
+    void lock() noexcept { pthread_mutex_lock(&mutex_); }
+    void unlock() noexcept { pthread_mutex_unlock(&mutex_); }
+    [[nodiscard]] bool try_lock() noexcept { return pthread_mutex_trylock(&mutex_) == 0; }
+    [[nodiscard]] pthread_mutex_t* native_handle() noexcept { return &mutex_; }
+
+private:
+    pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
+};
+
+// A mutex with static storage that is locked during a fork: in the child it is free, and the data that it guards is
+// consistent. Each has a cache line of its own. While a thread holds one, it takes no other.
+class alignas(64) static_mutex : public posix_mutex {
+public:
+    constexpr static_mutex() noexcept = default;
+
+    void hold_while_forking() noexcept {
+        static_cast<void>(&are_held_by_forks<>);
+        list_lock.lock();
+        next_ = std::exchange(first, this);
+        if (next_) next_->before_ = this;
+        list_lock.unlock();
+    }
+    void leave_to_forks() noexcept {
+        list_lock.lock();
+        (before_ ? before_->next_ : first) = next_;
+        if (next_) next_->before_ = before_;
+        list_lock.unlock();
+    }
+
+private:
+    static void hold_all() noexcept {
+        list_lock.lock();
+        for (static_mutex* each = first; each; each = each->next_) each->lock();
+    }
+    static void let_all_go() noexcept {
+        for (static_mutex* each = first; each; each = each->next_) each->unlock();
+        list_lock.unlock();
+    }
+    // Registered before main, as `counts_forks` is.
+    template <class = void>
+    static inline const int are_held_by_forks = pthread_atfork(&hold_all, &let_all_go, &let_all_go);
+
+    static inline constinit posix_mutex list_lock{};
+    static inline constinit static_mutex* first = nullptr;
+
+    static_mutex* next_ = nullptr;
+    static_mutex* before_ = nullptr;
+};
+
+// Has mutexes with static storage held while forking: from before main until their part of the program is unloaded.
+template <class Mutexes>
+class held_while_forking {
+public:
+    explicit held_while_forking(Mutexes& mutexes) noexcept : mutexes_(mutexes) { mutexes_.hold_while_forking(); }
+    held_while_forking(const held_while_forking&) = delete;
+    held_while_forking& operator=(const held_while_forking&) = delete;
+    ~held_while_forking() { mutexes_.leave_to_forks(); }
+
+private:
+    Mutexes& mutexes_;
+};
+
+// Distributes threads over several locks, so that they seldom contend.
+class locks_by_thread {
+public:
+    constexpr locks_by_thread() noexcept = default;
+
+    // Of this part of the program. Parts that are loaded at run time have their own.
+    static locks_by_thread& here() noexcept;
+
+    [[nodiscard]] static_mutex& of_this_thread() noexcept {
+        static constinit atomic<unsigned> threads{0};
+        static constinit thread_local unsigned number = 0; // starts at 1
+        if (number == 0) [[unlikely]]
+            number = threads.fetch_add(1, memory_order_relaxed) + 1;
+        return locks_[number % count];
+    }
+    void hold_while_forking() noexcept {
+        for (static_mutex& each : locks_) each.hold_while_forking();
+    }
+    void leave_to_forks() noexcept {
+        for (static_mutex& each : locks_) each.leave_to_forks();
+    }
+
+private:
+    static constexpr unsigned count = 8;
+    static_mutex locks_[count]{};
+};
+template <class = void>
+inline constinit locks_by_thread only_locks{};
+template <class = void>
+inline const held_while_forking locks_are_held_by_forks(only_locks<>);
+
+inline locks_by_thread& locks_by_thread::here() noexcept {
+    static_cast<void>(&locks_are_held_by_forks<>);
+    return only_locks<>;
+}
+
+// The mutexes of objects. All objects share a few, so that a fork holds few, however many objects there are:
+// ThreadSanitizer ends a program in which a thread holds 64.
+class locks_of_objects {
+public:
+    constexpr locks_of_objects() noexcept = default;
+
+    static locks_of_objects& here() noexcept;
+
+    [[nodiscard]] static_mutex& of_next_object() noexcept {
+        static constinit atomic<unsigned> objects{0};
+        return locks_[objects.fetch_add(1, memory_order_relaxed) % count];
+    }
+    void hold_while_forking() noexcept {
+        for (static_mutex& each : locks_) each.hold_while_forking();
+    }
+    void leave_to_forks() noexcept {
+        for (static_mutex& each : locks_) each.leave_to_forks();
+    }
+
+private:
+    static constexpr unsigned count = 4;
+    static_mutex locks_[count]{};
+};
+template <class = void>
+inline constinit locks_of_objects only_locks_of_objects{};
+template <class = void>
+inline const held_while_forking locks_of_objects_are_held_by_forks(only_locks_of_objects<>);
+
+inline locks_of_objects& locks_of_objects::here() noexcept {
+    static_cast<void>(&locks_of_objects_are_held_by_forks<>);
+    return only_locks_of_objects<>;
+}
+
+// A member of an object that is locked during a fork. Other objects may have the same mutex, so that what runs while
+// it is locked must not use another object that has one.
+class shared_mutex {
+public:
+    shared_mutex() noexcept : mutex_(locks_of_objects::here().of_next_object()) {}
+
+    void lock() noexcept { mutex_.lock(); }
+    void unlock() noexcept { mutex_.unlock(); }
+    [[nodiscard]] pthread_mutex_t* native_handle() noexcept { return mutex_.native_handle(); }
+
+private:
+    static_mutex& mutex_;
+};
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
 #endif
 
-// std::lock_guard and std::unique_lock, which freestanding targets need not have, and whose header costs every user
-// 2,000 lines more.
+// ---- mlflow/trace/memory/hosted_machine.hpp
+
+#if MLFLOW_TRACE_HOSTED
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <pthread.h>
+#include <string>
+#include <time.h>
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// A process of an operating system.
+struct hosted_machine {
+    static constexpr bool has_threads = true;
+    static constexpr bool has_heap = true;
+    using text = std::string;
+
+    using mutex = posix_mutex;
+    using static_mutex = detail::static_mutex;
+    template <class Mutexes>
+    using held_while_forking = detail::held_while_forking<Mutexes>;
+    using shared_mutex = detail::shared_mutex;
+    using shared_locks = locks_by_thread;
+
+    static constexpr std::size_t first_block = 512;      // of a buffer
+    static constexpr std::size_t small_block = 4 * 1024; // always kept for reuse
+    static constexpr std::size_t kept_block = 64 * 1024; // the largest block that is kept for reuse
+    static constexpr std::size_t block_cost = 16;        // average overhead and rounding of the allocator
+
+    static void* reallocate(void* block, std::size_t size) noexcept { return std::realloc(block, size); }
+    static void release(void* block) noexcept { std::free(block); }
+
+    // Differs in the child of a fork.
+    static std::uint32_t process() noexcept { return fork_count(); }
+    // The same number, from the counter of the part of the program that made the object.
+    class process_number {
+    public:
+        process_number() noexcept { fork_count(); }
+        std::uint32_t operator()() const noexcept { return counter_->load(memory_order_relaxed); }
+
+    private:
+        const atomic<std::uint32_t>* counter_ = &fork_counter();
+    };
+
+    // A variable of each thread.
+    template <class Tag, class T>
+    static inline constinit thread_local T of_thread{};
+
+    static std::int64_t monotonic_seconds() noexcept {
+        timespec now{};
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return now.tv_sec;
+    }
+};
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+#endif
+
+// ---- mlflow/trace/memory/locks.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// std::lock_guard and std::unique_lock. A freestanding target may lack them, and their header would add 2,000 lines
+// to every translation unit.
 template <class Mutex>
 class lock_guard {
 public:
@@ -948,17 +593,615 @@ private:
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
+// ---- mlflow/trace/memory/machine.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+namespace detail {
+
+// Locks and memory for recording. All tracers of a process use the same ones, because their traces share the pools.
+#if MLFLOW_TRACE_HOSTED
+using machine = hosted_machine;
+#else
+using machine = board_machine;
+#endif
+
+} // namespace detail
+
+/// A text that the library returns: a copy, or on a freestanding target, which has no heap, a view of static storage.
+using owned_text = detail::machine::text;
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/text/characters16.hpp
+
+#if defined(__SSE2__)
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// Sixteen characters that are processed at once, by the vector extensions of g++ and clang; <emmintrin.h> has 2,700
+// lines. A comparison yields a character with all bits set where it is true.
+using characters16 [[gnu::vector_size(16)]] = signed char;
+
+inline characters16 load16(const char* from) noexcept {
+    characters16 loaded;
+    std::memcpy(&loaded, from, sizeof loaded);
+    return loaded;
+}
+inline void store16(char* to, characters16 stored) noexcept { std::memcpy(to, &stored, sizeof stored); }
+
+inline characters16 sixteen(char c) noexcept {
+    const auto s = static_cast<signed char>(c);
+    return characters16{s, s, s, s, s, s, s, s, s, s, s, s, s, s, s, s};
+}
+
+// One bit for each character whose highest bit is set.
+inline std::uint32_t mask16(characters16 characters) noexcept {
+    using plain [[gnu::vector_size(16)]] = char;
+    return static_cast<std::uint32_t>(__builtin_ia32_pmovmskb128(reinterpret_cast<plain>(characters)));
+}
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+#endif
+
+// ---- mlflow/trace/text/utf8.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// std::string_view::substr without its range check: the check throws, which needs a runtime that a device lacks.
+constexpr std::string_view prefix_of(std::string_view text, std::size_t size) noexcept { return {text.data(), size}; }
+constexpr std::string_view suffix_from(std::string_view text, std::size_t at) noexcept {
+    return {text.data() + at, text.size() - at};
+}
+
+struct utf8_step {
+    std::uint32_t code_point; // U+FFFD when invalid
+    std::size_t length;       // bytes to skip; when invalid, the maximal subpart that one U+FFFD replaces
+    bool valid;
+};
+
+// Decodes the first code point of a text that is not empty. The ranges are those of table 3-7 of the Unicode
+// standard.
+constexpr utf8_step decode_utf8(std::string_view text) noexcept {
+    const auto byte = [text](std::size_t at) {
+        return static_cast<std::uint32_t>(static_cast<unsigned char>(text[at]));
+    };
+    const std::uint32_t lead = byte(0);
+    if (lead < 0x80) return {lead, 1, true};
+    if (lead < 0xC2 || lead > 0xF4) return {0xFFFD, 1, false};
+    const std::size_t length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+    std::uint32_t low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+    std::uint32_t high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+    std::uint32_t code_point = lead & (0x7FU >> length);
+    for (std::size_t at = 1; at < length; ++at) {
+        if (at >= text.size() || byte(at) < low || byte(at) > high) return {0xFFFD, at, false};
+        code_point = code_point << 6 | (byte(at) & 0x3F);
+        low = 0x80;
+        high = 0xBF;
+    }
+    return {code_point, length, true};
+}
+
+// The length of a valid sequence of 2 to 4 bytes, otherwise 0. Four bytes must be readable. Agrees with decode_utf8,
+// but takes fewer instructions, which matters for text in other scripts than Latin.
+constexpr std::size_t utf8_sequence_length(const char* text) noexcept {
+    const auto byte = [text](int at) { return static_cast<std::uint32_t>(static_cast<unsigned char>(text[at])); };
+    const std::uint32_t word = byte(0) | byte(1) << 8 | byte(2) << 16 | byte(3) << 24;
+    if ((word & 0xC0C0F0) == 0x8080E0) {
+        const std::uint32_t top = word & 0x200F;  // the highest 5 of 16 bits
+        return top != 0 && top != 0x200D ? 3 : 0; // overlong; surrogate
+    }
+    if ((word & 0xC0E0) == 0x80C0) return (word & 0x1E) != 0 ? 2 : 0; // overlong
+    if ((word & 0xC0C0C0F8) == 0x808080F0) {
+        const std::uint32_t plane = (word & 0x07) << 2 | (word & 0x3000) >> 12;
+        return plane >= 0x01 && plane <= 0x10 ? 4 : 0;
+    }
+    return 0;
+}
+
+// Writes at most 4 bytes and returns how many. Surrogates become U+FFFD.
+constexpr std::size_t encode_utf8(char* to, std::uint32_t code_point) noexcept {
+    if (code_point < 0x80) {
+        *to = static_cast<char>(code_point);
+        return 1;
+    }
+    if (code_point >= 0xD800 && code_point < 0xE000) code_point = 0xFFFD;
+    const std::size_t length = code_point < 0x800 ? 2 : code_point < 0x10000 ? 3 : 4;
+    for (std::size_t at = length - 1; at > 0; --at, code_point >>= 6)
+        to[at] = static_cast<char>(0x80 | (code_point & 0x3F));
+    to[0] = static_cast<char>((0xF00U >> length & 0xFFU) | code_point);
+    return length;
+}
+
+constexpr bool is_control(std::uint32_t code_point) noexcept {
+    return code_point < 0x20 || (code_point >= 0x7F && code_point < 0xA0);
+}
+
+struct utf8_scan {
+    static constexpr std::size_t npos = static_cast<std::size_t>(-1);
+
+    std::size_t code_points = 0;   // each invalid subpart counts as one U+FFFD
+    std::size_t invalid_at = npos; // offset of the first invalid byte
+    std::size_t control_at = npos; // offset of the first C0, DEL or C1
+};
+
+constexpr utf8_scan scan_utf8(std::string_view text) noexcept {
+    utf8_scan scan;
+    for (std::size_t at = 0; at < text.size(); ++scan.code_points) {
+        const utf8_step step = decode_utf8(suffix_from(text, at));
+        if (!step.valid && scan.invalid_at == utf8_scan::npos) scan.invalid_at = at;
+        if (is_control(step.code_point) && scan.control_at == utf8_scan::npos) scan.control_at = at;
+        at += step.length;
+    }
+    return scan;
+}
+
+// The number of bytes before the first invalid one.
+inline std::size_t valid_utf8_prefix(std::string_view text) noexcept {
+    std::size_t at = 0;
+    while (at < text.size()) {
+#if defined(__SSE2__)
+        while (text.size() - at >= 16) {
+            if (mask16(load16(text.data() + at)) != 0) break;
+            at += 16;
+        }
+        if (at == text.size()) break;
+#endif
+        // Reads a run of characters outside ASCII. Text in one script would otherwise return to the block loop after
+        // each character.
+        do {
+            std::size_t length = text.size() - at >= 4 ? utf8_sequence_length(text.data() + at) : 0;
+            if (length == 0) {
+                const utf8_step step = decode_utf8({text.data() + at, text.size() - at});
+                if (!step.valid) return at;
+                length = step.length;
+            }
+            at += length;
+        } while (at < text.size() && static_cast<unsigned char>(text[at]) >= 0x80);
+    }
+    return at;
+}
+
+// A short text, as most recorded texts are, is examined by two overlapping loads.
+inline bool is_ascii(std::string_view text) noexcept {
+    const char* const begin = text.data();
+    const std::size_t size = text.size();
+    const auto high_bits = [begin]<class Word>(std::size_t at, Word) {
+        Word word;
+        std::memcpy(&word, begin + at, sizeof word);
+        return word & static_cast<Word>(0x8080808080808080U);
+    };
+    std::uint64_t found = 0;
+    if (size >= 8) {
+        std::size_t at = 0;
+        for (; size - at > 8; at += 8) found |= high_bits(at, std::uint64_t{});
+        found |= high_bits(size - 8, std::uint64_t{});
+    } else if (size >= 4) {
+        found = high_bits(0, std::uint32_t{}) | high_bits(size - 4, std::uint32_t{});
+    } else {
+        for (const char c : text) found |= static_cast<unsigned char>(c) & 0x80U;
+    }
+    return found == 0;
+}
+
+inline std::string_view first_code_points(std::string_view text, std::size_t count) noexcept {
+    std::size_t at = 0;
+    while (at < text.size() && count-- > 0) at += decode_utf8(suffix_from(text, at)).length;
+    return prefix_of(text, at);
+}
+
+inline bool is_valid_utf8(std::string_view text) noexcept {
+    return is_ascii(text) || valid_utf8_prefix(text) == text.size();
+}
+
+// The append functions below and in the other writers return false when the buffer is full. A part may then have been
+// written; the caller truncates the buffer to the earlier size.
+template <class Buffer>
+bool append_bytes(Buffer& out, std::string_view bytes) noexcept {
+    if (bytes.empty()) return true;
+    char* to = out.ensure(bytes.size());
+    if (!to) return false;
+    std::char_traits<char>::copy(to, bytes.data(), bytes.size());
+    out.commit(bytes.size());
+    return true;
+}
+
+// Appends text; each maximal invalid subpart becomes U+FFFD, as Unicode recommends and Python's errors="replace"
+// does.
+template <class Buffer>
+bool append_utf8(Buffer& out, std::string_view text) noexcept {
+    for (;;) {
+        const std::size_t valid = valid_utf8_prefix(text);
+        if (!append_bytes(out, prefix_of(text, valid))) return false;
+        if (valid == text.size()) return true;
+        if (!append_bytes(out, "\xEF\xBF\xBD")) return false;
+        text.remove_prefix(valid);
+        text.remove_prefix(decode_utf8(text).length);
+    }
+}
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/text/displayed.hpp
+
+// Makes text from outside safe to show to a person.
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// Code points that control a terminal, change the direction of the surrounding text, break the line, or are invisible
+// (Unicode's Default_Ignorable_Code_Point). Joiners and variation selectors are not included, because scripts and
+// emoji need them.
+constexpr bool is_hidden(std::uint32_t c) noexcept {
+    return is_control(c) || c == 0x00AD || c == 0x061C || c == 0x115F || c == 0x1160 || c == 0x17B4 || c == 0x17B5 ||
+           c == 0x180E || c == 0x200B || c == 0x200E || c == 0x200F || (c >= 0x2028 && c <= 0x202E) ||
+           (c >= 0x2060 && c <= 0x206F) || c == 0x3164 || c == 0xFEFF || c == 0xFFA0 ||
+           (c >= 0xFFF0 && c <= 0xFFFB) || (c >= 0x1BCA0 && c <= 0x1BCA3) || (c >= 0x1D173 && c <= 0x1D17A) ||
+           (c >= 0xE0000 && c <= 0xE00FF) || (c >= 0xE01F0 && c <= 0xE0FFF);
+}
+
+// Returns a line of valid UTF-8 in which every character is visible: a space for each control character, and U+FFFD
+// for each hidden or invalid one. At most `most` bytes of the text are shown.
+inline std::string displayed(std::string_view text, std::size_t most = std::string_view::npos) {
+    std::string shown;
+    shown.reserve(text.size() < most ? text.size() : most);
+    for (std::size_t at = 0; at < text.size();) {
+        const utf8_step step = decode_utf8(suffix_from(text, at));
+        if (step.length > most - at) break;
+        if (is_control(step.code_point)) shown += ' ';
+        else if (!step.valid || is_hidden(step.code_point)) shown += "\xEF\xBF\xBD";
+        else shown += text.substr(at, step.length);
+        at += step.length;
+    }
+    return shown;
+}
+
+// Returns the same JSON with escapes in place of hidden characters, which JSON allows unescaped. Newlines between
+// values are kept. Invalid UTF-8 becomes U+FFFD.
+inline std::string escaped_json(std::string_view text) {
+    std::string escaped;
+    escaped.reserve(text.size());
+    const auto escape = [&escaped](std::uint32_t unit) {
+        escaped += "\\u";
+        for (unsigned shift = 16; shift > 0; shift -= 4) escaped += "0123456789abcdef"[unit >> (shift - 4) & 15U];
+    };
+    for (std::size_t at = 0; at < text.size();) {
+        const utf8_step step = decode_utf8(suffix_from(text, at));
+        const std::uint32_t c = step.code_point;
+        if (!step.valid) escaped += "\xEF\xBF\xBD";
+        else if (c < 0x7F || !is_hidden(c)) escaped += text.substr(at, step.length);
+        else if (c < 0x10000) escape(c);
+        else escape(0xD800 + ((c - 0x10000) >> 10)), escape(0xDC00 + (c & 0x3FF));
+        at += step.length;
+    }
+    return escaped;
+}
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/core/error.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+/// The kind of an error. The first group concerns values, the second requests, the third the configuration of a
+/// program.
+enum class error_kind : std::uint8_t {
+    none,              ///< no error
+    missing,           ///< no value at all: a null pointer, or a required key or header that was not given
+    empty,             ///< an empty text
+    too_long,          ///< more code points than the key allows
+    control_character, ///< C0 (including NUL, tab and newline), DEL or C1
+    invalid_utf8,      ///< the text is not valid UTF-8
+    not_allowed,       ///< rejected by the key's own check
+    out_of_range,      ///< a number that MLflow cannot store
+    already_set,       ///< metadata is written once, and another value was given
+    not_in_schema,     ///< the key is not in the tracer's schema
+    reserved,          ///< a key that the library writes itself, or that MLflow's search rewrites
+    no_open_trace,     ///< no trace is current, or it has ended
+    callback_failed,   ///< the application's code that makes or writes the value threw, or reported failure
+    span_ended,        ///< the application's code that makes the value ended the span that the value was for
+    interleaved,       ///< traces of one tracer are interleaved in a context that holds one current span
+    not_on_stack,      ///< an object that should be current is not on its thread's stack
+    abi_mismatch,      ///< the tracer was made by a part of the program with another version or build of the library
+    malformed,         ///< a header does not have the form that its specification requires
+    duplicate,         ///< a header or list member that may occur once was given again
+    too_large,         ///< a header exceeds the limits of its specification
+    unverified,        ///< the sender's seal does not match any known key, or has expired
+    out_of_memory,     ///< no memory for the value, the request, or its response
+    dropped,    ///< spans were discarded without an attempt to deliver: no room for them, or after the shutdown
+    miscounted, ///< an exporter's counts of spans do not add up
+
+    bad_request, ///< not sent: the request, the query or the address is malformed
+    tls,         ///< a certificate was rejected by either side, or the server does not use TLS
+    connect,     ///< no connection: refused, unreachable, or the name was not resolved
+    closed,      ///< the connection closed before the whole response arrived
+    timeout,     ///< `http_request::timeout` expired, or an exporter did not return before the deadline of a flush
+    bad_reply,   ///< not HTTP, larger than the transport accepts, or not a response that this server should give
+    other,       ///< a response that is not a success (`error::status`), or an error of no other kind: an exception
+
+    bad_setting, ///< an environment variable that was not understood
+    file         ///< a file or directory that cannot be read or written; `error::code` has the reason
+};
+
+namespace detail {
+
+// The text of an error, shared by the copies of the error. It is freed through a function pointer, so that a device
+// that makes no such text does not link the heap.
+struct error_text {
+    void (*count)(error_text& self, bool is_taken) noexcept;
+    std::string whole{};
+    std::size_t about_at = 0; // position of `error::about` in `whole`
+    std::size_t about_size = 0;
+    std::error_code code{};
+    atomic<unsigned> uses{1};
+
+    // Returns null when there is no memory; the error then has only its kind.
+    static error_text* make(std::string_view about, std::string_view text, const std::error_code& code) noexcept {
+        if constexpr (!machine::has_heap) return nullptr;
+        const auto copy = [&]() -> error_text* {
+            const std::string_view between = about.empty() || text.starts_with(' ') ? "" : ": ";
+            std::string words;
+            words.reserve(about.size() + between.size() + text.size());
+            words.append(about).append(between).append(text);
+            return new (std::nothrow) error_text{&error_text::keep_count, std::move(words), 0, about.size(), code};
+        };
+        return guarded(copy, []() -> error_text* { return nullptr; });
+    }
+
+private:
+    static void keep_count(error_text& self, bool is_taken) noexcept {
+        if (is_taken) self.uses.fetch_add(1, memory_order_relaxed);
+        else if (self.uses.fetch_sub(1, memory_order_acq_rel) == 1) delete &self;
+    }
+};
+
+} // namespace detail
+
+/// An error of this library: its kind, what it is about, and how to fix it.
+///
+///     mt::error(mt::error_kind::timeout, "127.0.0.1:5000", "no response within 30000 ms")
+///
+/// An error never contains the rejected value. Copying shares the text and does not throw. Errors of value checks
+/// need no heap: `about()` is a view, and `message()` builds its text when it is called. Thread-safety: as `int`.
+class error {
+public:
+    /// Makes "no error".
+    constexpr error() noexcept = default;
+    /// Makes the error of a value. `about` is a view of static storage or of a text that outlives the error. `actual`
+    /// is the number of code points found (`too_long`) or the position of the byte at fault; `limit` is the number of
+    /// code points allowed.
+    constexpr error(error_kind kind, std::string_view about = {}, std::size_t actual = 0,
+                    std::size_t limit = 0) noexcept
+        : kind_(kind), about_(about), actual_(actual), limit_(limit) {}
+    /// Deleted: `about` would refer to a temporary string. Use the constructor with `text`, which copies both.
+    template <class text_that_dies_first>
+        requires std::is_same_v<std::remove_const_t<text_that_dies_first>, std::string>
+    error(error_kind kind, text_that_dies_first&& about, std::size_t actual = 0, std::size_t limit = 0) = delete;
+    /// Makes an error with its own text, which is copied: one line for a person, without credentials, ending with the
+    /// remedy. `message()` returns `about: text`, without the colon when `text` begins with a space. `code` is the
+    /// system's error code. When memory runs out, and on targets without a heap, only the kind is kept.
+    error(error_kind kind, std::string_view about, std::string_view text, const std::error_code& code = {}) noexcept
+        : kind_(kind), text_(detail::error_text::make(about, text, code)) {}
+
+    /// Shares the text of `other`.
+    constexpr error(const error& other) noexcept
+        : kind_(other.kind_), is_of_header_(other.is_of_header_), is_html_(other.is_html_), status_(other.status_),
+          about_(other.about_), actual_(other.actual_), limit_(other.limit_), retry_after_(other.retry_after_),
+          text_(other.text_) {
+        if (text_) text_->count(*text_, true);
+    }
+    /// Takes over the text of `other`.
+    constexpr error(error&& other) noexcept
+        : kind_(other.kind_), is_of_header_(other.is_of_header_), is_html_(other.is_html_), status_(other.status_),
+          about_(other.about_), actual_(other.actual_), limit_(other.limit_), retry_after_(other.retry_after_),
+          text_(std::exchange(other.text_, nullptr)) {}
+    /// Shares the text of `other`.
+    constexpr error& operator=(error other) noexcept {
+        kind_ = other.kind_;
+        is_of_header_ = other.is_of_header_;
+        is_html_ = other.is_html_;
+        status_ = other.status_;
+        about_ = other.about_;
+        actual_ = other.actual_;
+        limit_ = other.limit_;
+        retry_after_ = other.retry_after_;
+        std::swap(text_, other.text_);
+        return *this;
+    }
+    /// Releases the text.
+    constexpr ~error() {
+        if (text_) text_->count(*text_, false);
+    }
+
+    /// Whether this is an error: `if (const mt::error error = traces.last_error()) …`.
+    [[nodiscard]] constexpr explicit operator bool() const noexcept { return kind_ != error_kind::none; }
+    /// The kind of the error, for a `switch`.
+    [[nodiscard]] constexpr error_kind kind() const noexcept { return kind_; }
+    /// The key, header, option, variable, file or server that the error is about; empty when unknown. The view is
+    /// valid as long as this error, or as the text that the error was made with.
+    [[nodiscard]] constexpr std::string_view about() const noexcept {
+        return text_ ? std::string_view(text_->whole.data() + text_->about_at, text_->about_size) : about_;
+    }
+    /// The number of code points found (`too_long`), or the position of the byte at fault.
+    [[nodiscard]] constexpr std::size_t actual() const noexcept { return actual_; }
+    /// The number of code points allowed (`too_long`).
+    [[nodiscard]] constexpr std::size_t limit() const noexcept { return limit_; }
+    /// The system's error code; 0 when there is none.
+    [[nodiscard]] std::error_code code() const noexcept { return text_ ? text_->code : std::error_code(); }
+    /// The status of the server's response when it was not a success; 0 otherwise.
+    [[nodiscard]] constexpr int status() const noexcept { return status_; }
+    /// How long the response asks to wait before another request; 0 when it gives none.
+    [[nodiscard]] constexpr std::chrono::milliseconds retry_after() const noexcept { return retry_after_; }
+    /// Whether the response was an HTML or XML page, written by something in front of the receiver.
+    [[nodiscard]] constexpr bool is_html() const noexcept { return is_html_; }
+
+    /// One line for a person, with the remedy: `mlflow.trace.user: control character at byte 3; remove it`. Empty for
+    /// "no error".
+    [[nodiscard]] std::string message() const;
+
+    /// Returns the same error with another text.
+    [[nodiscard]] error with_message(std::string_view whole) const noexcept {
+        const std::string_view known = about();
+        error other(kind_, {}, whole, code());
+        if (const auto at = whole.find(known); other.text_ && at != std::string_view::npos) {
+            other.text_->about_at = at;
+            other.text_->about_size = known.size();
+        }
+        other.is_html_ = is_html_;
+        other.status_ = status_;
+        other.retry_after_ = retry_after_;
+        return other;
+    }
+    /// Returns the same error with the status and other details of the response that caused it.
+    [[nodiscard]] error with_reply(int status, std::chrono::milliseconds retry_after = {},
+                                   bool is_html = false) const noexcept {
+        error other = *this;
+        other.status_ = status;
+        other.retry_after_ = retry_after;
+        other.is_html_ = is_html;
+        return other;
+    }
+    /// Returns the same error about the HTTP header that contained the value, worded for the sender of the request.
+    /// `name` is kept as a view.
+    [[nodiscard]] constexpr error of_header(std::string_view name) const noexcept {
+        error other = *this;
+        other.about_ = name;
+        other.is_of_header_ = true;
+        return other;
+    }
+
+    friend bool operator==(const error& a, const error& b) noexcept {
+        return a.kind_ == b.kind_ && a.about() == b.about() && a.actual_ == b.actual_ && a.limit_ == b.limit_ &&
+               a.status_ == b.status_ && a.words() == b.words();
+    }
+
+private:
+    [[nodiscard]] std::string_view words() const noexcept { return text_ ? text_->whole : std::string_view(); }
+    [[nodiscard]] std::string reason() const;
+    [[nodiscard]] std::string_view wanted_form() const noexcept {
+        if (about_ == "traceparent")
+            return "must have the form 00-<32 digits>-<16 digits>-<2 digits>, in lower-case hexadecimal and without "
+                   "an all-zero ID (https://www.w3.org/TR/trace-context-2/)";
+        return "must be a comma-separated list of key=value (https://www.w3.org/TR/baggage/)";
+    }
+
+    error_kind kind_ = error_kind::none;
+    bool is_of_header_ = false;
+    bool is_html_ = false;
+    int status_ = 0;
+    std::string_view about_{};
+    std::size_t actual_ = 0;
+    std::size_t limit_ = 0;
+    std::chrono::milliseconds retry_after_{0};
+    detail::error_text* text_ = nullptr;
+};
+
+inline std::string error::message() const {
+    if (text_) return text_->whole;
+    std::string text = detail::displayed(about_, 300); // the name may come from outside too
+    if (!text.empty()) text += ": ";
+    return text += reason();
+}
+
+inline std::string error::reason() const {
+    const auto at_byte = [this] { return " at byte " + std::to_string(actual_); };
+    const bool is_identity = about_ == "mlflow.trace.user" || about_ == "mlflow.trace.session";
+    const char* const none = is_identity ? "(mt::anonymous, mt::no_session)" : "(mt::absent<key>{})";
+    switch (kind_) {
+    case error_kind::none: break;
+    case error_kind::missing:
+        return is_of_header_ ? "missing; every request must have it"
+                             : std::string("no value; pass one, or state that there is none ") + none;
+    case error_kind::empty:
+        return is_of_header_ ? "empty; set a value, or omit the header"
+                             : std::string("empty; omit it, or state that there is none ") + none;
+    case error_kind::too_long:
+        return std::to_string(actual_) + " characters, at most " + std::to_string(limit_) +
+               "; shorten or hash it (the library does not truncate it)";
+    case error_kind::control_character: return "control character" + at_byte() + "; remove it";
+    case error_kind::invalid_utf8: return "invalid UTF-8" + at_byte() + "; send UTF-8";
+    case error_kind::not_allowed:
+        return is_of_header_ ? "does not have the required form"
+                             : "rejected by the key's own check; see the declaration of the key";
+    case error_kind::out_of_range: return "MLflow cannot store this number; use finite numbers below 2^63";
+    case error_kind::already_set:
+        return "already set to another value; metadata is written once. Use a tag for a value that changes";
+    case error_kind::not_in_schema: return "not in the tracer's schema; add mt::optional<…> for it";
+    case error_kind::reserved: return "reserved; use the library's own type or function for it, or another name";
+    case error_kind::no_open_trace:
+        return "no trace is current here; call this between the start and the end of a trace";
+    case error_kind::callback_failed:
+        return "the code that makes this value threw or reported failure; the value was omitted";
+    case error_kind::span_ended:
+        return "the code that makes this value ended the span, so the value was omitted; end the span afterwards";
+    case error_kind::interleaved:
+        return "traces of one tracer are interleaved on one thread, so the library cannot tell which trace a span "
+               "belongs to. From now on, spans that start without an explicit parent are recorded without a user. In "
+               "coroutines, use mt::coroutine_context, and mt::branch for each branch of && and ||. In callbacks, "
+               "attach a captured context or use mt::explicit_context. If one trace is meant to start inside "
+               "another, pass mt::nested to start_trace";
+    case error_kind::not_on_stack:
+        return "a span, scope or attached context is not a local variable of a function that runs on this thread, so "
+               "the library cannot tell which trace a span belongs to. From now on, spans that start without an "
+               "explicit parent are recorded without a user. In coroutines, use mt::coroutine_context; for objects "
+               "on the heap, use mt::explicit_context or trace.start_span()";
+    case error_kind::abi_mismatch:
+        return "the tracer was made by a part of the program that was built with another version or build of the "
+               "library, so nothing is recorded here; build both parts with the same version, compiler and options";
+    case error_kind::malformed: return std::string(wanted_form());
+    case error_kind::duplicate: return "sent more than once; send it once";
+    case error_kind::too_large: return "more than 180 members or 8,192 bytes; propagate fewer or shorter values";
+    case error_kind::unverified:
+        return "the sender's seal was not made with a known key, has expired, or does not match the values; user and "
+               "session were ignored, and the request is recorded as a new trace";
+    case error_kind::out_of_memory: return about_.empty() ? "out of memory" : "out of memory; the value was omitted";
+    case error_kind::miscounted:
+        return "the exporter's counts do not add up: exported_spans + failed_spans must equal "
+               "trace_batch::span_count(); uncounted spans count as failed";
+    // These kinds have a text of their own unless memory ran out.
+    case error_kind::dropped: return "spans were dropped";
+    case error_kind::bad_request: return "malformed request or address; it was not sent";
+    case error_kind::tls: return "TLS failed";
+    case error_kind::connect: return "no connection";
+    case error_kind::closed: return "the connection closed before the response was complete";
+    case error_kind::timeout: return "no response before the deadline";
+    case error_kind::bad_reply: return "not a response that this kind of server gives";
+    case error_kind::other: return "failed without giving a reason";
+    case error_kind::bad_setting: return "invalid value";
+    case error_kind::file: return "cannot be read or written";
+    }
+    return {};
+}
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
 // ---- mlflow/trace/core/export_progress.hpp
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// How far an exporter is with what it was given, for those that wait for it. An exporter whose exports take long has
-/// `export_progress progress() const`, thread-safe.
+/// How far an exporter has got with an export, for callers that wait for it. An exporter whose exports take long has
+/// a thread-safe `export_progress progress() const`.
 struct export_progress {
-    std::uint64_t steps = 0; ///< grows whenever the receiver has taken something, also in the middle of an export
+    std::uint64_t steps = 0; ///< grows whenever the receiver has accepted something, also during an export
     owned_text
-        waits_for{}; ///< what is still to do of the export under way, for a person; empty where it need not be said
+        waits_for{}; ///< what remains of the current export, for a person to read; empty if there is nothing to add
 };
 
 namespace detail {
@@ -979,36 +1222,42 @@ export_progress progress_of(const Exporter& exporter) {
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// How an export went. Spans are what is counted, because a trace may arrive in parts.
+/// The result of an export. It counts spans, because a trace may be delivered in parts.
+///
+///     const mt::error why(mt::error_kind::file, "traces.csv", "cannot be written; free some space");
+///     const mt::export_result outcome{.failed_spans = 4, .error = why, .retryable = true};
 struct export_result {
-    std::size_t exported_spans = 0;
-    std::size_t failed_spans = 0;
-    owned_text error{}; ///< one line on why spans failed, without credentials; empty when none did
-    /// The same batch may be exported once more, with a chance to succeed: the receiver was not there, or is busy.
+    std::size_t exported_spans = 0; ///< spans that the receiver accepted, or that a deferring exporter took over
+    std::size_t failed_spans = 0;   ///< spans that were not delivered
+    /// Why spans failed, without credentials; no error when none failed.
+    mlflow::trace::error error{};
+    /// The same batch may succeed when it is exported again: the receiver was unreachable or busy. What is still in
+    /// the batch is sent again, so that an exporter moves out of it what has arrived.
     bool retryable = false;
-    /// What the receiver asks to wait before that; 0 when it did not say.
+    /// How long the receiver asks to wait before that; 0 when it gives none.
     std::chrono::milliseconds retry_after{0};
-    /// The receiver does, or together with `retryable` may, find fault with what was sent: one trace can be the
-    /// reason that all were refused.
+    /// The receiver rejected the content, or together with `retryable` may have rejected it. A single trace can cause
+    /// a whole request to be rejected.
     bool content_rejected = false;
-    /// The receiver did not answer in time, or there was no memory for the request: less at once may arrive.
+    /// The receiver did not respond in time, or memory for the request ran out. Smaller requests may succeed.
     bool too_slow = false;
-    /// The receiver has taken the batch and says that it rejects spans of it, or the exporter does not count what it
-    /// is given: nothing of it is sent again.
+    /// Nothing of the batch is sent again: the receiver accepted the batch and reported rejected spans, or the
+    /// exporter's counts do not add up.
     bool is_final = false;
 
+    /// Whether no span failed.
     [[nodiscard]] bool ok() const noexcept { return failed_spans == 0; }
 };
 
-/// Where the spans are that a tracer has started. At any moment
+/// Counts of the spans that a tracer has started. At any moment
 /// `started == exported + failed + dropped + queued + open`.
 struct span_account {
-    std::uint64_t started = 0;
-    std::uint64_t exported = 0; ///< the exporter says that they arrived
-    std::uint64_t failed = 0;   ///< the exporter could not deliver them
-    std::uint64_t dropped = 0;  ///< given up before an exporter saw them: queue full, after shutdown, out of memory
-    std::uint64_t queued = 0;   ///< finished, waiting for the exporter
-    std::uint64_t open = 0;     ///< not finished, or part of a trace that is still open
+    std::uint64_t started = 0;  ///< started by the tracer
+    std::uint64_t exported = 0; ///< accepted by the receiver, as the exporter reports
+    std::uint64_t failed = 0;   ///< not delivered by the exporter
+    std::uint64_t dropped = 0;  ///< discarded without an attempt to deliver: queue full, shut down, out of memory
+    std::uint64_t queued = 0;   ///< ended, and waiting in the exporter
+    std::uint64_t open = 0;     ///< not ended, or part of a trace that is still open
 };
 
 } // namespace MLFLOW_TRACE_ABI
@@ -1019,12 +1268,15 @@ struct span_account {
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// The text of an ID: a value without allocation that converts to `std::string_view`.
+/// The text of an ID: a value that does not allocate and converts to `std::string_view`.
 template <std::size_t Size>
 struct id_text {
+    /// The characters, without a terminating null.
     char characters[Size]{};
 
+    /// The text as a view, valid as long as this object.
     [[nodiscard]] constexpr std::string_view view() const noexcept { return {characters, Size}; }
+    /// Converts to the same view.
     constexpr operator std::string_view() const noexcept { return view(); }
     friend constexpr bool operator==(const id_text&, const id_text&) noexcept = default;
 };
@@ -1035,18 +1287,20 @@ constexpr void write_hex(char* to, std::uint64_t value) noexcept {
     for (int shift = 60; shift >= 0; shift -= 4) *to++ = "0123456789abcdef"[(value >> shift) & 15U];
 }
 
-constexpr void write_big_endian(char* to, std::uint64_t value) noexcept {
-    for (int shift = 56; shift >= 0; shift -= 8) *to++ = static_cast<char>((value >> shift) & 255U);
+inline void write_big_endian(char* to, std::uint64_t value) noexcept {
+    if constexpr (std::endian::native == std::endian::little) value = __builtin_bswap64(value);
+    std::memcpy(to, &value, sizeof value);
 }
 
 } // namespace detail
 
-/// W3C Trace Context's parent-id: 8 bytes, not all zero when valid.
+/// The ID of a span, parent-id of W3C Trace Context: 8 bytes, not all zero when valid.
 struct span_id {
     std::uint64_t value = 0; ///< the 8 bytes read as a big-endian number
 
+    /// Whether the ID is not zero.
     [[nodiscard]] constexpr bool valid() const noexcept { return value != 0; }
-    /// 16 lowercase hexadecimal digits.
+    /// The ID as 16 lowercase hexadecimal digits.
     [[nodiscard]] constexpr id_text<16> hex() const noexcept {
         id_text<16> text;
         detail::write_hex(text.characters, value);
@@ -1055,20 +1309,21 @@ struct span_id {
     friend constexpr bool operator==(span_id, span_id) noexcept = default;
 };
 
-/// W3C Trace Context's trace-id: 16 bytes, not all zero when valid.
+/// The ID of a trace, trace-id of W3C Trace Context: 16 bytes, not all zero when valid.
 struct trace_id {
     std::uint64_t high = 0; ///< the first 8 bytes, big-endian
     std::uint64_t low = 0;  ///< the last 8 bytes, big-endian
 
+    /// Whether the ID is not zero.
     [[nodiscard]] constexpr bool valid() const noexcept { return (high | low) != 0; }
-    /// 32 lowercase hexadecimal digits.
+    /// The ID as 32 lowercase hexadecimal digits.
     [[nodiscard]] constexpr id_text<32> hex() const noexcept {
         id_text<32> text;
         detail::write_hex(text.characters, high);
         detail::write_hex(text.characters + 16, low);
         return text;
     }
-    /// As MLflow names the trace: `tr-` and the hexadecimal digits.
+    /// The ID as MLflow writes it: `tr-` and the 32 hexadecimal digits.
     [[nodiscard]] constexpr id_text<35> mlflow_id() const noexcept {
         id_text<35> text{{'t', 'r', '-'}};
         detail::write_hex(text.characters + 3, high);
@@ -1086,12 +1341,15 @@ struct trace_id {
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// What a span stands for: MLflow's `SpanType` constants, or any text of your own.
+/// The type of a span: one of MLflow's `SpanType` constants, or a name of your own.
 class span_type {
 public:
+    /// A type with a name of your own. `name` must outlive the type.
     constexpr explicit span_type(std::string_view name) noexcept : name_(name) {}
+    /// The name that MLflow shows.
     [[nodiscard]] constexpr std::string_view name() const noexcept { return name_; }
 
+    /// MLflow's constants: `span_type::llm` is `LLM`, and so on.
     static const span_type llm, chain, agent, tool, chat_model, retriever, parser, embedding, reranker, memory,
         workflow, task, guardrail, evaluator, unknown;
 
@@ -1115,32 +1373,32 @@ inline constexpr span_type span_type::guardrail{"GUARDRAIL"};
 inline constexpr span_type span_type::evaluator{"EVALUATOR"};
 inline constexpr span_type span_type::unknown{"UNKNOWN"};
 
-/// How a span ended: OTLP's `Status.StatusCode`, with its numbers.
+/// The status of a span: OTLP's `Status.StatusCode`, with its numbers.
 enum class status : std::uint8_t { unset = 0, ok = 1, error = 2 };
 
-/// Tokens that a model call used, as its provider counts them. A total of 0 is filled in as the sum of input and
-/// output. The others are written where they are not 0; MLflow counts them for the cost (`TokenUsageKey`).
+/// Tokens that a model call used, as counted by the provider. A `total` of 0 is replaced by the sum of `input` and
+/// `output`. The cache counts are written when they are not 0; MLflow uses them for the cost (`TokenUsageKey`).
 struct token_usage {
-    std::uint64_t input = 0;
-    std::uint64_t output = 0;
-    std::uint64_t total = 0;
-    std::uint64_t cache_read = 0;
-    std::uint64_t cache_creation = 0;
-    std::uint64_t cache_creation_above_1h = 0; ///< of those, what is kept for an hour
+    std::uint64_t input = 0;                   ///< tokens of the prompt
+    std::uint64_t output = 0;                  ///< tokens of the answer
+    std::uint64_t total = 0;                   ///< 0: `input + output`
+    std::uint64_t cache_read = 0;              ///< input tokens read from the provider's cache
+    std::uint64_t cache_creation = 0;          ///< input tokens written to the provider's cache
+    std::uint64_t cache_creation_above_1h = 0; ///< those of `cache_creation` that are cached for an hour
 };
 
-/// What a model call cost, in US dollars. A total of 0 is filled in as the sum.
+/// The cost of a model call in US dollars. A `total` of 0 is replaced by the sum of `input` and `output`.
 struct llm_cost {
-    double input = 0;
-    double output = 0;
-    double total = 0;
+    double input = 0;  ///< cost of the input tokens
+    double output = 0; ///< cost of the output tokens
+    double total = 0;  ///< 0: `input + output`
 };
 
-/// How serious a span is: MLflow's `SpanLogLevel`, with its numbers.
+/// The log level of a span: MLflow's `SpanLogLevel`, with its numbers.
 enum class log_level : std::uint8_t { debug = 10, info = 20, warning = 30, error = 40, critical = 50 };
 
-/// Of a span that does not say otherwise (mlflow/tracing/utils/default_log_level.py): what a person wants to see of a
-/// trace is `info`, what holds it together is `debug`.
+/// The log level of a span for which none was set (mlflow/tracing/utils/default_log_level.py): `info` for model
+/// calls, tools, retrievers, agents and embeddings, `debug` for all other types.
 [[nodiscard]] constexpr log_level default_log_level(span_type type) noexcept {
     for (const span_type seen : {span_type::llm, span_type::chat_model, span_type::tool, span_type::retriever,
                                  span_type::agent, span_type::embedding})
@@ -1151,82 +1409,39 @@ enum class log_level : std::uint8_t { debug = 10, info = 20, warning = 30, error
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
-// ---- mlflow/trace/detail/running.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
-
-// Code of the application that runs here on behalf of `what`: while this object lives, `is(what)` is true on its
-// thread. So the library notices when that code comes back in. Each `Kind` of code has a list of its own.
-template <class Kind>
-class running {
-public:
-    explicit running(const void* what) noexcept : what_(what), outer_(innermost_) { innermost_ = this; }
-    running(const running&) = delete;
-    running& operator=(const running&) = delete;
-    // Taken out wherever it stands: fibers of one thread need not end in order.
-    ~running() {
-        for (running** link = &innermost_; *link; link = &(*link)->outer_)
-            if (*link == this) {
-                *link = outer_;
-                return;
-            }
-    }
-
-    [[nodiscard]] static bool is(const void* what) noexcept {
-        for (const running* at = innermost_; at; at = at->outer_)
-            if (at->what_ == what) return true;
-        return false;
-    }
-
-private:
-    const void* what_;
-    running* outer_;
-#if MLFLOW_TRACE_HOSTED
-    static inline constinit thread_local running* innermost_ = nullptr;
-#else
-    static inline constinit running* innermost_ = nullptr;
-#endif
-};
-
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/memory/buffer.hpp
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// What a buffer for requests keeps: more than the default of `max_batch_bytes` asks for.
+// The capacity that a request buffer keeps. It is larger than the default of `max_batch_bytes` needs.
 inline constexpr std::size_t kept_request = std::size_t{8} * 1024 * 1024;
 
-// A growing run of bytes that never throws: when memory runs out, the write that did not fit is left out and
-// `overflowed()` tells. Memory is kept by clear(), so that a pooled buffer stops allocating once warm.
+// A growing sequence of bytes that never throws. When memory runs out, the write that did not fit is omitted, and
+// `overflowed()` returns true. `clear()` keeps the memory, so that a pooled buffer stops allocating once warm.
 class buffer {
 public:
     buffer() noexcept = default;
     buffer(buffer&& other) noexcept
         : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)),
-          capacity_(std::exchange(other.capacity_, 0)), overflowed_(std::exchange(other.overflowed_, false)) {}
+          capacity_(std::exchange(other.capacity_, 0)), overflowed_(std::exchange(other.overflowed_, false)),
+          is_reference_(std::exchange(other.is_reference_, false)) {}
     buffer& operator=(buffer&& other) noexcept {
         swap(other);
         return *this;
     }
-    ~buffer() {
-        if (data_) machine::release(data_);
-    }
+    ~buffer() { free(); }
 
     void swap(buffer& other) noexcept {
         std::swap(data_, other.data_);
         std::swap(size_, other.size_);
         std::swap(capacity_, other.capacity_);
         std::swap(overflowed_, other.overflowed_);
+        std::swap(is_reference_, other.is_reference_);
     }
 
-    // The place where the next `count` bytes may be written, or nullptr. Follow it by commit().
+    // Returns the place for the next `count` bytes, or null. `commit` adds the bytes that were written.
     [[nodiscard]] char* ensure(std::size_t count) noexcept {
         if (capacity_ - size_ < count && !grow(count)) return nullptr;
         return data_ + size_;
@@ -1254,20 +1469,22 @@ public:
         overflowed_ = false;
     }
     void release() noexcept {
-        if (data_) machine::release(data_);
+        free();
         data_ = nullptr;
         size_ = capacity_ = 0;
+        is_reference_ = false;
     }
-    // Of what is used again and again: one that was huge once does not stay so.
+    // Clears a buffer that is used repeatedly, and frees its memory if it has grown beyond `kept` bytes.
     void clear_to(std::size_t kept) noexcept {
         if (capacity_ > kept) release();
         clear();
     }
-    // A copy at a place that is not the buffer's own: it is only read, and not destroyed.
+    // Makes this a copy at `place`, which the buffer does not own. A copy that grows moves to a block of its own.
     void refer_to(std::string_view bytes, void* place) noexcept {
         if (!bytes.empty()) std::memcpy(place, bytes.data(), bytes.size());
         data_ = static_cast<char*>(place);
         size_ = capacity_ = bytes.size();
+        is_reference_ = true;
     }
 
     [[nodiscard]] char* data() noexcept { return data_; }
@@ -1279,16 +1496,20 @@ public:
     [[nodiscard]] std::string_view view() const noexcept { return {data_, size_}; }
 
 private:
+    void free() noexcept {
+        if (data_ && !is_reference_) machine::release(data_);
+    }
     [[gnu::noinline, gnu::cold]] bool grow(std::size_t count) noexcept {
         std::size_t capacity = capacity_ < machine::first_block / 2 ? machine::first_block
                                : capacity_ < machine::small_block   ? capacity_ * 2
-                                                                  : capacity_ + capacity_ / 4; // it may wait for long
+                                                                  : capacity_ + capacity_ / 4; // may be kept for long
         if (capacity - size_ < count) capacity = size_ + count;
-        void* moved = machine::reallocate(data_, capacity);
+        void* moved = machine::reallocate(is_reference_ ? nullptr : data_, capacity);
         if (!moved) {
             overflowed_ = true;
             return false;
         }
+        if (std::exchange(is_reference_, false)) std::memcpy(moved, data_, size_);
         data_ = static_cast<char*>(moved);
         capacity_ = capacity;
         return true;
@@ -1298,10 +1519,10 @@ private:
     std::size_t size_ = 0;
     std::size_t capacity_ = 0;
     bool overflowed_ = false;
+    bool is_reference_ = false; // something else owns data_
 };
 
-// What was written, for those who cannot tell a part from the whole. Throws `std::bad_alloc` where something did not
-// fit.
+// Returns the content, for readers that cannot detect a missing part. Throws `std::bad_alloc` if a write did not fit.
 inline std::string_view whole(const buffer& written) {
     if (written.overflowed()) throw_bad_alloc();
     return written.view();
@@ -1311,13 +1532,54 @@ inline std::string_view whole(const buffer& written) {
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
-// ---- mlflow/trace/text/json_writer.hpp
+// ---- mlflow/trace/memory/running.hpp
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// What follows the backslash; 0 for bytes that stand for themselves. Bytes from 0x60 on do, or are not ASCII.
+// Marks that code of the application runs on behalf of `what`. While the object lives, `is(what)` is true on this
+// thread, which detects re-entrance. Each `Kind` of code has its own list.
+template <class Kind>
+class running {
+public:
+    explicit running(const void* what) noexcept : what_(what), outer_(innermost()) { innermost() = this; }
+    running(const running&) = delete;
+    running& operator=(const running&) = delete;
+    // Searches the list, because fibers of one thread need not end in order.
+    ~running() {
+        for (running** link = &innermost(); *link; link = &(*link)->outer_)
+            if (*link == this) {
+                *link = outer_;
+                return;
+            }
+    }
+
+    [[nodiscard]] static bool is(const void* what) noexcept {
+        for (const running* at = innermost(); at; at = at->outer_)
+            if (at->what_ == what) return true;
+        return false;
+    }
+
+private:
+    static running*& innermost() noexcept { return machine::of_thread<running, running*>; }
+
+    const void* what_;
+    running* outer_;
+};
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/text/json_escape.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// The character after the backslash, or 0 for a byte that is not escaped. Bytes from 0x60 on are not escaped, or are
+// not ASCII.
 struct json_escape_table {
     char letter[0x60]{};
 
@@ -1335,7 +1597,7 @@ constexpr char json_escape_letter(char character) noexcept {
     return byte < sizeof json_escapes.letter ? json_escapes.letter[byte] : '\0';
 }
 
-// Writes at most 6 characters, and returns their end.
+// Writes at most 6 characters and returns their end.
 inline char* write_json_escape(char* to, char character, char letter) noexcept {
     *to++ = '\\';
     *to++ = letter;
@@ -1347,70 +1609,228 @@ inline char* write_json_escape(char* to, char character, char letter) noexcept {
     return to;
 }
 
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/text/json_blocks.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// How JSON text is escaped: the instruction set. All ways write the same bytes.
+enum class json_way : unsigned char { by_character, sse2, ssse3, vbmi2 };
+
 #if defined(__SSE2__)
 inline constexpr std::ptrdiff_t json_block = 32;
-// Bytes to read that there must be at each position before the end: a block from the last byte of a block on.
+// The number of bytes that must be readable from each position before the end: a block that begins at the last byte
+// of a block.
 inline constexpr std::ptrdiff_t json_block_reach = 2 * json_block;
-// What one block may write: 32 escapes of 6 characters, and then a store of which nothing counts.
+// The most that one block may write: 32 escapes of 6 characters, and one more store whose content is not used.
 inline constexpr std::ptrdiff_t json_block_room = 7 * json_block;
 
 struct json_position {
     const char* from;
     char* to;
+    bool is_valid = true; // false if invalid UTF-8 begins at `from`
 };
 
-// Stops at `end` or up to 31 bytes past it, when `to` has passed `last`, or at invalid UTF-8.
-inline json_position escape_json_blocks(const char* from, const char* end, char* to, const char* last) noexcept {
-    const auto copy = [](char* at, characters16 low, characters16 high) {
-        store16(at, low);
-        store16(at + 16, high);
-    };
-    const auto find = [](characters16 half) -> characters16 {
-        // A signed comparison, so that it finds bytes that are not ASCII too.
-        return (half < sixteen(' ')) | (half == sixteen('"')) | (half == sixteen('\\'));
-    };
+// Escapes one block with any content. `special` has a bit for each byte that is not copied as it is.
+[[gnu::noinline]] inline json_position escape_json_block(const char* from, char* to, std::uint32_t special) noexcept {
+    std::ptrdiff_t done = 0;
+    std::ptrdiff_t size = json_block;
+    while (special != 0) {
+        std::ptrdiff_t at = std::countr_zero(special);
+        if (const char letter = json_escape_letter(from[at]); letter != '\0') {
+            to = write_json_escape(to + (at - done), from[at], letter);
+            done = at + 1;
+            store16(to, load16(from + done));
+            store16(to + 16, load16(from + done + 16));
+            special &= special - 1;
+            continue;
+        }
+        do {
+            const std::size_t length = utf8_sequence_length(from + at);
+            if (length == 0) return {from + at, to + (at - done), false};
+            size = at;
+            at += static_cast<std::ptrdiff_t>(length);
+        } while (at < json_block && static_cast<unsigned char>(from[at]) >= 0x80);
+        if (at > json_block) break; // the last sequence goes into the next block
+        size = json_block;
+        special = at < json_block ? special >> at << at : 0;
+    }
+    return {from + size, to + (size - done)};
+}
+
+struct json_specials {
+    characters16 quoted_low, quoted_high; // by a backslash before it: quotes and backslashes
+    characters16 other_low, other_high;   // control characters, and what is not ASCII
+};
+
+[[gnu::always_inline]] inline json_specials json_specials_of(characters16 low, characters16 high) noexcept {
+    // The comparison is signed, so that it also finds bytes outside ASCII.
+    return {(low == sixteen('"')) | (low == sixteen('\\')), (high == sixteen('"')) | (high == sixteen('\\')),
+            low < sixteen(' '), high < sixteen(' ')};
+}
+
+// Each of these functions stops at `end` or at most 31 bytes after it, when `to` has passed `last`, or at invalid
+// UTF-8.
+inline json_position escape_json_sse2(const char* from, const char* end, char* to, const char* last) noexcept {
     while (from < end && to <= last) {
         const characters16 low = load16(from);
         const characters16 high = load16(from + 16);
-        copy(to, low, high);
-        const characters16 found_low = find(low);
-        const characters16 found_high = find(high);
-        if (mask16(found_low | found_high) == 0) [[likely]] {
+        store16(to, low);
+        store16(to + 16, high);
+        const auto [quoted_low, quoted_high, other_low, other_high] = json_specials_of(low, high);
+        const characters16 special_low = quoted_low | other_low;
+        const characters16 special_high = quoted_high | other_high;
+        if (mask16(special_low | special_high) == 0) [[likely]] {
             from += json_block;
             to += json_block;
             continue;
         }
-        std::uint32_t special = mask16(found_low) | mask16(found_high) << 16;
-        std::ptrdiff_t done = 0;
-        std::ptrdiff_t size = json_block;
-        while (special != 0) {
-            std::ptrdiff_t at = std::countr_zero(special);
-            if (const char letter = json_escape_letter(from[at]); letter != '\0') {
-                to = write_json_escape(to + (at - done), from[at], letter);
-                done = at + 1;
-                copy(to, load16(from + done), load16(from + done + 16));
-                special &= special - 1;
-                continue;
-            }
-            do {
-                const std::size_t length = utf8_sequence_length(from + at);
-                if (length == 0) return {from + at, to + (at - done)};
-                size = at;
-                at += static_cast<std::ptrdiff_t>(length);
-            } while (at < json_block && static_cast<unsigned char>(from[at]) >= 0x80);
-            if (at > json_block) break; // the block ends before the last sequence
-            size = json_block;
-            special = at < json_block ? special >> at << at : 0;
-        }
-        from += size;
-        to += size - done;
+        const json_position next = escape_json_block(from, to, mask16(special_low) | mask16(special_high) << 16);
+        if (!next.is_valid) return next;
+        from = next.from;
+        to = next.to;
     }
     return {from, to};
 }
 
-// Returns how much of the text is written. Without room to spare, or at invalid UTF-8, that may be nothing.
+// For each set of escaped characters among eight: the index of each of the up to sixteen characters that are written.
+// The index of a backslash has its highest bit set, for which the shuffle writes 0.
+struct json_shuffles {
+    struct alignas(16) row {
+        char from[16];
+    };
+    row rows[256]{};
+    unsigned char size[256]{};
+
+    consteval json_shuffles() noexcept {
+        for (unsigned special = 0; special < 256; ++special) {
+            unsigned at = 0;
+            for (unsigned i = 0; i < 8; ++i) {
+                if ((special >> i & 1U) != 0) rows[special].from[at++] = static_cast<char>(0x80);
+                rows[special].from[at++] = static_cast<char>(i);
+            }
+            size[special] = static_cast<unsigned char>(at);
+            for (; at < 16; ++at) rows[special].from[at] = static_cast<char>(0x80);
+        }
+    }
+};
+inline constexpr json_shuffles json_shuffle_of{};
+
+// Writes eight characters, with a backslash before each that has its bit in `special`.
+__attribute__((target("ssse3"), always_inline)) inline char* escape_eight(char* to, characters16 eight,
+                                                                          std::uint32_t special) noexcept {
+    using plain [[gnu::vector_size(16)]] = char;
+    const characters16 from = load16(json_shuffle_of.rows[special].from);
+    const auto shuffled = __builtin_ia32_pshufb128(reinterpret_cast<plain>(eight), reinterpret_cast<plain>(from));
+    store16(to, reinterpret_cast<characters16>(shuffled) | ((from < sixteen(0)) & sixteen('\\')));
+    return to + json_shuffle_of.size[special];
+}
+
+__attribute__((target("ssse3"))) inline json_position escape_json_ssse3(const char* from, const char* end, char* to,
+                                                                        const char* last) noexcept {
+    using halves [[gnu::vector_size(16)]] = long long;
+    const auto upper = [](characters16 whole) {
+        const auto two = reinterpret_cast<halves>(whole);
+        return reinterpret_cast<characters16>(halves{two[1], 0});
+    };
+    while (from < end && to <= last) {
+        const characters16 low = load16(from);
+        const characters16 high = load16(from + 16);
+        store16(to, low);
+        store16(to + 16, high);
+        const auto [quoted_low, quoted_high, other_low, other_high] = json_specials_of(low, high);
+        if (mask16(quoted_low | other_low | quoted_high | other_high) == 0) [[likely]] {
+            from += json_block;
+            to += json_block;
+        } else if (mask16(other_low | other_high) == 0) [[likely]] {
+            const std::uint32_t in_low = mask16(quoted_low);
+            const std::uint32_t in_high = mask16(quoted_high);
+            to = escape_eight(to, low, in_low & 255U);
+            to = escape_eight(to, upper(low), in_low >> 8U);
+            to = escape_eight(to, high, in_high & 255U);
+            to = escape_eight(to, upper(high), in_high >> 8U);
+            from += json_block;
+        } else {
+            const json_position next =
+                escape_json_block(from, to, mask16(quoted_low | other_low) | mask16(quoted_high | other_high) << 16);
+            if (!next.is_valid) return next;
+            from = next.from;
+            to = next.to;
+        }
+    }
+    return {from, to};
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi2,bmi2,popcnt"))) inline json_position
+escape_json_vbmi2(const char* from, const char* end, char* to, const char* last) noexcept {
+    using characters32 [[gnu::vector_size(32)]] = char;
+    using bytes32 [[gnu::vector_size(32)]] = unsigned char;
+    using pairs32 [[gnu::vector_size(64)]] = unsigned short;
+    using characters64 [[gnu::vector_size(64)]] = char;
+    enum comparison { equal = 0, less = 1 };
+    constexpr auto all = static_cast<std::uint32_t>(-1);
+    json_position at{from, to};
+    while (at.is_valid && at.from < end && at.to <= last) {
+        characters32 block;
+        std::memcpy(&block, at.from, sizeof block);
+        const auto quoted =
+            static_cast<std::uint32_t>(__builtin_ia32_cmpb256_mask(block, characters32{} + '"', equal, all) |
+                                       __builtin_ia32_cmpb256_mask(block, characters32{} + '\\', equal, all));
+        const auto other =
+            static_cast<std::uint32_t>(__builtin_ia32_cmpb256_mask(block, characters32{} + ' ', less, all));
+        if (other != 0) [[unlikely]] {
+            std::memcpy(at.to, &block, sizeof block);
+            at = escape_json_block(at.from, at.to, quoted | other);
+            continue;
+        }
+        at.from += json_block;
+        if (quoted == 0) {
+            std::memcpy(at.to, &block, sizeof block);
+            at.to += json_block;
+            continue;
+        }
+        // A backslash before each character; compression then drops the backslashes that are not needed.
+        const pairs32 pairs = __builtin_convertvector(reinterpret_cast<bytes32>(block), pairs32) << 8 | '\\';
+        const auto kept = __builtin_ia32_pdep_di(quoted, 0x5555555555555555U) | 0xAAAAAAAAAAAAAAAAU;
+        const characters64 packed =
+            __builtin_ia32_compressqi512_mask(reinterpret_cast<characters64>(pairs), characters64{}, kept);
+        std::memcpy(at.to, &packed, sizeof packed);
+        at.to += json_block + std::popcount(quoted);
+    }
+    return at;
+}
+
+#endif
+
+inline json_way best_json_way() noexcept {
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("bmi2"))
+        return json_way::vbmi2;
+#endif
+    return __builtin_cpu_supports("ssse3") ? json_way::ssse3 : json_way::sse2;
+}
+
+inline json_position escape_json_blocks(json_way way, const char* from, const char* end, char* to,
+                                        const char* last) noexcept {
+#if defined(__x86_64__)
+    if (way == json_way::vbmi2) return escape_json_vbmi2(from, end, to, last);
+#endif
+    if (way == json_way::ssse3) return escape_json_ssse3(from, end, to, last);
+    return escape_json_sse2(from, end, to, last);
+}
+
+// Returns how many bytes of the text were written. This may be 0 if the buffer has no spare room, or at invalid
+// UTF-8.
 template <class Buffer>
-std::size_t append_json_blocks(Buffer& out, std::string_view text) noexcept {
+std::size_t append_json_blocks(Buffer& out, std::string_view text, json_way way) noexcept {
+    if (way == json_way::by_character) return 0;
     const auto size = static_cast<std::ptrdiff_t>(text.size());
     char* const begin = out.ensure(text.size() + json_block_room);
     if (!begin) return 0;
@@ -1423,22 +1843,37 @@ std::size_t append_json_blocks(Buffer& out, std::string_view text) noexcept {
         from = std::char_traits<char>::copy(padded, text.data(), text.size());
         end = from + size;
     }
-    const json_position stop = escape_json_blocks(from, end, begin, begin + size);
+    const json_position stop = escape_json_blocks(way, from, end, begin, begin + size);
     const std::ptrdiff_t padding = is_short && stop.from > end ? stop.from - end : 0;
     out.commit(static_cast<std::size_t>(stop.to - begin - padding));
     return static_cast<std::size_t>(stop.from - from - padding);
 }
+
+// Set before main. While static objects are initialised it may still be `by_character`.
+inline const json_way json_way_here = best_json_way();
 #else
+inline constexpr json_way json_way_here = json_way::by_character;
+
 template <class Buffer>
-std::size_t append_json_blocks(Buffer&, std::string_view) noexcept {
+std::size_t append_json_blocks(Buffer&, std::string_view, json_way) noexcept {
     return 0;
 }
 #endif
 
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/text/json_writer.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
 template <class Buffer>
-bool append_json_chars(Buffer& out, std::string_view text) noexcept {
+bool append_json_chars(Buffer& out, std::string_view text, json_way way = json_way_here) noexcept {
     while (!text.empty()) {
-        if (const std::size_t done = append_json_blocks(out, text); done != 0) {
+        if (const std::size_t done = append_json_blocks(out, text, way); done != 0) {
             text.remove_prefix(done);
             continue;
         }
@@ -1505,15 +1940,19 @@ bool append_json_null(Buffer& out) noexcept {
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// What a redactor says about a value: record it as it is, or something else in its place.
+/// What a redactor returns for a value: keep the value, or record another text in its place.
 class redaction {
 public:
+    /// Records the value unchanged.
     static redaction keep() noexcept { return {}; }
-    /// In its place stands `[redacted]`.
+    /// Records `[redacted]` in place of the value.
     static redaction remove() { return replace("[redacted]"); }
+    /// Records `text` in place of the value.
     static redaction replace(owned_text text) { return redaction(std::move(text)); }
 
+    /// Whether the value is recorded unchanged.
     [[nodiscard]] bool is_kept() const noexcept { return is_kept_; }
+    /// The text that replaces the value.
     [[nodiscard]] owned_text&& text() && noexcept { return std::move(text_); }
 
 private:
@@ -1524,25 +1963,28 @@ private:
     owned_text text_;
 };
 
-/// The most that a span records. Where something is cut, the span says so: a text ends in `… [cut: N bytes]`, values
-/// that are nested too deeply are `[cut: too deep]`, and the attributes and events that are left out are counted in
-/// OTLP's `dropped_attributes_count` and `dropped_events_count`, and for readers of MLflow's page in the attributes
-/// `mlflow_trace.dropped_attributes` and `mlflow_trace.dropped_events`.
+/// The limits of what a span records. The span shows where a limit applied: a truncated text ends with
+/// `… [cut: N bytes]`, a value that is nested too deeply is replaced by `[cut: too deep]`, and omitted attributes and
+/// events are counted in OTLP's `dropped_attributes_count` and `dropped_events_count` and, for MLflow's page, in the
+/// attributes `mlflow_trace.dropped_attributes` and `mlflow_trace.dropped_events`.
 struct recording_limits {
-    static constexpr std::uint32_t unlimited = std::numeric_limits<std::uint32_t>::max();
+    static constexpr std::uint32_t unlimited = std::numeric_limits<std::uint32_t>::max(); ///< no limit
 
-    std::uint32_t attributes = unlimited; ///< set by `attribute()`
-    std::uint32_t events = unlimited;     ///< with exceptions, and the chunks of a stream
-    std::uint32_t text_bytes = unlimited; ///< of each text, also inside inputs and outputs
-    std::uint32_t span_bytes = unlimited; ///< encoded: an attribute or event that would go over it is left out
-    std::uint32_t depth = 100;            ///< levels of arrays and objects; MLflow itself reads 45
+    std::uint32_t attributes = unlimited; ///< attributes that `attribute()` sets
+    /// Events, including exceptions and the chunks of a stream. Set it if answers are streamed in many chunks.
+    std::uint32_t events = unlimited;
+    /// Bytes of each text, also inside inputs and outputs. Set it if inputs may contain whole documents.
+    std::uint32_t text_bytes = unlimited;
+    /// Encoded size; an attribute or event that would exceed it is omitted. Set it to bound the memory of one span.
+    std::uint32_t span_bytes = unlimited;
+    std::uint32_t depth = 100; ///< levels of nested arrays and objects; MLflow itself reads 45
 
     friend constexpr bool operator==(const recording_limits&, const recording_limits&) noexcept = default;
 };
 
 namespace detail {
 
-// What a recording policy says about the values of a span.
+// The limits and the redactor of a recording policy.
 struct value_rules {
     recording_limits limits;
     const void* redactor = nullptr;
@@ -1550,7 +1992,8 @@ struct value_rules {
 
     [[nodiscard]] redaction ask(std::string_view key, std::string_view value) const {
         if (!redact) return redaction::keep();
-        // What it could not judge is not recorded. Nor is what it records itself: it would be asked without end.
+        // A value that the redactor could not judge is not recorded. Neither is a value that the redactor itself
+        // records, which would recurse without end.
         using asking = running<value_rules>;
         if (asking::is(this)) return redaction::remove();
         const asking here(this);
@@ -1558,10 +2001,10 @@ struct value_rules {
     }
 };
 
-// The body of an open span. Values are written under the key that is set, as far as the rules let them.
+// The body of an open span. Values are written under `key`, subject to the rules.
 class recording_buffer : public buffer {
 public:
-    const value_rules* rules = nullptr; // null: everything is written, to the default depth
+    const value_rules* rules = nullptr; // null: no rules, and the default depth
     std::string_view key;
     std::uint32_t depth = 0;
 
@@ -1570,7 +2013,8 @@ public:
     }
 };
 
-// Where a field is written while code of the application may run, which may write into the same span.
+// A field that is written apart from its span, because code of the application runs meanwhile and may write to the
+// same span.
 struct field_part {
     field_part* next = nullptr;       // of the pool
     field_part* next_chain = nullptr; // of the pool
@@ -1590,7 +2034,7 @@ struct field_part {
     void strip() noexcept { body.release(); }
 };
 
-// What the library itself writes is not subject to rules.
+// Suspends the rules while the library writes fields of its own.
 class without_rules {
 public:
     explicit without_rules(recording_buffer& out) noexcept : out_(out), rules_(std::exchange(out.rules, nullptr)) {}
@@ -1606,7 +2050,7 @@ private:
 template <class Buffer>
 concept ruled = requires(Buffer& out) { out.rules; };
 
-// The key of the values that are written next.
+// Sets the key of the values that are written next.
 template <class Buffer>
 class key_scope {
 public:
@@ -1626,7 +2070,7 @@ public:
     constexpr key_scope(Buffer&, std::string_view) noexcept {}
 };
 
-// An array or object that is being written.
+// One level of a nested array or object.
 template <class Buffer>
 class nesting {
 public:
@@ -1649,11 +2093,11 @@ private:
     Buffer& out_;
 };
 
-// A text as the rules let it be recorded.
+// A text after redaction and truncation.
 class ruled_text {
 public:
     ruled_text(const value_rules* rules, std::string_view key, std::string_view text) noexcept : view_(text) {
-        if (rules) guarded([&] { apply(*rules, key); }, [&] { view_ = "[redacted]"; }); // no memory for it
+        if (rules) guarded([&] { apply(*rules, key); }, [&] { view_ = "[redacted]"; }); // out of memory
     }
     ruled_text(const ruled_text&) = delete;
     ruled_text& operator=(const ruled_text&) = delete;
@@ -1668,7 +2112,7 @@ private:
         while (kept > 0 && (static_cast<unsigned char>(view_[kept]) & 0xc0U) == 0x80U) --kept; // within a character
         const bool is_whole = cut_.append(prefix_of(view_, kept)) && cut_.append("… [cut: ") &&
                               append_json_uint(cut_, view_.size() - kept) && cut_.append(" bytes]");
-        view_ = is_whole ? cut_.view() : "[cut]"; // no memory for more
+        view_ = is_whole ? cut_.view() : "[cut]"; // out of memory
     }
 
     owned_text redacted_;
@@ -1688,12 +2132,13 @@ inline namespace MLFLOW_TRACE_ABI {
 struct context_slot;
 
 namespace detail {
+struct context_node;
 struct open_trace;
 class span_watch;
-using slot_function = context_slot* (*)();    // of a context policy: the slot of whoever calls it
-using holds_function = bool (*)(const void*); // and whether an object at this address can be current there
+using slot_function = context_slot* (*)();    // of a context policy: returns the slot of its caller
+using holds_function = bool (*)(const void*); // of a context policy: whether an object at this address can be current
 
-// Where objects lie that go together.
+// The header of a block of memory that holds several objects.
 class packed_block {
 public:
     void retain() noexcept { objects_.fetch_add(1, memory_order_relaxed); }
@@ -1702,51 +2147,57 @@ public:
     }
 
 private:
-    alignas(std::max_align_t) atomic<std::size_t> objects_{1}; // and who packs
+    alignas(std::max_align_t) atomic<std::size_t> objects_{1}; // one more while the block is being filled
 };
 } // namespace detail
 
-/// A span: while it is open its recorder writes it, once finished an exporter reads it.
+/// The data of a span. While the span is open its trace writes it; after the span has ended an exporter reads it.
 ///
-/// `body` is the content of an OTLP `Span` message in protobuf, without the identity of the user and session: that
-/// belongs to the trace, and each exporter adds it to the root span in the way that its receiver understands.
+/// `body` holds the fields of an OTLP `Span` message in protobuf, without the user and session. These belong to the
+/// trace; each exporter adds them to the root span in the form that its receiver reads.
 struct span_data {
     span_data* next = nullptr;       ///< the next span of the same `trace_data`
-    span_data* next_chain = nullptr; // of the pool
-    std::size_t chain_bytes = 0;     // of the pool
+    span_data* next_chain = nullptr; ///< of the pool
+    std::size_t chain_bytes = 0;     ///< of the pool
 
-    detail::recording_buffer body;
-    span_id id;
-    bool is_root = false;    ///< the first span of the trace in this process
-    bool has_parent = false; ///< also true for a root whose parent is in another process
-    /// Some attribute is a string that could be read as a JSON text, or a JSON text made of values that are not the
-    /// library's own. MLflow takes the first for JSON and cannot read some of the second, so its exporter looks
-    /// closer.
+    detail::recording_buffer body; ///< the encoded fields of the span
+    span_id id;                    ///< the ID of the span
+    bool is_root = false;          ///< the root span of the trace in this process
+    bool has_parent = false;       ///< also true for a root span whose parent is in another process
+    /// An attribute is a string that could be read as JSON, or JSON text made of values other than the library's own.
+    /// MLflow would parse the former and cannot read some of the latter, so its exporter checks them.
     bool needs_rewrite = false;
-    bool lost_something = false; ///< an attribute or event is missing: no memory, or its value could not be made
-    status code = status::unset;
-    log_level level = log_level::debug;
-    bool has_own_level = false;
+    bool lost_something = false; ///< an attribute or event is missing: out of memory, or its value could not be made
+    status code = status::unset; ///< the status of the span
+    log_level level = log_level::debug; ///< the log level of the span
+    bool has_own_level = false;         ///< the application has set `level`
 
-    // While the span is open.
+    /// For the library, while the span is open: the trace of the span.
     detail::open_trace* trace = nullptr;
+    /// The context policy of the part of the program that made the tracer.
     detail::slot_function slot = nullptr;
-    detail::span_watch* watched = nullptr; // by who runs code of the application, which may end the span
+    /// The entry of the span in that context. The entry may have become another one.
+    detail::context_node* entered = nullptr;
+    detail::span_watch* watched = nullptr; ///< callers that run code of the application, which may end it
+    /// The process in which the span started, as `recorder::process` returns it.
     std::uint32_t process = 0;
     detail::atomic<std::uint32_t> generation{
-        0}; // odd while open; a context that saw another number looks at a stranger
+        0}; ///< odd while open; a context that saw another number refers to an earlier span
+    /// Chunks of a stream so far.
     std::uint32_t chunks = 0;
-    std::uint32_t attributes = 0; // counted where there is a limit
-    std::uint32_t events = 0;
-    std::uint32_t dropped_attributes = 0;
-    std::uint32_t dropped_events = 0;
-    std::uint8_t small_uses = 0;           // of a large block, one after the other
-    detail::packed_block* block = nullptr; // of a copy that was never in the pool
+    std::uint32_t attributes = 0;          ///< counted where there is a limit
+    std::uint32_t events = 0;              ///< as `attributes`
+    std::uint32_t dropped_attributes = 0;  ///< omitted at a limit
+    std::uint32_t dropped_events = 0;      ///< omitted at a limit
+    std::uint8_t small_uses = 0;           ///< in a row, of a body with a large block
+    detail::packed_block* block = nullptr; ///< of a packed copy, which is not from the pool
 
-    // A context may look at `generation` long after the span has ended.
+    /// For the pool. A context may read `generation` long after the span has ended.
     static constexpr bool is_looked_at = true;
+    /// For the pool: whether objects have blocks of memory.
     static constexpr bool has_blocks = true;
 
+    /// For the pool: prepares the span for its next use. False for a packed copy.
     bool recycle() noexcept {
         if (block) return false;
         if (body.capacity() > detail::machine::small_block) [[unlikely]]
@@ -1754,12 +2205,18 @@ struct span_data {
         body.clear();
         return true;
     }
-    void leave() noexcept { block->release(); }
+    /// For the pool: releases the blocks of a packed copy.
+    void leave() noexcept {
+        body.release();
+        block->release();
+    }
+    /// For the pool: the size of the object with its block.
     [[nodiscard]] std::size_t kept_bytes() const noexcept { return sizeof(span_data) + body.capacity(); }
+    /// For the pool: frees the block.
     void strip() noexcept { body.release(); }
 
 private:
-    // Keeps a large block only where many of its spans are large.
+    // Releases a large block unless the spans that use it are often large.
     __attribute__((noinline)) void settle() noexcept {
         constexpr std::uint8_t most_small_uses = 16;
         const bool is_used = body.size() >= body.capacity() / 8;
@@ -1772,7 +2229,7 @@ private:
 
 namespace detail {
 
-// The span opens, or ends. Its owner alone does that.
+// Called when the span opens or ends, by the owner of the span only.
 inline void next_generation(span_data& span) noexcept {
     span.generation.store(span.generation.load(memory_order_relaxed) + 1, detail::memory_order_release);
 }
@@ -1782,39 +2239,165 @@ inline void next_generation(span_data& span) noexcept {
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
+// ---- mlflow/trace/core/entry_index.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// A hash table of the positions of entries, so that a trace with many entries takes no longer per entry. Without
+// memory it has no table, and `trace_entries` searches from the first entry on. The table is tried again when the
+// number of entries has doubled.
+class entry_index {
+public:
+    static constexpr std::size_t none = static_cast<std::size_t>(-1);
+    static constexpr std::size_t least_entries = 24; // fewer are found as fast without a table
+
+    [[nodiscard]] std::size_t entries() const noexcept { return entries_; }
+    [[nodiscard]] bool has_table() const noexcept { return size_ != 0; }
+    [[nodiscard]] std::size_t capacity() const noexcept { return table_.capacity(); }
+
+    // FNV-1a. It starts from the address of the table, so that nobody can choose keys of equal hashes. Valid until
+    // the next `make`.
+    [[nodiscard]] std::uint32_t hash_of(unsigned kind, std::string_view key) const noexcept {
+        const auto address = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(table_.data()));
+        auto hash = static_cast<std::uint32_t>((address >> 4U) * 0x9e3779b97f4a7c15U >> 32U) ^ kind;
+        for (const char c : key) hash = (hash ^ static_cast<unsigned char>(c)) * 0x01000193U;
+        return hash;
+    }
+
+    // The position of the entry for which `is_it(position)` is true, or `none`.
+    template <class IsIt>
+    [[nodiscard]] std::size_t find(std::uint32_t hash, IsIt&& is_it) const noexcept {
+        for (std::size_t at = hash & (size_ - 1); places()[at].next_to != 0; at = (at + 1) & (size_ - 1))
+            if (places()[at].hash == hash && is_it(places()[at].next_to - 1)) return places()[at].next_to - 1;
+        return none;
+    }
+
+    // Returns true if the table is to be made anew, by `make`, for one entry more than before.
+    [[nodiscard]] bool count() noexcept {
+        ++entries_;
+        if (size_ != 0) return 2 * entries_ > size_;
+        return entries_ == least_entries || (entries_ > least_entries && std::has_single_bit(entries_));
+    }
+    // The caller then adds all entries.
+    bool make() noexcept {
+        std::size_t size = least_size;
+        while (size < 2 * entries_) size *= 2;
+        drop();
+        char* const memory = table_.ensure(size * sizeof(place));
+        if (!memory) return false;
+        std::memset(memory, 0, size * sizeof(place));
+        size_ = size;
+        return true;
+    }
+    void add(std::uint32_t hash, std::size_t position) noexcept {
+        if (position >= 0xffffffffU) drop();
+        if (!has_table()) return;
+        std::size_t at = hash & (size_ - 1);
+        while (places()[at].next_to != 0) at = (at + 1) & (size_ - 1);
+        places()[at] = {hash, static_cast<std::uint32_t>(position + 1)};
+    }
+    // The entry of `size` bytes at `from` went to `to`, and those after it moved up.
+    void move(std::size_t from, std::size_t size, std::size_t to) noexcept {
+        if (to >= 0xffffffffU) return drop();
+        for (std::size_t at = 0; at < size_; ++at) {
+            std::uint32_t& next_to = places()[at].next_to;
+            if (next_to == from + 1) next_to = static_cast<std::uint32_t>(to + 1);
+            else if (next_to > from + 1) next_to -= static_cast<std::uint32_t>(size);
+        }
+    }
+    void count_copied(std::size_t entries) noexcept {
+        clear();
+        entries_ = entries;
+    }
+    void clear() noexcept {
+        drop();
+        entries_ = 0;
+    }
+    void release() noexcept {
+        clear();
+        table_.release();
+    }
+
+private:
+    static constexpr std::size_t least_size = 128; // a power of two
+    struct place {
+        std::uint32_t hash;
+        std::uint32_t next_to; // the position + 1; 0 is a free place
+    };
+
+    void drop() noexcept { size_ = 0; }
+    [[nodiscard]] place* places() noexcept { return reinterpret_cast<place*>(table_.data()); }
+    [[nodiscard]] const place* places() const noexcept { return reinterpret_cast<const place*>(table_.data()); }
+
+    buffer table_;
+    std::size_t size_ = 0; // in places, a power of two; 0 without a table
+    std::size_t entries_ = 0;
+};
+
+// On a freestanding target, whose memory is small, entries are found without a table.
+struct no_entry_index {
+    static constexpr std::size_t none = entry_index::none;
+    static constexpr std::size_t entries() noexcept { return 0; }
+    static constexpr bool has_table() noexcept { return false; }
+    static constexpr std::size_t capacity() noexcept { return 0; }
+    static constexpr std::uint32_t hash_of(unsigned, std::string_view) noexcept { return 0; }
+    template <class IsIt>
+    static constexpr std::size_t find(std::uint32_t, IsIt&&) noexcept {
+        return none;
+    }
+    static constexpr bool count() noexcept { return false; }
+    static constexpr bool make() noexcept { return false; }
+    static constexpr void add(std::uint32_t, std::size_t) noexcept {}
+    static constexpr void move(std::size_t, std::size_t, std::size_t) noexcept {}
+    static constexpr void count_copied(std::size_t) noexcept {}
+    static constexpr void clear() noexcept {}
+    static constexpr void release() noexcept {}
+};
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
 // ---- mlflow/trace/core/trace_entries.hpp
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// One piece of information about a trace as a whole.
+/// The kind of a trace entry.
 enum class entry_kind : std::uint8_t {
-    metadata,
-    tag,
-    client_request_id,
-    request_preview,  ///< without a key
-    response_preview, ///< without a key
-    absent,           ///< a metadata key that the trace is said not to have; without a value
-    tracestate        ///< what other tracing systems say of a trace that came from elsewhere; without a key
+    metadata,          ///< a metadata key and its value
+    tag,               ///< a tag
+    client_request_id, ///< the application's ID of the request
+    request_preview,   ///< has no key
+    response_preview,  ///< has no key
+    absent,            ///< a metadata key that the trace was declared not to have; has no value
+    tracestate         ///< the header `tracestate` of a continued trace; has no key
 };
 
+/// One entry that describes a trace as a whole. The texts are views.
 struct trace_entry {
-    entry_kind kind;
-    std::string_view key;
-    std::string_view value;
+    entry_kind kind;        ///< what the entry is
+    std::string_view key;   ///< the name; empty for kinds without a key
+    std::string_view value; ///< the value
 };
 
-/// The entries of a trace, in the order in which they were set. A tag that was set again stands there once, with its
-/// last value.
+/// The entries of a trace, in the order in which they were set. A tag that was set again occurs once, with its last
+/// value.
 class trace_entries {
 public:
+    /// A forward iterator over the entries.
     class iterator {
     public:
+        /// Made by the container.
         explicit iterator(const char* at) noexcept : at_(at) {}
+        /// The entry.
         trace_entry operator*() const noexcept {
             return {
                 static_cast<entry_kind>(at_[0]), {at_ + header, length(1)}, {at_ + header + length(1), length(3)}};
         }
+        /// Goes to the next entry.
         iterator& operator++() noexcept {
             at_ += header + length(1) + length(3);
             return *this;
@@ -1831,32 +2414,30 @@ public:
         const char* at_;
     };
 
+    /// The first entry.
     [[nodiscard]] iterator begin() const noexcept { return iterator(bytes_.data()); }
+    /// The end of the entries.
     [[nodiscard]] iterator end() const noexcept { return iterator(bytes_.data() + bytes_.size()); }
 
-    /// The value of that key, or a view whose `data()` is null.
+    /// The value of this kind and key, or a view whose `data()` is null.
     [[nodiscard]] std::string_view find(entry_kind kind, std::string_view key) const noexcept {
         const auto at = locate(kind, key);
         return at == end() ? std::string_view{} : (*at).value;
     }
 
-    static constexpr std::size_t longest = 0xffff; ///< key or value, in bytes
+    static constexpr std::size_t longest = 0xffff; ///< size limit of a key or a value in bytes
 
-    /// Adds an entry or replaces the one of that kind and key. Keys and values of up to 65,535 bytes.
+    /// Adds an entry, or replaces the entry of the same kind and key. Returns false, and changes nothing, when the
+    /// key or value is longer than `longest` or memory runs out.
     bool set(entry_kind kind, std::string_view key, std::string_view value) noexcept {
         if (key.size() > longest || value.size() > longest) return false;
         const std::size_t size = iterator::header + key.size() + value.size();
-        char* to = bytes_.ensure(size); // before the old entry goes: a set that fails must not lose it
-        if (!to) return false;
-        if (const auto old = locate(kind, key); old != end()) {
-            auto next = old;
-            ++next;
-            const auto removed = static_cast<std::size_t>(next.at_ - old.at_);
-            char* const from = bytes_.data() + (old.at_ - bytes_.data());
-            std::memmove(from, next.at_, static_cast<std::size_t>(end().at_ - next.at_));
-            bytes_.truncate(bytes_.size() - removed);
-            to = bytes_.data() + bytes_.size();
-        }
+        if (!bytes_.ensure(size)) return false; // first, so that the old entry is kept when this fails
+        const auto old = locate(kind, key);
+        const bool is_new = old == end();
+        if (!is_new) remove(old);
+        const std::size_t position = bytes_.size();
+        char* to = bytes_.data() + position;
         *to++ = static_cast<char>(kind);
         for (const std::size_t length : {key.size(), value.size()}) {
             *to++ = static_cast<char>(length & 255U);
@@ -1867,93 +2448,164 @@ public:
             to += text.size();
         }
         bytes_.commit(size);
+        if (is_new) count(position);
         return true;
     }
 
+    /// Whether there is no entry.
     [[nodiscard]] bool empty() const noexcept { return bytes_.empty(); }
-    /// Of the encoded entries, and of the block that they are in.
+    /// The size of the encoded entries in bytes.
     [[nodiscard]] std::size_t bytes() const noexcept { return bytes_.size(); }
-    [[nodiscard]] std::size_t capacity() const noexcept { return bytes_.capacity(); }
-    void clear() noexcept { bytes_.clear(); }
-    void release() noexcept { bytes_.release(); }
+    /// The size of the blocks that hold them in bytes.
+    [[nodiscard]] std::size_t capacity() const noexcept { return bytes_.capacity() + index_.capacity(); }
+    /// Removes all entries and keeps the memory.
+    void clear() noexcept {
+        bytes_.clear();
+        index_.clear();
+    }
+    /// Removes all entries and frees the memory.
+    void release() noexcept {
+        bytes_.release();
+        index_.release();
+    }
 
-    // A copy of the others at a place of this size, which is only read.
-    void refer_to(const trace_entries& others, void* place) noexcept { bytes_.refer_to(others.bytes_.view(), place); }
+    /// Makes this a copy of `others`, stored at `place`, which has room for `others.bytes()`.
+    void refer_to(const trace_entries& others, void* place) noexcept {
+        bytes_.refer_to(others.bytes_.view(), place);
+        index_.count_copied(others.index_.entries());
+    }
 
 private:
+    using index = std::conditional_t<detail::machine::has_heap, detail::entry_index, detail::no_entry_index>;
+
     [[nodiscard]] iterator locate(entry_kind kind, std::string_view key) const noexcept {
+        if (index_.has_table()) [[unlikely]]
+            return look_up(kind, key);
         auto at = begin();
         for (; at != end(); ++at)
             if (const auto entry = *at; entry.kind == kind && entry.key == key) break;
         return at;
     }
+    [[nodiscard]] iterator look_up(entry_kind kind, std::string_view key) const noexcept {
+        const std::size_t found = index_.find(index_.hash_of(static_cast<unsigned>(kind), key), [&](std::size_t at) {
+            const auto entry = *iterator(bytes_.data() + at);
+            return entry.kind == kind && entry.key == key;
+        });
+        return found == index::none ? end() : iterator(bytes_.data() + found);
+    }
+
+    void remove(iterator old) noexcept {
+        auto next = old;
+        ++next;
+        const auto position = static_cast<std::size_t>(old.at_ - bytes_.data());
+        const auto removed = static_cast<std::size_t>(next.at_ - old.at_);
+        std::memmove(bytes_.data() + position, next.at_, static_cast<std::size_t>(end().at_ - next.at_));
+        bytes_.truncate(bytes_.size() - removed);
+        if (index_.has_table()) index_.move(position, removed, bytes_.size());
+    }
+
+    // Counts the new entry at this position.
+    void count(std::size_t position) noexcept {
+        const bool is_made = index_.count() && index_.make();
+        if (!is_made && !index_.has_table()) return;
+        for (auto at = iterator(bytes_.data() + (is_made ? 0 : position)); at != end(); ++at)
+            index_.add(index_.hash_of(static_cast<unsigned>((*at).kind), (*at).key),
+                       static_cast<std::size_t>(at.at_ - bytes_.data()));
+    }
 
     detail::buffer bytes_;
+    [[no_unique_address]] index index_;
 };
 
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
-// ---- mlflow/trace/memory/pool.hpp
-
-#if MLFLOW_TRACE_HOSTED
-#include <pthread.h>
-#include <time.h>
-#endif
+// ---- mlflow/trace/memory/plain_pool.hpp
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Free objects of one type. They are kept as long as a steady load needs them, and given back when a burst is over.
-//
-// T has `T* next` and `T* next_chain`, which are the pool's, and `recycle()`, false for an object that was never in
-// the pool and is to `leave()`. Where it `has_blocks`, it has also `std::size_t chain_bytes`, the pool's, and
-// `kept_bytes()` and `strip()`, which tell of them and free them. Where it `is_looked_at`, the object itself stays
-// for the life of the process, so that a stale pointer to one still points at an object of that type (a context may
-// look at a span that ended on another thread). Such objects lie together, apart from the blocks that are freed.
-//
-// They are given and taken in chains: the spans of a trace come back as one, and the thread that takes them next uses
-// them one by one without a lock.
-#if MLFLOW_TRACE_HOSTED
+// The pool of a target without threads, but with interrupts that record: objects are taken and given one by one,
+// under the lock.
 template <class T>
-class pool;
+class plain_pool {
+public:
+    static plain_pool& instance() noexcept {
+        static constinit plain_pool only;
+        return only;
+    }
 
-// Never destroyed: spans may end in static destructors.
+    [[nodiscard]] T* take() noexcept {
+        {
+            const lock_guard guard(lock_);
+            if (free_) return std::exchange(free_, std::exchange(free_->next, nullptr));
+        }
+        void* const fresh = machine::reallocate(nullptr, sizeof(T));
+        return fresh ? ::new (fresh) T : nullptr;
+    }
+    void give_back(T* object) noexcept {
+        object->recycle();
+        const lock_guard guard(lock_);
+        object->next = std::exchange(free_, object);
+    }
+    void give(T* chain) noexcept {
+        while (chain) give_back(std::exchange(chain, chain->next));
+    }
+
+private:
+    constexpr plain_pool() noexcept = default;
+
+    machine::mutex lock_;
+    T* free_ = nullptr;
+};
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/memory/threaded_pool.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// The pool of a target with threads: each thread has a chain of its own, and a chain is given and taken under a lock.
+template <class T>
+class threaded_pool;
+
+// Never destroyed, because spans may end in destructors of static objects.
 template <class T>
 union kept_pool {
     constexpr kept_pool() noexcept : kept() {}
     constexpr ~kept_pool() {}
-    pool<T> kept;
+    threaded_pool<T> kept;
 };
-// Without a first use: a fork in the midst of it would leave the child waiting for a thread that it does not have.
+// Constant-initialised. If a fork happened during an initialisation at first use, the child would wait for a thread
+// that it does not have.
 template <class T>
 inline constinit kept_pool<T> only_pool{};
 template <class T>
-inline const int is_locked_by_forks = pool<T>::lock_while_forking();
+inline const machine::held_while_forking<machine::static_mutex> is_locked_by_forks(threaded_pool<T>::instance_lock());
 
 template <class T>
-class pool {
+class threaded_pool {
 public:
-    static pool& instance() noexcept {
+    static threaded_pool& instance() noexcept {
         static_cast<void>(&is_locked_by_forks<T>);
         return only_pool<T>.kept;
     }
 
-    // The child of a fork finds the lock free, whatever other threads were doing.
-    static int lock_while_forking() noexcept {
-        return pthread_atfork([] { instance().lock_.lock(); }, [] { instance().lock_.unlock(); },
-                              [] { instance().lock_.unlock(); });
-    }
+    static machine::static_mutex& instance_lock() noexcept { return only_pool<T>.kept.lock_; }
 
-    // nullptr when memory has run out.
+    // Returns null when memory runs out.
     [[nodiscard]] T* take() noexcept {
         if (!mine_) [[unlikely]]
             return take_first();
         return std::exchange(mine_, std::exchange(mine_->next, nullptr));
     }
 
-    // Takes back one, for this thread.
+    // Takes back one object, for this thread.
     void give_back(T* object) noexcept {
         object->recycle();
         if (is_leaving_) [[unlikely]] {
@@ -1962,12 +2614,12 @@ public:
         }
         if (!mine_) keep_leftovers();
         object->next = std::exchange(mine_, object);
-        // What one thread takes and another gives back must not pile up here.
+        // Objects that one thread takes and another gives back must not accumulate here.
         if (++given_back_ == 0) [[unlikely]]
             give_surplus();
     }
 
-    // Takes back a chain linked by `next`, or nothing.
+    // Takes back a chain that is linked by `next`, or null.
     void give(T* chain) noexcept {
         T** link = &chain;
         std::size_t bytes = 0;
@@ -1989,7 +2641,7 @@ public:
             }
         }
         if (!chain) return;
-        // A thread that both ends traces and starts them needs no lock for small ones.
+        // A thread that both starts and ends traces reuses small chains without a lock.
         if (!mine_ && bytes <= own_bytes && !is_leaving_) {
             keep_leftovers();
             mine_ = chain;
@@ -1998,7 +2650,7 @@ public:
         }
     }
 
-    // What is kept, but for what threads have for themselves.
+    // The memory in the pool, without the objects that threads hold for themselves.
     [[nodiscard]] std::size_t kept_bytes() noexcept {
         const lock_guard guard(lock_);
         return bytes_ + bare_bytes_;
@@ -2006,8 +2658,9 @@ public:
     void shrink_to(std::size_t bytes) noexcept {
         free_pieces([&] { return bytes_ > bytes; });
     }
-    // What was never needed since the last look is surplus. A look ends where objects come back after a time in which
-    // they were taken, so that a receiver may take its time. Half of the surplus goes,
+    // Ends the period of observation if it has lasted 5 seconds, and frees half of its surplus: half of the pieces
+    // that were free throughout the period. Called after an export, when objects have come back, so that a slow
+    // receiver does not make the objects of its own traces look like surplus.
     void look() noexcept {
         std::size_t surplus = 0;
         {
@@ -2016,12 +2669,13 @@ public:
         }
         free_pieces([&surplus, this] { return bytes_ > kept_at_work && surplus > 0 && surplus-- > 0; });
     }
-    // or all. False where the last look is not so long ago.
+    // Ends the period of observation and frees all of its surplus. Returns false when the period has lasted less than
+    // `least_seconds`.
     bool free_surplus(int least_seconds = 1) noexcept {
         std::size_t surplus = 0;
         {
             const lock_guard guard(lock_);
-            const time_t now = seconds();
+            const std::int64_t now = machine::monotonic_seconds();
             if (now - look_began_ < least_seconds) return false;
             surplus = std::exchange(low_, pieces_);
             look_began_ = now;
@@ -2031,17 +2685,17 @@ public:
     }
 
 private:
-    static constexpr std::size_t piece_bytes = 128 * 1024; // what one thread takes at once, at most
-    static constexpr std::size_t own_bytes = 32 * 1024;    // what it keeps of what it gives back
+    static constexpr std::size_t piece_bytes = 128 * 1024; // the most that a thread takes at once
+    static constexpr std::size_t own_bytes = 32 * 1024;    // the most that a thread keeps of what it gives back
     static constexpr std::size_t kept_at_work = 4 * 1024 * 1024;
     static constexpr std::size_t kept_at_rest = 1024 * 1024;
     static constexpr int gives_per_look = 64;
 
     friend union kept_pool<T>;
-    constexpr pool() noexcept = default;
+    constexpr threaded_pool() noexcept = default;
 
-    // At the end of the thread, for others. Registered here, so that a thread which only reads the pointer pays
-    // nothing.
+    // Returns the thread's objects to the pool when the thread ends. Registered here, so that reading the
+    // thread-local pointer costs nothing extra.
     void keep_leftovers() noexcept {
         static thread_local const leftover_keeper at_thread_exit{this};
         static_cast<void>(at_thread_exit);
@@ -2059,14 +2713,14 @@ private:
             return nullptr;
         T* const rest = std::exchange(first->next, nullptr);
         if (is_leaving_) [[unlikely]] {
-            if (rest) give_recycled(rest); // nobody will give it back later
+            if (rest) give_recycled(rest); // this thread will not give the rest back later
             return first;
         }
         mine_ = rest;
         return first;
     }
 
-    // ---- Under the lock.
+    // ---- The caller holds the lock.
 
     __attribute__((noinline)) T* take_bare() noexcept {
         if (!bare_) return make();
@@ -2108,17 +2762,17 @@ private:
         }
     }
 
-    // False before its time.
+    // Returns false when the period of observation is too short.
     bool end_look() noexcept {
         constexpr int seconds_per_look = 5;
-        const time_t now = seconds();
+        const std::int64_t now = machine::monotonic_seconds();
         if (now - look_began_ < seconds_per_look) return false;
         surplus_ = (low_ + 1) / 2;
         low_ = pieces_;
         look_began_ = now;
         return true;
     }
-    // Where nobody else looks: now and then, and a little at a time.
+    // Frees a little of the surplus now and then, for programs in which nothing else calls `look`.
     __attribute__((noinline)) T* some_surplus() noexcept {
         gives_until_look_ = gives_per_look;
         if (surplus_ == 0) end_look();
@@ -2182,7 +2836,7 @@ private:
         object->~T();
         machine::release(object);
     }
-    // Of a piece that is in no list.
+    // The piece is not in any list.
     __attribute__((noinline)) void free_blocks(T* piece) noexcept {
         if constexpr (T::is_looked_at) {
             std::size_t bytes = 0;
@@ -2199,16 +2853,10 @@ private:
         }
     }
 
-    static time_t seconds() noexcept {
-        timespec now{};
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return now.tv_sec;
-    }
-
     struct leftover_keeper {
-        pool* owner;
+        threaded_pool* owner;
         ~leftover_keeper() {
-            is_leaving_ = true; // other objects of the thread may still record as they go
+            is_leaving_ = true; // later destructors of the thread may still record
             if (mine_) owner->give_recycled(std::exchange(mine_, nullptr));
         }
     };
@@ -2217,52 +2865,42 @@ private:
     static inline constinit thread_local unsigned char given_back_ = 0;
     static inline constinit thread_local bool is_leaving_ = false;
 
-    machine::mutex lock_;
+    machine::static_mutex lock_;
     T* chains_ = nullptr;
-    T* bare_ = nullptr;     // chains of objects without blocks
-    std::size_t bytes_ = 0; // of the others
+    T* bare_ = nullptr;     // chains of objects whose blocks were freed
+    std::size_t bytes_ = 0; // of the other chains
     std::size_t bare_bytes_ = 0;
     std::size_t pieces_ = 0;
-    std::size_t low_ = 0; // the fewest pieces since the look began
+    std::size_t low_ = 0; // the fewest pieces during this period of observation
     std::size_t surplus_ = 0;
     std::size_t made_ = 0;
     int gives_until_look_ = gives_per_look;
-    time_t look_began_ = 0;
+    std::int64_t look_began_ = 0;
 };
-#else
-// Without threads, and with interrupts that record: one by one, under the lock.
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/memory/pool.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// Free objects of one type. The pool keeps as many as a steady load needs, and frees the rest after a burst.
+//
+// T has `T* next` and `T* next_chain`, which the pool uses, and `recycle()`. This returns false for an object that
+// did not come from the pool; the pool then calls the object's `leave()`. If `T::has_blocks`, T also has
+// `std::size_t chain_bytes`, which the pool uses, `kept_bytes()`, the size of the object with its blocks, and
+// `strip()`, which frees the blocks. If `T::is_looked_at`, the pool never frees an object, so that a stale pointer
+// still points to an object of that type (a context may read a span that ended on another thread). Such objects are
+// allocated together, apart from the blocks that are freed.
+//
+// Objects are given and taken in chains. The spans of a trace come back as one chain, and the thread that takes the
+// chain next uses its objects one by one without a lock.
 template <class T>
-class pool {
-public:
-    static pool& instance() noexcept {
-        static constinit pool only;
-        return only;
-    }
-
-    [[nodiscard]] T* take() noexcept {
-        {
-            const lock_guard guard(lock_);
-            if (free_) return std::exchange(free_, std::exchange(free_->next, nullptr));
-        }
-        void* const fresh = machine::reallocate(nullptr, sizeof(T));
-        return fresh ? ::new (fresh) T : nullptr;
-    }
-    void give_back(T* object) noexcept {
-        object->recycle();
-        const lock_guard guard(lock_);
-        object->next = std::exchange(free_, object);
-    }
-    void give(T* chain) noexcept {
-        while (chain) give_back(std::exchange(chain, chain->next));
-    }
-
-private:
-    constexpr pool() noexcept = default;
-
-    machine::mutex lock_;
-    T* free_ = nullptr;
-};
-#endif
+using pool = std::conditional_t<machine::has_threads, threaded_pool<T>, plain_pool<T>>;
 
 } // namespace detail
 } // namespace MLFLOW_TRACE_ABI
@@ -2273,41 +2911,46 @@ private:
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// What is exported at once of a trace: all spans that had finished when its root ended. A span that ends after its
-/// root comes in a `trace_data` of its own, with the same `id` and `root` null.
+/// The part of a trace that is exported at once: all spans that had ended when the root span ended. Spans that end
+/// after the root span are exported in a `trace_data` of their own, with the same `id` and a null `root`.
 struct trace_data {
     trace_data* next = nullptr;       ///< the next trace of the same batch
-    trace_data* next_chain = nullptr; // of the pool
-    std::size_t chain_bytes = 0;      // of the pool
+    trace_data* next_chain = nullptr; ///< of the pool
+    std::size_t chain_bytes = 0;      ///< of the pool
 
-    trace_id id;
-    span_data* spans = nullptr;      ///< linked by `span_data::next` in the order in which they ended
-    const span_data* root = nullptr; ///< the one of `spans` that is the root; null for spans that ended after it
-    trace_entries entries;           ///< user and session alone where `root` is null
-    std::uint64_t start_unix_nano = 0;
-    std::uint64_t duration_nano = 0;
-    std::size_t span_count = 0;
-    std::size_t bytes = 0;                 ///< of all span bodies
-    std::size_t capacity = 0;              ///< of the blocks that they are in
-    detail::packed_block* block = nullptr; // as in `span_data`
-    bool check_identity = false;  ///< nobody has said yet that required metadata is given, or absent on purpose
-    bool is_session_late = false; ///< the sampler keeps sessions whole, and was asked before this one was known
+    trace_id id;                           ///< the ID of the trace
+    span_data* spans = nullptr;            ///< linked by `span_data::next` in the order in which they ended
+    const span_data* root = nullptr;       ///< the root span among `spans`; null if they ended after it
+    trace_entries entries;                 ///< metadata, tags and so on; only user and session where `root` is null
+    std::uint64_t start_unix_nano = 0;     ///< start of the root span, nanoseconds since 1970
+    std::uint64_t duration_nano = 0;       ///< duration of the root span in nanoseconds
+    std::size_t span_count = 0;            ///< the number of `spans`
+    std::size_t bytes = 0;                 ///< size of all span bodies
+    std::size_t capacity = 0;              ///< size of the blocks that hold them
+    detail::packed_block* block = nullptr; ///< of a packed copy, as in `span_data`
+    bool check_identity = false;           ///< required metadata is checked when the trace ends
+    bool is_session_late = false;          ///< the session was unknown when a sampler that samples by session ran
 
+    /// The metadata value of this key; a view whose `data()` is null when there is none.
     [[nodiscard]] std::string_view metadata(std::string_view key) const noexcept {
         return entries.find(entry_kind::metadata, key);
     }
 
-    /// The memory that it takes, with its spans and what the allocator adds.
+    /// The memory in bytes that the trace takes, with its spans and the overhead of the allocator.
     [[nodiscard]] std::size_t memory() const noexcept { return memory_for(span_count, capacity, entries.capacity()); }
+    /// The memory of a trace with spans, span bodies and entries of these sizes in bytes.
     [[nodiscard]] static constexpr std::size_t memory_for(std::size_t span_count, std::size_t bodies,
                                                           std::size_t entries) noexcept {
-        constexpr std::size_t blocks = 2 * detail::machine::block_cost; // the object and its content
+        constexpr std::size_t blocks = 2 * detail::machine::block_cost; // one for the object, one for its content
         return sizeof(trace_data) + blocks + entries + span_count * (sizeof(span_data) + blocks) + bodies;
     }
 
+    /// For the pool: objects may be freed.
     static constexpr bool is_looked_at = false;
+    /// For the pool: objects have blocks of memory.
     static constexpr bool has_blocks = true;
 
+    /// For the pool: recycles the spans. False for a packed copy.
     bool recycle() noexcept {
         detail::pool<span_data>::instance().give(std::exchange(spans, nullptr));
         if (block) return false;
@@ -2318,12 +2961,18 @@ struct trace_data {
         is_session_late = false;
         return true;
     }
-    void leave() noexcept { block->release(); }
+    /// For the pool: releases the blocks of a packed copy.
+    void leave() noexcept {
+        entries.release();
+        block->release();
+    }
+    /// For the pool: the size of the object with its block.
     [[nodiscard]] std::size_t kept_bytes() const noexcept { return sizeof(trace_data) + entries.capacity(); }
+    /// For the pool: frees the block.
     void strip() noexcept { entries.release(); }
 };
 
-/// Does the trace go on here from another process, which describes it?
+/// Whether this trace continues one of another process, which describes it.
 [[nodiscard]] inline bool is_continued(const trace_data& trace) noexcept {
     return trace.root && trace.root->has_parent;
 }
@@ -2336,15 +2985,20 @@ struct trace_data {
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Finished traces on their way to an exporter. Owns them: what an exporter leaves in the batch is recycled
-/// afterwards, and one that wants to keep traces moves them out. Thread-safety: as a container.
+/// Ended traces that are handed to an exporter. The batch owns them: traces that the exporter leaves in the batch are
+/// recycled afterwards; to keep traces, the exporter moves them out. Thread-safety: as a container.
 class trace_batch {
 public:
+    /// A forward iterator over the traces.
     class iterator {
     public:
+        /// Made by the batch.
         explicit iterator(const trace_data* at) noexcept : at_(at) {}
+        /// The trace.
         const trace_data& operator*() const noexcept { return *at_; }
+        /// Access to members of the trace.
         const trace_data* operator->() const noexcept { return at_; }
+        /// Goes to the next trace.
         iterator& operator++() noexcept {
             at_ = at_->next;
             return *this;
@@ -2355,9 +3009,13 @@ public:
         const trace_data* at_;
     };
 
+    /// An empty batch.
     trace_batch() noexcept = default;
+    /// A batch of one trace, which the batch takes over.
     explicit trace_batch(trace_data* single) noexcept { push_back(single); }
+    /// Moves all traces of `other`.
     trace_batch(trace_batch&& other) noexcept { append(std::move(other)); }
+    /// Recycles the traces of this batch, and moves those of `other`.
     trace_batch& operator=(trace_batch&& other) noexcept {
         if (this != &other) {
             clear();
@@ -2365,18 +3023,25 @@ public:
         }
         return *this;
     }
+    /// Recycles the traces.
     ~trace_batch() { clear(); }
 
+    /// The first trace.
     [[nodiscard]] iterator begin() const noexcept { return iterator(first_); }
+    /// The end of the traces.
     [[nodiscard]] iterator end() const noexcept { return iterator(nullptr); }
+    /// Whether there is no trace.
     [[nodiscard]] bool empty() const noexcept { return !first_; }
-    /// How many `trace_data` there are.
+    /// The number of `trace_data`.
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
+    /// The number of spans.
     [[nodiscard]] std::size_t span_count() const noexcept { return span_count_; }
+    /// The size of all span bodies in bytes.
     [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
-    /// As `trace_data::memory`.
+    /// The sum of `trace_data::memory()` in bytes.
     [[nodiscard]] std::size_t memory() const noexcept { return memory_; }
 
+    /// Appends a trace, which the batch takes over.
     void push_back(trace_data* owned) noexcept {
         owned->next = nullptr;
         (last_ ? last_->next : first_) = owned;
@@ -2386,8 +3051,8 @@ public:
         bytes_ += owned->bytes;
         memory_ += owned->memory();
     }
-    /// The first trace, now the caller's, or null. It goes into a batch again, and is never deleted: it belongs to a
-    /// pool.
+    /// Removes and returns the first trace, or returns null. The caller owns it and must put it into a batch again;
+    /// it must not be deleted, because it belongs to a pool.
     [[nodiscard]] trace_data* pop_front() noexcept {
         trace_data* const first = first_;
         if (!first) return nullptr;
@@ -2399,7 +3064,7 @@ public:
         memory_ -= first->memory();
         return first;
     }
-    /// Moves all traces of the other batch behind the own ones.
+    /// Moves all traces of `other` to the end of this batch.
     void append(trace_batch&& other) noexcept {
         if (!other.first_) return;
         (last_ ? last_->next : first_) = other.first_;
@@ -2410,6 +3075,7 @@ public:
         memory_ += other.memory_;
         other.forget();
     }
+    /// Recycles all traces.
     void clear() noexcept {
         detail::pool<trace_data>::instance().give(first_);
         forget();
@@ -2431,23 +3097,21 @@ private:
 
 namespace detail {
 
-// Of what waits for delivery.
+// Calls `function` with each pool of delivered objects.
 template <class Function>
 void for_each_pool(Function&& function) noexcept {
     function(pool<span_data>::instance());
     function(pool<trace_data>::instance());
 }
 
-// What the pools keep goes with whoever needed it. On a freestanding target they keep it.
+// Empties the pools when the last owner is destroyed. On a freestanding target the pools keep their memory.
 struct pools_at_the_end {
-#if MLFLOW_TRACE_HOSTED
     pools_at_the_end() = default;
     pools_at_the_end(const pools_at_the_end&) = delete;
     pools_at_the_end& operator=(const pools_at_the_end&) = delete;
     ~pools_at_the_end() {
-        for_each_pool([](auto& each) { each.shrink_to(0); });
+        if constexpr (machine::has_heap) for_each_pool([](auto& each) { each.shrink_to(0); });
     }
-#endif
 };
 
 } // namespace detail
@@ -2457,8 +3121,8 @@ struct pools_at_the_end {
 
 // ---- mlflow/trace/core/mlflow_names.hpp
 
-// What MLflow calls attributes, metadata and tags, in one place: mlflow/tracing/constant.py of MLflow 3.17, and
-// OpenTelemetry's names that its server reads.
+// MLflow's names of attributes, metadata and tags (mlflow/tracing/constant.py of MLflow 3.17), and the OpenTelemetry
+// names that its server reads.
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail::mlflow_names {
@@ -2480,8 +3144,8 @@ inline constexpr std::string_view conversation_id = "gen_ai.conversation.id";
 inline constexpr std::string_view client_request_id = "mlflow.clientRequestId";
 inline constexpr std::string_view request_preview = "mlflow.traceRequestPreview";
 inline constexpr std::string_view response_preview = "mlflow.traceResponsePreview";
-inline constexpr std::string_view any_metadata = "mlflow.traceMetadata."; // and the key
-inline constexpr std::string_view any_tag = "mlflow.traceTag.";           // and the key
+inline constexpr std::string_view any_metadata = "mlflow.traceMetadata."; // followed by the key
+inline constexpr std::string_view any_tag = "mlflow.traceTag.";           // followed by the key
 inline constexpr std::string_view tag_of_trace_name = "mlflow.traceTag.mlflow.traceName";
 
 // Attributes of any span.
@@ -2505,58 +3169,74 @@ inline constexpr std::string_view tools = "mlflow.chat.tools";
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// An error on its way into a `result`: `return mt::failure{error};`
+/// An error to be converted to a `result`: `return mt::failure{error};`
 struct failure {
+    /// The error that the `result` will hold.
     mlflow::trace::error error;
 };
 
-/// A value, or the `error` that says why there is none. What C++23's `std::expected` is, as far as this library needs
-/// it, with the names of its members.
+/// A value, or the `error` that explains why there is none. A subset of C++23's `std::expected`, with the same member
+/// names.
 ///
-/// Thread-safety: as `std::optional`. Errors: taking the value of a failed result, or the error of a good one, is a
-/// mistake of the program and aborts; ask `has_value()` first.
+/// Thread-safety: as `std::optional`. Errors: reading the value of a failed result, or the error of a successful one,
+/// aborts the program; check `has_value()` first.
 template <class T>
 class [[nodiscard]] result {
     static_assert(!std::is_reference_v<T> && !std::is_same_v<T, failure>);
 
 public:
+    /// The type of the value.
     using value_type = T;
+    /// The type of the error.
     using error_type = mlflow::trace::error;
 
+    /// Holds a value.
     constexpr result(T value) noexcept(std::is_nothrow_move_constructible_v<T>)
         : value_(std::move(value)), has_value_(true) {}
+    /// Holds an error.
     constexpr result(failure failed) noexcept : error_(std::move(failed.error)), has_value_(false) {}
 
+    /// Copies the value or the error.
     result(const result& other) : has_value_(other.has_value_) {
         if (has_value_) ::new (static_cast<void*>(&value_)) T(other.value_);
         else ::new (static_cast<void*>(&error_)) error_type(other.error_);
     }
+    /// Moves the value or the error.
     result(result&& other) noexcept(std::is_nothrow_move_constructible_v<T>) : has_value_(other.has_value_) {
         if (has_value_) ::new (static_cast<void*>(&value_)) T(std::move(other.value_));
         else ::new (static_cast<void*>(&error_)) error_type(std::move(other.error_));
     }
+    /// Replaces the value or the error.
     result& operator=(result other) noexcept {
-        static_assert(std::is_nothrow_move_constructible_v<T>, "a value whose move may throw is not assigned");
+        static_assert(std::is_nothrow_move_constructible_v<T>,
+                      "a result can be assigned only if moving its value cannot throw");
         this->~result();
         return *::new (static_cast<void*>(this)) result(std::move(other));
     }
+    /// Destroys the value or the error.
     constexpr ~result() {
         if (has_value_) value_.~T();
         else error_.~error_type();
     }
 
+    /// Whether there is a value.
     [[nodiscard]] constexpr bool has_value() const noexcept { return has_value_; }
+    /// The same as `has_value()`.
     constexpr explicit operator bool() const noexcept { return has_value_; }
 
+    /// The value. Aborts when there is none, as `*` and `->` do.
     [[nodiscard]] constexpr T& value() & noexcept { return require(has_value_), value_; }
     [[nodiscard]] constexpr const T& value() const& noexcept { return require(has_value_), value_; }
     [[nodiscard]] constexpr T&& value() && noexcept { return require(has_value_), std::move(value_); }
+    /// The value, as `value()` returns it.
     [[nodiscard]] constexpr T& operator*() & noexcept { return value(); }
     [[nodiscard]] constexpr const T& operator*() const& noexcept { return value(); }
     [[nodiscard]] constexpr T&& operator*() && noexcept { return std::move(*this).value(); }
+    /// Access to members of the value.
     [[nodiscard]] constexpr T* operator->() noexcept { return &value(); }
     [[nodiscard]] constexpr const T* operator->() const noexcept { return &value(); }
 
+    /// The value, or `otherwise` when there is none.
     template <class U>
     [[nodiscard]] constexpr T value_or(U&& otherwise) const& {
         return has_value_ ? value_ : static_cast<T>(std::forward<U>(otherwise));
@@ -2566,6 +3246,7 @@ public:
         return has_value_ ? std::move(value_) : static_cast<T>(std::forward<U>(otherwise));
     }
 
+    /// The error. Aborts when there is a value.
     [[nodiscard]] constexpr const error_type& error() const& noexcept { return require(!has_value_), error_; }
     [[nodiscard]] constexpr error_type&& error() && noexcept { return require(!has_value_), std::move(error_); }
 
@@ -2590,7 +3271,7 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// -1 when it is no hexadecimal digit.
+// Returns the value of a hexadecimal digit, or -1 for another character.
 constexpr int hex_digit_value(char digit) noexcept {
     if (digit >= '0' && digit <= '9') return digit - '0';
     if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
@@ -2598,7 +3279,7 @@ constexpr int hex_digit_value(char digit) noexcept {
     return -1;
 }
 
-// Two lowercase digits for each byte.
+// Appends two lowercase digits for each byte.
 template <class Buffer>
 bool append_hex(Buffer& out, std::string_view bytes) noexcept {
     if (bytes.empty()) return true;
@@ -2623,11 +3304,12 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// RFC 9110, 5.5: white space around a value is not part of it.
+// RFC 9110, 5.5: whitespace around a value is not part of the value. Without `substr`, which throws on devices too.
 constexpr std::string_view without_outer_space(std::string_view text) noexcept {
-    const auto first = text.find_first_not_of(" \t");
-    if (first == std::string_view::npos) return text.substr(0, 0);
-    return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+    const auto is_space = [](char character) { return character == ' ' || character == '\t'; };
+    while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
+    while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
+    return text;
 }
 
 } // namespace detail
@@ -2639,24 +3321,25 @@ constexpr std::string_view without_outer_space(std::string_view text) noexcept {
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// A span of another process, as the header `traceparent` names it: W3C Trace Context, level 2,
-/// https://www.w3.org/TR/trace-context-2/#traceparent-header.
+/// A span of another process, as the header `traceparent` identifies it (W3C Trace Context, level 2,
+/// https://www.w3.org/TR/trace-context-2/#traceparent-header).
 ///
-/// Given to `start_trace`, the new trace links to that span and samplers such as `parent_based` follow its flag. The
-/// trace stays one of its own: anybody can send any trace ID, and a server does not ask whose it is. To continue the
-/// trace of a sender that is known, see `propagator`.
+/// When it is given to `start_trace`, the new trace links to that span, and samplers such as `parent_based` follow
+/// its flag. The new trace has its own ID, because anyone can send any trace ID. To continue the trace of a trusted
+/// sender, use `propagator`.
 struct remote_span {
-    mlflow::trace::trace_id trace_id;
-    span_id id;
-    bool is_sampled = false; ///< the other process says that it records
-    /// The other process says that the last 7 bytes of the trace ID are random, so that samplers may count on them:
-    /// level 2's flag `random-trace-id`. Whoever continues the trace says so too; there is nothing to be set.
+    mlflow::trace::trace_id trace_id; ///< the ID of the other process's trace
+    span_id id;                       ///< the ID of the calling span
+    bool is_sampled = false;          ///< whether the other process records the trace
+    /// Whether the last 7 bytes of the trace ID are random, so that samplers may rely on them: the flag
+    /// `random-trace-id` of level 2. A process that continues the trace passes the flag on automatically.
     bool has_random_id = false;
 
+    /// The name of the header.
     static constexpr std::string_view header = "traceparent";
 
-    /// From the header's value; white space around it does not count. `error_kind::malformed` for what the W3C calls
-    /// invalid: upper case, other lengths, IDs of zeros, version ff.
+    /// Parses the header's value; surrounding whitespace is ignored. Errors: `empty`, and `malformed` for what the
+    /// specification calls invalid: upper case, other lengths, zero IDs, version ff.
     static constexpr result<remote_span> parse(std::string_view value) noexcept {
         constexpr std::size_t size = 55; // 00-<32 digits>-<16 digits>-<2 digits>
         value = detail::without_outer_space(value);
@@ -2669,14 +3352,14 @@ struct remote_span {
                             read(value, 19, 16, found.trace_id.low) && read(value, 36, 16, found.id.value) &&
                             read(value, 53, 2, flags);
         if (!is_hex || version == 0xff || !found.trace_id.valid() || !found.id.valid()) return invalid;
-        // Versions to come may add fields at the end.
+        // Later versions may add fields at the end.
         if (value.size() > size && (version == 0 || value[size] != '-')) return invalid;
         found.is_sampled = (flags & 1U) != 0;
         found.has_random_id = (flags & 2U) != 0;
         return found;
     }
 
-    /// The header's value, to be sent on.
+    /// The value of the header, to be sent to another process.
     [[nodiscard]] constexpr id_text<55> text() const noexcept {
         id_text<55> text{{'0', '0', '-'}};
         detail::write_hex(text.characters + 3, trace_id.high);
@@ -2709,18 +3392,19 @@ private:
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// A share: 0 is nothing, 1 is everything, what is outside counts as the nearer of the two, and NaN as nothing.
+/// A share of traces: 0 is none, 1 is all. Values outside this range are clamped, and NaN is 0.
 ///
-/// Given to `start_trace`, it decides whether this trace is recorded, in place of the sampler's own ratio: MLflow's
-/// `sampling_ratio_override`.
+/// Given to `start_trace`, it replaces the sampler's own ratio for this trace, as MLflow's `sampling_ratio_override`
+/// does.
 class sample_ratio {
 public:
+    /// A ratio from 0 to 1.
     constexpr explicit sample_ratio(double ratio) noexcept
         : below_(ratio >= 1.0  ? everything
                  : ratio > 0.0 ? static_cast<std::uint64_t>(ratio * 18446744073709551616.0)
                                : 0) {}
 
-    /// Is a number in it that is spread evenly over all 64 bits?
+    /// Whether `number`, which is uniformly distributed over 64 bits, is within the share.
     [[nodiscard]] constexpr bool holds(std::uint64_t number) const noexcept {
         return below_ == everything || number < below_;
     }
@@ -2730,9 +3414,11 @@ private:
     std::uint64_t below_;
 };
 
-/// What is known of a trace as it starts: by this a sampler decides whether it is recorded. Valid during the call.
+/// What is known about a trace when it starts. A sampler decides by it whether the trace is recorded. Valid during
+/// the call.
 class trace_start {
 public:
+    /// Made by the tracer.
     template <class Find>
     trace_start(const mlflow::trace::trace_id& trace, std::string_view root_name, span_type root_type,
                 const remote_span* from, const sample_ratio* of_call, const std::string_view* of_session,
@@ -2744,22 +3430,24 @@ public:
     trace_start(const trace_start&) = delete;
     trace_start& operator=(const trace_start&) = delete;
 
-    const mlflow::trace::trace_id& id;
-    std::string_view name;               ///< of the root span
-    span_type type;                      ///< of the root span
-    const remote_span* caller = nullptr; ///< the span of another process that it was started with, or null
-    const sample_ratio* ratio = nullptr; ///< what this call of `start_trace` asks for, or null
+    const mlflow::trace::trace_id& id;   ///< the ID of the trace
+    std::string_view name;               ///< name of the root span
+    span_type type;                      ///< type of the root span
+    const remote_span* caller = nullptr; ///< the calling span in another process, or null
+    const sample_ratio* ratio = nullptr; ///< the ratio that was given to `start_trace`, or null
 
-    /// A metadata value that is known now: given to the call that starts the trace, or by a scope around it. A view
-    /// whose `data()` is null where there is none.
+    /// A metadata value that is known at the start: one given to the call that starts the trace, or by an enclosing
+    /// scope. A view whose `data()` is null when there is none.
     [[nodiscard]] std::string_view metadata(std::string_view key) const noexcept { return find_(values_, key); }
+    /// The user, as `metadata` returns it.
     [[nodiscard]] std::string_view user() const noexcept { return metadata(detail::mlflow_names::trace_user); }
+    /// The session, as `metadata` returns it.
     [[nodiscard]] std::string_view session() const noexcept {
         return session_ ? *session_ : metadata(detail::mlflow_names::trace_session);
     }
 
 private:
-    const std::string_view* session_; // null: to be looked for
+    const std::string_view* session_; // null: look the session up
     const void* values_;
     std::string_view (*find_)(const void* values, std::string_view key) noexcept;
 };
@@ -2790,9 +3478,10 @@ constexpr bool is_plain_authority(std::string_view text) noexcept {
     return !host.empty();
 }
 
-// How a URL from outside stands in an error text: without user information and all before it, and without query and
-// fragment, in which keys and passwords are; `http://…` where it cannot be told apart what is one. A password may
-// hold an unencoded `/`, `?` or `#`, and its `@` may be encoded, and so the last sign of that kind counts.
+// A URL from outside as it is shown in an error message: without user information and the text before it, and without
+// query and fragment, which may contain keys and passwords. It is `http://…` where these parts cannot be
+// distinguished. A password may contain an unencoded `/`, `?` or `#`, and its `@` may be encoded, so the last `@`
+// counts.
 inline std::string shown_url(std::string_view given) {
     std::string printable(given);
     for (char& c : printable)
@@ -2818,7 +3507,7 @@ inline std::string shown_url(std::string_view given) {
     if (user_end > 0) shown.clear();
     url = url.substr(user_end, query == std::string_view::npos ? query : query - user_end);
     const auto path = url.find('/');
-    const bool is_path = shown.empty() && path == 0 && user_end == 0; // where a redirect leads on the same server
+    const bool is_path = shown.empty() && path == 0 && user_end == 0; // the target of a redirect on the same server
     if (!is_path && !is_plain_authority(url.substr(0, path))) return shown.append(hidden);
     return shown.append(url);
 }
@@ -2827,83 +3516,23 @@ inline std::string shown_url(std::string_view given) {
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
-// ---- mlflow/trace/http/message.hpp
+// ---- mlflow/trace/http/endpoint.hpp
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-namespace detail {
-
-// RFC 9110, 5.1: header names are compared without case.
-constexpr bool same_name(std::string_view a, std::string_view b) noexcept {
-    constexpr auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-    if (a.size() != b.size()) return false;
-    for (std::size_t i = 0; i < a.size(); ++i)
-        if (lower(a[i]) != lower(b[i])) return false;
-    return true;
-}
-
-// The value of the first header of that name, or an empty text.
-inline std::string_view find_header(const std::vector<std::pair<std::string, std::string>>& headers,
-                                    std::string_view name) noexcept {
-    for (const auto& [key, value] : headers)
-        if (same_name(key, name)) return value;
-    return {};
-}
-
-} // namespace detail
-
-/// One header of a request. Every transport refuses what is not valid HTTP field text (`check_request`).
-struct http_header {
-    std::string_view name;
-    std::string_view value;
-};
-
-enum class http_method : std::uint8_t { get, post, put, patch, delete_ };
-
-[[nodiscard]] constexpr std::string_view to_string(http_method method) noexcept {
-    switch (method) {
-    case http_method::get: return "GET";
-    case http_method::post: return "POST";
-    case http_method::put: return "PUT";
-    case http_method::patch: return "PATCH";
-    case http_method::delete_: return "DELETE";
-    }
-    return "GET";
-}
-
-/// One request. Everything is a view: it lives as long as the call of `transport::send` that it is given to.
-struct http_request {
-    http_method method = http_method::get;
-    std::string_view target = "/"; ///< origin form: path and query, without scheme and host
-    std::span<const http_header> headers = {};
-    std::string_view body = {};
-    std::chrono::milliseconds timeout{30'000}; ///< for the whole exchange: connect, send and receive
-};
-
-/// One reply. Header names are kept as received; look them up by `header()`.
-struct http_response {
-    int status = 0;
-    std::vector<std::pair<std::string, std::string>> headers;
-    std::string body;
-
-    /// The value of the first header of that name, compared without case, or an empty text.
-    [[nodiscard]] std::string_view header(std::string_view name) const noexcept {
-        return detail::find_header(headers, name);
-    }
-};
-
-/// Where a server is: the parts of a URL such as `http://127.0.0.1:5000/mlflow`.
+/// The address of a server: the parts of a URL such as `http://127.0.0.1:5000/mlflow`.
 struct endpoint {
-    std::string scheme; ///< `http` or `https`
-    std::string host;   ///< name or address; an IPv6 address without its brackets
-    std::uint16_t port = 0;
-    std::string path; ///< empty, or begins with `/` and does not end in it
+    std::string scheme;     ///< `http` or `https`
+    std::string host;       ///< name or address; an IPv6 address is without brackets
+    std::uint16_t port = 0; ///< the port
+    std::string path;       ///< empty, or a path that begins with `/` and does not end with it
 
-    /// Parses an absolute `http` or `https` URL. User information, query and fragment are refused.
+    /// Parses an absolute `http` or `https` URL. Error: `bad_request`, also for a URL with user information, query or
+    /// fragment.
     [[nodiscard]] static result<endpoint> parse(std::string_view url);
 
-    /// `host:port` as the Host header wants it: brackets around IPv6, the default port left out.
+    /// `host:port` for the Host header: with brackets around IPv6, and without the default port.
     [[nodiscard]] std::string authority() const;
 };
 
@@ -2921,7 +3550,7 @@ inline result<endpoint> endpoint::parse(std::string_view url) {
     };
     for (const char c : url)
         if (static_cast<unsigned char>(c) <= 0x20 || static_cast<unsigned char>(c) >= 0x7f)
-            return refuse("holds a space, a control character or a character outside ASCII");
+            return refuse("contains a space, a control character or a character outside ASCII");
 
     endpoint parsed;
     const auto scheme_end = url.find("://");
@@ -2930,7 +3559,7 @@ inline result<endpoint> endpoint::parse(std::string_view url) {
     if (parsed.scheme != "http" && parsed.scheme != "https") return refuse("is neither http nor https");
     auto rest = url.substr(scheme_end + 3);
     if (rest.find_first_of("?#@") != std::string_view::npos)
-        return refuse("holds user information, a query or a fragment");
+        return refuse("contains user information, a query or a fragment");
 
     const auto path_begin = rest.find('/');
     auto path = path_begin == std::string_view::npos ? std::string_view{} : rest.substr(path_begin);
@@ -2965,7 +3594,7 @@ inline result<endpoint> endpoint::parse(std::string_view url) {
             port = port * 10 + static_cast<unsigned>(c - '0');
             if (port > 65535) return refuse("has a port over 65535");
         }
-        if (port == 0) return refuse("has no port after the colon");
+        if (port == 0) return refuse("has no valid port after the colon");
         parsed.port = static_cast<std::uint16_t>(port);
     }
     return parsed;
@@ -2974,32 +3603,108 @@ inline result<endpoint> endpoint::parse(std::string_view url) {
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
+// ---- mlflow/trace/http/message.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+namespace detail {
+
+// Header names are compared without case (RFC 9110, 5.1).
+constexpr bool same_name(std::string_view a, std::string_view b) noexcept {
+    constexpr auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+    if (a.size() != b.size()) return false;
+    for (std::size_t i = 0; i < a.size(); ++i)
+        if (lower(a[i]) != lower(b[i])) return false;
+    return true;
+}
+
+// The value of the first header with this name, or an empty text.
+inline std::string_view find_header(const std::vector<std::pair<std::string, std::string>>& headers,
+                                    std::string_view name) noexcept {
+    for (const auto& [key, value] : headers)
+        if (same_name(key, name)) return value;
+    return {};
+}
+
+} // namespace detail
+
+/// One header of a request. Every transport rejects a header that is not valid in HTTP (`check_request`).
+struct http_header {
+    std::string_view name;  ///< the name
+    std::string_view value; ///< the value
+};
+
+/// The method of a request.
+enum class http_method : std::uint8_t { get, post, put, patch, delete_ };
+
+/// The name of the method in HTTP.
+[[nodiscard]] constexpr std::string_view to_string(http_method method) noexcept {
+    switch (method) {
+    case http_method::get: return "GET";
+    case http_method::post: return "POST";
+    case http_method::put: return "PUT";
+    case http_method::patch: return "PATCH";
+    case http_method::delete_: return "DELETE";
+    }
+    return "GET";
+}
+
+/// One request. All members are views, valid during the call of `transport::send`.
+struct http_request {
+    http_method method = http_method::get;     ///< the method
+    std::string_view target = "/";             ///< origin form: path and query, without scheme and host
+    std::span<const http_header> headers = {}; ///< headers in addition to the transport's own
+    std::string_view body = {};                ///< the body
+    std::chrono::milliseconds timeout{30'000}; ///< for the whole exchange: connect, send and receive
+};
+
+/// One response. Header names are kept as received; `header()` looks them up.
+struct http_response {
+    int status = 0;                                           ///< the status code
+    std::vector<std::pair<std::string, std::string>> headers; ///< names and values
+    std::string body;                                         ///< the body, without chunks
+
+    /// The value of the first header with this name, compared without case, or an empty text.
+    [[nodiscard]] std::string_view header(std::string_view name) const noexcept {
+        return detail::find_header(headers, name);
+    }
+};
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
 // ---- mlflow/trace/concepts.hpp
 
-/// Every extension point of the library. A type that models one of these concepts is a full member: nothing is
-/// registered, and nothing is inherited.
+/// The extension points of the library. A type that models one of these concepts can be used directly; nothing is
+/// registered or inherited.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
 struct context_slot;
 
-/// What becomes of finished traces. `export_traces` reads the batch, or moves traces out of it to keep them, and says
-/// how it went; it may block. It is called by one thread at a time, unless the type has
-/// `static constexpr bool is_thread_safe = true`. What it throws is caught and counts as failed. `decode(trace)`
-/// (wire/recorded_trace.hpp) makes readable texts of a trace of the batch.
+/// An exporter: it receives ended traces. `export_traces` reads the batch, or moves traces out of it to keep them,
+/// and returns how many of its spans arrived and how many did not; both together are `batch.span_count()` as it was
+/// when called. If only some arrived and the result is `retryable`, it moves those out of the batch (`pop_front`):
+/// what is then in the batch is sent again. It may block. It is called by one thread at a time, unless the type has
+/// `static constexpr bool is_thread_safe = true`. An exception is caught, and the spans count as failed.
 ///
-/// It is made from its nested `struct options`, which has a default, or without arguments. The concepts below are
-/// what else an exporter may have; `exporter_adaptor` passes all of it on. Try an exporter with
-/// testing/exporter_conformance.hpp, and one around another with testing/decorator_conformance.hpp. Example:
+/// A `trace_data` of the batch has `id`, `metadata(mt::user::name)`, `duration_nano` and `span_count`;
+/// `decode(trace)` (wire/recorded_trace.hpp) returns all of it as text, and allocates.
+///
+/// An exporter is made from its nested `struct options`, which must be default-constructible, or without arguments.
+/// The concepts below are optional; `exporter_adaptor` forwards all of them. Test an exporter with
+/// testing/exporter_conformance.hpp, and one that wraps another with testing/decorator_conformance.hpp. Example:
 /// examples/own_exporter.
 template <class T>
 concept exporter = requires(T& exporter, trace_batch& batch) {
     { exporter.export_traces(batch) } -> std::same_as<export_result>;
 };
 
-/// An exporter that keeps traces for later: `flush` returns when all that came before it has been handed on, or at
-/// the deadline; false then. `shutdown` is a last flush, after which it takes nothing more.
+/// An exporter that delivers traces later. `flush` returns true once everything that came before it has been
+/// delivered or given up, and false at the deadline. `shutdown` is a final flush, after which the exporter drops
+/// traces. `account` returns the exporter's own counts.
 template <class T>
 concept deferring_exporter = exporter<T> && requires(T& exporter, std::chrono::steady_clock::time_point deadline) {
     { exporter.flush(deadline) } -> std::same_as<bool>;
@@ -3007,26 +3712,26 @@ concept deferring_exporter = exporter<T> && requires(T& exporter, std::chrono::s
     { exporter.account() } -> std::same_as<span_account>;
 };
 
-/// An exporter that knows a page where the trace can be looked at.
+/// An exporter that returns the URL of a page that shows the trace.
 template <class T>
 concept linking_exporter = requires(const T& exporter, const trace_id& id) {
     { exporter.trace_url(id) } -> std::same_as<owned_text>;
 };
 
-/// An exporter whose waiting can be ended, from any thread: the export under way returns soon, and later ones do not
-/// wait.
+/// An exporter whose waiting can be interrupted, from any thread: the current export then returns soon, and later
+/// exports do not wait.
 template <class T>
 concept interruptible_exporter = requires(T& exporter) {
     { exporter.interrupt() } noexcept;
 };
 
-/// An exporter that tells, to any thread, why it last failed; empty when it never did.
+/// An exporter that returns the error of its last failure, on any thread; no error if there was none.
 template <class T>
 concept reporting_exporter = requires(const T& exporter) {
-    { exporter.last_error() } -> std::convertible_to<owned_text>;
+    { exporter.last_error() } -> std::same_as<error>;
 };
 
-/// An exporter whose exports take long, and that tells any thread how far it is.
+/// An exporter whose exports take long, and which reports its progress on any thread.
 template <class T>
 concept progressing_exporter = requires(const T& exporter) {
     { exporter.progress() } -> std::same_as<export_progress>;
@@ -3036,12 +3741,12 @@ concept progressing_exporter = requires(const T& exporter) {
 template <class T>
 concept thread_safe_exporter = requires { requires T::is_thread_safe; };
 
-/// An exporter that tries again by itself what the receiver did not take.
+/// An exporter that itself retries what the receiver did not accept.
 template <class T>
 concept retrying_exporter = requires { requires T::retries; };
 
-/// Whether an exporter is made of layers in an order that works, such as `batch<retry<…>>`. Another order does not
-/// compile where the exporter is made, and the error names the right one.
+/// Whether the layers of an exporter are in an order that works, such as `batch<retry<…>>`. Another order does not
+/// compile where the exporter is made, and the error names the right order.
 template <class T>
 inline constexpr bool composes = [] {
     if constexpr (requires { T::composes; }) return T::composes;
@@ -3050,9 +3755,20 @@ inline constexpr bool composes = [] {
 
 namespace detail {
 
-// An optional member that is there, but not as its concept asks, would be passed over without a word.
+// Rejects a type that is only declared.
+template <class T>
+constexpr bool is_defined() noexcept {
+    static_assert(
+        requires { sizeof(T); },
+        "this type is declared but not defined here: include its header, such as "
+        "<mlflow/trace/exporters/otlp.hpp>; <mlflow/trace.hpp> does not include all of them");
+    return true;
+}
+
+// Rejects an optional member that does not match its concept, which would otherwise be silently ignored.
 template <class T>
 constexpr bool has_whole_concepts() noexcept {
+    static_assert(is_defined<T>());
     constexpr bool defers_in_part =
         requires { &T::flush; } || requires { &T::shutdown; } || requires { &T::account; };
     static_assert(
@@ -3064,21 +3780,22 @@ constexpr bool has_whole_concepts() noexcept {
         "the exporter's interrupt() must be noexcept");
     static_assert(
         !requires(T& exporter) { exporter.last_error(); } || reporting_exporter<T>,
-        "the exporter's last_error() must be const, and give a text");
+        "the exporter's last_error() must be const and return an mlflow::trace::error");
     static_assert(
         !requires(T& exporter) { exporter.progress(); } || progressing_exporter<T>,
-        "the exporter's progress() must be const, and give an export_progress");
+        "the exporter's progress() must be const and return an export_progress");
     static_assert(
         !(
             requires { &T::trace_url; } || requires(T& exporter, const trace_id& id) { exporter.trace_url(id); }) ||
             linking_exporter<T>,
-        "the exporter's trace_url must take a const mlflow::trace::trace_id&, be const, and give a std::string");
+        "the exporter's trace_url must take a const mlflow::trace::trace_id&, be const, and return a std::string");
     return true;
 }
 
-// How the library makes one.
+// Checks that the library can construct the transport.
 template <class T>
 constexpr bool is_made_as_transport() noexcept {
+    static_assert(is_defined<T>());
     static_assert(
         requires { typename T::options; },
         "the transport lacks its options: write `struct options {};` inside it, and a constructor "
@@ -3109,57 +3826,62 @@ constexpr bool has_whole_context() noexcept {
 
 } // namespace detail
 
-/// What carries an HTTP request to a server and brings its reply. It is made as `T(endpoint, T::options)`. `send`
-/// blocks until the reply, an error, or `http_request::timeout`, and does not throw; it is called by one thread at a
-/// time. Requests of this library may be sent twice without harm.
+/// A transport: it sends an HTTP request to a server and returns the response. It is made as
+/// `T(endpoint, T::options)`. `send` blocks until the response, an error, or `http_request::timeout`, and does not
+/// throw. It is called by one thread at a time. The requests of this library may be sent twice without harm.
 ///
-/// `send` asks `check_request` (http/check.hpp) first, sends to `endpoint::path` followed by `request.target`, and
-/// writes Host and Content-Length itself. It skips replies of 1xx, joins chunks, follows no redirect, and returns
-/// every other status as a reply. Its errors are `error_kind::connect`, `timeout`, `closed`, `bad_reply` and `tls`.
-/// Try a transport with testing/transport_conformance.hpp. Example: examples/own_transport.
+/// `send` must call `check_request` (http/check.hpp) first. It sends to `endpoint::path` followed by
+/// `request.target`, and writes Host and Content-Length itself. It skips 1xx responses, joins chunks, does not follow
+/// redirects, and returns a response of any other status. Its errors are `error_kind::connect`, `timeout`, `closed`,
+/// `bad_reply`, `tls`, `out_of_memory`, and what `check_request` returns. Test a transport with
+/// testing/transport_conformance.hpp. Example: examples/own_transport.
 template <class T>
 concept transport = requires(T& transport, const http_request& request) {
     { transport.send(request) } -> std::same_as<result<http_response>>;
 };
 
-/// Where the current span lives. `slot()` is called by the recording thread; null means that nothing is current, and
-/// a type that always says so has `static constexpr bool is_ambient = false`, so that scopes do not compile.
+/// A context policy: where the current span is stored. `slot()` is called by the recording thread. Null means that
+/// nothing is current; a type that always returns null has `static constexpr bool is_ambient = false`, so that scopes
+/// do not compile.
 ///
-/// The slot is a `context_slot` (context/slot.hpp), which whoever owns it gives back by `release()`. One that belongs
-/// to a task, a job or a fiber, and not to a thread, is made as `context_slot{.is_of_task = true}`. Otherwise traces
-/// that take turns in it make the whole tracer record what starts without being told its trace as nobody's. Example:
+/// The result is a `context_slot` (context/slot.hpp). Its owner calls `release()` before destroying it. A slot that
+/// belongs to a task, a job or a fiber rather than to a thread must be made as `context_slot{.is_of_task = true}`.
+/// Otherwise, if traces are interleaved in it, the tracer stops trusting every slot: it records spans that start
+/// without an explicit parent as traces without a user. Test a context with testing/context_conformance.hpp. Example:
 /// examples/own_context.
 ///
 /// A context policy may also have:
-/// - `static bool holds(const void* object)`: can a span, scope or attached context at this address be current?
-///   Without it, all can.
-/// - `static constexpr bool is_per_task = true`: what is current stays with a coroutine that is resumed elsewhere, so
-///   that `run` and `traced` take coroutines.
-/// - `static context_slot* off_slot()`: where `tracer::untraced` takes effect, if not in `slot()`.
+/// - `static bool holds(const void* object)`: whether a span, scope or attached context at this address can be
+///   current. Without it, every object can.
+/// - `static constexpr bool is_per_task = true`: what is current stays with a coroutine that is resumed on another
+///   thread, so that `run` and `traced` accept coroutines.
+/// - `static context_slot* off_slot()`: the slot in which `tracer::untraced` takes effect, if it is not `slot()`.
 template <class T>
 concept context = requires {
     { T::slot() } -> std::same_as<context_slot*>;
 };
 
-/// Which traces are recorded: asked once, when a trace starts, with what is known of it then. What starts inside a
-/// trace follows it. Thread-safe. A type may also say what is recorded of the values, as `recording_policy` does: by
-/// `redaction redact(std::string_view key, std::string_view value) const`, asked for each value, and by `const
-/// recording_limits& limits() const`, asked when the tracer is made.
+/// A recording policy: which traces are recorded. `sample` is called once when a trace starts, with what is known
+/// then; spans inside the trace follow the decision. Thread-safe. As `recording_policy` does, a type may also decide
+/// how values are recorded: by `redaction redact(std::string_view key, std::string_view value) const`, called for
+/// each value, and by `const recording_limits& limits() const`, called when the tracer is made.
 template <class T>
 concept recording = requires(const T& recording, const trace_start& start) {
     { recording.sample(start) } -> std::same_as<bool>;
 };
 
-/// What may be recorded of a value, or what in its place. Thread-safe; what it throws takes the value out.
+/// A redactor: it decides whether a value is recorded, or what is recorded in its place. Thread-safe. If it throws,
+/// the value is removed.
 template <class T>
 concept redactor = requires(const T& redactor, std::string_view key, std::string_view value) {
     { redactor(key, value) } -> std::same_as<redaction>;
 };
 
-/// What is under the library: clocks in nanoseconds, IDs, a lock, and what becomes of a refused value where the
-/// application has no `on_error`. Thread-safe. `static void install()`, where there is one, is called as the first
-/// tracer is made. `static constexpr bool has_random_trace_ids = true` says that at least the last 7 bytes of a trace
-/// ID are random and evenly spread, which other processes are told (W3C Trace Context, level 2).
+/// A platform: clocks in nanoseconds, IDs, a lock, and `report`, which is called for rejected values if the
+/// application has no `on_error`. Thread-safe. `static void install()` is optional and called when the first tracer
+/// is made. `static constexpr bool has_random_trace_ids = true` states that at least the last 7 bytes of a trace ID
+/// are random and uniformly distributed; the header `traceparent` passes this on to other processes (W3C Trace
+/// Context, level 2).
 template <class T>
 concept platform = requires(const error& error, typename T::mutex& mutex) {
     { T::wall_nano() } -> std::same_as<std::uint64_t>;
@@ -3184,15 +3906,15 @@ namespace detail {
 using tracer_identity = std::size_t; // as wide as the atomics that every target has
 inline constexpr tracer_identity any_owner = 0;
 
-// How far a tracer trusts what is current on a thread. It only sinks.
+// How far a tracer trusts the current spans of a context. Trust only decreases.
 enum class trust : std::uint8_t {
     all,
-    attached_only, // what was entered inside an attached context, or captured
+    attached_only, // spans entered inside an attached context, and captured spans
     captured_only
 };
 
-// What an open trace needs of its tracer, whatever the tracer's type, in whichever part of the program it was made
-// (parts that are loaded at run time have static objects of their own). It lives as long as the last trace.
+// What an open trace needs of its tracer, independent of the tracer's type and of the part of the program that made
+// it (parts that are loaded at run time have their own static objects). It lives until the last trace ends.
 class recorder {
 public:
     recorder(tracer_identity own, slot_function where, holds_function what) noexcept
@@ -3200,31 +3922,35 @@ public:
     recorder(const recorder&) = delete;
     recorder& operator=(const recorder&) = delete;
 
-    // Takes over a finished part of a trace.
+    // Takes over an ended trace, or an ended part of one.
     virtual void submit(trace_data* finished) noexcept = 0;
     virtual void count_started_span() noexcept = 0;
     virtual void count_lost_span() noexcept = 0;
-    // It was open when this process was forked, and goes where it ends in the parent.
+    // Counts a span that was open when this process was forked. The parent process delivers it.
     virtual void count_span_of_parent() noexcept = 0;
     [[nodiscard]] virtual bool schema_has(std::string_view name) const noexcept = 0;
-    // Where the trace can be looked at, or empty.
+    // The URL of the trace's page, or empty.
     [[nodiscard]] virtual owned_text trace_url(const trace_id& id) const = 0;
     virtual void report(const error& error) noexcept = 0;
 
-    // Null where every value is recorded as it is.
+    // Null when every value is recorded unchanged.
     [[nodiscard]] const value_rules* rules() const noexcept { return rules_; }
 
-    // Never the same for two tracers, unlike an address: what remembers its tracer may outlive it.
+    // Unlike an address, the identity of a tracer is never used again by another tracer. Objects that refer to a
+    // tracer may outlive it.
     [[nodiscard]] tracer_identity identity() const noexcept { return identity_; }
 
-    // Of the context policy, as the part of the program sees it that made the tracer.
+    // The functions of the context policy, as instantiated in the part of the program that made the tracer.
     [[nodiscard]] slot_function slot() const noexcept { return slot_; }
     [[nodiscard]] holds_function holds() const noexcept { return holds_; }
-    // Another number in the child of a fork.
+    // Differs in the child of a fork.
     [[nodiscard]] std::uint32_t process() const noexcept { return process_(); }
+    // The lock of a trace that this thread opens.
+    [[nodiscard]] machine::static_mutex& lock() noexcept { return locks_.of_this_thread(); }
 
     [[nodiscard]] trust trusted() const noexcept { return trusted_.load(memory_order_relaxed); }
-    // Something showed that the context cannot tell whose turn it is. `tell_distrust` reports it, once per reason.
+    // Called when the context turns out to hold spans of unrelated traces. `tell_distrust` reports it, once per
+    // reason.
     __attribute__((noinline)) void distrust(trust left, error_kind why) noexcept {
         trust before = trusted();
         while (before < left && !trusted_.compare_exchange_weak(before, left, memory_order_relaxed)) {
@@ -3245,7 +3971,7 @@ public:
     }
 
 protected:
-    // No virtual destructor: where there is no heap there is no `operator delete` that it could call.
+    // The destructor is not virtual: a target without a heap has no `operator delete`.
     ~recorder() = default;
     virtual void destroy() noexcept = 0;
 
@@ -3256,9 +3982,10 @@ private:
         return std::uint32_t{1} << static_cast<unsigned>(why);
     }
 
+    machine::shared_locks& locks_ = machine::shared_locks::here();
     atomic<std::uint32_t> references_{1};
     atomic<trust> trusted_{trust::all};
-    atomic<std::uint32_t> reasons_{0}; // bits by fault
+    atomic<std::uint32_t> reasons_{0}; // one bit per error_kind
     atomic<std::uint32_t> reported_{0};
     const tracer_identity identity_;
     const slot_function slot_;
@@ -3271,20 +3998,20 @@ struct open_trace {
     open_trace* next = nullptr;       // of the pool
     open_trace* next_chain = nullptr; // of the pool
 
-    atomic<std::uint32_t> open_spans{0}; // and others that hold the trace; at 0 it becomes another one
+    atomic<std::uint32_t> open_spans{0}; // counts other holders too; at 0 the object is recycled
     recorder* owner = nullptr;
     trace_id id;
-    bool has_random_id = false;             // as other processes are told
-    std::uint64_t wall_minus_monotonic = 0; // one reading per trace: durations cannot become negative by a clock jump
+    bool has_random_id = false;             // sent to other processes
+    std::uint64_t wall_minus_monotonic = 0; // read once per trace, so that a clock jump makes no duration negative
 
-    atomic<span_data*> finished{nullptr}; // a stack: the last finished is first
+    atomic<span_data*> finished{nullptr}; // a stack, the latest first
     atomic<bool> root_ended{false};
-    trace_data* late = nullptr; // with user and session for spans that end after their root; before `root_ended`
+    trace_data* late = nullptr; // the identity for spans that end after the root span; set before `root_ended`
 
-    machine::mutex lock;        // guards `data` until the root has ended
-    trace_data* data = nullptr; // null once submitted
+    machine::static_mutex* lock = nullptr; // guards `data` until the root span ends
+    trace_data* data = nullptr;            // null once submitted
 
-    // A context may look at `open_spans` long after the trace has ended.
+    // A context may read `open_spans` long after the trace has ended.
     static constexpr bool is_looked_at = true;
     static constexpr bool has_blocks = false;
 
@@ -3298,14 +4025,15 @@ struct open_trace {
     }
 };
 
-// Without memory for it, late spans go without.
+// When memory runs out, spans that end after the root span have no identity.
 inline void copy_identity(const trace_entries& from, trace_entries& to) noexcept {
     for (const std::string_view key : {mlflow_names::trace_user, mlflow_names::trace_session})
         if (const std::string_view value = from.find(entry_kind::metadata, key); value.data())
             static_cast<void>(to.set(entry_kind::metadata, key, value));
 }
 
-// Moves what has finished so far into `into`, oldest first, but for what the parent of this process sends.
+// Moves the spans that have ended so far into `into`, oldest first. Spans of the parent process are discarded,
+// because the parent delivers them.
 inline void collect_finished(open_trace& trace, trace_data& into) noexcept {
     span_data* newest_first = trace.finished.exchange(nullptr, memory_order_acq_rel);
     while (newest_first) {
@@ -3327,7 +4055,7 @@ inline void collect_finished(open_trace& trace, trace_data& into) noexcept {
 inline void release_trace(open_trace& trace) noexcept {
     if (trace.open_spans.fetch_sub(1, memory_order_acq_rel) != 1) return;
     recorder* const owner = trace.owner;
-    // Spans that ended after their root, while there was no memory to send them.
+    // These spans ended after the root span, and could not be submitted for lack of memory.
     span_data* const unsent = trace.finished.exchange(nullptr, memory_order_acquire);
     for (const span_data* span = unsent; span; span = span->next) owner->count_lost_span();
     if (unsent) pool<span_data>::instance().give(unsent);
@@ -3340,18 +4068,18 @@ inline void submit(open_trace& trace, trace_data* data) noexcept {
     else pool<trace_data>::instance().give(data);
 }
 
-// A span that ended after its root goes out on its own.
+// Submits spans that ended after the root span, as a part of their own.
 inline void submit_late_spans(open_trace& trace) noexcept {
     if (!trace.finished.load(memory_order_acquire)) return;
     trace_data* const late = pool<trace_data>::instance().take();
-    if (!late) return; // tried again with the next one
+    if (!late) return; // the next late span tries again
     late->id = trace.id;
     if (trace.late) copy_identity(trace.late->entries, late->entries);
     collect_finished(trace, *late);
     submit(trace, late);
 }
 
-// The end of a span whose body is complete. `end_nano` by the trace's own time line.
+// Ends a span whose body is complete. `end_nano` is on the trace's own time line.
 inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
     open_trace& trace = *span.trace;
     const bool is_root = span.is_root;
@@ -3364,21 +4092,22 @@ inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
     if (is_root) {
         trace_data* data = nullptr;
         {
-            const lock_guard guard(trace.lock);
+            const lock_guard guard(*trace.lock);
             data = std::exchange(trace.data, nullptr);
         }
-        // Whoever might start or end a span of this trace later holds it now.
+        // Every span or context that can still add spans to this trace holds the trace at this point.
         const bool has_others = is_of_parent || trace.open_spans.load(memory_order_acquire) > 1;
         if (has_others && (trace.late = pool<trace_data>::instance().take()))
             copy_identity(data->entries, trace.late->entries);
-        if (is_of_parent) { // whose root carries the rest
+        if (is_of_parent) { // the parent process delivers the trace's other entries with the root span
             data->entries.clear();
             if (trace.late) copy_identity(trace.late->entries, data->entries);
         } else {
             data->root = &span;
         }
         data->duration_nano = end_nano > data->start_unix_nano ? end_nano - data->start_unix_nano : 0;
-        // Twice: the first time takes the root before any late span can, the second time what came before the flag.
+        // The first call takes the root span before a concurrent late span can. The second call takes spans that
+        // ended before the flag was set.
         collect_finished(trace, *data);
         trace.root_ended.store(true, memory_order_seq_cst);
         collect_finished(trace, *data);
@@ -3399,10 +4128,10 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// What was current at one place, to be attached elsewhere. Never changed, so threads share it.
+// The captured context of one place, to be attached elsewhere. It never changes, so threads share it.
 struct captured_contents {
     struct span_place {
-        open_trace* trace = nullptr; // held; null: not recorded, nor is what starts inside it
+        open_trace* trace = nullptr; // held; null where nothing is recorded, neither this span nor its children
         tracer_identity owner = 0;
         span_id id;
         bool everything_is_off = false;
@@ -3415,12 +4144,16 @@ struct captured_contents {
     };
 
     atomic<std::uint32_t> references{1};
-    span_place* spans = nullptr;   // the innermost of each tracer
-    scope_place* scopes = nullptr; // the innermost first
+    span_place* spans = nullptr;   // the innermost span of each tracer
+    scope_place* scopes = nullptr; // innermost first
 
     void retain() noexcept { references.fetch_add(1, memory_order_relaxed); }
-    static void release([[maybe_unused]] captured_contents* contents) noexcept {
-#if MLFLOW_TRACE_HOSTED // elsewhere nothing is captured, and there is no `operator delete`
+    static void release(captured_contents* contents) noexcept {
+        if constexpr (machine::has_heap) free(contents); // where there is no heap, nothing is captured
+    }
+
+private:
+    static void free(captured_contents* contents) noexcept {
         if (!contents || contents->references.fetch_sub(1, memory_order_acq_rel) != 1) return;
         while (span_place* const span = contents->spans) {
             contents->spans = span->outer;
@@ -3432,7 +4165,6 @@ struct captured_contents {
             delete scope;
         }
         delete contents;
-#endif
     }
 };
 
@@ -3447,38 +4179,40 @@ inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
-// What was entered in a slot: a span, a scope, or an attached context, beyond which nothing outside is seen. It
-// points at no object of the application: what it says about a span is a copy, and a scope or an attached context
-// tells by the generation that it has ended.
+// An entry of a slot: a span, a scope, or an attached context, which hides the entries outside it. It does not point
+// to objects of the application. It holds a copy of what it needs of the span; the generation of a scope or an
+// attached context shows that it has ended.
 struct context_node {
     enum class kind : std::uint8_t { span, scope, attached };
 
-    context_node* next = nullptr;       // what was entered before it
+    context_node* next = nullptr;       // the entry outside this one
+    context_node* inner = nullptr;      // the entry inside this one
     context_node* next_chain = nullptr; // of the pool
     std::size_t chain_bytes = 0;        // of the pool
 
     kind what = kind::span;
     bool is_root = false;
-    bool is_unmeant = false; // a trace that began while another of its tracer was current, without `nested`
+    bool is_unmeant = false; // a trace that began without `nested` while another trace of its tracer was current
     bool is_inside_attached = false;
-    bool is_bound = true;           // its object lives on the stack of the thread, or the slot is not a thread's
-    bool everything_is_off = false; // also traces of their own are not recorded inside it
+    bool is_bound = true;           // its object is on the stack of the thread, or the slot is not of a thread
+    bool everything_is_off = false; // not even new traces are recorded inside it
 
-    atomic<std::uint32_t> generation{0}; // another number once it has ended; what it was on entry:
-    std::uint32_t entered_as = 0;
+    atomic<std::uint32_t> generation{0}; // changes when the entry ends
+    std::uint32_t entered_as = 0;        // `generation` when the entry was made
     std::uint32_t span_generation = 0;
     std::uint32_t bound_generation = 0;
-    context_node* bound = nullptr; // it is current for as long as that one, at most
+    context_node* bound = nullptr; // this entry is current at most as long as that one
 
-    tracer_identity owner = 0; // which tracer's
+    atomic<context_slot*> slot{nullptr}; // the entry's own; threads that use another slot may read it
+    tracer_identity owner = 0;           // the tracer
     open_trace* trace = nullptr;
     const span_data* span = nullptr;
     span_id id;
     captured_contents* contents = nullptr; // of an attached context
-    recorder* of = nullptr;                // held, of a scope and of a trace that is not recorded
+    recorder* of = nullptr;                // held; of a scope, and of a trace that is not recorded
     trace_entries entries;                 // of a scope
 
-    // What is bound to it may look at `generation` long after it has ended.
+    // Entries that are bound to this one may read `generation` long after it has ended.
     static constexpr bool is_looked_at = true;
     static constexpr bool has_blocks = true;
 
@@ -3506,7 +4240,7 @@ inline bool is_live(const context_node& node) noexcept {
     return !bound || (bound->generation.load(memory_order_acquire) == node.bound_generation && is_live(*bound));
 }
 
-// Ends a scope or an attached context, on any thread. False when that has happened before.
+// Ends a scope or an attached context, on any thread. Returns false when it has already ended.
 inline bool end_node(context_node& node, std::uint32_t entered_as) noexcept {
     return node.generation.compare_exchange_strong(entered_as, entered_as + 1, memory_order_acq_rel,
                                                    memory_order_relaxed);
@@ -3514,17 +4248,18 @@ inline bool end_node(context_node& node, std::uint32_t entered_as) noexcept {
 
 } // namespace detail
 
-/// What a context policy stores per thread, task or coroutine: what is current there. Used by one thread at a time,
-/// but for the ends of what was entered in it. One that goes away is given back by `release`.
+/// What a context policy stores for each thread, task or coroutine: the entries that are current there. It is used by
+/// one thread at a time, except that entries may end on any thread. The owner of a slot calls `release` before the
+/// slot is destroyed.
 struct context_slot {
-    detail::context_node* innermost = nullptr;
-    std::uint32_t unattached = 0; ///< attached contexts for which there was no memory: nothing outside them counts
-    bool may_be_mixed = false;    ///< a trace began here while another was current, and was not said to be meant
-    bool may_be_off = false;      ///< something here may keep everything from being recorded
-    bool is_of_task = false;      ///< what is current here belongs to one task, whichever thread runs it
-    bool is_mixed = false; ///< of a task in which several things take turns all the same: nothing entered counts
+    detail::context_node* innermost = nullptr; ///< the innermost entry
+    std::uint32_t unattached = 0; ///< attached contexts without an entry, for lack of memory; they hide everything
+    bool may_be_mixed = false;    ///< a trace began here, without `nested`, while another one was current
+    bool may_be_off = false;      ///< an entry may switch recording off
+    bool is_of_task = false;      ///< the slot belongs to a task, whichever thread runs it
+    bool is_mixed = false;        ///< of a task whose traces are interleaved: its entries are ignored
 
-    /// Nothing is current any more. Spans that are open go on.
+    /// Removes all entries, so that nothing is current. Open spans stay open.
     void release() noexcept;
 };
 
@@ -3532,8 +4267,14 @@ namespace detail {
 
 using nodes = pool<context_node>;
 
-// Collects what leaves a slot, to be recycled when nobody looks at the slot any more: what a context has held alive
-// may run code of the application as it goes.
+inline void unlink(context_slot& slot, context_node& node) noexcept {
+    (node.inner ? node.inner->next : slot.innermost) = node.next;
+    if (node.next) node.next->inner = node.inner;
+    node.slot.store(nullptr, memory_order_relaxed);
+}
+
+// Collects the entries that leave a slot, and recycles them when the slot is no longer in use: destroying what an
+// attached context holds may run code of the application.
 class left_nodes {
 public:
     left_nodes() = default;
@@ -3543,33 +4284,37 @@ public:
         while (first_) nodes::instance().give_back(std::exchange(first_, first_->next));
     }
 
-    // Takes out the node at this link.
-    void take(context_node*& link) noexcept {
-        context_node* const node = link;
-        link = node->next;
-        if (node->what == context_node::kind::span)
-            node->generation.store(node->generation.load(memory_order_relaxed) + 1, memory_order_release);
-        else end_node(*node, node->entered_as);
-        node->next = std::exchange(first_, node);
+    // Takes the entry out of the slot.
+    void take(context_slot& slot, context_node& node) noexcept {
+        unlink(slot, node);
+        if (node.what == context_node::kind::span)
+            node.generation.store(node.generation.load(memory_order_relaxed) + 1, memory_order_release);
+        else end_node(node, node.entered_as);
+        node.next = std::exchange(first_, &node);
+    }
+    void take_ended(context_slot& slot) noexcept {
+        for (context_node* node = slot.innermost; node;)
+            if (is_live(*node)) node = node->next;
+            else take(slot, *std::exchange(node, node->next));
     }
 
 private:
     context_node* first_ = nullptr;
 };
 
-// Hands what is current to `visit`, the innermost first, until it returns true. What has ended is taken out on the
-// way.
+// Calls `visit` for each entry, innermost first, until it returns true or after an attached context. Takes ended
+// entries out of the slot on the way.
 template <class Visit>
 void walk(context_slot& slot, Visit&& visit) {
     left_nodes left;
-    context_node** link = &slot.innermost;
-    while (context_node* const node = *link) {
+    context_node* node = slot.innermost;
+    while (node) {
         if (!is_live(*node)) {
-            left.take(*link);
+            left.take(slot, *std::exchange(node, node->next));
             continue;
         }
         if (visit(*node) || node->what == context_node::kind::attached) return;
-        link = &node->next;
+        node = node->next;
     }
 }
 
@@ -3578,7 +4323,7 @@ inline void bind(context_node& node, context_node* bound) noexcept {
     node.bound_generation = bound ? bound->generation.load(memory_order_relaxed) : 0;
 }
 
-// The attached context that is in force, or null.
+// Returns the attached context that is in force, or null.
 __attribute__((noinline)) inline context_node* look_for_attached(context_slot& slot) noexcept {
     context_node* found = nullptr;
     walk(slot, [&found](context_node& node) {
@@ -3595,7 +4340,7 @@ inline context_node* attached_in(context_slot& slot) noexcept {
     return look_for_attached(slot);
 }
 
-// Becomes the innermost. Null without memory.
+// Adds the innermost entry. Null when memory runs out.
 inline context_node* enter(context_slot& slot, context_node::kind what, tracer_identity owner) noexcept {
     context_node* const attached = attached_in(slot);
     context_node* const node = nodes::instance().take();
@@ -3606,51 +4351,54 @@ inline context_node* enter(context_slot& slot, context_node::kind what, tracer_i
     node->is_bound = true;
     node->is_inside_attached = attached != nullptr;
     node->entered_as = node->generation.load(memory_order_relaxed);
-    // An attached context is taken back whatever becomes of the one that it was attached in.
+    // An attached context ends on its own, whatever happens to the context it was attached in.
     bind(*node, what == context_node::kind::attached ? nullptr : attached);
+    node->slot.store(&slot, memory_order_relaxed);
+    node->inner = nullptr;
     node->next = std::exchange(slot.innermost, node);
+    if (node->next) node->next->inner = node;
     return node;
 }
 
 inline context_node* enter_span(context_slot& slot, open_trace* trace, tracer_identity owner,
-                                const span_data& span) noexcept {
+                                span_data& span) noexcept {
     context_node* const node = enter(slot, context_node::kind::span, owner);
     if (!node) return nullptr;
     node->trace = trace;
     node->id = span.id;
     node->span = &span;
     node->span_generation = span.generation.load(memory_order_relaxed);
+    span.entered = node;
     return node;
 }
 
-// Takes the span out of the slot at this link, without the detour of `left_nodes`: it holds nothing alive.
-inline void leave_span(context_node*& link) noexcept {
-    context_node* const node = link;
-    link = node->next;
-    node->generation.store(node->generation.load(memory_order_relaxed) + 1, memory_order_release);
-    nodes::instance().give_back(node);
+// Takes the entry of a span out of the slot. It bypasses `left_nodes`, because a span's entry holds nothing.
+inline void leave_span(context_slot& slot, context_node& node) noexcept {
+    unlink(slot, node);
+    node.generation.store(node.generation.load(memory_order_relaxed) + 1, memory_order_release);
+    nodes::instance().give_back(&node);
 }
 
-inline context_node** find_span(context_slot& slot, const span_data& span) noexcept {
-    const std::uint32_t generation = span.generation.load(memory_order_relaxed);
-    for (context_node** link = &slot.innermost; *link; link = &(*link)->next)
-        if ((*link)->what == context_node::kind::span && (*link)->span == &span &&
-            (*link)->span_generation == generation)
-            return link;
-    return nullptr;
+// The entry of a span in this slot, or null.
+inline context_node* find_span(context_slot& slot, const span_data& span) noexcept {
+    context_node* const node = span.entered;
+    if (!node || node->slot.load(memory_order_relaxed) != &slot) return nullptr; // of another slot, or recycled
+    const bool is_entry = node->what == context_node::kind::span && node->span == &span &&
+                          node->span_generation == span.generation.load(memory_order_relaxed);
+    return is_entry ? node : nullptr;
 }
 
-// Does the attached context bring this trace along?
+// Whether the attached context contains this trace.
 inline bool carries(const context_node& attached, const open_trace* trace) noexcept {
     const auto* span = attached.contents ? attached.contents->spans : nullptr;
     while (span && span->trace != trace) span = span->outer;
     return span != nullptr;
 }
 
-// What is current by an object that has left the stack stays so for as long as that of its trace in which it stands:
-// a span, or the attached context that carries it or in which the trace began. False where there is none.
-inline bool unbind(context_node*& link) noexcept {
-    context_node& node = *link;
+// Called when the object of a span has left the stack. The span then stays current for as long as an enclosing entry
+// of its trace: another span, the attached context that contains the trace, or for a root span the attached context
+// in which it began. Returns false when there is none.
+inline bool unbind(context_node& node) noexcept {
     for (context_node* around = node.next; around; around = around->next) {
         if (!is_live(*around) || around->what == context_node::kind::scope) continue;
         const bool is_attached = around->what == context_node::kind::attached;
@@ -3666,31 +4414,26 @@ inline bool unbind(context_node*& link) noexcept {
     return false;
 }
 
-// Where a scope or an attached context stands, told apart from what stands there later.
+// A handle to the entry of a scope or an attached context. The generation distinguishes it from a later entry in the
+// same memory.
 class entered_node {
 public:
     entered_node() = default;
-    // `where` gives the slot of whoever calls it.
+    // `where` returns the slot of its caller.
     entered_node(slot_function where, context_slot* slot, context_node* node) noexcept
         : where_(where), slot_(slot), node_(node), entered_as_(node ? node->entered_as : 0) {}
     entered_node(const entered_node&) = delete;
     entered_node& operator=(const entered_node&) = delete;
-    // Ends it. It is taken out of the slot at once if that is the one here, and else by who uses that slot next.
+    // Ends the entry. It is taken out at once if its slot is the one of this thread, and otherwise by the next user
+    // of that slot.
     ~entered_node() {
         if (!node_ || !end_node(*node_, entered_as_) || !is_here()) return;
         left_nodes left;
-        for (context_node** link = &slot_->innermost; *link; link = &(*link)->next) {
-            if (*link != node_) continue;
-            left.take(*link);
-            break;
-        }
-        // What was entered inside an attached context goes with it.
-        for (context_node** link = &slot_->innermost; *link;)
-            if (is_live(**link)) link = &(*link)->next;
-            else left.take(*link);
+        if (node_->slot.load(memory_order_relaxed) == slot_) left.take(*slot_, *node_);
+        left.take_ended(*slot_); // entries inside an ended attached context have ended with it
     }
 
-    // Null once it has ended, by whoever runs while it is made.
+    // Null once the entry has ended, which may happen in code that runs while the entry is made.
     [[nodiscard]] context_node* get() const noexcept {
         return node_ && node_->generation.load(memory_order_acquire) == entered_as_ ? node_ : nullptr;
     }
@@ -3711,21 +4454,22 @@ template <class Context>
     requires requires { requires !Context::is_ambient; }
 inline constexpr bool is_ambient<Context> = false;
 
-// Does what is current stay with a coroutine that is resumed elsewhere, or is nothing current anyway?
+// Whether the current span stays with a coroutine that is resumed on another thread. Also true if nothing is ever
+// current.
 template <class Context>
 inline constexpr bool follows_coroutines = !is_ambient<Context>;
 template <class Context>
     requires requires { requires Context::is_per_task; }
 inline constexpr bool follows_coroutines<Context> = true;
 
-// Where what is off stands, also for a policy that has nothing else ambient.
+// The slot where recording is switched off, also for a policy in which nothing is current.
 template <class Context>
 context_slot* slot_of() noexcept {
     if constexpr (requires { Context::off_slot(); }) return Context::off_slot();
     else return Context::slot();
 }
 
-// May an object at this place be current for as long as it lives?
+// Whether an object at this address can be current for as long as it lives.
 template <class Context>
 bool holds([[maybe_unused]] const void* object) {
     if constexpr (requires { Context::holds(object); }) return Context::holds(object);
@@ -3736,7 +4480,7 @@ bool holds([[maybe_unused]] const void* object) {
 
 inline void context_slot::release() noexcept {
     detail::left_nodes left;
-    while (innermost) left.take(innermost);
+    while (innermost) left.take(*this, *innermost);
 }
 
 } // namespace MLFLOW_TRACE_ABI
@@ -3748,13 +4492,13 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Does what was entered here count, for a tracer that trusts so far?
+// Whether an entry of the slot is valid for a tracer with this trust.
 inline bool counts(const context_slot& slot, bool is_inside_attached, trust trusted) noexcept {
     if (slot.is_of_task) return !slot.is_mixed;
     return trusted == trust::all || (trusted == trust::attached_only && is_inside_attached);
 }
 
-// It cannot be known any more to whom belongs what is current here.
+// Records that it is no longer known which trace the slot's entries belong to.
 __attribute__((noinline)) inline void lose_track(recorder& owner, context_slot& slot, error_kind why) noexcept {
     if (slot.is_of_task) {
         slot.is_mixed = true;
@@ -3764,8 +4508,8 @@ __attribute__((noinline)) inline void lose_track(recorder& owner, context_slot& 
     }
 }
 
-// A trace that began while another one of its tracer was current, and was not meant to, is a mixture where both are
-// open as something else is recorded. (It is none where it takes the place of the other one.)
+// Looks for a trace that began, without `nested`, while another trace of its tracer was current. Both are interleaved
+// if both are still open when something else is recorded. If the first one has ended, the second one has replaced it.
 __attribute__((noinline)) inline void look_for_mixture(context_slot& slot, tracer_identity owner,
                                                        trust& trusted) noexcept {
     slot.may_be_mixed = false;
@@ -3779,15 +4523,15 @@ __attribute__((noinline)) inline void look_for_mixture(context_slot& slot, trace
                 mixed = node->of;
     }
     if (!mixed) return;
-    mixed->retain(); // an error handler may end all that holds it
+    mixed->retain(); // an error handler may release all other references
     lose_track(*mixed, slot, error_kind::interleaved);
     if (mixed->identity() == owner && trusted < mixed->trusted()) trusted = mixed->trusted();
     mixed->tell_distrust();
     mixed->release();
 }
 
-// What is current in a slot, for one tracer or for any. Keeps the trace from being recycled, whatever ends on other
-// threads meanwhile.
+// What is current in a slot, for one tracer or for any. Holds the trace, so that it is not recycled when its spans
+// end on other threads.
 class held_context {
 public:
     held_context() noexcept = default;
@@ -3807,20 +4551,21 @@ public:
         if (trace_) release_trace(*trace_);
     }
 
-    // Null when nothing is current, or what is current is not recorded.
+    // Null when nothing is current, or when the current span is not recorded.
     [[nodiscard]] open_trace* trace() const noexcept { return trace_; }
-    // The trace, held by the caller from now on.
+    // Returns the trace and transfers the reference to the caller.
     [[nodiscard]] open_trace* take() noexcept { return std::exchange(trace_, nullptr); }
     [[nodiscard]] span_id span() const noexcept { return span_; }
     [[nodiscard]] tracer_identity owner() const noexcept { return owner_; }
     [[nodiscard]] bool is_hidden() const noexcept { return exists_ && !trace_; }
     [[nodiscard]] bool everything_is_off() const noexcept { return exists_ && everything_is_off_; }
-    // A context is attached that cannot be current, since its object is not on the stack.
+    // Whether a context is attached that cannot be current, because its object is not on the stack.
     [[nodiscard]] bool is_displaced() const noexcept { return is_displaced_; }
     explicit operator bool() const noexcept { return exists_; }
 
 private:
-    // What `find` does in the common case: the innermost is an open span of this tracer, and nothing is in doubt.
+    // Does the work of `find` in the common case: the innermost entry is an open span of this tracer, and nothing is
+    // in doubt.
     bool take_innermost(const context_slot& slot, tracer_identity owner, trust trusted) noexcept {
         const context_node* const node = slot.innermost;
         if (!node || node->what != context_node::kind::span || node->owner != owner || !node->trace || node->bound ||
@@ -3845,7 +4590,7 @@ private:
             is_displaced_ = found.is_displaced || slot.unattached != 0;
             if (!found.exists || slot.unattached != 0) return;
             if (found.trace) {
-                if (!hold(*found.trace, found.span, found.span_generation)) continue; // it has just ended
+                if (!hold(*found.trace, found.span, found.span_generation)) continue; // the span has just ended
                 const trust left = found.trace->owner->trusted();
                 if (found.is_entered && !counts(slot, found.is_inside_attached, left)) {
                     release_trace(*found.trace);
@@ -3864,18 +4609,18 @@ private:
 
     struct place {
         bool exists = false;
-        bool is_entered = false; // and not captured
+        bool is_entered = false; // not captured
         bool is_inside_attached = false;
         bool is_displaced = false;
         bool everything_is_off = false;
         open_trace* trace = nullptr;
-        const span_data* span = nullptr; // of one that was entered
+        const span_data* span = nullptr; // null for a captured one
         std::uint32_t span_generation = 0;
         tracer_identity owner = any_owner;
         span_id id;
     };
 
-    // True when nothing further out is to be looked at.
+    // Returns true when no entry further out is to be looked at.
     static bool look(const context_slot& slot, const context_node& node, tracer_identity owner, trust trusted,
                      place& found) noexcept {
         if (node.what == context_node::kind::scope) return false;
@@ -3891,14 +4636,14 @@ private:
         if (owner != any_owner && node.owner != owner) return false;
         const place here{true,       true,      node.is_inside_attached, false,      node.everything_is_off,
                          node.trace, node.span, node.span_generation,    node.owner, node.id};
-        // What must not be recorded is not, in doubt.
+        // In doubt, an instruction not to record still applies.
         if (!node.everything_is_off && !counts(slot, node.is_inside_attached, trusted)) return false;
         found = here;
         return true;
     }
 
-    // While its span is open, the count is not 0; and the span being open afterwards means that it still was the
-    // span's trace that was counted up. A captured trace is held anyway.
+    // The count of a trace is not 0 while one of its spans is open. If the span is still open after the increment,
+    // the incremented count was that of the span's trace. A captured trace is held by its contents.
     static bool hold(open_trace& trace, const span_data* span, std::uint32_t span_generation) noexcept {
         auto& holders = trace.open_spans;
         std::uint32_t count = holders.load(memory_order_relaxed);
@@ -3918,7 +4663,7 @@ private:
     bool is_displaced_ = false;
 };
 
-// Is something of this tracer open here that counts for a trace that starts now, within the same attached context?
+// Whether a new trace would be inside a span of this tracer, within the same attached context.
 __attribute__((noinline)) inline bool is_in_trace(context_slot& slot, tracer_identity owner) noexcept {
     if (!slot.innermost) return false;
     bool found = false;
@@ -3929,7 +4674,7 @@ __attribute__((noinline)) inline bool is_in_trace(context_slot& slot, tracer_ide
     return found;
 }
 
-// Has a trace of the same tracer started after this one that is still open here?
+// Whether a trace of the same tracer that started after this root span is still open in the slot.
 inline bool in_turn(context_slot& slot, const context_node& root) noexcept {
     for (const context_node* node = slot.innermost; node != &root; node = node->next)
         if (node->what == context_node::kind::span && node->is_root && node->owner == root.owner &&
@@ -3938,7 +4683,7 @@ inline bool in_turn(context_slot& slot, const context_node& root) noexcept {
     return false;
 }
 
-// Is nothing to be recorded by this tracer here?
+// Whether recording is switched off for this tracer in the slot.
 __attribute__((noinline)) inline bool look_for_off(context_slot& slot, tracer_identity owner) noexcept {
     bool found = false;
     walk(slot, [&](const context_node& node) {
@@ -3957,7 +4702,7 @@ inline bool is_off(context_slot& slot, tracer_identity owner) noexcept {
     return slot.may_be_off && look_for_off(slot, owner);
 }
 
-// The scopes of this tracer, the innermost first: `visit(entries)`.
+// Calls `visit(entries)` for each scope of this tracer, innermost first.
 template <class Visit>
 void for_each_scope(context_slot& slot, tracer_identity owner, trust trusted, Visit&& visit) noexcept {
     if (!slot.innermost || slot.unattached != 0) return;
@@ -3990,7 +4735,7 @@ struct deletes {
     }
 };
 
-// std::unique_ptr. <memory> costs every user 10,000 lines more.
+// std::unique_ptr. <memory> would add 10,000 lines to every translation unit.
 template <class T, class Release = deletes>
 class owner {
 public:
@@ -4018,7 +4763,8 @@ private:
     T* object_ = nullptr;
 };
 
-// Shares an object that counts its owners, from one on: `retain()`, and `release()` deletes it after the last.
+// Shares an object that counts its owners from one. `retain()` adds an owner; `release()` removes one and deletes the
+// object with the last.
 template <class T>
 class shared_owner {
 public:
@@ -4058,7 +4804,7 @@ struct contents_release {
 };
 using owned_contents = owner<captured_contents, contents_release>;
 
-// The innermost span of each tracer, the innermost first.
+// Copies the innermost span of each tracer, innermost first.
 inline void copy_spans(context_slot& slot, captured_contents& into) {
     std::vector<tracer_identity> owners;
     const auto add = [&owners](tracer_identity owner) {
@@ -4082,7 +4828,7 @@ inline void copy_spans(context_slot& slot, captured_contents& into) {
     }
 }
 
-// They may have ended when they are needed.
+// Copies the entries of the scopes, because a scope may have ended when its entries are needed.
 inline void copy_scopes(context_slot& slot, captured_contents& into) {
     auto** link = &into.scopes;
     const auto copy = [&link](tracer_identity owner, const trace_entries& entries) {
@@ -4103,11 +4849,11 @@ inline void copy_scopes(context_slot& slot, captured_contents& into) {
     });
 }
 
-// Null when nothing is current.
+// Returns null when nothing is current.
 inline owned_contents capture(context_slot* slot) {
     if (!slot || !slot->innermost) return nullptr;
     if (slot->may_be_mixed) {
-        trust trusted = trust::all; // each tracer is asked below
+        trust trusted = trust::all; // `copy_spans` asks each tracer
         look_for_mixture(*slot, any_owner, trusted);
     }
     owned_contents captured(new captured_contents);
@@ -4116,7 +4862,7 @@ inline owned_contents capture(context_slot* slot) {
     return captured;
 }
 
-// Nothing but these contents is current in the slot from now on. Null without memory.
+// Makes the contents current in the slot, and hides what was current there. Null when memory runs out.
 inline context_node* attach(context_slot& slot, captured_contents* contents, bool is_bound) noexcept {
     context_node* const node = enter(slot, context_node::kind::attached, any_owner);
     if (!node) {
@@ -4146,7 +4892,7 @@ inline context_node* attach(context_slot& slot, captured_contents* contents, boo
 #include <cstdint>
 #include <pthread.h>
 
-// Of the address sanitizer's runtime; null where it does not run.
+// Functions of AddressSanitizer's runtime; null in a program without it.
 extern "C" {
 __attribute__((weak)) void* __asan_get_current_fake_stack(void);
 __attribute__((weak)) void* __asan_addr_is_in_fake_stack(void* fake_stack, void* addr, void** beg, void** end);
@@ -4156,11 +4902,11 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// The stack that the system gave to a thread.
+// The stack that the operating system gave to a thread.
 class thread_stack {
 public:
-    // Is the object a local variable of a function that runs on this thread? A coroutine's frame is elsewhere, as is
-    // the stack of a fiber.
+    // Whether the object is a local variable of a function that runs on this thread. The frame of a coroutine is
+    // elsewhere, and so is the stack of a fiber.
     static bool holds(const void* object) noexcept {
         const auto address = reinterpret_cast<std::uintptr_t>(object);
         if (address - low_ < size_) [[likely]]
@@ -4169,16 +4915,16 @@ public:
     }
 
 private:
-    // Not inlined, so that the stack is looked up once per thread off the common way.
+    // Not inlined, which keeps the lookup, made once per thread, off the fast path.
     __attribute__((noinline)) static bool looks_again(const void* object) noexcept {
         const auto address = reinterpret_cast<std::uintptr_t>(object);
         const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
-        // The stack of the main thread may have grown, where the system tells how far it is used.
+        // The main thread's stack may have grown, on systems that report only its used part.
         if (size_ == 0 || (here < low_ && low_ - here < most_growth)) look_up();
-        if (size_ == 0) // nobody says: it is not far from here, as no object on the heap is
+        if (size_ == 0) // size unknown: an object on the stack is near the frame, and one on the heap is not
             return address - here < nearby || here - address < nearby;
         if (address - low_ < size_) return true;
-        // A variable of a function that the address sanitizer watches is elsewhere, and copied back on its return.
+        // AddressSanitizer keeps the variables of instrumented functions on a stack of its own.
         if (!&__asan_get_current_fake_stack || !&__asan_addr_is_in_fake_stack) return false;
         void* const fake_stack = __asan_get_current_fake_stack();
         void* begin = nullptr;
@@ -4215,6 +4961,22 @@ private:
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
+#else
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// Without coroutines and fibers, every object can be current.
+class thread_stack {
+public:
+    static constexpr bool holds(const void*) noexcept { return true; }
+};
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
 #endif
 
 // ---- mlflow/trace/context/thread_local.hpp
@@ -4222,22 +4984,24 @@ private:
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// What is current lives in thread-local storage: spans nest by the call stack, without handing anything on.
+/// The default context policy: what is current is stored in thread-local storage, so that spans nest by the call
+/// stack.
 ///
-/// It cannot know which coroutine or callback runs. So only a local variable of a function makes its span, scope or
-/// context current; one in the frame of a coroutine, on a fiber, or in an object on the heap does not. For coroutines
-/// take `coroutine_context`.
+/// The policy cannot tell which coroutine or callback runs. Therefore a span, scope or context is current only if its
+/// object is a local variable of a function, and not if the object is in the frame of a coroutine, on the stack of a
+/// fiber, or on the heap. For coroutines use `coroutine_context`.
 class thread_local_context {
 public:
+    /// The slot of this thread.
     static context_slot* slot() noexcept {
-        // Two objects, so that the slot can still be used by destructors that run after the release.
+        // The slot and its releaser are separate objects, so that destructors that run after the release can still
+        // use the slot.
         static constinit thread_local context_slot slot{};
         static thread_local const releaser at_thread_exit{slot};
         return &slot;
     }
-#if MLFLOW_TRACE_HOSTED
+    /// Whether the object is a local variable of a function that runs on this thread.
     static bool holds(const void* object) noexcept { return detail::thread_stack::holds(object); }
-#endif
 
 private:
     struct releaser {
@@ -4262,49 +5026,57 @@ private:
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// What is current in one task, whichever thread runs it. Copies are the same task. For executors and coroutine
-/// types; an application takes `mt::co_spawn` (context/asio.hpp) or `coroutine_promise` (context/coroutine.hpp).
+/// One task: a place where spans and scopes are current, whichever thread runs it. Copies refer to the same task. It
+/// is used by executors and coroutine types; an application uses `mt::co_spawn` (context/asio.hpp) or
+/// `coroutine_promise` (context/coroutine.hpp).
 ///
-/// Thread-safety: as `std::shared_ptr`. One task runs on one thread at a time: what runs at the same time as it, as
-/// if it were the same task, finds nothing current, and the error handler is called.
+/// Thread-safety: as `std::shared_ptr`. A task runs on one thread at a time. If a second thread runs it meanwhile,
+/// nothing is current on that thread, and the error handler is called.
 class task_context {
     struct cell {
         ~cell() { slot.release(); }
 
         detail::atomic<std::uint32_t> references{1};
-        detail::atomic<const void*> runner{nullptr}; // of each thread another one
+        detail::atomic<const void*> runner{nullptr}; // identifies the thread that runs the task
         context_slot slot{.is_of_task = true};
     };
 
 public:
     /// No task.
     task_context() noexcept = default;
+    /// Refers to the same task.
     task_context(const task_context& other) noexcept : cell_(other.cell_) {
         if (cell_) cell_->references.fetch_add(1, detail::memory_order_relaxed);
     }
+    /// Takes over the reference to the task.
     task_context(task_context&& other) noexcept : cell_(std::exchange(other.cell_, nullptr)) {}
+    /// Refers to the task of `other`.
     task_context& operator=(task_context other) noexcept {
         std::swap(cell_, other.cell_);
         return *this;
     }
+    /// Releases the task with the last reference.
     ~task_context() {
         if (cell_ && cell_->references.fetch_sub(1, detail::memory_order_acq_rel) == 1) delete cell_;
     }
 
-    /// A new task, in which that is current what is current here. Throws `std::bad_alloc` without memory.
+    /// Starts a task in which the current context of the caller is current. Throws `std::bad_alloc` when memory runs
+    /// out.
     [[nodiscard]] static task_context start();
 
-    /// While it lives, the task runs on this thread. Ends on the thread that began it, in reverse order.
+    /// Runs the task on this thread while the object lives. Objects must be destroyed on the thread that made them,
+    /// in reverse order.
     class running;
 
+    /// Whether two objects refer to the same task.
     friend bool operator==(const task_context&, const task_context&) noexcept = default;
 
 private:
     friend class coroutine_context;
     friend class coroutine_turn;
 
-    // The task that runs on this thread. Not inlined: a compiler may keep the address of a thread-local variable in a
-    // coroutine that is resumed on another thread.
+    // The task that runs on this thread. The function is not inlined, because a compiler may keep the address of a
+    // thread-local variable in a coroutine that is resumed on another thread.
     __attribute__((noinline)) static cell*& here() noexcept {
         static constinit thread_local cell* running_here = nullptr;
         return running_here;
@@ -4313,8 +5085,10 @@ private:
     cell* cell_ = nullptr;
 };
 
+/// Runs a task on this thread while the object lives.
 class task_context::running {
 public:
+    /// Makes `task` current on this thread.
     explicit running(task_context task) noexcept : task_(std::move(task)), thread_(&here()), outer_(*thread_) {
         if (!task_.cell_) return;
         if (is_taken_over()) {
@@ -4326,9 +5100,10 @@ public:
     }
     running(const running&) = delete;
     running& operator=(const running&) = delete;
+    /// Restores the task that was current before.
     ~running() {
         if (!task_.cell_) return;
-        if (&here() != thread_) { // the thread that it began on keeps a task for ever
+        if (&here() != thread_) { // the thread it began on keeps a reference, so the task is never freed
             static_cast<void>(new (std::nothrow) task_context(task_));
             return;
         }
@@ -4337,7 +5112,8 @@ public:
     }
 
 private:
-    // An executor may resume a task on one thread while another one is about to leave it: it waits for that one.
+    // An executor may resume a task on one thread while another thread is still leaving it. The new thread waits for
+    // the other one.
     bool is_taken_over() noexcept {
         std::uint64_t begin = 0;
         while (true) {
@@ -4360,22 +5136,24 @@ private:
     cell** thread_;
     cell* outer_;
     bool is_first_ = false;
-    cell unknown_; // in its place when the task runs elsewhere
+    cell unknown_; // current in place of the task when it runs on another thread
 };
 
-/// What is current belongs to the task that runs, whichever thread and executor resumes it: for coroutines. Outside
-/// of tasks it is a `thread_local_context`.
+/// A context policy for coroutines: what is current belongs to the running task, whichever thread and executor
+/// resumes it. Outside of tasks it behaves as `thread_local_context`.
 ///
-/// `mt::co_spawn` (context/asio.hpp) starts such a task for an `asio::awaitable`; the promise of an own coroutine
-/// type derives from `coroutine_promise` (context/coroutine.hpp).
+/// `mt::co_spawn` (context/asio.hpp) starts a task for an `asio::awaitable`. The promise of a coroutine type of your
+/// own derives from `coroutine_promise` (context/coroutine.hpp).
 class coroutine_context {
 public:
-    static constexpr bool is_per_task = true; // so that `run` and `traced` take coroutines
+    static constexpr bool is_per_task = true; ///< `run` and `traced` accept coroutines
 
+    /// The slot of the running task, or of the thread outside of tasks.
     static context_slot* slot() noexcept {
         auto* const task = task_context::here();
         return task ? &task->slot : thread_slot();
     }
+    /// Whether an object at this address can be current: always in a task, and as for `thread_local_context` outside.
     static bool holds(const void* object) noexcept {
         return task_context::here() || thread_local_context::holds(object);
     }
@@ -4403,18 +5181,18 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// What a function returns that has not run yet: the coroutine is awaited, or resumed, by its caller.
+// A type whose value, when a function returns it, has not run yet: a coroutine that the caller awaits or resumes.
 template <class T>
 concept awaitable = requires { typename std::remove_cvref_t<T>::promise_type; } ||
                     requires(std::remove_reference_t<T>& value) { value.await_ready(); } ||
                     requires(T&& value) { std::forward<T>(value).operator co_await(); } ||
                     requires(T&& value) { operator co_await(std::forward<T>(value)); };
 
-// Of these types a function can be a coroutine that awaits another one.
+// A type that a coroutine which awaits another one can return.
 template <class T>
 concept coroutine = requires { typename std::coroutine_traits<T>::promise_type; };
 
-// What `co_await` asks of an expression, and what comes of it.
+// The awaiter that `co_await` obtains from an expression, and the type of its result.
 template <class T>
 decltype(auto) awaiter_of(T&& value) {
     if constexpr (requires { std::forward<T>(value).operator co_await(); })
@@ -4432,24 +5210,29 @@ using awaited_type = decltype(awaiter_of(std::declval<T>()).await_resume());
 
 // ---- mlflow/trace/context/coroutine.hpp
 
-/// Own coroutine types with `coroutine_context`.
+/// `coroutine_context` for coroutine types of your own.
 
 #if MLFLOW_TRACE_HOSTED
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// The turns of a task that a coroutine takes: from one resumption to the next suspension.
+/// Makes a task current while one of its coroutines runs: from a resumption to the next suspension. Used by one
+/// thread at a time.
 class coroutine_turn {
 public:
+    /// A turn of `task`, which has not begun.
     explicit coroutine_turn(task_context task) noexcept : task_(std::move(task)) {}
     coroutine_turn(const coroutine_turn&) = delete;
     coroutine_turn& operator=(const coroutine_turn&) = delete;
+    /// Ends the turn.
     ~coroutine_turn() { leave(); }
 
+    /// Begins the turn on this thread, unless it has begun.
     void enter() noexcept {
         if (!running_) running_.emplace(task_);
     }
+    /// Ends the turn, on the thread where it began.
     void leave() noexcept { running_.reset(); }
 
 private:
@@ -4459,7 +5242,7 @@ private:
 
 namespace detail {
 
-// Waits for `Awaiter`, and is out of the task's turn meanwhile. `T` is what is awaited, which lives as long.
+// Awaits a value outside the task's turn. `T` is the type of the awaited value, which lives as long as the awaiter.
 template <class Promise, class T>
 class suspending_awaiter {
 public:
@@ -4469,7 +5252,7 @@ public:
     suspending_awaiter& operator=(const suspending_awaiter&) = delete;
 
     bool await_ready() { return static_cast<bool>(awaiter_.await_ready()); }
-    // Once the awaiter has begun to wait, the coroutine may run elsewhere, or be gone.
+    // The turn ends first: once `await_suspend` is called, another thread may resume or destroy the coroutine.
     decltype(auto) await_suspend(std::coroutine_handle<Promise> suspended) {
         turn_.leave();
         return guarded_suspend(suspended);
@@ -4484,7 +5267,7 @@ private:
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
         try {
             return awaiter_.await_suspend(suspended);
-        } catch (...) { // then the coroutine goes on
+        } catch (...) { // the coroutine is not suspended
             turn_.enter();
             throw;
         }
@@ -4498,7 +5281,7 @@ private:
     decltype(awaiter_of(std::declval<T>())) awaiter_;
 };
 
-// At the start of a coroutine: its turn begins with its body.
+// The initial awaiter of a coroutine, whose turn begins with its body.
 template <class Awaiter>
 struct starting_awaiter {
     bool await_ready() { return static_cast<bool>(awaiter.await_ready()); }
@@ -4514,7 +5297,7 @@ struct starting_awaiter {
     Awaiter awaiter;
 };
 
-// At its end: its turn is over before anything else runs.
+// The final awaiter of a coroutine, whose turn ends before anything else runs.
 template <class Awaiter>
 struct finishing_awaiter {
     bool await_ready() noexcept {
@@ -4541,49 +5324,55 @@ inline constexpr bool is_finishing_awaiter<finishing_awaiter<Awaiter>> = true;
 
 } // namespace detail
 
-/// The base for the promise of an own coroutine type, so that each of its coroutines is a task of a
-/// `coroutine_context`: what is current where it is called is current in it, and what it makes current stays so after
-/// each suspension, on whichever thread it is resumed. Its members are used by the one thread that runs the
-/// coroutine.
+/// The base of the promise of a coroutine type of your own. It makes each coroutine a task of a `coroutine_context`:
+/// what is current at the call is current in the coroutine, and what the coroutine makes current stays so after each
+/// suspension, on whichever thread it is resumed. Thread-safety: used by the thread that runs the coroutine.
 ///
 ///     struct promise_type : mt::coroutine_promise<promise_type> {
 ///         auto initial_suspend() noexcept { return starts(std::suspend_always{}); }
 ///         auto final_suspend() noexcept { return finishes(std::suspend_always{}); }
 ///         …
 ///
-/// A promise with an `await_transform` of its own returns `suspends(awaitable)` from it, and one with a `yield_value`
-/// returns `suspends(awaiter)` from that. One whose `unhandled_exception` throws calls `stops()` first. Making a
-/// coroutine throws `std::bad_alloc` without memory, as it does anyway.
+/// A promise with its own `await_transform` must return `suspends(awaitable)` from it, and one with a `yield_value`
+/// must return `suspends(awaiter)`. An `unhandled_exception` that throws must call `stops()` first. Making a
+/// coroutine throws `std::bad_alloc` when memory runs out.
 template <class Promise>
 class coroutine_promise {
 public:
+    /// Starts the task. Throws `std::bad_alloc`.
     coroutine_promise() : turn_(task_context::start()) {}
 
+    /// Awaits `awaited` outside the task's turn.
     template <class T>
     auto await_transform(T&& awaited) {
         return suspends(std::forward<T>(awaited));
     }
 
 protected:
+    /// Wraps the awaiter that `initial_suspend` returns.
     template <class Awaiter>
     detail::starting_awaiter<Awaiter> starts(Awaiter awaiter) noexcept {
         return {turn_, std::move(awaiter)};
     }
+    /// Wraps the awaiter that `final_suspend` returns.
     template <class Awaiter>
     detail::finishing_awaiter<Awaiter> finishes(Awaiter awaiter) noexcept {
         return {turn_, std::move(awaiter)};
     }
+    /// Wraps an awaited value.
     template <class T>
     auto suspends(T&& awaited) {
         static_assert(
             detail::is_starting_awaiter<std::remove_cvref_t<decltype(std::declval<Promise&>().initial_suspend())>>,
-            "coroutine_promise: initial_suspend must return starts(awaiter), or the coroutine begins outside its "
-            "task");
+            "coroutine_promise: initial_suspend must return starts(awaiter); otherwise the coroutine begins outside "
+            "its task");
         static_assert(
             detail::is_finishing_awaiter<std::remove_cvref_t<decltype(std::declval<Promise&>().final_suspend())>>,
-            "coroutine_promise: final_suspend must return finishes(awaiter), or what follows runs in this task");
+            "coroutine_promise: final_suspend must return finishes(awaiter); otherwise the code that follows runs in "
+            "this task");
         return detail::suspending_awaiter<Promise, T>(turn_, std::forward<T>(awaited));
     }
+    /// Ends the task's turn.
     void stops() noexcept { turn_.leave(); }
 
 private:
@@ -4600,21 +5389,21 @@ private:
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Nothing ambient: a span nests under the one whose `start_span` made it. There are no scopes; what
-/// `tracer::untraced` switches off is off on its thread.
+/// A context policy in which nothing is current: a span is a child of the span whose `start_span` made it. There are
+/// no scopes. `tracer::untraced` takes effect for its thread, or on a freestanding target for the whole program.
 class explicit_context {
 public:
+    /// Nothing is current, so scopes do not compile.
     static constexpr bool is_ambient = false;
+    /// Always null.
     static context_slot* slot() noexcept { return nullptr; }
-#if MLFLOW_TRACE_HOSTED
-    static context_slot* off_slot() noexcept { return thread_local_context::slot(); }
-    static bool holds(const void* object) noexcept { return thread_local_context::holds(object); }
-#else
+    /// Where `tracer::untraced` takes effect: on its thread, or on a freestanding target in the whole program.
     static context_slot* off_slot() noexcept {
-        static constinit context_slot only{};
-        return &only;
+        if constexpr (detail::machine::has_threads) return thread_local_context::slot();
+        else return &detail::machine::of_thread<explicit_context, context_slot>;
     }
-#endif
+    /// Whether an object at this address can be current.
+    static bool holds(const void* object) noexcept { return thread_local_context::holds(object); }
 };
 
 } // namespace MLFLOW_TRACE_ABI
@@ -4622,8 +5411,9 @@ public:
 
 // ---- mlflow/trace/declared.hpp
 
-// The default template arguments of the library, each here alone. fwd.hpp declares besides what not every program
-// uses: names as common as `document` would hide those of an application in what it specialises.
+// Forward declarations, with the library's default template arguments, which are written only here. fwd.hpp also
+// declares types that only some programs use: a common name such as `document` would hide an application's type of
+// that name where the application specialises a template of this namespace.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
@@ -4765,13 +5555,13 @@ template <class Exporter, class Files = posix_files>
 class spool;
 struct spool_status;
 
-/// Delivers to MLflow by a thread of its own, many traces in one request, and again when the server was away. Needs
-/// `<mlflow/trace/to_mlflow.hpp>`.
+/// Delivers to MLflow from a thread of its own, with many traces in one request, and retries while the server is
+/// unreachable. Needs `<mlflow/trace/to_mlflow.hpp>`.
 template <class Transport>
 using to_mlflow = batch<retry<mlflow_exporter<Transport>>>;
 
-/// The same, and safe on the disk as soon as a trace has ended: also over a crash of the process. Needs
-/// `<mlflow/trace/spool/spool.hpp>` as well.
+/// As `to_mlflow`, but stores each trace on disk as soon as it has ended, so that the trace survives a crash of the
+/// process. Needs `<mlflow/trace/spool/spool.hpp>` as well.
 template <class Transport>
 using to_mlflow_spooled = spool<mlflow_exporter<Transport>, posix_files>;
 
@@ -4798,7 +5588,7 @@ class unrecorded_trace;
 
 // ---- mlflow/trace/text/exception_text.hpp
 
-#if __has_include(<cxxabi.h>)
+#if !defined(__GLIBCXX__) && __has_include(<cxxabi.h>)
 #include <cxxabi.h>
 #endif
 
@@ -4806,7 +5596,17 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// An application's exception may say nothing.
+#if defined(__GLIBCXX__)
+// As <cxxabi.h> declares them, which would add 360 lines to every translation unit.
+namespace abi {
+extern "C" {
+char* __cxa_demangle(const char*, char*, std::size_t*, int*);
+std::type_info* __cxa_current_exception_type() noexcept;
+}
+} // namespace abi
+#endif
+
+// An application's what() may return null.
 inline const char* what_of(const std::exception& thrown) noexcept {
     const char* const what = thrown.what();
     return what ? what : "";
@@ -4820,7 +5620,7 @@ inline int exceptions_in_flight() noexcept {
 #endif
 }
 
-// A type's name as a person writes it, or as the compiler stores it where that cannot be had.
+// The demangled name of a type, or the mangled name if it cannot be demangled.
 class type_name {
 public:
     explicit type_name(const char* mangled) noexcept : mangled_(mangled) {
@@ -4850,8 +5650,8 @@ inline type_name exception_type([[maybe_unused]] const std::exception& thrown) n
 #endif
 }
 
-// What is being handled is no exception of C++: it is how a thread unwinds that is cancelled, or calls pthread_exit.
-// Who catches that must pass it on, or the program ends.
+// Whether a handler for any exception has caught the unwinding of a thread that is cancelled or calls pthread_exit,
+// which is not a C++ exception. The handler must rethrow, or the program ends.
 inline bool is_thread_ending() noexcept {
 #if __has_include(<cxxabi.h>)
     return !abi::__cxa_current_exception_type();
@@ -4860,7 +5660,7 @@ inline bool is_thread_ending() noexcept {
 #endif
 }
 
-// Of the exception being handled, also where it is not a std::exception.
+// The type of the exception that is being handled, which need not be a std::exception.
 inline type_name current_exception_type() noexcept {
 #if defined(__cpp_rtti) && __has_include(<cxxabi.h>)
     const std::type_info* const type = abi::__cxa_current_exception_type();
@@ -4880,41 +5680,32 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Memory may be there again, for less at once sooner.
+// Memory may become available again; smaller requests are more likely to succeed.
 inline export_result export_without_memory(std::size_t spans) noexcept {
     export_result outcome;
     outcome.failed_spans = spans;
     outcome.retryable = outcome.too_slow = true;
-    outcome.error = "out of memory"; // short enough not to need any
+    outcome.error = error(error_kind::out_of_memory);
     return outcome;
 }
 
 inline export_result failed_export(std::size_t spans, const char* why) noexcept {
     export_result outcome;
     outcome.failed_spans = spans;
-    guarded([&] { outcome.error = why; }, [] {}); // without memory for the reason the count stands all the same
+    outcome.error = error(error_kind::other, {}, why);
     return outcome;
 }
 
-// What an exporter says of so many spans, made to add up: each is exported or failed, and what it has not counted has
-// failed. An exporter that counts by itself may say nothing: it has taken them all over.
-inline void balance(export_result& outcome, std::size_t spans, bool counts_itself) noexcept {
-    if (counts_itself && outcome.exported_spans == 0 && outcome.failed_spans == 0) outcome.exported_spans = spans;
-    if (outcome.exported_spans == spans && outcome.failed_spans == 0 && outcome.error.empty()) return;
+// Makes counts add up: spans that the exporter did not count have failed. Not inlined into the way of every trace.
+__attribute__((noinline)) inline void balance(export_result& outcome, std::size_t spans) noexcept {
     const std::size_t failed = outcome.failed_spans < spans ? outcome.failed_spans : spans;
     const std::size_t exported = outcome.exported_spans < spans - failed ? outcome.exported_spans : spans - failed;
     const bool is_balanced = exported == outcome.exported_spans && exported + outcome.failed_spans == spans;
-    const auto tell = [&] {
-        if (!is_balanced && outcome.error.empty())
-            outcome.error = "the exporter does not count what it is given: exported_spans and failed_spans must add "
-                            "up to trace_batch::span_count(); what is missing counts as failed";
-        else if (!outcome.ok() && outcome.error.empty()) outcome.error = "the exporter failed without saying why";
-    };
-    guarded(tell, [] {});
-    if (!is_balanced) outcome.is_final = true; // it did something with the spans, and cannot say what
-#if MLFLOW_TRACE_HOSTED
-    guarded([&] { outcome.error = displayed(outcome.error); }, [] {}); // may quote what a receiver said
-#endif
+    if (!is_balanced && !outcome.error) outcome.error = error(error_kind::miscounted);
+    else if (!outcome.ok() && !outcome.error) outcome.error = error(error_kind::other, "the exporter");
+    if (!is_balanced) outcome.is_final = true; // what the exporter did with the spans is unknown
+    if constexpr (machine::has_heap)           // the text may quote a receiver
+        guarded([&] { outcome.error = outcome.error.with_message(displayed(outcome.error.message())); }, [] {});
     outcome.exported_spans = exported;
     outcome.failed_spans = spans - exported;
 }
@@ -4929,7 +5720,7 @@ export_result caught_export(std::size_t spans, const Export& run) noexcept {
     } catch (const std::exception& thrown) {
         return failed_export(spans, what_of(thrown));
     } catch (...) {
-        return failed_export(spans, "the exporter threw what is not a std::exception");
+        return failed_export(spans, "the exporter threw something other than a std::exception");
     }
 #else
     static_cast<void>(spans);
@@ -4942,17 +5733,20 @@ concept counts_itself = requires(Exporter& exporter) {
     { exporter.account() } -> std::same_as<span_account>;
 };
 
-// What a user's exporter throws must not end the thread that recorded, nor the one that delivers; nor may what it
-// says break the account.
+// Calls a user's exporter. An exception must not end the recording or the delivering thread, and wrong counts must
+// not break the account.
 template <class Exporter>
 export_result guarded_export(Exporter& exporter, trace_batch& batch) noexcept {
     const std::size_t spans = batch.span_count();
     export_result outcome = caught_export(spans, [&]() -> export_result { return exporter.export_traces(batch); });
-    balance(outcome, spans, counts_itself<Exporter>);
+    if constexpr (counts_itself<Exporter>) // zero counts mean that it has taken over all spans
+        if (outcome.exported_spans == 0 && outcome.failed_spans == 0) outcome.exported_spans = spans;
+    if (outcome.exported_spans != spans || outcome.failed_spans != 0 || outcome.error) balance(outcome, spans);
     return outcome;
 }
 
-// What is left to be counted: of an exporter with an account of its own only what it threw, and so did not see.
+// Returns what remains to be counted. For an exporter with its own account, these are the spans of an export that
+// threw, which that account does not contain.
 template <class Exporter>
 export_result uncounted_export(Exporter& exporter, trace_batch& batch) noexcept {
     if constexpr (counts_itself<Exporter>) {
@@ -4967,50 +5761,13 @@ export_result uncounted_export(Exporter& exporter, trace_batch& batch) noexcept 
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
-// ---- mlflow/trace/platform/files.hpp
+// ---- mlflow/trace/platform/file_owners.hpp
 
-// Files and folders that other users of the machine may have made, renamed or linked.
+// Who a file belongs to, and who else may replace it.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
-
-// Closes its file, and with it gives up the lock.
-class owned_file {
-public:
-    explicit owned_file(int file = -1) noexcept : file_(file) {}
-    owned_file(const owned_file&) = delete;
-    owned_file& operator=(const owned_file&) = delete;
-    owned_file(owned_file&& other) noexcept : file_(std::exchange(other.file_, -1)) {}
-    owned_file& operator=(owned_file&& other) noexcept {
-        std::swap(file_, other.file_);
-        return *this;
-    }
-    ~owned_file() {
-        if (file_ >= 0) ::close(file_);
-    }
-    [[nodiscard]] int get() const noexcept { return file_; }
-
-private:
-    int file_;
-};
-
-// Again as long as a signal comes between.
-template <class Call>
-auto uninterrupted(const Call& call) noexcept {
-    for (;;)
-        if (const auto outcome = call(); outcome >= 0 || errno != EINTR) return outcome;
-}
-
-// A file to read among others of a folder: neither a link, nor one that would wait for a writer, as a FIFO does.
-inline owned_file open_regular(const std::string& path) noexcept {
-    owned_file file(
-        uninterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); }));
-    struct stat found{};
-    if (file.get() < 0 || (::fstat(file.get(), &found) == 0 && S_ISREG(found.st_mode))) return file;
-    errno = EINVAL;
-    return owned_file();
-}
 
 inline bool is_same_file(const struct stat& one, const struct stat& other) noexcept {
     return one.st_ino == other.st_ino && one.st_dev == other.st_dev;
@@ -5030,26 +5787,85 @@ inline bool is_in_own_group(gid_t group) {
     return false;
 }
 
-// Whether users other than this one, root and the members of an own group can rename what stands in the folder. In
-// one with the sticky bit, such as /tmp, nobody can but the owner.
+// Whether users other than this one, root, and the members of this user's groups can rename entries of the directory.
+// With the sticky bit, as in /tmp, only the owner of an entry can.
 inline bool others_may_rename_in(const struct stat& folder) {
     if ((folder.st_mode & S_ISVTX) != 0) return false;
     return (folder.st_mode & S_IWOTH) != 0 || ((folder.st_mode & S_IWGRP) != 0 && !is_in_own_group(folder.st_gid));
 }
 
-// Where a path leads.
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/platform/owned_file.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// Closes its file descriptor, which also releases its lock.
+class owned_file {
+public:
+    explicit owned_file(int file = -1) noexcept : file_(file) {}
+    owned_file(const owned_file&) = delete;
+    owned_file& operator=(const owned_file&) = delete;
+    owned_file(owned_file&& other) noexcept : file_(std::exchange(other.file_, -1)) {}
+    owned_file& operator=(owned_file&& other) noexcept {
+        std::swap(file_, other.file_);
+        return *this;
+    }
+    ~owned_file() {
+        if (file_ >= 0) ::close(file_);
+    }
+    [[nodiscard]] int get() const noexcept { return file_; }
+
+private:
+    int file_;
+};
+
+// Repeats a system call that was interrupted by a signal.
+template <class Call>
+auto uninterrupted(const Call& call) noexcept {
+    for (;;)
+        if (const auto outcome = call(); outcome >= 0 || errno != EINTR) return outcome;
+}
+
+// Opens a file of a directory for reading. Does not follow links, and does not block on a FIFO.
+inline owned_file open_regular(const std::string& path) noexcept {
+    owned_file file(
+        uninterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); }));
+    struct stat found{};
+    if (file.get() < 0 || (::fstat(file.get(), &found) == 0 && S_ISREG(found.st_mode))) return file;
+    errno = EINVAL;
+    return owned_file();
+}
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/platform/files.hpp
+
+// Safe access to files and folders that other users of the machine may have created, renamed or linked.
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// The result of following a path.
 struct path_end {
-    std::string fault; // how another user could lead elsewhere: one line with its remedy; empty where nobody could
+    std::string fault; // how another user could redirect the path: one line with a remedy; empty if none could
     bool is_there = false;
     struct stat found{};
 };
 
 enum class folders : bool {
-    of_anybody, // enough where the file at the end is looked at too
-    trusted     // nobody but this user and root may rename what stands in them
+    of_anybody, // sufficient if the file at the end is checked too
+    trusted     // only this user and root may rename their entries
 };
 
-// Follows a path as open() does.
+// Follows a path in the same way as open().
 inline path_end follow(const std::string& path, folders needed) {
     path_end end;
     std::string rest = path;
@@ -5078,34 +5894,47 @@ inline path_end follow(const std::string& path, folders needed) {
         const bool is_link = S_ISLNK(end.found.st_mode);
         const bool is_trusted = needed == folders::trusted;
         if ((is_link || is_trusted) && !is_ours_or_roots(end.found))
-            return failed(next + " belongs to another user; give a path that is this user's and root's alone");
+            return failed(next + " belongs to another user; choose a path that belongs to this user and root only");
         if (is_trusted && S_ISDIR(end.found.st_mode) && !rest.empty() && others_may_rename_in(end.found))
-            return failed(next +
-                          ": others may write to this folder; take that right away (chmod go-w), or give another");
+            return failed(
+                next +
+                ": this folder is writable by others; remove that permission (chmod go-w), or choose another one");
         if (!is_link) {
             at = next;
             continue;
         }
         char target[4096];
         const auto size = ::readlink(next.c_str(), target, sizeof target);
-        if (size <= 0 || ++links > 40) return failed(next + ": a symbolic link that leads nowhere");
+        if (size <= 0 || ++links > 40) return failed(next + ": a broken symbolic link");
         rest = std::string(target, static_cast<std::size_t>(size)) + '/' + rest;
         if (rest.starts_with('/')) at.clear();
     }
     return end;
 }
 
-// Why a folder is no place for what users said: it is to be this user's alone, and so is the way to it. Others could
-// put anything in there otherwise, or take it away. One line with its remedy; empty where all is well.
-inline std::string folder_fault(const std::string& path) {
+// The error of a file: of a system call, by its errno, or with a text that may begin with the path.
+inline error file_error(const std::string& path, int reason, std::string_view remedy = {}) {
+    return {error_kind::file, path, std::strerror(reason) + std::string(remedy),
+            std::error_code(reason, std::generic_category())};
+}
+inline error file_error(const std::string& path, std::string_view fault) noexcept {
+    if (!fault.starts_with(path)) return {error_kind::file, path, fault};
+    return error(error_kind::file, path, fault).with_message(fault);
+}
+
+// Returns why a directory is not safe for recorded content, with a remedy; no error if it is safe. It must
+// be writable by this user alone, and the directories above it must belong to this user or root: others could
+// otherwise insert or remove files.
+inline error folder_fault(const std::string& path) {
     struct stat found{};
-    if (::stat(path.c_str(), &found) != 0) return path + ": " + std::strerror(errno);
-    if (!S_ISDIR(found.st_mode)) return path + ": " + std::strerror(ENOTDIR);
+    if (::stat(path.c_str(), &found) != 0) return file_error(path, errno);
+    if (!S_ISDIR(found.st_mode)) return file_error(path, ENOTDIR);
     if (found.st_uid != ::geteuid())
-        return path + " belongs to another user; give a folder that is this user's alone (mode 0700)";
+        return file_error(path, " belongs to another user; set a folder that belongs to this user alone (mode 0700)");
     if ((found.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-        return path + ": others may write to it; give a folder that is this user's alone (mode 0700)";
-    return follow(path, folders::trusted).fault;
+        return file_error(path, "others may write to it; set a folder that belongs to this user alone (mode 0700)");
+    const std::string fault = follow(path, folders::trusted).fault;
+    return fault.empty() ? error() : file_error(path, fault);
 }
 
 } // namespace detail
@@ -5121,7 +5950,7 @@ namespace detail {
 // A file of lines to which this and other processes append. One thread at a time.
 class appended_file {
 public:
-    // It is open, and what the path names still.
+    // Whether the file is open and still at this path.
     [[nodiscard]] bool is_at(const std::string& path) const noexcept {
         struct stat opened{};
         struct stat named{};
@@ -5129,13 +5958,15 @@ public:
                is_same_file(opened, named);
     }
 
-    // Makes it where it is not there, readable by its owner only. Says what is wrong with it, in one line.
-    std::string open(const std::string& path) {
+    // Opens the file, and creates it if necessary, readable by its owner only.
+    error open(const std::string& path) {
         file_ = owned_file();
-        // Before as well as after: through another user's link not even an empty file is made.
+        // Checked before opening too, so that not even an empty file is created through another user's link.
         if (!is_inherited(path))
-            if (auto fault = follow(path, folders::of_anybody).fault; !fault.empty()) return fault;
-        // Read to see how it ends. A FIFO without a reader is an error, in place of a wait for one.
+            if (const auto fault = follow(path, folders::of_anybody).fault; !fault.empty())
+                return file_error(path, fault);
+        // Read access is needed to see how the file ends. With O_NONBLOCK, opening a FIFO without a reader fails, and
+        // does not block.
         constexpr int flags = O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
         const auto opened_for = [&](int access) {
             return uninterrupted([&] { return ::open(path.c_str(), access | flags | O_CREAT, 0600); });
@@ -5145,16 +5976,17 @@ public:
         owned_file opened(opened_for(is_file ? O_RDWR : O_WRONLY));
         if (opened.get() < 0 && is_file && errno == EACCES) opened = owned_file(opened_for(O_WRONLY));
         struct stat found{};
-        if (opened.get() < 0 || ::fstat(opened.get(), &found) != 0) return std::strerror(errno);
+        if (opened.get() < 0 || ::fstat(opened.get(), &found) != 0) return file_error(path, errno);
         if (!is_inherited(path))
-            if (auto fault = fault_of(path, found); !fault.empty()) return fault;
-        if (::fcntl(opened.get(), F_SETFL, O_APPEND) != 0) return std::strerror(errno);
+            if (const auto fault = fault_of(path, found); !fault.empty()) return file_error(path, fault);
+        if (::fcntl(opened.get(), F_SETFL, O_APPEND) != 0) return file_error(path, errno);
         is_regular_ = S_ISREG(found.st_mode);
         file_ = std::move(opened);
         return {};
     }
 
-    // With its newline. When that fails, the reason is in errno, and what is there of the line ends before the next.
+    // Appends a line that ends in a newline. After a failure, errno has the reason; the next call ends the partial
+    // line first.
     bool append_line(std::string_view line) noexcept {
         const bool is_locked = is_regular_ && lock();
         const bool is_written = (ends_in_a_line() || write("\n")) && write(line);
@@ -5165,29 +5997,28 @@ public:
     }
 
 private:
-    // Whoever started the program has opened it.
+    // The process inherited this file.
     static bool is_inherited(std::string_view path) noexcept {
         return path == "/dev/stdout" || path == "/dev/stderr" || path.starts_with("/dev/fd/") ||
                path.starts_with("/proc/self/fd/");
     }
 
     static std::string fault_of(const std::string& path, const struct stat& opened) {
-        // Looked up once it is open: nothing is written where a link has been changed in between.
+        // Checked after opening, in case a link was changed in between.
         const path_end named = follow(path, folders::of_anybody);
         if (!named.fault.empty()) return named.fault;
-        if (!named.is_there || !is_same_file(named.found, opened)) return "replaced while it was opened";
+        if (!named.is_there || !is_same_file(named.found, opened)) return "was replaced while it was being opened";
         if (S_ISCHR(opened.st_mode)) return {};
         if (!S_ISREG(opened.st_mode))
-            return is_ours_or_roots(opened) ? std::string() : "made by another user; give another path";
-        if (opened.st_uid != ::geteuid())
-            return "a file of another user, who could read what is written; give another path";
+            return is_ours_or_roots(opened) ? std::string() : "was created by another user; choose another path";
+        if (opened.st_uid != ::geteuid()) return "belongs to another user, who could read it; choose another path";
         if ((opened.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-            return "a file that others may write to; take that right away (chmod go-w), or give another path";
-        if (opened.st_nlink > 1) return "a file with a second name (a hard link); give another path";
+            return "is writable by others; remove that permission (chmod go-w), or choose another path";
+        if (opened.st_nlink > 1) return "has a second hard link; choose another path";
         return {};
     }
 
-    // Not for long: somebody who may only read the file could hold it for ever.
+    // Tries only for a short time: another user who may only read the file could hold the lock indefinitely.
     bool lock() const noexcept {
         for (int attempt = 0; attempt < 20; ++attempt) {
             if (::flock(file_.get(), LOCK_EX | LOCK_NB) == 0) return true;
@@ -5198,7 +6029,7 @@ private:
         return false;
     }
 
-    // What others or an earlier run left behind may have been cut short.
+    // The last line may have been truncated by another process or an earlier run.
     [[nodiscard]] bool ends_in_a_line() const noexcept {
         if (!is_regular_) return !is_cut_;
         struct stat found{};
@@ -5223,7 +6054,7 @@ private:
 
     owned_file file_;
     bool is_regular_ = true;
-    bool is_cut_ = false; // where the end of the file cannot be read
+    bool is_cut_ = false; // used if the end of the file cannot be read
 };
 
 } // namespace detail
@@ -5236,7 +6067,7 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// RFC 4648, section 4, with padding.
+// Appends base64 with padding (RFC 4648, section 4).
 template <class Buffer>
 bool append_base64(Buffer& out, std::string_view bytes) noexcept {
     constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -5265,18 +6096,18 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// std::isfinite without <cmath>, which is 5,000 lines.
+// std::isfinite without <cmath>, which has 5,000 lines.
 constexpr bool is_finite(double value) noexcept {
     constexpr double largest = std::numeric_limits<double>::max();
     return value >= -largest && value <= largest;
 }
 
-// JSON has no NaN and no infinities: they are null. A whole number keeps a fraction, without which readers take it
-// for an integer (and lose the sign of zero).
+// Appends a number, or null for NaN and the infinities, which JSON lacks. A whole number gets a fraction, because
+// readers would otherwise take it for an integer (and lose the sign of zero).
 template <class Buffer>
 bool append_json_double(Buffer& out, double value) noexcept {
     if (!is_finite(value)) return append_json_null(out);
-    char digits[32]; // the longest shortest form has 24 characters
+    char digits[32]; // the shortest form has at most 24 characters
     const char* const end = std::to_chars(digits, digits + sizeof digits, value).ptr;
     const std::string_view text(digits, static_cast<std::size_t>(end - digits));
     return append_bytes(out, text) && (text.find_first_of(".e") != std::string_view::npos || append_bytes(out, ".0"));
@@ -5292,10 +6123,10 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Protobuf's wire format, https://protobuf.dev/programming-guides/encoding/.
+// Protobuf's wire format: https://protobuf.dev/programming-guides/encoding/.
 enum class wire_type : std::uint8_t { varint = 0, fixed64 = 1, length_delimited = 2, fixed32 = 5 };
 
-// One byte: field numbers up to 15.
+// A tag of one byte, for field numbers up to 15.
 constexpr char short_tag(unsigned field, wire_type type) noexcept {
     return static_cast<char>((field << 3U) | static_cast<unsigned>(type));
 }
@@ -5314,9 +6145,15 @@ constexpr char* write_varint(char* to, std::uint64_t value) noexcept {
     return to;
 }
 
+inline char* write_little_endian(char* to, std::uint32_t value) noexcept {
+    if constexpr (std::endian::native == std::endian::big) value = __builtin_bswap32(value);
+    std::memcpy(to, &value, sizeof value);
+    return to + sizeof value;
+}
 inline char* write_fixed64(char* to, std::uint64_t value) noexcept {
-    for (int shift = 0; shift < 64; shift += 8) *to++ = static_cast<char>((value >> shift) & 255U);
-    return to;
+    if constexpr (std::endian::native == std::endian::big) value = __builtin_bswap64(value);
+    std::memcpy(to, &value, sizeof value);
+    return to + sizeof value;
 }
 
 inline char* write_bytes(char* to, std::string_view bytes) noexcept {
@@ -5332,16 +6169,18 @@ bool append_varint(Buffer& out, std::uint64_t value) noexcept {
     return true;
 }
 
-// A varint of fixed width, over-long but valid, which protobuf's parsers accept up to ten bytes.
+// A varint of fixed width. It may be longer than necessary, which protobuf parsers accept up to ten bytes.
 inline constexpr std::size_t wide_varint_size = 4;
 inline constexpr std::size_t wide_varint_limit = std::size_t{1} << (7 * wide_varint_size);
 
 inline void write_wide_varint(char* to, std::size_t value) noexcept {
-    for (std::size_t i = 0; i + 1 < wide_varint_size; ++i, value >>= 7U) *to++ = static_cast<char>(value | 0x80U);
-    *to = static_cast<char>(value);
+    const auto bits = static_cast<std::uint32_t>(value);
+    const std::uint32_t spread =
+        (bits & 0x7FU) | (bits & 0x3F80U) << 1U | (bits & 0x1FC000U) << 2U | (bits & 0xFE00000U) << 3U | 0x808080U;
+    write_little_endian(to, spread);
 }
 
-// A length that is known only after what it counts is written.
+// A length prefix that is filled in after the content has been written.
 template <class Buffer>
 class late_length {
 public:
@@ -5349,7 +6188,7 @@ public:
         if (out.ensure(wide_varint_size)) out.commit(wide_varint_size);
         else failed_ = true;
     }
-    // False, with the length left out, when the room could not be had or the content is over 256 MiB.
+    // Fills in the length. Returns false if there was no memory for it, or if the content exceeds 256 MiB.
     [[nodiscard]] bool close() noexcept {
         if (failed_) return false;
         const std::size_t size = out_.size() - at_ - wide_varint_size;
@@ -5374,9 +6213,11 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Walks over the fields of one protobuf message:
-// `for (protobuf_reader at(bytes); at.next();) use(at.field(), at.type(), at.bytes() or at.number());`
-// It never reads out of bounds, and stops at the first malformed field: `failed()` tells.
+// Reads the fields of one protobuf message:
+//
+//     for (protobuf_reader at(bytes); at.next();) use(at.field(), at.type(), at.bytes() or at.number());
+//
+// It never reads out of bounds, and stops at the first malformed field; `failed()` then returns true.
 class protobuf_reader {
 public:
     explicit protobuf_reader(std::string_view message) noexcept : rest_(message) {}
@@ -5408,7 +6249,7 @@ public:
             rest_.remove_prefix(static_cast<std::size_t>(length));
             break;
         }
-        default: return fail(); // groups are of proto2, and OTLP has none
+        default: return fail(); // groups are in proto2 only, and OTLP has none
         }
         raw_ = {begin, static_cast<std::size_t>(rest_.data() - begin)};
         return true;
@@ -5416,8 +6257,8 @@ public:
 
     [[nodiscard]] std::uint32_t field() const noexcept { return field_; }
     [[nodiscard]] wire_type type() const noexcept { return type_; }
-    [[nodiscard]] std::string_view bytes() const noexcept { return bytes_; } // length-delimited
-    [[nodiscard]] std::uint64_t number() const noexcept { return number_; }  // the other types
+    [[nodiscard]] std::string_view bytes() const noexcept { return bytes_; } // of a length-delimited field
+    [[nodiscard]] std::uint64_t number() const noexcept { return number_; }  // of any other field
     [[nodiscard]] std::string_view raw() const noexcept { return raw_; }     // with tag and length
     [[nodiscard]] bool failed() const noexcept { return failed_; }
 
@@ -5465,7 +6306,7 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// How OTLP/JSON writes a field: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding.
+// How OTLP/JSON represents a field: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding.
 enum class otlp_kind : std::uint8_t {
     text,
     id,
@@ -5502,7 +6343,7 @@ struct otlp_field {
     }
 };
 
-// The messages of opentelemetry-proto, in the order in which the OpenTelemetry Collector writes their fields.
+// The messages of opentelemetry-proto, with the fields in the order in which the OpenTelemetry Collector writes them.
 namespace otlp_schema {
 using enum otlp_kind;
 inline constexpr otlp_field key_value[]{{1, "key", text}, {2, "value", any_value}};
@@ -5564,7 +6405,7 @@ public:
     explicit otlp_json_writer(Buffer& out) noexcept : out_(out) {}
 
     bool message(std::span<const otlp_field> fields, std::string_view bytes, std::size_t depth = 0) noexcept {
-        std::array<content, most_fields> last{}; // of each field, the one that counts
+        std::array<content, most_fields> last{}; // the last occurrence of each field, which takes effect
         protobuf_reader at(bytes);
         while (at.next())
             for (std::size_t i = 0; i < fields.size(); ++i)
@@ -5579,7 +6420,7 @@ public:
     }
 
 private:
-    // Of one field.
+    // One occurrence of a field.
     struct content {
         std::string_view bytes{};
         std::uint64_t number = 0;
@@ -5587,9 +6428,9 @@ private:
     };
 
     static constexpr std::size_t most_fields = std::size(otlp_schema::span);
-    static constexpr std::size_t max_depth = 64; // of AnyValue
+    static constexpr std::size_t max_depth = 64; // of nested AnyValues
 
-    // A field of another type than the schema's is an unknown one, as for every protobuf parser.
+    // A field of another type than in the schema is unknown, as for every protobuf parser.
     static bool is(const protobuf_reader& at, const otlp_field& field) noexcept {
         return at.field() == field.number && at.type() == field.type();
     }
@@ -5611,7 +6452,7 @@ private:
         return append_bytes(out_, "]");
     }
 
-    // Written when it is a message, and otherwise unless it is the default, as the Collector does.
+    // Writes a message always, and any other field unless it has the default value, as the Collector does.
     bool single(const otlp_field& field, const content& last, std::size_t depth, bool& first) noexcept {
         const bool nested = field.kind == otlp_kind::message || field.kind == otlp_kind::any_value;
         if (!nested && last.number == 0 &&
@@ -5677,8 +6518,8 @@ private:
     Buffer& out_;
 };
 
-// The OTLP/JSON of an ExportTraceServiceRequest in protobuf, on one line without its end. False, with nothing
-// written, when the bytes are malformed, nested too deeply, or the buffer is full.
+// Appends the OTLP/JSON of an ExportTraceServiceRequest in protobuf, on one line without a newline at its end.
+// Returns false, and writes nothing, if the bytes are malformed or nested too deeply, or the buffer is full.
 template <class Buffer>
 bool append_otlp_json(Buffer& out, std::string_view export_trace_service_request) noexcept {
     const std::size_t size = out.size();
@@ -5697,8 +6538,8 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Consumes JSON from the front of a text, by the rules of Python's json.loads. Bytes that are not ASCII are fine in
-// strings, and nowhere else. Functions that return false leave the rest at an unspecified place.
+// Consumes JSON from the front of a text, by the rules of Python's json.loads. Bytes outside ASCII are valid in
+// strings only. After a function has returned false, the position is unspecified.
 class json_cursor {
 public:
     enum class outcome : std::uint8_t { complete, malformed, too_deep };
@@ -5719,7 +6560,7 @@ public:
         return true;
     }
 
-    // `raw` is what stands between the quotes, escapes and all.
+    // `raw` is the text between the quotes, with its escapes.
     constexpr bool string(std::string_view& raw) noexcept {
         if (!take('"')) return false;
         for (std::size_t at = 0; at < rest_.size(); ++at) {
@@ -5749,8 +6590,8 @@ public:
         return take(':');
     }
 
-    // One value and the whitespace before it, without recursion. `sink` is told what stands there: key(raw),
-    // scalar(raw), begin(is_object), end().
+    // Reads one value and the whitespace before it, without recursion. Calls key(raw), scalar(raw), begin(is_object)
+    // and end() of `sink` for its parts.
     template <class Sink>
     constexpr outcome read(std::size_t depth_limit, Sink&& sink) noexcept(noexcept(sink.end())) {
         bool in_object[max_depth + 1]{};
@@ -5809,7 +6650,7 @@ private:
         }
         take('-');
         if (!take('0') && !digits()) return false;
-        // A point or an exponent without digits is not part of the number, and nothing that may follow one.
+        // A point or an exponent without digits is not part of a number, and cannot follow one.
         if (take('.') && !digits()) return false;
         if (!take('e') && !take('E')) return true;
         if (!take('+')) take('-');
@@ -5826,8 +6667,8 @@ private:
     std::string_view rest_;
 };
 
-// Would Python's json.loads accept this text? Below 512 levels the answer is exact, and beyond it is true. So it is
-// for integers of more digits than Python converts, which is a setting of the interpreter.
+// Whether Python's json.loads would accept this text. The result is exact up to 512 levels; for deeper nesting it is
+// true. It is also true for integers with more digits than Python converts, which is a setting of the interpreter.
 constexpr bool is_json_document(std::string_view text) noexcept {
     json_cursor at(text);
     const json_cursor::outcome outcome = at.value(json_cursor::max_depth);
@@ -5836,8 +6677,8 @@ constexpr bool is_json_document(std::string_view text) noexcept {
            (outcome == json_cursor::outcome::complete && at.rest().empty());
 }
 
-// Calls `piece(std::string_view)` for the parts of a string between its escapes, and for what each escape stands for.
-// Surrogates without their other half become U+FFFD.
+// Calls `piece(std::string_view)` for each part of a string between escapes, and for the character of each escape.
+// Surrogates without the other half become U+FFFD.
 template <class Piece>
 void unescape_json(std::string_view raw, Piece piece) {
     const auto unit = [&raw](std::size_t at) {
@@ -5882,8 +6723,9 @@ inline bool is_json_key(std::string_view raw, std::string_view key) noexcept {
     return same && key.empty();
 }
 
-// The text of the value at a path of object keys, without whitespace around it. It is empty when there is none, or
-// when the document is malformed or nested more than 64 levels. Of equal keys the last one counts, as in Python.
+// The text of the value at a path of object keys, without surrounding whitespace. Empty if there is none, or if the
+// document is malformed or nested in more than 64 levels. If a key occurs more than once, the last one counts, as in
+// Python.
 inline std::string_view json_find(std::string_view document, std::initializer_list<std::string_view> path) noexcept {
     constexpr std::size_t depth_limit = 64;
     json_cursor whole(document);
@@ -5900,7 +6742,7 @@ inline std::string_view json_find(std::string_view document, std::initializer_li
         found = {};
         std::string_view raw;
         if (!at.take('{')) return {};
-        while (at.key(raw)) { // fails at the brace that closes an empty object
+        while (at.key(raw)) { // fails at the closing brace of an empty object
             at.whitespace();
             const std::string_view value = at.rest();
             if (at.value(depth_limit) != json_cursor::outcome::complete) return {};
@@ -5913,7 +6755,7 @@ inline std::string_view json_find(std::string_view document, std::initializer_li
     return found;
 }
 
-// The string at a path of object keys, unescaped, with invalid UTF-8 replaced by U+FFFD. Throws `std::bad_alloc`.
+// The string at a path of object keys, unescaped; invalid UTF-8 becomes U+FFFD. Throws `std::bad_alloc`.
 inline std::optional<std::string> json_find_string(std::string_view document,
                                                    std::initializer_list<std::string_view> path) {
     std::string_view raw;
@@ -5973,8 +6815,8 @@ enum status_field : unsigned { status_message = 2, status_code = 3 };
 inline constexpr char span_kind_internal = 1;
 } // namespace otlp
 
-// Could Python's json.loads take this text for something else than plain text? Answered by its first character; the
-// exporter asks precisely, where it matters.
+// Whether Python's json.loads could accept this text. Only the first character other than whitespace is examined; the
+// exporter examines the whole text where it matters.
 inline bool may_be_json(std::string_view text) noexcept {
     for (const char c : text) {
         switch (c) {
@@ -5997,7 +6839,8 @@ inline bool may_be_json(std::string_view text) noexcept {
     return false;
 }
 
-// A length-delimited field of text; invalid UTF-8, which would make the receiver refuse everything, becomes U+FFFD.
+// Appends a length-delimited text field. Invalid UTF-8, for which the receiver would reject the whole request,
+// becomes U+FFFD.
 template <class Buffer>
 bool append_text_field(Buffer& out, unsigned field, std::string_view text) noexcept {
     const char tag = short_tag(field, wire_type::length_delimited);
@@ -6022,7 +6865,7 @@ bool append_any_value(Buffer& out, AppendAnyValue&& append) {
     return append() && length.close();
 }
 
-// A KeyValue, as a field of the message around it.
+// Appends a KeyValue as a field of the enclosing message.
 template <class Buffer, class AppendAnyValue>
 bool append_key_value(Buffer& out, unsigned field, std::string_view key, AppendAnyValue&& append) {
     if (!out.push_back(short_tag(field, wire_type::length_delimited))) return false;
@@ -6030,8 +6873,7 @@ bool append_key_value(Buffer& out, unsigned field, std::string_view key, AppendA
     return append_text_field(out, otlp::key, key) && append_any_value(out, append) && length.close();
 }
 
-// The same where the key is valid UTF-8 and the size of the AnyValue is known: `write` puts it at the place it is
-// given.
+// The same for a key of valid UTF-8 and an AnyValue of known size, which `write` writes to the given place.
 template <class Buffer, class WriteAnyValue>
 bool append_sized_key_value(Buffer& out, unsigned field, std::string_view key, std::size_t any_size,
                             WriteAnyValue&& write) noexcept {
@@ -6049,8 +6891,8 @@ bool append_sized_key_value(Buffer& out, unsigned field, std::string_view key, s
     return true;
 }
 
-// Copies a short text, and collects the bits by which text outside ASCII is known. Copies may overlap: that is fewer
-// instructions than a loop over what is left.
+// Copies a short text, and collects its bits, whose high bits show text outside ASCII. Overlapping copies take fewer
+// instructions than a loop over the rest.
 inline char* copy_short(char* to, std::string_view text, std::uint64_t& bits) noexcept {
     const std::size_t size = text.size();
     const char* const from = text.data();
@@ -6080,9 +6922,9 @@ inline char* copy_short(char* to, std::string_view text, std::uint64_t& bits) no
     return to + size;
 }
 
-// A KeyValue of an ASCII key and an AnyValue, all so short that each length takes one byte. `write(to, bits)` puts
-// the AnyValue at its place, and may note that it is not ASCII either. False when it is not so, and nothing is
-// appended.
+// Appends a KeyValue with an ASCII key and an AnyValue, both so short that each length takes one byte.
+// `write(to, bits)` writes the AnyValue, and may set `bits` to show that it is not ASCII either. Returns false, and
+// appends nothing, if one of these conditions is not met.
 template <class Buffer, class WriteAnyValue>
 bool append_short_key_value(Buffer& out, unsigned field, std::string_view key, std::size_t any_size,
                             WriteAnyValue&& write) noexcept {
@@ -6121,7 +6963,7 @@ bool append_text_attribute(Buffer& out, unsigned field, std::string_view key, st
     });
 }
 
-// An AnyValue that is encoded already: a bool or a number.
+// Appends an AnyValue that is already encoded: a bool or a number.
 template <class Buffer>
 bool append_encoded_attribute(Buffer& out, unsigned field, std::string_view key,
                               std::string_view any_value) noexcept {
@@ -6135,8 +6977,9 @@ bool append_encoded_attribute(Buffer& out, unsigned field, std::string_view key,
                                   [any_value](char* to) { return write_bytes(to, any_value); });
 }
 
-// A text that is JSON and meant to be read as JSON, written piece by piece. Its value stands before its key, which
-// protobuf allows and no receiver sees: that is how `is_meant_as_json` tells it from text that only looks like JSON.
+// Appends JSON text that is to be read as JSON, and is written piece by piece. The value is written before the key,
+// which protobuf allows and receivers do not see. By this order `is_meant_as_json` distinguishes it from text that
+// only looks like JSON.
 template <class Buffer, class AppendText>
 bool append_json_attribute(Buffer& out, unsigned field, std::string_view key, AppendText&& append_text) {
     constexpr std::size_t tagged = 1 + wide_varint_size;
@@ -6163,13 +7006,17 @@ inline bool is_meant_as_json(std::string_view key_value) noexcept {
     return key_value.starts_with(short_tag(otlp::value, wire_type::length_delimited));
 }
 
+inline constexpr std::size_t fixed64_field_size = 9;
+inline char* write_fixed64_field(char* to, unsigned field, std::uint64_t value) noexcept {
+    *to = short_tag(field, wire_type::fixed64);
+    return write_fixed64(to + 1, value);
+}
 template <class Buffer>
 bool append_fixed64_field(Buffer& out, unsigned field, std::uint64_t value) noexcept {
-    char* const to = out.ensure(9);
+    char* const to = out.ensure(fixed64_field_size);
     if (!to) return false;
-    *to = short_tag(field, wire_type::fixed64);
-    write_fixed64(to + 1, value);
-    out.commit(9);
+    write_fixed64_field(to, field, value);
+    out.commit(fixed64_field_size);
     return true;
 }
 
@@ -6197,7 +7044,7 @@ inline key_and_value split_key_value(std::string_view key_value) noexcept {
     return found;
 }
 
-// The key and the text of a KeyValue; a text whose data() is null when it is of another type.
+// The key and the text of a KeyValue. The text's data() is null if the value is of another type.
 inline std::pair<std::string_view, std::string_view> text_attribute(std::string_view key_value) noexcept {
     const auto [key, any_value] = split_key_value(key_value);
     std::pair<std::string_view, std::string_view> found(key, {});
@@ -6212,24 +7059,25 @@ inline std::pair<std::string_view, std::string_view> text_attribute(std::string_
 
 // ---- mlflow/trace/wire/mlflow_dialect.hpp
 
-// What MLflow makes of OTLP otherwise than other receivers.
+// The ways in which MLflow reads OTLP differently from other receivers.
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Text that MLflow would read as JSON is encoded as JSON once, so that it is stored as it is.
+// Appends an attribute. Text that MLflow would read as JSON is encoded as a JSON string, so that MLflow stores it
+// unchanged.
 inline bool append_text_for_mlflow(buffer& out, std::string_view key, std::string_view text) {
-    // Python ends at a number of over 4300 digits in a way that MLflow does not expect, also where the rest is no
-    // JSON.
+    // A number of more than 4300 digits makes Python raise an error that MLflow does not expect, even if the text is
+    // not JSON as a whole.
     const auto is_taken_for_json = [text] { return text.size() > 4'300 || is_json_document(text); };
     if (may_be_json(text) && is_taken_for_json())
         return append_json_attribute(out, otlp::attributes, key, [&] { return append_json_string(out, text); });
     return append_text_attribute(out, otlp::attributes, key, text);
 }
 
-// MLflow's server stores JSON that it then cannot read, and fails every page of a search that holds it: nested in
-// more than 45 levels, or with an integer outside 64 bits with a sign (found with MLflow 3.17). `json` is
-// well-formed.
+// MLflow's server stores some JSON that it cannot read again; every page of a search that contains such a trace then
+// fails. This is JSON nested in more than 45 levels, or with an integer outside the range of a signed 64-bit integer
+// (found with MLflow 3.17). The limit here is 40 levels, which leaves a margin. `json` must be well-formed.
 inline bool mlflow_can_read(std::string_view json) noexcept {
     constexpr int deepest = 40;
     int depth = 0;
@@ -6251,7 +7099,7 @@ inline bool mlflow_can_read(std::string_view json) noexcept {
             const std::string_view most = is_negative ? "9223372036854775808" : "9223372036854775807";
             if (is_integer && (digits.size() > most.size() || (digits.size() == most.size() && digits > most)))
                 return false;
-            if (!is_integer) // the fraction and the exponent are no integers of their own
+            if (!is_integer) // the fraction and the exponent are not integers of their own
                 while (at < json.size() &&
                        std::string_view("0123456789.eE+-").find(json[at]) != std::string_view::npos)
                     ++at;
@@ -6261,7 +7109,7 @@ inline bool mlflow_can_read(std::string_view json) noexcept {
     return true;
 }
 
-// Such JSON is stored as the text that it is; text that MLflow would take for JSON is encoded once more.
+// JSON that MLflow cannot read is stored as text. Text that MLflow would read as JSON is encoded as a JSON string.
 inline bool append_attribute_for_mlflow(buffer& out, std::string_view key_value, std::string_view raw) {
     const auto [key, text] = text_attribute(key_value);
     if (!text.data()) return out.append(raw);
@@ -6271,7 +7119,7 @@ inline bool append_attribute_for_mlflow(buffer& out, std::string_view key_value,
                                  [&out, json = text] { return append_json_string(out, json); });
 }
 
-// The body of a span that `needs_rewrite`.
+// Appends the body of a span that `needs_rewrite`.
 inline bool append_body_for_mlflow(buffer& out, std::string_view body) {
     for (protobuf_reader at(body); at.next();) {
         const bool is_attribute = at.field() == otlp::attributes;
@@ -6290,36 +7138,38 @@ inline bool append_body_for_mlflow(buffer& out, std::string_view body) {
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Who reads the request.
+/// The kind of receiver that a request is written for.
 enum class otlp_receiver : std::uint8_t {
-    /// Any OTLP receiver: every value bare. What MLflow takes only by its own API travels as attributes of the root
-    /// span: further metadata as `mlflow.traceMetadata.<key>`, the client request ID as `mlflow.clientRequestId`,
-    /// previews as `mlflow.traceRequestPreview` and `mlflow.traceResponsePreview`.
+    /// Any OTLP receiver: values are not encoded further. Values that MLflow accepts only through its own API are
+    /// attributes of the root span: other metadata as `mlflow.traceMetadata.<key>`, the client request ID as
+    /// `mlflow.clientRequestId`, previews as `mlflow.traceRequestPreview` and `mlflow.traceResponsePreview`.
     any,
-    /// As `any`, and under the names of OpenTelemetry's conventions for generative AI: the session as
-    /// `gen_ai.conversation.id`, and with `otlp_exporter` model, provider, tokens, messages, tools and agents.
+    /// As `any`, with the names of OpenTelemetry's conventions for generative AI: the session as
+    /// `gen_ai.conversation.id` and, with `otlp_exporter`, model, provider, tokens, messages, tools and agents.
     gen_ai,
-    /// MLflow, by way of a Collector, say: as `any`, and text that MLflow would read as a JSON text is encoded as
-    /// JSON once, so that it is stored as it is. What MLflow takes only by its own API it shows as attributes of the
-    /// root.
+    /// MLflow, for example through a Collector. As `any`, but text that MLflow would read as JSON is encoded as a
+    /// JSON string, so that MLflow stores it unchanged. MLflow shows the values that it accepts only through its own
+    /// API as attributes of the root span.
     mlflow
 };
 
-/// How traces are put into a request.
+/// How traces are written into a request.
 struct otlp_form {
-    otlp_receiver receiver = otlp_receiver::any;
-    /// User and session on each span, and not on the root alone: for receivers that sum up by span (Langfuse, Phoenix
-    /// and others do; MLflow does not).
+    otlp_receiver receiver = otlp_receiver::any; ///< the kind of receiver
+    /// Writes user and session on each span instead of on the root span only. For receivers that aggregate by span
+    /// (Langfuse, Phoenix and others; not MLflow).
     bool identity_on_every_span = false;
-    bool goes_with_trace_info = false; ///< what MLflow's own API carries is sent that way
-    /// Appends a span's body in other words; null: as it is.
+    bool goes_with_trace_info = false; ///< values for MLflow's own API are sent through that API
+    /// Appends a span's body in another form; null: unchanged.
     bool (*append_body)(detail::buffer& out, const span_data& span) = nullptr;
 
+    /// The form for any receiver.
     constexpr otlp_form() noexcept = default;
+    /// The form for this kind of receiver.
     constexpr otlp_form(otlp_receiver chosen) noexcept : receiver(chosen) {}
 };
 
-/// What the spans come from: OpenTelemetry's resource attributes, such as `service.name`.
+/// OpenTelemetry's resource attributes, such as `service.name`: the origin of the spans.
 using resource_attributes = std::vector<std::pair<std::string, std::string>>;
 
 namespace detail {
@@ -6337,12 +7187,11 @@ inline bool append_prefixed(buffer& out, std::string_view prefix, const trace_en
     return append_literal_text(out, {key, size}, entry.value, receiver);
 }
 
-// As long as MLflow takes it, which is 4096 characters.
+// The name of the span, truncated to the 4096 characters that MLflow accepts.
 inline std::string_view trace_name(const span_data& span) noexcept {
-    std::string_view name;
     for (protobuf_reader at(span.body.view()); at.next();)
-        if (at.field() == otlp::name) name = at.bytes();
-    return first_code_points(name, 4096);
+        if (at.field() == otlp::name) return first_code_points(at.bytes(), 4096);
+    return {};
 }
 
 inline bool append_identity(buffer& out, const trace_data& trace, otlp_receiver receiver) {
@@ -6355,10 +7204,10 @@ inline bool append_identity(buffer& out, const trace_data& trace, otlp_receiver 
            (receiver != otlp_receiver::gen_ai || append(mlflow_names::conversation_id, session));
 }
 
-// What the root span says of its trace. MLflow believes the first span that says whose it is, and no later one, so no
-// other span does unless it is asked for.
+// Appends to the root span the values that describe its trace. MLflow uses the identity of the first span that has
+// one and ignores it on later spans, so other spans have none unless this was requested.
 inline bool append_trace_entries(buffer& out, const trace_data& trace, const otlp_form& form) {
-    // MLflow takes tags and a name from the root of the whole trace; what else there is stays with the span.
+    // MLflow reads tags and a name from the root span of the whole trace. Other values stay with their span.
     const bool is_all_here = !form.goes_with_trace_info || is_continued(trace);
     for (const trace_entry entry : trace.entries) {
         const auto append = [&](std::string_view key) {
@@ -6380,7 +7229,7 @@ inline bool append_trace_entries(buffer& out, const trace_data& trace, const otl
         }
         if (!good) return false;
     }
-    // MLflow does not take the trace's name from its root.
+    // MLflow does not use the name of the root span as the name of the trace.
     return form.receiver != otlp_receiver::mlflow || is_continued(trace) ||
            append_literal_text(out, mlflow_names::tag_of_trace_name, trace_name(*trace.root), form.receiver);
 }
@@ -6423,8 +7272,8 @@ inline bool append_span(buffer& out, const trace_data& trace, const span_data& s
 
 } // namespace detail
 
-/// Appends the protobuf bytes of an OTLP `ExportTraceServiceRequest` that holds all spans of the batch. False when
-/// memory ran out, or the request would be over 256 MiB; `out` is as before then.
+/// Appends the protobuf bytes of an OTLP `ExportTraceServiceRequest` with all spans of the batch. Returns false, and
+/// leaves `out` unchanged, when memory runs out or the request would exceed 256 MiB.
 inline bool append_otlp_request(detail::buffer& out, const trace_batch& batch, const resource_attributes& resource,
                                 const otlp_form& form) {
     using namespace detail;
@@ -6456,28 +7305,38 @@ inline bool append_otlp_request(detail::buffer& out, const trace_batch& batch, c
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Appends to a file of OTLP JSON lines, which is what the OpenTelemetry Collector's file exporter writes and its
-/// `otlpjsonfilereceiver` reads. One line per batch. Processes may share a file on a local disk: a line is written in
-/// append mode, under a lock where it can be had at once. What a full disk or a crash has cut short, in this process
-/// or another, costs no line but itself. A file that is renamed or removed is made anew.
+/// Appends traces to a file of OTLP JSON lines, one line per batch. The OpenTelemetry Collector's file exporter
+/// writes this format and its `otlpjsonfilereceiver` reads it.
 ///
-/// The file is made readable by its owner only, since it holds what users said. Errors: a file that cannot be opened
-/// or written (disk full) fails the batch, and is tried again with the next one. So does a file that belongs to
-/// another user, that others may write to, that has a second name (a hard link), or that is reached by a symbolic
-/// link of another user. A terminal, a pipe (`/dev/stdout`) and a FIFO of this user with a reader are written to as
-/// they are.
+/// Several processes may write to the same file on a local disk: lines are appended in append mode, and under a lock
+/// if it is available at once. A line truncated by a full disk or a crash does not affect other lines. If the file is
+/// renamed or removed, a new one is created. The file is readable by its owner only, because it holds recorded
+/// content.
+///
+/// Errors: if the file cannot be opened or written, the batch fails, and the next batch tries again. This includes a
+/// file that belongs to another user, that others may write to, that has a second hard link, or that is reached by a
+/// symbolic link of another user. A terminal, a pipe (`/dev/stdout`), and a FIFO of this user that has a reader are
+/// accepted.
+///
+/// Thread-safety: one thread at a time.
 class json_lines_exporter {
 public:
+    /// Options of `json_lines_exporter`.
     struct options {
+        /// The file.
         std::string path = "traces.jsonl";
+        /// OpenTelemetry's resource, written on each line.
         resource_attributes resource{{"service.name", "unknown_service"}};
     };
 
+    /// Stores the options. The first export opens the file.
     json_lines_exporter() : json_lines_exporter(options{}) {}
+    /// Stores the options. The first export opens the file.
     explicit json_lines_exporter(options chosen) : options_(std::move(chosen)) {}
     json_lines_exporter(const json_lines_exporter&) = delete;
     json_lines_exporter& operator=(const json_lines_exporter&) = delete;
 
+    /// Appends one line with all traces of the batch.
     export_result export_traces(trace_batch& batch) {
         export_result outcome;
         if (batch.empty()) return outcome;
@@ -6487,28 +7346,20 @@ public:
             !detail::append_otlp_json(line_, request_.view()) || !line_.push_back('\n')) {
             return detail::export_without_memory(batch.span_count());
         }
-        const std::string fault = append();
+        error fault = append();
         request_.clear_to(detail::kept_request);
         line_.clear_to(detail::kept_request);
-        if (!fault.empty()) return fail(batch, fault);
-        outcome.exported_spans = batch.span_count();
+        (fault ? outcome.failed_spans : outcome.exported_spans) = batch.span_count();
+        outcome.error = std::move(fault);
         return outcome;
     }
 
 private:
-    export_result fail(const trace_batch& batch, std::string_view why) {
-        export_result outcome;
-        outcome.failed_spans = batch.span_count();
-        outcome.error = std::string(why);
-        if (!outcome.error.starts_with(options_.path)) outcome.error = options_.path + ": " + outcome.error;
-        return outcome;
-    }
-
-    // Why the line is not in the file; empty when it is.
-    std::string append() {
+    // Returns why the line could not be written, or no error.
+    error append() {
         if (!file_.is_at(options_.path))
-            if (auto fault = file_.open(options_.path); !fault.empty()) return fault;
-        return file_.append_line(line_.view()) ? std::string() : std::strerror(errno);
+            if (error fault = file_.open(options_.path)) return fault;
+        return file_.append_line(line_.view()) ? error() : detail::file_error(options_.path, errno);
     }
 
     options options_;
@@ -6525,16 +7376,17 @@ private:
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Names with values, in the order in which they were recorded.
+/// Names and values, in the order in which they were recorded.
 class recorded_values : public std::vector<std::pair<std::string, std::string>> {
 public:
-    /// The last value of that name, as MLflow reads it, or an empty text.
+    /// The last value with this name, which is the one that MLflow reads; empty if there is none.
     [[nodiscard]] std::string operator[](std::string_view name) const {
         std::string found;
         for (const auto& [key, value] : *this)
             if (key == name) found = value;
         return found;
     }
+    /// Whether there is a value with this name.
     [[nodiscard]] bool contains(std::string_view name) const {
         for (const auto& pair : *this)
             if (pair.first == name) return true;
@@ -6542,50 +7394,53 @@ public:
     }
 };
 
+/// An event of a span, decoded.
 struct recorded_event {
-    std::string name;
-    std::uint64_t unix_nano = 0;
-    recorded_values attributes;
+    std::string name;            ///< the name of the event
+    std::uint64_t unix_nano = 0; ///< its time in nanoseconds since 1970
+    recorded_values attributes;  ///< its attributes
 };
 
+/// A link of a span, decoded.
 struct recorded_link {
-    mlflow::trace::trace_id trace_id;
-    span_id id;
-    recorded_values attributes;
+    mlflow::trace::trace_id trace_id; ///< the trace of the other span
+    span_id id;                       ///< the ID of the other span
+    recorded_values attributes;       ///< the attributes of the link
 };
 
-/// A finished span, decoded. Attributes are text: numbers as decimal digits, bool as `true` or `false`.
+/// A span that has ended, decoded. Attributes are text: numbers as decimal digits, bool as `true` or `false`.
 struct recorded_span {
-    span_id id;
-    span_id parent; ///< not valid for the root of a whole trace
-    std::string name;
-    std::uint64_t start_unix_nano = 0;
-    std::uint64_t end_unix_nano = 0;
-    status code = status::unset;
-    std::string status_message;
-    recorded_values attributes;
-    std::vector<recorded_event> events;
-    std::vector<recorded_link> links;
+    span_id id;                         ///< the ID of the span
+    span_id parent;                     ///< not valid for the root span of a whole trace
+    std::string name;                   ///< the name of the span
+    std::uint64_t start_unix_nano = 0;  ///< start in nanoseconds since 1970
+    std::uint64_t end_unix_nano = 0;    ///< end in nanoseconds since 1970
+    status code = status::unset;        ///< the status
+    std::string status_message;         ///< the text of an error status
+    recorded_values attributes;         ///< the attributes
+    std::vector<recorded_event> events; ///< the events
+    std::vector<recorded_link> links;   ///< the links
 };
 
-/// A finished trace, decoded: for tests of instrumentation, and for exporters that are not in a hurry.
+/// A trace, or a part of one, decoded; for tests of instrumentation, and for exporters that need not be fast.
 struct recorded_trace {
-    trace_id id;
-    bool has_root = false; ///< false: spans that ended after the root, sent on their own
-    span_id root_id{};     ///< of the first span in this process, whose parent may be in another
-    std::string client_request_id;
-    std::string request_preview;  ///< empty unless set
-    std::string response_preview; ///< empty unless set
-    recorded_values metadata;
-    recorded_values tags;
-    std::vector<recorded_span> spans;
+    trace_id id;                      ///< the ID of the trace
+    bool has_root = false;            ///< false for a part with spans that ended after the root span
+    span_id root_id{};                ///< the root span in this process, whose parent may be in another process
+    std::string client_request_id;    ///< empty unless set
+    std::string request_preview;      ///< empty unless set
+    std::string response_preview;     ///< empty unless set
+    recorded_values metadata;         ///< metadata with user and session
+    recorded_values tags;             ///< tags
+    std::vector<recorded_span> spans; ///< the spans, in the order in which they ended
 
-    /// The first span in this process, or null when it is not among these.
+    /// The root span in this process, or null if it is not among `spans`.
     [[nodiscard]] const recorded_span* root() const noexcept {
         for (const recorded_span& span : spans)
             if (root_id.valid() ? span.id == root_id : !span.parent.valid()) return &span;
         return nullptr;
     }
+    /// The first span with this name, or null.
     [[nodiscard]] const recorded_span* find(std::string_view name) const noexcept {
         for (const recorded_span& span : spans)
             if (span.name == name) return &span;
@@ -6676,7 +7531,7 @@ inline recorded_span decode_span(std::string_view body) {
 
 namespace detail {
 
-// The memory that the content of a decoded trace takes, with what the allocator adds.
+// The memory that the content of a decoded trace takes, with the overhead of the allocator.
 inline std::size_t content_memory(const std::string& text) noexcept {
     const std::size_t in_place = std::string().capacity();
     return text.capacity() > in_place ? text.capacity() + machine::block_cost : 0;
@@ -6706,7 +7561,7 @@ inline std::size_t content_memory(const recorded_trace& trace) noexcept {
 
 } // namespace detail
 
-/// Decodes what an exporter is given.
+/// Decodes a trace of a batch. Throws `std::bad_alloc`.
 [[nodiscard]] inline recorded_trace decode(const trace_data& trace) {
     recorded_trace decoded;
     decoded.id = trace.id;
@@ -6737,16 +7592,22 @@ inline std::size_t content_memory(const recorded_trace& trace) noexcept {
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Keeps finished traces in memory, decoded: for tests of an application's instrumentation.
-/// Thread-safety: all functions, from any thread.
+/// Keeps ended traces in memory, decoded: for tests of an application's instrumentation.
+///
+/// Thread-safety: all functions may be called from any thread.
 class memory_exporter {
 public:
+    /// See `thread_safe_exporter` in concepts.hpp.
     static constexpr bool is_thread_safe = true;
 
+    /// There are none.
     struct options {};
+    /// An exporter that holds no traces.
     memory_exporter() = default;
+    /// An exporter that holds no traces.
     explicit memory_exporter(options) {}
 
+    /// Decodes and stores the traces. Throws std::bad_alloc.
     export_result export_traces(trace_batch& batch) {
         export_result outcome;
         for (const trace_data& trace : batch) {
@@ -6758,12 +7619,12 @@ public:
         return outcome;
     }
 
-    /// What came so far, and forgets it.
+    /// Returns the traces stored so far and removes them.
     [[nodiscard]] std::vector<recorded_trace> take() {
         const detail::lock_guard guard(lock_);
         return std::exchange(traces_, {});
     }
-    /// A copy of what came so far.
+    /// A copy of the traces stored so far.
     [[nodiscard]] std::vector<recorded_trace> traces() const {
         const detail::lock_guard guard(lock_);
         return traces_;
@@ -6793,15 +7654,15 @@ inline void notice_to_stderr(const std::string& notice) {
 
 // ---- mlflow/trace/exporters/mlflow_spans.hpp
 
-// Spans as MLflow's Python client writes them to the artifact traces.json, and what MLflow itself computes from spans
-// where it takes OTLP.
+// Spans in the form in which MLflow's Python client writes them to the artifact traces.json, and the values that
+// MLflow computes from spans received over OTLP.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// What does not fit into `out` is left out, and out.overflowed() tells. For want of other memory they throw
-// `std::bad_alloc`.
+// The functions append to `out` what fits; `out.overflowed()` tells whether something is missing. They throw
+// std::bad_alloc if other memory runs out.
 
 inline void append_any_value(buffer& out, std::string_view any_value) {
     for (protobuf_reader at(any_value); at.next();) {
@@ -6811,7 +7672,7 @@ inline void append_any_value(buffer& out, std::string_view any_value) {
         case otlp::int_value: append_json_int(out, static_cast<std::int64_t>(at.number())); return;
         case otlp::double_value: {
             const auto value = std::bit_cast<double>(at.number());
-            if (value != value) out.append("NaN"); // as Python writes and reads them
+            if (value != value) out.append("NaN"); // as Python writes and reads it
             else if (!is_finite(value)) out.append(value < 0 ? "-Infinity" : "Infinity");
             else append_json_double(out, value);
             return;
@@ -6827,7 +7688,7 @@ inline void append_member_name(buffer& out, std::string_view name) {
     out.push_back(':');
 }
 
-// The fields of that number, each as `write` writes it, with commas between them.
+// Appends the fields with this number, each written by `write`, separated by commas.
 template <class Write>
 void append_each(buffer& out, std::string_view message, unsigned field, Write write) {
     bool is_first = true;
@@ -6838,14 +7699,14 @@ void append_each(buffer& out, std::string_view message, unsigned field, Write wr
     }
 }
 
-// The value of a span's attribute as JSON.
+// Appends the value of a span attribute as JSON.
 inline void append_json_value(buffer& out, std::string_view key_value) {
     const auto text = text_attribute(key_value).second;
     if (text.data() && is_meant_as_json(key_value) && mlflow_can_read(text)) out.append(text);
     else append_any_value(out, split_key_value(key_value).any_value);
 }
 
-// An attribute of a span: JSON in a text.
+// Appends a span attribute as a JSON text inside a string.
 inline void append_dumped_attribute(buffer& out, std::string_view key_value) {
     buffer json;
     append_json_value(json, key_value);
@@ -6853,7 +7714,7 @@ inline void append_dumped_attribute(buffer& out, std::string_view key_value) {
     append_json_string(out, whole(json));
 }
 
-// The attributes of an event or a link, whose values are bare.
+// Appends the attributes of an event or link, with plain JSON values.
 inline void append_bare_attributes(buffer& out, std::string_view message, unsigned field) {
     out.append(R"("attributes":{)");
     append_each(out, message, field, [&out](std::string_view key_value) {
@@ -6962,7 +7823,7 @@ inline void append_span_json(buffer& out, std::string_view body, std::string_vie
     out.append("}}");
 }
 
-// The JSON of a span's attribute, of which the last one counts; empty where there is none.
+// The JSON value of a span attribute; empty if there is none. The last attribute with this key counts.
 inline std::string attribute_json(const span_data& span, std::string_view key) {
     buffer json;
     for (protobuf_reader at(span.body.view()); at.next();) {
@@ -6973,8 +7834,9 @@ inline std::string attribute_json(const span_data& span, std::string_view key) {
     return std::string(whole(json));
 }
 
-// The sum of what the spans say in the members of an attribute, but for spans whose parent says it too; JSON, or
-// empty. The members behind the first three are there where a span has them.
+// The sums over all spans of the numbers in a JSON attribute, as JSON. Spans whose parent has the attribute too are
+// left out. The first three members are always written, the others if a span has them. Empty if no span has the
+// attribute.
 template <std::size_t N>
 std::string summed_attribute(const trace_data& trace, std::string_view key, const std::string_view (&members)[N],
                              bool is_integer) {
@@ -7017,7 +7879,7 @@ std::string summed_attribute(const trace_data& trace, std::string_view key, cons
     return std::string(whole(out));
 }
 
-// What MLflow computes of a trace that came by OTLP. Empty: nothing to say.
+// The values that MLflow computes for a trace received over OTLP. Empty texts: none.
 struct trace_summary {
     std::string inputs;
     std::string outputs;
@@ -7049,8 +7911,8 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// While this object lives, `pthread_cancel` of this thread waits: it would unwind through functions that are
-// `noexcept`, which ends the program.
+// Defers `pthread_cancel` of this thread while the object lives. A cancellation would unwind through `noexcept`
+// functions, which ends the program.
 class without_cancellation {
 public:
 #ifdef PTHREAD_CANCEL_DISABLE
@@ -7090,56 +7952,56 @@ constexpr bool is_token(std::string_view text) noexcept {
     return !text.empty();
 }
 
-// RFC 9110, 5.5: a header value holds no control character but the tab.
+// RFC 9110, 5.5: a header value contains no control character except the tab.
 constexpr bool is_field_value(std::string_view text) noexcept {
     for (const char c : text)
         if ((static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f) return false;
     return true;
 }
 
-// RFC 9112, 3.2: what stands in a request line or in a host is printable ASCII without the space.
+// RFC 9112, 3.2: a request target or a host is printable ASCII without spaces.
 constexpr bool is_visible_ascii(std::string_view text) noexcept {
     for (const char c : text)
         if (c <= 0x20 || c >= 0x7f) return false;
     return true;
 }
 
-// Why no transport sends such a header; empty where one does. By its position: what stands where a name is expected
-// may be a value, and a secret.
+// Returns why a transport must not send this header; empty if it may. An invalid name is identified by its position,
+// because it may in fact be a value, and a secret.
 inline std::string header_fault(std::string_view name, std::string_view value, std::size_t position) {
     constexpr std::array<std::string_view, 5> own = {"Host", "Content-Length", "Transfer-Encoding", "Connection",
                                                      "Upgrade"};
     if (!is_token(name))
         return "the name of header " + std::to_string(position) +
-               " is empty or holds a character that HTTP does not allow there";
+               " is empty or contains a character that HTTP does not allow in a name";
     if (!is_field_value(value))
         return "the value of header " + std::string(name) +
-               " holds a control character; remove it, such as the end of a line";
+               " contains a control character, such as a newline; remove it";
     for (const auto reserved : own)
-        if (same_name(name, reserved))
-            return "header " + std::string(name) + " is written by the transport; leave it out";
+        if (same_name(name, reserved)) return "header " + std::string(name) + " is written by the transport; omit it";
     return {};
 }
 
 } // namespace detail
 
-/// Why a transport must not send this request to this server, or nothing. Every transport asks before it writes a
-/// byte, so that no text of a user can end a header and begin another one, or another request.
+/// Returns why a transport must not send this request to this server, or nothing if it may. Every transport calls it
+/// before it writes a byte, so that no text of a user can end a header and begin another header or another request.
 ///
-/// Refused are: a scheme other than http and https; a host, path or target with anything but visible ASCII; a target
-/// that does not begin with `/`; a header whose name is not an RFC 9110 token or whose value holds a control
-/// character; and the headers that a transport writes itself. The message names the header, never its value.
+/// Rejected are: a scheme other than http and https; a host, path or target with other characters than visible ASCII;
+/// a target that does not begin with `/`; a header whose name is not an RFC 9110 token or whose value contains a
+/// control character; and the headers that a transport writes itself. The message names the header, but does not
+/// contain its value.
 [[nodiscard]] inline std::optional<error> check_request(const endpoint& server, const http_request& request) {
     const auto refuse = [](std::string_view why) { return error(error_kind::bad_request, {}, why); };
     if (server.scheme != "http" && server.scheme != "https") return refuse("the scheme is neither http nor https");
     if (server.host.empty()) return refuse("the server has no host");
     if (!detail::is_visible_ascii(server.host) || !detail::is_visible_ascii(server.path))
-        return refuse("the server's host or path holds a space, a control character or a character outside ASCII");
+        return refuse("the server's host or path contains a space, a control character or a character outside ASCII");
     if (!server.path.empty() && server.path.front() != '/') return refuse("the server's path does not begin with /");
     if (request.target.empty() || request.target.front() != '/') return refuse("the target does not begin with /");
     if (!detail::is_visible_ascii(request.target))
         return refuse(
-            "the target holds a space, a control character or a character outside ASCII; percent-encode it");
+            "the target contains a space, a control character or a character outside ASCII; percent-encode it");
 
     std::size_t position = 0;
     for (const auto& [name, value] : request.headers)
@@ -7155,31 +8017,40 @@ inline std::string header_fault(std::string_view name, std::string_view value, s
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// A text that is not to be shown: it does not print, compare or convert, and overwrites its own memory when it goes.
-/// Only `reveal()` gives it away.
+/// A text that must not be shown, such as a password. It cannot be printed, compared or converted, and is overwritten
+/// in memory when it is destroyed. `reveal()` is the only access. Thread-safety: as `std::string`.
 class secret {
 public:
+    /// An empty text.
     secret() noexcept = default;
+    /// Copies the text.
     explicit secret(std::string_view text) : text_(text) {}
+    /// Copies the text.
     secret(const secret&) = default;
+    /// Takes over the text of `other`.
     secret(secret&& other) noexcept { text_.swap(other.text_); }
+    /// Takes the text of `other`.
     secret& operator=(secret other) noexcept {
         text_.swap(other.text_);
         return *this;
     }
+    /// Overwrites the text.
     ~secret() {
-        volatile char* const bytes = text_.data(); // plain writes to memory that is about to go would be left out
+        volatile char* const bytes = text_.data(); // a compiler may omit plain writes before a free
         for (std::size_t i = 0; i < text_.size(); ++i) bytes[i] = 0;
     }
 
+    /// Whether the text is empty.
     [[nodiscard]] bool empty() const noexcept { return text_.empty(); }
+    /// The text, valid as long as this object.
     [[nodiscard]] std::string_view reveal() const noexcept { return text_; }
 
 private:
     std::string text_;
 };
 
-/// The value of an Authorization header for a user with a password, RFC 7617. The name must not hold a colon.
+/// The value of an Authorization header with user and password (RFC 7617). The name must not contain a colon. Throws
+/// `std::bad_alloc`.
 [[nodiscard]] inline secret basic_authorization(std::string_view user, const secret& password) {
     detail::buffer value;
     value.append("Basic ");
@@ -7187,7 +8058,7 @@ private:
     return secret(detail::whole(value));
 }
 
-/// The value of an Authorization header for the bearer of a token, RFC 6750.
+/// The value of an Authorization header with a bearer token (RFC 6750). Throws `std::bad_alloc`.
 [[nodiscard]] inline secret bearer_authorization(const secret& token) {
     return secret("Bearer " + std::string(token.reveal()));
 }
@@ -7200,33 +8071,39 @@ private:
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// The value of the Authorization header: none, a fixed one, or one that a function gives and that changes.
+/// The value of the Authorization header: none, a fixed value, or a value that a function returns and that may
+/// change.
 ///
 ///     .authorization = mt::bearer_authorization(mt::secret(token))
 ///     .authorization = [] { return mt::bearer_authorization(mt::secret(read_file("/run/token"))); }
 ///
-/// A function returns a `secret`, or a `result<secret>`; what it throws is an error too. It is
-/// called at the first request, and again when the server answers 401 or the transport rejects the request, once for
-/// each request, which is then sent once more. What no header can hold is not kept, and asked for again.
-/// Thread-safety: copies share what the function gave, and it is called by one thread at a time.
+/// A function returns a `secret` or a `result<secret>`; an exception is an error too. The function is called for the
+/// first request. It is called again when the server responds 401 or the transport rejects the request, once for each
+/// request, which is then sent a second time. A value that cannot be sent in a header is not kept. Thread-safety:
+/// copies share the function's value, and one thread at a time calls the function.
 class credentials {
 public:
+    /// A value of the header, or an error.
     using answer = result<secret>;
 
+    /// No Authorization header.
     credentials() noexcept = default;
+    /// A fixed value; none if it is empty.
     credentials(secret fixed) noexcept : fixed_(std::move(fixed)) {}
+    /// The value that `fetch` returns.
     template <class Fetch>
         requires std::convertible_to<std::invoke_result_t<Fetch&>, answer>
     credentials(Fetch fetch) : source_(new source_of<Fetch>(std::move(fetch))) {}
 
-    /// No header is sent at all.
+    /// Whether no header is sent.
     [[nodiscard]] bool empty() const noexcept { return !source_ && fixed_.empty(); }
-    /// Another request for the value may bring another one.
+    /// Whether `renewed` may return another value.
     [[nodiscard]] bool renewable() const noexcept { return static_cast<bool>(source_); }
 
-    /// The value as it was last given.
+    /// The latest value. Calls the function if there is none yet.
     [[nodiscard]] answer current() const { return source_ ? source_->value(nullptr) : fixed_; }
-    /// The value after the server has refused `old`: what somebody else has got meanwhile, or a new one.
+    /// The value after the server has rejected `old`: a newer value that another thread has fetched meanwhile, or the
+    /// result of calling the function.
     [[nodiscard]] answer renewed(const secret& old) const { return source_ ? source_->value(&old) : fixed_; }
 
 private:
@@ -7243,7 +8120,7 @@ private:
         }
 
         answer value(const secret* refused) {
-            if (running::is(this)) return fail("the function asks for itself; let it use another client");
+            if (running::is(this)) return fail("the function requests its own credentials; use another client in it");
             begin_anew_after_fork();
             const detail::lock_guard guard(lock_);
             if (last_.empty() || (refused && refused->reveal() == last_.reveal())) {
@@ -7251,13 +8128,13 @@ private:
                 answer fetched = detail::guarded_by_reason(
                     [this] { return fetch(); },
                     [](const char* why) -> answer {
-                        return fail(why ? why : "the function threw what is not a std::exception");
+                        return fail(why ? why : "the function threw something other than a std::exception");
                     });
                 if (!fetched) return fetched;
-                if (fetched->empty()) return fail("the function gave an empty value");
+                if (fetched->empty()) return fail("the function returned an empty value");
                 if (!detail::is_field_value(fetched->reveal()))
-                    return fail("the function gave a value that holds a control character; remove it, such as the "
-                                "end of a line");
+                    return fail(
+                        "the function returned a value with a control character, such as a newline; remove it");
                 last_ = std::move(*fetched);
             }
             return last_;
@@ -7270,7 +8147,8 @@ private:
 
         static failure fail(std::string_view why) { return failure{error(error_kind::other, "authorization", why)}; }
 
-        // A thread that the child of a fork does not have may have been asking: what it was about to write is left.
+        // In the child of a fork, the lock may be held by a thread that does not exist there. The lock and the value,
+        // which that thread may have been writing, are then replaced.
         void begin_anew_after_fork() noexcept {
             constexpr std::uint32_t beginning = 0;
             const std::uint32_t here = detail::machine::process();
@@ -7312,8 +8190,8 @@ private:
 
 // ---- mlflow/trace/text/percent.hpp
 
-// Percent-encoding, RFC 3986, 2.1. Which characters stand for themselves, and what becomes of a % that begins no
-// escape, is the business of who calls.
+// Percent-encoding (RFC 3986, 2.1). The caller decides which characters are not encoded, and how a % that begins no
+// escape is treated.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
@@ -7339,7 +8217,7 @@ void append_percent_encoded(std::string& out, std::string_view text, StandsForIt
     }
 }
 
-// The byte for which the escape at that place stands; -1 where none is there.
+// The byte that is encoded by the escape at this position, or -1 if there is no escape.
 constexpr int percent_escape_at(std::string_view text, std::size_t at) noexcept {
     if (at + 2 >= text.size() || text[at] != '%') return -1;
     const int high = hex_digit_value(text[at + 1]), low = hex_digit_value(text[at + 2]);
@@ -7350,20 +8228,22 @@ constexpr int percent_escape_at(std::string_view text, std::size_t at) noexcept 
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
-// ---- mlflow/trace/http/masked.hpp
+// ---- mlflow/trace/http/encoded_forms.hpp
+
+// How the text of a URL or of a secret looks encoded: to write such a text, and to find it in what a server sent.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// As a part of a URL.
+// Encodes a text for a part of a URL.
 inline std::string percent_encoded(std::string_view text, std::string_view digits = "0123456789ABCDEF") {
     std::string encoded;
     append_percent_encoded(encoded, text, is_unreserved, digits);
     return encoded;
 }
 
-// What stands in base64 before the padding, or before what is no base64.
+// Decodes base64 up to the padding, or up to the first character that is not base64.
 inline std::string base64_decoded(std::string_view text) {
     constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     std::string bytes;
@@ -7380,8 +8260,8 @@ inline std::string base64_decoded(std::string_view text) {
     return bytes;
 }
 
-// How much of the text from `at` on is the value, each of whose characters may stand for itself, be percent-encoded
-// or escaped as JSON; 0 where it is not there. Encoders differ in which they encode.
+// Returns the length of an encoded form of `value` in `text` at `at`, or 0 if there is none. Each character may be
+// itself, percent-encoded, or escaped as in JSON, because encoders differ in the characters that they encode.
 inline std::size_t encoded_size(std::string_view text, std::size_t at, std::string_view value) noexcept {
     const auto code_unit = [text](std::size_t from) {
         int number = from + 4 <= text.size() ? 0 : -1;
@@ -7409,13 +8289,23 @@ inline std::size_t encoded_size(std::string_view text, std::size_t at, std::stri
     return at - begin;
 }
 
-// The secrets that one server was sent, so that what it says can be shown without them: as they are, percent-encoded,
-// in base64 and escaped as JSON, whichever characters the encoder took for special. Of a header `scheme value` the
-// value is one, and of Basic the password too. Texts of less than four characters are no secrets: they would blot out
-// anything.
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/http/masked.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// The secrets that were sent to a server. They are masked in texts from that server: as they are, percent-encoded, in
+// base64, and escaped as in JSON, whichever characters the encoder has encoded. Of a header `scheme value`, the value
+// is also masked; of Basic, also the password. Texts of fewer than four characters are not masked, because they would
+// match almost any text.
 class known_secrets {
 public:
-    // The latest ones are kept: a server may echo the token before the last.
+    // Keeps the latest secrets, because a server may echo an earlier token.
     void remember(const secret& value) {
         for (const secret& each : latest_)
             if (each.reveal() == value.reveal()) return;
@@ -7425,7 +8315,7 @@ public:
     }
 
     [[nodiscard]] std::string masked(std::string text) const {
-        std::vector<std::string_view> longest_first; // one may be a part of another
+        std::vector<std::string_view> longest_first; // a secret may be a part of another
         for (const secret& each : latest_) {
             auto at = longest_first.begin();
             while (at != longest_first.end() && at->size() >= each.reveal().size()) ++at;
@@ -7462,7 +8352,7 @@ private:
         std::string_view digits = whole(encoded);
         while (digits.ends_with('=')) digits.remove_suffix(1);
         mask(text, digits);
-        std::string for_urls(digits); // RFC 4648, 5
+        std::string for_urls(digits); // RFC 4648, section 5
         for (char& c : for_urls) c = c == '+' ? '-' : c == '/' ? '_' : c;
         mask(text, for_urls);
         encoded.clear();
@@ -7484,60 +8374,13 @@ private:
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
-// ---- mlflow/trace/http/date.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
-
-// Seconds since 1970 of an IMF-fixdate, RFC 9110, 5.6.7: `Sun, 06 Nov 1994 08:49:37 GMT`. The calendar is Howard
-// Hinnant's days_from_civil, https://howardhinnant.github.io/date_algorithms.html.
-constexpr std::optional<std::int64_t> parse_http_date(std::string_view text) noexcept {
-    constexpr std::string_view form = "Sun, 00 Nov 0000 00:00:00 GMT";
-    constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    if (text.size() != form.size()) return std::nullopt;
-    for (const unsigned at : {3U, 4U, 7U, 11U, 16U, 19U, 22U, 25U, 26U, 27U, 28U})
-        if (text[at] != form[at]) return std::nullopt;
-    const auto number = [text](std::size_t at, std::size_t digits) -> std::int64_t {
-        std::int64_t value = 0;
-        for (std::size_t end = at + digits; at < end; ++at) {
-            if (text[at] < '0' || text[at] > '9') return -1;
-            value = value * 10 + (text[at] - '0');
-        }
-        return value;
-    };
-    const std::size_t found = months.find(text.substr(8, 3));
-    const std::int64_t day = number(5, 2);
-    const std::int64_t year = number(12, 4);
-    const std::int64_t hour = number(17, 2);
-    const std::int64_t minute = number(20, 2);
-    const std::int64_t second = number(23, 2);
-    if (found == std::string_view::npos || found % 3 != 0 || day < 1 || day > 31 || year < 1970 || hour < 0 ||
-        hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60) // a leap second
-        return std::nullopt;
-    const auto month = static_cast<std::int64_t>(found / 3 + 1);
-    const bool is_leap_year = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    if (day > (month == 2 ? is_leap_year ? 29 : 28 : 30 + (month + month / 8) % 2)) return std::nullopt;
-    const std::int64_t shifted_year = month <= 2 ? year - 1 : year; // years that begin in March
-    const std::int64_t era = shifted_year / 400;
-    const std::int64_t year_of_era = shifted_year - era * 400;
-    const std::int64_t day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-    const std::int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    const std::int64_t days = era * 146'097 + day_of_era - 719'468;
-    return ((days * 24 + hour) * 60 + minute) * 60 + second;
-}
-
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/http/export_reply.hpp
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// RFC 9110, 8.3.1: the media type without its parameters. Compare it without case.
+// The media type without its parameters (RFC 9110, 8.3.1), to be compared without case.
 inline std::string_view media_type(const http_response& reply) noexcept {
     std::string_view type = reply.header("Content-Type");
     type = type.substr(0, type.find(';'));
@@ -7551,8 +8394,8 @@ inline bool is_protobuf(const http_response& reply) noexcept {
     return same_name(type, "application/x-protobuf") || same_name(type, "application/protobuf");
 }
 
-// A page for people, or XML: no receiver of spans answers so, what stands before it does. Where the type says
-// otherwise (`text/plain`) or nothing, it is known by its first character.
+// Whether a response is a page in HTML or XML. Receivers of spans do not send one, but a proxy in front of them may.
+// The content type decides; for a type other than HTML, JSON and protobuf, or none, the first character decides.
 inline bool is_html(const http_response& reply) noexcept {
     const auto type = media_type(reply);
     if (same_name(type, "text/html") || same_name(type, "application/xhtml+xml")) return true;
@@ -7563,13 +8406,14 @@ inline bool is_html(const http_response& reply) noexcept {
     return first != std::string_view::npos && body[first] == '<';
 }
 
-// What an ExportTraceServiceResponse says, or the response to metrics, which counts data points in place of spans.
+// The content of an ExportTraceServiceResponse, or of the response to metrics, which counts data points in place of
+// spans.
 struct export_reply {
     std::uint64_t rejected_spans = 0;
-    std::string message{}; // why; without rejected spans a warning
+    std::string message{}; // the reason; a warning if no span was rejected
 };
 
-// Field 1 is partial_success: in it field 1 is rejected_spans, field 2 error_message.
+// Field 1 is partial_success, in which field 1 is rejected_spans and field 2 is error_message.
 inline std::optional<export_reply> read_protobuf_export_reply(std::string_view body) {
     export_reply told;
     protobuf_reader at(body);
@@ -7583,11 +8427,11 @@ inline std::optional<export_reply> read_protobuf_export_reply(std::string_view b
         }
         if (part.failed()) return std::nullopt;
     }
-    if (at.failed() || told.rejected_spans > std::uint64_t{1} << 62U) return std::nullopt; // negative
+    if (at.failed() || told.rejected_spans > std::uint64_t{1} << 62U) return std::nullopt; // a negative number
     return told;
 }
 
-// A JSON integer that is not negative, also in quotes, as protobuf's JSON has them. A null is 0.
+// Reads a non-negative JSON integer, with or without quotes, as in protobuf's JSON. A null is 0.
 inline std::optional<std::uint64_t> json_count(std::string_view value) noexcept {
     if (value == "null") return 0;
     if (value.size() >= 2 && value.front() == '"' && value.back() == '"') value = value.substr(1, value.size() - 2);
@@ -7600,7 +8444,8 @@ inline std::optional<std::uint64_t> json_count(std::string_view value) noexcept 
     return count;
 }
 
-// Calls `visit` with name and text of each member of a JSON object; false where it is none, or `visit` says so.
+// Calls `visit` with name and text of each member of a JSON object. Returns false if it is not an object, or if
+// `visit` returns false.
 template <class Visit>
 bool each_member(std::string_view object, Visit visit) {
     if (json_find(object, {}).empty()) return false; // malformed
@@ -7619,7 +8464,7 @@ bool each_member(std::string_view object, Visit visit) {
     return true;
 }
 
-// `is_allowed` says of each further member, by name and text, whether the reply may have it.
+// `is_allowed` returns whether the response may have another member with this name and text.
 template <class Allowed>
 std::optional<export_reply> read_json_export_reply(std::string_view body, Allowed is_allowed) {
     export_reply told;
@@ -7646,9 +8491,9 @@ std::optional<export_reply> read_json_export_reply(std::string_view body, Allowe
     return told;
 }
 
-// Of a reply with a status of success: nothing where it does not say that the spans arrived. An empty body does, as
-// MLflow has it, and so does an export response of the type that the reply names; where it names none, of the type
-// that was sent, or JSON.
+// Reads a successful response. Returns nothing if the response does not confirm that the spans were stored. An empty
+// body confirms it, as with MLflow. So does an export response of the content type that the response has; without a
+// content type, of protobuf or JSON.
 inline std::optional<export_reply> read_export_reply(const http_response& reply) {
     if (reply.body.empty()) return export_reply{};
     const auto type = media_type(reply);
@@ -7659,7 +8504,7 @@ inline std::optional<export_reply> read_export_reply(const http_response& reply)
     return std::nullopt;
 }
 
-// The same of an object in JSON with words of the receiver's own; nothing where these speak of errors.
+// Reads a JSON object that the receiver defines itself. Returns nothing if the object reports an error.
 inline std::optional<export_reply> read_object_reply(const http_response& reply) {
     if (!same_name(media_type(reply), "application/json")) return std::nullopt;
     return read_json_export_reply(reply.body, [](std::string_view name, std::string_view value) {
@@ -7674,18 +8519,95 @@ inline std::optional<export_reply> read_object_reply(const http_response& reply)
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
-// ---- mlflow/trace/http/mlflow_reply.hpp
-
-// What exporter and client read of MLflow's replies when these are no success.
+// ---- mlflow/trace/http/date.hpp
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// A server's message is free text from outside: one line of it, and not the whole page of a proxy.
+// Seconds since 1970 of an IMF-fixdate (RFC 9110, 5.6.7), such as `Sun, 06 Nov 1994 08:49:37 GMT`. The calculation is
+// Howard Hinnant's days_from_civil, https://howardhinnant.github.io/date_algorithms.html.
+constexpr std::optional<std::int64_t> parse_http_date(std::string_view text) noexcept {
+    constexpr std::string_view form = "Sun, 00 Nov 0000 00:00:00 GMT";
+    constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    if (text.size() != form.size()) return std::nullopt;
+    for (const unsigned at : {3U, 4U, 7U, 11U, 16U, 19U, 22U, 25U, 26U, 27U, 28U})
+        if (text[at] != form[at]) return std::nullopt;
+    const auto number = [text](std::size_t at, std::size_t digits) -> std::int64_t {
+        std::int64_t value = 0;
+        for (std::size_t end = at + digits; at < end; ++at) {
+            if (text[at] < '0' || text[at] > '9') return -1;
+            value = value * 10 + (text[at] - '0');
+        }
+        return value;
+    };
+    const std::size_t found = months.find(text.substr(8, 3));
+    const std::int64_t day = number(5, 2);
+    const std::int64_t year = number(12, 4);
+    const std::int64_t hour = number(17, 2);
+    const std::int64_t minute = number(20, 2);
+    const std::int64_t second = number(23, 2);
+    if (found == std::string_view::npos || found % 3 != 0 || day < 1 || day > 31 || year < 1970 || hour < 0 ||
+        hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60) // 60 is a leap second
+        return std::nullopt;
+    const auto month = static_cast<std::int64_t>(found / 3 + 1);
+    const bool is_leap_year = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    if (day > (month == 2 ? is_leap_year ? 29 : 28 : 30 + (month + month / 8) % 2)) return std::nullopt;
+    const std::int64_t shifted_year = month <= 2 ? year - 1 : year; // a year that begins in March
+    const std::int64_t era = shifted_year / 400;
+    const std::int64_t year_of_era = shifted_year - era * 400;
+    const std::int64_t day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
+    const std::int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    const std::int64_t days = era * 146'097 + day_of_era - 719'468;
+    return ((days * 24 + hour) * 60 + minute) * 60 + second;
+}
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/http/retry_after.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// Reads Retry-After (RFC 9110, 10.2.3). Returns 0 if it is absent, or a date in the past. The interval to a date is
+// measured from the server's own Date, because the local clock may be wrong by more than that interval.
+inline std::chrono::milliseconds retry_after(const http_response& reply) noexcept {
+    const std::string_view asked = reply.header("Retry-After");
+    if (const auto date = parse_http_date(asked)) {
+        const auto here = std::chrono::system_clock::now().time_since_epoch();
+        const std::int64_t now = parse_http_date(reply.header("Date"))
+                                     .value_or(std::chrono::duration_cast<std::chrono::seconds>(here).count());
+        return std::chrono::seconds(*date > now ? *date - now : 0);
+    }
+    constexpr std::int64_t most = 86'401; // longer than any caller waits
+    std::int64_t seconds = 0;
+    for (const char c : asked) {
+        if (c < '0' || c > '9') return std::chrono::milliseconds(0);
+        seconds = seconds * 10 + (c - '0');
+        if (seconds > most) seconds = most;
+    }
+    return std::chrono::seconds(seconds);
+}
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/http/mlflow_reply.hpp
+
+// How exporters and `client` read responses that are not a success.
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// A server's message is free text from outside: a single line of it is shown, not the whole page of a proxy.
 inline std::string one_line(std::string_view text) { return displayed(text, 300); }
 
-// The receiver's own words: the member of an error of MLflow, of FastAPI, or a google.rpc.Status; else the body.
+// The receiver's message: the member of an error of MLflow or FastAPI, or of a google.rpc.Status; otherwise the body.
 inline std::string message_of(const http_response& reply) {
     if (is_protobuf(reply)) {
         std::string message;
@@ -7698,28 +8620,8 @@ inline std::string message_of(const http_response& reply) {
 }
 
 inline std::string describe_reply(std::string_view target, const http_response& reply, const known_secrets& secrets) {
-    return " answered " + std::to_string(reply.status) + " to " + std::string(target.substr(0, target.find('?'))) +
+    return " responded " + std::to_string(reply.status) + " to " + std::string(target.substr(0, target.find('?'))) +
            ": " + one_line(secrets.masked(message_of(reply)));
-}
-
-// Retry-After, RFC 9110, 10.2.3; 0 where it is absent, or a date that has passed. A date counts from the server's own
-// Date, since its clock may go wrong by more than it asks for.
-inline std::chrono::milliseconds retry_after(const http_response& reply) noexcept {
-    const std::string_view asked = reply.header("Retry-After");
-    if (const auto date = parse_http_date(asked)) {
-        const auto here = std::chrono::system_clock::now().time_since_epoch();
-        const std::int64_t now = parse_http_date(reply.header("Date"))
-                                     .value_or(std::chrono::duration_cast<std::chrono::seconds>(here).count());
-        return std::chrono::seconds(*date > now ? *date - now : 0);
-    }
-    constexpr std::int64_t most = 86'401; // more than anybody waits for
-    std::int64_t seconds = 0;
-    for (const char c : asked) {
-        if (c < '0' || c > '9') return std::chrono::milliseconds(0);
-        seconds = seconds * 10 + (c - '0');
-        if (seconds > most) seconds = most;
-    }
-    return std::chrono::seconds(seconds);
 }
 
 inline error error_reply(std::string_view server, std::string_view target, const http_response& reply,
@@ -7728,34 +8630,38 @@ inline error error_reply(std::string_view server, std::string_view target, const
         .with_reply(reply.status, retry_after(reply), is_html(reply));
 }
 
-// Where the memory for it is missing, there may be none for these words either.
+// If memory for the request ran out, there may be none for this text either; the error then has only its kind.
 inline error no_memory_for_request() noexcept {
-    return {error_kind::out_of_memory, {}, "out of memory while a request was put together"};
+    return {error_kind::out_of_memory, {}, "out of memory while building a request"};
 }
 
-// A status of success from what does not say that it took what it was sent: a login page, a proxy's greeting.
+// A response with a status of success that does not confirm that anything was stored: of a login page or a proxy, for
+// example.
 inline error unproven_success(std::string_view server, std::string_view target, const http_response& reply) {
     const std::string type = one_line(media_type(reply).substr(0, 60));
     return error(error_kind::bad_reply, server,
-                 " answered " + std::to_string(reply.status) + " to " +
+                 " responded " + std::to_string(reply.status) + " to " +
                      std::string(target.substr(0, target.find('?'))) + " with " +
-                     (type.empty() ? "a body of no type" : type) +
-                     " that does not say that anything was stored; does a login page or a proxy answer in its place?")
+                     (type.empty() ? "a body without a content type" : type) +
+                     ", which does not confirm that anything was stored; is there a login page or a proxy in front "
+                     "of the server?")
         .with_reply(reply.status, retry_after(reply), is_html(reply));
 }
 
-// How an export went that the receiver took.
+// The result of an export that the receiver accepted, possibly in part.
 inline export_result partial_success(std::size_t spans, const export_reply& told, const known_secrets& secrets) {
     export_result outcome;
     outcome.failed_spans = told.rejected_spans < spans ? static_cast<std::size_t>(told.rejected_spans) : spans;
     outcome.exported_spans = spans - outcome.failed_spans;
     outcome.is_final = true;
-    if (!outcome.ok()) outcome.error = "the receiver rejected spans: " + one_line(secrets.masked(told.message));
+    if (!outcome.ok())
+        outcome.error =
+            error(error_kind::other, {}, "the receiver rejected spans: " + one_line(secrets.masked(told.message)));
     return outcome;
 }
 
-// Whether a text from outside may be a part of a URL's path. Servers and proxies resolve the steps "." and "..",
-// often after they have decoded them, so that another page than the one meant would be asked.
+// Whether a text from outside may be a part of a URL's path. Servers and proxies resolve "." and "..", often after
+// decoding, so that the request would reach another page than the intended one.
 inline bool is_path_part(std::string_view text) noexcept {
     if (text.empty()) return false;
     for (std::size_t at = 0; at <= text.size();) {
@@ -7772,57 +8678,59 @@ inline bool is_path_part(std::string_view text) noexcept {
 
 // ---- mlflow/trace/http/outcome.hpp
 
-// The one place that decides what an attempt to deliver means. Exporters ask it about replies and transport errors,
-// `retry` and `spool` about what exporters say. The page for people is docs/reliability.md, "What an answer means".
+// Decides what an attempt to deliver means, for the whole library. Exporters use it to classify responses and
+// transport errors, and `retry` and `spool` use it to classify the results of exporters. docs/reliability.md explains
+// it for users.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
-// The statuses that mean something to this library besides their outcome. No other file compares them.
+// The statuses that have a meaning in addition to their outcome. No other file compares them.
 constexpr bool is_success(int status) noexcept { return status >= 200 && status < 300; }
 constexpr bool is_redirect(int status) noexcept { return status >= 300 && status < 400; }
 constexpr bool is_bad_request(int status) noexcept { return status == 400; }
-// The credentials are wrong, or out of date: they are asked for again.
+// The credentials are wrong or have expired, and are fetched again.
 inline constexpr int unauthorized = 401;
 constexpr bool wants_other_credentials(int status) noexcept { return status == unauthorized; }
 constexpr bool is_not_found(int status) noexcept { return status == 404; }
 constexpr bool is_of_a_proxy(int status) noexcept { return status == 407; }
-// MLflow: a store of files answers so to a trace that it has.
+// MLflow: with a file store, the response to a trace that it already has.
 constexpr bool may_be_there_already(int status) noexcept { return status == 500; }
-// Of a failure whose reason the content may be, where the server's own status says something else.
+// The status of a failure that the content may have caused, although the server's own status differs.
 inline constexpr int may_be_at_fault = 500;
-// MLflow: its store takes no spans.
+// MLflow: the store does not accept spans.
 inline constexpr int not_implemented = 501;
 constexpr bool is_not_implemented(int status) noexcept { return status == not_implemented; }
-// Also a server that is the right one answers so, and its reason is the one to tell: rights, too many requests, a
-// failure.
+// Statuses with which the right server also responds, and gives the reason in its message: permissions, too many
+// requests, a failure.
 constexpr bool tells_its_own_reason(int status) noexcept {
     return status == 401 || status == 403 || status == 408 || status == 429 || status >= 500;
 }
 
 } // namespace detail
 
-/// What follows from an attempt to deliver spans. Only proof that the content is at fault costs a span.
+/// What follows from an attempt to deliver spans. A span is given up only if the content is proved to be the cause.
 ///
-/// | outcome     | what it takes                                                                               |
-/// |-------------|---------------------------------------------------------------------------------------------|
-/// | delivered   | 2xx with an empty body, or with a well-formed OTLP export response of the type that it names |
-/// | wait        | all that is not about the content: every transport error (TLS, local files, proxy settings, |
-/// |             | a request that is rejected locally, name resolution, connection, no answer, a reply that is |
-/// |             | not HTTP, no memory here), 1xx, 3xx, 2xx with another body, and every status that is not     |
-/// |             | named below                                                                                 |
-/// | divide      | 500; 400, 413 or 422 with a page in HTML or XML, which something before the receiver wrote; |
-/// |             | and a reason that nobody knows: the content may be at fault. Divided while other content    |
-/// |             | passes; waits while none does                                                               |
-/// | put_aside   | 400, 413 or 422: the receiver finds fault with the content. Divided, and what fails alone   |
-/// |             | is put aside, unless the receiver now finds fault also with what it took before, or with    |
-/// |             | another that waits: MLflow answers 400 to most errors of its database, and 422 to what else |
-/// |             | goes wrong (mlflow/store/db/utils.py, mlflow/server/otel_api.py)                            |
+/// | outcome     | condition                                                                                        |
+/// |-------------|--------------------------------------------------------------------------------------------------|
+/// | delivered   | 2xx with an empty body, or with a well-formed OTLP export response of the content type that it   |
+/// |             | has                                                                                              |
+/// | wait        | anything that does not concern the content: every transport error (TLS, local files, proxy       |
+/// |             | settings, a request that is rejected locally, name resolution, connection, no response, a        |
+/// |             | response that is not HTTP, out of memory), 1xx, 3xx, 2xx with another body, and every status     |
+/// |             | that is not listed below                                                                         |
+/// | divide      | the content may be the cause: 500; 400, 413 or 422 with a page in HTML or XML, which something   |
+/// |             | in front of the receiver wrote; and any unknown reason. The batch is split while the receiver    |
+/// |             | accepts other content, and waits otherwise                                                       |
+/// | put_aside   | 400, 413 or 422: the receiver rejects the content. The batch is split, and a span that fails     |
+/// |             | alone is quarantined, unless the receiver now also rejects content that it accepted before, or   |
+/// |             | another waiting trace: MLflow responds 400 to most errors of its database, and 422 to other      |
+/// |             | failures (mlflow/store/db/utils.py, mlflow/server/otel_api.py)                                   |
 enum class outcome : std::uint8_t { delivered, wait, divide, put_aside };
 
-/// What an error says about the spans that were sent.
+/// The outcome of an error.
 [[nodiscard]] constexpr outcome outcome_of(error_kind kind, int status, bool is_html = false) noexcept {
     if (kind != error_kind::other) return outcome::wait;
     switch (status) {
@@ -7830,23 +8738,24 @@ enum class outcome : std::uint8_t { delivered, wait, divide, put_aside };
     case 400:
     case 413:
     case 422: return is_html ? outcome::divide : outcome::put_aside;
-    case 500: return outcome::divide; // MLflow also answers so to values that it cannot store
+    case 500: return outcome::divide; // MLflow also responds 500 to values that it cannot store
     default: return outcome::wait;
     }
 }
+/// The same for an `error`.
 [[nodiscard]] inline outcome outcome_of(const error& error) noexcept {
     return outcome_of(error.kind(), error.status(), error.is_html());
 }
 
-/// What an exporter says. Neither `retryable` nor `content_rejected` is a reason that nobody knows, and so is an
-/// exception other than `std::bad_alloc`, which is no fault of the content.
+/// The outcome of an export. A result with neither `retryable` nor `content_rejected` has an unknown reason. So has
+/// an exception, except `std::bad_alloc`, which the content does not cause.
 [[nodiscard]] inline outcome outcome_of(const export_result& result) noexcept {
     if (result.ok() || result.is_final) return outcome::delivered;
     if (result.retryable == result.content_rejected) return outcome::divide;
     return result.retryable ? outcome::wait : outcome::put_aside;
 }
 
-/// What a reply to exported spans says about them.
+/// The outcome of a response to exported spans.
 [[nodiscard]] inline outcome outcome_of(const http_response& reply) {
     if (!detail::is_success(reply.status)) return outcome_of(error_kind::other, reply.status, detail::is_html(reply));
     return detail::read_export_reply(reply) ? outcome::delivered : outcome::wait;
@@ -7854,7 +8763,7 @@ enum class outcome : std::uint8_t { delivered, wait, divide, put_aside };
 
 namespace detail {
 
-// Adds to `total` that so many spans failed for that reason.
+// Adds `spans` failed spans, with their reason, to `total`.
 inline void add_failure(export_result& total, std::size_t spans, const error& why) {
     const outcome what = outcome_of(why);
     total.failed_spans += spans;
@@ -7863,7 +8772,7 @@ inline void add_failure(export_result& total, std::size_t spans, const error& wh
     using kind = error_kind;
     total.too_slow = total.too_slow || why.kind() == kind::timeout || why.kind() == kind::out_of_memory;
     if (why.retry_after() > total.retry_after) total.retry_after = why.retry_after();
-    total.error = why.message();
+    total.error = why;
 }
 
 } // namespace detail
@@ -7877,55 +8786,55 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// The server, or the path on the same one: another server's path may be secret.
+// The target of a redirect for an error message: the other server, or the path on the same server. The path on
+// another server may be secret.
 inline std::string redirect_target(std::string_view location) {
     const auto scheme_end = location.find("://");
-    const auto shown = shown_url(one_line(location));
+    auto shown = shown_url(one_line(location));
     if (scheme_end == std::string_view::npos) return shown;
     const auto host = shown.find("://");
     return shown.substr(0, shown.find('/', host == std::string::npos ? 0 : host + 3));
 }
 
-// What no server of this library answers to its own protocol, and tells of a wrong address.
+// Recognises responses that this library's servers do not give, and that indicate a wrong address.
 inline std::optional<error> wrong_address(const std::string& server, std::string_view target,
                                           const http_response& reply) {
     using kind = error_kind;
     if (is_redirect(reply.status))
         return error(kind::other, server,
-                     " answered " + std::to_string(reply.status) + " to " +
-                         std::string(target.substr(0, target.find('?'))) + ": it redirects to " +
+                     " responded " + std::to_string(reply.status) + " to " +
+                         std::string(target.substr(0, target.find('?'))) + " with a redirect to " +
                          redirect_target(reply.header("Location")) +
-                         "; redirects are not followed, give that address if it is right")
+                         "; redirects are not followed. If that address is right, configure it")
             .with_reply(reply.status);
     if (is_of_a_proxy(reply.status))
         return error(kind::other, server,
-                     "the proxy on the way refuses the credentials; name them in http_proxy as "
-                     "http://user:password@host:port")
+                     "the proxy rejected the credentials; set them in http_proxy as http://user:password@host:port")
             .with_reply(reply.status);
-    // nginx and Apache, and servers in Go.
+    // These texts are those of nginx, Apache and servers written in Go.
     if (is_bad_request(reply.status) && server.starts_with("http:") &&
         (reply.body.find("plain HTTP") != std::string::npos ||
          reply.body.find("HTTP request to an HTTPS server") != std::string::npos))
-        return error(kind::tls, server, "TLS is spoken there; write https://").with_reply(reply.status);
+        return error(kind::tls, server, "the server expects TLS; use https://").with_reply(reply.status);
     return std::nullopt;
 }
 
 using secret_headers = std::vector<std::pair<std::string, secret>>;
-static_assert(std::is_nothrow_default_constructible_v<secret_headers>); // g++ 12 crashes where it asks later
+static_assert(std::is_nothrow_default_constructible_v<secret_headers>); // g++ 12 crashes if this is first asked later
 
-// Of a server and of who asks it. `option` is what the user calls the address.
+// A server, and the settings of its client. `option` is the user's name for the address.
 template <class Transport>
 struct http_client_options {
     std::string_view option;
     std::string uri;
     secret_headers headers; // of each request
-    std::string workspace;  // of an MLflow server; none where empty
+    std::string workspace;  // of an MLflow server; empty: none
     credentials authorization;
     std::chrono::milliseconds timeout;
     typename Transport::options transport;
 };
 
-// One server as exporters and client see it. The transport is made at the first request.
+// A client of one server, used by exporters and by `client`. The transport is made at the first request.
 template <class Transport>
 class http_client {
 public:
@@ -7935,12 +8844,12 @@ public:
         for (const auto& [name, value] : options_.headers) secrets_.remember(value);
     }
 
-    // As given, without a slash at its end.
+    // As given, without a trailing slash.
     [[nodiscard]] const std::string& uri() const noexcept { return options_.uri; }
 
     result<http_response> send(http_method method, std::string_view target, std::span<const http_header> headers = {},
                                std::string_view body = {}) {
-        const without_cancellation whole; // nobody expects it below
+        const without_cancellation whole; // transports need not be prepared for cancellation
         if (!transport_) {
             auto server = endpoint::parse(uri());
             if (!server) return failure{error(server.error().kind(), options_.option, server.error().message())};
@@ -7954,17 +8863,18 @@ public:
 
     [[nodiscard]] const known_secrets& secrets() const noexcept { return secrets_; }
 
-    // A reply that is no success, as an error.
+    // Makes an error of a response that is not a success.
     [[nodiscard]] error refusal(std::string_view target, const http_response& reply) const {
         return error_reply(uri(), target, reply, secrets_);
     }
 
 private:
-    failure masked(const error& why) const { // a transport may quote what came in
+    failure masked(const error& why) const { // a transport may quote what it received
         return failure{why.with_message(displayed(secrets_.masked(why.message())))};
     }
 
-    // As if the server had said so: another attempt asks for the credentials again.
+    // Reports a failure to fetch credentials as if the server had rejected them, so that the next attempt fetches
+    // them again.
     static failure without_credentials(const error& why) {
         return failure{why.status() == 0 ? why.with_reply(unauthorized, why.retry_after(), why.is_html()) : why};
     }
@@ -8037,7 +8947,7 @@ constexpr civil_date civil_from_days(std::int64_t days_since_1970) noexcept {
             day_of_year - (153 * month_from_march + 2) / 5 + 1};
 }
 
-// RFC 3339 in UTC with milliseconds, cut and not rounded: 2026-11-23T04:03:42.571Z.
+// RFC 3339 in UTC with milliseconds, truncated: 2026-11-23T04:03:42.571Z.
 inline std::string rfc3339(std::uint64_t unix_nano) {
     const std::uint64_t milliseconds = unix_nano / 1'000'000;
     const std::uint64_t seconds = milliseconds / 1000;
@@ -8060,7 +8970,7 @@ inline std::string rfc3339(std::uint64_t unix_nano) {
     return text += 'Z';
 }
 
-// Protobuf's JSON form of a Duration, in milliseconds: 0.042s.
+// Protobuf's JSON form of a Duration, in seconds with milliseconds: 0.042s.
 inline std::string duration_seconds(std::uint64_t nano) {
     const std::uint64_t milliseconds = nano / 1'000'000;
     std::string text = std::to_string(milliseconds / 1000) + '.';
@@ -8082,8 +8992,8 @@ struct json_encoder;
 
 namespace detail {
 
-// Types of the standard library are known by what they can do, so that their headers need not be included, and those
-// of other libraries that do the same are known too.
+// Types of the standard library are recognised by their members, so that their headers need not be included. Types of
+// other libraries with the same members are recognised too.
 
 template <class T, class... Others>
 concept one_of_types = (std::is_same_v<T, Others> || ...);
@@ -8107,7 +9017,7 @@ concept number = (std::is_arithmetic_v<T> && !character<T> && !wide_integer<T>) 
 template <class T>
 concept text_like = std::is_convertible_v<const T&, std::string_view> && !std::is_same_v<T, std::nullptr_t>;
 
-// A key of the library: mt::user and the like.
+// A key of the library, such as mt::user.
 template <class T>
 concept viewable = requires(const T& value) {
     { value.view() } -> std::same_as<std::string_view>;
@@ -8119,7 +9029,7 @@ concept const_range = requires(const T& value) {
     *value.begin();
 };
 
-// A view of <ranges> that changes while it is read: a copy of it is read.
+// A view of <ranges> that changes while it is read. A copy is read.
 template <class T>
 concept copied_range = !const_range<T> && std::is_copy_constructible_v<T> && requires(T& value) {
     value.begin() != value.end();
@@ -8134,11 +9044,11 @@ using range_access = std::conditional_t<copied_range<T>, T, const T>;
 template <class T>
 using element_of = std::remove_cvref_t<decltype(*std::begin(std::declval<range_access<T>&>()))>;
 
-// std::vector<bool>, whose elements are references of a class: in libc++ also where it is const.
+// std::vector<bool>, whose elements are proxy objects; in libc++ also if the vector is const.
 template <class T>
 concept range_of_bits = range_like<T> && requires { requires std::same_as<typename T::value_type, bool>; };
 
-// Reading it takes the elements away from the application.
+// Reading such a range takes its elements away from the application.
 template <class Iterator>
 consteval bool is_single_pass() noexcept {
     const auto is = []<class Category>(std::type_identity<Category>) {
@@ -8153,7 +9063,7 @@ consteval bool is_single_pass() noexcept {
 }
 template <class T>
 concept single_pass = range_like<T> && is_single_pass<decltype(std::begin(std::declval<range_access<T>&>()))>();
-// Its end, std::unreachable_sentinel, can be compared with anything.
+// The end of such a range, std::unreachable_sentinel, can be compared with anything.
 template <class T>
 concept endless = range_like<T> && requires(range_access<T>& value, int* one, const char* other) {
     value.end() == one;
@@ -8165,7 +9075,7 @@ concept character_range = range_like<T> && character<element_of<T>>;
 template <class T>
 concept character_pointer = std::is_pointer_v<T> && character<std::remove_cv_t<std::remove_pointer_t<T>>>;
 
-// std::filesystem::path, whose elements are paths without end.
+// std::filesystem::path, whose elements are paths again.
 template <class T>
 concept path_like = requires(const T& value) {
     { value.native() } -> std::same_as<const typename T::string_type&>;
@@ -8184,16 +9094,17 @@ concept time_like = requires(const T& value) {
     typename T::clock;
     { value.time_since_epoch() } -> std::same_as<typename T::duration>;
 };
-// Of a clock that counts from 1970, or knows one that does.
+// A time point of a clock that counts from 1970.
 template <class T>
 concept unix_time = time_like<T> && duration_like<typename T::duration> &&
                     std::is_integral_v<typename T::duration::rep> && requires { &T::clock::to_time_t; };
+// A time point of such a clock, or of one that converts to it.
 template <class T>
 concept calendar_time = unix_time<T> || (time_like<T> && requires(const T& value) {
                             { T::clock::to_sys(value) } -> unix_time;
                         });
 
-// std::bitset, boost::dynamic_bitset.
+// std::bitset and boost::dynamic_bitset.
 template <class T>
 concept bits_like = requires(const T& value, std::size_t at) {
     { value.test(at) } -> std::convertible_to<bool>;
@@ -8255,13 +9166,14 @@ concept variant_like = requires(const T& value) {
     value.index();
     { value.valueless_by_exception() } -> std::same_as<bool>;
 };
-// std::stack, std::queue, std::priority_queue.
+// std::stack, std::queue and std::priority_queue.
 template <class T>
 concept adapted_container = !range_like<T> && requires(T& value) {
     typename T::container_type;
     value.pop();
 };
-// std::monostate by its name: <variant> is not included, and nothing else tells it from other empty types.
+// std::monostate, recognised by its name: <variant> is not included, and nothing else distinguishes it from other
+// empty types.
 template <class T>
 consteval bool is_monostate() noexcept {
     const std::string_view name = __PRETTY_FUNCTION__;
@@ -8272,7 +9184,7 @@ consteval bool is_monostate() noexcept {
 template <class T>
 concept nothing_like = std::is_same_v<T, std::nullopt_t> || is_monostate<T>();
 
-// Makes the value.
+// A callable that makes the value.
 template <class T>
 concept maker = std::is_invocable_v<const T&> && !std::is_void_v<std::invoke_result_t<const T&>>;
 
@@ -8287,7 +9199,7 @@ concept error_code_like = requires(const T& value) {
     { value.category().name() } -> std::convertible_to<const char*>;
     { value.message() } -> text_like;
 };
-// std::source_location, boost::source_location.
+// std::source_location and boost::source_location.
 template <class T>
 concept place_like = requires(const T& value) {
     { value.file_name() } -> std::convertible_to<const char*>;
@@ -8300,15 +9212,15 @@ concept tuple_like = requires { std::tuple_size<T>::value; };
 
 enum class value_kind : unsigned char {
     encoded,  // by a json_encoder
-    nlohmann, // as the JSON it is
+    nlohmann, // as the JSON that it is
     number,   // or true, false, null
     text,
-    content, // as another value: what it holds, points to, stands for or returns
+    content, // as another value that it contains, points to, stands for or returns
     range,
     tuple,
     error_code,
     place,
-    none // not at all
+    none // not recorded
 };
 
 template <class T>
@@ -8332,11 +9244,11 @@ consteval value_kind kind_of() noexcept {
 template <class T>
 inline constexpr value_kind kind = kind_of<T>();
 
-// Only scalars and texts are known to make JSON that every reader takes.
+// Only scalars and texts are certain to be JSON that every reader accepts.
 template <class T>
 inline constexpr bool is_plain = kind<T> == value_kind::number || kind<T> == value_kind::text || std::is_enum_v<T>;
 
-// Reading it runs no code of the application.
+// Reading the value runs no code of the application.
 template <class T>
 inline constexpr bool is_inert =
     !has_encoder<T> &&
@@ -8346,26 +9258,26 @@ inline constexpr bool is_inert =
 template <class T>
 inline constexpr bool never = false;
 
-// Says why a value is not recorded, and what to record instead.
+// Fails to compile, with the reason why a value is not recorded and what to record instead.
 template <class T>
 constexpr void reject() noexcept {
     if constexpr (single_pass<T>)
-        static_assert(never<T>, "this range can be read only once, and recording it would take its elements away: "
-                                "record a container of them");
+        static_assert(never<T>, "this range can be read only once, so recording it would consume its elements: "
+                                "record a container with them");
     else if constexpr (endless<T>)
-        static_assert(never<T>, "this range has no end: record the part that std::views::take takes of it");
+        static_assert(never<T>, "this range is infinite: record a part of it, such as std::views::take(range, n)");
     else if constexpr (time_like<T>)
-        static_assert(never<T>, "a time point of this clock means nothing to a reader: record the duration between "
-                                "two of them, or a time point of std::chrono::system_clock");
+        static_assert(never<T>, "a time point of this clock has no meaning outside the program: record the duration "
+                                "between two time points, or a time point of std::chrono::system_clock");
     else if constexpr (std::is_pointer_v<T>)
         static_assert(never<T>,
-                      "a plain pointer is not followed: record *pointer, or a std::span of what it points to");
+                      "a raw pointer is not dereferenced: record *pointer, or a std::span of the array it points to");
     else if constexpr (requires(const T& value) { value.expired(), value.lock(); })
-        static_assert(never<T>, "what a weak pointer points to may be gone: record its lock()");
+        static_assert(never<T>, "the object of a weak pointer may have been destroyed: record its lock()");
     else if constexpr (
         requires(const T& value) { value.get() == nullptr, value.get_deleter(); } ||
         requires(const T& value) { value.get() == nullptr, value.use_count(); })
-        static_assert(never<T>, "this pointer does not say how much it points to: record a std::span of it");
+        static_assert(never<T>, "this pointer has no size: record a std::span of its array");
     else if constexpr (std::is_invocable_v<const T&>)
         static_assert(never<T>, "this callable returns nothing: record a value, or a callable that returns one");
     else
@@ -8384,13 +9296,13 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// What stands in the place of a value: `{"error": …}`.
+// Takes the place of an expected value that holds an error: `{"error": …}`.
 template <class E>
 struct failed_value {
     const E& error;
 };
 
-// The container of an adapter, which keeps it to itself and to classes derived from it.
+// Gives access to the container of an adapter, which is a protected member.
 template <class Adapter>
 struct opened : Adapter {
     static const typename Adapter::container_type& of(const Adapter& adapter) noexcept {
@@ -8416,7 +9328,7 @@ decltype(auto) with_integer(T value, Use&& use) {
     return use(std::string_view(begin, static_cast<std::size_t>(end - begin)));
 }
 
-// Calls `use` with the value that stands for a value of this kind, or with null.
+// Calls `use` with the value that is recorded for a value of this kind, or with null.
 template <class T, class Use>
 decltype(auto) with_content(const T& value, Use&& use) {
     if constexpr (named_enum<T>) {
@@ -8464,8 +9376,8 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// UTF-8 of UTF-8, UTF-16 or UTF-32, by the size of a unit. A unit that is none becomes U+FFFD; of UTF-8, whoever
-// writes the text replaces it.
+// Appends UTF-8, UTF-16 or UTF-32, by the size of a code unit, as UTF-8. An invalid code unit becomes U+FFFD; invalid
+// UTF-8 is replaced by the function that writes the text.
 template <class Iterator, class Sentinel>
 bool append_characters(buffer& out, Iterator at, const Sentinel& end) {
     while (at != end) {
@@ -8499,7 +9411,7 @@ bool append_characters(buffer& out, const Range& range) {
     }
 }
 
-// The suffix of std::chrono's own output, or else the seconds in one.
+// Appends the suffix that std::chrono prints, or otherwise the number of seconds in one unit, as `[num/den]s`.
 inline bool append_unit(buffer& out, std::intmax_t num, std::intmax_t den) noexcept {
     struct unit {
         std::intmax_t num, den;
@@ -8513,8 +9425,8 @@ inline bool append_unit(buffer& out, std::intmax_t num, std::intmax_t den) noexc
            (den == 1 || (out.push_back('/') && append_json_int(out, den))) && out.append("]s");
 }
 
-// `count` units of num/den seconds since 1970, as RFC 3339 in UTC: a date, where a unit is whole days, else a time
-// too, with as many digits as a unit has, or nine.
+// Appends the time `count` times num/den seconds after 1970 in UTC, as RFC 3339: a date if the unit is whole days,
+// and otherwise a date and a time, with as many decimal digits as the unit has, or nine.
 inline bool append_time(buffer& out, std::int64_t count, std::int64_t num, std::int64_t den) noexcept {
     constexpr std::int64_t day = 86'400;
     const auto floor = [](std::int64_t value, std::int64_t by) { return value / by - (value % by < 0 ? 1 : 0); };
@@ -8577,7 +9489,7 @@ bool append_count(buffer& out, Number count) noexcept {
     else return append_json_uint(out, count);
 }
 
-// The text of what has none to look at.
+// Appends the text of a value that is not itself a text.
 template <class T>
 bool append_text(buffer& out, const T& value) {
     if constexpr (character<T>) return append_characters(out, &value, &value + 1);
@@ -8597,7 +9509,7 @@ bool append_text(buffer& out, const T& value) {
     }
 }
 
-// A null pointer is no text.
+// A null pointer has no text.
 template <class T>
 bool is_null(const T& value) noexcept {
     if constexpr (std::is_pointer_v<T> || std::is_same_v<T, std::exception_ptr>) return value == nullptr;
@@ -8615,12 +9527,12 @@ concept text_in_one_piece = character_range<T> && sizeof(element_of<T>) == 1 && 
 template <class T>
 inline constexpr std::size_t most_characters = std::is_array_v<T> ? std::extent_v<T> : std::size_t(-1);
 
-// Calls `use` with the text of a value of this kind, which is not null: where it is UTF-8 in one piece, with itself.
+// Calls `use` with the text of a value, which must not be null. Contiguous UTF-8 is passed without a copy.
 template <class T, class Use>
 bool with_text(const T& value, Use&& use) {
     if constexpr (text_like<T>) return use(std::string_view(value));
     else if constexpr (viewable<T>) return use(value.view());
-    else if constexpr (character_pointer<std::decay_t<T>>) { // ends with a null, as text that is char does
+    else if constexpr (character_pointer<std::decay_t<T>>) { // a null ends it, as for char
         const auto* const begin = &value[0];
         std::size_t size = 0;
         while (size < most_characters<T> && begin[size] != 0) ++size;
@@ -8651,7 +9563,7 @@ bool append_json(Buffer& out, const T& value);
 template <class Buffer>
 class json_object;
 
-/// How a value of your own is recorded: specialise it with
+/// How a value of your own type is recorded. Specialise it with
 /// `template <class Buffer> static bool append(Buffer& out, const T& value)`, which writes one JSON value by
 /// `mt::append_json(out, …)` and `mt::json_object`, and returns false when `out` is full.
 template <class T>
@@ -8666,20 +9578,21 @@ bool append_json_text(Buffer& out, std::string_view text) {
     return append_json_string(out, text);
 }
 
-// And true, false and null.
+// Also writes true, false and null.
 template <class Buffer, class T>
 bool append_json_number(Buffer& out, T value) noexcept {
     if constexpr (std::is_same_v<T, bool>) return append_json_bool(out, value);
     else if constexpr (std::is_same_v<T, std::nullptr_t>) return append_json_null(out);
     else if constexpr (std::is_floating_point_v<T>) return append_json_double(out, static_cast<double>(value));
     else if constexpr (std::is_signed_v<T>) return append_json_int(out, value);
-    // MLflow stores a number over the largest signed one, and then cannot read the trace: text, then.
+    // MLflow stores a number above the largest signed integer, but then cannot read the trace. Such a number is
+    // written as text.
     else if (value <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
         return append_json_uint(out, value);
     else return out.push_back('"') && append_json_uint(out, value) && out.push_back('"');
 }
 
-// What `write` writes: a number, true, false or null.
+// Calls `write`, which writes a number, true, false or null, and applies the redactor to it.
 template <class Buffer, class Write>
 bool append_json_scalar(Buffer& out, Write&& write) {
     const std::size_t before = out.size();
@@ -8694,7 +9607,7 @@ bool append_json_scalar(Buffer& out, Write&& write) {
     return true;
 }
 
-// `write(separator)` writes the elements, and sets the separator to a comma after the first.
+// Calls `write(separator)`, which writes the elements, and sets `separator` to a comma after the first.
 template <class Buffer, class WriteElements>
 bool append_json_container(Buffer& out, char opening, char closing, WriteElements&& write) {
     const nesting<Buffer> level(out);
@@ -8716,7 +9629,7 @@ bool append_json_elements(Buffer& out, const T& value, char& separator) {
     return true;
 }
 
-// `write` writes the value of the member.
+// Writes a member, whose value `write` writes.
 template <class Buffer, class Write>
 bool append_json_named(Buffer& out, char& separator, std::string_view name, Write&& write) {
     const key_scope<Buffer> named(out, name);
@@ -8733,19 +9646,19 @@ template <class T>
 concept key_like = (kind<T> == value_kind::text && !std::is_pointer_v<T>) || text_like<T> || std::is_enum_v<T> ||
                    (std::is_integral_v<T> && number<T> && !std::is_same_v<T, bool>);
 
-// Maps whose keys can name the members of an object, by the pairs of their iterators. Other maps are arrays of pairs.
+// Maps whose keys can be names of the members of an object. Other maps are written as arrays of pairs.
 template <class T>
 concept map_like = range_like<T> && requires(const T& value) {
     typename T::mapped_type;
     requires key_like<std::remove_cvref_t<decltype((*value.begin()).first)>>;
 };
-// In which a key may stand more than once.
+// Maps in which a key may occur more than once.
 template <class T>
 concept multimap_like = map_like<T> && requires(const T& value) {
     value.equal_range((*value.begin()).first).second;
 } && !requires(const T& value) { value.at((*value.begin()).first); };
 
-// Calls `use` with the name that a key is as a member of an object.
+// Calls `use` with the key as the name of a member.
 template <class Key, class Use>
 bool with_name(const Key& key, Use&& use) {
     if constexpr (std::is_enum_v<Key>) {
@@ -8776,7 +9689,7 @@ bool append_json_map(Buffer& out, const Map& map, char& separator) {
         }
     } else {
         for (const auto& [key, mapped] : map) {
-            const auto& value = mapped; // clang 14 captures no structured binding
+            const auto& value = mapped; // clang 14 cannot capture a structured binding
             if (!with_name(key, [&](auto name) { return detail::append_json_member(out, separator, name, value); }))
                 return false;
         }
@@ -8786,7 +9699,7 @@ bool append_json_map(Buffer& out, const Map& map, char& separator) {
 
 template <class Buffer, class Tuple, std::size_t... Index>
 bool append_json_tuple(Buffer& out, const Tuple& tuple, char& separator, std::index_sequence<Index...>) {
-    [[maybe_unused]] const auto write = [&](const auto& element) { // not of an empty tuple
+    [[maybe_unused]] const auto write = [&](const auto& element) { // unused for an empty tuple
         if (!out.push_back(separator) || !mlflow::trace::append_json(out, element)) return false;
         separator = ',';
         return true;
@@ -8794,7 +9707,7 @@ bool append_json_tuple(Buffer& out, const Tuple& tuple, char& separator, std::in
     return (write(get<Index>(tuple)) && ...);
 }
 
-// Value by value, since its own dump() knows no limit of depth.
+// Written value by value, because its own dump() has no limit of depth.
 template <class Buffer, class T>
 bool append_nlohmann(Buffer& out, const T& value) {
     if (value.is_string()) return append_json_text(out, value.template get_ref<const typename T::string_t&>());
@@ -8821,8 +9734,8 @@ bool append_nlohmann(Buffer& out, const T& value) {
 
 } // namespace detail
 
-/// Writes a value as JSON. Which types are taken, and what of them is recorded: docs/values.md. False when the buffer
-/// is full.
+/// Writes a value as JSON. docs/values.md lists which types are accepted, and what is recorded of them. Returns false
+/// when the buffer is full. Throws what code of the value's type throws.
 template <class Buffer, class T>
 bool append_json(Buffer& out, const T& value) {
     using namespace detail;
@@ -8873,14 +9786,16 @@ bool append_json(Buffer& out, const T& value) {
 template <class Buffer>
 class json_object {
 public:
+    /// Begins an object in `out`.
     explicit json_object(Buffer& out) noexcept : out_(out), level_(out) {}
 
+    /// Writes a member, unless an earlier one did not fit.
     template <class T>
     json_object& member(std::string_view name, const T& value) {
         good_ = good_ && (level_.is_too_deep() || detail::append_json_member(out_, separator_, name, value));
         return *this;
     }
-    /// False when something did not fit.
+    /// Ends the object. Returns false when something did not fit.
     [[nodiscard]] bool close() noexcept {
         if (level_.is_too_deep()) return good_ && detail::append_json_string(out_, level_.marker);
         return good_ && (separator_ == ',' || out_.push_back('{')) && out_.push_back('}');
@@ -8923,7 +9838,7 @@ struct json_encoder<detail::as_json<T>> {
 
 // ---- mlflow/trace/exporters/mlflow_api.hpp
 
-// What the exporter says to MLflow's REST API besides the spans themselves.
+// Requests to MLflow's REST API other than the spans themselves.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
@@ -8946,7 +9861,7 @@ public:
 
     explicit mlflow_api(http_client<Transport>& server) noexcept : server_(server) {}
 
-    // Refused unless MLflow 3.1 or newer.
+    // Returns an error unless the server is MLflow 3.1 or newer.
     result<mlflow_version> version() {
         const auto reply = get("/version");
         if (!reply) return failure{reply.error()};
@@ -8963,13 +9878,12 @@ public:
         std::size_t at = 0;
         mlflow_version found{one_line(server_.secrets().masked(std::string(text)).substr(0, 60)), number(at), 0};
         if (!is_success(reply->status) || at == 0 || at == text.size() || text[at] != '.')
-            return refuse(server_.uri(), " does not look like an MLflow server: it answered " +
-                                             std::to_string(reply->status) + " to /version with \"" + found.text +
-                                             '"');
+            return refuse(server_.uri(), " does not look like an MLflow server: its response to /version was " +
+                                             std::to_string(reply->status) + " with \"" + found.text + '"');
         found.minor = number(++at);
         if (found.is_before(3, 1))
             return refuse(server_.uri(),
-                          " is MLflow " + found.text + ": MLflow 3.1 or newer is needed, upgrade the server");
+                          " is MLflow " + found.text + ": MLflow 3.1 or newer is required; upgrade the server");
         return found;
     }
 
@@ -8979,13 +9893,13 @@ public:
         if (is_not_found(reply->status))
             return refuse("experiment ID " + one_line(id),
                           " does not exist on " + server_.uri() +
-                              ": create it, or give experiment_name, which is created when missing");
+                              ": create it, or set experiment_name, which is created if missing");
         return experiment_id(*reply, id, {"experiment", "experiment_id"}, "/api/2.0/mlflow/experiments/get");
     }
 
     answer experiment_by_name(std::string_view name) {
         const std::string target = "/api/2.0/mlflow/experiments/get-by-name?experiment_name=" + percent_encoded(name);
-        // Twice: another process may create it between the question and the creation.
+        // Twice, because another process may create the experiment between the two requests.
         for (int attempt = 0; attempt < 2; ++attempt) {
             const auto found = get(target);
             if (!found) return failure{found.error()};
@@ -9018,7 +9932,7 @@ private:
         if (!is_success(reply.status)) return failure{server_.refusal(target, reply)};
         if (json_find_string(reply.body, {"experiment", "lifecycle_stage"}) == "deleted")
             return refuse("experiment " + one_line(asked),
-                          " is deleted on " + server_.uri() + ": restore it, or choose another");
+                          " is deleted on " + server_.uri() + ": restore it, or choose another one");
         auto id = json_find_string(reply.body, path);
         if (!id || id->empty()) return failure{unproven_success(server_.uri(), target, reply)};
         return std::move(*id);
@@ -9027,21 +9941,21 @@ private:
     http_client<Transport>& server_;
 };
 
-// As the kernel knows it; empty where it does not say.
+// The path of the running program, from the kernel; empty if it is unknown.
 inline std::string program_path() {
     char path[1024];
     const auto size = ::readlink("/proc/self/exe", path, sizeof path);
     return size > 0 ? std::string(path, static_cast<std::size_t>(size)) : std::string();
 }
 
-// What runs the program, as MLflow's own client says it with each trace.
+// The program that records, as MLflow's own client describes it on each trace.
 struct run_metadata {
     std::string_view source_name;
     std::string_view source_type;
     std::string_view git_commit, git_branch, git_repository;
 };
 
-// The metadata of a trace that are nobody's entries, as pairs; a value may be empty.
+// The metadata that the exporter adds to a trace, as pairs. A value may be empty.
 template <class Pair>
 void for_each_own_metadata(const run_metadata& run, const trace_summary& summary, Pair pair) {
     pair("mlflow.trace_schema.version", "3");
@@ -9054,8 +9968,8 @@ void for_each_own_metadata(const run_metadata& run, const trace_summary& summary
     pair(mlflow_names::trace_cost, summary.cost);
 }
 
-// The body of StartTraceV3. Previews that are neither set nor in the summary are left out: a server that has the
-// spans fills them in from the root.
+// The body of StartTraceV3. Previews that neither the application nor the summary has are left out: a server that has
+// the spans takes them from the root span.
 inline void append_trace_info(buffer& out, const trace_data& trace, std::string_view experiment_id,
                               const run_metadata& run, const trace_summary& summary = {}) {
     const auto append_entries = [&](json_object<buffer>& object, entry_kind kind) {
@@ -9102,16 +10016,14 @@ inline void append_trace_info(buffer& out, const trace_data& trace, std::string_
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
-// ---- mlflow/trace/platform/threads.hpp
+// ---- mlflow/trace/platform/condition.hpp
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// std::condition_variable and std::thread of a POSIX system, as far as they are needed here. <condition_variable> and
-// <thread> cost every user 9,000 and 6,000 lines more.
-
-// Waits by the clock that std::chrono::steady_clock reads.
+// The part of std::condition_variable that the library needs, for POSIX. Uses the clock of std::chrono::steady_clock.
+// <condition_variable> would add 9,000 preprocessed lines.
 class condition {
 public:
     condition() noexcept {
@@ -9132,7 +10044,7 @@ public:
     void wait(unique_lock<machine::mutex>& guard, Done done) {
         while (!done()) pthread_cond_wait(&condition_, guard.mutex().native_handle());
     }
-    // What `done` says at the end.
+    // Returns the final result of `done`.
     template <class Done>
     bool wait_until(unique_lock<machine::mutex>& guard, std::chrono::steady_clock::time_point deadline, Done done) {
         while (!done())
@@ -9144,7 +10056,7 @@ private:
     bool is_over(unique_lock<machine::mutex>& guard, std::chrono::steady_clock::time_point deadline) {
         using namespace std::chrono;
         auto until = deadline.time_since_epoch();
-        if (until.count() < 0) until = {}; // a time before 0 is none of POSIX
+        if (until.count() < 0) until = {}; // POSIX has no times before 0
         const auto whole = duration_cast<seconds>(until);
         timespec time{};
         time.tv_sec = static_cast<std::time_t>(whole.count());
@@ -9155,6 +10067,16 @@ private:
     pthread_cond_t condition_;
 };
 
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/platform/threads.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
 [[noreturn]] inline void throw_system_error(int code, [[maybe_unused]] const char* what) {
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
     throw std::system_error(code, std::generic_category(), what);
@@ -9164,17 +10086,18 @@ private:
 #endif
 }
 
-// A thread that is joined or detached before this object ends, or else the program ends. Thread-safety: as `int`.
+// The part of std::thread that the library needs, for POSIX. <thread> would add 6,000 preprocessed lines. A thread
+// must be joined or detached before this object is destroyed; otherwise the program terminates.
 class thread {
 public:
     thread() noexcept = default;
-    // Throws std::system_error where the system starts no more.
+    // Throws std::system_error if no thread can be started.
     template <class Run>
     explicit thread(Run run) {
         owner<Run> passed(new Run(std::move(run)));
         if (const int code = pthread_create(&handle_, nullptr, &enter<Run>, passed.get()); code != 0)
-            throw_system_error(code, "no thread can be started");
-        static_cast<void>(passed.release()); // to the thread
+            throw_system_error(code, "cannot start a thread");
+        static_cast<void>(passed.release()); // the thread owns it now
         is_joinable_ = true;
     }
     thread(thread&& other) noexcept
@@ -9227,8 +10150,8 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Threads that are started while this object lives take no signal of the application's. They do take those that their
-// own faults raise, which end the program otherwise whatever handler there is, and that of profilers.
+// Threads started while this object exists do not handle the application's signals. Signals raised by faults of the
+// thread itself, which would otherwise end the program in spite of a handler, and profilers' signals are not blocked.
 class without_signals {
 public:
     without_signals() noexcept {
@@ -9258,12 +10181,13 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// The server has stored this trace's information: it says so by what it has stored.
+// Whether the response shows that the server has stored the info of this trace.
 inline bool is_stored_info(std::string_view body, const trace_id& id) {
     return json_find_string(body, {"trace", "trace_info", "trace_id"}) == std::string(id.mlflow_id().view());
 }
 
-// Spans that wait for an answer, or traces for their request IDs and metadata. Thread-safe.
+// The progress of an export: spans waiting for a response, or traces waiting for their additional requests.
+// Thread-safe.
 class mlflow_progress {
     using clock = std::chrono::steady_clock;
 
@@ -9278,7 +10202,7 @@ public:
         ++steps_;
     }
     void end() noexcept { traces_ = 0; }
-    // A request with so many spans is on its way, until the next call of `answered`.
+    // A request with this number of spans was sent; `answered` is called after its response.
     void ask(std::size_t spans) noexcept {
         since_ = clock::now().time_since_epoch().count();
         asked_ = spans;
@@ -9293,11 +10217,11 @@ public:
         const std::chrono::duration<double> taken =
             clock::duration(clock::now().time_since_epoch().count() - since_.load());
         if (const std::size_t spans = asked_; spans > 0)
-            told.waits_for = "the server has not answered to " + std::to_string(spans) + " spans yet, for " +
+            told.waits_for = "the server has not responded to " + std::to_string(spans) + " spans for " +
                              std::to_string(static_cast<std::size_t>(taken.count())) + " s";
         const std::size_t all = traces_, done = done_;
         if (all <= done) return told;
-        told.waits_for = "request IDs and metadata of " + std::to_string(all - done) + " traces still to be sent";
+        told.waits_for = "request IDs and metadata of " + std::to_string(all - done) + " traces are still to be sent";
         if (done > 0 && taken.count() > 0)
             told.waits_for +=
                 ", " + std::to_string(static_cast<std::size_t>(static_cast<double>(done) / taken.count() + 0.5)) +
@@ -9313,19 +10237,19 @@ private:
     atomic<std::uint64_t> steps_{0};
 };
 
-// The tag that lists them, as JSON.
+// The tag that lists the linked prompts as JSON.
 inline constexpr std::string_view linked_prompts = "mlflow.linkedPrompts";
 
-// Posts what there is to say of a trace besides its spans, of many traces at once: the server takes a transaction for
-// each, and answers several connections sooner than one.
+// Sends the info of several traces on several connections. The server needs one transaction for each trace, and
+// processes several connections faster than one.
 template <class Transport>
 class mlflow_infos {
 public:
     using failed = std::optional<error>;
     using connection = http_client<Transport>;
 
-    // One answer to be had for each trace; without a value and not tried where the server is not there any more, or
-    // `is_interrupted` says so.
+    // The result for one trace. `is_tried` stays false if the request was not sent, because the server had become
+    // unreachable or `is_interrupted` was set.
     struct answer {
         const trace_data* trace = nullptr;
         bool is_tried = false;
@@ -9336,7 +10260,7 @@ public:
                  mlflow_progress& progress)
         : experiment_id_(experiment_id), run_(run), is_interrupted_(is_interrupted), progress_(progress) {}
 
-    // `first` is used by this thread, and each of `others` by one more while there is enough to do.
+    // This thread uses `first`. Each of `others` gets a thread of its own while there is enough to do.
     void send(std::vector<answer>& answers, connection& first, std::vector<owner<connection>>& others) {
         progress_.begin(answers.size());
         std::vector<thread> threads;
@@ -9346,7 +10270,7 @@ public:
             for (std::size_t i = 0; i < others.size() && i + 1 < answers.size(); ++i)
                 threads.emplace_back([&, i] { guarded([&] { work(answers, *others[i]); }, [] {}); });
         };
-        guarded(start, [] {}); // fewer threads do it too
+        guarded(start, [] {}); // fewer threads are enough
         guarded([&] { work(answers, first); }, [] {});
         for (thread& each : threads) each.join();
         progress_.end();
@@ -9379,7 +10303,8 @@ private:
         return prompts.empty() ? std::nullopt : link(trace, prompts, to);
     }
 
-    // So that MLflow finds the trace by the prompt. A server that cannot keeps the tag alone.
+    // Links the prompts, so that MLflow finds the trace by its prompts. A server that cannot do so keeps only the
+    // tag.
     static failed link(const trace_data& trace, std::string_view prompts, connection& to) {
         constexpr std::string_view target = "/api/2.0/mlflow/traces/link-prompts";
         buffer body;
@@ -9403,7 +10328,7 @@ private:
     const atomic<bool>& is_interrupted_;
     mlflow_progress& progress_;
     atomic<std::size_t> next_{0};
-    atomic<bool> is_over_{false}; // the server is not there, or takes nothing
+    atomic<bool> is_over_{false}; // the server is unreachable or accepts nothing
 };
 
 } // namespace detail
@@ -9416,11 +10341,11 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Stores traces on servers that take no OTLP: a request that says what there is to say about the trace, and its spans
-// as a file of the trace, traces.json.
+// Stores traces on servers that do not accept OTLP: one request for the trace's info, then the spans as the file
+// traces.json.
 //
-// Servers before 3.2 know only an older request, and give the trace an ID of their own; ours becomes a tag, by which
-// a trace that is sent again is found.
+// Servers before 3.2 have only an older API and assign their own trace IDs. The recorded ID is then stored as a tag,
+// by which a trace that is sent again is found.
 template <class Transport>
 class mlflow_artifacts {
 public:
@@ -9430,7 +10355,7 @@ public:
                      bool is_before_3_2) noexcept
         : server_(server), experiment_id_(experiment_id), run_(run), is_before_3_2_(is_before_3_2) {}
 
-    // A whole trace, or spans that ended after it.
+    // `trace` is a whole trace, or a part with spans that ended after the root span.
     failed store(const trace_data& trace) {
         auto where = is_before_3_2_ ? find_or_start(trace) : is_described(trace) ? post_info(trace) : find(trace);
         if (!where) return where.error();
@@ -9443,7 +10368,7 @@ public:
             if (!stored) return stored.error();
             const auto spans = json_find(*stored, {"spans"});
             for_each_element(spans, [&](std::string_view span) {
-                if (is_of(trace, span)) return; // sent again
+                if (is_of(trace, span)) return; // replaced by the new version
                 body_.append(span);
                 body_.push_back(',');
             });
@@ -9463,13 +10388,13 @@ private:
     using answer = result<std::string>;
     struct place {
         std::string id;
-        std::string artifacts; // its location
+        std::string artifacts; // the location of its files
     };
     using found = result<place>;
 
-    static constexpr std::string_view own_id = "mlflow_trace.trace_id"; // the tag
+    static constexpr std::string_view own_id = "mlflow_trace.trace_id"; // the name of the tag
 
-    // With `body_`, but for GET.
+    // Sends `body_`, except with GET.
     answer call(http_method method, std::string_view target) {
         if (body_.overflowed()) return failure{no_memory_for_request()};
         const http_header headers[] = {{"Content-Type", "application/json"}};
@@ -9486,10 +10411,10 @@ private:
         return unproven_success(server_.uri(), target, http_response{200, {}, {}});
     }
 
-    // Is it the part that says what the trace is?
+    // Whether the trace has the root span and its description.
     static bool is_described(const trace_data& trace) noexcept { return trace.root && !is_continued(trace); }
 
-    // Whether a span in JSON is one of the trace's.
+    // Whether a span in JSON has the ID of a span of the trace.
     static bool is_of(const trace_data& trace, std::string_view json) {
         const auto id = json_find_string(json, {"span_id"});
         for (const span_data* span = trace.spans; span; span = span->next) {
@@ -9506,7 +10431,7 @@ private:
         body_.clear();
         append_trace_info(body_, trace, experiment_id_, run_, summarise(trace));
         auto posted = read_info(trace, call(http_method::post, "/api/3.0/mlflow/traces"));
-        // A folder of files refuses a trace that it has, so one that is sent again.
+        // A file store rejects a trace that it already has.
         if (!posted && may_be_there_already(posted.error().status()))
             if (auto there = find(trace)) return there;
         return posted;
@@ -9518,9 +10443,9 @@ private:
         if (!there && is_not_found(there.error().status())) return failure{without_first_part()};
         return there;
     }
-    // It was lost, or somebody has deleted the trace: others do not wait for these spans.
+    // The first part was lost or the trace deleted. Other traces must not wait for these spans.
     [[nodiscard]] error without_first_part() const noexcept {
-        return error(error_kind::other, server_.uri(), "spans of a trace whose first part is not on the server")
+        return error(error_kind::other, server_.uri(), "the server does not have the first part of this trace")
             .with_reply(may_be_at_fault);
     }
 
@@ -9531,7 +10456,7 @@ private:
         return place{std::string(trace.id.mlflow_id().view()), location.value_or(std::string())};
     }
 
-    // ---- Before 3.2
+    // ---- MLflow before 3.2
 
     found find_or_start(const trace_data& trace) {
         const std::string filter =
@@ -9557,7 +10482,7 @@ private:
         }
         if (!is_path_part(where.id))
             return failure{error(error_kind::other, server_.uri(),
-                                 " gave the trace an ID that is none: \"" + one_line(where.id) + '"')};
+                                 " assigned an invalid trace ID: \"" + one_line(where.id) + '"')};
         body_.clear();
         json_object end(body_);
         end.member("timestamp_ms", std::to_string((trace.start_unix_nano + trace.duration_nano) / 1'000'000))
@@ -9609,20 +10534,17 @@ private:
         body_.append("]}");
     }
 
-    // ----
-
     result<std::string> artifact_target(const place& where) const {
         std::string_view path = where.artifacts;
         constexpr std::string_view scheme = "mlflow-artifacts:";
         if (where.id.empty() || !path.starts_with(scheme) ||
             path.find('/', scheme.size() + 2) == std::string_view::npos || !is_path_part(path))
-            return failure{error(
-                error_kind::other, server_.uri(),
-                " takes no OTLP spans, and keeps the files of its traces at \"" + one_line(path) +
-                    "\", where only it can write; start it without --default-artifact-root, or with a newer MLflow "
-                    "on a database")};
+            return failure{error(error_kind::other, server_.uri(),
+                                 " does not support OTLP spans and stores artifacts at \"" + one_line(path) +
+                                     "\", where clients cannot write; start it without --default-artifact-root, or "
+                                     "use a newer MLflow with a database")};
         path.remove_prefix(scheme.size());
-        if (path.starts_with("//")) path = path.substr(path.find('/', 2)); // after the server's own name
+        if (path.starts_with("//")) path = path.substr(path.find('/', 2)); // skips the name of the server
         std::string target = "/api/2.0/mlflow-artifacts/artifacts";
         for (const char c : path) target += c == '/' ? "/" : percent_encoded({&c, 1});
         return target + "/traces.json";
@@ -9647,11 +10569,14 @@ inline namespace MLFLOW_TRACE_ABI {
 /// A string literal as a template argument: `key<"app.segment">`.
 template <std::size_t N>
 struct fixed_string {
+    /// The characters, including the terminating null.
     char text[N]{};
 
+    /// Copies a string literal.
     consteval fixed_string(const char (&literal)[N]) {
         for (std::size_t i = 0; i < N; ++i) text[i] = literal[i];
     }
+    /// The text without the terminating null.
     [[nodiscard]] constexpr std::string_view view() const noexcept { return {text, N - 1}; }
 };
 
@@ -9663,30 +10588,35 @@ struct fixed_string {
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// The most characters (Unicode code points) that a key's value may have. MLflow guarantees 250 for metadata on every
-/// database; a smaller limit also makes the type smaller.
+/// The maximum length of a key's value in characters (Unicode code points). MLflow guarantees 250 for metadata on
+/// every database. A smaller limit also makes the type smaller.
 template <std::size_t CodePoints>
 struct max_length {
-    static_assert(CodePoints >= 1 && CodePoints <= 250, "MLflow takes 1 to 250 characters of metadata");
+    static_assert(CodePoints >= 1 && CodePoints <= 250,
+                  "max_length must be 1 to 250: MLflow stores at most 250 characters of metadata");
+    /// The maximum number of code points.
     static constexpr std::size_t limit = CodePoints;
 };
 
-/// The value is one of these, to the letter.
+/// The value is one of these texts, compared exactly.
 template <fixed_string... Values>
 struct one_of {
     static_assert(sizeof...(Values) > 0);
+    /// Whether `value` is one of the texts.
     static constexpr bool allows(std::string_view value) noexcept { return ((value == Values.view()) || ...); }
 };
 
 /// The value begins with this text.
 template <fixed_string Text>
 struct prefix {
+    /// Whether `value` begins with the text.
     static constexpr bool allows(std::string_view value) noexcept { return value.starts_with(Text.view()); }
 };
 
-/// The value is made of ASCII letters, digits, and the characters listed.
+/// The value consists of ASCII letters, digits, and the listed characters.
 template <fixed_string Others = "-_.:">
 struct ascii_word {
+    /// Whether `value` has only these characters.
     static constexpr bool allows(std::string_view value) noexcept {
         for (const char c : value) {
             const bool alphanumeric = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
@@ -9696,8 +10626,9 @@ struct ascii_word {
     }
 };
 
-/// The value is a UUID in its text form, RFC 9562: 8-4-4-4-12 hexadecimal digits.
+/// The value is a UUID in text form (RFC 9562): 8-4-4-4-12 hexadecimal digits, in either case.
 struct uuid {
+    /// Whether `value` is a UUID.
     static constexpr bool allows(std::string_view value) noexcept {
         if (value.size() != 36) return false;
         for (std::size_t i = 0; i < value.size(); ++i) {
@@ -9710,9 +10641,11 @@ struct uuid {
     }
 };
 
-/// The value satisfies your own function: `bool(std::string_view) noexcept`, constexpr where literals are checked.
+/// The value satisfies your own function `bool(std::string_view) noexcept`, which must be constexpr for literals to
+/// compile.
 template <auto Function>
 struct predicate {
+    /// Whether the function returns true for `value`.
     static constexpr bool allows(std::string_view value) noexcept { return Function(value); }
 };
 
@@ -9735,7 +10668,7 @@ constexpr bool allowed_by(std::string_view value) noexcept {
         static_assert(
             requires {
                 { Check::allows(value) } -> std::convertible_to<bool>;
-            }, "a check of a key has: static constexpr bool allows(std::string_view) noexcept");
+            }, "a key's check must have: static constexpr bool allows(std::string_view) noexcept");
         return Check::allows(value);
     }
 }
@@ -9761,10 +10694,12 @@ inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
-// Declared, never defined: a literal that fails its check calls it while compiling, and the compiler prints its name.
+// Declared, never defined. The constructor calls it for a literal that fails its check, so that the compiler's error
+// message shows its name.
 void a_literal_must_be_1_to_max_printable_characters_that_pass_the_keys_checks_else_use_parse();
 
-// Immediate construction makes sure that the text has static storage, so a key may point at it.
+// Its constructor is an immediate function, which ensures that the text has static storage, so that a key may point
+// to it.
 template <class Key>
 struct checked_literal {
     const char* data;
@@ -9779,21 +10714,22 @@ struct checked_literal {
 
 } // namespace detail
 
-/// The base of every checked value. Derive from it to give a key a type name of its own:
-/// `struct tenant : mt::key_of<tenant, "app.tenant", mt::max_length<64>> { using key_of::key_of; };`
+/// The base of every checked value. Derive from it to give a key a type of its own:
 ///
-/// A value is checked once, when it is made: a literal while compiling, anything else by `parse`. It owns its text
-/// (a literal is pointed at), so it cannot dangle; pass it by const reference. Copying copies only what is used.
-/// Types of different keys do not convert into each other. Thread-safety: as `int`.
+///     struct tenant : mt::key_of<tenant, "app.tenant", mt::max_length<64>> { using key_of::key_of; };
+///
+/// A value is checked once, when it is made: a literal at compile time, any other text by `parse`. The object owns
+/// its text or points to the literal, so it cannot dangle. Pass it by const reference; copying copies only the bytes
+/// in use. Keys of different types do not convert to each other. Thread-safety: as `int`.
 template <class Derived, fixed_string Name, class... Checks>
 class key_of {
 public:
-    /// The metadata key on the wire.
+    /// The name of the key in MLflow.
     static constexpr std::string_view name = Name.view();
-    /// The most characters that a value may have, in Unicode code points.
+    /// The maximum length of a value in Unicode code points.
     static constexpr std::size_t max_code_points = detail::limit_of<250, Checks...>;
 
-    /// What is wrong with the value, or `error_kind::none`.
+    /// Returns the error of a value, or an error of kind `error_kind::none` when the value is valid.
     static constexpr error check(std::string_view value) noexcept {
         if (const auto error = detail::check_text(name, value, max_code_points); error.kind() != error_kind::none)
             return error;
@@ -9801,29 +10737,34 @@ public:
         return {};
     }
 
-    /// From a literal, checked while compiling (by clang 14 only when linking, where it initialises a global).
+    /// Makes a value of a literal, which is checked at compile time (by clang 14 when linking, if it initialises a
+    /// global).
     constexpr explicit key_of(detail::checked_literal<Derived> literal) noexcept
         : literal_(literal.data), size_(static_cast<std::uint16_t>(literal.size)) {}
+    /// Deleted: a null pointer is not a value.
     key_of(std::nullptr_t) = delete;
-    /// Not from a text that is known at run time: it may be at fault, and `parse` says so.
+    /// Deleted: a text that is only known at run time may be invalid. Use `parse`, which returns an error.
     template <class text_that_parse_must_check>
         requires(std::is_convertible_v<const text_that_parse_must_check&, std::string_view> &&
                  !std::is_array_v<text_that_parse_must_check>)
     explicit key_of(const text_that_parse_must_check&) = delete;
 
-    /// From a value that is known at run time. Refuses, never cuts.
+    /// Makes a value of a text that is only known at run time. An invalid text is rejected, never truncated.
     static result<Derived> parse(std::string_view value) noexcept {
         if (const auto error = check(value); error.kind() != error_kind::none) return failure{error};
         return Derived(unchecked{value});
     }
-    /// A null pointer is `error_kind::missing`, not undefined behaviour.
+    /// The same for a null-terminated text. A null pointer is `error_kind::missing`.
     static result<Derived> parse(const char* value) noexcept {
         if (!value) return failure{error{error_kind::missing, name}};
         return parse(std::string_view(value));
     }
+    /// Deleted: a null pointer is not a value.
     static result<Derived> parse(std::nullptr_t) = delete;
 
+    /// Copies the bytes in use.
     key_of(const key_of& other) noexcept { *this = other; }
+    /// Copies the bytes in use.
     key_of& operator=(const key_of& other) noexcept {
         if (this == &other) return *this;
         literal_ = other.literal_;
@@ -9834,8 +10775,10 @@ public:
 
     /// The text, valid as long as this object.
     [[nodiscard]] constexpr std::string_view view() const& noexcept { return {literal_ ? literal_ : bytes_, size_}; }
+    /// Deleted: the view would dangle.
     std::string_view view() const&& = delete;
 
+    /// Compares the texts.
     friend constexpr bool operator==(const Derived& a, const Derived& b) noexcept { return a.view() == b.view(); }
 
 protected:
@@ -9849,7 +10792,7 @@ protected:
 private:
     const char* literal_ = nullptr;
     std::uint16_t size_ = 0;
-    char bytes_[max_code_points * 4]; // a code point has at most four bytes of UTF-8; only `size_` bytes are ever set
+    char bytes_[max_code_points * 4]; // UTF-8 needs at most 4 bytes per code point; only `size_` bytes are set
 };
 
 namespace detail {
@@ -9858,8 +10801,8 @@ template <class Derived, fixed_string Name, class... Checks>
 std::true_type is_key_of(const key_of<Derived, Name, Checks...>*);
 std::false_type is_key_of(...);
 
-// Names that MLflow's search takes for its own attributes (mlflow/utils/search_utils.py), so that a filter on a
-// metadata key of that name would ask for something else.
+// Names that MLflow's search treats as its own attributes (mlflow/utils/search_utils.py). A filter on a metadata key
+// of such a name would search for something else.
 constexpr bool rewritten_by_search(std::string_view name) noexcept {
     for (const std::string_view taken :
          {"name", "prompt", "run_id", "timestamp", "execution_time", "end_time", "text"})
@@ -9871,7 +10814,7 @@ constexpr bool reserved_by_mlflow(std::string_view name) noexcept { return name.
 
 } // namespace detail
 
-/// A checked metadata value: `mt::user`, `mt::session`, or an own `mt::key`.
+/// A type of checked metadata value: `mt::user`, `mt::session`, or an `mt::key` of your own.
 template <class T>
 concept metadata_key = decltype(detail::is_key_of(static_cast<std::remove_cvref_t<T>*>(nullptr)))::value;
 
@@ -9879,11 +10822,12 @@ concept metadata_key = decltype(detail::is_key_of(static_cast<std::remove_cvref_
 template <fixed_string Name, class... Checks>
 struct key : key_of<key<Name, Checks...>, Name, Checks...> {
     static_assert(detail::check_text("", Name.view(), 250).kind() == error_kind::none,
-                  "a metadata key has 1 to 250 printable characters");
+                  "the name of a metadata key must have 1 to 250 printable characters");
     static_assert(!detail::reserved_by_mlflow(Name.view()),
                   "mlflow.* keys belong to MLflow: use mt::user, mt::session or another name for your own key");
     static_assert(!detail::rewritten_by_search(Name.view()),
-                  "MLflow's search takes this name for an attribute of its own: add a prefix, as in app.name");
+                  "MLflow's search uses this name for one of its own attributes: add a prefix, as in app.name");
+    /// From a literal, which is checked at compile time.
     using key_of<key, Name, Checks...>::key_of;
 };
 
@@ -9895,52 +10839,64 @@ struct key : key_of<key<Name, Checks...>, Name, Checks...> {
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Who uses the application: MLflow's metadata `mlflow.trace.user`, 1 to 250 characters.
+/// The user of the application: MLflow's metadata `mlflow.trace.user`, 1 to 250 characters.
 struct user : key_of<user, "mlflow.trace.user"> {
+    /// From a literal, which is checked at compile time.
     using key_of::key_of;
 };
 
 /// The conversation that a trace belongs to: MLflow's metadata `mlflow.trace.session`, 1 to 250 characters.
 struct session : key_of<session, "mlflow.trace.session"> {
+    /// From a literal, which is checked at compile time.
     using key_of::key_of;
 };
 
-/// The application's own ID of the request, searchable as `client_request_id`. 1 to 50 characters: the width of the
-/// column on MLflow's databases. It is not metadata: MLflow keeps it as an attribute of the trace.
+/// The application's own ID of the request, which MLflow can search for as `client_request_id`. It has 1 to 50
+/// characters, the width of the column in MLflow's databases. It is not metadata: MLflow stores it as an attribute of
+/// the trace.
 struct client_request_id : key_of<client_request_id, "client_request_id", max_length<50>> {
+    /// From a literal, which is checked at compile time.
     using key_of::key_of;
 };
 
-/// Says that a value is known not to exist, in the place where it would stand.
+/// States that there is no value for this key. Given wherever the value could be given.
 template <class Key>
 struct absent {};
 
-/// In place of a user: nobody is signed in. The trace has no `mlflow.trace.user`.
+/// Given in place of a user when no user is signed in. The trace has no `mlflow.trace.user`.
 inline constexpr absent<user> anonymous{};
-/// In place of a session: the request belongs to no conversation. The trace has no `mlflow.trace.session`.
+/// Given in place of a session when the request belongs to no conversation. The trace has no `mlflow.trace.session`.
 inline constexpr absent<session> no_session{};
 
-/// A value, or the explicit statement that there is none, where which of the two is known at run time only:
-/// `mt::maybe<mt::user> who = mt::anonymous; if (…) who = *mt::user::parse(header);`
+/// A value, or the statement that there is none, where this is only known at run time:
+///
+///     mt::maybe<mt::user> who = mt::anonymous;
+///     if (…) who = *mt::user::parse(header);
 template <class Key>
 class maybe {
-    static_assert(metadata_key<Key>, "maybe: give it a key, such as mt::user or a type made of mt::key");
+    static_assert(metadata_key<Key>, "maybe<T>: T must be a key, such as mt::user or an mt::key");
 
 public:
+    /// States that there is no value.
     constexpr maybe(absent<Key>) noexcept {}
+    /// Holds a value.
     maybe(const Key& value) noexcept : value_(value) {}
 
+    /// The value, or null.
     [[nodiscard]] const Key* get() const noexcept { return value_ ? &*value_ : nullptr; }
+    /// Whether there is a value.
     [[nodiscard]] bool has_value() const noexcept { return value_.has_value(); }
+    /// The value. There must be one.
     [[nodiscard]] const Key& operator*() const noexcept { return *value_; }
 
 private:
     std::optional<Key> value_;
 };
 
-/// As an input it is null.
+/// Records the statement that there is no value as null.
 template <class Key>
 struct json_encoder<absent<Key>> {
+    /// Writes null.
     template <class Buffer>
     static bool append(Buffer& out, absent<Key>) {
         return append_json(out, nullptr);
@@ -9955,29 +10911,35 @@ struct json_encoder<absent<Key>> {
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Which server, and where on it.
+/// The server and experiment that an `mlflow_exporter` found.
 struct mlflow_connection {
+    /// As the server reports it, for example "3.17.2".
     std::string server_version;
+    /// The ID of the experiment.
     std::string experiment_id;
 };
 
-/// Delivers to an MLflow server, version 3.1 or newer.
+/// Delivers traces to an MLflow server, version 3.1 or newer.
 ///
-/// All spans of a batch go in one request (`POST /v1/traces`). A trace with metadata besides user and session,
-/// with a client request ID, or with linked prompts needs one or two more of its own (`POST
-/// /api/3.0/mlflow/traces`, `POST /api/2.0/mlflow/traces/link-prompts`); these follow on
-/// `info_connections` connections, and the spans of such a trace count as exported when it has been answered too.
-/// Sending a trace again is harmless. What an answer means is decided in http/outcome.hpp: a login page with status
-/// 200 delivers nothing.
+/// All spans of a batch are sent in one request (`POST /v1/traces`). A trace with metadata other than user and
+/// session, with a client request ID or a preview, or with linked prompts, needs one or two additional requests
+/// (`POST /api/3.0/mlflow/traces`, `POST /api/2.0/mlflow/traces/link-prompts`). These are sent on up to
+/// `info_connections` connections, and the spans of such a trace count as exported only when they have succeeded too.
+/// Sending a trace again is harmless. http/outcome.hpp decides what a response means; for example, a login page with
+/// status 200 is not a success.
 ///
-/// Servers before 3.4, and those whose store takes no spans (it answers 501, as a folder of files does), get each
-/// trace by a request of its own and its spans as a file, which is told once by `options::on_notice`. MLflow 3.1
-/// gives each trace an ID of its own there; the tag `mlflow_trace.trace_id` has ours, and `mlflow.clientRequestId`
-/// the request's.
+/// A server before 3.4, or one whose store does not support spans (it responds 501, as a file store does), gets a
+/// request for each trace, with the spans as a file. `options::on_notice` is called once then. MLflow 3.1 assigns its
+/// own trace IDs; the tag `mlflow_trace.trace_id` has the recorded one, and `mlflow.clientRequestId` the client
+/// request ID.
 ///
-/// `Transport` is constructed from an `endpoint` and `Transport::options`. The server is asked for its version and
-/// its experiment at the first export, or before that by `connect()`. Thread-safety: all functions, from any thread,
-/// one at a time, and `interrupt` at once.
+/// `Transport` is constructed from an `endpoint` and `Transport::options`. The first export, or an earlier call of
+/// `connect()`, requests the server's version and the experiment.
+///
+/// Errors: failed spans are counted in the result of `export_traces`, with a one-line reason.
+///
+/// Thread-safety: all functions may be called from any thread. `export_traces` and `connect` run one at a time; the
+/// other functions do not wait for them.
 template <class Transport>
 class mlflow_exporter {
     static_assert(transport<Transport>,
@@ -9986,52 +10948,68 @@ class mlflow_exporter {
     static_assert(detail::is_made_as_transport<Transport>());
 
 public:
+    /// Options of `mlflow_exporter`.
     struct options {
         std::string tracking_uri = "http://127.0.0.1:5000"; ///< http://host:port/path, as MLFLOW_TRACKING_URI
-        /// Created when it does not exist. Ignored when `experiment_id` is given.
+        /// Created if it does not exist. Ignored if `experiment_id` is set.
         std::string experiment_name = "Default";
-        std::string experiment_id{}; ///< must exist
-        /// OpenTelemetry's resource; MLflow stores its `service.name` as a tag of the trace.
+        /// An existing experiment. Set it in place of the name if the program must not create one.
+        std::string experiment_id{};
+        /// OpenTelemetry's resource. MLflow stores its `service.name` as a tag of the trace.
         resource_attributes resource{};
-        /// What runs: the metadata `mlflow.source.name`, `mlflow.source.type` and, where they are known when the
-        /// program is built, `mlflow.source.git.commit`, `.branch` and `.repoURL`. Sent with the traces that have
-        /// metadata of their own.
+        /// The program that records: the metadata `mlflow.source.name`, `mlflow.source.type`,
+        /// `mlflow.source.git.commit`, `.branch` and `.repoURL`. A build can define the last three; empty ones are
+        /// left out. They are sent with the traces that need an additional request. Name and Git values over 250
+        /// characters are truncated.
         std::string source_name{detail::program_path()};
+        /// See `source_name`.
         std::string source_type{"LOCAL"};
+        /// See `source_name`.
         std::string git_commit{};
+        /// See `source_name`.
         std::string git_branch{};
-        std::string git_repository{}; ///< `https://github.com/…`, to which MLflow's page links; without a password
-        /// For each request. A busy SQLite store answers only after 20 s.
+        /// For example `https://github.com/…`, to which MLflow's page links; must not contain a password.
+        std::string git_repository{};
+        /// For each request. A busy SQLite store may take 20 s to respond; raise it for a slower server.
         std::chrono::milliseconds timeout{30'000};
-        /// `basic_authorization()`, `bearer_authorization()`, or a function; none when empty. Give it over `https`
-        /// only.
+        /// `basic_authorization()`, `bearer_authorization()`, or a function. Empty: no credentials. Use them over
+        /// `https` only.
         credentials authorization{};
-        /// Sent with each request, such as a key that a proxy before the server asks for.
+        /// Headers sent with each request, for example a key for a reverse proxy.
         std::vector<std::pair<std::string, secret>> headers{};
-        std::string workspace{}; ///< of a server that has several (`mlflow server --enable-workspaces`)
+        /// The workspace, on a server that has several (`mlflow server --enable-workspaces`).
+        std::string workspace{};
+        /// Options of the transport.
         typename Transport::options transport{};
-        /// At once, for the requests that traces with request IDs and metadata need. 1 to 16.
+        /// How many connections send the additional requests of traces at the same time: 1 to 16. Raise it if these
+        /// requests delay a long queue and the server has more workers.
         std::size_t info_connections = 4;
-        /// Told once, by the exporting thread, why traces go to this server in a slower way.
+        /// Called once, by the exporting thread, with the reason why traces need a request each on this server. Set
+        /// it to send the notice to the application's log.
         void (*on_notice)(const std::string& notice) = &detail::notice_to_stderr;
     };
 
+    /// Stores the options. Does not connect.
     mlflow_exporter() : mlflow_exporter(options{}) {}
+    /// Stores the options. Does not connect.
     explicit mlflow_exporter(options chosen) : options_(std::move(chosen)), server_(server()) {}
 
-    /// Asks the server for its version and its experiment, which is created where only its name is known. Needed only
-    /// to learn of a wrong address, an old server or a missing experiment before the first trace.
+    /// Requests the server's version and the experiment, which is created if only its name is set and it does not
+    /// exist. Call it to find a wrong address, an old server or a missing experiment before the first trace;
+    /// otherwise the first export does it.
     result<mlflow_connection> connect() {
         const detail::lock_guard guard(lock_);
         return connect_locked();
     }
 
+    /// Sends the batch. After a failure of some additional requests, the traces that they belong to stay in the
+    /// batch.
     export_result export_traces(trace_batch& batch) {
         const detail::lock_guard guard(lock_);
         if (batch.empty()) return {};
         const std::size_t spans = batch.span_count();
         if (const auto connected = connect_locked(); !connected) {
-            // The traces were not even sent: it is the server, the experiment or the credentials that must be mended.
+            // No trace has been sent, so the content is not at fault.
             export_result outcome = failure_of(spans, connected.error());
             outcome.retryable = true;
             outcome.content_rejected = false;
@@ -10040,35 +11018,37 @@ public:
         if (takes_otlp_) {
             export_result outcome;
             auto error = send_spans(batch, outcome);
-            if (error && detail::is_not_implemented(error->status())) use_artifacts("its store takes no OTLP spans");
+            if (error && detail::is_not_implemented(error->status()))
+                use_artifacts("its store does not support OTLP spans");
             else if (error) return failure_of(spans, std::move(*error));
             else return outcome.ok() ? send_trace_infos(batch) : outcome;
         }
         return send_artifacts(batch);
     }
 
-    /// Ends an export under way after the requests that are under way: what was not asked for yet fails, and may be
-    /// sent again. Later exports send spans, and no more.
+    /// Stops an export after the requests in progress. Additional requests that were not sent fail and may be sent
+    /// again. Later exports send only spans.
     void interrupt() noexcept { is_interrupted_ = true; }
 
-    /// How far the export under way is. Does not wait for it.
+    /// The progress of the current export. Does not wait for it.
     [[nodiscard]] export_progress progress() const { return progress_.now(); }
 
-    /// The trace in MLflow's page; empty before the experiment is known. Does not wait for an export under way.
+    /// The page of the trace in MLflow. Empty before the experiment is known. Does not wait for an export.
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
         const detail::lock_guard guard(connection_lock_);
         if (connection_.experiment_id.empty()) return {};
         if (gives_own_ids_) return experiment_url_locked();
         return experiment_url_locked("?selectedEvaluationId=" + std::string(id.mlflow_id().view()));
     }
-    /// The experiment's traces in MLflow's page; empty before the experiment is known.
+    /// The page of the experiment's traces in MLflow. Empty before the experiment is known. Does not wait for an
+    /// export.
     [[nodiscard]] std::string experiment_url() const {
         const detail::lock_guard guard(connection_lock_);
         return connection_.experiment_id.empty() ? std::string{} : experiment_url_locked();
     }
 
 private:
-    using failed = std::optional<error>; // nothing when all is well
+    using failed = std::optional<error>; // empty after success
     using infos = detail::mlflow_infos<Transport>;
 
     [[nodiscard]] std::string experiment_url_locked(std::string query = {}) const {
@@ -10086,16 +11066,16 @@ private:
                                                          : api.experiment_by_id(options_.experiment_id);
         if (!experiment) return failure{experiment.error()};
         is_old_ = version->is_before(3, 4);
-        if (takes_otlp_ && is_old_) use_artifacts("it takes no OTLP spans");
+        if (takes_otlp_ && is_old_) use_artifacts("it does not support OTLP spans");
         const detail::lock_guard guard(connection_lock_);
         gives_own_ids_ = version->is_before(3, 2);
         connection_ = {std::move(version->text), std::move(*experiment)};
         return connection_;
     }
 
-    static export_result failure_of(std::size_t spans, error why) {
+    static export_result failure_of(std::size_t spans, const error& why) {
         export_result outcome;
-        detail::add_failure(outcome, spans, std::move(why));
+        detail::add_failure(outcome, spans, why);
         return outcome;
     }
 
@@ -10149,7 +11129,8 @@ private:
                 options_.authorization, options_.timeout,      options_.transport};
     }
 
-    // Of a batch whose spans are stored. What has failed stays in it, unless all has.
+    // The spans of the batch are stored. Afterwards the batch holds the traces that failed, or all traces if none
+    // failed.
     export_result send_trace_infos(trace_batch& batch) {
         std::vector<typename infos::answer> answers;
         for (const trace_data& trace : batch)
@@ -10163,7 +11144,7 @@ private:
         return settle(batch, answers);
     }
 
-    // In the order of the batch.
+    // The answers are in the order of the batch.
     export_result settle(trace_batch& batch, std::vector<typename infos::answer>& answers) {
         export_result outcome;
         trace_batch left, stored;
@@ -10181,15 +11162,16 @@ private:
         if (untried > 0) {
             outcome.failed_spans += untried;
             outcome.retryable = true;
-            if (outcome.error.empty())
-                outcome.error = "request IDs and metadata of " + std::to_string(untried) +
-                                " stored spans were not sent yet: interrupted";
+            if (!outcome.error)
+                outcome.error = error(error_kind::timeout, {},
+                                      "interrupted before the request IDs and metadata of " +
+                                          std::to_string(untried) + " stored spans were sent");
         }
         batch = std::move(left.empty() ? stored : left);
         return outcome;
     }
 
-    // A server that is not there any more is not asked for each trace.
+    // After a transport error, no further trace is sent.
     export_result send_artifacts(const trace_batch& batch) {
         export_result outcome;
         failed gone;
@@ -10197,7 +11179,7 @@ private:
             failed error = gone ? gone : send_artifact(trace);
             if (!error) outcome.exported_spans += trace.span_count, progress_.answered(true);
             else if (outcome_of(*error) == trace::outcome::wait) gone = error;
-            if (error) detail::add_failure(outcome, trace.span_count, std::move(*error));
+            if (error) detail::add_failure(outcome, trace.span_count, *error);
         }
         return outcome;
     }
@@ -10205,9 +11187,8 @@ private:
     void use_artifacts(std::string_view why) {
         takes_otlp_ = false;
         if (options_.on_notice && !std::exchange(is_told_, true))
-            options_.on_notice(
-                server_.uri() + ": " + std::string(why) +
-                ", so each trace is a request or more of its own; use MLflow 3.4 or newer on a database");
+            options_.on_notice(server_.uri() + ": " + std::string(why) +
+                               ", so each trace needs at least one request; use MLflow 3.4 or newer with a database");
     }
 
     failed send_artifact(const trace_data& trace) {
@@ -10216,7 +11197,7 @@ private:
                         .store(trace));
         const bool has_no_such_way = error && error->kind() == error_kind::other &&
                                      (error->status() == 0 || detail::is_not_implemented(error->status()));
-        if (has_no_such_way && !is_old_) { // nor the other: perhaps it was not MLflow that answered
+        if (has_no_such_way && !is_old_) { // neither way works: perhaps the response did not come from MLflow
             error = error->with_reply(detail::not_implemented, error->retry_after(), error->is_html());
             takes_otlp_ = true;
         }
@@ -10224,7 +11205,7 @@ private:
     }
 
     failed checked(failed error) {
-        if (error && detail::is_not_found(error->status())) { // deleted? ask again next time
+        if (error && detail::is_not_found(error->status())) { // perhaps deleted: look it up again at the next export
             const detail::lock_guard guard(connection_lock_);
             connection_.experiment_id.clear();
         }
@@ -10234,15 +11215,16 @@ private:
     options options_;
     detail::machine::mutex lock_;
     detail::http_client<Transport> server_;
-    mutable detail::machine::mutex connection_lock_; // these two are written under both locks
+    // Guards the next two members, which are written only under both locks.
+    mutable detail::machine::mutex connection_lock_;
     mlflow_connection connection_;
-    std::vector<detail::owner<detail::http_client<Transport>>> others_; // connections, made as they are needed
+    std::vector<detail::owner<detail::http_client<Transport>>> others_; // connections, created on demand
     detail::atomic<bool> is_interrupted_{false};
     detail::mlflow_progress progress_;
     bool gives_own_ids_ = false;
     bool takes_otlp_ = true;
     bool is_old_ = false;
-    bool is_told_ = false; // that it is the artifact way
+    bool is_told_ = false; // that each trace needs its own request
     detail::buffer body_;
 };
 
@@ -10254,16 +11236,18 @@ private:
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Parses a value that may not leave the process into what your own function makes of it, such as a keyed hash:
-/// `mt::pseudonym<mt::user, hmac_of>::parse(header)` is a `mt::user`, and the original is not kept.
+/// Replaces a value that must not leave the process by the result of your own function, such as a keyed hash.
+/// `mt::pseudonym<mt::user, hmac_of>::parse(header)` returns a `mt::user`; the original is not kept.
 ///
-/// Function: `std::string(std::string_view)`, or anything else that converts to `std::string_view`; thread-safe where
-/// `parse` is called by several threads. The original is checked as text of at most 250 characters, what the function
-/// returns as every value of the key; a function that throws makes it `error_kind::not_allowed`.
+/// `Function` is `std::string(std::string_view)`, or returns another type that converts to `std::string_view`. It
+/// must be thread-safe if several threads call `parse`. The original is checked as text of at most 250 characters,
+/// and the function's result as a value of the key. If the function throws, the error is `error_kind::not_allowed`.
 template <metadata_key Key, auto Function>
 struct pseudonym {
+    /// The key that the result is a value of.
     using key = Key;
 
+    /// Makes a value of the replacement for `original`.
     static result<Key> parse(std::string_view original) noexcept {
         if (const auto error = detail::check_text(Key::name, original, 250); error.kind() != error_kind::none)
             return failure{error};
@@ -10285,36 +11269,44 @@ struct pseudonym {
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// In a schema: every trace says this value, or says that there is none.
+/// In a schema: every trace must have this key, or state that there is no value.
 template <class Key>
 struct required {
-    static_assert(metadata_key<Key>, "required: give it a key, such as mt::user or a type made of mt::key");
+    static_assert(metadata_key<Key>, "required<T>: T must be a key, such as mt::user or an mt::key");
+    /// The key.
     using key = Key;
+    /// Whether a trace must have the key when it starts.
     static constexpr bool is_required = true;
 };
 
-/// In a schema: a trace may carry this value.
+/// In a schema: a trace may have this key.
 template <class Key>
 struct optional {
-    static_assert(metadata_key<Key>, "optional: give it a key, such as mt::user or a type made of mt::key");
+    static_assert(metadata_key<Key>, "optional<T>: T must be a key, such as mt::user or an mt::key");
+    /// The key.
     using key = Key;
+    /// Whether a trace must have the key when it starts.
     static constexpr bool is_required = false;
 };
 
-/// In a schema: a value that is known only inside the call. A trace that ends without it, and without saying that
-/// there is none, is recorded and reported.
+/// In a schema: a key whose value becomes known after the trace has started. A trace that ends without the value, and
+/// without the statement that there is none, is recorded, and the missing value is reported.
 template <class Key>
 struct late {
-    static_assert(metadata_key<Key>, "late: give it a key, such as mt::user or a type made of mt::key");
+    static_assert(metadata_key<Key>, "late<T>: T must be a key, such as mt::user or an mt::key");
+    /// The key.
     using key = Key;
+    /// Whether a trace must have the key when it starts.
     static constexpr bool is_required = false;
+    /// Whether a trace must have the key when it ends.
     static constexpr bool is_late = true;
 };
 
-/// In a schema, around one of these: the value also goes to other processes, where a `propagator` is used:
+/// In a schema, around one of these entries: a `propagator` also sends the value to other processes. Example:
 /// `mt::propagated<mt::required<mt::user>>`.
 template <class Entry>
 struct propagated : Entry {
+    /// Whether a `propagator` sends the value.
     static constexpr bool is_propagated = true;
 };
 
@@ -10343,20 +11335,20 @@ constexpr bool names_are_distinct() noexcept {
 
 } // namespace detail
 
-/// The metadata that a trace may and must carry. A key that is not listed does not compile; a required key that is
-/// left out at the start of a trace does not compile either. `client_request_id` and tags are not metadata, and
-/// always allowed.
+/// The metadata keys that a trace must and may have. Using a key that is not listed does not compile, nor does
+/// starting a trace without a required key. `client_request_id` and tags are not metadata; they are always allowed.
 template <class... Entries>
 struct schema {
-    static_assert(
-        (detail::schema_entry<Entries> && ...),
-        "list the keys as mt::required<key>, mt::late<key> or mt::optional<key>: mt::schema<mt::required<mt::user>>");
+    static_assert((detail::schema_entry<Entries> && ...),
+                  "each argument of mt::schema must be mt::required<key>, mt::late<key> or mt::optional<key>, as in "
+                  "mt::schema<mt::required<mt::user>>");
     static_assert(detail::names_are_distinct<Entries...>(), "a key is listed twice in the schema");
 
+    /// Whether `Key` is listed.
     template <class Key>
     static constexpr bool has = (std::is_same_v<typename Entries::key, Key> || ...);
 
-    /// May a key that is known at run time only be set by its name? Only in an open schema.
+    /// Whether metadata may be set by a key name that is only known at run time. Only an open schema allows it.
     static constexpr bool is_open = false;
 
     /// Calls `visit.template operator()<Key>()` for each required key.
@@ -10369,7 +11361,7 @@ struct schema {
             ...);
     }
 
-    /// The same for each late key.
+    /// Calls `visit` in the same way for each late key.
     template <class Visitor>
     static constexpr void for_each_late([[maybe_unused]] Visitor&& visit) {
         (
@@ -10379,7 +11371,7 @@ struct schema {
             ...);
     }
 
-    /// The same for each key that goes to other processes.
+    /// Calls `visit` in the same way for each key that is propagated to other processes.
     template <class Visitor>
     static constexpr void for_each_propagated([[maybe_unused]] Visitor&& visit) {
         (
@@ -10389,22 +11381,30 @@ struct schema {
             ...);
     }
 
+    /// Whether a key of this name is listed.
     static constexpr bool has_name([[maybe_unused]] std::string_view name) noexcept {
         return ((Entries::key::name == name) || ...);
     }
 };
 
-/// Any key, none required; also keys known at run time only, by `metadata(name, value)`.
+/// The schema that allows any key and requires none. Keys that are only known at run time are set by
+/// `metadata(name, value)`.
 struct open_schema {
+    /// Every key is allowed.
     template <class Key>
     static constexpr bool has = true;
+    /// Metadata may be set by a key name that is only known at run time.
     static constexpr bool is_open = true;
+    /// No key is required.
     template <class Visitor>
     static constexpr void for_each_required(Visitor&&) {}
+    /// No key is late.
     template <class Visitor>
     static constexpr void for_each_late(Visitor&&) {}
+    /// No key is propagated.
     template <class Visitor>
     static constexpr void for_each_propagated(Visitor&&) {}
+    /// Every name is allowed.
     static constexpr bool has_name(std::string_view) noexcept { return true; }
 };
 
@@ -10416,19 +11416,24 @@ struct open_schema {
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// A label of a trace that may change later, unlike metadata. Views its texts: use it in the same expression.
-/// Keys: 1 to 250 of ASCII letters, digits, `_-.:/` and space, as MLflow's `_validate_tag_name` wants them. Values:
-/// up to 4096 characters of valid UTF-8 (what is longer, MLflow would cut silently), newlines and tabs allowed.
+/// A label of a trace. Unlike metadata it can be changed later. It views its texts, so use it in the same expression.
+/// Keys have 1 to 250 ASCII letters, digits, `_-.:/` and spaces, as MLflow's `_validate_tag_name` requires. Values
+/// have up to 4096 characters of valid UTF-8, including newlines and tabs; MLflow would silently truncate longer
+/// values.
 struct tag {
+    /// The name of the tag.
     std::string_view key;
+    /// The value of the tag.
     std::string_view value;
 
+    /// Does not check the texts; `check` does.
     constexpr tag(std::string_view tag_key, std::string_view tag_value) noexcept : key(tag_key), value(tag_value) {}
 
+    /// Returns the error of the key or the value, or an error of kind `error_kind::none`.
     [[nodiscard]] constexpr error check() const noexcept {
         if (const auto error = detail::check_text(key, key, 250); error.kind() != error_kind::none) return error;
         if (key.starts_with("mlflow.")) return {error_kind::reserved, key};
-        // MLflow takes a key for a path, which must be its own normal form.
+        // MLflow treats a key as a path, which must be in normal form.
         const bool is_path = key.front() != '/' && key.back() != '/' && key.find("//") == std::string_view::npos &&
                              key != "." && !key.starts_with("..") && key.find("/../") == std::string_view::npos &&
                              key.find("/./") == std::string_view::npos && !key.starts_with("./") &&
@@ -10444,7 +11449,7 @@ struct tag {
 
 namespace detail {
 
-// A metadata key and value that no type has checked.
+// Checks a metadata key and value that have no type of their own.
 constexpr error check_metadata(std::string_view key, std::string_view value) noexcept {
     if (const auto error = check_text(key, key, 250); error.kind() != error_kind::none) return error;
     if (reserved_by_mlflow(key) || rewritten_by_search(key)) return {error_kind::reserved, key};
@@ -10461,7 +11466,7 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// What stands beside the entries and spans of a finished trace, and beside the body of a span.
+// Copies the members of a trace other than its entries and spans, or of a span other than its body.
 inline void copy_description(trace_data& copy, const trace_data& trace) noexcept {
     copy.id = trace.id;
     copy.start_unix_nano = trace.start_unix_nano;
@@ -10480,19 +11485,25 @@ inline void copy_description(span_data& copy, const span_data& span) noexcept {
     copy.has_own_level = span.has_own_level;
 }
 
-// The memory of such a copy.
+// The memory that a packed copy takes. Measured: an exporter's decorator may have added to the spans.
 inline std::size_t packed_memory(const trace_data& trace) noexcept {
-    return trace_data::memory_for(trace.span_count, trace.bytes, trace.entries.bytes());
+    std::size_t spans = 0;
+    std::size_t bodies = 0;
+    for (const span_data* span = trace.spans; span; span = span->next) {
+        ++spans;
+        bodies += span->body.size();
+    }
+    return trace_data::memory_for(spans, bodies, trace.entries.bytes());
 }
 inline bool is_worth_packing(const trace_data& trace) noexcept {
     return 2 * trace.memory() >= 3 * packed_memory(trace);
 }
 
-// Copies of finished traces, side by side in one block, which goes with the last of them. They do not come from the
-// pool, whose objects go back to where they are recorded.
+// Copies ended traces into one block of memory, which is freed with the last copy. The copies do not come from the
+// pools, whose objects return to the recording threads.
 class packing {
 public:
-    // `memory` as `packed_memory` says. Without memory it packs nothing.
+    // `memory` is the sum of `packed_memory`. When memory runs out, nothing is packed.
     explicit packing(std::size_t memory) noexcept {
         void* const block = machine::reallocate(nullptr, sizeof(packed_block) + memory);
         if (!block) return;
@@ -10505,7 +11516,7 @@ public:
         if (block_) block_->release();
     }
 
-    // Null where nothing is packed.
+    // Returns null when nothing is packed.
     trace_data* copy(const trace_data& trace) noexcept {
         if (!block_) return nullptr;
         auto* const copy = make<trace_data>();
@@ -10518,10 +11529,11 @@ public:
             next = &to->next;
             copy_description(*to, *from);
             to->body.refer_to(from->body.view(), bytes(from->body.size()));
+            copy->bytes += from->body.size();
             if (from == trace.root) copy->root = to;
         }
         copy->span_count = trace.span_count;
-        copy->bytes = copy->capacity = trace.bytes;
+        copy->capacity = copy->bytes;
         return copy;
     }
 
@@ -10544,10 +11556,10 @@ private:
     unsigned char* at_ = nullptr;
 };
 
-// A copy that shares its block with nobody, or null.
+// Returns a copy in a block of its own, or null.
 inline trace_data* packed(const trace_data& trace) noexcept { return packing(packed_memory(trace)).copy(trace); }
 
-// Replaces those that hold far more than they say.
+// Replaces traces that occupy far more memory than their content needs by packed copies.
 inline void pack(trace_batch& traces) noexcept {
     std::size_t memory = 0;
     for (const trace_data& trace : traces) memory += is_worth_packing(trace) ? packed_memory(trace) : 0;
@@ -10555,7 +11567,7 @@ inline void pack(trace_batch& traces) noexcept {
     packing into(memory);
     trace_batch result;
     trace_batch originals;
-    span_data* spans = nullptr; // of the originals, which go back at once
+    span_data* spans = nullptr; // of the originals, returned to the pool at once
     span_data** last = &spans;
     while (trace_data* const trace = traces.pop_front()) {
         trace_data* const copy = is_worth_packing(*trace) ? into.copy(*trace) : nullptr;
@@ -10579,7 +11591,7 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// A copy of one of the traces that wait elsewhere, another one for the next number; null where none waits.
+// Returns a copy of one of the traces that wait elsewhere, a different one for each number; null when none waits.
 using other_trace = trace_data*(void* from, std::size_t number) noexcept;
 template <class Exporter>
 concept asks_for_others = requires(Exporter& exporter, void* from, other_trace* next) {
@@ -10590,7 +11602,7 @@ struct other_traces {
     other_trace* next = nullptr;
 };
 
-// A copy of a finished trace, or null when memory has run out.
+// Returns a copy of an ended trace, or null when memory runs out.
 inline trace_data* copy_of(const trace_data& trace) noexcept {
     trace_data* const copy = pool<trace_data>::instance().take();
     if (!copy) return nullptr;
@@ -10625,13 +11637,14 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// `milliseconds::max()`, which says without end, and `min()` would overflow.
+// Limits a timeout to 0 to 100 years, because `milliseconds::max()`, which means "no limit", and `min()` would
+// overflow.
 inline std::chrono::milliseconds bounded(std::chrono::milliseconds time) noexcept {
     constexpr std::chrono::milliseconds century = std::chrono::hours(24 * 36'525);
     return time > century ? century : time.count() > 0 ? time : std::chrono::milliseconds(0);
 }
 
-// So much later than now.
+// The time point this long after now.
 inline std::chrono::steady_clock::time_point deadline_after(std::chrono::milliseconds time) noexcept {
     return std::chrono::steady_clock::now() + bounded(time);
 }
@@ -10646,11 +11659,11 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Spans that a `batch` has dropped, by the reason.
+// The spans that a `batch` has dropped, by reason.
 struct batch_drops {
     std::uint64_t full = 0;
     std::uint64_t too_large = 0;
-    std::uint64_t late = 0; // after the shutdown, or by the exporter itself
+    std::uint64_t late = 0; // after the shutdown, or recorded by the exporter itself
 
     [[nodiscard]] std::uint64_t for_want_of_room() const noexcept { return full + too_large; }
     [[nodiscard]] bool any() const noexcept { return full + too_large + late != 0; }
@@ -10661,12 +11674,13 @@ struct batch_drops {
             if (!text.empty()) text += "; ";
             text.append(before).append(std::to_string(spans)).append(after);
         };
-        add(full, "the queue was full, and ",
-            " spans were dropped so far; raise max_queue_spans and max_queue_bytes, or look why they are delivered "
-            "so slowly");
-        add(too_large, "a trace was larger than the whole queue, and ",
+        add(full, "the queue was full, so ",
+            " spans were dropped so far; raise max_queue_spans and max_queue_bytes, or find out why delivery is "
+            "slow");
+        add(too_large, "a trace was larger than the whole queue, so ",
             " spans were dropped so far; raise max_queue_spans and max_queue_bytes, or record less in one trace");
-        add(late, "", " spans ended after the shutdown, or were recorded by the exporter itself, and were dropped");
+        add(late, "",
+            " spans were dropped because they ended after the shutdown or were recorded by the exporter itself");
         return text;
     }
 };
@@ -10681,7 +11695,7 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// What an exporter or a policy is made from: its `options`, or itself where it has none.
+// The type that an exporter or policy is made from: its nested `options`, or the type itself if it has none.
 template <class T>
 struct options_of_impl {
     using type = T;
@@ -10704,7 +11718,8 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Lets one through in each interval, whichever thread it is on. Time and interval in one unit, which is the caller's.
+// Returns true once per interval, for all threads together. `now` and `length` have the same unit, which the caller
+// chooses.
 class interval {
 public:
     [[nodiscard]] bool is_due(std::int64_t now, std::int64_t length) noexcept {
@@ -10736,23 +11751,24 @@ inline void write_to_standard_error(void*, std::string_view line) noexcept {
 
 } // namespace detail
 
-/// Who is told that delivery is in trouble, and how often: `.diagnostics = {.interval = std::chrono::minutes(5)}`.
+/// Where problems of delivery are logged, and how often: `.diagnostics = {.interval = std::chrono::minutes(5)}`.
 struct diagnostics {
-    /// A line with its end, without credentials; called by the thread that notices, a recording one if the queue is
-    /// full. Null: nobody.
+    /// Called with one line that ends in a newline and holds no credentials. The calling thread is the one that found
+    /// the problem: a recording thread if the queue is full. Null disables logging.
     void (*write)(void* context, std::string_view line) noexcept = &detail::write_to_standard_error;
+    /// The first argument of `write`.
     void* context = nullptr;
     std::chrono::milliseconds interval{30'000}; ///< the shortest time between two lines
 };
 
 namespace detail {
 
-// Thread-safe.
+// Logs to a `diagnostics`. Thread-safe.
 class diagnostic_line {
 public:
     explicit diagnostic_line(const diagnostics& to) noexcept : to_(to) {}
 
-    // `describe` makes the text, where a line is due.
+    // `describe` returns the text; it is called only if a line is due.
     template <class Describe>
     void say(const Describe& describe) noexcept {
         using std::chrono::steady_clock;
@@ -10762,7 +11778,7 @@ public:
         if (interval_.is_due(now.count(), to_.interval.count())) say_at_once(describe);
     }
 
-    // However lately there was another one: it is the last.
+    // Ignores the interval: for the last line of an exporter.
     template <class Describe>
     void say_at_once(const Describe& describe) noexcept {
         if (!to_.write) return;
@@ -10785,37 +11801,52 @@ inline namespace MLFLOW_TRACE_ABI {
 
 /// What `batch` does with a trace for which the queue has no room.
 enum class when_full : std::uint8_t {
-    drop_newest, ///< this one is dropped
-    drop_oldest, ///< those that wait longest are dropped
-    wait ///< the recording thread waits for room, for at most `batch_options::max_wait`; then as `drop_newest`
+    drop_newest, ///< drop this trace
+    drop_oldest, ///< drop the oldest queued traces
+    wait         ///< the recording thread waits up to `batch_options::max_wait` for room, then drops this trace
 };
 
+/// Options of `batch`.
 template <class Exporter>
 struct batch_options {
+    /// Options of the inner exporter.
     detail::options_of<Exporter> exporter{};
-    /// Of the memory that traces take which wait or are in the hands of the inner exporter: their objects and blocks,
-    /// with what the allocator adds. Not counted are traces that are still open, and what the inner exporter needs
-    /// for its requests.
+    /// The limit for the memory of traces that are queued or being exported: objects, blocks, and the overhead of the
+    /// allocator. Open traces are not counted, nor is the memory that the inner exporter needs for its requests.
+    /// Raise it to bridge a longer outage, within the memory limit of the process: 20 traces of 6 KB a second fill 64
+    /// MiB in about 9 minutes.
     std::size_t max_queue_bytes = 64U * 1024 * 1024;
-    std::size_t max_queue_spans = 262'144; ///< waiting
+    /// The limit for spans in the queue. Raise it with `max_queue_bytes` if spans are small.
+    std::size_t max_queue_spans = 262'144;
+    /// What happens to a trace that does not fit. Use `drop_oldest` if the latest traces matter most, `wait` if a
+    /// pause of the recording thread is better than a loss.
     trace::when_full when_full = when_full::drop_newest;
+    /// The limit for `when_full::wait`.
     std::chrono::milliseconds max_wait{100};
-    std::size_t max_batch_bytes = 4U * 1024 * 1024; ///< of encoded spans in one call of the inner exporter
+    /// The limit for one call of the inner exporter, in bytes of encoded spans. Lower it if the server or a proxy
+    /// accepts smaller requests only.
+    std::size_t max_batch_bytes = 4U * 1024 * 1024;
+    /// The limit for one call of the inner exporter, in spans.
     std::size_t max_batch_spans = 1'024;
-    std::chrono::milliseconds delay{500}; ///< the longest time that a trace waits for company
+    /// How long a trace waits at most for others, so that they are exported together. Lower it to see traces sooner,
+    /// raise it for fewer requests.
+    std::chrono::milliseconds delay{500};
+    /// How long the destructor waits for delivery. In a tracer, `tracer_options::shutdown_timeout` applies.
     std::chrono::milliseconds shutdown_timeout{5'000};
-    trace::diagnostics diagnostics{}; ///< told of drops and failures; by default a line on standard error
+    trace::diagnostics diagnostics{}; ///< where drops and failures are logged; standard error by default
 };
 
-/// What waits in a `batch`.
+/// The state of the queue of a `batch`.
 struct batch_status {
-    std::size_t waiting_spans = 0; ///< in the queue, not those in the hands of the inner exporter
-    std::size_t waiting_bytes = 0; ///< of these, encoded
-    /// The memory that `max_queue_bytes` limits, without what is kept for reuse, which has at most an eighth of it.
+    std::size_t waiting_spans = 0; ///< spans in the queue, without those being exported
+    std::size_t waiting_bytes = 0; ///< their size, encoded
+    /// The memory that `max_queue_bytes` limits, without the free objects kept for reuse (at most an eighth of the
+    /// limit).
     std::size_t held_bytes = 0;
-    std::chrono::milliseconds oldest_waits{0}; ///< since the first trace in the queue has ended, by the wall clock
-    std::uint64_t dropped_spans = 0;           ///< for want of room
-    /// Grows whenever the receiver has taken something: who waits for the rest need not give up meanwhile.
+    std::chrono::milliseconds oldest_waits{0}; ///< time since the oldest queued trace ended, by the wall clock
+    std::uint64_t dropped_spans = 0;           ///< because the queue was full or the trace too large
+    /// Increases whenever the receiver accepts something. A caller that waits for delivery may continue to wait while
+    /// this value increases.
     std::uint64_t progress = 0;
 };
 
@@ -10828,8 +11859,8 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// What waits in a `batch`: the longest first those that have been looked at and hold no more than they need, then
-// those that are just being looked at, then those that are as they were recorded.
+// The queue of a `batch`. Traces leave it in this order: first those that were packed (or were found small enough),
+// then those that are being packed at the moment, then those that are still as they were recorded.
 class batch_queue {
 public:
     struct amount {
@@ -10841,7 +11872,7 @@ public:
     [[nodiscard]] std::size_t span_count() const noexcept {
         return small_.span_count() + in_hands_.spans + recorded_.span_count();
     }
-    // They, and those that were dropped although older ones are just being looked at.
+    // These, and the ones that were dropped although older ones are being packed.
     [[nodiscard]] std::size_t spans_not_taken() const noexcept { return span_count() + dropped_behind_; }
     [[nodiscard]] std::size_t bytes() const noexcept { return small_.bytes() + in_hands_.bytes + recorded_.bytes(); }
     [[nodiscard]] std::size_t memory() const noexcept {
@@ -10852,12 +11883,12 @@ public:
 
     void append(trace_batch&& traces) noexcept { recorded_.append(std::move(traces)); }
 
-    // The first one, if it is not just being looked at, or null.
+    // The oldest trace; null if the queue is empty or that trace is being packed.
     [[nodiscard]] const trace_data* front() const noexcept {
         if (!small_.empty()) return &*small_.begin();
         return in_hands_.spans == 0 && !recorded_.empty() ? &*recorded_.begin() : nullptr;
     }
-    // One of those that wait, another one for the next number; null where none does.
+    // One of the queued traces; another one for each `number`. Null if there is none.
     [[nodiscard]] const trace_data* any(std::size_t number) const noexcept {
         const std::size_t count = small_.size() + recorded_.size();
         if (count == 0) return nullptr;
@@ -10871,7 +11902,7 @@ public:
         forget_dropped();
         return popped;
     }
-    // To be dropped: the first one that is not just being looked at, or null.
+    // Removes the oldest trace that is not being packed, so that the caller drops it; null if there is none.
     [[nodiscard]] trace_data* pop_to_drop() noexcept {
         const bool is_behind = small_.empty() && in_hands_.spans != 0;
         trace_data* const popped = pop_front();
@@ -10879,7 +11910,7 @@ public:
         return popped;
     }
 
-    // The first ones, as many as fit into this; one of any size.
+    // Removes the oldest traces that fit into `most` together, and at least one, whatever its size.
     [[nodiscard]] trace_batch take(const amount& most) noexcept {
         trace_batch taken;
         const auto fits = [&](const trace_data& next) {
@@ -10890,7 +11921,7 @@ public:
             taken.push_back(pop_front());
         return taken;
     }
-    // Some to be looked at, which wait all the same.
+    // Removes recorded traces for packing, of `memory` bytes or slightly more. They still count as queued.
     [[nodiscard]] trace_batch take_recorded(std::size_t memory) noexcept {
         trace_batch taken;
         do taken.push_back(recorded_.pop_front());
@@ -10904,7 +11935,7 @@ public:
         forget_dropped();
     }
 
-    // How many spans these were; those that are being looked at come back.
+    // Removes all traces but those that are being packed, and returns the number of their spans.
     std::size_t clear() noexcept {
         const std::size_t spans = small_.span_count() + recorded_.span_count();
         small_.clear();
@@ -10914,7 +11945,7 @@ public:
     }
 
 private:
-    // Once nothing waits any more that is older than what was dropped.
+    // Resets `dropped_behind_` once no queued trace is older than the dropped ones.
     void forget_dropped() noexcept {
         if (small_.empty() && in_hands_.spans == 0) dropped_behind_ = 0;
     }
@@ -10935,18 +11966,18 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// An inner exporter of a `batch`, and what it has in its hands.
+// One inner exporter of a `batch`, and the amount that it is exporting.
 template <class Exporter>
 struct batch_sender {
     explicit batch_sender(options_of<Exporter>&& options) : exporter(std::move(options)) {}
 
     Exporter exporter;
-    std::uint64_t from = 0; // the first of these spans, as they were accepted
+    std::uint64_t from = 0; // the number of the first of these spans, in order of acceptance
     std::size_t spans = 0;
     std::size_t memory = 0;
 };
 
-// All of them. What the exporters are asked is asked without the lock of the worker, the rest with it.
+// All inner exporters. Functions that call the exporters are called without the worker's lock, the others with it.
 template <class Exporter, std::size_t Count>
 class batch_senders {
     using time_point = std::chrono::steady_clock::time_point;
@@ -10967,7 +11998,7 @@ public:
         for (const auto& each : all_) sum += each.memory;
         return sum;
     }
-    // Up to which span all that have left the queue have left the exporters too.
+    // The number up to which every span that left the queue has been exported too.
     [[nodiscard]] std::uint64_t done_of(std::uint64_t taken) const noexcept {
         for (const auto& each : all_)
             if (each.spans != 0 && each.from < taken) taken = each.from;
@@ -10982,7 +12013,7 @@ public:
         if constexpr (interruptible_exporter<Exporter>)
             for (auto& each : all_) each.exporter.interrupt();
     }
-    // Of exporters that defer themselves.
+    // `flush`, `shutdown` and `account` do nothing unless the inner exporter is a `deferring_exporter`.
     bool flush(time_point deadline) {
         bool complete = true;
         if constexpr (deferring_exporter<Exporter>)
@@ -11007,10 +12038,10 @@ public:
             }
         return sum;
     }
-    [[nodiscard]] std::string last_error() const {
+    [[nodiscard]] error last_error() const {
         if constexpr (reporting_exporter<Exporter>)
             for (const auto& each : all_)
-                if (std::string error = each.exporter.last_error(); !error.empty()) return error;
+                if (error latest = each.exporter.last_error()) return latest;
         return {};
     }
     [[nodiscard]] export_progress progress() const {
@@ -11046,23 +12077,23 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// The flushes of what waits for delivery. Spans are numbered as they are accepted; `done` is how many of these are
-// done with. Not thread-safe.
+// The pending flushes of a queue. Spans are numbered in order of acceptance; `done` is the number up to which all of
+// them have been exported or dropped. Not thread-safe.
 class flushes {
 public:
-    // Somebody waits until `target` is done, from when so many spans had been delivered.
+    // A caller waits until `target` is done; `delivered` spans had been delivered when it began.
     void ask(std::uint64_t target, std::uint64_t delivered) noexcept {
         if (target > asked_until_) asked_until_ = target;
         delivered_before_ = delivered;
     }
-    // Nobody waits for it any longer, though it is still wanted.
+    // The caller no longer waits. The spans are still to be delivered without delay.
     void give_up(std::uint64_t target) noexcept {
         if (target > given_up_until_) given_up_until_ = target;
     }
 
     [[nodiscard]] bool is_asked(std::uint64_t done) const noexcept { return asked_until_ > done; }
     [[nodiscard]] bool has_given_up(std::uint64_t done) const noexcept { return given_up_until_ > done; }
-    // Since the latest one began.
+    // Spans delivered since the latest flush began.
     [[nodiscard]] std::uint64_t delivered(std::uint64_t all) const noexcept { return all - delivered_before_; }
 
 private:
@@ -11071,11 +12102,17 @@ private:
     std::uint64_t delivered_before_ = 0;
 };
 
-// Why spans wait: for what, in the exporter's words, and what went wrong last. `otherwise` where neither is known.
-inline std::string waiting_reason(std::string waits_for, const std::string& error, std::string_view otherwise) {
-    if (waits_for.empty()) return error.empty() ? std::string(otherwise) : error;
-    if (!error.empty()) waits_for.append("; the latest error: ").append(error);
+// Why spans are still queued: what the exporter is waiting for, and the latest error. `otherwise` if neither is
+// known.
+inline std::string waiting_reason(std::string waits_for, const error& latest, std::string_view otherwise) {
+    if (waits_for.empty()) return latest ? latest.message() : std::string(otherwise);
+    if (latest) waits_for.append("; the latest error: ").append(latest.message());
     return waits_for;
+}
+
+// The error of a flush that gave up: of the kind of the latest error, if there is one.
+inline error gave_up(const error& latest, std::string_view text) noexcept {
+    return latest ? latest.with_message(text) : error(error_kind::timeout, {}, text);
 }
 
 } // namespace detail
@@ -11088,21 +12125,21 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// What `last_error` says: what is wrong now, and else why spans were last lost, which nothing mends. Takes the texts,
-// so that it needs no memory. Not thread-safe.
+// What `last_error` returns: the current problem, or else why spans were last lost. The loss stays until another one
+// replaces it. Not thread-safe.
 class latest_error {
 public:
-    // Nothing is lost yet, and until `mended` nothing is well.
-    void wrong(std::string& why) noexcept { wrong_.swap(why); }
-    void mended() noexcept { wrong_.clear(); }
-    void lost(std::string& why) noexcept { lost_.swap(why); }
+    // A problem by which no span is lost yet. It lasts until `mended`.
+    void wrong(error why) noexcept { wrong_ = std::move(why); }
+    void mended() noexcept { wrong_ = {}; }
+    void lost(error why) noexcept { lost_ = std::move(why); }
 
-    [[nodiscard]] bool is_wrong() const noexcept { return !wrong_.empty(); }
-    [[nodiscard]] const std::string& text() const noexcept { return wrong_.empty() ? lost_ : wrong_; }
+    [[nodiscard]] bool is_wrong() const noexcept { return static_cast<bool>(wrong_); }
+    [[nodiscard]] const error& get() const noexcept { return wrong_ ? wrong_ : lost_; }
 
 private:
-    std::string wrong_;
-    std::string lost_;
+    error wrong_;
+    error lost_;
 };
 
 } // namespace detail
@@ -11115,14 +12152,14 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// The threads of a worker, which it ends with. One whose exporter does not come back is left to itself, and the last
-// one ends the worker when it does: nobody waits for ever, nor for himself.
+// The threads of a worker, which are ended together with it. If an exporter does not return, its thread is detached,
+// and the last thread that ends deletes the worker: no caller waits endlessly, and no thread waits for itself.
 template <class Worker, std::size_t Count = 1>
 class worker_threads {
 public:
     explicit worker_threads(Worker& worker) noexcept : worker_(worker) {}
 
-    // `run(number)` on each. There is one at least, or it throws.
+    // Calls `run(number)` on each thread. Throws if not even one thread can be started.
     template <class Run>
     void start(const Run& run) {
         start_one(0, run);
@@ -11134,7 +12171,7 @@ public:
 
     [[nodiscard]] bool is_own_thread() const noexcept { return running_here == this; }
 
-    // Once the threads have been told to end. The worker is not there afterwards for whoever called.
+    // Call after the threads have been told to stop. The caller must not use the worker afterwards.
     void end() noexcept {
         unique_lock guard(lock_);
         const auto to_come_back = deadline_after(std::chrono::milliseconds(250));
@@ -11190,13 +12227,13 @@ inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
-// The queue of a `batch` in one process, and its threads, each with an exporter of its own.
+// The queue of a `batch` in one process, with its threads, each of which has its own exporter.
 template <class Exporter, std::size_t Senders>
 class batch_worker {
     using clock = std::chrono::steady_clock;
 
 public:
-    // `counted` is what was counted before, in the process that this one was forked from.
+    // `counted` is the account of the process that this one was forked from.
     batch_worker(batch_options<Exporter>&& options, const span_account& counted)
         : options_(std::move(options)), senders_(options_.exporter), account_(counted) {
         senders_.take_others_from(this, &another);
@@ -11207,7 +12244,7 @@ public:
     }
     batch_worker(const batch_worker&) = delete;
     batch_worker& operator=(const batch_worker&) = delete;
-    // A last flush, if there was none. Ends the threads and the worker, whatever the exporters do.
+    // A final flush, unless there was one. Then ends the threads and the worker even if an exporter does not return.
     void end() noexcept {
         if (!is_stopping()) shutdown(deadline_after(options_.shutdown_timeout), false);
         std::size_t waiting = 0;
@@ -11218,7 +12255,8 @@ public:
         }
         if (waiting != 0)
             line_.say_at_once([&] {
-                return "batch: " + std::to_string(waiting) + " spans were not delivered in time: " + why_waiting();
+                return "batch: " + std::to_string(waiting) +
+                       " spans were not delivered before the deadline: " + why_waiting(latest_error_now());
             });
         wake_.notify_all();
         pack_.notify_all();
@@ -11229,16 +12267,13 @@ public:
     [[nodiscard]] bool is_of_this_process() const noexcept { return process_ == machine::process(); }
 
     void accept(trace_batch& traces) noexcept {
-        // One that is small in large blocks is not to be refused for them, nor to drive out others.
+        // Packed first, so that a small trace in large blocks is not dropped for their size, and does not displace
+        // others.
         if (traces.memory() > packed_from_) [[unlikely]]
             pack(traces);
         unique_lock guard(lock_);
-        // What the inner exporter records by the tracer that it serves would make it export for ever.
-        if (stopping_ || threads_.is_own_thread()) {
-            account_.dropped += traces.span_count();
-            drops_.late += traces.span_count();
-            return;
-        }
+        // An exporter that records with the tracer it serves would otherwise export endlessly.
+        if (stopping_ || threads_.is_own_thread()) return drop(traces.span_count(), drops_.late);
         bool wake = false;
         bool wake_packer = false;
         const std::uint64_t dropped_before = drops_.for_want_of_room();
@@ -11251,8 +12286,8 @@ public:
             wake_packer = queue_.recorded_memory() > packed_from_ && !std::exchange(is_to_pack_, true);
         } else {
             wake_packer = makes_pools_large(traces);
-            account_.dropped += traces.span_count();
-            (stopping_ ? drops_.late : can_ever_fit(traces) ? drops_.full : drops_.too_large) += traces.span_count();
+            std::uint64_t& want_of_room = can_ever_fit(traces) ? drops_.full : drops_.too_large;
+            drop(traces.span_count(), stopping_ ? drops_.late : want_of_room);
         }
         const batch_drops so_far = drops_;
         guard.unlock();
@@ -11265,18 +12300,18 @@ public:
         const bool complete = flush_queue(deadline);
         return senders_.flush(deadline) && complete;
     }
-    // `tells` what still waits at the deadline.
+    // `tells`: log what is still queued at the deadline.
     bool flush_queue(clock::time_point deadline, bool tells = true) {
         unique_lock guard(lock_);
         const std::uint64_t target = accepted_;
         if (done_up_to() >= target) return true;
         flushes_.ask(target, account_.exported);
         wake_.notify_one();
-        if (threads_.is_own_thread()) return false; // it would wait for itself
+        if (threads_.is_own_thread()) return false; // this thread would wait for itself
         if (handled_something_.wait_until(guard, deadline, [&] { return done_up_to() >= target; })) return true;
         flushes_.give_up(target);
         guard.unlock();
-        if (tells) flush_line_.say([this] { return what_waits(); });
+        if (tells) flush_line_.say([this] { return what_waits().message(); });
         return false;
     }
 
@@ -11285,7 +12320,7 @@ public:
             const lock_guard guard(lock_);
             stopping_ = true;
         }
-        handled_something_.notify_all(); // nobody waits for room any more
+        handled_something_.notify_all(); // wakes the threads that wait for room
         const bool complete = flush_queue(deadline, tells);
         return senders_.shutdown(deadline) && complete;
     }
@@ -11294,14 +12329,15 @@ public:
         const span_account inner = senders_.account();
         const lock_guard guard(lock_);
         span_account counted = account_now();
-        if constexpr (deferring_exporter<Exporter>) counted.exported = 0; // it has what this one has handed on
+        // The inner exporter counts what it got from this one.
+        if constexpr (deferring_exporter<Exporter>) counted.exported = 0;
         counted.exported += inner.exported;
         counted.failed += inner.failed;
         counted.dropped += inner.dropped;
         counted.queued += inner.queued;
         return counted;
     }
-    // Without the lock.
+    // Does not take the lock.
     [[nodiscard]] span_account account_now() const noexcept {
         span_account counted = account_;
         counted.queued = queue_.span_count() + senders_.spans();
@@ -11317,12 +12353,11 @@ public:
                 .dropped_spans = drops_.for_want_of_room(),
                 .progress = account_.exported + steps};
     }
-    [[nodiscard]] std::string last_error() {
+    [[nodiscard]] error last_error() {
         if (has_given_up()) return what_waits();
-        if (std::string error = senders_.last_error(); !error.empty()) return error;
+        if (error latest = latest_error_now()) return latest;
         const lock_guard guard(lock_);
-        if (!error_.text().empty()) return error_.text();
-        return drops_.any() ? "batch: " + drops_.reason() : std::string();
+        return drops_.any() ? error(error_kind::dropped, "batch", drops_.reason()) : error();
     }
     [[nodiscard]] Exporter& exporter(std::size_t number = 0) noexcept { return senders_[number].exporter; }
 
@@ -11342,9 +12377,9 @@ private:
     [[nodiscard]] bool in_a_hurry() const noexcept {
         return abandoned_ || flushes_.is_asked(taken_up_to()) || waiting_ > 0 || enough();
     }
-    // Spans are numbered as they are accepted. These have left the queue,
+    // Spans are numbered in order of acceptance. Spans up to this number have left the queue.
     [[nodiscard]] std::uint64_t taken_up_to() const noexcept { return accepted_ - queue_.spans_not_taken(); }
-    // and these the inner exporters too, or were dropped.
+    // Spans up to this number were also exported, or dropped.
     [[nodiscard]] std::uint64_t done_up_to() const noexcept { return senders_.done_of(taken_up_to()); }
     [[nodiscard]] std::chrono::milliseconds oldest_waits() const noexcept {
         using namespace std::chrono;
@@ -11364,7 +12399,11 @@ private:
         return traces.span_count() <= options_.max_queue_spans && traces.memory() <= options_.max_queue_bytes;
     }
 
-    // False when the traces must be dropped.
+    void drop(std::size_t spans, std::uint64_t& reason) noexcept {
+        account_.dropped += spans;
+        reason += spans;
+    }
+    // Returns false if the traces must be dropped.
     bool make_room(unique_lock<machine::mutex>& guard, const trace_batch& traces) {
         if (has_room(traces)) return true;
         if (!can_ever_fit(traces)) return false;
@@ -11375,8 +12414,7 @@ private:
                 trace_data* const first = queue_.pop_to_drop();
                 if (!first) break;
                 const trace_batch oldest(first);
-                account_.dropped += oldest.span_count();
-                drops_.full += oldest.span_count();
+                drop(oldest.span_count(), drops_.full);
             }
             return has_room(traces);
         case when_full::wait:
@@ -11390,26 +12428,30 @@ private:
         return false;
     }
 
-    // Once a flush has given up.
-    [[nodiscard]] std::string what_waits() {
+    [[nodiscard]] error latest_error_now() {
+        if (error of_sender = senders_.last_error()) return of_sender;
+        const lock_guard guard(lock_);
+        return error_.get();
+    }
+    // For use after a flush has reached its deadline.
+    [[nodiscard]] error what_waits() {
         std::uint64_t spans = 0;
         {
             const lock_guard guard(lock_);
             spans = account_now().queued;
         }
-        return "batch: " + std::to_string(spans) + " spans still wait: " + why_waiting();
+        const error latest = latest_error_now();
+        return gave_up(latest, "batch: " + std::to_string(spans) + " spans are still queued: " + why_waiting(latest));
     }
-    // Without the lock.
-    [[nodiscard]] std::string why_waiting() {
-        std::string error = senders_.last_error();
+    // Why spans are queued; `latest` is the latest error.
+    [[nodiscard]] std::string why_waiting(const error& latest) {
         std::string why = senders_.progress().waits_for;
         const lock_guard guard(lock_);
         const std::uint64_t delivered = flushes_.delivered(account_.exported);
         if (delivered != 0)
-            why = "the receiver takes them slowly, " + std::to_string(delivered) + " in the time of the flush" +
-                  (why.empty() ? "" : ", " + why) + "; wait longer";
-        return waiting_reason(std::move(why), error.empty() ? error_.text() : error,
-                              "the exporter has not come back from its attempt");
+            why = "the receiver is slow: it accepted " + std::to_string(delivered) + " spans during the flush" +
+                  (why.empty() ? "" : ", " + why) + "; use a longer deadline";
+        return waiting_reason(std::move(why), latest, "the exporter has not returned yet");
     }
 
     void work(batch_sender<Exporter>& own) {
@@ -11420,11 +12462,11 @@ private:
             if (abandoned_) break;
             own.from = taken_up_to();
             trace_batch sending = queue_.take(at_once_);
-            if (sending.empty()) continue; // another thread was faster
+            if (sending.empty()) continue; // another sender has taken the traces
             own.spans = sending.span_count();
             own.memory = sending.memory();
             if (!queue_.empty()) wake_.notify_one();
-            if (options_.when_full == when_full::wait) handled_something_.notify_all(); // there is room
+            if (options_.when_full == when_full::wait) handled_something_.notify_all(); // the queue has room again
             guard.unlock();
             if (sending.memory() > packed_from_) {
                 pack(sending);
@@ -11435,7 +12477,7 @@ private:
             export_result outcome = guarded_export(own.exporter, sending);
             sending.clear();
             for_each_pool([](auto& each) { each.look(); });
-            if (!outcome.error.empty()) line_.say([&] { return "batch: " + describe(outcome); });
+            if (outcome.error) line_.say([&] { return "batch: " + describe(outcome); });
             guard.lock();
             own.spans = own.memory = 0;
             account_.exported += outcome.exported_spans;
@@ -11446,15 +12488,15 @@ private:
         }
         give_up();
     }
-    void note(export_result& outcome) noexcept {
-        if (!outcome.ok()) error_.lost(outcome.error);
-        else error_.wrong(outcome.error); // a warning, or that all is well
+    void note(export_result& outcome) noexcept { // a success may come with a warning
+        outcome.ok() ? error_.wrong(std::move(outcome.error)) : error_.lost(std::move(outcome.error));
     }
     void give_up() noexcept { account_.dropped += queue_.clear(); }
 
-    // What a second of rest does not need goes back. The first one still sees what was needed for the work.
+    // Frees pooled memory that a second without work does not need. The first look still sees what the work before it
+    // needed.
     void rest(unique_lock<machine::mutex>& guard) {
-        constexpr int most_seconds = 10; // others may look at the pools meanwhile
+        constexpr int most_seconds = 10; // other batches may look at the pools in between
         for (int seconds = 0, looks = 0; looks < 2 && seconds < most_seconds; ++seconds) {
             const auto has_work = [this] { return abandoned_ || queue_.front(); };
             if (wake_.wait_until(guard, deadline_after(std::chrono::seconds(1)), has_work)) return;
@@ -11465,7 +12507,7 @@ private:
             guard.lock();
         }
     }
-    // What is left in them.
+    // Returns what is left in the pools.
     std::size_t shrink_pools() const noexcept {
         constexpr std::size_t least_in_pools = 256U * 1024;
         std::size_t left = 0;
@@ -11473,10 +12515,11 @@ private:
             each.shrink_to(packed_from_ / 4 > least_in_pools ? packed_from_ / 4 : least_in_pools);
             left += each.kept_bytes();
         });
-        return left < packed_from_ ? left : packed_from_; // others use them too
+        return left < packed_from_ ? left : packed_from_; // the pools are shared with other batches
     }
 
-    // Where much waits, on a thread of its own, since the others may be in the hands of their exporters.
+    // Packs queued traces once they take more than `packed_from_`. Has its own thread, since the senders may be
+    // blocked in their exporters.
     void keep_small() {
         unique_lock guard(lock_);
         for (;;) {
@@ -11503,17 +12546,17 @@ private:
         }
         give_up();
     }
-    // What is dropped goes to the pools, which are not to hold a second queue.
+    // Dropped traces go back to the pools, which must not grow into a second queue.
     [[nodiscard]] bool makes_pools_large(const trace_batch& dropped) noexcept {
         dropped_memory_ += dropped.memory();
         return dropped_memory_ > packed_from_ / 4 && !std::exchange(is_to_pack_, true);
     }
-    static std::string describe(const export_result& failed) {
-        if (failed.ok()) return failed.error;
-        return std::to_string(failed.failed_spans) + " spans were not delivered: " + failed.error;
+    static std::string describe(const export_result& outcome) {
+        const std::string why = outcome.error.message();
+        return outcome.ok() ? why : std::to_string(outcome.failed_spans) + " spans were not delivered: " + why;
     }
 
-    // A copy of a trace that waits, for an exporter that wants to know whether another one is taken.
+    // A copy of a queued trace. An exporter sends it to find out whether the receiver accepts other traces.
     static trace_data* another(void* worker, std::size_t number) noexcept {
         batch_worker& own = *static_cast<batch_worker*>(worker);
         const lock_guard guard(own.lock_);
@@ -11529,26 +12572,26 @@ private:
     condition wake_;
     condition handled_something_;
     batch_queue queue_;
-    // No more than half of the queue is in hands, where nothing can be dropped to make room.
+    // At most half of the queue's memory is being exported, because traces cannot be dropped from there to make room.
     const batch_queue::amount at_once_{options_.max_batch_spans, options_.max_batch_bytes,
                                        options_.max_queue_bytes / 2 / Senders};
-    const std::size_t packed_from_ = options_.max_queue_bytes / 8; // waiting as recorded
+    const std::size_t packed_from_ = options_.max_queue_bytes / 8; // bytes queued as recorded
     const std::size_t packed_at_once_ = packed_from_ / 8 < (1U << 20U) ? packed_from_ / 8 : (1U << 20U);
     condition pack_;
-    std::size_t in_pools_ = 0;       // when they were last looked at, for want of memory
+    std::size_t in_pools_ = 0;       // at the latest look, while memory was short
     std::size_t dropped_memory_ = 0; // since then
     bool is_to_pack_ = false;
     span_account account_;
     latest_error error_;
     diagnostic_line line_{options_.diagnostics};
     diagnostic_line flush_line_{options_.diagnostics};
-    std::uint64_t accepted_ = 0; // spans
+    std::uint64_t accepted_ = 0;
     batch_drops drops_;
     flushes flushes_;
     std::size_t waiting_ = 0; // threads that wait for room
     bool stopping_ = false;
     bool abandoned_ = false;
-    worker_threads<batch_worker, Senders + 1> threads_{*this}; // last: they use all the others
+    worker_threads<batch_worker, Senders + 1> threads_{*this}; // last, because the threads use all other members
 };
 
 } // namespace detail
@@ -11561,8 +12604,8 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// The queue and thread of an exporter that defers, in whichever process it is asked for. In the child of a fork what
-// is there is the parent's: its thread is not here, and its lock may be held for ever, so that it is left alone.
+// The queue and threads of a deferring exporter, one for each process that uses it. The one found in the child of a
+// fork is the parent's: its threads do not exist there and its lock may never be released, so it is not touched.
 template <class Worker>
 class per_process {
 public:
@@ -11576,23 +12619,22 @@ public:
     per_process& operator=(const per_process&) = delete;
     ~per_process() { const pointer ended(own()); }
 
-    // Null in the child of a fork, at first.
+    // Null in the child of a fork until `own_or` is called.
     [[nodiscard]] Worker* own() const noexcept { return own(latest()); }
 
-    // The own one, which `make(account)` makes where there is none.
+    // This process's worker; created by `make(account)` if there is none.
     template <class Make>
     Worker& own_or(const Make& make) {
         Worker* found = latest();
         if (Worker* const mine = own(found)) return *mine;
         pointer made = make(inherited(*found));
         if (worker_.compare_exchange_strong(found, made.get())) return *made.release();
-        return *found; // another thread of the child was faster
+        return *found; // another thread of the child created one first
     }
 
-    // For these spans there is no worker: the child could not make one.
+    // Counts spans as dropped because the child could not create a worker.
     void drop(std::size_t spans) noexcept { dropped_.fetch_add(spans, memory_order_relaxed); }
-    static constexpr const char* why_dropped =
-        "no thread to deliver with in this forked process; make its tracer after the fork";
+    static constexpr const char* why_dropped = "this forked process cannot deliver; create its tracer after the fork";
 
     [[nodiscard]] span_account account() const {
         Worker* const found = latest();
@@ -11600,19 +12642,19 @@ public:
         counted.dropped += dropped_.load(memory_order_relaxed);
         return counted;
     }
-    [[nodiscard]] std::string last_error() const {
-        if (dropped_.load(memory_order_relaxed) != 0) return why_dropped;
-        return own() ? own()->last_error() : std::string();
+    [[nodiscard]] error last_error() const {
+        if (dropped_.load(memory_order_relaxed) != 0) return error(error_kind::dropped, {}, why_dropped);
+        return own() ? own()->last_error() : error();
     }
 
-    // Also the parent's.
+    // The latest worker, even if it is the parent's.
     [[nodiscard]] Worker& any() const noexcept { return *latest(); }
 
 private:
     [[nodiscard]] Worker* latest() const noexcept { return worker_.load(memory_order_acquire); }
     static Worker* own(Worker* found) noexcept { return found->is_of_this_process() ? found : nullptr; }
 
-    // The parent delivers what waits, so that it counts as exported.
+    // The parent delivers what was queued, so it counts as exported here.
     static span_account inherited(const Worker& of_parent) noexcept {
         span_account counted = of_parent.account_now();
         counted.exported += std::exchange(counted.queued, 0);
@@ -11632,47 +12674,59 @@ private:
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Hands traces to another exporter from a thread of its own, many at a time, so that recording does not wait.
+/// Queues traces and exports them in batches on a background thread, so that recording does not wait for the
+/// receiver. Wraps another exporter: `batch<retry<mlflow_exporter<beast_transport>>>`.
 ///
-/// Bounded: `when_full` says what becomes of traces that do not fit into the queue; those that are dropped are
-/// counted, and `last_error` and a line on standard error tell. With several `Senders` as many threads export at
-/// once, each by an inner exporter of its own. One more thread packs small traces where much waits; it sleeps else.
-/// Thread-safety: all functions, from any thread; an inner exporter is called from its background thread only, unless
-/// it defers itself: then from those that flush too.
+/// The queue is bounded. `batch_options::when_full` decides what happens to a trace that does not fit. Dropped traces
+/// are counted in `account()`, described by `last_error()`, and logged (`batch_options::diagnostics`).
 ///
-/// The destructor waits for delivery for at most `shutdown_timeout`, and not again after `shutdown`. An inner
-/// exporter that does not come back within 250 ms more is left to itself with its thread, and destroyed when it does:
-/// what it was given by reference must live as long.
+/// `Senders` is the number of threads that export at the same time; each has its own inner exporter. One more thread
+/// copies small traces into smaller blocks while more than an eighth of `max_queue_bytes` is queued as recorded; it
+/// sleeps otherwise.
 ///
-/// The child of a fork has a queue, a thread and an inner exporter of its own from its first trace on, and leaves
-/// what waits to its parent. Where the options of the inner exporter cannot be copied it has none: what it records is
-/// dropped and counted.
+/// Errors: `export_traces` does not throw. Failures of the inner exporter are counted and logged.
+///
+/// Thread-safety: all functions may be called from any thread. An inner exporter is called only by its background
+/// thread; if it is itself a `deferring_exporter`, threads that call `flush`, `shutdown` or `account` call it too.
+///
+/// The destructor waits for delivery for at most `shutdown_timeout`; it does not wait again after `shutdown`. If an
+/// inner exporter does not return within another 250 ms, its thread keeps running and destroys it once it returns:
+/// whatever the exporter refers to must live that long.
+///
+/// After `fork`, the child creates its own queue, threads and inner exporters when it records its first trace; traces
+/// that were queued before the fork are delivered by the parent. If the options of the inner exporter cannot be
+/// copied, the child drops and counts what it records.
 template <class Exporter, std::size_t Senders>
 class batch {
+    static_assert(detail::has_whole_concepts<Exporter>());
     static_assert(
         exporter<Exporter>,
         "batch: the inner exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
-    static_assert(detail::has_whole_concepts<Exporter>());
-    static_assert(Senders > 0, "batch: one sender at least");
-    static_assert(Senders == 1 || std::is_copy_constructible_v<detail::options_of<Exporter>>,
-                  "batch: each sender has an inner exporter of its own, so that its options must be copyable");
+    static_assert(Senders > 0, "batch: Senders must be at least 1");
+    static_assert(
+        Senders == 1 || std::is_copy_constructible_v<detail::options_of<Exporter>>,
+        "batch: each sender has its own inner exporter, so the options of the inner exporter must be copyable");
 
     using clock = std::chrono::steady_clock;
     using worker = detail::batch_worker<Exporter, Senders>;
     using worker_pointer = typename detail::per_process<worker>::pointer;
 
 public:
-    static constexpr bool is_thread_safe = true;
-    static constexpr bool composes = mlflow::trace::composes<Exporter>;
-    static constexpr bool retries = retrying_exporter<Exporter>;
+    static constexpr bool is_thread_safe = true;                        ///< see `thread_safe_exporter`
+    static constexpr bool composes = mlflow::trace::composes<Exporter>; ///< see `composes` in concepts.hpp
+    static constexpr bool retries = retrying_exporter<Exporter>;        ///< see `retrying_exporter`
 
+    /// See `batch_options`.
     using options = batch_options<Exporter>;
 
+    /// Starts the background threads.
     batch() : batch(options{}) {}
+    /// Starts the background threads.
     explicit batch(options chosen) : options_(std::move(chosen)), worker_(make_worker({})) {}
     batch(const batch&) = delete;
     batch& operator=(const batch&) = delete;
 
+    /// Queues the traces, or drops and counts them if the queue has no room. Waits only with `when_full::wait`.
     export_result export_traces(trace_batch& traces) noexcept {
         worker* const found = detail::guarded([this] { return here(); }, []() -> worker* { return nullptr; });
         if (found) found->accept(traces);
@@ -11680,31 +12734,36 @@ public:
         return {};
     }
 
-    /// Waits until everything accepted before has been handed to the inner exporter; false at the deadline.
+    /// Waits until everything queued before the call has been exported or dropped, and flushes the inner exporter if
+    /// it defers. Returns false if `deadline` passes first, and at once on a background thread of this `batch`.
     bool flush(clock::time_point deadline) { return !worker_.own() || worker_.own()->flush(deadline); }
-    /// A last flush; what comes later is dropped.
+    /// A final flush, after which traces are dropped. Returns what `flush` returns.
     bool shutdown(clock::time_point deadline) { return !worker_.own() || worker_.own()->shutdown(deadline); }
 
+    /// The counts of spans, without `started` and `open`, which the tracer counts.
     [[nodiscard]] span_account account() { return worker_.account(); }
+    /// The state of the queue.
     [[nodiscard]] batch_status status() { return worker_.own() ? worker_.own()->status() : batch_status{}; }
-    /// What waits after a flush that gave up, and why; else the `last_error` of the inner exporter; else why spans
-    /// have last failed, or that traces were dropped. Empty where nothing was lost and nothing is wrong now.
-    [[nodiscard]] std::string last_error() const { return worker_.last_error(); }
+    /// What is still queued and why, if a flush reached its deadline; otherwise the `last_error` of the inner
+    /// exporter; otherwise the error of the latest failure, or `error_kind::dropped`. No error if nothing is wrong
+    /// and no span was lost.
+    [[nodiscard]] error last_error() const { return worker_.last_error(); }
 
+    /// The page of the trace, if the inner exporter is a `linking_exporter`; empty otherwise.
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
         if constexpr (linking_exporter<Exporter>)
             return worker_.own() ? worker_.own()->exporter().trace_url(id) : std::string();
         else return {};
     }
 
-    /// The inner exporter of that sender. The background thread uses it too.
+    /// The inner exporter of the sender with this number. The background thread uses it at the same time.
     [[nodiscard]] Exporter& exporter(std::size_t number = 0) {
         worker* const found = here();
         return (found ? *found : worker_.any()).exporter(number);
     }
 
 private:
-    // Null where the child of a fork cannot make one of its own.
+    // Null in the child of a fork if the options cannot be copied.
     worker* here() {
         if constexpr (!std::is_copy_constructible_v<options>) return worker_.own();
         else return &worker_.own_or([this](const span_account& counted) { return make_worker(counted); });
@@ -11727,8 +12786,8 @@ private:
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// The base of an exporter around another one, a decorator: passes everything on, and has each optional member that
-/// the inner exporter has. A decorator writes the members that it changes:
+/// The base class of an exporter that wraps another one. It forwards every call, and has each optional member that
+/// the inner exporter has. A derived exporter overrides the members whose behaviour it changes:
 ///
 ///     template <class Exporter>
 ///     class counting : public mt::exporter_adaptor<Exporter> {
@@ -11750,62 +12809,75 @@ inline namespace MLFLOW_TRACE_ABI {
 ///         int* into_;
 ///     };
 ///
-/// A decorator whose own part may be called by several threads at once says so:
-/// `static constexpr bool is_thread_safe = mt::thread_safe_exporter<Exporter>`. One that takes traces out of the
-/// batch adds their spans to `exported_spans`, leaves in the batch what may be sent again, and belongs inside the
-/// exporter that defers, whose account it would break. It says so, and another order does not compile:
-/// `static constexpr bool composes = adaptor::composes && !mt::deferring_exporter<Exporter>`. Thread-safety: that of
-/// the inner exporter.
+/// A derived exporter whose own code may be called by several threads at once declares `static constexpr bool
+/// is_thread_safe = mt::thread_safe_exporter<Exporter>`.
+///
+/// A derived exporter that removes traces from the batch adds their spans to `exported_spans`, and leaves in the
+/// batch what may be sent again. It must be inside the exporter that defers, whose account would be wrong otherwise.
+/// To make any other order not compile, it declares `static constexpr bool composes = adaptor::composes &&
+/// !mt::deferring_exporter<Exporter>`.
+///
+/// Thread-safety: that of the inner exporter.
 template <class Exporter>
 class exporter_adaptor {
     static_assert(detail::has_whole_concepts<Exporter>());
 
 public:
+    /// The options of the inner exporter.
     using inner_options = detail::options_of<Exporter>;
 
-    static constexpr bool composes = mlflow::trace::composes<Exporter>;
-    static constexpr bool retries = retrying_exporter<Exporter>;
+    static constexpr bool composes = mlflow::trace::composes<Exporter>; ///< see `composes` in concepts.hpp
+    static constexpr bool retries = retrying_exporter<Exporter>;        ///< see `retrying_exporter`
 
     exporter_adaptor(const exporter_adaptor&) = delete;
     exporter_adaptor& operator=(const exporter_adaptor&) = delete;
 
+    /// See `exporter`. This and the following members call the inner exporter.
     export_result export_traces(trace_batch& batch) { return exporter_.export_traces(batch); }
 
+    /// See `deferring_exporter`.
     bool flush(std::chrono::steady_clock::time_point deadline)
         requires deferring_exporter<Exporter>
     {
         return exporter_.flush(deadline);
     }
+    /// See `deferring_exporter`.
     bool shutdown(std::chrono::steady_clock::time_point deadline)
         requires deferring_exporter<Exporter>
     {
         return exporter_.shutdown(deadline);
     }
+    /// See `deferring_exporter`.
     [[nodiscard]] span_account account()
         requires deferring_exporter<Exporter>
     {
         return exporter_.account();
     }
+    /// See `interruptible_exporter`.
     void interrupt() noexcept
         requires interruptible_exporter<Exporter>
     {
         exporter_.interrupt();
     }
-    [[nodiscard]] owned_text last_error() const
+    /// See `reporting_exporter`.
+    [[nodiscard]] error last_error() const
         requires reporting_exporter<Exporter>
     {
         return exporter_.last_error();
     }
+    /// See `linking_exporter`.
     [[nodiscard]] owned_text trace_url(const trace_id& id) const
         requires linking_exporter<Exporter>
     {
         return exporter_.trace_url(id);
     }
+    /// See `progressing_exporter`.
     [[nodiscard]] export_progress progress() const
         requires progressing_exporter<Exporter>
     {
         return exporter_.progress();
     }
+    /// See `retry::take_others_from`.
     void take_others_from(void* from, detail::other_trace* next) noexcept
         requires detail::asks_for_others<Exporter>
     {
@@ -11814,9 +12886,11 @@ public:
 
     /// The inner exporter.
     [[nodiscard]] Exporter& exporter() noexcept { return exporter_; }
+    /// The inner exporter.
     [[nodiscard]] const Exporter& exporter() const noexcept { return exporter_; }
 
 protected:
+    /// Constructs the inner exporter from its options.
     explicit exporter_adaptor(inner_options&& chosen) : exporter_(std::move(chosen)) {}
     ~exporter_adaptor() = default;
 
@@ -11832,20 +12906,22 @@ private:
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Where the application runs. What is empty is left out.
+/// Where the application runs. Empty members are not written.
 struct deployment_info {
-    std::string environment{}; ///< such as `production`; the tag `deployment.environment.name`
+    std::string environment{}; ///< for example `production`; the tag `deployment.environment.name`
     std::string version{};     ///< of the application; the tag `service.version`
     std::string region{};      ///< the tag `cloud.region`
     std::string host{};        ///< the tag `host.name`
 };
 
-/// Writes the environment, version, region and host of the application, given once, on every trace that passes to
-/// another exporter, as tags by the names of OpenTelemetry's resource attributes: MLflow finds traces by their tags,
-/// and does not keep the resource. A tag of that name that the application set itself stays.
+/// Adds the application's environment, version, region and host to every trace as tags, and passes the traces to the
+/// inner exporter. The tags are named after OpenTelemetry's resource attributes. MLflow searches traces by tags and
+/// does not store the resource. A tag of the same name that the application set itself is kept.
 ///
-/// Put it inside `batch`, where it costs the application nothing: `mt::batch<mt::deployed<mt::mlflow_exporter<…>>>`.
-/// Values are as those of `mt::tag`. Thread-safety: one thread at a time.
+/// Use it inside `batch`, on whose thread it runs: `mt::batch<mt::deployed<mt::mlflow_exporter<…>>>`. The limits for
+/// values are those of `mt::tag`.
+///
+/// Thread-safety: one thread at a time.
 template <class Exporter>
 class deployed : public exporter_adaptor<Exporter> {
     static_assert(
@@ -11855,20 +12931,27 @@ class deployed : public exporter_adaptor<Exporter> {
     using adaptor = exporter_adaptor<Exporter>;
 
 public:
+    /// False if the inner exporter defers; see `composes` in concepts.hpp.
     static constexpr bool composes = adaptor::composes && !deferring_exporter<Exporter>;
 
+    /// Options of `deployed`.
     struct options {
+        /// Options of the inner exporter.
         typename adaptor::inner_options exporter{};
+        /// What to write on each trace.
         deployment_info deployment{};
     };
 
+    /// Stores the options. Does not compile if the inner exporter defers.
     deployed() : deployed(options{}) {}
+    /// Stores the options. Does not compile if the inner exporter defers.
     explicit deployed(options chosen)
         : adaptor(std::move(chosen.exporter)), deployment_(std::move(chosen.deployment)) {
         static_assert(!deferring_exporter<Exporter>,
-                      "deployed: put it inside the exporter that defers, batch<deployed<...>>");
+                      "deployed: must be inside the deferring exporter: batch<deployed<...>>");
     }
 
+    /// Adds the tags to each trace that has its root span, then exports the batch.
     export_result export_traces(trace_batch& batch) {
         trace_batch marked;
         while (trace_data* const trace = batch.pop_front()) {
@@ -11879,6 +12962,7 @@ public:
         return adaptor::export_traces(batch);
     }
 
+    /// Passed on to an inner exporter that retries, which then gets copies with the same tags. `batch` calls it.
     void take_others_from(void* from, detail::other_trace* next) noexcept
         requires detail::asks_for_others<Exporter>
     {
@@ -11918,8 +13002,8 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Half of the spans as a part of the trace on its own, like those that end after their root, which stays. Null when
-// there is but one, or no memory.
+// Moves half of the spans to a part of their own, as for spans that end after their root span. The root span stays in
+// `whole`. Null when `whole` has only one span, or memory runs out.
 inline trace_data* split_off_half(trace_data& whole) noexcept {
     if (whole.span_count < 2) return nullptr;
     trace_data* const half = pool<trace_data>::instance().take();
@@ -11959,18 +13043,20 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// The waits between attempts: each longer by half, up to `longest`, and each shortened by up to a half at random, so
-// that many processes do not come back at once. Without <algorithm>, which is 9,000 lines.
+// The backoff between attempts: each pause is half as long again as the previous one, up to `longest`, and is then
+// shortened by a random amount of up to half, so that many processes do not retry at the same time. Does not use
+// <algorithm>, which is 9,000 preprocessed lines.
 class backoff {
 public:
     using milliseconds = std::chrono::milliseconds;
 
     backoff(milliseconds first, milliseconds longest) noexcept : first_(bounded(first)), longest_(bounded(longest)) {}
 
-    // After an attempt that succeeded.
+    // Call after an attempt that succeeded.
     void reset() noexcept { is_first_ = true; }
 
-    // `asked`: what the receiver wants waited, of which 10 minutes are.
+    // The next pause. `asked` is the receiver's `Retry-After`: it takes precedence where it is longer, up to 10
+    // minutes.
     [[nodiscard]] milliseconds next(milliseconds asked) noexcept {
         const milliseconds longer = wait_ + wait_ / 2 + milliseconds(1);
         wait_ = is_first_ ? first_ : longer < longest_ ? longer : longest_;
@@ -11982,7 +13068,7 @@ public:
     }
 
 private:
-    // 0 to 1023 by xorshift64*, seeded by the clock: the waits need to differ between processes, no more.
+    // 0 to 1023 by xorshift64*, seeded by the clock. The pauses only have to differ between processes.
     std::int64_t random_part() noexcept {
         if (random_ == 0)
             random_ = static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()) | 1U;
@@ -12009,24 +13095,30 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Delivers a batch round by round and finds what in it is at fault. `retry` and `spool` do it by this.
+// Why spans of a trace were quarantined.
+inline error quarantined(const trace_id& id, const error& why) {
+    return why.with_message(std::string(id.mlflow_id().view()) + " was quarantined: " + why.message());
+}
+
+// Delivers a batch in rounds and finds the spans that the receiver rejects. `retry` and `spool` use it.
 //
-// - What the receiver cannot take now ends the round: all that is left comes again.
-// - What it finds fault with is sent in halves, these in halves. The span that is refused alone is sent once more
-//   between two others, and put aside where the receiver takes both: else it finds fault with everything. It is asked
-//   by a trace that it has taken before, which does no harm, or by another one that waits. Where there is neither,
-//   its word counts.
-// - Where the content only may be at fault, a span that is refused alone is a suspect, and sent once more behind the
-//   others. Its word never counts alone. While it takes none, nothing is put aside, and it is not asked for each
-//   span.
-// - What it does not answer to in time, or there is no memory for, is sent in smaller parts. A span that gets no
-//   answer alone, while others do, is put aside after some rounds.
-// - What cannot be divided for want of memory comes again.
+// What a request leads to depends on its outcome (http/outcome.hpp):
+// - `wait` ends the round. Everything that is left is sent again in the next one.
+// - `put_aside` splits the batch in halves, and these again. A span that is rejected alone is sent once more between
+//   two control requests. If the receiver accepts both, the span is quarantined; otherwise the receiver rejects
+//   everything, and the round ends. A control request sends a trace that the receiver accepted before, which does no
+//   harm, or another waiting one. If there is neither, the rejection alone is enough.
+// - `divide` splits the batch too. A span that is rejected alone is sent once more after the others, and quarantined
+//   only if the receiver accepts control requests around it. While the receiver accepts nothing, nothing is
+//   quarantined, and the batch is not split down to single spans.
+// - A request that is not answered in time, or for which there is no memory, is split. A span that is not answered in
+//   time even when sent alone, while others are, is quarantined after `most_slow_rounds` rounds.
+// - If memory for a split runs out, the batch is sent again in the next round.
 //
-// A host is whoever owns the batch. Its functions do not throw:
-//   bool is_ending()                                   no further attempt, once there was one
+// The host owns the batch. Its functions do not throw:
+//   bool is_ending()                                   make no further attempt after the first one
 //   trace_data* another()                              a copy of a trace that waits outside the batch, or null
-//   void put_aside(trace_batch&, const owned_text&)    what is at fault, and why
+//   void put_aside(trace_batch&, const error&)         quarantine these spans, for this reason
 //
 // Thread-safety: one thread at a time.
 template <class Exporter>
@@ -12034,30 +13126,30 @@ class fault_finder {
 public:
     using milliseconds = std::chrono::milliseconds;
 
-    // Where the content only may be at fault, a batch is sent in halves from that round on.
+    // `rounds_before_halving`: the round from which on the outcome `divide` splits a batch.
     fault_finder(Exporter& to, milliseconds first_wait, milliseconds longest_wait,
                  std::size_t rounds_before_halving = 1) noexcept
         : exporter_(to), waits_(first_wait, longest_wait), rounds_before_halving_(rounds_before_halving) {}
 
-    // What came of a round. `again` is empty, or has to wait.
+    // The result of a round. The traces in `again` must be sent again after a pause.
     struct round {
         std::size_t exported = 0;
-        std::size_t failed = 0; // put aside, or rejected by a receiver that took the rest
+        std::size_t failed = 0; // quarantined, or rejected by a receiver that accepted the rest
         trace_batch again{};
-        std::size_t exported_in_part = 0; // spans in `again` that have arrived already
-        owned_text error{};
+        std::size_t exported_in_part = 0; // spans in `again` that the receiver has already accepted
+        mlflow::trace::error error{};
         milliseconds retry_after{0};
     };
 
-    // `number` counts the rounds of this batch, from 1 on.
+    // `number` counts the rounds of this batch, starting from 1.
     template <class Host>
     round deliver(trace_batch batch, std::size_t number, Host& host) noexcept {
         attempts now{.may_halve = number >= rounds_before_halving_};
         bool asked_in_vain = false;
         if (now.may_halve && is_single(batch) && batch.begin()->spans == refused_) {
             now.has_taken = takes_others(now, host);
-            if (now.has_taken) now.suspects = std::move(batch);
-            now.is_over = false; // it may take this one
+            if (now.has_taken) now.suspects = std::exchange(batch, {});
+            now.is_over = false; // the receiver may accept this batch
             asked_in_vain = !now.has_taken;
         }
         refused_ = nullptr;
@@ -12074,27 +13166,27 @@ public:
         return std::move(now.told);
     }
 
-    // Before the next round.
+    // The pause before the next round.
     [[nodiscard]] milliseconds next_wait(const round& last) noexcept { return waits_.next(last.retry_after); }
 
 private:
     struct attempts {
-        bool may_halve = false; // also where another attempt may help
+        bool may_halve = false; // also for the outcome `divide`
         bool has_begun = false;
-        bool is_over = false; // the receiver is not there, or busy, or takes nothing
+        bool is_over = false; // the receiver is unreachable, busy, or accepts nothing
         bool has_taken = false;
-        bool is_well = false; // the latest request was taken
-        int asked = 0;        // by others, the latest time
-        int refusals = 0;     // since something was taken
+        bool is_well = false; // the latest request was accepted
+        int asked = 0;        // control requests sent in the latest check
+        int refusals = 0;     // since the latest success
         trace_batch suspects{};
-        trace_batch slow{}; // each alone, and not answered in time by a receiver that answers to others
-        trace_batch late{}; // behind the others the next time: perhaps the receiver takes them
-        owned_text why_slow{};
+        trace_batch slow{}; // single spans without a response in time, from a receiver that responds to others
+        trace_batch late{}; // sent after the others in the next round
+        error why_slow{};
         round told{};
     };
 
     static constexpr std::size_t unlimited = ~std::size_t{0} / 2;
-    // Enough to find, by halves of the largest batch, one trace that is taken behind several that are not.
+    // With halves of the largest batch, enough to reach one acceptable trace behind several that are rejected.
     static constexpr int most_refusals = 32;
     static constexpr int most_slow_rounds = 5;
 
@@ -12133,12 +13225,12 @@ private:
             now.asked = 0;
             if (!batch.empty() && !host.is_ending()) static_cast<void>(takes_others(now, host));
             if (now.asked > 0) return settle(std::move(batch), now, host);
-            now.is_over = false; // there is nothing else that it might take
+            now.is_over = false; // there is no control trace
             count(result, now);
             host.put_aside(batch, now.told.error);
             return;
         }
-        // What the exporter has moved out of the batch does not come again.
+        // The exporter has moved these out of the batch, so they are not sent again.
         const std::size_t moved = spans - left;
         const std::size_t kept = moved < result.exported_spans ? moved : result.exported_spans;
         now.told.exported += kept;
@@ -12149,7 +13241,7 @@ private:
             return;
         }
         if (result.too_slow && is_single(batch) && !host.is_ending()) {
-            guarded([&] { now.why_slow = now.told.error; }, [] {});
+            now.why_slow = now.told.error;
             if (takes_others(now, host)) return now.slow.append(std::move(batch));
         }
         if (what == outcome::divide && is_single(batch)) refused_ = batch.begin()->spans;
@@ -12157,7 +13249,7 @@ private:
         (halve ? now.suspects : result.too_slow ? now.late : now.told.again).append(std::move(batch));
     }
 
-    // As much as the receiver answers to in time, of a large trace some spans.
+    // The next traces to send, at most as many spans as the receiver answers in time. A larger trace is split.
     trace_batch take_part(trace_batch& batch) const noexcept {
         if (batch.span_count() <= most_spans_) return std::move(batch);
         trace_batch part;
@@ -12174,7 +13266,8 @@ private:
         return part;
     }
 
-    // The first traces, or the root of a single one with some of its spans; nothing where that cannot be divided.
+    // The first half of the traces, or the root of a single trace with half of its spans. Empty if a split is
+    // impossible.
     static trace_batch split_off_half(trace_batch& batch) noexcept {
         trace_batch half;
         if (batch.size() != 1) {
@@ -12188,7 +13281,8 @@ private:
         return half;
     }
 
-    // It stays, so that a large one gives way to a smaller one.
+    // Keeps an accepted trace for control requests. A large one is replaced by a smaller one, because it stays in
+    // memory.
     void remember(trace_batch&& taken) noexcept {
         constexpr std::size_t small = 64 * 1024;
         if (!taken_.empty() && taken.memory() > small && taken.memory() > taken_.memory()) return;
@@ -12244,8 +13338,8 @@ private:
         }
     }
 
-    // What is refused once more, between two others that are taken, is at fault. The first one was where
-    // `now.is_well`.
+    // Quarantines a span that is rejected again between two accepted control requests. `now.is_well` says that the
+    // first control request was accepted.
     template <class Host>
     void settle(trace_batch&& alone, attempts& now, Host& host) noexcept {
         refused_ = alone.begin()->spans;
@@ -12254,7 +13348,7 @@ private:
             const outcome what = outcome_of(result);
             if (what == outcome::delivered) return count(result, now);
             if (what != outcome::wait && takes_others(now, host)) {
-                // Where the first of these was refused too, it may be well only since then.
+                // If the first control trace was rejected too, the receiver may have recovered only now.
                 if (now.asked > 1 && attempt == 1) continue;
                 now.told.failed += alone.span_count();
                 host.put_aside(alone, result.error);
@@ -12282,10 +13376,10 @@ private:
     Exporter& exporter_;
     backoff waits_;
     std::size_t rounds_before_halving_;
-    trace_batch taken_;                  // the latest trace that the receiver took: does it still take anything?
-    std::size_t most_spans_ = unlimited; // at once, by what the receiver was too slow for
-    int slow_rounds_ = 0;                // one after another
-    const span_data* refused_ = nullptr; // alone, in the latest round
+    trace_batch taken_;                  // the latest accepted trace, for control requests
+    std::size_t most_spans_ = unlimited; // in one request; reduced when the receiver is too slow
+    int slow_rounds_ = 0;                // consecutive rounds with slow spans
+    const span_data* refused_ = nullptr; // rejected alone in the latest round
 };
 
 } // namespace detail
@@ -12297,61 +13391,79 @@ private:
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// A trace, or a part of one, that a receiver did not take, and why.
+/// A trace, or part of a trace, that the receiver rejected.
 struct rejected_trace {
+    /// The rejected spans, decoded.
     recorded_trace trace;
-    std::string error;
+    /// Why they were rejected.
+    mlflow::trace::error error;
 };
 
-/// Exports a batch again when the receiver was not there or was busy, until it succeeds or `options::give_up_after`
-/// has passed. Waits between the attempts, so it belongs inside `batch`:
+/// Sends a batch again after temporary failures, until the receiver accepts it or `options::give_up_after` has
+/// passed. It waits between attempts, and therefore belongs inside `batch`:
 /// `batch<retry<mlflow_exporter<beast_transport>>>`.
 ///
-/// The waits grow by half each time, from `first_wait` to `longest_wait`, each shortened by up to a half at random so
-/// that many processes do not come back at once; what the receiver asks for (`Retry-After`) is waited for, up to 10
-/// minutes. What is not about the content (credentials, rights, certificates, files, proxies, names, the experiment)
-/// makes traces wait too, until someone has mended that; the table of http/outcome.hpp says what is. A receiver that
-/// does not answer in time is sent less at once.
+/// The pauses grow by half each time, from `first_wait` to `longest_wait`. Each is shortened by a random amount of up
+/// to half, so that many processes do not retry at the same time. A longer `Retry-After` takes precedence, up to 10
+/// minutes.
 ///
-/// One span at fault is a reason for the receiver to refuse a whole batch: the batch is then sent in halves, these in
-/// halves, and only the span that fails alone is put aside. It counts as failed, and `take_rejected` tells what it
-/// was. Where the content only may be at fault, or the exporter throws or does not say, nothing is put aside while
-/// nothing at all is taken, and the receiver is not asked for each trace. A span that gets no answer in time, alone
-/// and five times, while others do, is put aside too.
+/// Every failure that is not about the content is retried: credentials, permissions, certificates, files, proxies,
+/// name resolution, the experiment. The table in http/outcome.hpp lists them. If the receiver does not respond in
+/// time, the next requests are smaller.
 ///
-/// Thread-safety: `interrupt`, `last_error` and `take_rejected` from any thread, the rest by one thread at a time.
+/// A receiver may reject a whole batch because of one span. The batch is then split in halves, and these again, until
+/// a single span is rejected alone. That span is quarantined: it counts as failed, and `take_rejected` returns it. If
+/// it is uncertain that the content is at fault (outcome `divide`, also when the exporter throws or sets no flag),
+/// nothing is quarantined while the receiver accepts nothing, and the batch is not split down to single traces. A
+/// span that gets no response in time in five consecutive rounds, alone, while others do, is quarantined too.
+///
+/// Thread-safety: `interrupt`, `last_error`, `progress` and `take_rejected` may be called from any thread, the others
+/// by one thread at a time.
 template <class Exporter>
 class retry {
+    static_assert(detail::has_whole_concepts<Exporter>());
     static_assert(
         exporter<Exporter>,
         "retry: the inner exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
-    static_assert(detail::has_whole_concepts<Exporter>());
 
 public:
+    /// See `composes` in concepts.hpp.
     static constexpr bool composes =
         mlflow::trace::composes<Exporter> && !deferring_exporter<Exporter> && !retrying_exporter<Exporter>;
-    static constexpr bool retries = true;
+    static constexpr bool retries = true; ///< see `retrying_exporter`
 
+    /// Options of `retry`.
     struct options {
+        /// Options of the inner exporter.
         detail::options_of<Exporter> exporter{};
+        /// The pause after the first failed attempt.
         std::chrono::milliseconds first_wait{200};
+        /// The longest pause, unless the receiver asks for a longer one. Lower it to deliver sooner after an outage,
+        /// raise it if many programs retry at one server.
         std::chrono::milliseconds longest_wait{30'000};
+        /// How long one call of `export_traces` retries before it gives up. Lower it if new traces matter more than
+        /// those that wait, for which the queue would have no room.
         std::chrono::milliseconds give_up_after{std::chrono::hours(24)};
-        std::size_t attempts_before_halving = 3; ///< where the content may be at fault, and another attempt may help
-        std::size_t keep_rejected = 100;         ///< for `take_rejected`, the latest
-        /// Of the memory that these take. One that takes more alone is not kept, only told of.
+        std::size_t attempts_before_halving = 3; ///< the attempt from which on the outcome `divide` splits the batch
+        /// How many rejected traces are kept for `take_rejected`: the latest. Use 0 if the program does not call it.
+        std::size_t keep_rejected = 100;
+        /// The limit for their memory. A single trace above this limit is not kept, only logged.
         std::size_t keep_rejected_bytes = 16U * 1024 * 1024;
-        trace::diagnostics diagnostics{}; ///< told while traces wait, and when one is put aside
+        trace::diagnostics diagnostics{}; ///< where waiting and quarantined spans are logged
     };
 
+    /// Constructs the inner exporter. Does not compile if it defers or retries itself.
     retry() : retry(options{}) {}
+    /// Constructs the inner exporter. Does not compile if it defers or retries itself.
     explicit retry(options chosen) : options_(std::move(chosen)), exporter_(std::move(options_.exporter)) {
         static_assert(!deferring_exporter<Exporter>,
-                      "retry: put it inside the exporter that defers, batch<retry<...>>");
+                      "retry: must be inside the deferring exporter: batch<retry<...>>");
         static_assert(deferring_exporter<Exporter> || !retrying_exporter<Exporter>,
-                      "retry: the inner exporter tries again already; leave one of the two out");
+                      "retry: the inner exporter already retries; remove one of the two");
     }
 
+    /// Exports the batch, retrying as described above. Returns when every span has been exported, quarantined or
+    /// given up.
     export_result export_traces(trace_batch& batch) {
         const auto give_up_at = detail::deadline_after(options_.give_up_after);
         export_result total;
@@ -12359,14 +13471,17 @@ public:
             auto round = finder_.deliver(std::move(batch), number, host_);
             total.exported_spans += round.exported;
             total.failed_spans += round.failed;
-            if (!round.error.empty()) total.error.swap(round.error);
+            if (round.error) total.error = std::move(round.error);
             batch = std::move(round.again);
             note(total.error, round.failed, !batch.empty());
             if (batch.empty()) {
-                if (total.ok()) total.error.clear(); // of what was mended
+                if (total.ok()) total.error = {}; // the errors were temporary
                 return total;
             }
-            line_.say([&] { return "retry: " + std::to_string(batch.span_count()) + " spans wait: " + total.error; });
+            line_.say([&] {
+                return "retry: " + std::to_string(batch.span_count()) +
+                       " spans are waiting to be sent again: " + total.error.message();
+            });
             const auto until = detail::deadline_after(finder_.next_wait(round));
             if (until > give_up_at || !wait_until(until)) {
                 total.exported_spans += round.exported_in_part;
@@ -12379,15 +13494,15 @@ public:
         }
     }
 
-    /// What the receiver did not take, the oldest first, and forgets it. At most `keep_rejected` and
-    /// `keep_rejected_bytes`, the latest.
+    /// Returns the rejected traces, oldest first, and forgets them. The latest ones are kept, within `keep_rejected`
+    /// and `keep_rejected_bytes`.
     [[nodiscard]] std::vector<rejected_trace> take_rejected() {
         const detail::lock_guard guard(lock_);
         rejected_bytes_ = 0;
         return std::exchange(rejected_, {});
     }
 
-    /// Ends the waiting: the export under way returns after its current attempt, and later ones are not repeated.
+    /// Stops retrying: the export in progress returns after its current attempt, and later exports make one attempt.
     void interrupt() noexcept {
         {
             const detail::lock_guard guard(lock_);
@@ -12397,17 +13512,19 @@ public:
         if constexpr (interruptible_exporter<Exporter>) exporter_.interrupt();
     }
 
-    /// Where copies of other traces come from that wait: whether the receiver takes one of those tells whether the
-    /// one that it refuses is at fault. `batch` says so, before the first export.
+    /// Sets a function that returns copies of other waiting traces. They are sent as control requests, which show
+    /// whether the receiver rejects only one span or everything. `batch` calls this before the first export.
     void take_others_from(void* from, detail::other_trace* next) noexcept { others_ = {from, next}; }
 
-    /// Why spans wait; where none do, why spans were last lost: put aside, rejected or given up. Empty where neither
-    /// is so: what was mended is forgotten.
-    [[nodiscard]] std::string last_error() const {
+    /// Why spans are waiting; if none are, why spans were last quarantined, rejected or given up. No error
+    /// otherwise: that of an outage is cleared when it ends.
+    [[nodiscard]] error last_error() const {
         const detail::lock_guard guard(lock_);
-        return error_.text();
+        return error_.get();
     }
+    /// The progress of the inner exporter.
     [[nodiscard]] export_progress progress() const { return detail::progress_of(exporter_); }
+    /// The page of the trace, if the inner exporter is a `linking_exporter`; empty otherwise.
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
         if constexpr (linking_exporter<Exporter>) return exporter_.trace_url(id);
         else return {};
@@ -12424,51 +13541,48 @@ private:
         trace_data* another() noexcept {
             return owner.others_.next ? owner.others_.next(owner.others_.from, owner.asked_for_++) : nullptr;
         }
-        void put_aside(trace_batch& batch, const std::string& error) noexcept { owner.put_aside(batch, error); }
+        void put_aside(trace_batch& batch, const error& why) noexcept { owner.put_aside(batch, why); }
     };
 
-    // After a round, or the last one. What was put aside has been told.
-    void note(const std::string& error, std::size_t failed, bool waits) noexcept {
+    // Updates `last_error` after each round. Quarantined spans have already been noted.
+    void note(const error& why, std::size_t failed, bool waits) noexcept {
         const bool is_rejected = failed > std::exchange(put_aside_spans_, 0);
-        const auto copy = [&] {
-            std::string why = error;
-            const detail::lock_guard guard(lock_);
-            if (waits) error_.wrong(why);
-            else if (is_rejected) error_.lost(why);
-        };
-        detail::guarded(copy, [] {}); // for want of memory nothing is given up
         const detail::lock_guard guard(lock_);
-        if (!waits) error_.mended();
+        if (waits) return error_.wrong(why);
+        if (is_rejected) error_.lost(why);
+        error_.mended();
     }
 
-    void put_aside(trace_batch& batch, const std::string& error) noexcept {
+    void put_aside(trace_batch& batch, const error& why) noexcept {
         put_aside_spans_ += batch.span_count();
         const auto keep = [&] {
             for (const trace_data& trace : batch) {
-                rejected_trace rejected{decode(trace), error};
-                std::string news = std::string(trace.id.mlflow_id().view()) + " was put aside: " + error;
-                line_.say([&] { return "retry: " + news; });
+                rejected_trace rejected{decode(trace), why};
+                const error news = detail::quarantined(trace.id, why);
+                line_.say([&] { return "retry: " + news.message(); });
                 const detail::lock_guard guard(lock_);
                 error_.lost(news);
                 keep_rejected(std::move(rejected));
             }
         };
-        detail::guarded(keep, [] {}); // counted all the same
+        detail::guarded(keep, [] {}); // they are counted even if memory runs out here
     }
 
     void keep_rejected(rejected_trace&& rejected) {
         const std::size_t bytes = memory_of(rejected);
         if (options_.keep_rejected == 0 || bytes > options_.keep_rejected_bytes) return;
-        std::size_t surplus = 0; // the oldest
+        std::size_t surplus = 0; // the oldest ones, to be forgotten
+        std::size_t kept_bytes = rejected_bytes_;
         for (std::size_t left = rejected_.size();
-             left >= options_.keep_rejected || rejected_bytes_ > options_.keep_rejected_bytes - bytes; --left)
-            rejected_bytes_ -= memory_of(rejected_[surplus++]);
+             left >= options_.keep_rejected || kept_bytes > options_.keep_rejected_bytes - bytes; --left)
+            kept_bytes -= memory_of(rejected_[surplus++]);
         rejected_.erase(rejected_.begin(), rejected_.begin() + static_cast<std::ptrdiff_t>(surplus));
+        rejected_bytes_ = kept_bytes;
         rejected_.push_back(std::move(rejected));
         rejected_bytes_ += bytes;
     }
-    static std::size_t memory_of(const rejected_trace& rejected) noexcept {
-        return sizeof rejected + rejected.error.capacity() + detail::content_memory(rejected.trace);
+    static std::size_t memory_of(const rejected_trace& rejected) {
+        return sizeof rejected + rejected.error.message().size() + detail::content_memory(rejected.trace);
     }
 
     bool is_interrupted() {
@@ -12487,11 +13601,11 @@ private:
                                            options_.attempts_before_halving};
     finder_host host_{*this};
     detail::other_traces others_;
-    std::size_t asked_for_ = 0; // of the others
+    std::size_t asked_for_ = 0; // of the other traces
     mutable detail::machine::mutex lock_;
     detail::condition wake_;
     detail::latest_error error_;
-    std::size_t put_aside_spans_ = 0; // since the latest note
+    std::size_t put_aside_spans_ = 0; // since the latest `note`
     std::vector<rejected_trace> rejected_;
     std::size_t rejected_bytes_ = 0;
     detail::diagnostic_line line_{options_.diagnostics};
@@ -12501,15 +13615,14 @@ private:
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
-// ---- mlflow/trace/platform/hosted.hpp
+// ---- mlflow/trace/platform/id_generator.hpp
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
-
 namespace detail {
 
-// xoshiro256++ 1.0 by Blackman and Vigna (public domain, https://prng.di.unimi.it/): IDs need no secrecy, only to be
-// distinct over all processes, which the 256 bits of seed from the kernel give.
+// xoshiro256++ 1.0 by Blackman and Vigna (public domain, https://prng.di.unimi.it/). IDs need not be secret, only
+// distinct across all processes; the seed of 256 bits from the kernel ensures that.
 class id_generator {
 public:
     std::uint64_t next() noexcept {
@@ -12530,14 +13643,14 @@ private:
     __attribute__((noinline)) void seed() noexcept {
         seeded_in_ = fork_count(); // 0 means "never seeded"
         if (getrandom(state_, sizeof state_, GRND_NONBLOCK) == static_cast<ssize_t>(sizeof state_)) return;
-        // Early at boot the kernel may have no entropy yet: mix what tells this thread from all others.
+        // Early at boot, the kernel may have no entropy yet: mixes values that differ between threads.
         timespec now{};
         clock_gettime(CLOCK_MONOTONIC, &now);
         std::uint64_t mixed = static_cast<std::uint64_t>(now.tv_nsec) ^
                               static_cast<std::uint64_t>(now.tv_sec) << 30U ^
                               static_cast<std::uint64_t>(getpid()) << 48U ^
                               static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(this));
-        for (std::uint64_t& word : state_) { // splitmix64, as the authors of xoshiro advise
+        for (std::uint64_t& word : state_) { // splitmix64, as the authors of xoshiro recommend
             mixed += 0x9e3779b97f4a7c15U;
             std::uint64_t z = mixed;
             z = (z ^ (z >> 30U)) * 0xbf58476d1ce4e5b9U;
@@ -12550,43 +13663,71 @@ private:
     std::uint32_t seeded_in_ = 0;
 };
 
-struct clock_difference {
-    std::uint64_t read_at = 0;
-    std::uint64_t nano = 0;
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/platform/hosted.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+namespace detail {
+
+// How far the wall clock of a platform is ahead of its monotonic clock, as a thread has read it within the last
+// millisecond.
+template <class Clocks>
+class clock_difference {
+public:
+    std::uint64_t at(std::uint64_t monotonic) noexcept {
+        constexpr std::uint64_t longest = 1'000'000;
+        if (monotonic - read_at_ > longest) {
+            read_at_ = monotonic;
+            nano_ = Clocks::wall_nano() - monotonic;
+        }
+        return nano_;
+    }
+
+private:
+    std::uint64_t read_at_ = 0;
+    std::uint64_t nano_ = 0;
 };
 
 } // namespace detail
 
-/// Linux and other POSIX systems. Thread-safe.
+/// The platform policy for Linux and other POSIX systems.
+///
+/// Thread-safety: all functions may be called from any thread.
 struct hosted_platform {
     /// Nanoseconds since 1970-01-01 UTC.
     static std::uint64_t wall_nano() noexcept { return read(CLOCK_REALTIME); }
     /// Nanoseconds of a clock that never goes back.
     static std::uint64_t monotonic_nano() noexcept { return read(CLOCK_MONOTONIC); }
 
-    // How far ahead the wall clock is, as this thread saw it in the last millisecond: the second clock costs a root
-    // a tenth of its time. Not for a platform that derives from this one, whose clocks may be others.
+    /// How far the wall clock is ahead, as this thread read it within the last millisecond. Reading the second clock
+    /// would take a tenth of the time of a root span. Not used for a derived platform, which may have other clocks.
     using owner_of_clocks = hosted_platform;
-    static std::uint64_t wall_minus_monotonic(std::uint64_t monotonic) noexcept {
-        constexpr std::uint64_t longest = 1'000'000;
-        if (monotonic - difference_.read_at > longest) difference_ = {monotonic, wall_nano() - monotonic};
-        return difference_.nano;
-    }
+    /// See `owner_of_clocks`. In nanoseconds.
+    static std::uint64_t wall_minus_monotonic(std::uint64_t monotonic) noexcept { return difference_.at(monotonic); }
 
+    /// See `platform` in concepts.hpp.
     static constexpr bool has_random_trace_ids = true;
+    /// A new random ID, never zero.
     static trace_id new_trace_id() noexcept {
         trace_id id{generator_.next(), generator_.next()};
         if (!id.valid()) id.low = 1;
         return id;
     }
+    /// A new random ID, never zero.
     static span_id new_span_id() noexcept {
         const std::uint64_t value = generator_.next();
         return {value ? value : 1};
     }
 
+    /// The lock type of the library.
     using mutex = detail::machine::mutex;
 
-    /// A line on standard error, at most one per half minute: an error in every request must not flood the log.
+    /// Writes the error to standard error, at most one line every 30 s, so that repeated errors do not flood the log.
     static void report(const error& error) noexcept {
         constexpr std::int64_t pause = 30'000'000'000;
         static constinit detail::interval lines;
@@ -12602,7 +13743,7 @@ struct hosted_platform {
             line += '\n';
             std::fputs(line.c_str(), stderr);
         };
-        detail::guarded(write, [] {}); // there may be no memory to complain with
+        detail::guarded(write, [] {}); // memory may have run out
     }
 
 private:
@@ -12612,8 +13753,66 @@ private:
         return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000U + static_cast<std::uint64_t>(now.tv_nsec);
     }
 
-    static inline constinit thread_local detail::clock_difference difference_{};
+    static inline constinit thread_local detail::clock_difference<hosted_platform> difference_{};
     static inline constinit thread_local detail::id_generator generator_{};
+};
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/recording/redactors.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+namespace detail {
+
+template <class... Names>
+constexpr bool is_one_of([[maybe_unused]] std::string_view key, const Names&... names) noexcept {
+    return (same_name(key, names) || ...);
+}
+
+} // namespace detail
+
+/// A redactor that records every value unchanged.
+struct redact_nothing {
+    /// Keeps every value.
+    redaction operator()(std::string_view, std::string_view) const noexcept { return redaction::keep(); }
+};
+
+/// A redactor that records `[redacted]` in place of the values of these keys, at any depth of inputs, outputs and
+/// attributes. ASCII letters are compared without case.
+template <fixed_string... Keys>
+struct redact_keys {
+    /// Removes the value when the key is one of `Keys`.
+    redaction operator()(std::string_view key, std::string_view) const {
+        return detail::is_one_of(key, Keys.view()...) ? redaction::remove() : redaction::keep();
+    }
+};
+
+/// A redactor that keeps the measurements and removes the content: it records `[redacted]` in place of each value in
+/// inputs, outputs, attributes and events, and in place of previews and error messages.
+///
+/// Data that is not passed to a redactor is recorded: names, types, times, status codes, tokens, cost, model,
+/// provider, identity and tags. So are function names, `error.type`, `http.response.status_code`, the attributes of
+/// OpenTelemetry's GenAI conventions for operation, provider, model, finish reasons and usage, and the values of the
+/// `Kept` keys. A kept key is kept inside inputs and outputs too. Of `gen_ai.usage.…` only numbers are kept. ASCII
+/// letters of keys are compared without case. The names of inputs, and the names inside them, are recorded: they must
+/// not contain private data.
+template <fixed_string... Kept>
+struct redact_content {
+    /// Keeps the value of a key that the class comment lists, and removes any other.
+    redaction operator()(std::string_view key, std::string_view value) const {
+        constexpr std::string_view usage = "gen_ai.usage.";
+        const bool is_number = !value.empty() && value.find_first_not_of("0123456789.+-eE") == std::string_view::npos;
+        const bool is_kept =
+            (is_number && detail::same_name(key.substr(0, usage.size()), usage)) ||
+            detail::is_one_of(key, detail::mlflow_names::span_function_name, "gen_ai.operation.name",
+                              "gen_ai.provider.name", "gen_ai.request.model", "gen_ai.response.model",
+                              "gen_ai.response.finish_reasons", "error.type", "http.response.status_code") ||
+            detail::is_one_of(key, Kept.view()...);
+        return is_kept ? redaction::keep() : redaction::remove();
+    }
 };
 
 } // namespace MLFLOW_TRACE_ABI
@@ -12630,8 +13829,8 @@ namespace detail {
 template <class Sampler>
 inline constexpr bool is_own_sampler = false;
 
-// The answer of a sampler for a new trace. One that throws loses no trace, and a trace that it starts itself is
-// recorded: it would be asked without end.
+// Asks the sampler about a new trace. When the sampler throws, the trace is recorded. So is a trace that the sampler
+// itself starts, because asking the sampler about it would recurse without end.
 template <class Sampler>
 bool sample(const Sampler& sampler, const trace_start& start) noexcept {
     if constexpr (is_own_sampler<Sampler>) return sampler.sample(start);
@@ -12644,12 +13843,13 @@ bool sample(const Sampler& sampler, const trace_start& start) noexcept {
     }
 }
 
-// Says what is recorded of values, and not only which traces are.
+// A recording policy that also decides how values are recorded.
 template <class T>
 concept rules_values = requires(const T& recording) { recording.limits(); } ||
                        requires(const T& recording) { recording.redact("", ""); };
 
-// Is a session recorded as a whole? Then a session that becomes known after the start comes too late.
+// Whether a sampler records a session as a whole. Its decision is then wrong for a trace whose session becomes known
+// after the start.
 template <class T>
 inline constexpr bool decides_by_session = false;
 template <class T>
@@ -12658,10 +13858,12 @@ inline constexpr bool decides_by_session<T> = true;
 
 } // namespace detail
 
-/// Records every trace, but for those whose call asks for less (`sample_ratio`).
+/// Records every trace, except that a call of `start_trace` may ask for a smaller share (`sample_ratio`).
 struct record_all {
-    struct options {};
+    struct options {}; ///< none
+    /// Made by the tracer.
     constexpr explicit record_all(options = {}) noexcept {}
+    /// Whether the trace is recorded.
     [[nodiscard]] static constexpr bool sample(const trace_start& start) noexcept {
         return !start.ratio || start.ratio->holds(start.id.low);
     }
@@ -12672,22 +13874,24 @@ template <>
 inline constexpr bool is_own_sampler<record_all> = true;
 } // namespace detail
 
-/// Follows the process that asks: records a trace that was started with the `remote_span` of a caller as that caller
-/// is recorded, and any other as `Root` says. OpenTelemetry's ParentBased; what starts inside a trace always follows
-/// it.
+/// Follows the decision of the calling process: a trace that was started with the `remote_span` of a caller is
+/// recorded if the caller is recorded. `Root` decides about any other trace. This is OpenTelemetry's ParentBased.
+/// Spans inside a trace always follow their trace.
 template <class Root>
 class parent_based {
-    static_assert(
-        !detail::rules_values<Root>,
-        "parent_based is a sampler, and what it is given one too: put the redactor and the limits around it, "
-        "mt::recording_policy<mt::parent_based<sampler>, redactor>");
+    static_assert(!detail::rules_values<Root>, "parent_based wraps a sampler, not a recording policy: write "
+                                               "mt::recording_policy<mt::parent_based<sampler>, redactor>");
 
 public:
+    /// The options of `Root`.
     using options = detail::options_of<Root>;
+    /// Made by the tracer.
     constexpr explicit parent_based(options chosen) : root_(std::move(chosen)) {}
 
+    /// Whether `Root` records sessions as a whole.
     static constexpr bool decides_by_session = detail::decides_by_session<Root>;
 
+    /// Whether the trace is recorded.
     [[nodiscard]] constexpr bool sample(const trace_start& start) const {
         return start.caller ? start.caller->is_sampled : root_.sample(start);
     }
@@ -12701,21 +13905,27 @@ template <class Root>
 inline constexpr bool is_own_sampler<parent_based<Root>> = is_own_sampler<Root>;
 } // namespace detail
 
-/// Records no trace: the tracer is off at compile time, and calls of it compile to nothing (see `tracer_off.hpp`).
+/// Records no trace. The tracer is off at compile time, and calls of it compile to nothing (`tracer_off.hpp`).
 struct record_nothing {
-    struct options {};
+    struct options {}; ///< none
+    /// Made by the tracer.
     constexpr explicit record_nothing(options = {}) noexcept {}
+    /// Always false.
     [[nodiscard]] static constexpr bool sample(const trace_start&) noexcept { return false; }
 };
 
-/// Records a share of the traces, chosen by trace ID as OpenTelemetry's TraceIdRatioBased does, so that every process
-/// with the same share records the same traces. A call may ask for another share (`sample_ratio`).
+/// Records a share of the traces. The trace ID decides, as in OpenTelemetry's TraceIdRatioBased, so that all
+/// processes with the same share record the same traces. A call of `start_trace` may ask for another share
+/// (`sample_ratio`).
 class record_ratio {
 public:
+    /// The share of the traces.
     struct options {
         double ratio = 1.0; ///< 0 records nothing, 1 everything
     };
+    /// Made by the tracer.
     constexpr explicit record_ratio(options chosen) noexcept : ratio_(chosen.ratio) {}
+    /// Whether the trace is recorded.
     [[nodiscard]] constexpr bool sample(const trace_start& start) const noexcept {
         return (start.ratio ? *start.ratio : ratio_).holds(start.id.low);
     }
@@ -12737,61 +13947,17 @@ inline constexpr bool is_own_sampler<record_ratio> = true;
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-namespace detail {
-
-template <class... Names>
-constexpr bool is_one_of([[maybe_unused]] std::string_view key, const Names&... names) noexcept {
-    return (same_name(key, names) || ...);
-}
-
-} // namespace detail
-
-/// A redactor that records every value as it is.
-struct redact_nothing {
-    redaction operator()(std::string_view, std::string_view) const noexcept { return redaction::keep(); }
-};
-
-/// A redactor that records `[redacted]` in place of the values under these keys, at any depth of inputs, outputs and
-/// attributes. ASCII letters compare without case.
-template <fixed_string... Keys>
-struct redact_keys {
-    redaction operator()(std::string_view key, std::string_view) const {
-        return detail::is_one_of(key, Keys.view()...) ? redaction::remove() : redaction::keep();
-    }
-};
-
-/// A redactor that records how an application does and nothing that was said: `[redacted]` stands for each value in
-/// inputs, outputs, attributes and events, and for previews and messages of errors. What no redactor is asked for
-/// stays (names, types, times, status codes, tokens, cost, model, provider, identity, tags), and so do the attributes
-/// that OpenTelemetry's GenAI conventions have for operation, model and usage, and those of `Kept` keys. ASCII
-/// letters compare without case. The names of inputs and of what is inside them are recorded: put nothing private
-/// there. A kept key is kept inside inputs and outputs too; of `gen_ai.usage.…` only numbers are.
-template <fixed_string... Kept>
-struct redact_content {
-    redaction operator()(std::string_view key, std::string_view value) const {
-        constexpr std::string_view usage = "gen_ai.usage.";
-        const bool is_number = !value.empty() && value.find_first_not_of("0123456789.+-eE") == std::string_view::npos;
-        const bool is_kept =
-            (is_number && detail::same_name(key.substr(0, usage.size()), usage)) ||
-            detail::is_one_of(key, detail::mlflow_names::span_function_name, "gen_ai.operation.name",
-                              "gen_ai.provider.name", "gen_ai.request.model", "gen_ai.response.model",
-                              "gen_ai.response.finish_reasons", "error.type", "http.response.status_code") ||
-            detail::is_one_of(key, Kept.view()...);
-        return is_kept ? redaction::keep() : redaction::remove();
-    }
-};
-
-/// Which traces are recorded, and what of their values: a sampler with a redactor and limits.
+/// A recording policy that combines a sampler with a redactor and limits.
 ///
 ///     using recording = mt::recording_policy<mt::record_ratio, mt::redact_keys<"password", "api_key">>;
 ///
-/// The redactor is asked for each value before it is recorded, so that what it takes out is never stored, by
-/// `redaction operator()(std::string_view key, std::string_view value) const`. The key is that of the attribute, the
-/// name of the input, or the innermost name inside it; an element of an array has the name of its array. Values are
-/// texts as they are, and numbers, `true`, `false` and `null` as JSON writes them. It is also asked for
-/// `exception.message`, `status.message`, `request_preview` and `response_preview`; not for names, for the IDs,
-/// metadata and tags of a trace, and for what the library counts itself. What it throws takes the value out. Called
-/// by any thread, several at once.
+/// The redactor's `redaction operator()(std::string_view key, std::string_view value) const` is called for each value
+/// before the value is recorded, so a removed value is never stored. `key` is the key of the attribute, the name of
+/// the input, or the innermost name inside it; an element of an array has the name of its array. `value` is a text as
+/// it is, or a number, `true`, `false` or `null` as JSON. The redactor is also called for `exception.message`,
+/// `status.message`, `request_preview` and `response_preview`. It is not called for names, for the IDs, metadata and
+/// tags of a trace, or for numbers that the library counts itself. When the redactor throws, the value is removed.
+/// Several threads may call it at once.
 template <class Sampler, class Redactor>
 class recording_policy {
     static_assert(recording<Sampler>,
@@ -12800,23 +13966,29 @@ class recording_policy {
                                       "operator()(std::string_view key, std::string_view value) const");
 
 public:
+    /// The options of the sampler and the redactor, and the limits.
     struct options {
-        detail::options_of<Sampler> sampler{};
-        detail::options_of<Redactor> redactor{};
-        recording_limits limits{};
+        detail::options_of<Sampler> sampler{};   ///< options of the sampler
+        detail::options_of<Redactor> redactor{}; ///< options of the redactor
+        recording_limits limits{};               ///< limits of what a span records
     };
 
+    /// Made by the tracer.
     explicit recording_policy(options chosen)
         : sampler_(std::move(chosen.sampler)), redactor_(std::move(chosen.redactor)), limits_(chosen.limits) {}
 
+    /// Whether the sampler records sessions as a whole.
     static constexpr bool decides_by_session = detail::decides_by_session<Sampler>;
 
+    /// Whether the sampler records the trace.
     [[nodiscard]] bool sample(const trace_start& start) const { return sampler_.sample(start); }
+    /// The redactor's result for a value.
     [[nodiscard]] redaction redact(std::string_view key, std::string_view value) const
         requires(!std::is_same_v<Redactor, redact_nothing>)
     {
         return redactor_(key, value);
     }
+    /// The limits.
     [[nodiscard]] const recording_limits& limits() const noexcept { return limits_; }
 
 private:
@@ -12833,15 +14005,15 @@ inline constexpr bool is_own_sampler<recording_policy<Sampler, Redactor>> = is_o
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
-// ---- mlflow/trace/recording/session_ratio.hpp
+// ---- mlflow/trace/recording/spread_hash.hpp
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
-
 namespace detail {
 
-// Spread evenly over 64 bits, and the same on every machine. The rounds and the end are those of xxHash64, by Yann
-// Collet; a rest is read together with bytes before it, which is faster than byte by byte.
+// A hash that is uniformly distributed over 64 bits, and the same on every machine. The rounds and the finalisation
+// are those of xxHash64, by Yann Collet. The last bytes are read together with bytes before them, which is faster
+// than reading them one by one.
 inline std::uint64_t spread_hash(std::string_view text) noexcept {
     constexpr std::uint64_t first = 0x9e3779b185ebca87U, second = 0xc2b2ae3d27d4eb4fU, third = 0x165667b19e3779f9U;
     const auto read = [](const char* from, auto word) {
@@ -12854,7 +14026,7 @@ inline std::uint64_t spread_hash(std::string_view text) noexcept {
     const auto round = [](std::uint64_t hash, std::uint64_t word) {
         return std::rotl(hash + word * second, 31) * first;
     };
-    std::uint64_t even = first + second, odd = second; // two at once: neither waits for the other
+    std::uint64_t even = first + second, odd = second; // two independent chains, which run in parallel
     const char* at = text.data();
     std::size_t left = text.size();
     for (; left >= 16; at += 16, left -= 16) {
@@ -12877,31 +14049,43 @@ inline std::uint64_t spread_hash(std::string_view text) noexcept {
 }
 
 } // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
 
-/// Records a share of the sessions, each of them whole: by a hash of the session's ID, which is the same in every
-/// process. A trace whose session is not known at its start is taken by its own ID, by the ratio of its call
-/// (`sample_ratio`) if it has one; what its session turns out to be changes nothing any more, and
-/// `tracer::late_sessions` counts it.
+// ---- mlflow/trace/recording/session_ratio.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+/// Records a share of the sessions, each of them as a whole. A hash of the session's ID decides; it is the same in
+/// every process. For a trace whose session is not known at its start the trace ID decides, with the ratio of the
+/// call (`sample_ratio`) if there is one. A session that becomes known later does not change the decision;
+/// `tracer::late_sessions` counts such traces.
 ///
-/// With a key, each of its values may have a share of its own: `mt::record_session_ratio<segment>` with
-/// `{.ratio = 0.1, .ratios = {{segment{"pro"}, 1.0}}}`. A session is kept whole as long as its value stays the same.
+/// With a key, each value of the key may have its own share: `mt::record_session_ratio<segment>` with
+/// `{.ratio = 0.1, .ratios = {{segment{"pro"}, 1.0}}}`. A session is recorded as a whole as long as its value of the
+/// key stays the same.
 ///
-/// A caller's decision comes before that of the session where `parent_based` is around it, and always where the trace
-/// goes on from a sender that is trusted (`incoming_trace`). Thread-safe.
+/// The caller's decision takes precedence if `parent_based` wraps this sampler, and always for a trace that continues
+/// one of a trusted sender (`incoming_trace`). Thread-safe.
 template <class Key>
 class record_session_ratio {
 public:
+    /// The shares of the sessions.
     struct options {
-        double ratio = 1.0; ///< of the sessions whose value has no share of its own; 0 records nothing, 1 everything
-        std::vector<std::pair<Key, double>> ratios{};
+        double ratio = 1.0; ///< for values without their own share; 0 records nothing, 1 everything
+        std::vector<std::pair<Key, double>> ratios{}; ///< values of the key with their own share
     };
+    /// Sessions are recorded as a whole.
     static constexpr bool decides_by_session = true;
 
+    /// Made by the tracer. Throws `std::bad_alloc`.
     explicit record_session_ratio(const options& chosen) : ratio_(chosen.ratio) {
         ratios_.reserve(chosen.ratios.size());
         for (const auto& [value, ratio] : chosen.ratios) ratios_.emplace_back(value, sample_ratio(ratio));
     }
 
+    /// Whether the trace is recorded.
     [[nodiscard]] bool sample(const trace_start& start) const noexcept {
         const std::string_view session = start.session();
         if (!session.data()) return (start.ratio ? *start.ratio : share(start)).holds(start.id.low);
@@ -12920,16 +14104,21 @@ private:
     std::vector<std::pair<Key, sample_ratio>> ratios_;
 };
 
+/// Records one share of all sessions.
 template <>
 class record_session_ratio<void> {
 public:
+    /// The share of the sessions.
     struct options {
         double ratio = 1.0; ///< 0 records nothing, 1 everything
     };
+    /// Sessions are recorded as a whole.
     static constexpr bool decides_by_session = true;
 
+    /// Made by the tracer.
     explicit record_session_ratio(options chosen) noexcept : ratio_(chosen.ratio) {}
 
+    /// Whether the trace is recorded.
     [[nodiscard]] bool sample(const trace_start& start) const noexcept {
         const std::string_view session = start.session();
         if (!session.data()) return (start.ratio ? *start.ratio : ratio_).holds(start.id.low);
@@ -12953,35 +14142,39 @@ inline constexpr bool is_own_sampler<record_session_ratio<Key>> = true;
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// What is current at one place in the program, to be carried to another: a pool thread, a timer, a callback. Spans
-/// that start where it is attached are children of the span that was current where it was captured, also after that
-/// one has ended; scopes come along, and what is switched off stays so. Capturing throws `std::bad_alloc` when there
-/// is no memory for it.
+/// A copy of the current context of one place in the program, to be attached at another place: on a pool thread, in a
+/// timer, in a callback. Spans that start where it is attached are children of the span that was current where it was
+/// captured, even after that span has ended. Scopes and `tracer::untraced` apply there as well. Capturing throws
+/// `std::bad_alloc` when memory runs out.
 ///
-/// Thread-safety: as `std::shared_ptr`; several threads may attach copies of it, or one object, at once.
+/// Thread-safety: as `std::shared_ptr`. Several threads may attach copies, or the same object, at once.
 template <class Context>
 class captured_context {
 public:
-    /// Nothing is current.
+    /// A context in which nothing is current.
     captured_context() noexcept = default;
+    /// Refers to the same context.
     captured_context(const captured_context& other) noexcept
         : where_(other.where_), holds_(other.holds_), contents_(other.contents_) {
         if (contents_) contents_->retain();
     }
+    /// Takes over the context of `other`.
     captured_context(captured_context&& other) noexcept
         : where_(other.where_), holds_(other.holds_), contents_(std::exchange(other.contents_, nullptr)) {}
+    /// Refers to the context of `other`.
     captured_context& operator=(captured_context other) noexcept {
         std::swap(where_, other.where_);
         std::swap(holds_, other.holds_);
         std::swap(contents_, other.contents_);
         return *this;
     }
+    /// Releases the context.
     ~captured_context() { detail::captured_contents::release(contents_); }
 
-    /// What is current here.
+    /// Captures the current context.
     [[nodiscard]] static captured_context here() { return of(&detail::slot_of<Context>, &detail::holds<Context>); }
 
-    /// Makes it current on this thread, as long as the returned object lives.
+    /// Makes the context current on this thread while the returned object lives.
     [[nodiscard]] attached_context<Context> attach() const noexcept {
         return attached_context<Context>(contents_, where_, holds_);
     }
@@ -13003,15 +14196,16 @@ private:
     detail::captured_contents* contents_ = nullptr;
 };
 
-/// The time during which a captured context is current. It may end in any order and on any thread: what was entered
-/// meanwhile is no longer current then, and what else is attached stays so.
+/// Keeps a captured context current while the object lives. It may be destroyed in any order and on any thread.
+/// Whatever was entered inside it is then no longer current; other attached contexts stay.
 ///
-/// Where it cannot be current (see `thread_local_context`), nothing is while it lives.
+/// If the context cannot be current (see `thread_local_context`), nothing is current while the object lives.
 template <class Context>
 class attached_context {
 public:
     attached_context(const attached_context&) = delete;
     attached_context& operator=(const attached_context&) = delete;
+    /// Detaches the context.
     ~attached_context() {
         if (entered_.has_no_place() && entered_.is_here() && entered_.slot()->unattached != 0)
             --entered_.slot()->unattached;
@@ -13033,7 +14227,7 @@ private:
     detail::entered_node entered_;
 };
 
-/// What is current here, to be attached elsewhere.
+/// Captures the current context, to be attached elsewhere.
 template <class Context = thread_local_context>
 [[nodiscard]] captured_context<Context> capture() {
     return captured_context<Context>::here();
@@ -13044,8 +14238,8 @@ namespace detail {
 template <class Result>
 constexpr void require_whole_call() noexcept {
     static_assert(!awaitable<Result>,
-                  "bind: this function returns before its coroutine has run; take mt::coroutine_context, whose tasks "
-                  "keep what is current, or hand the span to the coroutine and call its start_span");
+                  "bind: this function returns before its coroutine has run; use mt::coroutine_context, whose tasks "
+                  "keep what is current, or pass the span to the coroutine and call its start_span");
 }
 
 template <class Context, class Function>
@@ -13060,8 +14254,8 @@ auto bind_captured(captured_context<Context> context, Function&& function) {
 
 } // namespace detail
 
-/// A function that runs in the context of the place where `bind` was called:
-/// `pool.post(mt::bind([&] { … }))`, `std::async(mt::bind(work), argument)`.
+/// Wraps a function so that it runs in the context of the place where `bind` was called:
+/// `pool.post(mt::bind([&] { … }))`, `std::async(mt::bind(work), argument)`. Throws `std::bad_alloc`.
 template <class Context = thread_local_context, class Function>
 [[nodiscard]] auto bind(Function&& function) {
     return detail::bind_captured(captured_context<Context>::here(), std::forward<Function>(function));
@@ -13076,8 +14270,8 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// On the stack of who runs code of the application for a span. That code may do anything: record on the span, end it,
-// which makes its memory another span, or destroy the tracer, which lives on until here.
+// Protects a caller that runs code of the application for a span. That code may record on the span, end the span,
+// whose memory is then reused, or destroy the tracer, which this object keeps alive.
 class span_watch {
 public:
     explicit span_watch(span_data& span) noexcept : span_(&span), owner_(*span.trace->owner), outer_(span.watched) {
@@ -13096,11 +14290,11 @@ public:
         owner_.release();
     }
 
-    // Null once it has ended.
+    // Null once the span has ended.
     [[nodiscard]] span_data* span() const noexcept { return span_; }
     void report(const error& error) const noexcept { owner_.report(error); }
 
-    // The span ends.
+    // Called when the span ends.
     static void release(span_data& span) noexcept {
         while (span.watched) {
             span.watched->span_ = nullptr;
@@ -13112,7 +14306,79 @@ private:
     span_data* span_;
     recorder& owner_;
     span_watch* outer_;
-    without_cancellation whole_; // such code may read and write, and whoever runs it is noexcept
+    without_cancellation whole_; // such code may be a cancellation point, and its caller is noexcept
+};
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/wire/encoded_key.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+inline constexpr std::size_t longest_encoded_key = 64;
+
+// The bytes of an attribute up to its value, made at compile time. For values so short that each length takes one
+// byte.
+template <std::size_t KeySize>
+class encoded_key {
+    static_assert(KeySize <= longest_encoded_key);
+
+public:
+    consteval explicit encoded_key(std::string_view key) noexcept {
+        bytes_[0] = short_tag(otlp::attributes, wire_type::length_delimited);
+        bytes_[2] = short_tag(otlp::key, wire_type::length_delimited);
+        bytes_[3] = static_cast<char>(KeySize);
+        for (std::size_t i = 0; i < KeySize; ++i) bytes_[4 + i] = key[i];
+        bytes_[4 + KeySize] = short_tag(otlp::value, wire_type::length_delimited);
+    }
+
+    // The most bytes that an attribute with a number takes.
+    static constexpr std::size_t number_size = 6 + KeySize + 1 + max_varint_size;
+    static constexpr std::size_t longest_text = 0x7f - 6 - KeySize;
+    static constexpr std::size_t text_size = 0x7f + 2;
+
+    char* write_int(char* to, std::int64_t value) const noexcept {
+        char* const at = write_key(to);
+        *at = short_tag(otlp::int_value, wire_type::varint);
+        return close(to, at, write_varint(at + 1, static_cast<std::uint64_t>(value)));
+    }
+    char* write_bool(char* to, bool value) const noexcept {
+        char* const at = write_key(to);
+        at[0] = short_tag(otlp::bool_value, wire_type::varint);
+        at[1] = value ? '\1' : '\0';
+        return close(to, at, at + 2);
+    }
+    char* write_double(char* to, std::uint64_t bits) const noexcept {
+        char* const at = write_key(to);
+        at[0] = short_tag(otlp::double_value, wire_type::fixed64);
+        return close(to, at, write_fixed64(at + 1, bits));
+    }
+    // Takes a text of at most `longest_text` bytes. Returns null if the text is not ASCII.
+    char* write_text(char* to, std::string_view text) const noexcept {
+        char* const at = write_key(to);
+        at[0] = short_tag(otlp::string_value, wire_type::length_delimited);
+        at[1] = static_cast<char>(text.size());
+        std::uint64_t bits = 0;
+        char* const end = copy_short(at + 2, text, bits);
+        return (bits & 0x8080808080808080U) == 0 ? close(to, at, end) : nullptr;
+    }
+
+private:
+    char* write_key(char* to) const noexcept {
+        std::memcpy(to, bytes_, sizeof bytes_);
+        return to + sizeof bytes_;
+    }
+    static char* close(char* begin, char* value, char* end) noexcept {
+        begin[1] = static_cast<char>(end - begin - 2);
+        value[-1] = static_cast<char>(end - value);
+        return end;
+    }
+
+    char bytes_[6 + KeySize]{};
 };
 
 } // namespace detail
@@ -13128,8 +14394,8 @@ namespace detail {
 template <class Buffer, class T>
 bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T& value, bool& json_like);
 
-// The redactor reads it as text; on a freestanding target floating point has none, since its digits take 135 KB of
-// code.
+// The redactor receives the number as text. On a freestanding target a floating-point number has no text, because the
+// conversion takes 135 KB of code.
 template <class Buffer, class T>
 bool append_redacted_number(Buffer& out, unsigned field, std::string_view key, T value, bool& json_like) {
     buffer digits;
@@ -13141,8 +14407,8 @@ bool append_redacted_number(Buffer& out, unsigned field, std::string_view key, T
                             : append_attribute(out, field, key, std::move(answer).text(), json_like);
 }
 
-// An attribute of any recordable type. Text, bool, integers and floating point keep their OTLP type, all else is a
-// JSON text. `json_like` is set when the value is text that may be taken for JSON, or structured.
+// Appends an attribute of any recordable type. Text, bool, integers and floating point keep their OTLP type; any
+// other value is JSON text. `json_like` is set for text that could be read as JSON, and for structured values.
 template <class Buffer, class T>
 bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T& value, bool& json_like) {
     constexpr bool is_number = kind<T> == value_kind::number && !std::is_same_v<T, std::nullptr_t>;
@@ -13157,7 +14423,7 @@ bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T
     } else if constexpr (is_number && std::is_integral_v<T>) {
         if constexpr (!std::is_signed_v<T> && sizeof(T) == 8)
             if (value >
-                static_cast<T>(std::numeric_limits<std::int64_t>::max())) // OTLP has no unsigned integer: text, then
+                static_cast<T>(std::numeric_limits<std::int64_t>::max())) // OTLP has no unsigned integer; it is text
                 return append_json_attribute(out, field, key, [&] { return append_json_uint(out, value); });
         char encoded[1 + max_varint_size] = {short_tag(otlp::int_value, wire_type::varint)};
         const char* const end =
@@ -13181,11 +14447,41 @@ bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T
     }
 }
 
-// The first two fields of a Span, and of a Link.
-template <class Buffer>
-bool append_ids(Buffer& out, const trace_id& trace, span_id span) noexcept {
-    char* const to = out.ensure(18 + 10);
-    if (!to) return false;
+// Types whose values `append_by_encoded_key` writes.
+template <class T>
+inline constexpr bool is_encoded_directly =
+    kind<T> == value_kind::text || (kind<T> == value_kind::number && !std::is_same_v<T, std::nullptr_t> &&
+                                    !(std::is_unsigned_v<T> && sizeof(T) == 8 && !std::is_same_v<T, bool>));
+
+// Writes a number, or a short ASCII text. Returns false, and writes nothing, for any other text or without memory.
+template <class Buffer, std::size_t KeySize, class T>
+bool append_by_encoded_key(Buffer& out, const encoded_key<KeySize>& key, const T& value, bool& json_like) noexcept {
+    if constexpr (kind<T> == value_kind::text) {
+        if (detail::is_null(value)) return false;
+        return detail::with_text(value, [&](std::string_view text) {
+            if (text.size() > key.longest_text) return false;
+            char* const begin = out.ensure(key.text_size);
+            char* const end = begin ? key.write_text(begin, text) : nullptr;
+            if (!end) return false;
+            json_like = json_like || may_be_json(text);
+            out.commit(static_cast<std::size_t>(end - begin));
+            return true;
+        });
+    } else {
+        char* const begin = out.ensure(key.number_size);
+        if (!begin) return false;
+        char* end = begin;
+        if constexpr (std::is_same_v<T, bool>) end = key.write_bool(begin, value);
+        else if constexpr (std::is_integral_v<T>) end = key.write_int(begin, static_cast<std::int64_t>(value));
+        else end = key.write_double(begin, std::bit_cast<std::uint64_t>(static_cast<double>(value)));
+        out.commit(static_cast<std::size_t>(end - begin));
+        return true;
+    }
+}
+
+// The first two fields of a Span and of a Link.
+inline constexpr std::size_t ids_size = 18 + 10;
+inline char* write_ids(char* to, const trace_id& trace, span_id span) noexcept {
     to[0] = short_tag(otlp::trace_id, wire_type::length_delimited);
     to[1] = 16;
     write_big_endian(to + 2, trace.high);
@@ -13193,36 +14489,58 @@ bool append_ids(Buffer& out, const trace_id& trace, span_id span) noexcept {
     to[18] = short_tag(otlp::span_id, wire_type::length_delimited);
     to[19] = 8;
     write_big_endian(to + 20, span.value);
-    out.commit(18 + 10);
+    return to + ids_size;
+}
+template <class Buffer>
+bool append_ids(Buffer& out, const trace_id& trace, span_id span) noexcept {
+    char* const to = out.ensure(ids_size);
+    if (!to) return false;
+    write_ids(to, trace, span);
+    out.commit(ids_size);
     return true;
 }
-
-template <class Buffer>
-bool append_parent_id(Buffer& out, span_id parent) noexcept {
-    if (!parent.valid()) return true;
-    char* const to = out.ensure(10);
-    if (!to) return false;
+inline char* write_parent_id(char* to, span_id parent) noexcept {
+    if (!parent.valid()) return to;
     to[0] = short_tag(otlp::parent_span_id, wire_type::length_delimited);
     to[1] = 8;
     write_big_endian(to + 2, parent.value);
-    out.commit(10);
-    return true;
+    return to + 10;
 }
 
-// Everything of a Span that is known when it starts.
+// The fields of a Span that are known when it starts.
 template <class Buffer>
 bool append_span_start(Buffer& out, const trace_id& trace, span_id id, span_id parent, std::string_view name,
                        std::uint64_t start_nano) noexcept {
-    return append_ids(out, trace, id) && append_parent_id(out, parent) && append_text_field(out, otlp::name, name) &&
-           out.push_back(short_tag(otlp::kind, wire_type::varint)) && out.push_back(otlp::span_kind_internal) &&
-           append_fixed64_field(out, otlp::start_time, start_nano);
+    constexpr std::size_t fixed = ids_size + 10 + 2 + fixed64_field_size;
+    char* const begin = out.ensure(fixed + 2 + name.size());
+    if (!begin) return false;
+    char* to = write_parent_id(write_ids(begin, trace, id), parent);
+    *to++ = short_tag(otlp::kind, wire_type::varint);
+    *to++ = otlp::span_kind_internal;
+    to = write_fixed64_field(to, otlp::start_time, start_nano);
+    std::uint64_t bits = 0;
+    to[0] = short_tag(otlp::name, wire_type::length_delimited);
+    to[1] = static_cast<char>(name.size());
+    char* const end = copy_short(to + 2, name, bits);
+    const bool is_short_ascii = name.size() < 0x80 && (bits & 0x8080808080808080U) == 0;
+    out.commit(static_cast<std::size_t>((is_short_ascii ? end : to) - begin));
+    return is_short_ascii || append_text_field(out, otlp::name, name);
+}
+
+inline constexpr std::size_t status_size = 4;
+inline char* write_status_field(char* to, status code) noexcept {
+    to[0] = short_tag(otlp::span_status, wire_type::length_delimited);
+    to[1] = 2;
+    to[2] = short_tag(otlp::status_code, wire_type::varint);
+    to[3] = static_cast<char>(code);
+    return to + status_size;
 }
 
 template <class Buffer>
 bool append_status(Buffer& out, status code, std::string_view message) noexcept {
     if (message.empty()) {
-        const char encoded[] = {short_tag(otlp::span_status, wire_type::length_delimited), 2,
-                                short_tag(otlp::status_code, wire_type::varint), static_cast<char>(code)};
+        char encoded[status_size];
+        write_status_field(encoded, code);
         return out.append({encoded, sizeof encoded});
     }
     if (!out.push_back(short_tag(otlp::span_status, wire_type::length_delimited))) return false;
@@ -13232,8 +14550,8 @@ bool append_status(Buffer& out, status code, std::string_view message) noexcept 
            length.close();
 }
 
-// Runs a writer that runs no code of the application on the span's body. A field that did not fit is taken back
-// whole: the body stays valid. False when a limit was the reason.
+// Calls a writer, which must not run code of the application, on the span's body. A field that did not fit is
+// removed, so that the body stays valid. Returns false if a limit was the reason.
 template <class Writer>
 bool write_whole(span_data& span, Writer&& writer) noexcept {
     const std::size_t before = span.body.size();
@@ -13245,7 +14563,8 @@ bool write_whole(span_data& span, Writer&& writer) noexcept {
     return !written;
 }
 
-// How many were left out at a limit: in OTLP's own field, and where readers of MLflow's page see it.
+// Appends the number of fields that were omitted at a limit, to OTLP's own field and to an attribute that MLflow's
+// page shows.
 inline bool append_dropped(recording_buffer& out, unsigned field, std::string_view key,
                            std::uint32_t count) noexcept {
     bool ignored = false;
@@ -13262,14 +14581,15 @@ inline bool append_dropped(recording_buffer& out, unsigned field, std::string_vi
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// A named value among the inputs of a span: `mt::arg("message", message)`. Refers to the value: use it in the same
-/// expression.
+/// A value with a name, for inputs, outputs and events: `mt::arg("message", message)`. Refers to the value, so use it
+/// in the same expression.
 template <class T>
 struct named_value {
-    std::string_view name;
-    const T& value;
+    std::string_view name; ///< the name
+    const T& value;        ///< the value
 };
 
+/// Makes a `named_value`.
 template <class T>
 [[nodiscard]] constexpr named_value<T> arg(std::string_view name, const T& value) noexcept {
     return {name, value};
@@ -13277,13 +14597,13 @@ template <class T>
 
 namespace detail {
 
-// Text that is written by the same code as any other text.
+// A text that is converted to std::string_view, so that all texts share one instantiation.
 template <class T>
 inline constexpr bool is_fixed_text =
     !std::is_same_v<T, std::string_view> && (std::is_same_v<T, owned_text> || (std::is_array_v<T> && text_like<T>));
 
-// What the library writes itself. By another way these would make a user or session unchecked, or a span contradict
-// itself.
+// Keys that the library writes itself. As attributes of the application they could bypass the checks of user and
+// session, or contradict other fields of the span.
 constexpr bool is_reserved_by_mlflow(std::string_view key) noexcept {
     const auto is_one_of = [key](auto... names) { return ((key == std::string_view(names)) || ...); };
     return key.starts_with("mlflow.trace") ||
@@ -13301,7 +14621,13 @@ constexpr bool is_reserved_attribute(std::string_view key) noexcept {
     }
 }
 
-// What writes into an open span, whoever owns it.
+constexpr bool is_ascii_key(std::string_view text) noexcept {
+    for (const char c : text)
+        if (static_cast<unsigned char>(c) >= 0x80) return false;
+    return true;
+}
+
+// Writes into an open span. The caller owns the span.
 class span_operations {
 public:
     explicit span_operations(span_data& span) noexcept : span_(&span) {}
@@ -13311,7 +14637,7 @@ public:
         if constexpr (is_fixed_text<T>) {
             attribute(key, std::string_view(value));
         } else if (is_inert<T> && !span_->body.rules && !key.empty() && !is_reserved_attribute(key)) [[likely]] {
-            ++span_->attributes; // no limit, and no code of the application
+            ++span_->attributes; // there is no limit, and no code of the application runs
             write_whole(*span_, [&](auto& out) {
                 return append_attribute(out, otlp::attributes, key, value, span_->needs_rewrite);
             });
@@ -13320,7 +14646,26 @@ public:
         }
     }
 
-    // The library's own, under a key that is reserved.
+    // The key is known at compile time.
+    template <fixed_string Key, class T>
+    void attribute(const T& value) noexcept {
+        constexpr std::string_view key = Key.view();
+        if constexpr (is_fixed_text<T>) {
+            attribute<Key>(std::string_view(value));
+        } else {
+            if constexpr (is_inert<T> && is_encoded_directly<T> && key.size() <= longest_encoded_key) {
+                static constexpr encoded_key<key.size()> encoded(key);
+                if (!span_->body.rules && append_by_encoded_key(span_->body, encoded, value, span_->needs_rewrite))
+                    [[likely]] {
+                    ++span_->attributes;
+                    return;
+                }
+            }
+            attribute(key, value);
+        }
+    }
+
+    // Writes an attribute of the library under a reserved key.
     template <class T>
     void own_attribute(std::string_view key, const T& value) noexcept {
         const without_rules own(span_->body);
@@ -13378,7 +14723,7 @@ public:
         } else if constexpr (kind<T> == value_kind::content) {
             evaluate(key, value, [&](const auto& content) { json_attribute(key, content); });
         } else if constexpr (kind<T> == value_kind::number && !std::is_same_v<T, std::nullptr_t>) {
-            if (!write_attribute(key, value)) cut(key); // of a number in a JSON text, MLflow would keep the text
+            if (!write_attribute(key, value)) cut(key); // MLflow would keep a number in JSON text as text
         } else {
             if constexpr (nlohmann_like<T>) {
                 if (value.is_boolean()) return json_attribute(key, value.template get<bool>());
@@ -13399,7 +14744,7 @@ public:
         const auto write_event = [&](auto& out) {
             if (!out.push_back(short_tag(otlp::events, wire_type::length_delimited))) return false;
             late_length length(out);
-            [[maybe_unused]] bool ignored = false; // MLflow does not read the attributes of events as JSON
+            [[maybe_unused]] bool ignored = false; // MLflow does not read attributes of events as JSON
             return append_fixed64_field(out, otlp::event_time, unix_nano) &&
                    append_text_field(out, otlp::event_name, name) &&
                    (append_attribute(out, otlp::event_attributes, attributes.name, attributes.value, ignored) &&
@@ -13421,7 +14766,7 @@ public:
         do *--digit = static_cast<char>('0' + index % 10);
         while (index /= 10);
         end = write_bytes(end, {digit, static_cast<std::size_t>(digits + sizeof digits - digit)});
-        const as_json<T> as_text{value}; // what the Python client stores: the chunk's JSON as text
+        const as_json<T> as_text{value}; // MLflow's Python client stores the JSON of the chunk as text
         event(unix_nano, {name, static_cast<std::size_t>(end - name)}, arg("mlflow.chunk.value", as_text));
     }
 
@@ -13445,11 +14790,11 @@ public:
         if (message.empty() || !span_->body.rules) return write_status(code, message);
         const span_watch watch(*span_);
         const ruled_text recorded(span_->body.rules, "status.message", message);
-        span_ = watch.span(); // which the redactor may have ended
+        span_ = watch.span(); // null if the redactor has ended it
         if (span_) write_status(code, recorded.view());
     }
 
-    // As MLflow's own client puts it: the type of the exception, and its message.
+    // Sets the status message to the type of the exception and its text, as MLflow's own client does.
     void fail(std::string_view exception_type, std::string_view message) noexcept {
         if (span_->level < log_level::error) level(log_level::error);
         buffer both;
@@ -13459,7 +14804,10 @@ public:
 
     void type(span_type type) noexcept {
         if (!span_->has_own_level) span_->level = default_log_level(type);
-        own_attribute(mlflow_names::span_type, type.name());
+        static constexpr encoded_key<mlflow_names::span_type.size()> key(mlflow_names::span_type);
+        const without_rules own(span_->body);
+        if (!append_by_encoded_key(span_->body, key, type.name(), span_->needs_rewrite))
+            write_attribute(mlflow_names::span_type, type.name());
     }
 
     void level(log_level level) noexcept {
@@ -13467,16 +14815,24 @@ public:
         span_->has_own_level = true;
     }
 
+    // Writes the status too, unless it is set.
     void end(std::uint64_t unix_nano) noexcept {
         span_watch::release(*span_);
-        own_attribute(mlflow_names::span_log_level, span_->level);
+        static constexpr encoded_key<mlflow_names::span_log_level.size()> level_key(mlflow_names::span_log_level);
         const without_rules own(span_->body);
         write_whole(*span_, [&](auto& out) {
             using namespace otlp;
-            return append_dropped(out, dropped_attributes, "mlflow_trace.dropped_attributes",
-                                  span_->dropped_attributes) &&
-                   append_dropped(out, dropped_events, "mlflow_trace.dropped_events", span_->dropped_events) &&
-                   append_fixed64_field(out, end_time, unix_nano);
+            if (!append_dropped(out, dropped_attributes, "mlflow_trace.dropped_attributes",
+                                span_->dropped_attributes) ||
+                !append_dropped(out, dropped_events, "mlflow_trace.dropped_events", span_->dropped_events))
+                return false;
+            char* const begin = out.ensure(level_key.number_size + status_size + fixed64_field_size);
+            if (!begin) return false;
+            char* to = level_key.write_int(begin, static_cast<int>(span_->level));
+            if (span_->code == status::unset) to = write_status_field(to, span_->code = status::ok);
+            to = write_fixed64_field(to, end_time, unix_nano);
+            out.commit(static_cast<std::size_t>(to - begin));
+            return true;
         });
     }
 
@@ -13492,7 +14848,7 @@ private:
                   [&] { return write_attribute(key, value); });
     }
 
-    // Makes the value before anything of it is written. What the application's code throws does not reach it.
+    // Evaluates the value before anything of it is written. An exception of the application's code is caught.
     template <class T, class Use>
     void evaluate(std::string_view key, const T& value, const Use& use) noexcept {
         const span_watch watch(*span_);
@@ -13512,7 +14868,8 @@ private:
         watch.report({error_kind::callback_failed, key});
     }
 
-    // Counts before it writes: what the value's own code records counts too. `write_one` is false at a limit.
+    // Counts the field before it is written, because code that makes the value may record other fields. `write_one`
+    // returns false at a limit.
     template <class Write>
     void count(std::uint32_t recording_limits::* limit, std::uint32_t span_data::* counted,
                std::uint32_t span_data::* dropped, const Write& write_one) noexcept {
@@ -13527,8 +14884,8 @@ private:
         ++(span_->*dropped);
     }
 
-    // One field, with values of these types. False when a limit was the reason that it was left out. Afterwards
-    // `span_` is null when the application's own code has ended the span.
+    // Writes one field with values of these types. Returns false if a limit was the reason that the field was
+    // omitted. Afterwards `span_` is null if code of the application has ended the span.
     template <class... Values, class Writer>
     bool write(std::string_view key, const Writer& writer) noexcept {
         const auto* const rules = span_->body.rules;
@@ -13543,7 +14900,8 @@ private:
         parts.give_back(part);
         return within_limit;
     }
-    // Apart, and joined when it is complete: the code that runs meanwhile may write fields of its own.
+    // Writes the field to a separate buffer and appends it when it is complete, because code that runs meanwhile may
+    // write other fields.
     template <class Writer>
     bool write_part(field_part& part, std::string_view key, const Writer& writer) noexcept {
         const span_watch watch(*span_);
@@ -13621,7 +14979,7 @@ void open_span(open_trace& trace, span_data& span, span_id parent, std::string_v
     trace.owner->count_started_span();
 }
 
-// Null, and counted as lost, without memory.
+// Opens a trace with its root span. When memory runs out, the span is counted as lost, and the result is null.
 template <class Platform>
 span_data* open_root(recorder& owner, const trace_id& id, span_id parent, std::string_view name,
                      bool check_identity_at_end) noexcept {
@@ -13643,18 +15001,19 @@ span_data* open_root(recorder& owner, const trace_id& id, span_id parent, std::s
     const std::uint64_t wall = monotonic + difference;
     owner.retain();
     trace->owner = &owner;
+    trace->lock = &owner.lock();
     trace->id = data->id = id;
     data->check_identity = check_identity_at_end;
     trace->wall_minus_monotonic = difference;
     data->start_unix_nano = wall;
     trace->data = data;
-    trace->open_spans.store(1, memory_order_release); // publishes the above to who still held an earlier trace
+    trace->open_spans.store(1, memory_order_release); // publishes the members above to earlier holders
     span->is_root = true;
     open_span<Platform>(*trace, *span, parent, name, wall);
     return span;
 }
 
-// The trace is held once more by the caller, who hands that over.
+// Opens a child span. The caller holds the trace once more, and passes that reference on.
 template <class Platform>
 span_data* open_child(open_trace& trace, span_id parent, std::string_view name) noexcept {
     span_data* const span = pool<span_data>::instance().take();
@@ -13679,18 +15038,18 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// The slot of whoever calls it; in the part of the program that made the tracer it can be inlined.
+// Returns the slot of the caller. In the part of the program that made the tracer, the call can be inlined.
 template <class Context>
-context_slot* slot_by(slot_function where) noexcept {
+[[gnu::always_inline]] inline context_slot* slot_by(slot_function where) noexcept {
     return where == &slot_of<Context> ? slot_of<Context>() : where();
 }
 
 __attribute__((noinline)) inline bool leave_further_out(context_slot& slot, const span_data& span,
                                                         bool is_replaced) noexcept {
-    context_node** const link = find_span(slot, span);
-    if (!link) return false;
-    const bool is_out_of_order = !is_replaced && span.trace && (*link)->is_root && in_turn(slot, **link);
-    leave_span(*link);
+    context_node* const node = find_span(slot, span);
+    if (!node) return false;
+    const bool is_out_of_order = !is_replaced && span.trace && node->is_root && in_turn(slot, *node);
+    leave_span(slot, *node);
     if (is_out_of_order) {
         lose_track(*span.trace->owner, slot, error_kind::interleaved);
         span.trace->owner->tell_distrust();
@@ -13698,16 +15057,16 @@ __attribute__((noinline)) inline bool leave_further_out(context_slot& slot, cons
     return true;
 }
 
-// True when the span was entered in the slot that is here.
+// Takes the span out of the current slot. Returns false if the span was not entered there.
 template <class Context>
 bool leave(const span_data& span, bool is_replaced = false) noexcept {
     context_slot* const slot = slot_by<Context>(span.slot);
     if (!slot || !slot->innermost) return false;
-    const context_node& innermost = *slot->innermost;
+    context_node& innermost = *slot->innermost;
     if (innermost.what != context_node::kind::span || innermost.span != &span ||
         innermost.span_generation != span.generation.load(memory_order_relaxed)) [[unlikely]]
         return leave_further_out(*slot, span, is_replaced);
-    leave_span(slot->innermost);
+    leave_span(*slot, innermost);
     return true;
 }
 
@@ -13720,20 +15079,19 @@ void discard_span(span_data& span) noexcept {
     else spans.give(&span);
 }
 
-// The object of a span that is current has left the stack.
+// Called when the object of a current span has left the stack.
 __attribute__((noinline)) inline void drift(const span_data& span) noexcept {
     context_slot* const slot = span.slot();
-    context_node** const link = slot && slot->innermost ? find_span(*slot, span) : nullptr;
-    if (!link || !(*link)->is_bound || (*link)->everything_is_off) return;
-    if (recorder* const owner = span.trace ? span.trace->owner : (*link)->of)
+    context_node* const node = slot && slot->innermost ? find_span(*slot, span) : nullptr;
+    if (!node || !node->is_bound || node->everything_is_off) return;
+    if (recorder* const owner = span.trace ? span.trace->owner : node->of)
         owner->distrust(trust::all, error_kind::not_on_stack);
-    if (!unbind(*link)) leave_span(*link);
+    if (!unbind(*node)) leave_span(*slot, *node);
 }
 
-// Makes the root current, or null. False where the object cannot be current: what is around it may be somebody
-// else's.
-inline bool enter_root(context_slot& slot, recorder& owner, const span_data* root, bool is_held,
-                       bool is_nested) noexcept {
+// Makes the root span current; null enters nothing. Returns false if its object cannot be current, because the
+// enclosing entries may then belong to another trace.
+inline bool enter_root(context_slot& slot, recorder& owner, span_data* root, bool is_held, bool is_nested) noexcept {
     const bool is_inside = (!is_nested || !is_held) && is_in_trace(slot, owner.identity());
     const bool is_unmeant = is_inside && !is_nested;
     if (!is_held) {
@@ -13769,108 +15127,126 @@ template <class Context, class Result>
 constexpr void require_coroutine() noexcept {
     static_assert(
         follows_coroutines<Context>,
-        "run and traced: this function returns before its coroutine has run, and this context policy cannot "
-        "follow it; take mt::coroutine_context (see mlflow/trace/context/asio.hpp) or mt::explicit_context");
-    static_assert(coroutine<Result>,
-                  "run and traced: what this function returns can be awaited, but no coroutine can "
-                  "return it; await it in a coroutine, and give that one");
+        "run and traced: this function returns before its coroutine has run, which this context policy does not "
+        "support; use mt::coroutine_context (see mlflow/trace/context/asio.hpp) or mt::explicit_context");
+    static_assert(coroutine<Result>, "run and traced: this function returns an awaitable that is not a coroutine "
+                                     "type; wrap it in a coroutine that awaits it");
 }
 
 } // namespace detail
 
-/// What every span records, whether its tracer records (`basic_span`) or is off at compile time (`unrecorded_span`):
-/// both compile the same calls, with the same checks. `Span` runs the writers that it is given, or drops them.
+/// The functions that record on a span. They are the same for a tracer that records (`basic_span`) and for one that
+/// is off at compile time (`unrecorded_span`), so that the same calls compile with the same checks.
 ///
-/// None of these functions throws, blocks or fails visibly: a value that is rejected is left out and reported to the
-/// tracer's error handler. On a span that is not recorded or has ended they do nothing.
+/// These functions do not throw or block. A rejected value is omitted and reported to the tracer's error handler. On
+/// a span that is not recorded or has ended they do nothing. Thread-safety: one thread at a time.
 template <class Span, class Context>
 class span_interface {
 public:
-    /// An attribute with OTLP's types for text, bool, integers and floating point; other values as JSON. Here and
-    /// below a value may be a callable that makes it: it is called only when the span is recorded.
+    /// Sets an attribute. Text, bool, integers and floating point have OTLP's types; other values are JSON. Here and
+    /// below, a value may be a callable that returns the value; it is called only if the span is recorded.
     template <class T>
     Span& attribute(std::string_view key, const T& value) noexcept {
         return write([&](detail::span_operations span) { span.attribute(key, value); });
     }
-    /// The inputs by name: `span.inputs(mt::arg("question", q), mt::arg("k", 5))`.
+    /// Sets an attribute whose key is known at compile time, which is faster:
+    /// `span.attribute<"llm.temperature">(0.7)`. A key that is empty, reserved or not ASCII does not compile.
+    template <fixed_string Key, class T>
+    Span& attribute(const T& value) noexcept {
+        static_assert(!Key.view().empty(), "the key of an attribute is empty");
+        static_assert(detail::is_ascii_key(Key.view()),
+                      "the key of an attribute at compile time must be ASCII; pass other "
+                      "keys as an argument: attribute(key, value)");
+        static_assert(Key.view().empty() || !detail::is_reserved_attribute(Key.view()),
+                      "the library writes this attribute itself: use inputs(), outputs(), type() and so on");
+        return write([&](detail::span_operations span) { span.attribute<Key>(value); });
+    }
+    /// Sets the inputs by name: `span.inputs(mt::arg("question", q), mt::arg("k", 5))`.
     template <class First, class... T>
     Span& inputs(const named_value<First>& first, const named_value<T>&... rest) noexcept {
         return write([&](detail::span_operations span) {
             span.json_object_attribute(detail::mlflow_names::span_inputs, first, rest...);
         });
     }
-    /// The input as one value.
+    /// Sets the input as a single value.
     template <class T>
     Span& inputs(const T& value) noexcept {
         return write(
             [&](detail::span_operations span) { span.json_attribute(detail::mlflow_names::span_inputs, value); });
     }
+    /// Sets the outputs by name.
     template <class First, class... T>
     Span& outputs(const named_value<First>& first, const named_value<T>&... rest) noexcept {
         return write([&](detail::span_operations span) {
             span.json_object_attribute(detail::mlflow_names::span_outputs, first, rest...);
         });
     }
+    /// Sets the output as a single value.
     template <class T>
     Span& outputs(const T& value) noexcept {
         return write(
             [&](detail::span_operations span) { span.json_attribute(detail::mlflow_names::span_outputs, value); });
     }
-    /// What happened at a moment within the span.
+    /// Records an event at the present time.
     template <class... T>
     Span& event(std::string_view name, const named_value<T>&... attributes) noexcept {
         return write([&](detail::span_operations span) { span.event(self().now(), name, attributes...); });
     }
-    /// One piece of a streamed answer: MLflow's event `mlflow.chunk.item.<i>`, counted from 0.
+    /// Records one piece of a streamed answer: MLflow's event `mlflow.chunk.item.0`, `.1` and so on.
     template <class T>
     Span& chunk(const T& value) noexcept {
         return write([&](detail::span_operations span) { span.chunk(self().now(), value); });
     }
 
+    /// Sets the type of the span.
     Span& type(span_type type) noexcept {
         return write([&](detail::span_operations span) { span.type(type); });
     }
+    /// Sets the name of the model.
     Span& model(std::string_view name) noexcept {
         return write([&](detail::span_operations span) { span.own_attribute(detail::mlflow_names::model, name); });
     }
+    /// Sets the provider of the model.
     Span& provider(std::string_view name) noexcept {
         return write([&](detail::span_operations span) { span.own_attribute(detail::mlflow_names::provider, name); });
     }
-    /// MLflow sums them over the spans of the trace. Rejected over 2^63 - 1, where MLflow cannot read the trace
-    /// again.
+    /// Sets the tokens that were used. MLflow sums them over the spans of the trace. Counts above 2^63 - 1 are
+    /// rejected, because MLflow could not read the trace.
     Span& usage(token_usage used) noexcept {
         return write([&](detail::span_operations span) { span.usage(used); });
     }
-    /// MLflow sums it over the spans of the trace. Rejected unless finite: MLflow would reject the whole request.
+    /// Sets the cost. MLflow sums it over the spans of the trace. Values that are not finite are rejected, because
+    /// MLflow would reject the whole request.
     Span& cost(llm_cost spent) noexcept {
         return write([&](detail::span_operations span) { span.cost(spent); });
     }
-    /// How serious it is; without it, what the type says (`default_log_level`), and at least `error` with an
-    /// exception.
+    /// Sets the log level. Without it, the span has the level of its type (`default_log_level`), and at least `error`
+    /// after an exception.
     Span& level(log_level level) noexcept {
         return write([&](detail::span_operations span) { span.level(level); });
     }
-    /// Points at a span of another trace, such as the one that asked for this work.
+    /// Links to a span of another trace, such as the one that requested this work.
     template <class... T>
     Span& link(const trace_id& trace, span_id to, const named_value<T>&... attributes) noexcept {
         return write([&](detail::span_operations span) { span.link(trace, to, attributes...); });
     }
-    /// Without it, a span that ends normally is `ok`.
+    /// Sets the status. Without it, a span that ends normally is `ok`.
     Span& set_status(status code, std::string_view message = {}) noexcept {
         return write([&](detail::span_operations span) { span.set_status(code, message); });
     }
-    /// Records the exception as an event and as the reason of an error status.
+    /// Records an exception as an event and as the reason of an error status.
     Span& exception(std::string_view type, std::string_view message) noexcept {
         event("exception", arg("exception.type", type), arg("exception.message", message));
         return write(
-            [&](detail::span_operations span) { span.fail(type, message); }); // unless a redactor has ended it
+            [&](detail::span_operations span) { span.fail(type, message); }); // skipped if a redactor ended the span
     }
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
+    /// The same with the type and text of `thrown`.
     Span& exception(const std::exception& thrown) noexcept {
         if constexpr (!Span::is_recorded) return self();
         return exception(detail::exception_type(thrown).view(), detail::what_of(thrown));
     }
-    /// The exception that is being handled: call it in a `catch` block.
+    /// Records the exception that is being handled. Call it in a `catch` block.
     Span& current_exception() noexcept {
         if constexpr (!Span::is_recorded) return self();
         if (detail::is_thread_ending()) return set_status(status::error, "ended with its thread");
@@ -13884,9 +15260,10 @@ public:
     }
 #endif
 
-    /// Runs `function`, records an exception that leaves it, and lets it go on. Where it returns an awaitable of a
-    /// coroutine type (`co_await span.run([&]() -> asio::awaitable<int> { … })`), a coroutine of that type is
-    /// returned, which does the same when it is awaited; it may outlive the span, and then records nothing.
+    /// Calls `function`. An exception that leaves it is recorded and rethrown. If the function returns an awaitable
+    /// of a coroutine type (`co_await span.run([&]() -> asio::awaitable<int> { … })`), `run` returns a coroutine of
+    /// that type, which does the same when it is awaited. The coroutine may outlive the span, and then records
+    /// nothing.
     template <class Function>
     decltype(auto) run(Function&& function) {
         using result = decltype(std::forward<Function>(function)());
@@ -13912,7 +15289,7 @@ public:
 private:
     Span& self() noexcept { return static_cast<Span&>(*this); }
 
-    // A tracer that is off compiles the writer, for its checks, and does not run it.
+    // A tracer that is off compiles the writer, which checks it, and does not run it.
     template <class Writer>
     Span& write([[maybe_unused]] const Writer& writer) noexcept {
         if constexpr (Span::is_recorded)
@@ -13929,22 +15306,25 @@ private:
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// A span that is open as long as this object, or until `end()`. What is set is copied at once.
+/// A span that is open while this object lives, or until `end()`. Values are copied when they are set.
 ///
-/// What it records is in `span_interface`; on a span that is not recorded (tracing off, not sampled) or has ended
-/// those functions do nothing. Thread-safety: one thread at a time; spans of one trace may be on different threads,
-/// and a span may end on another thread than it started on, or later than the spans around it. It stays current where
-/// it started until it ends, as far as its context policy can hold it (see `thread_local_context`).
+/// The functions that record are those of `span_interface`. They do nothing on a span that is not recorded (tracing
+/// off, or not sampled) or has ended. Thread-safety: one thread at a time. The spans of a trace may be on different
+/// threads, and a span may end on another thread than it started on, or later than the spans that enclose it. A span
+/// is current where it started until it ends, if its context policy can hold it (see `thread_local_context`).
 template <class Context, class Platform>
 class basic_span : public span_interface<basic_span<Context, Platform>, Context> {
 public:
+    /// A span that records nothing.
     basic_span() noexcept = default;
+    /// Takes over the span of `other`.
     basic_span(basic_span&& other) noexcept
         : span_(std::exchange(other.span_, nullptr)), hidden_(std::exchange(other.hidden_, nullptr)),
           trace_id_(std::exchange(other.trace_id_, {})), id_(std::exchange(other.id_, {})),
           exceptions_at_start_(other.exceptions_at_start_), is_unsampled_(std::exchange(other.is_unsampled_, false)) {
         settle();
     }
+    /// Ends this span and takes over the span of `other`.
     basic_span& operator=(basic_span&& other) noexcept {
         if (this == &other) return *this;
         finish(other.span_ || other.hidden_);
@@ -13957,27 +15337,27 @@ public:
         settle();
         return *this;
     }
-    /// Ends the span. When it runs because an exception unwinds the stack, the span's status is an error; type and
-    /// message are known only where the library runs the function (`run`, `traced`).
+    /// Ends the span. If an exception is unwinding the stack, the status of the span becomes an error. Type and
+    /// message of the exception are known only if the library called the function (`run`, `traced`).
     ~basic_span() { end(); }
 
-    /// Is anything recorded? False after `end()`.
+    /// Whether the span is recorded. False after `end()`.
     [[nodiscard]] bool recording() const noexcept { return span_ != nullptr; }
-    /// Of a span that is recorded, also after it has ended, as is `trace_id`: for a log line, or for
-    /// `tracer::trace_url`.
+    /// The ID of a recorded span, also after it has ended; for a log line.
     [[nodiscard]] span_id id() const noexcept { return id_; }
+    /// The ID of the trace of a recorded span, also after it has ended; for a log line, or for `tracer::trace_url`.
     [[nodiscard]] mlflow::trace::trace_id trace_id() const noexcept { return trace_id_; }
-    /// This span for another process: send `span.remote().text()` as the header `traceparent`. With user and session:
-    /// `propagator::inject`.
+    /// This span for another process: send `span.remote().text()` as the header `traceparent`. `propagator::inject`
+    /// also sends user and session.
     [[nodiscard]] remote_span remote() const noexcept {
         return span_ ? remote_span{trace_id_, id_, true, span_->trace->has_random_id} : remote_span{};
     }
-    /// Where to look at this trace in MLflow's page, for a log line; empty when the exporter knows no page (yet).
+    /// The URL of this trace in MLflow's page, for a log line; empty while it is not available.
     [[nodiscard]] owned_text url() const {
         return span_ ? span_->trace->owner->trace_url(span_->trace->id) : owned_text{};
     }
 
-    /// Starts a span inside this one, whatever is current here: for other threads, callbacks and `explicit_context`.
+    /// Starts a child of this span, whatever span is current: for other threads, callbacks and `explicit_context`.
     [[nodiscard]] basic_span start_span(std::string_view name, span_type type = span_type::unknown) const noexcept {
         basic_span child;
         child.is_unsampled_ = is_unsampled_;
@@ -13993,7 +15373,7 @@ public:
         return child;
     }
 
-    /// Ends the span now; its context becomes the one around it. Again: nothing.
+    /// Ends the span now; the enclosing span becomes current. Has no effect on a span that has ended.
     void end() noexcept { finish(false); }
 
 protected:
@@ -14013,13 +15393,14 @@ protected:
         trace_id_ = span->trace->id;
         id_ = span->id;
     }
-    // Not recorded, nor is what starts inside it: its span stands in the context, and belongs to no trace.
+    // Marks the span as not recorded. `span` has an entry in the context, but no trace, so that spans inside it are
+    // not recorded either.
     void hide(span_data* span) noexcept {
         hidden_ = span;
         is_unsampled_ = true;
     }
 
-    // Inside what is current in this slot, as far as the object can be current.
+    // Makes the span current in the slot, if this object can be current.
     void become_current(context_slot* slot) noexcept {
         if constexpr (detail::is_ambient<Context>) {
             if (!slot) return;
@@ -14028,19 +15409,20 @@ protected:
             else owner.distrust(detail::trust::all, error_kind::not_on_stack);
         }
     }
-    // For other processes: also that a trace is not recorded since it was not sampled.
+    // The span for another process. A trace that is not sampled has one too, so that the other process does not
+    // record either.
     [[nodiscard]] remote_span as_remote() const noexcept {
         if (span_ || !is_unsampled_) return remote();
         return {Platform::new_trace_id(), Platform::new_span_id(), false, detail::has_random_trace_ids<Platform>};
     }
-    // `is_replaced`: by one that has started, in the same object.
+    // `is_replaced`: another span has been moved to this object.
     void finish(bool is_replaced) noexcept;
-    // The object has its place.
+    // Called when the object has a new address.
     void settle() noexcept {
         if constexpr (detail::is_ambient<Context>)
             if (const span_data* const span = span_ ? span_ : hidden_; span && !is_held(*span)) detail::drift(*span);
     }
-    // Can this object be current, in the part of the program that made the tracer?
+    // Whether this object can be current, in the part of the program that made the tracer.
     [[nodiscard]] bool is_held(const span_data& span) const noexcept {
         const bool is_of_this_part = span.slot == &detail::slot_of<Context> || !span.trace;
         return is_of_this_part ? detail::holds<Context>(this) : span.trace->owner->holds()(this);
@@ -14051,7 +15433,8 @@ protected:
         return run_coroutine<Result>(span_, span_ ? span_->generation.load(detail::memory_order_relaxed) : 0,
                                      std::move(function));
     }
-    // All that it needs is in its frame, but for the span, of which it sees whether it still is the same.
+    // The coroutine's frame holds everything that it needs except the span. The generation shows whether the span has
+    // ended.
     template <class Result, class Function>
     static Result run_coroutine(span_data* span, std::uint32_t generation, Function function) {
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
@@ -14083,7 +15466,7 @@ protected:
     mlflow::trace::trace_id trace_id_;
     span_id id_;
     int exceptions_at_start_ = 0;
-    bool is_unsampled_ = false; // it would be recorded, if a sampler had not decided otherwise
+    bool is_unsampled_ = false; // the sampler decided not to record the span
 };
 
 template <class Context, class Platform>
@@ -14094,10 +15477,8 @@ void basic_span<Context, Platform>::finish(bool is_replaced) noexcept {
     detail::leave<Context>(*span, is_replaced);
     const std::uint64_t end_nano = Platform::monotonic_nano() + span->trace->wall_minus_monotonic;
     detail::span_operations operations(*span);
-    if (span->code == status::unset) {
-        if (detail::exceptions_in_flight() > exceptions_at_start_) operations.fail({}, "ended by an exception");
-        else operations.set_status(status::ok, {});
-    }
+    if (span->code == status::unset && detail::exceptions_in_flight() > exceptions_at_start_)
+        operations.fail({}, "ended by an exception");
     operations.end(end_nano);
     detail::finish_span(*span, end_nano);
 }
@@ -14112,15 +15493,15 @@ inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
-// Checks are done by the caller: these only keep what is write-once.
+// The caller has checked the value. These functions only enforce that metadata is written once.
 inline error set_entry(open_trace& trace, entry_kind kind, std::string_view key, std::string_view value) noexcept {
-    const lock_guard guard(trace.lock);
+    const lock_guard guard(*trace.lock);
     if (!trace.data) return {error_kind::no_open_trace, key};
     if (kind == entry_kind::metadata || kind == entry_kind::client_request_id) {
         if (const auto old = trace.data->entries.find(kind, key); old.data())
             return old == value ? error{} : error{error_kind::already_set, key};
     }
-    // That there is no value is said once, too.
+    // The statement that there is no value is written once, too.
     const auto opposite = kind == entry_kind::absent ? entry_kind::metadata : entry_kind::absent;
     if ((kind == entry_kind::absent || kind == entry_kind::metadata) &&
         trace.data->entries.find(opposite, key).data())
@@ -14129,9 +15510,9 @@ inline error set_entry(open_trace& trace, entry_kind kind, std::string_view key,
     return {};
 }
 
-// As far as the trace does not say it already.
+// Adds an entry unless the trace already has one for this key.
 inline error add_entry(open_trace& trace, const trace_entry& entry) noexcept {
-    const lock_guard guard(trace.lock);
+    const lock_guard guard(*trace.lock);
     if (!trace.data) return {};
     trace_entries& known = trace.data->entries;
     const bool is_known = known.find(entry.kind, entry.key).data() ||
@@ -14141,14 +15522,15 @@ inline error add_entry(open_trace& trace, const trace_entry& entry) noexcept {
     return {error_kind::out_of_memory, entry.key};
 }
 
-// What the scopes around the start of a trace say, as far as the trace does not say it itself. The innermost wins.
+// Adds the entries of the scopes around the start of a trace. Entries of the trace itself take precedence, and an
+// inner scope takes precedence over an outer one.
 inline void apply_scopes(context_slot& slot, open_trace& trace) noexcept {
     bool is_complete = true;
     for_each_scope(slot, trace.owner->identity(), trace.owner->trusted(), [&](const trace_entries& entries) {
         for (const trace_entry entry : entries)
             is_complete = add_entry(trace, entry).kind() == error_kind::none && is_complete;
     });
-    if (!is_complete) trace.owner->report({error_kind::out_of_memory, "scope"}); // here the handler may come back in
+    if (!is_complete) trace.owner->report({error_kind::out_of_memory, "scope"}); // outside the trace's lock
 }
 
 template <class T>
@@ -14164,7 +15546,7 @@ struct unwrapped<maybe<Key>> {
     using type = Key;
 };
 
-// Adds to what there is of it, such as `linked_prompt`.
+// A value that is added to the existing ones, such as `linked_prompt`.
 template <class T>
 concept added_value = requires(const T& value, trace_entries& entries) {
     { value.add_to(entries) } noexcept -> std::same_as<error>;
@@ -14179,7 +15561,7 @@ inline constexpr bool is_maybe = false;
 template <class Key>
 inline constexpr bool is_maybe<maybe<Key>> = true;
 
-// Hands one of the values that describe a trace as a whole to `set(kind, key, text)`.
+// Calls `set(kind, key, text)` for a value that describes a trace as a whole.
 template <class T, class Set>
 error set_value(const T& value, Set&& set) noexcept {
     if constexpr (is_absent<T>) {
@@ -14196,12 +15578,12 @@ error set_value(const T& value, Set&& set) noexcept {
     }
 }
 
-// False, and reported, when the value was refused.
+// Sets one value. Returns false, and reports the error, when the value is rejected.
 template <class T>
 bool apply(open_trace& trace, const T& value) noexcept {
     const error refused = [&] {
         if constexpr (added_value<T>) {
-            const lock_guard guard(trace.lock);
+            const lock_guard guard(*trace.lock);
             return trace.data ? value.add_to(trace.data->entries) : error{error_kind::no_open_trace, T::tag_key};
         } else {
             return set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
@@ -14213,13 +15595,14 @@ bool apply(open_trace& trace, const T& value) noexcept {
     return refused.kind() == error_kind::none;
 }
 
-// What another process has said of a trace that goes on here.
+// Adds the entries that the caller sent for a continued trace.
 inline void apply_incoming(open_trace& trace, const trace_entries& entries) noexcept {
     for (const trace_entry entry : entries)
         if (const error refused = add_entry(trace, entry); refused.kind() != error_kind::none)
             trace.owner->report(refused);
 }
-// A value besides those: that there is none is no contradiction, another value is.
+// Sets one more value on a continued trace. A value that differs from the caller's is rejected; the statement that
+// there is no value is ignored if the caller sent one.
 template <class T>
 void apply_continued(open_trace& trace, const T& value) noexcept {
     if constexpr (added_value<T>) {
@@ -14233,13 +15616,13 @@ void apply_continued(open_trace& trace, const T& value) noexcept {
     }
 }
 
-// Each of them, also after one was refused.
+// Sets all values, even after one was rejected.
 template <class... T>
 bool apply_all(open_trace& trace, const T&... values) noexcept {
     return (static_cast<int>(apply(trace, values)) & ... & 1) != 0;
 }
 
-// The same value among those of a scope.
+// Adds the value to the entries of a scope.
 template <class T>
 bool apply(trace_entries& entries, recorder& owner, const T& value) noexcept {
     const error refused = set_value(value, [&](entry_kind kind, std::string_view key, std::string_view text) {
@@ -14257,13 +15640,13 @@ concept allowed_in_trace =
 template <class T>
 concept checked_value = std::is_same_v<T, tag> || added_value<T> || metadata_key<typename unwrapped<T>::type>;
 
-// First lines of a compiler's message, so they name the remedy.
+// A compiler shows these texts first, so they name the remedy.
 template <class Schema, class T>
 constexpr void require_allowed() noexcept {
     using value = typename unwrapped<T>::type;
     static_assert(checked_value<T>,
-                  "a trace takes checked values: mt::user, mt::session, mt::client_request_id, mt::tag or an "
-                  "mt::key; of a text make one by mt::user::parse(text), and pass *result if there is one");
+                  "a trace accepts checked values: mt::user, mt::session, mt::client_request_id, mt::tag or an "
+                  "mt::key; convert a text with mt::user::parse(text), and pass *result if it succeeded");
     if constexpr (metadata_key<value> && !std::is_same_v<value, client_request_id>)
         static_assert(Schema::template has<value>,
                       "this key is not in the tracer's schema: add mt::optional<key> to mt::schema<...>");
@@ -14271,31 +15654,32 @@ constexpr void require_allowed() noexcept {
 
 template <class Schema, class T>
 constexpr void require_allowed_in_scope() noexcept {
-    static_assert(!added_value<T>,
-                  "a scope is of many traces, and a linked prompt is what one of them has used: give "
-                  "it to start_trace, to trace.set or to update_current_trace");
+    static_assert(!added_value<T>, "a scope applies to many traces, but a linked prompt belongs to one: pass it to "
+                                   "start_trace, trace.set or update_current_trace");
     require_allowed<Schema, T>();
 }
 
 } // namespace detail
 
-/// A trace that is open: its root span, and what describes it as a whole. Metadata is written once, while the trace
-/// is open: the same value again is fine, another one is refused and reported. Tags may be set again.
+/// A trace that is open: its root span, and the values that describe it as a whole. Metadata is written once, while
+/// the trace is open: setting the same value again has no effect, and another value is rejected and reported. Tags
+/// may be set again.
 template <class Schema, class Context, class Platform>
 class basic_trace : public basic_span<Context, Platform> {
     using span = basic_span<Context, Platform>;
 
 public:
+    /// A trace that records nothing.
     basic_trace() noexcept = default;
 
-    /// Sets checked values: keys of the schema, a client request ID, tags. False when one was refused.
+    /// Sets checked values: keys of the schema, a client request ID, tags. Returns false when one was rejected.
     template <class... Values>
     bool set(const Values&... values) noexcept {
         (detail::require_allowed<Schema, Values>(), ...);
         if constexpr ((detail::allowed_in_trace<Schema, Values> && ...)) {
             if (!this->span_) return false;
             if constexpr (sizeof...(Values) == 1) return detail::apply_all(*this->span_->trace, values...);
-            const detail::span_watch watch(*this->span_); // an error handler may end it
+            const detail::span_watch watch(*this->span_); // an error handler may end the trace
             const auto apply_next = [&](const auto& value) {
                 return watch.span() != nullptr && detail::apply(*watch.span()->trace, value);
             };
@@ -14304,11 +15688,11 @@ public:
         return false;
     }
 
-    /// What MLflow's list of traces shows of the request and the response, in place of the root span's inputs and
-    /// outputs. Cut to 1000 characters, as MLflow does.
+    /// Sets the texts that MLflow's list of traces shows for the request and the response, in place of the root
+    /// span's inputs and outputs. They are truncated to 1000 characters, as by MLflow.
     void previews(std::string_view request, std::string_view response) noexcept {
         if (!this->span_) return;
-        const detail::span_watch watch(*this->span_); // a redactor may end it
+        const detail::span_watch watch(*this->span_); // a redactor may end the trace
         const auto set = [&watch](entry_kind kind, std::string_view key, std::string_view text) {
             if (text.empty() || !watch.span()) return;
             const detail::ruled_text shown(watch.span()->body.rules, key, text);
@@ -14321,7 +15705,7 @@ public:
         set(entry_kind::response_preview, "response_preview", response);
     }
 
-    /// A metadata key that is known at run time only; for an open schema.
+    /// Sets a metadata key that is only known at run time; for an open schema. Returns false when it was rejected.
     bool metadata(std::string_view key, std::string_view value) noexcept
         requires Schema::is_open
     {
@@ -14348,9 +15732,9 @@ private:
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Sets checked values on the trace that is current here, for code that does not know the tracer: what
-/// `tracer::update_current_trace` does, with the schema checked at run time. False when there is no trace, or a value
-/// was refused (reported to the tracer of that trace).
+/// Sets checked values on the current trace, for code that has no access to the tracer. It does the same as
+/// `tracer::update_current_trace`, but checks the schema at run time. Returns false when there is no current trace,
+/// or when a value was rejected, which is reported to the tracer of that trace.
 template <class Context = thread_local_context, class... Values>
 bool update_current_trace(const Values&... values) noexcept {
     (detail::require_allowed<open_schema, Values>(), ...);
@@ -14374,7 +15758,7 @@ bool update_current_trace(const Values&... values) noexcept {
     return false;
 }
 
-/// The ID of the trace that is current here, for logs; not valid when there is none.
+/// The ID of the current trace, for logs; not valid when there is none.
 template <class Context = thread_local_context>
 [[nodiscard]] trace_id current_trace_id() noexcept {
     const detail::held_context current(detail::slot_of<Context>());
@@ -14394,22 +15778,20 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-#if MLFLOW_TRACE_HOSTED
-
 constexpr std::uint64_t hash(std::uint64_t value, std::string_view text) noexcept { // FNV-1a
     for (const char c : text) value = (value ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
     return value;
 }
 
 template <std::uint64_t Number>
-inline constexpr std::uint64_t build_number = Number; // computed by the compiler
+inline constexpr std::uint64_t build_number = Number; // forces the number to be computed at compile time
 
-// At an address of its own in each part of the program and for each build.
+// The address of this variable differs between builds, and between parts of the program that are linked separately.
 template <class Tracer, std::uint64_t Build>
 inline constexpr char part_of_program = 0;
 
-// Is it the same template with the same arguments, as far as their own arguments, which a compiler may print or not,
-// do not matter?
+// Returns whether two printed type names are the same template with the same arguments. Arguments of these arguments
+// are ignored, because compilers differ in whether they print default arguments.
 constexpr bool same_outline(std::string_view a, std::string_view b) noexcept {
     constexpr auto next = [](std::string_view text, std::size_t& at, int& depth) {
         for (; at < text.size(); ++at) {
@@ -14423,18 +15805,18 @@ constexpr bool same_outline(std::string_view a, std::string_view b) noexcept {
     while (true) {
         const char c = next(a, at_a, depth_a);
         const char other = next(b, at_b, depth_b);
-        if (c == '\0' || other == '\0') return true; // arguments that are the default are printed, or not
+        if (c == '\0' || other == '\0') return true; // trailing default arguments may be omitted
         if (c != other) return false;
     }
 }
 
-// The first member of a tracer: in which part of a program, and with which version and build of the library, it was
-// made. A part that is loaded at run time may have another one, where nothing stands where this part expects it. The
-// members of this class never change their places.
+// The first member of a tracer. It identifies the part of the program that made the tracer, and the version and build
+// of the library. A part loaded at run time may have been built with another layout of the tracer, so the members of
+// this class never move.
 template <class Tracer>
-class build_stamp {
+class full_build_stamp {
 public:
-    explicit build_stamp(bool is_on) noexcept
+    explicit full_build_stamp(bool is_on) noexcept
         : build_(current()), on_(is_on ? here() : nullptr), version_(version()), type_(type()), part_(here()),
           name_(name()) {}
 
@@ -14443,19 +15825,19 @@ public:
         return (build_ == current() && part_ == here()) || is_alike();
     }
 
-    // What differs, for a person.
+    // Describes, for the error message, how the two builds differ.
     [[nodiscard]] owned_text difference() const {
-        owned_text text = "the tracer (made by ";
+        std::string text = "the tracer (made by ";
         if (is_stamp(build_)) text.append(version_).append(" as ").append(tracer_in(type_));
-        else text += "an older version, or it is no tracer";
+        else text += "an older version, or not a tracer";
         return text.append("; used by ").append(version()).append(" as ").append(tracer_in(type())).append(")");
     }
 
 private:
-    static constexpr std::uint64_t mark = 0x6d6c747261636532U; // the upper half tells a stamp from other bytes
+    static constexpr std::uint64_t mark = 0x6d6c747261636532U; // the upper half identifies a stamp
     static constexpr bool is_stamp(std::uint64_t build) noexcept { return build >> 32U == mark >> 32U; }
 
-    // Made in another part of the program, but the same way.
+    // Returns whether another part of the program made the tracer with the same build of the library.
     __attribute__((noinline)) bool is_alike() const noexcept {
         if (build_ != current()) return false;
         if (part_ == known_.load(memory_order_relaxed)) return true;
@@ -14469,16 +15851,16 @@ private:
         return "mlflow_trace " MLFLOW_TRACE_VERSION " by " __VERSION__;
     }
     static constexpr const char* type() noexcept { return __PRETTY_FUNCTION__; }
-    // The compiler's name for the tracer, without that of the function around it.
+    // Extracts the tracer's type from __PRETTY_FUNCTION__.
     static constexpr std::string_view tracer_in(std::string_view type) noexcept {
         const auto name = type.find("Tracer = ");
         return name == type.npos ? type : type.substr(name + 9, type.rfind(']') - name - 9);
     }
-    // Its name for the linker, which has but one form; null where a program is built without such names.
+    // The mangled name of the tracer's type, which has only one spelling. Null in a program built without RTTI.
     static const char* name() noexcept {
 #ifdef __cpp_rtti
         const char* const text = typeid(Tracer).name();
-        return *text == '*' ? text + 1 : text; // of a type that has a name in one file only
+        return *text == '*' ? text + 1 : text; // g++ marks names of types with internal linkage with '*'
 #else
         return nullptr;
 #endif
@@ -14493,22 +15875,21 @@ private:
     }
 
     static constexpr const void* here() noexcept { return &part_of_program<Tracer, compute()>; }
-    static inline constinit atomic<const void*> known_{nullptr}; // another part, which was found to be alike
+    static inline constinit atomic<const void*> known_{nullptr}; // the other part that was last found to be alike
 
     std::uint64_t build_;
-    const void* on_; // null: nothing is recorded
+    const void* on_; // null: recording is off
     const char* version_;
     const char* type_;
     const void* part_;
     const char* name_;
 };
 
-#else // one part is the whole program
-
+// A freestanding program has only one part.
 template <class Tracer>
-class build_stamp {
+class empty_build_stamp {
 public:
-    explicit build_stamp(bool is_on) noexcept : is_on_(is_on) {}
+    explicit empty_build_stamp(bool is_on) noexcept : is_on_(is_on) {}
     [[nodiscard]] bool is_on() const noexcept { return is_on_; }
     [[nodiscard]] static constexpr bool is_of_this_build() noexcept { return true; }
     [[nodiscard]] static constexpr owned_text difference() noexcept { return {}; }
@@ -14517,7 +15898,8 @@ private:
     bool is_on_;
 };
 
-#endif
+template <class Tracer>
+using build_stamp = std::conditional_t<machine::has_threads, full_build_stamp<Tracer>, empty_build_stamp<Tracer>>;
 
 } // namespace detail
 } // namespace MLFLOW_TRACE_ABI
@@ -14525,8 +15907,8 @@ private:
 
 // ---- mlflow/trace/detail/layers.hpp
 
-// The options of a tracer nest as its exporter and its policies do, and so do the exporters themselves. Here both are
-// found by their type, so that nobody writes the nesting.
+// The options of a tracer nest in the same way as its exporters and policies. Both are found by type here, so that
+// applications need not write the nesting.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
@@ -14572,7 +15954,7 @@ constexpr auto inner_options() noexcept {
     return decltype(exporter() + deployment() + transport() + recording())();
 }
 
-// How often options of the wanted type stand in these, or are these.
+// Counts the options of type `Wanted` in `Options`, including `Options` itself.
 template <class Wanted, class Options>
 constexpr int count_options() noexcept {
     if constexpr (std::is_same_v<Wanted, Options>) return 1;
@@ -14587,7 +15969,7 @@ void set_options(Options& options, Parts&... parts) {
     const auto set_if_same = [&options]<class Part>(Part& part) {
         if constexpr (std::is_same_v<Part, Options>) options = std::move(part);
     };
-    (set_if_same(parts), ...); // what is outside first: it brings its own inner options
+    (set_if_same(parts), ...); // outer options first, because they contain inner options
     if constexpr (requires { options.exporter; }) set_options(options.exporter, parts...);
     if constexpr (requires { options.exporters; }) options.for_each([&](auto& each) { set_options(each, parts...); });
     if constexpr (requires { options.deployment; }) set_options(options.deployment, parts...);
@@ -14598,13 +15980,13 @@ void set_options(Options& options, Parts&... parts) {
 template <class Options, class... Parts>
 constexpr void require_options() noexcept {
     static_assert(((count_options<std::remove_cvref_t<Parts>, Options>() > 0) && ...),
-                  "these options belong to no layer of the tracer's exporter and to no policy; an error handler goes "
-                  "into tracer::options::on_error, as void (*)(void*, const mlflow::trace::error&) noexcept");
+                  "these options match no layer of the tracer's exporter and no policy; set an error handler in "
+                  "tracer::options::on_error, as void (*)(void*, const mlflow::trace::error&) noexcept");
     static_assert(((count_options<std::remove_cvref_t<Parts>, Options>() < 2) && ...),
-                  "these options belong to two layers of the tracer's exporter: nest them, as the exporters nest");
+                  "these options match two layers of the tracer's exporter: nest the options as the exporters nest");
 }
 
-// Options made of parts, each of the type of a layer's options, in any order.
+// Makes options of parts, each of which has the type of one layer's options, in any order.
 template <class Options, class... Parts>
 Options options_from(Parts&&... parts) {
     require_options<Options, Parts...>();
@@ -14636,7 +16018,7 @@ template <class Wanted, class Layer>
 Wanted& layer_of(Layer& layer) {
     static_assert(count_layers<Wanted, Layer>() > 0, "no layer of the tracer's exporter has that type");
     static_assert(count_layers<Wanted, Layer>() < 2,
-                  "two layers of the tracer's exporter have that type: use exporter(), as the exporters nest");
+                  "two layers of the tracer's exporter have that type: reach the right one by exporter()");
     if constexpr (std::is_same_v<Wanted, Layer>) return layer;
     else if constexpr (requires { typename Layer::layers; }) return layer.template layer<Wanted>();
     else return layer_of<Wanted>(layer.exporter());
@@ -14651,20 +16033,22 @@ Wanted& layer_of(Layer& layer) {
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Gives its values to every trace that its tracer starts inside it, as far as the trace does not say otherwise
-/// itself, and to the trace that is open around it. Made by `tracer::scope`; an inner scope wins over an outer one.
+/// Gives its values to every trace that its tracer starts while the scope lives, and to the trace that is current
+/// when the scope starts. Values that the trace sets itself take precedence, and an inner scope takes precedence over
+/// an outer one. Made by `tracer::scope`.
 ///
-/// It may end in any order and on any thread; the scopes that are left stay in force. Where it cannot be in force
-/// (see `thread_local_context`), the error handler is called, once for its tracer.
+/// Scopes may end in any order and on any thread. If a scope cannot be in force (see `thread_local_context`), it is
+/// reported to the error handler, once per tracer.
 template <class Context>
 class basic_scope {
 public:
+    /// Made by the tracer.
     template <class... Values>
     explicit basic_scope(detail::recorder* owner, const Values&... values) noexcept
         : entered_(owner ? enter(*owner, this) : detail::entered_node()) {
         context_slot* const slot = entered_.slot();
         if (!slot) return;
-        const auto add = [&](const auto& value) { // an error handler may end the context around it
+        const auto add = [&](const auto& value) { // an error handler may end the enclosing context
             if (detail::context_node* const node = entered_.get()) detail::apply(node->entries, *owner, value);
         };
         (add(values), ...);
@@ -14704,20 +16088,20 @@ private:
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// What a request says of the trace that it belongs to, as a `propagator` has found it; to be given to `start_trace`.
+/// The trace that the headers of a request name, as a `propagator` extracts it. Pass it to `start_trace`.
 ///
-/// From a sender that is trusted, the new trace is a part of the caller's and has its user, session and keys. From
-/// any other it is a trace of its own with a link to the caller's span. Thread-safety: as `int`.
+/// If the sender is trusted, the new trace continues the caller's trace and has its user, session and keys. Otherwise
+/// it is a trace of its own with a link to the caller's span. Thread-safety: as `int`.
 class incoming_trace {
 public:
-    /// A request that says nothing.
+    /// A request without a caller.
     incoming_trace() noexcept = default;
 
-    /// The caller's span; null where the request names none, or not in the right form.
+    /// The caller's span; null if the request names none, or names it in an invalid form.
     [[nodiscard]] const remote_span* caller() const noexcept { return caller_.trace_id.valid() ? &caller_ : nullptr; }
-    /// Is the sender one that is known, so that the caller's trace goes on here?
+    /// Whether the sender is trusted, so that the new trace continues the caller's trace.
     [[nodiscard]] bool is_trusted() const noexcept { return is_trusted_; }
-    /// A value that came from a sender that is trusted: `request.get<mt::user>()`.
+    /// A value from a trusted sender: `request.get<mt::user>()`.
     template <class Key>
     [[nodiscard]] maybe<Key> get() const noexcept {
         const std::string_view text = metadata(Key::name);
@@ -14725,16 +16109,16 @@ public:
         const auto value = Key::parse(text);
         return value ? maybe<Key>(*value) : maybe<Key>(absent<Key>{});
     }
-    /// The same for a key by its name; a view whose `data()` is null where there is none.
+    /// The same for a key with this name; a view whose `data()` is null when there is none.
     [[nodiscard]] std::string_view metadata(std::string_view key) const noexcept {
         return entries_.find(entry_kind::metadata, key);
     }
-    /// What of the request was not taken, and why; null when nothing was. `start_trace` reports it.
+    /// The first part of the request that was rejected; null when there is none. `start_trace` reports it.
     [[nodiscard]] const error* rejected() const noexcept {
         return rejected_.kind() == error_kind::none ? nullptr : &rejected_;
     }
 
-    /// All that the caller says of the trace.
+    /// All entries from a trusted sender: its values, and `tracestate`.
     [[nodiscard]] const trace_entries& entries() const noexcept { return entries_; }
 
 private:
@@ -14762,8 +16146,9 @@ inline namespace MLFLOW_TRACE_ABI {
 
 /// The type of `nested`.
 struct nested_trace {};
-/// Given to `start_trace`: this trace is meant to be inside the one that is current, which is current again after it.
-/// Without it a second trace on one thread is taken for a sign that coroutines or callbacks take turns there.
+/// Given to `start_trace`: the new trace is meant to start inside the current one, which is current again when the
+/// new trace ends. Without it, a second trace in one context is taken as a sign that coroutines or callbacks are
+/// interleaved there.
 inline constexpr nested_trace nested{};
 
 namespace detail {
@@ -14773,19 +16158,19 @@ concept identity_argument =
     std::is_same_v<T, client_request_id> ||
     (metadata_key<typename unwrapped<T>::type> && Schema::template has<typename unwrapped<T>::type>);
 
-// What a trace is started with that does not describe it as a whole.
+// The arguments of `start_trace` that do not describe the trace as a whole.
 template <class T>
 inline constexpr bool describes_root =
     std::is_same_v<T, span_type> || std::is_same_v<T, remote_span> || std::is_same_v<T, nested_trace> ||
     std::is_same_v<T, incoming_trace> || std::is_same_v<T, sample_ratio>;
 
-// Those of them that are there.
+// The values of these arguments that were given.
 struct start_arguments {
     span_type type = span_type::unknown;
     const remote_span* caller = nullptr;
     const incoming_trace* incoming = nullptr;
     const sample_ratio* ratio = nullptr;
-    std::string_view session{}; // given, or said to be absent
+    std::string_view session{}; // a view whose data() is null if the session was given as absent
     bool tells_session = false;
 
     template <class T>
@@ -14808,7 +16193,8 @@ struct start_arguments {
     [[nodiscard]] bool is_continued() const noexcept { return incoming && incoming->is_trusted(); }
 };
 
-// A metadata value among these, which are described first, then in the scopes of a slot.
+// Looks for a metadata value at the start of a trace: in the continued trace, in the arguments, and then in the
+// scopes of the slot.
 template <class... Values>
 std::string_view find_at_start(context_slot* slot, const recorder& owner, const incoming_trace* incoming,
                                std::string_view key, const Values&... values) noexcept {
@@ -14831,15 +16217,15 @@ std::string_view find_at_start(context_slot* slot, const recorder& owner, const 
     return found;
 }
 
-// How often a value for this key stands among the arguments, counting the statement that there is none.
+// The number of arguments for this key, including the statement that there is no value.
 template <class Key, class... Args>
 inline constexpr int times_given = (0 + ... + int{std::is_same_v<typename unwrapped<Args>::type, Key>});
 
 template <class Schema, class... Args>
 constexpr void require_start_arguments() noexcept {
     static_assert(((describes_root<Args> || checked_value<Args>) && ...),
-                  "a trace starts with checked values: of a text make one by the parse(text) of its key, such as "
-                  "mt::user::parse, and pass *result if there is one");
+                  "start_trace accepts checked values: convert a text with its key's parse(text), such as "
+                  "mt::user::parse, and pass *result if it succeeded");
     if constexpr (!Schema::is_open) {
         Schema::for_each_required([]<class Key>() {
             if constexpr (std::is_same_v<Key, user>)
@@ -14850,13 +16236,13 @@ constexpr void require_start_arguments() noexcept {
                               "this schema requires a session: pass an mt::session, or mt::no_session");
             else
                 static_assert(times_given<Key, Args...> != 0,
-                              "this schema requires a key that is not given: pass a value, or mt::absent<key>{}");
+                              "this schema requires a key that was not passed: pass a value, or mt::absent<key>{}");
         });
     }
     static_assert(((std::is_same_v<Args, tag> || added_value<Args> || describes_root<Args> ||
                     times_given<typename unwrapped<Args>::type, Args...> == 1) &&
                    ...),
-                  "a key is given twice at the start of a trace");
+                  "the same key is passed twice to start_trace");
 }
 
 } // namespace detail
@@ -14869,20 +16255,24 @@ constexpr void require_start_arguments() noexcept {
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Told of every value that was refused, on the thread that gave it. What is refused while it runs is only counted.
+/// A function that receives the error of each rejected value, on the thread that gave the value. Values that are
+/// rejected while the function runs are only counted.
 using error_handler = void (*)(void* context, const error& error) noexcept;
 
-/// Of a `tracer`.
+/// The options of a `tracer`.
 template <class Exporter, class Recording>
 struct tracer_options {
-    detail::options_of<Exporter> exporter{};
-    detail::options_of<Recording> recording{};
-    bool enabled = true; ///< false: nothing is recorded
-    /// The longest time that the destructor waits for the exporter.
+    detail::options_of<Exporter> exporter{};   ///< options of the exporter
+    detail::options_of<Recording> recording{}; ///< options of the recording policy
+    /// Whether anything is recorded. Set it to false to switch recording off by a setting of the application.
+    bool enabled = true;
+    /// The longest time that the destructor waits for the exporter. Raise it if the queue may be long when the
+    /// program ends; lower it to end within a container's grace period.
     std::chrono::milliseconds shutdown_timeout{5'000};
-    /// Told of refused values; null: the platform is (`hosted_platform` writes a line on standard error).
+    /// Receives the errors of rejected values. Null: the platform receives them (`hosted_platform` logs a line to
+    /// standard error). Set it to send these errors to the application's log.
     error_handler on_error = nullptr;
-    void* error_context = nullptr;
+    void* error_context = nullptr; ///< passed to `on_error`
 };
 
 } // namespace MLFLOW_TRACE_ABI
@@ -14914,11 +16304,9 @@ public:
     }
 
     void submit(trace_data* finished) noexcept override {
-        // Here, so that what the layers themselves say of their order comes first.
-        static_assert(
-            composes<Exporter>,
-            "the layers of the exporter are in an order that does not work: put the one whose `composes` is "
-            "false inside the one that defers, batch<...> or spool<...>");
+        // Checked here, so that the error messages of the layers themselves come first.
+        static_assert(composes<Exporter>, "the exporter's layers are in an invalid order: put the layer whose "
+                                          "`composes` is false inside the deferring one, batch<...> or spool<...>");
         const std::size_t spans = finished->span_count;
         finished_.fetch_add(spans, memory_order_release);
         if (finished->root) {
@@ -14933,7 +16321,8 @@ public:
                 late_sessions_.fetch_add(1, memory_order_relaxed);
         }
         trace_batch batch(finished);
-        // What an exporter records by the tracer that it serves would have to be exported by the same call.
+        // Spans that an exporter records with its own tracer are dropped, because exporting them would call the
+        // exporter again.
         if (shut_down_.load(memory_order_acquire) || exporting::is(this)) {
             dropped_.fetch_add(spans, memory_order_release);
             return;
@@ -14943,9 +16332,9 @@ public:
         export_result outcome = export_one_by_one(batch);
         exported_.fetch_add(outcome.exported_spans, memory_order_release);
         failed_.fetch_add(outcome.failed_spans, memory_order_release);
-        if (!outcome.error.empty()) {
-            const lock_guard guard(error_lock_);
-            last_error_.swap(outcome.error);
+        if (outcome.error) {
+            const lock_guard guard(report_lock_);
+            last_error_ = std::move(outcome.error);
         }
     }
 
@@ -14965,7 +16354,7 @@ public:
     }
     void report(const error& error) noexcept override {
         refused_.fetch_add(1, memory_order_relaxed);
-        if (reporting::is(this)) return; // the handler itself gave that value, and would be told without end
+        if (reporting::is(this)) return; // errors in the handler itself are only counted
         const reporting here(this);
         const without_cancellation whole;
         if (on_error_) on_error_(error_context_, error);
@@ -14973,7 +16362,8 @@ public:
     }
 
     [[nodiscard]] span_account account() const noexcept {
-        // In the other order than a span goes: it is not seen where it was not seen before.
+        // The counters are read from the last stage to the first, so that no stage counts a span that an earlier
+        // stage does not.
         span_account counted;
         if constexpr (deferring_exporter<Exporter>) counted = const_cast<Exporter&>(exporter_).account();
         counted.exported += exported_.load(memory_order_acquire);
@@ -14982,13 +16372,13 @@ public:
         const std::size_t finished = finished_.load(memory_order_acquire);
         counted.started = started_.load(memory_order_relaxed);
         counted.open = counted.started - finished;
-        // Whatever an exporter says of its own, no more have arrived than there are, and the rest is in its hands.
+        // The exporter's own counts are limited to the spans that have ended. The remaining ended spans are queued.
         std::uint64_t left = finished;
         for (std::uint64_t* const part : {&counted.failed, &counted.dropped, &counted.exported}) {
             if (*part > left) *part = left;
             left -= *part;
         }
-        // In the child of a fork, what another thread was about to hand over stays with the parent.
+        // In the child of a fork, spans that another thread was about to pass on are delivered by the parent.
         if (deferring_exporter<Exporter> && process() != made_in_ && counted.queued < left) {
             counted.exported += left - counted.queued;
             left = counted.queued;
@@ -14998,10 +16388,10 @@ public:
     }
     [[nodiscard]] std::uint64_t refused_values() const noexcept { return refused_.load(memory_order_relaxed); }
     [[nodiscard]] std::uint64_t late_sessions() const noexcept { return late_sessions_.load(memory_order_relaxed); }
-    [[nodiscard]] owned_text last_error() const {
+    [[nodiscard]] error last_error() const {
         if constexpr (reporting_exporter<Exporter>)
-            if (owned_text error = exporter_.last_error(); !error.empty()) return error;
-        const lock_guard guard(error_lock_);
+            if (error of_exporter = exporter_.last_error()) return of_exporter;
+        const lock_guard guard(report_lock_);
         return last_error_;
     }
 
@@ -15022,21 +16412,21 @@ public:
 
 private:
     static tracer_identity new_identity() noexcept {
-        // Random, since parts of the program that are loaded at run time share no counter.
+        // Random, because parts of the program that are loaded at run time share no counter.
         const auto identity = static_cast<tracer_identity>(Platform::new_span_id().value);
         return identity == any_owner ? 1 : identity;
     }
 
     using exporting = running<tracer_core>;
     using reporting = running<error_handler>;
-    // As wide as the atomics that every target has: on one of 32 bits the account starts again at 2^32.
+    // As wide as the atomics that every target has. On a 32-bit target the counts wrap around at 2^32.
     using counter = atomic<std::size_t>;
 
     void destroy() noexcept override {
-#if MLFLOW_TRACE_HOSTED
-        const without_cancellation whole;
-        delete this;
-#endif
+        if constexpr (machine::has_heap) {
+            const without_cancellation whole;
+            delete this;
+        }
     }
 
     export_result export_one_by_one(trace_batch& batch) noexcept {
@@ -15047,11 +16437,12 @@ private:
         }
     }
 
-    [[no_unique_address]] const pools_at_the_end at_the_end_{}; // first: the exporter gives back too
+    [[no_unique_address]] const pools_at_the_end at_the_end_{}; // destroyed after exporter_, which uses them
     Exporter exporter_;
     [[no_unique_address]] Recording recording_;
     value_rules value_rules_;
     typename Platform::mutex export_lock_;
+    [[no_unique_address]] mutable machine::shared_mutex report_lock_;
     error_handler on_error_;
     void* error_context_;
     const std::uint32_t made_in_ = process();
@@ -15063,21 +16454,20 @@ private:
     counter dropped_{0};
     counter refused_{0};
     counter late_sessions_{0};
-    mutable typename Platform::mutex error_lock_;
-    owned_text last_error_;
+    error last_error_;
 };
 
-// A core lives on the heap, where spans find it that outlive the tracer; or, without a heap, in its tracer.
-#if MLFLOW_TRACE_HOSTED
+// Holds a core: on the heap, where spans that outlive the tracer can still use it; or within the tracer on a target
+// without a heap.
 template <class Core>
-class core_holder {
+class core_on_heap {
 public:
     template <class... Args>
-    explicit core_holder(Args&&... args)
+    explicit core_on_heap(Args&&... args)
         : core_((static_cast<void>(without_cancellation()), new Core(std::forward<Args>(args)...))) {}
-    core_holder(const core_holder&) = delete;
-    core_holder& operator=(const core_holder&) = delete;
-    ~core_holder() { core_->release(); }
+    core_on_heap(const core_on_heap&) = delete;
+    core_on_heap& operator=(const core_on_heap&) = delete;
+    ~core_on_heap() { core_->release(); }
 
     Core& operator*() const noexcept { return *core_; }
     Core* operator->() const noexcept { return core_; }
@@ -15085,12 +16475,11 @@ public:
 private:
     Core* core_;
 };
-#else
 template <class Core>
-class core_holder {
+class core_in_tracer {
 public:
     template <class... Args>
-    explicit core_holder(Args&&... args) : core_(std::forward<Args>(args)...) {}
+    explicit core_in_tracer(Args&&... args) : core_(std::forward<Args>(args)...) {}
 
     Core& operator*() const noexcept { return core_; }
     Core* operator->() const noexcept { return &core_; }
@@ -15098,7 +16487,8 @@ public:
 private:
     mutable Core core_;
 };
-#endif
+template <class Core>
+using core_holder = std::conditional_t<machine::has_heap, core_on_heap<Core>, core_in_tracer<Core>>;
 
 } // namespace detail
 } // namespace MLFLOW_TRACE_ABI
@@ -15116,43 +16506,43 @@ auto bind_captured(captured_context<Context> context, Function&& function);
 
 template <class Schema, class Context, class Exporter, class Recording, class Platform>
 constexpr bool has_policies() noexcept {
+    static_assert(has_whole_concepts<Exporter>());
     static_assert(exporter<Exporter>,
                   "the exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
-    has_whole_concepts<Exporter>();
-    static_assert(context<Context>, "the context policy lacks a member: static mlflow::trace::context_slot* slot()");
+    static_assert(context<Context>, "the context policy lacks a member: static mlflow::trace::context_slot* slot(); "
+                                    "the order is tracer<schema, context, exporter>");
     static_assert(detail::has_whole_context<Context>());
     static_assert(recording<Recording>,
                   "the recording policy lacks a member: bool sample(const mlflow::trace::trace_start&) const");
     static_assert(platform<Platform>, "the platform lacks one of: wall_nano(), monotonic_nano(), new_trace_id(), "
                                       "new_span_id(), report(), mutex; see mlflow/trace/concepts.hpp");
-    static_assert(sizeof(Schema) > 0); // a schema with a mistake must not compile, even before it is used
+    static_assert(sizeof(Schema) > 0); // an invalid schema must not compile, even before it is used
     return true;
 }
 
 template <class Context>
 constexpr void require_ambient_context() noexcept {
     static_assert(is_ambient<Context>,
-                  "this context policy has no current trace: give the values to start_trace, and leave out the calls "
-                  "that must not be recorded; or take mt::thread_local_context");
+                  "this context policy has no current trace: pass the values to start_trace, and skip the calls that "
+                  "must not be recorded; or use mt::thread_local_context");
 }
 
 } // namespace detail
 
-/// Records traces of one application and hands them to an exporter.
+/// Records the traces of an application and passes them to an exporter. The policies:
+/// - Schema: the metadata that a trace must and may have (`schema`, `open_schema`).
+/// - Context: where the current span is stored (`thread_local_context`, `explicit_context`).
+/// - Exporter: receives ended traces; it is made from `options::exporter`.
+/// - Recording: which traces are recorded (`record_all`, `record_nothing`, `record_ratio`).
+/// - Platform: clocks, IDs, locks and default error handling (`hosted_platform`, `bare_metal_platform`).
 ///
-/// Schema: which metadata a trace may and must carry (`schema`, `open_schema`).
-/// Context: where the current span lives (`thread_local_context`, `explicit_context`).
-/// Exporter: what becomes of finished traces; it is made from `options::exporter`.
-/// Recording: which traces are recorded (`record_all`, `record_nothing`, `record_ratio`).
-/// Platform: clocks, IDs, locks and the default for errors (`hosted_platform`, `bare_metal_platform`).
+/// A part of the program that is loaded at run time may use a tracer of another part. They share what is current for
+/// that tracer, but functions without a tracer (`mt::capture`, `mt::update_current_trace`) use the context of their
+/// own part. A part built with another version or build of the library records nothing, which is reported once.
 ///
-/// Parts of the program that are loaded at run time may be given a tracer: what is current is one for all that use
-/// it, while the functions without a tracer (`mt::capture`, `mt::update_current_trace`) see what is current in their
-/// own part. A part with another version or build of the library records nothing, which is reported once.
-///
-/// Thread-safety: all functions, from any thread. Recording neither throws nor waits, unless the exporter does (put
-/// `batch` around one that waits). Errors go to `options::on_error`. A span may outlive its tracer: it is then
-/// counted as dropped (on a freestanding target it must not).
+/// Thread-safety: all functions may be called from any thread. Recording does not throw, and does not block unless
+/// the exporter does (wrap it in `batch`). Errors are reported to `options::on_error`. A span may outlive its tracer,
+/// and is then dropped; on a freestanding target it must not.
 template <class Schema, class Context, class Exporter, class Recording, class Platform>
 class tracer {
     static_assert(detail::has_policies<Schema, Context, Exporter, Recording, Platform>());
@@ -15160,39 +16550,41 @@ class tracer {
     using core_type = detail::tracer_core<Schema, Exporter, Recording, Platform>;
 
 public:
-    using schema_type = Schema;
-    using context_type = Context;
-    using exporter_type = Exporter;
-    using platform_type = Platform;
-    using trace = basic_trace<Schema, Context, Platform>;
-    using span = basic_span<Context, Platform>;
+    using schema_type = Schema;                           ///< the schema
+    using context_type = Context;                         ///< the context policy
+    using exporter_type = Exporter;                       ///< the exporter
+    using platform_type = Platform;                       ///< the platform
+    using trace = basic_trace<Schema, Context, Platform>; ///< a trace of this tracer
+    using span = basic_span<Context, Platform>;           ///< a span of this tracer
 
-    using options = tracer_options<Exporter, Recording>;
+    using options = tracer_options<Exporter, Recording>; ///< what a tracer is made from
 
+    /// Makes a tracer with default options.
     tracer() : tracer(options{}) {}
+    /// Makes a tracer. Throws `std::bad_alloc`, and what the constructors of the exporter and the policies throw.
     explicit tracer(options chosen)
         : stamp_(install_platform() && chosen.enabled), shutdown_timeout_(chosen.shutdown_timeout),
           core_(std::move(chosen.exporter), std::move(chosen.recording), chosen.on_error, chosen.error_context,
                 &detail::slot_of<Context>, &detail::holds<Context>) {}
-    /// From the options of single layers of the exporter and of policies, each by its type, in any order:
-    /// `tracer traces(mlflow_server::options{.tracking_uri = uri});` What is not given has its defaults.
+    /// Makes a tracer from options of single layers of the exporter and of policies, found by type, in any order:
+    /// `tracer traces(mlflow_server::options{.tracking_uri = uri});`. Options that are not given have their defaults.
     template <class Part, class... Parts>
         requires(!std::is_same_v<std::remove_cvref_t<Part>, tracer>)
     explicit tracer(Part part, Parts... parts)
         : tracer(detail::options_from<options>(std::move(part), std::move(parts)...)) {}
     tracer(const tracer&) = delete;
     tracer& operator=(const tracer&) = delete;
+    /// Shuts down, waiting at most `options::shutdown_timeout`.
     ~tracer() { shutdown(shutdown_timeout_); }
 
-    /// Starts a trace of its own, whatever is open around it, and makes it current. Takes, in any order, the keys of
-    /// the schema (`mt::user`, …, or `mt::anonymous`, `mt::no_session`, `mt::maybe`), `mt::client_request_id`,
-    /// `mt::tag`, `mt::span_type`, the `mt::remote_span` of the caller, to which the trace links, the
-    /// `mt::incoming_trace` that a `propagator` has found in a request, `mt::sample_ratio`, and `mt::nested` where a
-    /// trace of this tracer is current already.
+    /// Starts a new trace, whatever trace is current, and makes it current. Takes in any order: keys of the schema
+    /// (`mt::user` and so on, or `mt::anonymous`, `mt::no_session`, `mt::maybe`), `mt::client_request_id`, `mt::tag`,
+    /// `mt::span_type`, `mt::remote_span` (a caller to link to), `mt::incoming_trace` (a request, as a `propagator`
+    /// extracts it), `mt::sample_ratio`, and `mt::nested`, if a trace of this tracer is already current.
     ///
-    /// With an `incoming_trace` from a sender that is trusted the trace is a part of the caller's: it has its ID, and
-    /// the user, session and keys that came with it. A value that is given as well must be the same one, and is
-    /// reported if it is another; that there is none is said without effect.
+    /// With an `incoming_trace` of a trusted sender the new trace continues the caller's trace, with its ID, user,
+    /// session and keys. A different value given for one of these keys is rejected and reported; the statement that
+    /// there is none is ignored.
     template <class... Values>
     [[nodiscard]] trace start_trace(std::string_view name, const Values&... values) noexcept {
         detail::require_start_arguments<Schema, Values...>();
@@ -15215,12 +16607,13 @@ public:
         return started;
     }
 
-    /// Starts a span inside the current one of this tracer; where there is none, a trace with this span as its root.
+    /// Starts a child of this tracer's current span, or a new trace with this span as its root span if none is
+    /// current.
     [[nodiscard]] span start_span(std::string_view name, span_type type = span_type::unknown) noexcept {
         return start_span_of(name, type);
     }
 
-    /// Gives these values to every trace inside the scope, also to one that is open already:
+    /// Sets values on every trace that starts while the returned object lives, and on the current trace:
     /// `const auto scope = tracer.scope(user, session);`
     template <class... Values>
     [[nodiscard]] basic_scope<Context> scope(const Values&... values) noexcept {
@@ -15229,8 +16622,8 @@ public:
         return basic_scope<Context>(is_of_this_build() ? &*core_ : nullptr, values...);
     }
 
-    /// Nothing is recorded by this tracer as long as the returned object lives, whatever is open around it: on this
-    /// thread, or in this task where the policy has tasks. What is open already stays open.
+    /// Switches recording off for this tracer while the returned object lives: on this thread, or in this task if the
+    /// context policy has tasks. Spans that are open stay open.
     [[nodiscard]] span untraced() noexcept {
         span off;
         context_slot* const slot = is_on() ? this->slot() : nullptr;
@@ -15247,26 +16640,26 @@ public:
         return off;
     }
 
-    /// What is current here for this tracer, to be attached elsewhere: as `mt::capture`, also from a part of the
-    /// program that is loaded at run time.
+    /// Captures this tracer's current context, as `mt::capture` does, but also for a tracer of another part of the
+    /// program.
     [[nodiscard]] captured_context<Context> capture() const {
         if (!is_of_this_build()) return {};
         return captured_context<Context>::of(core_->slot(), core_->holds());
     }
-    /// A function that runs in the context of this place: as `mt::bind`.
+    /// Binds a function to this tracer's current context, as `mt::bind` does.
     template <class Function>
     [[nodiscard]] auto bind(Function&& function) const {
         return detail::bind_captured(capture(), std::forward<Function>(function));
     }
-    /// The ID of this tracer's trace that is current here, for logs; not valid when there is none.
+    /// The ID of this tracer's current trace, for logs; not valid when there is none.
     [[nodiscard]] trace_id current_trace_id() const noexcept {
         if (!is_on()) return {};
         const auto current = this->current();
         return current.trace() ? current.trace()->id : trace_id{};
     }
 
-    /// Sets checked values on the trace that is current here: keys of the schema, `mt::client_request_id`, `mt::tag`.
-    /// False, and reported, when there is none or one was refused.
+    /// Sets checked values on the current trace: keys of the schema, `mt::client_request_id`, `mt::tag`. Returns
+    /// false, and reports the error, when no trace is current or a value was rejected.
     template <class... Values>
     bool update_current_trace(const Values&... values) noexcept {
         (detail::require_allowed<Schema, Values>(), ...);
@@ -15281,33 +16674,34 @@ public:
         return false;
     }
 
-    /// Waits until all that has finished before is handed on; false at the time limit. `account()` tells what
-    /// arrived.
+    /// Waits until all spans that have ended are delivered or given up; false at the time limit. `account()` has the
+    /// result.
     bool flush(std::chrono::milliseconds timeout) { return is_of_this_build() && core_->flush(timeout); }
-    /// A last flush; what finishes later is dropped and counted. Again: nothing.
+    /// Flushes, and drops spans that end later. Has no effect when called again.
     bool shutdown(std::chrono::milliseconds timeout) { return is_of_this_build() && core_->shutdown(timeout); }
 
-    /// Where all spans are that were started.
+    /// The counts of this tracer's spans.
     [[nodiscard]] span_account account() const noexcept {
         return is_of_this_build() ? core_->account() : span_account{};
     }
-    /// How many values were refused and reported.
+    /// The number of values that were rejected and reported.
     [[nodiscard]] std::uint64_t refused_values() const noexcept {
         return is_of_this_build() ? core_->refused_values() : 0;
     }
-    /// How many traces are recorded whose session became known after their start, with a sampler that keeps sessions
-    /// whole. Of those that are not recorded it never becomes known.
+    /// The number of recorded traces whose session became known after the start, if the sampler samples by session.
+    /// Traces that are not recorded are not counted.
     [[nodiscard]] std::uint64_t late_sessions() const noexcept {
         return is_of_this_build() ? core_->late_sessions() : 0;
     }
-    /// What is wrong now, such as why spans wait; else why spans were last lost. Empty where neither is so.
-    [[nodiscard]] owned_text last_error() const {
-        return is_of_this_build() ? core_->last_error() : stamp_.difference();
+    /// The present problem, such as why spans wait in the queue, or otherwise the reason why spans were last lost; no
+    /// error if there is neither.
+    [[nodiscard]] error last_error() const {
+        return is_of_this_build() ? core_->last_error() : error(error_kind::abi_mismatch, {}, stamp_.difference());
     }
 
+    /// The exporter.
     [[nodiscard]] Exporter& exporter() noexcept { return core_->exporter(); }
-    /// Where to look at a trace in MLflow's page, also when it has ended; empty when the exporter knows no page
-    /// (yet).
+    /// The URL of a trace in MLflow's page, also after the trace has ended; empty while it is not available.
     [[nodiscard]] owned_text trace_url(const trace_id& id) const { return core_->trace_url(id); }
     /// The layer of the exporter that has this type: `traces.get<mt::mlflow_exporter<mt::beast_transport>>()`.
     template <class Layer>
@@ -15331,10 +16725,11 @@ private:
         }
     }
 
-    // Who says whose trace it is: the arguments of its start, or whatever is set until it ends.
+    // How the identity of a trace is determined: by the arguments of its start, by what is set until it ends, or not
+    // at all.
     enum class identity : std::uint8_t { stated, checked_at_the_end, unknown };
 
-    // A span whose call has these arguments: those that say whose trace it is describe it before any scope does.
+    // Starts a span for a call with these arguments. Identity among the arguments takes precedence over scopes.
     template <class... Args>
     span start_span_of(std::string_view name, span_type type, const Args&... args) noexcept {
         span started;
@@ -15383,10 +16778,10 @@ private:
     [[nodiscard]] bool is_on() const noexcept {
         if (stamp_.is_on()) [[likely]]
             return true;
-        static_cast<void>(is_of_this_build()); // which reports it
+        static_cast<void>(is_of_this_build()); // reports the mismatch
         return false;
     }
-    // False, and reported once, for a tracer of a part of the program with another version or build of the library.
+    // Returns false, and reports the mismatch once, for a tracer of another version or build.
     [[nodiscard]] bool is_of_this_build() const noexcept {
         if (stamp_.is_of_this_build()) [[likely]]
             return true;
@@ -15419,7 +16814,7 @@ private:
         else return {};
     }
 
-    // Not recorded, nor is what starts inside it.
+    // Marks a span as not recorded, and with it all spans inside it.
     void hide(span& started) const noexcept {
         span_data* const hidden = detail::pool<span_data>::instance().take();
         if (!hidden) return;
@@ -15429,7 +16824,7 @@ private:
         started.hide(hidden);
     }
 
-    // Asks the sampler, unless another process has decided already.
+    // Opens a root span if the sampler, or the process whose trace is continued, decides to record.
     template <class Find>
     void open_root(span& started, std::string_view name, identity stated, const detail::start_arguments& given,
                    const Find& find) noexcept {
@@ -15451,7 +16846,7 @@ private:
                 started.span_->trace->data->is_session_late =
                     !is_continued && !(given.tells_session ? given.session : find(session::name)).data();
     }
-    // Of the arguments of a traced function, those that say whose trace it is.
+    // Looks for identity in the arguments of a traced function, and then in the scopes.
     template <class... Args>
     std::string_view find_identity(context_slot* slot, std::string_view key, const Args&... args) const noexcept {
         std::string_view found;
@@ -15465,7 +16860,7 @@ private:
 
     bool enter_root(span& started, context_slot* slot, bool is_nested) noexcept {
         if constexpr (detail::is_ambient<Context>) {
-            const span_data* const root = started.span_ ? started.span_ : started.hidden_;
+            span_data* const root = started.span_ ? started.span_ : started.hidden_;
             return slot && detail::enter_root(*slot, *core_, root, holds(&started), is_nested);
         }
         return false;
@@ -15484,18 +16879,20 @@ private:
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// A function that records each call as a span. Made by `traced`.
+/// A function that records each call as a span. Made by `traced`. Thread-safety: that of the function.
 template <class Tracer, class Function, fixed_string Name, fixed_string... ArgumentNames>
 class traced_function {
 public:
+    /// Made by `traced`.
     traced_function(Tracer& tracer, Function function, span_type type)
         : tracer_(&tracer), function_(std::move(function)), type_(type) {}
 
+    /// Calls the function inside a span. Throws what the function throws.
     template <class... Args>
     decltype(auto) operator()(Args&&... args) {
-        static_assert(
-            sizeof...(Args) == sizeof...(ArgumentNames),
-            "traced: give one name for each argument, traced<\"span\", \"first\", \"second\">(tracer, function)");
+        static_assert(sizeof...(Args) == sizeof...(ArgumentNames),
+                      "traced: the number of names must match the number of arguments: traced<\"span\", \"first\", "
+                      "\"second\">(tracer, function)");
         static_assert(std::is_invocable_v<Function&, Args...>,
                       "traced: the function cannot be called with these arguments");
         if constexpr (std::is_empty_v<typename Tracer::span>) { // off at compile time
@@ -15510,7 +16907,7 @@ public:
             else return call_coroutine<result, Args...>(*this, std::forward<Args>(args)...);
         } else if constexpr (sizeof...(Args) == sizeof...(ArgumentNames) && std::is_invocable_v<Function&, Args...>) {
             auto span = tracer_->start_span_of(Name.view(), type_, args...);
-            if (span.recording()) describe(span, args...); // before the call, which may change or move them
+            if (span.recording()) describe(span, args...); // before the call, which may change or move the arguments
             using result_type = std::invoke_result_t<Function&, Args...>;
             const auto call = [&]() -> decltype(auto) { return invoke(function_, std::forward<Args>(args)...); };
             if constexpr (std::is_void_v<result_type>) {
@@ -15541,7 +16938,7 @@ private:
                              const std::remove_cvref_t<Args>&... args) { self.describe(span, args...); });
     }
 
-    // A coroutine whose frame holds the function and its arguments. The span begins with its body.
+    // A coroutine whose frame holds the function and its arguments. The span starts when its body starts.
     template <class Result, class... Args>
     static Result call_coroutine(traced_function self, Args... args) {
         auto span = self.tracer_->start_span_of(Name.view(), self.type_, args...);
@@ -15561,7 +16958,7 @@ private:
         }
     }
 
-    // A pointer to a member function is called on its first argument.
+    // Calls a pointer to a member function on its first argument.
     template <class First, class... Rest>
     static decltype(auto) invoke(Function& function, First&& first, Rest&&... rest) {
         if constexpr (std::is_member_function_pointer_v<Function>) {
@@ -15585,7 +16982,7 @@ private:
     static void write_inputs(Span& span, std::index_sequence<Index...>, const Args&... args) noexcept {
         span.inputs(named_value<Args>{names[Index], args}...);
     }
-    // An array, since clang does not expand names and arguments in one pattern.
+    // An array, because clang does not expand names and arguments in one pattern.
     static constexpr std::array<std::string_view, sizeof...(ArgumentNames)> names{ArgumentNames.view()...};
 
     Tracer* tracer_;
@@ -15593,14 +16990,14 @@ private:
     span_type type_;
 };
 
-/// Wraps a function so that each call is a span: its time, its named inputs, its output, and an exception that leaves
-/// it. Without an open trace the call is a trace. Arguments of type `mt::user`, `mt::session`,
-/// `mt::client_request_id` or of another key of the schema describe the trace as well. An input or output of a type
-/// that cannot be written as JSON does not compile (see `json_encoder`).
+/// Wraps a function so that each call is recorded as a span: its duration, its inputs by name, its output, and an
+/// exception that leaves it. If no trace is current, the call is recorded as a trace. Arguments of type `mt::user`,
+/// `mt::session`, `mt::client_request_id` or another key of the schema are also set on the trace. An input or output
+/// of a type that cannot be written as JSON does not compile (see `json_encoder`).
 ///
-/// A function that returns a coroutine is wrapped into a coroutine of the same type: the span lasts from the start of
-/// its body to its end, and what it returns by `co_return` is the output. Arguments are copied into it, or moved; one
-/// that the function takes by reference to change it is kept as a reference.
+/// A function that returns a coroutine is wrapped into a coroutine of the same type. The span lasts from the start of
+/// the body to its end, and the result of `co_return` is the output. Arguments are copied or moved into the
+/// coroutine; an argument that the function takes by non-const reference is kept as a reference.
 ///
 ///     auto answer = mt::traced<"answer", "user", "message">(tracer, [](mt::user, std::string message) { … });
 ///     answer(user, "hello");
@@ -15618,26 +17015,36 @@ template <fixed_string Name, fixed_string... ArgumentNames, class Tracer, class 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// The span of a tracer that is off at compile time: every function of `basic_span` is there, with the same checks,
-/// and compiles to nothing. Arguments are evaluated all the same, where they have side effects; give a callable for a
-/// value that takes long to make.
+/// The span of a tracer that is off at compile time. It has every function of `basic_span`, with the same checks, and
+/// compiles to nothing. Arguments with side effects are still evaluated; give a callable for a value that takes long
+/// to make.
 template <class Context>
 class unrecorded_span : public span_interface<unrecorded_span<Context>, Context> {
 public:
+    /// Records nothing.
     constexpr unrecorded_span() noexcept = default;
+    /// Moves nothing.
     constexpr unrecorded_span(unrecorded_span&&) noexcept = default;
+    /// Moves nothing.
     constexpr unrecorded_span& operator=(unrecorded_span&&) noexcept = default;
-    constexpr ~unrecorded_span() {} // its own, so that no compiler warns of a variable that is not used
+    constexpr ~unrecorded_span() {} // user-provided, so that compilers do not warn about an unused variable
 
+    /// Always false.
     [[nodiscard]] static constexpr bool recording() noexcept { return false; }
+    /// Never valid.
     [[nodiscard]] static constexpr span_id id() noexcept { return {}; }
+    /// Never valid.
     [[nodiscard]] static constexpr mlflow::trace::trace_id trace_id() noexcept { return {}; }
+    /// Always empty.
     [[nodiscard]] static owned_text url() { return {}; }
+    /// Never valid.
     [[nodiscard]] static constexpr remote_span remote() noexcept { return {}; }
+    /// Another span that records nothing.
     [[nodiscard]] static constexpr unrecorded_span start_span(std::string_view,
                                                               span_type = span_type::unknown) noexcept {
         return {};
     }
+    /// Does nothing.
     static constexpr void end() noexcept {}
 
 private:
@@ -15647,16 +17054,19 @@ private:
     static constexpr std::uint64_t now() noexcept { return 0; }
 };
 
-/// The trace of a tracer that is off at compile time. What its schema rejects does not compile either.
+/// The trace of a tracer that is off at compile time. Values that its schema rejects do not compile.
 template <class Schema, class Context>
 class unrecorded_trace : public unrecorded_span<Context> {
 public:
+    /// Checks the types of the values; always true.
     template <class... Values>
     static constexpr bool set(const Values&...) noexcept {
         (detail::require_allowed<Schema, Values>(), ...);
         return true;
     }
+    /// Does nothing.
     static constexpr void previews(std::string_view, std::string_view) noexcept {}
+    /// Does nothing; always true.
     static constexpr bool metadata(std::string_view, std::string_view) noexcept
         requires Schema::is_open
     {
@@ -15667,6 +17077,7 @@ public:
 /// The scope of a tracer that is off at compile time.
 class unrecorded_scope {
 public:
+    /// Sets nothing.
     constexpr unrecorded_scope() noexcept = default;
     constexpr ~unrecorded_scope() {}
     unrecorded_scope(const unrecorded_scope&) = delete;
@@ -15683,23 +17094,26 @@ constexpr void require_allowed_at_start() noexcept {
 } // namespace detail
 
 /// A tracer that is off at compile time: `mt::tracer<schema, context, exporter, mt::record_nothing>`. Code that
-/// records compiles unchanged, with the same checks, to the instructions that it would have without recording. It has
-/// no exporter.
+/// records compiles unchanged, with the same checks, to the instructions that it would have without recording. No
+/// exporter is made.
 template <class Schema, class Context, class Exporter, class Platform>
 class tracer<Schema, Context, Exporter, record_nothing, Platform> {
     static_assert(detail::has_policies<Schema, Context, Exporter, record_nothing, Platform>());
 
 public:
-    using schema_type = Schema;
-    using context_type = Context;
-    using exporter_type = Exporter;
-    using platform_type = Platform;
-    using trace = unrecorded_trace<Schema, Context>;
-    using span = unrecorded_span<Context>;
-    using options = tracer_options<Exporter, record_nothing>;
+    using schema_type = Schema;                               ///< the schema
+    using context_type = Context;                             ///< the context policy
+    using exporter_type = Exporter;                           ///< the exporter, which is not made
+    using platform_type = Platform;                           ///< the platform
+    using trace = unrecorded_trace<Schema, Context>;          ///< a trace that records nothing
+    using span = unrecorded_span<Context>;                    ///< a span that records nothing
+    using options = tracer_options<Exporter, record_nothing>; ///< the same options as of a tracer that records
 
+    /// Makes a tracer that records nothing.
     constexpr tracer() noexcept = default;
+    /// Ignores the options.
     explicit tracer(const options&) noexcept {}
+    /// Checks the types of the options, and ignores them.
     template <class Part, class... Parts>
         requires(!std::is_same_v<std::remove_cvref_t<Part>, tracer>)
     explicit tracer(const Part&, const Parts&...) noexcept {
@@ -15708,27 +17122,34 @@ public:
     tracer(const tracer&) = delete;
     tracer& operator=(const tracer&) = delete;
 
+    /// Checks the types of the values; the trace records nothing.
     template <class... Values>
     [[nodiscard]] trace start_trace(std::string_view, const Values&...) noexcept {
         detail::require_start_arguments<Schema, Values...>();
         (detail::require_allowed_at_start<Schema, Values>(), ...);
         return {};
     }
+    /// A span that records nothing.
     [[nodiscard]] span start_span(std::string_view, span_type = span_type::unknown) noexcept { return {}; }
+    /// Checks the types of the values; the scope sets nothing.
     template <class... Values>
     [[nodiscard]] unrecorded_scope scope(const Values&...) noexcept {
         detail::require_ambient_context<Context>();
         (detail::require_allowed_in_scope<Schema, Values>(), ...);
         return unrecorded_scope{};
     }
+    /// A span that records nothing.
     [[nodiscard]] span untraced() noexcept { return {}; }
+    /// Checks the types of the values; always true.
     template <class... Values>
     bool update_current_trace(const Values&...) noexcept {
         (detail::require_allowed<Schema, Values>(), ...);
         return true;
     }
 
+    /// A context in which nothing is current.
     [[nodiscard]] captured_context<Context> capture() const noexcept { return {}; }
+    /// Returns a function that calls `function`.
     template <class Function>
     [[nodiscard]] auto bind(Function&& function) const {
         return [bound = std::forward<Function>(function)]<class... Args>(Args&&... args) mutable -> decltype(auto) {
@@ -15736,15 +17157,23 @@ public:
             return bound(std::forward<Args>(args)...);
         };
     }
+    /// Never valid.
     [[nodiscard]] static constexpr trace_id current_trace_id() noexcept { return {}; }
+    /// Always empty.
     [[nodiscard]] static owned_text trace_url(const trace_id&) { return {}; }
 
+    /// Always true.
     static bool flush(std::chrono::milliseconds) noexcept { return true; }
+    /// Always true.
     static bool shutdown(std::chrono::milliseconds) noexcept { return true; }
+    /// All counts are 0.
     [[nodiscard]] static span_account account() noexcept { return {}; }
+    /// Always 0.
     [[nodiscard]] static std::uint64_t refused_values() noexcept { return 0; }
+    /// Always 0.
     [[nodiscard]] static std::uint64_t late_sessions() noexcept { return 0; }
-    [[nodiscard]] static owned_text last_error() { return {}; }
+    /// Always empty.
+    [[nodiscard]] static error last_error() { return {}; }
 
 private:
     template <class, class, fixed_string, fixed_string...>
@@ -15761,7 +17190,7 @@ private:
 
 // ---- mlflow/trace/to_mlflow.hpp
 
-/// `to_mlflow` and `to_mlflow_spooled`, which fwd.hpp declares, with what they are made of. The second one needs
+/// Defines what `to_mlflow` needs, which declared.hpp declares. `to_mlflow_spooled` needs
 /// `<mlflow/trace/spool/spool.hpp>` as well.
 
 // ---- mlflow/trace/core/uuid_v7.hpp
@@ -15769,8 +17198,8 @@ private:
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// The text of a UUID of version 7 (RFC 9562, 5.7): later ones sort behind earlier ones.
-/// `unix_ms`: milliseconds since 1970, of which 48 bits count; `rand_a`: 12 bits; `rand_b`: 62 bits.
+/// Makes the text of a UUID of version 7 (RFC 9562, 5.7). Later UUIDs sort after earlier ones. `unix_ms`:
+/// milliseconds since 1970, of which 48 bits are used; `rand_a`: 12 bits; `rand_b`: 62 bits.
 [[nodiscard]] constexpr id_text<36> uuid_v7(std::uint64_t unix_ms, std::uint64_t rand_a,
                                             std::uint64_t rand_b) noexcept {
     char digits[32]{};
@@ -15785,8 +17214,9 @@ inline namespace MLFLOW_TRACE_ABI {
     return text;
 }
 
-/// A new one, of this moment. The 12 bits behind the milliseconds are the fraction of the millisecond (RFC 9562, 6.2,
-/// method 3), 62 bits are random. An ID and no secret: a session must not be authorised by it. Thread-safe.
+/// Makes a new UUID of version 7 from the platform's clock and IDs. The 12 bits after the milliseconds are the
+/// fraction of the millisecond (RFC 9562, 6.2, method 3); 62 bits are random. The UUID is not a secret and must not
+/// be used to authorise a session. Thread-safe.
 template <class Platform>
 [[nodiscard]] id_text<36> new_uuid_v7() noexcept {
     constexpr std::uint64_t nano_per_ms = 1'000'000;
@@ -15803,7 +17233,7 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Any text, by its characters: Boost's own string views do not convert to the standard one.
+// A text, recognised by its members, because Boost's string views do not convert to the standard one.
 template <class T>
 concept header_text = std::is_convertible_v<const T&, std::string_view> || requires(const T& text) {
     { text.data() } -> std::convertible_to<const char*>;
@@ -15831,7 +17261,7 @@ concept named_field = requires(const Field& field) {
 template <class Headers>
 concept header_lookup = requires(const Headers& headers) { headers(std::string_view{}); };
 
-// What a look-up returned: nothing, a text, or several.
+// Calls `visit` with what a look-up returned: nothing, a text, or several texts.
 template <class Found, class Visit>
 void visit_found(const Found& found, Visit&& visit) {
     if constexpr (std::is_pointer_v<Found> || header_text<Found>) {
@@ -15843,7 +17273,7 @@ void visit_found(const Found& found, Visit&& visit) {
     }
 }
 
-// Calls `visit(std::string_view)` for each value that the headers hold under this name.
+// Calls `visit(std::string_view)` for each value of the header with this name.
 template <class Headers, class Visit>
 void for_each_header_value(const Headers& headers, std::string_view name, Visit&& visit) {
     if constexpr (header_lookup<Headers>) {
@@ -15862,7 +17292,7 @@ void for_each_header_value(const Headers& headers, std::string_view name, Visit&
     }
 }
 
-// RFC 9110, 5.5: CR, LF and NUL must not be in a value, and other control characters have no business there.
+// RFC 9110, 5.5: a value must not contain CR, LF or NUL. Other control characters are rejected too.
 constexpr error check_field_value(std::string_view name, std::string_view text) noexcept {
     for (std::size_t i = 0; i < text.size(); ++i)
         if (!is_field_value(text.substr(i, 1))) return {error_kind::control_character, name, i};
@@ -15878,18 +17308,22 @@ constexpr error check_field_value(std::string_view name, std::string_view text) 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// A request without the header has no such value, and its trace says so: `mt::anonymous`, `mt::no_session`.
+/// A request without the header has no such value. Its trace states so, as by `mt::anonymous` or `mt::no_session`.
 struct leave_absent {
+    /// Whether a parsed request always has a value.
     static constexpr bool always_gives = false;
+    /// The value of a request without the header.
     template <class Key>
     static maybe<Key> replacement() noexcept {
         return absent<Key>{};
     }
 };
 
-/// A request without the header is refused.
+/// A request without the header is rejected.
 struct refuse_absent {
+    /// Whether a parsed request always has a value.
     static constexpr bool always_gives = true;
+    /// Not used: the request is rejected.
     template <class Key>
     static maybe<Key> replacement() noexcept {
         return absent<Key>{};
@@ -15899,27 +17333,34 @@ struct refuse_absent {
 /// A request without the header gets a new UUID of version 7: `mt::generate_absent<mt::hosted_platform>`.
 template <class Platform>
 struct generate_absent {
+    /// Whether a parsed request always has a value.
     static constexpr bool always_gives = true;
+    /// The value of a request without the header: a new UUID.
     template <class Key>
     static maybe<Key> replacement() noexcept {
         static_assert(Key::check("017f22e2-79b0-7cc3-98c4-dc0c0c07398f").kind() == error_kind::none,
-                      "a generated value is a UUID, which the checks of this key refuse");
+                      "a generated value is a UUID, which this key's checks reject");
         return *Key::parse(new_uuid_v7<Platform>().view());
     }
 };
 
-/// One header of `http_headers`: its name, the key that its value is parsed as (or a `pseudonym` of one), and what to
-/// do without it.
+/// One header of `http_headers`: its name, the key that its value is parsed as (or a `pseudonym` of a key), and what
+/// happens if the header is absent.
 template <fixed_string Name, class Value, class Absent = leave_absent>
 struct header {
     static_assert(detail::is_token(Name.view()), "this is not the name of an HTTP header (RFC 9110, 5.1)");
+    /// The type whose `parse` checks the value.
     using parser = Value;
+    /// The key of the value.
     using key = typename decltype(Value::parse(std::string_view{}))::value_type;
+    /// What happens if the header is absent.
     using absent_policy = Absent;
+    /// The name of the header.
     static constexpr std::string_view name = Name.view();
-    /// A bad request ID loses itself and nothing else; a bad user or session would give the trace to somebody else.
+    /// Whether an invalid value is omitted instead of rejecting the request. This is so for a client request ID only;
+    /// omitting an invalid user or session would attribute the trace to someone else.
     static constexpr bool may_be_lost = std::is_same_v<key, client_request_id>;
-    /// What `get` returns: the key, or `maybe` of it.
+    /// What `get` returns: the key, or `maybe` of the key.
     using value_type = std::conditional_t<Absent::always_gives && !may_be_lost, key, maybe<key>>;
 };
 
@@ -15939,20 +17380,24 @@ struct header_for<Key, First, Rest...> : std::conditional_t<std::is_same_v<typen
 } // namespace detail
 
 /// The identity that a request carries in its headers:
-/// `using identity = mt::http_headers<mt::header<"X-User-ID", mt::user>, mt::header<"X-Session-ID", mt::session>>;`
 ///
-/// Names are compared without case (RFC 9110, 5.1), white space around a value does not count (5.5), and each value
-/// passes the checks of its key. A header that is given more than once or holds a control character is refused,
-/// whatever it is for. Any other fault of a client request ID loses only the ID: `lost()` says why.
+///     using identity = mt::http_headers<mt::header<"X-User-ID", mt::user>,
+///                                       mt::header<"X-Session-ID", mt::session>>;
+///
+/// Names are compared without case (RFC 9110, 5.1), whitespace around a value is ignored (5.5), and each value must
+/// pass the checks of its key. A request in which one of these headers occurs more than once, or contains a control
+/// character, is rejected. If a client request ID is otherwise invalid, only the ID is omitted: `lost()` returns the
+/// error.
 ///
 /// Thread-safety: as `int`.
 template <class... Headers>
 class http_headers : detail::header_slot<Headers>... {
 public:
-    /// Reads the headers of a request. `Container` is a range of fields, each with `name_string()` and `value()`
-    /// (Boost.Beast), `name` and `value` (`http_header`), or `first` and `second` (a `std::multimap`); or a function
-    /// that looks one up, `text(std::string_view name)`, and returns a `const char*` or an optional text (null:
-    /// absent), or a range of texts (all values of that header; with fewer, nobody can tell a duplicate).
+    /// Parses the headers of a request. `Container` is a range of fields, or a function that looks up a header. A
+    /// field has `name_string()` and `value()` (Boost.Beast), `name` and `value` (`http_header`), or `first` and
+    /// `second` (a `std::multimap`). A function `text(std::string_view name)` returns a `const char*` or an optional
+    /// text, which is null if the header is absent, or a range of all values of the header; only the range allows a
+    /// duplicate to be detected. Errors: those of the keys, `missing`, `duplicate` and `control_character`.
     template <class Container>
     [[nodiscard]] static result<http_headers> parse(const Container& headers) {
         http_headers parsed;
@@ -15961,19 +17406,20 @@ public:
         return failure{std::move(refused)};
     }
 
-    /// The value of this key: itself where the request cannot be without it, else `maybe<Key>`.
+    /// The value of this key: the key itself if every request must have it, otherwise `maybe<Key>`.
     template <class Key>
     [[nodiscard]] const auto& get() const noexcept {
         static_assert((int{std::is_same_v<typename Headers::key, Key>} + ...) == 1,
-                      "this key is not in exactly one of the headers");
+                      "exactly one of the headers must have this key");
         return value_of<typename detail::header_for<Key, Headers...>::type>();
     }
 
-    /// Why a client request ID was left out; null when none was.
+    /// Why a client request ID was omitted; null when none was.
     [[nodiscard]] const error* lost() const noexcept { return lost_.kind() == error_kind::none ? nullptr : &lost_; }
 
     /// Calls `function` with all values, in the order of the headers:
-    /// `identity.apply([&](const auto&... values) { return tracer.start_trace("chat", values...); })`.
+    ///
+    ///     identity.apply([&](const auto&... values) { return tracer.start_trace("chat", values...); })
     template <class Function>
     decltype(auto) apply(Function&& function) const {
         return std::forward<Function>(function)(value_of<Headers>()...);
@@ -15989,7 +17435,7 @@ private:
         else return value;
     }
 
-    // False when the request is refused.
+    // Returns false when the request is rejected.
     template <class Header, class Container>
     bool read(const Container& headers, error& refused) {
         using kind = error_kind;
@@ -16024,8 +17470,8 @@ private:
 
 // ---- mlflow/trace.hpp
 
-/// mlflow_trace: records what a GenAI application does for each of its users and sessions, and delivers it to MLflow.
-/// The umbrella header: everything but what needs another library (`mlflow/trace/transports/beast.hpp`,
-/// `mlflow/trace/context/asio.hpp`).
+/// mlflow_trace records what a GenAI application does for each of its users and sessions, and delivers it to MLflow.
+/// This umbrella header includes everything that needs no other library. `mlflow/trace/transports/beast.hpp` and
+/// `mlflow/trace/context/asio.hpp`, for example, are separate.
 
 #endif // MLFLOW_TRACE_SINGLE_HEADER

@@ -25,48 +25,54 @@
 /// Boost.Asio's coroutines (`asio::awaitable`) with `coroutine_context`. Needs Boost 1.74 or later.
 
 #if !defined(BOOST_ASIO_HAS_CO_AWAIT)
-#error                                                                                                               \
-    "Boost.Asio finds no coroutines in this compiler: before this header, include none of Boost.Asio's, and define \
-BOOST_ASIO_HAS_CO_AWAIT and BOOST_ASIO_HAS_STD_COROUTINE (clang before 17, Boost before 1.81)"
+#error "Boost.Asio does not detect this compiler's coroutines: include this header before any header of \
+Boost.Asio, and define BOOST_ASIO_HAS_CO_AWAIT and BOOST_ASIO_HAS_STD_COROUTINE (clang before 17, Boost before 1.81)"
 #endif
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// An executor that runs everything as one task: what is current belongs to that task, on every thread. Otherwise it
-/// is the executor that it was made of.
+/// An executor that runs every function as part of one task: what is current belongs to that task, on any thread.
+/// Otherwise it behaves as the executor that it wraps. Thread-safety: as that executor.
 template <class Executor>
 class task_executor {
 public:
+    /// Runs functions on `inner`, as part of `task`.
     task_executor(Executor inner, task_context task) noexcept : inner_(std::move(inner)), task_(std::move(task)) {}
 
+    /// The wrapped executor.
     [[nodiscard]] const Executor& inner() const noexcept { return inner_; }
 
+    /// Submits a function, as executors do.
     template <class Function>
     void execute(Function&& function) const {
         inner_.execute([task = task_, run = std::decay_t<Function>(std::forward<Function>(function))]() mutable {
             const task_context::running here(std::move(task));
-            auto once = std::move(run); // what it holds goes while the task is current
+            auto once = std::move(run); // destroys what the function holds while the task is current
             std::move(once)();
         });
     }
 
+    /// Queries a property of the wrapped executor.
     template <class Property>
         requires boost::asio::can_query_v<const Executor&, Property>
     decltype(auto) query(const Property& property) const noexcept {
         return boost::asio::query(inner_, property);
     }
+    /// Returns this executor with a required property.
     template <class Property>
         requires boost::asio::can_require_v<const Executor&, Property>
     auto require(const Property& property) const {
         return with(boost::asio::require(inner_, property));
     }
+    /// Returns this executor with a preferred property.
     template <class Property>
         requires boost::asio::can_prefer_v<const Executor&, Property>
     auto prefer(const Property& property) const {
         return with(boost::asio::prefer(inner_, property));
     }
 
+    /// Whether two executors are the same executor for the same task.
     friend bool operator==(const task_executor& a, const task_executor& b) noexcept {
         return a.inner_ == b.inner_ && a.task_ == b.task_;
     }
@@ -95,14 +101,14 @@ struct asio_coroutine<boost::asio::awaitable<T, Executor>> {
     using executor_type = Executor;
 };
 
-// The executor without the task that it may belong to: tasks are not inside each other.
+// The executor without the tasks that wrap it, because tasks do not nest.
 template <class Executor>
 auto without_task(const Executor& executor) {
     using boost::asio::any_io_executor;
     if constexpr (std::is_convertible_v<const Executor&, any_io_executor>) {
         any_io_executor any(executor);
         using of_task = task_executor<any_io_executor>;
-        while (any.target_type() == typeid(of_task)) // Boost 1.74 does not ask in target()
+        while (any.target_type() == typeid(of_task)) // target() of Boost 1.74 does not check the type
             any = any_io_executor(any.template target<of_task>()->inner());
         return any;
     } else {
@@ -128,8 +134,8 @@ auto spawn_task(const Executor& executor, Spawned&& spawned, Token&& token) {
     using expected = typename asio_coroutine<std::decay_t<coroutine>>::executor_type;
     auto of_task = in_task(executor, task_context::start());
     static_assert(std::is_convertible_v<decltype(of_task), expected>,
-                  "mt::co_spawn: the coroutine is bound to another executor type: take asio::awaitable<T>, whose "
-                  "executor is any_io_executor");
+                  "mt::co_spawn: the coroutine has another executor type; use asio::awaitable<T>, whose executor is "
+                  "any_io_executor");
     return boost::asio::co_spawn(of_task, std::forward<Spawned>(spawned), std::forward<Token>(token));
 }
 
@@ -142,31 +148,35 @@ boost::asio::awaitable<T, Executor> run_branch(boost::asio::awaitable<T, Executo
 
 } // namespace detail
 
-/// `asio::co_spawn` for a tracer with `coroutine_context`: the coroutine is a task of its own, in which that is
-/// current what is current here, and what it makes current stays so after each suspension, whichever thread resumes
-/// it. Takes an executor or an execution context, an awaitable or a function that returns one, and any completion
-/// token. Throws what `asio::co_spawn` throws.
+/// `asio::co_spawn` for a tracer with `coroutine_context`. The coroutine is a task of its own. What is current at the
+/// call is current in the task, and what the task makes current stays so after each suspension, on whichever thread
+/// the coroutine is resumed. Takes an executor or an execution context, an awaitable or a function that returns one,
+/// and any completion token. Throws what `asio::co_spawn` throws.
 ///
-/// `co_await` of another coroutine stays in the task; each task that is to run beside it is started by `mt::co_spawn`
-/// (with `asio::co_spawn` it would be the same task), and each branch of `a && b` or `a || b` is an `mt::branch(a)`.
-/// Likewise, what is given the executor of a task runs as that task: make strands, sockets and timers that others use
-/// with the executor of the execution context. A completion token with an executor of its own (`asio::bind_executor`)
-/// resumes outside the task until the next suspension: what starts there is recorded without a user, and reported
-/// where it is kept over that suspension.
+/// Outside any task, a coroutine started by `asio::co_spawn` has no task: spans that start after a suspension are
+/// recorded without a user, and an error is reported.
+///
+/// A coroutine that is awaited by `co_await` runs in the same task. Start each task that runs concurrently by
+/// `mt::co_spawn`; a coroutine started by `asio::co_spawn` would share the task. Each branch of `a && b` or `a || b`
+/// must be an `mt::branch(a)`. A function that is given a task's executor runs in that task as well, so make strands,
+/// sockets and timers that others use with the executor of the execution context. A completion token with an executor
+/// of its own (`asio::bind_executor`) resumes outside the task until the next suspension: a span that starts there is
+/// recorded without a user, and is reported if it is still open at that suspension.
 template <class Executor, class Spawned, class Token>
     requires boost::asio::is_executor<Executor>::value || boost::asio::execution::is_executor<Executor>::value
 auto co_spawn(const Executor& executor, Spawned&& spawned, Token&& token) {
     return detail::spawn_task(executor, std::forward<Spawned>(spawned), std::forward<Token>(token));
 }
+/// The same for an execution context, such as `asio::io_context`.
 template <class Context, class Spawned, class Token>
     requires std::is_convertible_v<Context&, boost::asio::execution_context&>
 auto co_spawn(Context& context, Spawned&& spawned, Token&& token) {
     return detail::spawn_task(context.get_executor(), std::forward<Spawned>(spawned), std::forward<Token>(token));
 }
 
-/// A coroutine that runs as a task of its own beside others of the same task:
-/// `co_await (mt::branch(ask(a)) && mt::branch(ask(b)))`. What is current where it is called is current in it.
-/// Cancellation reaches it.
+/// Makes a coroutine a task of its own that runs concurrently with others:
+/// `co_await (mt::branch(ask(a)) && mt::branch(ask(b)))`. What is current at the call is current in the branch.
+/// Cancellation is passed to the coroutine.
 template <class T, class Executor>
 [[nodiscard]] boost::asio::awaitable<T, Executor> branch(boost::asio::awaitable<T, Executor> coroutine) {
     return detail::run_branch<T, Executor>(std::move(coroutine), task_context::start());

@@ -9,6 +9,7 @@
 #include "trace.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <chrono>
@@ -40,18 +41,14 @@
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/error.hpp>
 #include <boost/asio/ssl/stream.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core/error.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/stream_traits.hpp>
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/error.hpp>
-#include <boost/beast/http/message.hpp>
 #include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/read.hpp>
-#include <boost/beast/http/serializer.hpp>
-#include <boost/beast/http/span_body.hpp>
 #include <boost/beast/http/string_body.hpp>
-#include <boost/beast/http/write.hpp>
 #include <boost/system/error_code.hpp>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -70,18 +67,18 @@ inline failure refuse(std::string_view variable, std::string_view why) {
     return failure{error(error_kind::bad_setting, variable, why)};
 }
 
-// An empty variable is one that is not set, as OpenTelemetry and MLflow read it.
+// An empty variable counts as not set, as in OpenTelemetry and MLflow.
 inline std::string_view variable(const char* name) noexcept {
     const char* const value = std::getenv(name);
     return value ? value : std::string_view{};
 }
 
-// The name of the first that is set, otherwise of the last.
+// `name` if it is set, and `otherwise` if not.
 inline const char* first_set(const char* name, const char* otherwise) noexcept {
     return variable(name).empty() ? otherwise : name;
 }
 
-// The number that is the whole text.
+// Parses a number; the whole text must be one.
 template <class Number>
 std::optional<Number> parse_number(std::string_view text) noexcept {
     Number number{};
@@ -92,24 +89,24 @@ std::optional<Number> parse_number(std::string_view text) noexcept {
 
 inline bool is_quotation_mark(char c) noexcept { return c == '"' || c == '\''; }
 
-// Of shells, .env files and YAML, some take quotation marks away, and some leave them.
+// Some shells, .env files and YAML parsers remove quotation marks, and some keep them.
 inline bool is_in_quotes(std::string_view text) noexcept {
     if (text.empty()) return false;
     return text.front() == '"' || text.back() == '"' ||
            (text.size() > 1 && is_quotation_mark(text.front()) && text.front() == text.back());
 }
 
-// What no variable here may hold. The quotation marks of a password may be its own.
+// Rejects values that no variable may have. A password may contain quotation marks.
 inline std::optional<error> check_text(const char* name, bool may_have_quotes = false) {
     const auto text = variable(name);
     if (!may_have_quotes && is_in_quotes(text))
-        return refuse(name, "stands in quotation marks, which are a part of the value here; take them away").error;
+        return refuse(name, "is in quotation marks, which become part of the value; remove them").error;
     const auto scan = scan_utf8(text);
     if (scan.invalid_at != utf8_scan::npos)
         return refuse(name, "invalid UTF-8 at byte " + std::to_string(scan.invalid_at) + "; write UTF-8").error;
     if (scan.control_at != utf8_scan::npos)
         return refuse(name, "control character at byte " + std::to_string(scan.control_at) +
-                                ", such as the end of a line; remove it")
+                                ", for example a line end; remove it")
             .error;
     return std::nullopt;
 }
@@ -120,25 +117,26 @@ inline std::optional<error> check_texts(std::initializer_list<const char*> names
     return std::nullopt;
 }
 
-// What goes into a header by itself.
+// Rejects values that cannot be sent in a header.
 inline std::optional<error> check_visible(const char* name) {
     if (is_visible_ascii(variable(name))) return std::nullopt;
-    return refuse(name, "holds a space or a character outside ASCII; remove it").error;
+    return refuse(name, "contains a space or a character outside ASCII; remove it").error;
 }
 
-// In units of `Duration`, if it is set; it must be above 0, and `example` shows how to write it.
+// Reads a number of `Duration` units, if the variable is set; it must be above 0. `example` is used in the error
+// message.
 template <class Duration>
 std::optional<error> read_timeout(std::chrono::milliseconds& timeout, const char* name, std::string_view example) {
     const auto text = variable(name);
     if (text.empty()) return std::nullopt;
     const auto number = parse_number<std::int32_t>(text);
     if (!number || *number <= 0)
-        return refuse(name, "not a whole number above 0; write " + std::string(example)).error;
+        return refuse(name, "not a whole number above 0; use a number of " + std::string(example)).error;
     timeout = Duration(*number);
     return std::nullopt;
 }
 
-// RFC 3986, 2.1; nothing where a % is not followed by two hexadecimal digits.
+// RFC 3986, 2.1. Returns nothing if a % is not followed by two hexadecimal digits.
 inline std::optional<std::string> percent_decoded(std::string_view text) {
     std::string decoded;
     for (std::size_t at = 0; at < text.size(); ++at) {
@@ -159,28 +157,30 @@ inline result<text_pairs> key_value_list(const char* name) {
         const auto member = without_outer_space(rest.substr(0, comma));
         rest.remove_prefix(std::min(comma + 1, rest.size()));
         if (member.empty()) continue;
-        const auto which = "entry " + std::to_string(pairs.size() + 1); // by its position: it may be a credential
+        // Named by its position, since it may be a credential.
+        const auto which = "entry " + std::to_string(pairs.size() + 1);
         const auto equals = member.find('=');
         if (equals == std::string_view::npos || without_outer_space(member.substr(0, equals)).empty())
             return refuse(name, which + " has no key and =; write key=value,key=value");
         auto key = percent_decoded(without_outer_space(member.substr(0, equals)));
         auto value = percent_decoded(without_outer_space(member.substr(equals + 1)));
-        if (!key || !value) return refuse(name, which + " holds a % without two hexadecimal digits; write %25 for %");
+        if (!key || !value)
+            return refuse(name, which + " contains a % without two hexadecimal digits; write %25 for %");
         const auto is_plain = [](std::string_view text) {
             const auto scan = scan_utf8(text);
             return scan.control_at == utf8_scan::npos && scan.invalid_at == utf8_scan::npos;
         };
         if (!is_plain(*key) || !is_plain(*value))
-            return refuse(name, which + " holds a control character or invalid UTF-8; remove it");
+            return refuse(name, which + " contains a control character or invalid UTF-8; remove it");
         if (is_in_quotes(without_outer_space(member.substr(equals + 1))) || is_quotation_mark(member.front()))
-            return refuse(name, which + " stands in quotation marks, which are a part of it here; take them away, or "
-                                        "write %22 where they are meant");
+            return refuse(name, which + " is in quotation marks, which become part of the value; remove them, or "
+                                        "write %22 if they are intended");
         pairs.emplace_back(std::move(*key), std::move(*value));
     }
     return pairs;
 }
 
-// The URL itself, without its query, must be one that a transport can take.
+// Rejects a URL that no transport accepts. A query is ignored.
 inline std::optional<error> check_url(const char* name) {
     const auto url = variable(name);
     const auto parsed = endpoint::parse(url.substr(0, url.find('?')));
@@ -190,11 +190,11 @@ inline std::optional<error> check_url(const char* name) {
     return std::nullopt;
 }
 
-// The files of `tls_options`, for a transport that has such.
+// Reads the files of `tls_options`, if the transport has such options.
 template <class Options>
 std::optional<error> read_tls_files(Options& transport, const char* ca, const char* certificate, const char* key) {
     const char* const names[] = {ca, certificate, key};
-    if constexpr (requires { transport.transport; }) { // one around another
+    if constexpr (requires { transport.transport; }) { // a transport that wraps another one
         return read_tls_files(transport.transport, ca, certificate, key);
     } else if constexpr (requires { transport.tls.private_key_file; }) {
         std::string* const files[] = {&transport.tls.ca_file, &transport.tls.certificate_file,
@@ -205,7 +205,7 @@ std::optional<error> read_tls_files(Options& transport, const char* ca, const ch
     } else {
         for (const char* const name : names)
             if (!variable(name).empty())
-                return refuse(name, "the transport of this program takes no certificates; unset it").error;
+                return refuse(name, "this program's transport does not support certificates; unset it").error;
         return std::nullopt;
     }
 }
@@ -223,11 +223,11 @@ namespace detail::over_beast {
 
 namespace asio = boost::asio;
 
-// Who stands between this process and its server.
+// The proxy between this process and the server.
 struct proxy {
-    std::string variable; // that names it
+    std::string variable; // the environment variable that names it
     endpoint server;
-    secret authorization; // the value of Proxy-Authorization, or nothing
+    secret authorization; // the value of Proxy-Authorization; may be empty
 };
 
 inline std::optional<asio::ip::address> numeric_address(std::string_view host) {
@@ -236,7 +236,7 @@ inline std::optional<asio::ip::address> numeric_address(std::string_view host) {
     return error ? std::nullopt : std::optional(std::move(address));
 }
 
-// `network` as 10.0.0.0/8 or fd00::/8.
+// `network` has the form 10.0.0.0/8 or fd00::/8.
 inline bool is_inside(const asio::ip::address& address, std::string_view network) {
     boost::system::error_code error;
     if (address.is_v4()) {
@@ -247,8 +247,8 @@ inline bool is_inside(const asio::ip::address& address, std::string_view network
     return !error && asio::ip::network_v6(address.to_v6(), wide.prefix_length()).canonical() == wide.canonical();
 }
 
-// One entry of NO_PROXY: *, an address, a network, or a name, which stands for the names below it too; with a port
-// for that port only. A name with a dot in front stands only for the names below it.
+// Whether one entry of NO_PROXY matches: *, an address, a network, or a name with its subdomains. With a leading dot,
+// only the subdomains match; with a port, only that port.
 inline bool is_exempt_by(std::string_view entry, const endpoint& server) {
     if (entry == "*") return true;
     const auto host_address = numeric_address(server.host);
@@ -291,26 +291,26 @@ inline result<proxy> parse_proxy(const char* name) {
         scheme = rest.substr(0, scheme_end + 3);
         rest.remove_prefix(scheme_end + 3);
     }
-    secret authorization; // in it a password may hold what ends a host elsewhere
+    secret authorization; // a password may contain @ or /
     if (const auto at = rest.rfind('@'); at != std::string_view::npos) {
         const auto colon = std::min(rest.find(':'), at);
         const auto user = percent_decoded(rest.substr(0, colon));
         const auto password = percent_decoded(rest.substr(std::min(colon + 1, at), at - std::min(colon + 1, at)));
         if (!user || !password)
-            return refuse("its user or password holds a % without two hexadecimal digits; write %25 for %");
+            return refuse("its user or password contains a % without two hexadecimal digits; write %25 for %");
         authorization = basic_authorization(*user, secret(*password));
         rest.remove_prefix(at + 1);
     }
     rest = rest.substr(0, rest.find('/'));
     auto server = endpoint::parse(scheme + std::string(rest));
     if (!server) return refuse(server.error().message());
-    if (server->scheme != "http") return refuse("TLS to the proxy itself is not spoken here; write http://host:port");
+    if (server->scheme != "http") return refuse("TLS to the proxy is not supported; write http://host:port");
     return proxy{name, std::move(*server), std::move(authorization)};
 }
 
-// The proxy on the way to that server, as the environment says; none where it says none.
+// The proxy for this server from the environment, if there is one.
 inline result<std::optional<proxy>> find_proxy(const endpoint& server) {
-    // Of a CGI program HTTP_PROXY is what a client sent as the header Proxy.
+    // In a CGI program, HTTP_PROXY holds the client's header Proxy.
     const bool is_cgi = !variable("REQUEST_METHOD").empty();
     const char* const name = server.scheme == "https" ? first_set("https_proxy", "HTTPS_PROXY")
                              : is_cgi                 ? "http_proxy"
@@ -346,10 +346,9 @@ using asio::ip::tcp;
 using boost::beast::error_code;
 using time_point = std::chrono::steady_clock::time_point;
 
-// A TCP socket that does not make the other side wait: each read first asks for immediate acknowledgements. A server
-// that writes the header and the body of a reply apart, with Nagle's algorithm on, otherwise holds the body back
-// until the delayed acknowledgement of the header arrives, 40 ms later. Linux forgets the option, so it is set each
-// time.
+// A TCP socket that sets TCP_QUICKACK before each read. A server that writes header and body separately, with Nagle's
+// algorithm on, otherwise delays the body until the delayed acknowledgement of the header arrives, 40 ms later. Linux
+// resets the option, so it is set each time.
 class prompt_socket {
 public:
     using socket_type = asio::basic_stream_socket<tcp, asio::io_context::executor_type>;
@@ -389,7 +388,7 @@ public:
         return error;
     }
 
-    // Whether the other side has sent nothing, not even its end.
+    // True if the peer has sent nothing and has not closed the connection.
     bool is_quiet() {
         char byte = 0;
         error_code error;
@@ -401,7 +400,7 @@ private:
     socket_type socket_;
 };
 
-// Also where the Host header leaves the port out.
+// Always with the port, unlike the Host header.
 inline std::string with_port(const endpoint& server) {
     const auto host = server.host.find(':') == std::string::npos ? server.host : "[" + server.host + "]";
     return host + ":" + std::to_string(server.port);
@@ -412,8 +411,25 @@ struct reply_limits {
     std::uint32_t header_bytes;
 };
 
-// One connection, with all that its operations refer to. It is never repaired: after an error it is destroyed, and
-// every operation that is still pending with it.
+// The state of an operation. Not a member of `connection`, so that both kinds of connection have one type of handler.
+struct completion {
+    bool done = false;
+    error_code error;
+    std::size_t bytes = 0;
+
+    auto handler() {
+        done = false;
+        bytes = 0;
+        return [this](error_code outcome, std::size_t transferred = 0) {
+            done = true;
+            error = outcome;
+            bytes = transferred;
+        };
+    }
+};
+
+// One connection, with everything that its operations refer to. After an error it is destroyed together with its
+// pending operations, and never reused.
 template <class Stream>
 class connection {
 public:
@@ -436,56 +452,63 @@ public:
 
     Stream& stream() noexcept { return stream_; }
 
-    // Asks a proxy for a way to the server; it is there when `status` is a success. RFC 9110, 9.3.6.
+    // Requests a tunnel from a proxy. It is open if `status` is a success (RFC 9110, 9.3.6).
     error_code tunnel(const endpoint& server, const proxy& via, reply_limits limits, time_point until, int& status) {
         auto& bottom = boost::beast::get_lowest_layer(stream_);
         const auto to = with_port(server);
-        http::request<http::empty_body> request(http::verb::connect, to, 11);
-        request.set(http::field::host, to);
-        if (!via.authorization.empty())
-            request.set(http::field::proxy_authorization, view(via.authorization.reveal()));
-        http::async_write(bottom, request, written_.handler());
+        head_ = "CONNECT " + to + " HTTP/1.1\r\n";
+        add_header("Host", to);
+        if (!via.authorization.empty()) add_header("Proxy-Authorization", via.authorization.reveal());
+        head_ += "\r\n";
+        write(bottom, {});
         if (const auto error = wait(written_, until)) return error;
-        http::response_parser<http::empty_body> parser;
-        parser.skip(true);
-        parser.header_limit(limits.header_bytes);
-        http::async_read_header(bottom, buffer_, parser, received_.handler());
-        const auto error = wait(received_, until);
-        status = static_cast<int>(parser.get().result_int());
-        return error;
+        buffer_.max_size(limits.header_bytes + read_bytes);
+        do {
+            http::response_parser<http::empty_body> parser;
+            parser.skip(true);
+            parser.header_limit(limits.header_bytes);
+            if (const auto error = read_until(bottom, parser, [&] { return parser.is_header_done(); }, until))
+                return error;
+            status = static_cast<int>(parser.get().result_int());
+            if (status < 100) return http::error::bad_status; // which Beast accepts
+        } while (is_interim(status));
+        // A server sends nothing before the TLS handshake, so these bytes are not its response.
+        if (status / 100 == 2 && buffer_.size() != 0) return http::error::unexpected_body;
+        return {};
     }
 
-    // The request is written while the reply is already awaited: a server may refuse a body before it has read it.
-    // To a proxy, if one is given, which passes it on.
+    // Waits for the response while the request is still being written, because a server may reject a request before
+    // it has read the body. If `via` is set, the request is written for a proxy.
     error_code exchange(const endpoint& server, const proxy* via, const http_request& request, reply_limits limits,
                         time_point until) {
-        heard_ = reusable_ = false;
-        compose(server, via, request);
-        // The parser limits header and body; what is neither, such as an endless chunk extension, ends here.
+        heard_ = heard_head_ = reusable_ = false;
+        write_head(server, via, request);
+        // The parser limits header and body. This limits everything else, such as an endless chunk extension.
         buffer_.max_size(limits.header_bytes + read_bytes);
-        serializer_.emplace(*message_);
-        http::async_write(stream_, *serializer_, written_.handler());
+        write(stream_, request.body);
         int status = 0;
         do {
             parser_.emplace();
             parser_->body_limit(limits.body_bytes);
             parser_->header_limit(limits.header_bytes);
-            // The header apart: Beast 1.74 forgets the limit of a body that arrives together with its header.
-            http::async_read_header(stream_, buffer_, *parser_, received_.handler());
-            auto error = wait(received_, until);
+            // Parses the header separately, because Beast 1.74 ignores the body limit if the body arrives with the
+            // header.
+            auto error = read_until(stream_, *parser_, [&] { return parser_->is_header_done(); }, until);
             heard_ = heard_ || parser_->got_some();
             if (error) return error;
-            http::async_read(stream_, buffer_, *parser_, received_.handler());
-            error = wait(received_, until);
+            heard_head_ = true;
+            parser_->eager(true);
+            error = read_until(stream_, *parser_, [&] { return parser_->is_done(); }, until);
             if (error) return error;
             status = static_cast<int>(parser_->get().result_int());
-        } while (status / 100 == 1 && status != 101);
+            if (status < 100) return http::error::bad_status; // which Beast accepts
+        } while (is_interim(status));
         if (!written_.done) context_.poll();
         reusable_ = written_.done && !written_.error && parser_->keep_alive() && buffer_.size() == 0 && status != 101;
         return {};
     }
 
-    // The reply of an exchange that succeeded.
+    // The response of a successful exchange.
     http_response take_reply() {
         auto message = parser_->release();
         http_response reply;
@@ -497,36 +520,47 @@ public:
         return reply;
     }
 
-    // Whether a byte of a reply came in the last exchange.
+    // Whether a byte of the response has arrived in the last exchange.
     bool heard() const noexcept { return heard_; }
 
-    // Whether what came in place of a header begins as a TLS alert does, RFC 8446, 5.1.
+    // Whether the last exchange has read the head of a response. Otherwise, what it read on a kept connection may be
+    // the rest of an earlier response, such as a body after a 204.
+    bool heard_head() const noexcept { return heard_head_; }
+
+    // Whether the received bytes begin like a TLS alert (RFC 8446, 5.1).
     bool heard_tls() const noexcept {
         const auto bytes = buffer_.cdata();
         return bytes.size() > 0 && !parser_->is_header_done() && *static_cast<const char*>(bytes.data()) == 0x15;
     }
 
-    // Whether the last exchange left it ready for another one.
+    // Whether another exchange may follow on this connection.
     bool reusable() const noexcept { return reusable_; }
 
-    // Whether nothing came since: neither the end, nor bytes that nobody asked for, which would be taken for a reply.
-    bool is_quiet() { return boost::beast::get_lowest_layer(stream_).is_quiet(); }
+    // False if the peer has closed the connection, or has sent bytes that would be taken for a response.
+    bool is_quiet() {
+        auto& bottom = boost::beast::get_lowest_layer(stream_);
+        if (!bottom.is_quiet()) return false;
+        if constexpr (std::is_same_v<Stream, std::remove_reference_t<decltype(bottom)>>) {
+            return true;
+        } else { // received bytes may wait to be decrypted
+            stream_.async_read_some(buffer_.prepare(1), received_.handler());
+            context_.restart();
+            context_.poll();
+            if (received_.done) return false;
+            error_code ignored;
+            bottom.socket().cancel(ignored);
+            while (!received_.done && context_.run_one() != 0) {
+            }
+            return received_.done && received_.bytes == 0 && received_.error == asio::error::operation_aborted;
+        }
+    }
 
 private:
-    static constexpr std::size_t read_bytes = 64 * 1024; // what Beast asks for at most in one read
+    static constexpr std::size_t read_bytes = 64 * 1024; // the most that is read at once
+    static constexpr std::size_t least_read_bytes = 4 * 1024;
 
-    struct completion {
-        bool done = false;
-        error_code error;
-
-        auto handler() {
-            done = false;
-            return [this](error_code outcome, auto&&...) {
-                done = true;
-                error = outcome;
-            };
-        }
-    };
+    // Whether another response to the same request follows (RFC 9110, 15.2).
+    static constexpr bool is_interim(int status) noexcept { return status / 100 == 1 && status != 101; }
 
     error_code wait(const completion& operation, time_point until) {
         context_.restart();
@@ -535,29 +569,68 @@ private:
         return operation.error;
     }
 
-    static boost::beast::string_view view(std::string_view text) { return {text.data(), text.size()}; }
+    template <class To>
+    void write(To& to, std::string_view body) {
+        const std::array<asio::const_buffer, 2> whole{asio::buffer(head_), asio::buffer(body.data(), body.size())};
+        asio::async_write(to, whole, written_.handler());
+    }
 
-    void compose(const endpoint& server, const proxy* via, const http_request& request) {
-        auto& message = message_.emplace();
-        message.version(11);
-        message.method_string(view(to_string(request.method)));
-        const auto origin = via ? "http://" + server.authority() : std::string(); // RFC 9112, 3.2.2
-        message.target(view(origin + server.path + std::string(request.target)));
-        message.set(http::field::host, view(server.authority()));
-        if (via && !via->authorization.empty())
-            message.set(http::field::proxy_authorization, view(via->authorization.reveal()));
-        for (const auto& [name, value] : request.headers) message.insert(view(name), view(value));
-        if (message.find(http::field::user_agent) == message.end())
-            message.set(http::field::user_agent, "mlflow_trace/" MLFLOW_TRACE_VERSION);
-        message.body() = {request.body.data(), request.body.size()};
-        message.prepare_payload();
+    // Reads and parses until `is_done()`. What was received after that stays in `buffer_`.
+    template <class From, class Parser, class IsDone>
+    error_code read_until(From& from, Parser& parser, IsDone is_done, time_point until) {
+        error_code error;
+        while (true) {
+            while (buffer_.size() != 0 && !is_done()) {
+                const std::size_t parsed = parser.put(buffer_.data(), error);
+                buffer_.consume(parsed);
+                if (error == http::error::need_more || (!error && parsed == 0)) break;
+                if (error) return error;
+            }
+            if (is_done()) return {};
+            const std::size_t room = std::min(buffer_.max_size() - buffer_.size(), read_bytes);
+            if (room == 0) return http::error::buffer_overflow;
+            const std::size_t spare = buffer_.capacity() - buffer_.size();
+            from.async_read_some(buffer_.prepare(std::min(room, std::max(spare, least_read_bytes))),
+                                 received_.handler());
+            error = wait(received_, until);
+            buffer_.commit(received_.bytes);
+            if (error == asio::error::eof) {
+                if (!parser.got_some()) return http::error::end_of_stream;
+                parser.put_eof(error);
+                if (!error && !is_done()) error = http::error::partial_message;
+                return error;
+            }
+            if (error) return error;
+        }
+    }
+
+    void add_header(std::string_view name, std::string_view value) {
+        head_.append(name).append(": ").append(value).append("\r\n");
+    }
+
+    // The caller has checked the request.
+    void write_head(const endpoint& server, const proxy* via, const http_request& request) {
+        head_.assign(to_string(request.method)) += ' ';
+        if (via) head_.append("http://").append(server.authority()); // absolute form, RFC 9112, 3.2.2
+        head_.append(server.path).append(request.target).append(" HTTP/1.1\r\n");
+        add_header("Host", server.authority());
+        if (via && !via->authorization.empty()) add_header("Proxy-Authorization", via->authorization.reveal());
+        bool names_agent = false;
+        for (const auto& [name, value] : request.headers) {
+            add_header(name, value);
+            names_agent = names_agent || same_name(name, "User-Agent");
+        }
+        if (!names_agent) add_header("User-Agent", "mlflow_trace/" MLFLOW_TRACE_VERSION);
+        const bool has_body = request.method != http_method::get && request.method != http_method::delete_;
+        if (has_body || !request.body.empty()) add_header("Content-Length", std::to_string(request.body.size()));
+        head_ += "\r\n";
     }
 
     bool heard_ = false;
+    bool heard_head_ = false;
     bool reusable_ = false;
     completion connected_, written_, received_;
-    std::optional<http::request<http::span_body<const char>>> message_;
-    std::optional<http::request_serializer<http::span_body<const char>>> serializer_;
+    std::string head_;
     std::optional<http::response_parser<http::string_body>> parser_;
     boost::beast::flat_buffer buffer_;
     asio::io_context context_{1};
@@ -579,11 +652,11 @@ using asio::ip::tcp;
 using boost::beast::error_code;
 using time_point = std::chrono::steady_clock::time_point;
 
-// The addresses of a server.
+// Looks up the addresses of a server.
 //
-// getaddrinfo can neither be cancelled nor given a deadline, so it runs on a detached thread that owns all it
-// touches: a caller who stops waiting leaves it behind. A later call waits for the same thread, so that a resolver
-// that hangs costs one thread, not one for each call.
+// getaddrinfo can neither be cancelled nor given a deadline, so it runs on a detached thread that owns everything it
+// uses. A caller that stops waiting leaves the thread behind, and a later call waits for the same thread: a hanging
+// resolver costs one thread in all.
 class address_lookup {
 public:
     error_code find(const endpoint& server, time_point until, std::vector<tcp::endpoint>& found) {
@@ -593,7 +666,7 @@ public:
             found = {{numeric, server.port}};
             return {};
         }
-        // RFC 6761, 6.3: localhost is the loopback, and nobody needs to be asked.
+        // RFC 6761, 6.3: localhost is the loopback address.
         if (server.host == "localhost") {
             found = {{asio::ip::address_v6::loopback(), server.port},
                      {asio::ip::address_v4::loopback(), server.port}};
@@ -648,32 +721,76 @@ private:
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
+// ---- mlflow/trace/transports/tls_options.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+/// TLS options, for TLS 1.2 or newer. Files are in PEM format, and are read at the first request to an `https`
+/// server.
+struct tls_options {
+    std::string ca_file{};          ///< trusted CAs, instead of the system's (MLFLOW_TRACKING_SERVER_CERT_PATH)
+    std::string certificate_file{}; ///< the client's certificate with its chain (MLFLOW_TRACKING_CLIENT_CERT_PATH)
+    std::string private_key_file{}; ///< the client's unencrypted key; if empty, it is in `certificate_file`
+    bool accept_any_server = false; ///< no verification: an impostor could read and change all traffic
+};
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/transports/beast_options.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+/// Options of `beast_transport`.
+struct beast_transport_options {
+    /// The limit for the body of a response; a larger one is `error_kind::bad_reply`.
+    std::size_t max_reply_bytes = 4 * 1024 * 1024;
+    /// The limit for the header of a response; a larger one is `error_kind::bad_reply`. Raise it if a proxy adds
+    /// more.
+    std::uint32_t max_header_bytes = 64 * 1024;
+    tls_options tls{}; ///< for `https`; by default the system's CAs are trusted
+    /// Whether to use the proxy that the environment names. Set it to false to connect directly.
+    bool use_proxy = true;
+};
+
+namespace detail::over_beast {
+
+class client;
+
+// The boundary: all that is compiled of Boost is behind these functions. Templates, so that they can be instantiated
+// explicitly in one place.
+template <class Client>
+struct client_access {
+    static Client* make(endpoint server, beast_transport_options chosen);
+    static void destroy(Client* made) noexcept;
+    static result<http_response> send(Client& made, const http_request& request) noexcept;
+};
+
+} // namespace detail::over_beast
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
 // ---- mlflow/trace/transports/beast_tls.hpp
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// How a transport speaks TLS, 1.2 or newer. Files are PEM, and read at the first request to an `https` server.
-struct tls_options {
-    std::string ca_file{};          ///< the CAs to trust instead of the system's (MLFLOW_TRACKING_SERVER_CERT_PATH)
-    std::string certificate_file{}; ///< the client's certificate and its chain (MLFLOW_TRACKING_CLIENT_CERT_PATH)
-    std::string private_key_file{}; ///< the client's key, not encrypted; empty: in `certificate_file` too
-    bool accept_any_server = false; ///< no check at all: whoever answers can read and change everything
-};
-
 namespace detail::over_beast {
 
 using tls_stream = asio::ssl::stream<prompt_socket>;
 
-// Sets up `context`; otherwise says which option is wrong.
+// Sets up `context`. Returns an error that names the invalid option.
 inline std::optional<trace::error> prepare(asio::ssl::context& context, const tls_options& chosen) {
     const auto refuse = [](std::string_view option, const std::string& value, const error_code& error) {
-        const bool is_readable = ::access(value.c_str(), R_OK) == 0; // OpenSSL does not say why it is not
+        const bool is_readable = ::access(value.c_str(), R_OK) == 0; // OpenSSL does not report the reason
         const std::error_code code =
             is_readable ? std::error_code(error) : std::error_code(errno, std::generic_category());
         return trace::error(error_kind::bad_request, "tls." + std::string(option),
                             " \"" + value + "\": " + (is_readable ? error.message() : std::strerror(errno)) +
-                                "; give a readable PEM file",
+                                "; it must be a readable PEM file",
                             code);
     };
     error_code error;
@@ -684,7 +801,7 @@ inline std::optional<trace::error> prepare(asio::ssl::context& context, const tl
     if (error) return refuse("ca_file", chosen.ca_file, error);
     if (chosen.certificate_file.empty()) return std::nullopt;
 
-    // Without a callback OpenSSL asks for the password of an encrypted key on the terminal.
+    // Without a callback, OpenSSL would ask for the password of an encrypted key on the terminal.
     context.set_password_callback([](auto, auto) { return std::string(); });
     context.use_certificate_chain_file(chosen.certificate_file, error);
     if (error) return refuse("certificate_file", chosen.certificate_file, error);
@@ -694,7 +811,7 @@ inline std::optional<trace::error> prepare(asio::ssl::context& context, const tl
     return std::nullopt;
 }
 
-// Whom the handshake is to expect: RFC 6066, 3 (a name is sent, an address is not) and RFC 6125, 6.
+// Sets the expected server name: RFC 6066, 3 (names are sent, addresses are not) and RFC 6125, 6.
 inline bool expect_host(tls_stream& stream, const std::string& host) {
     error_code not_numeric;
     asio::ip::make_address(host, not_numeric);
@@ -706,23 +823,24 @@ inline bool expect_host(tls_stream& stream, const std::string& host) {
 
 inline bool is_tls_error(const error_code& error) { return error.category() == asio::error::get_ssl_category(); }
 
-// What a TLS error means, and what to do about it.
+// The cause of a TLS error, with a remedy.
 inline std::string explain(const error_code& error, long verdict) {
     if (verdict != X509_V_OK) {
         const std::string refused =
-            std::string("the server's certificate is refused: ") + X509_verify_cert_error_string(verdict);
+            std::string("the server's certificate was rejected: ") + X509_verify_cert_error_string(verdict);
         switch (verdict) {
         case X509_V_ERR_HOSTNAME_MISMATCH:
-        case X509_V_ERR_IP_ADDRESS_MISMATCH: return refused + "; use a name that the certificate holds";
+        case X509_V_ERR_IP_ADDRESS_MISMATCH: return refused + "; use a host name that the certificate contains";
         case X509_V_ERR_CERT_HAS_EXPIRED:
-        case X509_V_ERR_CERT_NOT_YET_VALID: return refused + "; renew it, or set this machine's clock";
-        default: return refused + "; name the CA that signed it in tls.ca_file";
+        case X509_V_ERR_CERT_NOT_YET_VALID: return refused + "; renew it, or correct this machine's clock";
+        default: return refused + "; set tls.ca_file to the CA that signed it";
         }
     }
     const auto reason = ERR_GET_REASON(static_cast<unsigned long>(error.value()));
-    if (reason == SSL_R_WRONG_VERSION_NUMBER) return "no TLS is spoken there; write http:// or use its TLS port";
+    if (reason == SSL_R_WRONG_VERSION_NUMBER)
+        return "the server does not use TLS on this port; use http:// or its TLS port";
     if (reason == SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED || reason == SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE)
-        return error.message() + "; if the server wants a client certificate, name it in tls.certificate_file";
+        return error.message() + "; if the server requires a client certificate, set tls.certificate_file";
     return "TLS failed: " + error.message();
 }
 
@@ -731,7 +849,7 @@ inline std::string explain(const error_code& error, long verdict) {
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
-// ---- mlflow/trace/transports/beast.hpp
+// ---- mlflow/trace/transports/beast_client.hpp
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <unistd.h>
@@ -739,46 +857,14 @@ inline std::string explain(const error_code& error, long verdict) {
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
+namespace detail::over_beast {
 
-/// Options of `beast_transport`.
-struct beast_transport_options {
-    std::size_t max_reply_bytes = 4 * 1024 * 1024; ///< the largest body of a reply; a larger one is `bad_reply`
-    std::uint32_t max_header_bytes = 64 * 1024;    ///< the largest header of a reply; a larger one is `bad_reply`
-    tls_options tls{};                             ///< for `https`; without it the system's CAs are trusted
-    bool use_proxy = true;                         ///< where the environment names one
-};
-
-/// HTTP/1.1, and HTTPS, over Boost.Beast, 1.74 or newer, and OpenSSL. Needs exceptions, and the thread library of the
-/// system. The server's certificate and name are checked, unless `tls.accept_any_server` says otherwise.
-///
-/// Proxies: `https_proxy` for `https` servers and `http_proxy` for `http`, and not for the hosts, networks and
-/// domains of `no_proxy`, nor for this machine; each also in capitals, as curl, Python and Go read them (`HTTP_PROXY`
-/// not in a CGI program). They are read at the first `send()`. A proxy is written `http://host:port`, or
-/// `http://user:password@host:port`; to an `https` server it is asked for a tunnel (CONNECT), and sees nothing of
-/// what goes through it.
-///
-/// The connection is made by the first `send()` and kept. When a kept connection turns out to be closed before a byte
-/// of the reply came, the request is sent once more on a new one, within the same deadline: the server may then see
-/// it twice, which is right for the requests of this library, all of which may be repeated. In a child process the
-/// connection of its parent is left alone and a new one made.
-///
-/// Deadline: `http_request::timeout` (at most a day) is for the whole exchange, and a server that sends a byte now
-/// and then does not extend it. All addresses of a name are tried in turn, each with an equal share of the time that
-/// is left. The system's name lookup cannot be cancelled: one that hangs is left behind on a detached thread, at most
-/// one for each transport, and neither `send()` nor the destructor waits for it; do not unload a library that
-/// contains this code meanwhile. Addresses and `localhost` need no lookup.
-///
-/// Errors: `send()` never throws. Redirects are returned, not followed, and so is every other status but 1xx, which
-/// is skipped (101 ends the exchange). A reply that comes before the request was written in full is returned.
-/// Thread-safety: `send()` by one thread at a time.
-class beast_transport {
+// What `beast_transport` does.
+class client {
 public:
-    using options = beast_transport_options;
-
-    explicit beast_transport(endpoint server, options chosen = {})
+    client(endpoint server, beast_transport_options chosen)
         : server_(std::move(server)), options_(std::move(chosen)) {}
 
-    /// Sends one request, and waits for its reply or for `request.timeout`.
     result<http_response> send(const http_request& request) noexcept {
         try {
             try {
@@ -797,12 +883,11 @@ public:
 
 private:
     using kind = error_kind;
-    using proxy = detail::over_beast::proxy;
     using error_code = boost::beast::error_code;
     using time_point = std::chrono::steady_clock::time_point;
     using reply = result<http_response>;
     template <class Stream>
-    using link = std::unique_ptr<detail::over_beast::connection<Stream>>;
+    using link = std::unique_ptr<connection<Stream>>;
 
     reply send_or_throw(const http_request& request) {
         constexpr std::chrono::milliseconds longest = std::chrono::hours(24);
@@ -810,14 +895,14 @@ private:
         if (auto refused = check_request(server_, request)) return failure{std::move(*refused)};
         forget_parent();
         if (!route_) {
-            auto found = options_.use_proxy ? detail::over_beast::find_proxy(server_) : std::optional<proxy>();
+            auto found = options_.use_proxy ? find_proxy(server_) : std::optional<proxy>();
             if (!found) return failure{found.error()};
             route_ = std::move(*found);
         }
         if (server_.scheme == "http") return send_over(plain_, request, deadline);
         if (!tls_) {
             boost::asio::ssl::context fresh(boost::asio::ssl::context::tls_client);
-            if (auto refused = detail::over_beast::prepare(fresh, options_.tls)) return failure{std::move(*refused)};
+            if (auto refused = prepare(fresh, options_.tls)) return failure{std::move(*refused)};
             tls_ = std::move(fresh);
         }
         return send_over(secure_, request, deadline);
@@ -839,14 +924,17 @@ private:
                 if (!kept->reusable()) kept.reset();
                 return without_proxy_secret(std::move(response));
             }
-            const bool was_stale = !is_fresh && !kept->heard() && reason_of(error) == kind::closed;
+            const auto reason = reason_of(error);
+            const bool was_stale =
+                !is_fresh && ((reason == kind::closed && !kept->heard()) ||
+                              (reason == kind::bad_reply && !kept->heard_head() && !is_header_too_large(error)));
             auto failed = failed_exchange(error, request);
             if constexpr (is_secure<Stream>) {
-                if (detail::over_beast::is_tls_error(error)) failed = failed_tls(*kept, error);
+                if (is_tls_error(error)) failed = failed_tls(*kept, error);
             } else if (kept->heard_tls()) {
-                failed = {kind::tls, peer(), "TLS is spoken there; write https://"};
+                failed = {kind::tls, peer(), "the server expects TLS; use https://"};
             } else if (failed.kind() == kind::closed && !kept->heard()) {
-                failed = failed.with_message(failed.message() + "; if TLS is spoken there, write https://");
+                failed = failed.with_message(failed.message() + "; if the server expects TLS, use https://");
             }
             kept.reset();
             forget_files_after(failed);
@@ -854,12 +942,12 @@ private:
         }
     }
 
-    // Certificates are renewed in place: the next attempt reads them again.
+    // A renewed certificate has the same file name, so the next attempt reads the files again.
     void forget_files_after(const trace::error& error) {
         if (error.kind() == kind::tls) tls_.reset();
     }
 
-    // A proxy may echo what it was sent.
+    // A proxy may repeat the request in its response.
     http_response without_proxy_secret(http_response response) const {
         if (!via() || via()->authorization.empty() || detail::is_success(response.status)) return response;
         detail::known_secrets secrets;
@@ -883,12 +971,14 @@ private:
                 if (!error && via()) {
                     int status = 0;
                     error = fresh->tunnel(server_, *via(), limits(), until, status);
+                    if (error == boost::beast::http::error::unexpected_body)
+                        return {kind::connect, name_of_next(), "sent more than its response to CONNECT", error};
                     if (!error && !detail::is_success(status)) return refused_tunnel(status);
                 }
-                if (!error && !detail::over_beast::expect_host(fresh->stream(), server_.host))
-                    return {kind::out_of_memory, peer(), "out of memory while TLS was set up"};
+                if (!error && !expect_host(fresh->stream(), server_.host))
+                    return {kind::out_of_memory, peer(), "out of memory while setting up TLS"};
                 if (!error) error = fresh->handshake(until);
-                if (detail::over_beast::is_tls_error(error)) return failed_tls(*fresh, error);
+                if (is_tls_error(error)) return failed_tls(*fresh, error);
             }
             if (!error) {
                 kept = std::move(fresh);
@@ -899,20 +989,19 @@ private:
     }
 
     template <class Stream>
-    static constexpr bool is_secure = std::is_same_v<Stream, detail::over_beast::tls_stream>;
+    static constexpr bool is_secure = std::is_same_v<Stream, tls_stream>;
 
     template <class Stream>
     link<Stream> make_link() {
-        using connection = detail::over_beast::connection<Stream>;
+        using connection = connection<Stream>;
         if constexpr (is_secure<Stream>) return std::make_unique<connection>(*tls_);
         else return std::make_unique<connection>();
     }
 
-    trace::error failed_tls(detail::over_beast::connection<detail::over_beast::tls_stream>& failed,
-                            const error_code& error) const {
+    trace::error failed_tls(connection<tls_stream>& failed, const error_code& error) const {
         const auto verdict =
             options_.tls.accept_any_server ? X509_V_OK : SSL_get_verify_result(failed.stream().native_handle());
-        return {kind::tls, peer(), detail::over_beast::explain(error, verdict), error};
+        return {kind::tls, peer(), explain(error, verdict), error};
     }
 
     trace::error failed_step(std::string_view step, const error_code& error, const http_request& request) const {
@@ -921,6 +1010,11 @@ private:
             return one.with_message(std::string(step) + ' ' + one.message());
         };
         if (error == boost::beast::error::timeout) return told(kind::timeout, no_answer(request));
+        if (is_http_error(error)) { // only a proxy responds this early
+            if (reason_of(error) == kind::closed)
+                return told(kind::connect, "connection closed before the response to CONNECT was complete");
+            return told(kind::connect, "the response to CONNECT is not HTTP/1: " + error.message());
+        }
         return told(kind::connect, error.message());
     }
 
@@ -929,15 +1023,15 @@ private:
         const auto reason = reason_of(error);
         if (reason == kind::timeout) return {reason, peer(), no_answer(request), error};
         if (reason == kind::closed)
-            return {reason, peer(), "connection closed before the whole reply: " + error.message(), error};
+            return {reason, peer(), "connection closed before the response was complete: " + error.message(), error};
         if (reason == kind::out_of_memory) return {reason, peer(), error.message(), error};
         if (error == http::error::body_limit)
-            return {reason, peer(), "reply larger than " + std::to_string(options_.max_reply_bytes) + " bytes",
+            return {reason, peer(), "response larger than " + std::to_string(options_.max_reply_bytes) + " bytes",
                     error};
-        if (error == http::error::header_limit || error == http::error::buffer_overflow)
+        if (is_header_too_large(error))
             return {reason, peer(),
-                    "header of the reply larger than " + std::to_string(options_.max_header_bytes) + " bytes", error};
-        return {reason, peer(), "reply is not HTTP/1: " + error.message(), error};
+                    "response header larger than " + std::to_string(options_.max_header_bytes) + " bytes", error};
+        return {reason, peer(), "the response is not HTTP/1: " + error.message(), error};
     }
 
     static kind reason_of(const error_code& error) {
@@ -945,42 +1039,49 @@ private:
         if (error == boost::beast::error::timeout) return kind::timeout;
         if (error == http::error::bad_alloc) return kind::out_of_memory;
         if (error == http::error::end_of_stream || error == http::error::partial_message) return kind::closed;
-        const bool is_http = error.category() == http::make_error_code(http::error::bad_version).category();
-        return is_http ? kind::bad_reply : kind::closed;
+        return is_http_error(error) ? kind::bad_reply : kind::closed;
+    }
+    static bool is_header_too_large(const error_code& error) {
+        namespace http = boost::beast::http;
+        return error == http::error::header_limit || error == http::error::buffer_overflow;
+    }
+    static bool is_http_error(const error_code& error) {
+        namespace http = boost::beast::http;
+        return error.category() == http::make_error_code(http::error::bad_version).category();
     }
 
     static std::string no_answer(const http_request& request) {
-        return "no answer within " + std::to_string(request.timeout.count()) + " ms";
+        return "no response within " + std::to_string(request.timeout.count()) + " ms";
     }
 
     trace::error refused_tunnel(int status) const {
         const std::string remedy = detail::is_of_a_proxy(status)
-                                       ? "give it credentials: http://user:password@host:port"
-                                       : "allow " + peer() + " there, or name it in no_proxy";
-        // No reply of the server: whatever the status is, it says nothing of the content.
+                                       ? "add credentials: http://user:password@host:port"
+                                       : "allow " + peer() + " on the proxy, or add it to no_proxy";
+        // The response is the proxy's, so its status says nothing about the content.
         return trace::error(kind::connect, name_of_next(),
-                            " answered " + std::to_string(status) + " to CONNECT " + peer() + "; " + remedy)
+                            " responded " + std::to_string(status) + " to CONNECT " + peer() + "; " + remedy)
             .with_reply(status);
     }
 
-    std::string peer() const { return detail::over_beast::with_port(server_); }
+    std::string peer() const { return with_port(server_); }
 
-    // Whom the connection is made to.
+    // The host that the connection is opened to.
     std::string name_of_next() const {
         if (!via()) return peer();
-        return "the proxy " + detail::over_beast::with_port(via()->server) + " of " + via()->variable;
+        return "the proxy " + with_port(via()->server) + " of " + via()->variable;
     }
 
     const proxy* via() const noexcept { return *route_ ? &**route_ : nullptr; }
 
-    detail::over_beast::reply_limits limits() const { return {options_.max_reply_bytes, options_.max_header_bytes}; }
+    reply_limits limits() const { return {options_.max_reply_bytes, options_.max_header_bytes}; }
 
     void forget() noexcept {
         plain_.reset();
         secure_.reset();
     }
 
-    // After a fork the connection still belongs to the parent, and the thread of a lookup is not here.
+    // After a fork, the connection belongs to the parent, and the lookup's thread does not exist in the child.
     void forget_parent() {
 #if defined(__unix__) || defined(__APPLE__)
         if (const auto here = ::getpid(); here != std::exchange(process_, here)) {
@@ -994,15 +1095,95 @@ private:
     ::pid_t process_ = ::getpid();
 #endif
     endpoint server_;
-    options options_;
-    std::optional<std::optional<proxy>> route_; // found by the first request
-    detail::over_beast::address_lookup lookup_;
-    link<detail::over_beast::prompt_socket> plain_;
+    beast_transport_options options_;
+    std::optional<std::optional<proxy>> route_; // determined by the first request
+    address_lookup lookup_;
+    link<prompt_socket> plain_;
     std::optional<boost::asio::ssl::context> tls_;
-    link<detail::over_beast::tls_stream> secure_;
+    link<tls_stream> secure_;
+};
+
+template <class Client>
+Client* client_access<Client>::make(endpoint server, beast_transport_options chosen) {
+    return new Client(std::move(server), std::move(chosen));
+}
+template <class Client>
+void client_access<Client>::destroy(Client* made) noexcept {
+    delete made;
+}
+template <class Client>
+result<http_response> client_access<Client>::send(Client& made, const http_request& request) noexcept {
+    return made.send(request);
+}
+
+} // namespace detail::over_beast
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+// ---- mlflow/trace/transports/beast_transport.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+/// HTTP/1.1 and HTTPS with Boost.Beast (1.74 or newer) and OpenSSL. Needs exceptions and the system's thread library.
+/// The server's certificate and name are verified unless `tls.accept_any_server` is set.
+///
+/// Proxies: `https_proxy` is used for `https` servers and `http_proxy` for `http`, except for loopback addresses and
+/// for the hosts, networks and domains in `no_proxy`. Upper-case names work too, as in curl, Python and Go
+/// (`HTTP_PROXY` is ignored in a CGI program). The variables are read at the first `send()`. A proxy is written
+/// `http://host:port` or `http://user:password@host:port`. For an `https` server, it is asked for a tunnel (CONNECT)
+/// and cannot read the traffic.
+///
+/// Connection: the first `send()` opens it, and it is kept. If a kept connection turns out to be closed before the
+/// first byte of the response, or if what arrives on it is not the head of a response, the request is sent once more
+/// on a new connection, within the same deadline. The server may then receive it twice, which is safe for all
+/// requests of this library. A forked child opens its own connection and does not use its parent's.
+///
+/// Deadline: `http_request::timeout` (at most one day) limits the whole exchange; a slowly sending server does not
+/// extend it. All addresses of a name are tried in order, each with an equal share of the remaining time. The
+/// system's name lookup cannot be cancelled. If it hangs, it is left on a detached thread, at most one per transport,
+/// and neither `send()` nor the destructor waits for it; do not unload a library that contains this code meanwhile.
+/// Numeric addresses and `localhost` need no lookup.
+///
+/// Errors: `send()` does not throw. Every status is returned as a response, including redirects, which are not
+/// followed. Responses 1xx are skipped, except 101. A response that arrives before the request has been written
+/// completely is returned.
+///
+/// Thread-safety: `send()` is called by one thread at a time.
+class beast_transport {
+public:
+    /// See `beast_transport_options`.
+    using options = beast_transport_options;
+
+    /// Stores the server and options. Does not connect.
+    explicit beast_transport(endpoint server, options chosen = {})
+        : client_(access::make(std::move(server), std::move(chosen))) {}
+    /// The moved-from transport can only be destroyed or assigned to.
+    beast_transport(beast_transport&& other) noexcept : client_(std::exchange(other.client_, nullptr)) {}
+    /// As move construction.
+    beast_transport& operator=(beast_transport&& other) noexcept {
+        std::swap(client_, other.client_);
+        return *this;
+    }
+    /// Closes the connection.
+    ~beast_transport() { access::destroy(client_); }
+
+    /// Sends one request and waits for the response, at most for `request.timeout`.
+    result<http_response> send(const http_request& request) noexcept { return access::send(*client_, request); }
+
+private:
+    using client = detail::over_beast::client;
+    using access = detail::over_beast::client_access<client>;
+
+    client* client_;
 };
 
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
+
+// ---- mlflow/trace/transports/beast.hpp
+
+/// Defines `beast_transport`, which compiles Boost into each file that includes this header. The alternative is
+/// `<mlflow/trace/compiled.hpp>`.
 
 #endif // MLFLOW_TRACE_SINGLE_HEADER_BEAST

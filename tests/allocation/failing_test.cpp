@@ -86,7 +86,7 @@ const char* attempt(const Options& options, long number, bool for_good, loss all
             is_unchanged = record(*tracer) && is_unchanged;
             tried([&] { static_cast<void>(tracer->flush(for_good ? 5ms : 5s)); });
             is_unchanged = record(*tracer) && is_unchanged;
-            tried([&] { static_cast<void>(tracer->last_error()); });
+            tried([&] { static_cast<void>(tracer->last_error().message()); });
             tried([&] { static_cast<void>(tracer->account()); });
         }
         has_come = at.has_come();
@@ -102,7 +102,7 @@ const char* attempt(const Options& options, long number, bool for_good, loss all
         return "the account is not balanced";
     if (account.exported != before.exported + spans_of_a_record) return "what is recorded later is not exported";
     if (allowed == loss::none_that_was_recorded && account.failed != 0) {
-        std::fprintf(stderr, "%s\n", tracer->last_error().c_str());
+        std::fprintf(stderr, "%s\n", tracer->last_error().message().c_str());
         return "a span has failed";
     }
     return nullptr;
@@ -127,7 +127,7 @@ public:
     mt::export_result export_traces(mt::trace_batch& batch) {
         request_.clear();
         if (!mt::append_otlp_request(request_, batch, {}, mt::otlp_receiver::mlflow))
-            return {.failed_spans = batch.span_count(), .error = "out of memory"};
+            return {.failed_spans = batch.span_count(), .error = mt::error(mt::error_kind::out_of_memory)};
         return {.exported_spans = batch.span_count()};
     }
 

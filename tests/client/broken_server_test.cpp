@@ -47,24 +47,27 @@ const breakage breakages[] = {
          const std::string whole = raw::reply(200, page(3, "").dump());
          to.write(std::string_view(whole).substr(0, whole.size() - 20));
      },
-     kind::closed, "closed before the whole reply"},
+     kind::closed, "closed before the response was complete"},
     {"truncated_chunks",
      [](raw::peer& to) { to.write("HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n20\r\n{\"traces\":["); },
-     kind::closed, "closed before the whole reply"},
+     kind::closed, "closed before the response was complete"},
     {"reset_in_mid_body",
      [](raw::peer& to) {
          to.write("HTTP/1.1 200 x\r\nContent-Length: 5000\r\n\r\n{\"traces\":[");
          to.reset();
      },
-     kind::closed, "closed before the whole reply"},
-    {"closed_before_a_byte", [](raw::peer& to) { to.close(); }, kind::closed, "closed before the whole reply"},
-    {"reset_before_a_byte", [](raw::peer& to) { to.reset(); }, kind::closed, "closed before the whole reply"},
-    {"silent", [](raw::peer& to) { to.wait_for_close(); }, kind::timeout, "no answer within"},
+     kind::closed, "closed before the response was complete"},
+    {"closed_before_a_byte", [](raw::peer& to) { to.close(); }, kind::closed,
+     "closed before the response was complete"},
+    {"reset_before_a_byte", [](raw::peer& to) { to.reset(); }, kind::closed,
+     "closed before the response was complete"},
+    {"silent", [](raw::peer& to) { to.wait_for_close(); }, kind::timeout, "no response within"},
     {"half_a_document", [](raw::peer& to) { to.write(raw::reply(200, R"({"traces":[{"trace_id":"tr-3")")); },
-     kind::bad_reply, "no JSON object"},
+     kind::bad_reply, "something other than a JSON object"},
     {"a_page_of_a_proxy", [](raw::peer& to) { to.write(raw::reply(200, "<html>Please log in</html>")); },
-     kind::bad_reply, "no JSON object"},
-    {"an_empty_body", [](raw::peer& to) { to.write(raw::reply(200, "")); }, kind::bad_reply, "no JSON object"},
+     kind::bad_reply, "something other than a JSON object"},
+    {"an_empty_body", [](raw::peer& to) { to.write(raw::reply(200, "")); }, kind::bad_reply,
+     "something other than a JSON object"},
     {"a_trace_without_id",
      [](raw::peer& to) {
          auto body = page(3, "");

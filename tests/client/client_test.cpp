@@ -109,7 +109,8 @@ TEST_F(Client, ATokenThatLoopsIsAnError) {
 
 TEST_F(Client, AServerThatGoesInMidSearchIsAnError) {
     reply({{"traces", {trace(1)}}, {"next_page_token", "second"}});
-    server->queue_reply(mt::failure{mt::error{kind::closed, {}, "connection closed before the whole reply"}});
+    server->queue_reply(
+        mt::failure{mt::error{kind::closed, {}, "connection closed before the response was complete"}});
     EXPECT_EQ(error_of_search().kind(), kind::closed);
 }
 
@@ -155,7 +156,7 @@ TEST_F(Client, AnotherServersNotFoundIsNoMissingExperiment) {
         const auto found = mt::find_all(other, {});
         ASSERT_FALSE(found);
         EXPECT_EQ(found.error().kind(), kind::bad_reply);
-        EXPECT_NE(found.error().message().find("is it an MLflow server"), std::string::npos)
+        EXPECT_NE(found.error().message().find("is it an MLflow 3 server"), std::string::npos)
             << found.error().message();
     }
 }
@@ -202,12 +203,100 @@ TEST_F(Client, CredentialsAreSentAndNeverShown) {
     EXPECT_EQ(found.error().message().find("secret"), std::string::npos);
 }
 
+json spans_of(int number) {
+    const std::string id = "AAAAAAAAAA" + std::string(1, static_cast<char>('A' + number)) + "=";
+    return json::array({{{"name", "span " + std::to_string(number)}, {"span_id", id}}});
+}
+
+// As MLflow does: one trace whose spans are a file makes it reject a whole batch, and a trace of which spans are
+// missing is left out.
+TEST_F(Client, SpansThatAreKeptAsAFileAreRead) {
+    constexpr int in_store = 1, in_file = 2, without_file = 3, of_mlflow_2 = 4, incomplete = 5, gone = 6;
+    const json not_found{{"error_code", "RESOURCE_DOES_NOT_EXIST"}, {"message", "no"}};
+    const auto read = [](const std::string& text, const char* before) {
+        const auto at = text.find(before);
+        return at == std::string::npos ? 0 : std::stoi(text.substr(at + std::string(before).size()));
+    };
+    server->answer_with([&](const auto& request) {
+        const std::string& target = request.target;
+        const auto said = [](const json& body, int status = 200) {
+            return mt::http_response{status, {}, body.dump()};
+        };
+        const auto whole = [&](int number) {
+            return json{{"trace_info", trace(number)}, {"spans", spans_of(number)}};
+        };
+        const json elsewhere{{"error_code", "INTERNAL_ERROR"},
+                             {"message", "Trace data not stored in tracking store"}};
+        if (target.find("batchGet") != std::string::npos) {
+            json found = json::array();
+            for (auto at = target.find("tr-"); at != std::string::npos; at = target.find("tr-", at + 1)) {
+                const int number = std::stoi(target.substr(at + 3));
+                if (number == in_file || number == without_file || number == of_mlflow_2) return said(elsewhere, 500);
+                if (number == in_store && found.empty()) found.push_back(whole(number));
+            }
+            return said({{"traces", found}});
+        }
+        if (const int number = read(target, "get-trace-artifact?request_id=tr-")) {
+            if (number == in_file) return said({{"spans", spans_of(number)}});
+            if (number != of_mlflow_2) return said(not_found, 404);
+            return said(json::parse(R"({"spans":[{"name":"n","context":{"span_id":"0x00000000000000ab"},
+                "parent_id":"0x00000000000000aa","start_time":7,"end_time":9,"status_code":"ERROR",
+                "status_message":"m","attributes":{"a":"1"},
+                "events":[{"name":"e","timestamp":8,"attributes":{"b":2}}]}]})"));
+        }
+        if (const int number = read(target, "allow_partial=true&trace_id=tr-")) {
+            if (number == gone) return said(not_found, 404);
+            if (number == in_store || number == incomplete) return said({{"trace", whole(number)}});
+            return said(elsewhere, 500);
+        }
+        const int number = read(target, "traces/tr-");
+        if (number == gone) return said(not_found, 404);
+        json info = trace(number);
+        const bool is_in_store = number == in_store || number == incomplete;
+        if (number != of_mlflow_2)
+            info["tags"]["mlflow.trace.spansLocation"] = is_in_store ? "TRACKING_STORE" : "ARTIFACT_REPO";
+        return said({{"trace", {{"trace_info", info}}}});
+    });
+    const auto shown = [&](const std::vector<int>& numbers) {
+        std::vector<std::string> ids;
+        for (const int number : numbers) ids.push_back("tr-" + std::to_string(number));
+        const auto found = client.get_all(ids);
+        EXPECT_TRUE(found) << found.error().message();
+        std::string text;
+        for (const mt::stored_trace& one : found.value_or(std::vector<mt::stored_trace>()))
+            text += one.info.trace_id + ":" + std::to_string(one.spans.size()) + " ";
+        return text;
+    };
+    EXPECT_EQ(shown({1}), "tr-1:1 ");
+    EXPECT_EQ(server->request_count(), 1U);
+    EXPECT_EQ(shown({1, 1}), "tr-1:1 ");
+    EXPECT_EQ(shown({2, 1}), "tr-2:1 tr-1:1 ");
+    EXPECT_EQ(shown({4, 3}), "tr-4:1 tr-3:0 ");
+    EXPECT_EQ(shown({5, 1, 6}), "tr-5:1 tr-1:1 ");
+    EXPECT_EQ(shown({6, 5, 4, 3, 2, 1}), "tr-5:1 tr-4:1 tr-3:0 tr-2:1 tr-1:1 ");
+    EXPECT_EQ(shown({6}), "");
+
+    EXPECT_EQ(client.get("tr-2").value().spans.at(0).name, "span 2");
+    EXPECT_EQ(client.get("tr-3").value().spans.size(), 0U);
+    EXPECT_EQ(client.get("tr-6").error().status(), 404);
+    const mt::stored_span span = client.get("tr-4").value().spans.at(0);
+    EXPECT_EQ(span.id, "00000000000000ab");
+    EXPECT_EQ(span.parent, "00000000000000aa");
+    EXPECT_EQ(span.start_unix_nano, 7);
+    EXPECT_EQ(span.end_unix_nano, 9);
+    EXPECT_EQ(span.status, mt::trace_status::error);
+    EXPECT_EQ(span.status_message, "m");
+    EXPECT_EQ(span.attributes.at("a"), "1");
+    EXPECT_EQ(span.events.at(0).unix_nano, 8);
+    EXPECT_EQ(span.events.at(0).attributes.at("b"), "2");
+}
+
 TEST_F(Client, AnIdThatWouldLeadToAnotherPageIsNotSent) {
     for (const std::string id : {"", ".", "..", "../experiments", "tr-1/..", "tr-1/./tags", "..\\x", "tr\n1"}) {
         const auto says = [&id](const auto& answer) {
             ASSERT_FALSE(answer) << id;
             EXPECT_NE(answer.error().message().find("_id"), std::string::npos) << answer.error().message();
-            EXPECT_NE(answer.error().message().find("give the ID as a search returns it"), std::string::npos);
+            EXPECT_NE(answer.error().message().find("use the ID returned by a search"), std::string::npos);
         };
         const std::vector<std::string> ids{"tr-1", id};
         says(client.get(id));

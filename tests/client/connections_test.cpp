@@ -170,7 +170,7 @@ TEST_F(Connections, AnErrorComesAfterAllThatWasBeforeIt) {
         mt::trace_info culprit;
         culprit.request_time = mt::trace_time(8'000ms);
         if (asked.contains("filter") && where.matches(culprit))
-            return mt::failure{mt::error{kind::closed, {}, "connection closed before the whole reply"}};
+            return mt::failure{mt::error{kind::closed, {}, "connection closed before the response was complete"}};
         return traces.answer(asked);
     });
     auto several = with(4);

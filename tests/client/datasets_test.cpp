@@ -4,8 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
+#include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace mt = mlflow::trace;
@@ -18,6 +21,7 @@ struct Datasets : testing::Test {
     std::shared_ptr<mt::memory_server> server = std::make_shared<mt::memory_server>();
     mt::client<mt::memory_transport> client{options_for(server)};
     mt::datasets<mt::memory_transport> data{client};
+    std::mt19937 order{7};
 
     static mt::client<mt::memory_transport>::options options_for(const std::shared_ptr<mt::memory_server>& server) {
         return {.experiment_id = "1", .transport = {server}};
@@ -30,24 +34,11 @@ struct Datasets : testing::Test {
     std::string target(std::size_t request) { return server->requests()[request].target; }
 };
 
-mt::stored_trace turn(int number, const std::string& inputs, const std::string& outputs) {
-    mt::stored_trace trace;
-    trace.info.trace_id = "tr-" + std::to_string(number);
-    trace.info.request_time = mt::trace_time(std::chrono::milliseconds(number));
-    trace.info.metadata[std::string(mt::session::name)] = "session-7";
-    trace.info.metadata[std::string(mt::user::name)] = "user-1042";
-    mt::stored_span child;
-    child.parent = "1";
-    mt::stored_span root;
-    root.attributes = {{"mlflow.spanInputs", inputs}, {"mlflow.spanOutputs", outputs}};
-    trace.spans = {child, root};
-    return trace;
-}
-
 TEST_F(Datasets, AreMadeInTheExperimentOfTheClient) {
     reply(json::object());
     reply({{"dataset",
             {{"dataset_id", "d-1"}, {"name", "questions"}, {"tags", R"({"a":"b"})"}, {"created_time", "5"}}}});
+    reply({{"datasets", {{{"dataset_id", "d-1"}, {"name", "questions"}, {"created_time", 5}}}}});
     const auto made = data.create("questions", {{"a", "b"}});
     ASSERT_TRUE(made) << made.error().message();
     EXPECT_EQ(made->id, "d-1");
@@ -59,10 +50,13 @@ TEST_F(Datasets, AreMadeInTheExperimentOfTheClient) {
 TEST_F(Datasets, NamesThatAreTakenOrNoneAreErrorsWithTheRemedy) {
     EXPECT_EQ(data.create("").error().kind(), kind::bad_request);
     EXPECT_EQ(data.create(std::string(256, 'x')).error().kind(), kind::bad_request);
+    EXPECT_EQ(data.create("\xFF").error().kind(), kind::bad_request) << "MLflow would store another name";
+    EXPECT_EQ(data.create("a", {{"\xFF", "b"}}).error().kind(), kind::bad_request);
+    EXPECT_EQ(data.create("a", {{"b", "\xFF"}}).error().kind(), kind::bad_request);
     EXPECT_EQ(server->request_count(), 0U);
     const json taken{{"datasets", {{{"dataset_id", "d-1"}, {"name", "questions"}}}}};
     reply(taken);
-    EXPECT_NE(data.create("questions").error().message().find("exists already"), std::string::npos);
+    EXPECT_NE(data.create("questions").error().message().find("already exists"), std::string::npos);
     reply(taken);
     EXPECT_NE(data.find("answers").error().message().find("create it first"), std::string::npos);
     reply(taken);
@@ -70,6 +64,31 @@ TEST_F(Datasets, NamesThatAreTakenOrNoneAreErrorsWithTheRemedy) {
     reply({{"datasets", {{{"dataset_id", "d-1"}, {"name", "a"}}, {{"dataset_id", "d-2"}, {"name", "a"}}}}});
     EXPECT_NE(data.find("a").error().message().find("several times"), std::string::npos);
     EXPECT_EQ(data.get("..").error().kind(), kind::bad_request);
+}
+
+// Three that have the same name, seen by the one in the middle, in each order of the list.
+TEST_F(Datasets, OfSeveralCreatedAtTheSameTimeTheFirstStays) {
+    const auto one = [](const char* id, int created) {
+        return json{{"dataset_id", id}, {"name", "a"}, {"created_time", created}};
+    };
+    const auto create_as = [&](const json& ours) {
+        reply(json::object());
+        reply({{"dataset", ours}});
+        json all{
+            one("d-2", 5), one("d-1", 5), one("d-3", 6), {{"dataset_id", "d-0"}, {"name", "b"}, {"created_time", 1}}};
+        std::shuffle(all.begin(), all.end(), order);
+        reply({{"datasets", all}});
+        if (ours["dataset_id"] != "d-1") reply(json::object());
+        return data.create("a");
+    };
+    for (int round = 0; round < 20; ++round) {
+        EXPECT_EQ(create_as(one("d-1", 5)).value().id, "d-1");
+        for (const auto& [id, created] : {std::pair{"d-2", 5}, std::pair{"d-3", 6}}) {
+            EXPECT_NE(create_as(one(id, created)).error().message().find("at the same time"), std::string::npos);
+            EXPECT_EQ(server->requests().back().method, mt::http_method::delete_);
+            EXPECT_EQ(server->requests().back().target, std::string("/api/3.0/mlflow/datasets/") + id);
+        }
+    }
 }
 
 TEST_F(Datasets, AreListedPageByPage) {
@@ -101,6 +120,112 @@ TEST_F(Datasets, RecordsGoInRequestsOfAHundred) {
     EXPECT_EQ(target(0), "/api/3.0/mlflow/datasets/d-1/records");
     EXPECT_EQ(records_asked(2)[49]["inputs"]["number"], 249);
     EXPECT_EQ(records_asked(0)[0]["source"]["source_type"], "CODE");
+}
+
+TEST_F(Datasets, ARequestThatMeetsAnotherOneIsSentAgain) {
+    std::vector<mt::dataset_record> records(1);
+    records[0].inputs = {{"q", 1}};
+    const char* const conflicts[] = {
+        "(sqlite3.IntegrityError) UNIQUE constraint failed: evaluation_dataset_records.dataset_id",
+        R"((psycopg2.errors.UniqueViolation) duplicate key value violates unique constraint "unique_dataset_input")",
+        "(pymysql.err.IntegrityError) (1062, \"Duplicate entry 'd-1-x' for key 'unique_dataset_input'\")",
+        "(pyodbc.IntegrityError) Violation of UNIQUE KEY constraint 'unique_dataset_input'",
+    };
+    for (const char* const said : conflicts) {
+        const auto before = server->request_count();
+        for (int times = 0; times < 3; ++times) reply({{"error_code", "BAD_REQUEST"}, {"message", said}}, 400);
+        reply({{"inserted_count", 0}, {"updated_count", 1}});
+        const auto done = data.upsert("d-1", records);
+        ASSERT_TRUE(done) << done.error().message();
+        EXPECT_EQ(done->updated, 1U);
+        EXPECT_EQ(server->request_count() - before, 4U);
+        EXPECT_EQ(server->requests()[before].body, server->requests()[before + 3].body);
+    }
+    for (int times = 0; times < 20; ++times) reply({{"error_code", "BAD_REQUEST"}, {"message", conflicts[0]}}, 400);
+    reply({{"dataset", {{"dataset_id", "d-1"}}}});
+    EXPECT_EQ(data.upsert("d-1", records).error().status(), 400) << "not for ever";
+}
+
+TEST_F(Datasets, ASuccessThatCountsNothingIsAnError) {
+    std::vector<mt::dataset_record> records(2);
+    records[0].inputs = {{"q", 1}};
+    records[1].inputs = {{"q", 2}};
+    for (const char* const said :
+         {"{}", R"({"inserted_count":0,"updated_count":0})", R"({"inserted_count":-1})",
+          R"({"inserted_count":-1,"updated_count":3})", R"({"inserted_count":"x"})", R"({"inserted":2})"}) {
+        server->queue_reply(mt::http_response{200, {}, said});
+        EXPECT_EQ(data.upsert("d-1", records).error().kind(), kind::bad_reply) << said;
+    }
+    server->queue_reply(mt::http_response{200, {}, R"({"inserted_count":"1","updated_count":"1"})"});
+    EXPECT_EQ(data.upsert("d-1", records).value().inserted, 1U);
+    for (const char* const said : {"[{}]", "[1]", R"([{"dataset_record_id":7}])", R"([{"dataset_record_id":""}])"}) {
+        reply({{"records", said}});
+        EXPECT_EQ(data.for_each_record("d-1", [](const mt::dataset_record&) {}).error().kind(), kind::bad_reply)
+            << said;
+    }
+}
+
+json info_of(const char* id) {
+    return {{"trace_id", id},
+            {"request_time", "2026-11-23T04:03:42Z"},
+            {"trace_metadata", {{"mlflow.trace.session", "s"}}}};
+}
+
+TEST_F(Datasets, SpansThatAreKeptAsAFileAreRead) {
+    const json elsewhere{{"error_code", "INTERNAL_ERROR"}, {"message", "Trace data not stored in tracking store"}};
+    reply(elsewhere, 500);
+    reply({{"trace", {{"trace_info", info_of("tr-1")}}}}); // with a file of MLflow 3
+    reply(json::parse(R"({"spans":[
+        {"name":"child","span_id":"AAAAAAAAAAI=","parent_span_id":"AAAAAAAAAAE=","attributes":{"mlflow.spanInputs":"1"},
+         "events":[{"name":"exception","attributes":{"exception.type":"\"E\""}}]},
+        {"name":"root","span_id":"AAAAAAAAAAE=","parent_span_id":null,
+         "attributes":{"mlflow.spanInputs":"{\"q\": 1}","mlflow.spanOutputs":"\"o\""}}]})"));
+    reply({{"trace", {{"trace_info", info_of("tr-2")}}}}); // of MLflow 2
+    reply(json::parse(
+        R"({"spans":[{"name":"child","context":{"span_id":"0x2"},"parent_id":"0x1","attributes":{"mlflow.spanInputs":"1"}},
+        {"name":"root","context":{"span_id":"0x1"},"parent_id":null,"attributes":{"mlflow.spanInputs":"\"text\""}}]})"));
+    reply({{"trace", {{"trace_info", info_of("tr-3")}}}}); // without a file
+    reply({{"error_code", "NOT_FOUND"}, {"message", "Trace data not found for path=traces.json"}}, 404);
+    for (int i = 0; i < 2; ++i) reply({{"error_code", "RESOURCE_DOES_NOT_EXIST"}, {"message", "no"}}, 404); // gone
+    reply({{"inserted_count", 2}, {"updated_count", 0}});
+    const auto done = data.add_traces("d-1", std::vector<std::string>{"tr-1", "tr-2", "tr-3", "tr-4"});
+    ASSERT_TRUE(done) << done.error().message();
+    EXPECT_EQ(done->inserted, 2U);
+    EXPECT_EQ(done->skipped, 2U);
+    EXPECT_EQ(target(2), "/ajax-api/3.0/mlflow/get-trace-artifact?request_id=tr-1");
+    const json records = records_asked(9);
+    ASSERT_EQ(records.size(), 2U);
+    EXPECT_EQ(records[0]["inputs"], json({{"q", 1}}));
+    EXPECT_EQ(records[0]["outputs"], "o");
+    EXPECT_EQ(records[0]["source"]["source_data"]["session_id"], "s");
+    EXPECT_EQ(records[1]["inputs"], json({{"input", "text"}}));
+
+    reply(elsewhere, 500);
+    reply({{"trace", {{"trace_info", info_of("tr-1")}}}});
+    reply({{"error_code", "INTERNAL_ERROR"}, {"message", "the disk is gone"}}, 500);
+    EXPECT_EQ(data.get_traces(std::vector<std::string>{"tr-1"}).error().status(), 500);
+    reply({{"error_code", "INTERNAL_ERROR"}, {"message", "another fault"}}, 500);
+    EXPECT_EQ(data.get_traces(std::vector<std::string>{"tr-1"}).error().status(), 500);
+}
+
+// Sessions whose ID `mt::session` rejects.
+TEST_F(Datasets, ASessionMayHaveAnyId) {
+    for (const std::string& id :
+         {std::string("a\nb"), std::string("nul\0x", 5), std::string(300, 'x'), std::string("both ' and \"\\")}) {
+        const auto before = server->request_count();
+        json ours = info_of("tr-1");
+        json other = info_of("tr-2");
+        ours["trace_metadata"]["mlflow.trace.session"] = id;
+        other["trace_metadata"]["mlflow.trace.session"] = id + "x";
+        reply({{"traces", {ours, other}}});
+        reply({{"traces", json::array()}});
+        reply({{"error_code", "RESOURCE_DOES_NOT_EXIST"}, {"message", "no"}}, 404);
+        const auto done = data.add_session("d-1", std::string_view(id), mt::session_records::whole_session);
+        ASSERT_TRUE(done) << done.error().message();
+        const auto read = server->requests()[before + 1].target;
+        EXPECT_NE(read.find("trace_ids=tr-1"), std::string::npos) << read;
+        EXPECT_EQ(read.find("tr-2"), std::string::npos) << read;
+    }
 }
 
 TEST_F(Datasets, ABadRecordIsNamedAndNothingIsSent) {
@@ -159,70 +284,6 @@ TEST_F(Datasets, ADatasetThatIsNotThereIsNamed) {
     reply(constraint, 400);
     reply({{"dataset", {{"dataset_id", "d-9"}}}});
     EXPECT_EQ(data.upsert("d-9", records).error().status(), 400);
-}
-
-TEST(DatasetRecords, OfATraceHaveItsRootItsExpectationsAndItsSource) {
-    auto trace = turn(1, R"({"message":"Where?"})", R"("Here.")");
-    mt::assessment expected;
-    expected.name = "answer";
-    expected.what = mt::assessment::kind::expectation;
-    expected.value = R"(["Here."])";
-    mt::assessment overridden = expected;
-    overridden.name = "old";
-    overridden.valid = false;
-    trace.info.assessments = {expected, overridden};
-    const auto record = mt::record_of(trace);
-    ASSERT_TRUE(record);
-    EXPECT_EQ(record->inputs, json({{"message", "Where?"}}));
-    EXPECT_EQ(record->outputs, "Here.");
-    EXPECT_EQ(record->expectations, json::parse(R"({"answer":["Here."]})"));
-    EXPECT_EQ(record->source.type, "TRACE");
-    EXPECT_EQ(record->source.trace_id, "tr-1");
-    EXPECT_EQ(record->source.session_id, "session-7");
-    EXPECT_EQ(record->tags, (mt::text_map{{"tr-1", "session-7"}}));
-    EXPECT_EQ(mt::detail::record_body(*record).dump().find("user-1042"), std::string::npos);
-
-    EXPECT_EQ(mt::record_of(turn(1, R"("Where?")", "null"))->inputs, json({{"input", "Where?"}}));
-    for (const char* const nothing : {"", "null", "{}", "no JSON"})
-        EXPECT_FALSE(mt::record_of(turn(1, nothing, "1")));
-    trace.spans.pop_back();
-    EXPECT_FALSE(mt::record_of(trace)) << "a trace without a root";
-}
-
-TEST(DatasetRecords, OfASessionHaveWhatWasSaid) {
-    const std::string chat = R"({"messages":[{"role":"user","content":"no"},{"role":"user","content":"And then?"}]})";
-    const auto record = mt::record_of_session(
-        {turn(3, R"("Last?")", R"("End.")"), turn(1, R"({"message":"Where?"})", R"("Here.")"),
-         turn(2, chat, R"({"choices":[{"message":{"role":"assistant","content":"There."}}]})"), turn(4, "", "")});
-    ASSERT_TRUE(record);
-    EXPECT_EQ(record->inputs["messages"], json::parse(R"([{"role":"user","content":"Where?"},
-        {"role":"assistant","content":"Here."}, {"role":"user","content":"And then?"},
-        {"role":"assistant","content":"There."}, {"role":"user","content":"Last?"}])"));
-    EXPECT_EQ(record->outputs, "End.");
-    EXPECT_EQ(record->source.trace_id, "tr-3");
-    EXPECT_EQ(record->tags.size(), 3U);
-    EXPECT_FALSE(mt::record_of_session({}));
-}
-
-TEST_F(Datasets, TheWorstRatedTurnsComeFirst) {
-    const auto rated = [](int number, const json& value, bool valid = true, const json& metadata = json::object()) {
-        return json{{"trace_id", "tr-" + std::to_string(number)},
-                    {"request_time", "2026-11-23T04:03:4" + std::to_string(number) + "Z"},
-                    {"assessments",
-                     {{{"assessment_name", "helpful"},
-                       {"feedback", {{"value", value}}},
-                       {"valid", valid},
-                       {"metadata", metadata}}}}};
-    };
-    reply({{"traces",
-            {rated(1, true), rated(2, false), rated(3, 0.5), rated(4, -1, false), rated(5, "no"),
-             rated(6, -2, true, {{"mlflow.trace.session", "s"}}), rated(7, false)}}});
-    const auto worst = mt::worst_rated(client, "helpful", 3);
-    ASSERT_TRUE(worst);
-    ASSERT_EQ(worst->size(), 3U);
-    EXPECT_EQ(worst->at(0).trace_id, "tr-7");
-    EXPECT_EQ(worst->at(1).trace_id, "tr-2");
-    EXPECT_EQ(worst->at(2).trace_id, "tr-3");
 }
 
 } // namespace

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <random>
 #include <set>
 #include <string>
 #include <sys/stat.h>
@@ -102,6 +103,33 @@ TEST_F(file_erasure, finds_the_user_however_the_id_is_written) {
     EXPECT_EQ(left_of(flat), "");
 }
 
+// Each character as any writer may write it: as it is, \\u, or the short escape.
+TEST_F(file_erasure, finds_the_user_with_every_mixture_of_escapes) {
+    const std::vector<std::vector<std::string>> characters = {
+        {"a", "a", R"(\u0061)"},       {"/", "/", R"(\/)", R"(\u002f)", R"(\u002F)"},
+        {"\"", R"(\")", R"(\u0022)"},  {"\\", R"(\\)", R"(\u005c)"},
+        {"\n", R"(\n)", R"(\u000a)"},  {"\t", R"(\t)", R"(\u0009)"},
+        {"\b", R"(\b)", R"(\u0008)"},  {"\x1b", R"(\u001b)"},
+        {"\x7f", "\x7f", R"(\u007f)"}, {"é", "é", R"(\u00e9)"},
+        {"利", "利", R"(\u5229)"},     {"\xF0\x9F\x98\x80", "\xF0\x9F\x98\x80", R"(\ud83d\ude00)"},
+    };
+    std::mt19937 choose(std::random_device{}());
+    const auto any = [&](std::size_t count) {
+        return std::uniform_int_distribution<std::size_t>(0, count - 1)(choose);
+    };
+    const std::string other = line_of(span(2, 1, "of another")) + "\n";
+    for (int round = 0; round < 500; ++round) {
+        std::string user = "u"; // text that is JSON would be read as JSON
+        std::string written = "u";
+        for (std::size_t length = 1 + any(6); length > 0; --length) {
+            const auto& one = characters[any(characters.size())];
+            user += one[0];
+            written += one[1 + any(one.size() - 1)];
+        }
+        EXPECT_EQ(left_of(line_of(span(1, 1, written)) + "\n" + other, user), other) << written;
+    }
+}
+
 TEST_F(file_erasure, takes_out_damaged_lines_in_which_the_id_stands_and_counts_mentions) {
     const std::string mentions = line_of(span(2, 1, "user-2") + "," + span(3, 1, "of user-1")) + "\n";
     const std::string cut = R"({"resourceSpans":[{"scope)";
@@ -109,6 +137,11 @@ TEST_F(file_erasure, takes_out_damaged_lines_in_which_the_id_stands_and_counts_m
     std::set<std::string, std::less<>> ids;
     ASSERT_TRUE(erasure.collect(path, ids));
     EXPECT_EQ(ids, (std::set<std::string, std::less<>>{id_of(1)}));
+    for (const char* const written : {"a/\xC3\xA9\\n", R"(a\/\u00e9\n)", R"(a/\u00e9\n)", "a\\/\xC3\xA9\\n"})
+        EXPECT_EQ(left_of(R"({"cut )" + std::string(written) + "\n" + line_of(span(2, 1)) + "\n", "a/\xC3\xA9\n"),
+                  line_of(span(2, 1)) + "\n")
+            << written;
+    write(mentions + cut + " user-2\n" + cut + " user-1\n" + line_of(span(1, 1, "user-1")) + "\n");
     const std::string before = content();
     const auto would = erasure.remove(path, ids, true);
     EXPECT_EQ(content(), before) << "a dry run";

@@ -108,7 +108,8 @@ def is_meant(told, read):
     if not hard:
         return False
     if comparison in ("=", "LIKE", "ILIKE"):
-        wider = "".join("_" if c in "'\"\\\0" else c for c in meant[0])
+        before, nul, _ = meant[0].partition("\0")  # for LIKE, SQLite ends a text at its first NUL
+        wider = "".join("_" if c in "'\"\\" else c for c in before) + "%" * len(nul)
         return read["comparator"] == ("ILIKE" if comparison == "ILIKE" else "LIKE") and read["value"] == wider
     return read["comparator"] == "LIKE" and read["value"] == "%"
 

@@ -20,24 +20,6 @@ void expect_interval(const mt::confidence_interval& found, double low, double hi
     EXPECT_NEAR(found.high, high, within);
 }
 
-// The figures of Newcombe's papers of 1998: two-sided 95 %, Wilson's score method.
-TEST(Intervals, RateIsThatOfNewcombesTable) {
-    expect_interval(mt::wilson_interval(81, 263), 0.2553, 0.3662);
-    expect_interval(mt::wilson_interval(15, 148), 0.0624, 0.1605);
-    expect_interval(mt::wilson_interval(0, 20), 0, 0.1611);
-    expect_interval(mt::wilson_interval(1, 29), 0.0061, 0.1718);
-    expect_interval(mt::wilson_interval(20, 20), 0.8389, 1);
-    expect_interval(mt::wilson_interval(0, 0), 0, 1);
-}
-
-TEST(Intervals, DifferenceOfRatesIsThatOfNewcombesTable) {
-    expect_interval(mt::newcombe_interval(56, 70, 48, 80), 0.0524, 0.3339);
-    expect_interval(mt::newcombe_interval(9, 10, 3, 10), 0.1705, 0.8090);
-    expect_interval(mt::newcombe_interval(5, 56, 0, 29), -0.0381, 0.1926);
-    expect_interval(mt::newcombe_interval(0, 10, 0, 10), -0.2775, 0.2775);
-    expect_interval(mt::newcombe_interval(1, 10, 0, 0), -1, 1);
-}
-
 mt::duration_statistics one_to(int count) {
     mt::duration_statistics all;
     for (int i = count; i > 0; --i) all.add(milliseconds(i));

@@ -131,38 +131,6 @@ TEST_F(Sessions, TracesAreGroupedByWhatAFunctionSays) {
     EXPECT_EQ(groups->front().value, "0");
 }
 
-TEST(Totals, AreReadFromText) {
-    EXPECT_EQ(mt::parse_totals("turns >= 3 and error_rate>5% AND idle > 30m").value(),
-              mt::having(total::turns >= 3 && total::error_rate > 0.05 && total::idle > 30min));
-    EXPECT_EQ(mt::parse_totals("feedback.`is helpful` < 0.5 AND feedback.tone=1").value(),
-              mt::having(total::feedback("is helpful") < 0.5 && total::feedback("tone") == 1));
-    EXPECT_EQ(mt::parse_totals(R"(first_input ILIKE '%refund%' AND user != "o'brien")").value(),
-              mt::having(total::first_input.ilike("%refund%") && total::user != "o'brien"));
-    EXPECT_EQ(mt::parse_totals("last_seen >= 2026-09-21T14:13:20Z AND p95 < 1.5s").value(),
-              mt::having(total::last_seen >= start && total::p95 < 1500ms));
-    EXPECT_TRUE(mt::parse_totals(" ").value().empty());
-}
-
-TEST(Totals, SayWhatIsWrongWithAText) {
-    const auto fault = [](std::string_view text) { return mt::parse_totals(text).error().message(); };
-    for (const auto& [text, says] :
-         std::map<std::string, std::string>{{"turn > 3", "there are turns, interactions"},
-                                            {"turns", "was expected"},
-                                            {"turns > many", "such as 3, 0.5 or 5%"},
-                                            {"turns > 3 OR cost > 1", "once for each side"},
-                                            {"turns > 3 cost > 1", "AND was expected"},
-                                            {"turns > 3 AND", "a condition was expected"},
-                                            {"idle > 30 minutes", "AND was expected"},
-                                            {"idle > 30x", "800ms, 2s, 30m"},
-                                            {"last_seen > yesterday", "2026-11-23T04:03:42Z"},
-                                            {"user > 'a'", "=, !=, LIKE or ILIKE"},
-                                            {"turns LIKE '3'", "this is a number"},
-                                            {"user = a", "in quotes"},
-                                            {"cost > nan", "such as 3"},
-                                            {"cost > \xFF", "such as 3"}})
-        EXPECT_NE(fault(text).find(says), std::string::npos) << text << ": " << fault(text);
-}
-
 // ---- Against a plain model, at random
 
 using traces = std::vector<const mt::trace_info*>;

@@ -39,11 +39,4 @@ TEST(TraceInfo, WritesStatesAsMlflowDoes) {
     EXPECT_EQ(mt::to_string(mt::trace_status::unspecified), "STATE_UNSPECIFIED");
 }
 
-TEST(TraceInfo, AnAssessmentOfASessionNamesIt) {
-    mt::assessment one;
-    EXPECT_FALSE(one.is_of_session());
-    one.metadata["mlflow.trace.session"] = "session-1";
-    EXPECT_TRUE(one.is_of_session());
-}
-
 } // namespace

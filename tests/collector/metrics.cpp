@@ -39,7 +39,7 @@ int main() {
         record(tracer, segment{"pro"}, request == 1);
         record(tracer, segment{"fourth"}, true); // beyond the limit of operation.duration
         if (!tracer.flush(std::chrono::seconds(30)))
-            return std::fprintf(stderr, "%s\n", tracer.last_error().c_str()), 1;
+            return std::fprintf(stderr, "%s\n", tracer.last_error().message().c_str()), 1;
     }
     return 0;
 }

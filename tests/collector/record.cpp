@@ -68,6 +68,6 @@ int main(int, char** arguments) {
         record(tracer, text);
     tracer.start_trace("of nobody").outputs(nullptr);
     if (!tracer.flush(std::chrono::seconds(30)) || tracer.account().failed != 0)
-        return std::fprintf(stderr, "%s\n", tracer.last_error().c_str()), 1;
+        return std::fprintf(stderr, "%s\n", tracer.last_error().message().c_str()), 1;
     return 0;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// error: bind: this function returns before its coroutine has run; take mt::coroutine_context
+// error: bind: this function returns before its coroutine has run; use mt::coroutine_context
 #include <mlflow/trace.hpp>
 
 #include <coroutine>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// error: deployed: put it inside the exporter that defers, batch<deployed<...>>
+// error: deployed: must be inside the deferring exporter: batch<deployed<...>>
 // recording only: where the exporter is made; a tracer that is off makes none
 #include <mlflow/trace.hpp>
 

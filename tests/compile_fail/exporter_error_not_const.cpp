@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// error: the exporter's last_error\(\) must be const, and give a text
+// error: the exporter's last_error\(\) must be const and return an mlflow::trace::error
 #include <mlflow/trace.hpp>
-
-#include <string>
 
 namespace mt = mlflow::trace;
 struct own {
     mt::export_result export_traces(mt::trace_batch&) { return {}; }
 #ifdef TWIN
-    std::string last_error() const { return {}; }
+    mt::error last_error() const { return {}; }
 #else
-    std::string last_error() { return {}; }
+    mt::error last_error() { return {}; }
 #endif
 };
 mt::tracer<mt::open_schema, mt::thread_local_context, mt::batch<own>> tracer;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// error: fan_out: an inner exporter that defers is called from any thread, and lacks a member
+// error: fan_out: a deferring inner exporter must be thread-safe; it lacks a member
 // recording only: where the exporter is made; a tracer that is off makes none
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/pipeline/fan_out.hpp>

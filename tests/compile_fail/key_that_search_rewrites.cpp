@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// error: MLflow.s search takes this name for an attribute of its own: add a prefix
+// error: MLflow.s search uses this name for one of its own attributes: add a prefix
 #include <mlflow/trace.hpp>
 
 namespace mt = mlflow::trace;

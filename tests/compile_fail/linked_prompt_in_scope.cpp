@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// error: a linked prompt is what one of them has used: give it to start_trace
+// error: a linked prompt belongs to one: pass it to start_trace
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/spans/linked_prompt.hpp>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// error: otlp_metrics: name keys such as mt::session
+// error: otlp_metrics: the keys must be metadata keys such as mt::session
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/exporters/otlp_metrics.hpp>
 #include <mlflow/trace/transports/memory.hpp>

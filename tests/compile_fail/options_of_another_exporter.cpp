@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// error: these options belong to no layer of the tracer's exporter and to no policy
+// error: these options match no layer of the tracer's exporter and no policy
 #include <mlflow/trace.hpp>
 
 namespace mt = mlflow::trace;

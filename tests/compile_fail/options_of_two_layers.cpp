@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// error: these options belong to two layers of the tracer's exporter: nest them, as the exporters nest
+// error: these options match two layers of the tracer's exporter: nest the options as the exporters nest
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/pipeline/fan_out.hpp>
 

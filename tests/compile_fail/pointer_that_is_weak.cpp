@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// error: may be gone: record its lock\(\)
+// error: may have been destroyed: record its lock\(\)
 #include <mlflow/trace.hpp>
 
 #include <memory>

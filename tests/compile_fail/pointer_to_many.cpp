@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// error: this pointer does not say how much it points to: record a std::span
+// error: this pointer has no size: record a std::span
 #include <mlflow/trace.hpp>
 
 #include <memory>

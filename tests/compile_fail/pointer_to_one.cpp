@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// error: a plain pointer is not followed: record \*pointer
+// error: a raw pointer is not dereferenced: record \*pointer
 #include <mlflow/trace.hpp>
 
 #include <string>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// error: coroutine_promise: initial_suspend must return starts\(awaiter\), or the coroutine begins outside its task
+// error: coroutine_promise: initial_suspend must return starts\(awaiter\); otherwise the coroutine begins outside
 #include <mlflow/trace.hpp>
 
 #include <coroutine>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// error: this range has no end: record the part that std::views::take
+// error: this range is infinite: record a part of it, such as std::views::take
 #include <mlflow/trace.hpp>
 
 #include <iterator>

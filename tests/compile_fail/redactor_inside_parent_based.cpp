@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// error: put the redactor and the limits around it
+// error: write mt::recording_policy<mt::parent_based<sampler>, redactor>
 // recording only: of another recording policy
 #include <mlflow/trace.hpp>
 

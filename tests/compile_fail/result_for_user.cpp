@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// error: a trace starts with checked values: of a text make one by the parse
+// error: start_trace accepts checked values: convert a text with its key's parse
 #include <mlflow/trace.hpp>
 
 #include <string>

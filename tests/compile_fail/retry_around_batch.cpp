@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// error: retry: put it inside the exporter that defers, batch<retry<...>>
+// error: retry: must be inside the deferring exporter: batch<retry<...>>
 // recording only: where the exporter is made; a tracer that is off makes none
 #include <mlflow/trace.hpp>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// error: retry: the inner exporter tries again already; leave one of the two out
+// error: retry: the inner exporter already retries; remove one of the two
 // recording only: where the exporter is made; a tracer that is off makes none
 #include <mlflow/trace.hpp>
 

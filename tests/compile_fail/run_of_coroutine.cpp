@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// error: run and traced: this function returns before its coroutine has run, and this context policy cannot follow
-// it; take mt::coroutine_context
+// error: returns before its coroutine has run, which this context policy does not support; use mt::coroutine_context
 #include <mlflow/trace.hpp>
 
 #include <coroutine>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// error: list the keys as mt::required<key>
+// error: each argument of mt::schema must be mt::required<key>
 #include <mlflow/trace.hpp>
 
 namespace mt = mlflow::trace;

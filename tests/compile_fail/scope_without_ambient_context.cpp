@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// error: this context policy has no current trace: give the values to start_trace
+// error: this context policy has no current trace: pass the values to start_trace
 #include <mlflow/trace.hpp>
 
 namespace mt = mlflow::trace;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// error: spool: put the exporter that defers around it, batch<spool<...>>
+// error: spool: must be inside the deferring exporter: batch<spool<...>>
 // recording only: where the exporter is made; a tracer that is off makes none
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/spool/spool.hpp>

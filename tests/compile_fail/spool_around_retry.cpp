@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// error: spool: it tries again by itself, and keeps what is rejected; leave retry out
+// error: spool: retries by itself and keeps rejected spans; remove retry
 // recording only: where the exporter is made; a tracer that is off makes none
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/spool/spool.hpp>

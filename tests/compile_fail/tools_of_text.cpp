@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// error: set_tools: make each element a mt::tool_definition
+// error: set_tools: each element must be an mt::tool_definition
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/spans/chat.hpp>
 

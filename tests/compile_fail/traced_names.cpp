@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// error: traced: give one name for each argument
+// error: traced: the number of names must match the number of arguments
 #include <mlflow/trace.hpp>
 
 namespace mt = mlflow::trace;

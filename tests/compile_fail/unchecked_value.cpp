@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// error: a trace takes checked values: mt::user, mt::session
+// error: a trace accepts checked values: mt::user, mt::session
 #include <mlflow/trace.hpp>
 
 namespace mt = mlflow::trace;

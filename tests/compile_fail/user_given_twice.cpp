@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// error: a key is given twice
+// error: the same key is passed twice to start_trace
 #include <mlflow/trace.hpp>
 
 namespace mt = mlflow::trace;

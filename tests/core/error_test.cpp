@@ -23,8 +23,8 @@ static_assert(!std::is_constructible_v<error, error_kind, std::string>, "its tex
 static_assert(std::is_constructible_v<error, error_kind, const std::string&>);
 
 TEST(error, says_what_it_is_about) {
-    const error named(error_kind::timeout, std::string("127.0.0.1:") + "5000", "no answer within 300 ms");
-    EXPECT_EQ(named.message(), "127.0.0.1:5000: no answer within 300 ms");
+    const error named(error_kind::timeout, std::string("127.0.0.1:") + "5000", "no response within 300 ms");
+    EXPECT_EQ(named.message(), "127.0.0.1:5000: no response within 300 ms");
     EXPECT_EQ(named.about(), "127.0.0.1:5000");
     const error sentence(error_kind::other, "http://h", " answered 404");
     EXPECT_EQ(sentence.message(), "http://h answered 404");
@@ -66,10 +66,10 @@ TEST(error, copies_outlive_what_they_were_copied_from) {
 
 TEST(error, is_told_to_the_sender_of_a_header_without_what_is_inside) {
     const error value(error_kind::not_allowed, "app.tenant");
-    EXPECT_EQ(value.of_header("X-Tenant").message(), "X-Tenant: not of the form that is wanted here");
+    EXPECT_EQ(value.of_header("X-Tenant").message(), "X-Tenant: does not have the required form");
     EXPECT_EQ(value.of_header("X-Tenant").about(), "X-Tenant");
     EXPECT_EQ(error(error_kind::missing).of_header("X-User-ID").message(),
-              "X-User-ID: missing; send it with every request");
+              "X-User-ID: missing; every request must have it");
 }
 
 } // namespace

@@ -2,6 +2,7 @@
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/core/packed.hpp>
 #include <mlflow/trace/core/split_trace.hpp>
+#include <mlflow/trace/spans/span_writer.hpp>
 #include <mlflow/trace/wire/recorded_trace.hpp>
 
 #include <gtest/gtest.h>
@@ -141,6 +142,38 @@ TEST(packed, can_be_divided) {
     mt::trace_batch(whole).clear();
     EXPECT_EQ(mt::decode(*second.begin()).spans.size(), 3U);
     EXPECT_EQ(mt::decode(*second.begin()).spans[0].name, "inner 0");
+}
+
+// As an exporter's decorator does, which does not know what is packed.
+TEST(packed, can_be_written_to) {
+    mt::trace_batch traces;
+    {
+        mt::trace_batch original = recorded();
+        detail::pack(original);
+        while (mt::trace_data* const trace = original.pop_front()) {
+            EXPECT_TRUE(trace->entries.set(mt::entry_kind::tag, "stage", std::string(300, 's')));
+            EXPECT_TRUE(trace->entries.set(mt::entry_kind::tag, "stage", "production"));
+            for (mt::span_data* span = trace->spans; span; span = span->next) {
+                const std::string before(span->body.view());
+                EXPECT_TRUE(detail::append_attribute(span->body, detail::otlp::attributes, "added",
+                                                     std::string(900, 'a'), span->needs_rewrite));
+                EXPECT_EQ(span->body.view().substr(0, before.size()), before);
+            }
+            traces.push_back(trace);
+        }
+    }
+    ASSERT_EQ(traces.size(), 4U);
+    const auto first = mt::decode(*traces.begin());
+    EXPECT_EQ(first.metadata["mlflow.trace.user"], "user-1042");
+    for (const mt::trace_data& trace : traces) {
+        const auto read = mt::decode(trace);
+        EXPECT_EQ(read.tags["stage"], "production");
+        for (const auto& span : read.spans) EXPECT_EQ(span.attributes["added"], std::string(900, 'a')) << span.name;
+    }
+    // Once more packed, what was written to goes along.
+    mt::trace_batch again;
+    for (const mt::trace_data& trace : traces) again.push_back(detail::packed(trace));
+    EXPECT_EQ(mt::decode(*again.begin()).tags["stage"], "production");
 }
 
 } // namespace

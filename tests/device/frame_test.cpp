@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 namespace mt = mlflow::trace;
@@ -76,6 +77,32 @@ TEST(Frame, TellsItsNumbers) {
         EXPECT_EQ(frame.clock, some_time());
     });
     EXPECT_EQ(decoder->frames(), 1U);
+}
+
+TEST(Frame, OfAnAcknowledgementIsReadAsOne) {
+    const std::string record = std::string(framing::header(mt::frame_kind::record, 1, 7, 0xff00'0000).view()) + "x";
+    for (const auto& each :
+         {std::tuple{7U, 0xff00'0000U, true}, {7U, 0xff00'0001U, false}, {8U, 0xff00'0000U, false}}) {
+        // Clang before 16 captures no structured bindings.
+        const std::uint32_t stream = std::get<0>(each), sequence = std::get<1>(each);
+        const bool is_its = std::get<2>(each);
+        const auto bytes = mt::acknowledgement_of(stream, sequence);
+        mt::frame_decoder<0> decoder;
+        int count = 0;
+        decoder.read({bytes.data(), bytes.size()}, [&](auto& found) {
+            ++count;
+            EXPECT_EQ(found.kind, mt::frame_kind::acknowledgement);
+            EXPECT_EQ(found.stream, stream);
+            EXPECT_EQ(found.sequence, sequence);
+            EXPECT_EQ(found.clock, 0U);
+            EXPECT_EQ(mt::acknowledges(found, record), is_its);
+            EXPECT_FALSE(mt::acknowledges(found, std::string_view(record).substr(0, 11)));
+        });
+        EXPECT_EQ(count, 1);
+        EXPECT_EQ(decoder.damaged(), 0U);
+    }
+    mt::frame other{.kind = mt::frame_kind::record, .stream = 7, .sequence = 0xff00'0000, .clock = 0, .payload = {}};
+    EXPECT_FALSE(mt::acknowledges(other, record));
 }
 
 TEST(FrameDecoder, TakesNoFrameThatIsTornOrAltered) {

@@ -91,7 +91,7 @@ TEST_F(otlp_environment, certificates) {
     const auto without = mt::from_environment<without_tls>();
     ASSERT_FALSE(without);
     EXPECT_EQ(without.error().message(),
-              "OTEL_EXPORTER_OTLP_CERTIFICATE: the transport of this program takes no certificates; unset it");
+              "OTEL_EXPORTER_OTLP_CERTIFICATE: this program's transport does not support certificates; unset it");
 }
 
 TEST_F(otlp_environment, compression) {
@@ -104,10 +104,9 @@ TEST_F(otlp_environment, compression) {
     EXPECT_TRUE(mt::from_environment<with_tls>());
     set("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "gzip");
     EXPECT_TRUE(mt::from_environment<compressing>()->transport.compress);
-    EXPECT_EQ(
-        mt::from_environment<with_tls>().error().message(),
-        "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION: the transport of this program is no mt::gzip_transport; set it to "
-        "none");
+    EXPECT_EQ(mt::from_environment<with_tls>().error().message(),
+              "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION: this program's transport is not an mt::gzip_transport; set it "
+              "to none");
 }
 
 TEST_F(otlp_environment, of_metrics) {

@@ -83,13 +83,16 @@ def check_search(turns: list[dict], uri: list[str]) -> None:
     """From the complaint to the cause in the commands of the help."""
     hit = [turn for turn in turns if turn["hit"]]
     worst = rows("errors", *uri, "--since", SINCE)[0]
-    check((worst["error"], worst["traces"]) == (CAUSE, len(hit)), f"errors: {worst}")
+    check((worst["error"], worst["traces"], worst["before"]) == (CAUSE, len(hit), 0), f"errors: {worst}")
     check((worst["users"], worst["sessions"]) == (len({t["user"] for t in hit} - {None}), len({t["session"] for t in hit})), f"errors: {worst}")
     text = run("errors", *uri, "--since", SINCE, COLUMNS="80").stdout
-    check(text.startswith(f"{len(hit)} traces") and CAUSE in text and worst["trace_id"] in text and worst["session"] in text, text)
-    suspect = rows("compare", *uri, "--since", SINCE)[0]
+    check(text.startswith(f"{len(hit)} traces") and "new" in text.split(CAUSE)[0] and CAUSE in text and worst["trace_id"] in text and worst["session"] in text, text)
+    suspect = next(row for row in rows("compare", *uri, "--since", SINCE) if row["what"] == "failed")
     check((suspect["key"], suspect["value"]) == ("app.version", "2.4.1"), f"compare: {suspect}")
-    check(suspect["error_rate_95"][0] > suspect["others_error_rate_95"][1], f"compare: {suspect}")
+    check(suspect["rate_95"][0] > suspect["others_rate_95"][1], f"compare: {suspect}")
+    of = rows("errors", "--of", "PAYMENTS.internal", *uri, "--since", SINCE)
+    told = {(turn["user"], turn["session"], f"tr-{turn['number'] + 1:032x}") for turn in hit}
+    check({(row["user"], row["session"], row["trace_id"]) for row in of} == told and len(of) == len(hit), f"errors --of: {len(of)}")
 
     late = [turn for turn in turns if turn["start"] >= NOON * 1000]
     failing = collections.Counter(turn["user"] for turn in late if turn["failed"] and turn["user"])
@@ -180,15 +183,15 @@ def check_comparison(turns: list[dict], uri: list[str]) -> None:
     early = [turn for turn in turns if (NOON - 3 * 3600) * 1000 <= turn["start"] < (NOW - 3 * 3600) * 1000]
     check(periods[1]["interactions"] >= len(early), f"--before: {periods[1]['interactions']}, not {len(early)}")
     refused = run("compare", "--by", "name", "--before", "1h", "--since", "2h", *uri)
-    check(refused.returncode != 0 and "share traces" in refused.stderr, f"{refused}")
+    check(refused.returncode != 0 and "do not overlap" in refused.stderr, f"{refused}")
     check(run("compare", "--by", "tag.mlflow.traceName", *uri).returncode == 0, "by a tag")
     check(rows("compare", "--by", "user", *uri)[0]["value"].startswith("user-"), "by user")
 
 
 def check_wrong_names(uri: list[str]) -> None:
-    for command, says in ((["show", "none"], "no trace of the session none; there are "), (["users", "--user", "user-9"], "there are user-"),
+    for command, says in ((["show", "none"], "no trace of the session none; existing names: "), (["users", "--user", "user-9"], "existing names: user-"),
                           (["compare", "--by", "app.versoin"], "app.version"), (["sessions", "--session", "s"], "no trace of the session s"),
-                          (["users", "--columns", "user,nothing"], "there are user, "), (["errors", "--user", "nobody"], "no trace of the user nobody")):  # fmt: skip
+                          (["users", "--columns", "user,nothing"], "columns: user, "), (["errors", "--user", "nobody"], "no trace of the user nobody")):  # fmt: skip
         for more in ([], ["--json"]):
             if "--columns" in command and more:
                 continue
@@ -198,7 +201,7 @@ def check_wrong_names(uri: list[str]) -> None:
         done = run(*command, *uri)
         check(done.returncode != 0 and done.stderr != "" and done.stdout == "", f"{command}: {done}")
     done = run("users", "--since", "1s", *uri)
-    check(done.returncode == 0 and "the newest is of " in done.stdout, f"{done}")
+    check(done.returncode == 0 and "the newest is from " in done.stdout, f"{done}")
     done = run("feedback", *uri)
     check(done.returncode == 0 and "no feedback" in done.stdout, f"{done}")
 

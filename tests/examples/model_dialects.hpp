@@ -412,7 +412,7 @@ inline std::vector<dialect> bad_ones() {
                         framing framed = framing::to_close) {
         return dialect{.name = std::move(name),
                        .body = std::move(body),
-                       .error = "ended its answer early",
+                       .error = "sent an incomplete response",
                        .so_far = std::move(so_far),
                        .framed = framed};
     };
@@ -457,9 +457,9 @@ inline std::vector<dialect> bad_ones() {
         bad("null_answer", whole(R"("content":null)", R"(,"finish_reason":"content_filter")"),
             "with the finish reason content_filter"),
         bad("reasoning_only", done({delta(R"("reasoning_content":"A cap")"), delta("", "\"length\""), usage}),
-            "with the finish reason length, only the reasoning before it"),
+            "with the finish reason length, with reasoning only"),
         bad("whole_reasoning_only", whole(R"("reasoning":"A cap","content":null)", R"(,"finish_reason":"length")"),
-            "with the finish reason length, only the reasoning before it"),
+            "with the finish reason length, with reasoning only"),
         bad("error", slow_down, "sent an error: slow down"),
         bad("error_as_text", R"({"error":"model not loaded"})", "sent an error: model not loaded"),
         bad("error_beside_choices", whole(R"("content":"Berlin.")", "", R"(,"error":{"code":500}})"),
@@ -489,7 +489,7 @@ inline std::vector<dialect> bad_ones() {
         bad("status_503_of_gzip", gzipped(slow_down), "answered 503: slow down", "", "503"),
         bad("status_401_of_nothing", "", "answered 401", "", "401"),
         bad("redirect", "", "answered 307", "", "307", "Location: /v2\r\n"),
-        bad("unknown_coding", "\x1B\x03\x80\x01", "answered in the coding br, which was not asked for", "", "200",
+        bad("unknown_coding", "\x1B\x03\x80\x01", "used the content coding br, which was not requested", "", "200",
             "Content-Encoding: br\r\n"),
     };
 }

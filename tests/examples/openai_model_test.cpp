@@ -187,7 +187,7 @@ TEST(openai_model, an_answer_may_take_long_and_no_pause_may) {
     falls_silent = true;
     for (const bool is_streamed : {false, true}) {
         const auto late = ask(model, is_streamed);
-        EXPECT_EQ(late.error, "the model's server ended its answer early: nothing came for 1000 ms");
+        EXPECT_EQ(late.error, "the model's server sent an incomplete response: nothing came for 1000 ms");
         EXPECT_EQ(late.answer.text, "Ber");
     }
 }
@@ -216,7 +216,7 @@ TEST(openai_model, says_where_no_server_answers) {
         peer.reset();
     });
     const auto reset = ask(openai_model({.base_url = resetting.url()}), true);
-    EXPECT_EQ(reset.error.rfind("the model's server ended its answer early", 0), 0U) << reset.error;
+    EXPECT_EQ(reset.error.rfind("the model's server sent an incomplete response", 0), 0U) << reset.error;
     EXPECT_EQ(reset.answer.text, "Ber");
 
     const raw::server hints([](raw::peer& peer, int) {

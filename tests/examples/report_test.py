@@ -65,7 +65,7 @@ def make_traces(copies: int) -> list[dict]:
                     "failed": failed,
                     "fault": f"TimeoutError: no answer within {rng.randint(1000, 9999)} ms",
                     "question": turn["message"],
-                    "answer": f"Answer {nth} of {copy}",
+                    "answer": f"Answer {nth} of {copy}" if (nth, copy) != (3, 5) else "",
                 }
             )
     return traces
@@ -147,12 +147,14 @@ def check_data(page: pathlib.Path, traces: list[dict]) -> None:
         check((pick("fault", "faults") or [None, None])[1] == (trace["fault"] if trace["failed"] else None), f"{id_}: why it failed")
         request, response = blocks[f"t{at // blocks['about']['texts']}"][at % blocks["about"]["texts"]][:2]
         check(request == trace["question"] or trace["question"] == "", f"{id_}: question")
-        check(response == ("" if trace["failed"] else trace["answer"]), f"{id_}: answer")
+        check(response == ("" if trace["failed"] else trace["answer"]) or (not trace["failed"] and trace["answer"] == ""), f"{id_}: answer {response}")
         spans = blocks[f"s{at // blocks['about']['spans']}"][at % blocks["about"]["spans"]]
         check([span[0] for span in spans] == [trace["id"][:16], trace["id"][16:]] and spans[1][1] == spans[0][0], f"{id_}: spans")
         sessions.append(said["session"])
     runs = [one for at, one in enumerate(sessions) if one and (at == 0 or sessions[at - 1] != one)]
     check(len(runs) == len(set(runs)), "the turns of a session are apart")
+    silent = [f"tr-{trace['id']}" for trace in traces if not trace["failed"] and trace["answer"] == ""]
+    check([figures["id"][at] for at in figures.get("silent", [])] == silent, f"turns without an answer: {figures.get('silent')}")
 
 
 def check_content(folder: pathlib.Path, traces: list[dict]) -> None:
@@ -281,6 +283,10 @@ def check_shown(page: pathlib.Path, traces: list[dict]) -> None:
         for text in (turn["question"], turn["fault"] if turn["failed"] else turn["answer"]):
             place = read.find(text, place)
             check(place >= 0, f"{session}: {text!r} is not where it was said")
+    silent = next(trace for trace in traces if trace["answer"] == "" and not trace["failed"])
+    check("1 of" in shown(page, "#/turns?status=silent").text, "turns without an answer")
+    check("No answer, and no span failed" in shown(page, "#/session/" + urllib.parse.quote(silent["session"], safe="")).text, "a turn without an answer")
+    check(re.search(r"\d+ of \d+ ?Next →|← Previous ?\d+ of \d+", read) is not None, "the way to the next session")
     chosen = turns[-1]["id"]
     linked = shown(page, f"{quoted}/tr-{chosen}").attributes
     check(any(one.get("id") == f"turn-tr-{chosen}" and "chosen" in one.get("class", "") for _, one in linked), "a link to a turn opens it")

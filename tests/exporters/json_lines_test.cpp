@@ -43,8 +43,8 @@ protected:
             auto span = tracer.start_span("one");
         }
         EXPECT_EQ(tracer.account().exported + tracer.account().failed, 1U);
-        EXPECT_EQ(tracer.account().failed, tracer.last_error().empty() ? 0U : 1U);
-        return tracer.last_error();
+        EXPECT_EQ(tracer.account().failed, tracer.last_error().message().empty() ? 0U : 1U);
+        return tracer.last_error().message();
     }
     // Names of spans in lines that can be read.
     static std::vector<std::string> names(const std::filesystem::path& path) {
@@ -97,7 +97,7 @@ TEST_F(json_lines, tells_why_it_cannot_write_and_goes_on_when_it_can) {
         auto span = tracer.start_span("lost");
     }
     EXPECT_EQ(tracer.account().failed, 1U);
-    EXPECT_EQ(tracer.last_error(), path.string() + ": No such file or directory");
+    EXPECT_EQ(tracer.last_error().message(), path.string() + ": No such file or directory");
     std::filesystem::create_directory(folder / "missing");
     {
         auto span = tracer.start_span("written");
@@ -112,7 +112,7 @@ TEST_F(json_lines, a_full_disk_is_a_failure_and_not_a_crash) {
         auto span = tracer.start_span("lost");
     }
     EXPECT_EQ(tracer.account().failed, 1U);
-    EXPECT_EQ(tracer.last_error(), "/dev/full: No space left on device");
+    EXPECT_EQ(tracer.last_error().message(), "/dev/full: No space left on device");
 }
 
 TEST_F(json_lines, what_somebody_left_torn_costs_no_other_line) {
@@ -129,7 +129,7 @@ TEST_F(json_lines, what_somebody_left_torn_costs_no_other_line) {
             }
             append(path, end);
         }
-        EXPECT_EQ(tracer.account().exported, 2U) << tracer.last_error();
+        EXPECT_EQ(tracer.account().exported, 2U) << tracer.last_error().message();
         EXPECT_EQ(names(path).size(), expected += 2) << end;
     }
 }
@@ -171,7 +171,7 @@ TEST_F(json_lines, processes_and_threads_share_a_file) {
         threads.emplace_back([&path] {
             tracer_type tracer({.exporter = {.path = path}});
             for (int i = 0; i < 100; ++i) auto span = tracer.start_span("whole");
-            EXPECT_EQ(tracer.account().exported, 100U) << tracer.last_error();
+            EXPECT_EQ(tracer.account().exported, 100U) << tracer.last_error().message();
         });
     for (auto& thread : threads) thread.join();
     is_over = true;
@@ -225,7 +225,7 @@ TEST_F(json_lines, nothing_is_written_to_what_others_made) {
     };
     for (const mode_t mode : {0666U, 0660U, 0602U, 0777U}) {
         make(mode);
-        refuses("others may write");
+        refuses("writable by others");
     }
     make(0600);
     std::filesystem::create_hard_link(path, folder / "second name");

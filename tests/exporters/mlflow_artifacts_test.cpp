@@ -93,15 +93,15 @@ TEST_F(mlflow_artifacts, are_uploaded_where_the_store_answers_501_which_is_told_
         trace.outputs("\"text\"").attribute("number", 7);
         trace.end();
     }
-    EXPECT_EQ(tracer.account().exported, 2U) << tracer.last_error();
+    EXPECT_EQ(tracer.account().exported, 2U) << tracer.last_error().message();
     const std::string file = "PUT /api/2.0/mlflow-artifacts/artifacts/7/traces/";
     EXPECT_EQ(targets(2),
               (std::vector<std::string>{"POST /v1/traces", "POST /api/3.0/mlflow/traces",
                                         file + ids[0] + "/artifacts/traces.json", "POST /api/3.0/mlflow/traces",
                                         file + ids[1] + "/artifacts/traces.json"}));
     EXPECT_EQ(notices,
-              std::vector<std::string>{"http://mlflow:5000: its store takes no OTLP spans, so each trace is a "
-                                       "request or more of its own; use MLflow 3.4 or newer on a database"});
+              std::vector<std::string>{"http://mlflow:5000: its store does not support OTLP spans, so each trace "
+                                       "needs at least one request; use MLflow 3.4 or newer with a database"});
     const auto requests = side->requests();
     const auto info = json::parse(requests[3].body)["trace"]["trace_info"];
     EXPECT_EQ(info["trace_metadata"]["mlflow.trace.user"], "user-1042");
@@ -119,11 +119,11 @@ TEST_F(mlflow_artifacts, are_what_older_versions_get) {
     exporter_type exporter(options());
     ASSERT_TRUE(exporter.connect());
     EXPECT_EQ(notices,
-              std::vector<std::string>{"http://mlflow:5000: it takes no OTLP spans, so each trace is a request "
-                                       "or more of its own; use MLflow 3.4 or newer on a database"});
+              std::vector<std::string>{"http://mlflow:5000: it does not support OTLP spans, so each trace needs at "
+                                       "least one request; use MLflow 3.4 or newer with a database"});
     tracer_type tracer({.exporter = options()});
     tracer.start_trace("chat").end();
-    EXPECT_EQ(tracer.account().exported, 1U) << tracer.last_error();
+    EXPECT_EQ(tracer.account().exported, 1U) << tracer.last_error().message();
     for (const auto& target : targets()) EXPECT_NE(target, "POST /v1/traces");
 }
 
@@ -133,7 +133,7 @@ TEST_F(mlflow_artifacts, hold_spans_that_end_after_their_trace_once) {
     auto late = tracer.start_span("late");
     trace.end();
     late.end();
-    EXPECT_EQ(tracer.account().exported, 2U) << tracer.last_error();
+    EXPECT_EQ(tracer.account().exported, 2U) << tracer.last_error().message();
     ASSERT_EQ(files.size(), 1U);
     const auto spans = json::parse(files.begin()->second)["spans"];
     ASSERT_EQ(spans.size(), 2U);
@@ -153,11 +153,11 @@ TEST_F(mlflow_artifacts, of_a_trace_that_somebody_has_deleted_hold_up_no_others)
         ASSERT_TRUE(tracer.flush(20s));
         late.end();
         tracer.start_trace("other").end();
-        ASSERT_TRUE(tracer.flush(20s)) << each << ": " << tracer.last_error();
+        ASSERT_TRUE(tracer.flush(20s)) << each << ": " << tracer.last_error().message();
         EXPECT_EQ(tracer.account().exported, 2U) << each;
         EXPECT_EQ(tracer.account().failed, 1U) << each;
-        EXPECT_NE(tracer.last_error().find("first part is not on the server"), std::string::npos)
-            << tracer.last_error();
+        EXPECT_NE(tracer.last_error().message().find("does not have the first part"), std::string::npos)
+            << tracer.last_error().message();
     }
 }
 
@@ -165,7 +165,7 @@ TEST_F(mlflow_artifacts, of_a_trace_that_the_server_has_already) {
     status_of_info = 500; // as a store of files answers then
     tracer_type tracer({.exporter = options()});
     tracer.start_trace("chat").end();
-    EXPECT_EQ(tracer.account().exported, 1U) << tracer.last_error();
+    EXPECT_EQ(tracer.account().exported, 1U) << tracer.last_error().message();
     EXPECT_EQ(files.size(), 1U);
     status_of_info = 503;
     tracer.start_trace("chat").end();
@@ -178,8 +178,8 @@ TEST_F(mlflow_artifacts, that_only_the_server_can_write_are_an_error) {
         tracer_type tracer({.exporter = options()});
         tracer.start_trace("chat").end();
         EXPECT_EQ(tracer.account().failed, 1U) << root;
-        EXPECT_NE(tracer.last_error().find("start it without --default-artifact-root"), std::string::npos)
-            << tracer.last_error();
+        EXPECT_NE(tracer.last_error().message().find("start it without --default-artifact-root"), std::string::npos)
+            << tracer.last_error().message();
         EXPECT_TRUE(files.empty());
     }
     for (const char* const root :
@@ -193,7 +193,7 @@ TEST_F(mlflow_artifacts, that_only_the_server_can_write_are_an_error) {
     artifact_root = "mlflow-artifacts://mlflow:5000/a b/";
     tracer_type tracer({.exporter = options()});
     tracer.start_trace("chat").end();
-    EXPECT_EQ(tracer.account().exported, 1U) << tracer.last_error();
+    EXPECT_EQ(tracer.account().exported, 1U) << tracer.last_error().message();
     EXPECT_TRUE(files.begin()->first.starts_with("/api/2.0/mlflow-artifacts/artifacts/a%20b/tr-"));
 }
 
@@ -205,7 +205,7 @@ TEST_F(mlflow_artifacts, of_a_server_that_gives_its_own_ids) {
     const std::string id(trace.trace_id().mlflow_id().view());
     const mt::trace_id own = trace.trace_id();
     trace.inputs("question").end();
-    EXPECT_EQ(tracer.account().exported, 1U) << tracer.last_error();
+    EXPECT_EQ(tracer.account().exported, 1U) << tracer.last_error().message();
     EXPECT_EQ(targets(2),
               (std::vector<std::string>{
                   "GET /api/2.0/mlflow/traces", "POST /api/2.0/mlflow/traces", "PATCH /api/2.0/mlflow/traces/tr-old",

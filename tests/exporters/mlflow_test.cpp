@@ -82,7 +82,7 @@ TEST(mlflow_exporter, one_request_for_many_traces) {
         auto span = tracer.start_span("inside");
     }
     ASSERT_TRUE(tracer.flush(std::chrono::seconds(10)));
-    EXPECT_EQ(tracer.account().exported, 100U) << tracer.last_error();
+    EXPECT_EQ(tracer.account().exported, 100U) << tracer.last_error().message();
     const std::vector<std::string> expected{
         "GET /version", "GET /api/2.0/mlflow/experiments/get-by-name?experiment_name=a%20b%2F%C3%A9",
         "POST /v1/traces"};
@@ -140,7 +140,7 @@ TEST(mlflow_exporter, a_trace_that_goes_on_here_is_spans_alone) {
     mt::tracer<schema, mt::thread_local_context, exporter_type> tracer({.exporter = answering.options()});
     static_cast<void>(tracer.start_trace("agent", wire.extract(headers), mt::anonymous, mt::key<"app.segment">{"pro"},
                                          mt::client_request_id{"r-2"}, mt::tag{"kind", "test"}));
-    EXPECT_EQ(tracer.account().exported, 1U) << tracer.last_error();
+    EXPECT_EQ(tracer.account().exported, 1U) << tracer.last_error().message();
     std::size_t infos = 0;
     std::string spans;
     for (const auto& request : answering.side->requests()) {
@@ -176,7 +176,8 @@ TEST(mlflow_exporter, says_what_is_worth_another_try) {
         EXPECT_EQ(outcome.retryable, retryable) << status;
         EXPECT_EQ(outcome.content_rejected, content_rejected) << status;
         EXPECT_FALSE(outcome.too_slow);
-        answering.side->queue_reply(mt::failure{mt::error{mt::error_kind::timeout, {}, "no answer within 30000 ms"}});
+        answering.side->queue_reply(
+            mt::failure{mt::error{mt::error_kind::timeout, {}, "no response within 30000 ms"}});
         tracer.start_trace("chat").end();
         EXPECT_TRUE(exporter.export_traces(tracer.exporter().collected).too_slow);
     }
@@ -187,10 +188,10 @@ TEST(mlflow_exporter, refuses_a_server_that_is_not_mlflow_3) {
     EXPECT_EQ(refusal(answering, answering.options()), "connected to 7");
     answering.version = "2.22.0";
     EXPECT_EQ(refusal(answering, answering.options()),
-              "http://mlflow:5000 is MLflow 2.22.0: MLflow 3.1 or newer is needed, upgrade the server");
+              "http://mlflow:5000 is MLflow 2.22.0: MLflow 3.1 or newer is required; upgrade the server");
     answering.version = "3.0.1";
     EXPECT_EQ(refusal(answering, answering.options()),
-              "http://mlflow:5000 is MLflow 3.0.1: MLflow 3.1 or newer is needed, upgrade the server");
+              "http://mlflow:5000 is MLflow 3.0.1: MLflow 3.1 or newer is required; upgrade the server");
     for (const char* newer : {"3.4.0", "3.17.2", "3.10.0rc0", "4.0.0", "10.1.0"}) {
         answering.version = newer;
         EXPECT_EQ(refusal(answering, answering.options()), "connected to 7") << newer;
@@ -220,7 +221,7 @@ TEST(mlflow_exporter, finds_or_creates_its_experiment) {
     answering.experiment = {403, {}, R"({"message":"Permission denied\nfor you"})"};
     EXPECT_EQ(
         refusal(answering, answering.options()),
-        "http://mlflow:5000 answered 403 to /api/2.0/mlflow/experiments/get-by-name: Permission denied for you");
+        "http://mlflow:5000 responded 403 to /api/2.0/mlflow/experiments/get-by-name: Permission denied for you");
 }
 
 TEST(mlflow_exporter, tells_why_spans_failed_and_asks_again_for_a_lost_experiment) {
@@ -233,7 +234,8 @@ TEST(mlflow_exporter, tells_why_spans_failed_and_asks_again_for_a_lost_experimen
     }
     ASSERT_TRUE(tracer.flush(std::chrono::seconds(10)));
     EXPECT_EQ(tracer.account().failed, 1U);
-    EXPECT_EQ(tracer.last_error(), "http://mlflow:5000 answered 404 to /v1/traces: No Experiment with id=7 exists");
+    EXPECT_EQ(tracer.last_error().message(),
+              "http://mlflow:5000 responded 404 to /v1/traces: No Experiment with id=7 exists");
     answering.spans = {200, {}, {}};
     const auto before = answering.side->request_count();
     {

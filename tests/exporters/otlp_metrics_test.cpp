@@ -58,7 +58,7 @@ protected:
         bool is_delivered = false;
         for (int i = 0; i < 1'000 && !is_delivered; ++i) {
             is_delivered = tracer.flush(20ms);
-            if (!std::string(tracer.last_error()).empty()) break;
+            if (!std::string(tracer.last_error().message()).empty()) break;
         }
         return is_delivered;
     }
@@ -89,7 +89,7 @@ TEST_F(otlp_metrics, are_sent_at_a_flush_to_their_url) {
     EXPECT_EQ(sent.header("Content-Type"), "application/x-protobuf");
     EXPECT_EQ(sent.header("x-api-key"), "key");
     EXPECT_EQ(sent.header("Authorization"), "Bearer token");
-    EXPECT_EQ(tracer.last_error(), "");
+    EXPECT_EQ(tracer.last_error().message(), "");
 }
 
 TEST_F(otlp_metrics, name_no_user_unless_asked_to) {
@@ -133,7 +133,7 @@ TEST_F(otlp_metrics, that_do_not_arrive_are_kept_and_told_of) {
         record(tracer);
         EXPECT_FALSE(flush_to_failure(tracer));
         EXPECT_EQ(shown(tracer.account()), "0 exported, 0 failed, 0 dropped, 2 queued");
-        EXPECT_EQ(tracer.last_error(), "http://127.0.0.1:4318 answered 503 to /v1/metrics: busy");
+        EXPECT_EQ(tracer.last_error().message(), "http://127.0.0.1:4318 responded 503 to /v1/metrics: busy");
         record(tracer);
         answer(200);
         EXPECT_TRUE(tracer.flush(30s));
@@ -156,7 +156,8 @@ TEST_F(otlp_metrics, are_not_taken_for_delivered_by_a_login_page) {
     record(tracer);
     EXPECT_FALSE(flush_to_failure(tracer));
     EXPECT_EQ(tracer.account().queued, 2U);
-    EXPECT_NE(std::string(tracer.last_error()).find("login page"), std::string::npos) << tracer.last_error();
+    EXPECT_NE(std::string(tracer.last_error().message()).find("login page"), std::string::npos)
+        << tracer.last_error().message();
 }
 
 TEST_F(otlp_metrics, that_the_receiver_rejects_are_told_of) {
@@ -170,7 +171,7 @@ TEST_F(otlp_metrics, that_the_receiver_rejects_are_told_of) {
         EXPECT_EQ(is_delta ? tracer.flush(30s) : flush_to_failure(tracer), is_delta) << "deltas are not sent again";
         EXPECT_EQ(shown(tracer.account()), is_delta ? "0 exported, 2 failed, 0 dropped, 0 queued"
                                                     : "0 exported, 0 failed, 0 dropped, 2 queued");
-        EXPECT_EQ(tracer.last_error(), "the receiver rejected 2 data points: too many");
+        EXPECT_EQ(tracer.last_error().message(), "the receiver rejected 2 data points: too many");
     }
 }
 
@@ -184,7 +185,7 @@ TEST_F(otlp_metrics, that_are_left_at_the_end_are_told_of) {
         tracer_type tracer({.exporter = chosen});
         record(tracer);
     }
-    EXPECT_EQ(told, "otlp_metrics: the values of 2 spans were not delivered: http://127.0.0.1:4318 answered 503 to "
+    EXPECT_EQ(told, "otlp_metrics: the values of 2 spans were not delivered: http://127.0.0.1:4318 responded 503 to "
                     "/v1/metrics: busy");
     EXPECT_LT(std::chrono::steady_clock::now() - start, 4s) << "the end gives up at the first failure";
 }

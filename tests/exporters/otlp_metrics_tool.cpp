@@ -117,7 +117,7 @@ int main(int, char** arguments) {
         const auto account = tracer.account();
         json answer{{"requests", json::array()},    {"delivered", delivered},
                     {"exported", account.exported}, {"failed", account.failed},
-                    {"queued", account.queued},     {"error", std::string(tracer.last_error())}};
+                    {"queued", account.queued},     {"error", std::string(tracer.last_error().message())}};
         const auto all = receiver->requests();
         for (; seen < all.size(); ++seen) answer["requests"].push_back(hexadecimal(all[seen].body));
         std::cout << answer.dump() << std::endl;

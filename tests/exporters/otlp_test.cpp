@@ -42,7 +42,7 @@ protected:
         trace.metadata("app.segment", "pro");
         tracer.start_span("inside").outputs(1);
         trace.end();
-        return {tracer.account(), tracer.last_error()};
+        return {tracer.account(), tracer.last_error().message()};
     }
 
     // The request that came last, as the JSON of OTLP.
@@ -111,7 +111,7 @@ TEST_F(otlp_exporter, takes_the_words_of_a_receiver_for_a_success_where_asked) {
         chosen.success = success;
         tracer_type tracer({.exporter = chosen});
         static_cast<void>(tracer.start_trace("chat"));
-        return std::pair(tracer.account().exported, std::string(tracer.last_error()));
+        return std::pair(tracer.account().exported, std::string(tracer.last_error().message()));
     };
     constexpr std::string_view json = "application/json; charset=utf-8";
     for (const char* const body : {R"({"message":"OK"})", R"({"successes":[1],"errors":[ ],"error":null})",
@@ -348,9 +348,9 @@ TEST_F(otlp_exporter, uses_its_url_as_it_is) {
 TEST_F(otlp_exporter, tells_why_the_receiver_refused) {
     receiver->queue_reply(mt::http_response{
         400, {{"content-type", "application/x-protobuf"}}, "\x08\x03\x12\x08no\ntoken"}); // google.rpc.Status
-    EXPECT_EQ(record(options()).error, "http://127.0.0.1:4318 answered 400 to /v1/traces: no token");
+    EXPECT_EQ(record(options()).error, "http://127.0.0.1:4318 responded 400 to /v1/traces: no token");
     receiver->queue_reply(mt::http_response{400, {}, R"({"code":3,"message":"no token"})"});
-    EXPECT_EQ(record(options()).error, "http://127.0.0.1:4318 answered 400 to /v1/traces: no token");
+    EXPECT_EQ(record(options()).error, "http://127.0.0.1:4318 responded 400 to /v1/traces: no token");
 }
 
 TEST_F(otlp_exporter, says_what_is_worth_another_try) {
@@ -385,7 +385,7 @@ TEST_F(otlp_exporter, counts_what_the_receiver_took_only_in_part) {
     EXPECT_EQ(answer("\x0a\x0c\x08\x01\x12\x08too long"), "1 of 2: the receiver rejected spans: too long");
     EXPECT_EQ(answer("\x0a\x0a\x12\x08outdated"), "2 of 2: ") << "a warning";
     EXPECT_EQ(answer("\x0a\x03\x08\xff\x7f"), "0 of 2: the receiver rejected spans: ") << "more than there were";
-    EXPECT_TRUE(answer("\x0a\xff").starts_with("0 of 2: http://127.0.0.1:4318 answered 200 to /v1/traces with "))
+    EXPECT_TRUE(answer("\x0a\xff").starts_with("0 of 2: http://127.0.0.1:4318 responded 200 to /v1/traces with "))
         << "malformed: who says that they were taken?";
 }
 

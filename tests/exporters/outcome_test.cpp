@@ -75,9 +75,9 @@ typename Exporter::options to(const mending_server& server) {
 template <class Tracer>
 void expect_nothing_lost(Tracer& tracer, const mending_server& server, const std::string& what) {
     for (int i = 0; i < 5; ++i) static_cast<void>(tracer.start_trace("chat"));
-    EXPECT_TRUE(tracer.flush(60s)) << what << tracer.last_error();
+    EXPECT_TRUE(tracer.flush(60s)) << what << tracer.last_error().message();
     const auto spans = tracer.account();
-    EXPECT_EQ(spans.exported, 5U) << what << tracer.last_error();
+    EXPECT_EQ(spans.exported, 5U) << what << tracer.last_error().message();
     EXPECT_EQ(spans.failed + spans.dropped + spans.queued, 0U) << what;
     EXPECT_GE(server.taken, 1) << what;
 }
@@ -114,7 +114,7 @@ TYPED_TEST(delivery, from_the_disk_waits_for_what_is_not_about_the_content) {
                           .diagnostics = {nullptr}}});
         for (int i = 0; i < 5; ++i) static_cast<void>(tracer.start_trace("chat"));
         for (int i = 0; i < 1000 && tracer.account().exported < 5; ++i) static_cast<void>(tracer.flush(1s));
-        EXPECT_EQ(tracer.account().exported, 5U) << described(wrong) << tracer.last_error();
+        EXPECT_EQ(tracer.account().exported, 5U) << described(wrong) << tracer.last_error().message();
         EXPECT_EQ(tracer.account().failed, 0U) << described(wrong);
     }
 }
@@ -124,9 +124,9 @@ TYPED_TEST(delivery, does_not_take_a_page_for_an_answer) {
     mt::tracer<mt::open_schema, mt::thread_local_context, TypeParam> tracer({.exporter = to<TypeParam>(server)});
     static_cast<void>(tracer.start_trace("chat"));
     EXPECT_EQ(tracer.account().exported, 0U);
-    EXPECT_NE(tracer.last_error().find("with text/html that does not say that anything was stored"),
+    EXPECT_NE(tracer.last_error().message().find("with text/html, which does not confirm that anything was stored"),
               std::string::npos)
-        << tracer.last_error();
+        << tracer.last_error().message();
 }
 
 TYPED_TEST(delivery, counts_what_the_receiver_rejects_and_sends_nothing_again) {
@@ -143,7 +143,7 @@ TYPED_TEST(delivery, counts_what_the_receiver_rejects_and_sends_nothing_again) {
     EXPECT_EQ(tracer.account().exported, 3U);
     EXPECT_EQ(tracer.account().failed, 2U);
     EXPECT_EQ(server.taken, 0) << "nothing is sent again";
-    EXPECT_EQ(tracer.last_error(), "the receiver rejected spans: bad");
+    EXPECT_EQ(tracer.last_error().message(), "the receiver rejected spans: bad");
 }
 
 // ---- What a trace needs besides its spans.
@@ -172,7 +172,7 @@ TEST(trace_info, makes_a_trace_count_only_when_it_is_stored) {
             static_cast<void>(
                 tracer.start_trace("chat", mt::client_request_id::parse("r-" + std::to_string(i)).value()));
         ASSERT_TRUE(tracer.flush(60s)) << wrong;
-        EXPECT_EQ(tracer.account().exported, 10U) << wrong << tracer.last_error();
+        EXPECT_EQ(tracer.account().exported, 10U) << wrong << tracer.last_error().message();
         EXPECT_GE(infos, 13) << wrong;
     }
 }
@@ -198,7 +198,7 @@ TEST(trace_info, of_many_traces_goes_on_several_connections_after_the_spans) {
     for (int i = 0; i < 40; ++i) tracer.start_trace("chat", mt::client_request_id{"r-1"}).end();
     mlflow_exporter exporter({.transport = {side}, .info_connections = 4});
     const auto outcome = exporter.export_traces(tracer.exporter().collected);
-    EXPECT_EQ(outcome.exported_spans, 40U) << outcome.error;
+    EXPECT_EQ(outcome.exported_spans, 40U) << outcome.error.message();
     EXPECT_EQ(most, 4);
     EXPECT_EQ(span_requests, 1);
     EXPECT_FALSE(is_early);
@@ -224,7 +224,7 @@ TEST(trace_info, that_is_interrupted_leaves_a_right_account) {
     EXPECT_EQ(outcome.exported_spans + outcome.failed_spans, 100U);
     EXPECT_EQ(batch.span_count(), outcome.failed_spans) << "what is stored does not come again";
     EXPECT_EQ(mt::outcome_of(outcome), mt::outcome::wait);
-    EXPECT_NE(outcome.error.find("spans were not sent yet"), std::string::npos) << outcome.error;
+    EXPECT_NE(outcome.error.message().find("stored spans were sent"), std::string::npos) << outcome.error.message();
 }
 
 TEST(trace_info, at_fault_costs_its_own_trace_alone) {
@@ -300,11 +300,12 @@ TEST(credentials, that_cannot_be_sent_are_asked_for_again) {
             ASSERT_TRUE(tracer.flush(60s));
             server.token = 2;
             static_cast<void>(tracer.start_trace("while the file is written"));
-            ASSERT_TRUE(tracer.flush(60s)) << bad << tracer.last_error();
+            ASSERT_TRUE(tracer.flush(60s)) << bad << tracer.last_error().message();
             static_cast<void>(tracer.start_trace("after"));
             ASSERT_TRUE(tracer.flush(60s));
-            EXPECT_EQ(tracer.account().exported, 3U) << bad << ": " << tracer.last_error();
-            EXPECT_EQ(tracer.last_error().find("token-number"), std::string::npos) << tracer.last_error();
+            EXPECT_EQ(tracer.account().exported, 3U) << bad << ": " << tracer.last_error().message();
+            EXPECT_EQ(tracer.last_error().message().find("token-number"), std::string::npos)
+                << tracer.last_error().message();
         }
 }
 
@@ -326,7 +327,7 @@ TEST(credentials, are_never_in_what_is_said_of_an_answer_that_echoes_them) {
     mt::tracer<mt::open_schema, mt::explicit_context, mt::detail::collecting_exporter> tracer;
     tracer.start_trace("chat").end();
     const auto outcome = exporter.export_traces(tracer.exporter().collected);
-    EXPECT_EQ(outcome.error, "http://127.0.0.1:4318 answered 403 to /v1/traces: no key ***, nor ***");
+    EXPECT_EQ(outcome.error.message(), "http://127.0.0.1:4318 responded 403 to /v1/traces: no key ***, nor ***");
 }
 
 } // namespace

@@ -1,22 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 // Records on a machine without an operating system, and writes what its exporter gets as lines of text by
-// semihosting. `read_back.py` runs it and compares.
-
+// semihosting. `device_test.py` runs it and compares.
+#include "machine.hpp"
 #include <mlflow/trace/bare_metal.hpp>
 
 namespace mt = mlflow::trace;
 
+extern "C" std::uint32_t bss_end[]; // of the linker script: the end of the unused stack
+
 namespace {
 
-// Arm semihosting, https://github.com/ARM-software/abi-aa/blob/main/semihosting/semihosting.rst.
-enum class host_call : int { write0 = 0x04, exit_extended = 0x20 };
+// Fills the unused stack with a pattern, and finds out how much of it a function has overwritten.
+class stack_watch {
+public:
+    [[gnu::noinline]] stack_watch() noexcept : begin_(static_cast<std::uint32_t*>(__builtin_frame_address(0)) - 32) {
+        for (volatile std::uint32_t* at = bss_end; at < begin_; ++at) *at = pattern;
+    }
+    [[gnu::noinline, nodiscard]] std::size_t used_bytes() const noexcept {
+        const volatile std::uint32_t* at = bss_end;
+        while (at < begin_ && *at == pattern) ++at;
+        return static_cast<std::size_t>(begin_ - at) * sizeof pattern;
+    }
 
-int ask_host(host_call call, const void* argument) noexcept {
-    register int r0 asm("r0") = static_cast<int>(call);
-    register const void* r1 asm("r1") = argument;
-    asm volatile("bkpt 0xab" : "+r"(r0) : "r"(r1) : "memory");
-    return r0;
-}
+private:
+    static constexpr std::uint32_t pattern = 0xc0ffee11U;
+    std::uint32_t* begin_;
+};
 
 void say(const char* text) noexcept { ask_host(host_call::write0, text); }
 
@@ -70,11 +79,11 @@ struct board {
         return z ^ (z >> 31U);
     }
     static void lock() noexcept {
-        asm volatile("cpsid i" ::: "memory");
+        disable_interrupts();
         ++locked;
     }
     static void unlock() noexcept {
-        if (--locked == 0) asm volatile("cpsie i" ::: "memory");
+        if (--locked == 0) enable_interrupts();
     }
     static void* reallocate(void* block, std::size_t size) noexcept { return memory().reallocate(block, size); }
     static void report(const mt::error& error) noexcept {
@@ -116,8 +125,10 @@ using assistant_schema = mt::schema<mt::required<mt::user>, mt::required<mt::ses
 using device_tracer = mt::tracer<assistant_schema, mt::global_context, printing_exporter, mt::record_all,
                                  mt::bare_metal_platform<board>>;
 
-std::string_view converse(device_tracer& tracer, const mt::session& session, std::string_view question) {
-    auto trace = tracer.start_trace("assistant", mt::user{"user-1042"}, session, mt::span_type::agent);
+[[gnu::noinline]] std::string_view converse(device_tracer& tracer, const mt::session& session,
+                                            std::string_view question) {
+    static const mt::user user{"user-1042"}; // 1 KB, not on the stack
+    auto trace = tracer.start_trace("assistant", user, session, mt::span_type::agent);
     trace.inputs(mt::arg("question", question));
     {
         auto span = tracer.start_span("generate", mt::span_type::llm);
@@ -132,20 +143,26 @@ int run() noexcept {
     device_tracer tracer;
     const auto session = mt::session::parse("kitchen-7");
     if (!session.has_value()) return 1;
+    const stack_watch stack;
     converse(tracer, *session, "How warm is it?");
+    const std::size_t stack_bytes = stack.used_bytes();
 
     // Once warm, a conversation leaves no more in the arena than the one before.
     printing_exporter::is_loud = false;
     converse(tracer, *session, "again");
     const std::size_t warm = board::memory().used_bytes();
+    const instruction_counter counter;
     for (int turn = 0; turn < 1'000; ++turn) converse(tracer, *session, "again");
+    const std::uint32_t instructions = counter.count() / 2'000;
     if (board::memory().used_bytes() != warm) return 2;
 
     // A text for which there is no memory is left out, and nothing else.
     printing_exporter::is_loud = true;
     {
         static const char huge[8 * 1024] = {'x'};
-        auto trace = tracer.start_trace("full", mt::user{"user-1043"}, *session);
+        const auto caller = mt::remote_span::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+        if (!caller.has_value()) return 3;
+        auto trace = tracer.start_trace("full", mt::user{"user-1043"}, *session, *caller);
         trace.inputs(std::string_view(huge, sizeof huge));
         trace.attribute("app.left", true);
         static_cast<void>(trace.set(mt::user{"user-1044"}));
@@ -157,12 +174,11 @@ int run() noexcept {
     say_number("open", account.open);
     say_number("locked", static_cast<std::uint64_t>(board::locked));
     say_number("memory", board::memory().used_bytes());
+    say_number("stack", stack_bytes);
+    say_number("instructions", instructions);
     return 0;
 }
 
 } // namespace
 
-extern "C" void run_device() noexcept {
-    const int reason[] = {0x20026, run()}; // ADP_Stopped_ApplicationExit
-    ask_host(host_call::exit_extended, reason);
-}
+extern "C" void run_device() noexcept { exit_with(run()); }

@@ -1,41 +1,113 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Compiles the library for a cortex-m3 without operating system, heap, exceptions and RTTI, runs a program that records
-on an emulated board, and reads what it recorded by OpenTelemetry's own definitions.
+"""Compiles the library for a cortex-m3, a cortex-m0 and a 32-bit RISC-V without operating system, heap, exceptions and
+RTTI, runs a program that records on emulated boards, and reads what it recorded by OpenTelemetry's own definitions.
 
 usage: device_test.py <folder include> <folder to build in>
 
-Needs arm-none-eabi-g++ with its C++ library, qemu-system-arm, and opentelemetry-proto from PyPI.
+Needs arm-none-eabi-g++ with its C++ library, qemu-system-arm, and opentelemetry-proto from PyPI; for RISC-V
+riscv64-unknown-elf-g++ and qemu-system-riscv32, without which it is left out.
 """
+
+from __future__ import annotations
 
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
+from dataclasses import dataclass, field
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 HERE = pathlib.Path(__file__).resolve().parent
-MACHINE = ["-mcpu=cortex-m3", "-mthumb"]
-COMPILE = [
-    "arm-none-eabi-g++", "-std=c++20", *MACHINE, "-Os", "-ffreestanding", "-fno-exceptions", "-fno-rtti",
-    "-fno-threadsafe-statics", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables", "-ffunction-sections",
-    "-fdata-sections", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wsign-conversion", "-Werror",
+ATOMICS = HERE.parents[1] / "examples/embedded/atomics.cpp"
+OPTIONS = [
+    "-std=c++20", "-Os", "-ffreestanding", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics", "-fno-unwind-tables",
+    "-fno-asynchronous-unwind-tables", "-ffunction-sections", "-fdata-sections", "-Wall", "-Wextra", "-Wpedantic",
+    "-Wconversion", "-Wshadow", "-Wsign-conversion", "-Werror",
 ]  # fmt: skip
-LINK = ["arm-none-eabi-g++", *MACHINE, "-nostdlib", "-nostartfiles", "-Wl,--gc-sections", "-Wl,--fatal-warnings"]
 EMULATE = [
-    "qemu-system-arm", "-machine", "lm3s6965evb", "-nographic", "-monitor", "none", "-serial", "none",
-    "-semihosting-config", "enable=on,target=native",
+    "-nographic", "-monitor", "none", "-serial", "none", "-semihosting-config", "enable=on,target=native", "-icount", "shift=0",
 ]  # fmt: skip
+
+
+@dataclass
+class Processor:
+    """A processor and the emulated board that has it."""
+
+    name: str
+    machine: list[str]
+    emulator: list[str]
+    tools: str = "arm-none-eabi-"
+    link: list[str] = field(default_factory=list)
+    atomics: set[str] = field(default_factory=set)  # the functions that GCC calls for want of instructions
+    instructions: int = 0  # the most that a span may take; 0 where they cannot be counted
+
+    def compile(self, *arguments: object) -> str:
+        return run(f"{self.tools}g++", *OPTIONS, *self.machine, *arguments)
+
+    def symbols(self, option: str, file: pathlib.Path) -> set[str]:
+        return {line.split()[-1] for line in run(f"{self.tools}nm", option, file).splitlines() if line.strip()}
+
+    def size(self, file: pathlib.Path) -> list[int]:
+        return [int(number) for number in run(f"{self.tools}size", file).splitlines()[1].split()[:3]]
+
+
+def arm(name: str, board: str = "", **more) -> Processor:
+    return Processor(name, ["-mthumb", f"-mcpu={name}"], ["qemu-system-arm", "-machine", board], **more)
+
+
+M3 = arm("cortex-m3", "lm3s6965evb", instructions=9_000)
+M0 = arm(
+    "cortex-m0",
+    "microbit",
+    link=["-Wl,--defsym=ram_size=16K"],
+    atomics={
+        "__atomic_fetch_add_4", "__atomic_fetch_sub_4", "__atomic_fetch_or_4", "__atomic_exchange_1",
+        "__atomic_exchange_4", "__atomic_compare_exchange_1", "__atomic_compare_exchange_4",
+    },
+)  # fmt: skip
+M4 = arm("cortex-m4")
+NEWLIB = "/usr/include/newlib"
+# Debian has no C++ library for this compiler. The headers of Arm's are of the same version of GCC, and nothing of that
+# library is linked.
+RISC_V = Processor(
+    "rv32imac",
+    [
+        "-march=rv32imac_zicsr", "-mabi=ilp32", "-msmall-data-limit=0", "-isystem", f"{NEWLIB}/c++/12.2.1",
+        "-isystem", f"{NEWLIB}/c++/12.2.1/arm-none-eabi", "-isystem", NEWLIB,
+    ],
+    ["qemu-system-riscv32", "-machine", "virt", "-bios", "none"],
+    tools="riscv64-unknown-elf-",
+    link=[
+        "-march=rv32imac", "-mabi=ilp32", "-Wl,--defsym=flash_begin=0x80000000", "-Wl,--defsym=ram_begin=0x80080000",
+    ],
+    atomics={"__atomic_exchange_1", "__atomic_compare_exchange_1"},
+    instructions=12_000,
+)  # fmt: skip
 
 # What GCC expects of every target, even a freestanding one, and a virtual function's never called place holder.
 EXPECTED_OF_TARGET = {"memcpy", "memmove", "memset", "memcmp", "strlen", "abort", "__cxa_pure_virtual"}
+# Functions of libgcc for integers of 64 bits, and to divide and switch.
+INTEGERS = {
+    "__aeabi_ldivmod", "__aeabi_uldivmod", "__aeabi_llsr", "__aeabi_llsl", "__aeabi_lmul", "__aeabi_uidiv",
+    "__aeabi_uidivmod", "__aeabi_idiv", "__aeabi_idivmod", "__gnu_thumb1_case_uqi", "__gnu_thumb1_case_uhi",
+    "__gnu_thumb1_case_sqi", "__gnu_thumb1_case_shi", "__gnu_thumb1_case_si", "__bswapdi2", "__bswapsi2", "__divdi3",
+    "__udivdi3", "__moddi3", "__umoddi3", "__lshrdi3", "__ashldi3", "__muldi3", "__clzsi2",
+}  # fmt: skip
 NEEDS_AN_OPERATING_SYSTEM = {
     "device/received.hpp",
     "memory/forks.hpp",
     "platform/appended_file.hpp",
+    "platform/condition.hpp",
+    "platform/cycle_clock.hpp",
+    "platform/cycle_counter.hpp",
+    "platform/file_owners.hpp",
     "platform/files.hpp",
     "platform/hosted.hpp",
+    "platform/id_generator.hpp",
+    "platform/owned_file.hpp",
     "platform/per_process.hpp",
     "platform/replaced_file.hpp",
     "platform/threads.hpp",
@@ -66,41 +138,74 @@ def compile_every_header(include: pathlib.Path, build: pathlib.Path) -> int:
     ]
     source = build / "every_header.cpp"
     source.write_text("".join(f"#include <{header.as_posix()}>\n" for header in headers))
-    run(*COMPILE, f"-I{include}", "-fsyntax-only", source)
+    M3.compile(f"-I{include}", "-fsyntax-only", source)
     # As where -ffreestanding takes headers away that this needs: libstdc++ from 13 on.
-    hosted = [option for option in COMPILE if option != "-ffreestanding"]
-    run(*hosted, "-DMLFLOW_TRACE_HOSTED=0", f"-I{include}", "-fsyntax-only", source)
+    hosted = [option for option in OPTIONS if option != "-ffreestanding"]
+    run(f"{M3.tools}g++", *hosted, *M3.machine, "-DMLFLOW_TRACE_HOSTED=0", f"-I{include}", "-fsyntax-only", source)
     return len(headers)
 
 
-def symbols(option: str, file: pathlib.Path) -> set[str]:
-    return {line.split()[-1] for line in run("arm-none-eabi-nm", option, file).splitlines() if line.strip()}
+def check_wrong_profile(include: pathlib.Path, build: pathlib.Path) -> None:
+    """The first error where the compiler is hosted and there is no operating system."""
+    source = build / "wrong_profile.cpp"
+    source.write_text("#include <mlflow/trace.hpp>\n")
+    command = ["arm-none-eabi-g++", "-std=c++20", "-Wfatal-errors", f"-I{include}", "-fsyntax-only", source]
+    said = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=240).stderr
+    check("lacks POSIX threads" in said and "bare_metal.hpp" in said, f"the error for the wrong profile: {said}")
 
 
-def build_program(include: pathlib.Path, build: pathlib.Path) -> pathlib.Path:
-    device, startup, program = build / "device.o", build / "startup.o", build / "device.elf"
-    run(*COMPILE, f"-I{include}", "-c", HERE / "device.cpp", "-o", device)
-    undefined = {name for name in symbols("--undefined-only", device) if not name.startswith("__aeabi_")}
-    check(undefined <= EXPECTED_OF_TARGET, f"the library needs what a device has not: {undefined - EXPECTED_OF_TARGET}")
-    floating = {name for name in symbols("--undefined-only", device) if name.startswith(("__aeabi_d", "__aeabi_f"))}
-    check(not floating, f"helpers for floating point: {floating}")
-    # What replaces memcpy must not be compiled into a call of memcpy.
-    run(*COMPILE, "-fno-tree-loop-distribute-patterns", "-c", HERE / "startup.cpp", "-o", startup)
-    run(*LINK, "-T", HERE / "lm3s6965.ld", device, startup, "-lgcc", "-o", program)
+def build_program(include: pathlib.Path, build: pathlib.Path, processor: Processor, name: str = "device") -> pathlib.Path:
+    sources = [HERE / f"{name}.cpp", HERE / "startup.cpp", *([ATOMICS] if processor.atomics else [])]
+    objects = [build / f"{processor.name}_{source.stem}.o" for source in sources]
+    for source, compiled in zip(sources, objects, strict=True):
+        # What replaces memcpy must not be compiled into a call of memcpy.
+        options = ["-fno-tree-loop-distribute-patterns"] if source.stem == "startup" else []
+        processor.compile(*options, f"-I{include}", "-c", source, "-o", compiled)
+    needed = processor.symbols("--undefined-only", objects[0]) - EXPECTED_OF_TARGET - {"bss_end"}
+    atomics = {symbol for symbol in needed if symbol.startswith("__atomic")}
+    check(atomics <= processor.atomics, f"atomics.cpp lacks {atomics - processor.atomics}")
+    if name == "device":
+        check(atomics == processor.atomics, f"atomics.cpp has more than the library: {processor.atomics - atomics}")
+    check(needed <= atomics | INTEGERS, f"the library needs what a device has not: {needed - atomics - INTEGERS}")
+    program = build / f"{processor.name}_{name}.elf"
+    link = ["-nostdlib", "-nostartfiles", "-Wl,--gc-sections", "-Wl,--fatal-warnings", "-T", HERE / "lm3s6965.ld"]
+    machine = processor.link if processor is RISC_V else [*processor.machine, *processor.link]
+    run(f"{processor.tools}g++", *machine, *link, *objects, "-lgcc", "-o", program)
     return program
 
 
-def measure_framed_path(include: pathlib.Path, build: pathlib.Path) -> None:
-    """What sending costs: code, and memory besides the ring."""
-    most_text, most_data, ring = 3_500, 192, 1_024
-    program = build / "framed_path.o"
-    for processor in ("cortex-m0", "cortex-m3", "cortex-m4"):
-        run(*COMPILE, f"-mcpu={processor}", f"-I{include}", "-c", HERE / "framed_path.cpp", "-o", program)
-        text, data, bss = map(int, run("arm-none-eabi-size", program).splitlines()[1].split()[:3])
-        print(f"framed path on {processor}: {text} bytes of text, {data} of data, {bss} of the ring")
-        check(text <= most_text and data <= most_data and bss <= ring + 16, f"too large on {processor}: {text}, {data}, {bss}")
-        needed = symbols("--undefined-only", program)
-        check(needed <= {"__aeabi_llsr", "memcpy", "memset"}, f"the framed path needs {needed}")
+def measure_smallest(include: pathlib.Path, build: pathlib.Path, processors: list[Processor]) -> None:
+    """A whole program that starts a trace with three attributes, inputs and outputs, ends it and drains its frame."""
+    for processor in processors:
+        program = build_program(include, build, processor, "smallest")
+        run(*processor.emulator, *EMULATE, "-kernel", program)  # fails if it returns another number than 0
+        text, data, bss = processor.size(program)
+        print(f"smallest program on {processor.name}: {text} bytes of text, {data} of data, {bss} of bss")
+        check(text <= (28_000 if processor is RISC_V else 22_500), f"the smallest program has {text} bytes of text")
+        check(data + bss <= 4_800, f"the smallest program has {data + bss} bytes of static memory")
+
+
+def measure(include: pathlib.Path, build: pathlib.Path, processors: list[Processor]) -> None:
+    """What sending costs, and what keeping records in flash costs: code, and memory besides the ring."""
+    for processor in processors:
+        # RISC-V has no instructions for unaligned loads and for shifts of 64 bits.
+        most_text, most_flash_text = (4_600, 2_000) if processor is RISC_V else (3_500, 1_700)
+        program = build / "framed_path.o"
+        processor.compile(f"-I{include}", "-c", HERE / "framed_path.cpp", "-o", program)
+        text, data, bss = processor.size(program)
+        print(f"framed path on {processor.name}: {text} bytes of text, {data} of data, {bss} of the ring")
+        check(text <= most_text and data <= 192 and bss <= 1_024 + 16, f"too large on {processor.name}: {text}, {data}, {bss}")
+        needed = processor.symbols("--undefined-only", program)
+        check(needed <= {"__aeabi_llsr", "__lshrdi3", "memcpy", "memset"}, f"the framed path needs {needed}")
+
+        program = build / "flash_path.o"
+        processor.compile(f"-I{include}", "-c", HERE / "flash_path.cpp", "-o", program)
+        text, data, bss = processor.size(program)
+        print(f"flash path on {processor.name}: {text} bytes of text, {data} of data, {bss} of its state")
+        check(text <= most_flash_text and data + bss <= 48, f"too large on {processor.name}: {text}, {data}, {bss}")
+        needed = processor.symbols("--undefined-only", program)
+        driver = {"erase_sector", "program_flash", "read_flash"}
+        check(needed - driver <= {"memcmp", "memcpy", "memset"}, f"the flash path needs {needed - driver}")
 
 
 def value_of(any_value) -> object:
@@ -136,19 +241,16 @@ def check_conversation(trace: dict) -> None:
 def check_full(trace: dict) -> None:
     check(trace["entries"]["mlflow.trace.user"] == "user-1043", f"user: {trace['entries']}")
     (root,) = trace["spans"]
+    (link,) = root.links
+    told = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
+    check((link.trace_id.hex(), link.span_id.hex()) == told, f"link to the server's span: {link}")
     left = attributes_of(root)
     check("mlflow.spanInputs" not in left and left["app.left"] is True, f"what had no room: {sorted(left)}")
 
 
-def main() -> None:
-    include, build = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
-    build.mkdir(parents=True, exist_ok=True)
-    headers = compile_every_header(include, build)
-    measure_framed_path(include, build)
-    program = build_program(include, build)
-
+def run_program(program: pathlib.Path, processor: Processor) -> dict[str, int]:
     traces, numbers, refused = [], {}, []
-    for line in run(*EMULATE, "-kernel", program).splitlines():
+    for line in run(*processor.emulator, *EMULATE, "-kernel", program).splitlines():
         kind, _, rest = line.partition(" ")
         if kind == "trace":
             traces.append({"id": rest, "entries": {}, "spans": []})
@@ -168,8 +270,31 @@ def main() -> None:
     check(refused == ["mlflow.trace.user"], f"refused: {refused}")
     check(numbers["started"] == numbers["exported"] == 2 * 1002 + 1, f"account: {numbers}")
     check(numbers["open"] == numbers["locked"] == 0, f"account: {numbers}")
-    print(f"{headers} headers compiled; {numbers['exported']} spans recorded on the board")
-    print(run("arm-none-eabi-size", program))
+    # 128 bytes below the caller are not watched.
+    check(200 < numbers["stack"] + 128 <= 1_024, f"a trace took {numbers['stack'] + 128} bytes of the stack")
+    if processor.instructions:
+        spent = numbers["instructions"]
+        check(spent > 0 and spent <= processor.instructions, f"a span took {spent} instructions on a {processor.name}")
+    check(numbers["memory"] <= 2_048, f"a trace of two spans took {numbers['memory']} bytes of the arena")
+    return numbers
+
+
+def main() -> None:
+    include, build = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
+    build.mkdir(parents=True, exist_ok=True)
+    headers = compile_every_header(include, build)
+    print(f"{headers} headers compiled")
+    check_wrong_profile(include, build)
+    has_risc_v = shutil.which("riscv64-unknown-elf-g++") and shutil.which("qemu-system-riscv32")
+    if not has_risc_v:
+        print("RISC-V is left out: it needs gcc-riscv64-unknown-elf and qemu-system-misc")
+    measure(include, build, [M0, M3, M4, *([RISC_V] if has_risc_v else [])])
+    measure_smallest(include, build, [M3, M0, *([RISC_V] if has_risc_v else [])])
+    for processor in [M3, M0, *([RISC_V] if has_risc_v else [])]:
+        program = build_program(include, build, processor)
+        numbers = run_program(program, processor)
+        print(f"{numbers['exported']} spans recorded on a {processor.name}: {numbers}")
+        print(run(f"{processor.tools}size", program))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a device has of `framed_exporter` and nothing else, to be measured.
+#include "machine.hpp"
 #include <mlflow/trace/device/framed.hpp>
 
 namespace mt = mlflow::trace;
@@ -7,8 +8,8 @@ namespace mt = mlflow::trace;
 namespace {
 
 struct interrupts {
-    static void lock() noexcept { asm volatile("cpsid i" ::: "memory"); }
-    static void unlock() noexcept { asm volatile("cpsie i" ::: "memory"); }
+    static void lock() noexcept { disable_interrupts(); }
+    static void unlock() noexcept { enable_interrupts(); }
 };
 
 char memory[1'024];

@@ -55,7 +55,13 @@ std::size_t strlen(const char* text) {
     }
 }
 
+#ifdef __riscv
+[[gnu::section(".vectors"), gnu::used, gnu::naked, noreturn]] void begin() {
+    asm volatile("la sp, stack_top\n\tj reset");
+}
+#else
 [[gnu::section(".vectors"), gnu::used]] const std::uintptr_t vectors[] = {
     reinterpret_cast<std::uintptr_t>(&stack_top), reinterpret_cast<std::uintptr_t>(&reset)};
+#endif
 
 } // extern "C"

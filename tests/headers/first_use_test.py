@@ -20,7 +20,7 @@ def main() -> None:
     for program in sys.argv[1:]:
         symbols = subprocess.run(["nm", "--demangle", program], capture_output=True, text=True, check=True).stdout
         found.update(GUARD.findall(symbols))
-        pools += len(re.findall(r"detail::pool<", symbols))
+        pools += len(re.findall(r"detail::(?:threaded_)?pool<", symbols))
     if not pools:
         sys.exit("none of the programs records: nothing was checked")
     wrong = [name for name in sorted(found) if not OF_A_THREAD.search(name) and not GUARDED_ON_PURPOSE.search(name)]

@@ -16,7 +16,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 INCLUDE = ROOT / "include"
 SINGLE_INCLUDE = ROOT / "single_include"
-MOST_LINES = 44_500
+MOST_LINES = 45_000
 MOST_LINES_FORWARD = 1_500
 FORBIDDEN = {"iostream", "regex", "future", "filesystem", "random", "functional"}
 WARNINGS = "-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wsign-conversion -Werror".split()

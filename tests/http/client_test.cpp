@@ -35,14 +35,17 @@ TEST(http_client, a_redirect_is_named_and_not_followed) {
     const auto redirect = [](std::string location) {
         return told("http://mlflow", {302, {{"Location", std::move(location)}}, {}});
     };
-    const std::string end = "; redirects are not followed, give that address if it is right";
+    const std::string end = "; redirects are not followed. If that address is right, configure it";
     EXPECT_EQ(redirect("https://mlflow.example:8443/login?ticket=hidden"),
-              "http://mlflow answered 302 to /version: it redirects to https://mlflow.example:8443" + end);
-    EXPECT_EQ(redirect("https://user:hidden@h"), "http://mlflow answered 302 to /version: it redirects to h" + end);
+              "http://mlflow responded 302 to /version with a redirect to https://mlflow.example:8443" + end);
+    EXPECT_EQ(redirect("https://user:hidden@h"),
+              "http://mlflow responded 302 to /version with a redirect to h" + end);
     EXPECT_EQ(redirect("/login?ticket=hidden"),
-              "http://mlflow answered 302 to /version: it redirects to /login" + end);
-    EXPECT_EQ(redirect("https://a\nb"), "http://mlflow answered 302 to /version: it redirects to https://a b" + end);
-    EXPECT_EQ(told("http://mlflow", {304, {}, {}}), "http://mlflow answered 304 to /version: it redirects to " + end);
+              "http://mlflow responded 302 to /version with a redirect to /login" + end);
+    EXPECT_EQ(redirect("https://a\nb"),
+              "http://mlflow responded 302 to /version with a redirect to https://a b" + end);
+    EXPECT_EQ(told("http://mlflow", {304, {}, {}}),
+              "http://mlflow responded 304 to /version with a redirect to " + end);
 }
 
 TEST(http_client, plain_http_to_a_tls_port_is_recognised) {
@@ -50,7 +53,7 @@ TEST(http_client, plain_http_to_a_tls_port_is_recognised) {
                                    "Reason: You're speaking plain HTTP to an SSL-enabled server port.",
                                    "Client sent an HTTP request to an HTTPS server.\n"}) {
         EXPECT_EQ(told("http://mlflow:8443", {400, {}, page}),
-                  "http://mlflow:8443: TLS is spoken there; write https://");
+                  "http://mlflow:8443: the server expects TLS; use https://");
         EXPECT_EQ(told("https://mlflow:8443", {400, {}, page}), "");
     }
     EXPECT_EQ(told("http://mlflow", {400, {}, "bad request"}), "");
@@ -58,9 +61,8 @@ TEST(http_client, plain_http_to_a_tls_port_is_recognised) {
 }
 
 TEST(http_client, a_proxy_that_wants_credentials_is_recognised) {
-    EXPECT_EQ(told("http://mlflow", {407, {}, "<html>"}),
-              "http://mlflow: the proxy on the way refuses the credentials; name them in http_proxy as "
-              "http://user:password@host:port");
+    EXPECT_EQ(told("http://mlflow", {407, {}, "<html>"}), "http://mlflow: the proxy rejected the credentials; set "
+                                                          "them in http_proxy as http://user:password@host:port");
 }
 
 TEST(http_client, a_wrong_address_is_named_by_its_option) {

@@ -139,14 +139,14 @@ TEST(credentials, that_stay_refused_are_an_error_and_no_loop) {
     server.accept_only("another");
     const rotating tokens;
     exporter changing({.tracking_uri = server.url(), .authorization = tokens});
-    EXPECT_EQ(connect(changing), server.url() + " answered 401 to /version: who are you?");
+    EXPECT_EQ(connect(changing), server.url() + " responded 401 to /version: who are you?");
     EXPECT_EQ(server.take_log().size(), 2U);
     const auto same = [] { return mt::bearer_authorization(mt::secret("old")); };
     exporter constant({.tracking_uri = server.url(), .authorization = same});
-    EXPECT_EQ(connect(constant), server.url() + " answered 401 to /version: who are you?");
+    EXPECT_EQ(connect(constant), server.url() + " responded 401 to /version: who are you?");
     EXPECT_EQ(server.take_log().size(), 1U) << "the same value is not tried again";
     exporter fixed({.tracking_uri = server.url(), .authorization = mt::bearer_authorization(mt::secret("old"))});
-    EXPECT_EQ(connect(fixed), server.url() + " answered 401 to /version: who are you?");
+    EXPECT_EQ(connect(fixed), server.url() + " responded 401 to /version: who are you?");
     EXPECT_EQ(server.take_log().size(), 1U);
 }
 
@@ -156,19 +156,17 @@ TEST(credentials, that_cannot_be_had_are_an_error) {
         exporter to({.tracking_uri = server.url(), .authorization = std::move(authorization)});
         return connect(to);
     };
-    EXPECT_EQ(told([] { return mt::secret(); }), "authorization: the function gave an empty value");
+    EXPECT_EQ(told([] { return mt::secret(); }), "authorization: the function returned an empty value");
     EXPECT_EQ(told([]() -> mt::secret { throw std::runtime_error("no file"); }), "authorization: no file");
     EXPECT_EQ(told([]() -> mt::secret { throw 1; }),
-              "authorization: the function threw what is not a std::exception");
+              "authorization: the function threw something other than a std::exception");
     EXPECT_EQ(told([]() -> mt::result<mt::secret> {
                   return mt::failure{mt::error{mt::error_kind::timeout, {}, "the vault is away"}};
               }),
               "the vault is away");
     EXPECT_TRUE(server.take_log().empty());
-    EXPECT_EQ(
-        told([] { return mt::bearer_authorization(mt::secret("token-1\n")); }),
-        "authorization: the function gave a value that holds a control character; remove it, such as the end of "
-        "a line");
+    EXPECT_EQ(told([] { return mt::bearer_authorization(mt::secret("token-1\n")); }),
+              "authorization: the function returned a value with a control character, such as a newline; remove it");
     EXPECT_EQ(told([] { return mt::bearer_authorization(mt::secret("token-1")); }), "connected to 7");
 }
 

@@ -116,7 +116,7 @@ TEST(chat_values, the_same_as_pythons) {
     chat(tracer);
     values(tracer);
     attachments(tracer);
-    EXPECT_EQ(tracer.account().exported, 7U) << tracer.last_error();
+    EXPECT_EQ(tracer.account().exported, 7U) << tracer.last_error().message();
 }
 
 } // namespace

@@ -60,7 +60,7 @@ TEST(Client, FindsEachIdentityAndNothingElseAndJudgesIt) {
                                        mt::client_request_id{"req-1"});
                 auto span = traces.start_span("generate");
             }
-        ASSERT_EQ(traces.account().failed, 0U) << traces.last_error();
+        ASSERT_EQ(traces.account().failed, 0U) << traces.last_error().message();
     }
     client server({.tracking_uri = uri(), .experiment_name = experiment});
     ASSERT_EQ(mt::find_all(server, {}).value().size(), 2 * hard_ids.size());

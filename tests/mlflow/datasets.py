@@ -8,6 +8,7 @@ import os
 import subprocess
 import time
 
+import _spans_file
 import mlflow
 from _reading import check, check_same, client, experiment_id, finish, traces_of
 from mlflow.genai import datasets, scorer
@@ -77,7 +78,7 @@ def check_created() -> None:
     check_same(made[0]["tags"], {"a": "b=c", "team": "search"}, "tags of a new dataset")
     check_same(dataset("turns").tags, {"a": "b=c", "team": "search"}, "tags that MLflow's client reads")
     again = run("dataset", "create", "turns")
-    check(again.returncode == 1 and "exists already" in again.stderr, f"a name that is taken: {again}")
+    check(again.returncode == 1 and "already exists" in again.stderr, f"a name that is taken: {again}")
     for name in ("sessions", "worst", "chosen"):
         rows("dataset", "create", name)
     check_same([row["name"] for row in rows("dataset", "list")], ["chosen", "worst", "sessions", "turns"], "dataset list")
@@ -140,25 +141,90 @@ def check_worst(traces: dict) -> None:
     one = next(name for name, trace in traces.items() if trace.info.trace_metadata.get("mlflow.trace.user") == USERS[0])
     check_same(rows("dataset", "fill", "chosen", "--trace", one)[0]["inserted"], 1, "a trace by its ID")
     check_same([row["trace_id"] for row in rows("dataset", "show", "chosen")], [one], "the trace that was chosen")
-    missing = rows("dataset", "fill", "chosen", "--trace", "tr-" + "0" * 32)
-    check_same(missing[0]["skipped"], 1, "a trace that is not stored")
+    again = rows("dataset", "fill", "chosen", "--trace", one, "--trace", one)
+    check_same(again, [{"dataset": "chosen", "turns": 1, "inserted": 0, "updated": 1, "skipped": 0}], "a trace twice")
+    for per in ("turn", "session"):
+        missing = run("dataset", "fill", "chosen", "--per", per, "--trace", one, "--trace", "tr-" + "0" * 32)
+        check(missing.returncode == 1 and "not found" in missing.stderr and not missing.stdout, f"a trace that is not stored: {missing}")
+    check_same(len(rows("dataset", "show", "chosen")), 1, "records after a fill that named a missing trace")
 
 
 def check_faults() -> None:
     for arguments, said in {
-        ("dataset", "fill", "chosen"): "which traces",
+        ("dataset", "fill", "chosen"): "select traces",
         ("dataset", "fill", "nothing", "--user", "a"): "create it first",
         ("dataset", "show", "nothing"): "create it first",
         ("dataset", "create", ""): "empty",
         ("dataset", "create", "x", "--tag", "no"): "KEY=VALUE",
-        ("dataset", "fill", "chosen", "--trace", "tr-1", "--user", "a"): "leave the others out",
-        ("--tracking-uri", "/dev/null", "dataset", "list"): "give its URL",
+        ("dataset", "fill", "chosen", "--trace", "tr-1", "--user", "a"): "--user: has no effect with --trace",
+        ("dataset", "fill", "chosen", "--trace", "tr-1", "--until", "1h"): "--until: has no effect with --trace",
+        ("dataset", "fill", "chosen", "--user", USERS[0], "--columns", "name"): "unknown column name",
+        ("dataset", "fill", "chosen", "--user", "nobody"): "no trace of the user nobody",
+        ("dataset", "create", "x", "--columns", "turns"): "unknown column turns",
+        ("dataset", "create", "x", "--tag", "a=1", "--tag", "a=2"): "gives a twice",
+        ("dataset", "create", b"x\xff"): "not UTF-8",
+        ("dataset", "create", "x\n"): "control character",
+        ("dataset", "create", "x", "--tag", b"a=\xff"): "not UTF-8",
+        ("--tracking-uri", "/dev/null", "dataset", "list"): "set --tracking-uri",
         ("--tracking-uri", "http://127.0.0.1:9", "dataset", "list"): "127.0.0.1:9",
     }.items():
         done = run(*arguments)
         check(done.returncode != 0 and said in done.stderr and not done.stdout, f"{arguments}: {done}")
+    check_same([row["name"] for row in rows("dataset", "list") if row["name"].startswith("x")], [], "what a rejected create left")
+    before = rows("dataset", "show", "chosen")
+    done = run("--json", "dataset", "fill", "chosen", "--worst", "not recorded")
+    check(done.returncode == 0 and "no rating named not recorded" in done.stderr, f"a rating that nobody gave: {done}")
+    check_same(json.loads(done.stdout)[0]["turns"], 0, "turns with a rating that nobody gave")
+    check_same(rows("dataset", "show", "chosen"), before, "records after fills that were rejected")
     done = run("dataset", "list", experiment="there is no such experiment")
     check(done.returncode == 1 and "does not exist" in done.stderr, f"no experiment: {done}")
+
+
+def at_once(count: int, *arguments: str) -> list[tuple[int, str]]:
+    command = [PROGRAM, "--experiment", NAME, "--json", *arguments]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(count)]
+    return [(one.communicate()[1], one.returncode) for one in started]
+
+
+def check_several_at_once() -> None:
+    """One creates the dataset, and all fill it."""
+    for number in range(3):
+        name = f"at once {number}"
+        created = at_once(4, "dataset", "create", name)
+        check_same(sorted(code for _, code in created), [0, 1, 1, 1], f"one of four creates: {created}")
+        filled = at_once(4, "dataset", "fill", name, "--filter", "trace.status = 'OK'")
+        check_same([code for _, code in filled], [0] * 4, f"four that fill: {filled}")
+        counts = {len(rows("dataset", "show", name)), dataset(name).to_df()["dataset_record_id"].nunique()}
+        check_same(len(counts), 1, f"records of four that fill: {counts}")
+    twins = [datasets.create_dataset(name="twins", experiment_id=experiment_id(NAME)).dataset_id for _ in range(2)]
+    done = run("dataset", "show", "twins")
+    check(done.returncode == 1 and all(one in done.stderr for one in twins), f"a name that MLflow gave twice: {done}")
+    rows("dataset", "fill", twins[1], "--user", USERS[0])
+    check_same([len(rows("dataset", "show", one)) for one in twins], [0, TURNS], "a dataset by its ID")
+
+
+def write_file_of_spans(user: str, session: str, of: str | None) -> str:
+    """Of the spans of another trace, or without the file."""
+    metadata = {"mlflow.trace.user": user, "mlflow.trace.session": session, "mlflow.trace_schema.version": "3"}
+    info = _spans_file.new_info(experiment_id(NAME), metadata)
+    _spans_file.write(info, client.get_trace(of).data.to_dict() if of else None)
+    return info["trace_id"]
+
+
+def check_spans_elsewhere(traces: dict) -> None:
+    """Sessions and users that other programs record, and spans that MLflow keeps as a file."""
+    one = next(name for name, trace in traces.items() if trace.info.trace_metadata.get("mlflow.trace.user") == USERS[0])
+    session = "of others\n\x00'\""
+    kept = write_file_of_spans("in files", session, one)
+    write_file_of_spans("in files", session, None)
+    rows("dataset", "create", "in files")
+    filled = rows("dataset", "fill", "in files", "--user", "in files")
+    check_same(filled, [{"dataset": "in files", "turns": 2, "inserted": 1, "updated": 0, "skipped": 1}], "spans in a file, and none")
+    shown = rows("dataset", "show", "in files")
+    root = traces[one].data._get_root_span()
+    check_same([(row["inputs"], row["outputs"], row["trace_id"], row["session"]) for row in shown], [(root.inputs, root.outputs, kept, session)], "record")
+    filled = rows("dataset", "fill", "in files", "--user", "in files", "--per", "session")
+    check_same((filled[0]["sessions"], filled[0]["inserted"]), (1, 1), "a session with any characters")
 
 
 def main() -> None:
@@ -170,6 +236,8 @@ def main() -> None:
     check_worst(traces)
     check_sessions()  # an evaluation records traces too, in the sessions of their sources
     check_turns(traces)
+    check_several_at_once()
+    check_spans_elsewhere(traces)
     check_faults()
     finish()
 

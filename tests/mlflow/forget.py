@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mlflow_sessions forget --user`: what one of many users left on the server, in spools and in files is listed, then
-deleted. After that no byte of the database and of the files has the ID, and the traces of all others are the same.
+deleted. After that and VACUUM no byte of the database and of the files has the ID, and the traces of all others are the
+same.
 
 MLFLOW_TRACE_DATASET, "traces users sessions", makes it larger.
 """
 
 import gzip
 import hashlib
+import http.server
 import json
 import os
 import pathlib
@@ -15,11 +17,15 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import urllib.error
 import urllib.request
 
 import _dataset
+import _spans_file
 import mlflow
+from _byte_scan import files_with, vacuum
 from _reading import check, check_same, finish
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -48,8 +54,8 @@ def length(outputs) -> int:
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:
-    command = [PROGRAM, "--experiment", NAME, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = os.environ | {"MLFLOW_EXPERIMENT_NAME": NAME}
+    return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False, env=environment)
 
 
 def forget(*arguments: str) -> dict:
@@ -154,17 +160,9 @@ def is_stored(trace: str) -> bool:
         return connection.execute("SELECT count(*) FROM trace_info WHERE request_id = ?", [trace]).fetchone()[0] == 1
 
 
-def holds_id(path: pathlib.Path) -> bool:
-    content = path.read_bytes()
-    if path.suffix == ".gz":
-        content += gzip.decompress(content)
-    return USER.encode() in content
-
-
-def files_with_id(*folders: pathlib.Path) -> list[str]:
-    """Of the server all but its log."""
-    found = [path for folder in folders for path in folder.rglob("*") if path.is_file() and path.name != "server.log"]
-    return [str(path) for path in found if holds_id(path)]
+def files_with_id(*folders: pathlib.Path, of: str = USER) -> list[str]:
+    vacuum(SERVER / "mlflow.db")
+    return [str(folder / name) for folder in folders for name in files_with(of.encode(), folder)]
 
 
 def spans_in(path: pathlib.Path) -> list[str]:
@@ -183,6 +181,8 @@ def spans_in(path: pathlib.Path) -> list[str]:
 
 
 def main() -> None:
+    check_any_user()  # while the server has few traces, whose spans are all read
+    check_lies()
     with tempfile.TemporaryDirectory() as above:
         folder = pathlib.Path(above)
         path, spool = folder / "traces.jsonl", folder / "spool"
@@ -245,6 +245,7 @@ def main() -> None:
 
         again = forget(*where)
         check_same(again["places"], [], "a second run")
+    check_interruptions()
     check_faults()
     finish()
 
@@ -256,11 +257,177 @@ def is_of_others(span: str, hexadecimal: set[str]) -> bool:
         return USER not in span
 
 
+class Faulty(http.server.ThreadingHTTPServer):
+    """The server, with a fault in place of the answer to a request: `(its number among those whose line has the text, text, how)`."""
+
+    def __init__(self, fault: tuple[int, str, str]):
+        self.fault, self.seen = fault, 0
+        super().__init__(("127.0.0.1", 0), Passing)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        self.uri = f"http://127.0.0.1:{self.server_port}"
+
+
+class Passing(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def pass_on(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        nth, text, how = self.server.fault
+        if text in self.requestline:
+            self.server.seen += 1
+        is_faulty = text in self.requestline and self.server.seen == nth
+        status, reply = 500, b'{"error_code": "INTERNAL_ERROR", "message": "disk is full"}'
+        if not is_faulty or how == "lost":
+            request = urllib.request.Request(URI + self.path, body or None, {"Content-Type": "application/json"}, method=self.command)
+            try:
+                with urllib.request.urlopen(request) as answer:
+                    status, reply = answer.status, answer.read()
+            except urllib.error.HTTPError as error:
+                status, reply = error.code, error.read()
+        if is_faulty and how.startswith("{"):  # a success that is none
+            status, reply = 200, how.encode()
+        if is_faulty and how == "lost":  # done, and nobody hears of it
+            self.close_connection = True
+            self.connection.close()
+            return
+        if is_faulty and how == "garbage":
+            status, reply = 200, b"<html>it works</html>"
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(reply)))
+        self.end_headers()
+        self.wfile.write(reply)
+
+    do_GET = do_POST = do_DELETE = do_PATCH = pass_on
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def check_interruptions() -> None:
+    """After a fault in the midst the receipt says what is done, and a second run finds all the rest, also what is found by others only."""
+    experiment = mlflow.set_experiment(NAME + " interrupted").experiment_id
+    faults = [(1, "delete-traces", "500"), (2, "delete-traces", "500"), (2, "delete-traces", "garbage"), (1, "delete-traces", "lost"), (1, "DELETE /api/3.0/mlflow/datasets", "500"), (1, "DELETE /api/2.0/mlflow-artifacts", "500")]
+    for number, fault in enumerate(faults):
+        user = f"interrupted-{number}"
+        traces = Traces()
+        ids = [traces.add(10**7 + number * 1000 + nth, user, f"{user}/{nth % 7}") for nth in range(150)]
+        loose = traces.add(10**7 + number * 1000 + 500, None, f"{user}/0")
+        traces.post(experiment)
+        put_artifact(experiment, ids[0], user)
+        name = f"interruption {number}"
+        for command in (["create", name], ["fill", name, "--user", user]):
+            done = subprocess.run([PROGRAM, "--experiment", NAME + " interrupted", "dataset", *command], capture_output=True, text=True, check=False)
+            check(done.returncode == 0, f"{command}: {done}")
+        made = of_nobody(experiment)
+        tag = urllib.request.Request(f"{URI}/api/3.0/mlflow/traces/{made}/tags", json.dumps({"key": ids[3], "value": "1"}).encode(), {"Content-Type": "application/json"}, method="PATCH")
+        urllib.request.urlopen(tag).read()  # as an evaluation of a record made of that trace
+        command = [PROGRAM, "--json", "forget", "--user", user, "--yes"]
+        done = subprocess.run([*command, "--tracking-uri", Faulty(fault).uri], capture_output=True, text=True, check=False)
+        check(done.stdout.startswith("{"), f"{fault}: {done}")
+        receipt = json.loads(done.stdout or "{}")
+        if fault[2] == "lost":  # sent once more, and then nothing is left to delete
+            check(done.returncode == 0 and receipt["complete"] and receipt["notes"], f"{fault}: {done}")
+        else:
+            check(done.returncode == 1 and not receipt["complete"] and "run this again" in receipt["faults"][0], f"{fault}: {done}")
+        deleted = {row["what"]: row["deleted"] for row in receipt["places"]}
+        is_found = any(map(is_stored, ids))
+        check(is_found or not (is_stored(loose) or is_stored(made)), f"{fault}: the traces that name the user go last")
+        check(fault[:2] != (2, "delete-traces") or deleted["traces"] > 0, f"{fault}: what was deleted is said: {deleted}")
+        again = [subprocess.Popen([*command, "--tracking-uri", URI], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]  # two at once
+        said = [one.communicate() for one in again]
+        receipts = [json.loads(out) if out else {"complete": False, "said": why} for out, why in said]
+        check(all(one["complete"] for one in receipts), f"{fault}: two at once: {receipts}")
+        left = [trace for trace in [*ids, loose, made] if is_stored(trace)]
+        check_same(left, [], f"{fault}: traces that are left")
+        check_same(files_with_id(SERVER, of=user), [], f"{fault}: files with the ID")
+
+
+def check_lies() -> None:
+    """A server that says that it deleted, or that it has nothing, is not believed."""
+    experiment = mlflow.set_experiment(NAME + " lies").experiment_id
+    traces = Traces()
+    ids = [traces.add(2 * 10**7 + nth, "lied to", None) for nth in range(3)]
+    traces.post(experiment)
+    for text, reply, said in (
+        ("delete-traces", '{"traces_deleted": 3}', "run this again"),
+        ("delete-traces", '{"traces_deleted": 300}', "a higher count than"),
+        ("delete-traces", "{}", "not everything was deleted"),
+        ("experiments/search", "{}", "lists none"),
+        ("experiments/search", '{"experiments": [{}]}', "without ID"),
+    ):
+        command = [PROGRAM, "forget", "--user", "lied to", "--yes", "--tracking-uri", Faulty((1, text, reply)).uri]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        check(done.returncode == 1 and said in done.stdout + done.stderr, f"{text} {reply}: {done}")
+        check_same([is_stored(one) for one in ids], [True] * 3, f"{text} {reply}: traces")
+    done = run("--json", "forget", "--user", "lied to", "--yes")
+    check(done.returncode == 0 and not any(map(is_stored, ids)), f"the truth: {done}")
+
+
+def put_file_of_spans(experiment: str, user: str, below: str) -> str:
+    """A trace of a user whose spans are in a file, as older clients leave it; one of them has another user."""
+    info = _spans_file.new_info(experiment, {"mlflow.trace.user": user})
+    spans = [{"name": "root", "parent_span_id": None, "attributes": {"user.id": json.dumps(user)}}, {"name": "child", "parent_span_id": "AAAAAAAAAAE=", "attributes": {"user.id": json.dumps(below)}}]
+    _spans_file.write(info, {"spans": spans})
+    return info["trace_id"]
+
+
+def check_any_user() -> None:
+    """Users whose IDs other programs can record, most of which `mt::user` rejects: each is forgotten alone, also by --spans, and shown safely."""
+    experiment = mlflow.set_experiment(NAME + " any user").experiment_id
+    choose = _dataset.random.Random(f"{NAME} any user")
+    users = ["a\nb", "\x00", "nul\x00x", "\n", "\x1b[31m", "\x85", "x" * 250, "1042", "true", "patients/1"]
+    users += ["".join(choose.choice("ab1 '`\"\\/%_\x00\x01\t\n\r\x1b\x7f\x85é") for _ in range(choose.randrange(2, 9))) for _ in range(12)]
+    users = sorted(set(users) - {user for user in users if not user.strip()} | {"\n"})
+    own, below, in_files = {}, {}, {}
+    for user in users:
+        with mlflow.start_span("chat") as span:
+            span.set_inputs({"q": f"of {users.index(user)}"})
+            mlflow.update_current_trace(metadata={"mlflow.trace.user": user, "mlflow.trace.session": f"{user} s"})
+        own[user] = span.trace_id
+        with mlflow.start_span("chat") as span:
+            mlflow.update_current_trace(metadata={"mlflow.trace.user": "somebody"})
+            with mlflow.start_span("child") as inner:
+                inner.set_attribute("user.id", int(user) if user == "1042" else user)
+        below[user] = span.trace_id
+        in_files[user] = put_file_of_spans(experiment, "somebody", user)
+    mlflow.flush_trace_async_logging()
+    for command in (["create", "any user"], ["fill", "any user", "--since", "2000-01-01"]):
+        done = subprocess.run([PROGRAM, "--experiment", NAME + " any user", "dataset", *command], capture_output=True, text=True, check=False)
+        check(done.returncode == 0, f"{command}: {done}")
+    made = mlflow.genai.datasets.search_datasets(experiment_ids=[experiment])[0]
+    made.merge_records([{"inputs": {"by hand": number}, "outputs": {"said": f"to {user}!"}} for number, user in enumerate(users)])
+    left = {trace for of in (own, below, in_files) for trace in of.values()}
+    choose.shuffle(users)
+    for user in users:
+        listed = run("forget", "--user-json", json.dumps(user))
+        check(listed.returncode == 0 and not any(c < " " and c != "\n" or "\x7f" <= c < "\xa0" for c in listed.stdout), f"{user!r}: {listed}")
+        done = run("--json", "forget", "--user-json", json.dumps(user), "--spans", "--yes")
+        receipt = json.loads(done.stdout or "{}")
+        check(done.returncode == 0 and receipt.get("user") == user and not done.stderr, f"{user!r}: {done}")
+        counts = {row["what"]: row["deleted"] for row in receipt.get("places", [])}
+        check_same(counts, {"traces": 3, "records of datasets": 1}, f"{user!r}")
+        check(len(receipt.get("mentioning_records", [])) >= 1, f"{user!r}: a record made by hand: {receipt}")
+        left -= {own[user], below[user], in_files[user]}
+        check_same({trace for of in (own, below, in_files) for trace in of.values() if is_stored(trace)}, left, f"{user!r}: traces that are left")
+    again = run("forget", "--user-json", '"a\\nb"')
+    check('nothing found of "a\\nb"\n' in again.stdout, f"shown: {again}")
+
+
+def of_nobody(experiment: str) -> str:
+    """A new trace of nobody."""
+    traces = Traces()
+    trace = traces.add(int(time.time() * 1000) % 10**9, None, None)
+    traces.post(experiment)
+    return trace
+
+
 def check_faults() -> None:
     for arguments, said in {
         ("forget",): "--user",
-        ("forget", "--user", USER, "--session", "a"): "leave",
-        ("forget", "--user", USER, "--no-server"): "leaves nothing",
+        ("forget", "--user", USER, "--session", "a"): "--session: has no effect",
+        ("forget", "--user", USER, "--experiment", "a"): "--experiment: has no effect",
+        ("forget", "--user-json", USER): "not a JSON string",
+        ("forget", "--user", USER, "--no-server"): "needs --spool",
         ("forget", "--user", USER, "--file", "/nowhere"): "does not exist",
         ("forget", "--user", USER, "--tracking-uri", "http://127.0.0.1:9", "--yes"): "nothing was deleted",
     }.items():

@@ -55,7 +55,7 @@ protected:
     void deliver() {
         EXPECT_TRUE(tracer_.flush(std::chrono::seconds(60)));
         const auto account = tracer_.account();
-        EXPECT_EQ(account.exported, account.started) << tracer_.last_error();
+        EXPECT_EQ(account.exported, account.started) << tracer_.last_error().message();
     }
 
     std::vector<mt::error_kind> faults_;
@@ -177,7 +177,7 @@ TEST_F(hostile, a_batch_that_is_sent_again_changes_nothing) {
         exporter_type exporter({.tracking_uri = server(), .experiment_name = name()});
         for (int attempt = 0; attempt < 2; ++attempt) {
             const auto outcome = exporter.export_traces(kept);
-            EXPECT_EQ(outcome.exported_spans, 4U) << outcome.error;
+            EXPECT_EQ(outcome.exported_spans, 4U) << outcome.error.message();
         }
     }
 }
@@ -306,7 +306,7 @@ TEST(servers, nobody_listens) {
     EXPECT_EQ(account.started, 6U);
     EXPECT_EQ(account.failed, 6U);
     EXPECT_EQ(account.exported + account.dropped + account.queued + account.open, 0U);
-    expect_says(tracer.last_error(), uri.substr(7));
+    expect_says(tracer.last_error().message(), uri.substr(7));
 }
 
 TEST(servers, of_another_kind) {
@@ -375,8 +375,8 @@ TEST(experiments, that_are_deleted) {
     }
     EXPECT_TRUE(tracer.flush(std::chrono::seconds(30)));
     EXPECT_EQ(tracer.account().failed, 1U);
-    expect_says(tracer.last_error(), "/api/3.0/mlflow/traces");
-    expect_says(tracer.last_error(), "active");
+    expect_says(tracer.last_error().message(), "/api/3.0/mlflow/traces");
+    expect_says(tracer.last_error().message(), "active");
 }
 
 } // namespace

@@ -27,8 +27,8 @@ TEST(linked_prompts, are_stored_with_the_trace) {
     record("none");
     record("first", mt::linked_prompt(prompt, 1));
     record("both", mt::linked_prompt(prompt, 1), mt::linked_prompt(prompt, 2), mt::linked_prompt(prompt, 1));
-    ASSERT_TRUE(tracer.flush(std::chrono::seconds(60))) << tracer.last_error();
-    EXPECT_EQ(tracer.account().exported, 3U) << tracer.last_error();
+    ASSERT_TRUE(tracer.flush(std::chrono::seconds(60))) << tracer.last_error().message();
+    EXPECT_EQ(tracer.account().exported, 3U) << tracer.last_error().message();
 }
 
 } // namespace

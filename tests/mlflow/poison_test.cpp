@@ -51,7 +51,7 @@ protected:
         expected()["spans"][text(root.trace_id().mlflow_id().view())] = std::move(spans);
     }
     void deliver(std::uint64_t exported, std::uint64_t failed) {
-        ASSERT_TRUE(tracer_.flush(std::chrono::seconds(120))) << tracer_.last_error();
+        ASSERT_TRUE(tracer_.flush(std::chrono::seconds(120))) << tracer_.last_error().message();
         breakable_clock::is_broken = false;
         EXPECT_EQ(tracer_.account().exported, exported);
         EXPECT_EQ(tracer_.account().failed, failed);
@@ -59,7 +59,8 @@ protected:
         ASSERT_EQ(rejected.size(), failed);
         for (const auto& each : rejected) {
             EXPECT_EQ(each.trace.spans.size(), 1U);
-            EXPECT_NE(each.error.find("answered 500 to /v1/traces"), std::string::npos) << each.error;
+            EXPECT_NE(each.error.message().find("responded 500 to /v1/traces"), std::string::npos)
+                << each.error.message();
         }
     }
 

@@ -83,7 +83,7 @@ TEST(python_client, the_same_program) {
         look_up(47);
     } catch (const no_such_order&) {
     }
-    EXPECT_EQ(tracer.account().exported, 6U) << tracer.last_error();
+    EXPECT_EQ(tracer.account().exported, 6U) << tracer.last_error().message();
 }
 
 } // namespace

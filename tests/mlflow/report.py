@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mlflow_sessions report` against MLflow's own client: each trace of the page has the figures, feedback, messages and
-spans that MLflow stores, also those of users with difficult IDs.
+spans with their exceptions that MLflow stores, also those of users with difficult IDs, and spans that it keeps as a file.
 """
 
 import base64
@@ -10,9 +10,12 @@ import pathlib
 import re
 import subprocess
 import tempfile
+import time as clock
 import zlib
 
 import _dataset
+import _incident
+import _spans_file
 import mlflow
 from _reading import check, check_same, experiment_id, finish, traces_of
 from mlflow.entities import AssessmentSource
@@ -34,8 +37,13 @@ def decoded(value: str) -> object:
 
 def main() -> None:
     _dataset.write(NAME, 230, 60, 50)
+    _incident.write(os.environ["MLFLOW_TRACKING_URI"], NAME, _incident.Incident("errors", 1, 60, clock.time()))
     experiment = experiment_id(NAME)
-    for number, trace in enumerate(traces_of(experiment, spans=False)[:40]):
+    recorded = traces_of(experiment, spans=False)
+    failed = [one for one in recorded if one.info.state.value == "ERROR"]
+    for trace in {one.info.trace_id for one in [*recorded[::9], *failed[:3]]}:
+        _spans_file.move_into_file(trace)
+    for number, trace in enumerate(recorded[:40]):
         source = AssessmentSource("HUMAN", f"user-{number}")
         mlflow.log_feedback(trace_id=trace.info.trace_id, name="helpful", value=number % 3 == 0, rationale=f"reason {number}", source=source)
     traces = {trace.info.trace_id: trace for trace in traces_of(experiment)}
@@ -51,7 +59,7 @@ def main() -> None:
     said = {}
     for trace, name, value, *_ in figures["said"]:
         said.setdefault(trace, []).append((name, value))
-    time = 0
+    time = thrown = 0
     for at, id_ in enumerate(figures["id"]):
         trace, time = traces[id_], time + figures["time"][at]
         metadata = trace.info.trace_metadata
@@ -76,8 +84,15 @@ def main() -> None:
             if own is None:
                 continue
             check_same(own[1:5], [span.parent_id or "", span.name, span.start_time_ns // 1000, span.end_time_ns // 1000], f"{id_}: span")
+            events = [[one.name, one.timestamp // 1000, {**one.attributes}] for one in span.events]
+            thrown += len(events)
+            pairs = lambda flat: dict(zip(flat[::2], flat[1::2]))  # noqa: E731
+            check_same([[name, when, pairs(told)] for name, when, told in (own[10] if len(own) > 10 else [])], events, f"{id_}: events of {span.name}")
+            for one in span.events if span.status.status_code == "ERROR" else []:
+                check(one.attributes["exception.message"] in own[6], f"{id_}: what {span.name} raised")
             for nth, value in ((7, span.inputs), (8, span.outputs)):
                 check_same(decoded(own[nth]) if own[nth] else None, value, f"{id_}: inputs and outputs of {span.name}")
+    check(thrown > 0, "no trace has an exception")
     finish()
 
 

@@ -87,7 +87,7 @@ protected:
     void TearDown() override {
         EXPECT_TRUE(tracer_.flush(std::chrono::seconds(120)));
         const auto account = tracer_.account();
-        EXPECT_EQ(account.exported, account.started) << tracer_.last_error();
+        EXPECT_EQ(account.exported, account.started) << tracer_.last_error().message();
         EXPECT_EQ(refused_, "");
     }
 

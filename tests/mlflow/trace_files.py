@@ -42,7 +42,8 @@ OF_THE_SERVER = {"mlflow.artifactLocation", "mlflow.trace.spansLocation"}
 
 
 def run(uri: str, *arguments: str, experiment: str = "Default") -> list[dict]:
-    command = [PROGRAM, "--json", "--tracking-uri", uri, "--experiment", experiment, *arguments]
+    where = ["--tracking-uri", uri, *(["--experiment", experiment] if uri.startswith("http") else [])]
+    command = [PROGRAM, "--json", *where, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     check(done.returncode == 0, f"{arguments} of {uri}: {done.stderr}")
     return json.loads(done.stdout or "[]")

@@ -122,7 +122,7 @@ TEST(volume, many_traces_in_few_requests) {
         ASSERT_TRUE(tracer.flush(std::chrono::minutes(4)));
         const auto account = tracer.account();
         EXPECT_EQ(account.started, 4U * threads * traces_per_thread);
-        EXPECT_EQ(account.exported, account.started) << tracer.last_error();
+        EXPECT_EQ(account.exported, account.started) << tracer.last_error().message();
     }
     EXPECT_EQ(sent.spans, 4 * threads * traces_per_thread);
     EXPECT_EQ(sent.otlp_requests, sent.batches);
@@ -147,7 +147,7 @@ TEST(volume, one_more_request_only_for_a_trace_that_says_more) {
             if (i % 10 == 2) trace.set(mt::tag{"kind", "a tag needs no request"});
         }
         ASSERT_TRUE(tracer.flush(std::chrono::minutes(1)));
-        EXPECT_EQ(tracer.account().exported, 100U) << tracer.last_error();
+        EXPECT_EQ(tracer.account().exported, 100U) << tracer.last_error().message();
     }
     EXPECT_EQ(sent.otlp_requests, sent.batches);
     EXPECT_EQ(sent.trace_info_requests, 20);

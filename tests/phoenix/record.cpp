@@ -49,7 +49,7 @@ int main(int argc, char** argv) {
     }
     tracer.flush(std::chrono::seconds(60));
     const auto spans = tracer.account();
-    if (spans.exported != spans.started) return std::fputs(tracer.last_error().c_str(), stderr), 1;
+    if (spans.exported != spans.started) return std::fputs(tracer.last_error().message().c_str(), stderr), 1;
     for (const auto& [session, sum] : sessions)
         std::puts(
             nlohmann::json{{"session", session}, {"turns", sum.turns}, {"input", sum.input}, {"output", sum.output}}

@@ -77,10 +77,11 @@ TEST(full_batch, keeps_what_came_first_and_tells) {
     gate.closed.lock();
     gated_tracer tracer(bounded(gate, mt::when_full::drop_newest));
     fill_exporter(tracer);
-    EXPECT_EQ(tracer.last_error(), "");
+    EXPECT_EQ(tracer.last_error().message(), "");
     for (int i = 0; i < 5; ++i) record(tracer, std::to_string(i));
     EXPECT_EQ(tracer.account().dropped, 2U);
-    EXPECT_NE(tracer.last_error().find("2 spans were dropped so far; raise max_queue_spans"), std::string::npos);
+    EXPECT_NE(tracer.last_error().message().find("2 spans were dropped so far; raise max_queue_spans"),
+              std::string::npos);
     gate.closed.unlock();
     EXPECT_TRUE(tracer.flush(60s));
     EXPECT_EQ(gate.arrived(), (std::vector<std::string>{"in hand", "0", "1", "2"}));
@@ -337,7 +338,8 @@ TEST(forked_batch, drops_and_tells_where_the_child_can_make_no_exporter) {
     if (child == 0) {
         static_cast<void>(tracer.start_trace("child"));
         const mt::span_account account = tracer.account();
-        const bool is_told = tracer.last_error().find("make its tracer after the fork") != std::string::npos;
+        const bool is_told =
+            tracer.last_error().message().find("create its tracer after the fork") != std::string::npos;
         _exit(account.started == 2 && account.exported == 1 && account.dropped == 1 && is_told ? 0 : 1);
     }
     int status = -1;

@@ -153,7 +153,7 @@ TEST(batch, what_the_exporter_throws_is_its_failure) {
     }
     ASSERT_TRUE(tracer.flush(10s));
     EXPECT_EQ(tracer.account().failed, 1U);
-    EXPECT_EQ(tracer.last_error(), "no route");
+    EXPECT_EQ(tracer.last_error().message(), "no route");
     expect_balanced(tracer.account());
 }
 

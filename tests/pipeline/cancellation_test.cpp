@@ -240,7 +240,9 @@ void expect_wait_survives_cancellation(typename tracer_to<Exporter>::options opt
 
 struct absent_exporter {
     mt::export_result export_traces(mt::trace_batch& batch) {
-        return {.failed_spans = batch.span_count(), .error = "away", .retryable = true};
+        return {.failed_spans = batch.span_count(),
+                .error = mt::error(mt::error_kind::connect, {}, "away"),
+                .retryable = true};
     }
 };
 

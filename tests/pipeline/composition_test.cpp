@@ -28,7 +28,7 @@ struct receiver {
         mt::export_result outcome;
         if (is_away.exchange(false)) {
             outcome.failed_spans = batch.span_count();
-            outcome.error = "away";
+            outcome.error = mt::error(mt::error_kind::connect, {}, "away");
             outcome.retryable = true;
         } else {
             outcome.exported_spans = batch.span_count();
@@ -138,9 +138,9 @@ void expect_delivery() {
             auto span = traces.start_span("step");
             recorded += 2;
         }
-        ASSERT_TRUE(traces.flush(10s)) << traces.last_error();
+        ASSERT_TRUE(traces.flush(10s)) << traces.last_error().message();
         const mt::span_account account = traces.account();
-        EXPECT_EQ(account.exported, recorded) << traces.last_error();
+        EXPECT_EQ(account.exported, recorded) << traces.last_error().message();
         EXPECT_EQ(account.failed + account.dropped + account.queued + account.open, 0U);
     }
     EXPECT_GE(receiver::spans, recorded);

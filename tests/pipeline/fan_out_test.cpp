@@ -132,7 +132,7 @@ TEST_F(fan_out, one_that_fails_fails_alone) {
     EXPECT_EQ(accounts[0].exported, 20U);
     EXPECT_EQ(accounts[1].failed, 20U);
     EXPECT_EQ(accounts[2].exported, 20U);
-    EXPECT_EQ(tracer.last_error(), "no route");
+    EXPECT_EQ(tracer.last_error().message(), "no route");
 }
 
 TEST_F(fan_out, a_full_queue_is_that_of_one) {

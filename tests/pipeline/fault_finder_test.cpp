@@ -76,12 +76,21 @@ struct receiver {
         const std::size_t spans = batch.span_count();
         switch (judge(batch)) {
         case answer::taken: return {.exported_spans = spans};
-        case answer::at_fault: return {.failed_spans = spans, .error = "at fault", .content_rejected = true};
-        case answer::unknown: return {.failed_spans = spans, .error = "unknown"};
-        case answer::away: return {.failed_spans = spans, .error = "away", .retryable = true, .retry_after = 7ms};
+        case answer::at_fault:
+            return {
+                .failed_spans = spans, .error = {mt::error_kind::other, {}, "at fault"}, .content_rejected = true};
+        case answer::unknown: return {.failed_spans = spans, .error = {mt::error_kind::other, {}, "unknown"}};
+        case answer::away:
+            return {.failed_spans = spans,
+                    .error = {mt::error_kind::connect, {}, "away"},
+                    .retryable = true,
+                    .retry_after = 7ms};
         case answer::too_slow: break;
         }
-        return {.failed_spans = spans, .error = "no answer", .retryable = true, .too_slow = true};
+        return {.failed_spans = spans,
+                .error = {mt::error_kind::timeout, {}, "no answer"},
+                .retryable = true,
+                .too_slow = true};
     }
 };
 
@@ -98,9 +107,9 @@ struct owner {
         others.push_back(first);
         return mt::detail::copy_of(*first);
     }
-    void put_aside(mt::trace_batch& batch, const std::string& error) {
+    void put_aside(mt::trace_batch& batch, const mt::error& error) {
         each_span(batch, [&](number span) { aside.insert(span); });
-        why.push_back(error);
+        why.push_back(error.message());
     }
 };
 
@@ -125,7 +134,7 @@ protected:
             exported_ += round.exported;
             failed_ += round.failed;
             batch = std::move(round.again);
-            last_error_ = round.error;
+            last_error_ = round.error.message();
             last_retry_after_ = round.retry_after;
         }
         return batch;
@@ -354,7 +363,7 @@ public:
             exported += round.exported;
             failed += round.failed;
             ASSERT_EQ(before, round.exported + round.failed + batch.span_count());
-            ASSERT_TRUE(batch.empty() || !round.error.empty()) << "what waits has a reason";
+            ASSERT_TRUE(batch.empty() || round.error) << "what waits has a reason";
             ASSERT_LE(is_broken ? to_.requests - requests : 0, 36);
         }
         ASSERT_EQ(exported + failed, spans);

@@ -10,6 +10,7 @@
 namespace {
 
 namespace detail = mlflow::trace::detail;
+namespace mt = mlflow::trace;
 
 TEST(flushes, ask_for_what_is_not_done) {
     detail::flushes all;
@@ -42,27 +43,37 @@ TEST(flushes, tell_what_was_delivered_since_the_latest_began) {
 }
 
 TEST(a_reason_to_wait, is_what_is_known) {
-    EXPECT_EQ(detail::waiting_reason("", "", "nobody knows"), "nobody knows");
-    EXPECT_EQ(detail::waiting_reason("", "refused", "nobody knows"), "refused");
-    EXPECT_EQ(detail::waiting_reason("no answer yet", "", "nobody knows"), "no answer yet");
-    EXPECT_EQ(detail::waiting_reason("no answer yet", "refused", "nobody knows"),
+    const mt::error refused(mt::error_kind::connect, {}, "refused");
+    EXPECT_EQ(detail::waiting_reason("", {}, "nobody knows"), "nobody knows");
+    EXPECT_EQ(detail::waiting_reason("", refused, "nobody knows"), "refused");
+    EXPECT_EQ(detail::waiting_reason("no answer yet", {}, "nobody knows"), "no answer yet");
+    EXPECT_EQ(detail::waiting_reason("no answer yet", refused, "nobody knows"),
               "no answer yet; the latest error: refused");
 }
 
 TEST(the_latest_error, is_what_is_wrong_now_and_else_the_latest_loss) {
     detail::latest_error error;
-    const auto say = [](std::string text, auto&& to) { to(text); };
-    EXPECT_EQ(error.text(), "");
-    say("lost", [&](std::string& text) { error.lost(text); });
-    EXPECT_EQ(error.text(), "lost");
-    say("wrong", [&](std::string& text) { error.wrong(text); });
-    EXPECT_EQ(error.text(), "wrong");
+    const auto made = [](const char* text) { return mt::error(mt::error_kind::other, {}, text); };
+    EXPECT_EQ(error.get(), mt::error());
+    error.lost(made("lost"));
+    EXPECT_EQ(error.get(), made("lost"));
+    error.wrong(made("wrong"));
+    EXPECT_EQ(error.get(), made("wrong"));
     EXPECT_TRUE(error.is_wrong());
-    say("lost again", [&](std::string& text) { error.lost(text); });
-    EXPECT_EQ(error.text(), "wrong");
+    error.lost(made("lost again"));
+    EXPECT_EQ(error.get(), made("wrong"));
     error.mended();
-    EXPECT_EQ(error.text(), "lost again");
+    EXPECT_EQ(error.get(), made("lost again"));
     EXPECT_FALSE(error.is_wrong());
+}
+
+TEST(a_flush_that_gives_up, has_the_kind_of_the_latest_error) {
+    const mt::error refused(mt::error_kind::connect, "127.0.0.1:5000", "connection refused");
+    const mt::error latest = detail::gave_up(refused, "batch: 5 spans are still queued: 127.0.0.1:5000 is away");
+    EXPECT_EQ(latest.kind(), mt::error_kind::connect);
+    EXPECT_EQ(latest.about(), "127.0.0.1:5000");
+    EXPECT_EQ(latest.message(), "batch: 5 spans are still queued: 127.0.0.1:5000 is away");
+    EXPECT_EQ(detail::gave_up({}, "nobody answers").kind(), mt::error_kind::timeout);
 }
 
 } // namespace

@@ -28,10 +28,10 @@ void record(Tracer& tracer, const std::string& name) {
 template <class Tracer>
 std::string error_once_it_is(Tracer& tracer, std::string_view expected) {
     const auto until = std::chrono::steady_clock::now() + 10s;
-    std::string error = tracer.last_error();
+    std::string error = tracer.last_error().message();
     while (error.find(expected) == std::string::npos && std::chrono::steady_clock::now() < until) {
         std::this_thread::sleep_for(1ms);
-        error = tracer.last_error();
+        error = tracer.last_error().message();
     }
     return error;
 }
@@ -39,28 +39,28 @@ std::string error_once_it_is(Tracer& tracer, std::string_view expected) {
 // An outage comes and goes; a span that is refused is lost for good.
 template <class Tracer>
 void expect_what_is_wrong_now(Tracer& tracer, sink& into) {
-    EXPECT_EQ(tracer.last_error(), "");
+    EXPECT_EQ(tracer.last_error().message(), "");
     into.set_away(true);
     record(tracer, "one");
     EXPECT_EQ(error_once_it_is(tracer, "away"), "away");
     into.set_away(false);
     ASSERT_TRUE(tracer.flush(10s));
-    EXPECT_EQ(tracer.last_error(), "");
+    EXPECT_EQ(tracer.last_error().message(), "");
 
     into.refused.insert("at fault");
     record(tracer, "at fault");
     record(tracer, "two");
     ASSERT_TRUE(tracer.flush(10s));
     ASSERT_EQ(tracer.account().failed, 1U);
-    const std::string lost = tracer.last_error();
-    EXPECT_NE(lost.find(" was put aside: refused"), std::string::npos) << lost;
+    const std::string lost = tracer.last_error().message();
+    EXPECT_NE(lost.find(" was quarantined: refused"), std::string::npos) << lost;
 
     into.set_away(true);
     record(tracer, "three");
     EXPECT_EQ(error_once_it_is(tracer, "away"), "away");
     into.set_away(false);
     ASSERT_TRUE(tracer.flush(10s));
-    EXPECT_EQ(tracer.last_error(), lost);
+    EXPECT_EQ(tracer.last_error().message(), lost);
     EXPECT_EQ(tracer.account().exported, 3U);
 }
 
@@ -93,10 +93,10 @@ TEST_F(the_last_error_of_spool, goes_with_a_fault_of_its_folder) {
     ASSERT_TRUE(tracer.exporter().recover(std::chrono::steady_clock::now() + 10s));
     std::filesystem::permissions(folder, perms::all);
     EXPECT_FALSE(tracer.exporter().recover(std::chrono::steady_clock::now() + 10s)) << "it has not looked";
-    EXPECT_NE(tracer.last_error().find(folder), std::string::npos) << tracer.last_error();
+    EXPECT_NE(tracer.last_error().message().find(folder), std::string::npos) << tracer.last_error().message();
     std::filesystem::permissions(folder, perms::owner_all);
     EXPECT_TRUE(tracer.exporter().recover(std::chrono::steady_clock::now() + 10s));
-    EXPECT_EQ(tracer.last_error(), "");
+    EXPECT_EQ(tracer.last_error().message(), "");
 }
 
 // Without `retry` an outage is a loss.
@@ -111,13 +111,14 @@ TEST(the_last_error, of_batch_alone_stays) {
     record(tracer, "two");
     ASSERT_TRUE(tracer.flush(10s));
     EXPECT_EQ(tracer.account().failed, 1U);
-    EXPECT_EQ(tracer.last_error(), "away");
+    EXPECT_EQ(tracer.last_error().message(), "away");
 }
 
 struct warning_exporter {
     mt::export_result export_traces(mt::trace_batch& batch) {
         const bool is_first = !std::exchange(has_warned, true);
-        return {.exported_spans = batch.span_count(), .error = is_first ? "use a newer version" : ""};
+        return {.exported_spans = batch.span_count(),
+                .error = is_first ? mt::error(mt::error_kind::other, {}, "use a newer version") : mt::error()};
     }
     bool has_warned = false;
 };
@@ -126,10 +127,10 @@ TEST(the_last_error, is_no_warning_of_long_ago) {
     tracer_to<mt::batch<warning_exporter>> tracer({.exporter = {.delay = 1ms, .diagnostics = nobody}});
     record(tracer, "one");
     ASSERT_TRUE(tracer.flush(10s));
-    EXPECT_EQ(tracer.last_error(), "use a newer version");
+    EXPECT_EQ(tracer.last_error().message(), "use a newer version");
     record(tracer, "two");
     ASSERT_TRUE(tracer.flush(10s));
-    EXPECT_EQ(tracer.last_error(), "");
+    EXPECT_EQ(tracer.last_error().message(), "");
 }
 
 // What was given up is lost, and nothing is wrong any more.
@@ -147,7 +148,7 @@ TEST(the_last_error, of_retry_that_gave_up) {
     record(tracer, "two");
     ASSERT_TRUE(tracer.flush(10s));
     EXPECT_EQ(tracer.account().failed, 1U);
-    EXPECT_EQ(tracer.last_error(), "away");
+    EXPECT_EQ(tracer.last_error().message(), "away");
 }
 
 } // namespace

@@ -37,7 +37,7 @@ struct greedy_exporter {
         failing_allocations = 0;
         if (++attempts > 3) return {.exported_spans = batch.span_count()};
         mt::export_result outcome{.failed_spans = batch.span_count(),
-                                  .error = "a text that is too long to be kept in place",
+                                  .error = mt::error(mt::error_kind::other, {}, "a text that takes memory"),
                                   .retryable = true};
         failing_allocations = takes;
         return outcome;

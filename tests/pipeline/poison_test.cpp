@@ -53,8 +53,10 @@ struct scripted_exporter {
         if (status == 200) {
             to->stored.insert(names.begin(), names.end());
             if (names.size() > to->most_spans)
-                return {
-                    .failed_spans = batch.span_count(), .error = "no answer", .retryable = true, .too_slow = true};
+                return {.failed_spans = batch.span_count(),
+                        .error = mt::error(mt::error_kind::timeout, {}, "no answer"),
+                        .retryable = true,
+                        .too_slow = true};
             return {.exported_spans = batch.span_count()};
         }
         mt::export_result outcome;
@@ -98,10 +100,11 @@ TEST_F(poison, costs_nobody_else_anything) {
         const auto rejected = retry_of(tracer).take_rejected();
         ASSERT_EQ(rejected.size(), 1U) << status;
         EXPECT_EQ(rejected[0].trace.spans.at(0).name, "17");
-        EXPECT_EQ(rejected[0].error, "answered " + std::to_string(status));
-        EXPECT_NE(tracer.last_error().find("tr-" + std::string(rejected[0].trace.id.hex().view()) + " was put aside"),
+        EXPECT_EQ(rejected[0].error.message(), "answered " + std::to_string(status));
+        EXPECT_NE(tracer.last_error().message().find("tr-" + std::string(rejected[0].trace.id.hex().view()) +
+                                                     " was quarantined"),
                   std::string::npos)
-            << tracer.last_error();
+            << tracer.last_error().message();
         EXPECT_LE(to_.requests, 5 + 2 * 9) << "halves, not one by one";
         EXPECT_TRUE(retry_of(tracer).take_rejected().empty());
     }
@@ -254,7 +257,7 @@ TEST_F(poison, a_server_that_takes_nothing_is_not_asked_for_each_trace) {
         EXPECT_FALSE(tracer.flush(200ms));
         EXPECT_EQ(tracer.account().queued, 1000U);
         const auto until = std::chrono::steady_clock::now() + 60s;
-        while (tracer.last_error().empty() && std::chrono::steady_clock::now() < until)
+        while (tracer.last_error().message().empty() && std::chrono::steady_clock::now() < until)
             std::this_thread::sleep_for(1ms);
         EXPECT_LE(1'000'000 - to_.broken_for, 32 + taken_before);
     }

@@ -69,7 +69,7 @@ TEST(retry, what_another_attempt_cannot_mend_fails_at_once) {
         ASSERT_TRUE(tracer.flush(10s));
         EXPECT_EQ(tracer.account().failed, 1U) << status;
         EXPECT_EQ(side->request_count(), 3U) << status;
-        EXPECT_NE(tracer.last_error().find(std::to_string(status)), std::string::npos);
+        EXPECT_NE(tracer.last_error().message().find(std::to_string(status)), std::string::npos);
     }
 }
 
@@ -110,7 +110,7 @@ TEST(retry, keeps_what_cannot_be_sent_yet) {
         auto span = tracer.start_span("span");
     }
     ASSERT_TRUE(tracer.flush(60s));
-    EXPECT_EQ(tracer.account().exported, 1U) << tracer.last_error();
+    EXPECT_EQ(tracer.account().exported, 1U) << tracer.last_error().message();
     EXPECT_EQ(side->request_count(), 11U);
 }
 
@@ -129,7 +129,7 @@ TEST(retry, waits_for_credentials) {
         auto span = tracer.start_span("span");
     }
     ASSERT_TRUE(tracer.flush(60s));
-    EXPECT_EQ(tracer.account().exported, 1U) << tracer.last_error();
+    EXPECT_EQ(tracer.account().exported, 1U) << tracer.last_error().message();
 }
 
 TEST(retry, waits_as_long_as_the_server_asks) {
@@ -189,7 +189,7 @@ struct hoarding_exporter {
     explicit hoarding_exporter(options) {}
 
     mt::export_result export_traces(mt::trace_batch& batch) {
-        mt::export_result outcome{.error = "later", .retryable = true};
+        mt::export_result outcome{.error = {mt::error_kind::other, {}, "later"}, .retryable = true};
         while (batch.size() > 1) {
             hoard.push_back(batch.pop_front());
             ++outcome.exported_spans;
@@ -260,7 +260,7 @@ TEST(retry, an_outage_loses_nothing) {
     for (int i = 0; i < 50; ++i) auto span = tracer.start_span("during the outage");
     EXPECT_FALSE(tracer.flush(100ms));
     EXPECT_EQ(tracer.account().exported, 0U);
-    EXPECT_NE(tracer.last_error().find("refused"), std::string::npos) << tracer.last_error();
+    EXPECT_NE(tracer.last_error().message().find("refused"), std::string::npos) << tracer.last_error().message();
     raw::server back(answer, raw::family::v4, port);
     EXPECT_TRUE(tracer.flush(20s));
     EXPECT_EQ(tracer.account().exported, 50U);

@@ -111,6 +111,8 @@ TEST_F(signals, are_not_for_the_threads_of_client_and_exporter) {
         }
         if (asked.target == "/version") return mt::http_response{200, {}, "3.17.2"};
         if (asked.target.starts_with("/v1/")) return mt::http_response{200, {}, ""};
+        if (asked.target.find("/traces/get?") != std::string::npos)
+            return mt::http_response{404, {}, R"({"error_code":"RESOURCE_DOES_NOT_EXIST"})"};
         return mt::http_response{200, {}, R"({"traces":[]})"};
     });
     mt::client<mt::memory_transport> client({.experiment_id = "1", .connections = 3, .transport = {server}});

@@ -57,7 +57,10 @@ struct slow_exporter {
     mt::export_result export_traces(mt::trace_batch& batch) {
         const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(to->milliseconds);
         while (std::chrono::steady_clock::now() < until && !is_interrupted) std::this_thread::sleep_for(1ms);
-        if (!to->error.empty()) return {.failed_spans = batch.span_count(), .error = to->error, .retryable = true};
+        if (!to->error.empty())
+            return {.failed_spans = batch.span_count(),
+                    .error = mt::error(mt::error_kind::connect, {}, to->error),
+                    .retryable = true};
         to->taken += static_cast<int>(batch.span_count());
         return {.exported_spans = batch.span_count()};
     }
@@ -96,10 +99,10 @@ TEST(what_waits, for_a_server_that_is_away_is_said_with_its_error) {
         tracer_type tracer(to(away, said));
         record(tracer, 5);
         EXPECT_FALSE(tracer.flush(100ms));
-        EXPECT_EQ(tracer.last_error(), "batch: 5 spans still wait: no route to host");
-        expect_said(said.all(), "batch: 5 spans still wait: no route to host\n");
+        EXPECT_EQ(tracer.last_error().message(), "batch: 5 spans are still queued: no route to host");
+        expect_said(said.all(), "batch: 5 spans are still queued: no route to host\n");
     }
-    expect_said(said.all(), "batch: 5 spans were not delivered in time: no route to host\n");
+    expect_said(said.all(), "batch: 5 spans were not delivered before the deadline: no route to host\n");
 }
 
 TEST(what_waits, for_a_server_that_does_not_answer_is_said) {
@@ -109,9 +112,10 @@ TEST(what_waits, for_a_server_that_does_not_answer_is_said) {
         tracer_type tracer(to(hanging, said));
         record(tracer, 5);
         EXPECT_FALSE(tracer.flush(100ms));
-        EXPECT_EQ(tracer.last_error(), "batch: 5 spans still wait: the exporter has not come back from its attempt");
+        EXPECT_EQ(tracer.last_error().message(),
+                  "batch: 5 spans are still queued: the exporter has not returned yet");
     }
-    expect_said(said.all(), "batch: 5 spans were not delivered in time: the exporter has not come back");
+    expect_said(said.all(), "batch: 5 spans were not delivered before the deadline: the exporter has not returned");
 }
 
 TEST(what_waits, for_a_slow_server_is_said_with_what_came_through) {
@@ -120,12 +124,12 @@ TEST(what_waits, for_a_slow_server_is_said_with_what_came_through) {
     tracer_type tracer(to(slow, said));
     record(tracer, 20);
     EXPECT_FALSE(tracer.flush(100ms));
-    const std::string error = tracer.last_error();
-    expect_said(error, " spans still wait: the receiver takes them slowly, ");
-    expect_said(error, " in the time of the flush; wait longer");
+    const std::string error = tracer.last_error().message();
+    expect_said(error, " spans are still queued: the receiver is slow: it accepted ");
+    expect_said(error, " spans during the flush; use a longer deadline");
     slow.milliseconds = 0;
     ASSERT_TRUE(tracer.flush(60s));
-    EXPECT_EQ(tracer.last_error(), "") << "nothing waits any more";
+    EXPECT_EQ(tracer.last_error().message(), "") << "nothing waits any more";
     EXPECT_EQ(slow.taken, 20);
 }
 
@@ -136,7 +140,7 @@ TEST(what_waits, is_not_said_where_nothing_does) {
         tracer_type tracer(to(good, said));
         record(tracer, 20);
         EXPECT_TRUE(tracer.flush(60s));
-        EXPECT_EQ(tracer.last_error(), "");
+        EXPECT_EQ(tracer.last_error().message(), "");
     }
     EXPECT_EQ(said.all(), "");
 }
@@ -149,9 +153,9 @@ TEST(what_waits, is_said_at_the_end_although_there_was_another_line) {
     EXPECT_FALSE(tracer->flush(20ms));
     EXPECT_FALSE(tracer->flush(20ms));
     const std::string before = said.all();
-    EXPECT_EQ(before.find("still wait"), before.rfind("still wait")) << "once in the interval: " << before;
+    EXPECT_EQ(before.find("still queued"), before.rfind("still queued")) << "once in the interval: " << before;
     tracer.reset();
-    expect_said(said.all(), "batch: 3 spans were not delivered in time: no route to host\n");
+    expect_said(said.all(), "batch: 3 spans were not delivered before the deadline: no route to host\n");
 }
 
 TEST(what_waits, for_an_answer_of_mlflow_is_said_with_how_long) {
@@ -172,10 +176,11 @@ TEST(what_waits, for_an_answer_of_mlflow_is_said_with_how_long) {
     record(tracer, 1);
     while (!is_hanging) std::this_thread::sleep_for(1ms);
     EXPECT_FALSE(tracer.flush(0ms));
-    expect_said(tracer.last_error(), "batch: 1 spans still wait: the server has not answered to 1 spans yet, for ");
+    expect_said(tracer.last_error().message(),
+                "batch: 1 spans are still queued: the server has not responded to 1 spans for ");
     hangs = false;
     EXPECT_TRUE(tracer.flush(60s));
-    EXPECT_EQ(tracer.last_error(), "");
+    EXPECT_EQ(tracer.last_error().message(), "");
 }
 
 // Spans of a trace count as exported when its request ID is there too, which takes a request for each.
@@ -208,13 +213,13 @@ TEST(what_waits, for_request_ids_is_said_with_how_many_and_how_fast) {
     flushing.join();
     EXPECT_GT(tracer.exporter().status().progress, before) << "no span counts as exported yet, and yet something is";
     EXPECT_EQ(tracer.account().exported, 0U);
-    expect_said(tracer.last_error(),
-                "batch: 30 spans still wait: request IDs and metadata of 20 traces still to be sent, ");
-    expect_said(tracer.last_error(), "/s");
+    expect_said(tracer.last_error().message(),
+                "batch: 30 spans are still queued: request IDs and metadata of 20 traces are still to be sent, ");
+    expect_said(tracer.last_error().message(), "/s");
     allowed = 1000;
     EXPECT_TRUE(tracer.flush(60s));
     EXPECT_EQ(tracer.account().exported, 30U);
-    EXPECT_EQ(tracer.last_error(), "");
+    EXPECT_EQ(tracer.last_error().message(), "");
 }
 
 // ---- Why spans were dropped.
@@ -230,8 +235,8 @@ TEST(dropped, because_a_trace_is_larger_than_the_queue_says_so) {
         trace.inputs(std::string(20'000, 'x'));
     }
     EXPECT_EQ(tracer.account().dropped, 1U);
-    EXPECT_EQ(tracer.last_error(),
-              "batch: a trace was larger than the whole queue, and 1 spans were dropped so far; raise "
+    EXPECT_EQ(tracer.last_error().message(),
+              "batch: a trace was larger than the whole queue, so 1 spans were dropped so far; raise "
               "max_queue_spans and max_queue_bytes, or record less in one trace");
     expect_said(said.all(), "a trace was larger than the whole queue");
     EXPECT_EQ(said.all().find("was full"), std::string::npos) << said.all();
@@ -246,8 +251,9 @@ TEST(dropped, after_the_shutdown_says_so) {
     EXPECT_TRUE(batch.shutdown(std::chrono::steady_clock::now() + 60s));
     batch.export_traces(recorded.exporter().collected);
     EXPECT_EQ(batch.account().dropped, 2U);
-    EXPECT_EQ(batch.last_error(),
-              "batch: 2 spans ended after the shutdown, or were recorded by the exporter itself, and were dropped");
+    EXPECT_EQ(
+        batch.last_error().message(),
+        "batch: 2 spans were dropped because they ended after the shutdown or were recorded by the exporter itself");
 }
 
 // ---- On the disk.
@@ -274,8 +280,8 @@ TEST_F(waiting_spool, says_what_waits_and_why) {
     spooling tracer(to(away, said));
     record(tracer, 5);
     EXPECT_FALSE(tracer.flush(100ms));
-    EXPECT_EQ(tracer.last_error(), "spool: 5 spans wait in the folder: no route to host");
-    expect_said(said.all(), " spans wait in the folder: no route to host\n");
+    EXPECT_EQ(tracer.last_error().message(), "spool: 5 spans are waiting in the folder: no route to host");
+    expect_said(said.all(), " spans are waiting in the folder: no route to host\n");
 }
 
 TEST_F(waiting_spool, says_at_its_end_what_it_leaves_and_why) {
@@ -285,7 +291,7 @@ TEST_F(waiting_spool, says_at_its_end_what_it_leaves_and_why) {
         spooling tracer(to(away, said));
         record(tracer, 5);
     }
-    expect_said(said.all(), "spool: at the end 5 spans wait in the folder: no route to host\n");
+    expect_said(said.all(), "spool: at shutdown, 5 spans are waiting in the folder: no route to host\n");
     away.error.clear();
     lines of_the_second;
     {
@@ -306,7 +312,7 @@ TEST_F(waiting_spool, counts_what_an_earlier_process_left) {
     }
     spooling second(to(away, of_the_second));
     for (int i = 0; i < 1000 && of_the_second.all().empty(); ++i) std::this_thread::sleep_for(5ms);
-    expect_said(of_the_second.all(), " bytes that another process left wait in the folder: no route to host\n");
+    expect_said(of_the_second.all(), " bytes left by another process are waiting in the folder: no route to host\n");
     EXPECT_EQ(of_the_second.all().find("0 spans"), std::string::npos) << of_the_second.all();
 }
 

@@ -175,7 +175,7 @@ TEST(tracer_of_an_older_version, is_told_apart) {
         std::memset(memory, byte, sizeof memory);
         auto& tracer = *reinterpret_cast<plugin_tracer*>(memory);
         EXPECT_FALSE(tracer.start_span("span").recording());
-        EXPECT_NE(tracer.last_error().find("an older version"), std::string::npos);
+        EXPECT_NE(tracer.last_error().message().find("an older version"), std::string::npos);
     }
 }
 

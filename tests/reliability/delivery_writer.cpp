@@ -243,7 +243,7 @@ int run(const choices& chosen) {
     say({{"account", account_of(traces)},
          {"recorded_in_seconds", seconds},
          {"caller_microseconds", percentiles(std::move(times))},
-         {"last_error", traces.last_error()}});
+         {"last_error", traces.last_error().message()}});
     return 0;
 }
 

@@ -3,7 +3,9 @@
 """kill -9 at random points of a device_gateway to which many devices send: nothing that a device was told is safe may be
 lost.
 
-    kill_gateway.py FLEET GATEWAY MLFLOW_SPOOL [--devices 200] [--kills 100] [--seed 1]
+    kill_gateway.py FLEET GATEWAY MLFLOW_SPOOL [--devices 200] [--kills 100] [--seed 1] [--mqtt MOSQUITTO]
+
+With --mqtt the devices send through a broker of that program, which is killed and restarted too.
 
 MLflow is away all the time, so that what is safe is in the gateway's folder; mlflow_spool reads it.
 """
@@ -12,6 +14,7 @@ import argparse
 import collections
 import json
 import os
+import pathlib
 import random
 import socket
 import subprocess
@@ -27,6 +30,7 @@ def main() -> None:
     parser.add_argument("--devices", type=int, default=200)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--mqtt")
     told = parser.parse_args()
     chance = random.Random(told.seed)
     os.environ["MLFLOW_TRACKING_URI"] = "http://127.0.0.1:9"
@@ -37,24 +41,53 @@ def main() -> None:
         folder = f"{above}/spool"
 
         def gateway() -> subprocess.Popen:
-            command = [told.gateway, folder, "--listen", f"127.0.0.1:{port}"]
+            command = [told.gateway, folder, "--mqtt" if told.mqtt else "--listen", f"127.0.0.1:{port}"]
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-            if not process.stdout.readline():
+            if not told.mqtt and not process.stdout.readline():
                 sys.exit("the gateway did not start")
             return process
 
-        fleet = subprocess.Popen([told.fleet, str(port), str(told.devices)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        for _ in range(told.kills):
+        def broker() -> subprocess.Popen:
+            settings = pathlib.Path(above, "mosquitto.conf")
+            settings.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
+            process = subprocess.Popen([told.mqtt, "-c", settings], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            while True:
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
+                        return process
+                if process.poll() is not None:
+                    sys.exit("the broker did not start")
+                time.sleep(0.02)
+
+        queue = broker() if told.mqtt else None
+        command = [told.fleet, str(port), str(told.devices), *(["mqtt"] if told.mqtt else [])]
+        fleet = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for kill in range(told.kills):
             process = gateway()
             time.sleep(chance.uniform(0, 0.4))
+            if told.mqtt and kill % 5 == 4:
+                queue.kill()
+                queue.wait()
+                time.sleep(chance.uniform(0, 0.4))
+                queue = broker()
             process.kill()
             process.communicate()
         last = gateway()
+        if told.mqtt:  # the devices' last traces need a gateway that connects again
+            time.sleep(1)
+            queue.kill()
+            queue.wait()
+            time.sleep(1)
+            queue = broker()
+            time.sleep(0.5)
         said, _ = fleet.communicate(timeout=120)  # ends its standard input
         if fleet.returncode != 0:
             sys.exit(f"the devices ended with {fleet.returncode}: their rings were full")
         last.kill()
         last.communicate()
+        if told.mqtt:
+            queue.terminate()
+            queue.wait()
         told_safe = said.decode().split()
         shown = subprocess.run([told.mlflow_spool, "show", folder, "--json"], capture_output=True, check=True)
         stored = collections.Counter(row["trace_id"] for row in json.loads(shown.stdout))

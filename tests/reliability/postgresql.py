@@ -23,7 +23,7 @@ from _delivery import Writer, arguments, balance, finish, free_ports, listen, ml
 
 
 @contextlib.contextmanager
-def postgresql(folder: pathlib.Path):
+def postgresql(folder: pathlib.Path, settings: tuple[str, ...] = ()):
     """A server with data of its own, on the loopback; never as root, which PostgreSQL refuses."""
     programs = max(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
     (port,) = free_ports(1)
@@ -37,7 +37,7 @@ def postgresql(folder: pathlib.Path):
         shutil.chown(data, user.pw_uid, user.pw_gid)
     initdb = [programs / "initdb", "-D", data, "-U", "mlflow", "--auth", "trust", "--no-sync"]
     subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, cwd=data, **options)
-    command = [programs / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", data]
+    command = [programs / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", data, *settings]
     with running(command, lambda: listen([port]), folder / "postgresql.log", cwd=data, **options):
         yield f"postgresql+psycopg2://mlflow@127.0.0.1:{port}/postgres"
 

@@ -45,7 +45,7 @@ struct standard_output {
         outcome.retryable = std::uniform_int_distribution(0, 3)(random) == 0;
         if (outcome.retryable) {
             outcome.failed_spans = batch.span_count();
-            outcome.error = "away";
+            outcome.error = mt::error(mt::error_kind::connect, {}, "away");
             return outcome;
         }
         std::string lines;
@@ -88,7 +88,7 @@ void record(Tracer& tracer, const std::string& name, int thread, std::chrono::mi
             auto step = trace.start_span("step");
         }
         if (tracer.account().dropped > 0) {
-            std::fprintf(stderr, "%s\n", tracer.last_error().c_str());
+            std::fprintf(stderr, "%s\n", tracer.last_error().message().c_str());
             std::_Exit(1);
         }
         say("a " + number + '\n');
@@ -121,6 +121,6 @@ int main(int argc, char** argv) {
     if (arguments.size() == 2) record_until_killed(tracer, arguments[1], 1ms);
     for (int attempt = 0; attempt < 1'000; ++attempt)
         if (tracer.exporter().recover(std::chrono::steady_clock::now() + 60s)) return 0;
-    std::fprintf(stderr, "not all was delivered: %s\n", tracer.last_error().c_str());
+    std::fprintf(stderr, "not all was delivered: %s\n", tracer.last_error().message().c_str());
     return 1;
 }

@@ -36,7 +36,7 @@ int main(int argc, char** argv) {
         const auto id = trace.trace_id();
         trace.end();
         const bool arrived = tracer.account().failed == before;
-        std::printf("%s\n", (arrived ? tracer.exporter().trace_url(id) : tracer.last_error()).c_str());
+        std::printf("%s\n", (arrived ? tracer.exporter().trace_url(id) : tracer.last_error().message()).c_str());
         std::fflush(stdout);
     }
 }

@@ -170,14 +170,14 @@ def main(program: str) -> None:
         assert server.trace_names() == ["address", "client", "good", "unchecked"], server.trace_names()
 
         # Wrong credentials.
-        refused = "answered 401 to /version: You are not authenticated."
+        refused = "responded 401 to /version: You are not authenticated."
         assert refused in record("password", good, MLFLOW_TRACKING_PASSWORD="wrong-password-1042")
         nobody = {"MLFLOW_TRACKING_USERNAME": "", "MLFLOW_TRACKING_PASSWORD": ""}
         assert refused in record("nobody", good, **nobody)
         assert refused in record("token", good, **nobody, MLFLOW_TRACKING_TOKEN="a-token-that-nobody-knows")
 
         # Wrong certificates.
-        certificate = "the server's certificate is refused: "
+        certificate = "the server's certificate was rejected: "
         assert certificate + "hostname mismatch" in record("host", other_host)
         assert certificate + "IP address mismatch" in record("wrong address", good, host="127.0.0.1")
         assert certificate + "unable to get local issuer certificate" in record("unknown", of_unknown)
@@ -187,8 +187,8 @@ def main(program: str) -> None:
         assert "No such file" in record("no file", good, MLFLOW_TRACKING_SERVER_CERT_PATH="/nowhere.pem")
 
         # The wrong protocol.
-        assert "no TLS is spoken there; write http://" in record("plain", plain)
-        assert "if TLS is spoken there, write https://" in record("tls", good, scheme="http")
+        assert "the server does not use TLS on this port; use http://" in record("plain", plain)
+        assert "if the server expects TLS, use https://" in record("tls", good, scheme="http")
         assert server.trace_names() == ["address", "client", "good", "unchecked"], server.trace_names()
 
         # A password that changes while the program runs: what the file holds is taken up, or the trace is refused.
@@ -199,7 +199,7 @@ def main(program: str) -> None:
         assert recorder.record("before").startswith("https://")
         change = {"username": "writer", "password": SECOND}
         server.call("PATCH", "/api/2.0/mlflow/users/update-password", change)
-        assert "answered 401 to /v1/traces: You are not authenticated." in recorder.record("outdated")
+        assert "responded 401 to /v1/traces: You are not authenticated." in recorder.record("outdated")
         password.write_text(f"writer:{SECOND}\n")
         assert recorder.record("after").startswith("https://")
         recorder.finish()

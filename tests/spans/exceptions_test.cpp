@@ -88,7 +88,7 @@ TEST(exceptions, an_exporter_that_throws_fails_the_spans_only) {
     }
     EXPECT_EQ(tracer.account().started, 1U);
     EXPECT_EQ(tracer.account().failed, 1U);
-    EXPECT_EQ(tracer.last_error(), "disk on fire");
+    EXPECT_EQ(tracer.last_error().message(), "disk on fire");
 }
 
 TEST(exceptions, one_that_leaves_a_traced_function_is_recorded_and_goes_on_unchanged) {

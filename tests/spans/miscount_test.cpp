@@ -40,7 +40,7 @@ mt::span_account account_of_two_spans(std::string& error) {
         static_cast<void>(tracer.start_span("inner"));
     }
     tracer.flush(std::chrono::seconds(10));
-    error = tracer.last_error();
+    error = tracer.last_error().message();
     return tracer.account();
 }
 

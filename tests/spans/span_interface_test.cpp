@@ -88,7 +88,7 @@ TYPED_TEST(SpanInterface, HasEveryCallOfATracer) {
     EXPECT_EQ(this->traces.account().started, this->is_on ? 1U : 0U);
     EXPECT_EQ(this->traces.refused_values(), 0U);
     EXPECT_EQ(this->traces.late_sessions(), 0U);
-    EXPECT_TRUE(std::string(this->traces.last_error()).empty());
+    EXPECT_TRUE(std::string(this->traces.last_error().message()).empty());
     EXPECT_TRUE(this->traces.shutdown(std::chrono::seconds(5)));
 }
 

@@ -43,7 +43,7 @@ protected:
     // What is still delivered, by the name of the root.
     [[nodiscard]] std::map<std::string, int> delivered() {
         tracer_type next(to_sink());
-        EXPECT_TRUE(next.exporter().recover(std::chrono::steady_clock::now() + 10s)) << next.last_error();
+        EXPECT_TRUE(next.exporter().recover(std::chrono::steady_clock::now() + 10s)) << next.last_error().message();
         return into->times;
     }
 };

@@ -155,7 +155,7 @@ struct pipe_exporter {
         mt::export_result outcome;
         if (++calls % 3 == 0) {
             outcome.failed_spans = batch.span_count();
-            outcome.error = "away";
+            outcome.error = mt::error(mt::error_kind::connect, {}, "away");
             outcome.retryable = true;
             return outcome;
         }

@@ -47,7 +47,7 @@ TEST_F(spool_without_its_folder, delivers_what_comes_after_a_time_in_which_nothi
     tracer_type tracer(to_sink());
     for (const char* const name : {"first", "second", "third"}) {
         record(tracer, name);
-        ASSERT_TRUE(tracer.flush(10s)) << name << ": " << tracer.last_error();
+        ASSERT_TRUE(tracer.flush(10s)) << name << ": " << tracer.last_error().message();
         std::filesystem::remove_all(folder);
     }
     EXPECT_EQ(tracer.account().exported, 3U);
@@ -62,7 +62,7 @@ TEST_F(spool_without_its_folder, puts_aside_into_a_new_one) {
         }
         record(tracer, std::string("taken with the ") + name);
         record(tracer, name);
-        ASSERT_TRUE(tracer.flush(10s)) << name << ": " << tracer.last_error();
+        ASSERT_TRUE(tracer.flush(10s)) << name << ": " << tracer.last_error().message();
         EXPECT_TRUE(is_in_folder(name, ".rejected")) << name;
         std::filesystem::remove_all(folder);
     }

@@ -233,7 +233,7 @@ TEST_F(spool, keeps_everything_while_all_is_refused) {
         return into->calls > 100;
     }));
     EXPECT_EQ(tracer.account().queued, 50U);
-    EXPECT_EQ(tracer.last_error(), "refused");
+    EXPECT_EQ(tracer.last_error().message(), "refused");
     set_refusing(false);
     ASSERT_TRUE(tracer.flush(20s));
     EXPECT_EQ(into->count(), 51U);
@@ -416,7 +416,7 @@ TEST_F(spool, a_folder_that_is_no_place_for_secrets_is_refused) {
     tracer_type tracer({.exporter = to_sink()});
     record(tracer, "not written");
     EXPECT_EQ(tracer.account().dropped, 1U);
-    EXPECT_NE(tracer.last_error().find("0700"), std::string::npos) << tracer.last_error();
+    EXPECT_NE(tracer.last_error().message().find("0700"), std::string::npos) << tracer.last_error().message();
     EXPECT_TRUE(std::filesystem::is_empty(folder));
     std::filesystem::permissions(folder, std::filesystem::perms::owner_all);
     record(tracer, "written");
@@ -433,8 +433,8 @@ TEST_F(spool, a_folder_below_one_that_others_may_write_to_is_refused) {
         tracer_type tracer({.exporter = options});
         record(tracer, "one");
         static_cast<void>(tracer.flush(20s));
-        EXPECT_EQ(tracer.account().dropped, tracer.last_error().empty() ? 0U : 1U);
-        return tracer.last_error();
+        EXPECT_EQ(tracer.account().dropped, tracer.last_error().message().empty() ? 0U : 1U);
+        return tracer.last_error().message();
     };
     const auto with_mode = [this](const char* name, mode_t mode) {
         const auto made = root / name;
@@ -450,10 +450,10 @@ TEST_F(spool, a_folder_below_one_that_others_may_write_to_is_refused) {
     for (const auto& at : {open / "spool", open / "a" / "b" / "spool", root / "link to open" / "spool",
                            open / "link" / "spool", root / "link" / ".." / "open" / "spool"}) {
         const auto error = says_of(at);
-        EXPECT_NE(error.find("open: others may write to this folder"), std::string::npos) << at << ": " << error;
+        EXPECT_NE(error.find("open: this folder is writable by others"), std::string::npos) << at << ": " << error;
         EXPECT_TRUE(files().empty());
     }
-    EXPECT_NE(says_of(with_mode("odd", 0703) / "spool").find("others may write"), std::string::npos);
+    EXPECT_NE(says_of(with_mode("odd", 0703) / "spool").find("writable by others"), std::string::npos);
     EXPECT_EQ(says_of(with_mode("sticky", 01777) / "spool"), ""); // as /tmp
     EXPECT_EQ(says_of(with_mode("mine", 0755) / "spool"), "");
     EXPECT_EQ(says_of(root / "link" / "inner" / "spool"), "");
@@ -463,7 +463,7 @@ TEST_F(spool, a_folder_below_one_that_others_may_write_to_is_refused) {
     EXPECT_NE(says_of(others / "spool").find("belongs to another user"), std::string::npos);
     const auto group = with_mode("group", 0775);
     ASSERT_EQ(::chown(group.c_str(), 0, 12345), 0);
-    EXPECT_NE(says_of(group / "spool").find("others may write"), std::string::npos);
+    EXPECT_NE(says_of(group / "spool").find("writable by others"), std::string::npos);
     const auto planted = root / "sticky" / "planted";
     fs::create_directory_symlink(root / "real", planted);
     ASSERT_EQ(::lchown(planted.c_str(), 12345, 12345), 0);
@@ -482,7 +482,7 @@ TEST_F(spool, what_others_put_into_its_folder_is_not_delivered) {
     const auto delivered = [&] {
         tracer_type tracer({.exporter = to_sink()});
         static_cast<void>(tracer.exporter().recover(std::chrono::steady_clock::now() + 5s));
-        EXPECT_EQ(tracer.last_error().find("others may write to it") != std::string::npos, is_open);
+        EXPECT_EQ(tracer.last_error().message().find("others may write to it") != std::string::npos, is_open);
         return tracer.exporter().status().recovered_spans;
     };
     ASSERT_EQ(::chmod(folder.c_str(), 0777), 0);
@@ -499,7 +499,7 @@ TEST_F(spool, what_others_put_into_its_folder_is_not_delivered) {
 }
 
 TEST_F(spool, a_fifo_that_bears_the_name_of_a_file_holds_nobody) {
-    ASSERT_EQ(mt::detail::make_folder(folder), "");
+    ASSERT_EQ(mt::detail::make_folder(folder).message(), "");
     const auto fifo = folder + '/' + mt::detail::segment_name{1, 1}.text();
     for (const auto& path : {fifo, folder + '/' + mt::detail::segment_name{2, 2, ".rejected"}.text()})
         ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
@@ -513,7 +513,7 @@ TEST_F(spool, a_fifo_that_bears_the_name_of_a_file_holds_nobody) {
     record(tracer, "one");
     ASSERT_TRUE(tracer.flush(20s));
     EXPECT_TRUE(tracer.exporter().recover(std::chrono::steady_clock::now() + 20s));
-    EXPECT_EQ(tracer.account().exported, 1U) << tracer.last_error();
+    EXPECT_EQ(tracer.account().exported, 1U) << tracer.last_error().message();
     EXPECT_TRUE(std::filesystem::is_fifo(fifo));
 }
 
@@ -527,7 +527,7 @@ TEST_F(spool, a_folder_may_be_a_link_elsewhere) {
         tracer_type tracer({.exporter = options});
         record(tracer, "one");
         ASSERT_TRUE(tracer.flush(20s));
-        EXPECT_EQ(tracer.account().exported, 1U) << tracer.last_error();
+        EXPECT_EQ(tracer.account().exported, 1U) << tracer.last_error().message();
     }
 }
 
@@ -547,7 +547,7 @@ TEST_F(spool, what_else_bears_the_name_of_a_file_of_traces_is_left_alone) {
     EXPECT_TRUE(comes_true([&] { return !std::filesystem::exists(path(3)); }));
     record(tracer, "one");
     ASSERT_TRUE(tracer.flush(20s));
-    EXPECT_EQ(tracer.account().exported, 1U) << tracer.last_error();
+    EXPECT_EQ(tracer.account().exported, 1U) << tracer.last_error().message();
     EXPECT_TRUE(std::filesystem::is_directory(path(1)));
     EXPECT_TRUE(std::filesystem::is_symlink(path(2)));
     EXPECT_EQ(content_of(root / "large").size(), 100'000U);
@@ -563,7 +563,7 @@ TEST_F(spool, traces_go_to_a_new_file_where_somebody_has_removed_theirs) {
     }
     into->set_away(false);
     ASSERT_TRUE(tracer.flush(20s));
-    EXPECT_EQ(tracer.account().exported, 3U) << tracer.last_error();
+    EXPECT_EQ(tracer.account().exported, 3U) << tracer.last_error().message();
 }
 
 TEST_F(spool, goes_on_where_its_file_is_cut_off) {

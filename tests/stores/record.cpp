@@ -62,5 +62,5 @@ int main() {
     tracer.start_trace("of nobody").set_status(mt::status::error, "no answer");
     const auto account = tracer.account();
     if (account.exported == account.started) return 0;
-    return std::fprintf(stderr, "%s\n", tracer.last_error().c_str()), 1;
+    return std::fprintf(stderr, "%s\n", tracer.last_error().message().c_str()), 1;
 }

@@ -57,7 +57,7 @@ struct sink_exporter {
         outcome.retryable = into->is_away || outcome.too_slow;
         if (outcome.retryable || refused) {
             outcome.failed_spans = batch.span_count();
-            outcome.error = outcome.retryable ? "away" : "refused";
+            outcome.error = mt::error(mt::error_kind::other, {}, outcome.retryable ? "away" : "refused");
             return outcome;
         }
         for (mt::recorded_trace& trace : decoded) {

@@ -7,6 +7,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/stream.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/http/read.hpp>
@@ -18,6 +19,8 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -26,6 +29,7 @@
 #include <sys/socket.h>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 
 namespace tls {
 
@@ -89,8 +93,9 @@ private:
 // An HTTPS server that answers every request with the name that the client asked for, one connection at a time.
 class server {
 public:
-    explicit server(const certificate& own, const certificate* required_of_clients = nullptr)
-        : context_(boost::asio::ssl::context::tls_server) {
+    // After each answer, `stray` is sent in a TLS record of its own, in the same segment.
+    explicit server(const certificate& own, const certificate* required_of_clients = nullptr, std::string stray = {})
+        : context_(boost::asio::ssl::context::tls_server), stray_(std::move(stray)) {
         context_.use_certificate_chain_file(own.file());
         context_.use_private_key_file(own.file(), boost::asio::ssl::context::pem);
         if (required_of_clients) {
@@ -121,7 +126,7 @@ private:
         }
     }
 
-    static void answer(boost::asio::ssl::stream<tcp::socket>& stream) {
+    void answer(boost::asio::ssl::stream<tcp::socket>& stream) const {
         namespace http = boost::beast::http;
         boost::beast::error_code error;
         stream.handshake(boost::asio::ssl::stream_base::server, error);
@@ -134,13 +139,21 @@ private:
             http::response<http::string_body> reply(http::status::ok, 11);
             reply.body() = name ? name : "no name";
             reply.prepare_payload();
+            cork(stream, 1);
             http::write(stream, reply, error);
+            if (!error && !stray_.empty()) boost::asio::write(stream, boost::asio::buffer(stray_), error);
+            cork(stream, 0);
         }
+    }
+
+    static void cork(boost::asio::ssl::stream<tcp::socket>& stream, int on) {
+        ::setsockopt(stream.lowest_layer().native_handle(), IPPROTO_TCP, TCP_CORK, &on, sizeof on);
     }
 
     raw::listener listener_;
     std::atomic<int> connections_{0};
     boost::asio::ssl::context context_;
+    std::string stray_;
     std::thread acceptor_;
 };
 

@@ -73,13 +73,13 @@ TEST(displayed, is_what_stands_in_error_texts) {
         mt::export_result export_traces(mt::trace_batch&) const {
             mt::export_result outcome;
             outcome.failed_spans = 1;
-            outcome.error = what;
+            outcome.error = mt::error(mt::error_kind::other, {}, what);
             return outcome;
         }
     };
     saying exporter{evil};
     mt::trace_batch batch;
-    expect_plain(mt::detail::guarded_export(exporter, batch).error);
+    expect_plain(mt::detail::guarded_export(exporter, batch).error.message());
 }
 
 } // namespace

@@ -48,18 +48,21 @@ protected:
 // A proxy that keeps the heads of the requests, answers those for plain HTTP itself, and leads CONNECT to `port`.
 class proxy_server {
 public:
-    explicit proxy_server(std::uint16_t port = 0, std::string refusal = {})
-        : server_([this, port, refusal](raw::peer& peer, int) {
+    // `before` is written before the answer to CONNECT, and `forged` after it.
+    explicit proxy_server(std::uint16_t port = 0, std::string refusal = {}, std::string forged = {},
+                          std::string before = {})
+        : server_([this, port, refusal, forged, before](raw::peer& peer, int) {
               for (auto request = peer.read_request(); !request.empty(); request = peer.read_request()) {
                   {
                       const std::lock_guard guard(lock_);
                       heads_.push_back(request);
                   }
                   const bool tunnel = request.starts_with("CONNECT ");
+                  if (tunnel && !peer.drip(before, 0ms)) return;
                   if (!refusal.empty() || !tunnel) {
                       if (!peer.write(refusal.empty() ? raw::reply(200, "by proxy") : refusal)) return;
                   } else {
-                      relay(peer, port);
+                      relay(peer, port, forged);
                       return;
                   }
               }
@@ -72,14 +75,14 @@ public:
     }
 
 private:
-    static void relay(raw::peer& client, std::uint16_t port) {
+    static void relay(raw::peer& client, std::uint16_t port, const std::string& forged) {
         const int server = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         sockaddr_in address{};
         address.sin_family = AF_INET;
         address.sin_port = htons(port);
         address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         if (::connect(server, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
-            client.write("HTTP/1.1 200 Connection established\r\n\r\n")) {
+            client.write("HTTP/1.1 200 Connection established\r\n\r\n" + forged)) {
             std::thread back([&] {
                 char bytes[4096];
                 for (ssize_t count = 0; (count = ::recv(server, bytes, sizeof bytes, 0)) > 0;)
@@ -138,6 +141,77 @@ TEST_F(BeastProxy, AnHttpsServerIsReachedThroughATunnel) {
     EXPECT_NE(refused.error().message().find("hostname mismatch"), std::string::npos) << refused.error().message();
 }
 
+// Text that a proxy, or anyone on the way to it, sends before the handshake is not text of the server.
+TEST_F(BeastProxy, WhatFollowsTheAnswerToConnectIsNotReadAsTheServersReply) {
+    const tls::certificate authority("", nullptr);
+    const tls::certificate own("DNS:mlflow.example", &authority);
+    const tls::server server(own);
+    proxy_server proxy(server.port(), {}, raw::reply(200, "forged"));
+    set("https_proxy", proxy.address());
+    mt::beast_transport transport({"https", "mlflow.example", 443, ""}, {.tls = {.ca_file = authority.file()}});
+    for (int i = 0; i < 2; ++i) {
+        const auto reply = transport.send({.target = "/version", .timeout = 30s});
+        ASSERT_FALSE(reply) << reply->body;
+        EXPECT_EQ(reply.error().kind(), mt::error_kind::connect) << reply.error().message();
+        EXPECT_EQ(mt::outcome_of(reply.error()), mt::outcome::wait);
+    }
+}
+
+// RFC 9110, 15.2: any number of them may come before the final response, also from a proxy that is still connecting.
+TEST_F(BeastProxy, InterimAnswersToConnectAreSkipped) {
+    const tls::certificate authority("", nullptr);
+    const tls::certificate own("DNS:mlflow.example", &authority);
+    const tls::server server(own);
+    const std::string one = "HTTP/1.1 100 Continue\r\n\r\n";
+    for (const std::string& before :
+         {one, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + one,
+          std::string("HTTP/1.1 102 Processing\r\nContent-Length: 9\r\nConnection: close\r\n\r\n")}) {
+        proxy_server proxy(server.port(), {}, {}, before);
+        set("https_proxy", proxy.address());
+        mt::beast_transport transport({"https", "mlflow.example", 443, ""}, {.tls = {.ca_file = authority.file()}});
+        const auto reply = transport.send({.target = "/version", .timeout = 30s});
+        ASSERT_TRUE(reply) << before << reply.error().message();
+        EXPECT_EQ(reply->body, "mlflow.example");
+
+        proxy_server closed(0, raw::reply(403, "no"), {}, before);
+        set("https_proxy", closed.address());
+        EXPECT_NE(error_of("https://mlflow.example").find(" responded 403 to CONNECT "), std::string::npos)
+            << error_of("https://mlflow.example");
+    }
+}
+
+TEST_F(BeastProxy, AnAnswerToConnectThatIsNoneIsSaidToBeThat) {
+    const auto error_after = [&](const std::string& answer) {
+        const raw::server odd([&](raw::peer& peer, int) {
+            peer.read_request();
+            peer.write(answer);
+        });
+        set("https_proxy", "127.0.0.1:" + std::to_string(odd.port()));
+        return error_of("https://mlflow.example");
+    };
+    for (const char* const cut : {"", "HTTP/1.1 2", "HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 200 OK\r\nVia: a\r\n"})
+        EXPECT_TRUE(error_after(cut).ends_with(": connection closed before the response to CONNECT was complete"))
+            << cut << ": " << error_after(cut);
+    for (const char* const other : {"HTTP/1.1 000 x\r\n\r\n", "HTTP/1.1 200\r\n\r\n", "SSH-2.0-OpenSSH_9.2\r\n"})
+        EXPECT_NE(error_after(other).find(": the response to CONNECT is not HTTP/1: bad "), std::string::npos)
+            << other << ": " << error_after(other);
+}
+
+TEST_F(BeastProxy, EndlessInterimAnswersToConnectRunIntoTheDeadline) {
+    const raw::server endless([](raw::peer& peer, int) {
+        peer.read_request();
+        while (peer.write("HTTP/1.1 100 Continue\r\n\r\n")) {
+        }
+    });
+    set("https_proxy", "127.0.0.1:" + std::to_string(endless.port()));
+    mt::beast_transport transport({"https", "mlflow.example", 443, ""});
+    const auto began = std::chrono::steady_clock::now();
+    const auto reply = transport.send({.timeout = 300ms});
+    ASSERT_FALSE(reply);
+    EXPECT_EQ(reply.error().kind(), mt::error_kind::timeout) << reply.error().message();
+    EXPECT_LT(std::chrono::steady_clock::now() - began, 10s);
+}
+
 TEST_F(BeastProxy, TheOptionSwitchesItOff) {
     proxy_server proxy;
     set("http_proxy", proxy.address());
@@ -165,14 +239,13 @@ TEST_F(BeastProxy, ErrorsNameTheProxyAndTheRemedyAndNoPassword) {
     set("https_proxy", "http://user:hidden@" + closed.address());
     EXPECT_EQ(error_of("https://mlflow.example"),
               "the proxy " + closed.address() +
-                  " of https_proxy answered 403 to CONNECT mlflow.example:443; allow "
-                  "mlflow.example:443 there, or name it in no_proxy");
+                  " of https_proxy responded 403 to CONNECT mlflow.example:443; allow "
+                  "mlflow.example:443 on the proxy, or add it to no_proxy");
     proxy_server unknown(0, raw::reply(407, "who?"));
     set("https_proxy", unknown.address());
-    EXPECT_EQ(error_of("https://mlflow.example"),
-              "the proxy " + unknown.address() +
-                  " of https_proxy answered 407 to CONNECT mlflow.example:443; give it "
-                  "credentials: http://user:password@host:port");
+    EXPECT_EQ(error_of("https://mlflow.example"), "the proxy " + unknown.address() +
+                                                      " of https_proxy responded 407 to CONNECT mlflow.example:443; "
+                                                      "add credentials: http://user:password@host:port");
     set("http_proxy", "http://127.0.0.1:9");
     EXPECT_TRUE(error_of("http://mlflow.example").starts_with("connect to the proxy 127.0.0.1:9 of http_proxy: "))
         << error_of("http://mlflow.example");

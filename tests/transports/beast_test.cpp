@@ -191,6 +191,48 @@ TEST(BeastTransport, LateBytesThatNobodyAskedForAreNotTakenForAReply) {
     EXPECT_EQ(server.connections(), 2);
 }
 
+// A server that sends a body with a 204, or more of a body than it announced, and the rest of it only later.
+TEST(BeastTransport, TheRestOfAnEarlierReplyOnAKeptConnectionIsNotTheNextReply) {
+    for (const std::string& first : {std::string("HTTP/1.1 204 x\r\nContent-Length: 4\r\n\r\n"),
+                                     std::string("HTTP/1.1 304 x\r\n\r\n"), raw::reply(200, "")}) {
+        raw::server server([&](raw::peer& peer, int number) {
+            peer.read_request();
+            if (number == 0) {
+                peer.write(first);
+                peer.read_request();
+                peer.write("body");
+            }
+            peer.write(raw::reply(200, "next"));
+            peer.wait_for_close();
+        });
+        auto transport = transport_to(server.url());
+        ASSERT_TRUE(transport.send({.timeout = 30s}));
+        const auto reply = transport.send({.timeout = 30s});
+        ASSERT_TRUE(reply) << first << reply.error().message();
+        EXPECT_EQ(reply->body, "next");
+        EXPECT_EQ(server.connections(), 2);
+    }
+}
+
+// Once, and then the server is at fault.
+TEST(BeastTransport, WhatIsNeverAReplyIsAnErrorOnAKeptConnectionToo) {
+    raw::server server([](raw::peer& peer, int number) {
+        peer.read_request();
+        if (number == 0) {
+            peer.write(raw::reply(200, ""));
+            peer.read_request();
+        }
+        peer.write("garbage\r\n\r\n");
+        peer.wait_for_close();
+    });
+    auto transport = transport_to(server.url());
+    ASSERT_TRUE(transport.send({.timeout = 30s}));
+    const auto reply = transport.send({.timeout = 30s});
+    ASSERT_FALSE(reply);
+    EXPECT_EQ(reply.error().kind(), mt::error_kind::bad_reply) << reply.error().message();
+    EXPECT_EQ(server.connections(), 2);
+}
+
 TEST(BeastTransport, ReadsRepliesWithoutBody) {
     for (const int status : {204, 304}) {
         raw::server server([status](raw::peer& peer, int) {

@@ -50,6 +50,19 @@ TEST(BeastTransportTls, ATrustedServerIsAskedByItsNameOnAKeptConnection) {
     EXPECT_EQ(server.connections(), 1);
 }
 
+// The second TLS record is in memory when the first has been read, so that the socket itself is quiet.
+TEST(BeastTransportTls, WhatComesAfterAReplyInARecordOfItsOwnIsNotTheNextReply) {
+    const tls::certificate own("DNS:localhost", &authority());
+    const tls::server server(own, nullptr, raw::reply(200, "stray"));
+    auto transport = transport_to("localhost", server.port(), {.ca_file = authority().file()});
+    for (int i = 0; i < 3; ++i) {
+        const auto reply = get(transport);
+        ASSERT_TRUE(reply) << reply.error().message();
+        EXPECT_EQ(reply->body, "localhost");
+    }
+    EXPECT_EQ(server.connections(), 3);
+}
+
 TEST(BeastTransportTls, AnAddressIsCheckedAndNotSentAsAName) {
     const tls::certificate own("IP:127.0.0.1", &authority());
     const tls::server server(own);
@@ -63,16 +76,18 @@ TEST(BeastTransportTls, AnotherHostsCertificateIsRefused) {
     const tls::certificate own("DNS:other.example", &authority());
     const tls::server server(own);
     const mt::tls_options trusting{.ca_file = authority().file()};
-    expect_refusal(transport_to("localhost", server.port(), trusting), kind::tls, "use a name that the certificate");
-    expect_refusal(transport_to("127.0.0.1", server.port(), trusting), kind::tls, "use a name that the certificate");
+    expect_refusal(transport_to("localhost", server.port(), trusting), kind::tls,
+                   "use a host name that the certificate");
+    expect_refusal(transport_to("127.0.0.1", server.port(), trusting), kind::tls,
+                   "use a host name that the certificate");
 }
 
 TEST(BeastTransportTls, AnUnknownAuthorityIsRefused) {
     const tls::certificate own("DNS:localhost", &authority());
     const tls::certificate other("", nullptr);
     const tls::server server(own);
-    expect_refusal(transport_to("localhost", server.port()), kind::tls, "in tls.ca_file");
-    expect_refusal(transport_to("localhost", server.port(), {.ca_file = other.file()}), kind::tls, "in tls.ca_file");
+    expect_refusal(transport_to("localhost", server.port()), kind::tls, "set tls.ca_file");
+    expect_refusal(transport_to("localhost", server.port(), {.ca_file = other.file()}), kind::tls, "set tls.ca_file");
 }
 
 TEST(BeastTransportTls, AnExpiredCertificateIsRefused) {
@@ -104,19 +119,13 @@ TEST(BeastTransportTls, AClientShowsItsCertificateWhereOneIsRequired) {
                    "tls.certificate_file");
 }
 
-TEST(BeastTransportTls, AFileThatCannotBeReadIsNamed) {
-    expect_refusal(transport_to("localhost", 9, {.ca_file = "/nowhere/ca.pem"}), kind::bad_request,
-                   "tls.ca_file \"/nowhere/ca.pem\"");
-    expect_refusal(transport_to("localhost", 9, {.certificate_file = "/nowhere/own.pem"}), kind::bad_request,
-                   "tls.certificate_file \"/nowhere/own.pem\"");
-}
-
 TEST(BeastTransportTls, AServerWithoutTlsIsSaidToBeOne) {
     raw::server plain([](raw::peer& peer, int) {
         peer.write(raw::reply(400, "plain"));
         peer.wait_for_close();
     });
-    expect_refusal(transport_to("127.0.0.1", plain.port()), kind::tls, "no TLS is spoken there; write http://");
+    expect_refusal(transport_to("127.0.0.1", plain.port()), kind::tls,
+                   "the server does not use TLS on this port; use http://");
 }
 
 TEST(BeastTransportTls, PlainHttpToAServerWithTlsIsSaidToBeThat) {
@@ -125,13 +134,13 @@ TEST(BeastTransportTls, PlainHttpToAServerWithTlsIsSaidToBeThat) {
         peer.write(std::string_view("\x15\x03\x01\x00\x02\x02\x46", 7)); // a fatal alert: protocol_version
     });
     expect_refusal(mt::beast_transport({"http", "127.0.0.1", alerting.port(), ""}), kind::tls,
-                   ": TLS is spoken there; write https://");
+                   ": the server expects TLS; use https://");
     const tls::certificate own("DNS:localhost", &authority());
     const tls::server silent(own);
     mt::beast_transport transport({"http", "127.0.0.1", silent.port(), ""});
     const auto reply = get(transport);
     ASSERT_FALSE(reply);
-    EXPECT_NE(reply.error().message().find("write https://"), std::string::npos) << reply.error().message();
+    EXPECT_NE(reply.error().message().find("use https://"), std::string::npos) << reply.error().message();
 }
 
 TEST(BeastTransportTls, AServerThatNeverShakesHandsRunsIntoTheDeadline) {

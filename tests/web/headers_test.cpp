@@ -56,13 +56,13 @@ TEST(headers, of_a_lookup_function_are_read) {
     const auto all = [](std::string_view name) {
         return std::vector<std::string>(name == "X-User-ID" ? 2 : 0, "user-1");
     };
-    EXPECT_EQ(user_of(all), "X-User-ID: given more than once; send it once");
+    EXPECT_EQ(user_of(all), "X-User-ID: sent more than once; send it once");
 }
 
 TEST(headers, that_are_bad_are_refused_with_their_name_and_without_their_value) {
     const std::pair<std::string, std::string_view> bad[] = {
-        {"", "X-User-ID: empty; give it a value, or leave the header out"},
-        {" \t ", "X-User-ID: empty; give it a value, or leave the header out"},
+        {"", "X-User-ID: empty; set a value, or omit the header"},
+        {" \t ", "X-User-ID: empty; set a value, or omit the header"},
         {"secret\r\nX-Admin: yes", "X-User-ID: control character at byte 6; remove it"},
         {"secret\n", "X-User-ID: control character at byte 6; remove it"},
         {std::string("secret\0", 7), "X-User-ID: control character at byte 6; remove it"},
@@ -72,7 +72,7 @@ TEST(headers, that_are_bad_are_refused_with_their_name_and_without_their_value) 
         {"secret\xff", "X-User-ID: invalid UTF-8 at byte 6; send UTF-8"},
         {"secret\xed\xa0\x80", "X-User-ID: invalid UTF-8 at byte 6; send UTF-8"},
         {std::string(251, 's'),
-         "X-User-ID: 251 characters, at most 250; shorten or hash it (it is never cut for you)"},
+         "X-User-ID: 251 characters, at most 250; shorten or hash it (the library does not truncate it)"},
     };
     for (const auto& [value, message] : bad) EXPECT_EQ(user_of(fields{{"X-User-ID", value}}), message) << value;
     EXPECT_EQ(user_of(fields{{"X-User-ID", std::string(250, 'u')}}), std::string(250, 'u'));
@@ -111,7 +111,7 @@ TEST(headers, that_are_absent_are_what_their_policy_says) {
                          mt::header<"X-Session-ID", mt::session, mt::generate_absent<mt::hosted_platform>>>;
     const auto refused = strict::parse(fields{{"X-Session-ID", "s"}});
     ASSERT_FALSE(refused.has_value());
-    EXPECT_EQ(refused.error().message(), "X-User-ID: missing; send it with every request");
+    EXPECT_EQ(refused.error().message(), "X-User-ID: missing; every request must have it");
     const auto parsed = strict::parse(fields{{"X-User-ID", "u"}}).value();
     const mt::user& user = parsed.get<mt::user>(); // no `maybe`: it is there
     EXPECT_EQ(user.view(), "u");

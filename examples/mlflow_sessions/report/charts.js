@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Charts by uPlot, each with its numbers as a table beside it.
+// Charts drawn by uPlot, each with a table of its numbers.
 
 const colourNamed = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const seriesColours = ["--blue", "--orange", "--teal", "--magenta", "--cyan", "--brown"];
@@ -14,7 +14,7 @@ function forgetCharts() {
   charts = [];
 }
 
-// A day, or the time of day where the steps are shorter.
+// The day, or the time of day if the steps are shorter than a day.
 function axisTime(time, step) {
   const { clock: at } = partsOf(time);
   return step >= day || at === "00:00:00" ? dayOf(time) : step < minute ? at : at.slice(0, 5);
@@ -28,7 +28,7 @@ function plotted(place, x, series, { height = 200, time = true, labels, format =
   const options = {
     width: sized, height, ms: 1,
     tzDate: at => (isUtc ? uPlot.tzDate(new Date(at), "Etc/UTC") : new Date(at)),
-    padding: [10, 8, 0, 0],
+    padding: [10, 24, 0, 0],
     scales: { x: time ? { time: true, range: (u, low, high) => [low - slice / 2, high + slice / 2] } : { time: false, range: () => [-0.7, x.length - 0.3] },
       y: { range: (u, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
     axes: [
@@ -54,7 +54,7 @@ function plotted(place, x, series, { height = 200, time = true, labels, format =
     }] } : {},
   };
   place.plot = new uPlot(options, [x, ...series.map(one => one.values)], place);
-  place.querySelector(".u-legend").setAttribute("aria-hidden", "true"); // the label says it
+  place.querySelector(".u-legend").setAttribute("aria-hidden", "true"); // the label has the same content
   charts.push(place);
   widths.observe(place);
 }
@@ -70,7 +70,7 @@ function numbersTable(title, head, rows) {
   return details;
 }
 
-// A chart over time in slices. `valuesOf(indices by slice)` is called once for each series.
+// A chart over time slices. `valuesOf(indices by slice)` is called once for each series.
 function overTime(title, slices, series, options = {}) {
   const place = h("div", { class: "chart", role: "img", "aria-label": title + " over time, " + when(slices.starts[0]).slice(0, 16) + " to " +
     when(slices.starts[slices.count - 1] + slices.length).slice(0, 16) + ": " + series.map(one => `${one.label}: highest ${(one.format || options.format || brief)(Math.max(...one.values.filter(v => v !== null), 0))}`).join("; ") });
@@ -89,10 +89,10 @@ function bars(title, labels, series, options = {}) {
   afterPaint(() => plotted(place, labels.map((_, i) => i), series, { ...options, time: false, labels }));
   return element;
 }
-// When the element has its width.
+// Draws after layout, when the element has its width.
 const afterPaint = draw => requestAnimationFrame(() => draw());
 
-// Of durations: bins of equal width on a logarithmic scale, with round limits.
+// A histogram of durations: bins of equal width on a logarithmic scale, with round limits.
 function histogramOf(sorted) {
   const limits = [0];
   for (let decade = 1; decade < 1e9; decade *= 10) for (const step of [1, 1.5, 2, 3, 5, 7]) limits.push(decade * step);

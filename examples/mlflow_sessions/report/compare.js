@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Segments and cohorts side by side, over time, with intervals; and what was said of turns.
+// Compares segments and cohorts, also over time, with confidence intervals; and lists feedback on turns.
 
 let comparison = { by: "", metric: "rate" };
 

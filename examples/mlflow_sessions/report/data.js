@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The data in the page: figures by column, and blocks of texts and spans that are unpacked when they are needed.
+// The data embedded in the page: numbers by column, and blocks of texts and spans that are decompressed on demand.
 
 const about = JSON.parse(document.querySelector("[data-block=about]").textContent);
 
@@ -33,7 +33,7 @@ async function blockNamed(name) {
   return unpacked.get(name);
 }
 
-// What was said in a trace: null where the page was made without.
+// The texts of a trace; null if the page has none.
 async function textsOf(trace) {
   if (!about.texts) return null;
   const all = await blockNamed("t" + Math.floor(trace / about.texts));
@@ -44,14 +44,18 @@ async function textsOf(trace) {
 async function spansOf(trace) {
   if (!about.spans) return null;
   const all = await blockNamed("s" + Math.floor(trace / about.spans));
-  return (all[trace % about.spans] || []).map(([id, parent, name, start, end, failed, message, inputs, outputs, others]) => {
-    const attributes = [];
-    for (let i = 0; i < others.length; i += 2) attributes.push([others[i], others[i + 1]]);
-    return { id, parent, name, start, end, failed: failed === 1, message, inputs, outputs, attributes };
+  return (all[trace % about.spans] || []).map(([id, parent, name, start, end, failed, message, inputs, outputs, others, events = []]) => {
+    const happened = events.map(([what, at, said]) => ({ name: what, at, attributes: pairsOf(said) }));
+    return { id, parent, name, start, end, failed: failed === 1, message, inputs, outputs, attributes: pairsOf(others), events: happened };
   });
 }
+function pairsOf(flat) {
+  const pairs = [];
+  for (let i = 0; i < flat.length; i += 2) pairs.push([flat[i], flat[i + 1]]);
+  return pairs;
+}
 
-// Lower-case text of each trace, for the search.
+// The lower-case text of each trace, for the search.
 let searched = null;
 function searchTexts(count, onProgress) {
   if (!searched)

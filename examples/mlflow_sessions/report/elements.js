@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Elements and how values are written. What users said becomes text, never markup.
+// Creates elements and formats values. Recorded text is inserted as text, never as markup.
 
 function h(tag, properties, ...children) {
   const svg = tag.startsWith("svg:");
@@ -35,7 +35,7 @@ function money(value) {
   if (Math.abs(value) >= 1) return "$" + new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(value);
   return "$" + (Math.abs(value) < 0.00001 ? value.toExponential(1) : value.toFixed(Math.abs(value) < 0.01 ? 5 : 3));
 }
-function span(ms) { // a length of time
+function span(ms) { // a duration
   if (isNone(ms)) return dash;
   if (ms === 0) return "0 ms";
   if (ms < 1) return (ms * 1000).toFixed(0) + " µs";
@@ -79,7 +79,7 @@ function sparkline(values, label, mode) {
   const bars = values.map((value, i) => value > 0 ? h("svg:rect", { x: i * 4, y: 20 - Math.max(1.5, value / most * 20), width: 3, height: Math.max(1.5, value / most * 20) }) : null);
   return h("svg:svg", { class: "spark " + (mode || ""), viewBox: `0 0 ${n * 4 - 1} 20`, preserveAspectRatio: "none", role: "img", "aria-label": label }, bars);
 }
-// A value between the ends of its interval, on a scale up to `most`.
+// A value with its confidence interval, on a scale from 0 to `most`.
 function whisker(value, [low, high], most, label) {
   const x = of => Math.max(0, Math.min(100, of / (most || 1) * 100));
   if (isNone(value)) return h("span", {}, dash);

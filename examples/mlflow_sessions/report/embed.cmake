@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Compiles the files of the page into a program, so that it needs none of them when it runs. As bytes, since compilers
-# limit the length of a literal.
+# Embeds the files of the page into a program as byte arrays, because compilers limit the length of string literals.
 function(mlflow_sessions_embed_report target)
     set(folder ${CMAKE_CURRENT_FUNCTION_LIST_DIR})
     set(parts

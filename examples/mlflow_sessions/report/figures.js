@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sums, percentiles and groups over the chosen traces.
+// Sums, percentiles and groups of the selected traces.
 
 const OK = 1, ERROR = 2, IN_PROGRESS = 3;
 const STATUS = ["no status", "OK", "ERROR", "IN PROGRESS"];
 const minute = 60000, hour = 60 * minute, day = 24 * hour;
 
-let F = null; // the figures
+let F = null; // the numbers of all traces
 
 function readFigures(told) {
   const count = told.id.length;
@@ -19,16 +19,17 @@ function readFigures(told) {
     input: numbers(told.input), output: numbers(told.output), cached: numbers(told.cached),
     status: Uint8Array.from(told.status),
     user: Int32Array.from(told.user), session: Int32Array.from(told.session), name: Int32Array.from(told.name),
-    experiment: Int32Array.from(told.experiment), fault: Int32Array.from(told.fault),
+    experiment: Int32Array.from(told.experiment), fault: Int32Array.from(told.fault), silent: new Uint8Array(count),
     users: told.users, sessions: told.sessions, names: told.names, experiments: told.experiments, faults: told.faults,
     said: (told.said || []).map(([trace, name, value, expected, source, of, error], nth) =>
       ({ trace, name, value, isExpectation: expected === 1, source, of: ["turn", "span", "session"][of], error, nth })),
     keys: new Map(told.keys.map(({ key, values, at: which }) => [key, { values, at: Int32Array.from(which) }])),
   };
+  for (const i of told.silent || []) F.silent[i] = 1; // ended well, without an answer
   F.saidOf = new Map();
   for (const one of F.said) {
     if (!F.saidOf.has(one.trace)) F.saidOf.set(one.trace, []);
-    one.place = F.saidOf.get(one.trace).length; // among those of its trace
+    one.place = F.saidOf.get(one.trace).length; // index among the feedback of its trace
     F.saidOf.get(one.trace).push(one);
   }
   F.byTime = Uint32Array.from({ length: count }, (_, i) => i).sort((a, b) => time[a] - time[b] || a - b);
@@ -39,7 +40,7 @@ function readFigures(told) {
 
 const scoreOf = value => (typeof value === "number" ? value : value === true ? 1 : value === false ? 0 : NaN);
 
-// Between two values by linear interpolation, as NumPy and pandas do. `sorted` without NaN.
+// Interpolates linearly between two values, as NumPy and pandas do. `sorted` must not contain NaN.
 function percentile(sorted, percent) {
   if (sorted.length === 0) return NaN;
   const place = (sorted.length - 1) * percent / 100;
@@ -49,7 +50,7 @@ function percentile(sorted, percent) {
 }
 
 const fieldCount = { turns: 1, errors: 1, input: 1, output: 1, cost: 1 };
-// One row a group: `groupOf(trace)` is its number below `groups`, or less than 0 for none.
+// One row per group: `groupOf(trace)` is its number, below `groups`; a negative number means no group.
 function groupsOf(picked, groups, groupOf) {
   const of = {};
   for (const name in fieldCount) of[name] = new Float64Array(groups);
@@ -100,10 +101,12 @@ function summaryOf(picked) {
   const users = new Set(), sessions = new Set();
   row.unnamed = 0; // turns without a user
   row.open = 0; // not ended
+  row.silent = 0;
   for (const i of picked) {
     if (F.user[i] >= 0) users.add(F.user[i]); else row.unnamed++;
     if (F.session[i] >= 0) sessions.add(F.session[i]);
     if (F.status[i] === IN_PROGRESS) row.open++;
+    row.silent += F.silent[i];
   }
   row.users = users.size;
   row.sessions = sessions.size;
@@ -111,7 +114,7 @@ function summaryOf(picked) {
   return row;
 }
 
-// By name: how often feedback was given, and the mean of numbers, true (1) and false (0).
+// Feedback by name: the count, and the mean of numbers, true (1) and false (0).
 function scoresOf(picked) {
   const scores = new Map();
   if (F.said.length === 0) return scores;
@@ -138,7 +141,7 @@ function maskOf(picked) {
   return mask;
 }
 
-// Wilson's interval of a share, 95 %.
+// Wilson's 95 % interval of a rate.
 function shareInterval(hits, count) {
   if (count === 0) return [0, 1];
   const z = 1.959964, share = hits / count, d = 1 + z * z / count;
@@ -153,7 +156,7 @@ function meanInterval({ scored, sum, squares, isYesNo }) {
   const half = 1.96 * Math.sqrt(Math.max(0, squares / scored - mean * mean) / (scored - 1));
   return [mean - half, mean + half];
 }
-// Of a percentile, by ranks (binomial, 95 %).
+// The 95 % interval of a percentile, by ranks (binomial).
 function percentileInterval(sorted, percent) {
   const n = sorted.length;
   if (n < 8) return [NaN, NaN];
@@ -161,7 +164,7 @@ function percentileInterval(sorted, percent) {
   return [sorted[Math.max(0, Math.floor(n * p - half))], sorted[Math.min(n - 1, Math.ceil(n * p + half))]];
 }
 
-// Slices of time: at most `most`, of a length that people count in.
+// Time slices: at most `most`, of a usual length such as 5 minutes.
 function slicesOf(from, to, most = 60) {
   const lengths = [1000, 5000, 15000, minute, 5 * minute, 15 * minute, 30 * minute, hour, 3 * hour, 6 * hour, 12 * hour, day, 7 * day, 28 * day];
   const length = lengths.find(one => (to - from) / one <= most) || 28 * day * Math.ceil((to - from) / (28 * day * most));
@@ -175,7 +178,8 @@ function slicesOf(from, to, most = 60) {
 const noFilter = () => ({ text: "", user: "", session: "", status: "", fault: "", from: 0, to: 0, is: [] });
 let filter = noFilter();
 
-const statusNamed = { ok: OK, error: ERROR, open: IN_PROGRESS };
+const SILENT = -1; // ended well, without an answer
+const statusNamed = { ok: OK, error: ERROR, open: IN_PROGRESS, silent: SILENT };
 // What keys can be compared and chosen, with those that every trace has.
 function keyColumn(key) {
   if (key === "name") return { values: F.names, at: F.name };
@@ -184,7 +188,7 @@ function keyColumn(key) {
   return F.keys.get(key);
 }
 let weeks = null;
-function cohorts() { // users by the week in which they first came
+function cohorts() { // users by the week of their first trace
   if (weeks) return weeks;
   const first = new Float64Array(F.users.length).fill(Infinity);
   for (let i = 0; i < F.count; ++i) if (F.user[i] >= 0) first[F.user[i]] = Math.min(first[F.user[i]], F.time[i]);
@@ -203,7 +207,7 @@ async function pick(wanted, onProgress) {
   const ofTexts = (texts, text) => texts.indexOf(text);
   if (wanted.user) { const user = ofTexts(F.users, wanted.user); tests.push(i => user >= 0 && F.user[i] === user); }
   if (wanted.session) { const session = ofTexts(F.sessions, wanted.session); tests.push(i => session >= 0 && F.session[i] === session); }
-  if (wanted.status) { const status = statusNamed[wanted.status]; tests.push(i => F.status[i] === status); }
+  if (wanted.status) { const status = statusNamed[wanted.status]; tests.push(status === SILENT ? i => F.silent[i] === 1 : i => F.status[i] === status); }
   if (wanted.from) tests.push(i => F.time[i] >= wanted.from);
   if (wanted.to) tests.push(i => F.time[i] <= wanted.to);
   if (wanted.fault) { const group = faultGroups().get(wanted.fault); tests.push(i => F.fault[i] >= 0 && group === faultGroups().of[F.fault[i]]); }
@@ -211,7 +215,7 @@ async function pick(wanted, onProgress) {
     const column = keyColumn(key);
     const number = column ? column.values.indexOf(value) : -1;
     if (column) tests.push(i => number >= 0 && column.at[i] === number);
-    else if (about.texts) { // of many values: only the texts have it
+    else if (about.texts) { // a key with many values: only the texts contain it
       const holds = new Uint8Array(F.count);
       for (let i = 0; i < F.count; ++i) {
         const { metadata, tags } = await textsOf(i);
@@ -233,7 +237,7 @@ async function pick(wanted, onProgress) {
   return F.all.filter(i => tests.every(test => test(i)));
 }
 
-// Errors whose messages differ in numbers only are one.
+// Errors whose messages differ only in numbers form one group.
 let faultNames = null;
 function faultGroups() {
   if (faultNames) return faultNames;

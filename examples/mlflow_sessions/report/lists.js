@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Users, sessions, turns, errors and feedback as tables; the page of one user.
+// Tables of users, sessions, turns, errors and feedback; the page of one user.
 
 const nothingFound = () => [h("h1", { class: "unseen" }, titleOf(view)), emptyState("No traces match", F.count ? "Widen the time, or take away a filter." : "The source had no traces for this report.",
   F.count && isFiltered() ? h("button", { type: "button", class: "strong", onclick: () => go(view.name, noFilter(), view.id) }, "Clear all filters") : null)];
 
-// The first score of feedback, for a column of its own.
+// The means of the most frequent feedback, for columns of their own.
 function meansBy(picked, groupOf) {
   const names = [...scoresOf(picked)].filter(([, one]) => one.scored).sort((a, b) => b[1].count - a[1].count).slice(0, 2).map(([name]) => name);
   if (names.length === 0) return { names, of: () => NaN };
@@ -48,7 +48,7 @@ function usersView(picked) {
   const means = meansBy(picked, i => F.user[i]);
   for (const row of rows) means.names.forEach((_, nth) => { row["score" + nth] = means.of(nth, row.nth); });
   const slices = chosenSlices(picked, 24);
-  let activity = null; // by user, made for the first row
+  let activity = null; // by user, computed for the first row
   const activityOf = user => {
     if (!activity) {
       activity = new Map();
@@ -95,7 +95,7 @@ function sessionRows(picked) {
   return rows;
 }
 
-// Filled when its block is unpacked.
+// An element that is filled once its block is decompressed.
 function later(class_, fill) {
   const element = h("span", { class: class_ });
   fill().then(text => { element.replaceChildren(...(text ? [data(text)] : [h("span", { class: "soft" }, dash)])); });
@@ -104,10 +104,20 @@ function later(class_, fill) {
 const firstLine = trace => later("clip", async () => (await textsOf(trace))?.request.slice(0, 200));
 const userLinks = users => (users.length ? users.slice(0, 3).map((user, i) => [i ? ", " : "", h("a", { href: linkTo("user", filter, user) }, data(user))]).concat(users.length > 3 ? [` and ${users.length - 3} more`] : []) : h("span", { class: "soft" }, "no user"));
 
+let sessionsShownLast = "sessions"; // the table from which one came
+// The sessions before and after this one, as that table has them; by their last turn where there was none.
+async function neighboursOf(session) {
+  let rows = tableStates.get(sessionsShownLast)?.rows;
+  if (!rows?.some(row => row.session === session)) rows = sessionRows(await pick(filter, () => {})).sort((a, b) => b.last - a.last);
+  const at = rows.findIndex(row => row.session === session);
+  return at < 0 ? null : { at, count: rows.length, before: rows[at - 1]?.session, after: rows[at + 1]?.session };
+}
+
 function sessionsTable(id, picked, withUser) {
   const rows = sessionRows(picked);
   const means = meansBy(picked, i => F.session[i]);
   for (const row of rows) means.names.forEach((_, nth) => { row["score" + nth] = means.of(nth, row.nth); });
+  sessionsShownLast = id;
   return tableOf(id, "Sessions", [
     { key: "session", head: "Session", class: "id", cell: row => h("a", { href: linkTo("session", filter, row.session) }, data(row.session)) },
     ...(withUser ? [{ key: "user", head: "User", class: "id", cell: row => userLinks(row.users) }] : []),
@@ -161,7 +171,7 @@ function userView(picked, user) {
 function faultRows(picked) {
   const groups = faultGroups();
   const rows = groups.names.map(one => ({ ...one, failed: 0, recovered: 0, users: new Set(), sessions: new Set(), first: Infinity, last: -Infinity, latest: -1, times: [] }));
-  const other = { name: "(no span says why)", label: "(no span says why)", example: "(no span says why)", span: "", failed: 0, recovered: 0, users: new Set(), sessions: new Set(), first: Infinity, last: -Infinity, latest: -1, times: [] };
+  const other = { name: "(no span has an error message)", label: "(no span has an error message)", example: "(no span has an error message)", span: "", failed: 0, recovered: 0, users: new Set(), sessions: new Set(), first: Infinity, last: -Infinity, latest: -1, times: [] };
   for (const i of picked) {
     if (F.fault[i] < 0 && F.status[i] !== ERROR) continue;
     const row = F.fault[i] < 0 ? other : rows[groups.of[F.fault[i]]];
@@ -186,7 +196,7 @@ function errorsView(picked) {
   return [heading("Errors", `${whole(all.errors)} of ${whole(all.turns)} turns failed, ${percent(all.rate)}. Messages that differ only in numbers are one group.`),
     overTime("Errors by cause", wide, series, { height: 170 }),
     tableOf("errors", "Causes of errors", [
-      { key: "name", head: "Where and why", class: "cause", cell: row => [h("a", { href: row.name === "(no span says why)" ? linkTo("turns", { ...filter, status: "error" }) : linkTo("turns", { ...filter, fault: row.name }) }, data(row.label)), row.example !== row.label ? h("div", { class: "soft clip" }, data(row.example)) : null] },
+      { key: "name", head: "Where and why", class: "cause", cell: row => [h("a", { href: row.name === "(no span has an error message)" ? linkTo("turns", { ...filter, status: "error" }) : linkTo("turns", { ...filter, fault: row.name }) }, data(row.label)), row.example !== row.label ? h("div", { class: "soft clip" }, data(row.example)) : null] },
       { key: "when", head: "When", plain: true, cell: row => { const counts = new Array(slices.count).fill(0); for (const time of row.times) counts[slices.at(time)]++; return sparkline(counts, "Over time", "bad"); } },
       { key: "failed", head: "Turns failed", number: true, cell: row => whole(row.failed) },
       { key: "recovered", head: "Went on", number: true, title: "A span failed, and the turn ended well all the same", cell: row => whole(row.recovered) },
@@ -197,7 +207,7 @@ function errorsView(picked) {
     ], rows, { sort: ["failed", true] }), whereErrorsAre(picked)];
 }
 
-// Which values of which key fail more often than the rest: where to look first.
+// The values of keys with which traces fail more often than without: where to look first.
 function whereErrorsAre(picked) {
   const found = [];
   for (const [key, column] of [["name", keyColumn("name")], ...F.keys]) {

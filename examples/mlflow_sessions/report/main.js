@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Views and filters by the fragment of the address: #/sessions?status=error&is.app.segment=pro
+// Views and filters, controlled by the fragment of the URL: #/sessions?status=error&is.app.segment=pro
 
 const views = [["overview", "Overview"], ["users", "Users"], ["sessions", "Sessions"], ["turns", "Turns"], ["errors", "Errors"], ["compare", "Compare"], ["feedback", "Feedback"]];
 let view = { name: "overview", id: "" };
@@ -47,7 +47,7 @@ function showFilters(picked) {
     else refine({ from: told ? F.last - Number(told) : 0, to: 0 });
   } }, lasts.map(([value, text]) => h("option", { value, selected: String(value) === chosen }, text)));
   const statuses = h("select", { "aria-label": "Status", onchange: event => refine({ status: event.target.value }) },
-    [["", "Any status"], ["ok", "OK"], ["error", "Failed"], ["open", "In progress"]].map(([value, text]) => h("option", { value, selected: filter.status === value }, text)));
+    [["", "Any status"], ["ok", "OK"], ["error", "Failed"], ["silent", "No answer"], ["open", "In progress"]].map(([value, text]) => h("option", { value, selected: filter.status === value }, text)));
   const keys = ["user", "session", ...(F.names.length ? ["name"] : []), ...(F.users.length ? ["first week"] : []), ...F.keys.keys()];
   const values = h("datalist", { id: "values" });
   const value = h("input", { type: "text", "aria-label": "Value of the key", placeholder: "value", autocomplete: "off" });
@@ -74,10 +74,10 @@ function showFilters(picked) {
     chips.length ? h("div", { class: "row chips" }, chips, h("button", { type: "button", class: "quiet", onclick: () => go(view.name, noFilter(), view.id) }, "Clear all"), h("span", { class: "count" }, `${whole(picked.length)} of ${whole(F.count)} turns`)) : null);
 }
 
-// ---- The whole
+// ---- The page
 
 const titleOf = of => views.find(([name]) => name === of.name)?.[1] ?? of.id.split("\n")[0];
-// Who works by keyboard goes on where one was, though the elements are new.
+// Restores the keyboard focus after the elements have been replaced.
 const markOf = element => element && [element.localName, element.id, element.getAttribute("aria-label"), element.closest("label")?.firstChild.textContent].join("|");
 function focusAgain(mark) {
   if (!mark || document.activeElement !== document.body) return;
@@ -108,7 +108,7 @@ async function show() {
   const title = titleOf(view);
   document.title = title + " · " + (about.experiment || "Sessions");
   const isElsewhere = before.name !== view.name || before.id.split("\n")[0] !== view.id.split("\n")[0];
-  if (isElsewhere && !view.id.includes("\n")) scrollTo(0, 0); // a link to a turn leads there
+  if (isElsewhere && !view.id.includes("\n")) scrollTo(0, 0); // a link to a turn scrolls to it
   announce(`${title}, ${whole(picked.length)} turns`);
   focusAgain(focused);
   document.documentElement.dataset.ready = view.name;
@@ -117,7 +117,7 @@ async function show() {
 function showSwitches() {
   const system = matchMedia("(prefers-color-scheme: dark)");
   const isDark = () => (document.documentElement.dataset.theme || (system.matches ? "dark" : "light")) === "dark";
-  const remember = (key, value) => { try { localStorage.setItem("mlflow_sessions." + key, value); } catch { /* a file may have no storage */ } };
+  const remember = (key, value) => { try { localStorage.setItem("mlflow_sessions." + key, value); } catch { /* a page opened from a file may have no storage */ } };
   const recall = key => { try { return localStorage.getItem("mlflow_sessions." + key); } catch { return null; } };
   const label = () => { byId("theme").textContent = isDark() ? "Light theme" : "Dark theme"; byId("zone").textContent = isUtc ? "Local times" : "Times in UTC"; };
   if (recall("theme")) document.documentElement.dataset.theme = recall("theme");
@@ -125,7 +125,7 @@ function showSwitches() {
   byId("theme").addEventListener("click", () => { document.documentElement.dataset.theme = isDark() ? "light" : "dark"; remember("theme", document.documentElement.dataset.theme); label(); redraw(); });
   byId("zone").addEventListener("click", () => { isUtc = !isUtc; remember("zone", isUtc ? "utc" : "local"); label(); show(); });
   system.addEventListener("change", () => { label(); redraw(); });
-  let before; // on paper all is light
+  let before; // prints with the light theme
   addEventListener("beforeprint", () => { before = document.documentElement.dataset.theme; document.documentElement.dataset.theme = "light"; redraw(); });
   addEventListener("afterprint", () => { if (before) document.documentElement.dataset.theme = before; else delete document.documentElement.dataset.theme; redraw(); });
   label();
@@ -141,6 +141,8 @@ async function start() {
   byId("skip").addEventListener("click", event => { event.preventDefault(); byId("main").focus(); });
   addEventListener("hashchange", show);
   addEventListener("keydown", event => {
+    const step = { j: "next", k: "prev" }[event.key];
+    if (step && !event.ctrlKey && !event.metaKey && !event.altKey && !/INPUT|SELECT|TEXTAREA/.test(document.activeElement?.tagName)) document.querySelector(`.steps [rel=${step}]`)?.click();
     if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || /INPUT|SELECT|TEXTAREA/.test(document.activeElement?.tagName)) return;
     event.preventDefault();
     byId("search")?.focus();

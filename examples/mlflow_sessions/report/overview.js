@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The first view: what happened, when, how fast, at what price.
+// The first view: traffic, errors, durations and cost.
 
 const figure = (label, value, more, link) => h(link ? "a" : "div", { class: "figure", href: link }, h("span", { class: "label" }, label), h("span", { class: "value" }, value), h("span", { class: "more" }, more || " "));
 
-// Against the time before, of the same length, where one is chosen.
+// The period before the selected one, of the same length, for comparison.
 async function before() {
   if (!filter.from) return null;
   const to = filter.to || F.last;
@@ -52,6 +52,7 @@ async function overviewView(picked) {
       figure("Sessions", brief(all.sessions), changed(all.sessions, then?.sessions, brief) || decimal(all.turns / Math.max(1, all.sessions)) + " turns each", linkTo("sessions")),
       figure("Turns", brief(all.turns), changed(all.turns, then?.turns, brief) || (all.open ? whole(all.open) + " in progress" : ""), linkTo("turns")),
       figure("Error rate", percent(all.rate), changed(all.rate, then?.rate, percent, true) || whole(all.errors) + (all.errors === 1 ? " turn" : " turns") + " failed", linkTo("errors")),
+      all.silent ? figure("No answer", whole(all.silent), changed(all.silent, then?.silent, whole) || "turns that did not fail", linkTo("turns", { ...filter, status: "silent" })) : null,
       figure("Latency p50", span(all.p50), changed(all.p50, then?.p50, span) || "p99 " + span(all.p99)),
       figure("Latency p95", span(all.p95), changed(all.p95, then?.p95, span)),
       figure("Tokens", brief(tokens), changed(tokens, then?.tokens, brief) || brief(all.input) + " in, " + brief(all.output) + " out"),

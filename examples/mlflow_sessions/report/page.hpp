@@ -3,7 +3,7 @@
 
 #include <string_view>
 
-// The files in this folder, which embed.cmake compiles into the program.
+// The files in this folder; embed.cmake compiles them into the program.
 namespace report::files {
 
 extern const std::string_view page_html, style_css, page_js, uplot_js, uplot_css, license;

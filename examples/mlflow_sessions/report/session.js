@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A session as one reads it: question and answer, the tools between them, and the spans of a turn.
+// A session as a conversation: questions and answers, tool calls, and the spans of a turn.
 
 // ---- Messages in the inputs and outputs of a span
 
@@ -20,7 +20,7 @@ function messageOf(one) {
   return { role: String(one.role ?? one.type ?? "").replace("human", "user").replace(/^ai$|^model$/, "assistant"), text: textOfContent(one.content ?? one.parts ?? one.text), calls };
 }
 const isMessage = one => one && typeof one === "object" && ("role" in one || "type" in one) && ("content" in one || "parts" in one || "tool_calls" in one);
-// The messages in what a span took or gave; null where it has none.
+// The messages in the inputs or outputs of a span; null if there are none.
 function messagesIn(value, depth = 0) {
   value = parsed(value);
   if (!value || typeof value !== "object" || depth > 3) return null;
@@ -42,7 +42,7 @@ function plainText(value) {
 }
 const lastOf = (messages, role) => messages?.filter(one => one.role === role && one.text).at(-1)?.text ?? messages?.filter(one => one.text).at(-1)?.text;
 
-// Paragraphs, lists, code and emphasis of Markdown; nothing in it becomes markup of its own.
+// Renders paragraphs, lists, code and emphasis of Markdown; HTML in the text is not interpreted.
 function prose(text) {
   const out = [];
   const inline = line => line.split(/(`[^`]+`|\*\*[^*]+\*\*|\*[^*\s][^*]*\*)/).map(part =>
@@ -91,7 +91,7 @@ function inTree(spans) {
   const out = [], seen = new Set();
   const walk = (id, depth) => { for (const one of below.get(id) || []) if (!seen.has(one)) { seen.add(one); out.push({ one, depth }); walk(one.id, depth + 1); } };
   walk("", 0);
-  for (const one of spans) if (!seen.has(one)) out.push({ one, depth: 0 }); // a loop of parents
+  for (const one of spans) if (!seen.has(one)) out.push({ one, depth: 0 }); // a cycle of parents
   return out;
 }
 
@@ -111,8 +111,21 @@ function spanDetails(one) {
     h("h3", {}, h("span", { class: "kind " + kindOf(one) }, kindOf(one)), " ", data(one.name || "(no name)")),
     h("p", { class: "soft" }, span((one.end - one.start) / 1000) + " · " + when(one.start / 1000), tokens ? " · " : "", tokens ? data(tokensText(tokens)) : null),
     one.failed ? h("div", { class: "fault", role: "note" }, h("strong", {}, "Failed"), " ", data(one.message || "without a message")) : null,
+    one.events.map(event => eventDetails(event, one)),
     spoken("Input", one.inputs), spoken("Output", one.outputs),
     one.attributes.length ? h("details", {}, h("summary", {}, `Attributes (${one.attributes.length})`), h("dl", { class: "pairs" }, one.attributes.map(([key, value]) => [h("dt", {}, data(key)), h("dd", {}, data(value))]))) : null);
+}
+// An exception as its type, what it says and where it came from; another event with what it carries.
+function eventDetails(event, one) {
+  const said = key => event.attributes.find(([name]) => name === key)?.[1] ?? "";
+  const isException = event.name === "exception";
+  const rest = event.attributes.filter(([key]) => !isException || !/^exception\.(type|message|stacktrace)$/.test(key));
+  const stack = said("exception.stacktrace");
+  return h("section", { class: "event" + (isException ? " exception" : "") },
+    h("h4", {}, isException ? "Exception" : "Event", " ", h("span", { class: "soft" }, "after " + span((event.at - one.start) / 1000))),
+    isException ? h("p", {}, h("strong", {}, data(said("exception.type") || "without a type")), said("exception.message") ? [": ", data(said("exception.message"))] : null) : h("p", {}, data(event.name || "(no name)")),
+    stack ? h("details", { open: one.failed }, h("summary", {}, "Stack trace"), h("pre", { class: "json", tabindex: 0, dir: "ltr" }, stack)) : null,
+    rest.length ? h("dl", { class: "pairs" }, rest.map(([key, value]) => [h("dt", {}, data(key)), h("dd", {}, data(value))])) : null);
 }
 function tokensText(text) {
   const told = parsed(text);
@@ -171,13 +184,14 @@ async function turnElement(i, nth, previous, pane) {
     about.texts ? bubble("user", F.user[i] >= 0 ? data(F.users[F.user[i]]) : "User", question ? prose(question) : h("p", { class: "soft" }, "(nothing recorded)")) : null,
     tools.length ? h("ul", { class: "tools", "aria-label": "What was called" }, tools.map(one => h("li", { class: one.failed ? "failed" : "" }, h("span", { class: "kind " + kindOf(one) }, kindOf(one)), " ", data(one.name), " ", h("span", { class: "soft" }, span((one.end - one.start) / 1000)), one.failed ? h("span", { class: "bad" }, " failed: ", data(one.message.split("\n")[0].slice(0, 160))) : null))) : null,
     about.texts && answer ? bubble("assistant", "Assistant", prose(answer)) : null,
+    F.silent[i] ? h("div", { class: "fault", role: "note" }, h("strong", {}, "No answer"), ", and no span failed") : null,
     F.status[i] === ERROR ? h("div", { class: "fault", role: "note" }, h("strong", {}, answer ? "Failed" : "No answer"), fault ? [": ", data(fault.filter(Boolean).join(": "))] : null) : null,
     F.status[i] === IN_PROGRESS ? h("p", { class: "soft" }, "This turn has not ended.") : null,
     h("footer", {}, open, mlflowLink(i), h("button", { type: "button", class: "quiet", onclick: event => copy(location.href.split("#")[0] + turnLink(i), event.target) }, "Copy link"), feedbackOf(i)));
   return element;
 }
 
-// The spans of one turn: beside the conversation where there is room, else below the turn.
+// The spans of one turn: next to the conversation if there is room, otherwise below the turn.
 function spanPane(column) {
   const room = matchMedia("(min-width: 1180px)");
   const body = h("div", { class: "body" });
@@ -222,7 +236,7 @@ async function conversation(title, traces, chosen, head) {
   const side = h("div", { class: "side" });
   const pane = spanPane(side);
   const turns = h("div", { class: "turns" });
-  const most = 200; // turns at once
+  const most = 200; // turns per step
   let shown = 0;
   const more = h("button", { type: "button", class: "strong", onclick: () => add(most) }, "Show more turns");
   const add = async count => {
@@ -244,18 +258,34 @@ async function conversation(title, traces, chosen, head) {
   return [head, traces.length > 1 ? timeline(traces) : null, h("div", { class: "conversation" }, turns, side)];
 }
 
+// What all its turns have in common: version, region, segment. Each leads to the sessions that have it too.
+function sharedKeys(traces) {
+  const shared = [];
+  for (const [key, { values, at }] of F.keys) {
+    const value = at[traces[0]];
+    if (value < 0 || /^(tag\.)?mlflow\./.test(key) || traces.some(i => at[i] !== value)) continue;
+    shared.push(h("li", {}, h("a", { class: "chip", href: linkTo("sessions", { ...noFilter(), is: [[key, values[value]]] }) }, data(`${key.replace(/^tag\./, "")} = ${values[value]}`))));
+    if (shared.length === 12) break;
+  }
+  return shared.length ? h("ul", { class: "shared", "aria-label": "What all turns have in common" }, shared) : null;
+}
+
 async function sessionView(id) {
   const end = id.lastIndexOf("\n");
   const [session, chosen] = end < 0 || F.sessions.includes(id) ? [id] : [id.slice(0, end), id.slice(end + 1)];
   const nth = F.sessions.indexOf(session);
-  const traces = nth < 0 ? [] : F.byTime.filter(i => F.session[i] === nth); // all of them, whatever the filters
+  const traces = nth < 0 ? [] : F.byTime.filter(i => F.session[i] === nth); // all turns, regardless of the filters
   const crumbs = h("p", { class: "crumbs" }, h("a", { href: linkTo("sessions") }, "Sessions"));
   if (traces.length === 0) return [h("div", { class: "heading" }, crumbs, h("h1", {}, data(session))), emptyState("Not in this report", "No trace of this session is in the page.")];
   const all = summaryOf(traces);
   const users = [...new Set(Array.from(traces, i => F.user[i]).filter(user => user >= 0))].map(user => F.users[user]);
-  const head = h("div", { class: "heading session" }, crumbs, h("h1", {}, data(session)),
+  const beside = await neighboursOf(session);
+  const step = (to, rel, text) => (to === undefined ? null : h("a", { class: "step", rel, href: linkTo("session", filter, to), title: rel === "prev" ? "Key: k" : "Key: j" }, text));
+  const steps = beside && beside.count > 1 ? h("nav", { class: "steps", "aria-label": "Sessions as they were listed" }, step(beside.before, "prev", "← Previous"),
+    h("span", { class: "soft" }, `${whole(beside.at + 1)} of ${whole(beside.count)}`), step(beside.after, "next", "Next →")) : null;
+  const head = h("div", { class: "heading session" }, steps, crumbs, h("h1", {}, data(session)),
     h("p", {}, userLinks(users), " · ", when(all.first), " · ", h("strong", {}, whole(all.turns)), all.turns === 1 ? " turn" : " turns", all.errors ? [" · ", h("span", { class: "bad" }, whole(all.errors) + " failed")] : null,
-      " · p95 " + span(all.p95), all.tokens ? " · " + brief(all.tokens) + " tokens" : "", all.cost ? " · " + money(all.cost) : "", " ", h("button", { type: "button", class: "quiet", onclick: event => copy(location.href.split("#")[0] + linkTo("session", noFilter(), session), event.target) }, "Copy link")));
+      " · p95 " + span(all.p95), all.tokens ? " · " + brief(all.tokens) + " tokens" : "", all.cost ? " · " + money(all.cost) : "", " ", h("button", { type: "button", class: "quiet", onclick: event => copy(location.href.split("#")[0] + linkTo("session", noFilter(), session), event.target) }, "Copy link")), sharedKeys(traces));
   return conversation(session, traces, chosen, head);
 }
 async function traceView(id) {

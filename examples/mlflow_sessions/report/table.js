@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tables that are sorted by a click on their heads, and shown page by page.
+// Tables that are sorted by clicking on a column head, and shown page by page.
 
-const tableStates = new Map(); // so that a table is as one left it
+const tableStates = new Map(); // keeps the sorting and page of each table
 
-// columns: [{ key, head, number, title, cell(row), value(row) }]; value is what it is sorted by.
+// columns: [{ key, head, number, title, cell(row), value(row) }]; tables are sorted by `value`.
 function tableOf(id, caption, columns, rows, { sort, size = 50, none } = {}) {
   if (rows.length === 0) return none || emptyState("Nothing here", "No rows match these filters.");
   if (!tableStates.has(id)) tableStates.set(id, { by: sort[0], down: sort[1] });
@@ -22,7 +22,7 @@ function tableOf(id, caption, columns, rows, { sort, size = 50, none } = {}) {
       const less = typeof a === "string" ? a.localeCompare(b) : a - b;
       return state.down ? -less : less;
     });
-    sorted = keyed.map(([, row]) => row);
+    state.rows = sorted = keyed.map(([, row]) => row);
   };
   const show = () => {
     const first = state.page * size;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-/// The umbrella header of devices without an operating system: recording, without what needs one. See
+/// The umbrella header for devices without an operating system: everything for recording that works without one. See
 /// `bare_metal_platform`.
 
 #include <mlflow/trace/concepts.hpp>

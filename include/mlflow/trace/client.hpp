@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-/// Find and analyse what was recorded, on an MLflow server or in a local file. Not part of <mlflow/trace.hpp>: it
-/// needs nlohmann/json, and, for a server, a transport such as <mlflow/trace/transports/beast.hpp>.
+/// Finds and analyses recorded traces, on an MLflow server or in a local file. Not part of <mlflow/trace.hpp>,
+/// because it needs nlohmann/json and, for a server, a transport such as <mlflow/trace/transports/beast.hpp>.
 
 #include <mlflow/trace/client/analysis.hpp>
 #include <mlflow/trace/client/client.hpp>

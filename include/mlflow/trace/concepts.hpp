@@ -16,30 +16,35 @@
 #include <string_view>
 #include <utility>
 
-/// Every extension point of the library. A type that models one of these concepts is a full member: nothing is
-/// registered, and nothing is inherited.
+/// The extension points of the library. A type that models one of these concepts can be used directly; nothing is
+/// registered or inherited.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
 struct context_slot;
 
-/// What becomes of finished traces. `export_traces` reads the batch, or moves traces out of it to keep them, and says
-/// how it went; it may block. It is called by one thread at a time, unless the type has
-/// `static constexpr bool is_thread_safe = true`. What it throws is caught and counts as failed. `decode(trace)`
-/// (wire/recorded_trace.hpp) makes readable texts of a trace of the batch.
+/// An exporter: it receives ended traces. `export_traces` reads the batch, or moves traces out of it to keep them,
+/// and returns how many of its spans arrived and how many did not; both together are `batch.span_count()` as it was
+/// when called. If only some arrived and the result is `retryable`, it moves those out of the batch (`pop_front`):
+/// what is then in the batch is sent again. It may block. It is called by one thread at a time, unless the type has
+/// `static constexpr bool is_thread_safe = true`. An exception is caught, and the spans count as failed.
 ///
-/// It is made from its nested `struct options`, which has a default, or without arguments. The concepts below are
-/// what else an exporter may have; `exporter_adaptor` passes all of it on. Try an exporter with
-/// testing/exporter_conformance.hpp, and one around another with testing/decorator_conformance.hpp. Example:
+/// A `trace_data` of the batch has `id`, `metadata(mt::user::name)`, `duration_nano` and `span_count`;
+/// `decode(trace)` (wire/recorded_trace.hpp) returns all of it as text, and allocates.
+///
+/// An exporter is made from its nested `struct options`, which must be default-constructible, or without arguments.
+/// The concepts below are optional; `exporter_adaptor` forwards all of them. Test an exporter with
+/// testing/exporter_conformance.hpp, and one that wraps another with testing/decorator_conformance.hpp. Example:
 /// examples/own_exporter.
 template <class T>
 concept exporter = requires(T& exporter, trace_batch& batch) {
     { exporter.export_traces(batch) } -> std::same_as<export_result>;
 };
 
-/// An exporter that keeps traces for later: `flush` returns when all that came before it has been handed on, or at
-/// the deadline; false then. `shutdown` is a last flush, after which it takes nothing more.
+/// An exporter that delivers traces later. `flush` returns true once everything that came before it has been
+/// delivered or given up, and false at the deadline. `shutdown` is a final flush, after which the exporter drops
+/// traces. `account` returns the exporter's own counts.
 template <class T>
 concept deferring_exporter = exporter<T> && requires(T& exporter, std::chrono::steady_clock::time_point deadline) {
     { exporter.flush(deadline) } -> std::same_as<bool>;
@@ -47,26 +52,26 @@ concept deferring_exporter = exporter<T> && requires(T& exporter, std::chrono::s
     { exporter.account() } -> std::same_as<span_account>;
 };
 
-/// An exporter that knows a page where the trace can be looked at.
+/// An exporter that returns the URL of a page that shows the trace.
 template <class T>
 concept linking_exporter = requires(const T& exporter, const trace_id& id) {
     { exporter.trace_url(id) } -> std::same_as<owned_text>;
 };
 
-/// An exporter whose waiting can be ended, from any thread: the export under way returns soon, and later ones do not
-/// wait.
+/// An exporter whose waiting can be interrupted, from any thread: the current export then returns soon, and later
+/// exports do not wait.
 template <class T>
 concept interruptible_exporter = requires(T& exporter) {
     { exporter.interrupt() } noexcept;
 };
 
-/// An exporter that tells, to any thread, why it last failed; empty when it never did.
+/// An exporter that returns the error of its last failure, on any thread; no error if there was none.
 template <class T>
 concept reporting_exporter = requires(const T& exporter) {
-    { exporter.last_error() } -> std::convertible_to<owned_text>;
+    { exporter.last_error() } -> std::same_as<error>;
 };
 
-/// An exporter whose exports take long, and that tells any thread how far it is.
+/// An exporter whose exports take long, and which reports its progress on any thread.
 template <class T>
 concept progressing_exporter = requires(const T& exporter) {
     { exporter.progress() } -> std::same_as<export_progress>;
@@ -76,12 +81,12 @@ concept progressing_exporter = requires(const T& exporter) {
 template <class T>
 concept thread_safe_exporter = requires { requires T::is_thread_safe; };
 
-/// An exporter that tries again by itself what the receiver did not take.
+/// An exporter that itself retries what the receiver did not accept.
 template <class T>
 concept retrying_exporter = requires { requires T::retries; };
 
-/// Whether an exporter is made of layers in an order that works, such as `batch<retry<…>>`. Another order does not
-/// compile where the exporter is made, and the error names the right one.
+/// Whether the layers of an exporter are in an order that works, such as `batch<retry<…>>`. Another order does not
+/// compile where the exporter is made, and the error names the right order.
 template <class T>
 inline constexpr bool composes = [] {
     if constexpr (requires { T::composes; }) return T::composes;
@@ -90,9 +95,20 @@ inline constexpr bool composes = [] {
 
 namespace detail {
 
-// An optional member that is there, but not as its concept asks, would be passed over without a word.
+// Rejects a type that is only declared.
+template <class T>
+constexpr bool is_defined() noexcept {
+    static_assert(
+        requires { sizeof(T); },
+        "this type is declared but not defined here: include its header, such as "
+        "<mlflow/trace/exporters/otlp.hpp>; <mlflow/trace.hpp> does not include all of them");
+    return true;
+}
+
+// Rejects an optional member that does not match its concept, which would otherwise be silently ignored.
 template <class T>
 constexpr bool has_whole_concepts() noexcept {
+    static_assert(is_defined<T>());
     constexpr bool defers_in_part =
         requires { &T::flush; } || requires { &T::shutdown; } || requires { &T::account; };
     static_assert(
@@ -104,21 +120,22 @@ constexpr bool has_whole_concepts() noexcept {
         "the exporter's interrupt() must be noexcept");
     static_assert(
         !requires(T& exporter) { exporter.last_error(); } || reporting_exporter<T>,
-        "the exporter's last_error() must be const, and give a text");
+        "the exporter's last_error() must be const and return an mlflow::trace::error");
     static_assert(
         !requires(T& exporter) { exporter.progress(); } || progressing_exporter<T>,
-        "the exporter's progress() must be const, and give an export_progress");
+        "the exporter's progress() must be const and return an export_progress");
     static_assert(
         !(
             requires { &T::trace_url; } || requires(T& exporter, const trace_id& id) { exporter.trace_url(id); }) ||
             linking_exporter<T>,
-        "the exporter's trace_url must take a const mlflow::trace::trace_id&, be const, and give a std::string");
+        "the exporter's trace_url must take a const mlflow::trace::trace_id&, be const, and return a std::string");
     return true;
 }
 
-// How the library makes one.
+// Checks that the library can construct the transport.
 template <class T>
 constexpr bool is_made_as_transport() noexcept {
+    static_assert(is_defined<T>());
     static_assert(
         requires { typename T::options; },
         "the transport lacks its options: write `struct options {};` inside it, and a constructor "
@@ -149,57 +166,62 @@ constexpr bool has_whole_context() noexcept {
 
 } // namespace detail
 
-/// What carries an HTTP request to a server and brings its reply. It is made as `T(endpoint, T::options)`. `send`
-/// blocks until the reply, an error, or `http_request::timeout`, and does not throw; it is called by one thread at a
-/// time. Requests of this library may be sent twice without harm.
+/// A transport: it sends an HTTP request to a server and returns the response. It is made as
+/// `T(endpoint, T::options)`. `send` blocks until the response, an error, or `http_request::timeout`, and does not
+/// throw. It is called by one thread at a time. The requests of this library may be sent twice without harm.
 ///
-/// `send` asks `check_request` (http/check.hpp) first, sends to `endpoint::path` followed by `request.target`, and
-/// writes Host and Content-Length itself. It skips replies of 1xx, joins chunks, follows no redirect, and returns
-/// every other status as a reply. Its errors are `error_kind::connect`, `timeout`, `closed`, `bad_reply` and `tls`.
-/// Try a transport with testing/transport_conformance.hpp. Example: examples/own_transport.
+/// `send` must call `check_request` (http/check.hpp) first. It sends to `endpoint::path` followed by
+/// `request.target`, and writes Host and Content-Length itself. It skips 1xx responses, joins chunks, does not follow
+/// redirects, and returns a response of any other status. Its errors are `error_kind::connect`, `timeout`, `closed`,
+/// `bad_reply`, `tls`, `out_of_memory`, and what `check_request` returns. Test a transport with
+/// testing/transport_conformance.hpp. Example: examples/own_transport.
 template <class T>
 concept transport = requires(T& transport, const http_request& request) {
     { transport.send(request) } -> std::same_as<result<http_response>>;
 };
 
-/// Where the current span lives. `slot()` is called by the recording thread; null means that nothing is current, and
-/// a type that always says so has `static constexpr bool is_ambient = false`, so that scopes do not compile.
+/// A context policy: where the current span is stored. `slot()` is called by the recording thread. Null means that
+/// nothing is current; a type that always returns null has `static constexpr bool is_ambient = false`, so that scopes
+/// do not compile.
 ///
-/// The slot is a `context_slot` (context/slot.hpp), which whoever owns it gives back by `release()`. One that belongs
-/// to a task, a job or a fiber, and not to a thread, is made as `context_slot{.is_of_task = true}`. Otherwise traces
-/// that take turns in it make the whole tracer record what starts without being told its trace as nobody's. Example:
+/// The result is a `context_slot` (context/slot.hpp). Its owner calls `release()` before destroying it. A slot that
+/// belongs to a task, a job or a fiber rather than to a thread must be made as `context_slot{.is_of_task = true}`.
+/// Otherwise, if traces are interleaved in it, the tracer stops trusting every slot: it records spans that start
+/// without an explicit parent as traces without a user. Test a context with testing/context_conformance.hpp. Example:
 /// examples/own_context.
 ///
 /// A context policy may also have:
-/// - `static bool holds(const void* object)`: can a span, scope or attached context at this address be current?
-///   Without it, all can.
-/// - `static constexpr bool is_per_task = true`: what is current stays with a coroutine that is resumed elsewhere, so
-///   that `run` and `traced` take coroutines.
-/// - `static context_slot* off_slot()`: where `tracer::untraced` takes effect, if not in `slot()`.
+/// - `static bool holds(const void* object)`: whether a span, scope or attached context at this address can be
+///   current. Without it, every object can.
+/// - `static constexpr bool is_per_task = true`: what is current stays with a coroutine that is resumed on another
+///   thread, so that `run` and `traced` accept coroutines.
+/// - `static context_slot* off_slot()`: the slot in which `tracer::untraced` takes effect, if it is not `slot()`.
 template <class T>
 concept context = requires {
     { T::slot() } -> std::same_as<context_slot*>;
 };
 
-/// Which traces are recorded: asked once, when a trace starts, with what is known of it then. What starts inside a
-/// trace follows it. Thread-safe. A type may also say what is recorded of the values, as `recording_policy` does: by
-/// `redaction redact(std::string_view key, std::string_view value) const`, asked for each value, and by `const
-/// recording_limits& limits() const`, asked when the tracer is made.
+/// A recording policy: which traces are recorded. `sample` is called once when a trace starts, with what is known
+/// then; spans inside the trace follow the decision. Thread-safe. As `recording_policy` does, a type may also decide
+/// how values are recorded: by `redaction redact(std::string_view key, std::string_view value) const`, called for
+/// each value, and by `const recording_limits& limits() const`, called when the tracer is made.
 template <class T>
 concept recording = requires(const T& recording, const trace_start& start) {
     { recording.sample(start) } -> std::same_as<bool>;
 };
 
-/// What may be recorded of a value, or what in its place. Thread-safe; what it throws takes the value out.
+/// A redactor: it decides whether a value is recorded, or what is recorded in its place. Thread-safe. If it throws,
+/// the value is removed.
 template <class T>
 concept redactor = requires(const T& redactor, std::string_view key, std::string_view value) {
     { redactor(key, value) } -> std::same_as<redaction>;
 };
 
-/// What is under the library: clocks in nanoseconds, IDs, a lock, and what becomes of a refused value where the
-/// application has no `on_error`. Thread-safe. `static void install()`, where there is one, is called as the first
-/// tracer is made. `static constexpr bool has_random_trace_ids = true` says that at least the last 7 bytes of a trace
-/// ID are random and evenly spread, which other processes are told (W3C Trace Context, level 2).
+/// A platform: clocks in nanoseconds, IDs, a lock, and `report`, which is called for rejected values if the
+/// application has no `on_error`. Thread-safe. `static void install()` is optional and called when the first tracer
+/// is made. `static constexpr bool has_random_trace_ids = true` states that at least the last 7 bytes of a trace ID
+/// are random and uniformly distributed; the header `traceparent` passes this on to other processes (W3C Trace
+/// Context, level 2).
 template <class T>
 concept platform = requires(const error& error, typename T::mutex& mutex) {
     { T::wall_nano() } -> std::same_as<std::uint64_t>;

@@ -6,8 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 
-// The default template arguments of the library, each here alone. fwd.hpp declares besides what not every program
-// uses: names as common as `document` would hide those of an application in what it specialises.
+// Forward declarations, with the library's default template arguments, which are written only here. fwd.hpp also
+// declares types that only some programs use: a common name such as `document` would hide an application's type of
+// that name where the application specialises a template of this namespace.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
@@ -149,13 +150,13 @@ template <class Exporter, class Files = posix_files>
 class spool;
 struct spool_status;
 
-/// Delivers to MLflow by a thread of its own, many traces in one request, and again when the server was away. Needs
-/// `<mlflow/trace/to_mlflow.hpp>`.
+/// Delivers to MLflow from a thread of its own, with many traces in one request, and retries while the server is
+/// unreachable. Needs `<mlflow/trace/to_mlflow.hpp>`.
 template <class Transport>
 using to_mlflow = batch<retry<mlflow_exporter<Transport>>>;
 
-/// The same, and safe on the disk as soon as a trace has ended: also over a crash of the process. Needs
-/// `<mlflow/trace/spool/spool.hpp>` as well.
+/// As `to_mlflow`, but stores each trace on disk as soon as it has ended, so that the trace survives a crash of the
+/// process. Needs `<mlflow/trace/spool/spool.hpp>` as well.
 template <class Transport>
 using to_mlflow_spooled = spool<mlflow_exporter<Transport>, posix_files>;
 

@@ -3,14 +3,14 @@
 
 #include <mlflow/trace/declared.hpp>
 
-/// What other headers may name of this library, declared only:
+/// Forward declarations of the library's types, for use in other headers:
 ///
 ///     using app_schema = mt::schema<mt::required<mt::user>, mt::required<mt::session>>;
 ///     using app_tracer = mt::tracer<app_schema, mt::thread_local_context, mt::to_mlflow<mt::beast_transport>>;
 ///     void answer(app_tracer& traces, const mt::user& user);
 ///
-/// What takes a text as a template argument, such as `mt::key<"app.name">`, needs its own header. A key that is a
-/// type of its own is declared instead, `struct segment;`, and defined where that header is at hand.
+/// A template with a text as argument, such as `mt::key<"app.name">`, needs its own header. A key that is a type of
+/// its own can be declared, `struct segment;`, and defined where that header is included.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {

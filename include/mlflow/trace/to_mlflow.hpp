@@ -6,5 +6,5 @@
 #include <mlflow/trace/pipeline/batch.hpp>
 #include <mlflow/trace/pipeline/retry.hpp>
 
-/// `to_mlflow` and `to_mlflow_spooled`, which fwd.hpp declares, with what they are made of. The second one needs
+/// Defines what `to_mlflow` needs, which declared.hpp declares. `to_mlflow_spooled` needs
 /// `<mlflow/trace/spool/spool.hpp>` as well.

@@ -20,29 +20,37 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
+/// What one user did. See `summarise_users`.
 struct user_summary : activity {
+    /// The user's ID.
     std::string user;
+    /// The number of the user's sessions.
     std::size_t sessions = 0;
 };
 
-/// Its turns are `interactions`.
+/// One session. Its turns are counted as `interactions`. See `summarise_sessions`.
 struct session_summary : activity {
+    /// The session's ID.
     std::string session;
-    std::string user;               ///< of the session's first trace that has one
-    std::vector<std::string> users; ///< all of them, in the order in which they came: a session ID may be shared
-    std::string first_input;        ///< request preview of the session's first trace
+    std::string user;               ///< of the session's first trace that has a user
+    std::vector<std::string> users; ///< all users, in order of their first trace: several may use the same session ID
+    std::string first_input;        ///< the request preview of the session's first trace
 
-    /// From the start of the first trace to the end of the one that ended last.
+    /// The time from the start of the first trace to the latest end.
     [[nodiscard]] std::chrono::milliseconds duration() const noexcept { return last_end - first_seen; }
 };
 
-/// The traces whose metadata key has the same value: a segment, an environment, a version.
+/// The traces that have the same value of a key, for example one segment or version. See `summarise_by`.
 struct group_summary : activity {
+    /// The value.
     std::string value;
+    /// The number of users with this value.
     std::size_t users = 0;
+    /// The number of sessions with this value.
     std::size_t sessions = 0;
 };
 
+/// What the functions below return.
 template <class Summary>
 using summaries = result<std::vector<Summary>>;
 
@@ -50,7 +58,7 @@ namespace detail {
 
 using name_set = std::unordered_set<std::string>;
 
-// Streams over the traces: what is kept are the groups and the names in them.
+// Reads the traces one by one. Memory holds the groups, and the names in them.
 template <class Group, trace_source Source, class KeyOf>
 result<std::unordered_map<std::string, Group>> group_traces(Source& source, const trace_query& query, KeyOf key_of) {
     std::unordered_map<std::string, Group> groups;
@@ -67,8 +75,9 @@ inline void note(name_set& names, std::string_view name) {
 
 } // namespace detail
 
-/// Per user: interactions, sessions, times, durations, errors, tokens, cost, feedback. The busiest first. Traces
-/// without a user are of nobody. No traces: an empty list, which is a result.
+/// What each user did: interactions, sessions, times, durations, errors, tokens, cost, feedback. Ordered by the
+/// number of interactions, the highest first. Traces without a user are left out. Without traces, the list is empty.
+/// Errors: those of the search.
 template <trace_source Source>
 [[nodiscard]] summaries<user_summary> summarise_users(Source& source, const trace_query& query = {}) {
     struct group : activity {
@@ -91,8 +100,8 @@ template <trace_source Source>
 namespace detail {
 
 struct session_group : activity {
-    std::map<std::string, trace_time, std::less<>> users; // with their first traces
-    std::string first_id;                                 // of the first trace
+    std::map<std::string, trace_time, std::less<>> users; // with the times of their first traces
+    std::string first_id;                                 // ID of the first trace
     std::string first_input;
 
     void add(const trace_info& trace) {
@@ -106,9 +115,11 @@ struct session_group : activity {
     }
     [[nodiscard]] session_summary summary(std::string name) && {
         std::vector<std::pair<trace_time, std::string>> order;
+        order.reserve(users.size());
         for (const auto& [user, first] : users) order.emplace_back(first, user);
         std::sort(order.begin(), order.end());
         std::vector<std::string> names;
+        names.reserve(order.size());
         for (auto& one : order) names.push_back(std::move(one.second));
         std::string first = names.empty() ? std::string() : names.front();
         std::string input = std::move(first_input);
@@ -124,8 +135,9 @@ inline void sort_by_beginning(std::vector<session_summary>& sessions) {
 
 } // namespace detail
 
-/// Per session, in the order in which they began, what its traces that match add up to: `find_sessions` of
-/// <mlflow/trace/client/sessions.hpp> gives whole sessions. Traces without a session are in none.
+/// What each session did, as far as its traces match the query; `find_sessions` in <mlflow/trace/client/sessions.hpp>
+/// always includes whole sessions. Ordered by their start. Traces without a session are left out. Errors: those of
+/// the search.
 template <trace_source Source>
 [[nodiscard]] summaries<session_summary> summarise_sessions(Source& source, const trace_query& query = {}) {
     auto groups = detail::group_traces<detail::session_group>(
@@ -137,8 +149,9 @@ template <trace_source Source>
     return sessions;
 }
 
-/// Per value that `key_of(trace)` gives, such as that of a tag, in the order of the values; a `std::string_view` of
-/// what lives as long as the trace. Traces for which it is empty are left out.
+/// Groups traces by the value that `key_of(trace)` returns, for example that of a tag; ordered by value. The returned
+/// `std::string_view` must be valid as long as the trace. Traces with an empty value are left out. Errors: those of
+/// the search.
 template <trace_source Source, class KeyOf>
     requires std::is_invocable_r_v<std::string_view, KeyOf&, const trace_info&>
 [[nodiscard]] summaries<group_summary> summarise_by(Source& source, KeyOf key_of, const trace_query& query = {}) {
@@ -160,13 +173,13 @@ template <trace_source Source, class KeyOf>
               [](const group_summary& a, const group_summary& b) { return a.value < b.value; });
     return values;
 }
-/// Per value of a metadata key, `app.segment` say.
+/// Groups traces by the value of a metadata key, for example `app.segment`.
 template <trace_source Source>
 [[nodiscard]] summaries<group_summary> summarise_by(Source& source, std::string_view key,
                                                     const trace_query& query = {}) {
     return summarise_by(source, [key](const trace_info& trace) { return trace[key]; }, query);
 }
-/// Per value of an own key: `summarise_by<segment>(source)`.
+/// Groups traces by the value of a typed key: `summarise_by<segment>(source)`.
 template <metadata_key Key, trace_source Source>
 [[nodiscard]] summaries<group_summary> summarise_by(Source& source, const trace_query& query = {}) {
     return summarise_by(source, Key::name, query);
@@ -174,14 +187,16 @@ template <metadata_key Key, trace_source Source>
 
 /// One trace of a session.
 struct session_turn {
-    std::size_t number = 0; ///< from 1
+    std::size_t number = 0; ///< starting from 1
+    /// The trace.
     trace_info trace;
-    /// From the end of the turn before to the start of this one; negative where they overlap. None for the first, and
-    /// behind one of which the end is not known.
+    /// The time from the end of the previous turn to the start of this one; negative if they overlap. Empty for the
+    /// first turn, and if the end of the previous one is unknown.
     std::optional<std::chrono::milliseconds> gap;
 };
 
-/// A session turn by turn, from its first trace to its last. One that does not exist has no turns.
+/// The turns of a session, from the first to the last. A session that does not exist has none. Errors: those of the
+/// search.
 template <trace_source Source>
 [[nodiscard]] result<std::vector<session_turn>> session_flow(Source& source, const session& whole,
                                                              trace_query query = {}) {

@@ -13,7 +13,7 @@
 #include <string>
 #include <string_view>
 
-// OTLP's AnyValue, and the JSON text as which MLflow's server stores it: what Python's json.dumps writes.
+// OTLP's AnyValue, and the JSON text that MLflow's server stores for it: the output of Python's json.dumps.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
@@ -46,7 +46,8 @@ inline void append_python_text(std::string& out, std::string_view text, bool asc
     out += '"';
 }
 
-// As Python's repr: the shortest digits that read back the same, with an exponent below 1e-4 and from 1e16 on.
+// As Python's repr: the shortest digits that read back to the same value, with an exponent below 1e-4 and from 1e16
+// on.
 inline void append_python_float(std::string& out, double value) {
     if (!is_finite(value)) {
         out += value != value ? "NaN" : value < 0 ? "-Infinity" : "Infinity";
@@ -81,7 +82,7 @@ inline void append_python_float(std::string& out, double value) {
     else out += digits.substr(0, whole) + '.' + digits.substr(whole);
 }
 
-// A JSON value read and written again.
+// Writes a parsed JSON value.
 inline void append_python(std::string& out, json_value value, bool ascii) {
     using kind = json_value::kind;
     switch (value.what()) {
@@ -113,7 +114,7 @@ inline void append_python(std::string& out, json_value value, bool ascii) {
 
 enum class any_kind : std::uint8_t { none, text, boolean, integer, number, bytes, array, object };
 
-// A value that its type does not allow, such as an integer of more than 64 bits, is none.
+// A value that its type does not allow, for example an integer of more than 64 bits, becomes `none`.
 class any_value {
 public:
     explicit any_value(json_value any = {}) noexcept {
@@ -136,7 +137,7 @@ public:
 
     [[nodiscard]] any_kind what() const noexcept { return what_; }
     [[nodiscard]] bool is_none() const noexcept { return what_ == any_kind::none; }
-    [[nodiscard]] std::string text() const { // of a text
+    [[nodiscard]] std::string text() const { // for `any_kind::text`
         return value_.is(json_value::kind::text) ? value_.text() : std::string(value_.raw());
     }
     [[nodiscard]] json_value values() const noexcept { return value_["values"]; }
@@ -239,8 +240,8 @@ inline void append_python(std::string& out, const any_value& any, bool ascii) {
     }
 }
 
-// A text that is a JSON text, object or list: MLflow takes it as it is. Numbers and literals stay the text that they
-// are.
+// Whether the text is itself JSON, namely a string, object or list: MLflow stores it without encoding it again.
+// Numbers and literals are stored as text.
 inline bool is_json_in_text(std::string_view text) noexcept {
     const auto first = text.find_first_not_of(" \t\n\r");
     if (first == std::string_view::npos || std::string_view("\"{[").find(text[first]) == std::string_view::npos)
@@ -260,7 +261,7 @@ inline std::string stored_json(const any_value& any) {
     return written;
 }
 
-// What an identity or a tag says: text that is a JSON text is read once more.
+// The text of an identity or tag. If it is itself a JSON string, MLflow decodes it once more.
 inline std::string stored_text(const any_value& any) {
     if (any.what() != any_kind::text && any.what() != any_kind::bytes) return stored_json(any);
     std::string text = any.what() == any_kind::text ? any.text() : python_bytes(bytes_of_base64(any.text()));
@@ -270,7 +271,7 @@ inline std::string stored_text(const any_value& any) {
     return tree.root().text();
 }
 
-// Is it what Python takes for false: null, false, 0, "", [] or {}?
+// Whether Python would treat the value as false: null, false, 0, "", [] or {}.
 inline bool is_nothing(const any_value& any) {
     switch (any.what()) {
     case any_kind::none: return true;

@@ -10,36 +10,48 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// What somebody or something thinks of a trace, a span of it, or a session.
+/// A rating of a trace, a span, or a session.
 struct feedback {
-    std::string name = "feedback"; ///< `helpful`, `relevance`
-    nlohmann::json value{};        ///< bool, number, text, or a list or object of these
+    std::string name = "feedback"; ///< for example `helpful` or `relevance`
+    nlohmann::json value{};        ///< a bool, number or text, or a list or object of these
+    /// Who rated.
     assessment_source source{};
+    /// Why; may be empty.
     std::string rationale{};
     std::string span_id{}; ///< 16 hexadecimal digits; empty: the whole trace
+    /// Additional key-value pairs.
     text_map metadata{};
 };
 
-/// What an answer should have been. `value` is any JSON.
+/// The expected value of something in a trace, for example the correct answer.
 struct expectation {
+    /// What is expected.
     std::string name;
+    /// Any JSON value.
     nlohmann::json value{};
+    /// Who expects it.
     assessment_source source{};
+    /// 16 hexadecimal digits; empty: the whole trace.
     std::string span_id{};
+    /// Additional key-value pairs.
     text_map metadata{};
 };
 
-/// What becomes different of an assessment; the rest stays. The metadata is added to what is there.
+/// The members of an assessment to change. Empty members stay unchanged; metadata is added to the existing metadata.
 struct assessment_changes {
+    /// The new name.
     std::optional<std::string> name{};
+    /// The new value.
     std::optional<nlohmann::json> value{};
+    /// The new rationale.
     std::optional<std::string> rationale{};
+    /// Metadata to add.
     text_map metadata{};
 };
 
 namespace detail {
 
-// Expectations that are no scalar travel as JSON text, as the official client sends them.
+// Expectations that are lists or objects are sent as JSON text, as MLflow's own client does.
 inline json assessment_value(assessment::kind what, const json& value) {
     if (what == assessment::kind::expectation && value.is_structured())
         return {{"serialized_value", {{"serialization_format", "JSON_FORMAT"}, {"value", dump(value)}}}};
@@ -67,7 +79,7 @@ json assessment_body(const Assessment& told, std::string_view trace_id, std::str
     return body;
 }
 
-// The names in the mask are protobuf's JSON form of a FieldMask.
+// The names in the mask are those of protobuf's JSON form of a FieldMask.
 inline json update_body(const assessment& old, const assessment_changes& changes) {
     json body{{"assessment_id", old.id}, {"trace_id", old.trace_id}};
     std::string mask;

@@ -22,11 +22,13 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Stores the files of traces (`mt::attachment`) with an MLflow server, in the folder of the trace. The trace must be
-/// there: flush its tracer first. The server must keep artifacts itself, as it does unless it was started with
-/// `--default-artifact-root`.
+/// Uploads the files of traces (`mt::attachment`) to an MLflow server, into the trace's artifact folder. The trace
+/// must be stored: flush the tracer first. The server must serve artifacts itself, as it does unless it was started
+/// with `--default-artifact-root`.
 ///
-/// Errors: one line on what failed and where. Thread-safety: one thread at a time.
+/// Errors: one line that says what failed and where.
+///
+/// Thread-safety: one thread at a time.
 template <class Transport>
 class attachment_client {
     static_assert(transport<Transport>,
@@ -35,22 +37,27 @@ class attachment_client {
     static_assert(detail::is_made_as_transport<Transport>());
 
 public:
+    /// Options of `attachment_client`.
     struct options {
         std::string tracking_uri = "http://127.0.0.1:5000"; ///< http://host:port/path, as MLFLOW_TRACKING_URI
+        /// `basic_authorization()`, `bearer_authorization()`, or a function. Empty: no credentials. Use them over
+        /// `https` only.
         credentials authorization{};
-        /// Sent with each request, such as a key that a proxy before the server asks for.
+        /// Headers sent with each request, for example a key for a reverse proxy.
         std::vector<std::pair<std::string, secret>> headers{};
-        std::string workspace{};                   ///< of a server that has several
+        std::string workspace{};                   ///< the workspace, on a server that has several
         std::chrono::milliseconds timeout{30'000}; ///< for each request
+        /// Options of the transport.
         typename Transport::options transport{};
     };
 
+    /// Stores the options. Does not connect.
     explicit attachment_client(options chosen)
         : server_({"tracking_uri", std::move(chosen.tracking_uri), std::move(chosen.headers),
                    std::move(chosen.workspace), std::move(chosen.authorization), chosen.timeout,
                    std::move(chosen.transport)}) {}
 
-    /// Of a file: its `id()` and `bytes()`. What went wrong; nothing when it is stored.
+    /// Uploads a file, namely its `bytes()` under its `id()`. Returns an error, or nothing after success.
     template <class Attachment>
     std::optional<error> upload(const trace_id& trace, const Attachment& file) {
         const std::string info = "/api/3.0/mlflow/traces/" + std::string(trace.mlflow_id().view());
@@ -64,10 +71,10 @@ public:
         if (!path.starts_with(scheme) || path.find('/', scheme.size() + 2) == path.npos ||
             !detail::is_path_part(path))
             return error(error_kind::other, server_.uri(),
-                         " keeps the files of this trace where only it can write; start it "
-                         "without --default-artifact-root");
+                         " stores the artifacts of this trace where clients cannot write; start it without "
+                         "--default-artifact-root");
         path.remove_prefix(scheme.size());
-        if (path.starts_with("//")) path = path.substr(path.find('/', 2)); // after the server's own name
+        if (path.starts_with("//")) path = path.substr(path.find('/', 2)); // skips the name of the server
         std::string target = "/api/2.0/mlflow-artifacts/artifacts";
         for (const char c : path) target += c == '/' ? "/" : detail::percent_encoded({&c, 1});
         target.append("/attachments/").append(file.id());

@@ -14,8 +14,8 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Work on a thread of its own, which ends before this does. `Answer` is a result, which is
-// also what an exception becomes.
+// Runs a function on its own thread, which ends before this object does. `Answer` is a result; an exception becomes
+// an error.
 template <class Answer>
 class background {
 public:
@@ -30,13 +30,13 @@ public:
             const without_signals blocked;
             thread_ = std::thread(run);
         };
-        guarded(start, run); // no thread to be had: at once
+        guarded(start, run); // if no thread can be started, runs it here
     }
     background(const background&) = delete;
     background& operator=(const background&) = delete;
     ~background() { join(); }
 
-    // Once.
+    // May be called once.
     [[nodiscard]] Answer get() {
         join();
         return std::move(*answer_);

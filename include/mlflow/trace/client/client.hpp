@@ -27,14 +27,14 @@ inline namespace MLFLOW_TRACE_ABI {
 
 /// An experiment of the server.
 struct experiment {
-    std::string id;
-    std::string name;
-    bool is_deleted = false;
+    std::string id;          ///< the ID
+    std::string name;        ///< the name
+    bool is_deleted = false; ///< whether it is marked as deleted
 };
 
 namespace detail {
 
-// Pages of long previews are larger than what a transport takes for an answer by default.
+// The default limit of a transport is too small for pages with long previews.
 template <class Options>
 Options options_for_pages() {
     Options chosen{};
@@ -44,11 +44,11 @@ Options options_for_pages() {
 
 } // namespace detail
 
-/// Reads what MLflow stores, version 3.4 or newer, and adds tags and assessments to it.
+/// Reads traces from an MLflow server, version 3.4 or newer, and adds tags and assessments to them.
 ///
-/// `Transport` is constructed from an `endpoint` and `Transport::options`; no request is made before the first call.
-/// Errors: every call gives a result, and an error is one line on what failed and where, never with credentials; no
-/// result holds a part for the whole. Nothing is tried again. Thread-safety: one thread at a time.
+/// `Transport` is constructed from an `endpoint` and `Transport::options`. The first call connects. Errors: each call
+/// returns a result; an error is one line that says what failed and where, without credentials. A result is never
+/// partial. Nothing is retried. Thread-safety: one thread at a time.
 template <class Transport>
 class client {
     static_assert(transport<Transport>,
@@ -57,30 +57,34 @@ class client {
     static_assert(detail::is_made_as_transport<Transport>());
 
 public:
+    /// Options of `client`.
     struct options {
         std::string tracking_uri = "http://127.0.0.1:5000"; ///< http://host:port/path, as MLFLOW_TRACKING_URI
-        /// Where queries search that name no experiment. It must exist.
+        /// The experiment of queries that name none. It must exist.
         std::string experiment_name = "Default";
-        std::string experiment_id{}; ///< instead of the name
-        /// `basic_authorization()`, `bearer_authorization()`, or a function; none when empty. Give it over `https`
-        /// only.
+        std::string experiment_id{}; ///< takes precedence over the name
+        /// `basic_authorization()`, `bearer_authorization()`, or a function. Empty: no credentials. Use `https`.
         credentials authorization{};
-        /// Sent with each request, such as a key that a proxy before the server asks for.
+        /// Headers sent with each request, for example a key for a reverse proxy.
         std::vector<std::pair<std::string, secret>> headers{};
-        std::string workspace{}; ///< of a server that has several (`mlflow server --enable-workspaces`)
+        std::string workspace{};                   ///< the workspace, on a server that has several
         std::chrono::milliseconds timeout{60'000}; ///< for each request
-        /// How many requests of one call may be under way at the same time, each on a thread and a connection of its
-        /// own: `search_traces` reads one page ahead, `for_each_trace` in the order of time reads several slices of
-        /// time, `get_all` several batches. What comes out, and in which order, is the same; memory holds one page
-        /// for each. A server of several workers answers a long search that much sooner.
+        /// How many requests of one call run at the same time, each on its own thread and connection. `search_traces`
+        /// reads one page ahead, `for_each_trace` ordered by time reads several time slices, `get_all` several
+        /// batches. Results and their order are the same; memory holds one page for each connection.
         std::size_t connections = 1;
+        /// Options of the transport, with a limit of 64 MiB for a response if it has that option.
         typename Transport::options transport = detail::options_for_pages<typename Transport::options>();
     };
+    /// What the calls return.
     template <class T>
     using answer = result<T>;
+    /// The value of a call that has no other one.
     struct nothing {};
 
+    /// Stores the options. Does not connect.
     client() : client(options{}) {}
+    /// Stores the options. Does not connect.
     explicit client(options chosen)
         : pool_(std::make_shared<detail::connection_pool<Transport>>(detail::http_client_options<Transport>{
               "tracking_uri", std::move(chosen.tracking_uri), std::move(chosen.headers), std::move(chosen.workspace),
@@ -88,19 +92,18 @@ public:
           server_(pool_->take()), connections_(std::max<std::size_t>(chosen.connections, 1)),
           experiment_name_(std::move(chosen.experiment_name)), experiment_id_(std::move(chosen.experiment_id)) {}
 
-    // ---- Experiments
-
-    /// The experiment of that name. A name that does not exist is an error, and is not created.
+    /// The experiment with this name. If it does not exist, that is an error; it is not created.
     answer<experiment> experiment_by_name(std::string_view name) {
         const auto told = server_->call(http_method::get, "/api/2.0/mlflow/experiments/get-by-name?experiment_name=" +
                                                               detail::percent_encoded(name));
         if (!told && detail::is_not_found(told.error().status()))
             return failure{error(error_kind::other, "experiment \"" + std::string(name) + "\"",
-                                 " does not exist on " + server_->uri() + ": check the name; the client creates none")
+                                 " does not exist on " + server_->uri() + ": check the name; it is not created")
                                .with_reply(told.error().status())};
         if (!told) return failure{told.error()};
         return read_experiment(detail::member(*told, "experiment"));
     }
+    /// Creates an experiment.
     answer<experiment> create_experiment(std::string_view name) {
         const auto told = server_->call(http_method::post, "/api/2.0/mlflow/experiments/create", {{"name", name}});
         if (!told) return failure{told.error()};
@@ -108,9 +111,9 @@ public:
         if (made.id.empty()) return malformed("experiments", "an experiment without ID");
         return made;
     }
-    /// Names the levels of `mt::session_path`, outermost first, for the experiment of the options: what MLflow 3.18's
-    /// `set_session_hierarchy` does, so that scorers can group by a level. Errors: an empty list, an empty name, or
-    /// the same name twice; those of a request.
+    /// Sets the names of the levels of `mt::session_path`, outermost first, for the experiment of the options, like
+    /// MLflow 3.18's `set_session_hierarchy`: scorers can group by a level. Errors: no name, an empty or repeated
+    /// one.
     answer<nothing> set_session_levels(const std::vector<std::string>& names) {
         auto levels = detail::json::array();
         bool is_good = !names.empty();
@@ -120,7 +123,7 @@ public:
         }
         if (!is_good)
             return failure{error(error_kind::bad_request, "set_session_levels",
-                                 "give at least one name, none empty and none twice")};
+                                 "give at least one name; names must not be empty or repeated")};
         const auto id = experiment_id();
         if (!id) return failure{id.error()};
         const detail::json hierarchy{{"version", 1}, {"levels", std::move(levels)}};
@@ -144,11 +147,11 @@ public:
                 found.push_back(std::move(*read));
             }
             token = detail::text_of(*told, "next_page_token");
-            if (!token.empty() && seen.is_loop(token)) return malformed("experiments", "a page token that loops");
+            if (!token.empty() && seen.is_loop(token)) return malformed("experiments", "a repeated page token");
         } while (!token.empty());
         return found;
     }
-    /// The ID of the experiment of the options; asked for once.
+    /// The ID of the experiment of the options. It is requested once.
     answer<std::string> experiment_id() {
         if (experiment_id_.empty()) {
             auto found = experiment_by_name(experiment_name_);
@@ -158,9 +161,7 @@ public:
         return experiment_id_;
     }
 
-    // ---- Traces
-
-    /// Starts a search. Nothing is fetched before the first page is asked for.
+    /// Prepares a search. Pages are requested when the result is read.
     answer<trace_pages<Transport>> search_traces(trace_query query) {
         if (auto fault = settle(query.experiment_ids)) return failure{std::move(*fault)};
         std::string token = query.page_token;
@@ -177,25 +178,19 @@ public:
         return detail::visit_all(trace_pages<Transport>(open(std::move(query))), most, visit);
     }
 
-    /// One trace with its spans. `trace_id` is `tr-` and 32 hexadecimal digits. An ID that is not stored is an error.
+    /// One trace with its spans. `trace_id` is `tr-` and 32 hexadecimal digits. Error: it is not stored.
     answer<stored_trace> get(std::string_view trace_id) {
         if (auto wrong = detail::id_fault("trace_id", trace_id)) return failure{std::move(*wrong)};
-        const auto told = server_->call(http_method::get, "/api/3.0/mlflow/traces/get?allow_partial=true&trace_id=" +
-                                                              detail::percent_encoded(trace_id));
-        if (!told) return failure{told.error()};
-        auto read = detail::read_trace(detail::member(*told, "trace"));
-        if (!read) return malformed("traces/get", "no trace");
-        return std::move(*read);
+        return detail::get_trace(*server_, trace_id);
     }
     /// One trace without its spans.
     answer<trace_info> get_info(std::string_view trace_id) {
-        const auto told = call_for(http_method::get, trace_id, "");
-        if (!told) return failure{told.error()};
-        auto read = detail::read_trace_info(detail::member(detail::member(*told, "trace"), "trace_info"));
-        if (!read) return malformed("traces", "no trace");
-        return std::move(*read);
+        if (auto wrong = detail::id_fault("trace_id", trace_id)) return failure{std::move(*wrong)};
+        return detail::get_trace_info(*server_, trace_id);
     }
-    /// Those of these traces that are stored, with their spans, in requests of 50.
+    /// The traces with these IDs that are stored, with their spans, in this order. One request reads 50 traces. If
+    /// MLflow keeps the spans of one of the 50 as a file, as older clients write them, it takes one request for each
+    /// of them, and another for each file; and one more for each trace of which spans are still missing.
     answer<std::vector<stored_trace>> get_all(std::span<const std::string> trace_ids) {
         constexpr std::size_t most = 50;
         for (const std::string& id : trace_ids)
@@ -216,7 +211,7 @@ public:
         }
         return found;
     }
-    /// Deletes these traces of an experiment (none: that of the options), and says how many there were.
+    /// Deletes traces of an experiment (by default that of the options). Returns how many existed.
     answer<std::size_t> delete_traces(std::span<const std::string> trace_ids, std::string experiment = {}) {
         if (experiment.empty()) {
             auto own = experiment_id();
@@ -234,7 +229,7 @@ public:
             if (!told) return failure{told.error()};
             const auto count = detail::integer_of(*told, "traces_deleted");
             if (count < 0 || static_cast<std::size_t>(count) > some.size())
-                return malformed("traces/delete-traces", "more traces than it was told to delete");
+                return malformed("traces/delete-traces", "a higher count than the number of traces in the request");
             deleted += static_cast<std::size_t>(count);
         }
         return deleted;
@@ -246,25 +241,27 @@ public:
             return failure{fault.with_message(fault.message())};
         return done(call_for(http_method::patch, trace_id, "/tags", {{"key", label.key}, {"value", label.value}}));
     }
+    /// Deletes a tag.
     answer<nothing> delete_tag(std::string_view trace_id, std::string_view key) {
         return done(call_for(http_method::delete_, trace_id, "/tags", {{"key", key}}));
     }
 
-    // ---- Feedback and expectations
-
-    /// Adds feedback to a trace, or to the span `told.span_id` of it.
+    /// Adds feedback to a trace, or to its span `told.span_id`.
     answer<assessment> log_feedback(std::string_view trace_id, const feedback& told) { return log(trace_id, told); }
+    /// Adds an expectation in the same way.
     answer<assessment> log_expectation(std::string_view trace_id, const expectation& told) {
         return log(trace_id, told);
     }
-    /// Adds feedback to a session, as MLflow keeps it: with the session's first trace.
+    /// Adds feedback to a session. MLflow stores it with the session's first trace, which must exist.
     answer<assessment> log_feedback(const session& whole, feedback told) { return log(whole, std::move(told)); }
+    /// Adds an expectation in the same way.
     answer<assessment> log_expectation(const session& whole, expectation told) { return log(whole, std::move(told)); }
 
+    /// One assessment.
     answer<assessment> get_assessment(std::string_view trace_id, std::string_view assessment_id) {
         return read(call_for_assessment(http_method::get, trace_id, assessment_id));
     }
-    /// Changes an assessment in its place.
+    /// Changes an assessment.
     answer<assessment> update_assessment(std::string_view trace_id, std::string_view assessment_id,
                                          const assessment_changes& changes) {
         const auto old = get_assessment(trace_id, assessment_id);
@@ -272,8 +269,8 @@ public:
         return read(
             call_for_assessment(http_method::patch, trace_id, assessment_id, detail::update_body(*old, changes)));
     }
-    /// Adds feedback that replaces another one, which is kept and marked as not valid. Name and span are the old
-    /// ones.
+    /// Adds feedback that replaces another one, which is kept and marked as not valid. It gets the same name and
+    /// span.
     answer<assessment> override_feedback(std::string_view trace_id, std::string_view assessment_id, feedback told) {
         const auto old = get_assessment(trace_id, assessment_id);
         if (!old) return old;
@@ -283,12 +280,12 @@ public:
         body["overrides"] = old->id;
         return create(trace_id, std::move(body));
     }
+    /// Deletes an assessment.
     answer<nothing> delete_assessment(std::string_view trace_id, std::string_view assessment_id) {
         return done(call_for_assessment(http_method::delete_, trace_id, assessment_id));
     }
 
-    // ---- What the server computes
-
+    /// Metrics that the server computes.
     answer<std::vector<metric_point>> metrics(metric_query query) {
         if (auto fault = settle(query.experiment_ids)) return failure{std::move(*fault)};
         auto body = detail::metric_body(query);
@@ -302,7 +299,7 @@ public:
                 points.push_back(detail::read_metric_point(one));
             auto token = detail::text_of(*told, "next_page_token");
             if (token.empty()) return points;
-            if (seen.is_loop(token)) return malformed("traces/metrics", "a page token that loops");
+            if (seen.is_loop(token)) return malformed("traces/metrics", "a repeated page token");
             (*body)["page_token"] = std::move(token);
         }
     }
@@ -343,7 +340,7 @@ private:
         return read;
     }
 
-    // For one request under way.
+    // A connection for one request.
     detail::connection<Transport> connection() { return connections_ > 1 ? pool_->take() : server_; }
 
     detail::page_stream<Transport> open(trace_query query) {
@@ -351,7 +348,7 @@ private:
         return detail::page_stream<Transport>(detail::page_reader<Transport>(connection(), std::move(query)),
                                               reads_ahead);
     }
-    // A query that names no experiment is for that of the options.
+    // A query that names no experiment gets that of the options.
     std::optional<error> settle(std::vector<std::string>& experiment_ids) {
         if (!experiment_ids.empty()) return std::nullopt;
         auto own = experiment_id();
@@ -380,8 +377,8 @@ private:
         if (!first) return failure{first.error()};
         if (first->empty())
             return failure{error(error_kind::other, {},
-                                 "the session has no trace in this experiment; a session is judged once its "
-                                 "first trace is stored")};
+                                 "the session has no trace in this experiment; feedback on a session requires its "
+                                 "first trace to be stored")};
         told.metadata[std::string(session::name)] = std::string(whole.view());
         return log(first->front().trace_id, told);
     }

@@ -18,30 +18,40 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Inputs, with what is expected of answers to them: MLflow's evaluation dataset.
+/// Information about an evaluation dataset. Its records are inputs with expectations.
 struct dataset {
+    /// The dataset's ID.
     std::string id;
+    /// Its name.
     std::string name;
+    /// Its tags.
     text_map tags;
+    /// The number of its records.
     std::size_t records = 0;
+    /// When it was created.
     trace_time created{};
+    /// When it was last changed.
     trace_time last_update{};
 };
 
-/// What a record was made of.
+/// What a record was made from.
 struct record_source {
     std::string type = "CODE"; ///< `TRACE`, `HUMAN`, `DOCUMENT` or `CODE`
+    /// The ID of the trace; may be empty.
     std::string trace_id{};
+    /// The ID of the session; may be empty.
     std::string session_id{};
 };
 
-/// One line of a dataset.
+/// One record of a dataset.
 struct dataset_record {
-    std::string id{};              ///< given by the server
-    nlohmann::json inputs;         ///< an object: the named arguments of the function that is evaluated
-    nlohmann::json outputs{};      ///< what was answered; null: nothing
+    std::string id{};              ///< assigned by the server
+    nlohmann::json inputs;         ///< an object: the named arguments of the evaluated function
+    nlohmann::json outputs{};      ///< the answer; null if there is none
     nlohmann::json expectations{}; ///< an object, or null
+    /// What the record was made from.
     record_source source{};
+    /// Tags of the record.
     text_map tags{};
 };
 
@@ -60,15 +70,15 @@ inline std::optional<dataset> read_dataset(const json& told) {
     return read;
 }
 
-// What is wrong with a record; null where nothing is.
+// Returns what is wrong with a record, or null.
 inline const char* fault_of(const dataset_record& record) {
     if (!record.inputs.is_object() || record.inputs.empty())
-        return "its inputs are the named arguments of a function: give an object that is not empty";
+        return "inputs must be a non-empty object of named arguments";
     if (!record.expectations.is_null() && !record.expectations.is_object())
-        return "its expectations are values by their names: give an object";
+        return "expectations must be an object of named values";
     for (const char* const type : {"TRACE", "HUMAN", "DOCUMENT", "CODE"})
         if (record.source.type == type) return nullptr;
-    return "the type of its source is none of TRACE, HUMAN, DOCUMENT and CODE";
+    return "the source type must be TRACE, HUMAN, DOCUMENT or CODE";
 }
 
 inline json record_body(const dataset_record& record) {
@@ -104,8 +114,8 @@ inline std::string_view attribute_of(const stored_span& span, std::string_view k
     return found == span.attributes.end() ? std::string_view() : found->second;
 }
 
-// What a user or an assistant said, of inputs or outputs in JSON text: the last message of a chat, a text, the only
-// member of an object that is a text, or all of it.
+// What a user or an assistant said, according to inputs or outputs in JSON: the last message of a chat, a text, the
+// only member of an object if it is a text, or else all of it.
 inline std::string said_in(std::string_view stored, std::string_view role) {
     using kind = json_value::kind;
     json_tree tree;
@@ -131,9 +141,8 @@ inline bool has_score(const assessment& one) {
 
 } // namespace detail
 
-/// A record with what the root span of a trace was given and answered, the valid expectations of the trace, and the
-/// trace as its source. Inputs that are no object become the member `input` of one. Nothing where the root has no
-/// inputs.
+/// A record made from a trace: inputs and outputs of its root span, its valid expectations, and the trace as source.
+/// Inputs that are not an object become its member `input`. Returns nothing if the root span has no inputs.
 [[nodiscard]] inline std::optional<dataset_record> record_of(const stored_trace& trace) {
     const stored_span* const root = detail::root_of(trace);
     if (!root) return std::nullopt;
@@ -150,9 +159,9 @@ inline bool has_score(const assessment& one) {
     return record;
 }
 
-/// One record of a whole session: its inputs are `{"messages": […]}` in OpenAI's shape, all that was said until the
-/// user's last message, and its outputs are the last answer. The source is the last trace. Turns whose root has no
-/// inputs are left out; nothing where no turn has any.
+/// One record made from a whole session. The inputs are `{"messages": […]}` in OpenAI's format: everything that was
+/// said up to the user's last message. The outputs are the last answer, the source is the last trace. Turns whose
+/// root span has no inputs are left out; returns nothing if no turn has any.
 [[nodiscard]] inline std::optional<dataset_record> record_of_session(std::vector<stored_trace> turns) {
     std::erase_if(turns, [](const stored_trace& one) { return !record_of(one); });
     if (turns.empty()) return std::nullopt;
@@ -176,9 +185,9 @@ inline bool has_score(const assessment& one) {
     return record;
 }
 
-/// The traces that were rated worst by feedback of this name, at most so many, the worst first, of equal ones the
-/// newest. Numbers, true and false are ratings; a trace with several counts by its lowest, and ratings of whole
-/// sessions do not count. Memory grows with the rated traces.
+/// The traces with the lowest feedback of this name, at most `most`, worst first and, among equals, newest first.
+/// Numbers and booleans count as ratings. A trace with several ratings counts with the lowest; ratings of sessions do
+/// not count. Memory grows with the number of rated traces. Errors: those of the search.
 template <trace_source Source>
 [[nodiscard]] result<std::vector<trace_info>> worst_rated(Source& source, std::string_view feedback_name,
                                                           std::size_t most, const trace_query& query = {}) {

@@ -9,64 +9,100 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// What became of records that were added.
+namespace detail {
+
+// The messages of SQLite, PostgreSQL, MySQL and SQL Server.
+inline bool is_conflict(std::string_view message) {
+    const std::string text = lower_ascii(message);
+    return text.find("unique constraint") != text.npos || text.find("duplicate entry") != text.npos ||
+           text.find("unique key") != text.npos || text.find("duplicate key") != text.npos;
+}
+
+inline bool is_utf8(std::string_view text) { return scan_utf8(text).invalid_at == text.npos; }
+
+} // namespace detail
+
+/// The effect of adding records.
 struct dataset_changes {
+    /// Records that are new.
     std::size_t inserted = 0;
-    std::size_t updated = 0; ///< there was a record with the same inputs, which MLflow changes in its place
-    std::size_t skipped = 0; ///< traces that are not stored, or whose root has no inputs
+    std::size_t updated = 0; ///< records with the same inputs as an existing one, which MLflow changes
+    std::size_t skipped = 0; ///< traces that are not stored, or whose root span has no inputs
 };
 
-/// A session is one record for each of its turns, or one for all of it.
+/// Whether `add_session` adds a record for each turn, or one for the whole session.
 enum class session_records : bool { each_turn, whole_session };
 
-/// The evaluation datasets of a server, version 3.4 or newer, which `mlflow.genai.evaluate` takes as they are:
-/// `mt::datasets data(server);`. The client must outlive it.
+/// The evaluation datasets of an MLflow server, version 3.4 or newer: `mt::datasets data(server);`.
+/// `mlflow.genai.evaluate` can use them directly. The client must outlive this object.
 ///
-/// A record is known by its inputs: another one with the same inputs takes the place of its outputs, and adds its
-/// expectations and tags; its source stays. The tags of records made of traces have the IDs of all these traces.
-/// Records do not name users.
+/// MLflow identifies a record by its inputs. Adding one with the same inputs replaces its outputs, and adds its
+/// expectations and tags; its source stays the same. Records made from traces have the IDs of these traces as tags.
+/// They do not contain the user.
 ///
-/// Errors: as those of the client. Records go in requests of 100; after an error those of earlier requests are
-/// stored, and all of them may be sent again. Thread-safety: that of its client.
+/// Errors: those of the client. Records are sent in requests of 100. After an error, the records of earlier requests
+/// are stored, and all of them may be sent again.
+///
+/// Thread-safety: that of the client.
 template <class Transport>
 class datasets {
 public:
+    /// The client.
     using server = client<Transport>;
+    /// What the calls return.
     template <class T>
     using answer = result<T>;
+    /// The value of a call that has no other one.
     using nothing = typename server::nothing;
 
+    /// Uses this client.
     explicit datasets(server& of) noexcept : server_(of) {}
 
-    /// Makes a dataset in the client's experiment. MLflow takes a name that another one has; this does not. Errors:
-    /// that name, an empty one, and one over 255 characters.
+    /// Creates a dataset in the client's experiment. Errors: the name exists already (MLflow would accept it), is
+    /// empty or longer than 255 characters; a name or tag is not UTF-8. If several create a dataset of the same name
+    /// at the same time, only the first succeeds; the others delete theirs again.
     answer<dataset> create(std::string_view name, const text_map& tags = {}) {
-        if (name.empty() || detail::scan_utf8(name).code_points > 255)
-            return bad("name of a dataset", "give one of 1 to 255 characters");
+        if (name.empty() || detail::scan_utf8(name).code_points > 255 || !detail::is_utf8(name))
+            return bad("name of a dataset", "must have 1 to 255 characters, in UTF-8");
+        if (const auto wrong = std::find_if(
+                tags.begin(), tags.end(),
+                [](const auto& tag) { return !detail::is_utf8(tag.first) || !detail::is_utf8(tag.second); });
+            wrong != tags.end())
+            return bad("tag \"" + wrong->first + "\"", "is not UTF-8");
         const auto others = list();
         if (!others) return failure{others.error()};
         if (std::any_of(others->begin(), others->end(), [&](const dataset& one) { return one.name == name; }))
             return bad("dataset \"" + std::string(name) + "\"",
-                       "exists already in this experiment; fill that one, or give another name");
+                       "already exists in this experiment; add to it, or choose another name");
         const auto experiment = server_.experiment_id();
         if (!experiment) return failure{experiment.error()};
         const detail::json body{
             {"name", name}, {"experiment_ids", {*experiment}}, {"tags", detail::dump(detail::json(tags))}};
-        return read(server_.server_->call(http_method::post, root + "create", body));
+        auto made = read(server_.server_->call(http_method::post, root + "create", body));
+        if (!made) return made;
+        const auto now = list();
+        if (!now) return failure{now.error()};
+        const auto is_before = [&](const dataset& one) {
+            return one.name == name && std::tie(one.created, one.id) < std::tie(made->created, made->id);
+        };
+        if (std::none_of(now->begin(), now->end(), is_before)) return made;
+        if (const auto deleted = delete_dataset(made->id); !deleted) return failure{deleted.error()};
+        return bad("dataset \"" + std::string(name) + "\"", "was created by another at the same time; fill that one");
     }
-    /// Those of the client's experiment, the newest first.
+    /// The datasets of the client's experiment, newest first.
     answer<std::vector<dataset>> list() {
         auto experiment = server_.experiment_id();
         if (!experiment) return failure{experiment.error()};
         return list({std::move(*experiment)});
     }
-    /// Those of these experiments; of none: of the whole server.
+    /// The datasets of these experiments; with an empty list, those of the whole server.
     answer<std::vector<dataset>> list(const std::vector<std::string>& experiment_ids) {
         std::vector<dataset> found;
         detail::page_tokens seen;
@@ -82,11 +118,11 @@ public:
             }
             auto token = detail::text_of(*told, "next_page_token");
             if (token.empty()) return found;
-            if (seen.is_loop(token)) return malformed("a page token that loops");
+            if (seen.is_loop(token)) return malformed("a repeated page token");
             body["page_token"] = std::move(token);
         }
     }
-    /// By its name, in the client's experiment. Errors: there is none, or there are several.
+    /// The dataset with this name in the client's experiment. Errors: there is none, or more than one.
     answer<dataset> find(std::string_view name) {
         auto all = list();
         if (!all) return failure{all.error()};
@@ -96,23 +132,25 @@ public:
                    all->empty() ? "does not exist in this experiment; create it first"
                                 : "exists several times in this experiment; use one by its ID");
     }
+    /// The dataset with this ID.
     answer<dataset> get(std::string_view dataset_id) { return read(call(http_method::get, dataset_id, "")); }
-    /// Deletes it with its records. One that does not exist is no error.
+    /// Deletes a dataset with its records. It is not an error if the dataset does not exist.
     answer<nothing> delete_dataset(std::string_view dataset_id) {
         return server::done(call(http_method::delete_, dataset_id, ""));
     }
-    /// Adds and changes tags; the others stay.
+    /// Adds and changes tags. Other tags stay unchanged.
     answer<nothing> set_tags(std::string_view dataset_id, const text_map& tags) {
         return server::done(
             call(http_method::patch, dataset_id, "/tags", {{"tags", detail::dump(detail::json(tags))}}));
     }
+    /// Deletes a tag.
     answer<nothing> delete_tag(std::string_view dataset_id, std::string_view key) {
         if (auto wrong = detail::id_fault("key of a tag", key)) return failure{std::move(*wrong)};
         return server::done(call(http_method::delete_, dataset_id, "/tags/" + detail::percent_encoded(key)));
     }
 
-    /// Adds records, or changes those that have the same inputs. Errors, before anything is sent: a record whose
-    /// inputs are no object or empty, whose expectations are no object, or whose source has another type.
+    /// Adds records, or changes those with the same inputs. Errors, found before anything is sent: inputs that are
+    /// empty or not an object, expectations that are not an object, or an unknown type of source.
     answer<dataset_changes> upsert(std::string_view dataset_id, std::span<const dataset_record> records) {
         for (const dataset_record& one : records)
             if (const char* const fault = detail::fault_of(one))
@@ -123,20 +161,22 @@ public:
             auto list = detail::json::array();
             for (const dataset_record& one : records.first(std::min(most, records.size())))
                 list.push_back(detail::record_body(one));
-            const auto told = call(http_method::post, dataset_id, "/records", {{"records", detail::dump(list)}});
-            if (!told) { // MLflow says of a dataset that is not there what its database says
+            const auto told = send_records(dataset_id, {{"records", detail::dump(list)}});
+            if (!told) { // for an unknown dataset, MLflow responds with an error of its database
                 const auto into = get(dataset_id);
                 return failure{into ? told.error() : into.error()};
             }
-            all.inserted +=
-                static_cast<std::size_t>(std::max<std::int64_t>(detail::integer_of(*told, "inserted_count"), 0));
-            all.updated +=
-                static_cast<std::size_t>(std::max<std::int64_t>(detail::integer_of(*told, "updated_count"), 0));
+            const auto inserted = detail::integer_of(*told, "inserted_count");
+            const auto updated = detail::integer_of(*told, "updated_count");
+            if (inserted < 0 || updated < 0 || inserted + updated == 0)
+                return malformed("no count of inserted and updated records");
+            all.inserted += static_cast<std::size_t>(inserted);
+            all.updated += static_cast<std::size_t>(updated);
         }
         return all;
     }
-    /// Calls `visit(const dataset_record&)` for each record, the oldest first, in pages of 1,000. It may return false
-    /// to end that.
+    /// Calls `visit(const dataset_record&)` for each record, oldest first, in pages of 1,000. It may return false to
+    /// stop.
     template <class Visit>
     [[nodiscard]] search_result for_each_record(std::string_view dataset_id, Visit visit) {
         std::size_t visited = 0;
@@ -147,10 +187,11 @@ public:
                                        (token.empty() ? "" : "&page_token=" + detail::percent_encoded(token)));
             if (!told) return failure{told.error()};
             const auto list = detail::parse_json(detail::text_of(*told, "records"));
-            if (!list || !list->is_array()) return malformed("records that are no list");
+            if (!list || !list->is_array()) return malformed("records that are not a list");
             for (const auto& one : *list) {
                 ++visited;
                 const dataset_record record = detail::read_record(one);
+                if (record.id.empty()) return malformed("a record without ID");
                 if constexpr (std::is_invocable_r_v<bool, Visit&, const dataset_record&>) {
                     if (!visit(record)) return visited;
                 } else {
@@ -159,10 +200,10 @@ public:
             }
             token = detail::text_of(*told, "next_page_token");
             if (token.empty()) return visited;
-            if (seen.is_loop(token)) return malformed("a page token that loops");
+            if (seen.is_loop(token)) return malformed("a repeated page token");
         }
     }
-    /// Deletes these records, and says how many there were.
+    /// Deletes records. Returns how many existed.
     answer<std::size_t> delete_records(std::string_view dataset_id, std::span<const std::string> record_ids) {
         std::size_t deleted = 0;
         for (constexpr std::size_t most = 100; !record_ids.empty();
@@ -177,13 +218,18 @@ public:
         return deleted;
     }
 
-    /// Adds a record for each of these traces: `record_of`. In steps of 50 traces, so that memory does not grow.
+    /// `client::get_all`: the traces with these IDs that are stored, with their spans.
+    answer<std::vector<stored_trace>> get_traces(std::span<const std::string> trace_ids) {
+        return server_.get_all(trace_ids);
+    }
+
+    /// Adds a record for each of these traces; see `record_of`. Reads 50 traces at a time, to limit memory.
     answer<dataset_changes> add_traces(std::string_view dataset_id, std::span<const std::string> trace_ids) {
         dataset_changes all;
         for (constexpr std::size_t most = 50; !trace_ids.empty();
              trace_ids = trace_ids.subspan(std::min(most, trace_ids.size()))) {
             const auto some = trace_ids.first(std::min(most, trace_ids.size()));
-            const auto traces = server_.get_all(some);
+            const auto traces = get_traces(some);
             if (!traces) return failure{traces.error()};
             std::vector<dataset_record> records;
             for (const stored_trace& one : *traces)
@@ -199,13 +245,20 @@ public:
     /// Adds a session of the client's experiment: a record for each turn, or one for the whole (`record_of_session`).
     answer<dataset_changes> add_session(std::string_view dataset_id, const session& whole,
                                         session_records how = session_records::each_turn) {
-        const auto found =
-            find_all(server_, {.where = field::session == whole, .order_by = {field::timestamp.ascending()}});
-        if (!found) return failure{found.error()};
+        return add_session(dataset_id, whole.view(), how);
+    }
+    /// The same for any text, such as a session ID with control characters, which other programs can record.
+    answer<dataset_changes> add_session(std::string_view dataset_id, std::string_view session_id,
+                                        session_records how = session_records::each_turn) {
         std::vector<std::string> ids;
-        for (const trace_info& one : *found) ids.push_back(one.trace_id);
+        const auto found = server_.for_each_trace({.where = where(field::metadata(session::name) == session_id),
+                                                   .order_by = {field::timestamp.ascending()}},
+                                                  [&](const trace_info& one) {
+                                                      if (one.session() == session_id) ids.push_back(one.trace_id);
+                                                  });
+        if (!found) return failure{found.error()};
         if (how == session_records::each_turn) return add_traces(dataset_id, ids);
-        auto traces = server_.get_all(ids);
+        auto traces = get_traces(ids);
         if (!traces) return failure{traces.error()};
         const auto record = record_of_session(std::move(*traces));
         if (!record) return dataset_changes{.skipped = ids.size()};
@@ -213,6 +266,16 @@ public:
     }
 
 private:
+    // MLflow rejects the whole request if another one inserts one of its records at the same time. Sent again, it
+    // changes that record.
+    detail::json_result send_records(std::string_view dataset_id, const detail::json& body) {
+        constexpr int most = 20;
+        for (int attempt = 1;; ++attempt) {
+            auto told = call(http_method::post, dataset_id, "/records", body);
+            if (told || attempt == most || !detail::is_conflict(told.error().message())) return told;
+        }
+    }
+
     static inline const std::string root = "/api/3.0/mlflow/datasets/";
 
     static failure bad(std::string_view what, std::string_view why) {

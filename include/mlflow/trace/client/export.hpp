@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/client/csv.hpp>
 #include <mlflow/trace/client/json.hpp>
 #include <mlflow/trace/client/trace_info.hpp>
 #include <mlflow/trace/core/mlflow_names.hpp>
@@ -20,8 +21,7 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// RFC 3339 in UTC with milliseconds: `2026-11-23T04:03:42.571Z`. What is before year 0 or after 9999 becomes the
-/// first or the last that can be written.
+/// RFC 3339 in UTC with milliseconds: `2026-11-23T04:03:42.571Z`. Times before year 0 or after 9999 are clamped.
 [[nodiscard]] inline std::string to_string(trace_time time) {
     namespace chr = std::chrono;
     time = std::clamp(time, detail::first_time, detail::last_time);
@@ -43,7 +43,7 @@ inline namespace MLFLOW_TRACE_ABI {
     return text;
 }
 
-/// The assessments of a trace that count, as rows of name, value and who said so.
+/// The valid feedback of a trace, as rows.
 [[nodiscard]] inline nlohmann::ordered_json feedback_rows(const trace_info& trace) {
     auto rows = nlohmann::ordered_json::array();
     for (const assessment& one : trace.assessments) {
@@ -62,7 +62,7 @@ inline namespace MLFLOW_TRACE_ABI {
     return rows;
 }
 
-/// One row of a data frame: what a trace says about itself. What is not there is null.
+/// A trace as one row of a data frame. Missing values are null.
 [[nodiscard]] inline nlohmann::ordered_json trace_row(const trace_info& trace) {
     using json = nlohmann::ordered_json;
     const auto text = [](std::string_view value) { return value.empty() ? json() : json(value); };
@@ -87,64 +87,12 @@ inline namespace MLFLOW_TRACE_ABI {
             {"feedback", feedback_rows(trace)}};
 }
 
-/// One line of JSON, with its newline: what `pandas.read_json(lines=True)` and DuckDB's `read_json` take. Control
-/// characters and marks that would turn or hide text on a terminal are escapes, so that the values stay what they
-/// are.
+/// A row as one line of JSON that ends in a newline, for `pandas.read_json(lines=True)` and DuckDB's `read_json`.
+/// Control characters, and characters that would reorder or hide text on a terminal, are escaped; the values do not
+/// change.
 template <class Json>
 [[nodiscard]] std::string json_line(const Json& row) {
     return detail::escaped_json(row.dump(-1, ' ', false, Json::error_handler_t::replace)) + '\n';
-}
-
-/// How texts stand in CSV. A spreadsheet takes one that begins with `= + - @`, a tab or a newline for a formula, and
-/// a formula can send away what stands in the other cells.
-enum class csv_texts : bool {
-    for_spreadsheets, ///< such a text gets an apostrophe before it, by which a spreadsheet knows a text
-    exact             ///< as they are: for programs that read them
-};
-
-namespace detail {
-
-// As a spreadsheet finds it, which passes over blanks and takes wide forms for narrow ones.
-inline bool is_formula(std::string_view text) noexcept {
-    for (std::size_t at = 0; at < text.size();) {
-        const utf8_step step = decode_utf8(suffix_from(text, at));
-        const std::uint32_t c = step.code_point;
-        const std::uint32_t narrow = c >= 0xFF01 && c <= 0xFF5E ? c - 0xFEE0 : c;
-        if (narrow == '=' || narrow == '+' || narrow == '-' || narrow == '@' || c == 0x2212) return true;
-        if (c == '\t' || c == '\r' || c == '\n') return true;
-        if (c != ' ' && c != 0x00A0 && c != 0x3000 && !is_hidden(c)) return false;
-        at += step.length;
-    }
-    return false;
-}
-
-} // namespace detail
-
-/// A row of CSV, RFC 4180: texts in quotes, null as nothing, lists and objects as JSON text. The first row of a file
-/// is that of the names.
-template <class Json>
-[[nodiscard]] std::string csv_line(const Json& row, bool names = false,
-                                   csv_texts texts = csv_texts::for_spreadsheets) {
-    std::string line;
-    for (const auto& [name, value] : row.items()) {
-        if (!line.empty()) line += ',';
-        if (!names && value.is_null()) {
-            if (line.empty()) line += "\"\""; // an empty first field
-            continue;
-        }
-        if (!names && (value.is_number() || value.is_boolean())) {
-            line += value.dump();
-            continue;
-        }
-        const std::string text = names               ? std::string(name)
-                                 : value.is_string() ? value.template get<std::string>()
-                                                     : value.dump(-1, ' ', false, Json::error_handler_t::replace);
-        line += '"';
-        if (texts == csv_texts::for_spreadsheets && detail::is_formula(text)) line += '\'';
-        for (const char c : text) line.append(c == '"' ? 2 : 1, c);
-        line += '"';
-    }
-    return line + "\r\n";
 }
 
 } // namespace MLFLOW_TRACE_ABI

@@ -15,11 +15,14 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// By what a search sorts, and in which direction: `field::timestamp.ascending()`.
+/// The order of search results: `field::timestamp.ascending()`.
 struct ordering {
+    /// The value to sort by.
     subject by = subject::timestamp;
+    /// The direction.
     bool is_descending = false;
 
+    /// In MLflow's `order_by` syntax.
     [[nodiscard]] std::string text() const {
         return detail::subject_text({.what = by, .how = comparison::equal}).substr(6) +
                (is_descending ? " DESC" : " ASC");
@@ -51,9 +54,9 @@ private:
 struct pattern_field : field_base {
     using field_base::field_base;
 
-    /// SQL's LIKE: `%` is any text, `_` one character, both without escape; the case counts.
+    /// SQL's LIKE: `%` matches any text, `_` one character. Case-sensitive, without escapes.
     [[nodiscard]] filter like(std::string_view pattern) const { return compare_text(comparison::like, pattern); }
-    /// LIKE without regard to the case of ASCII letters.
+    /// LIKE that ignores the case of ASCII letters.
     [[nodiscard]] filter ilike(std::string_view pattern) const { return compare_text(comparison::ilike, pattern); }
 };
 
@@ -65,7 +68,7 @@ struct text_field : pattern_field {
     friend filter operator!=(const text_field& f, std::string_view value) {
         return f.compare_text(comparison::not_equal, value);
     }
-    /// By the regular expressions of the server's database.
+    /// Matches a regular expression, in the syntax of the server's database.
     [[nodiscard]] filter rlike(std::string_view expression) const {
         return compare_text(comparison::rlike, expression);
     }
@@ -87,7 +90,7 @@ struct optional_text_field : text_field {
     [[nodiscard]] filter is_absent() const { return compare(comparison::is_null); }
 };
 
-// Only a checked value of that very key compares with it.
+// Compares only with a checked value of the same key.
 template <class Key>
 struct key_field : pattern_field {
     key_field() : pattern_field(subject::metadata, Key::name) {}
@@ -125,7 +128,7 @@ struct status_field : field_base {
     }
 };
 
-// MLflow keeps whole milliseconds: what is finer does not convert.
+// MLflow stores whole milliseconds, so finer units do not convert.
 template <class Value>
 struct number_field : field_base {
     using field_base::field_base;
@@ -180,48 +183,67 @@ private:
 
 } // namespace detail
 
-/// What a filter can speak of. `namespace field = mlflow::trace::field;` makes filters read as sentences. The fields
-/// of users, sessions and own keys compare only with values of these very types.
+/// The fields of filters. `namespace field = mlflow::trace::field;` makes filters readable: `field::user ==
+/// mt::user{"user-123"} && field::status == field::error`. The fields of users, sessions and typed keys compare only
+/// with values of these types.
 namespace field {
 
+/// The user.
 inline const detail::key_field<trace::user> user;
+/// The session.
 inline const detail::key_field<trace::session> session;
-/// An own key: `field::key<segment> == segment{"pro"}`.
+/// A typed key: `field::key<segment> == segment{"pro"}`.
 template <metadata_key Key>
 inline const detail::key_field<Key> key;
+/// The client request ID.
 inline const detail::key_field<trace::client_request_id> client_request_id;
 
-/// A metadata key known at run time only.
+/// A metadata key that is known only at run time.
 [[nodiscard]] inline detail::optional_text_field metadata(std::string_view key) {
     return detail::optional_text_field(subject::metadata, key);
 }
+/// A tag.
 [[nodiscard]] inline detail::optional_text_field tag(std::string_view key) {
     return detail::optional_text_field(subject::tag, key);
 }
 
+/// The name of the trace.
 inline const detail::text_field name{subject::name};
+/// The ID of the trace.
 inline const detail::listed_field trace_id{subject::trace_id};
+/// The MLflow run of the trace.
 inline const detail::text_field run_id{subject::run_id};
+/// How the trace ended.
 inline const detail::status_field status;
-inline constexpr trace_status ok = trace_status::ok;
-inline constexpr trace_status error = trace_status::error;
-inline constexpr trace_status in_progress = trace_status::in_progress;
+inline constexpr trace_status ok = trace_status::ok;                   ///< for `status`
+inline constexpr trace_status error = trace_status::error;             ///< for `status`
+inline constexpr trace_status in_progress = trace_status::in_progress; ///< for `status`
+/// When the trace started.
 inline const detail::number_field<trace_time> timestamp{subject::timestamp};
+/// When the trace ended.
 inline const detail::number_field<trace_time> end_time{subject::end_time};
+/// How long the trace took.
 inline const detail::number_field<std::chrono::milliseconds> execution_time{subject::execution_time};
 
-// These are for the server only: traces in a file have no assessments, and a trace found is not its spans.
+// The fields below work only in searches on a server, because traces in a file have no assessments and are searched
+// without their spans.
+/// The name of any span.
 inline const detail::listed_field span_name{subject::span, "name"};
+/// The type of any span.
 inline const detail::listed_field span_type{subject::span, "type"};
+/// The status of any span.
 inline const detail::listed_field span_status{subject::span, "status"};
+/// An attribute of any span.
 [[nodiscard]] inline detail::pattern_field span_attribute(std::string_view key) {
     return detail::pattern_field(subject::span_attribute, key);
 }
-/// Everything that is written in the spans.
+/// The content of all spans.
 inline const detail::pattern_field text{subject::text};
+/// Feedback with this name.
 [[nodiscard]] inline detail::assessment_field feedback(std::string_view assessment) {
     return detail::assessment_field(subject::feedback, assessment);
 }
+/// An expectation with this name.
 [[nodiscard]] inline detail::assessment_field expectation(std::string_view assessment) {
     return detail::assessment_field(subject::expectation, assessment);
 }

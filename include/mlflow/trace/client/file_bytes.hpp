@@ -2,7 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/config.hpp>
-#include <mlflow/trace/platform/files.hpp>
+#include <mlflow/trace/platform/owned_file.hpp>
 #include <mlflow/trace/text/utf8.hpp>
 
 #include <algorithm>
@@ -21,27 +21,31 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Unpacks a compressed file piece by piece.
+/// Decompresses a file piece by piece. Derive from it to add a format to `trace_file`.
 class unpacker {
 public:
+    /// Ends the decompression.
     virtual ~unpacker() = default;
-    /// Appends to `out` what `in` holds, which begins where the piece before ended. False when it is damaged.
+    /// Appends the decompressed content of `in`, the next piece of the file, to `out`. Returns false if the data is
+    /// damaged.
     virtual bool unpack(std::string_view in, std::string& out) = 0;
-    /// May the file end here?
+    /// Whether the file may end here.
     [[nodiscard]] virtual bool is_complete() const = 0;
 };
 
-/// A way to compress files that `trace_file` is to read: `gzip_compression()` of <mlflow/trace/client/gzip_file.hpp>,
-/// `zstd_compression()` of <mlflow/trace/client/zstd_file.hpp>, or one of your own.
+/// A compression format for `trace_file`: `gzip_compression()` of <mlflow/trace/client/gzip_file.hpp>,
+/// `zstd_compression()` of <mlflow/trace/client/zstd_file.hpp>, or your own.
 struct file_compression {
+    /// The name of the format.
     std::string_view name;
-    std::string_view magic; ///< the bytes with which such a file begins
+    std::string_view magic; ///< the first bytes of such a file
+    /// Creates an unpacker.
     std::unique_ptr<unpacker> (*open)();
 };
 
 namespace detail {
 
-// UTF-16 to UTF-8, the byte order by the first two bytes.
+// UTF-16 to UTF-8. The first two bytes determine the byte order.
 class utf16_unpacker : public unpacker {
 public:
     bool unpack(std::string_view in, std::string& out) override {
@@ -81,7 +85,7 @@ private:
     bool is_first_ = true;
 };
 
-// The OpenTelemetry Collector compresses each message by itself, and writes its size in four bytes before it.
+// The OpenTelemetry Collector compresses each message separately, and writes its size in four bytes before it.
 class messages_unpacker : public unpacker {
 public:
     explicit messages_unpacker(const file_compression& of) : of_(of) {}
@@ -113,7 +117,7 @@ private:
     int size_bytes_ = 0;
 };
 
-// What is compressed within what is compressed.
+// For data that is compressed twice.
 class twice_unpacker : public unpacker {
 public:
     twice_unpacker(std::unique_ptr<unpacker> outer, std::unique_ptr<unpacker> inner)
@@ -133,18 +137,18 @@ private:
 
 inline bool is_json_space(char c) noexcept { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
-// The lines of a file, unpacked where need be.
+// The lines of a file, decompressed if necessary.
 class file_lines {
 public:
-    // What is wrong with the file, with the remedy; empty where it can be read.
+    // Returns what is wrong with the file, with a remedy; empty if it can be read.
     [[nodiscard]] std::string open(const std::string& path, const std::vector<file_compression>& compressions) {
         file_ = owned_file(uninterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); }));
-        if (file_.get() < 0) return "cannot be opened; give the path of a file of OTLP JSON lines";
+        if (file_.get() < 0) return "cannot be opened; use the path of an OTLP JSON lines file";
         if (!fill() && !fault_.empty()) return fault_;
         return look_at_begin(compressions);
     }
 
-    // The next line without its end, until the next call. False at the end, or where `fault` says why not.
+    // The next line without its end, valid until the next call. Returns false at the end, or on an error (`fault`).
     bool next(std::string_view& line) {
         for (std::size_t from = at_;;) {
             const std::size_t end = ready_.find('\n', from);
@@ -162,9 +166,9 @@ public:
         }
     }
     [[nodiscard]] const std::string& fault() const noexcept { return fault_; }
-    // How the text of the file begins.
+    // The beginning of the file's text.
     [[nodiscard]] const std::string& begin() const noexcept { return begin_; }
-    // The file ends in the middle of what was compressed: it is still being written, or was cut.
+    // The file ends inside compressed data: it is still being written, or was truncated.
     [[nodiscard]] bool is_cut() const noexcept { return is_cut_; }
 
 private:
@@ -197,7 +201,7 @@ private:
         if (!is_good) is_cut_ = is_at_end_ = true;
     }
 
-    // What is in a compressed file may be compressed once more, UTF-16 or no text.
+    // The content of a compressed file may be compressed again, UTF-16, or not text.
     std::string look_at_begin(const std::vector<file_compression>& compressions) {
         constexpr int most_layers = 4;
         std::string fault;
@@ -218,20 +222,21 @@ private:
         constexpr struct {
             std::string_view magic, what, remedy;
         } others[] = {
-            {"\x1f\x8b"sv, "is compressed with gzip", "unpack it with gunzip"},
-            {"\x28\xb5\x2f\xfd"sv, "is compressed with zstd", "unpack it with unzstd"},
+            {"\x1f\x8b"sv, "is compressed with gzip", "decompress it with gunzip"},
+            {"\x28\xb5\x2f\xfd"sv, "is compressed with zstd", "decompress it with unzstd"},
             {"\xfd"
              "7zXZ"sv,
-             "is compressed with xz", "unpack it with unxz"},
-            {"BZh"sv, "is compressed with bzip2", "unpack it with bunzip2"},
-            {"\x04\x22\x4d\x18"sv, "is compressed with lz4", "unpack it with unlz4"},
+             "is compressed with xz", "decompress it with unxz"},
+            {"BZh"sv, "is compressed with bzip2", "decompress it with bunzip2"},
+            {"\x04\x22\x4d\x18"sv, "is compressed with lz4", "decompress it with unlz4"},
             {"PK\x03\x04"sv, "is a ZIP archive", "unpack it"},
-            {"\xff\xfe\0\0"sv, "is UTF-32", "make it UTF-8: iconv -f UTF-32 -t UTF-8"},
-            {"\0\0\xfe\xff"sv, "is UTF-32", "make it UTF-8: iconv -f UTF-32 -t UTF-8"},
-            {"{\0\0\0"sv, "is UTF-32", "make it UTF-8: iconv -f UTF-32LE -t UTF-8"},
-            {"\0\0\0{\0\0\0"sv, "is UTF-32", "make it UTF-8: iconv -f UTF-32BE -t UTF-8"},
-            {"PAR1"sv, "is a Parquet file", "give a file of OTLP JSON lines"},
-            {"SQLite format 3"sv, "is an SQLite database", "start MLflow's server on it, and give the server's URL"},
+            {"\xff\xfe\0\0"sv, "is UTF-32", "convert it to UTF-8: iconv -f UTF-32 -t UTF-8"},
+            {"\0\0\xfe\xff"sv, "is UTF-32", "convert it to UTF-8: iconv -f UTF-32 -t UTF-8"},
+            {"{\0\0\0"sv, "is UTF-32", "convert it to UTF-8: iconv -f UTF-32LE -t UTF-8"},
+            {"\0\0\0{\0\0\0"sv, "is UTF-32", "convert it to UTF-8: iconv -f UTF-32BE -t UTF-8"},
+            {"PAR1"sv, "is a Parquet file", "use an OTLP JSON lines file"},
+            {"SQLite format 3"sv, "is an SQLite database",
+             "start an MLflow server with it, and use the server's URL"},
         };
         const std::string_view begin = ready_;
         const std::string_view message = begin.substr(begin.size() < 4 ? begin.size() : 4);
@@ -243,16 +248,16 @@ private:
         for (const auto& [magic, what, remedy] : others)
             if (begin.starts_with(magic) || (magic[0] != 'B' && magic[0] != 'P' && message.starts_with(magic)))
                 return std::string(what) + "; " + std::string(remedy);
-        if (begin.size() > 262 && begin.substr(257, 5) == "ustar") return "is a tar archive; unpack it with tar -xf";
+        if (begin.size() > 262 && begin.substr(257, 5) == "ustar") return "is a tar archive; extract it with tar -xf";
         if (begin.starts_with("\xff\xfe") || begin.starts_with("\xfe\xff") ||
             (begin.size() > 1 && (begin[0] == 0) != (begin[1] == 0) &&
              (begin[0] == '{' || begin[1] == '{' || begin[0] == '[' || begin[1] == '[')))
             return unpack_by(std::make_unique<utf16_unpacker>()), std::string();
         const auto first = begin.find_first_not_of(" \t\r\n");
-        // By the first field of a request, as it is or behind the size that the Collector writes before a message.
+        // Recognized by the first field of a request, possibly after the size that the Collector writes before a
+        // message.
         constexpr const char* protobuf =
-            "is OTLP in protobuf; have it written as JSON, which is `format: json` of the "
-            "Collector's file exporter";
+            "is OTLP in protobuf; write it as JSON: `format: json` of the Collector's file exporter";
         const auto is_of_text = [](char c) { return static_cast<unsigned char>(c) >= 0x20 || is_json_space(c); };
         const std::string_view head = begin.substr(0, looked_at);
         constexpr std::string_view short_size("\0\0", 2); // of a message, in four bytes
@@ -261,7 +266,7 @@ private:
         if (first == std::string_view::npos || begin[first] == '{' || begin[first] == '[' || begin[first] == '\0' ||
             begin.starts_with('\x1e') || std::all_of(head.begin(), head.end(), is_of_text))
             return {};
-        return begin.starts_with('\n') ? protobuf : "is no text; give a file of OTLP JSON lines";
+        return begin.starts_with('\n') ? protobuf : "is not a text file; use an OTLP JSON lines file";
     }
 
     owned_file file_;

@@ -11,13 +11,13 @@
 #include <utility>
 #include <vector>
 
-// The JSON documents of a file: one a line, over several lines, or the values of a list.
+// The JSON documents of a file: one per line, spread over several lines, or the elements of a list.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// What a JSON document is that is not OTLP's traces, and what to do.
+// Describes a JSON document that is not an OTLP trace, with a remedy.
 inline std::string what_it_is(json_value told) {
     using kind = json_value::kind;
     const auto first_of = [](json_value list) {
@@ -28,11 +28,10 @@ inline std::string what_it_is(json_value told) {
     };
     constexpr const char* to_collector = "; send the spans through the OpenTelemetry Collector, whose file exporter "
                                          "writes OTLP JSON";
-    if (!told.any_of("resourceLogs", "resource_logs").is(kind::null)) return "is OTLP of logs, not of traces";
-    if (!told.any_of("resourceMetrics", "resource_metrics").is(kind::null))
-        return "is OTLP of metrics, not of traces";
+    if (!told.any_of("resourceLogs", "resource_logs").is(kind::null)) return "has OTLP logs, not traces";
+    if (!told.any_of("resourceMetrics", "resource_metrics").is(kind::null)) return "has OTLP metrics, not traces";
     if (told.contains("traceID") || first_of(told["data"]).contains("traceID") || told.contains("operationName"))
-        return std::string("is Jaeger's own JSON; ask Jaeger's /api/v3/traces, which answers in OTLP, or") +
+        return std::string("is Jaeger's own JSON; use Jaeger's /api/v3/traces, which returns OTLP, or") +
                (to_collector + 1);
     if (told.contains("localEndpoint") || (told.contains("traceId") && told.contains("id") && !told.contains("type")))
         return std::string("is Zipkin's JSON") + to_collector;
@@ -43,19 +42,19 @@ inline std::string what_it_is(json_value told) {
         (told.contains("trace_id") && told.contains("trace")) || told["info"].contains("trace_id") ||
         told["info"].contains("request_id") || first_of(told["spans"]).contains("trace_id") ||
         first_of(told["spans"]).contains("context"))
-        return "is MLflow's own JSON of a trace; give the URL of the MLflow server that has it";
+        return "is MLflow's own JSON of a trace; use the URL of the MLflow server that has it";
     if (told.contains("trace_id") && told.contains("duration_ms"))
-        return "is an export of mlflow_sessions; give the server or the file that it was made from";
+        return "is an export of mlflow_sessions; use the server or file that it was made from";
     if (is_span(told) || is_span(first_of(told["spans"])))
-        return R"(is spans without what OTLP has around them: {"resourceSpans":[{"scopeSpans":[{"spans":[…]}]}]})";
-    if (told["log"].is(kind::text)) return "is the log of a container; take its lines out with jq -r .log";
-    if (told.is(kind::text)) return "is JSON in a text of JSON; take it out with jq -r .";
+        return R"(has spans outside of OTLP's structure: {"resourceSpans":[{"scopeSpans":[{"spans":[…]}]}]})";
+    if (told["log"].is(kind::text)) return "is a container log; extract its lines with jq -r .log";
+    if (told.is(kind::text)) return "is JSON inside a JSON string; extract it with jq -r .";
     if (told.contains("error") || told.contains("errors") || told.contains("errorCode"))
-        return "is an error of a server, in place of its traces";
+        return "is a server's error response, not traces";
     return "is JSON, but not OTLP's: it has no resourceSpans";
 }
 
-// What a file is of which no line is JSON, by how it begins, and what to do.
+// Describes a file without a line of JSON by its beginning, with a remedy.
 inline std::string what_text_is(std::string_view begin) {
     constexpr std::string_view console =
         "is what a console exporter of OpenTelemetry prints; send the spans through the "
@@ -63,10 +62,10 @@ inline std::string what_text_is(std::string_view begin) {
     constexpr struct {
         std::string_view mark, what;
     } marks[] = {
-        {"{'resourceSpans'", "is a dictionary as Python prints it; have it written by json.dumps"},
+        {"{'resourceSpans'", "is a printed Python dictionary; write it with json.dumps"},
         {"ResourceSpans #",
          "is what the Collector's debug exporter prints; use its file exporter, which writes OTLP JSON"},
-        {"<html", "is a web page, as servers send who has not logged in; give a file of OTLP JSON lines"},
+        {"<html", "is a web page, perhaps a login page; use an OTLP JSON lines file"},
         {"traceId: '", console},          // JavaScript
         {"trace_id      :", console},     // C++
         {"Activity.TraceId:", console},   // .NET
@@ -77,17 +76,16 @@ inline std::string what_text_is(std::string_view begin) {
     for (const auto& [mark, what] : marks)
         if (begin.find(mark) != std::string_view::npos) return std::string(what);
     if (begin.find("resourceSpans") == std::string_view::npos)
-        return "is no file of OTLP JSON lines: no line of it is JSON; give such a file";
+        return "has no line of JSON; use an OTLP JSON lines file";
     const auto first = begin.find_first_not_of(" \t\r\n");
-    if (begin[first] == '{' || begin[first] == '[')
-        return "is OTLP JSON that was cut or damaged: no line of it is JSON";
-    return "has OTLP JSON with other text before it: no line of it is JSON; cut that from each line";
+    if (begin[first] == '{' || begin[first] == '[') return "is truncated or damaged OTLP JSON: no line is JSON";
+    return "has other text before the OTLP JSON, so no line is JSON; remove that text from each line";
 }
 
 class file_documents {
 public:
-    // `take(json_value, number of its line)` returns whether the document was understood.
-    // `damaged(number of its line)` is called for what is no JSON, and returns whether to go on.
+    // Calls `take(json_value, line number)` for each document, and `damaged(line number)` for text that is not JSON;
+    // `damaged` returns whether to continue.
     template <class Take, class Damaged>
     void read(file_lines& lines, Take take, Damaged damaged) {
         std::size_t number = 0;
@@ -107,7 +105,7 @@ public:
             ++number;
             if (line.ends_with('\r')) line.remove_suffix(1);
             while (line.starts_with("\xEF\xBB\xBF")) line.remove_prefix(3);
-            if (line.starts_with('\x1e')) line.remove_prefix(1); // RFC 7464 begins each document with it
+            if (line.starts_with('\x1e')) line.remove_prefix(1); // RFC 7464: each document begins with this character
             if (!waiting_.empty() && begins_anew(line)) give_up();
             if (waiting_.empty()) {
                 if (is_blank(line)) continue;
@@ -128,7 +126,7 @@ public:
                 if (end == none) {
                     waiting_ += line;
                     waiting_ += '\n';
-                    if (in_text_) give_up(); // no text goes over the end of a line
+                    if (in_text_) give_up(); // a string cannot continue on the next line
                     break;
                 }
                 waiting_ += line.substr(0, end);
@@ -151,14 +149,14 @@ private:
         in_text_ = false;
     }
     static bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r") == std::string_view::npos; }
-    // No writer of many lines begins a line in the middle in this way: what stands before was cut.
+    // No writer of multi-line documents begins an inner line like this, so the document before it was truncated.
     static bool begins_anew(std::string_view line) {
         if (!line.starts_with('{')) return false;
         line.remove_prefix(1);
         line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
         return line.starts_with("\"resourceSpans\"") || line.starts_with("\"resource_spans\"");
     }
-    // White space, and what stands between the values of a list, whose brackets may be missing.
+    // Skips white space, commas, and the brackets of a list, which may be missing.
     void skip_between(std::string_view& line) {
         while (!line.empty()) {
             if (line[0] == '[' && !is_in_list_) is_in_list_ = true;
@@ -167,7 +165,7 @@ private:
             line.remove_prefix(1);
         }
     }
-    // Where the value ends whose begin is waiting_ or the line; `none` where not in this line.
+    // The end of the value that begins in `waiting_` or in this line; `none` if it does not end in this line.
     std::size_t scan(std::string_view line) {
         for (std::size_t at = 0; at < line.size(); ++at) {
             const char c = line[at];

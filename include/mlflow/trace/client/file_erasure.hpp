@@ -24,37 +24,43 @@
 #include <utility>
 #include <vector>
 
-// One user's traces taken out of files of OTLP JSON lines.
+// Removal of one user's traces from files of OTLP JSON lines.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Packs a file piece by piece.
+/// Compresses a file piece by piece.
 class packer {
 public:
+    /// Ends the compression.
     virtual ~packer() = default;
-    /// Appends to `out` what `in` becomes; after the last piece nothing is missing. False when that fails.
+    /// Appends the compressed form of `in` to `out`; after the last piece, `out` is complete. Returns false on
+    /// failure.
     virtual bool pack(std::string_view in, bool is_last, std::string& out) = 0;
 };
 
-/// A way to compress files that are to be rewritten: `gzip_packing()` of <mlflow/trace/client/gzip_packing.hpp>.
+/// A compression format in which `file_erasure` can rewrite files: `gzip_packing()` of
+/// <mlflow/trace/client/gzip_packing.hpp>.
 struct file_packing {
+    /// How files of this format are read.
     file_compression unpacking;
+    /// Creates a packer.
     std::unique_ptr<packer> (*open)();
 };
 
-/// What was taken out of a file of traces.
+/// What `file_erasure::remove` removed from a file.
 struct file_removal {
-    std::set<std::string, std::less<>> traces; ///< IDs
+    std::set<std::string, std::less<>> traces; ///< their IDs
+    /// The number of removed spans.
     std::size_t spans = 0;
-    std::size_t damaged_lines = 0; ///< that were no JSON, and in which the user's ID stood
-    std::size_t mentions = 0;      ///< lines that stay in which the ID stands as text
-    std::uint64_t bytes = 0;       ///< by which the text became shorter
+    std::size_t damaged_lines = 0; ///< removed lines that were not JSON and contained the user's ID
+    std::size_t mentions = 0;      ///< remaining lines that contain the ID as text
+    std::uint64_t bytes = 0;       ///< by which the uncompressed file became shorter
 };
 
 namespace detail {
 
-// The lines of a file with their ends, byte by byte, unpacked where need be.
+// The lines of a file with their ends, byte for byte, decompressed if necessary.
 class whole_lines {
 public:
     whole_lines(int file, std::unique_ptr<unpacker> unpacking) : file_(file), unpacker_(std::move(unpacking)) {}
@@ -74,10 +80,10 @@ public:
             fill();
         }
     }
-    // Of the file as it was read; more may have come since.
+    // About the data read so far; the file may have grown since.
     [[nodiscard]] bool is_cut() const { return is_damaged_ || (unpacker_ && !unpacker_->is_complete()); }
     [[nodiscard]] bool failed() const noexcept { return failed_; }
-    // Goes on with what has come since the end.
+    // Continues with data that was appended after the end.
     void go_on() noexcept { is_at_end_ = false; }
 
 private:
@@ -106,13 +112,13 @@ private:
 struct span_place {
     std::size_t begin;
     std::size_t end;
-    std::size_t list; // which list of spans it stands in
+    std::size_t list; // which list of spans contains it
 };
 
-// Where the spans stand in a document of OTLP JSON: the objects in lists that are called `spans`.
+// Finds the positions of the spans in an OTLP JSON document: the objects in lists named `spans`.
 class span_places {
 public:
-    // False when the text is no JSON.
+    // Returns false if the text is not JSON.
     bool read(std::string_view text) {
         found.clear();
         open_.clear();
@@ -160,14 +166,15 @@ inline std::string trace_id_of(json_value span) {
     return id ? shown_trace_id(*id) : std::string();
 }
 
-// A document without those spans for which `is_to_go` is true; all other bytes stay. Nothing where no span is left.
+// The document without the spans for which `is_to_go` is true; all other bytes are kept. Returns nothing if no span
+// is left.
 template <class Match>
 std::optional<std::string> without_spans(std::string_view text, const std::vector<span_place>& spans,
                                          Match is_to_go) {
     std::string kept;
     std::size_t from = 0;
     std::size_t left = 0;
-    bool is_behind_another = false; // of its list
+    bool is_behind_another = false; // in the same list
     for (std::size_t i = 0; i < spans.size(); ++i) {
         if (i == 0 || spans[i - 1].list != spans[i].list) {
             kept += text.substr(from, spans[i].begin - from);
@@ -175,7 +182,7 @@ std::optional<std::string> without_spans(std::string_view text, const std::vecto
         }
         from = spans[i].end;
         if (is_to_go(i)) continue;
-        const std::size_t begin = is_behind_another ? spans[i - 1].end : spans[i].begin; // with its comma
+        const std::size_t begin = is_behind_another ? spans[i - 1].end : spans[i].begin; // including the comma
         kept += text.substr(begin, from - begin);
         is_behind_another = true;
         ++left;
@@ -186,21 +193,33 @@ std::optional<std::string> without_spans(std::string_view text, const std::vecto
 
 } // namespace detail
 
-/// The traces of one user in files of OTLP JSON lines, plain or compressed in one of the `packings`.
+/// Removes the traces of one user from files of OTLP JSON lines, uncompressed or in one of the `packings` formats.
 ///
-/// A trace is the user's where any span of it names the user (`user.id`), in whatever line or file: collect them from
-/// all files first. Errors: a file that cannot be read or written, that is compressed in another way, or that is not
-/// one document per line; nothing of it has changed then. Thread-safety: one thread at a time.
+/// A trace belongs to the user if any of its spans has the user (`user.id`), in any line of any file: call `collect`
+/// for all files first.
+///
+/// Errors: `error_kind::file` if a file cannot be read or written, is compressed in another format, or does not have
+/// one document per line. The file is unchanged then.
+///
+/// Thread-safety: one thread at a time.
 class file_erasure {
 public:
+    /// For this user and these formats.
     explicit file_erasure(std::string user, std::vector<file_packing> packings = {})
         : user_(std::move(user)), packings_(std::move(packings)) {
-        const std::string quoted =
-            nlohmann::json(user_).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-        escaped_ = quoted.substr(1, quoted.size() - 2);
+        forms_.insert(user_);
+        for (const bool is_ascii : {true, false}) {
+            const std::string quoted =
+                nlohmann::json(user_).dump(-1, ' ', is_ascii, nlohmann::json::error_handler_t::replace);
+            std::string form = quoted.substr(1, quoted.size() - 2);
+            forms_.insert(form);
+            for (auto at = form.find('/'); at != form.npos; at = form.find('/', at + 2)) form.insert(at, 1, '\\');
+            forms_.insert(std::move(form));
+        }
+        has_short_escapes_ = user_.find_first_of("\"\\/\b\f\n\r\t") != user_.npos;
     }
 
-    /// Adds to `ids` the traces that the file says are the user's.
+    /// Adds the IDs of the user's traces in the file to `ids`. Returns the number of lines that are JSON.
     result<std::size_t> collect(const std::string& path, std::set<std::string, std::less<>>& ids) const {
         auto file = open(path);
         if (!file) return failure{file.error()};
@@ -224,14 +243,15 @@ public:
         if (auto fault = fault_of(*file, path)) return failure{std::move(*fault)};
         if (lines > 0 && understood == 0)
             return failure{
-                error(error_kind::file, path, "is not one JSON document per line; bring it into that form")};
+                error(error_kind::file, path, "does not have one JSON document per line; convert it to that format")};
         return understood;
     }
 
-    /// Takes these traces out, or with `is_dry` says what would be. A line of which no span is left goes, in others
-    /// the spans; all other bytes stay. A line that is no JSON goes where the user's ID stands in it. The file is
-    /// written anew beside it, synced and renamed; one without such traces is not touched. What another process
-    /// appends meanwhile is carried over up to the moment of the renaming: at best none writes then.
+    /// Removes these traces from the file; with `is_dry`, only counts them. A line without remaining spans is
+    /// removed, otherwise only the spans are; all other bytes are kept. A line that is not JSON is removed if it
+    /// contains the user's ID. The new content is written to a temporary file next to the old one, synced and
+    /// renamed. A file without such traces is not changed. Lines that another process appends are copied up to the
+    /// moment of the renaming; preferably, no process should write at that time.
     result<file_removal> remove(const std::string& path, const std::set<std::string, std::less<>>& ids,
                                 bool is_dry) const {
         char* const resolved = ::realpath(path.c_str(), nullptr);
@@ -241,7 +261,7 @@ public:
         if (!file) return failure{file.error()};
         file_removal removed;
         std::string changed;
-        { // first without writing anything
+        { // a first pass that writes nothing
             for (std::string_view line; file->lines.next(line);) filter(line, ids, removed, changed);
             if (auto fault = fault_of(*file, target)) return failure{std::move(*fault)};
         }
@@ -249,7 +269,7 @@ public:
 
         auto again = open(target);
         if (!again) return failure{again.error()};
-        ::flock(again->opened.get(), LOCK_EX | LOCK_NB); // as those who append lines do
+        ::flock(again->opened.get(), LOCK_EX | LOCK_NB); // as the writers of lines do
         removed = {};
         detail::replaced_file instead(target);
         if (instead.get() < 0) return unreadable(target);
@@ -291,7 +311,7 @@ private:
             detail::uninterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); }));
         struct stat found{};
         if (file.get() < 0 || ::fstat(file.get(), &found) != 0) return unreadable(path);
-        if (!S_ISREG(found.st_mode)) return failure{error(error_kind::file, path, "is no file")};
+        if (!S_ISREG(found.st_mode)) return failure{error(error_kind::file, path, "is not a regular file")};
         char begin[4]{};
         const auto got = ::pread(file.get(), begin, sizeof begin, 0);
         const std::string_view magic(begin, static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
@@ -300,9 +320,9 @@ private:
         });
         const bool is_packed = packing != packings_.end();
         if (!is_packed && magic.starts_with("\x1f\x8b"))
-            return failure{error(error_kind::file, path, "is compressed with gzip; unpack it with gunzip")};
+            return failure{error(error_kind::file, path, "is compressed with gzip; decompress it with gunzip")};
         if (!is_packed && magic.starts_with("\x28\xb5\x2f\xfd"))
-            return failure{error(error_kind::file, path, "is compressed with zstd; unpack it with unzstd")};
+            return failure{error(error_kind::file, path, "is compressed with zstd; decompress it with unzstd")};
         const int number = file.get();
         return opened_file{std::move(file), found, is_packed ? &*packing : nullptr,
                            detail::whole_lines(number, is_packed ? packing->unpacking.open() : nullptr)};
@@ -311,24 +331,24 @@ private:
     static std::optional<error> fault_of(const opened_file& file, const std::string& path) {
         if (file.lines.failed()) return unreadable(path).error;
         if (!file.lines.is_cut()) return std::nullopt;
-        return error(
-            error_kind::file, path,
-            "is damaged, or ends in the middle of what was compressed; unpack what is good of it, and give that");
+        return error(error_kind::file, path,
+                     "is damaged, or its compressed data is truncated; decompress the intact part and use that");
     }
     static bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r\n") == line.npos; }
     static std::string_view without_end(std::string_view line) {
         const auto last = line.find_last_not_of("\r\n");
         return line.substr(0, last == line.npos ? 0 : last + 1);
     }
-    // Also where the letters are escapes, as any may be.
+    // True as well if the line has escapes with which any writer could have written the ID.
     [[nodiscard]] bool stands_in(std::string_view line) const {
-        return line.find(user_) != line.npos || line.find(escaped_) != line.npos || line.find("\\u") != line.npos;
+        return line.find(user_) != line.npos || line.find(has_short_escapes_ ? "\\" : "\\u") != line.npos;
     }
     [[nodiscard]] bool is_text_of(std::string_view line) const {
-        return line.find(user_) != line.npos || line.find(escaped_) != line.npos;
+        return std::any_of(forms_.begin(), forms_.end(),
+                           [&](const std::string& form) { return line.find(form) != line.npos; });
     }
 
-    // What stays of a line.
+    // Returns what is kept of a line.
     std::string_view filter(std::string_view line, const std::set<std::string, std::less<>>& ids,
                             file_removal& removed, std::string& changed) const {
         detail::span_places spans;
@@ -364,7 +384,8 @@ private:
     }
 
     std::string user_;
-    std::string escaped_; // as JSON writes it
+    std::set<std::string> forms_;    // as it is, and as written in JSON
+    bool has_short_escapes_ = false; // such as \n, in JSON
     std::vector<file_packing> packings_;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/client/amounts.hpp>
 #include <mlflow/trace/client/preview.hpp>
 #include <mlflow/trace/client/span_translation.hpp>
 #include <mlflow/trace/client/trace_info.hpp>
@@ -15,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-// What a span of OTLP JSON tells of its trace.
+// The values of an OTLP JSON span that belong to its trace.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
@@ -24,13 +25,13 @@ namespace detail {
 using text_list = std::vector<std::pair<std::string, std::string>>;
 
 struct file_span {
-    std::string trace_id; // bytes, without the zeros before them
+    std::string trace_id; // bytes, without leading zeros
     std::string id;
-    std::string parent;                // empty: a root
-    std::optional<std::int64_t> start; // in milliseconds; none where the file says nonsense
+    std::string parent;                // empty: a root span
+    std::optional<std::int64_t> start; // in milliseconds; empty if invalid
     std::optional<std::int64_t> end;
     bool is_error = false;
-    std::optional<std::string> user; // an empty one takes the place of those that come later in the same line
+    std::optional<std::string> user; // the first one of a line counts, even if it is empty
     std::optional<std::string> session;
     std::string inputs; // the previews
     std::string outputs;
@@ -38,15 +39,15 @@ struct file_span {
     token_amounts usage;
     cost_amounts cost;
     text_list resource;        // as tags
-    bool has_resource = false; // also where none of it becomes a tag
+    bool has_resource = false; // true even if none of its attributes becomes a tag
     text_list tags;
     text_list metadata;
-    bool has_preview_of_its_own = false; // which the recorder gave
+    bool has_preview_of_its_own = false; // set by the application
 
     [[nodiscard]] bool is_root() const noexcept { return parent.empty(); }
 };
 
-// An ID in hexadecimal digits, or in the base64 of protobuf's own JSON; nothing where it is neither.
+// An ID in hexadecimal digits, or in base64 as in protobuf's own JSON; nothing if it is neither.
 inline std::optional<std::string> read_id(json_value told, std::size_t usual_bytes) {
     std::string text = told.text();
     if (text.starts_with("0x") || text.starts_with("0X")) text.erase(0, 2);
@@ -75,7 +76,7 @@ inline std::string shown_trace_id(std::string_view bytes) {
     return shown;
 }
 
-// Nanoseconds as milliseconds. Absent is zero, which is what OTLP says; nonsense is nothing.
+// Nanoseconds as milliseconds. A missing value is 0, the default of OTLP; an invalid one is nothing.
 inline std::optional<std::int64_t> read_milliseconds(json_value told) {
     constexpr std::int64_t nano_per_milli = 1'000'000;
     if (told.is(json_value::kind::null)) return 0;
@@ -84,7 +85,7 @@ inline std::optional<std::int64_t> read_milliseconds(json_value told) {
     return *nano / nano_per_milli;
 }
 
-// Names of tags that MLflow takes: those that could be a path.
+// Tag names that MLflow accepts: those that could be a path.
 inline bool is_tag_name(std::string_view name) {
     if (name.empty() || name.starts_with('/') || name.ends_with('/') || name.starts_with("..") ||
         scan_utf8(name).code_points > 250)
@@ -94,7 +95,7 @@ inline bool is_tag_name(std::string_view name) {
                (c >= 'a' && c <= 'z') || std::string_view("/_.- :").find(c) != std::string_view::npos;
     });
     if (!all) return false;
-    for (std::size_t at = 0; at <= name.size();) { // parts that a path would lose
+    for (std::size_t at = 0; at <= name.size();) { // parts that would be removed from a path
         const auto end = std::min(name.find('/', at), name.size());
         const std::string_view part = name.substr(at, end - at);
         if (part.empty() || part == "." || part == "..") return false;
@@ -103,7 +104,7 @@ inline bool is_tag_name(std::string_view name) {
     return true;
 }
 
-// What the spans of a resource and a scope share.
+// What the spans of one resource and scope have in common.
 struct span_source {
     text_list resource;
     bool has_resource = false;
@@ -122,7 +123,7 @@ inline text_list read_resource(json_value attributes) {
     return tags;
 }
 
-// Where text is bare nothing in it is meant as JSON.
+// With `is_bare`, text is not decoded as JSON.
 inline std::string identity_text(const any_value& value, bool is_bare) {
     return is_bare && value.what() == any_kind::text ? value.text() : stored_text(value);
 }
@@ -132,8 +133,8 @@ inline void read_trace_attributes(file_span& read, const span_attributes& attrib
     constexpr std::string_view tag_prefix = mlflow_names::any_tag;
     constexpr std::string_view metadata_prefix = mlflow_names::any_metadata;
     constexpr std::string_view name_tag = mlflow_names::trace_name;
-    // For MLflow the library says the name of the trace, and encodes text that MLflow would take for JSON. For others
-    // it does neither.
+    // This library writes the trace's name and encodes text that MLflow would decode as JSON only if the receiver is
+    // MLflow.
     const bool is_bare = is_of_this_library && attributes[mlflow_names::tag_of_trace_name].is_none();
     const auto take = [&](std::optional<std::string>& to, std::string_view key) {
         if (const any_value value = attributes[key]; !to && !value.is_none()) to = identity_text(value, is_bare);
@@ -155,7 +156,7 @@ inline void read_trace_attributes(file_span& read, const span_attributes& attrib
     if (is_bare) read.tags.emplace_back(name_tag, first_code_points(span["name"].text(), 4096));
 }
 
-// Nothing where the span has no IDs.
+// Returns nothing if the span has no IDs.
 inline std::optional<file_span> read_file_span(json_value span, const span_source& from) {
     auto trace_id = read_id(span.any_of("traceId", "trace_id"), 16);
     auto id = read_id(span.any_of("spanId", "span_id"), 8);
@@ -164,7 +165,7 @@ inline std::optional<file_span> read_file_span(json_value span, const span_sourc
     read.trace_id = std::move(*trace_id);
     read.id = std::move(*id);
     const json_value parent = span.any_of("parentSpanId", "parent_span_id");
-    // A parent that is nonsense is one all the same.
+    // An invalid parent ID still means that there is a parent.
     if (parent.is(json_value::kind::text) && !parent.raw().empty()) read.parent = read_id(parent, 8).value_or("?");
     read.start = read_milliseconds(span.any_of("startTimeUnixNano", "start_time_unix_nano"));
     read.end = read_milliseconds(span.any_of("endTimeUnixNano", "end_time_unix_nano"));
@@ -190,7 +191,7 @@ inline std::optional<file_span> read_file_span(json_value span, const span_sourc
     return read;
 }
 
-// What OTLP calls resourceSpans, also in what Jaeger's and Tempo's interfaces put around it.
+// The list that OTLP calls resourceSpans, also inside the documents that Jaeger's and Tempo's APIs return.
 inline json_value otlp_list(json_value document) noexcept {
     for (const json_value in : {document, document["result"], document["trace"]})
         if (const json_value list = in.any_of("resourceSpans", "resource_spans"); list.is(json_value::kind::array))
@@ -204,8 +205,8 @@ inline bool is_otlp(json_value document) noexcept {
                .is(json_value::kind::array);
 }
 
-// Calls visit(span, source) for each span of an OTLP document, in either spelling of its fields, also of those that
-// an older version of OTLP had.
+// Calls visit(span, source) for each span of an OTLP document. Accepts both spellings of the field names, and the
+// fields of older OTLP versions.
 template <class Visit>
 void for_each_otlp_span(json_value document, Visit visit) {
     const auto read_spans = [&](json_value list, const span_source& from) {
@@ -232,7 +233,7 @@ void for_each_otlp_span(json_value document, Visit visit) {
     else read_resource_spans(document);
 }
 
-// Calls take(file_span) for each of these spans. Returns how many spans it did not understand.
+// Calls take(file_span) for each span. Returns the number of invalid spans, which are skipped.
 template <class Take>
 std::size_t read_otlp(json_value document, Take take) {
     std::size_t passed_over = 0;

@@ -19,7 +19,7 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// What a clause of a filter looks at.
+/// What a clause of a filter examines.
 enum class subject : std::uint8_t {
     metadata,
     tag,
@@ -31,13 +31,14 @@ enum class subject : std::uint8_t {
     timestamp,
     execution_time,
     end_time,
-    span, ///< this one and those below are known to the server only
+    span, ///< this one and the following are known only to the server
     span_attribute,
     text,
     feedback,
     expectation
 };
 
+/// How a clause compares. The names are those of MLflow's operators.
 enum class comparison : std::uint8_t {
     equal,
     not_equal,
@@ -47,21 +48,25 @@ enum class comparison : std::uint8_t {
     greater_equal,
     like,
     ilike,
-    rlike, ///< by the server's own regular expressions only
+    rlike, ///< a regular expression, evaluated only by the server
     in,
     not_in,
     is_null,
     is_not_null
 };
 
-/// One clause: `metadata.`app.segment` = 'pro'`. Programs write clauses by the fields of `mt::field`.
+/// One clause, such as metadata.`app.segment` = 'pro'. The fields in `mt::field` create clauses.
 struct clause {
+    /// What it examines.
     subject what;
-    std::string key{}; ///< of metadata, tag, span part, span attribute or assessment
+    std::string key{}; ///< of metadata, tag, part of a span, span attribute or assessment
+    /// How it compares.
     comparison how;
-    std::vector<std::string> values{}; ///< one, or those of a list; none for numbers and `IS NULL`
+    std::vector<std::string> values{}; ///< one, or several for a list; none for numbers and `IS NULL`
+    /// The number, for times and durations.
     std::optional<std::int64_t> milliseconds{};
 
+    /// Whether all members are equal.
     friend bool operator==(const clause&, const clause&) = default;
 };
 
@@ -94,8 +99,8 @@ inline std::string subject_text(const clause& c) {
     return {};
 }
 
-// MLflow's filters have no escapes, and a backslash before the closing quote would swallow what comes after it. A
-// value that neither quotes can hold is nothing.
+// Puts quotes around a value. Returns nothing if neither kind of quotes can hold it: MLflow's filters have no
+// escapes, and a backslash before the closing quote would include the text after it.
 inline std::optional<std::string> in_quotes(std::string_view value) {
     if (value.ends_with('\\') || value.find('\0') != std::string_view::npos) return std::nullopt;
     const char quote = value.find('\'') == std::string_view::npos ? '\'' : '"';
@@ -103,18 +108,19 @@ inline std::optional<std::string> in_quotes(std::string_view value) {
     return quote + std::string(value) + quote;
 }
 
-// A LIKE pattern that matches the value, and others too.
+// A LIKE pattern that matches the value, and possibly others. For LIKE, SQLite ends a text at its first NUL.
 inline std::string wider_pattern(std::string_view value) {
-    std::string pattern(value);
+    const auto nul = value.find('\0');
+    std::string pattern(value.substr(0, nul));
     for (char& c : pattern)
-        if (c == '\'' || c == '"' || c == '\\' || c == '\0') c = '_';
-    return "'" + pattern + "'";
+        if (c == '\'' || c == '"' || c == '\\') c = '_';
+    return "'" + pattern + (nul == value.npos ? "'" : "%'");
 }
 
 inline bool is_server_only(const clause& c) noexcept { return c.what >= subject::span || c.how == comparison::rlike; }
 
-// Does the clause say to the server exactly what it means? A backslash in a pattern is an escape on some databases,
-// and lists are read as Python's.
+// Whether the server would evaluate the clause exactly. On some databases, a backslash in a pattern is an escape;
+// lists are parsed as Python lists.
 inline bool is_exact(const clause& c) {
     const bool is_pattern = c.how == comparison::like || c.how == comparison::ilike;
     const bool is_list = c.how == comparison::in || c.how == comparison::not_in;
@@ -152,7 +158,7 @@ inline bool is_ordered(std::int64_t a, comparison how, std::int64_t b) noexcept 
     }
 }
 
-// As in SQL, what is not there is not equal, not unequal, and like nothing.
+// As in SQL, a missing value is neither equal nor unequal, and matches no pattern.
 inline bool is_matched(const clause& c, std::optional<std::string_view> value) {
     if (!value || c.how == comparison::is_null) return !value && c.how == comparison::is_null;
     const auto is_listed = [&] { return std::find(c.values.begin(), c.values.end(), *value) != c.values.end(); };
@@ -192,43 +198,49 @@ inline bool is_matched(const clause& c, const trace_info& trace) {
     }
 }
 
-// Why this clause cannot be said to MLflow, or an empty text.
+// Why this clause cannot be expressed in MLflow's grammar; empty if it can.
 inline std::string fault_of(const clause& c) {
     const bool has_key = c.what == subject::metadata || c.what == subject::tag || c.what >= subject::span_attribute;
     if (has_key && c.what != subject::text) {
         if (c.key.empty()) return "an empty key";
         if (check_text("", c.key, 250).kind() != error_kind::none || c.key.find('`') != std::string::npos)
-            return "the key holds a control character, a backtick or invalid UTF-8, or is over 250 characters";
+            return "the key contains a control character, a backtick or invalid UTF-8, or is longer than 250 "
+                   "characters";
         if (rewritten_by_search(lower_ascii(c.key)))
-            return c.key + ": MLflow's search takes this name for an attribute of its own; use another key";
+            return c.key + ": MLflow's search treats this name as a built-in attribute; use another key";
     }
     if ((c.how == comparison::in || c.how == comparison::not_in) && c.values.empty()) return "an empty list";
     if (is_server_only(c) && !is_exact(c))
-        return displayed(subject_text(c)) +
-               ": a value with quotes of both kinds, a NUL or a backslash at its end cannot be written in MLflow's "
-               "filters; search for a part of it by LIKE";
+        return displayed(subject_text(c)) + ": MLflow's filters cannot express a value with both kinds of quotes, a "
+                                            "NUL, or a backslash at the end; search for a part of it with LIKE";
     return {};
 }
 
 } // namespace detail
 
-/// Which traces are meant: clauses that must all hold, none for all traces. Written by the fields of `mt::field`:
-/// `mt::where(field::user == id && field::session == sid && field::status == field::ok && field::execution_time >
-/// 2s)`.
+/// Selects traces: all clauses must hold, and a filter without clauses selects every trace. Created with the fields
+/// in `mt::field`: `mt::where(field::user == id && field::session == sid && field::status == field::ok &&
+/// field::execution_time > 2s)`.
 ///
-/// MLflow's grammar (`mlflow/utils/search_utils.py`) has no OR, and `||` does not compile: `mt::any_of` runs several
-/// searches. It has no escapes either: a value that it cannot write is asked for by a wider pattern, and what comes
-/// back is compared here, so that every value is found exactly. Thread-safety: as a container.
+/// MLflow's grammar (`mlflow/utils/search_utils.py`) has no OR, so `||` does not compile; `mt::any_of` runs several
+/// searches. The grammar has no escapes either. If it cannot express a value, the server gets a wider pattern, and
+/// the results are compared here, so that every value is found exactly.
+///
+/// Thread-safety: as a container.
 class filter {
 public:
+    /// Selects every trace.
     filter() = default;
+    /// Selects the traces for which this clause holds.
     explicit filter(clause one) { clauses_.push_back(std::move(one)); }
 
+    /// The clauses.
     [[nodiscard]] const std::vector<clause>& clauses() const noexcept { return clauses_; }
+    /// Whether there are no clauses.
     [[nodiscard]] bool empty() const noexcept { return clauses_.empty(); }
 
-    /// The filter in MLflow's grammar. It may let more through than is meant: `is_exact()`. Errors: a key that MLflow
-    /// cannot search, a value that the server would have to compare but cannot be told.
+    /// The filter in MLflow's grammar. It may select more traces than this filter; see `is_exact()`. Errors: a key
+    /// that MLflow cannot search, or a value that only the server can compare but that the grammar cannot express.
     [[nodiscard]] result<std::string> text() const {
         std::string text;
         for (const clause& c : clauses_) {
@@ -238,25 +250,27 @@ public:
         }
         return text;
     }
-    /// Does `text()` let through exactly what is meant? Else `matches()` has the last word.
+    /// Whether `text()` selects exactly the traces of this filter. Otherwise, check the results with `matches()`.
     [[nodiscard]] bool is_exact() const {
         return std::all_of(clauses_.begin(), clauses_.end(), [](const clause& c) { return detail::is_exact(c); });
     }
-    /// Can `matches()` tell? Spans, full text, assessments and RLIKE are for the server.
+    /// Whether `matches()` can decide every clause. Spans, full text, assessments and RLIKE are left to the server.
     [[nodiscard]] bool is_local() const {
         return std::none_of(clauses_.begin(), clauses_.end(), detail::is_server_only);
     }
-    /// Is this one of the traces meant? Clauses that only the server can decide are taken to hold.
+    /// Whether this trace is selected. Clauses that only the server can decide are taken to hold.
     [[nodiscard]] bool matches(const trace_info& trace) const {
         return std::all_of(clauses_.begin(), clauses_.end(), [&](const clause& c) {
             return detail::is_server_only(c) || detail::is_matched(c, trace);
         });
     }
 
+    /// The clauses of both filters.
     friend filter operator&&(filter a, const filter& b) {
         a.clauses_.insert(a.clauses_.end(), b.clauses_.begin(), b.clauses_.end());
         return a;
     }
+    /// Whether the clauses are the same, in the same order.
     friend bool operator==(const filter&, const filter&) = default;
 
 private:
@@ -268,6 +282,7 @@ template <class T>
 inline constexpr bool is_filter_or = !std::is_same_v<T, filter>;
 }
 
+/// Does not compile: MLflow's grammar has no OR.
 template <class T>
     requires std::is_same_v<T, filter>
 filter operator||(const T&, const T&) {
@@ -275,7 +290,7 @@ filter operator||(const T&, const T&) {
     return {};
 }
 
-/// Reads as the condition of a search.
+/// Returns its argument, so that a search reads like a sentence.
 [[nodiscard]] inline filter where(filter conditions) { return conditions; }
 
 } // namespace MLFLOW_TRACE_ABI

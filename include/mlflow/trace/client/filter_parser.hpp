@@ -16,7 +16,8 @@ inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
-// MLflow's grammar, as far as a filter can say it. Stricter than MLflow's own parser where that one guesses.
+// Parses MLflow's grammar, as far as `filter` can express it. Stricter than MLflow's parser, which guesses in some
+// cases.
 class filter_parser {
 public:
     explicit filter_parser(std::string_view text) noexcept : rest_(text) {}
@@ -31,7 +32,7 @@ public:
         } while (take_word("AND"));
         if (skip_spaces(); rest_.empty()) return parsed;
         if (take_word("OR")) say("OR is not in MLflow's grammar; run one search for each side");
-        say("AND was expected");
+        say("expected AND");
         return refuse();
     }
 
@@ -75,7 +76,7 @@ private:
         return true;
     }
 
-    // A key: bare words with dots, or anything in backticks.
+    // Parses a key: words separated by dots, or any text in backticks.
     std::optional<std::string> parse_key() {
         if (rest_.starts_with('`')) {
             rest_.remove_prefix(1);
@@ -88,8 +89,10 @@ private:
         std::string key;
         do {
             const auto word = take_bare();
-            if (word.empty() && key == span_attributes) return key; // and now one in backticks
-            if (word.empty()) return say("a key was expected; one with other signs goes in backticks");
+            if (word.empty() && key == span_attributes) return key; // followed by a key in backticks
+            if (word.empty())
+                return say(
+                    "expected a key; one with characters other than letters, digits and _ must be in backticks");
             key += word;
             if (!rest_.starts_with('.')) return key;
             key += '.';
@@ -102,7 +105,7 @@ private:
         const std::string_view first = take_bare();
         const bool is_qualified = rest_.starts_with('.');
         if (is_qualified) rest_.remove_prefix(1);
-        if (first.empty()) return say("a field was expected, such as trace.status or metadata.`key`");
+        if (first.empty()) return say("expected a field such as trace.status or metadata.`key`");
         clause found{.what = subject::metadata, .how = comparison::equal};
         std::string_view attribute = first;
         if (is_qualified) {
@@ -136,7 +139,7 @@ private:
             {"text", subject::text}};
         for (const auto& [name, what] : attributes)
             if (name == attribute) return clause{.what = what, .how = comparison::equal};
-        return say("MLflow knows no such attribute of a trace");
+        return say("unknown attribute of a trace");
     }
 
     std::optional<clause> parse_span(clause found) {
@@ -150,7 +153,7 @@ private:
             return found;
         }
         if (found.key != "name" && found.key != "type" && found.key != "status")
-            return say("of a span, name, type, status and attributes.… can be searched");
+            return say("for spans, only name, type, status and attributes.… can be searched");
         found.what = subject::span;
         return found;
     }
@@ -170,25 +173,25 @@ private:
             const bool is_not = take_word("NOT");
             if (take_word("NULL")) return is_not ? comparison::is_not_null : comparison::is_null;
         }
-        return say("an operator was expected");
+        return say("expected an operator");
     }
 
-    // MLflow's reader takes a doubled quote and a backslash before a quote for more text, and keeps them as they are.
+    // MLflow's parser treats a doubled quote, and a backslash before a quote, as part of the value.
     std::optional<std::string> parse_text() {
         skip_spaces();
-        if (!rest_.starts_with('\'') && !rest_.starts_with('"')) return say("a value in quotes was expected");
+        if (!rest_.starts_with('\'') && !rest_.starts_with('"')) return say("expected a value in quotes");
         const char quote = rest_.front();
         const auto end = rest_.find(quote, 1);
         if (end == std::string_view::npos) return say("a quote is not closed");
         std::string value(rest_.substr(1, end - 1));
         if (value.ends_with('\\') || rest_.substr(end + 1).starts_with(quote))
-            return say("a quote inside a value: write the value in the other kind of quotes");
+            return say("the value contains a quote; use the other kind of quotes");
         rest_.remove_prefix(end + 1);
         return value;
     }
 
     bool parse_list(clause& found) {
-        if (!take("(")) return say("a list in parentheses was expected"), false;
+        if (!take("(")) return say("expected a list in parentheses"), false;
         do {
             auto value = parse_text();
             if (!value) return false;
@@ -201,10 +204,10 @@ private:
         skip_spaces();
         std::int64_t number = 0;
         const auto [end, error] = std::from_chars(rest_.data(), rest_.data() + rest_.size(), number);
-        if (error != std::errc{}) return say("a number of milliseconds was expected"), false;
+        if (error != std::errc{}) return say("expected a number of milliseconds"), false;
         rest_.remove_prefix(static_cast<std::size_t>(end - rest_.data()));
         if (!rest_.empty() && (is_word(rest_.front()) || rest_.front() == '.'))
-            return say("a whole number was expected"), false;
+            return say("expected a whole number"), false;
         found.milliseconds = number;
         return true;
     }
@@ -213,7 +216,7 @@ private:
         return what == subject::timestamp || what == subject::execution_time || what == subject::end_time;
     }
 
-    // What MLflow 3.17 takes, by its VALID_…_COMPARATORS.
+    // The operators that MLflow 3.17 accepts, from its VALID_…_COMPARATORS.
     static bool may_compare(const clause& c) noexcept {
         const bool is_pattern = c.how == comparison::like || c.how == comparison::ilike;
         if (is_number(c.what)) return c.how <= comparison::greater_equal;
@@ -241,7 +244,7 @@ private:
         const auto how = parse_comparison();
         if (!how) return std::nullopt;
         found->how = *how;
-        if (!may_compare(*found)) return say("MLflow does not compare this field in this way");
+        if (!may_compare(*found)) return say("MLflow does not support this operator for this field");
         if (*how == comparison::is_null || *how == comparison::is_not_null) return found;
         if (*how == comparison::in || *how == comparison::not_in)
             return parse_list(*found) ? std::move(found) : std::nullopt;
@@ -260,10 +263,10 @@ private:
 
 } // namespace detail
 
-/// A filter that somebody wrote in MLflow's grammar: `trace.status = 'OK' AND metadata.`app.segment` = 'pro'`.
+/// Parses a filter in MLflow's grammar, such as trace.status = 'OK' AND metadata.`app.segment` = 'pro'.
 ///
-/// Refused, with the reason and the place: what MLflow would refuse, and quotes within quotes, which MLflow reads in
-/// ways that surprise. So a text from outside cannot swallow clauses that are added to it.
+/// Errors, with reason and position: everything that MLflow would reject, and quotes inside quotes, which MLflow does
+/// not parse as expected. A filter from outside therefore cannot hide clauses that are added to it.
 [[nodiscard]] inline result<filter> parse_filter(std::string_view text) {
     return detail::filter_parser(text).parse();
 }

@@ -24,10 +24,10 @@ public:
 
     bool unpack(std::string_view in, std::string& out) override {
         if (!is_open_) return false;
-        stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(in.data())); // which zlib only reads
+        stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(in.data())); // zlib only reads it
         stream_.avail_in = static_cast<uInt>(in.size());
         while (stream_.avail_in > 0) {
-            // Files of gzip may follow each other, and zeros fill a tape's last block.
+            // A file may contain several gzip members, and zeros at the end.
             if (is_complete_ && *stream_.next_in == 0) return true;
             if (is_complete_ && ::inflateReset(&stream_) != Z_OK) return false;
             is_complete_ = false;
@@ -53,8 +53,8 @@ private:
 
 } // namespace detail
 
-/// Lets `trace_file` read what gzip compressed: `mt::trace_file({.path = "traces.jsonl.gz", .compressions =
-/// {mt::gzip_compression()}})`. Needs zlib (`-lz`).
+/// Lets `trace_file` read files that are compressed with gzip: `mt::trace_file({.path = "traces.jsonl.gz",
+/// .compressions = {mt::gzip_compression()}})`. Needs zlib (`-lz`).
 [[nodiscard]] inline file_compression gzip_compression() {
     return {"gzip", "\x1f\x8b",
             []() -> std::unique_ptr<unpacker> { return std::make_unique<detail::gzip_unpacker>(); }};

@@ -29,7 +29,7 @@ public:
 
     bool pack(std::string_view in, bool is_last, std::string& out) override {
         if (!is_open_) return false;
-        stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(in.data())); // which zlib only reads
+        stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(in.data())); // zlib only reads it
         stream_.avail_in = static_cast<uInt>(in.size());
         int done = Z_OK;
         do {
@@ -50,7 +50,7 @@ private:
 
 } // namespace detail
 
-/// Lets `file_erasure` rewrite what gzip compressed. Needs zlib (`-lz`).
+/// Lets `file_erasure` rewrite files that are compressed with gzip. Needs zlib (`-lz`).
 [[nodiscard]] inline file_packing gzip_packing() {
     return {gzip_compression(), []() -> std::unique_ptr<packer> { return std::make_unique<detail::gzip_packer>(); }};
 }

@@ -51,7 +51,7 @@ Json json_of(json_value value) {
     return nullptr;
 }
 
-// Nothing that comes from a server throws, nor nests without end.
+// Text from a server causes neither an exception nor unlimited recursion.
 template <class Json = json>
 std::optional<Json> parse_json(std::string_view text) {
     constexpr std::size_t deepest = 128;
@@ -72,7 +72,7 @@ inline std::string text_of(const json& object, const char* key) {
     const json& value = member(object, key);
     return value.is_string() ? value.get_ref<const std::string&>() : std::string{};
 }
-// Protobuf's JSON form writes 64-bit integers as text.
+// Protobuf's JSON form writes 64-bit integers as strings.
 inline std::int64_t integer_of(const json& object, const char* key) {
     const json& value = member(object, key);
     if (value.is_number_integer()) return value.get<std::int64_t>();
@@ -84,7 +84,7 @@ inline std::int64_t integer_of(const json& object, const char* key) {
     }
     return number;
 }
-// A sum of what anybody may have written.
+// A sum that is clamped instead of overflowing.
 inline std::int64_t added(std::int64_t a, std::int64_t b) noexcept {
     constexpr auto most = std::numeric_limits<std::int64_t>::max();
     constexpr auto least = std::numeric_limits<std::int64_t>::min();
@@ -98,11 +98,11 @@ inline double number_of(const json& object, const char* key) {
 
 inline failure malformed(std::string_view server, std::string_view target, std::string_view what) {
     return failure{error(error_kind::bad_reply, server,
-                         std::string(" answered ") + std::string(target.substr(0, target.find('?'))) + " with " +
-                             std::string(what) + ": is it an MLflow server of version 3?")};
+                         std::string(" responded to ") + std::string(target.substr(0, target.find('?'))) + " with " +
+                             std::string(what) + "; is it an MLflow 3 server?")};
 }
 
-// `digits` characters of text as a number; nothing when they are no digits.
+// Removes `digits` digits from the front and returns their value; nothing if there are fewer.
 inline std::optional<int> take_digits(std::string_view& text, std::size_t digits) {
     if (text.size() < digits) return std::nullopt;
     int number = 0;
@@ -118,7 +118,7 @@ inline bool take_sign(std::string_view& text, char sign) {
     text.remove_prefix(1);
     return true;
 }
-// The milliseconds behind a decimal point; finer digits are cut.
+// Milliseconds after a decimal point; further digits are ignored.
 inline int take_milliseconds(std::string_view& text) {
     int value = 0;
     if (!take_sign(text, '.')) return 0;
@@ -127,7 +127,7 @@ inline int take_milliseconds(std::string_view& text) {
     return value;
 }
 
-// What RFC 3339 can write.
+// The range of RFC 3339.
 inline constexpr std::chrono::sys_time<std::chrono::milliseconds> first_time = std::chrono::sys_days(
                                                                       std::chrono::year(0) / 1 / 1),
                                                                   last_time = std::chrono::sys_days(

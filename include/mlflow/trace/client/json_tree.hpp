@@ -19,7 +19,7 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Text between quotes, with U+FFFD for what is no UTF-8 and for half a surrogate pair.
+// Decodes the content of a JSON string. Invalid UTF-8 and unpaired surrogates become U+FFFD.
 inline std::string unescaped(std::string_view raw) {
     if (raw.find('\\') == std::string_view::npos && is_valid_utf8(raw)) return std::string(raw);
     buffer text;
@@ -30,13 +30,13 @@ inline std::string unescaped(std::string_view raw) {
 struct json_node {
     enum class kind : std::uint8_t { null, boolean, number, text, array, object };
 
-    std::string_view raw{};  // of a text what stands between its quotes, of another scalar all of it
+    std::string_view raw{};  // of a string, the text between its quotes; of other scalars, the whole text
     std::string_view key{};  // of a member of an object, between its quotes
-    std::uint32_t count = 1; // of the nodes from this one to its last descendant
+    std::uint32_t count = 1; // nodes from this one to its last descendant
     kind what = kind::null;
 };
 
-// A value in a json_tree, which it must not outlive. What is not there is null.
+// A value in a json_tree, which must outlive it. A missing value is null.
 class json_value {
 public:
     using kind = json_node::kind;
@@ -56,12 +56,12 @@ public:
 
     [[nodiscard]] std::string text() const { return is(kind::text) ? unescaped(at_->raw) : std::string(); }
 
-    // An integer without fraction and exponent?
+    // Whether it is a number without fraction and exponent.
     [[nodiscard]] bool is_integer() const noexcept {
         return is(kind::number) && at_->raw.find_first_of(".eEN") == std::string_view::npos &&
                !at_->raw.ends_with("Infinity");
     }
-    // A number that is one of 64 bits with a sign, also when it is written as 5.0 or 5e0.
+    // The value of a number that fits into 64 bits with a sign, also if it is written as 5.0 or 5e0.
     [[nodiscard]] std::optional<std::int64_t> integer() const noexcept {
         if (!is(kind::number)) return std::nullopt;
         return is_integer() ? integer_in(at_->raw) : integer_in(number());
@@ -106,11 +106,11 @@ public:
     private:
         const json_node* at_;
     };
-    // The members of an object or the values of an array, in their order; none of others.
+    // The members of an object or the elements of an array, in order; empty for other values.
     [[nodiscard]] iterator begin() const noexcept { return iterator(at_ + 1); }
     [[nodiscard]] iterator end() const noexcept { return iterator(at_ + at_->count); }
 
-    // Of equal names the last one counts.
+    // The last member with this name.
     [[nodiscard]] json_value operator[](std::string_view name) const noexcept {
         json_value found;
         if (is(kind::object))
@@ -118,7 +118,7 @@ public:
                 if (member.is_named(name)) found = member;
         return found;
     }
-    // OTLP's fields have a second spelling.
+    // For OTLP's fields, which have a second spelling.
     [[nodiscard]] json_value any_of(std::string_view name, std::string_view other) const noexcept {
         const json_value found = (*this)[name];
         return found.is(kind::null) ? (*this)[other] : found;
@@ -138,17 +138,17 @@ private:
     const json_node* at_;
 };
 
-// The one reader of JSON here: it takes what Python's json.loads takes. Views into the text that it was given.
+// The client's JSON parser. It accepts what Python's json.loads accepts. Values are views of the parsed text.
 class json_tree {
 public:
-    // False when the text is no JSON document. What is nested deeper than `deepest` levels is null.
+    // Returns false if the text is not a JSON document. Values nested deeper than `deepest` levels become null.
     [[nodiscard]] bool read(std::string_view text, std::size_t deepest = json_cursor::max_depth) {
         if (const auto first = read_whole(text, deepest); first != json_cursor::outcome::too_deep)
             return first == json_cursor::outcome::complete;
         shallow_ = without_what_is_too_deep(text, deepest);
         return read_whole(shallow_, deepest) == json_cursor::outcome::complete;
     }
-    // Likewise, and false for what is nested deeper.
+    // As `read`, but returns false if a value is nested deeper.
     [[nodiscard]] bool read_no_deeper(std::string_view text, std::size_t deepest) {
         return read_whole(text, deepest) == json_cursor::outcome::complete;
     }

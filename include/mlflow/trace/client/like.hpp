@@ -11,12 +11,12 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// SQL's LIKE as MLflow's server runs it: `%` is any text, `_` one code point, and nothing escapes them.
+// SQL's LIKE as MLflow's server evaluates it: `%` matches any text, `_` one code point; there are no escapes.
 inline bool is_like(std::string_view text, std::string_view pattern) noexcept {
     std::size_t at = 0;
     std::size_t in_pattern = 0;
     std::size_t after_percent =
-        std::string_view::npos; // where to go on when the text behind the last % was too short
+        std::string_view::npos; // where to continue if the text after the last % did not match
     std::size_t taken = 0;
     while (at < text.size()) {
         const char wanted = in_pattern < pattern.size() ? pattern[in_pattern] : '\0';
@@ -40,7 +40,7 @@ inline bool is_like(std::string_view text, std::string_view pattern) noexcept {
     return pattern.find_first_not_of('%', in_pattern) == std::string_view::npos;
 }
 
-// As SQLite folds: ASCII only.
+// As in SQLite: ASCII only.
 inline std::string lower_ascii(std::string_view text) {
     std::string lower(text);
     for (char& c : lower)

@@ -13,29 +13,40 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// How the server sums up: `AVG`, `SUM`, `COUNT`, `MIN`, `MAX`, or the percentile of that number, 0 to 100.
+/// An aggregation by the server: `AVG`, `SUM`, `COUNT`, `MIN`, `MAX`, or a percentile.
 struct aggregation {
+    /// MLflow's name of the aggregation.
     std::string type = "AVG";
+    /// For `PERCENTILE`: 0 to 100.
     std::optional<double> percentile{};
 
+    /// The percentile, 0 to 100.
     [[nodiscard]] static aggregation percentile_of(double percent) { return {"PERCENTILE", percent}; }
 };
 
-/// What the server computes itself, without sending traces: MLflow's `traces/metrics`. As much as MLflow 3.17 takes:
-/// dimensions `trace_name` and `trace_status`, filters that say `=` of metadata, tags or the status.
+/// A query for metrics that the server computes, without transferring traces: MLflow's `traces/metrics`. MLflow 3.17
+/// has the dimensions `trace_name` and `trace_status`, and filters that compare metadata, tags or the status with
+/// `=`.
 struct metric_query {
     std::string metric = "latency"; ///< `trace_count`, `session_count`, `latency`, `input_tokens`, `output_tokens`, …
+    /// What to compute.
     std::vector<aggregation> aggregations{};
+    /// Which traces to include.
     filter where{};
+    /// Groups the result by these.
     std::vector<std::string> dimensions{};
+    /// The start of the time range.
     std::optional<trace_time> since{};
+    /// The end of the time range.
     std::optional<trace_time> until{};
-    std::optional<std::chrono::seconds> interval{}; ///< one point for each
+    std::optional<std::chrono::seconds> interval{}; ///< the length of time for each point
     std::string view = "TRACES";                    ///< or `SPANS`, `ASSESSMENTS`
-    std::vector<std::string> experiment_ids{};      ///< none: the experiment of the options
+    std::vector<std::string> experiment_ids{};      ///< empty: the experiment of the options
 };
 
+/// One point of the result.
 struct metric_point {
+    /// The metric.
     std::string metric;
     text_map dimensions;                  ///< with an interval, also `time_bucket`
     std::map<std::string, double> values; ///< by aggregation: `AVG`, `P95.0`
@@ -49,8 +60,8 @@ inline result<json> metric_body(const metric_query& query) {
         const bool can_say = c.what == subject::metadata || c.what == subject::tag || c.what == subject::status;
         if (auto fault = fault_of(c); !fault.empty() || !can_say || c.how != comparison::equal || !is_exact(c))
             return failure{error(error_kind::bad_request, "metrics",
-                                 "MLflow filters them by metadata, tags and status with = only, "
-                                 "and not by values with quotes of both kinds; search for the traces")};
+                                 "metrics can be filtered only by metadata, tags and status, only with =, and not "
+                                 "by values with both kinds of quotes; search for the traces instead")};
         filters.push_back((c.what == subject::status ? "" : "trace.") + clause_text(c));
     }
     json body{{"experiment_ids", query.experiment_ids}, {"view_type", query.view}, {"metric_name", query.metric}};

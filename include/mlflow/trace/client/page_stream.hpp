@@ -18,7 +18,7 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Brent's cycle finding: a token that comes back is noticed, however long the loop, and one token is remembered.
+// Brent's cycle detection: finds a repeated token in a loop of any length, and stores only one token.
 class page_tokens {
 public:
     [[nodiscard]] bool is_loop(const std::string& token) {
@@ -37,17 +37,17 @@ private:
 };
 
 struct trace_page {
-    std::vector<trace_info> traces; // those that the query means
+    std::vector<trace_info> traces; // those that match the query
     std::string token;              // of the next page
     bool is_last = true;
-    // What the server sent, which may be more than what the query means.
+    // What the server sent, which may include traces that do not match.
     std::size_t received = 0;
     trace_time first{};
     trace_time last{};
 };
 using page_result = result<trace_page>;
 
-// The pages of a search, one request for each.
+// Reads the pages of a search, one request for each.
 template <class Transport>
 class page_reader {
 public:
@@ -61,7 +61,7 @@ public:
         const auto told = server_->call(http_method::post, target, *body);
         if (!told) return failure{told.error()};
         const auto& traces = member(*told, "traces");
-        if (!traces.is_array() && !traces.is_null()) return wrong("traces that are no list");
+        if (!traces.is_array() && !traces.is_null()) return wrong("traces that are not a list");
         trace_page page;
         std::vector<std::string> ids;
         for (const auto& one : traces) {
@@ -70,7 +70,7 @@ public:
             if (page.received++ == 0) page.first = read->request_time;
             page.last = read->request_time;
             ids.push_back(read->trace_id);
-            // MLflow's tokens are offsets: a trace that comes in at the front pushes others onto the next page.
+            // MLflow's tokens are offsets: a new trace at the front moves others to the next page.
             if (std::binary_search(before_.begin(), before_.end(), read->trace_id)) continue;
             if ((is_exact_ || query_.where.matches(*read)) && found_ < query_.max_results) {
                 ++found_;
@@ -80,10 +80,10 @@ public:
         std::sort(ids.begin(), ids.end());
         before_ = std::move(ids);
         const auto& token = member(*told, "next_page_token");
-        if (!token.is_string() && !token.is_null()) return wrong("a page token that is no text");
+        if (!token.is_string() && !token.is_null()) return wrong("a page token that is not a string");
         token_ = page.token = text_of(*told, "next_page_token");
         if (!token_.empty() && seen_.is_loop(token_))
-            return wrong("a page token that it gave before, so that the search would not end");
+            return wrong("a page token that it had returned before, so the search would never end");
         page.is_last = token_.empty() || found_ >= query_.max_results;
         return page;
     }
@@ -112,12 +112,12 @@ private:
     trace_query query_;
     std::string token_;
     page_tokens seen_;
-    std::vector<std::string> before_; // the IDs of the page before, sorted
+    std::vector<std::string> before_; // the IDs of the previous page, sorted
     std::size_t found_ = 0;
     bool is_exact_;
 };
 
-// The same with the next page under way, or waiting, while the caller has one.
+// A page_reader that can request the next page while the caller uses the current one.
 template <class Transport>
 class page_stream {
 public:
@@ -131,7 +131,7 @@ public:
 
     [[nodiscard]] page_result next() {
         if (done_) return trace_page{};
-        done_ = true; // unless all goes well
+        done_ = true; // reset after success
         auto page = take();
         if (!page) return page;
         done_ = page->is_last;
@@ -140,7 +140,7 @@ public:
     }
 
 private:
-    struct work { // where threads find it, wherever the stream is moved to
+    struct work { // at a fixed address, because threads use it when the stream is moved
         explicit work(page_reader<Transport> pages) : reader(std::move(pages)) {}
         page_reader<Transport> reader;
         std::optional<background<page_result>> ahead;

@@ -8,13 +8,13 @@
 #include <string>
 #include <string_view>
 
-// What MLflow shows of the inputs and outputs of a trace (3.17, mlflow/tracing/utils/truncation.py).
+// The previews of a trace's inputs and outputs, as MLflow computes them (3.17, mlflow/tracing/utils/truncation.py).
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Of the messages in an object of OpenAI's shape the last one with this role, or the last one.
+// The last message with this role in an object of OpenAI's format; without one, the last message.
 inline std::optional<json_value> message_to_show(json_value object, std::string_view role) {
     using kind = json_value::kind;
     const auto is_message = [](json_value item) { return item.contains("role") && item.contains("content"); };
@@ -53,12 +53,12 @@ inline std::string text_of_message(json_value message) {
 }
 
 inline std::string shortened(std::string_view text) {
-    constexpr std::size_t longest = 1000; // MLflow's own limit
+    constexpr std::size_t longest = 1000; // MLflow's limit
     const auto head = first_code_points(text, longest);
     return head.size() == text.size() ? std::string(text) : std::string(first_code_points(text, longest - 3)) + "...";
 }
 
-// `stored` is JSON text as MLflow stores it.
+// `stored` is JSON as MLflow stores it.
 inline std::string preview_of(const std::string& stored, std::string_view role) {
     if (stored.find('{') != std::string::npos && stored.find_first_not_of(" \t\n\r") == stored.find('{'))
         if (json_tree tree; tree.read(stored))

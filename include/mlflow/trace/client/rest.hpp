@@ -22,15 +22,17 @@ namespace detail {
 
 using json_result = result<json>;
 
-// IDs come from outside too, and become parts of paths.
+// IDs may come from outside, and become parts of a path.
 inline std::optional<error> id_fault(const char* name, std::string_view id) {
     if (is_path_part(id)) return std::nullopt;
     return error(error_kind::bad_request, name,
-                 std::string(id.empty() ? "empty" : "no ID: it holds a control character, or a step . or ..") +
-                     "; give the ID as a search returns it");
+                 std::string(id.empty()
+                                 ? "empty"
+                                 : "not a valid ID: it contains a control character, or a path segment . or ..") +
+                     "; use the ID returned by a search");
 }
 
-// One connection to a server, and JSON to and from it.
+// One connection to a server, which sends and receives JSON.
 template <class Transport>
 class rest {
 public:
@@ -38,28 +40,36 @@ public:
 
     [[nodiscard]] const std::string& uri() const noexcept { return server_.uri(); }
 
-    // A reply that is not a JSON object is an error, whatever its status.
+    // A response that is not a JSON object is an error, whatever its status.
     json_result call(http_method method, std::string_view target, const json& body = nullptr) {
         const http_header headers[] = {{"Content-Type", "application/json"}};
         const std::string text = body.is_null() ? std::string{} : dump(body);
         auto reply = server_.send(method, target, headers, text);
-        if (!reply) return failure{reply.error()};
+        if (!reply) return failure{without_response(reply.error())};
         if (is_not_found(reply->status) && !json_find_string(reply->body, {"error_code"}))
-            return malformed(uri(), target, "404, and not as MLflow does");
+            return malformed(uri(), target, "a 404 that is not MLflow's");
         if (!is_success(reply->status)) return failure{server_.refusal(target, *reply)};
         auto told = parse_json(reply->body);
-        if (!told || !told->is_object()) return malformed(uri(), target, "what is no JSON object");
+        if (!told || !told->is_object()) return malformed(uri(), target, "something other than a JSON object");
         return std::move(*told);
     }
 
 private:
+    // The text of a transport names a host only.
+    [[nodiscard]] error without_response(const error& why) const {
+        using kind = error_kind;
+        if (why.kind() != kind::connect && why.kind() != kind::closed && why.kind() != kind::timeout) return why;
+        return why.with_message("no response from the MLflow server " + uri() + ": " + why.message());
+    }
+
     http_client<Transport> server_;
 };
 
 template <class Transport>
 using connection = std::shared_ptr<rest<Transport>>;
 
-// Connections to one server, for one thread each: a connection that is let go of is kept for the next one to ask.
+// A pool of connections to one server. A connection is used by one thread, and returns to the pool when it is
+// released.
 template <class Transport>
 class connection_pool : public std::enable_shared_from_this<connection_pool<Transport>> {
 public:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/client/alternatives.hpp>
 #include <mlflow/trace/client/fields.hpp>
 #include <mlflow/trace/client/trace_info.hpp>
 #include <mlflow/trace/http/message.hpp>
@@ -17,41 +18,28 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// What is searched for: the arguments of MLflow's own `search_traces`. Its `run_id` is `field::run_id`, its
-/// `model_id` is `field::metadata("mlflow.modelId")`; spans come from `client::get`.
+/// A search, with the arguments of MLflow's own `search_traces`. Its `run_id` is `field::run_id`, its `model_id` is
+/// `field::metadata("mlflow.modelId")`. `client::get` returns spans.
 struct trace_query {
+    /// Which traces.
     filter where{};
-    std::vector<ordering> order_by{}; ///< none: the newest first on a server, the order of the file in a file
-    std::vector<std::string> experiment_ids{}; ///< none: the experiment of the options
+    std::vector<ordering> order_by{};          ///< empty: newest first on a server, file order in a file
+    std::vector<std::string> experiment_ids{}; ///< empty: the experiment of the options
+    /// The limit for the number of results.
     std::size_t max_results = std::numeric_limits<std::size_t>::max();
-    std::size_t page_size = 500; ///< traces per request; 500 is the most that MLflow takes
+    std::size_t page_size = 500; ///< traces per request; MLflow's limit is 500
     std::string page_token{};    ///< where an earlier search stopped: `trace_pages::page_token()`
 };
 
-/// What a search gives: how many traces were visited, or why not all of them.
+/// The number of visited traces, or the error that ended the search.
 using search_result = result<std::size_t>;
 
-/// Where traces are searched: a server (`client`) or a file (`trace_file`). `visit` is called with one trace after
-/// the other, and may return false to end the search; an error says that what was visited is not the whole.
+/// A source of traces to search: a server (`client`) or a file (`trace_file`). `visit` is called for each trace, and
+/// may return false to end the search. After an error, the visited traces are incomplete.
 template <class T>
 concept trace_source = requires(T& source, const trace_query& query, void (*visit)(const trace_info&)) {
     { source.for_each_trace(query, visit) } -> std::same_as<search_result>;
 };
-
-/// Alternatives, which MLflow's grammar cannot say: `any_of(a, b)` runs one search for each.
-class alternatives {
-public:
-    explicit alternatives(std::vector<filter> filters) : filters_(std::move(filters)) {}
-    [[nodiscard]] const std::vector<filter>& filters() const noexcept { return filters_; }
-
-private:
-    std::vector<filter> filters_;
-};
-template <class... Filters>
-    requires(std::is_same_v<Filters, filter> && ...)
-[[nodiscard]] alternatives any_of(const Filters&... filters) {
-    return alternatives({filters...});
-}
 
 namespace detail {
 
@@ -63,7 +51,7 @@ bool wants_more(Visit& visit, const trace_info& trace) {
 
 } // namespace detail
 
-/// All traces at once, or an error: never a part of them.
+/// All traces that match, or an error; never an incomplete list.
 template <trace_source Source>
 [[nodiscard]] result<std::vector<trace_info>> find_all(Source& source, const trace_query& query) {
     std::vector<trace_info> found;
@@ -72,17 +60,17 @@ template <trace_source Source>
     return found;
 }
 
-/// Visits each trace that one of the alternatives means, once: those of the first, then those of the second that are
-/// not of the first, and so on. Only filters that can be decided here (`filter::is_local`).
+/// Visits each trace that matches at least one of the alternatives once: those of the first, then those of the second
+/// that do not match the first, and so on. Error: a filter that only the server can decide (`filter::is_local`).
 template <trace_source Source, class Visit>
-[[nodiscard]] search_result for_each_trace(Source& source, trace_query query, const alternatives& any, Visit visit) {
+[[nodiscard]] search_result for_each_trace(Source& source, const trace_query& query, const alternatives& any,
+                                           Visit visit) {
     std::size_t visited = 0;
     std::vector<filter> before;
     for (const filter& one : any.filters()) {
         if (!one.is_local())
             return failure{error(error_kind::bad_request, "any_of",
-                                 "only the server can tell what these filters mean; run the "
-                                 "searches one by one")};
+                                 "these filters can only be evaluated by the server; run the searches separately")};
         trace_query alternative = query;
         alternative.where = query.where && one;
         alternative.max_results = std::numeric_limits<std::size_t>::max(); // those that are skipped do not count

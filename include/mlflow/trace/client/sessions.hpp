@@ -15,24 +15,25 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
+/// The current time.
 [[nodiscard]] inline trace_time current_time() {
     return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
 }
 
-/// Which sessions are meant.
+/// Which sessions to find.
 struct session_query {
-    filter where{};                            ///< sessions with at least one such trace
-    totals_filter having{};                    ///< that add up to this, over all of their traces
-    std::vector<std::string> experiment_ids{}; ///< none: the experiment of the options
+    filter where{};                            ///< sessions with at least one matching trace
+    totals_filter having{};                    ///< conditions on the totals over all traces of a session
+    std::vector<std::string> experiment_ids{}; ///< empty: the experiment of the options
     trace_time now = current_time();           ///< for idle times
-    /// With up to so many sessions chosen by `where`, each is asked for by itself; above it, all traces are read. On
-    /// a server 100 is good; 0 is for a file, which is read from beginning to end in any case.
+    /// If `where` selects at most this number of sessions, each is searched separately; otherwise all traces are
+    /// read. Use 100 for a server, and 0 for a file, which is always read completely.
     std::size_t most_searches = 0;
 };
 
-/// Whole sessions: a session is chosen by any of its traces, and adds up over all of them, so that a filter on status
-/// or time does not change what its turns are. In the order in which they began. Traces without a session are in
-/// none. Errors: those of a search. Memory grows with sessions, their users and first inputs.
+/// Finds whole sessions. A session is selected by any of its traces, but its totals include all of them: a filter on
+/// status or time does not change them. Ordered by the start of the session. Traces without a session are left out.
+/// Errors: those of the search. Memory grows with the number of sessions, their users and first inputs.
 template <trace_source Source>
 [[nodiscard]] summaries<session_summary> find_sessions(Source& source, const session_query& query) {
     std::unordered_map<std::string, detail::session_group> groups;

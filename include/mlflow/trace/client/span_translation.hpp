@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/client/amounts.hpp>
 #include <mlflow/trace/client/span_attributes.hpp>
 #include <mlflow/trace/core/mlflow_names.hpp>
 
@@ -13,14 +14,14 @@
 #include <string>
 #include <string_view>
 
-// Tokens, inputs and outputs under the names of others, as MLflow's server finds them (3.17, mlflow/tracing/otel/
-// translation). The order of the conventions is the server's.
+// Finds tokens, inputs and outputs under the attribute names of other conventions, as MLflow's server does (3.17,
+// mlflow/tracing/otel/translation). The order of the conventions is the server's.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Python's int() of a text.
+// Python's int() of a string.
 inline std::optional<long double> python_integer(std::string_view text) {
     const auto is_space = [](char c) { return std::isspace(static_cast<unsigned char>(c)) != 0; };
     while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
@@ -38,7 +39,7 @@ inline std::optional<long double> python_integer(std::string_view text) {
     return is_negative ? -value : value;
 }
 
-// A count that is an integer, or text of one.
+// A count: an integer, or text with one.
 inline std::optional<long double> token_count(const any_value& any) {
     switch (any.what()) {
     case any_kind::integer: return static_cast<long double>(any.integer());
@@ -77,7 +78,7 @@ public:
     }
     [[nodiscard]] cost_amounts cost() const { return read_amounts<double>(all_[mlflow_names::cost], cost_names); }
 
-    // As JSON text; empty where there are none.
+    // As JSON text; empty if there are none.
     [[nodiscard]] std::string inputs() const {
         if (const any_value own = all_[mlflow_names::span_inputs]; !own.is_none()) return stored_json(own);
         if (auto found = of_keys({"input.value"}); !found.empty()) return found;
@@ -133,7 +134,7 @@ private:
     struct names {
         std::string_view input, output, total, cache_read, cache_written, cache_written_before;
     };
-    // OpenInference, OpenTelemetry's conventions for generative AI.
+    // OpenInference; OpenTelemetry's conventions for generative AI.
     static constexpr names conventions[] = {{"llm.token_count.prompt",
                                              "llm.token_count.completion",
                                              "llm.token_count.total",
@@ -167,7 +168,7 @@ private:
         return found.is_none() ? std::string() : stored_json(found);
     }
 
-    // Keys as gen_ai.prompt.0.content: after the prefix and after each part but the last stands a number.
+    // Keys such as gen_ai.prompt.0.content: a number follows the prefix and each part except the last.
     [[nodiscard]] std::string of_numbered(std::string_view prefix,
                                           std::initializer_list<std::string_view> parts) const {
         std::string found;
@@ -287,7 +288,7 @@ private:
         }
         out += list.empty() ? "[]" : list + ']';
     }
-    // What Python makes of a text where a list was meant.
+    // What Python produces for a string where a list was expected.
     static void append_letters(std::string& out, std::string_view text) {
         std::string list;
         while (!text.empty()) {
@@ -299,7 +300,7 @@ private:
         out += list.empty() ? "[]" : list + ']';
     }
 
-    // Claude Code, whose spans may leave the prefix of their type out.
+    // Claude Code. Its spans may omit the prefix of their type.
     [[nodiscard]] std::string claude_code_type() const {
         std::string type = stored_text(all_["span.type"]);
         if (type.starts_with("claude_code.")) type.erase(0, 12);

@@ -20,10 +20,13 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Durations in milliseconds and their exact percentiles. Equal ones are kept once, with their number: memory grows
-/// with how many different durations there are, not with how many traces. Thread-safety: as a container.
+/// Durations in milliseconds, with exact percentiles. Equal durations are stored once with their count: memory grows
+/// with the number of different durations.
+///
+/// Thread-safety: none. The const functions sort lazily, so they must not run on several threads at once either.
 class duration_statistics {
 public:
+    /// Adds a duration.
     void add(std::chrono::milliseconds duration) {
         ++count_;
         sum_ = detail::added(sum_, duration.count());
@@ -31,6 +34,7 @@ public:
         if (recent_.size() >= 64 + counted_.size() / 4) merge();
     }
 
+    /// Adds all durations of `others`.
     void add(const duration_statistics& others) {
         others.merge();
         merge();
@@ -46,7 +50,7 @@ public:
         count_ += others.count_;
         sum_ = detail::added(sum_, others.sum_);
     }
-    /// What is left without `part`, all of which must be among these.
+    /// The remaining durations without those of `part`, all of which must be included here.
     [[nodiscard]] duration_statistics without(const duration_statistics& part) const {
         merge();
         part.merge();
@@ -62,13 +66,14 @@ public:
         return rest;
     }
 
+    /// The number of durations.
     [[nodiscard]] std::size_t count() const noexcept { return count_; }
-    /// In milliseconds; 0 of no durations.
+    /// The mean in milliseconds; 0 without durations.
     [[nodiscard]] double mean() const noexcept {
         return count_ == 0 ? 0 : static_cast<double>(sum_) / static_cast<double>(count_);
     }
-    /// In milliseconds; 0 of no durations. Between two durations by linear interpolation, the default of NumPy's
-    /// `percentile` and pandas' `quantile`. `percent` is 0 to 100.
+    /// A percentile in milliseconds; 0 without durations. `percent` is 0 to 100. Interpolates linearly between two
+    /// durations, like the default of NumPy's `percentile` and pandas' `quantile`.
     [[nodiscard]] double percentile(double percent) const {
         if (count_ == 0) return 0;
         merge();
@@ -78,13 +83,13 @@ public:
         const double b = static_cast<double>(ranked(std::min(below + 1, count_ - 1)));
         return a + (b - a) * (place - static_cast<double>(below));
     }
-    /// The duration of that rank, from the shortest at 0 to the longest at `count() - 1`; 0 of no durations.
+    /// The duration at this rank, from the shortest at 0 to the longest at `count() - 1`; 0 without durations.
     [[nodiscard]] std::chrono::milliseconds at(std::size_t rank) const {
         if (count_ == 0) return {};
         merge();
         return std::chrono::milliseconds(ranked(std::min(rank, count_ - 1)));
     }
-    /// How many are that long, or shorter.
+    /// The number of durations that are at most this long.
     [[nodiscard]] std::size_t count_up_to(std::chrono::milliseconds most) const {
         merge();
         std::size_t count = 0;
@@ -120,43 +125,54 @@ private:
         return counted_.back().first;
     }
 
-    mutable std::vector<counted> counted_; // sorted; these two hold the same, merged or not
+    mutable std::vector<counted> counted_; // sorted; together with `recent_`, holds all durations
     mutable std::vector<std::int64_t> recent_;
     std::size_t count_ = 0;
     std::int64_t sum_ = 0;
 };
 
-/// Feedback of one name. Numbers count as they are, true as 1 and false as 0; other values are only counted.
+/// Statistics of the feedback with one name. Scores are numbers, true (1) and false (0).
 struct feedback_statistics {
+    /// All feedback, also without a score.
     std::size_t count = 0;
-    std::size_t scored = 0; ///< those with a number, true or false
-    std::size_t binary = 0; ///< those of them that are 0 or 1: where all are, the mean is a rate
+    std::size_t scored = 0; ///< feedback with a score
+    std::size_t binary = 0; ///< scores that are 0 or 1; if all are, the mean is a rate
+    /// The sum of the scores.
     double sum = 0;
+    /// The sum of their squares.
     double sum_of_squares = 0;
 
+    /// The mean of the scores; 0 without scores.
     [[nodiscard]] double mean() const noexcept { return scored == 0 ? 0 : sum / static_cast<double>(scored); }
 };
 
-/// What a user, a session or another group of traces did. Nothing at all is all zero, and divides by nothing.
+/// What a user, a session or another group of traces did. Everything is 0 without traces.
 struct activity {
+    /// The number of traces.
     std::size_t interactions = 0;
     trace_time first_seen{}; ///< start of the first trace
     trace_time last_seen{};  ///< start of the last trace
-    trace_time last_end{};   ///< latest end of a trace; of one that has not ended, its start
+    trace_time last_end{};   ///< the latest end of a trace; for a trace without an end, its start
+    /// The durations of the traces.
     duration_statistics durations;
+    /// The number of traces that failed.
     std::size_t errors = 0;
     trace_time last_error{};   ///< start of the last trace that failed
-    std::string last_error_id; ///< ID of that trace; empty: none failed
+    std::string last_error_id; ///< the ID of that trace; empty if none failed
+    /// Input tokens.
     std::int64_t input_tokens = 0;
+    /// Output tokens.
     std::int64_t output_tokens = 0;
-    double cost = 0; ///< in US dollars, as MLflow counts it
+    double cost = 0; ///< in US dollars, as computed by MLflow
+    /// Feedback, by name.
     std::map<std::string, feedback_statistics, std::less<>> feedback;
 
+    /// The share of traces that failed, 0 to 1; 0 without traces.
     [[nodiscard]] double error_rate() const noexcept {
         return interactions == 0 ? 0 : static_cast<double>(errors) / static_cast<double>(interactions);
     }
 
-    /// Counts one more trace. Feedback that another one overrides does not count.
+    /// Adds a trace. Feedback that was overridden does not count.
     void add(const trace_info& trace) {
         first_seen = interactions == 0 ? trace.request_time : std::min(first_seen, trace.request_time);
         last_seen = interactions == 0 ? trace.request_time : std::max(last_seen, trace.request_time);

@@ -17,9 +17,10 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// A search in the order of time as several: MLflow's page tokens form a chain, so only one page of a search can be
-// asked for at a time, but the traces between two points in time are a search of their own. Slices are as long as the
-// ones before say that about a page is in them. Each holds at most one page, and they are read in their order.
+// Splits a search ordered by time into several. The page tokens of one search form a chain, so its pages can only be
+// requested one after another, but the traces between two times are a separate search. The length of a slice is
+// estimated from earlier slices, so that it contains about one page. At most one page of each slice is in memory;
+// slices are read in order.
 template <class Transport>
 class time_slices {
 public:
@@ -36,7 +37,7 @@ public:
 
     [[nodiscard]] result<std::vector<trace_info>> next() {
         if (done_) return std::vector<trace_info>{};
-        done_ = true; // unless all goes well
+        done_ = true; // reset after success
         auto page = step_ == milliseconds::zero() ? first_page() : next_page();
         if (page) done_ = is_planned_ && slices_.empty();
         return page;
@@ -51,14 +52,14 @@ private:
         std::size_t received = 0;
     };
 
-    // The end of the first page is where the first slice begins, so what that time has is left to the slice.
+    // The first slice begins at the time at which the first page ends; it includes all traces of that time.
     traces first_page() {
         trace_query whole = query_;
         page_reader<Transport> reader(server_->take(), whole);
         auto page = reader.read();
         if (!page) return failure{page.error()};
         step_ = std::max(milliseconds(1), std::chrono::abs(page->last - page->first) * fill / 100);
-        if (page->is_last || page->first == page->last) { // nothing to slice
+        if (page->is_last || page->first == page->last) { // nothing to split
             is_planned_ = true;
             if (!page->is_last) slices_.push_back({page_stream<Transport>(std::move(reader), true), step_});
         } else {
@@ -108,7 +109,7 @@ private:
 
     void plan() {
         while (slices_.size() < width_ && !is_planned_) {
-            // The last one has no end: there may be more by now.
+            // The last slice has no end, because there may be new traces.
             is_planned_ = step_ >= std::chrono::abs(last_ - edge_);
             const trace_time to = is_planned_ ? last_ : descends_ ? edge_ - step_ : edge_ + step_;
             trace_query part = query_;
@@ -125,8 +126,8 @@ private:
 
     [[nodiscard]] std::size_t page_size() const { return std::clamp<std::size_t>(query_.page_size, 1, 500); }
 
-    static constexpr int fill = 80; // percent of a page: a second one for a few traces costs a whole request
-    static constexpr int most = 8;  // times as long, or as short, as the slice before
+    static constexpr int fill = 80; // percent of a page: a second page for a few traces would need a whole request
+    static constexpr int most = 8;  // factor by which a slice may become longer or shorter than the previous one
 
     std::shared_ptr<connection_pool<Transport>> server_;
     trace_query query_;
@@ -135,8 +136,8 @@ private:
     bool done_ = false;
     bool is_planned_ = false;
     milliseconds step_{0};
-    trace_time edge_{}; // where the next slice begins
-    trace_time last_{}; // of all traces
+    trace_time edge_{}; // the start of the next slice
+    trace_time last_{}; // time of the last trace of all
     std::optional<background<page_result>> end_;
     std::deque<slice> slices_;
 };

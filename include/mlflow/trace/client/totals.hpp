@@ -18,42 +18,48 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// What the traces of a session, a user or another group add up to: by it they are chosen and sorted.
+/// A total over the traces of a session, user or other group, by which groups are selected and sorted.
 enum class total_kind : std::uint8_t {
-    turns, ///< traces; of a user, interactions
-    users, ///< different ones
+    turns, ///< traces; for a user, interactions
+    users, ///< different users
     sessions,
     errors,     ///< traces that failed
     error_rate, ///< 0 to 1
     input_tokens,
     output_tokens,
-    tokens,   ///< both
+    tokens,   ///< input and output
     cost,     ///< US dollars
-    feedback, ///< mean of the scores of a name
-    mean,     ///< of the traces' durations; this one and those up to `idle` are milliseconds
+    feedback, ///< mean of the scores with one name
+    mean,     ///< of the traces' durations; this and the following up to `idle` are in milliseconds
     p50,
     p95,
     p99,
     duration,   ///< from the start of the first trace to the latest end
     idle,       ///< since the latest end
-    first_seen, ///< start of the first trace; this one and those up to `last_error` are points in time
+    first_seen, ///< start of the first trace; this and the following up to `last_error` are times
     last_seen,  ///< start of the last trace
     last_error, ///< start of the last trace that failed
-    session,    ///< this one and those below are texts
-    user,       ///< of the session's first trace that has one
+    session,    ///< this and the following are texts
+    user,       ///< of the session's first trace that has a user
     first_input ///< request preview of the session's first trace
 };
 
-/// One total: what it is, and of feedback its name.
+/// A total; for feedback, with its name.
 struct total_field {
+    /// Which total.
     total_kind what = total_kind::turns;
+    /// The name of the feedback.
     std::string name{};
 
+    /// Whether it is a text.
     [[nodiscard]] bool is_text() const noexcept { return what >= total_kind::session; }
+    /// Whether it is a time.
     [[nodiscard]] bool is_time() const noexcept { return what >= total_kind::first_seen && !is_text(); }
+    /// Whether it is in milliseconds.
     [[nodiscard]] bool is_milliseconds() const noexcept {
         return what >= total_kind::mean && !is_time() && !is_text();
     }
+    /// Whether both are the same total.
     friend bool operator==(const total_field&, const total_field&) = default;
 };
 
@@ -76,9 +82,9 @@ std::optional<double> people_of(const Summary& of, total_kind what) {
 
 } // namespace detail
 
-/// The number of a total: milliseconds for durations, milliseconds since 1970 for points in time. `now` is for the
-/// idle time. None where there is none: a text, the score of feedback that nobody gave, the last error of what never
-/// failed, durations of traces that have not ended.
+/// The value of a total: durations in milliseconds, times in milliseconds since 1970. `now` is used for the idle
+/// time. Returns nothing for texts, feedback without scores, the last error if there was none, and durations of
+/// traces without an end.
 template <class Summary>
 [[nodiscard]] std::optional<double> number_of(const Summary& of, const total_field& total, trace_time now) {
     const auto time = [](trace_time at) { return static_cast<double>(at.time_since_epoch().count()); };
@@ -113,7 +119,8 @@ template <class Summary>
     }
 }
 
-/// The text of a total. None for numbers, and for a text that is empty or that this summary does not have.
+/// The value of a total that is a text. Returns nothing for numbers, and if the text is empty or the summary has
+/// none.
 template <class Summary>
 [[nodiscard]] std::optional<std::string_view> text_of_total(const Summary& of, const total_field& total) {
     std::string_view text;
@@ -126,16 +133,19 @@ template <class Summary>
     return text.empty() ? std::nullopt : std::optional(text);
 }
 
-/// One condition on a total. Programs write them by the fields of `mt::total`.
+/// One condition on a total. The fields in `mt::total` create conditions.
 struct total_clause {
+    /// The total.
     total_field total;
     comparison how = comparison::equal; ///< up to `greater_equal`; for texts `equal`, `not_equal`, `like`, `ilike`
     double number = 0;                  ///< in the units of `number_of`
+    /// For texts.
     std::string text{};
 
+    /// Whether all members are equal.
     friend bool operator==(const total_clause&, const total_clause&) = default;
 
-    /// A total that is not there meets no condition, as NULL in SQL.
+    /// Whether the condition holds. A missing total does not meet any condition, like NULL in SQL.
     template <class Summary>
     [[nodiscard]] bool matches(const Summary& of, trace_time now) const {
         if (total.is_text()) {
@@ -160,38 +170,47 @@ struct total_clause {
     }
 };
 
-/// Which sessions, users or groups are meant by what they add up to, as SQL's HAVING: clauses that must all hold.
-/// `mt::having(total::turns >= 3 && total::errors > 0 && total::idle > 30min)`. Thread-safety: as a container.
+/// Selects sessions, users or groups by their totals, like SQL's HAVING. All conditions must hold:
+/// `mt::having(total::turns >= 3 && total::errors > 0 && total::idle > 30min)`.
+///
+/// Thread-safety: as a container.
 class totals_filter {
 public:
+    /// Selects everything.
     totals_filter() = default;
+    /// Selects by this condition.
     explicit totals_filter(total_clause one) { clauses_.push_back(std::move(one)); }
 
+    /// The conditions.
     [[nodiscard]] const std::vector<total_clause>& clauses() const noexcept { return clauses_; }
+    /// Whether there are no conditions.
     [[nodiscard]] bool empty() const noexcept { return clauses_.empty(); }
 
+    /// Whether all conditions hold.
     template <class Summary>
     [[nodiscard]] bool matches(const Summary& of, trace_time now) const {
         return std::all_of(clauses_.begin(), clauses_.end(),
                            [&](const total_clause& one) { return one.matches(of, now); });
     }
 
+    /// The conditions of both.
     friend totals_filter operator&&(totals_filter a, const totals_filter& b) {
         a.clauses_.insert(a.clauses_.end(), b.clauses_.begin(), b.clauses_.end());
         return a;
     }
+    /// Whether the conditions are the same, in the same order.
     friend bool operator==(const totals_filter&, const totals_filter&) = default;
 
 private:
     std::vector<total_clause> clauses_;
 };
 
-/// Reads as the condition that it is.
+/// Returns its argument, so that a query reads like a sentence.
 [[nodiscard]] inline totals_filter having(totals_filter conditions) { return conditions; }
 
 namespace detail {
 
-// Counts and money compare with numbers, durations with durations, times with times.
+// Counts and costs compare with numbers, durations with durations, times with times.
 template <class Value>
 class total_number {
 public:
@@ -225,9 +244,9 @@ public:
     friend totals_filter operator!=(const total_text& t, std::string_view v) {
         return t.by(comparison::not_equal, v);
     }
-    /// SQL's LIKE: `%` is any text, `_` one character, both without escape; the case counts.
+    /// SQL's LIKE: `%` matches any text, `_` one character. Case-sensitive, without escapes.
     [[nodiscard]] totals_filter like(std::string_view pattern) const { return by(comparison::like, pattern); }
-    /// LIKE without regard to the case of ASCII letters.
+    /// LIKE that ignores the case of ASCII letters.
     [[nodiscard]] totals_filter ilike(std::string_view pattern) const { return by(comparison::ilike, pattern); }
 
 private:
@@ -239,37 +258,39 @@ private:
 
 } // namespace detail
 
-/// What `mt::having` can speak of. `namespace total = mlflow::trace::total;`
+/// The fields of `mt::having`; `total_kind` describes them. `namespace total = mlflow::trace::total;`
 namespace total {
 
-inline const detail::total_number<double> turns{total_kind::turns};
-inline const detail::total_number<double> users{total_kind::users};
-inline const detail::total_number<double> sessions{total_kind::sessions};
-inline const detail::total_number<double> errors{total_kind::errors};
-inline const detail::total_number<double> error_rate{total_kind::error_rate};
-inline const detail::total_number<double> input_tokens{total_kind::input_tokens};
-inline const detail::total_number<double> output_tokens{total_kind::output_tokens};
-inline const detail::total_number<double> tokens{total_kind::tokens};
-inline const detail::total_number<double> cost{total_kind::cost};
+inline const detail::total_number<double> turns{total_kind::turns};           ///< traces; for a user, interactions
+inline const detail::total_number<double> users{total_kind::users};           ///< different users
+inline const detail::total_number<double> sessions{total_kind::sessions};     ///< different sessions
+inline const detail::total_number<double> errors{total_kind::errors};         ///< traces that failed
+inline const detail::total_number<double> error_rate{total_kind::error_rate}; ///< 0 to 1
+inline const detail::total_number<double> input_tokens{total_kind::input_tokens};   ///< input
+inline const detail::total_number<double> output_tokens{total_kind::output_tokens}; ///< output
+inline const detail::total_number<double> tokens{total_kind::tokens};               ///< input and output
+inline const detail::total_number<double> cost{total_kind::cost};                   ///< US dollars
+/// The mean score of the feedback with this name.
 [[nodiscard]] inline detail::total_number<double> feedback(std::string_view name) {
     return detail::total_number<double>(total_kind::feedback, name);
 }
-inline const detail::total_number<std::chrono::milliseconds> mean{total_kind::mean};
-inline const detail::total_number<std::chrono::milliseconds> p50{total_kind::p50};
-inline const detail::total_number<std::chrono::milliseconds> p95{total_kind::p95};
-inline const detail::total_number<std::chrono::milliseconds> p99{total_kind::p99};
+inline const detail::total_number<std::chrono::milliseconds> mean{total_kind::mean}; ///< mean duration of the traces
+inline const detail::total_number<std::chrono::milliseconds> p50{total_kind::p50};   ///< median duration
+inline const detail::total_number<std::chrono::milliseconds> p95{total_kind::p95};   ///< 95th percentile
+inline const detail::total_number<std::chrono::milliseconds> p99{total_kind::p99};   ///< 99th percentile
+/// From first start to last end.
 inline const detail::total_number<std::chrono::milliseconds> duration{total_kind::duration};
-inline const detail::total_number<std::chrono::milliseconds> idle{total_kind::idle};
-inline const detail::total_number<trace_time> first_seen{total_kind::first_seen};
-inline const detail::total_number<trace_time> last_seen{total_kind::last_seen};
-inline const detail::total_number<trace_time> last_error{total_kind::last_error};
-inline const detail::total_text session{total_kind::session};
-inline const detail::total_text user{total_kind::user};
-inline const detail::total_text first_input{total_kind::first_input};
+inline const detail::total_number<std::chrono::milliseconds> idle{total_kind::idle}; ///< since the last end
+inline const detail::total_number<trace_time> first_seen{total_kind::first_seen};    ///< start of the first trace
+inline const detail::total_number<trace_time> last_seen{total_kind::last_seen};      ///< start of the last trace
+inline const detail::total_number<trace_time> last_error{total_kind::last_error}; ///< start of the last failed trace
+inline const detail::total_text session{total_kind::session};                     ///< the session's ID
+inline const detail::total_text user{total_kind::user};                           ///< the user's ID
+inline const detail::total_text first_input{total_kind::first_input}; ///< request preview of the first trace
 
 } // namespace total
 
-/// Sorts by a total; what does not have it comes last, and what is equal stays in its order.
+/// Sorts by a total. Summaries without a value come last; equal ones keep their order.
 template <class Summary>
 void sort_by(std::vector<Summary>& summaries, const total_field& total, bool is_descending, trace_time now) {
     std::vector<std::pair<std::optional<double>, std::size_t>> numbers;
@@ -284,7 +305,7 @@ void sort_by(std::vector<Summary>& summaries, const total_field& total, bool is_
         if (!a.first || !b.first) return a.first.has_value() > b.first.has_value();
         return is_descending ? *b.first < *a.first : *a.first < *b.first;
     };
-    // Not std::stable_sort, in whose libstdc++ newer versions of clang find something deprecated.
+    // Not std::stable_sort: newer versions of clang report a deprecated function in libstdc++'s implementation.
     std::sort(numbers.begin(), numbers.end(), [&](const auto& a, const auto& b) {
         return is_before(a, b) || (!is_before(b, a) && a.second < b.second);
     });

@@ -46,7 +46,7 @@ inline constexpr total_name total_names[] = {{"turns", total_kind::turns},
 
 } // namespace detail
 
-/// `cost`, `p95`, `feedback.helpful`: a total by its name, which is that of `mt::total`. Error: the names there are.
+/// Parses the name of a total, as in `mt::total`: `cost`, `p95`, `feedback.helpful`. The error lists all names.
 [[nodiscard]] inline result<total_field> parse_total(std::string_view name) {
     constexpr std::string_view feedback = "feedback.";
     if (name.starts_with(feedback) && name.size() > feedback.size())
@@ -57,11 +57,11 @@ inline constexpr total_name total_names[] = {{"turns", total_kind::turns},
         all += std::string(one.name) + ", ";
     }
     return failure{error(error_kind::bad_request, detail::displayed(name),
-                         ": no such total; there are " + all + "and feedback.NAME")};
+                         ": unknown total; the totals are " + all + "and feedback.NAME")};
 }
 
-/// `90`, `1500ms`, `2s`, `30m`, `24h`, `7d`: a duration; a bare number is milliseconds. None where it is something
-/// else.
+/// Parses a duration: `1500ms`, `2s`, `30m`, `24h`, `7d`; a number without a unit is in milliseconds. Returns nothing
+/// if the text is not a duration.
 [[nodiscard]] inline std::optional<std::chrono::milliseconds> parse_length(std::string_view text) {
     double number = 0;
     const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -77,7 +77,7 @@ inline constexpr total_name total_names[] = {{"turns", total_kind::turns},
 
 namespace detail {
 
-// A word of a condition: a name, a sign, a number with its unit, or a text in quotes.
+// Parses conditions on totals: a name, an operator, and a number with a unit or a text in quotes.
 class totals_parser {
 public:
     explicit totals_parser(std::string_view text) noexcept : rest_(text) {}
@@ -92,9 +92,9 @@ public:
             skip_spaces();
             if (rest_.empty()) break;
             if (const std::string word = lower_ascii(take_word()); word != "and")
-                return refuse(word == "or" ? "OR cannot be said; ask once for each side" : "AND was expected");
+                return refuse(word == "or" ? "OR is not supported; run one query for each side" : "expected AND");
             skip_spaces();
-            if (rest_.empty()) return refuse("a condition was expected");
+            if (rest_.empty()) return refuse("expected a condition");
         }
         return parsed;
     }
@@ -108,7 +108,7 @@ private:
         const auto begin = rest_.find_first_not_of(" \t\r\n");
         rest_.remove_prefix(begin == std::string_view::npos ? rest_.size() : begin);
     }
-    // Up to a space or a sign.
+    // Up to a space or an operator.
     std::string_view take_word() noexcept {
         const auto word = rest_.substr(0, rest_.find_first_of(" \t\r\n=<>!'\""));
         rest_.remove_prefix(word.size());
@@ -141,29 +141,29 @@ private:
         if (!total) return failure{total.error()};
         total_clause one{std::move(*total), comparison::equal, 0, {}};
         const auto how = parse_comparison();
-        if (!how) return refuse("=, !=, <, <=, >, >=, LIKE or ILIKE was expected");
+        if (!how) return refuse("expected =, !=, <, <=, >, >=, LIKE or ILIKE");
         one.how = *how;
         const bool is_pattern = *how == comparison::like || *how == comparison::ilike;
         const bool is_equality = *how == comparison::equal || *how == comparison::not_equal;
         if (one.total.is_text() ? !is_pattern && !is_equality : is_pattern)
-            return refuse(one.total.is_text() ? "a text is compared by =, !=, LIKE or ILIKE"
-                                              : "LIKE is for texts; this is a number");
+            return refuse(one.total.is_text() ? "texts can be compared with =, !=, LIKE or ILIKE"
+                                              : "LIKE cannot be used for numbers");
         skip_spaces();
         if (one.total.is_text()) return parse_text(std::move(one));
         const auto before = rest_;
         const auto number = parse_number(one.total, take_word());
         if (!number) rest_ = before;
         if (!number)
-            return refuse(one.total.is_time()           ? "a time was expected, such as 2026-11-23T04:03:42Z"
-                          : one.total.is_milliseconds() ? "a duration was expected, such as 800ms, 2s, 30m, 24h or 7d"
-                                                        : "a number was expected, such as 3, 0.5 or 5%");
+            return refuse(one.total.is_time()           ? "expected a time such as 2026-11-23T04:03:42Z"
+                          : one.total.is_milliseconds() ? "expected a duration such as 800ms, 2s, 30m, 24h or 7d"
+                                                        : "expected a number such as 3, 0.5 or 5%");
         one.number = *number;
         return one;
     }
     result<total_clause> parse_text(total_clause one) {
         const char quote = rest_.empty() ? '\0' : rest_.front();
         const auto end = quote == '\'' || quote == '"' ? rest_.find(quote, 1) : std::string_view::npos;
-        if (end == std::string_view::npos) return refuse("a value in quotes was expected");
+        if (end == std::string_view::npos) return refuse("expected a value in quotes");
         one.text = rest_.substr(1, end - 1);
         rest_.remove_prefix(end + 1);
         return one;
@@ -189,8 +189,9 @@ private:
 
 } // namespace detail
 
-/// Conditions that somebody wrote: `turns >= 3 AND error_rate > 5% AND idle > 30m AND first_input ILIKE '%refund%'`.
-/// Names are those of `mt::total`; durations take ms, s, m, h and d. Error: what is wrong, and where.
+/// Parses conditions on totals: `turns >= 3 AND error_rate > 5% AND idle > 30m AND first_input ILIKE '%refund%'`. The
+/// names are those of `mt::total`; durations have the units ms, s, m, h and d. The error says what is wrong, and
+/// where.
 [[nodiscard]] inline result<totals_filter> parse_totals(std::string_view text) {
     return detail::totals_parser(text).parse();
 }

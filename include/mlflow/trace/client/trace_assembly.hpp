@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/client/amounts.hpp>
 #include <mlflow/trace/client/trace_records.hpp>
 #include <mlflow/trace/core/mlflow_names.hpp>
 
@@ -15,16 +16,17 @@
 #include <utility>
 #include <vector>
 
-// A trace made of its spans as MLflow's server makes it (3.17, log_spans of
-// mlflow/store/tracking/sqlalchemy_store.py): a line of the file counts as one request.
+// Combines spans into a trace as MLflow's server does (3.17, log_spans of mlflow/store/tracking/sqlalchemy_store.py).
+// Each line of the file counts as one request.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Sums up: a span that has an amount speaks for those below it. As MLflow it sums anew when a line brings an amount,
-// so that spans without any that come after do not change the sum, and what a later sum lacks stays from the one
-// before. Beyond `most` spans, which no order of lines should make slow, only the last sum counts.
+// Sums amounts. If a span has an amount, its descendants are not counted. Like MLflow, it computes a new sum only for
+// a line that has an amount, so that later spans without amounts do not change the sum; values missing in a new sum
+// are kept from the previous one. Beyond `most` spans, only the last sum is computed, so that no order of lines is
+// slow.
 template <class Amounts>
 class amounts_of_spans {
 public:
@@ -39,7 +41,7 @@ public:
         is_behind_ = true;
         if (counted_.size() >= 2 * unique_) unique_ = keep_last();
     }
-    // Of all lines.
+    // After all lines.
     const Amounts& total() {
         if (std::exchange(is_behind_, false)) take_sum();
         return total_;
@@ -48,7 +50,7 @@ public:
 private:
     static constexpr std::size_t most = 200;
 
-    // Does this line have an amount that it would itself count? In a loop of parents it would not.
+    // Whether this line has an amount that counts. In a cycle of parents it does not.
     bool has_amounts_of_its_own(std::size_t begin) const {
         int tries = 0;
         for (std::size_t at = begin; at < late_.size(); ++at) {
@@ -70,27 +72,27 @@ private:
         for (std::size_t i = 0; sum && i < std::size(sum->values); ++i)
             if (sum->has(i) && is_stored(sum->values[i])) total_.set(i, sum->values[i]);
     }
-    // What MLflow's columns take.
+    // What MLflow's database columns can hold.
     static bool is_stored(long double tokens) noexcept {
         constexpr long double end = 9223372036854775808.0L; // 2^63
         return tokens >= -end && tokens < end && std::trunc(tokens) == tokens;
     }
     static bool is_stored(double cost) noexcept { return is_finite(cost); }
 
-    // Nothing where no span has an amount.
+    // Returns nothing if no span has an amount.
     std::optional<Amounts> sum_of_counted() {
         keep_last();
         std::unordered_map<std::string_view, std::size_t> by_id;
         for (std::size_t at = 0; at < counted_.size(); ++at) by_id.emplace(counted_[at].id, at);
         enum : std::uint8_t { unknown, on_the_way, free, covered };
         std::vector<std::uint8_t> below(counted_.size(), unknown);
-        std::vector<std::size_t> way; // none of which but the first has amounts, so that one answer is for all
+        std::vector<std::size_t> way; // only the first of these has amounts, so all get the same result
         std::optional<Amounts> total;
         for (std::size_t at = 0; at < counted_.size(); ++at) {
             way.clear();
             std::uint8_t found = unknown;
             for (std::size_t next = at; found == unknown;) {
-                if (below[next] == on_the_way) found = covered; // a loop, which is below no root
+                if (below[next] == on_the_way) found = covered; // a cycle, which has no root
                 else if (below[next] != unknown) found = below[next];
                 if (found != unknown) break;
                 below[next] = on_the_way;
@@ -107,7 +109,7 @@ private:
             if (!amounts.there || below[at] == covered) continue;
             if (!total) {
                 total.emplace();
-                for (std::size_t i = 0; i < 3; ++i) total->set(i, 0); // these are always told
+                for (std::size_t i = 0; i < 3; ++i) total->set(i, 0); // these are always present
             }
             for (std::size_t i = 0; i < std::size(amounts.values); ++i)
                 if (amounts.has(i)) total->set(i, total->values[i] + amounts.values[i]);
@@ -121,7 +123,7 @@ private:
         Amounts amounts;
     };
 
-    // Of spans with the same ID the last one counts.
+    // The last span with an ID counts.
     std::size_t keep_last() {
         std::unordered_map<std::string_view, std::size_t> last;
         for (std::size_t at = 0; at < counted_.size(); ++at) last[counted_[at].id] = at;
@@ -138,7 +140,7 @@ private:
     std::vector<node> late_;
     std::size_t unique_ = 0;
     Amounts total_;
-    std::size_t line_begin_ = 0; // of the last line in late_
+    std::size_t line_begin_ = 0; // where the last line begins in late_
     bool is_behind_ = false;
 };
 
@@ -146,13 +148,13 @@ class trace_in_file {
 public:
     explicit trace_in_file(std::uint64_t place) : place_(place) { info_.status = trace_status::in_progress; }
 
-    // Where it stands among the traces of the file.
+    // The position among the traces of the file.
     [[nodiscard]] std::uint64_t place() const noexcept { return place_; }
 
     void add(std::uint64_t line, file_span span) {
         if (line != line_) end_line();
         line_ = line;
-        // Once more the same span in one line takes the place of the first.
+        // A span that is repeated in the same line replaces the earlier one.
         for (file_span& before : waiting_)
             if (waiting_.size() < 1000 && before.id == span.id) {
                 before = std::move(span);
@@ -212,7 +214,7 @@ private:
         if (info_.response_preview.empty()) info_.response_preview = span.outputs;
     }
 
-    // As MLflow writes them.
+    // In MLflow's format.
     void put_usage(const token_amounts& sum) {
         std::string text;
         for (std::size_t i = 0; i < std::size(token_names); ++i)
@@ -236,7 +238,7 @@ private:
 
     std::uint64_t place_;
     std::uint64_t line_ = 0;
-    std::vector<file_span> waiting_; // of the line that is being read
+    std::vector<file_span> waiting_; // of the current line
     std::optional<std::int64_t> start_;
     std::optional<std::int64_t> end_;
     amounts_of_spans<token_amounts> usage_;

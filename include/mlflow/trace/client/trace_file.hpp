@@ -22,42 +22,54 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Traces in a file of OTLP JSON, as `json_lines_exporter` and the OpenTelemetry Collector write them: searched with
-/// the same filters as a server. A file is one experiment, has no assessments, and is read anew by each search.
+/// Searches traces in a file of OTLP JSON, as written by `json_lines_exporter` and the OpenTelemetry Collector, with
+/// the same filters as on a server. A file is one experiment, has no assessments, and is read again by each search.
 ///
-/// A trace is the set of its spans over all lines, each once, and says what MLflow's server (3.17) would say of them
-/// if each line were a request; the costs are those that the spans say, since a file has no prices. Also read: one
-/// document over many lines, a list of documents, UTF-16, a byte order mark, OTLP in the spelling of older versions,
-/// and what `compressions` can unpack. A value that is none, such as half a character, costs only itself.
+/// A trace consists of its spans in all lines. Its values are those that MLflow's server (3.17) would compute if each
+/// line were a request; costs are those recorded in the spans, since a file has no prices. Other accepted formats:
+/// one document over many lines, a list of documents, UTF-16, a byte order mark, the field names of older OTLP
+/// versions, and the formats of `compressions`. An invalid value, such as an incomplete UTF-8 sequence, does not
+/// affect other values.
 ///
-/// Memory: `memory` bytes for what the spans say of their traces, and more stands in a temporary file; then the
-/// traces of a 128th of that, and those that match where they are to be sorted. Errors: a file that cannot be read,
-/// of which nothing was understood, or that is something else, with what it is; a filter that only a server can
-/// decide; and a damaged line, which a crash or a full disk may leave behind: with `skip_damaged_lines` it is passed
-/// over and counted. Thread-safety: one thread at a time.
+/// Memory: the data of the spans is limited to `memory` bytes; beyond that it is stored in a temporary file. Further
+/// memory is used for the traces of 1/128 of that data, and for the matching traces if they are sorted.
+///
+/// Errors: a file that cannot be read, has no valid content, or has another format, which is named; a filter that
+/// only a server can decide; and a damaged line, as left by a crash or a full disk. With `skip_damaged_lines`,
+/// damaged lines are skipped and counted.
+///
+/// Thread-safety: one thread at a time.
 class trace_file {
 public:
+    /// Options of `trace_file`.
     struct options {
+        /// The file.
         std::string path = "traces.jsonl";
+        /// Whether damaged lines are skipped; otherwise they are an error.
         bool skip_damaged_lines = false;
+        /// The compression formats to accept.
         std::vector<file_compression> compressions{};
-        std::size_t memory = std::size_t{64} << 20U; ///< bytes
-        std::string temporary_folder{};              ///< none: TMPDIR, or /tmp
+        /// The limit for span data in memory, in bytes. Raise it to write less to the temporary file.
+        std::size_t memory = std::size_t{64} << 20U;
+        /// Empty: TMPDIR, or else /tmp. Set it if that is in memory, or has too little room.
+        std::string temporary_folder{};
     };
 
+    /// Stores the options. Does not open the file.
     explicit trace_file(options chosen) : options_(std::move(chosen)) {}
 
-    /// How many lines the last search passed over, since they are no JSON.
+    /// The number of lines that the last search skipped because they are not JSON.
     [[nodiscard]] std::size_t damaged_lines() const noexcept { return damaged_; }
-    /// How many the last search passed over that hold something else, such as OTLP's logs.
+    /// The number of documents that the last search skipped because they are not OTLP traces, for example OTLP logs.
     [[nodiscard]] std::size_t other_lines() const noexcept { return others_; }
-    /// How many spans the last search passed over, since they have no IDs.
+    /// The number of spans that the last search skipped because they have no IDs.
     [[nodiscard]] std::size_t damaged_spans() const noexcept { return damaged_spans_; }
 
+    /// Calls `visit` for each trace found. It may return false to end the search.
     template <class Visit>
     [[nodiscard]] search_result for_each_trace(const trace_query& query, Visit visit) {
         if (!query.where.is_local())
-            return fail("spans, text and assessments are searched by a server only: leave them out of the filter");
+            return fail("spans, text and assessments can only be searched on a server; remove them from the filter");
         std::size_t visited = 0;
         const auto show = [&](const trace_info& trace) {
             return visited < query.max_results && (++visited, detail::wants_more(visit, trace));
@@ -86,7 +98,7 @@ private:
         return failure{error(error_kind::file, options_.path, (is_of_file ? " " : "") + std::string(why))};
     }
 
-    // As a server breaks ties: by ID.
+    // Traces with equal keys are sorted by ID, as on a server.
     static void sort(std::vector<trace_info>& traces, const std::vector<ordering>& order) {
         const auto rank = [](const trace_info& trace, subject by) {
             if (by == subject::execution_time) return trace.execution_duration.count();
@@ -105,8 +117,8 @@ private:
         return !options_.temporary_folder.empty() ? options_.temporary_folder : told && *told ? told : "/tmp";
     }
 
-    // Calls `take` with each trace that matches, in the order of the file, until it returns false. Returns what went
-    // wrong, or an empty text.
+    // Calls `take` for each matching trace, in file order, until it returns false. Returns an error text, or an empty
+    // text.
     template <class Matches, class Take>
     std::string scan(Matches matches, Take take) {
         heaps spans(options_.memory, folder());
@@ -124,7 +136,7 @@ private:
         detail::file_lines lines;
         if (std::string fault = lines.open(options_.path, options_.compressions); !fault.empty()) return fault;
         std::string fault;
-        std::string strange; // what the first document is that was not understood
+        std::string strange; // describes the first document that is not OTLP
         std::string record;
         std::size_t understood = 0;
         std::size_t found = 0;
@@ -159,10 +171,9 @@ private:
         const auto damaged = [&](std::size_t line) {
             ++damaged_;
             if (options_.skip_damaged_lines) return fault.empty();
-            fault =
-                "line " + std::to_string(line) +
-                " is no JSON; it was cut or damaged, and the rest is not read; set skip_damaged_lines to pass over "
-                "it";
+            fault = "line " + std::to_string(line) +
+                    " is not JSON: it is truncated or damaged, and reading stopped there; set skip_damaged_lines to "
+                    "skip it";
             return false;
         };
         documents.read(lines, read, damaged);
@@ -170,21 +181,21 @@ private:
         if (!lines.fault().empty()) return lines.fault();
         if (lines.is_cut()) {
             ++damaged_;
-            if (!options_.skip_damaged_lines) return "ends in the middle of what was compressed";
+            if (!options_.skip_damaged_lines) return "has truncated compressed data";
         }
         if (found > 0) return {};
         if (damaged_spans_ > 0) return "has no span with a trace ID and a span ID of hexadecimal digits";
-        if (understood > 0) return has_room_for_spans ? "has no spans where OTLP has them" : "";
-        if (lines.is_cut()) return "is cut or damaged: it cannot be unpacked";
+        if (understood > 0) return has_room_for_spans ? "has no spans in OTLP's structure" : "";
+        if (lines.is_cut()) return "is truncated or damaged: it cannot be decompressed";
         if (!strange.empty()) return strange;
         return damaged_ > 0 ? detail::what_text_is(lines.begin()) : "";
     }
-    // Logs and metrics of the same application may stand among traces.
+    // A file may contain logs and metrics of the same application.
     static bool is_other_signal(detail::json_value document) {
         return document.contains("resourceLogs") || document.contains("resourceMetrics");
     }
 
-    // The traces of one heap of spans.
+    // Assembles the traces of one heap of spans.
     template <class Matches>
     static std::string put_together(const heaps& spans, heaps& traces, std::size_t heap, Matches& matches) {
         std::unordered_map<std::string, detail::trace_in_file> open;
@@ -216,7 +227,7 @@ private:
         return fault;
     }
 
-    // Each heap of traces is in the order of the file: their heads are compared.
+    // Merges the heaps of traces, each of which is in file order.
     template <class Take>
     static std::string give(heaps& traces, Take& take) {
         struct head {

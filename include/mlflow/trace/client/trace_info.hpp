@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/client/assessment.hpp>
 #include <mlflow/trace/core/mlflow_names.hpp>
 #include <mlflow/trace/metadata/identity.hpp>
 
 #include <chrono>
 #include <cstdint>
-#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,13 +14,13 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// A point in time as MLflow keeps it: milliseconds since 1970, UTC.
+/// A time as MLflow stores it: milliseconds since 1970-01-01 UTC.
 using trace_time = std::chrono::sys_time<std::chrono::milliseconds>;
 
 /// How a trace ended: MLflow's `TraceState`.
 enum class trace_status : std::uint8_t { unspecified, ok, error, in_progress };
 
-/// As MLflow writes it, on the wire and in filters.
+/// MLflow's name of the status, on the wire and in filters.
 [[nodiscard]] constexpr std::string_view to_string(trace_status status) noexcept {
     switch (status) {
     case trace_status::ok: return "OK";
@@ -31,57 +31,41 @@ enum class trace_status : std::uint8_t { unspecified, ok, error, in_progress };
     return "STATE_UNSPECIFIED";
 }
 
-/// Metadata or tags.
-using text_map = std::map<std::string, std::string, std::less<>>;
-
-/// Who or what judged.
-struct assessment_source {
-    std::string type = "HUMAN"; ///< `HUMAN`, `LLM_JUDGE` or `CODE`
-    std::string id{};           ///< such as the user's ID
-};
-
-/// A judgement that is stored with a trace: feedback, or an expectation.
-struct assessment {
-    enum class kind : std::uint8_t { feedback, expectation, other };
-
-    std::string id;
-    std::string trace_id;
-    std::string span_id; ///< empty: of the whole trace
-    std::string name;
-    kind what = kind::other;
-    std::string value;   ///< as JSON text: `true`, `0.8`, `"good"`; empty when there is none
-    std::string error{}; ///< why there is no value: code and message of what failed; empty when nothing did
-    std::string rationale;
-    assessment_source source;
-    text_map metadata;
-    std::string overrides; ///< ID of the assessment that this one replaces
-    bool valid = true;     ///< false: another one overrides it
-
-    /// Is it of a whole session? It is then stored with the session's first trace.
-    [[nodiscard]] bool is_of_session() const { return metadata.contains(session::name); }
-};
-
-/// What is known of a trace without its spans. Texts that are not there are empty.
+/// A trace without its spans. Missing texts are empty.
 struct trace_info {
     std::string trace_id; ///< `tr-` and 32 hexadecimal digits
+    /// The client request ID.
     std::string client_request_id;
+    /// The experiment.
     std::string experiment_id;
+    /// When the trace started.
     trace_time request_time{};
-    std::chrono::milliseconds execution_duration{0}; ///< 0 where it is not known
-    bool has_duration = true;                        ///< false: the trace has not ended, or ended before it began
+    std::chrono::milliseconds execution_duration{0}; ///< 0 if unknown
+    bool has_duration = true;                        ///< false: the trace has no end, or an end before its start
+    /// How the trace ended.
     trace_status status = trace_status::unspecified;
+    /// The beginning of its inputs.
     std::string request_preview;
+    /// The beginning of its outputs.
     std::string response_preview;
+    /// Its metadata.
     text_map metadata;
+    /// Its tags.
     text_map tags;
+    /// Its assessments.
     std::vector<assessment> assessments;
 
     /// The value of a metadata key, or an empty text.
     [[nodiscard]] std::string_view operator[](std::string_view key) const noexcept { return value_of(metadata, key); }
+    /// The user, or an empty text.
     [[nodiscard]] std::string_view user() const noexcept { return (*this)[trace::user::name]; }
+    /// The session, or an empty text.
     [[nodiscard]] std::string_view session() const noexcept { return (*this)[trace::session::name]; }
+    /// The value of a tag, or an empty text.
     [[nodiscard]] std::string_view tag(std::string_view key) const noexcept { return value_of(tags, key); }
+    /// The name of the trace, or an empty text.
     [[nodiscard]] std::string_view name() const noexcept { return tag(detail::mlflow_names::trace_name); }
+    /// When the trace ended; its start if the end is unknown.
     [[nodiscard]] trace_time end_time() const noexcept { return request_time + execution_duration; }
 
 private:

@@ -12,21 +12,41 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// A span as MLflow stores it. Attributes are JSON text: `"CHAT_MODEL"`, `{"input_tokens":3}`.
+/// A span as MLflow stores it. Attribute values are JSON text: `"CHAT_MODEL"`, `{"input_tokens":3}`.
 struct stored_span {
+    /// What happened at a point in time: an exception has the name `exception` and the attributes `exception.type`,
+    /// `exception.message` and `exception.stacktrace`.
+    struct event {
+        /// Its name.
+        std::string name;
+        /// When it happened, in nanoseconds since 1970.
+        std::int64_t unix_nano = 0;
+        text_map attributes; ///< JSON text, as those of the span
+    };
+
+    /// The name of the span.
     std::string name;
     std::string id;     ///< 16 hexadecimal digits
-    std::string parent; ///< empty for a root
+    std::string parent; ///< empty for a root span
+    /// When it started, in nanoseconds since 1970.
     std::int64_t start_unix_nano = 0;
+    /// When it ended, in nanoseconds since 1970.
     std::int64_t end_unix_nano = 0;
+    /// How it ended.
     trace_status status = trace_status::unspecified;
+    /// Why it failed; may be empty.
     std::string status_message;
+    /// Its attributes.
     text_map attributes;
+    /// Its events.
+    std::vector<event> events{};
 };
 
-/// A whole trace, read back.
+/// A trace with its spans, as stored on the server.
 struct stored_trace {
+    /// The trace.
     trace_info info;
+    /// Its spans.
     std::vector<stored_span> spans;
 };
 
@@ -47,7 +67,7 @@ inline text_map texts_of(const json& object, const char* key) {
     return texts;
 }
 
-// `JUDGE_FAILED: the model did not answer`.
+// Formats an error: `JUDGE_FAILED: the model did not answer`.
 inline std::string error_of(const json& told) {
     const std::string code = text_of(told, "error_code");
     const std::string message = text_of(told, "error_message");
@@ -73,7 +93,7 @@ inline assessment read_assessment(const json& told) {
         const json& value = member(told, name);
         if (!value.is_object()) continue;
         read.what = what;
-        // An expectation that is no scalar is stored as a JSON text.
+        // An expectation that is a list or object is stored as JSON text.
         const std::string serialized = text_of(member(value, "serialized_value"), "value");
         if (!serialized.empty()) read.value = serialized;
         else if (!member(value, "value").is_null()) read.value = dump(value["value"]);
@@ -92,7 +112,7 @@ inline std::optional<trace_info> read_trace_info(const json& told) {
     if (told.contains("execution_duration")) {
         const auto duration = parse_duration(text_of(told, "execution_duration"));
         if (!duration) return std::nullopt;
-        // MLflow's duration of a trace that did not end is minus the time when it began.
+        // For a trace without an end, MLflow's duration is the negated start time.
         read.has_duration = duration->count() >= 0;
         if (read.has_duration) read.execution_duration = *duration;
     }
@@ -108,7 +128,7 @@ inline std::optional<trace_info> read_trace_info(const json& told) {
     return read;
 }
 
-// OTLP's AnyValue, in either spelling of its field names.
+// OTLP's AnyValue, with either spelling of its field names.
 inline json read_any_value(const json& any) {
     if (!any.is_object()) return nullptr;
     for (const auto& [name, value] : any.items()) {
@@ -148,6 +168,13 @@ inline std::string hex_of_base64(std::string_view text) {
     return hex;
 }
 
+inline text_map read_attributes(const json& told) {
+    text_map read;
+    if (const json& attributes = member(told, "attributes"); attributes.is_array())
+        for (const json& one : attributes) read[text_of(one, "key")] = dump(read_any_value(member(one, "value")));
+    return read;
+}
+
 inline stored_span read_span(const json& told) {
     stored_span read;
     read.name = text_of(told, "name");
@@ -157,9 +184,10 @@ inline stored_span read_span(const json& told) {
     read.end_unix_nano = integer_of(told, "end_time_unix_nano");
     read.status = status_of(text_of(member(told, "status"), "code"));
     read.status_message = text_of(member(told, "status"), "message");
-    if (const json& attributes = member(told, "attributes"); attributes.is_array())
-        for (const json& one : attributes)
-            read.attributes[text_of(one, "key")] = dump(read_any_value(member(one, "value")));
+    read.attributes = read_attributes(told);
+    if (const json& events = member(told, "events"); events.is_array())
+        for (const json& one : events)
+            read.events.push_back({text_of(one, "name"), integer_of(one, "time_unix_nano"), read_attributes(one)});
     return read;
 }
 

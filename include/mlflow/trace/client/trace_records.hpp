@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/client/amounts.hpp>
 #include <mlflow/trace/client/file_span.hpp>
 #include <mlflow/trace/client/trace_info.hpp>
-#include <mlflow/trace/platform/files.hpp>
+#include <mlflow/trace/platform/owned_file.hpp>
 
 #include <array>
 #include <cerrno>
@@ -19,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-// Spans and traces as bytes, in many heaps: in memory, and beyond a limit in a temporary file.
+// Stores spans and traces as bytes in many heaps: in memory, and beyond a limit in a temporary file.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
@@ -92,7 +93,7 @@ void read_amounts(record_reader& from, amounts<Number, Count>& all) {
         if ((known >> i & 1U) != 0) all.set(i, from.number<Number>());
 }
 
-// The trace's ID is written before, by which records are told apart without being read.
+// The ID of the trace is written before the span, so that it can be read separately.
 inline void write_record(record_writer& to, const file_span& span) {
     const auto optional = [&to](const auto& value) {
         to.number(value.has_value());
@@ -168,15 +169,15 @@ inline void read_record(record_reader& from, trace_info& trace) {
     from.texts(trace.tags);
 }
 
-// Records in `count` heaps, each in the order in which they came. Together they hold `limit` bytes of memory at most;
-// what is more stands in a file without a name that only this user can read.
+// Records in `count` heaps, each in order of arrival. All heaps together use at most `limit` bytes of memory. The
+// rest is stored in an unnamed file that only this user can read.
 class record_heaps {
 public:
     static constexpr std::size_t count = 128;
 
     record_heaps(std::size_t limit, std::string folder) : limit_(limit), folder_(std::move(folder)) {}
 
-    // Why it failed; empty where all is well.
+    // Returns an error text, or an empty text.
     [[nodiscard]] std::string add(std::size_t heap, std::string_view record) {
         std::string& to = heaps_[heap].waiting;
         const std::size_t before = to.capacity();
@@ -186,11 +187,11 @@ public:
     }
     [[nodiscard]] bool is_in_file() const noexcept { return file_.get() >= 0; }
 
-    // Reads one heap from its begin.
+    // Reads one heap from its beginning.
     class reader {
     public:
         reader(const record_heaps& all, std::size_t heap) : all_(&all), heap_(heap) {}
-        // The next record, until the next call; nothing at the end. `fault` says why where that is not the end.
+        // The next record, valid until the next call; nothing at the end, or on an error, which sets `fault`.
         std::optional<std::string_view> next(std::string& fault) {
             const auto size = take(sizeof(std::uint32_t), fault);
             if (!size) return std::nullopt;
@@ -243,11 +244,11 @@ private:
         std::string waiting;
         std::vector<block> blocks;
     };
-    static constexpr std::size_t largest_block = 65536; // so that all heaps can be read at the same time
+    static constexpr std::size_t largest_block = 65536; // small enough to read all heaps at the same time
 
     std::string fail() const {
-        return "no temporary file can be written in " + folder_ + ": " + std::strerror(errno) +
-               "; set TMPDIR to a folder with room";
+        return "cannot write a temporary file in " + folder_ + ": " + std::strerror(errno) +
+               "; set TMPDIR to a directory with free space";
     }
     std::string write_out() {
         if (file_.get() < 0) {
@@ -266,7 +267,7 @@ private:
                 end_ += static_cast<std::uint64_t>(written);
                 rest.remove_prefix(static_cast<std::size_t>(written));
             }
-            std::string().swap(one.waiting); // gives its memory back
+            std::string().swap(one.waiting); // frees its memory
         }
         waiting_ = 0;
         return {};

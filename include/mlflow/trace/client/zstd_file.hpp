@@ -44,7 +44,7 @@ private:
 
 } // namespace detail
 
-/// Lets `trace_file` read what zstd compressed, also by the OpenTelemetry Collector (`compression: zstd`):
+/// Lets `trace_file` read files compressed with zstd, also by the OpenTelemetry Collector (`compression: zstd`):
 /// `mt::trace_file({.path = "traces.jsonl.zst", .compressions = {mt::zstd_compression()}})`. Needs libzstd
 /// (`-lzstd`).
 [[nodiscard]] inline file_compression zstd_compression() {

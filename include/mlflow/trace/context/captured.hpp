@@ -18,7 +18,7 @@ struct contents_release {
 };
 using owned_contents = owner<captured_contents, contents_release>;
 
-// The innermost span of each tracer, the innermost first.
+// Copies the innermost span of each tracer, innermost first.
 inline void copy_spans(context_slot& slot, captured_contents& into) {
     std::vector<tracer_identity> owners;
     const auto add = [&owners](tracer_identity owner) {
@@ -42,7 +42,7 @@ inline void copy_spans(context_slot& slot, captured_contents& into) {
     }
 }
 
-// They may have ended when they are needed.
+// Copies the entries of the scopes, because a scope may have ended when its entries are needed.
 inline void copy_scopes(context_slot& slot, captured_contents& into) {
     auto** link = &into.scopes;
     const auto copy = [&link](tracer_identity owner, const trace_entries& entries) {
@@ -63,11 +63,11 @@ inline void copy_scopes(context_slot& slot, captured_contents& into) {
     });
 }
 
-// Null when nothing is current.
+// Returns null when nothing is current.
 inline owned_contents capture(context_slot* slot) {
     if (!slot || !slot->innermost) return nullptr;
     if (slot->may_be_mixed) {
-        trust trusted = trust::all; // each tracer is asked below
+        trust trusted = trust::all; // `copy_spans` asks each tracer
         look_for_mixture(*slot, any_owner, trusted);
     }
     owned_contents captured(new captured_contents);
@@ -76,7 +76,7 @@ inline owned_contents capture(context_slot* slot) {
     return captured;
 }
 
-// Nothing but these contents is current in the slot from now on. Null without memory.
+// Makes the contents current in the slot, and hides what was current there. Null when memory runs out.
 inline context_node* attach(context_slot& slot, captured_contents* contents, bool is_bound) noexcept {
     context_node* const node = enter(slot, context_node::kind::attached, any_owner);
     if (!node) {

@@ -13,10 +13,10 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// What was current at one place, to be attached elsewhere. Never changed, so threads share it.
+// The captured context of one place, to be attached elsewhere. It never changes, so threads share it.
 struct captured_contents {
     struct span_place {
-        open_trace* trace = nullptr; // held; null: not recorded, nor is what starts inside it
+        open_trace* trace = nullptr; // held; null where nothing is recorded, neither this span nor its children
         tracer_identity owner = 0;
         span_id id;
         bool everything_is_off = false;
@@ -29,12 +29,16 @@ struct captured_contents {
     };
 
     atomic<std::uint32_t> references{1};
-    span_place* spans = nullptr;   // the innermost of each tracer
-    scope_place* scopes = nullptr; // the innermost first
+    span_place* spans = nullptr;   // the innermost span of each tracer
+    scope_place* scopes = nullptr; // innermost first
 
     void retain() noexcept { references.fetch_add(1, memory_order_relaxed); }
-    static void release([[maybe_unused]] captured_contents* contents) noexcept {
-#if MLFLOW_TRACE_HOSTED // elsewhere nothing is captured, and there is no `operator delete`
+    static void release(captured_contents* contents) noexcept {
+        if constexpr (machine::has_heap) free(contents); // where there is no heap, nothing is captured
+    }
+
+private:
+    static void free(captured_contents* contents) noexcept {
         if (!contents || contents->references.fetch_sub(1, memory_order_acq_rel) != 1) return;
         while (span_place* const span = contents->spans) {
             contents->spans = span->outer;
@@ -46,7 +50,6 @@ struct captured_contents {
             delete scope;
         }
         delete contents;
-#endif
     }
 };
 

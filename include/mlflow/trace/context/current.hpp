@@ -11,13 +11,13 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Does what was entered here count, for a tracer that trusts so far?
+// Whether an entry of the slot is valid for a tracer with this trust.
 inline bool counts(const context_slot& slot, bool is_inside_attached, trust trusted) noexcept {
     if (slot.is_of_task) return !slot.is_mixed;
     return trusted == trust::all || (trusted == trust::attached_only && is_inside_attached);
 }
 
-// It cannot be known any more to whom belongs what is current here.
+// Records that it is no longer known which trace the slot's entries belong to.
 __attribute__((noinline)) inline void lose_track(recorder& owner, context_slot& slot, error_kind why) noexcept {
     if (slot.is_of_task) {
         slot.is_mixed = true;
@@ -27,8 +27,8 @@ __attribute__((noinline)) inline void lose_track(recorder& owner, context_slot& 
     }
 }
 
-// A trace that began while another one of its tracer was current, and was not meant to, is a mixture where both are
-// open as something else is recorded. (It is none where it takes the place of the other one.)
+// Looks for a trace that began, without `nested`, while another trace of its tracer was current. Both are interleaved
+// if both are still open when something else is recorded. If the first one has ended, the second one has replaced it.
 __attribute__((noinline)) inline void look_for_mixture(context_slot& slot, tracer_identity owner,
                                                        trust& trusted) noexcept {
     slot.may_be_mixed = false;
@@ -42,15 +42,15 @@ __attribute__((noinline)) inline void look_for_mixture(context_slot& slot, trace
                 mixed = node->of;
     }
     if (!mixed) return;
-    mixed->retain(); // an error handler may end all that holds it
+    mixed->retain(); // an error handler may release all other references
     lose_track(*mixed, slot, error_kind::interleaved);
     if (mixed->identity() == owner && trusted < mixed->trusted()) trusted = mixed->trusted();
     mixed->tell_distrust();
     mixed->release();
 }
 
-// What is current in a slot, for one tracer or for any. Keeps the trace from being recycled, whatever ends on other
-// threads meanwhile.
+// What is current in a slot, for one tracer or for any. Holds the trace, so that it is not recycled when its spans
+// end on other threads.
 class held_context {
 public:
     held_context() noexcept = default;
@@ -70,20 +70,21 @@ public:
         if (trace_) release_trace(*trace_);
     }
 
-    // Null when nothing is current, or what is current is not recorded.
+    // Null when nothing is current, or when the current span is not recorded.
     [[nodiscard]] open_trace* trace() const noexcept { return trace_; }
-    // The trace, held by the caller from now on.
+    // Returns the trace and transfers the reference to the caller.
     [[nodiscard]] open_trace* take() noexcept { return std::exchange(trace_, nullptr); }
     [[nodiscard]] span_id span() const noexcept { return span_; }
     [[nodiscard]] tracer_identity owner() const noexcept { return owner_; }
     [[nodiscard]] bool is_hidden() const noexcept { return exists_ && !trace_; }
     [[nodiscard]] bool everything_is_off() const noexcept { return exists_ && everything_is_off_; }
-    // A context is attached that cannot be current, since its object is not on the stack.
+    // Whether a context is attached that cannot be current, because its object is not on the stack.
     [[nodiscard]] bool is_displaced() const noexcept { return is_displaced_; }
     explicit operator bool() const noexcept { return exists_; }
 
 private:
-    // What `find` does in the common case: the innermost is an open span of this tracer, and nothing is in doubt.
+    // Does the work of `find` in the common case: the innermost entry is an open span of this tracer, and nothing is
+    // in doubt.
     bool take_innermost(const context_slot& slot, tracer_identity owner, trust trusted) noexcept {
         const context_node* const node = slot.innermost;
         if (!node || node->what != context_node::kind::span || node->owner != owner || !node->trace || node->bound ||
@@ -108,7 +109,7 @@ private:
             is_displaced_ = found.is_displaced || slot.unattached != 0;
             if (!found.exists || slot.unattached != 0) return;
             if (found.trace) {
-                if (!hold(*found.trace, found.span, found.span_generation)) continue; // it has just ended
+                if (!hold(*found.trace, found.span, found.span_generation)) continue; // the span has just ended
                 const trust left = found.trace->owner->trusted();
                 if (found.is_entered && !counts(slot, found.is_inside_attached, left)) {
                     release_trace(*found.trace);
@@ -127,18 +128,18 @@ private:
 
     struct place {
         bool exists = false;
-        bool is_entered = false; // and not captured
+        bool is_entered = false; // not captured
         bool is_inside_attached = false;
         bool is_displaced = false;
         bool everything_is_off = false;
         open_trace* trace = nullptr;
-        const span_data* span = nullptr; // of one that was entered
+        const span_data* span = nullptr; // null for a captured one
         std::uint32_t span_generation = 0;
         tracer_identity owner = any_owner;
         span_id id;
     };
 
-    // True when nothing further out is to be looked at.
+    // Returns true when no entry further out is to be looked at.
     static bool look(const context_slot& slot, const context_node& node, tracer_identity owner, trust trusted,
                      place& found) noexcept {
         if (node.what == context_node::kind::scope) return false;
@@ -154,14 +155,14 @@ private:
         if (owner != any_owner && node.owner != owner) return false;
         const place here{true,       true,      node.is_inside_attached, false,      node.everything_is_off,
                          node.trace, node.span, node.span_generation,    node.owner, node.id};
-        // What must not be recorded is not, in doubt.
+        // In doubt, an instruction not to record still applies.
         if (!node.everything_is_off && !counts(slot, node.is_inside_attached, trusted)) return false;
         found = here;
         return true;
     }
 
-    // While its span is open, the count is not 0; and the span being open afterwards means that it still was the
-    // span's trace that was counted up. A captured trace is held anyway.
+    // The count of a trace is not 0 while one of its spans is open. If the span is still open after the increment,
+    // the incremented count was that of the span's trace. A captured trace is held by its contents.
     static bool hold(open_trace& trace, const span_data* span, std::uint32_t span_generation) noexcept {
         auto& holders = trace.open_spans;
         std::uint32_t count = holders.load(memory_order_relaxed);
@@ -181,7 +182,7 @@ private:
     bool is_displaced_ = false;
 };
 
-// Is something of this tracer open here that counts for a trace that starts now, within the same attached context?
+// Whether a new trace would be inside a span of this tracer, within the same attached context.
 __attribute__((noinline)) inline bool is_in_trace(context_slot& slot, tracer_identity owner) noexcept {
     if (!slot.innermost) return false;
     bool found = false;
@@ -192,7 +193,7 @@ __attribute__((noinline)) inline bool is_in_trace(context_slot& slot, tracer_ide
     return found;
 }
 
-// Has a trace of the same tracer started after this one that is still open here?
+// Whether a trace of the same tracer that started after this root span is still open in the slot.
 inline bool in_turn(context_slot& slot, const context_node& root) noexcept {
     for (const context_node* node = slot.innermost; node != &root; node = node->next)
         if (node->what == context_node::kind::span && node->is_root && node->owner == root.owner &&
@@ -201,7 +202,7 @@ inline bool in_turn(context_slot& slot, const context_node& root) noexcept {
     return false;
 }
 
-// Is nothing to be recorded by this tracer here?
+// Whether recording is switched off for this tracer in the slot.
 __attribute__((noinline)) inline bool look_for_off(context_slot& slot, tracer_identity owner) noexcept {
     bool found = false;
     walk(slot, [&](const context_node& node) {
@@ -220,7 +221,7 @@ inline bool is_off(context_slot& slot, tracer_identity owner) noexcept {
     return slot.may_be_off && look_for_off(slot, owner);
 }
 
-// The scopes of this tracer, the innermost first: `visit(entries)`.
+// Calls `visit(entries)` for each scope of this tracer, innermost first.
 template <class Visit>
 void for_each_scope(context_slot& slot, tracer_identity owner, trust trusted, Visit&& visit) noexcept {
     if (!slot.innermost || slot.unattached != 0) return;

@@ -7,21 +7,21 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Nothing ambient: a span nests under the one whose `start_span` made it. There are no scopes; what
-/// `tracer::untraced` switches off is off on its thread.
+/// A context policy in which nothing is current: a span is a child of the span whose `start_span` made it. There are
+/// no scopes. `tracer::untraced` takes effect for its thread, or on a freestanding target for the whole program.
 class explicit_context {
 public:
+    /// Nothing is current, so scopes do not compile.
     static constexpr bool is_ambient = false;
+    /// Always null.
     static context_slot* slot() noexcept { return nullptr; }
-#if MLFLOW_TRACE_HOSTED
-    static context_slot* off_slot() noexcept { return thread_local_context::slot(); }
-    static bool holds(const void* object) noexcept { return thread_local_context::holds(object); }
-#else
+    /// Where `tracer::untraced` takes effect: on its thread, or on a freestanding target in the whole program.
     static context_slot* off_slot() noexcept {
-        static constinit context_slot only{};
-        return &only;
+        if constexpr (detail::machine::has_threads) return thread_local_context::slot();
+        else return &detail::machine::of_thread<explicit_context, context_slot>;
     }
-#endif
+    /// Whether an object at this address can be current.
+    static bool holds(const void* object) noexcept { return thread_local_context::holds(object); }
 };
 
 } // namespace MLFLOW_TRACE_ABI

@@ -6,10 +6,11 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// The current span lives in one place for the whole program: for a program of one thread, such as the main loop of a
-/// device. Interrupt handlers that record take `explicit_context`.
+/// A context policy with one slot for the whole program, for programs with one thread such as the main loop of a
+/// device. An interrupt handler that records needs a tracer with `explicit_context`.
 class global_context {
 public:
+    /// The only slot.
     static context_slot* slot() noexcept {
         static constinit context_slot only{};
         return &only;

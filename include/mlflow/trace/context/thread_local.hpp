@@ -7,22 +7,24 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// What is current lives in thread-local storage: spans nest by the call stack, without handing anything on.
+/// The default context policy: what is current is stored in thread-local storage, so that spans nest by the call
+/// stack.
 ///
-/// It cannot know which coroutine or callback runs. So only a local variable of a function makes its span, scope or
-/// context current; one in the frame of a coroutine, on a fiber, or in an object on the heap does not. For coroutines
-/// take `coroutine_context`.
+/// The policy cannot tell which coroutine or callback runs. Therefore a span, scope or context is current only if its
+/// object is a local variable of a function, and not if the object is in the frame of a coroutine, on the stack of a
+/// fiber, or on the heap. For coroutines use `coroutine_context`.
 class thread_local_context {
 public:
+    /// The slot of this thread.
     static context_slot* slot() noexcept {
-        // Two objects, so that the slot can still be used by destructors that run after the release.
+        // The slot and its releaser are separate objects, so that destructors that run after the release can still
+        // use the slot.
         static constinit thread_local context_slot slot{};
         static thread_local const releaser at_thread_exit{slot};
         return &slot;
     }
-#if MLFLOW_TRACE_HOSTED
+    /// Whether the object is a local variable of a function that runs on this thread.
     static bool holds(const void* object) noexcept { return detail::thread_stack::holds(object); }
-#endif
 
 private:
     struct releaser {

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <pthread.h>
 
-// Of the address sanitizer's runtime; null where it does not run.
+// Functions of AddressSanitizer's runtime; null in a program without it.
 extern "C" {
 __attribute__((weak)) void* __asan_get_current_fake_stack(void);
 __attribute__((weak)) void* __asan_addr_is_in_fake_stack(void* fake_stack, void* addr, void** beg, void** end);
@@ -19,11 +19,11 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// The stack that the system gave to a thread.
+// The stack that the operating system gave to a thread.
 class thread_stack {
 public:
-    // Is the object a local variable of a function that runs on this thread? A coroutine's frame is elsewhere, as is
-    // the stack of a fiber.
+    // Whether the object is a local variable of a function that runs on this thread. The frame of a coroutine is
+    // elsewhere, and so is the stack of a fiber.
     static bool holds(const void* object) noexcept {
         const auto address = reinterpret_cast<std::uintptr_t>(object);
         if (address - low_ < size_) [[likely]]
@@ -32,16 +32,16 @@ public:
     }
 
 private:
-    // Not inlined, so that the stack is looked up once per thread off the common way.
+    // Not inlined, which keeps the lookup, made once per thread, off the fast path.
     __attribute__((noinline)) static bool looks_again(const void* object) noexcept {
         const auto address = reinterpret_cast<std::uintptr_t>(object);
         const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
-        // The stack of the main thread may have grown, where the system tells how far it is used.
+        // The main thread's stack may have grown, on systems that report only its used part.
         if (size_ == 0 || (here < low_ && low_ - here < most_growth)) look_up();
-        if (size_ == 0) // nobody says: it is not far from here, as no object on the heap is
+        if (size_ == 0) // size unknown: an object on the stack is near the frame, and one on the heap is not
             return address - here < nearby || here - address < nearby;
         if (address - low_ < size_) return true;
-        // A variable of a function that the address sanitizer watches is elsewhere, and copied back on its return.
+        // AddressSanitizer keeps the variables of instrumented functions on a stack of its own.
         if (!&__asan_get_current_fake_stack || !&__asan_addr_is_in_fake_stack) return false;
         void* const fake_stack = __asan_get_current_fake_stack();
         void* begin = nullptr;
@@ -72,6 +72,22 @@ private:
     static constexpr std::uintptr_t most_growth = std::uintptr_t{1} << 28U;
     static inline constinit thread_local std::uintptr_t low_ = 0;
     static inline constinit thread_local std::uintptr_t size_ = 0;
+};
+
+} // namespace detail
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
+#else
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+namespace detail {
+
+// Without coroutines and fibers, every object can be current.
+class thread_stack {
+public:
+    static constexpr bool holds(const void*) noexcept { return true; }
 };
 
 } // namespace detail

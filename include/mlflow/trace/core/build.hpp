@@ -7,7 +7,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
+#include <type_traits>
 
 #ifdef __cpp_rtti
 #include <typeinfo>
@@ -17,22 +19,20 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-#if MLFLOW_TRACE_HOSTED
-
 constexpr std::uint64_t hash(std::uint64_t value, std::string_view text) noexcept { // FNV-1a
     for (const char c : text) value = (value ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
     return value;
 }
 
 template <std::uint64_t Number>
-inline constexpr std::uint64_t build_number = Number; // computed by the compiler
+inline constexpr std::uint64_t build_number = Number; // forces the number to be computed at compile time
 
-// At an address of its own in each part of the program and for each build.
+// The address of this variable differs between builds, and between parts of the program that are linked separately.
 template <class Tracer, std::uint64_t Build>
 inline constexpr char part_of_program = 0;
 
-// Is it the same template with the same arguments, as far as their own arguments, which a compiler may print or not,
-// do not matter?
+// Returns whether two printed type names are the same template with the same arguments. Arguments of these arguments
+// are ignored, because compilers differ in whether they print default arguments.
 constexpr bool same_outline(std::string_view a, std::string_view b) noexcept {
     constexpr auto next = [](std::string_view text, std::size_t& at, int& depth) {
         for (; at < text.size(); ++at) {
@@ -46,18 +46,18 @@ constexpr bool same_outline(std::string_view a, std::string_view b) noexcept {
     while (true) {
         const char c = next(a, at_a, depth_a);
         const char other = next(b, at_b, depth_b);
-        if (c == '\0' || other == '\0') return true; // arguments that are the default are printed, or not
+        if (c == '\0' || other == '\0') return true; // trailing default arguments may be omitted
         if (c != other) return false;
     }
 }
 
-// The first member of a tracer: in which part of a program, and with which version and build of the library, it was
-// made. A part that is loaded at run time may have another one, where nothing stands where this part expects it. The
-// members of this class never change their places.
+// The first member of a tracer. It identifies the part of the program that made the tracer, and the version and build
+// of the library. A part loaded at run time may have been built with another layout of the tracer, so the members of
+// this class never move.
 template <class Tracer>
-class build_stamp {
+class full_build_stamp {
 public:
-    explicit build_stamp(bool is_on) noexcept
+    explicit full_build_stamp(bool is_on) noexcept
         : build_(current()), on_(is_on ? here() : nullptr), version_(version()), type_(type()), part_(here()),
           name_(name()) {}
 
@@ -66,19 +66,19 @@ public:
         return (build_ == current() && part_ == here()) || is_alike();
     }
 
-    // What differs, for a person.
+    // Describes, for the error message, how the two builds differ.
     [[nodiscard]] owned_text difference() const {
-        owned_text text = "the tracer (made by ";
+        std::string text = "the tracer (made by ";
         if (is_stamp(build_)) text.append(version_).append(" as ").append(tracer_in(type_));
-        else text += "an older version, or it is no tracer";
+        else text += "an older version, or not a tracer";
         return text.append("; used by ").append(version()).append(" as ").append(tracer_in(type())).append(")");
     }
 
 private:
-    static constexpr std::uint64_t mark = 0x6d6c747261636532U; // the upper half tells a stamp from other bytes
+    static constexpr std::uint64_t mark = 0x6d6c747261636532U; // the upper half identifies a stamp
     static constexpr bool is_stamp(std::uint64_t build) noexcept { return build >> 32U == mark >> 32U; }
 
-    // Made in another part of the program, but the same way.
+    // Returns whether another part of the program made the tracer with the same build of the library.
     __attribute__((noinline)) bool is_alike() const noexcept {
         if (build_ != current()) return false;
         if (part_ == known_.load(memory_order_relaxed)) return true;
@@ -92,16 +92,16 @@ private:
         return "mlflow_trace " MLFLOW_TRACE_VERSION " by " __VERSION__;
     }
     static constexpr const char* type() noexcept { return __PRETTY_FUNCTION__; }
-    // The compiler's name for the tracer, without that of the function around it.
+    // Extracts the tracer's type from __PRETTY_FUNCTION__.
     static constexpr std::string_view tracer_in(std::string_view type) noexcept {
         const auto name = type.find("Tracer = ");
         return name == type.npos ? type : type.substr(name + 9, type.rfind(']') - name - 9);
     }
-    // Its name for the linker, which has but one form; null where a program is built without such names.
+    // The mangled name of the tracer's type, which has only one spelling. Null in a program built without RTTI.
     static const char* name() noexcept {
 #ifdef __cpp_rtti
         const char* const text = typeid(Tracer).name();
-        return *text == '*' ? text + 1 : text; // of a type that has a name in one file only
+        return *text == '*' ? text + 1 : text; // g++ marks names of types with internal linkage with '*'
 #else
         return nullptr;
 #endif
@@ -116,22 +116,21 @@ private:
     }
 
     static constexpr const void* here() noexcept { return &part_of_program<Tracer, compute()>; }
-    static inline constinit atomic<const void*> known_{nullptr}; // another part, which was found to be alike
+    static inline constinit atomic<const void*> known_{nullptr}; // the other part that was last found to be alike
 
     std::uint64_t build_;
-    const void* on_; // null: nothing is recorded
+    const void* on_; // null: recording is off
     const char* version_;
     const char* type_;
     const void* part_;
     const char* name_;
 };
 
-#else // one part is the whole program
-
+// A freestanding program has only one part.
 template <class Tracer>
-class build_stamp {
+class empty_build_stamp {
 public:
-    explicit build_stamp(bool is_on) noexcept : is_on_(is_on) {}
+    explicit empty_build_stamp(bool is_on) noexcept : is_on_(is_on) {}
     [[nodiscard]] bool is_on() const noexcept { return is_on_; }
     [[nodiscard]] static constexpr bool is_of_this_build() noexcept { return true; }
     [[nodiscard]] static constexpr owned_text difference() noexcept { return {}; }
@@ -140,7 +139,8 @@ private:
     bool is_on_;
 };
 
-#endif
+template <class Tracer>
+using build_stamp = std::conditional_t<machine::has_threads, full_build_stamp<Tracer>, empty_build_stamp<Tracer>>;
 
 } // namespace detail
 } // namespace MLFLOW_TRACE_ABI

@@ -11,7 +11,7 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// A copy of one of the traces that wait elsewhere, another one for the next number; null where none waits.
+// Returns a copy of one of the traces that wait elsewhere, a different one for each number; null when none waits.
 using other_trace = trace_data*(void* from, std::size_t number) noexcept;
 template <class Exporter>
 concept asks_for_others = requires(Exporter& exporter, void* from, other_trace* next) {
@@ -22,7 +22,7 @@ struct other_traces {
     other_trace* next = nullptr;
 };
 
-// A copy of a finished trace, or null when memory has run out.
+// Returns a copy of an ended trace, or null when memory runs out.
 inline trace_data* copy_of(const trace_data& trace) noexcept {
     trace_data* const copy = pool<trace_data>::instance().take();
     if (!copy) return nullptr;

@@ -9,12 +9,12 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// How far an exporter is with what it was given, for those that wait for it. An exporter whose exports take long has
-/// `export_progress progress() const`, thread-safe.
+/// How far an exporter has got with an export, for callers that wait for it. An exporter whose exports take long has
+/// a thread-safe `export_progress progress() const`.
 struct export_progress {
-    std::uint64_t steps = 0; ///< grows whenever the receiver has taken something, also in the middle of an export
+    std::uint64_t steps = 0; ///< grows whenever the receiver has accepted something, also during an export
     owned_text
-        waits_for{}; ///< what is still to do of the export under way, for a person; empty where it need not be said
+        waits_for{}; ///< what remains of the current export, for a person to read; empty if there is nothing to add
 };
 
 namespace detail {

@@ -16,41 +16,32 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Memory may be there again, for less at once sooner.
+// Memory may become available again; smaller requests are more likely to succeed.
 inline export_result export_without_memory(std::size_t spans) noexcept {
     export_result outcome;
     outcome.failed_spans = spans;
     outcome.retryable = outcome.too_slow = true;
-    outcome.error = "out of memory"; // short enough not to need any
+    outcome.error = error(error_kind::out_of_memory);
     return outcome;
 }
 
 inline export_result failed_export(std::size_t spans, const char* why) noexcept {
     export_result outcome;
     outcome.failed_spans = spans;
-    guarded([&] { outcome.error = why; }, [] {}); // without memory for the reason the count stands all the same
+    outcome.error = error(error_kind::other, {}, why);
     return outcome;
 }
 
-// What an exporter says of so many spans, made to add up: each is exported or failed, and what it has not counted has
-// failed. An exporter that counts by itself may say nothing: it has taken them all over.
-inline void balance(export_result& outcome, std::size_t spans, bool counts_itself) noexcept {
-    if (counts_itself && outcome.exported_spans == 0 && outcome.failed_spans == 0) outcome.exported_spans = spans;
-    if (outcome.exported_spans == spans && outcome.failed_spans == 0 && outcome.error.empty()) return;
+// Makes counts add up: spans that the exporter did not count have failed. Not inlined into the way of every trace.
+__attribute__((noinline)) inline void balance(export_result& outcome, std::size_t spans) noexcept {
     const std::size_t failed = outcome.failed_spans < spans ? outcome.failed_spans : spans;
     const std::size_t exported = outcome.exported_spans < spans - failed ? outcome.exported_spans : spans - failed;
     const bool is_balanced = exported == outcome.exported_spans && exported + outcome.failed_spans == spans;
-    const auto tell = [&] {
-        if (!is_balanced && outcome.error.empty())
-            outcome.error = "the exporter does not count what it is given: exported_spans and failed_spans must add "
-                            "up to trace_batch::span_count(); what is missing counts as failed";
-        else if (!outcome.ok() && outcome.error.empty()) outcome.error = "the exporter failed without saying why";
-    };
-    guarded(tell, [] {});
-    if (!is_balanced) outcome.is_final = true; // it did something with the spans, and cannot say what
-#if MLFLOW_TRACE_HOSTED
-    guarded([&] { outcome.error = displayed(outcome.error); }, [] {}); // may quote what a receiver said
-#endif
+    if (!is_balanced && !outcome.error) outcome.error = error(error_kind::miscounted);
+    else if (!outcome.ok() && !outcome.error) outcome.error = error(error_kind::other, "the exporter");
+    if (!is_balanced) outcome.is_final = true; // what the exporter did with the spans is unknown
+    if constexpr (machine::has_heap)           // the text may quote a receiver
+        guarded([&] { outcome.error = outcome.error.with_message(displayed(outcome.error.message())); }, [] {});
     outcome.exported_spans = exported;
     outcome.failed_spans = spans - exported;
 }
@@ -65,7 +56,7 @@ export_result caught_export(std::size_t spans, const Export& run) noexcept {
     } catch (const std::exception& thrown) {
         return failed_export(spans, what_of(thrown));
     } catch (...) {
-        return failed_export(spans, "the exporter threw what is not a std::exception");
+        return failed_export(spans, "the exporter threw something other than a std::exception");
     }
 #else
     static_cast<void>(spans);
@@ -78,17 +69,20 @@ concept counts_itself = requires(Exporter& exporter) {
     { exporter.account() } -> std::same_as<span_account>;
 };
 
-// What a user's exporter throws must not end the thread that recorded, nor the one that delivers; nor may what it
-// says break the account.
+// Calls a user's exporter. An exception must not end the recording or the delivering thread, and wrong counts must
+// not break the account.
 template <class Exporter>
 export_result guarded_export(Exporter& exporter, trace_batch& batch) noexcept {
     const std::size_t spans = batch.span_count();
     export_result outcome = caught_export(spans, [&]() -> export_result { return exporter.export_traces(batch); });
-    balance(outcome, spans, counts_itself<Exporter>);
+    if constexpr (counts_itself<Exporter>) // zero counts mean that it has taken over all spans
+        if (outcome.exported_spans == 0 && outcome.failed_spans == 0) outcome.exported_spans = spans;
+    if (outcome.exported_spans != spans || outcome.failed_spans != 0 || outcome.error) balance(outcome, spans);
     return outcome;
 }
 
-// What is left to be counted: of an exporter with an account of its own only what it threw, and so did not see.
+// Returns what remains to be counted. For an exporter with its own account, these are the spans of an export that
+// threw, which that account does not contain.
 template <class Exporter>
 export_result uncounted_export(Exporter& exporter, trace_batch& batch) noexcept {
     if constexpr (counts_itself<Exporter>) {

@@ -5,8 +5,8 @@
 
 #include <string_view>
 
-// What MLflow calls attributes, metadata and tags, in one place: mlflow/tracing/constant.py of MLflow 3.17, and
-// OpenTelemetry's names that its server reads.
+// MLflow's names of attributes, metadata and tags (mlflow/tracing/constant.py of MLflow 3.17), and the OpenTelemetry
+// names that its server reads.
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail::mlflow_names {
@@ -28,8 +28,8 @@ inline constexpr std::string_view conversation_id = "gen_ai.conversation.id";
 inline constexpr std::string_view client_request_id = "mlflow.clientRequestId";
 inline constexpr std::string_view request_preview = "mlflow.traceRequestPreview";
 inline constexpr std::string_view response_preview = "mlflow.traceResponsePreview";
-inline constexpr std::string_view any_metadata = "mlflow.traceMetadata."; // and the key
-inline constexpr std::string_view any_tag = "mlflow.traceTag.";           // and the key
+inline constexpr std::string_view any_metadata = "mlflow.traceMetadata."; // followed by the key
+inline constexpr std::string_view any_tag = "mlflow.traceTag.";           // followed by the key
 inline constexpr std::string_view tag_of_trace_name = "mlflow.traceTag.mlflow.traceName";
 
 // Attributes of any span.

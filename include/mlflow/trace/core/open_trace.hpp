@@ -21,15 +21,15 @@ namespace detail {
 using tracer_identity = std::size_t; // as wide as the atomics that every target has
 inline constexpr tracer_identity any_owner = 0;
 
-// How far a tracer trusts what is current on a thread. It only sinks.
+// How far a tracer trusts the current spans of a context. Trust only decreases.
 enum class trust : std::uint8_t {
     all,
-    attached_only, // what was entered inside an attached context, or captured
+    attached_only, // spans entered inside an attached context, and captured spans
     captured_only
 };
 
-// What an open trace needs of its tracer, whatever the tracer's type, in whichever part of the program it was made
-// (parts that are loaded at run time have static objects of their own). It lives as long as the last trace.
+// What an open trace needs of its tracer, independent of the tracer's type and of the part of the program that made
+// it (parts that are loaded at run time have their own static objects). It lives until the last trace ends.
 class recorder {
 public:
     recorder(tracer_identity own, slot_function where, holds_function what) noexcept
@@ -37,31 +37,35 @@ public:
     recorder(const recorder&) = delete;
     recorder& operator=(const recorder&) = delete;
 
-    // Takes over a finished part of a trace.
+    // Takes over an ended trace, or an ended part of one.
     virtual void submit(trace_data* finished) noexcept = 0;
     virtual void count_started_span() noexcept = 0;
     virtual void count_lost_span() noexcept = 0;
-    // It was open when this process was forked, and goes where it ends in the parent.
+    // Counts a span that was open when this process was forked. The parent process delivers it.
     virtual void count_span_of_parent() noexcept = 0;
     [[nodiscard]] virtual bool schema_has(std::string_view name) const noexcept = 0;
-    // Where the trace can be looked at, or empty.
+    // The URL of the trace's page, or empty.
     [[nodiscard]] virtual owned_text trace_url(const trace_id& id) const = 0;
     virtual void report(const error& error) noexcept = 0;
 
-    // Null where every value is recorded as it is.
+    // Null when every value is recorded unchanged.
     [[nodiscard]] const value_rules* rules() const noexcept { return rules_; }
 
-    // Never the same for two tracers, unlike an address: what remembers its tracer may outlive it.
+    // Unlike an address, the identity of a tracer is never used again by another tracer. Objects that refer to a
+    // tracer may outlive it.
     [[nodiscard]] tracer_identity identity() const noexcept { return identity_; }
 
-    // Of the context policy, as the part of the program sees it that made the tracer.
+    // The functions of the context policy, as instantiated in the part of the program that made the tracer.
     [[nodiscard]] slot_function slot() const noexcept { return slot_; }
     [[nodiscard]] holds_function holds() const noexcept { return holds_; }
-    // Another number in the child of a fork.
+    // Differs in the child of a fork.
     [[nodiscard]] std::uint32_t process() const noexcept { return process_(); }
+    // The lock of a trace that this thread opens.
+    [[nodiscard]] machine::static_mutex& lock() noexcept { return locks_.of_this_thread(); }
 
     [[nodiscard]] trust trusted() const noexcept { return trusted_.load(memory_order_relaxed); }
-    // Something showed that the context cannot tell whose turn it is. `tell_distrust` reports it, once per reason.
+    // Called when the context turns out to hold spans of unrelated traces. `tell_distrust` reports it, once per
+    // reason.
     __attribute__((noinline)) void distrust(trust left, error_kind why) noexcept {
         trust before = trusted();
         while (before < left && !trusted_.compare_exchange_weak(before, left, memory_order_relaxed)) {
@@ -82,7 +86,7 @@ public:
     }
 
 protected:
-    // No virtual destructor: where there is no heap there is no `operator delete` that it could call.
+    // The destructor is not virtual: a target without a heap has no `operator delete`.
     ~recorder() = default;
     virtual void destroy() noexcept = 0;
 
@@ -93,9 +97,10 @@ private:
         return std::uint32_t{1} << static_cast<unsigned>(why);
     }
 
+    machine::shared_locks& locks_ = machine::shared_locks::here();
     atomic<std::uint32_t> references_{1};
     atomic<trust> trusted_{trust::all};
-    atomic<std::uint32_t> reasons_{0}; // bits by fault
+    atomic<std::uint32_t> reasons_{0}; // one bit per error_kind
     atomic<std::uint32_t> reported_{0};
     const tracer_identity identity_;
     const slot_function slot_;
@@ -108,20 +113,20 @@ struct open_trace {
     open_trace* next = nullptr;       // of the pool
     open_trace* next_chain = nullptr; // of the pool
 
-    atomic<std::uint32_t> open_spans{0}; // and others that hold the trace; at 0 it becomes another one
+    atomic<std::uint32_t> open_spans{0}; // counts other holders too; at 0 the object is recycled
     recorder* owner = nullptr;
     trace_id id;
-    bool has_random_id = false;             // as other processes are told
-    std::uint64_t wall_minus_monotonic = 0; // one reading per trace: durations cannot become negative by a clock jump
+    bool has_random_id = false;             // sent to other processes
+    std::uint64_t wall_minus_monotonic = 0; // read once per trace, so that a clock jump makes no duration negative
 
-    atomic<span_data*> finished{nullptr}; // a stack: the last finished is first
+    atomic<span_data*> finished{nullptr}; // a stack, the latest first
     atomic<bool> root_ended{false};
-    trace_data* late = nullptr; // with user and session for spans that end after their root; before `root_ended`
+    trace_data* late = nullptr; // the identity for spans that end after the root span; set before `root_ended`
 
-    machine::mutex lock;        // guards `data` until the root has ended
-    trace_data* data = nullptr; // null once submitted
+    machine::static_mutex* lock = nullptr; // guards `data` until the root span ends
+    trace_data* data = nullptr;            // null once submitted
 
-    // A context may look at `open_spans` long after the trace has ended.
+    // A context may read `open_spans` long after the trace has ended.
     static constexpr bool is_looked_at = true;
     static constexpr bool has_blocks = false;
 
@@ -135,14 +140,15 @@ struct open_trace {
     }
 };
 
-// Without memory for it, late spans go without.
+// When memory runs out, spans that end after the root span have no identity.
 inline void copy_identity(const trace_entries& from, trace_entries& to) noexcept {
     for (const std::string_view key : {mlflow_names::trace_user, mlflow_names::trace_session})
         if (const std::string_view value = from.find(entry_kind::metadata, key); value.data())
             static_cast<void>(to.set(entry_kind::metadata, key, value));
 }
 
-// Moves what has finished so far into `into`, oldest first, but for what the parent of this process sends.
+// Moves the spans that have ended so far into `into`, oldest first. Spans of the parent process are discarded,
+// because the parent delivers them.
 inline void collect_finished(open_trace& trace, trace_data& into) noexcept {
     span_data* newest_first = trace.finished.exchange(nullptr, memory_order_acq_rel);
     while (newest_first) {
@@ -164,7 +170,7 @@ inline void collect_finished(open_trace& trace, trace_data& into) noexcept {
 inline void release_trace(open_trace& trace) noexcept {
     if (trace.open_spans.fetch_sub(1, memory_order_acq_rel) != 1) return;
     recorder* const owner = trace.owner;
-    // Spans that ended after their root, while there was no memory to send them.
+    // These spans ended after the root span, and could not be submitted for lack of memory.
     span_data* const unsent = trace.finished.exchange(nullptr, memory_order_acquire);
     for (const span_data* span = unsent; span; span = span->next) owner->count_lost_span();
     if (unsent) pool<span_data>::instance().give(unsent);
@@ -177,18 +183,18 @@ inline void submit(open_trace& trace, trace_data* data) noexcept {
     else pool<trace_data>::instance().give(data);
 }
 
-// A span that ended after its root goes out on its own.
+// Submits spans that ended after the root span, as a part of their own.
 inline void submit_late_spans(open_trace& trace) noexcept {
     if (!trace.finished.load(memory_order_acquire)) return;
     trace_data* const late = pool<trace_data>::instance().take();
-    if (!late) return; // tried again with the next one
+    if (!late) return; // the next late span tries again
     late->id = trace.id;
     if (trace.late) copy_identity(trace.late->entries, late->entries);
     collect_finished(trace, *late);
     submit(trace, late);
 }
 
-// The end of a span whose body is complete. `end_nano` by the trace's own time line.
+// Ends a span whose body is complete. `end_nano` is on the trace's own time line.
 inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
     open_trace& trace = *span.trace;
     const bool is_root = span.is_root;
@@ -201,21 +207,22 @@ inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
     if (is_root) {
         trace_data* data = nullptr;
         {
-            const lock_guard guard(trace.lock);
+            const lock_guard guard(*trace.lock);
             data = std::exchange(trace.data, nullptr);
         }
-        // Whoever might start or end a span of this trace later holds it now.
+        // Every span or context that can still add spans to this trace holds the trace at this point.
         const bool has_others = is_of_parent || trace.open_spans.load(memory_order_acquire) > 1;
         if (has_others && (trace.late = pool<trace_data>::instance().take()))
             copy_identity(data->entries, trace.late->entries);
-        if (is_of_parent) { // whose root carries the rest
+        if (is_of_parent) { // the parent process delivers the trace's other entries with the root span
             data->entries.clear();
             if (trace.late) copy_identity(trace.late->entries, data->entries);
         } else {
             data->root = &span;
         }
         data->duration_nano = end_nano > data->start_unix_nano ? end_nano - data->start_unix_nano : 0;
-        // Twice: the first time takes the root before any late span can, the second time what came before the flag.
+        // The first call takes the root span before a concurrent late span can. The second call takes spans that
+        // ended before the flag was set.
         collect_finished(trace, *data);
         trace.root_ended.store(true, memory_order_seq_cst);
         collect_finished(trace, *data);

@@ -11,7 +11,7 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// What stands beside the entries and spans of a finished trace, and beside the body of a span.
+// Copies the members of a trace other than its entries and spans, or of a span other than its body.
 inline void copy_description(trace_data& copy, const trace_data& trace) noexcept {
     copy.id = trace.id;
     copy.start_unix_nano = trace.start_unix_nano;
@@ -30,19 +30,25 @@ inline void copy_description(span_data& copy, const span_data& span) noexcept {
     copy.has_own_level = span.has_own_level;
 }
 
-// The memory of such a copy.
+// The memory that a packed copy takes. Measured: an exporter's decorator may have added to the spans.
 inline std::size_t packed_memory(const trace_data& trace) noexcept {
-    return trace_data::memory_for(trace.span_count, trace.bytes, trace.entries.bytes());
+    std::size_t spans = 0;
+    std::size_t bodies = 0;
+    for (const span_data* span = trace.spans; span; span = span->next) {
+        ++spans;
+        bodies += span->body.size();
+    }
+    return trace_data::memory_for(spans, bodies, trace.entries.bytes());
 }
 inline bool is_worth_packing(const trace_data& trace) noexcept {
     return 2 * trace.memory() >= 3 * packed_memory(trace);
 }
 
-// Copies of finished traces, side by side in one block, which goes with the last of them. They do not come from the
-// pool, whose objects go back to where they are recorded.
+// Copies ended traces into one block of memory, which is freed with the last copy. The copies do not come from the
+// pools, whose objects return to the recording threads.
 class packing {
 public:
-    // `memory` as `packed_memory` says. Without memory it packs nothing.
+    // `memory` is the sum of `packed_memory`. When memory runs out, nothing is packed.
     explicit packing(std::size_t memory) noexcept {
         void* const block = machine::reallocate(nullptr, sizeof(packed_block) + memory);
         if (!block) return;
@@ -55,7 +61,7 @@ public:
         if (block_) block_->release();
     }
 
-    // Null where nothing is packed.
+    // Returns null when nothing is packed.
     trace_data* copy(const trace_data& trace) noexcept {
         if (!block_) return nullptr;
         auto* const copy = make<trace_data>();
@@ -68,10 +74,11 @@ public:
             next = &to->next;
             copy_description(*to, *from);
             to->body.refer_to(from->body.view(), bytes(from->body.size()));
+            copy->bytes += from->body.size();
             if (from == trace.root) copy->root = to;
         }
         copy->span_count = trace.span_count;
-        copy->bytes = copy->capacity = trace.bytes;
+        copy->capacity = copy->bytes;
         return copy;
     }
 
@@ -94,10 +101,10 @@ private:
     unsigned char* at_ = nullptr;
 };
 
-// A copy that shares its block with nobody, or null.
+// Returns a copy in a block of its own, or null.
 inline trace_data* packed(const trace_data& trace) noexcept { return packing(packed_memory(trace)).copy(trace); }
 
-// Replaces those that hold far more than they say.
+// Replaces traces that occupy far more memory than their content needs by packed copies.
 inline void pack(trace_batch& traces) noexcept {
     std::size_t memory = 0;
     for (const trace_data& trace : traces) memory += is_worth_packing(trace) ? packed_memory(trace) : 0;
@@ -105,7 +112,7 @@ inline void pack(trace_batch& traces) noexcept {
     packing into(memory);
     trace_batch result;
     trace_batch originals;
-    span_data* spans = nullptr; // of the originals, which go back at once
+    span_data* spans = nullptr; // of the originals, returned to the pool at once
     span_data** last = &spans;
     while (trace_data* const trace = traces.pop_front()) {
         trace_data* const copy = is_worth_packing(*trace) ? into.copy(*trace) : nullptr;

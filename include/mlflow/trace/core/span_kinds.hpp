@@ -10,12 +10,15 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// What a span stands for: MLflow's `SpanType` constants, or any text of your own.
+/// The type of a span: one of MLflow's `SpanType` constants, or a name of your own.
 class span_type {
 public:
+    /// A type with a name of your own. `name` must outlive the type.
     constexpr explicit span_type(std::string_view name) noexcept : name_(name) {}
+    /// The name that MLflow shows.
     [[nodiscard]] constexpr std::string_view name() const noexcept { return name_; }
 
+    /// MLflow's constants: `span_type::llm` is `LLM`, and so on.
     static const span_type llm, chain, agent, tool, chat_model, retriever, parser, embedding, reranker, memory,
         workflow, task, guardrail, evaluator, unknown;
 
@@ -39,32 +42,32 @@ inline constexpr span_type span_type::guardrail{"GUARDRAIL"};
 inline constexpr span_type span_type::evaluator{"EVALUATOR"};
 inline constexpr span_type span_type::unknown{"UNKNOWN"};
 
-/// How a span ended: OTLP's `Status.StatusCode`, with its numbers.
+/// The status of a span: OTLP's `Status.StatusCode`, with its numbers.
 enum class status : std::uint8_t { unset = 0, ok = 1, error = 2 };
 
-/// Tokens that a model call used, as its provider counts them. A total of 0 is filled in as the sum of input and
-/// output. The others are written where they are not 0; MLflow counts them for the cost (`TokenUsageKey`).
+/// Tokens that a model call used, as counted by the provider. A `total` of 0 is replaced by the sum of `input` and
+/// `output`. The cache counts are written when they are not 0; MLflow uses them for the cost (`TokenUsageKey`).
 struct token_usage {
-    std::uint64_t input = 0;
-    std::uint64_t output = 0;
-    std::uint64_t total = 0;
-    std::uint64_t cache_read = 0;
-    std::uint64_t cache_creation = 0;
-    std::uint64_t cache_creation_above_1h = 0; ///< of those, what is kept for an hour
+    std::uint64_t input = 0;                   ///< tokens of the prompt
+    std::uint64_t output = 0;                  ///< tokens of the answer
+    std::uint64_t total = 0;                   ///< 0: `input + output`
+    std::uint64_t cache_read = 0;              ///< input tokens read from the provider's cache
+    std::uint64_t cache_creation = 0;          ///< input tokens written to the provider's cache
+    std::uint64_t cache_creation_above_1h = 0; ///< those of `cache_creation` that are cached for an hour
 };
 
-/// What a model call cost, in US dollars. A total of 0 is filled in as the sum.
+/// The cost of a model call in US dollars. A `total` of 0 is replaced by the sum of `input` and `output`.
 struct llm_cost {
-    double input = 0;
-    double output = 0;
-    double total = 0;
+    double input = 0;  ///< cost of the input tokens
+    double output = 0; ///< cost of the output tokens
+    double total = 0;  ///< 0: `input + output`
 };
 
-/// How serious a span is: MLflow's `SpanLogLevel`, with its numbers.
+/// The log level of a span: MLflow's `SpanLogLevel`, with its numbers.
 enum class log_level : std::uint8_t { debug = 10, info = 20, warning = 30, error = 40, critical = 50 };
 
-/// Of a span that does not say otherwise (mlflow/tracing/utils/default_log_level.py): what a person wants to see of a
-/// trace is `info`, what holds it together is `debug`.
+/// The log level of a span for which none was set (mlflow/tracing/utils/default_log_level.py): `info` for model
+/// calls, tools, retrievers, agents and embeddings, `debug` for all other types.
 [[nodiscard]] constexpr log_level default_log_level(span_type type) noexcept {
     for (const span_type seen : {span_type::llm, span_type::chat_model, span_type::tool, span_type::retriever,
                                  span_type::agent, span_type::embedding})

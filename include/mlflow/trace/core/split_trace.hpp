@@ -9,8 +9,8 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Half of the spans as a part of the trace on its own, like those that end after their root, which stays. Null when
-// there is but one, or no memory.
+// Moves half of the spans to a part of their own, as for spans that end after their root span. The root span stays in
+// `whole`. Null when `whole` has only one span, or memory runs out.
 inline trace_data* split_off_half(trace_data& whole) noexcept {
     if (whole.span_count < 2) return nullptr;
     trace_data* const half = pool<trace_data>::instance().take();

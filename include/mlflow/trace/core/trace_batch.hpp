@@ -10,15 +10,20 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Finished traces on their way to an exporter. Owns them: what an exporter leaves in the batch is recycled
-/// afterwards, and one that wants to keep traces moves them out. Thread-safety: as a container.
+/// Ended traces that are handed to an exporter. The batch owns them: traces that the exporter leaves in the batch are
+/// recycled afterwards; to keep traces, the exporter moves them out. Thread-safety: as a container.
 class trace_batch {
 public:
+    /// A forward iterator over the traces.
     class iterator {
     public:
+        /// Made by the batch.
         explicit iterator(const trace_data* at) noexcept : at_(at) {}
+        /// The trace.
         const trace_data& operator*() const noexcept { return *at_; }
+        /// Access to members of the trace.
         const trace_data* operator->() const noexcept { return at_; }
+        /// Goes to the next trace.
         iterator& operator++() noexcept {
             at_ = at_->next;
             return *this;
@@ -29,9 +34,13 @@ public:
         const trace_data* at_;
     };
 
+    /// An empty batch.
     trace_batch() noexcept = default;
+    /// A batch of one trace, which the batch takes over.
     explicit trace_batch(trace_data* single) noexcept { push_back(single); }
+    /// Moves all traces of `other`.
     trace_batch(trace_batch&& other) noexcept { append(std::move(other)); }
+    /// Recycles the traces of this batch, and moves those of `other`.
     trace_batch& operator=(trace_batch&& other) noexcept {
         if (this != &other) {
             clear();
@@ -39,18 +48,25 @@ public:
         }
         return *this;
     }
+    /// Recycles the traces.
     ~trace_batch() { clear(); }
 
+    /// The first trace.
     [[nodiscard]] iterator begin() const noexcept { return iterator(first_); }
+    /// The end of the traces.
     [[nodiscard]] iterator end() const noexcept { return iterator(nullptr); }
+    /// Whether there is no trace.
     [[nodiscard]] bool empty() const noexcept { return !first_; }
-    /// How many `trace_data` there are.
+    /// The number of `trace_data`.
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
+    /// The number of spans.
     [[nodiscard]] std::size_t span_count() const noexcept { return span_count_; }
+    /// The size of all span bodies in bytes.
     [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
-    /// As `trace_data::memory`.
+    /// The sum of `trace_data::memory()` in bytes.
     [[nodiscard]] std::size_t memory() const noexcept { return memory_; }
 
+    /// Appends a trace, which the batch takes over.
     void push_back(trace_data* owned) noexcept {
         owned->next = nullptr;
         (last_ ? last_->next : first_) = owned;
@@ -60,8 +76,8 @@ public:
         bytes_ += owned->bytes;
         memory_ += owned->memory();
     }
-    /// The first trace, now the caller's, or null. It goes into a batch again, and is never deleted: it belongs to a
-    /// pool.
+    /// Removes and returns the first trace, or returns null. The caller owns it and must put it into a batch again;
+    /// it must not be deleted, because it belongs to a pool.
     [[nodiscard]] trace_data* pop_front() noexcept {
         trace_data* const first = first_;
         if (!first) return nullptr;
@@ -73,7 +89,7 @@ public:
         memory_ -= first->memory();
         return first;
     }
-    /// Moves all traces of the other batch behind the own ones.
+    /// Moves all traces of `other` to the end of this batch.
     void append(trace_batch&& other) noexcept {
         if (!other.first_) return;
         (last_ ? last_->next : first_) = other.first_;
@@ -84,6 +100,7 @@ public:
         memory_ += other.memory_;
         other.forget();
     }
+    /// Recycles all traces.
     void clear() noexcept {
         detail::pool<trace_data>::instance().give(first_);
         forget();
@@ -105,23 +122,21 @@ private:
 
 namespace detail {
 
-// Of what waits for delivery.
+// Calls `function` with each pool of delivered objects.
 template <class Function>
 void for_each_pool(Function&& function) noexcept {
     function(pool<span_data>::instance());
     function(pool<trace_data>::instance());
 }
 
-// What the pools keep goes with whoever needed it. On a freestanding target they keep it.
+// Empties the pools when the last owner is destroyed. On a freestanding target the pools keep their memory.
 struct pools_at_the_end {
-#if MLFLOW_TRACE_HOSTED
     pools_at_the_end() = default;
     pools_at_the_end(const pools_at_the_end&) = delete;
     pools_at_the_end& operator=(const pools_at_the_end&) = delete;
     ~pools_at_the_end() {
-        for_each_pool([](auto& each) { each.shrink_to(0); });
+        if constexpr (machine::has_heap) for_each_pool([](auto& each) { each.shrink_to(0); });
     }
-#endif
 };
 
 } // namespace detail

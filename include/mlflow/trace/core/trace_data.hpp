@@ -15,41 +15,46 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// What is exported at once of a trace: all spans that had finished when its root ended. A span that ends after its
-/// root comes in a `trace_data` of its own, with the same `id` and `root` null.
+/// The part of a trace that is exported at once: all spans that had ended when the root span ended. Spans that end
+/// after the root span are exported in a `trace_data` of their own, with the same `id` and a null `root`.
 struct trace_data {
     trace_data* next = nullptr;       ///< the next trace of the same batch
-    trace_data* next_chain = nullptr; // of the pool
-    std::size_t chain_bytes = 0;      // of the pool
+    trace_data* next_chain = nullptr; ///< of the pool
+    std::size_t chain_bytes = 0;      ///< of the pool
 
-    trace_id id;
-    span_data* spans = nullptr;      ///< linked by `span_data::next` in the order in which they ended
-    const span_data* root = nullptr; ///< the one of `spans` that is the root; null for spans that ended after it
-    trace_entries entries;           ///< user and session alone where `root` is null
-    std::uint64_t start_unix_nano = 0;
-    std::uint64_t duration_nano = 0;
-    std::size_t span_count = 0;
-    std::size_t bytes = 0;                 ///< of all span bodies
-    std::size_t capacity = 0;              ///< of the blocks that they are in
-    detail::packed_block* block = nullptr; // as in `span_data`
-    bool check_identity = false;  ///< nobody has said yet that required metadata is given, or absent on purpose
-    bool is_session_late = false; ///< the sampler keeps sessions whole, and was asked before this one was known
+    trace_id id;                           ///< the ID of the trace
+    span_data* spans = nullptr;            ///< linked by `span_data::next` in the order in which they ended
+    const span_data* root = nullptr;       ///< the root span among `spans`; null if they ended after it
+    trace_entries entries;                 ///< metadata, tags and so on; only user and session where `root` is null
+    std::uint64_t start_unix_nano = 0;     ///< start of the root span, nanoseconds since 1970
+    std::uint64_t duration_nano = 0;       ///< duration of the root span in nanoseconds
+    std::size_t span_count = 0;            ///< the number of `spans`
+    std::size_t bytes = 0;                 ///< size of all span bodies
+    std::size_t capacity = 0;              ///< size of the blocks that hold them
+    detail::packed_block* block = nullptr; ///< of a packed copy, as in `span_data`
+    bool check_identity = false;           ///< required metadata is checked when the trace ends
+    bool is_session_late = false;          ///< the session was unknown when a sampler that samples by session ran
 
+    /// The metadata value of this key; a view whose `data()` is null when there is none.
     [[nodiscard]] std::string_view metadata(std::string_view key) const noexcept {
         return entries.find(entry_kind::metadata, key);
     }
 
-    /// The memory that it takes, with its spans and what the allocator adds.
+    /// The memory in bytes that the trace takes, with its spans and the overhead of the allocator.
     [[nodiscard]] std::size_t memory() const noexcept { return memory_for(span_count, capacity, entries.capacity()); }
+    /// The memory of a trace with spans, span bodies and entries of these sizes in bytes.
     [[nodiscard]] static constexpr std::size_t memory_for(std::size_t span_count, std::size_t bodies,
                                                           std::size_t entries) noexcept {
-        constexpr std::size_t blocks = 2 * detail::machine::block_cost; // the object and its content
+        constexpr std::size_t blocks = 2 * detail::machine::block_cost; // one for the object, one for its content
         return sizeof(trace_data) + blocks + entries + span_count * (sizeof(span_data) + blocks) + bodies;
     }
 
+    /// For the pool: objects may be freed.
     static constexpr bool is_looked_at = false;
+    /// For the pool: objects have blocks of memory.
     static constexpr bool has_blocks = true;
 
+    /// For the pool: recycles the spans. False for a packed copy.
     bool recycle() noexcept {
         detail::pool<span_data>::instance().give(std::exchange(spans, nullptr));
         if (block) return false;
@@ -60,12 +65,18 @@ struct trace_data {
         is_session_late = false;
         return true;
     }
-    void leave() noexcept { block->release(); }
+    /// For the pool: releases the blocks of a packed copy.
+    void leave() noexcept {
+        entries.release();
+        block->release();
+    }
+    /// For the pool: the size of the object with its block.
     [[nodiscard]] std::size_t kept_bytes() const noexcept { return sizeof(trace_data) + entries.capacity(); }
+    /// For the pool: frees the block.
     void strip() noexcept { entries.release(); }
 };
 
-/// Does the trace go on here from another process, which describes it?
+/// Whether this trace continues one of another process, which describes it.
 [[nodiscard]] inline bool is_continued(const trace_data& trace) noexcept {
     return trace.root && trace.root->has_parent;
 }

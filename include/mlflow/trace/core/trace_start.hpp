@@ -12,18 +12,19 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// A share: 0 is nothing, 1 is everything, what is outside counts as the nearer of the two, and NaN as nothing.
+/// A share of traces: 0 is none, 1 is all. Values outside this range are clamped, and NaN is 0.
 ///
-/// Given to `start_trace`, it decides whether this trace is recorded, in place of the sampler's own ratio: MLflow's
-/// `sampling_ratio_override`.
+/// Given to `start_trace`, it replaces the sampler's own ratio for this trace, as MLflow's `sampling_ratio_override`
+/// does.
 class sample_ratio {
 public:
+    /// A ratio from 0 to 1.
     constexpr explicit sample_ratio(double ratio) noexcept
         : below_(ratio >= 1.0  ? everything
                  : ratio > 0.0 ? static_cast<std::uint64_t>(ratio * 18446744073709551616.0)
                                : 0) {}
 
-    /// Is a number in it that is spread evenly over all 64 bits?
+    /// Whether `number`, which is uniformly distributed over 64 bits, is within the share.
     [[nodiscard]] constexpr bool holds(std::uint64_t number) const noexcept {
         return below_ == everything || number < below_;
     }
@@ -33,9 +34,11 @@ private:
     std::uint64_t below_;
 };
 
-/// What is known of a trace as it starts: by this a sampler decides whether it is recorded. Valid during the call.
+/// What is known about a trace when it starts. A sampler decides by it whether the trace is recorded. Valid during
+/// the call.
 class trace_start {
 public:
+    /// Made by the tracer.
     template <class Find>
     trace_start(const mlflow::trace::trace_id& trace, std::string_view root_name, span_type root_type,
                 const remote_span* from, const sample_ratio* of_call, const std::string_view* of_session,
@@ -47,22 +50,24 @@ public:
     trace_start(const trace_start&) = delete;
     trace_start& operator=(const trace_start&) = delete;
 
-    const mlflow::trace::trace_id& id;
-    std::string_view name;               ///< of the root span
-    span_type type;                      ///< of the root span
-    const remote_span* caller = nullptr; ///< the span of another process that it was started with, or null
-    const sample_ratio* ratio = nullptr; ///< what this call of `start_trace` asks for, or null
+    const mlflow::trace::trace_id& id;   ///< the ID of the trace
+    std::string_view name;               ///< name of the root span
+    span_type type;                      ///< type of the root span
+    const remote_span* caller = nullptr; ///< the calling span in another process, or null
+    const sample_ratio* ratio = nullptr; ///< the ratio that was given to `start_trace`, or null
 
-    /// A metadata value that is known now: given to the call that starts the trace, or by a scope around it. A view
-    /// whose `data()` is null where there is none.
+    /// A metadata value that is known at the start: one given to the call that starts the trace, or by an enclosing
+    /// scope. A view whose `data()` is null when there is none.
     [[nodiscard]] std::string_view metadata(std::string_view key) const noexcept { return find_(values_, key); }
+    /// The user, as `metadata` returns it.
     [[nodiscard]] std::string_view user() const noexcept { return metadata(detail::mlflow_names::trace_user); }
+    /// The session, as `metadata` returns it.
     [[nodiscard]] std::string_view session() const noexcept {
         return session_ ? *session_ : metadata(detail::mlflow_names::trace_session);
     }
 
 private:
-    const std::string_view* session_; // null: to be looked for
+    const std::string_view* session_; // null: look the session up
     const void* values_;
     std::string_view (*find_)(const void* values, std::string_view key) noexcept;
 };

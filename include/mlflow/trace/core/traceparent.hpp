@@ -14,24 +14,25 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// A span of another process, as the header `traceparent` names it: W3C Trace Context, level 2,
-/// https://www.w3.org/TR/trace-context-2/#traceparent-header.
+/// A span of another process, as the header `traceparent` identifies it (W3C Trace Context, level 2,
+/// https://www.w3.org/TR/trace-context-2/#traceparent-header).
 ///
-/// Given to `start_trace`, the new trace links to that span and samplers such as `parent_based` follow its flag. The
-/// trace stays one of its own: anybody can send any trace ID, and a server does not ask whose it is. To continue the
-/// trace of a sender that is known, see `propagator`.
+/// When it is given to `start_trace`, the new trace links to that span, and samplers such as `parent_based` follow
+/// its flag. The new trace has its own ID, because anyone can send any trace ID. To continue the trace of a trusted
+/// sender, use `propagator`.
 struct remote_span {
-    mlflow::trace::trace_id trace_id;
-    span_id id;
-    bool is_sampled = false; ///< the other process says that it records
-    /// The other process says that the last 7 bytes of the trace ID are random, so that samplers may count on them:
-    /// level 2's flag `random-trace-id`. Whoever continues the trace says so too; there is nothing to be set.
+    mlflow::trace::trace_id trace_id; ///< the ID of the other process's trace
+    span_id id;                       ///< the ID of the calling span
+    bool is_sampled = false;          ///< whether the other process records the trace
+    /// Whether the last 7 bytes of the trace ID are random, so that samplers may rely on them: the flag
+    /// `random-trace-id` of level 2. A process that continues the trace passes the flag on automatically.
     bool has_random_id = false;
 
+    /// The name of the header.
     static constexpr std::string_view header = "traceparent";
 
-    /// From the header's value; white space around it does not count. `error_kind::malformed` for what the W3C calls
-    /// invalid: upper case, other lengths, IDs of zeros, version ff.
+    /// Parses the header's value; surrounding whitespace is ignored. Errors: `empty`, and `malformed` for what the
+    /// specification calls invalid: upper case, other lengths, zero IDs, version ff.
     static constexpr result<remote_span> parse(std::string_view value) noexcept {
         constexpr std::size_t size = 55; // 00-<32 digits>-<16 digits>-<2 digits>
         value = detail::without_outer_space(value);
@@ -44,14 +45,14 @@ struct remote_span {
                             read(value, 19, 16, found.trace_id.low) && read(value, 36, 16, found.id.value) &&
                             read(value, 53, 2, flags);
         if (!is_hex || version == 0xff || !found.trace_id.valid() || !found.id.valid()) return invalid;
-        // Versions to come may add fields at the end.
+        // Later versions may add fields at the end.
         if (value.size() > size && (version == 0 || value[size] != '-')) return invalid;
         found.is_sampled = (flags & 1U) != 0;
         found.has_random_id = (flags & 2U) != 0;
         return found;
     }
 
-    /// The header's value, to be sent on.
+    /// The value of the header, to be sent to another process.
     [[nodiscard]] constexpr id_text<55> text() const noexcept {
         id_text<55> text{{'0', '0', '-'}};
         detail::write_hex(text.characters + 3, trace_id.high);

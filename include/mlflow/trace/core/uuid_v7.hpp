@@ -8,8 +8,8 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// The text of a UUID of version 7 (RFC 9562, 5.7): later ones sort behind earlier ones.
-/// `unix_ms`: milliseconds since 1970, of which 48 bits count; `rand_a`: 12 bits; `rand_b`: 62 bits.
+/// Makes the text of a UUID of version 7 (RFC 9562, 5.7). Later UUIDs sort after earlier ones. `unix_ms`:
+/// milliseconds since 1970, of which 48 bits are used; `rand_a`: 12 bits; `rand_b`: 62 bits.
 [[nodiscard]] constexpr id_text<36> uuid_v7(std::uint64_t unix_ms, std::uint64_t rand_a,
                                             std::uint64_t rand_b) noexcept {
     char digits[32]{};
@@ -24,8 +24,9 @@ inline namespace MLFLOW_TRACE_ABI {
     return text;
 }
 
-/// A new one, of this moment. The 12 bits behind the milliseconds are the fraction of the millisecond (RFC 9562, 6.2,
-/// method 3), 62 bits are random. An ID and no secret: a session must not be authorised by it. Thread-safe.
+/// Makes a new UUID of version 7 from the platform's clock and IDs. The 12 bits after the milliseconds are the
+/// fraction of the millisecond (RFC 9562, 6.2, method 3); 62 bits are random. The UUID is not a secret and must not
+/// be used to authorise a session. Thread-safe.
 template <class Platform>
 [[nodiscard]] id_text<36> new_uuid_v7() noexcept {
     constexpr std::uint64_t nano_per_ms = 1'000'000;

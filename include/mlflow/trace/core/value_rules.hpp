@@ -2,9 +2,9 @@
 #pragma once
 
 #include <mlflow/trace/detail/guarded.hpp>
-#include <mlflow/trace/detail/running.hpp>
 #include <mlflow/trace/memory/buffer.hpp>
 #include <mlflow/trace/memory/machine.hpp>
+#include <mlflow/trace/memory/running.hpp>
 #include <mlflow/trace/text/json_writer.hpp>
 #include <mlflow/trace/text/utf8.hpp>
 
@@ -17,15 +17,19 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// What a redactor says about a value: record it as it is, or something else in its place.
+/// What a redactor returns for a value: keep the value, or record another text in its place.
 class redaction {
 public:
+    /// Records the value unchanged.
     static redaction keep() noexcept { return {}; }
-    /// In its place stands `[redacted]`.
+    /// Records `[redacted]` in place of the value.
     static redaction remove() { return replace("[redacted]"); }
+    /// Records `text` in place of the value.
     static redaction replace(owned_text text) { return redaction(std::move(text)); }
 
+    /// Whether the value is recorded unchanged.
     [[nodiscard]] bool is_kept() const noexcept { return is_kept_; }
+    /// The text that replaces the value.
     [[nodiscard]] owned_text&& text() && noexcept { return std::move(text_); }
 
 private:
@@ -36,25 +40,28 @@ private:
     owned_text text_;
 };
 
-/// The most that a span records. Where something is cut, the span says so: a text ends in `… [cut: N bytes]`, values
-/// that are nested too deeply are `[cut: too deep]`, and the attributes and events that are left out are counted in
-/// OTLP's `dropped_attributes_count` and `dropped_events_count`, and for readers of MLflow's page in the attributes
-/// `mlflow_trace.dropped_attributes` and `mlflow_trace.dropped_events`.
+/// The limits of what a span records. The span shows where a limit applied: a truncated text ends with
+/// `… [cut: N bytes]`, a value that is nested too deeply is replaced by `[cut: too deep]`, and omitted attributes and
+/// events are counted in OTLP's `dropped_attributes_count` and `dropped_events_count` and, for MLflow's page, in the
+/// attributes `mlflow_trace.dropped_attributes` and `mlflow_trace.dropped_events`.
 struct recording_limits {
-    static constexpr std::uint32_t unlimited = std::numeric_limits<std::uint32_t>::max();
+    static constexpr std::uint32_t unlimited = std::numeric_limits<std::uint32_t>::max(); ///< no limit
 
-    std::uint32_t attributes = unlimited; ///< set by `attribute()`
-    std::uint32_t events = unlimited;     ///< with exceptions, and the chunks of a stream
-    std::uint32_t text_bytes = unlimited; ///< of each text, also inside inputs and outputs
-    std::uint32_t span_bytes = unlimited; ///< encoded: an attribute or event that would go over it is left out
-    std::uint32_t depth = 100;            ///< levels of arrays and objects; MLflow itself reads 45
+    std::uint32_t attributes = unlimited; ///< attributes that `attribute()` sets
+    /// Events, including exceptions and the chunks of a stream. Set it if answers are streamed in many chunks.
+    std::uint32_t events = unlimited;
+    /// Bytes of each text, also inside inputs and outputs. Set it if inputs may contain whole documents.
+    std::uint32_t text_bytes = unlimited;
+    /// Encoded size; an attribute or event that would exceed it is omitted. Set it to bound the memory of one span.
+    std::uint32_t span_bytes = unlimited;
+    std::uint32_t depth = 100; ///< levels of nested arrays and objects; MLflow itself reads 45
 
     friend constexpr bool operator==(const recording_limits&, const recording_limits&) noexcept = default;
 };
 
 namespace detail {
 
-// What a recording policy says about the values of a span.
+// The limits and the redactor of a recording policy.
 struct value_rules {
     recording_limits limits;
     const void* redactor = nullptr;
@@ -62,7 +69,8 @@ struct value_rules {
 
     [[nodiscard]] redaction ask(std::string_view key, std::string_view value) const {
         if (!redact) return redaction::keep();
-        // What it could not judge is not recorded. Nor is what it records itself: it would be asked without end.
+        // A value that the redactor could not judge is not recorded. Neither is a value that the redactor itself
+        // records, which would recurse without end.
         using asking = running<value_rules>;
         if (asking::is(this)) return redaction::remove();
         const asking here(this);
@@ -70,10 +78,10 @@ struct value_rules {
     }
 };
 
-// The body of an open span. Values are written under the key that is set, as far as the rules let them.
+// The body of an open span. Values are written under `key`, subject to the rules.
 class recording_buffer : public buffer {
 public:
-    const value_rules* rules = nullptr; // null: everything is written, to the default depth
+    const value_rules* rules = nullptr; // null: no rules, and the default depth
     std::string_view key;
     std::uint32_t depth = 0;
 
@@ -82,7 +90,8 @@ public:
     }
 };
 
-// Where a field is written while code of the application may run, which may write into the same span.
+// A field that is written apart from its span, because code of the application runs meanwhile and may write to the
+// same span.
 struct field_part {
     field_part* next = nullptr;       // of the pool
     field_part* next_chain = nullptr; // of the pool
@@ -102,7 +111,7 @@ struct field_part {
     void strip() noexcept { body.release(); }
 };
 
-// What the library itself writes is not subject to rules.
+// Suspends the rules while the library writes fields of its own.
 class without_rules {
 public:
     explicit without_rules(recording_buffer& out) noexcept : out_(out), rules_(std::exchange(out.rules, nullptr)) {}
@@ -118,7 +127,7 @@ private:
 template <class Buffer>
 concept ruled = requires(Buffer& out) { out.rules; };
 
-// The key of the values that are written next.
+// Sets the key of the values that are written next.
 template <class Buffer>
 class key_scope {
 public:
@@ -138,7 +147,7 @@ public:
     constexpr key_scope(Buffer&, std::string_view) noexcept {}
 };
 
-// An array or object that is being written.
+// One level of a nested array or object.
 template <class Buffer>
 class nesting {
 public:
@@ -161,11 +170,11 @@ private:
     Buffer& out_;
 };
 
-// A text as the rules let it be recorded.
+// A text after redaction and truncation.
 class ruled_text {
 public:
     ruled_text(const value_rules* rules, std::string_view key, std::string_view text) noexcept : view_(text) {
-        if (rules) guarded([&] { apply(*rules, key); }, [&] { view_ = "[redacted]"; }); // no memory for it
+        if (rules) guarded([&] { apply(*rules, key); }, [&] { view_ = "[redacted]"; }); // out of memory
     }
     ruled_text(const ruled_text&) = delete;
     ruled_text& operator=(const ruled_text&) = delete;
@@ -180,7 +189,7 @@ private:
         while (kept > 0 && (static_cast<unsigned char>(view_[kept]) & 0xc0U) == 0x80U) --kept; // within a character
         const bool is_whole = cut_.append(prefix_of(view_, kept)) && cut_.append("… [cut: ") &&
                               append_json_uint(cut_, view_.size() - kept) && cut_.append(" bytes]");
-        view_ = is_whole ? cut_.view() : "[cut]"; // no memory for more
+        view_ = is_whole ? cut_.view() : "[cut]"; // out of memory
     }
 
     owned_text redacted_;

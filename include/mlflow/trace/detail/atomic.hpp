@@ -17,12 +17,12 @@ enum memory_order : int {
     memory_order_seq_cst = __ATOMIC_SEQ_CST,
 };
 
-// std::atomic as far as it is needed here, and without a lock. <atomic> costs every user 2,800 lines more, most of
-// them for waiting.
+// The members of std::atomic that the library uses, always lock-free. <atomic> would add 2,800 lines to every
+// translation unit, mostly for waiting.
 template <class T>
 class atomic {
     static_assert(std::is_trivially_copyable_v<T>);
-    static_assert(!MLFLOW_TRACE_HOSTED || __atomic_always_lock_free(sizeof(T), nullptr)); // devices do not link one
+    static_assert(!MLFLOW_TRACE_HOSTED || __atomic_always_lock_free(sizeof(T), nullptr)); // devices lack libatomic
 
 public:
     constexpr atomic() noexcept = default;

@@ -11,18 +11,18 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// What a function returns that has not run yet: the coroutine is awaited, or resumed, by its caller.
+// A type whose value, when a function returns it, has not run yet: a coroutine that the caller awaits or resumes.
 template <class T>
 concept awaitable = requires { typename std::remove_cvref_t<T>::promise_type; } ||
                     requires(std::remove_reference_t<T>& value) { value.await_ready(); } ||
                     requires(T&& value) { std::forward<T>(value).operator co_await(); } ||
                     requires(T&& value) { operator co_await(std::forward<T>(value)); };
 
-// Of these types a function can be a coroutine that awaits another one.
+// A type that a coroutine which awaits another one can return.
 template <class T>
 concept coroutine = requires { typename std::coroutine_traits<T>::promise_type; };
 
-// What `co_await` asks of an expression, and what comes of it.
+// The awaiter that `co_await` obtains from an expression, and the type of its result.
 template <class T>
 decltype(auto) awaiter_of(T&& value) {
     if constexpr (requires { std::forward<T>(value).operator co_await(); })

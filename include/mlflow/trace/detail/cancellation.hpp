@@ -11,8 +11,8 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// While this object lives, `pthread_cancel` of this thread waits: it would unwind through functions that are
-// `noexcept`, which ends the program.
+// Defers `pthread_cancel` of this thread while the object lives. A cancellation would unwind through `noexcept`
+// functions, which ends the program.
 class without_cancellation {
 public:
 #ifdef PTHREAD_CANCEL_DISABLE

@@ -15,11 +15,11 @@ namespace detail {
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
     throw std::bad_alloc();
 #else
-    std::abort(); // as `new` does
+    std::abort(); // as `new` does without exceptions
 #endif
 }
 
-// Runs `run`. What it throws ends here, and `rescue` says what comes instead.
+// Returns the result of `run`, or the result of `rescue` if `run` throws.
 template <class Run, class Rescue>
 decltype(auto) guarded(Run&& run, [[maybe_unused]] Rescue&& rescue) {
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
@@ -33,7 +33,7 @@ decltype(auto) guarded(Run&& run, [[maybe_unused]] Rescue&& rescue) {
 #endif
 }
 
-// The same where it matters what was thrown: `rescue` is given its text, or null when it is no std::exception.
+// The same, but passes the text of the exception to `rescue`, or null if it is not a std::exception.
 template <class Run, class Rescue>
 decltype(auto) guarded_by_reason(Run&& run, [[maybe_unused]] Rescue&& rescue) {
 #if MLFLOW_TRACE_HAS_EXCEPTIONS

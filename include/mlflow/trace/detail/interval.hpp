@@ -10,7 +10,8 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Lets one through in each interval, whichever thread it is on. Time and interval in one unit, which is the caller's.
+// Returns true once per interval, for all threads together. `now` and `length` have the same unit, which the caller
+// chooses.
 class interval {
 public:
     [[nodiscard]] bool is_due(std::int64_t now, std::int64_t length) noexcept {

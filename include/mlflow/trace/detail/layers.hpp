@@ -6,8 +6,8 @@
 #include <type_traits>
 #include <utility>
 
-// The options of a tracer nest as its exporter and its policies do, and so do the exporters themselves. Here both are
-// found by their type, so that nobody writes the nesting.
+// The options of a tracer nest in the same way as its exporters and policies. Both are found by type here, so that
+// applications need not write the nesting.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
@@ -53,7 +53,7 @@ constexpr auto inner_options() noexcept {
     return decltype(exporter() + deployment() + transport() + recording())();
 }
 
-// How often options of the wanted type stand in these, or are these.
+// Counts the options of type `Wanted` in `Options`, including `Options` itself.
 template <class Wanted, class Options>
 constexpr int count_options() noexcept {
     if constexpr (std::is_same_v<Wanted, Options>) return 1;
@@ -68,7 +68,7 @@ void set_options(Options& options, Parts&... parts) {
     const auto set_if_same = [&options]<class Part>(Part& part) {
         if constexpr (std::is_same_v<Part, Options>) options = std::move(part);
     };
-    (set_if_same(parts), ...); // what is outside first: it brings its own inner options
+    (set_if_same(parts), ...); // outer options first, because they contain inner options
     if constexpr (requires { options.exporter; }) set_options(options.exporter, parts...);
     if constexpr (requires { options.exporters; }) options.for_each([&](auto& each) { set_options(each, parts...); });
     if constexpr (requires { options.deployment; }) set_options(options.deployment, parts...);
@@ -79,13 +79,13 @@ void set_options(Options& options, Parts&... parts) {
 template <class Options, class... Parts>
 constexpr void require_options() noexcept {
     static_assert(((count_options<std::remove_cvref_t<Parts>, Options>() > 0) && ...),
-                  "these options belong to no layer of the tracer's exporter and to no policy; an error handler goes "
-                  "into tracer::options::on_error, as void (*)(void*, const mlflow::trace::error&) noexcept");
+                  "these options match no layer of the tracer's exporter and no policy; set an error handler in "
+                  "tracer::options::on_error, as void (*)(void*, const mlflow::trace::error&) noexcept");
     static_assert(((count_options<std::remove_cvref_t<Parts>, Options>() < 2) && ...),
-                  "these options belong to two layers of the tracer's exporter: nest them, as the exporters nest");
+                  "these options match two layers of the tracer's exporter: nest the options as the exporters nest");
 }
 
-// Options made of parts, each of the type of a layer's options, in any order.
+// Makes options of parts, each of which has the type of one layer's options, in any order.
 template <class Options, class... Parts>
 Options options_from(Parts&&... parts) {
     require_options<Options, Parts...>();
@@ -117,7 +117,7 @@ template <class Wanted, class Layer>
 Wanted& layer_of(Layer& layer) {
     static_assert(count_layers<Wanted, Layer>() > 0, "no layer of the tracer's exporter has that type");
     static_assert(count_layers<Wanted, Layer>() < 2,
-                  "two layers of the tracer's exporter have that type: use exporter(), as the exporters nest");
+                  "two layers of the tracer's exporter have that type: reach the right one by exporter()");
     if constexpr (std::is_same_v<Wanted, Layer>) return layer;
     else if constexpr (requires { typename Layer::layers; }) return layer.template layer<Wanted>();
     else return layer_of<Wanted>(layer.exporter());

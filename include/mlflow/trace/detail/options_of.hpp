@@ -7,7 +7,7 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// What an exporter or a policy is made from: its `options`, or itself where it has none.
+// The type that an exporter or policy is made from: its nested `options`, or the type itself if it has none.
 template <class T>
 struct options_of_impl {
     using type = T;

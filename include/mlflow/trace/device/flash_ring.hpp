@@ -11,25 +11,25 @@
 #include <span>
 #include <string_view>
 
-// A sector begins with a header: "MTR1", its generation, and the CRC-32C of both. A record is, in units of
-// `program_size`:
+// A sector begins with a header: "MTR1", its generation, and the CRC-32C of both. A record consists of these parts,
+// padded to units of `program_size`:
 //
-//     4 bytes   or a unit that is longer: erased, and zeros once the record is taken
+//     4 bytes   or one unit, if that is longer: erased; zeros once the record has been removed
 //     4 bytes   length, n
-//     4 bytes   CRC-32C of the generation of the sector, the place in it, the length and the content
+//     4 bytes   CRC-32C of the sector's generation, the offset in the sector, the length and the content
 //     n bytes   the content
 //
-// Sectors are written in turn, so that all wear alike. Before one is erased its header is overwritten with zeros,
-// since a half erased sector could show again what was taken from it. What power loss has torn has another checksum,
-// and nothing is written behind it.
+// Sectors are written in turn, so that all of them wear equally. Before a sector is erased, its header is overwritten
+// with zeros, because a partly erased sector could otherwise show removed records again. A record torn by a power
+// failure has a wrong checksum, and nothing is written after it in that sector.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// The memory of a `flash_ring`: at least two sectors, where erasing makes all bits 1 and programming makes some 0.
-/// `program` is given whole units of `program_size` bytes (a power of two, at most 32), each once after it was
-/// erased, and once more for all zeros. Addresses count from the first sector. False: it failed; what it left is read
-/// back.
+/// The memory of a `flash_ring`: at least two sectors. Erasing sets all bits of a sector to 1; programming sets bits
+/// to 0. `program` gets whole units of `program_size` bytes (a power of two, at most 32). Each unit is programmed
+/// once after it was erased, and possibly a second time with zeros. Addresses are relative to the first sector.
+/// `erase` and `program` return false on failure; `flash_ring` reads the result back in any case.
 template <class T>
 concept flash_memory = requires(T& flash, std::uint32_t number, std::string_view bytes, std::span<char> to) {
     { T::sector_size } -> std::convertible_to<std::uint32_t>;
@@ -40,9 +40,11 @@ concept flash_memory = requires(T& flash, std::uint32_t number, std::string_view
     { flash.read(number, to) } noexcept;
 };
 
-/// Records in flash, in their order, over any loss of power: one that `append` has taken stays until `pop` has
-/// returned true, and never comes again after that. Of what was under way either may be so. No heap. Thread-safety:
-/// none.
+/// A queue of records in flash that survives power failures. A record for which `append` returned true stays until
+/// `pop` has returned true, and does not reappear after that. An operation interrupted by a power failure takes
+/// effect or does not. Uses no heap.
+///
+/// Thread-safety: none.
 template <class Flash>
 class flash_ring {
     static_assert(flash_memory<Flash>,
@@ -59,13 +61,14 @@ class flash_ring {
     static constexpr std::uint32_t head_size = 8;
 
 public:
-    /// The longest record.
+    /// The longest record, in bytes.
     static constexpr std::uint32_t longest = Flash::sector_size / unit * unit - sector_header - mark_size - head_size;
 
-    /// Reads what is there.
+    /// Reads the records that are in the flash.
     explicit flash_ring(Flash& flash, ring_full policy) noexcept : flash_(flash), policy_(policy) { mount(); }
 
-    /// False where there is no room, which is counted as dropped, or where the flash does not take it.
+    /// Appends a record. Returns false if there is no room, which counts as dropped, or if the flash cannot be
+    /// written.
     bool append(std::string_view record) noexcept {
         if (record.empty() || record.size() > longest) return ++dropped_, false;
         const auto length = static_cast<std::uint32_t>(record.size());
@@ -77,19 +80,20 @@ public:
             const place here = write_;
             write_.offset += size_of(length);
             if (write(here, record) && look_at(here).kind == found::record) return true;
-            write_.offset = Flash::sector_size; // it did not stay as it was written
+            write_.offset = Flash::sector_size; // the flash does not hold what was written
         }
         return false;
     }
 
-    /// The oldest record: its size, and as much of it as has room. 0: none.
+    /// Copies the oldest record, or as much of it as fits, and returns its size; 0 if there is none.
     std::size_t front(std::span<char> to) noexcept {
         const std::uint32_t length = seek();
         const std::size_t copied = length < to.size() ? length : to.size();
         if (copied > 0) flash_.read(address(read_) + mark_size + head_size, to.first(copied));
         return length;
     }
-    /// It is done with. False where there is none, or the flash does not take it: then it stays.
+    /// Removes the oldest record. Returns false if there is none, or if the flash cannot be written; then the record
+    /// stays.
     bool pop() noexcept {
         static constexpr char zeros[32]{};
         if (seek() == 0) return false;
@@ -97,7 +101,7 @@ public:
         return look_at(read_).kind == found::taken;
     }
 
-    /// Records that had no room, and those that gave it up.
+    /// The number of records that did not fit or were removed to make room.
     [[nodiscard]] std::uint32_t dropped() const noexcept { return dropped_; }
 
 private:
@@ -132,7 +136,7 @@ private:
                                        detail::framing::crc_of({numbers, 8}, detail::framing::crc_begin));
     }
 
-    // 0 where it has no header.
+    // The generation of a sector; 0 if it has no valid header.
     [[nodiscard]] std::uint32_t generation_of(std::uint32_t sector) noexcept {
         char header[12];
         flash_.read(sector * Flash::sector_size, header);
@@ -160,7 +164,7 @@ private:
         return {is_erased({head, mark_size}) ? found::record : found::taken, length};
     }
 
-    // The length of the oldest record that is not taken, at `read_`; 0: there is none.
+    // Moves `read_` to the oldest record that was not removed and returns its length; 0 if there is none.
     std::uint32_t seek() noexcept {
         while (read_.sector != write_.sector || read_.offset < write_.offset) {
             const look seen = look_at(read_);
@@ -195,7 +199,7 @@ private:
         return true;
     }
 
-    // The next sector, made empty. One that cannot be is passed over by the next attempt.
+    // Erases and opens the next sector. If that fails, the next attempt skips it.
     bool open_next() noexcept {
         static constexpr char zeros[sector_header]{};
         const std::uint32_t opened = next(write_.sector);
@@ -257,7 +261,7 @@ private:
     Flash& flash_;
     place write_;
     place read_;
-    std::uint32_t generation_ = 0; // of the sector that is written
+    std::uint32_t generation_ = 0; // of the sector being written
     std::uint32_t dropped_ = 0;
     ring_full policy_;
 };

@@ -3,13 +3,14 @@
 
 #include <mlflow/trace/spool/checksum.hpp>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
-// A frame on any link of bytes. Numbers are little-endian, and all between the zeros is encoded by COBS (Cheshire and
-// Baker, "Consistent Overhead Byte Stuffing", 1999), so that no other byte is zero: a reader that comes in the
-// middle, or meets a torn frame, goes on at the next zero.
+// A frame on a link that transports bytes. Numbers are little-endian. Everything between the two zeros is encoded
+// with COBS (Cheshire and Baker, "Consistent Overhead Byte Stuffing", 1999) and contains no zero: a reader that
+// starts in the middle, or meets a torn frame, continues at the next zero.
 //
 //      bytes  what
 //          1  0
@@ -19,23 +20,30 @@
 //          4  stream: a random number of each start of the device
 //          4  sequence number in the stream, from 0
 //          n  payload: a record (device/record.hpp), or nothing
-//          8  clock: monotonic nanoseconds of the device as this was sent; 0: it has none
-//          4  CRC-32C (RFC 3720) of all from the version on
+//          8  clock: the device's monotonic nanoseconds at the time of sending; 0: no such clock
+//          4  CRC-32C (RFC 3720) of everything from the version on
 //          1  0
 //
-// A frame of n bytes of payload takes at most n + 28 + n / 254 bytes. Works freestanding: no heap, no exceptions.
+// A frame with a payload of n bytes takes at most n + 28 + n / 254 bytes. The code is freestanding: no heap, no
+// exceptions.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
+/// What a frame is for.
 enum class frame_kind : std::uint8_t { record = 1, acknowledgement = 2 };
 
-/// A frame that has arrived whole. The payload lives until the decoder reads on.
+/// A complete frame. The payload is valid until the decoder reads further bytes.
 struct frame {
+    /// What the frame is for.
     frame_kind kind{};
+    /// The random number of the device's start.
     std::uint32_t stream = 0;
+    /// The number of the record in its stream.
     std::uint32_t sequence = 0;
+    /// The device's monotonic nanoseconds at the time of sending; 0: no such clock.
     std::uint64_t clock = 0;
+    /// The record, or nothing.
     std::string_view payload;
 };
 
@@ -51,8 +59,8 @@ constexpr void write_number(char* to, Number number) noexcept {
     for (std::size_t i = 0; i < sizeof number; ++i) to[i] = static_cast<char>(number >> (8 * i) & 255U);
 }
 
-// CRC-32C four bits at a time: 64 bytes of table, where `crc32c` has 8 KiB. Begins with `crc_begin`, and its
-// complement is what is sent.
+// CRC-32C, four bits at a time: its table has 64 bytes, that of `crc32c` 8 KiB. Starts with `crc_begin`; the
+// complement of the result is sent.
 inline constexpr std::uint32_t crc_begin = 0xffff'ffffU;
 struct crc_table {
     std::uint32_t of[16]{};
@@ -89,20 +97,25 @@ struct header {
 
 } // namespace detail::framing
 
-/// Writes a frame piece by piece. Thread-safety: none.
+/// Writes a frame piece by piece.
+///
+/// Thread-safety: none.
 class frame_encoder {
 public:
+    /// A clock in nanoseconds.
     using clock = std::uint64_t (*)() noexcept;
 
+    /// An encoder that is done.
     constexpr frame_encoder() noexcept = default;
-    /// Of a header and payload, which may lie in two pieces and must stay there. `crc` is of both, begun by
-    /// `crc_begin`. The clock, null where there is none, is read as late as can be.
+    /// Encodes a frame of header and payload. They may be split into two pieces, which must outlive the encoder.
+    /// `crc` is the CRC-32C of both, started with `crc_begin`. `now` is called as late as possible; it may be null.
     frame_encoder(std::string_view first, std::string_view second, std::uint32_t crc, clock now) noexcept
         : first_(first), second_(second), crc_(crc), now_(now), state_(state::begin) {}
 
+    /// Whether the whole frame has been written.
     [[nodiscard]] bool is_done() const noexcept { return state_ == state::done; }
 
-    /// Writes up to `size` bytes, and says how many; fewer only at the end.
+    /// Writes up to `size` bytes and returns their number, which is smaller only at the end of the frame.
     std::size_t read(char* to, std::size_t size) noexcept {
         std::size_t written = 0;
         while (written < size && !is_done()) to[written++] = next();
@@ -151,7 +164,7 @@ private:
     std::string_view first_;
     std::string_view second_;
     std::size_t place_ = 0;
-    std::size_t left_ = 0; // of the block that is written
+    std::size_t left_ = 0; // of the current block
     std::uint32_t crc_ = 0;
     clock now_ = nullptr;
     char trailer_[detail::framing::trailer_size]{};
@@ -160,8 +173,8 @@ private:
     bool is_before_zero_ = false;
 };
 
-/// The frame of a record that was stored (`framed_exporter::move_to`). The clock of this start tells nothing of a
-/// record of an earlier one, whose stream is another.
+/// The frame of a stored record (`framed_exporter::move_to`). A record from an earlier start of the device, which has
+/// another stream number, gets no clock, because the current clock does not apply to it.
 inline frame_encoder frame_of(std::string_view record, std::uint32_t stream_now, frame_encoder::clock now) noexcept {
     using namespace detail::framing;
     const bool is_of_now =
@@ -169,12 +182,32 @@ inline frame_encoder frame_of(std::string_view record, std::uint32_t stream_now,
     return {record, {}, crc_of(record, crc_begin), is_of_now ? now : nullptr};
 }
 
-/// Finds the frames in what a link brings, however it is split. Takes payloads of up to `MaxPayload` bytes, for which
-/// it has the room. Thread-safety: none.
+/// The complete frame that acknowledges the record of this stream with this sequence number, for a gateway to send.
+inline std::array<char, detail::framing::header_size + detail::framing::trailer_size + 3>
+acknowledgement_of(std::uint32_t stream, std::uint32_t sequence) noexcept {
+    namespace framing = detail::framing;
+    const framing::header header(frame_kind::acknowledgement, 0, stream, sequence);
+    frame_encoder encoder(header.view(), {}, framing::crc_of(header.view(), framing::crc_begin), nullptr);
+    std::array<char, framing::header_size + framing::trailer_size + 3> bytes{}; // two zeros, and one byte of COBS
+    encoder.read(bytes.data(), bytes.size());
+    return bytes;
+}
+
+/// Whether `reply` acknowledges a stored record (`framed_exporter::move_to`).
+[[nodiscard]] inline bool acknowledges(const frame& reply, std::string_view record) noexcept {
+    return reply.kind == frame_kind::acknowledgement && record.size() >= detail::framing::header_size &&
+           reply.stream == detail::read_little_endian<std::uint32_t>(record.data() + 4) &&
+           reply.sequence == detail::read_little_endian<std::uint32_t>(record.data() + 8);
+}
+
+/// Finds frames in received bytes, which may be split anywhere. Accepts payloads of up to `MaxPayload` bytes, and has
+/// a buffer of that size.
+///
+/// Thread-safety: none.
 template <std::size_t MaxPayload = detail::framing::longest_payload>
 class frame_decoder {
 public:
-    /// Calls `take(const frame&)` for each frame that is whole.
+    /// Calls `take(const frame&)` for each complete frame.
     template <class Take>
     void read(std::string_view bytes, Take&& take) {
         for (const char byte : bytes) {
@@ -194,8 +227,10 @@ public:
         }
     }
 
+    /// The number of complete frames.
     [[nodiscard]] std::uint32_t frames() const noexcept { return frames_; }
-    /// What stood between two zeros and was no frame: torn, altered, or of another version.
+    /// The number of byte sequences between two zeros that were not valid frames: torn, changed, or of another
+    /// version.
     [[nodiscard]] std::uint32_t damaged() const noexcept { return damaged_; }
 
 private:
@@ -234,7 +269,7 @@ private:
 
     char bytes_[detail::framing::header_size + MaxPayload + detail::framing::trailer_size]{};
     std::size_t size_ = 0;
-    std::size_t left_ = 0; // of the block that is read
+    std::size_t left_ = 0; // of the current block
     std::uint32_t frames_ = 0;
     std::uint32_t damaged_ = 0;
     bool is_begun_ = false;

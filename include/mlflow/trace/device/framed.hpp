@@ -17,58 +17,72 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// What brings bytes to a gateway: a UART, a topic, a socket. `write` takes all of them, and may wait; false: it
-/// could not, and the frame that they are a part of begins again later.
+/// A connection to the gateway: a UART, a topic, a socket. `write` sends all of the bytes and may block. It returns
+/// false on failure; the frame is then sent again from its beginning.
 template <class T>
 concept device_link = requires(T& link, std::string_view bytes) {
     { link.write(bytes) } noexcept -> std::same_as<bool>;
 };
 
-/// For those who take the bytes by `drain`.
+/// For applications that read the frames with `drain`.
 struct no_link {};
-/// Where no interrupt handler and no other thread records.
+/// For applications in which no interrupt handler and no other thread records.
 struct no_mutex {
+    /// Does nothing.
     static void lock() noexcept {}
+    /// Does nothing.
     static void unlock() noexcept {}
 };
 
+/// Options of `framed_exporter`.
 template <class Link = no_link>
 struct framed_options {
-    std::span<char> ring{}; ///< where records wait; it lives as long as the exporter
+    std::span<char> ring{}; ///< memory for waiting records; must outlive the exporter
+    /// Which record is dropped if the ring is full.
     ring_full when_full = ring_full::drop_newest;
+    /// Written into each record.
     device_identity device{};
-    std::uint32_t stream = 0; ///< another random number at each start of the device
-    /// The board's, for a device that has no time of day and whose spans carry this in its place. Null: they carry
+    std::uint32_t stream = 0; ///< a random number, different at each start of the device
+    /// The board's monotonic clock, for a device without time of day: its spans have this time. Null: the spans have
     /// UTC.
     std::uint64_t (*monotonic_nano)() noexcept = nullptr;
-    bool is_acknowledged = false; ///< a record stays until `acknowledge` has been told of it
+    bool is_acknowledged = false; ///< whether a record is kept until `acknowledge` has received its acknowledgement
+    /// The connection to the gateway.
     [[no_unique_address]] Link link{};
 };
 
-/// Traces of a device, counted. At any moment `recorded == sent + dropped + waiting`.
+/// Counts of a device's traces. At any moment `recorded == sent + dropped + waiting`.
 struct framed_counts {
+    /// Traces that ended.
     std::uint32_t recorded = 0;
-    std::uint32_t sent = 0;    ///< and acknowledged, where that is asked for
-    std::uint32_t dropped = 0; ///< by a ring that was full
+    std::uint32_t sent = 0;    ///< sent, and acknowledged if that is required; or moved by `move_to`
+    std::uint32_t dropped = 0; ///< the ring was full, or the trace too long for a frame
+    /// Traces in the ring.
     std::uint32_t waiting = 0;
 };
 
-/// Keeps the traces of a device as records in a ring of the caller's, and gives them out as frames
-/// (`device/frame.hpp`) over any link, in chunks of any size. What `device_gateway` in `examples/` takes, and brings
-/// to MLflow.
+/// Keeps a device's traces as records in memory provided by the caller, and sends them as frames (device/frame.hpp)
+/// over any link, in chunks of any size. `examples/device_gateway` receives the frames and delivers the traces to
+/// MLflow.
 ///
-/// Uses no heap, no exceptions, and no atomics. Thread-safety: export and `drain` take `Mutex` (for a board,
-/// `bare_metal_platform<board>::mutex`) for as long as they copy; `drain`, `send`, `acknowledge` and `resend` are for
-/// one thread at a time.
+/// Uses no heap, no exceptions and no atomics.
+///
+/// Thread-safety: the functions hold `Mutex` (on a board, `bare_metal_platform<board>::mutex`) while they use the
+/// ring. `drain`, `send`, `move_to`, `acknowledge` and `resend` are called by one thread at a time, `export_traces`
+/// by any.
 template <class Link = no_link, class Mutex = no_mutex>
 class framed_exporter {
 public:
+    /// See `thread_safe_exporter` in concepts.hpp.
     static constexpr bool is_thread_safe = true;
+    /// See `framed_options`.
     using options = framed_options<Link>;
 
+    /// Stores the options.
     constexpr explicit framed_exporter(options chosen) noexcept
         : options_(chosen), ring_(chosen.ring, chosen.when_full) {}
 
+    /// Writes each trace into the ring. A trace that does not fit counts as failed.
     export_result export_traces(trace_batch& traces) noexcept {
         export_result outcome;
         const detail::lock_guard guard(mutex_);
@@ -77,8 +91,8 @@ public:
         return outcome;
     }
 
-    /// The next bytes for the link, and how many; 0 where nothing is to be sent. Never of two frames, so that a chunk
-    /// with room for the longest frame is a whole one.
+    /// Writes the next bytes for the link into `chunk` and returns their number; 0 if there is nothing to send. A
+    /// chunk never contains bytes of two frames, so a chunk with room for the longest frame holds a complete one.
     std::size_t drain(std::span<char> chunk) noexcept {
         const detail::lock_guard guard(mutex_);
         const std::size_t size = fill(chunk);
@@ -86,10 +100,11 @@ public:
         return size;
     }
 
-    /// Sends what waits over the link. False where that did not take it.
-    bool send() noexcept
-        requires device_link<Link>
-    {
+    /// Sends the waiting frames over the link. Returns false if the link fails.
+    bool send() noexcept {
+        static_assert(device_link<Link>,
+                      "the link lacks a member: bool write(std::string_view) noexcept; without one, "
+                      "pass what drain() returns to the link");
         char chunk[64];
         for (;;) {
             const std::size_t size = locked([&] { return fill(chunk); });
@@ -100,9 +115,10 @@ public:
         }
     }
 
-    /// Moves what waits into a store that lasts, such as a `flash_ring`, instead: `keep(std::string_view record)`
-    /// says whether it has it; `frame_of` makes the frame of a record. `room` is for one record. False where one is
-    /// longer, or not kept: it stays here.
+    /// Moves the waiting records to persistent storage, such as a `flash_ring`: `keep(std::string_view record)`
+    /// returns whether it stored the record. `frame_of` later makes the frame of a stored record. `room` is a buffer
+    /// for one record. Returns false if a record is longer than `room` or was not stored; it then stays in the ring,
+    /// and those behind it too. Make `room` and `flash_ring::longest` at least as large as the ring.
     template <class Keep>
     bool move_to(Keep&& keep, std::span<char> room) noexcept {
         for (;;) {
@@ -122,21 +138,22 @@ public:
         }
     }
 
-    /// What came back from the gateway, in pieces of any size.
+    /// Reads acknowledgements from the gateway, in pieces of any size.
     void acknowledge(std::string_view received) noexcept {
         const detail::lock_guard guard(mutex_);
         replies_.read(received, [this](const frame& reply) noexcept {
             if (reply.kind == frame_kind::acknowledgement && reply.stream == options_.stream) settle(reply.sequence);
         });
     }
-    /// All that is not settled, once more, and the frame under way from its beginning: on a new connection, or after
-    /// a time without an acknowledgement.
+    /// Sends all unacknowledged records again, the current frame from its beginning. Call it on a new connection, or
+    /// after a time without acknowledgements.
     void resend() noexcept {
         const detail::lock_guard guard(mutex_);
         begin_again();
         if (!ring_.empty()) to_send_ = sequence_of(ring_.front());
     }
 
+    /// The counts of traces.
     [[nodiscard]] framed_counts counts() noexcept {
         const detail::lock_guard guard(mutex_);
         return {.recorded = sequence_,
@@ -144,6 +161,7 @@ public:
                 .dropped = ring_.dropped(),
                 .waiting = sequence_ - settled_ - ring_.dropped()};
     }
+    /// The link.
     [[nodiscard]] Link& link() noexcept { return options_.link; }
 
 private:
@@ -153,7 +171,7 @@ private:
         return function();
     }
 
-    // A dropped trace has a number too, which the gateway misses.
+    // A dropped trace uses a number too, so that the gateway notices the gap.
     bool keep(const trace_data& trace) noexcept {
         const std::uint32_t sequence = sequence_++;
         const auto write = [&, dropped = ring_.dropped()](auto& out) {
@@ -165,7 +183,7 @@ private:
         const detail::framing::header header(frame_kind::record, static_cast<std::uint16_t>(length.size()),
                                              options_.stream, sequence);
         const auto leaving = [this](record_ring::place oldest) {
-            if (is_sending_ && sequence_of(oldest) == to_send_) begin_again(); // the gateway finds half a frame
+            if (is_sending_ && sequence_of(oldest) == to_send_) begin_again(); // the gateway receives half a frame
         };
         if (!ring_.begin(detail::framing::header_size + length.size(), leaving)) return false;
         ring_.put(header.view());
@@ -177,7 +195,7 @@ private:
     [[nodiscard]] std::uint32_t sequence_of(record_ring::place record) const noexcept {
         return ring_.number_in(record, 8);
     }
-    // The first that is not settled, with this number or a later one.
+    // The first unsettled record with this number or a later one.
     [[nodiscard]] record_ring::place waiting_from(std::uint32_t sequence) const noexcept {
         auto record = ring_.front();
         while (record.size > 0 &&
@@ -213,7 +231,7 @@ private:
         ++settled_;
         remove_settled();
     }
-    // Not what is being sent once more, while its acknowledgement comes in.
+    // A record that is being sent again stays, even if its acknowledgement arrives meanwhile.
     void remove_settled() noexcept {
         while (!ring_.empty() && ring_.is_done(ring_.front()) &&
                !(is_sending_ && sequence_of(ring_.front()) == to_send_))
@@ -226,7 +244,7 @@ private:
     frame_decoder<0> replies_;
     std::uint32_t sequence_ = 0; // of the next trace
     std::uint32_t settled_ = 0;
-    std::uint32_t to_send_ = 0; // the sequence number of the record that is sent, or may be next
+    std::uint32_t to_send_ = 0; // of the record that is being sent, or is sent next
     bool is_sending_ = false;
     [[no_unique_address]] Mutex mutex_;
 };

@@ -14,15 +14,17 @@
 #include <string_view>
 #include <utility>
 
-// The gateway's side of `framed_exporter`.
+// The gateway's counterpart of `framed_exporter`.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// A frame's record as a trace, to be exported.
+/// The record of a frame as a trace that can be exported.
 struct received_trace {
-    trace_batch trace; ///< one, or none where the payload is no record that this version reads
+    trace_batch trace; ///< one trace; none if the payload is not a valid record
+    /// The device's ID.
     std::string device;
+    /// The device's firmware version.
     std::string firmware;
     std::uint64_t dropped = 0; ///< traces that the device had dropped when it recorded this one
 };
@@ -33,7 +35,7 @@ inline void add_time(char* fixed64, std::uint64_t nanoseconds) noexcept {
     write_fixed64(fixed64, read_little_endian<std::uint64_t>(fixed64) + nanoseconds);
 }
 
-// Moves the times of an OTLP span or, in it, of an event. False where it is no such message.
+// Shifts the times of an OTLP span, or of an event in it. Returns false if the message is malformed.
 inline bool move_times(char* begin, std::string_view message, std::uint64_t nanoseconds, bool is_span) noexcept {
     protobuf_reader at(message);
     while (at.next()) {
@@ -48,7 +50,7 @@ inline bool move_times(char* begin, std::string_view message, std::uint64_t nano
     return !at.failed();
 }
 
-// Does the span say the IDs that stand beside it? Whoever sends another's would write into a trace of others.
+// Whether the IDs inside the span are those of its record. Otherwise a device could write into another trace.
 inline bool has_own_ids(const trace_data& trace, const span_data& span) noexcept {
     const auto is_number = [](std::string_view bytes, std::uint64_t number) {
         for (std::size_t i = 0; i < 8; ++i)
@@ -67,7 +69,7 @@ inline bool has_own_ids(const trace_data& trace, const span_data& span) noexcept
     return has_trace && has_span;
 }
 
-// What has the device's own times gets those of the gateway.
+// Converts the device's times to the gateway's.
 inline bool date(trace_data& trace, std::uint64_t nanoseconds) noexcept {
     trace.start_unix_nano += nanoseconds;
     for (span_data* span = trace.spans; span; span = span->next)
@@ -77,10 +79,10 @@ inline bool date(trace_data& trace, std::uint64_t nanoseconds) noexcept {
 
 } // namespace detail::device_record
 
-/// Reads a record that arrived at `now_unix_nano`. Times of the device's own clock become times of day: by the clock
-/// in the frame, as exact as the link is quick, or, where the device has none, as if the trace had just ended, which
-/// the metadata `device.time` then says: `arrival`. The metadata `device.id` and `device.firmware` say where it is
-/// from. Throws `std::bad_alloc`.
+/// Reads a record that arrived at `now_unix_nano` (nanoseconds since 1970-01-01 UTC). Times of the device's own clock
+/// are converted to time of day. With a clock in the frame, the error is the delay of the link. Without one, the
+/// trace is assumed to have just ended, and gets the metadata `device.time` = `arrival`. The metadata `device.id` and
+/// `device.firmware` are added. Throws std::bad_alloc.
 [[nodiscard]] inline received_trace read_record(const frame& arrived, std::uint64_t now_unix_nano) {
     namespace record = detail::device_record;
     received_trace received;

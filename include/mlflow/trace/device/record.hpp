@@ -9,19 +9,19 @@
 #include <cstdint>
 #include <string_view>
 
-// The payload of a frame: a trace as a spool writes it (spool/format.hpp), and what its device is:
+// The payload of a frame: a trace in the format of a spool (spool/format.hpp), with information about the device:
 //
 //     message Record { … the fields of Trace …; string device = 7; string firmware = 8; uint64 dropped = 9; }
 //
-// Times before 2001 are no times of day but the device's monotonic clock: who receives the record dates it.
+// Times before 2001 are those of the device's monotonic clock. The receiver converts them to time of day.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// What a device says of itself. The texts live as long as whoever was given them.
+/// Identifies a device. The views must outlive the exporter that gets them.
 struct device_identity {
-    std::string_view id;       ///< the same at each start: its serial number, say
-    std::string_view firmware; ///< the version of what runs on it
+    std::string_view id;       ///< constant across starts, for example a serial number
+    std::string_view firmware; ///< the version of the device's firmware
 };
 
 namespace detail::device_record {
@@ -39,8 +39,8 @@ private:
     std::size_t size_ = 0;
 };
 
-// Writes fields to an `Out` with `put(std::string_view)`. What a message holds is written twice, the first time to be
-// counted, so that nothing is kept.
+// Writes fields to an `Out` with `put(std::string_view)`. The content of a message is produced twice, the first time
+// only to count its bytes, so that no buffer is needed.
 template <class Out>
 class writer {
 public:

@@ -9,20 +9,22 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// What the sequence numbers of one stream tell of what happened on the way. They may go over 2^32.
+/// Counts lost, repeated and reordered records of one stream by their sequence numbers, which may wrap at 2^32.
 ///
-/// Which numbers have come is remembered of the last `Window`; an older one is taken for one that had been lost.
+/// It remembers the last `Window` numbers. An older number is counted as one that had been lost.
+///
 /// Thread-safety: none.
 template <std::size_t Window = 1024>
 class sequence_account {
-    static_assert(Window > 0 && (Window & (Window - 1)) == 0, "the window is a power of two");
+    static_assert(Window > 0 && (Window & (Window - 1)) == 0, "Window must be a power of two");
 
 public:
+    /// Whether this number has arrived, as far as the window reaches.
     [[nodiscard]] bool has(std::uint32_t sequence) const noexcept {
         return is_begun_ && age(sequence) >= 0 && is_in_window(sequence) && bit(sequence);
     }
 
-    /// It has come. False, and counted as doubled, where it had before.
+    /// Records the arrival of a number. Returns false, and counts a repetition, if it had arrived before.
     bool add(std::uint32_t sequence) noexcept {
         if (has(sequence)) {
             ++doubled_;
@@ -44,20 +46,23 @@ public:
         return true;
     }
 
-    /// It was not kept after all, and is to come again.
+    /// Undoes `add`, for a record that could not be stored and will be sent again.
     void remove(std::uint32_t sequence) noexcept {
         if (!has(sequence)) return;
         set(sequence, false);
         --received_;
     }
 
+    /// The count of different numbers that have arrived.
     [[nodiscard]] std::uint32_t received() const noexcept { return received_; }
+    /// The count of repetitions.
     [[nodiscard]] std::uint32_t doubled() const noexcept { return doubled_; }
-    /// Came after one with a higher number.
+    /// The count of numbers that arrived after a higher one.
     [[nodiscard]] std::uint32_t reordered() const noexcept { return reordered_; }
-    /// Between the lowest and the highest number that came. A stream begins with 0, so that those before `first()`
-    /// are missing too, where the whole of it was to be received.
+    /// The count of missing numbers between the lowest and the highest that arrived. A stream begins with 0: if all
+    /// of it was to be received, the numbers before `first()` are missing too.
     [[nodiscard]] std::uint32_t lost() const noexcept { return is_begun_ ? newest_ - first_ + 1 - received_ : 0; }
+    /// The lowest number that has arrived.
     [[nodiscard]] std::uint32_t first() const noexcept { return first_; }
 
 private:

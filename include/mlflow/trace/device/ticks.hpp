@@ -8,13 +8,15 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// A counter of 32 bits that starts again at 0, as one of 64 that does not: for `monotonic_nano` of a board. It must
-/// be asked at least once in the time of 2^32 ticks: 71 minutes of microseconds, 49 days of milliseconds.
-/// Thread-safety: none; the board's lock is to be held.
+/// Extends a 32-bit counter that wraps to 64 bits, for a board's `monotonic_nano`. It must be called at least once in
+/// 2^32 ticks: 71 minutes for microseconds, 49 days for milliseconds.
+///
+/// Thread-safety: none; where interrupt handlers record, call it between the board's `lock()` and `unlock()`.
 class unwrapped_ticks {
 public:
+    /// The 64-bit count for this reading of the counter.
     constexpr std::uint64_t operator()(std::uint32_t counter) noexcept {
-        ticks_ += counter - static_cast<std::uint32_t>(ticks_); // the difference of 32 bits, over the wrap too
+        ticks_ += counter - static_cast<std::uint32_t>(ticks_); // the 32-bit difference, correct across a wrap
         return ticks_;
     }
 

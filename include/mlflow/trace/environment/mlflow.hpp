@@ -16,11 +16,11 @@ inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
-// A name with a password goes before a token, as in MLflow's own clients.
+// User name and password take precedence over a token, as in MLflow's own clients.
 template <class Credentials>
 std::optional<error> read_credentials(Credentials& authorization) {
     for (const char* const each : {"MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"})
-        if (auto wrong = check_text(each, true)) return wrong; // RFC 7617 has no control characters
+        if (auto wrong = check_text(each, true)) return wrong; // RFC 7617 does not allow control characters
     if (auto wrong = check_visible("MLFLOW_TRACKING_TOKEN")) return wrong;
     const auto name = variable("MLFLOW_TRACKING_USERNAME");
     const auto password = variable("MLFLOW_TRACKING_PASSWORD");
@@ -45,18 +45,17 @@ std::optional<error> read_tls(Options& transport) {
     const auto insecure = variable("MLFLOW_TRACKING_INSECURE_TLS");
     const bool accept_any = same_name(insecure, "true") || insecure == "1";
     if (!accept_any && !same_name(insecure, "false") && insecure != "0" && !insecure.empty())
-        return refuse("MLFLOW_TRACKING_INSECURE_TLS", "neither true nor false; write one of them").error;
+        return refuse("MLFLOW_TRACKING_INSECURE_TLS", "invalid value; set it to true or false").error;
     if (accept_any && !variable("MLFLOW_TRACKING_SERVER_CERT_PATH").empty())
         return refuse("MLFLOW_TRACKING_INSECURE_TLS",
                       "set together with MLFLOW_TRACKING_SERVER_CERT_PATH; unset one of them")
             .error;
     if constexpr (requires { transport.transport; }) {
-        return read_tls(transport.transport); // one around another
+        return read_tls(transport.transport); // a transport that wraps another one
     } else if constexpr (requires { transport.tls.accept_any_server; }) {
         if (!insecure.empty()) transport.tls.accept_any_server = accept_any;
     } else if (accept_any) {
-        return refuse("MLFLOW_TRACKING_INSECURE_TLS", "the transport of this program has no such option; unset it")
-            .error;
+        return refuse("MLFLOW_TRACKING_INSECURE_TLS", "this program's transport does not support it; unset it").error;
     }
     const char* const certificate = "MLFLOW_TRACKING_CLIENT_CERT_PATH"; // with its key
     return read_tls_files(transport, "MLFLOW_TRACKING_SERVER_CERT_PATH", certificate, "");
@@ -64,21 +63,23 @@ std::optional<error> read_tls(Options& transport) {
 
 } // namespace detail
 
-/// The options of an `mlflow_exporter` or a `client` as MLflow's own variables say, and `chosen` where these are not
-/// set:
+/// Reads the options of an `mlflow_exporter` or a `client` from MLflow's environment variables. Options whose
+/// variables are not set are those of `chosen`:
 ///
 ///     auto options = mt::from_environment<mt::mlflow_exporter<mt::beast_transport>>({.experiment_name = "chat"});
 ///
 /// | `MLFLOW_TRACKING_URI` | `http` or `https` |
-/// | `MLFLOW_EXPERIMENT_NAME` | goes before the next |
+/// | `MLFLOW_EXPERIMENT_NAME` | takes precedence over the next |
 /// | `MLFLOW_EXPERIMENT_ID` | |
-/// | `MLFLOW_TRACKING_USERNAME`, `MLFLOW_TRACKING_PASSWORD` | Basic; both or none; go before the next |
+/// | `MLFLOW_TRACKING_USERNAME`, `MLFLOW_TRACKING_PASSWORD` | Basic; both or none; take precedence over the next |
 /// | `MLFLOW_TRACKING_TOKEN` | Bearer |
-/// | `MLFLOW_TRACKING_INSECURE_TLS` | true or false; the rest where the transport has `tls` options |
-/// | `MLFLOW_TRACKING_SERVER_CERT_PATH` | a PEM file of CAs |
-/// | `MLFLOW_TRACKING_CLIENT_CERT_PATH` | a PEM file of the certificate and its key |
+/// | `MLFLOW_TRACKING_INSECURE_TLS` | true or false; the transport must have `tls` options |
+/// | `MLFLOW_TRACKING_SERVER_CERT_PATH` | a PEM file of CAs; the same |
+/// | `MLFLOW_TRACKING_CLIENT_CERT_PATH` | a PEM file of the certificate and its key; the same |
 /// | `MLFLOW_HTTP_REQUEST_TIMEOUT` | seconds |
-/// | `MLFLOW_WORKSPACE` | of a server that has several |
+/// | `MLFLOW_WORKSPACE` | on a server that has several |
+///
+/// Errors: `error_kind::bad_setting` names the variable, and says what is wrong with it and how to correct it.
 ///
 /// Thread-safety: as std::getenv.
 template <class Server>
@@ -113,7 +114,8 @@ template <class Server>
     return chosen;
 }
 
-/// The options of `record_ratio` as `MLFLOW_TRACE_SAMPLING_RATIO` says, from 0 (nothing) to 1 (everything).
+/// Reads the options of `record_ratio` from `MLFLOW_TRACE_SAMPLING_RATIO`: a number from 0 (no trace) to 1 (every
+/// trace). Errors: `error_kind::bad_setting`. Thread-safety: as std::getenv.
 template <class Recording>
     requires requires(detail::options_of<Recording> chosen) { chosen.ratio; }
 [[nodiscard]] result<detail::options_of<Recording>> from_environment(detail::options_of<Recording> chosen = {}) {
@@ -122,7 +124,7 @@ template <class Recording>
     if (text.empty()) return chosen;
     const auto ratio = detail::parse_number<double>(text);
     if (!ratio || !(*ratio >= 0 && *ratio <= 1))
-        return detail::refuse(name, "not a number from 0 to 1; write 0.1, say");
+        return detail::refuse(name, "not a number from 0 to 1; use one such as 0.1");
     chosen.ratio = *ratio;
     return chosen;
 }

@@ -17,7 +17,7 @@ inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
-// Replaces the value of that key, or adds the key.
+// Sets the value of the key, or adds the key.
 inline void set_attribute(resource_attributes& attributes, std::string_view key, std::string_view value) {
     for (auto& [name, old] : attributes)
         if (name == key) return static_cast<void>(old = value);
@@ -33,7 +33,7 @@ inline std::optional<error> read_resource(resource_attributes& attributes) {
     return std::nullopt;
 }
 
-// A variable of one signal goes before that of all.
+// The variable of one signal takes precedence over the general one.
 struct otlp_variable {
     const char* of_signal;
     const char* of_all;
@@ -42,7 +42,7 @@ struct otlp_variable {
 };
 struct otlp_variables {
     otlp_variable endpoint, headers, timeout, protocol, compression, certificate, client_certificate, client_key;
-    std::string_view path; // behind the endpoint of all
+    std::string_view path; // appended to the general endpoint
 };
 inline constexpr otlp_variables variables_of_traces{
     {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"},
@@ -65,7 +65,7 @@ inline constexpr otlp_variables variables_of_metrics{
     {"OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY"},
     "v1/metrics"};
 
-// `url` is the endpoint among the options.
+// `url` is the member of `chosen` that holds the endpoint.
 template <class Options>
 std::optional<error> read_otlp(Options& chosen, std::string& url, const otlp_variables& of) {
     for (const otlp_variable& one : {of.endpoint, of.headers, of.timeout, of.protocol, of.compression, of.certificate,
@@ -80,14 +80,14 @@ std::optional<error> read_otlp(Options& chosen, std::string& url, const otlp_var
     }
     name = of.protocol.name();
     if (const auto protocol = variable(name); !protocol.empty() && protocol != "http/protobuf")
-        return refuse(name, "only http/protobuf is spoken here; set it to that, or unset it").error;
+        return refuse(name, "only http/protobuf is supported; set it to that, or unset it").error;
     name = of.compression.name();
     if (const auto compression = variable(name); !compression.empty()) {
         const bool gzip = compression == "gzip";
-        if (!gzip && compression != "none") return refuse(name, "neither gzip nor none; set it to one of them").error;
+        if (!gzip && compression != "none") return refuse(name, "invalid value; set it to gzip or none").error;
         if constexpr (requires { chosen.transport.compress; }) chosen.transport.compress = gzip;
         else if (gzip)
-            return refuse(name, "the transport of this program is no mt::gzip_transport; set it to none").error;
+            return refuse(name, "this program's transport is not an mt::gzip_transport; set it to none").error;
     }
 
     name = of.headers.name();
@@ -99,7 +99,7 @@ std::optional<error> read_otlp(Options& chosen, std::string& url, const otlp_var
             return refuse(name, fault + (fault.find(';') == std::string::npos ? "; write key=value,key=value" : ""))
                 .error;
         if (same_name(key, "Content-Type") || same_name(key, "Content-Encoding"))
-            return refuse(name, "header " + key + " is written by the exporter; leave it out").error;
+            return refuse(name, "header " + key + " is written by the exporter; omit it").error;
         chosen.headers.emplace_back(key, secret(value));
     }
 
@@ -114,25 +114,30 @@ std::optional<error> read_otlp(Options& chosen, std::string& url, const otlp_var
 
 } // namespace detail
 
-/// The options of an `otlp_exporter` as OpenTelemetry's variables say, and `chosen` where these are not set:
+/// Reads the options of an `otlp_exporter` from OpenTelemetry's environment variables. Options whose variables are
+/// not set are those of `chosen`:
 ///
 ///     auto options = mt::from_environment<mt::otlp_exporter<mt::beast_transport>>();
 ///
-/// Of these variables the one with `TRACES` goes before the one without, as the OpenTelemetry Protocol Exporter
-/// specification has it:
+/// A variable with `TRACES` takes precedence over the one without, as the OpenTelemetry Protocol Exporter
+/// specification requires:
 ///
-/// | `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` | the URL as it is |
-/// | `OTEL_EXPORTER_OTLP_ENDPOINT` | the URL to which `/v1/traces` is added |
-/// | `OTEL_EXPORTER_OTLP_[TRACES_]HEADERS` | `key=value,key=value`, percent-encoded; instead of those chosen |
+/// | `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` | the whole URL |
+/// | `OTEL_EXPORTER_OTLP_ENDPOINT` | the URL to which `/v1/traces` is appended |
+/// | `OTEL_EXPORTER_OTLP_[TRACES_]HEADERS` | `key=value,key=value`, percent-encoded; replaces the chosen headers |
 /// | `OTEL_EXPORTER_OTLP_[TRACES_]TIMEOUT` | milliseconds |
-/// | `OTEL_EXPORTER_OTLP_[TRACES_]PROTOCOL` | `http/protobuf`, or an error |
-/// | `OTEL_EXPORTER_OTLP_[TRACES_]COMPRESSION` | `gzip` where the transport is a `gzip_transport`, or `none` |
-/// | `OTEL_EXPORTER_OTLP_[TRACES_]CERTIFICATE` | a file, where the transport has `tls` options |
+/// | `OTEL_EXPORTER_OTLP_[TRACES_]PROTOCOL` | `http/protobuf`; anything else is an error |
+/// | `OTEL_EXPORTER_OTLP_[TRACES_]COMPRESSION` | `none`, or `gzip` if the transport is a `gzip_transport` |
+/// | `OTEL_EXPORTER_OTLP_[TRACES_]CERTIFICATE` | a file; the transport must have `tls` options |
 /// | `OTEL_EXPORTER_OTLP_[TRACES_]CLIENT_CERTIFICATE`, `…CLIENT_KEY` | the same |
-/// | `OTEL_RESOURCE_ATTRIBUTES` | as the headers; added to those chosen |
-/// | `OTEL_SERVICE_NAME` | `service.name`, before that of the attributes |
+/// | `OTEL_RESOURCE_ATTRIBUTES` | written as the headers are; added to the chosen attributes |
+/// | `OTEL_SERVICE_NAME` | `service.name`; takes precedence over the resource attributes |
 ///
-/// Not read: `OTEL_SDK_DISABLED`, `OTEL_TRACES_SAMPLER` and the variables of batches. Thread-safety: as std::getenv.
+/// Not read: `OTEL_SDK_DISABLED`, `OTEL_TRACES_SAMPLER`, and the variables of batches.
+///
+/// Errors: `error_kind::bad_setting` names the variable, and says what is wrong with it and how to correct it.
+///
+/// Thread-safety: as std::getenv.
 template <class Exporter>
     requires requires(detail::options_of<Exporter> chosen) { chosen.traces_endpoint; }
 [[nodiscard]] result<detail::options_of<Exporter>> from_environment(detail::options_of<Exporter> chosen = {}) {
@@ -141,10 +146,11 @@ template <class Exporter>
     return chosen;
 }
 
-/// The same of an `otlp_metrics`, with `METRICS` in place of `TRACES` and `/v1/metrics`. Read as well:
+/// Reads the options of an `otlp_metrics`: the same variables, with `METRICS` instead of `TRACES` and with
+/// `/v1/metrics`, and these:
 ///
 /// | `OTEL_METRIC_EXPORT_INTERVAL` | milliseconds |
-/// | `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` | `cumulative`, `delta`, or `lowmemory`, which is delta here
+/// | `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` | `cumulative`, `delta`, or `lowmemory`: the same as `delta`
 /// | | `OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION` | `explicit_bucket_histogram`, or an error |
 template <class Exporter>
     requires requires(detail::options_of<Exporter> chosen) { chosen.metrics_endpoint; }
@@ -163,9 +169,9 @@ template <class Exporter>
     if (const auto wanted = variable(preference); same_name(wanted, "cumulative"))
         chosen.temporality = temporality::cumulative;
     else if (same_name(wanted, "delta") || same_name(wanted, "lowmemory")) chosen.temporality = temporality::delta;
-    else if (!wanted.empty()) return refuse(preference, "none of cumulative, delta and lowmemory; set it to one");
+    else if (!wanted.empty()) return refuse(preference, "invalid value; set it to cumulative, delta or lowmemory");
     if (const auto wanted = variable(aggregation); !wanted.empty() && !same_name(wanted, "explicit_bucket_histogram"))
-        return refuse(aggregation, "only explicit_bucket_histogram is written here; set it to that, or unset it");
+        return refuse(aggregation, "only explicit_bucket_histogram is supported; set it to that, or unset it");
     return chosen;
 }
 

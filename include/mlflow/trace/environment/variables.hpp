@@ -32,18 +32,18 @@ inline failure refuse(std::string_view variable, std::string_view why) {
     return failure{error(error_kind::bad_setting, variable, why)};
 }
 
-// An empty variable is one that is not set, as OpenTelemetry and MLflow read it.
+// An empty variable counts as not set, as in OpenTelemetry and MLflow.
 inline std::string_view variable(const char* name) noexcept {
     const char* const value = std::getenv(name);
     return value ? value : std::string_view{};
 }
 
-// The name of the first that is set, otherwise of the last.
+// `name` if it is set, and `otherwise` if not.
 inline const char* first_set(const char* name, const char* otherwise) noexcept {
     return variable(name).empty() ? otherwise : name;
 }
 
-// The number that is the whole text.
+// Parses a number; the whole text must be one.
 template <class Number>
 std::optional<Number> parse_number(std::string_view text) noexcept {
     Number number{};
@@ -54,24 +54,24 @@ std::optional<Number> parse_number(std::string_view text) noexcept {
 
 inline bool is_quotation_mark(char c) noexcept { return c == '"' || c == '\''; }
 
-// Of shells, .env files and YAML, some take quotation marks away, and some leave them.
+// Some shells, .env files and YAML parsers remove quotation marks, and some keep them.
 inline bool is_in_quotes(std::string_view text) noexcept {
     if (text.empty()) return false;
     return text.front() == '"' || text.back() == '"' ||
            (text.size() > 1 && is_quotation_mark(text.front()) && text.front() == text.back());
 }
 
-// What no variable here may hold. The quotation marks of a password may be its own.
+// Rejects values that no variable may have. A password may contain quotation marks.
 inline std::optional<error> check_text(const char* name, bool may_have_quotes = false) {
     const auto text = variable(name);
     if (!may_have_quotes && is_in_quotes(text))
-        return refuse(name, "stands in quotation marks, which are a part of the value here; take them away").error;
+        return refuse(name, "is in quotation marks, which become part of the value; remove them").error;
     const auto scan = scan_utf8(text);
     if (scan.invalid_at != utf8_scan::npos)
         return refuse(name, "invalid UTF-8 at byte " + std::to_string(scan.invalid_at) + "; write UTF-8").error;
     if (scan.control_at != utf8_scan::npos)
         return refuse(name, "control character at byte " + std::to_string(scan.control_at) +
-                                ", such as the end of a line; remove it")
+                                ", for example a line end; remove it")
             .error;
     return std::nullopt;
 }
@@ -82,25 +82,26 @@ inline std::optional<error> check_texts(std::initializer_list<const char*> names
     return std::nullopt;
 }
 
-// What goes into a header by itself.
+// Rejects values that cannot be sent in a header.
 inline std::optional<error> check_visible(const char* name) {
     if (is_visible_ascii(variable(name))) return std::nullopt;
-    return refuse(name, "holds a space or a character outside ASCII; remove it").error;
+    return refuse(name, "contains a space or a character outside ASCII; remove it").error;
 }
 
-// In units of `Duration`, if it is set; it must be above 0, and `example` shows how to write it.
+// Reads a number of `Duration` units, if the variable is set; it must be above 0. `example` is used in the error
+// message.
 template <class Duration>
 std::optional<error> read_timeout(std::chrono::milliseconds& timeout, const char* name, std::string_view example) {
     const auto text = variable(name);
     if (text.empty()) return std::nullopt;
     const auto number = parse_number<std::int32_t>(text);
     if (!number || *number <= 0)
-        return refuse(name, "not a whole number above 0; write " + std::string(example)).error;
+        return refuse(name, "not a whole number above 0; use a number of " + std::string(example)).error;
     timeout = Duration(*number);
     return std::nullopt;
 }
 
-// RFC 3986, 2.1; nothing where a % is not followed by two hexadecimal digits.
+// RFC 3986, 2.1. Returns nothing if a % is not followed by two hexadecimal digits.
 inline std::optional<std::string> percent_decoded(std::string_view text) {
     std::string decoded;
     for (std::size_t at = 0; at < text.size(); ++at) {
@@ -121,28 +122,30 @@ inline result<text_pairs> key_value_list(const char* name) {
         const auto member = without_outer_space(rest.substr(0, comma));
         rest.remove_prefix(std::min(comma + 1, rest.size()));
         if (member.empty()) continue;
-        const auto which = "entry " + std::to_string(pairs.size() + 1); // by its position: it may be a credential
+        // Named by its position, since it may be a credential.
+        const auto which = "entry " + std::to_string(pairs.size() + 1);
         const auto equals = member.find('=');
         if (equals == std::string_view::npos || without_outer_space(member.substr(0, equals)).empty())
             return refuse(name, which + " has no key and =; write key=value,key=value");
         auto key = percent_decoded(without_outer_space(member.substr(0, equals)));
         auto value = percent_decoded(without_outer_space(member.substr(equals + 1)));
-        if (!key || !value) return refuse(name, which + " holds a % without two hexadecimal digits; write %25 for %");
+        if (!key || !value)
+            return refuse(name, which + " contains a % without two hexadecimal digits; write %25 for %");
         const auto is_plain = [](std::string_view text) {
             const auto scan = scan_utf8(text);
             return scan.control_at == utf8_scan::npos && scan.invalid_at == utf8_scan::npos;
         };
         if (!is_plain(*key) || !is_plain(*value))
-            return refuse(name, which + " holds a control character or invalid UTF-8; remove it");
+            return refuse(name, which + " contains a control character or invalid UTF-8; remove it");
         if (is_in_quotes(without_outer_space(member.substr(equals + 1))) || is_quotation_mark(member.front()))
-            return refuse(name, which + " stands in quotation marks, which are a part of it here; take them away, or "
-                                        "write %22 where they are meant");
+            return refuse(name, which + " is in quotation marks, which become part of the value; remove them, or "
+                                        "write %22 if they are intended");
         pairs.emplace_back(std::move(*key), std::move(*value));
     }
     return pairs;
 }
 
-// The URL itself, without its query, must be one that a transport can take.
+// Rejects a URL that no transport accepts. A query is ignored.
 inline std::optional<error> check_url(const char* name) {
     const auto url = variable(name);
     const auto parsed = endpoint::parse(url.substr(0, url.find('?')));
@@ -152,11 +155,11 @@ inline std::optional<error> check_url(const char* name) {
     return std::nullopt;
 }
 
-// The files of `tls_options`, for a transport that has such.
+// Reads the files of `tls_options`, if the transport has such options.
 template <class Options>
 std::optional<error> read_tls_files(Options& transport, const char* ca, const char* certificate, const char* key) {
     const char* const names[] = {ca, certificate, key};
-    if constexpr (requires { transport.transport; }) { // one around another
+    if constexpr (requires { transport.transport; }) { // a transport that wraps another one
         return read_tls_files(transport.transport, ca, certificate, key);
     } else if constexpr (requires { transport.tls.private_key_file; }) {
         std::string* const files[] = {&transport.tls.ca_file, &transport.tls.certificate_file,
@@ -167,7 +170,7 @@ std::optional<error> read_tls_files(Options& transport, const char* ca, const ch
     } else {
         for (const char* const name : names)
             if (!variable(name).empty())
-                return refuse(name, "the transport of this program takes no certificates; unset it").error;
+                return refuse(name, "this program's transport does not support certificates; unset it").error;
         return std::nullopt;
     }
 }

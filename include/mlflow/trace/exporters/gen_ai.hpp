@@ -18,15 +18,15 @@
 #include <utility>
 #include <vector>
 
-// Spans in the terms of OpenTelemetry's conventions for generative AI
-// (https://github.com/open-telemetry/semantic-conventions-genai, as its Python package 0.66b2 has them), by the same
-// rules as MLflow's own exporter with MLFLOW_ENABLE_OTEL_GENAI_SEMCONV. What the conventions have no name for stays
-// as it is, as does the name of the span.
+// Translates spans into OpenTelemetry's conventions for generative AI
+// (https://github.com/open-telemetry/semantic-conventions-genai, as in its Python package 0.66b2). The rules are
+// those of MLflow's own exporter with MLFLOW_ENABLE_OTEL_GENAI_SEMCONV. Attributes for which the conventions have no
+// name, and the name of the span, are not changed.
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// What a span says under MLflow's names.
+// The values that a span has under MLflow's attribute names.
 struct mlflow_terms {
     std::string_view name;
     std::string_view type;
@@ -74,8 +74,8 @@ struct mlflow_terms {
     }
 };
 
-// Messages as the conventions have them, [{"role": …, "parts": [{"type": "text", "content": …}]}], of what OpenAI's
-// interface has, or of a text. `append…` is false when the value is neither.
+// Converts messages to the form of the conventions, [{"role": …, "parts": [{"type": "text", "content": …}]}]. Accepts
+// the messages of OpenAI's API, or a text; for any other value, `append…` returns false.
 class gen_ai_messages {
 public:
     explicit gen_ai_messages(buffer& out) noexcept : out_(out) {}
@@ -140,7 +140,7 @@ private:
         const std::string_view text = json_find(part, {"text"});
         if (json_find(part, {"type"}) == R"("text")" && !text.empty())
             append_part(R"("type":"text","content":)", text);
-        else append_raw_part(part); // a type of their own, as the conventions allow
+        else append_raw_part(part); // other types are allowed by the conventions
     }
     void append_call(std::string_view call) {
         begin_part();
@@ -182,9 +182,10 @@ inline bool append_body_in_gen_ai_terms(buffer& out, const span_data& span) {
     buffer inputs, outputs;
     const bool has_inputs = said.is_inference() && gen_ai_messages(inputs).append_inputs(said.inputs);
     const bool has_outputs = said.is_inference() && gen_ai_messages(outputs).append_outputs(said.outputs);
-    if (inputs.overflowed() || outputs.overflowed()) return false; // that they are none is not known
+    // Out of memory, so whether there are messages is unknown.
+    if (inputs.overflowed() || outputs.overflowed()) return false;
 
-    // What the application has said in these terms itself stays.
+    // Attributes that the application itself set under these names take precedence.
     std::vector<std::string_view> own;
     for (protobuf_reader at(body); at.next();) {
         std::string_view key;
@@ -194,7 +195,7 @@ inline bool append_body_in_gen_ai_terms(buffer& out, const span_data& span) {
         if (key.starts_with("gen_ai.")) own.push_back(key);
         if ((has_inputs && key == mlflow_names::span_inputs) || (has_outputs && key == mlflow_names::span_outputs))
             continue;
-        constexpr char client = 3; // of another service, as the conventions want it
+        constexpr char client = 3; // SPAN_KIND_CLIENT: the conventions require it for calls of a model
         if (at.field() == otlp::kind && said.is_inference()) {
             if (!out.push_back(short_tag(otlp::kind, wire_type::varint)) || !out.push_back(client)) return false;
         } else if (!out.append(at.raw())) {

@@ -16,28 +16,38 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Appends to a file of OTLP JSON lines, which is what the OpenTelemetry Collector's file exporter writes and its
-/// `otlpjsonfilereceiver` reads. One line per batch. Processes may share a file on a local disk: a line is written in
-/// append mode, under a lock where it can be had at once. What a full disk or a crash has cut short, in this process
-/// or another, costs no line but itself. A file that is renamed or removed is made anew.
+/// Appends traces to a file of OTLP JSON lines, one line per batch. The OpenTelemetry Collector's file exporter
+/// writes this format and its `otlpjsonfilereceiver` reads it.
 ///
-/// The file is made readable by its owner only, since it holds what users said. Errors: a file that cannot be opened
-/// or written (disk full) fails the batch, and is tried again with the next one. So does a file that belongs to
-/// another user, that others may write to, that has a second name (a hard link), or that is reached by a symbolic
-/// link of another user. A terminal, a pipe (`/dev/stdout`) and a FIFO of this user with a reader are written to as
-/// they are.
+/// Several processes may write to the same file on a local disk: lines are appended in append mode, and under a lock
+/// if it is available at once. A line truncated by a full disk or a crash does not affect other lines. If the file is
+/// renamed or removed, a new one is created. The file is readable by its owner only, because it holds recorded
+/// content.
+///
+/// Errors: if the file cannot be opened or written, the batch fails, and the next batch tries again. This includes a
+/// file that belongs to another user, that others may write to, that has a second hard link, or that is reached by a
+/// symbolic link of another user. A terminal, a pipe (`/dev/stdout`), and a FIFO of this user that has a reader are
+/// accepted.
+///
+/// Thread-safety: one thread at a time.
 class json_lines_exporter {
 public:
+    /// Options of `json_lines_exporter`.
     struct options {
+        /// The file.
         std::string path = "traces.jsonl";
+        /// OpenTelemetry's resource, written on each line.
         resource_attributes resource{{"service.name", "unknown_service"}};
     };
 
+    /// Stores the options. The first export opens the file.
     json_lines_exporter() : json_lines_exporter(options{}) {}
+    /// Stores the options. The first export opens the file.
     explicit json_lines_exporter(options chosen) : options_(std::move(chosen)) {}
     json_lines_exporter(const json_lines_exporter&) = delete;
     json_lines_exporter& operator=(const json_lines_exporter&) = delete;
 
+    /// Appends one line with all traces of the batch.
     export_result export_traces(trace_batch& batch) {
         export_result outcome;
         if (batch.empty()) return outcome;
@@ -47,28 +57,20 @@ public:
             !detail::append_otlp_json(line_, request_.view()) || !line_.push_back('\n')) {
             return detail::export_without_memory(batch.span_count());
         }
-        const std::string fault = append();
+        error fault = append();
         request_.clear_to(detail::kept_request);
         line_.clear_to(detail::kept_request);
-        if (!fault.empty()) return fail(batch, fault);
-        outcome.exported_spans = batch.span_count();
+        (fault ? outcome.failed_spans : outcome.exported_spans) = batch.span_count();
+        outcome.error = std::move(fault);
         return outcome;
     }
 
 private:
-    export_result fail(const trace_batch& batch, std::string_view why) {
-        export_result outcome;
-        outcome.failed_spans = batch.span_count();
-        outcome.error = std::string(why);
-        if (!outcome.error.starts_with(options_.path)) outcome.error = options_.path + ": " + outcome.error;
-        return outcome;
-    }
-
-    // Why the line is not in the file; empty when it is.
-    std::string append() {
+    // Returns why the line could not be written, or no error.
+    error append() {
         if (!file_.is_at(options_.path))
-            if (auto fault = file_.open(options_.path); !fault.empty()) return fault;
-        return file_.append_line(line_.view()) ? std::string() : std::strerror(errno);
+            if (error fault = file_.open(options_.path)) return fault;
+        return file_.append_line(line_.view()) ? error() : detail::file_error(options_.path, errno);
     }
 
     options options_;

@@ -11,16 +11,22 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Keeps finished traces in memory, decoded: for tests of an application's instrumentation.
-/// Thread-safety: all functions, from any thread.
+/// Keeps ended traces in memory, decoded: for tests of an application's instrumentation.
+///
+/// Thread-safety: all functions may be called from any thread.
 class memory_exporter {
 public:
+    /// See `thread_safe_exporter` in concepts.hpp.
     static constexpr bool is_thread_safe = true;
 
+    /// There are none.
     struct options {};
+    /// An exporter that holds no traces.
     memory_exporter() = default;
+    /// An exporter that holds no traces.
     explicit memory_exporter(options) {}
 
+    /// Decodes and stores the traces. Throws std::bad_alloc.
     export_result export_traces(trace_batch& batch) {
         export_result outcome;
         for (const trace_data& trace : batch) {
@@ -32,12 +38,12 @@ public:
         return outcome;
     }
 
-    /// What came so far, and forgets it.
+    /// Returns the traces stored so far and removes them.
     [[nodiscard]] std::vector<recorded_trace> take() {
         const detail::lock_guard guard(lock_);
         return std::exchange(traces_, {});
     }
-    /// A copy of what came so far.
+    /// A copy of the traces stored so far.
     [[nodiscard]] std::vector<recorded_trace> traces() const {
         const detail::lock_guard guard(lock_);
         return traces_;

@@ -29,29 +29,35 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Which server, and where on it.
+/// The server and experiment that an `mlflow_exporter` found.
 struct mlflow_connection {
+    /// As the server reports it, for example "3.17.2".
     std::string server_version;
+    /// The ID of the experiment.
     std::string experiment_id;
 };
 
-/// Delivers to an MLflow server, version 3.1 or newer.
+/// Delivers traces to an MLflow server, version 3.1 or newer.
 ///
-/// All spans of a batch go in one request (`POST /v1/traces`). A trace with metadata besides user and session,
-/// with a client request ID, or with linked prompts needs one or two more of its own (`POST
-/// /api/3.0/mlflow/traces`, `POST /api/2.0/mlflow/traces/link-prompts`); these follow on
-/// `info_connections` connections, and the spans of such a trace count as exported when it has been answered too.
-/// Sending a trace again is harmless. What an answer means is decided in http/outcome.hpp: a login page with status
-/// 200 delivers nothing.
+/// All spans of a batch are sent in one request (`POST /v1/traces`). A trace with metadata other than user and
+/// session, with a client request ID or a preview, or with linked prompts, needs one or two additional requests
+/// (`POST /api/3.0/mlflow/traces`, `POST /api/2.0/mlflow/traces/link-prompts`). These are sent on up to
+/// `info_connections` connections, and the spans of such a trace count as exported only when they have succeeded too.
+/// Sending a trace again is harmless. http/outcome.hpp decides what a response means; for example, a login page with
+/// status 200 is not a success.
 ///
-/// Servers before 3.4, and those whose store takes no spans (it answers 501, as a folder of files does), get each
-/// trace by a request of its own and its spans as a file, which is told once by `options::on_notice`. MLflow 3.1
-/// gives each trace an ID of its own there; the tag `mlflow_trace.trace_id` has ours, and `mlflow.clientRequestId`
-/// the request's.
+/// A server before 3.4, or one whose store does not support spans (it responds 501, as a file store does), gets a
+/// request for each trace, with the spans as a file. `options::on_notice` is called once then. MLflow 3.1 assigns its
+/// own trace IDs; the tag `mlflow_trace.trace_id` has the recorded one, and `mlflow.clientRequestId` the client
+/// request ID.
 ///
-/// `Transport` is constructed from an `endpoint` and `Transport::options`. The server is asked for its version and
-/// its experiment at the first export, or before that by `connect()`. Thread-safety: all functions, from any thread,
-/// one at a time, and `interrupt` at once.
+/// `Transport` is constructed from an `endpoint` and `Transport::options`. The first export, or an earlier call of
+/// `connect()`, requests the server's version and the experiment.
+///
+/// Errors: failed spans are counted in the result of `export_traces`, with a one-line reason.
+///
+/// Thread-safety: all functions may be called from any thread. `export_traces` and `connect` run one at a time; the
+/// other functions do not wait for them.
 template <class Transport>
 class mlflow_exporter {
     static_assert(transport<Transport>,
@@ -60,52 +66,68 @@ class mlflow_exporter {
     static_assert(detail::is_made_as_transport<Transport>());
 
 public:
+    /// Options of `mlflow_exporter`.
     struct options {
         std::string tracking_uri = "http://127.0.0.1:5000"; ///< http://host:port/path, as MLFLOW_TRACKING_URI
-        /// Created when it does not exist. Ignored when `experiment_id` is given.
+        /// Created if it does not exist. Ignored if `experiment_id` is set.
         std::string experiment_name = "Default";
-        std::string experiment_id{}; ///< must exist
-        /// OpenTelemetry's resource; MLflow stores its `service.name` as a tag of the trace.
+        /// An existing experiment. Set it in place of the name if the program must not create one.
+        std::string experiment_id{};
+        /// OpenTelemetry's resource. MLflow stores its `service.name` as a tag of the trace.
         resource_attributes resource{};
-        /// What runs: the metadata `mlflow.source.name`, `mlflow.source.type` and, where they are known when the
-        /// program is built, `mlflow.source.git.commit`, `.branch` and `.repoURL`. Sent with the traces that have
-        /// metadata of their own.
+        /// The program that records: the metadata `mlflow.source.name`, `mlflow.source.type`,
+        /// `mlflow.source.git.commit`, `.branch` and `.repoURL`. A build can define the last three; empty ones are
+        /// left out. They are sent with the traces that need an additional request. Name and Git values over 250
+        /// characters are truncated.
         std::string source_name{detail::program_path()};
+        /// See `source_name`.
         std::string source_type{"LOCAL"};
+        /// See `source_name`.
         std::string git_commit{};
+        /// See `source_name`.
         std::string git_branch{};
-        std::string git_repository{}; ///< `https://github.com/…`, to which MLflow's page links; without a password
-        /// For each request. A busy SQLite store answers only after 20 s.
+        /// For example `https://github.com/…`, to which MLflow's page links; must not contain a password.
+        std::string git_repository{};
+        /// For each request. A busy SQLite store may take 20 s to respond; raise it for a slower server.
         std::chrono::milliseconds timeout{30'000};
-        /// `basic_authorization()`, `bearer_authorization()`, or a function; none when empty. Give it over `https`
-        /// only.
+        /// `basic_authorization()`, `bearer_authorization()`, or a function. Empty: no credentials. Use them over
+        /// `https` only.
         credentials authorization{};
-        /// Sent with each request, such as a key that a proxy before the server asks for.
+        /// Headers sent with each request, for example a key for a reverse proxy.
         std::vector<std::pair<std::string, secret>> headers{};
-        std::string workspace{}; ///< of a server that has several (`mlflow server --enable-workspaces`)
+        /// The workspace, on a server that has several (`mlflow server --enable-workspaces`).
+        std::string workspace{};
+        /// Options of the transport.
         typename Transport::options transport{};
-        /// At once, for the requests that traces with request IDs and metadata need. 1 to 16.
+        /// How many connections send the additional requests of traces at the same time: 1 to 16. Raise it if these
+        /// requests delay a long queue and the server has more workers.
         std::size_t info_connections = 4;
-        /// Told once, by the exporting thread, why traces go to this server in a slower way.
+        /// Called once, by the exporting thread, with the reason why traces need a request each on this server. Set
+        /// it to send the notice to the application's log.
         void (*on_notice)(const std::string& notice) = &detail::notice_to_stderr;
     };
 
+    /// Stores the options. Does not connect.
     mlflow_exporter() : mlflow_exporter(options{}) {}
+    /// Stores the options. Does not connect.
     explicit mlflow_exporter(options chosen) : options_(std::move(chosen)), server_(server()) {}
 
-    /// Asks the server for its version and its experiment, which is created where only its name is known. Needed only
-    /// to learn of a wrong address, an old server or a missing experiment before the first trace.
+    /// Requests the server's version and the experiment, which is created if only its name is set and it does not
+    /// exist. Call it to find a wrong address, an old server or a missing experiment before the first trace;
+    /// otherwise the first export does it.
     result<mlflow_connection> connect() {
         const detail::lock_guard guard(lock_);
         return connect_locked();
     }
 
+    /// Sends the batch. After a failure of some additional requests, the traces that they belong to stay in the
+    /// batch.
     export_result export_traces(trace_batch& batch) {
         const detail::lock_guard guard(lock_);
         if (batch.empty()) return {};
         const std::size_t spans = batch.span_count();
         if (const auto connected = connect_locked(); !connected) {
-            // The traces were not even sent: it is the server, the experiment or the credentials that must be mended.
+            // No trace has been sent, so the content is not at fault.
             export_result outcome = failure_of(spans, connected.error());
             outcome.retryable = true;
             outcome.content_rejected = false;
@@ -114,35 +136,37 @@ public:
         if (takes_otlp_) {
             export_result outcome;
             auto error = send_spans(batch, outcome);
-            if (error && detail::is_not_implemented(error->status())) use_artifacts("its store takes no OTLP spans");
+            if (error && detail::is_not_implemented(error->status()))
+                use_artifacts("its store does not support OTLP spans");
             else if (error) return failure_of(spans, std::move(*error));
             else return outcome.ok() ? send_trace_infos(batch) : outcome;
         }
         return send_artifacts(batch);
     }
 
-    /// Ends an export under way after the requests that are under way: what was not asked for yet fails, and may be
-    /// sent again. Later exports send spans, and no more.
+    /// Stops an export after the requests in progress. Additional requests that were not sent fail and may be sent
+    /// again. Later exports send only spans.
     void interrupt() noexcept { is_interrupted_ = true; }
 
-    /// How far the export under way is. Does not wait for it.
+    /// The progress of the current export. Does not wait for it.
     [[nodiscard]] export_progress progress() const { return progress_.now(); }
 
-    /// The trace in MLflow's page; empty before the experiment is known. Does not wait for an export under way.
+    /// The page of the trace in MLflow. Empty before the experiment is known. Does not wait for an export.
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
         const detail::lock_guard guard(connection_lock_);
         if (connection_.experiment_id.empty()) return {};
         if (gives_own_ids_) return experiment_url_locked();
         return experiment_url_locked("?selectedEvaluationId=" + std::string(id.mlflow_id().view()));
     }
-    /// The experiment's traces in MLflow's page; empty before the experiment is known.
+    /// The page of the experiment's traces in MLflow. Empty before the experiment is known. Does not wait for an
+    /// export.
     [[nodiscard]] std::string experiment_url() const {
         const detail::lock_guard guard(connection_lock_);
         return connection_.experiment_id.empty() ? std::string{} : experiment_url_locked();
     }
 
 private:
-    using failed = std::optional<error>; // nothing when all is well
+    using failed = std::optional<error>; // empty after success
     using infos = detail::mlflow_infos<Transport>;
 
     [[nodiscard]] std::string experiment_url_locked(std::string query = {}) const {
@@ -160,16 +184,16 @@ private:
                                                          : api.experiment_by_id(options_.experiment_id);
         if (!experiment) return failure{experiment.error()};
         is_old_ = version->is_before(3, 4);
-        if (takes_otlp_ && is_old_) use_artifacts("it takes no OTLP spans");
+        if (takes_otlp_ && is_old_) use_artifacts("it does not support OTLP spans");
         const detail::lock_guard guard(connection_lock_);
         gives_own_ids_ = version->is_before(3, 2);
         connection_ = {std::move(version->text), std::move(*experiment)};
         return connection_;
     }
 
-    static export_result failure_of(std::size_t spans, error why) {
+    static export_result failure_of(std::size_t spans, const error& why) {
         export_result outcome;
-        detail::add_failure(outcome, spans, std::move(why));
+        detail::add_failure(outcome, spans, why);
         return outcome;
     }
 
@@ -223,7 +247,8 @@ private:
                 options_.authorization, options_.timeout,      options_.transport};
     }
 
-    // Of a batch whose spans are stored. What has failed stays in it, unless all has.
+    // The spans of the batch are stored. Afterwards the batch holds the traces that failed, or all traces if none
+    // failed.
     export_result send_trace_infos(trace_batch& batch) {
         std::vector<typename infos::answer> answers;
         for (const trace_data& trace : batch)
@@ -237,7 +262,7 @@ private:
         return settle(batch, answers);
     }
 
-    // In the order of the batch.
+    // The answers are in the order of the batch.
     export_result settle(trace_batch& batch, std::vector<typename infos::answer>& answers) {
         export_result outcome;
         trace_batch left, stored;
@@ -255,15 +280,16 @@ private:
         if (untried > 0) {
             outcome.failed_spans += untried;
             outcome.retryable = true;
-            if (outcome.error.empty())
-                outcome.error = "request IDs and metadata of " + std::to_string(untried) +
-                                " stored spans were not sent yet: interrupted";
+            if (!outcome.error)
+                outcome.error = error(error_kind::timeout, {},
+                                      "interrupted before the request IDs and metadata of " +
+                                          std::to_string(untried) + " stored spans were sent");
         }
         batch = std::move(left.empty() ? stored : left);
         return outcome;
     }
 
-    // A server that is not there any more is not asked for each trace.
+    // After a transport error, no further trace is sent.
     export_result send_artifacts(const trace_batch& batch) {
         export_result outcome;
         failed gone;
@@ -271,7 +297,7 @@ private:
             failed error = gone ? gone : send_artifact(trace);
             if (!error) outcome.exported_spans += trace.span_count, progress_.answered(true);
             else if (outcome_of(*error) == trace::outcome::wait) gone = error;
-            if (error) detail::add_failure(outcome, trace.span_count, std::move(*error));
+            if (error) detail::add_failure(outcome, trace.span_count, *error);
         }
         return outcome;
     }
@@ -279,9 +305,8 @@ private:
     void use_artifacts(std::string_view why) {
         takes_otlp_ = false;
         if (options_.on_notice && !std::exchange(is_told_, true))
-            options_.on_notice(
-                server_.uri() + ": " + std::string(why) +
-                ", so each trace is a request or more of its own; use MLflow 3.4 or newer on a database");
+            options_.on_notice(server_.uri() + ": " + std::string(why) +
+                               ", so each trace needs at least one request; use MLflow 3.4 or newer with a database");
     }
 
     failed send_artifact(const trace_data& trace) {
@@ -290,7 +315,7 @@ private:
                         .store(trace));
         const bool has_no_such_way = error && error->kind() == error_kind::other &&
                                      (error->status() == 0 || detail::is_not_implemented(error->status()));
-        if (has_no_such_way && !is_old_) { // nor the other: perhaps it was not MLflow that answered
+        if (has_no_such_way && !is_old_) { // neither way works: perhaps the response did not come from MLflow
             error = error->with_reply(detail::not_implemented, error->retry_after(), error->is_html());
             takes_otlp_ = true;
         }
@@ -298,7 +323,7 @@ private:
     }
 
     failed checked(failed error) {
-        if (error && detail::is_not_found(error->status())) { // deleted? ask again next time
+        if (error && detail::is_not_found(error->status())) { // perhaps deleted: look it up again at the next export
             const detail::lock_guard guard(connection_lock_);
             connection_.experiment_id.clear();
         }
@@ -308,15 +333,16 @@ private:
     options options_;
     detail::machine::mutex lock_;
     detail::http_client<Transport> server_;
-    mutable detail::machine::mutex connection_lock_; // these two are written under both locks
+    // Guards the next two members, which are written only under both locks.
+    mutable detail::machine::mutex connection_lock_;
     mlflow_connection connection_;
-    std::vector<detail::owner<detail::http_client<Transport>>> others_; // connections, made as they are needed
+    std::vector<detail::owner<detail::http_client<Transport>>> others_; // connections, created on demand
     detail::atomic<bool> is_interrupted_{false};
     detail::mlflow_progress progress_;
     bool gives_own_ids_ = false;
     bool takes_otlp_ = true;
     bool is_old_ = false;
-    bool is_told_ = false; // that it is the artifact way
+    bool is_told_ = false; // that each trace needs its own request
     detail::buffer body_;
 };
 

@@ -20,7 +20,7 @@
 #include <unistd.h>
 #include <utility>
 
-// What the exporter says to MLflow's REST API besides the spans themselves.
+// Requests to MLflow's REST API other than the spans themselves.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
@@ -43,7 +43,7 @@ public:
 
     explicit mlflow_api(http_client<Transport>& server) noexcept : server_(server) {}
 
-    // Refused unless MLflow 3.1 or newer.
+    // Returns an error unless the server is MLflow 3.1 or newer.
     result<mlflow_version> version() {
         const auto reply = get("/version");
         if (!reply) return failure{reply.error()};
@@ -60,13 +60,12 @@ public:
         std::size_t at = 0;
         mlflow_version found{one_line(server_.secrets().masked(std::string(text)).substr(0, 60)), number(at), 0};
         if (!is_success(reply->status) || at == 0 || at == text.size() || text[at] != '.')
-            return refuse(server_.uri(), " does not look like an MLflow server: it answered " +
-                                             std::to_string(reply->status) + " to /version with \"" + found.text +
-                                             '"');
+            return refuse(server_.uri(), " does not look like an MLflow server: its response to /version was " +
+                                             std::to_string(reply->status) + " with \"" + found.text + '"');
         found.minor = number(++at);
         if (found.is_before(3, 1))
             return refuse(server_.uri(),
-                          " is MLflow " + found.text + ": MLflow 3.1 or newer is needed, upgrade the server");
+                          " is MLflow " + found.text + ": MLflow 3.1 or newer is required; upgrade the server");
         return found;
     }
 
@@ -76,13 +75,13 @@ public:
         if (is_not_found(reply->status))
             return refuse("experiment ID " + one_line(id),
                           " does not exist on " + server_.uri() +
-                              ": create it, or give experiment_name, which is created when missing");
+                              ": create it, or set experiment_name, which is created if missing");
         return experiment_id(*reply, id, {"experiment", "experiment_id"}, "/api/2.0/mlflow/experiments/get");
     }
 
     answer experiment_by_name(std::string_view name) {
         const std::string target = "/api/2.0/mlflow/experiments/get-by-name?experiment_name=" + percent_encoded(name);
-        // Twice: another process may create it between the question and the creation.
+        // Twice, because another process may create the experiment between the two requests.
         for (int attempt = 0; attempt < 2; ++attempt) {
             const auto found = get(target);
             if (!found) return failure{found.error()};
@@ -115,7 +114,7 @@ private:
         if (!is_success(reply.status)) return failure{server_.refusal(target, reply)};
         if (json_find_string(reply.body, {"experiment", "lifecycle_stage"}) == "deleted")
             return refuse("experiment " + one_line(asked),
-                          " is deleted on " + server_.uri() + ": restore it, or choose another");
+                          " is deleted on " + server_.uri() + ": restore it, or choose another one");
         auto id = json_find_string(reply.body, path);
         if (!id || id->empty()) return failure{unproven_success(server_.uri(), target, reply)};
         return std::move(*id);
@@ -124,21 +123,21 @@ private:
     http_client<Transport>& server_;
 };
 
-// As the kernel knows it; empty where it does not say.
+// The path of the running program, from the kernel; empty if it is unknown.
 inline std::string program_path() {
     char path[1024];
     const auto size = ::readlink("/proc/self/exe", path, sizeof path);
     return size > 0 ? std::string(path, static_cast<std::size_t>(size)) : std::string();
 }
 
-// What runs the program, as MLflow's own client says it with each trace.
+// The program that records, as MLflow's own client describes it on each trace.
 struct run_metadata {
     std::string_view source_name;
     std::string_view source_type;
     std::string_view git_commit, git_branch, git_repository;
 };
 
-// The metadata of a trace that are nobody's entries, as pairs; a value may be empty.
+// The metadata that the exporter adds to a trace, as pairs. A value may be empty.
 template <class Pair>
 void for_each_own_metadata(const run_metadata& run, const trace_summary& summary, Pair pair) {
     pair("mlflow.trace_schema.version", "3");
@@ -151,8 +150,8 @@ void for_each_own_metadata(const run_metadata& run, const trace_summary& summary
     pair(mlflow_names::trace_cost, summary.cost);
 }
 
-// The body of StartTraceV3. Previews that are neither set nor in the summary are left out: a server that has the
-// spans fills them in from the root.
+// The body of StartTraceV3. Previews that neither the application nor the summary has are left out: a server that has
+// the spans takes them from the root span.
 inline void append_trace_info(buffer& out, const trace_data& trace, std::string_view experiment_id,
                               const run_metadata& run, const trace_summary& summary = {}) {
     const auto append_entries = [&](json_object<buffer>& object, entry_kind kind) {

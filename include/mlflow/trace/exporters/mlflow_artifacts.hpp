@@ -19,11 +19,11 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Stores traces on servers that take no OTLP: a request that says what there is to say about the trace, and its spans
-// as a file of the trace, traces.json.
+// Stores traces on servers that do not accept OTLP: one request for the trace's info, then the spans as the file
+// traces.json.
 //
-// Servers before 3.2 know only an older request, and give the trace an ID of their own; ours becomes a tag, by which
-// a trace that is sent again is found.
+// Servers before 3.2 have only an older API and assign their own trace IDs. The recorded ID is then stored as a tag,
+// by which a trace that is sent again is found.
 template <class Transport>
 class mlflow_artifacts {
 public:
@@ -33,7 +33,7 @@ public:
                      bool is_before_3_2) noexcept
         : server_(server), experiment_id_(experiment_id), run_(run), is_before_3_2_(is_before_3_2) {}
 
-    // A whole trace, or spans that ended after it.
+    // `trace` is a whole trace, or a part with spans that ended after the root span.
     failed store(const trace_data& trace) {
         auto where = is_before_3_2_ ? find_or_start(trace) : is_described(trace) ? post_info(trace) : find(trace);
         if (!where) return where.error();
@@ -46,7 +46,7 @@ public:
             if (!stored) return stored.error();
             const auto spans = json_find(*stored, {"spans"});
             for_each_element(spans, [&](std::string_view span) {
-                if (is_of(trace, span)) return; // sent again
+                if (is_of(trace, span)) return; // replaced by the new version
                 body_.append(span);
                 body_.push_back(',');
             });
@@ -66,13 +66,13 @@ private:
     using answer = result<std::string>;
     struct place {
         std::string id;
-        std::string artifacts; // its location
+        std::string artifacts; // the location of its files
     };
     using found = result<place>;
 
-    static constexpr std::string_view own_id = "mlflow_trace.trace_id"; // the tag
+    static constexpr std::string_view own_id = "mlflow_trace.trace_id"; // the name of the tag
 
-    // With `body_`, but for GET.
+    // Sends `body_`, except with GET.
     answer call(http_method method, std::string_view target) {
         if (body_.overflowed()) return failure{no_memory_for_request()};
         const http_header headers[] = {{"Content-Type", "application/json"}};
@@ -89,10 +89,10 @@ private:
         return unproven_success(server_.uri(), target, http_response{200, {}, {}});
     }
 
-    // Is it the part that says what the trace is?
+    // Whether the trace has the root span and its description.
     static bool is_described(const trace_data& trace) noexcept { return trace.root && !is_continued(trace); }
 
-    // Whether a span in JSON is one of the trace's.
+    // Whether a span in JSON has the ID of a span of the trace.
     static bool is_of(const trace_data& trace, std::string_view json) {
         const auto id = json_find_string(json, {"span_id"});
         for (const span_data* span = trace.spans; span; span = span->next) {
@@ -109,7 +109,7 @@ private:
         body_.clear();
         append_trace_info(body_, trace, experiment_id_, run_, summarise(trace));
         auto posted = read_info(trace, call(http_method::post, "/api/3.0/mlflow/traces"));
-        // A folder of files refuses a trace that it has, so one that is sent again.
+        // A file store rejects a trace that it already has.
         if (!posted && may_be_there_already(posted.error().status()))
             if (auto there = find(trace)) return there;
         return posted;
@@ -121,9 +121,9 @@ private:
         if (!there && is_not_found(there.error().status())) return failure{without_first_part()};
         return there;
     }
-    // It was lost, or somebody has deleted the trace: others do not wait for these spans.
+    // The first part was lost or the trace deleted. Other traces must not wait for these spans.
     [[nodiscard]] error without_first_part() const noexcept {
-        return error(error_kind::other, server_.uri(), "spans of a trace whose first part is not on the server")
+        return error(error_kind::other, server_.uri(), "the server does not have the first part of this trace")
             .with_reply(may_be_at_fault);
     }
 
@@ -134,7 +134,7 @@ private:
         return place{std::string(trace.id.mlflow_id().view()), location.value_or(std::string())};
     }
 
-    // ---- Before 3.2
+    // ---- MLflow before 3.2
 
     found find_or_start(const trace_data& trace) {
         const std::string filter =
@@ -160,7 +160,7 @@ private:
         }
         if (!is_path_part(where.id))
             return failure{error(error_kind::other, server_.uri(),
-                                 " gave the trace an ID that is none: \"" + one_line(where.id) + '"')};
+                                 " assigned an invalid trace ID: \"" + one_line(where.id) + '"')};
         body_.clear();
         json_object end(body_);
         end.member("timestamp_ms", std::to_string((trace.start_unix_nano + trace.duration_nano) / 1'000'000))
@@ -212,20 +212,17 @@ private:
         body_.append("]}");
     }
 
-    // ----
-
     result<std::string> artifact_target(const place& where) const {
         std::string_view path = where.artifacts;
         constexpr std::string_view scheme = "mlflow-artifacts:";
         if (where.id.empty() || !path.starts_with(scheme) ||
             path.find('/', scheme.size() + 2) == std::string_view::npos || !is_path_part(path))
-            return failure{error(
-                error_kind::other, server_.uri(),
-                " takes no OTLP spans, and keeps the files of its traces at \"" + one_line(path) +
-                    "\", where only it can write; start it without --default-artifact-root, or with a newer MLflow "
-                    "on a database")};
+            return failure{error(error_kind::other, server_.uri(),
+                                 " does not support OTLP spans and stores artifacts at \"" + one_line(path) +
+                                     "\", where clients cannot write; start it without --default-artifact-root, or "
+                                     "use a newer MLflow with a database")};
         path.remove_prefix(scheme.size());
-        if (path.starts_with("//")) path = path.substr(path.find('/', 2)); // after the server's own name
+        if (path.starts_with("//")) path = path.substr(path.find('/', 2)); // skips the name of the server
         std::string target = "/api/2.0/mlflow-artifacts/artifacts";
         for (const char c : path) target += c == '/' ? "/" : percent_encoded({&c, 1});
         return target + "/traces.json";

@@ -26,12 +26,13 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// The server has stored this trace's information: it says so by what it has stored.
+// Whether the response shows that the server has stored the info of this trace.
 inline bool is_stored_info(std::string_view body, const trace_id& id) {
     return json_find_string(body, {"trace", "trace_info", "trace_id"}) == std::string(id.mlflow_id().view());
 }
 
-// Spans that wait for an answer, or traces for their request IDs and metadata. Thread-safe.
+// The progress of an export: spans waiting for a response, or traces waiting for their additional requests.
+// Thread-safe.
 class mlflow_progress {
     using clock = std::chrono::steady_clock;
 
@@ -46,7 +47,7 @@ public:
         ++steps_;
     }
     void end() noexcept { traces_ = 0; }
-    // A request with so many spans is on its way, until the next call of `answered`.
+    // A request with this number of spans was sent; `answered` is called after its response.
     void ask(std::size_t spans) noexcept {
         since_ = clock::now().time_since_epoch().count();
         asked_ = spans;
@@ -61,11 +62,11 @@ public:
         const std::chrono::duration<double> taken =
             clock::duration(clock::now().time_since_epoch().count() - since_.load());
         if (const std::size_t spans = asked_; spans > 0)
-            told.waits_for = "the server has not answered to " + std::to_string(spans) + " spans yet, for " +
+            told.waits_for = "the server has not responded to " + std::to_string(spans) + " spans for " +
                              std::to_string(static_cast<std::size_t>(taken.count())) + " s";
         const std::size_t all = traces_, done = done_;
         if (all <= done) return told;
-        told.waits_for = "request IDs and metadata of " + std::to_string(all - done) + " traces still to be sent";
+        told.waits_for = "request IDs and metadata of " + std::to_string(all - done) + " traces are still to be sent";
         if (done > 0 && taken.count() > 0)
             told.waits_for +=
                 ", " + std::to_string(static_cast<std::size_t>(static_cast<double>(done) / taken.count() + 0.5)) +
@@ -81,19 +82,19 @@ private:
     atomic<std::uint64_t> steps_{0};
 };
 
-// The tag that lists them, as JSON.
+// The tag that lists the linked prompts as JSON.
 inline constexpr std::string_view linked_prompts = "mlflow.linkedPrompts";
 
-// Posts what there is to say of a trace besides its spans, of many traces at once: the server takes a transaction for
-// each, and answers several connections sooner than one.
+// Sends the info of several traces on several connections. The server needs one transaction for each trace, and
+// processes several connections faster than one.
 template <class Transport>
 class mlflow_infos {
 public:
     using failed = std::optional<error>;
     using connection = http_client<Transport>;
 
-    // One answer to be had for each trace; without a value and not tried where the server is not there any more, or
-    // `is_interrupted` says so.
+    // The result for one trace. `is_tried` stays false if the request was not sent, because the server had become
+    // unreachable or `is_interrupted` was set.
     struct answer {
         const trace_data* trace = nullptr;
         bool is_tried = false;
@@ -104,7 +105,7 @@ public:
                  mlflow_progress& progress)
         : experiment_id_(experiment_id), run_(run), is_interrupted_(is_interrupted), progress_(progress) {}
 
-    // `first` is used by this thread, and each of `others` by one more while there is enough to do.
+    // This thread uses `first`. Each of `others` gets a thread of its own while there is enough to do.
     void send(std::vector<answer>& answers, connection& first, std::vector<owner<connection>>& others) {
         progress_.begin(answers.size());
         std::vector<thread> threads;
@@ -114,7 +115,7 @@ public:
             for (std::size_t i = 0; i < others.size() && i + 1 < answers.size(); ++i)
                 threads.emplace_back([&, i] { guarded([&] { work(answers, *others[i]); }, [] {}); });
         };
-        guarded(start, [] {}); // fewer threads do it too
+        guarded(start, [] {}); // fewer threads are enough
         guarded([&] { work(answers, first); }, [] {});
         for (thread& each : threads) each.join();
         progress_.end();
@@ -147,7 +148,8 @@ private:
         return prompts.empty() ? std::nullopt : link(trace, prompts, to);
     }
 
-    // So that MLflow finds the trace by the prompt. A server that cannot keeps the tag alone.
+    // Links the prompts, so that MLflow finds the trace by its prompts. A server that cannot do so keeps only the
+    // tag.
     static failed link(const trace_data& trace, std::string_view prompts, connection& to) {
         constexpr std::string_view target = "/api/2.0/mlflow/traces/link-prompts";
         buffer body;
@@ -171,7 +173,7 @@ private:
     const atomic<bool>& is_interrupted_;
     mlflow_progress& progress_;
     atomic<std::size_t> next_{0};
-    atomic<bool> is_over_{false}; // the server is not there, or takes nothing
+    atomic<bool> is_over_{false}; // the server is unreachable or accepts nothing
 };
 
 } // namespace detail

@@ -21,15 +21,15 @@
 #include <utility>
 #include <vector>
 
-// Spans as MLflow's Python client writes them to the artifact traces.json, and what MLflow itself computes from spans
-// where it takes OTLP.
+// Spans in the form in which MLflow's Python client writes them to the artifact traces.json, and the values that
+// MLflow computes from spans received over OTLP.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// What does not fit into `out` is left out, and out.overflowed() tells. For want of other memory they throw
-// `std::bad_alloc`.
+// The functions append to `out` what fits; `out.overflowed()` tells whether something is missing. They throw
+// std::bad_alloc if other memory runs out.
 
 inline void append_any_value(buffer& out, std::string_view any_value) {
     for (protobuf_reader at(any_value); at.next();) {
@@ -39,7 +39,7 @@ inline void append_any_value(buffer& out, std::string_view any_value) {
         case otlp::int_value: append_json_int(out, static_cast<std::int64_t>(at.number())); return;
         case otlp::double_value: {
             const auto value = std::bit_cast<double>(at.number());
-            if (value != value) out.append("NaN"); // as Python writes and reads them
+            if (value != value) out.append("NaN"); // as Python writes and reads it
             else if (!is_finite(value)) out.append(value < 0 ? "-Infinity" : "Infinity");
             else append_json_double(out, value);
             return;
@@ -55,7 +55,7 @@ inline void append_member_name(buffer& out, std::string_view name) {
     out.push_back(':');
 }
 
-// The fields of that number, each as `write` writes it, with commas between them.
+// Appends the fields with this number, each written by `write`, separated by commas.
 template <class Write>
 void append_each(buffer& out, std::string_view message, unsigned field, Write write) {
     bool is_first = true;
@@ -66,14 +66,14 @@ void append_each(buffer& out, std::string_view message, unsigned field, Write wr
     }
 }
 
-// The value of a span's attribute as JSON.
+// Appends the value of a span attribute as JSON.
 inline void append_json_value(buffer& out, std::string_view key_value) {
     const auto text = text_attribute(key_value).second;
     if (text.data() && is_meant_as_json(key_value) && mlflow_can_read(text)) out.append(text);
     else append_any_value(out, split_key_value(key_value).any_value);
 }
 
-// An attribute of a span: JSON in a text.
+// Appends a span attribute as a JSON text inside a string.
 inline void append_dumped_attribute(buffer& out, std::string_view key_value) {
     buffer json;
     append_json_value(json, key_value);
@@ -81,7 +81,7 @@ inline void append_dumped_attribute(buffer& out, std::string_view key_value) {
     append_json_string(out, whole(json));
 }
 
-// The attributes of an event or a link, whose values are bare.
+// Appends the attributes of an event or link, with plain JSON values.
 inline void append_bare_attributes(buffer& out, std::string_view message, unsigned field) {
     out.append(R"("attributes":{)");
     append_each(out, message, field, [&out](std::string_view key_value) {
@@ -190,7 +190,7 @@ inline void append_span_json(buffer& out, std::string_view body, std::string_vie
     out.append("}}");
 }
 
-// The JSON of a span's attribute, of which the last one counts; empty where there is none.
+// The JSON value of a span attribute; empty if there is none. The last attribute with this key counts.
 inline std::string attribute_json(const span_data& span, std::string_view key) {
     buffer json;
     for (protobuf_reader at(span.body.view()); at.next();) {
@@ -201,8 +201,9 @@ inline std::string attribute_json(const span_data& span, std::string_view key) {
     return std::string(whole(json));
 }
 
-// The sum of what the spans say in the members of an attribute, but for spans whose parent says it too; JSON, or
-// empty. The members behind the first three are there where a span has them.
+// The sums over all spans of the numbers in a JSON attribute, as JSON. Spans whose parent has the attribute too are
+// left out. The first three members are always written, the others if a span has them. Empty if no span has the
+// attribute.
 template <std::size_t N>
 std::string summed_attribute(const trace_data& trace, std::string_view key, const std::string_view (&members)[N],
                              bool is_integer) {
@@ -245,7 +246,7 @@ std::string summed_attribute(const trace_data& trace, std::string_view key, cons
     return std::string(whole(out));
 }
 
-// What MLflow computes of a trace that came by OTLP. Empty: nothing to say.
+// The values that MLflow computes for a trace received over OTLP. Empty texts: none.
 struct trace_summary {
     std::string inputs;
     std::string outputs;

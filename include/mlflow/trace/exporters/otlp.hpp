@@ -22,25 +22,29 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Which replies with a status of success say that the spans have arrived.
+/// Which responses with a success status prove that the receiver accepted the spans.
 enum class otlp_success : std::uint8_t {
-    /// No body, or an OTLP export response. Whatever else may be a login page's or a proxy's.
+    /// An empty body or an OTLP export response. Anything else may come from a login page or a proxy.
     export_response,
-    /// Also any other object in JSON, but for one with something in `error` or `errors`, or with `success` or `ok`
-    /// that is false: for receivers with words of their own, as Langfuse has them. What its `partialSuccess` rejects
-    /// fails.
+    /// Also any other JSON object, unless its `error` or `errors` is not empty, or its `success` or `ok` is false:
+    /// for receivers with response formats of their own, such as Langfuse. Spans that its `partialSuccess` rejects
+    /// count as failed.
     json_object
 };
 
-/// Delivers to any receiver of OTLP/HTTP in protobuf, such as an OpenTelemetry Collector: one request for each batch.
+/// Delivers traces to any receiver of OTLP/HTTP in protobuf, such as an OpenTelemetry Collector, in one request per
+/// batch.
 ///
-/// The root span of a trace, or each span (`identity_on_every_span`), has the user as `user.id` and the session as
-/// `session.id`, bare; `otlp_receiver` says what becomes of further metadata, tags and the client request ID. Errors:
-/// what an answer means is decided in http/outcome.hpp; spans that the receiver took and rejects (`partial_success`)
-/// fail, with its reason. Thread-safety: all functions, from any thread, one at a time.
+/// The root span of a trace, or each span (`identity_on_every_span`), has the attributes `user.id` and `session.id`.
+/// `otlp_receiver` decides how other metadata, tags and the client request ID are sent.
 ///
-/// Not part of <mlflow/trace.hpp>. `from_environment` of <mlflow/trace/environment/otlp.hpp> fills the options in
-/// from OpenTelemetry's variables.
+/// Errors: http/outcome.hpp decides what a response means. Spans that the receiver rejects in an otherwise successful
+/// response (`partial_success`) count as failed, with the receiver's reason.
+///
+/// Thread-safety: all functions may be called from any thread; exports run one at a time.
+///
+/// Not included by <mlflow/trace.hpp>. `from_environment` in <mlflow/trace/environment/otlp.hpp> sets the options
+/// from OpenTelemetry's environment variables.
 template <class Transport>
 class otlp_exporter {
     static_assert(transport<Transport>,
@@ -49,24 +53,32 @@ class otlp_exporter {
     static_assert(detail::is_made_as_transport<Transport>());
 
 public:
+    /// Options of `otlp_exporter`.
     struct options {
-        std::string traces_endpoint = "http://127.0.0.1:4318/v1/traces"; ///< the whole URL, used as it is
+        std::string traces_endpoint = "http://127.0.0.1:4318/v1/traces"; ///< the whole URL; nothing is appended
+        /// How metadata, tags and the client request ID are sent.
         otlp_receiver receiver = otlp_receiver::any;
-        /// User and session on each span, also on those that end after their root: for receivers that sum up tokens
-        /// and cost by span. Without it they are on the root alone, as MLflow wants them.
+        /// Writes user and session on each span, including spans that end after the root span: for receivers that sum
+        /// tokens and cost by span. Otherwise only the root span has them, as MLflow requires.
         bool identity_on_every_span = false;
+        /// Which responses count as a success. Change it for a receiver with responses of its own, such as Langfuse.
         otlp_success success = otlp_success::export_response;
+        /// OpenTelemetry's resource.
         resource_attributes resource{{"service.name", "unknown_service"}};
-        /// Sent with each request, such as a key that the receiver asks for.
+        /// Headers sent with each request, for example an API key.
         std::vector<std::pair<std::string, secret>> headers{};
-        /// `basic_authorization()`, `bearer_authorization()`, or a function; none when empty. Give it over `https`
-        /// only.
+        /// `basic_authorization()`, `bearer_authorization()`, or a function. Empty: no credentials. Use them over
+        /// `https` only.
         credentials authorization{};
-        std::chrono::milliseconds timeout{10'000}; ///< for each request
+        /// For each request. Raise it for a slow receiver.
+        std::chrono::milliseconds timeout{10'000};
+        /// Options of the transport.
         typename Transport::options transport{};
     };
 
+    /// Stores the options. Does not connect.
     otlp_exporter() : otlp_exporter(options{}) {}
+    /// Stores the options. Does not connect.
     explicit otlp_exporter(options chosen)
         : form_(chosen.receiver), success_(chosen.success), resource_(std::move(chosen.resource)),
           receiver_({"traces_endpoint",
@@ -80,6 +92,7 @@ public:
         form_.identity_on_every_span = chosen.identity_on_every_span;
     }
 
+    /// Sends the batch in one request.
     export_result export_traces(trace_batch& batch) {
         const std::lock_guard guard(lock_);
         if (batch.empty()) return {};
@@ -93,9 +106,9 @@ public:
     }
 
 private:
-    static export_result failed(std::size_t spans, error why) {
+    static export_result failed(std::size_t spans, const error& why) {
         export_result outcome;
-        detail::add_failure(outcome, spans, std::move(why));
+        detail::add_failure(outcome, spans, why);
         return outcome;
     }
 
@@ -106,8 +119,8 @@ private:
             if (!told || success_ == otlp_success::export_response) {
                 auto why = receiver_.unproven(reply);
                 if (told)
-                    why =
-                        why.with_message(why.message() + " If it is the receiver's own, set success to json_object.");
+                    why = why.with_message(why.message() +
+                                           " If this is the receiver's normal response, set success to json_object.");
                 return failed(spans, std::move(why));
             }
         }

@@ -19,8 +19,8 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// What the values of a metric count from: all of them, since the exporter was made, or each since the last that
-/// arrived. The numbers are OTLP's.
+/// What a metric value covers: `cumulative`, everything since the exporter was constructed; `delta`, everything since
+/// the last accepted request. The numbers are those of OTLP's AggregationTemporality.
 enum class metric_temporality : std::uint8_t { delta = 1, cumulative = 2 };
 
 namespace detail {
@@ -32,7 +32,7 @@ struct histogram {
     double max = 0;
     std::array<std::uint64_t, most_boundaries + 1> buckets{};
 
-    // A boundary belongs to the bucket below it.
+    // A value equal to a boundary belongs to the bucket below it.
     void add(double value, const metric_description& metric) noexcept {
         std::size_t bucket = 0;
         while (bucket < metric.boundary_count && value > metric.boundaries[bucket]) ++bucket;
@@ -52,21 +52,21 @@ struct histogram {
     }
 };
 
-// The values of one attribute set: those that came since the last collection, and those that are to be delivered.
+// The values of one attribute set: those recorded since the last collection, and those to be delivered.
 struct histogram_series {
     histogram recent;
     histogram collected;
 };
 
-// The histograms of all metrics by their attributes. What records and what delivers share `find_or_add`, `collect`
-// and `forget_delivered`, which want a lock around them; the collected values are the deliverer's alone.
+// The histograms of all metrics, by attributes. `find_or_add`, `collect` and `forget_delivered` are called by
+// recording and delivering threads and need an external lock. The collected values belong to the delivering thread.
 class histogram_table {
 public:
-    // `most_sets`: for each metric; values of further sets come together in one of their own, as the metrics SDK of
-    // OpenTelemetry has it ("Cardinality limits").
+    // `most_sets` is the limit for each metric. Values of further sets are added to one overflow set, as in
+    // OpenTelemetry's metrics SDK ("Cardinality limits").
     explicit histogram_table(std::size_t most_sets) noexcept : most_sets_(most_sets) {}
 
-    // `attributes` are KeyValues as fields of a data point. It stays where it is. Throws std::bad_alloc.
+    // `attributes` are KeyValue fields of a data point. The returned reference stays valid. Throws std::bad_alloc.
     histogram_series& find_or_add(metric_number metric, std::string_view attributes) {
         auto& of_metric = series_[metric];
         if (const auto found = of_metric.find(attributes); found != of_metric.end()) return found->second;
@@ -74,8 +74,8 @@ public:
         return overflow_[metric];
     }
 
-    // Takes over what came since the last time; false when nothing has ever. Throws std::bad_alloc, and has taken
-    // over nothing then.
+    // Moves the recent values to the collected ones. Returns false if there is nothing to deliver. If it throws
+    // std::bad_alloc, nothing has been moved.
     bool collect() {
         std::size_t count = metric_count;
         for (const auto& of_metric : series_) count += of_metric.size();
@@ -88,7 +88,8 @@ public:
         return !points_.empty();
     }
 
-    // An ExportMetricsServiceRequest of what was collected. False when memory ran out, or it is over 256 MiB.
+    // Appends an ExportMetricsServiceRequest with the collected values. Returns false if memory runs out or the
+    // request is larger than 256 MiB.
     bool append_request(buffer& out, const resource_attributes& resource, metric_temporality temporality,
                         std::uint64_t start_unix_nano, std::uint64_t unix_nano) const {
         constexpr unsigned resource_metrics = 1, scope_metrics = 2, metrics_field = 2;
@@ -118,7 +119,7 @@ public:
         return scope_length.close() && resource_length.close();
     }
 
-    // For deltas: what was collected has arrived. A set that has nothing more makes room for others.
+    // For deltas: clears the collected values after delivery, and removes sets without recent values.
     void forget_delivered() noexcept {
         for (auto& of_metric : series_)
             for (auto at = of_metric.begin(); at != of_metric.end();) {
@@ -131,7 +132,7 @@ public:
     }
 
 private:
-    // A KeyValue `otel.metric.overflow` = true.
+    // The KeyValue `otel.metric.overflow` = true.
     static constexpr std::string_view overflow_attributes{"\x4a\x1a\x0a\x14otel.metric.overflow\x12\x02\x10\x01", 28};
 
     struct text_hash {

@@ -16,7 +16,7 @@
 #include <string>
 #include <string_view>
 
-// What a span contributes to the metrics of OpenTelemetry's conventions for generative AI
+// The contribution of a span to the metrics of OpenTelemetry's conventions for generative AI
 // (https://github.com/open-telemetry/semantic-conventions-genai, docs/gen-ai/gen-ai-metrics.md).
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
@@ -26,14 +26,14 @@ struct metric_description {
     std::string_view name;
     std::string_view unit;
     std::string_view description;
-    const double* boundaries; // as the conventions advise
+    const double* boundaries; // as recommended by the conventions
     std::size_t boundary_count;
 };
 
 enum metric_number : std::uint8_t {
     operation_duration,
     time_to_first_chunk,
-    token_usage,
+    used_tokens,
     agent_duration,
     tool_duration,
     workflow_duration,
@@ -64,16 +64,16 @@ inline constexpr metric_description metrics[metric_count] = {
     {"gen_ai.workflow.duration", "s", "GenAI workflow duration.", workflow_boundaries, 11},
 };
 
-// A span as the metrics see it. The texts are views of its body.
+// The values of a span that the metrics use. The texts are views of the span's body.
 struct measured_span {
-    std::optional<metric_number> timed; // the metric that its duration belongs to
+    std::optional<metric_number> timed; // the metric for its duration
     std::string_view name;              // of the agent, tool or workflow
     std::string_view operation;
     std::string_view model;
     std::string_view provider;
-    std::string_view error; // empty where it has not failed
+    std::string_view error; // empty unless the span failed
     double seconds = 0;
-    std::optional<double> first_chunk; // after so many seconds
+    std::optional<double> first_chunk; // seconds until the first chunk
     std::optional<std::uint64_t> input_tokens;
     std::optional<std::uint64_t> output_tokens;
 
@@ -113,7 +113,7 @@ struct measured_span {
 
 private:
     static double seconds_between(std::uint64_t begin, std::uint64_t end) noexcept {
-        return end > begin ? static_cast<double>(end - begin) * 1e-9 : 0; // a clock may have been set meanwhile
+        return end > begin ? static_cast<double>(end - begin) * 1e-9 : 0; // the clock may have been set back
     }
 
     static std::optional<std::uint64_t> count_of(std::string_view usage, std::string_view member) noexcept {
@@ -142,7 +142,8 @@ private:
         if (event_name == "exception" && !error.empty() && !type.empty()) error = type;
     }
 
-    // What the application says in the terms of the conventions itself goes before what follows from MLflow's.
+    // Attributes that the application itself set under the conventions' names take precedence over those derived from
+    // MLflow's.
     void read_own_terms(std::string_view key_value, std::string_view& error_type) noexcept {
         const auto [key, any_value] = split_key_value(key_value);
         if (!key.starts_with("gen_ai.") && !key.starts_with("error.")) return;

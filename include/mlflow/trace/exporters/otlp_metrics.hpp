@@ -18,9 +18,10 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Among the keys of `otlp_metrics`: the tag of that key.
+/// A key for `otlp_metrics`: the tag with this key.
 template <fixed_string Key>
 struct by_tag {
+    /// The key of the tag.
     static constexpr std::string_view name = Key.view();
 };
 
@@ -34,8 +35,8 @@ inline constexpr bool is_tag_key<by_tag<Key>> = true;
 template <class Key>
 concept metric_key = metadata_key<Key> || is_tag_key<Key>;
 
-// What the trace says of the key, as the attribute that `otlp_exporter` makes of it too where it has a name of its
-// own.
+// Appends the trace's value for the key. The attribute has the same name as the one that `otlp_exporter` writes for
+// user and session.
 template <metric_key Key>
 bool append_metric_key(buffer& out, const trace_data& trace) {
     const auto kind = is_tag_key<Key> ? entry_kind::tag : entry_kind::metadata;
@@ -48,14 +49,14 @@ bool append_metric_key(buffer& out, const trace_data& trace) {
 
 } // namespace detail
 
-/// Sums traces up into the metrics of OpenTelemetry's conventions for generative AI, and sends these to any receiver
-/// of OTLP/HTTP in protobuf, such as a Collector, in a request for each interval:
+/// Aggregates traces into the metrics of OpenTelemetry's conventions for generative AI, and sends them to a receiver
+/// of OTLP/HTTP in protobuf, such as a Collector, once per interval:
 ///
 ///     using segment = mt::key<"app.segment">;
 ///     using metrics = mt::otlp_metrics<mt::beast_transport, segment, mt::by_tag<"stage">>;
 ///     using exporter = mt::fan_out<mt::batch<mt::mlflow_exporter<mt::beast_transport>>, metrics>;
 ///
-/// All are histograms, with the boundaries that the conventions advise:
+/// All metrics are histograms, with the boundaries that the conventions recommend:
 ///
 /// | metric                                        | of                                     | attributes          |
 /// |-----------------------------------------------|----------------------------------------|---------------------|
@@ -63,30 +64,35 @@ bool append_metric_key(buffer& out, const trace_data& trace) {
 /// |                                               | retrievers                             | model, `error.type` |
 /// | `gen_ai.client.operation.time_to_first_chunk` | those of them that record a `chunk`    | the same, no error  |
 /// | `gen_ai.client.token.usage`                   | every span with a `usage`, input and   | the same, no error, |
-/// |                                               | output apart                           | `gen_ai.token.type` |
+/// |                                               | output separately                      | `gen_ai.token.type` |
 /// | `gen_ai.invoke_agent.duration`                | agents                                 | name, model, error  |
 /// | `gen_ai.execute_tool.duration`                | tools                                  | name, error         |
-/// | `gen_ai.workflow.duration`                    | workflows; the root of a whole trace   | name, error         |
-/// |                                               | that is none of these                  |                     |
+/// | `gen_ai.workflow.duration`                    | workflows; the root span of a whole    | name, error         |
+/// |                                               | trace that is none of these            |                     |
 ///
-/// Each value also has the `Keys` that its trace has: metadata keys under their names, `mt::user` as `user.id`,
-/// `mt::session` as `session.id`, and `by_tag<"…">`. Every combination of values is a time series at the receiver:
-/// list `user` and `session` only where there are few. Beyond `most_attribute_sets` of a metric its values come
-/// together in the set `otel.metric.overflow=true`. A span that ends after its root has user and session alone.
-/// `error.type` is what the span says under this name, the type of its last exception, or `_OTHER`.
+/// Each value also has those of the `Keys` that its trace has: metadata under its key, `mt::user` as `user.id`,
+/// `mt::session` as `session.id`, and tags (`by_tag<"…">`). Every combination of values becomes a time series at the
+/// receiver: use `user` and `session` only if there are few. A metric with more than `most_attribute_sets`
+/// combinations counts the values of further ones in the set `otel.metric.overflow=true`. A span that ends after its
+/// root span has only user and session. `error.type` is the attribute of this name, or the type of the last
+/// exception, or `_OTHER`.
 ///
-/// What does not arrive stays in the sums and goes with the next request; until then its spans count as queued, and
-/// `last_error` says why. Only deltas that the receiver has taken and says that it rejects count as failed. A request
-/// that has arrived and whose answer is lost is counted twice with deltas, and not with cumulative values, which
-/// start anew with the process. So that several processes do not disturb each other, the resource has a
-/// `service.instance.id`: a new one where the options name none. The child of a fork starts with sums, a thread and
-/// an instance of its own.
+/// Values that were not delivered are added to the next request. Until then their spans count as queued, and
+/// `last_error` has the reason. Spans count as failed only if the receiver rejects delta values in an otherwise
+/// successful response. If a request is accepted but its response is lost, delta values are counted twice; cumulative
+/// values, which start again with the process, are not. The resource has a `service.instance.id`, so that several
+/// processes do not overwrite each other's values; it is generated unless the options set it. After `fork`, the child
+/// has its own values, thread and instance ID.
 ///
-/// The thread that hands traces over sums them up, about two microseconds for each span, and waits for no receiver;
-/// a `batch` around it takes this from the recording threads too. The destructor waits for a last delivery for at
-/// most `shutdown_timeout`, and not again after `shutdown`; a request that does not come back within 250 ms more is
-/// left to itself with its thread. Thread-safety: all functions, from any thread. Not part of <mlflow/trace.hpp>.
-/// `from_environment` of <mlflow/trace/environment/otlp.hpp> fills the options in from OpenTelemetry's variables.
+/// The thread that exports traces aggregates them (about 2 µs per span) and does not wait for the receiver. Inside
+/// `batch` that is a background thread. The destructor waits for a final delivery for at most `shutdown_timeout`; it
+/// does not wait again after `shutdown`. If a request does not return within another 250 ms, its thread keeps
+/// running.
+///
+/// Thread-safety: all functions may be called from any thread.
+///
+/// Not included by <mlflow/trace.hpp>. `from_environment` in <mlflow/trace/environment/otlp.hpp> sets the options
+/// from OpenTelemetry's environment variables.
 template <class Transport, class... Keys>
 class otlp_metrics {
     static_assert(transport<Transport>,
@@ -94,27 +100,32 @@ class otlp_metrics {
                   "mlflow::trace::http_request&)");
     static_assert(detail::is_made_as_transport<Transport>());
     static_assert((detail::metric_key<Keys> && ...),
-                  "otlp_metrics: name keys such as mt::session, mt::key<\"app.segment\"> or mt::by_tag<\"stage\">");
+                  "otlp_metrics: the keys must be metadata keys such as mt::session and mt::key<\"app.segment\">, or "
+                  "mt::by_tag<\"stage\">");
     static_assert(
         std::is_copy_constructible_v<typename Transport::options>,
-        "otlp_metrics: the child of a fork has a transport of its own, so that the transport's options must "
-        "be copyable");
+        "otlp_metrics: a forked child creates its own transport, so the transport's options must be copyable");
 
     using clock = std::chrono::steady_clock;
     using worker = detail::otlp_metrics_worker<Transport>;
     using worker_pointer = typename detail::per_process<worker>::pointer;
 
 public:
+    /// See `thread_safe_exporter` in concepts.hpp.
     static constexpr bool is_thread_safe = true;
 
+    /// See `otlp_metrics_options`.
     using options = otlp_metrics_options<Transport>;
 
+    /// Starts the background thread.
     otlp_metrics() : otlp_metrics(options{}) {}
+    /// Starts the background thread.
     explicit otlp_metrics(options chosen)
         : options_(std::move(chosen)), worker_(worker_pointer(new worker(options_, append_keys, {}))) {}
     otlp_metrics(const otlp_metrics&) = delete;
     otlp_metrics& operator=(const otlp_metrics&) = delete;
 
+    /// Adds the spans to the metrics. Does not throw and does not wait for the receiver.
     export_result export_traces(trace_batch& traces) noexcept {
         worker* const found = detail::guarded([this] { return &here(); }, []() -> worker* { return nullptr; });
         if (found) found->accept(traces);
@@ -122,14 +133,16 @@ public:
         return {};
     }
 
-    /// Sends what came before, and again where that fails, until it has arrived; false at the deadline.
+    /// Sends the metrics of everything exported before the call, retrying until they are accepted. Returns false if
+    /// `deadline` passes first.
     bool flush(clock::time_point deadline) { return !worker_.own() || worker_.own()->flush(deadline); }
-    /// A last flush; what comes later is dropped.
+    /// A final flush, after which spans are dropped. Returns false at the deadline or after the first failed attempt.
     bool shutdown(clock::time_point deadline) { return !worker_.own() || worker_.own()->shutdown(deadline); }
 
+    /// The counts of spans, without `started` and `open`, which the tracer counts.
     [[nodiscard]] span_account account() { return worker_.account(); }
-    /// Why a request last failed; empty when none ever did.
-    [[nodiscard]] std::string last_error() const { return worker_.last_error(); }
+    /// Why the latest failed request failed; empty if none has failed.
+    [[nodiscard]] error last_error() const { return worker_.last_error(); }
 
 private:
     static bool append_keys([[maybe_unused]] detail::buffer& out, [[maybe_unused]] const trace_data& trace) {

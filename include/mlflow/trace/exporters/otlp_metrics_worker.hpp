@@ -36,33 +36,40 @@ inline namespace MLFLOW_TRACE_ABI {
 /// Options of `otlp_metrics`.
 template <class Transport>
 struct otlp_metrics_options {
-    std::string metrics_endpoint = "http://127.0.0.1:4318/v1/metrics"; ///< the whole URL, used as it is
+    std::string metrics_endpoint = "http://127.0.0.1:4318/v1/metrics"; ///< the whole URL; nothing is appended
+    /// What a value covers. Change it to `delta` if the receiver requires that.
     metric_temporality temporality = metric_temporality::cumulative;
-    std::chrono::milliseconds interval{60'000}; ///< from one request to the next
-    std::size_t most_attribute_sets = 2'000;    ///< of each metric, as OpenTelemetry's SDKs have it
+    /// The time between two requests. Lower it if alarms must react sooner.
+    std::chrono::milliseconds interval{60'000};
+    /// The limit for each metric; OpenTelemetry's SDKs have the same. Raise it if the keys have more values: each set
+    /// is a time series in the receiver.
+    std::size_t most_attribute_sets = 2'000;
+    /// OpenTelemetry's resource.
     resource_attributes resource{{"service.name", "unknown_service"}};
-    /// Sent with each request, such as a key that the receiver asks for.
+    /// Headers sent with each request, for example an API key.
     std::vector<std::pair<std::string, secret>> headers{};
-    /// `basic_authorization()`, `bearer_authorization()`, or a function; none when empty. Give it over `https` only.
+    /// `basic_authorization()`, `bearer_authorization()`, or a function. Empty: no credentials. Use them over `https`
+    /// only.
     credentials authorization{};
     std::chrono::milliseconds timeout{10'000};         ///< for each request
-    std::chrono::milliseconds shutdown_timeout{5'000}; ///< of the destructor
-    /// Told by the destructor of what was not delivered, and why.
+    std::chrono::milliseconds shutdown_timeout{5'000}; ///< how long the destructor waits
+    /// Called by the destructor with the number of spans whose values were not delivered, and the reason.
     void (*on_notice)(const std::string& notice) = &detail::notice_to_stderr;
+    /// Options of the transport.
     typename Transport::options transport{};
 };
 
 namespace detail {
 
-// The sums of an `otlp_metrics` in one process, and the thread that delivers them.
+// The metrics of an `otlp_metrics` in one process, and the thread that delivers them.
 template <class Transport>
 class otlp_metrics_worker {
     using clock = std::chrono::steady_clock;
     using append_function = bool (*)(buffer& out, const trace_data& trace);
 
 public:
-    // `append_keys` appends what a trace says of the chosen keys. `counted` is what was counted before, in the
-    // process that this one was forked from.
+    // `append_keys` appends the trace's values of the chosen keys. `counted` is the account of the process that this
+    // one was forked from.
     otlp_metrics_worker(otlp_metrics_options<Transport> options, append_function append_keys,
                         const span_account& counted)
         : options_(std::move(options)), append_keys_(append_keys), table_(options_.most_attribute_sets),
@@ -80,7 +87,7 @@ public:
     otlp_metrics_worker(const otlp_metrics_worker&) = delete;
     otlp_metrics_worker& operator=(const otlp_metrics_worker&) = delete;
 
-    // A last flush, if there was none. Ends the thread and the worker, whatever the transport does.
+    // A final flush, unless there was one. Then ends the thread and the worker even if the transport does not return.
     void end() noexcept {
         std::unique_lock guard(lock_);
         if (!stopping_) {
@@ -93,9 +100,9 @@ public:
         guard.unlock();
         wake_.notify_all();
         const auto tell = [&] {
-            const std::string why = last_error();
+            const error why = last_error();
             options_.on_notice("otlp_metrics: the values of " + std::to_string(left) + " spans were not delivered: " +
-                               (why.empty() ? "the receiver has not answered in time" : why));
+                               (why ? why.message() : "the receiver did not respond before the deadline"));
         };
         if (left != 0 && options_.on_notice) guarded(tell, [] {});
         threads_.end();
@@ -108,7 +115,7 @@ public:
             for (const span_data* span = trace.spans; span; span = span->next) accept(trace, *span);
     }
 
-    // `gives_up`: as soon as an attempt fails.
+    // `gives_up`: return after the first failed attempt.
     bool flush(clock::time_point deadline, bool gives_up = false) {
         std::unique_lock guard(lock_);
         const std::uint64_t target = taken_;
@@ -118,7 +125,8 @@ public:
         ++waiting_;
         wake_.notify_one();
         const auto is_over = [&] { return delivered_ >= target || (gives_up && finished_ > before); };
-        if (!threads_.is_own_thread()) done_.wait_until(guard, deadline, is_over); // it would wait for itself
+        // This thread would wait for itself.
+        if (!threads_.is_own_thread()) done_.wait_until(guard, deadline, is_over);
         --waiting_;
         return delivered_ >= target;
     }
@@ -134,13 +142,13 @@ public:
         const std::lock_guard guard(lock_);
         return account_now();
     }
-    // Without the lock.
+    // Does not take the lock.
     [[nodiscard]] span_account account_now() const noexcept {
         span_account counted = account_;
         counted.queued = taken_ - delivered_;
         return counted;
     }
-    [[nodiscard]] std::string last_error() {
+    [[nodiscard]] error last_error() {
         const std::lock_guard guard(lock_);
         return last_error_;
     }
@@ -151,7 +159,7 @@ private:
         return static_cast<std::uint64_t>(duration_cast<nanoseconds>(system_clock::now().time_since_epoch()).count());
     }
 
-    // Several processes of one service are several streams of values, which only this attribute tells apart.
+    // The receiver tells the values of several processes of one service apart by this attribute only.
     void name_instance() {
         constexpr std::string_view instance = "service.instance.id";
         for (const auto& [key, value] : options_.resource)
@@ -165,7 +173,7 @@ private:
         const auto measure = [&] {
             const measured_span measured = measured_span::of(trace, span);
             const std::lock_guard guard(lock_);
-            if (stopping_ || threads_.is_own_thread()) { // what its own transport records would never end
+            if (stopping_ || threads_.is_own_thread()) { // else a transport that records would export endlessly
                 ++account_.dropped;
                 return;
             }
@@ -180,10 +188,10 @@ private:
     }
     void fail() noexcept {
         ++account_.failed;
-        guarded([this] { last_error_ = no_memory; }, [] {}); // counted all the same
+        last_error_ = no_memory();
     }
 
-    // All of the span, or nothing: false, or std::bad_alloc, where memory runs out.
+    // Adds all values of the span, or none if memory runs out: it returns false or throws std::bad_alloc.
     bool add(const trace_data& trace, const measured_span& span) {
         struct value {
             histogram_series* series;
@@ -199,8 +207,8 @@ private:
         };
         if (span.timed) find(*span.timed, span.seconds);
         if (span.is_client() && span.first_chunk) find(time_to_first_chunk, *span.first_chunk);
-        if (span.input_tokens) find(token_usage, static_cast<double>(*span.input_tokens), "input");
-        if (span.output_tokens) find(token_usage, static_cast<double>(*span.output_tokens), "output");
+        if (span.input_tokens) find(used_tokens, static_cast<double>(*span.input_tokens), "input");
+        if (span.output_tokens) find(used_tokens, static_cast<double>(*span.output_tokens), "output");
         for (std::size_t i = 0; i < count && is_whole; ++i)
             values[i].series->recent.add(values[i].amount, metrics[values[i].metric]);
         return is_whole;
@@ -212,7 +220,7 @@ private:
         const auto append = [&](std::string_view key, std::string_view text) {
             return text.empty() || append_text_attribute(attributes_, otlp::attributes, key, text);
         };
-        const bool is_timed = metric != time_to_first_chunk && metric != token_usage;
+        const bool is_timed = metric != time_to_first_chunk && metric != used_tokens;
         bool is_whole = append_keys_(attributes_, trace) && (!is_timed || append("error.type", span.error));
         switch (metric) {
         case agent_duration:
@@ -229,7 +237,7 @@ private:
     void work() {
         std::unique_lock guard(lock_);
         auto due = deadline_after(options_.interval);
-        auto again = clock::now(); // while a flush waits, after an attempt that failed
+        auto again = clock::now(); // the next retry while a flush waits
         auto pause = shortest_pause;
         while (!ending_) {
             const auto now = clock::now();
@@ -257,12 +265,12 @@ private:
 
     struct delivery {
         bool has_arrived = false;
-        bool is_rejected = false; // in part, by a receiver that has taken the rest
-        std::string error{};
-        std::chrono::milliseconds wait{0}; // asks the receiver
+        bool is_rejected = false; // in part; the receiver accepted the rest
+        mlflow::trace::error error{};
+        std::chrono::milliseconds wait{0}; // as the receiver asks
     };
 
-    // Gives how long to wait for the next.
+    // Returns how long to wait before the next attempt.
     std::chrono::milliseconds deliver(std::unique_lock<std::mutex>& guard) noexcept {
         const std::uint64_t covered = taken_;
         const auto attempt = [&] {
@@ -272,7 +280,7 @@ private:
         };
         delivery done = guarded(attempt, [] { return without_memory(); });
         if (!guard.owns_lock()) guard.lock();
-        if (!done.has_arrived || done.is_rejected) last_error_.swap(done.error);
+        if (!done.has_arrived || done.is_rejected) last_error_ = std::move(done.error);
         const bool is_delta = options_.temporality == metric_temporality::delta;
         if (done.has_arrived && (is_delta || !done.is_rejected)) {
             (done.is_rejected ? account_.failed : account_.exported) += covered - delivered_;
@@ -284,9 +292,9 @@ private:
         return std::min(done.wait, longest);
     }
 
-    // Without the lock.
+    // Called without the lock.
     delivery post() {
-        // Behind the last one, also where the clock was set back.
+        // Later than the previous time, even if the clock was set back.
         now_unix_nano_ = std::max(unix_nano(), std::max(now_unix_nano_, start_unix_nano_) + 1);
         body_.clear();
         if (!table_.append_request(body_, options_.resource, options_.temporality, start_unix_nano_, now_unix_nano_))
@@ -295,28 +303,31 @@ private:
         body_.clear_to(kept_request);
         delivery done;
         if (!reply) {
-            done.error = reply.error().message();
+            done.error = reply.error();
             done.wait = reply.error().retry_after();
         } else if (const auto told = read_export_reply(*reply); !told) {
-            done.error = receiver_.unproven(*reply).message();
+            done.error = receiver_.unproven(*reply);
         } else {
             done.has_arrived = true;
             done.is_rejected = told->rejected_spans != 0;
             if (done.is_rejected)
-                done.error = "the receiver rejected " + std::to_string(told->rejected_spans) +
-                             " data points: " + one_line(receiver_.secrets().masked(told->message));
+                done.error = error(error_kind::other, {},
+                                   "the receiver rejected " + std::to_string(told->rejected_spans) +
+                                       " data points: " + one_line(receiver_.secrets().masked(told->message)));
         }
         return done;
     }
 
     static delivery without_memory() noexcept {
         delivery failed;
-        guarded([&] { failed.error = no_memory; }, [] {});
+        failed.error = no_memory();
         return failed;
     }
 
-    static constexpr const char* no_memory = "out of memory while metrics were put together";
-    static constexpr std::chrono::milliseconds shortest_pause{50}; // between attempts while somebody waits
+    static error no_memory() noexcept {
+        return {error_kind::out_of_memory, {}, "out of memory while collecting metrics"};
+    }
+    static constexpr std::chrono::milliseconds shortest_pause{50}; // between attempts while a flush waits
     static constexpr std::chrono::milliseconds longest_pause{5'000};
 
     [[no_unique_address]] const pools_at_the_end at_the_end_{};
@@ -327,14 +338,14 @@ private:
     std::condition_variable wake_;
     std::condition_variable done_;
     histogram_table table_;
-    buffer attributes_;               // of the value under way
-    otlp_client<Transport> receiver_; // the thread's own, as the next three
+    buffer attributes_;               // of the current value
+    otlp_client<Transport> receiver_; // this and the next three members are used only by the background thread
     buffer body_;
     std::uint64_t start_unix_nano_;
     std::uint64_t now_unix_nano_ = 0;
     span_account account_;
-    std::string last_error_;
-    std::uint64_t taken_ = 0; // spans
+    error last_error_;
+    std::uint64_t taken_ = 0;
     std::uint64_t delivered_ = 0;
     std::uint64_t finished_ = 0; // attempts
     std::size_t waiting_ = 0;    // flushes
@@ -342,7 +353,7 @@ private:
     bool is_delivering_ = false;
     bool stopping_ = false;
     bool ending_ = false;
-    worker_threads<otlp_metrics_worker> threads_{*this}; // last: it uses all the others
+    worker_threads<otlp_metrics_worker> threads_{*this}; // last, because the thread uses all other members
 };
 
 } // namespace detail

@@ -25,56 +25,56 @@ constexpr bool is_token(std::string_view text) noexcept {
     return !text.empty();
 }
 
-// RFC 9110, 5.5: a header value holds no control character but the tab.
+// RFC 9110, 5.5: a header value contains no control character except the tab.
 constexpr bool is_field_value(std::string_view text) noexcept {
     for (const char c : text)
         if ((static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f) return false;
     return true;
 }
 
-// RFC 9112, 3.2: what stands in a request line or in a host is printable ASCII without the space.
+// RFC 9112, 3.2: a request target or a host is printable ASCII without spaces.
 constexpr bool is_visible_ascii(std::string_view text) noexcept {
     for (const char c : text)
         if (c <= 0x20 || c >= 0x7f) return false;
     return true;
 }
 
-// Why no transport sends such a header; empty where one does. By its position: what stands where a name is expected
-// may be a value, and a secret.
+// Returns why a transport must not send this header; empty if it may. An invalid name is identified by its position,
+// because it may in fact be a value, and a secret.
 inline std::string header_fault(std::string_view name, std::string_view value, std::size_t position) {
     constexpr std::array<std::string_view, 5> own = {"Host", "Content-Length", "Transfer-Encoding", "Connection",
                                                      "Upgrade"};
     if (!is_token(name))
         return "the name of header " + std::to_string(position) +
-               " is empty or holds a character that HTTP does not allow there";
+               " is empty or contains a character that HTTP does not allow in a name";
     if (!is_field_value(value))
         return "the value of header " + std::string(name) +
-               " holds a control character; remove it, such as the end of a line";
+               " contains a control character, such as a newline; remove it";
     for (const auto reserved : own)
-        if (same_name(name, reserved))
-            return "header " + std::string(name) + " is written by the transport; leave it out";
+        if (same_name(name, reserved)) return "header " + std::string(name) + " is written by the transport; omit it";
     return {};
 }
 
 } // namespace detail
 
-/// Why a transport must not send this request to this server, or nothing. Every transport asks before it writes a
-/// byte, so that no text of a user can end a header and begin another one, or another request.
+/// Returns why a transport must not send this request to this server, or nothing if it may. Every transport calls it
+/// before it writes a byte, so that no text of a user can end a header and begin another header or another request.
 ///
-/// Refused are: a scheme other than http and https; a host, path or target with anything but visible ASCII; a target
-/// that does not begin with `/`; a header whose name is not an RFC 9110 token or whose value holds a control
-/// character; and the headers that a transport writes itself. The message names the header, never its value.
+/// Rejected are: a scheme other than http and https; a host, path or target with other characters than visible ASCII;
+/// a target that does not begin with `/`; a header whose name is not an RFC 9110 token or whose value contains a
+/// control character; and the headers that a transport writes itself. The message names the header, but does not
+/// contain its value.
 [[nodiscard]] inline std::optional<error> check_request(const endpoint& server, const http_request& request) {
     const auto refuse = [](std::string_view why) { return error(error_kind::bad_request, {}, why); };
     if (server.scheme != "http" && server.scheme != "https") return refuse("the scheme is neither http nor https");
     if (server.host.empty()) return refuse("the server has no host");
     if (!detail::is_visible_ascii(server.host) || !detail::is_visible_ascii(server.path))
-        return refuse("the server's host or path holds a space, a control character or a character outside ASCII");
+        return refuse("the server's host or path contains a space, a control character or a character outside ASCII");
     if (!server.path.empty() && server.path.front() != '/') return refuse("the server's path does not begin with /");
     if (request.target.empty() || request.target.front() != '/') return refuse("the target does not begin with /");
     if (!detail::is_visible_ascii(request.target))
         return refuse(
-            "the target holds a space, a control character or a character outside ASCII; percent-encode it");
+            "the target contains a space, a control character or a character outside ASCII; percent-encode it");
 
     std::size_t position = 0;
     for (const auto& [name, value] : request.headers)

@@ -23,55 +23,55 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// The server, or the path on the same one: another server's path may be secret.
+// The target of a redirect for an error message: the other server, or the path on the same server. The path on
+// another server may be secret.
 inline std::string redirect_target(std::string_view location) {
     const auto scheme_end = location.find("://");
-    const auto shown = shown_url(one_line(location));
+    auto shown = shown_url(one_line(location));
     if (scheme_end == std::string_view::npos) return shown;
     const auto host = shown.find("://");
     return shown.substr(0, shown.find('/', host == std::string::npos ? 0 : host + 3));
 }
 
-// What no server of this library answers to its own protocol, and tells of a wrong address.
+// Recognises responses that this library's servers do not give, and that indicate a wrong address.
 inline std::optional<error> wrong_address(const std::string& server, std::string_view target,
                                           const http_response& reply) {
     using kind = error_kind;
     if (is_redirect(reply.status))
         return error(kind::other, server,
-                     " answered " + std::to_string(reply.status) + " to " +
-                         std::string(target.substr(0, target.find('?'))) + ": it redirects to " +
+                     " responded " + std::to_string(reply.status) + " to " +
+                         std::string(target.substr(0, target.find('?'))) + " with a redirect to " +
                          redirect_target(reply.header("Location")) +
-                         "; redirects are not followed, give that address if it is right")
+                         "; redirects are not followed. If that address is right, configure it")
             .with_reply(reply.status);
     if (is_of_a_proxy(reply.status))
         return error(kind::other, server,
-                     "the proxy on the way refuses the credentials; name them in http_proxy as "
-                     "http://user:password@host:port")
+                     "the proxy rejected the credentials; set them in http_proxy as http://user:password@host:port")
             .with_reply(reply.status);
-    // nginx and Apache, and servers in Go.
+    // These texts are those of nginx, Apache and servers written in Go.
     if (is_bad_request(reply.status) && server.starts_with("http:") &&
         (reply.body.find("plain HTTP") != std::string::npos ||
          reply.body.find("HTTP request to an HTTPS server") != std::string::npos))
-        return error(kind::tls, server, "TLS is spoken there; write https://").with_reply(reply.status);
+        return error(kind::tls, server, "the server expects TLS; use https://").with_reply(reply.status);
     return std::nullopt;
 }
 
 using secret_headers = std::vector<std::pair<std::string, secret>>;
-static_assert(std::is_nothrow_default_constructible_v<secret_headers>); // g++ 12 crashes where it asks later
+static_assert(std::is_nothrow_default_constructible_v<secret_headers>); // g++ 12 crashes if this is first asked later
 
-// Of a server and of who asks it. `option` is what the user calls the address.
+// A server, and the settings of its client. `option` is the user's name for the address.
 template <class Transport>
 struct http_client_options {
     std::string_view option;
     std::string uri;
     secret_headers headers; // of each request
-    std::string workspace;  // of an MLflow server; none where empty
+    std::string workspace;  // of an MLflow server; empty: none
     credentials authorization;
     std::chrono::milliseconds timeout;
     typename Transport::options transport;
 };
 
-// One server as exporters and client see it. The transport is made at the first request.
+// A client of one server, used by exporters and by `client`. The transport is made at the first request.
 template <class Transport>
 class http_client {
 public:
@@ -81,12 +81,12 @@ public:
         for (const auto& [name, value] : options_.headers) secrets_.remember(value);
     }
 
-    // As given, without a slash at its end.
+    // As given, without a trailing slash.
     [[nodiscard]] const std::string& uri() const noexcept { return options_.uri; }
 
     result<http_response> send(http_method method, std::string_view target, std::span<const http_header> headers = {},
                                std::string_view body = {}) {
-        const without_cancellation whole; // nobody expects it below
+        const without_cancellation whole; // transports need not be prepared for cancellation
         if (!transport_) {
             auto server = endpoint::parse(uri());
             if (!server) return failure{error(server.error().kind(), options_.option, server.error().message())};
@@ -100,17 +100,18 @@ public:
 
     [[nodiscard]] const known_secrets& secrets() const noexcept { return secrets_; }
 
-    // A reply that is no success, as an error.
+    // Makes an error of a response that is not a success.
     [[nodiscard]] error refusal(std::string_view target, const http_response& reply) const {
         return error_reply(uri(), target, reply, secrets_);
     }
 
 private:
-    failure masked(const error& why) const { // a transport may quote what came in
+    failure masked(const error& why) const { // a transport may quote what it received
         return failure{why.with_message(displayed(secrets_.masked(why.message())))};
     }
 
-    // As if the server had said so: another attempt asks for the credentials again.
+    // Reports a failure to fetch credentials as if the server had rejected them, so that the next attempt fetches
+    // them again.
     static failure without_credentials(const error& why) {
         return failure{why.status() == 0 ? why.with_reply(unauthorized, why.retry_after(), why.is_html()) : why};
     }

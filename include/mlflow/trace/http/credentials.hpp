@@ -3,12 +3,12 @@
 
 #include <mlflow/trace/detail/atomic.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
-#include <mlflow/trace/detail/running.hpp>
 #include <mlflow/trace/http/check.hpp>
 #include <mlflow/trace/http/message.hpp>
 #include <mlflow/trace/http/secret.hpp>
 #include <mlflow/trace/memory/machine.hpp>
 #include <mlflow/trace/memory/owner.hpp>
+#include <mlflow/trace/memory/running.hpp>
 
 #include <concepts>
 #include <cstddef>
@@ -21,33 +21,39 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// The value of the Authorization header: none, a fixed one, or one that a function gives and that changes.
+/// The value of the Authorization header: none, a fixed value, or a value that a function returns and that may
+/// change.
 ///
 ///     .authorization = mt::bearer_authorization(mt::secret(token))
 ///     .authorization = [] { return mt::bearer_authorization(mt::secret(read_file("/run/token"))); }
 ///
-/// A function returns a `secret`, or a `result<secret>`; what it throws is an error too. It is
-/// called at the first request, and again when the server answers 401 or the transport rejects the request, once for
-/// each request, which is then sent once more. What no header can hold is not kept, and asked for again.
-/// Thread-safety: copies share what the function gave, and it is called by one thread at a time.
+/// A function returns a `secret` or a `result<secret>`; an exception is an error too. The function is called for the
+/// first request. It is called again when the server responds 401 or the transport rejects the request, once for each
+/// request, which is then sent a second time. A value that cannot be sent in a header is not kept. Thread-safety:
+/// copies share the function's value, and one thread at a time calls the function.
 class credentials {
 public:
+    /// A value of the header, or an error.
     using answer = result<secret>;
 
+    /// No Authorization header.
     credentials() noexcept = default;
+    /// A fixed value; none if it is empty.
     credentials(secret fixed) noexcept : fixed_(std::move(fixed)) {}
+    /// The value that `fetch` returns.
     template <class Fetch>
         requires std::convertible_to<std::invoke_result_t<Fetch&>, answer>
     credentials(Fetch fetch) : source_(new source_of<Fetch>(std::move(fetch))) {}
 
-    /// No header is sent at all.
+    /// Whether no header is sent.
     [[nodiscard]] bool empty() const noexcept { return !source_ && fixed_.empty(); }
-    /// Another request for the value may bring another one.
+    /// Whether `renewed` may return another value.
     [[nodiscard]] bool renewable() const noexcept { return static_cast<bool>(source_); }
 
-    /// The value as it was last given.
+    /// The latest value. Calls the function if there is none yet.
     [[nodiscard]] answer current() const { return source_ ? source_->value(nullptr) : fixed_; }
-    /// The value after the server has refused `old`: what somebody else has got meanwhile, or a new one.
+    /// The value after the server has rejected `old`: a newer value that another thread has fetched meanwhile, or the
+    /// result of calling the function.
     [[nodiscard]] answer renewed(const secret& old) const { return source_ ? source_->value(&old) : fixed_; }
 
 private:
@@ -64,7 +70,7 @@ private:
         }
 
         answer value(const secret* refused) {
-            if (running::is(this)) return fail("the function asks for itself; let it use another client");
+            if (running::is(this)) return fail("the function requests its own credentials; use another client in it");
             begin_anew_after_fork();
             const detail::lock_guard guard(lock_);
             if (last_.empty() || (refused && refused->reveal() == last_.reveal())) {
@@ -72,13 +78,13 @@ private:
                 answer fetched = detail::guarded_by_reason(
                     [this] { return fetch(); },
                     [](const char* why) -> answer {
-                        return fail(why ? why : "the function threw what is not a std::exception");
+                        return fail(why ? why : "the function threw something other than a std::exception");
                     });
                 if (!fetched) return fetched;
-                if (fetched->empty()) return fail("the function gave an empty value");
+                if (fetched->empty()) return fail("the function returned an empty value");
                 if (!detail::is_field_value(fetched->reveal()))
-                    return fail("the function gave a value that holds a control character; remove it, such as the "
-                                "end of a line");
+                    return fail(
+                        "the function returned a value with a control character, such as a newline; remove it");
                 last_ = std::move(*fetched);
             }
             return last_;
@@ -91,7 +97,8 @@ private:
 
         static failure fail(std::string_view why) { return failure{error(error_kind::other, "authorization", why)}; }
 
-        // A thread that the child of a fork does not have may have been asking: what it was about to write is left.
+        // In the child of a fork, the lock may be held by a thread that does not exist there. The lock and the value,
+        // which that thread may have been writing, are then replaced.
         void begin_anew_after_fork() noexcept {
             constexpr std::uint32_t beginning = 0;
             const std::uint32_t here = detail::machine::process();

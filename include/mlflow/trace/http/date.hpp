@@ -12,8 +12,8 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Seconds since 1970 of an IMF-fixdate, RFC 9110, 5.6.7: `Sun, 06 Nov 1994 08:49:37 GMT`. The calendar is Howard
-// Hinnant's days_from_civil, https://howardhinnant.github.io/date_algorithms.html.
+// Seconds since 1970 of an IMF-fixdate (RFC 9110, 5.6.7), such as `Sun, 06 Nov 1994 08:49:37 GMT`. The calculation is
+// Howard Hinnant's days_from_civil, https://howardhinnant.github.io/date_algorithms.html.
 constexpr std::optional<std::int64_t> parse_http_date(std::string_view text) noexcept {
     constexpr std::string_view form = "Sun, 00 Nov 0000 00:00:00 GMT";
     constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
@@ -35,12 +35,12 @@ constexpr std::optional<std::int64_t> parse_http_date(std::string_view text) noe
     const std::int64_t minute = number(20, 2);
     const std::int64_t second = number(23, 2);
     if (found == std::string_view::npos || found % 3 != 0 || day < 1 || day > 31 || year < 1970 || hour < 0 ||
-        hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60) // a leap second
+        hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60) // 60 is a leap second
         return std::nullopt;
     const auto month = static_cast<std::int64_t>(found / 3 + 1);
     const bool is_leap_year = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
     if (day > (month == 2 ? is_leap_year ? 29 : 28 : 30 + (month + month / 8) % 2)) return std::nullopt;
-    const std::int64_t shifted_year = month <= 2 ? year - 1 : year; // years that begin in March
+    const std::int64_t shifted_year = month <= 2 ? year - 1 : year; // a year that begins in March
     const std::int64_t era = shifted_year / 400;
     const std::int64_t year_of_era = shifted_year - era * 400;
     const std::int64_t day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;

@@ -14,7 +14,7 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// RFC 9110, 8.3.1: the media type without its parameters. Compare it without case.
+// The media type without its parameters (RFC 9110, 8.3.1), to be compared without case.
 inline std::string_view media_type(const http_response& reply) noexcept {
     std::string_view type = reply.header("Content-Type");
     type = type.substr(0, type.find(';'));
@@ -28,8 +28,8 @@ inline bool is_protobuf(const http_response& reply) noexcept {
     return same_name(type, "application/x-protobuf") || same_name(type, "application/protobuf");
 }
 
-// A page for people, or XML: no receiver of spans answers so, what stands before it does. Where the type says
-// otherwise (`text/plain`) or nothing, it is known by its first character.
+// Whether a response is a page in HTML or XML. Receivers of spans do not send one, but a proxy in front of them may.
+// The content type decides; for a type other than HTML, JSON and protobuf, or none, the first character decides.
 inline bool is_html(const http_response& reply) noexcept {
     const auto type = media_type(reply);
     if (same_name(type, "text/html") || same_name(type, "application/xhtml+xml")) return true;
@@ -40,13 +40,14 @@ inline bool is_html(const http_response& reply) noexcept {
     return first != std::string_view::npos && body[first] == '<';
 }
 
-// What an ExportTraceServiceResponse says, or the response to metrics, which counts data points in place of spans.
+// The content of an ExportTraceServiceResponse, or of the response to metrics, which counts data points in place of
+// spans.
 struct export_reply {
     std::uint64_t rejected_spans = 0;
-    std::string message{}; // why; without rejected spans a warning
+    std::string message{}; // the reason; a warning if no span was rejected
 };
 
-// Field 1 is partial_success: in it field 1 is rejected_spans, field 2 error_message.
+// Field 1 is partial_success, in which field 1 is rejected_spans and field 2 is error_message.
 inline std::optional<export_reply> read_protobuf_export_reply(std::string_view body) {
     export_reply told;
     protobuf_reader at(body);
@@ -60,11 +61,11 @@ inline std::optional<export_reply> read_protobuf_export_reply(std::string_view b
         }
         if (part.failed()) return std::nullopt;
     }
-    if (at.failed() || told.rejected_spans > std::uint64_t{1} << 62U) return std::nullopt; // negative
+    if (at.failed() || told.rejected_spans > std::uint64_t{1} << 62U) return std::nullopt; // a negative number
     return told;
 }
 
-// A JSON integer that is not negative, also in quotes, as protobuf's JSON has them. A null is 0.
+// Reads a non-negative JSON integer, with or without quotes, as in protobuf's JSON. A null is 0.
 inline std::optional<std::uint64_t> json_count(std::string_view value) noexcept {
     if (value == "null") return 0;
     if (value.size() >= 2 && value.front() == '"' && value.back() == '"') value = value.substr(1, value.size() - 2);
@@ -77,7 +78,8 @@ inline std::optional<std::uint64_t> json_count(std::string_view value) noexcept 
     return count;
 }
 
-// Calls `visit` with name and text of each member of a JSON object; false where it is none, or `visit` says so.
+// Calls `visit` with name and text of each member of a JSON object. Returns false if it is not an object, or if
+// `visit` returns false.
 template <class Visit>
 bool each_member(std::string_view object, Visit visit) {
     if (json_find(object, {}).empty()) return false; // malformed
@@ -96,7 +98,7 @@ bool each_member(std::string_view object, Visit visit) {
     return true;
 }
 
-// `is_allowed` says of each further member, by name and text, whether the reply may have it.
+// `is_allowed` returns whether the response may have another member with this name and text.
 template <class Allowed>
 std::optional<export_reply> read_json_export_reply(std::string_view body, Allowed is_allowed) {
     export_reply told;
@@ -123,9 +125,9 @@ std::optional<export_reply> read_json_export_reply(std::string_view body, Allowe
     return told;
 }
 
-// Of a reply with a status of success: nothing where it does not say that the spans arrived. An empty body does, as
-// MLflow has it, and so does an export response of the type that the reply names; where it names none, of the type
-// that was sent, or JSON.
+// Reads a successful response. Returns nothing if the response does not confirm that the spans were stored. An empty
+// body confirms it, as with MLflow. So does an export response of the content type that the response has; without a
+// content type, of protobuf or JSON.
 inline std::optional<export_reply> read_export_reply(const http_response& reply) {
     if (reply.body.empty()) return export_reply{};
     const auto type = media_type(reply);
@@ -136,7 +138,7 @@ inline std::optional<export_reply> read_export_reply(const http_response& reply)
     return std::nullopt;
 }
 
-// The same of an object in JSON with words of the receiver's own; nothing where these speak of errors.
+// Reads a JSON object that the receiver defines itself. Returns nothing if the object reports an error.
 inline std::optional<export_reply> read_object_reply(const http_response& reply) {
     if (!same_name(media_type(reply), "application/json")) return std::nullopt;
     return read_json_export_reply(reply.body, [](std::string_view name, std::string_view value) {

@@ -1,82 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/http/encoded_forms.hpp>
 #include <mlflow/trace/http/secret.hpp>
-#include <mlflow/trace/text/hex.hpp>
 #include <mlflow/trace/text/json_writer.hpp>
-#include <mlflow/trace/text/percent.hpp>
-#include <mlflow/trace/text/utf8.hpp>
 
 #include <cstddef>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// As a part of a URL.
-inline std::string percent_encoded(std::string_view text, std::string_view digits = "0123456789ABCDEF") {
-    std::string encoded;
-    append_percent_encoded(encoded, text, is_unreserved, digits);
-    return encoded;
-}
-
-// What stands in base64 before the padding, or before what is no base64.
-inline std::string base64_decoded(std::string_view text) {
-    constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    std::string bytes;
-    unsigned group = 0, bits = 0;
-    for (const char c : text) {
-        const auto value = digits.find(c);
-        if (value == std::string_view::npos) break;
-        group = (group << 6U | static_cast<unsigned>(value)) & 0xffffU;
-        bits += 6;
-        if (bits < 8) continue;
-        bits -= 8;
-        bytes += static_cast<char>(group >> bits & 0xffU);
-    }
-    return bytes;
-}
-
-// How much of the text from `at` on is the value, each of whose characters may stand for itself, be percent-encoded
-// or escaped as JSON; 0 where it is not there. Encoders differ in which they encode.
-inline std::size_t encoded_size(std::string_view text, std::size_t at, std::string_view value) noexcept {
-    const auto code_unit = [text](std::size_t from) {
-        int number = from + 4 <= text.size() ? 0 : -1;
-        for (std::size_t i = from; number >= 0 && i < from + 4; ++i) {
-            const int digit = hex_digit_value(text[i]);
-            number = digit < 0 ? -1 : number * 16 + digit;
-        }
-        return number;
-    };
-    const std::size_t begin = at;
-    for (std::size_t i = 0; i < value.size();) {
-        if (at >= text.size()) return 0;
-        const utf8_step step = decode_utf8(value.substr(i));
-        const int byte = static_cast<unsigned char>(value[i]);
-        if (percent_escape_at(text, at) == byte) at += 3, ++i;
-        else if (text.substr(at).starts_with("\\u") && step.valid &&
-                 code_unit(at + 2) == static_cast<int>(step.code_point))
-            at += 6, i += step.length;
-        else if (text[at] == '\\' && at + 1 < text.size() && text[at + 1] == value[i] &&
-                 std::string_view("\"\\/").find(value[i]) != std::string_view::npos)
-            at += 2, ++i;
-        else if (text[at] == value[i]) ++at, ++i;
-        else return 0;
-    }
-    return at - begin;
-}
-
-// The secrets that one server was sent, so that what it says can be shown without them: as they are, percent-encoded,
-// in base64 and escaped as JSON, whichever characters the encoder took for special. Of a header `scheme value` the
-// value is one, and of Basic the password too. Texts of less than four characters are no secrets: they would blot out
-// anything.
+// The secrets that were sent to a server. They are masked in texts from that server: as they are, percent-encoded, in
+// base64, and escaped as in JSON, whichever characters the encoder has encoded. Of a header `scheme value`, the value
+// is also masked; of Basic, also the password. Texts of fewer than four characters are not masked, because they would
+// match almost any text.
 class known_secrets {
 public:
-    // The latest ones are kept: a server may echo the token before the last.
+    // Keeps the latest secrets, because a server may echo an earlier token.
     void remember(const secret& value) {
         for (const secret& each : latest_)
             if (each.reveal() == value.reveal()) return;
@@ -86,7 +30,7 @@ public:
     }
 
     [[nodiscard]] std::string masked(std::string text) const {
-        std::vector<std::string_view> longest_first; // one may be a part of another
+        std::vector<std::string_view> longest_first; // a secret may be a part of another
         for (const secret& each : latest_) {
             auto at = longest_first.begin();
             while (at != longest_first.end() && at->size() >= each.reveal().size()) ++at;
@@ -123,7 +67,7 @@ private:
         std::string_view digits = whole(encoded);
         while (digits.ends_with('=')) digits.remove_suffix(1);
         mask(text, digits);
-        std::string for_urls(digits); // RFC 4648, 5
+        std::string for_urls(digits); // RFC 4648, section 5
         for (char& c : for_urls) c = c == '+' ? '-' : c == '/' ? '_' : c;
         mask(text, for_urls);
         encoded.clear();

@@ -17,15 +17,15 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// One URL that takes requests of OTLP/HTTP in protobuf.
+// A client of one URL that accepts OTLP/HTTP requests in protobuf.
 template <class Transport>
 class otlp_client {
 public:
-    // `chosen.uri` is the whole URL, which is used as it is.
+    // `chosen.uri` is the whole URL; no path is added.
     explicit otlp_client(http_client_options<Transport> chosen)
         : target_(target_of(chosen.uri)), server_(without_path(std::move(chosen))) {}
 
-    // A reply with a status of success; any other is an error.
+    // Sends a request. A response that is not a success is an error.
     result<http_response> post(std::string_view body) {
         const http_header headers[] = {{"Content-Type", "application/x-protobuf"}};
         auto reply = server_.send(http_method::post, target_, headers, body);
@@ -33,7 +33,7 @@ public:
         return reply;
     }
 
-    // Of a success that does not say that anything was stored.
+    // The error of a success that does not confirm that anything was stored.
     [[nodiscard]] error unproven(const http_response& reply) const {
         return unproven_success(server_.uri(), target_, reply);
     }

@@ -10,57 +10,59 @@
 #include <string_view>
 #include <utility>
 
-// The one place that decides what an attempt to deliver means. Exporters ask it about replies and transport errors,
-// `retry` and `spool` about what exporters say. The page for people is docs/reliability.md, "What an answer means".
+// Decides what an attempt to deliver means, for the whole library. Exporters use it to classify responses and
+// transport errors, and `retry` and `spool` use it to classify the results of exporters. docs/reliability.md explains
+// it for users.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
-// The statuses that mean something to this library besides their outcome. No other file compares them.
+// The statuses that have a meaning in addition to their outcome. No other file compares them.
 constexpr bool is_success(int status) noexcept { return status >= 200 && status < 300; }
 constexpr bool is_redirect(int status) noexcept { return status >= 300 && status < 400; }
 constexpr bool is_bad_request(int status) noexcept { return status == 400; }
-// The credentials are wrong, or out of date: they are asked for again.
+// The credentials are wrong or have expired, and are fetched again.
 inline constexpr int unauthorized = 401;
 constexpr bool wants_other_credentials(int status) noexcept { return status == unauthorized; }
 constexpr bool is_not_found(int status) noexcept { return status == 404; }
 constexpr bool is_of_a_proxy(int status) noexcept { return status == 407; }
-// MLflow: a store of files answers so to a trace that it has.
+// MLflow: with a file store, the response to a trace that it already has.
 constexpr bool may_be_there_already(int status) noexcept { return status == 500; }
-// Of a failure whose reason the content may be, where the server's own status says something else.
+// The status of a failure that the content may have caused, although the server's own status differs.
 inline constexpr int may_be_at_fault = 500;
-// MLflow: its store takes no spans.
+// MLflow: the store does not accept spans.
 inline constexpr int not_implemented = 501;
 constexpr bool is_not_implemented(int status) noexcept { return status == not_implemented; }
-// Also a server that is the right one answers so, and its reason is the one to tell: rights, too many requests, a
-// failure.
+// Statuses with which the right server also responds, and gives the reason in its message: permissions, too many
+// requests, a failure.
 constexpr bool tells_its_own_reason(int status) noexcept {
     return status == 401 || status == 403 || status == 408 || status == 429 || status >= 500;
 }
 
 } // namespace detail
 
-/// What follows from an attempt to deliver spans. Only proof that the content is at fault costs a span.
+/// What follows from an attempt to deliver spans. A span is given up only if the content is proved to be the cause.
 ///
-/// | outcome     | what it takes                                                                               |
-/// |-------------|---------------------------------------------------------------------------------------------|
-/// | delivered   | 2xx with an empty body, or with a well-formed OTLP export response of the type that it names |
-/// | wait        | all that is not about the content: every transport error (TLS, local files, proxy settings, |
-/// |             | a request that is rejected locally, name resolution, connection, no answer, a reply that is |
-/// |             | not HTTP, no memory here), 1xx, 3xx, 2xx with another body, and every status that is not     |
-/// |             | named below                                                                                 |
-/// | divide      | 500; 400, 413 or 422 with a page in HTML or XML, which something before the receiver wrote; |
-/// |             | and a reason that nobody knows: the content may be at fault. Divided while other content    |
-/// |             | passes; waits while none does                                                               |
-/// | put_aside   | 400, 413 or 422: the receiver finds fault with the content. Divided, and what fails alone   |
-/// |             | is put aside, unless the receiver now finds fault also with what it took before, or with    |
-/// |             | another that waits: MLflow answers 400 to most errors of its database, and 422 to what else |
-/// |             | goes wrong (mlflow/store/db/utils.py, mlflow/server/otel_api.py)                            |
+/// | outcome     | condition                                                                                        |
+/// |-------------|--------------------------------------------------------------------------------------------------|
+/// | delivered   | 2xx with an empty body, or with a well-formed OTLP export response of the content type that it   |
+/// |             | has                                                                                              |
+/// | wait        | anything that does not concern the content: every transport error (TLS, local files, proxy       |
+/// |             | settings, a request that is rejected locally, name resolution, connection, no response, a        |
+/// |             | response that is not HTTP, out of memory), 1xx, 3xx, 2xx with another body, and every status     |
+/// |             | that is not listed below                                                                         |
+/// | divide      | the content may be the cause: 500; 400, 413 or 422 with a page in HTML or XML, which something   |
+/// |             | in front of the receiver wrote; and any unknown reason. The batch is split while the receiver    |
+/// |             | accepts other content, and waits otherwise                                                       |
+/// | put_aside   | 400, 413 or 422: the receiver rejects the content. The batch is split, and a span that fails     |
+/// |             | alone is quarantined, unless the receiver now also rejects content that it accepted before, or   |
+/// |             | another waiting trace: MLflow responds 400 to most errors of its database, and 422 to other      |
+/// |             | failures (mlflow/store/db/utils.py, mlflow/server/otel_api.py)                                   |
 enum class outcome : std::uint8_t { delivered, wait, divide, put_aside };
 
-/// What an error says about the spans that were sent.
+/// The outcome of an error.
 [[nodiscard]] constexpr outcome outcome_of(error_kind kind, int status, bool is_html = false) noexcept {
     if (kind != error_kind::other) return outcome::wait;
     switch (status) {
@@ -68,23 +70,24 @@ enum class outcome : std::uint8_t { delivered, wait, divide, put_aside };
     case 400:
     case 413:
     case 422: return is_html ? outcome::divide : outcome::put_aside;
-    case 500: return outcome::divide; // MLflow also answers so to values that it cannot store
+    case 500: return outcome::divide; // MLflow also responds 500 to values that it cannot store
     default: return outcome::wait;
     }
 }
+/// The same for an `error`.
 [[nodiscard]] inline outcome outcome_of(const error& error) noexcept {
     return outcome_of(error.kind(), error.status(), error.is_html());
 }
 
-/// What an exporter says. Neither `retryable` nor `content_rejected` is a reason that nobody knows, and so is an
-/// exception other than `std::bad_alloc`, which is no fault of the content.
+/// The outcome of an export. A result with neither `retryable` nor `content_rejected` has an unknown reason. So has
+/// an exception, except `std::bad_alloc`, which the content does not cause.
 [[nodiscard]] inline outcome outcome_of(const export_result& result) noexcept {
     if (result.ok() || result.is_final) return outcome::delivered;
     if (result.retryable == result.content_rejected) return outcome::divide;
     return result.retryable ? outcome::wait : outcome::put_aside;
 }
 
-/// What a reply to exported spans says about them.
+/// The outcome of a response to exported spans.
 [[nodiscard]] inline outcome outcome_of(const http_response& reply) {
     if (!detail::is_success(reply.status)) return outcome_of(error_kind::other, reply.status, detail::is_html(reply));
     return detail::read_export_reply(reply) ? outcome::delivered : outcome::wait;
@@ -92,7 +95,7 @@ enum class outcome : std::uint8_t { delivered, wait, divide, put_aside };
 
 namespace detail {
 
-// Adds to `total` that so many spans failed for that reason.
+// Adds `spans` failed spans, with their reason, to `total`.
 inline void add_failure(export_result& total, std::size_t spans, const error& why) {
     const outcome what = outcome_of(why);
     total.failed_spans += spans;
@@ -101,7 +104,7 @@ inline void add_failure(export_result& total, std::size_t spans, const error& wh
     using kind = error_kind;
     total.too_slow = total.too_slow || why.kind() == kind::timeout || why.kind() == kind::out_of_memory;
     if (why.retry_after() > total.retry_after) total.retry_after = why.retry_after();
-    total.error = why.message();
+    total.error = why;
 }
 
 } // namespace detail

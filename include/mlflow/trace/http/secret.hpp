@@ -12,31 +12,40 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// A text that is not to be shown: it does not print, compare or convert, and overwrites its own memory when it goes.
-/// Only `reveal()` gives it away.
+/// A text that must not be shown, such as a password. It cannot be printed, compared or converted, and is overwritten
+/// in memory when it is destroyed. `reveal()` is the only access. Thread-safety: as `std::string`.
 class secret {
 public:
+    /// An empty text.
     secret() noexcept = default;
+    /// Copies the text.
     explicit secret(std::string_view text) : text_(text) {}
+    /// Copies the text.
     secret(const secret&) = default;
+    /// Takes over the text of `other`.
     secret(secret&& other) noexcept { text_.swap(other.text_); }
+    /// Takes the text of `other`.
     secret& operator=(secret other) noexcept {
         text_.swap(other.text_);
         return *this;
     }
+    /// Overwrites the text.
     ~secret() {
-        volatile char* const bytes = text_.data(); // plain writes to memory that is about to go would be left out
+        volatile char* const bytes = text_.data(); // a compiler may omit plain writes before a free
         for (std::size_t i = 0; i < text_.size(); ++i) bytes[i] = 0;
     }
 
+    /// Whether the text is empty.
     [[nodiscard]] bool empty() const noexcept { return text_.empty(); }
+    /// The text, valid as long as this object.
     [[nodiscard]] std::string_view reveal() const noexcept { return text_; }
 
 private:
     std::string text_;
 };
 
-/// The value of an Authorization header for a user with a password, RFC 7617. The name must not hold a colon.
+/// The value of an Authorization header with user and password (RFC 7617). The name must not contain a colon. Throws
+/// `std::bad_alloc`.
 [[nodiscard]] inline secret basic_authorization(std::string_view user, const secret& password) {
     detail::buffer value;
     value.append("Basic ");
@@ -44,7 +53,7 @@ private:
     return secret(detail::whole(value));
 }
 
-/// The value of an Authorization header for the bearer of a token, RFC 6750.
+/// The value of an Authorization header with a bearer token (RFC 6750). Throws `std::bad_alloc`.
 [[nodiscard]] inline secret bearer_authorization(const secret& token) {
     return secret("Bearer " + std::string(token.reveal()));
 }

@@ -28,9 +28,10 @@ constexpr bool is_plain_authority(std::string_view text) noexcept {
     return !host.empty();
 }
 
-// How a URL from outside stands in an error text: without user information and all before it, and without query and
-// fragment, in which keys and passwords are; `http://…` where it cannot be told apart what is one. A password may
-// hold an unencoded `/`, `?` or `#`, and its `@` may be encoded, and so the last sign of that kind counts.
+// A URL from outside as it is shown in an error message: without user information and the text before it, and without
+// query and fragment, which may contain keys and passwords. It is `http://…` where these parts cannot be
+// distinguished. A password may contain an unencoded `/`, `?` or `#`, and its `@` may be encoded, so the last `@`
+// counts.
 inline std::string shown_url(std::string_view given) {
     std::string printable(given);
     for (char& c : printable)
@@ -56,7 +57,7 @@ inline std::string shown_url(std::string_view given) {
     if (user_end > 0) shown.clear();
     url = url.substr(user_end, query == std::string_view::npos ? query : query - user_end);
     const auto path = url.find('/');
-    const bool is_path = shown.empty() && path == 0 && user_end == 0; // where a redirect leads on the same server
+    const bool is_path = shown.empty() && path == 0 && user_end == 0; // the target of a redirect on the same server
     if (!is_path && !is_plain_authority(url.substr(0, path))) return shown.append(hidden);
     return shown.append(url);
 }

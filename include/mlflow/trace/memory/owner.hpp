@@ -17,7 +17,7 @@ struct deletes {
     }
 };
 
-// std::unique_ptr. <memory> costs every user 10,000 lines more.
+// std::unique_ptr. <memory> would add 10,000 lines to every translation unit.
 template <class T, class Release = deletes>
 class owner {
 public:
@@ -45,7 +45,8 @@ private:
     T* object_ = nullptr;
 };
 
-// Shares an object that counts its owners, from one on: `retain()`, and `release()` deletes it after the last.
+// Shares an object that counts its owners from one. `retain()` adds an owner; `release()` removes one and deletes the
+// object with the last.
 template <class T>
 class shared_owner {
 public:

@@ -11,30 +11,35 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// The most characters (Unicode code points) that a key's value may have. MLflow guarantees 250 for metadata on every
-/// database; a smaller limit also makes the type smaller.
+/// The maximum length of a key's value in characters (Unicode code points). MLflow guarantees 250 for metadata on
+/// every database. A smaller limit also makes the type smaller.
 template <std::size_t CodePoints>
 struct max_length {
-    static_assert(CodePoints >= 1 && CodePoints <= 250, "MLflow takes 1 to 250 characters of metadata");
+    static_assert(CodePoints >= 1 && CodePoints <= 250,
+                  "max_length must be 1 to 250: MLflow stores at most 250 characters of metadata");
+    /// The maximum number of code points.
     static constexpr std::size_t limit = CodePoints;
 };
 
-/// The value is one of these, to the letter.
+/// The value is one of these texts, compared exactly.
 template <fixed_string... Values>
 struct one_of {
     static_assert(sizeof...(Values) > 0);
+    /// Whether `value` is one of the texts.
     static constexpr bool allows(std::string_view value) noexcept { return ((value == Values.view()) || ...); }
 };
 
 /// The value begins with this text.
 template <fixed_string Text>
 struct prefix {
+    /// Whether `value` begins with the text.
     static constexpr bool allows(std::string_view value) noexcept { return value.starts_with(Text.view()); }
 };
 
-/// The value is made of ASCII letters, digits, and the characters listed.
+/// The value consists of ASCII letters, digits, and the listed characters.
 template <fixed_string Others = "-_.:">
 struct ascii_word {
+    /// Whether `value` has only these characters.
     static constexpr bool allows(std::string_view value) noexcept {
         for (const char c : value) {
             const bool alphanumeric = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
@@ -44,8 +49,9 @@ struct ascii_word {
     }
 };
 
-/// The value is a UUID in its text form, RFC 9562: 8-4-4-4-12 hexadecimal digits.
+/// The value is a UUID in text form (RFC 9562): 8-4-4-4-12 hexadecimal digits, in either case.
 struct uuid {
+    /// Whether `value` is a UUID.
     static constexpr bool allows(std::string_view value) noexcept {
         if (value.size() != 36) return false;
         for (std::size_t i = 0; i < value.size(); ++i) {
@@ -58,9 +64,11 @@ struct uuid {
     }
 };
 
-/// The value satisfies your own function: `bool(std::string_view) noexcept`, constexpr where literals are checked.
+/// The value satisfies your own function `bool(std::string_view) noexcept`, which must be constexpr for literals to
+/// compile.
 template <auto Function>
 struct predicate {
+    /// Whether the function returns true for `value`.
     static constexpr bool allows(std::string_view value) noexcept { return Function(value); }
 };
 
@@ -83,7 +91,7 @@ constexpr bool allowed_by(std::string_view value) noexcept {
         static_assert(
             requires {
                 { Check::allows(value) } -> std::convertible_to<bool>;
-            }, "a check of a key has: static constexpr bool allows(std::string_view) noexcept");
+            }, "a key's check must have: static constexpr bool allows(std::string_view) noexcept");
         return Check::allows(value);
     }
 }

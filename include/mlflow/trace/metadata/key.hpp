@@ -17,10 +17,12 @@ inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
-// Declared, never defined: a literal that fails its check calls it while compiling, and the compiler prints its name.
+// Declared, never defined. The constructor calls it for a literal that fails its check, so that the compiler's error
+// message shows its name.
 void a_literal_must_be_1_to_max_printable_characters_that_pass_the_keys_checks_else_use_parse();
 
-// Immediate construction makes sure that the text has static storage, so a key may point at it.
+// Its constructor is an immediate function, which ensures that the text has static storage, so that a key may point
+// to it.
 template <class Key>
 struct checked_literal {
     const char* data;
@@ -35,21 +37,22 @@ struct checked_literal {
 
 } // namespace detail
 
-/// The base of every checked value. Derive from it to give a key a type name of its own:
-/// `struct tenant : mt::key_of<tenant, "app.tenant", mt::max_length<64>> { using key_of::key_of; };`
+/// The base of every checked value. Derive from it to give a key a type of its own:
 ///
-/// A value is checked once, when it is made: a literal while compiling, anything else by `parse`. It owns its text
-/// (a literal is pointed at), so it cannot dangle; pass it by const reference. Copying copies only what is used.
-/// Types of different keys do not convert into each other. Thread-safety: as `int`.
+///     struct tenant : mt::key_of<tenant, "app.tenant", mt::max_length<64>> { using key_of::key_of; };
+///
+/// A value is checked once, when it is made: a literal at compile time, any other text by `parse`. The object owns
+/// its text or points to the literal, so it cannot dangle. Pass it by const reference; copying copies only the bytes
+/// in use. Keys of different types do not convert to each other. Thread-safety: as `int`.
 template <class Derived, fixed_string Name, class... Checks>
 class key_of {
 public:
-    /// The metadata key on the wire.
+    /// The name of the key in MLflow.
     static constexpr std::string_view name = Name.view();
-    /// The most characters that a value may have, in Unicode code points.
+    /// The maximum length of a value in Unicode code points.
     static constexpr std::size_t max_code_points = detail::limit_of<250, Checks...>;
 
-    /// What is wrong with the value, or `error_kind::none`.
+    /// Returns the error of a value, or an error of kind `error_kind::none` when the value is valid.
     static constexpr error check(std::string_view value) noexcept {
         if (const auto error = detail::check_text(name, value, max_code_points); error.kind() != error_kind::none)
             return error;
@@ -57,29 +60,34 @@ public:
         return {};
     }
 
-    /// From a literal, checked while compiling (by clang 14 only when linking, where it initialises a global).
+    /// Makes a value of a literal, which is checked at compile time (by clang 14 when linking, if it initialises a
+    /// global).
     constexpr explicit key_of(detail::checked_literal<Derived> literal) noexcept
         : literal_(literal.data), size_(static_cast<std::uint16_t>(literal.size)) {}
+    /// Deleted: a null pointer is not a value.
     key_of(std::nullptr_t) = delete;
-    /// Not from a text that is known at run time: it may be at fault, and `parse` says so.
+    /// Deleted: a text that is only known at run time may be invalid. Use `parse`, which returns an error.
     template <class text_that_parse_must_check>
         requires(std::is_convertible_v<const text_that_parse_must_check&, std::string_view> &&
                  !std::is_array_v<text_that_parse_must_check>)
     explicit key_of(const text_that_parse_must_check&) = delete;
 
-    /// From a value that is known at run time. Refuses, never cuts.
+    /// Makes a value of a text that is only known at run time. An invalid text is rejected, never truncated.
     static result<Derived> parse(std::string_view value) noexcept {
         if (const auto error = check(value); error.kind() != error_kind::none) return failure{error};
         return Derived(unchecked{value});
     }
-    /// A null pointer is `error_kind::missing`, not undefined behaviour.
+    /// The same for a null-terminated text. A null pointer is `error_kind::missing`.
     static result<Derived> parse(const char* value) noexcept {
         if (!value) return failure{error{error_kind::missing, name}};
         return parse(std::string_view(value));
     }
+    /// Deleted: a null pointer is not a value.
     static result<Derived> parse(std::nullptr_t) = delete;
 
+    /// Copies the bytes in use.
     key_of(const key_of& other) noexcept { *this = other; }
+    /// Copies the bytes in use.
     key_of& operator=(const key_of& other) noexcept {
         if (this == &other) return *this;
         literal_ = other.literal_;
@@ -90,8 +98,10 @@ public:
 
     /// The text, valid as long as this object.
     [[nodiscard]] constexpr std::string_view view() const& noexcept { return {literal_ ? literal_ : bytes_, size_}; }
+    /// Deleted: the view would dangle.
     std::string_view view() const&& = delete;
 
+    /// Compares the texts.
     friend constexpr bool operator==(const Derived& a, const Derived& b) noexcept { return a.view() == b.view(); }
 
 protected:
@@ -105,7 +115,7 @@ protected:
 private:
     const char* literal_ = nullptr;
     std::uint16_t size_ = 0;
-    char bytes_[max_code_points * 4]; // a code point has at most four bytes of UTF-8; only `size_` bytes are ever set
+    char bytes_[max_code_points * 4]; // UTF-8 needs at most 4 bytes per code point; only `size_` bytes are set
 };
 
 namespace detail {
@@ -114,8 +124,8 @@ template <class Derived, fixed_string Name, class... Checks>
 std::true_type is_key_of(const key_of<Derived, Name, Checks...>*);
 std::false_type is_key_of(...);
 
-// Names that MLflow's search takes for its own attributes (mlflow/utils/search_utils.py), so that a filter on a
-// metadata key of that name would ask for something else.
+// Names that MLflow's search treats as its own attributes (mlflow/utils/search_utils.py). A filter on a metadata key
+// of such a name would search for something else.
 constexpr bool rewritten_by_search(std::string_view name) noexcept {
     for (const std::string_view taken :
          {"name", "prompt", "run_id", "timestamp", "execution_time", "end_time", "text"})
@@ -127,7 +137,7 @@ constexpr bool reserved_by_mlflow(std::string_view name) noexcept { return name.
 
 } // namespace detail
 
-/// A checked metadata value: `mt::user`, `mt::session`, or an own `mt::key`.
+/// A type of checked metadata value: `mt::user`, `mt::session`, or an `mt::key` of your own.
 template <class T>
 concept metadata_key = decltype(detail::is_key_of(static_cast<std::remove_cvref_t<T>*>(nullptr)))::value;
 
@@ -135,11 +145,12 @@ concept metadata_key = decltype(detail::is_key_of(static_cast<std::remove_cvref_
 template <fixed_string Name, class... Checks>
 struct key : key_of<key<Name, Checks...>, Name, Checks...> {
     static_assert(detail::check_text("", Name.view(), 250).kind() == error_kind::none,
-                  "a metadata key has 1 to 250 printable characters");
+                  "the name of a metadata key must have 1 to 250 printable characters");
     static_assert(!detail::reserved_by_mlflow(Name.view()),
                   "mlflow.* keys belong to MLflow: use mt::user, mt::session or another name for your own key");
     static_assert(!detail::rewritten_by_search(Name.view()),
-                  "MLflow's search takes this name for an attribute of its own: add a prefix, as in app.name");
+                  "MLflow's search uses this name for one of its own attributes: add a prefix, as in app.name");
+    /// From a literal, which is checked at compile time.
     using key_of<key, Name, Checks...>::key_of;
 };
 

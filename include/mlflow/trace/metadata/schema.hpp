@@ -9,36 +9,44 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// In a schema: every trace says this value, or says that there is none.
+/// In a schema: every trace must have this key, or state that there is no value.
 template <class Key>
 struct required {
-    static_assert(metadata_key<Key>, "required: give it a key, such as mt::user or a type made of mt::key");
+    static_assert(metadata_key<Key>, "required<T>: T must be a key, such as mt::user or an mt::key");
+    /// The key.
     using key = Key;
+    /// Whether a trace must have the key when it starts.
     static constexpr bool is_required = true;
 };
 
-/// In a schema: a trace may carry this value.
+/// In a schema: a trace may have this key.
 template <class Key>
 struct optional {
-    static_assert(metadata_key<Key>, "optional: give it a key, such as mt::user or a type made of mt::key");
+    static_assert(metadata_key<Key>, "optional<T>: T must be a key, such as mt::user or an mt::key");
+    /// The key.
     using key = Key;
+    /// Whether a trace must have the key when it starts.
     static constexpr bool is_required = false;
 };
 
-/// In a schema: a value that is known only inside the call. A trace that ends without it, and without saying that
-/// there is none, is recorded and reported.
+/// In a schema: a key whose value becomes known after the trace has started. A trace that ends without the value, and
+/// without the statement that there is none, is recorded, and the missing value is reported.
 template <class Key>
 struct late {
-    static_assert(metadata_key<Key>, "late: give it a key, such as mt::user or a type made of mt::key");
+    static_assert(metadata_key<Key>, "late<T>: T must be a key, such as mt::user or an mt::key");
+    /// The key.
     using key = Key;
+    /// Whether a trace must have the key when it starts.
     static constexpr bool is_required = false;
+    /// Whether a trace must have the key when it ends.
     static constexpr bool is_late = true;
 };
 
-/// In a schema, around one of these: the value also goes to other processes, where a `propagator` is used:
+/// In a schema, around one of these entries: a `propagator` also sends the value to other processes. Example:
 /// `mt::propagated<mt::required<mt::user>>`.
 template <class Entry>
 struct propagated : Entry {
+    /// Whether a `propagator` sends the value.
     static constexpr bool is_propagated = true;
 };
 
@@ -67,20 +75,20 @@ constexpr bool names_are_distinct() noexcept {
 
 } // namespace detail
 
-/// The metadata that a trace may and must carry. A key that is not listed does not compile; a required key that is
-/// left out at the start of a trace does not compile either. `client_request_id` and tags are not metadata, and
-/// always allowed.
+/// The metadata keys that a trace must and may have. Using a key that is not listed does not compile, nor does
+/// starting a trace without a required key. `client_request_id` and tags are not metadata; they are always allowed.
 template <class... Entries>
 struct schema {
-    static_assert(
-        (detail::schema_entry<Entries> && ...),
-        "list the keys as mt::required<key>, mt::late<key> or mt::optional<key>: mt::schema<mt::required<mt::user>>");
+    static_assert((detail::schema_entry<Entries> && ...),
+                  "each argument of mt::schema must be mt::required<key>, mt::late<key> or mt::optional<key>, as in "
+                  "mt::schema<mt::required<mt::user>>");
     static_assert(detail::names_are_distinct<Entries...>(), "a key is listed twice in the schema");
 
+    /// Whether `Key` is listed.
     template <class Key>
     static constexpr bool has = (std::is_same_v<typename Entries::key, Key> || ...);
 
-    /// May a key that is known at run time only be set by its name? Only in an open schema.
+    /// Whether metadata may be set by a key name that is only known at run time. Only an open schema allows it.
     static constexpr bool is_open = false;
 
     /// Calls `visit.template operator()<Key>()` for each required key.
@@ -93,7 +101,7 @@ struct schema {
             ...);
     }
 
-    /// The same for each late key.
+    /// Calls `visit` in the same way for each late key.
     template <class Visitor>
     static constexpr void for_each_late([[maybe_unused]] Visitor&& visit) {
         (
@@ -103,7 +111,7 @@ struct schema {
             ...);
     }
 
-    /// The same for each key that goes to other processes.
+    /// Calls `visit` in the same way for each key that is propagated to other processes.
     template <class Visitor>
     static constexpr void for_each_propagated([[maybe_unused]] Visitor&& visit) {
         (
@@ -113,22 +121,30 @@ struct schema {
             ...);
     }
 
+    /// Whether a key of this name is listed.
     static constexpr bool has_name([[maybe_unused]] std::string_view name) noexcept {
         return ((Entries::key::name == name) || ...);
     }
 };
 
-/// Any key, none required; also keys known at run time only, by `metadata(name, value)`.
+/// The schema that allows any key and requires none. Keys that are only known at run time are set by
+/// `metadata(name, value)`.
 struct open_schema {
+    /// Every key is allowed.
     template <class Key>
     static constexpr bool has = true;
+    /// Metadata may be set by a key name that is only known at run time.
     static constexpr bool is_open = true;
+    /// No key is required.
     template <class Visitor>
     static constexpr void for_each_required(Visitor&&) {}
+    /// No key is late.
     template <class Visitor>
     static constexpr void for_each_late(Visitor&&) {}
+    /// No key is propagated.
     template <class Visitor>
     static constexpr void for_each_propagated(Visitor&&) {}
+    /// Every name is allowed.
     static constexpr bool has_name(std::string_view) noexcept { return true; }
 };
 

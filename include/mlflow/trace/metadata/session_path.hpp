@@ -11,14 +11,14 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// A session inside others, outermost first, such as a trip and an episode of it:
+/// Makes a session within other sessions, given outermost first, such as a trip and an episode of the trip:
 ///
 ///     const auto session = mt::session_path({"trip-2", "episode-1"}); // ["trip-2","episode-1"]
 ///
-/// The value is what MLflow 3.18 makes of a list of session IDs (`serialize_session_id`), a compact array in JSON,
-/// whose text has the 250 characters of any session. Its scorers group by a level; `client::set_session_levels` names
-/// the levels. Older servers take it for one session. Errors: `empty` for no level, or an empty one; those of
-/// `session`. Thread-safety: none needed. Not part of `mlflow/trace.hpp`.
+/// The value is what MLflow 3.18 makes of a list of session IDs (`serialize_session_id`): a compact JSON array, at
+/// most 250 characters long like any session. MLflow's scorers group by a level, and `client::set_session_levels`
+/// names the levels. Older servers treat the value as one session. Errors: `empty` for an empty list or an empty
+/// level, and those of `session`. Thread-safe. Not part of `mlflow/trace.hpp`.
 inline result<session> session_path(std::initializer_list<std::string_view> levels) {
     std::string path;
     for (const std::string_view level : levels) {

@@ -8,19 +8,24 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// A label of a trace that may change later, unlike metadata. Views its texts: use it in the same expression.
-/// Keys: 1 to 250 of ASCII letters, digits, `_-.:/` and space, as MLflow's `_validate_tag_name` wants them. Values:
-/// up to 4096 characters of valid UTF-8 (what is longer, MLflow would cut silently), newlines and tabs allowed.
+/// A label of a trace. Unlike metadata it can be changed later. It views its texts, so use it in the same expression.
+/// Keys have 1 to 250 ASCII letters, digits, `_-.:/` and spaces, as MLflow's `_validate_tag_name` requires. Values
+/// have up to 4096 characters of valid UTF-8, including newlines and tabs; MLflow would silently truncate longer
+/// values.
 struct tag {
+    /// The name of the tag.
     std::string_view key;
+    /// The value of the tag.
     std::string_view value;
 
+    /// Does not check the texts; `check` does.
     constexpr tag(std::string_view tag_key, std::string_view tag_value) noexcept : key(tag_key), value(tag_value) {}
 
+    /// Returns the error of the key or the value, or an error of kind `error_kind::none`.
     [[nodiscard]] constexpr error check() const noexcept {
         if (const auto error = detail::check_text(key, key, 250); error.kind() != error_kind::none) return error;
         if (key.starts_with("mlflow.")) return {error_kind::reserved, key};
-        // MLflow takes a key for a path, which must be its own normal form.
+        // MLflow treats a key as a path, which must be in normal form.
         const bool is_path = key.front() != '/' && key.back() != '/' && key.find("//") == std::string_view::npos &&
                              key != "." && !key.starts_with("..") && key.find("/../") == std::string_view::npos &&
                              key.find("/./") == std::string_view::npos && !key.starts_with("./") &&
@@ -36,7 +41,7 @@ struct tag {
 
 namespace detail {
 
-// A metadata key and value that no type has checked.
+// Checks a metadata key and value that have no type of their own.
 constexpr error check_metadata(std::string_view key, std::string_view value) noexcept {
     if (const auto error = check_text(key, key, 250); error.kind() != error_kind::none) return error;
     if (reserved_by_mlflow(key) || rewritten_by_search(key)) return {error_kind::reserved, key};

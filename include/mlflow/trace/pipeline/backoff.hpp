@@ -10,18 +10,20 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// The waits between attempts: each longer by half, up to `longest`, and each shortened by up to a half at random, so
-// that many processes do not come back at once. Without <algorithm>, which is 9,000 lines.
+// The backoff between attempts: each pause is half as long again as the previous one, up to `longest`, and is then
+// shortened by a random amount of up to half, so that many processes do not retry at the same time. Does not use
+// <algorithm>, which is 9,000 preprocessed lines.
 class backoff {
 public:
     using milliseconds = std::chrono::milliseconds;
 
     backoff(milliseconds first, milliseconds longest) noexcept : first_(bounded(first)), longest_(bounded(longest)) {}
 
-    // After an attempt that succeeded.
+    // Call after an attempt that succeeded.
     void reset() noexcept { is_first_ = true; }
 
-    // `asked`: what the receiver wants waited, of which 10 minutes are.
+    // The next pause. `asked` is the receiver's `Retry-After`: it takes precedence where it is longer, up to 10
+    // minutes.
     [[nodiscard]] milliseconds next(milliseconds asked) noexcept {
         const milliseconds longer = wait_ + wait_ / 2 + milliseconds(1);
         wait_ = is_first_ ? first_ : longer < longest_ ? longer : longest_;
@@ -33,7 +35,7 @@ public:
     }
 
 private:
-    // 0 to 1023 by xorshift64*, seeded by the clock: the waits need to differ between processes, no more.
+    // 0 to 1023 by xorshift64*, seeded by the clock. The pauses only have to differ between processes.
     std::int64_t random_part() noexcept {
         if (random_ == 0)
             random_ = static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()) | 1U;

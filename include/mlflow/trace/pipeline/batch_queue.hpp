@@ -10,8 +10,8 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// What waits in a `batch`: the longest first those that have been looked at and hold no more than they need, then
-// those that are just being looked at, then those that are as they were recorded.
+// The queue of a `batch`. Traces leave it in this order: first those that were packed (or were found small enough),
+// then those that are being packed at the moment, then those that are still as they were recorded.
 class batch_queue {
 public:
     struct amount {
@@ -23,7 +23,7 @@ public:
     [[nodiscard]] std::size_t span_count() const noexcept {
         return small_.span_count() + in_hands_.spans + recorded_.span_count();
     }
-    // They, and those that were dropped although older ones are just being looked at.
+    // These, and the ones that were dropped although older ones are being packed.
     [[nodiscard]] std::size_t spans_not_taken() const noexcept { return span_count() + dropped_behind_; }
     [[nodiscard]] std::size_t bytes() const noexcept { return small_.bytes() + in_hands_.bytes + recorded_.bytes(); }
     [[nodiscard]] std::size_t memory() const noexcept {
@@ -34,12 +34,12 @@ public:
 
     void append(trace_batch&& traces) noexcept { recorded_.append(std::move(traces)); }
 
-    // The first one, if it is not just being looked at, or null.
+    // The oldest trace; null if the queue is empty or that trace is being packed.
     [[nodiscard]] const trace_data* front() const noexcept {
         if (!small_.empty()) return &*small_.begin();
         return in_hands_.spans == 0 && !recorded_.empty() ? &*recorded_.begin() : nullptr;
     }
-    // One of those that wait, another one for the next number; null where none does.
+    // One of the queued traces; another one for each `number`. Null if there is none.
     [[nodiscard]] const trace_data* any(std::size_t number) const noexcept {
         const std::size_t count = small_.size() + recorded_.size();
         if (count == 0) return nullptr;
@@ -53,7 +53,7 @@ public:
         forget_dropped();
         return popped;
     }
-    // To be dropped: the first one that is not just being looked at, or null.
+    // Removes the oldest trace that is not being packed, so that the caller drops it; null if there is none.
     [[nodiscard]] trace_data* pop_to_drop() noexcept {
         const bool is_behind = small_.empty() && in_hands_.spans != 0;
         trace_data* const popped = pop_front();
@@ -61,7 +61,7 @@ public:
         return popped;
     }
 
-    // The first ones, as many as fit into this; one of any size.
+    // Removes the oldest traces that fit into `most` together, and at least one, whatever its size.
     [[nodiscard]] trace_batch take(const amount& most) noexcept {
         trace_batch taken;
         const auto fits = [&](const trace_data& next) {
@@ -72,7 +72,7 @@ public:
             taken.push_back(pop_front());
         return taken;
     }
-    // Some to be looked at, which wait all the same.
+    // Removes recorded traces for packing, of `memory` bytes or slightly more. They still count as queued.
     [[nodiscard]] trace_batch take_recorded(std::size_t memory) noexcept {
         trace_batch taken;
         do taken.push_back(recorded_.pop_front());
@@ -86,7 +86,7 @@ public:
         forget_dropped();
     }
 
-    // How many spans these were; those that are being looked at come back.
+    // Removes all traces but those that are being packed, and returns the number of their spans.
     std::size_t clear() noexcept {
         const std::size_t spans = small_.span_count() + recorded_.span_count();
         small_.clear();
@@ -96,7 +96,7 @@ public:
     }
 
 private:
-    // Once nothing waits any more that is older than what was dropped.
+    // Resets `dropped_behind_` once no queued trace is older than the dropped ones.
     void forget_dropped() noexcept {
         if (small_.empty() && in_hands_.spans == 0) dropped_behind_ = 0;
     }

@@ -17,18 +17,18 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// An inner exporter of a `batch`, and what it has in its hands.
+// One inner exporter of a `batch`, and the amount that it is exporting.
 template <class Exporter>
 struct batch_sender {
     explicit batch_sender(options_of<Exporter>&& options) : exporter(std::move(options)) {}
 
     Exporter exporter;
-    std::uint64_t from = 0; // the first of these spans, as they were accepted
+    std::uint64_t from = 0; // the number of the first of these spans, in order of acceptance
     std::size_t spans = 0;
     std::size_t memory = 0;
 };
 
-// All of them. What the exporters are asked is asked without the lock of the worker, the rest with it.
+// All inner exporters. Functions that call the exporters are called without the worker's lock, the others with it.
 template <class Exporter, std::size_t Count>
 class batch_senders {
     using time_point = std::chrono::steady_clock::time_point;
@@ -49,7 +49,7 @@ public:
         for (const auto& each : all_) sum += each.memory;
         return sum;
     }
-    // Up to which span all that have left the queue have left the exporters too.
+    // The number up to which every span that left the queue has been exported too.
     [[nodiscard]] std::uint64_t done_of(std::uint64_t taken) const noexcept {
         for (const auto& each : all_)
             if (each.spans != 0 && each.from < taken) taken = each.from;
@@ -64,7 +64,7 @@ public:
         if constexpr (interruptible_exporter<Exporter>)
             for (auto& each : all_) each.exporter.interrupt();
     }
-    // Of exporters that defer themselves.
+    // `flush`, `shutdown` and `account` do nothing unless the inner exporter is a `deferring_exporter`.
     bool flush(time_point deadline) {
         bool complete = true;
         if constexpr (deferring_exporter<Exporter>)
@@ -89,10 +89,10 @@ public:
             }
         return sum;
     }
-    [[nodiscard]] std::string last_error() const {
+    [[nodiscard]] error last_error() const {
         if constexpr (reporting_exporter<Exporter>)
             for (const auto& each : all_)
-                if (std::string error = each.exporter.last_error(); !error.empty()) return error;
+                if (error latest = each.exporter.last_error()) return latest;
         return {};
     }
     [[nodiscard]] export_progress progress() const {

@@ -28,13 +28,13 @@ inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
-// The queue of a `batch` in one process, and its threads, each with an exporter of its own.
+// The queue of a `batch` in one process, with its threads, each of which has its own exporter.
 template <class Exporter, std::size_t Senders>
 class batch_worker {
     using clock = std::chrono::steady_clock;
 
 public:
-    // `counted` is what was counted before, in the process that this one was forked from.
+    // `counted` is the account of the process that this one was forked from.
     batch_worker(batch_options<Exporter>&& options, const span_account& counted)
         : options_(std::move(options)), senders_(options_.exporter), account_(counted) {
         senders_.take_others_from(this, &another);
@@ -45,7 +45,7 @@ public:
     }
     batch_worker(const batch_worker&) = delete;
     batch_worker& operator=(const batch_worker&) = delete;
-    // A last flush, if there was none. Ends the threads and the worker, whatever the exporters do.
+    // A final flush, unless there was one. Then ends the threads and the worker even if an exporter does not return.
     void end() noexcept {
         if (!is_stopping()) shutdown(deadline_after(options_.shutdown_timeout), false);
         std::size_t waiting = 0;
@@ -56,7 +56,8 @@ public:
         }
         if (waiting != 0)
             line_.say_at_once([&] {
-                return "batch: " + std::to_string(waiting) + " spans were not delivered in time: " + why_waiting();
+                return "batch: " + std::to_string(waiting) +
+                       " spans were not delivered before the deadline: " + why_waiting(latest_error_now());
             });
         wake_.notify_all();
         pack_.notify_all();
@@ -67,16 +68,13 @@ public:
     [[nodiscard]] bool is_of_this_process() const noexcept { return process_ == machine::process(); }
 
     void accept(trace_batch& traces) noexcept {
-        // One that is small in large blocks is not to be refused for them, nor to drive out others.
+        // Packed first, so that a small trace in large blocks is not dropped for their size, and does not displace
+        // others.
         if (traces.memory() > packed_from_) [[unlikely]]
             pack(traces);
         unique_lock guard(lock_);
-        // What the inner exporter records by the tracer that it serves would make it export for ever.
-        if (stopping_ || threads_.is_own_thread()) {
-            account_.dropped += traces.span_count();
-            drops_.late += traces.span_count();
-            return;
-        }
+        // An exporter that records with the tracer it serves would otherwise export endlessly.
+        if (stopping_ || threads_.is_own_thread()) return drop(traces.span_count(), drops_.late);
         bool wake = false;
         bool wake_packer = false;
         const std::uint64_t dropped_before = drops_.for_want_of_room();
@@ -89,8 +87,8 @@ public:
             wake_packer = queue_.recorded_memory() > packed_from_ && !std::exchange(is_to_pack_, true);
         } else {
             wake_packer = makes_pools_large(traces);
-            account_.dropped += traces.span_count();
-            (stopping_ ? drops_.late : can_ever_fit(traces) ? drops_.full : drops_.too_large) += traces.span_count();
+            std::uint64_t& want_of_room = can_ever_fit(traces) ? drops_.full : drops_.too_large;
+            drop(traces.span_count(), stopping_ ? drops_.late : want_of_room);
         }
         const batch_drops so_far = drops_;
         guard.unlock();
@@ -103,18 +101,18 @@ public:
         const bool complete = flush_queue(deadline);
         return senders_.flush(deadline) && complete;
     }
-    // `tells` what still waits at the deadline.
+    // `tells`: log what is still queued at the deadline.
     bool flush_queue(clock::time_point deadline, bool tells = true) {
         unique_lock guard(lock_);
         const std::uint64_t target = accepted_;
         if (done_up_to() >= target) return true;
         flushes_.ask(target, account_.exported);
         wake_.notify_one();
-        if (threads_.is_own_thread()) return false; // it would wait for itself
+        if (threads_.is_own_thread()) return false; // this thread would wait for itself
         if (handled_something_.wait_until(guard, deadline, [&] { return done_up_to() >= target; })) return true;
         flushes_.give_up(target);
         guard.unlock();
-        if (tells) flush_line_.say([this] { return what_waits(); });
+        if (tells) flush_line_.say([this] { return what_waits().message(); });
         return false;
     }
 
@@ -123,7 +121,7 @@ public:
             const lock_guard guard(lock_);
             stopping_ = true;
         }
-        handled_something_.notify_all(); // nobody waits for room any more
+        handled_something_.notify_all(); // wakes the threads that wait for room
         const bool complete = flush_queue(deadline, tells);
         return senders_.shutdown(deadline) && complete;
     }
@@ -132,14 +130,15 @@ public:
         const span_account inner = senders_.account();
         const lock_guard guard(lock_);
         span_account counted = account_now();
-        if constexpr (deferring_exporter<Exporter>) counted.exported = 0; // it has what this one has handed on
+        // The inner exporter counts what it got from this one.
+        if constexpr (deferring_exporter<Exporter>) counted.exported = 0;
         counted.exported += inner.exported;
         counted.failed += inner.failed;
         counted.dropped += inner.dropped;
         counted.queued += inner.queued;
         return counted;
     }
-    // Without the lock.
+    // Does not take the lock.
     [[nodiscard]] span_account account_now() const noexcept {
         span_account counted = account_;
         counted.queued = queue_.span_count() + senders_.spans();
@@ -155,12 +154,11 @@ public:
                 .dropped_spans = drops_.for_want_of_room(),
                 .progress = account_.exported + steps};
     }
-    [[nodiscard]] std::string last_error() {
+    [[nodiscard]] error last_error() {
         if (has_given_up()) return what_waits();
-        if (std::string error = senders_.last_error(); !error.empty()) return error;
+        if (error latest = latest_error_now()) return latest;
         const lock_guard guard(lock_);
-        if (!error_.text().empty()) return error_.text();
-        return drops_.any() ? "batch: " + drops_.reason() : std::string();
+        return drops_.any() ? error(error_kind::dropped, "batch", drops_.reason()) : error();
     }
     [[nodiscard]] Exporter& exporter(std::size_t number = 0) noexcept { return senders_[number].exporter; }
 
@@ -180,9 +178,9 @@ private:
     [[nodiscard]] bool in_a_hurry() const noexcept {
         return abandoned_ || flushes_.is_asked(taken_up_to()) || waiting_ > 0 || enough();
     }
-    // Spans are numbered as they are accepted. These have left the queue,
+    // Spans are numbered in order of acceptance. Spans up to this number have left the queue.
     [[nodiscard]] std::uint64_t taken_up_to() const noexcept { return accepted_ - queue_.spans_not_taken(); }
-    // and these the inner exporters too, or were dropped.
+    // Spans up to this number were also exported, or dropped.
     [[nodiscard]] std::uint64_t done_up_to() const noexcept { return senders_.done_of(taken_up_to()); }
     [[nodiscard]] std::chrono::milliseconds oldest_waits() const noexcept {
         using namespace std::chrono;
@@ -202,7 +200,11 @@ private:
         return traces.span_count() <= options_.max_queue_spans && traces.memory() <= options_.max_queue_bytes;
     }
 
-    // False when the traces must be dropped.
+    void drop(std::size_t spans, std::uint64_t& reason) noexcept {
+        account_.dropped += spans;
+        reason += spans;
+    }
+    // Returns false if the traces must be dropped.
     bool make_room(unique_lock<machine::mutex>& guard, const trace_batch& traces) {
         if (has_room(traces)) return true;
         if (!can_ever_fit(traces)) return false;
@@ -213,8 +215,7 @@ private:
                 trace_data* const first = queue_.pop_to_drop();
                 if (!first) break;
                 const trace_batch oldest(first);
-                account_.dropped += oldest.span_count();
-                drops_.full += oldest.span_count();
+                drop(oldest.span_count(), drops_.full);
             }
             return has_room(traces);
         case when_full::wait:
@@ -228,26 +229,30 @@ private:
         return false;
     }
 
-    // Once a flush has given up.
-    [[nodiscard]] std::string what_waits() {
+    [[nodiscard]] error latest_error_now() {
+        if (error of_sender = senders_.last_error()) return of_sender;
+        const lock_guard guard(lock_);
+        return error_.get();
+    }
+    // For use after a flush has reached its deadline.
+    [[nodiscard]] error what_waits() {
         std::uint64_t spans = 0;
         {
             const lock_guard guard(lock_);
             spans = account_now().queued;
         }
-        return "batch: " + std::to_string(spans) + " spans still wait: " + why_waiting();
+        const error latest = latest_error_now();
+        return gave_up(latest, "batch: " + std::to_string(spans) + " spans are still queued: " + why_waiting(latest));
     }
-    // Without the lock.
-    [[nodiscard]] std::string why_waiting() {
-        std::string error = senders_.last_error();
+    // Why spans are queued; `latest` is the latest error.
+    [[nodiscard]] std::string why_waiting(const error& latest) {
         std::string why = senders_.progress().waits_for;
         const lock_guard guard(lock_);
         const std::uint64_t delivered = flushes_.delivered(account_.exported);
         if (delivered != 0)
-            why = "the receiver takes them slowly, " + std::to_string(delivered) + " in the time of the flush" +
-                  (why.empty() ? "" : ", " + why) + "; wait longer";
-        return waiting_reason(std::move(why), error.empty() ? error_.text() : error,
-                              "the exporter has not come back from its attempt");
+            why = "the receiver is slow: it accepted " + std::to_string(delivered) + " spans during the flush" +
+                  (why.empty() ? "" : ", " + why) + "; use a longer deadline";
+        return waiting_reason(std::move(why), latest, "the exporter has not returned yet");
     }
 
     void work(batch_sender<Exporter>& own) {
@@ -258,11 +263,11 @@ private:
             if (abandoned_) break;
             own.from = taken_up_to();
             trace_batch sending = queue_.take(at_once_);
-            if (sending.empty()) continue; // another thread was faster
+            if (sending.empty()) continue; // another sender has taken the traces
             own.spans = sending.span_count();
             own.memory = sending.memory();
             if (!queue_.empty()) wake_.notify_one();
-            if (options_.when_full == when_full::wait) handled_something_.notify_all(); // there is room
+            if (options_.when_full == when_full::wait) handled_something_.notify_all(); // the queue has room again
             guard.unlock();
             if (sending.memory() > packed_from_) {
                 pack(sending);
@@ -273,7 +278,7 @@ private:
             export_result outcome = guarded_export(own.exporter, sending);
             sending.clear();
             for_each_pool([](auto& each) { each.look(); });
-            if (!outcome.error.empty()) line_.say([&] { return "batch: " + describe(outcome); });
+            if (outcome.error) line_.say([&] { return "batch: " + describe(outcome); });
             guard.lock();
             own.spans = own.memory = 0;
             account_.exported += outcome.exported_spans;
@@ -284,15 +289,15 @@ private:
         }
         give_up();
     }
-    void note(export_result& outcome) noexcept {
-        if (!outcome.ok()) error_.lost(outcome.error);
-        else error_.wrong(outcome.error); // a warning, or that all is well
+    void note(export_result& outcome) noexcept { // a success may come with a warning
+        outcome.ok() ? error_.wrong(std::move(outcome.error)) : error_.lost(std::move(outcome.error));
     }
     void give_up() noexcept { account_.dropped += queue_.clear(); }
 
-    // What a second of rest does not need goes back. The first one still sees what was needed for the work.
+    // Frees pooled memory that a second without work does not need. The first look still sees what the work before it
+    // needed.
     void rest(unique_lock<machine::mutex>& guard) {
-        constexpr int most_seconds = 10; // others may look at the pools meanwhile
+        constexpr int most_seconds = 10; // other batches may look at the pools in between
         for (int seconds = 0, looks = 0; looks < 2 && seconds < most_seconds; ++seconds) {
             const auto has_work = [this] { return abandoned_ || queue_.front(); };
             if (wake_.wait_until(guard, deadline_after(std::chrono::seconds(1)), has_work)) return;
@@ -303,7 +308,7 @@ private:
             guard.lock();
         }
     }
-    // What is left in them.
+    // Returns what is left in the pools.
     std::size_t shrink_pools() const noexcept {
         constexpr std::size_t least_in_pools = 256U * 1024;
         std::size_t left = 0;
@@ -311,10 +316,11 @@ private:
             each.shrink_to(packed_from_ / 4 > least_in_pools ? packed_from_ / 4 : least_in_pools);
             left += each.kept_bytes();
         });
-        return left < packed_from_ ? left : packed_from_; // others use them too
+        return left < packed_from_ ? left : packed_from_; // the pools are shared with other batches
     }
 
-    // Where much waits, on a thread of its own, since the others may be in the hands of their exporters.
+    // Packs queued traces once they take more than `packed_from_`. Has its own thread, since the senders may be
+    // blocked in their exporters.
     void keep_small() {
         unique_lock guard(lock_);
         for (;;) {
@@ -341,17 +347,17 @@ private:
         }
         give_up();
     }
-    // What is dropped goes to the pools, which are not to hold a second queue.
+    // Dropped traces go back to the pools, which must not grow into a second queue.
     [[nodiscard]] bool makes_pools_large(const trace_batch& dropped) noexcept {
         dropped_memory_ += dropped.memory();
         return dropped_memory_ > packed_from_ / 4 && !std::exchange(is_to_pack_, true);
     }
-    static std::string describe(const export_result& failed) {
-        if (failed.ok()) return failed.error;
-        return std::to_string(failed.failed_spans) + " spans were not delivered: " + failed.error;
+    static std::string describe(const export_result& outcome) {
+        const std::string why = outcome.error.message();
+        return outcome.ok() ? why : std::to_string(outcome.failed_spans) + " spans were not delivered: " + why;
     }
 
-    // A copy of a trace that waits, for an exporter that wants to know whether another one is taken.
+    // A copy of a queued trace. An exporter sends it to find out whether the receiver accepts other traces.
     static trace_data* another(void* worker, std::size_t number) noexcept {
         batch_worker& own = *static_cast<batch_worker*>(worker);
         const lock_guard guard(own.lock_);
@@ -367,26 +373,26 @@ private:
     condition wake_;
     condition handled_something_;
     batch_queue queue_;
-    // No more than half of the queue is in hands, where nothing can be dropped to make room.
+    // At most half of the queue's memory is being exported, because traces cannot be dropped from there to make room.
     const batch_queue::amount at_once_{options_.max_batch_spans, options_.max_batch_bytes,
                                        options_.max_queue_bytes / 2 / Senders};
-    const std::size_t packed_from_ = options_.max_queue_bytes / 8; // waiting as recorded
+    const std::size_t packed_from_ = options_.max_queue_bytes / 8; // bytes queued as recorded
     const std::size_t packed_at_once_ = packed_from_ / 8 < (1U << 20U) ? packed_from_ / 8 : (1U << 20U);
     condition pack_;
-    std::size_t in_pools_ = 0;       // when they were last looked at, for want of memory
+    std::size_t in_pools_ = 0;       // at the latest look, while memory was short
     std::size_t dropped_memory_ = 0; // since then
     bool is_to_pack_ = false;
     span_account account_;
     latest_error error_;
     diagnostic_line line_{options_.diagnostics};
     diagnostic_line flush_line_{options_.diagnostics};
-    std::uint64_t accepted_ = 0; // spans
+    std::uint64_t accepted_ = 0;
     batch_drops drops_;
     flushes flushes_;
     std::size_t waiting_ = 0; // threads that wait for room
     bool stopping_ = false;
     bool abandoned_ = false;
-    worker_threads<batch_worker, Senders + 1> threads_{*this}; // last: they use all the others
+    worker_threads<batch_worker, Senders + 1> threads_{*this}; // last, because the threads use all other members
 };
 
 } // namespace detail

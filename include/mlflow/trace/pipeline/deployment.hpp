@@ -12,20 +12,22 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Where the application runs. What is empty is left out.
+/// Where the application runs. Empty members are not written.
 struct deployment_info {
-    std::string environment{}; ///< such as `production`; the tag `deployment.environment.name`
+    std::string environment{}; ///< for example `production`; the tag `deployment.environment.name`
     std::string version{};     ///< of the application; the tag `service.version`
     std::string region{};      ///< the tag `cloud.region`
     std::string host{};        ///< the tag `host.name`
 };
 
-/// Writes the environment, version, region and host of the application, given once, on every trace that passes to
-/// another exporter, as tags by the names of OpenTelemetry's resource attributes: MLflow finds traces by their tags,
-/// and does not keep the resource. A tag of that name that the application set itself stays.
+/// Adds the application's environment, version, region and host to every trace as tags, and passes the traces to the
+/// inner exporter. The tags are named after OpenTelemetry's resource attributes. MLflow searches traces by tags and
+/// does not store the resource. A tag of the same name that the application set itself is kept.
 ///
-/// Put it inside `batch`, where it costs the application nothing: `mt::batch<mt::deployed<mt::mlflow_exporter<…>>>`.
-/// Values are as those of `mt::tag`. Thread-safety: one thread at a time.
+/// Use it inside `batch`, on whose thread it runs: `mt::batch<mt::deployed<mt::mlflow_exporter<…>>>`. The limits for
+/// values are those of `mt::tag`.
+///
+/// Thread-safety: one thread at a time.
 template <class Exporter>
 class deployed : public exporter_adaptor<Exporter> {
     static_assert(
@@ -35,20 +37,27 @@ class deployed : public exporter_adaptor<Exporter> {
     using adaptor = exporter_adaptor<Exporter>;
 
 public:
+    /// False if the inner exporter defers; see `composes` in concepts.hpp.
     static constexpr bool composes = adaptor::composes && !deferring_exporter<Exporter>;
 
+    /// Options of `deployed`.
     struct options {
+        /// Options of the inner exporter.
         typename adaptor::inner_options exporter{};
+        /// What to write on each trace.
         deployment_info deployment{};
     };
 
+    /// Stores the options. Does not compile if the inner exporter defers.
     deployed() : deployed(options{}) {}
+    /// Stores the options. Does not compile if the inner exporter defers.
     explicit deployed(options chosen)
         : adaptor(std::move(chosen.exporter)), deployment_(std::move(chosen.deployment)) {
         static_assert(!deferring_exporter<Exporter>,
-                      "deployed: put it inside the exporter that defers, batch<deployed<...>>");
+                      "deployed: must be inside the deferring exporter: batch<deployed<...>>");
     }
 
+    /// Adds the tags to each trace that has its root span, then exports the batch.
     export_result export_traces(trace_batch& batch) {
         trace_batch marked;
         while (trace_data* const trace = batch.pop_front()) {
@@ -59,6 +68,7 @@ public:
         return adaptor::export_traces(batch);
     }
 
+    /// Passed on to an inner exporter that retries, which then gets copies with the same tags. `batch` calls it.
     void take_others_from(void* from, detail::other_trace* next) noexcept
         requires detail::asks_for_others<Exporter>
     {

@@ -21,23 +21,24 @@ inline void write_to_standard_error(void*, std::string_view line) noexcept {
 
 } // namespace detail
 
-/// Who is told that delivery is in trouble, and how often: `.diagnostics = {.interval = std::chrono::minutes(5)}`.
+/// Where problems of delivery are logged, and how often: `.diagnostics = {.interval = std::chrono::minutes(5)}`.
 struct diagnostics {
-    /// A line with its end, without credentials; called by the thread that notices, a recording one if the queue is
-    /// full. Null: nobody.
+    /// Called with one line that ends in a newline and holds no credentials. The calling thread is the one that found
+    /// the problem: a recording thread if the queue is full. Null disables logging.
     void (*write)(void* context, std::string_view line) noexcept = &detail::write_to_standard_error;
+    /// The first argument of `write`.
     void* context = nullptr;
     std::chrono::milliseconds interval{30'000}; ///< the shortest time between two lines
 };
 
 namespace detail {
 
-// Thread-safe.
+// Logs to a `diagnostics`. Thread-safe.
 class diagnostic_line {
 public:
     explicit diagnostic_line(const diagnostics& to) noexcept : to_(to) {}
 
-    // `describe` makes the text, where a line is due.
+    // `describe` returns the text; it is called only if a line is due.
     template <class Describe>
     void say(const Describe& describe) noexcept {
         using std::chrono::steady_clock;
@@ -47,7 +48,7 @@ public:
         if (interval_.is_due(now.count(), to_.interval.count())) say_at_once(describe);
     }
 
-    // However lately there was another one: it is the last.
+    // Ignores the interval: for the last line of an exporter.
     template <class Describe>
     void say_at_once(const Describe& describe) noexcept {
         if (!to_.write) return;

@@ -31,48 +31,59 @@ template <deferring_exporter Exporter>
 struct deferred_impl<Exporter> {
     using type = Exporter;
 };
-// An exporter that does not hold who calls it: itself where it defers already, else in a `batch`.
+// The exporter itself if it defers, otherwise a `batch` that wraps it: its callers never wait for delivery.
 template <class Exporter>
 using deferred = typename deferred_impl<Exporter>::type;
 
 } // namespace detail
 
-/// Hands each trace to several exporters, none of which holds up another: `fan_out<spool<A>, batch<retry<B>>, C>`.
+/// Exports each trace to several exporters that do not block one another: `fan_out<spool<A>, batch<retry<B>>, C>`.
 ///
-/// An exporter that does not defer, such as `C`, gets a `batch` of its own with the options `batch_options<C>`. Each
-/// has a copy of the trace, which the recording thread makes, the last one the trace itself. A trace counts as
-/// exported, failed or dropped when the first exporter says so; `accounts` tells of each. Thread-safety: all
-/// functions, from any thread.
+/// An exporter that does not defer, such as `C`, is wrapped in its own `batch`, with the options `batch_options<C>`.
+/// The last exporter gets the trace itself; the recording thread copies it for each of the others. `account` has the
+/// counts of the first exporter, `accounts` those of each.
+///
+/// Errors: `export_traces` does not throw. If memory for a copy runs out, or an exporter throws, that exporter has
+/// dropped the spans.
+///
+/// Thread-safety: all functions may be called from any thread.
 template <class... Exporters>
 class fan_out {
     static_assert(sizeof...(Exporters) > 0, "fan_out: name the exporters, fan_out<A, B>");
+    static_assert((detail::has_whole_concepts<Exporters>() && ...));
     static_assert((exporter<Exporters> && ...), "fan_out: an inner exporter lacks a member: export_result "
                                                 "export_traces(mlflow::trace::trace_batch&)");
-    static_assert((detail::has_whole_concepts<Exporters>() && ...));
 
     using clock = std::chrono::steady_clock;
     static constexpr std::size_t count = sizeof...(Exporters);
 
 public:
-    static constexpr bool is_thread_safe = true;
+    static constexpr bool is_thread_safe = true; ///< see `thread_safe_exporter`
+    /// See `composes` in concepts.hpp.
     static constexpr bool composes =
         (mlflow::trace::composes<Exporters> && ...) && (thread_safe_exporter<detail::deferred<Exporters>> && ...);
-    static constexpr bool retries = (retrying_exporter<Exporters> || ...);
+    static constexpr bool retries = (retrying_exporter<Exporters> || ...); ///< see `retrying_exporter`
 
+    /// Options of `fan_out`.
     struct options {
-        /// In the order of the exporters: `{.exporters = {spool_options<A>{…}, batch_options<retry<B>>{…}, …}}`.
+        /// One per exporter, in the same order: `{.exporters = {spool_options<A>{…}, batch_options<retry<B>>{…},
+        /// …}}`.
         std::tuple<detail::options_of<detail::deferred<Exporters>>...> exporters{};
 
+        /// Calls `visit` with the options of each exporter.
         template <class Visit>
         void for_each(const Visit& visit) {
             std::apply([&](auto&... each) { (visit(each), ...); }, exporters);
         }
     };
 
+    /// Constructs each exporter from its options.
     fan_out() : fan_out(options{}) {}
+    /// Constructs each exporter from its options.
     explicit fan_out(options chosen)
         : fan_out(std::move(chosen.exporters), std::index_sequence_for<Exporters...>{}) {}
 
+    /// Passes the traces to each exporter.
     export_result export_traces(trace_batch& traces) noexcept {
         std::size_t left = count;
         for_each([&](auto& each) {
@@ -82,40 +93,40 @@ public:
         return {};
     }
 
-    /// Waits until each exporter has handed on what came before; false when one has not at the deadline.
+    /// Flushes each exporter. Returns false if one of them is not done at the deadline.
     bool flush(clock::time_point deadline) {
-        for_each([](auto& each) { each.exporter.flush(clock::now()); }); // all start at once
+        for_each([](auto& each) { each.exporter.flush(clock::now()); }); // all begin before the first is waited for
         bool complete = true;
         for_each([&](auto& each) { complete = each.exporter.flush(deadline) && complete; });
         return complete;
     }
-    /// A last flush; what comes later is dropped.
+    /// A final flush, after which traces are dropped. Returns false if an exporter is not done at the deadline.
     bool shutdown(clock::time_point deadline) {
         bool complete = flush(deadline);
         for_each([&](auto& each) { complete = each.exporter.shutdown(deadline) && complete; });
         return complete;
     }
 
-    /// Of the first exporter.
+    /// The counts of the first exporter.
     [[nodiscard]] span_account account() { return std::get<0>(destinations_).account(); }
-    /// Of each exporter. `started` and `open` are the tracer's to know.
+    /// The counts of each exporter, without `started` and `open`, which the tracer counts.
     [[nodiscard]] std::array<span_account, count> accounts() {
         return std::apply([](auto&... each) { return std::array<span_account, count>{each.account()...}; },
                           destinations_);
     }
-    /// Why an exporter last failed, those of several joined by "; "; empty when none ever did.
-    [[nodiscard]] std::string last_error() const {
-        std::string all;
+    /// The `last_error` of the first exporter that has one, with the messages of all, joined by "; ".
+    [[nodiscard]] error last_error() const {
+        error all;
         const auto add = [&all](const auto& each) {
             if constexpr (reporting_exporter<std::remove_cvref_t<decltype(each.exporter)>>)
-                if (const std::string error = each.exporter.last_error(); !error.empty())
-                    all += all.empty() ? error : "; " + error;
+                if (const error one = each.exporter.last_error())
+                    all = all ? all.with_message(all.message() + "; " + one.message()) : one;
         };
         std::apply([&](const auto&... each) { (add(each), ...); }, destinations_);
         return all;
     }
 
-    /// By the first exporter that knows a page.
+    /// The page of the trace, from the first exporter that has one; empty if none has.
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
         std::string url;
         const auto ask = [&](const auto& each) {
@@ -126,14 +137,15 @@ public:
         return url;
     }
 
-    /// The exporter of that place, or the `batch` around it.
+    /// The exporter at this position, or the `batch` that wraps it.
     template <std::size_t Place>
     [[nodiscard]] auto& exporter() noexcept {
         return std::get<Place>(destinations_).exporter;
     }
 
+    /// The exporters, each with the `batch` that was added.
     using layers = detail::type_list<detail::deferred<Exporters>...>;
-    /// The exporter of that type, wherever it stands.
+    /// The exporter of type `Layer` among these and their inner exporters.
     template <class Layer>
     [[nodiscard]] Layer& layer() {
         Layer* found = nullptr;
@@ -147,13 +159,13 @@ public:
 private:
     template <class Chosen, std::size_t... Places>
     fan_out(Chosen&& chosen, std::index_sequence<Places...>)
-        : destinations_(std::get<Places>(std::move(chosen))...) {}
+        : destinations_(std::get<Places>(std::forward<Chosen>(chosen))...) {}
 
     template <class Exporter>
     struct destination {
         explicit destination(detail::options_of<Exporter>&& chosen) : exporter(std::move(chosen)) {
             static_assert(thread_safe_exporter<Exporter>,
-                          "fan_out: an inner exporter that defers is called from any thread, and lacks a member: "
+                          "fan_out: a deferring inner exporter must be thread-safe; it lacks a member: "
                           "static constexpr bool is_thread_safe = true");
         }
 
@@ -174,7 +186,7 @@ private:
         }
 
         Exporter exporter;
-        std::atomic<std::size_t> lost{0}; // spans for whose copy there was no memory, or that the exporter threw
+        std::atomic<std::size_t> lost{0}; // spans dropped because memory for a copy ran out or the exporter threw
     };
 
     template <class Visit>

@@ -19,24 +19,30 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Delivers a batch round by round and finds what in it is at fault. `retry` and `spool` do it by this.
+// Why spans of a trace were quarantined.
+inline error quarantined(const trace_id& id, const error& why) {
+    return why.with_message(std::string(id.mlflow_id().view()) + " was quarantined: " + why.message());
+}
+
+// Delivers a batch in rounds and finds the spans that the receiver rejects. `retry` and `spool` use it.
 //
-// - What the receiver cannot take now ends the round: all that is left comes again.
-// - What it finds fault with is sent in halves, these in halves. The span that is refused alone is sent once more
-//   between two others, and put aside where the receiver takes both: else it finds fault with everything. It is asked
-//   by a trace that it has taken before, which does no harm, or by another one that waits. Where there is neither,
-//   its word counts.
-// - Where the content only may be at fault, a span that is refused alone is a suspect, and sent once more behind the
-//   others. Its word never counts alone. While it takes none, nothing is put aside, and it is not asked for each
-//   span.
-// - What it does not answer to in time, or there is no memory for, is sent in smaller parts. A span that gets no
-//   answer alone, while others do, is put aside after some rounds.
-// - What cannot be divided for want of memory comes again.
+// What a request leads to depends on its outcome (http/outcome.hpp):
+// - `wait` ends the round. Everything that is left is sent again in the next one.
+// - `put_aside` splits the batch in halves, and these again. A span that is rejected alone is sent once more between
+//   two control requests. If the receiver accepts both, the span is quarantined; otherwise the receiver rejects
+//   everything, and the round ends. A control request sends a trace that the receiver accepted before, which does no
+//   harm, or another waiting one. If there is neither, the rejection alone is enough.
+// - `divide` splits the batch too. A span that is rejected alone is sent once more after the others, and quarantined
+//   only if the receiver accepts control requests around it. While the receiver accepts nothing, nothing is
+//   quarantined, and the batch is not split down to single spans.
+// - A request that is not answered in time, or for which there is no memory, is split. A span that is not answered in
+//   time even when sent alone, while others are, is quarantined after `most_slow_rounds` rounds.
+// - If memory for a split runs out, the batch is sent again in the next round.
 //
-// A host is whoever owns the batch. Its functions do not throw:
-//   bool is_ending()                                   no further attempt, once there was one
+// The host owns the batch. Its functions do not throw:
+//   bool is_ending()                                   make no further attempt after the first one
 //   trace_data* another()                              a copy of a trace that waits outside the batch, or null
-//   void put_aside(trace_batch&, const owned_text&)    what is at fault, and why
+//   void put_aside(trace_batch&, const error&)         quarantine these spans, for this reason
 //
 // Thread-safety: one thread at a time.
 template <class Exporter>
@@ -44,30 +50,30 @@ class fault_finder {
 public:
     using milliseconds = std::chrono::milliseconds;
 
-    // Where the content only may be at fault, a batch is sent in halves from that round on.
+    // `rounds_before_halving`: the round from which on the outcome `divide` splits a batch.
     fault_finder(Exporter& to, milliseconds first_wait, milliseconds longest_wait,
                  std::size_t rounds_before_halving = 1) noexcept
         : exporter_(to), waits_(first_wait, longest_wait), rounds_before_halving_(rounds_before_halving) {}
 
-    // What came of a round. `again` is empty, or has to wait.
+    // The result of a round. The traces in `again` must be sent again after a pause.
     struct round {
         std::size_t exported = 0;
-        std::size_t failed = 0; // put aside, or rejected by a receiver that took the rest
+        std::size_t failed = 0; // quarantined, or rejected by a receiver that accepted the rest
         trace_batch again{};
-        std::size_t exported_in_part = 0; // spans in `again` that have arrived already
-        owned_text error{};
+        std::size_t exported_in_part = 0; // spans in `again` that the receiver has already accepted
+        mlflow::trace::error error{};
         milliseconds retry_after{0};
     };
 
-    // `number` counts the rounds of this batch, from 1 on.
+    // `number` counts the rounds of this batch, starting from 1.
     template <class Host>
     round deliver(trace_batch batch, std::size_t number, Host& host) noexcept {
         attempts now{.may_halve = number >= rounds_before_halving_};
         bool asked_in_vain = false;
         if (now.may_halve && is_single(batch) && batch.begin()->spans == refused_) {
             now.has_taken = takes_others(now, host);
-            if (now.has_taken) now.suspects = std::move(batch);
-            now.is_over = false; // it may take this one
+            if (now.has_taken) now.suspects = std::exchange(batch, {});
+            now.is_over = false; // the receiver may accept this batch
             asked_in_vain = !now.has_taken;
         }
         refused_ = nullptr;
@@ -84,27 +90,27 @@ public:
         return std::move(now.told);
     }
 
-    // Before the next round.
+    // The pause before the next round.
     [[nodiscard]] milliseconds next_wait(const round& last) noexcept { return waits_.next(last.retry_after); }
 
 private:
     struct attempts {
-        bool may_halve = false; // also where another attempt may help
+        bool may_halve = false; // also for the outcome `divide`
         bool has_begun = false;
-        bool is_over = false; // the receiver is not there, or busy, or takes nothing
+        bool is_over = false; // the receiver is unreachable, busy, or accepts nothing
         bool has_taken = false;
-        bool is_well = false; // the latest request was taken
-        int asked = 0;        // by others, the latest time
-        int refusals = 0;     // since something was taken
+        bool is_well = false; // the latest request was accepted
+        int asked = 0;        // control requests sent in the latest check
+        int refusals = 0;     // since the latest success
         trace_batch suspects{};
-        trace_batch slow{}; // each alone, and not answered in time by a receiver that answers to others
-        trace_batch late{}; // behind the others the next time: perhaps the receiver takes them
-        owned_text why_slow{};
+        trace_batch slow{}; // single spans without a response in time, from a receiver that responds to others
+        trace_batch late{}; // sent after the others in the next round
+        error why_slow{};
         round told{};
     };
 
     static constexpr std::size_t unlimited = ~std::size_t{0} / 2;
-    // Enough to find, by halves of the largest batch, one trace that is taken behind several that are not.
+    // With halves of the largest batch, enough to reach one acceptable trace behind several that are rejected.
     static constexpr int most_refusals = 32;
     static constexpr int most_slow_rounds = 5;
 
@@ -143,12 +149,12 @@ private:
             now.asked = 0;
             if (!batch.empty() && !host.is_ending()) static_cast<void>(takes_others(now, host));
             if (now.asked > 0) return settle(std::move(batch), now, host);
-            now.is_over = false; // there is nothing else that it might take
+            now.is_over = false; // there is no control trace
             count(result, now);
             host.put_aside(batch, now.told.error);
             return;
         }
-        // What the exporter has moved out of the batch does not come again.
+        // The exporter has moved these out of the batch, so they are not sent again.
         const std::size_t moved = spans - left;
         const std::size_t kept = moved < result.exported_spans ? moved : result.exported_spans;
         now.told.exported += kept;
@@ -159,7 +165,7 @@ private:
             return;
         }
         if (result.too_slow && is_single(batch) && !host.is_ending()) {
-            guarded([&] { now.why_slow = now.told.error; }, [] {});
+            now.why_slow = now.told.error;
             if (takes_others(now, host)) return now.slow.append(std::move(batch));
         }
         if (what == outcome::divide && is_single(batch)) refused_ = batch.begin()->spans;
@@ -167,7 +173,7 @@ private:
         (halve ? now.suspects : result.too_slow ? now.late : now.told.again).append(std::move(batch));
     }
 
-    // As much as the receiver answers to in time, of a large trace some spans.
+    // The next traces to send, at most as many spans as the receiver answers in time. A larger trace is split.
     trace_batch take_part(trace_batch& batch) const noexcept {
         if (batch.span_count() <= most_spans_) return std::move(batch);
         trace_batch part;
@@ -184,7 +190,8 @@ private:
         return part;
     }
 
-    // The first traces, or the root of a single one with some of its spans; nothing where that cannot be divided.
+    // The first half of the traces, or the root of a single trace with half of its spans. Empty if a split is
+    // impossible.
     static trace_batch split_off_half(trace_batch& batch) noexcept {
         trace_batch half;
         if (batch.size() != 1) {
@@ -198,7 +205,8 @@ private:
         return half;
     }
 
-    // It stays, so that a large one gives way to a smaller one.
+    // Keeps an accepted trace for control requests. A large one is replaced by a smaller one, because it stays in
+    // memory.
     void remember(trace_batch&& taken) noexcept {
         constexpr std::size_t small = 64 * 1024;
         if (!taken_.empty() && taken.memory() > small && taken.memory() > taken_.memory()) return;
@@ -254,8 +262,8 @@ private:
         }
     }
 
-    // What is refused once more, between two others that are taken, is at fault. The first one was where
-    // `now.is_well`.
+    // Quarantines a span that is rejected again between two accepted control requests. `now.is_well` says that the
+    // first control request was accepted.
     template <class Host>
     void settle(trace_batch&& alone, attempts& now, Host& host) noexcept {
         refused_ = alone.begin()->spans;
@@ -264,7 +272,7 @@ private:
             const outcome what = outcome_of(result);
             if (what == outcome::delivered) return count(result, now);
             if (what != outcome::wait && takes_others(now, host)) {
-                // Where the first of these was refused too, it may be well only since then.
+                // If the first control trace was rejected too, the receiver may have recovered only now.
                 if (now.asked > 1 && attempt == 1) continue;
                 now.told.failed += alone.span_count();
                 host.put_aside(alone, result.error);
@@ -292,10 +300,10 @@ private:
     Exporter& exporter_;
     backoff waits_;
     std::size_t rounds_before_halving_;
-    trace_batch taken_;                  // the latest trace that the receiver took: does it still take anything?
-    std::size_t most_spans_ = unlimited; // at once, by what the receiver was too slow for
-    int slow_rounds_ = 0;                // one after another
-    const span_data* refused_ = nullptr; // alone, in the latest round
+    trace_batch taken_;                  // the latest accepted trace, for control requests
+    std::size_t most_spans_ = unlimited; // in one request; reduced when the receiver is too slow
+    int slow_rounds_ = 0;                // consecutive rounds with slow spans
+    const span_data* refused_ = nullptr; // rejected alone in the latest round
 };
 
 } // namespace detail

@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/config.hpp>
+#include <mlflow/trace/core/error.hpp>
 
-#include <string>
+#include <utility>
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// What `last_error` says: what is wrong now, and else why spans were last lost, which nothing mends. Takes the texts,
-// so that it needs no memory. Not thread-safe.
+// What `last_error` returns: the current problem, or else why spans were last lost. The loss stays until another one
+// replaces it. Not thread-safe.
 class latest_error {
 public:
-    // Nothing is lost yet, and until `mended` nothing is well.
-    void wrong(std::string& why) noexcept { wrong_.swap(why); }
-    void mended() noexcept { wrong_.clear(); }
-    void lost(std::string& why) noexcept { lost_.swap(why); }
+    // A problem by which no span is lost yet. It lasts until `mended`.
+    void wrong(error why) noexcept { wrong_ = std::move(why); }
+    void mended() noexcept { wrong_ = {}; }
+    void lost(error why) noexcept { lost_ = std::move(why); }
 
-    [[nodiscard]] bool is_wrong() const noexcept { return !wrong_.empty(); }
-    [[nodiscard]] const std::string& text() const noexcept { return wrong_.empty() ? lost_ : wrong_; }
+    [[nodiscard]] bool is_wrong() const noexcept { return static_cast<bool>(wrong_); }
+    [[nodiscard]] const error& get() const noexcept { return wrong_ ? wrong_ : lost_; }
 
 private:
-    std::string wrong_;
-    std::string lost_;
+    error wrong_;
+    error lost_;
 };
 
 } // namespace detail

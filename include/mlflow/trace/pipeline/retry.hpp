@@ -23,61 +23,79 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// A trace, or a part of one, that a receiver did not take, and why.
+/// A trace, or part of a trace, that the receiver rejected.
 struct rejected_trace {
+    /// The rejected spans, decoded.
     recorded_trace trace;
-    std::string error;
+    /// Why they were rejected.
+    mlflow::trace::error error;
 };
 
-/// Exports a batch again when the receiver was not there or was busy, until it succeeds or `options::give_up_after`
-/// has passed. Waits between the attempts, so it belongs inside `batch`:
+/// Sends a batch again after temporary failures, until the receiver accepts it or `options::give_up_after` has
+/// passed. It waits between attempts, and therefore belongs inside `batch`:
 /// `batch<retry<mlflow_exporter<beast_transport>>>`.
 ///
-/// The waits grow by half each time, from `first_wait` to `longest_wait`, each shortened by up to a half at random so
-/// that many processes do not come back at once; what the receiver asks for (`Retry-After`) is waited for, up to 10
-/// minutes. What is not about the content (credentials, rights, certificates, files, proxies, names, the experiment)
-/// makes traces wait too, until someone has mended that; the table of http/outcome.hpp says what is. A receiver that
-/// does not answer in time is sent less at once.
+/// The pauses grow by half each time, from `first_wait` to `longest_wait`. Each is shortened by a random amount of up
+/// to half, so that many processes do not retry at the same time. A longer `Retry-After` takes precedence, up to 10
+/// minutes.
 ///
-/// One span at fault is a reason for the receiver to refuse a whole batch: the batch is then sent in halves, these in
-/// halves, and only the span that fails alone is put aside. It counts as failed, and `take_rejected` tells what it
-/// was. Where the content only may be at fault, or the exporter throws or does not say, nothing is put aside while
-/// nothing at all is taken, and the receiver is not asked for each trace. A span that gets no answer in time, alone
-/// and five times, while others do, is put aside too.
+/// Every failure that is not about the content is retried: credentials, permissions, certificates, files, proxies,
+/// name resolution, the experiment. The table in http/outcome.hpp lists them. If the receiver does not respond in
+/// time, the next requests are smaller.
 ///
-/// Thread-safety: `interrupt`, `last_error` and `take_rejected` from any thread, the rest by one thread at a time.
+/// A receiver may reject a whole batch because of one span. The batch is then split in halves, and these again, until
+/// a single span is rejected alone. That span is quarantined: it counts as failed, and `take_rejected` returns it. If
+/// it is uncertain that the content is at fault (outcome `divide`, also when the exporter throws or sets no flag),
+/// nothing is quarantined while the receiver accepts nothing, and the batch is not split down to single traces. A
+/// span that gets no response in time in five consecutive rounds, alone, while others do, is quarantined too.
+///
+/// Thread-safety: `interrupt`, `last_error`, `progress` and `take_rejected` may be called from any thread, the others
+/// by one thread at a time.
 template <class Exporter>
 class retry {
+    static_assert(detail::has_whole_concepts<Exporter>());
     static_assert(
         exporter<Exporter>,
         "retry: the inner exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
-    static_assert(detail::has_whole_concepts<Exporter>());
 
 public:
+    /// See `composes` in concepts.hpp.
     static constexpr bool composes =
         mlflow::trace::composes<Exporter> && !deferring_exporter<Exporter> && !retrying_exporter<Exporter>;
-    static constexpr bool retries = true;
+    static constexpr bool retries = true; ///< see `retrying_exporter`
 
+    /// Options of `retry`.
     struct options {
+        /// Options of the inner exporter.
         detail::options_of<Exporter> exporter{};
+        /// The pause after the first failed attempt.
         std::chrono::milliseconds first_wait{200};
+        /// The longest pause, unless the receiver asks for a longer one. Lower it to deliver sooner after an outage,
+        /// raise it if many programs retry at one server.
         std::chrono::milliseconds longest_wait{30'000};
+        /// How long one call of `export_traces` retries before it gives up. Lower it if new traces matter more than
+        /// those that wait, for which the queue would have no room.
         std::chrono::milliseconds give_up_after{std::chrono::hours(24)};
-        std::size_t attempts_before_halving = 3; ///< where the content may be at fault, and another attempt may help
-        std::size_t keep_rejected = 100;         ///< for `take_rejected`, the latest
-        /// Of the memory that these take. One that takes more alone is not kept, only told of.
+        std::size_t attempts_before_halving = 3; ///< the attempt from which on the outcome `divide` splits the batch
+        /// How many rejected traces are kept for `take_rejected`: the latest. Use 0 if the program does not call it.
+        std::size_t keep_rejected = 100;
+        /// The limit for their memory. A single trace above this limit is not kept, only logged.
         std::size_t keep_rejected_bytes = 16U * 1024 * 1024;
-        trace::diagnostics diagnostics{}; ///< told while traces wait, and when one is put aside
+        trace::diagnostics diagnostics{}; ///< where waiting and quarantined spans are logged
     };
 
+    /// Constructs the inner exporter. Does not compile if it defers or retries itself.
     retry() : retry(options{}) {}
+    /// Constructs the inner exporter. Does not compile if it defers or retries itself.
     explicit retry(options chosen) : options_(std::move(chosen)), exporter_(std::move(options_.exporter)) {
         static_assert(!deferring_exporter<Exporter>,
-                      "retry: put it inside the exporter that defers, batch<retry<...>>");
+                      "retry: must be inside the deferring exporter: batch<retry<...>>");
         static_assert(deferring_exporter<Exporter> || !retrying_exporter<Exporter>,
-                      "retry: the inner exporter tries again already; leave one of the two out");
+                      "retry: the inner exporter already retries; remove one of the two");
     }
 
+    /// Exports the batch, retrying as described above. Returns when every span has been exported, quarantined or
+    /// given up.
     export_result export_traces(trace_batch& batch) {
         const auto give_up_at = detail::deadline_after(options_.give_up_after);
         export_result total;
@@ -85,14 +103,17 @@ public:
             auto round = finder_.deliver(std::move(batch), number, host_);
             total.exported_spans += round.exported;
             total.failed_spans += round.failed;
-            if (!round.error.empty()) total.error.swap(round.error);
+            if (round.error) total.error = std::move(round.error);
             batch = std::move(round.again);
             note(total.error, round.failed, !batch.empty());
             if (batch.empty()) {
-                if (total.ok()) total.error.clear(); // of what was mended
+                if (total.ok()) total.error = {}; // the errors were temporary
                 return total;
             }
-            line_.say([&] { return "retry: " + std::to_string(batch.span_count()) + " spans wait: " + total.error; });
+            line_.say([&] {
+                return "retry: " + std::to_string(batch.span_count()) +
+                       " spans are waiting to be sent again: " + total.error.message();
+            });
             const auto until = detail::deadline_after(finder_.next_wait(round));
             if (until > give_up_at || !wait_until(until)) {
                 total.exported_spans += round.exported_in_part;
@@ -105,15 +126,15 @@ public:
         }
     }
 
-    /// What the receiver did not take, the oldest first, and forgets it. At most `keep_rejected` and
-    /// `keep_rejected_bytes`, the latest.
+    /// Returns the rejected traces, oldest first, and forgets them. The latest ones are kept, within `keep_rejected`
+    /// and `keep_rejected_bytes`.
     [[nodiscard]] std::vector<rejected_trace> take_rejected() {
         const detail::lock_guard guard(lock_);
         rejected_bytes_ = 0;
         return std::exchange(rejected_, {});
     }
 
-    /// Ends the waiting: the export under way returns after its current attempt, and later ones are not repeated.
+    /// Stops retrying: the export in progress returns after its current attempt, and later exports make one attempt.
     void interrupt() noexcept {
         {
             const detail::lock_guard guard(lock_);
@@ -123,17 +144,19 @@ public:
         if constexpr (interruptible_exporter<Exporter>) exporter_.interrupt();
     }
 
-    /// Where copies of other traces come from that wait: whether the receiver takes one of those tells whether the
-    /// one that it refuses is at fault. `batch` says so, before the first export.
+    /// Sets a function that returns copies of other waiting traces. They are sent as control requests, which show
+    /// whether the receiver rejects only one span or everything. `batch` calls this before the first export.
     void take_others_from(void* from, detail::other_trace* next) noexcept { others_ = {from, next}; }
 
-    /// Why spans wait; where none do, why spans were last lost: put aside, rejected or given up. Empty where neither
-    /// is so: what was mended is forgotten.
-    [[nodiscard]] std::string last_error() const {
+    /// Why spans are waiting; if none are, why spans were last quarantined, rejected or given up. No error
+    /// otherwise: that of an outage is cleared when it ends.
+    [[nodiscard]] error last_error() const {
         const detail::lock_guard guard(lock_);
-        return error_.text();
+        return error_.get();
     }
+    /// The progress of the inner exporter.
     [[nodiscard]] export_progress progress() const { return detail::progress_of(exporter_); }
+    /// The page of the trace, if the inner exporter is a `linking_exporter`; empty otherwise.
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
         if constexpr (linking_exporter<Exporter>) return exporter_.trace_url(id);
         else return {};
@@ -150,51 +173,48 @@ private:
         trace_data* another() noexcept {
             return owner.others_.next ? owner.others_.next(owner.others_.from, owner.asked_for_++) : nullptr;
         }
-        void put_aside(trace_batch& batch, const std::string& error) noexcept { owner.put_aside(batch, error); }
+        void put_aside(trace_batch& batch, const error& why) noexcept { owner.put_aside(batch, why); }
     };
 
-    // After a round, or the last one. What was put aside has been told.
-    void note(const std::string& error, std::size_t failed, bool waits) noexcept {
+    // Updates `last_error` after each round. Quarantined spans have already been noted.
+    void note(const error& why, std::size_t failed, bool waits) noexcept {
         const bool is_rejected = failed > std::exchange(put_aside_spans_, 0);
-        const auto copy = [&] {
-            std::string why = error;
-            const detail::lock_guard guard(lock_);
-            if (waits) error_.wrong(why);
-            else if (is_rejected) error_.lost(why);
-        };
-        detail::guarded(copy, [] {}); // for want of memory nothing is given up
         const detail::lock_guard guard(lock_);
-        if (!waits) error_.mended();
+        if (waits) return error_.wrong(why);
+        if (is_rejected) error_.lost(why);
+        error_.mended();
     }
 
-    void put_aside(trace_batch& batch, const std::string& error) noexcept {
+    void put_aside(trace_batch& batch, const error& why) noexcept {
         put_aside_spans_ += batch.span_count();
         const auto keep = [&] {
             for (const trace_data& trace : batch) {
-                rejected_trace rejected{decode(trace), error};
-                std::string news = std::string(trace.id.mlflow_id().view()) + " was put aside: " + error;
-                line_.say([&] { return "retry: " + news; });
+                rejected_trace rejected{decode(trace), why};
+                const error news = detail::quarantined(trace.id, why);
+                line_.say([&] { return "retry: " + news.message(); });
                 const detail::lock_guard guard(lock_);
                 error_.lost(news);
                 keep_rejected(std::move(rejected));
             }
         };
-        detail::guarded(keep, [] {}); // counted all the same
+        detail::guarded(keep, [] {}); // they are counted even if memory runs out here
     }
 
     void keep_rejected(rejected_trace&& rejected) {
         const std::size_t bytes = memory_of(rejected);
         if (options_.keep_rejected == 0 || bytes > options_.keep_rejected_bytes) return;
-        std::size_t surplus = 0; // the oldest
+        std::size_t surplus = 0; // the oldest ones, to be forgotten
+        std::size_t kept_bytes = rejected_bytes_;
         for (std::size_t left = rejected_.size();
-             left >= options_.keep_rejected || rejected_bytes_ > options_.keep_rejected_bytes - bytes; --left)
-            rejected_bytes_ -= memory_of(rejected_[surplus++]);
+             left >= options_.keep_rejected || kept_bytes > options_.keep_rejected_bytes - bytes; --left)
+            kept_bytes -= memory_of(rejected_[surplus++]);
         rejected_.erase(rejected_.begin(), rejected_.begin() + static_cast<std::ptrdiff_t>(surplus));
+        rejected_bytes_ = kept_bytes;
         rejected_.push_back(std::move(rejected));
         rejected_bytes_ += bytes;
     }
-    static std::size_t memory_of(const rejected_trace& rejected) noexcept {
-        return sizeof rejected + rejected.error.capacity() + detail::content_memory(rejected.trace);
+    static std::size_t memory_of(const rejected_trace& rejected) {
+        return sizeof rejected + rejected.error.message().size() + detail::content_memory(rejected.trace);
     }
 
     bool is_interrupted() {
@@ -213,11 +233,11 @@ private:
                                            options_.attempts_before_halving};
     finder_host host_{*this};
     detail::other_traces others_;
-    std::size_t asked_for_ = 0; // of the others
+    std::size_t asked_for_ = 0; // of the other traces
     mutable detail::machine::mutex lock_;
     detail::condition wake_;
     detail::latest_error error_;
-    std::size_t put_aside_spans_ = 0; // since the latest note
+    std::size_t put_aside_spans_ = 0; // since the latest `note`
     std::vector<rejected_trace> rejected_;
     std::size_t rejected_bytes_ = 0;
     detail::diagnostic_line line_{options_.diagnostics};

@@ -22,7 +22,7 @@ namespace detail {
 // A file of lines to which this and other processes append. One thread at a time.
 class appended_file {
 public:
-    // It is open, and what the path names still.
+    // Whether the file is open and still at this path.
     [[nodiscard]] bool is_at(const std::string& path) const noexcept {
         struct stat opened{};
         struct stat named{};
@@ -30,13 +30,15 @@ public:
                is_same_file(opened, named);
     }
 
-    // Makes it where it is not there, readable by its owner only. Says what is wrong with it, in one line.
-    std::string open(const std::string& path) {
+    // Opens the file, and creates it if necessary, readable by its owner only.
+    error open(const std::string& path) {
         file_ = owned_file();
-        // Before as well as after: through another user's link not even an empty file is made.
+        // Checked before opening too, so that not even an empty file is created through another user's link.
         if (!is_inherited(path))
-            if (auto fault = follow(path, folders::of_anybody).fault; !fault.empty()) return fault;
-        // Read to see how it ends. A FIFO without a reader is an error, in place of a wait for one.
+            if (const auto fault = follow(path, folders::of_anybody).fault; !fault.empty())
+                return file_error(path, fault);
+        // Read access is needed to see how the file ends. With O_NONBLOCK, opening a FIFO without a reader fails, and
+        // does not block.
         constexpr int flags = O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
         const auto opened_for = [&](int access) {
             return uninterrupted([&] { return ::open(path.c_str(), access | flags | O_CREAT, 0600); });
@@ -46,16 +48,17 @@ public:
         owned_file opened(opened_for(is_file ? O_RDWR : O_WRONLY));
         if (opened.get() < 0 && is_file && errno == EACCES) opened = owned_file(opened_for(O_WRONLY));
         struct stat found{};
-        if (opened.get() < 0 || ::fstat(opened.get(), &found) != 0) return std::strerror(errno);
+        if (opened.get() < 0 || ::fstat(opened.get(), &found) != 0) return file_error(path, errno);
         if (!is_inherited(path))
-            if (auto fault = fault_of(path, found); !fault.empty()) return fault;
-        if (::fcntl(opened.get(), F_SETFL, O_APPEND) != 0) return std::strerror(errno);
+            if (const auto fault = fault_of(path, found); !fault.empty()) return file_error(path, fault);
+        if (::fcntl(opened.get(), F_SETFL, O_APPEND) != 0) return file_error(path, errno);
         is_regular_ = S_ISREG(found.st_mode);
         file_ = std::move(opened);
         return {};
     }
 
-    // With its newline. When that fails, the reason is in errno, and what is there of the line ends before the next.
+    // Appends a line that ends in a newline. After a failure, errno has the reason; the next call ends the partial
+    // line first.
     bool append_line(std::string_view line) noexcept {
         const bool is_locked = is_regular_ && lock();
         const bool is_written = (ends_in_a_line() || write("\n")) && write(line);
@@ -66,29 +69,28 @@ public:
     }
 
 private:
-    // Whoever started the program has opened it.
+    // The process inherited this file.
     static bool is_inherited(std::string_view path) noexcept {
         return path == "/dev/stdout" || path == "/dev/stderr" || path.starts_with("/dev/fd/") ||
                path.starts_with("/proc/self/fd/");
     }
 
     static std::string fault_of(const std::string& path, const struct stat& opened) {
-        // Looked up once it is open: nothing is written where a link has been changed in between.
+        // Checked after opening, in case a link was changed in between.
         const path_end named = follow(path, folders::of_anybody);
         if (!named.fault.empty()) return named.fault;
-        if (!named.is_there || !is_same_file(named.found, opened)) return "replaced while it was opened";
+        if (!named.is_there || !is_same_file(named.found, opened)) return "was replaced while it was being opened";
         if (S_ISCHR(opened.st_mode)) return {};
         if (!S_ISREG(opened.st_mode))
-            return is_ours_or_roots(opened) ? std::string() : "made by another user; give another path";
-        if (opened.st_uid != ::geteuid())
-            return "a file of another user, who could read what is written; give another path";
+            return is_ours_or_roots(opened) ? std::string() : "was created by another user; choose another path";
+        if (opened.st_uid != ::geteuid()) return "belongs to another user, who could read it; choose another path";
         if ((opened.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-            return "a file that others may write to; take that right away (chmod go-w), or give another path";
-        if (opened.st_nlink > 1) return "a file with a second name (a hard link); give another path";
+            return "is writable by others; remove that permission (chmod go-w), or choose another path";
+        if (opened.st_nlink > 1) return "has a second hard link; choose another path";
         return {};
     }
 
-    // Not for long: somebody who may only read the file could hold it for ever.
+    // Tries only for a short time: another user who may only read the file could hold the lock indefinitely.
     bool lock() const noexcept {
         for (int attempt = 0; attempt < 20; ++attempt) {
             if (::flock(file_.get(), LOCK_EX | LOCK_NB) == 0) return true;
@@ -99,7 +101,7 @@ private:
         return false;
     }
 
-    // What others or an earlier run left behind may have been cut short.
+    // The last line may have been truncated by another process or an earlier run.
     [[nodiscard]] bool ends_in_a_line() const noexcept {
         if (!is_regular_) return !is_cut_;
         struct stat found{};
@@ -124,7 +126,7 @@ private:
 
     owned_file file_;
     bool is_regular_ = true;
-    bool is_cut_ = false; // where the end of the file cannot be read
+    bool is_cut_ = false; // used if the end of the file cannot be read
 };
 
 } // namespace detail

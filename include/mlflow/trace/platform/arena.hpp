@@ -10,17 +10,20 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Memory of a fixed size without a heap, for the `reallocate` of a board: first fit, and neighbours that are free
-/// become one. Each block costs 8 to 16 bytes. A static one is ready before any constructor runs. Thread-safety: none
-/// of its own; `bare_metal_platform` calls it under the board's lock.
+/// A fixed amount of memory without a heap, for a board's `reallocate`. It allocates the first free block that fits,
+/// and merges free neighbours. Each block takes 8 to 16 additional bytes. A static arena can be used before any
+/// constructor has run.
+///
+/// Thread-safety: none; `bare_metal_platform` calls it under the board's lock.
 template <std::size_t Bytes>
 class arena {
 public:
+    /// An empty arena.
     constexpr arena() noexcept = default;
     arena(const arena&) = delete;
     arena& operator=(const arena&) = delete;
 
-    /// As `std::realloc`: null when there is no room, and the old block stays. A size of 0 frees.
+    /// As `std::realloc`: returns null and keeps the old block if there is no room. Size 0 frees the block.
     [[nodiscard]] void* reallocate(void* memory, std::size_t size) noexcept {
         if (!memory) return size == 0 ? nullptr : allocate(size);
         block* const old = reinterpret_cast<block*>(static_cast<std::byte*>(memory) - sizeof(block));
@@ -37,7 +40,7 @@ public:
         }
         void* const moved = allocate(size);
         if (!moved) {
-            split(*old, before); // what it took goes back
+            split(*old, before); // gives the neighbours back
             return nullptr;
         }
         std::memcpy(moved, memory, old->size - sizeof(block));
@@ -45,7 +48,7 @@ public:
         return moved;
     }
 
-    /// What is in use, with what each block costs.
+    /// The memory in use, including the cost of each block, in bytes.
     [[nodiscard]] std::size_t used_bytes() noexcept {
         std::size_t used = 0;
         for (block* at = first(); at; at = after(*at)) used += at->is_used ? at->size : 0;
@@ -54,11 +57,11 @@ public:
 
 private:
     struct alignas(std::max_align_t) block {
-        std::size_t size; // with this header
+        std::size_t size; // including this header
         bool is_used;
     };
     static constexpr std::size_t capacity = Bytes / sizeof(block) * sizeof(block);
-    static_assert(capacity >= 16 * sizeof(block), "an arena has at least 256 bytes");
+    static_assert(capacity >= 16 * sizeof(block), "an arena needs at least 256 bytes");
 
     static constexpr std::size_t needed(std::size_t size) noexcept {
         return (size + sizeof(block) - 1) / sizeof(block) * sizeof(block) + sizeof(block);

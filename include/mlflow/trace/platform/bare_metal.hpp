@@ -3,6 +3,7 @@
 
 #include <mlflow/trace/core/error.hpp>
 #include <mlflow/trace/core/ids.hpp>
+#include <mlflow/trace/memory/board_machine.hpp>
 #include <mlflow/trace/memory/machine.hpp>
 
 #include <concepts>
@@ -12,15 +13,17 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// What a device gives to `bare_metal_platform`. A program has one board: what is recorded shares its lock and its
-/// memory.
+/// The functions that a device provides for `bare_metal_platform`. A program has only one board: everything that
+/// records shares its lock and memory.
 ///
-/// `wall_nano`: since 1970-01-01 UTC, as well as the device knows. `monotonic_nano`: never goes back. `random`: 64
-/// bits that no other device gets, from a hardware generator or from one that is seeded with the device's unique
-/// number and what differs at each start; where they are evenly spread, `static constexpr bool has_random_trace_ids =
-/// true` tells it to other processes. `lock` and `unlock`: nest, and keep interrupt handlers that record out.
-/// `reallocate`: as `std::realloc`, with size 0 to free, called under the lock; see `arena`. `report`: a value was
-/// refused; called where it happened.
+/// - `wall_nano`: nanoseconds since 1970-01-01 UTC, as exactly as the device can tell.
+/// - `monotonic_nano`: nanoseconds of a clock that never goes back.
+/// - `random`: 64 bits that no other device gets, from a hardware generator, or from one seeded with the device's
+///   unique number and something that differs at each start. If the bits are evenly distributed, declare `static
+///   constexpr bool has_random_trace_ids = true`; other processes are notified of it.
+/// - `lock`, `unlock`: can be nested, and keep out interrupt handlers that record.
+/// - `reallocate`: as `std::realloc`; size 0 frees. Called under the lock. See `arena`.
+/// - `report`: called when a value is rejected, by the code that recorded it.
 template <class T>
 concept board = requires(const error& error, void* block, std::size_t size) {
     { T::wall_nano() } noexcept -> std::same_as<std::uint64_t>;
@@ -32,33 +35,43 @@ concept board = requires(const error& error, void* block, std::size_t size) {
     { T::report(error) } noexcept;
 };
 
-/// A device without an operating system, for builds with `-ffreestanding` (`MLFLOW_TRACE_HOSTED` is 0). Works with
-/// `-fno-exceptions -fno-rtti`, uses no heap, no `thread_local` and no atomics wider than a word; the processor must
-/// have atomic read-modify-write of one (cortex-m3 and up). A span must not outlive its tracer.
+/// The platform policy for devices without an operating system, built with `-ffreestanding` (`MLFLOW_TRACE_HOSTED` is
+/// 0). Works with `-fno-exceptions -fno-rtti`, and uses no heap, no `thread_local`, and no atomics wider than a word.
+/// The processor must have atomic read-modify-write instructions for a word (cortex-m3 or newer); for others, link
+/// `examples/embedded/atomics.cpp`. `wall_nano`, `monotonic_nano` and `random` are called without the lock. A span
+/// must not outlive its tracer.
 template <class Board>
 struct bare_metal_platform {
     static_assert(board<Board>,
                   "the board lacks a noexcept member: wall_nano(), monotonic_nano(), random(), lock(), unlock(), "
                   "reallocate(void*, std::size_t), report(const error&)");
 
+    /// Nanoseconds since 1970-01-01 UTC.
     static std::uint64_t wall_nano() noexcept { return Board::wall_nano(); }
+    /// Nanoseconds of a clock that never goes back.
     static std::uint64_t monotonic_nano() noexcept { return Board::monotonic_nano(); }
+    /// Whether the board declares that its random bits are evenly distributed; see `platform` in concepts.hpp.
     static constexpr bool has_random_trace_ids = requires { requires Board::has_random_trace_ids; };
+    /// A new ID, never zero.
     static trace_id new_trace_id() noexcept { return {valid_random(), Board::random()}; }
+    /// A new ID, never zero.
     static span_id new_span_id() noexcept { return {valid_random()}; }
+    /// Passes the error to the board.
     static void report(const error& error) noexcept { Board::report(error); }
 
+    /// The board's lock.
     struct mutex {
+        /// Calls the board's `lock`.
         static void lock() noexcept { Board::lock(); }
+        /// Calls the board's `unlock`.
         static void unlock() noexcept { Board::unlock(); }
     };
 
-#if !MLFLOW_TRACE_HOSTED
+    /// Registers the board's functions. The first tracer calls it.
     static void install() noexcept {
-        static constexpr detail::machine::functions functions{&Board::lock, &Board::unlock, &reallocate};
-        detail::machine::board = &functions;
+        static constexpr detail::board_machine::functions functions{&Board::lock, &Board::unlock, &reallocate};
+        detail::board_machine::board = &functions;
     }
-#endif
 
 private:
     static std::uint64_t valid_random() noexcept {

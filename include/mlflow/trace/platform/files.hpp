@@ -1,100 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/config.hpp>
+#include <mlflow/trace/core/error.hpp>
+#include <mlflow/trace/platform/file_owners.hpp>
+#include <mlflow/trace/platform/owned_file.hpp>
 
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
-#include <fcntl.h>
 #include <string>
 #include <string_view>
 #include <sys/stat.h>
+#include <system_error>
 #include <unistd.h>
 #include <utility>
-#include <vector>
 
-// Files and folders that other users of the machine may have made, renamed or linked.
+// Safe access to files and folders that other users of the machine may have created, renamed or linked.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Closes its file, and with it gives up the lock.
-class owned_file {
-public:
-    explicit owned_file(int file = -1) noexcept : file_(file) {}
-    owned_file(const owned_file&) = delete;
-    owned_file& operator=(const owned_file&) = delete;
-    owned_file(owned_file&& other) noexcept : file_(std::exchange(other.file_, -1)) {}
-    owned_file& operator=(owned_file&& other) noexcept {
-        std::swap(file_, other.file_);
-        return *this;
-    }
-    ~owned_file() {
-        if (file_ >= 0) ::close(file_);
-    }
-    [[nodiscard]] int get() const noexcept { return file_; }
-
-private:
-    int file_;
-};
-
-// Again as long as a signal comes between.
-template <class Call>
-auto uninterrupted(const Call& call) noexcept {
-    for (;;)
-        if (const auto outcome = call(); outcome >= 0 || errno != EINTR) return outcome;
-}
-
-// A file to read among others of a folder: neither a link, nor one that would wait for a writer, as a FIFO does.
-inline owned_file open_regular(const std::string& path) noexcept {
-    owned_file file(
-        uninterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); }));
-    struct stat found{};
-    if (file.get() < 0 || (::fstat(file.get(), &found) == 0 && S_ISREG(found.st_mode))) return file;
-    errno = EINVAL;
-    return owned_file();
-}
-
-inline bool is_same_file(const struct stat& one, const struct stat& other) noexcept {
-    return one.st_ino == other.st_ino && one.st_dev == other.st_dev;
-}
-
-inline bool is_ours_or_roots(const struct stat& found) noexcept {
-    return found.st_uid == 0 || found.st_uid == ::geteuid();
-}
-
-inline bool is_in_own_group(gid_t group) {
-    if (group == ::getegid()) return true;
-    const int most = ::getgroups(0, nullptr);
-    std::vector<gid_t> all(static_cast<std::size_t>(most > 0 ? most : 0));
-    const int count = ::getgroups(static_cast<int>(all.size()), all.data());
-    for (int i = 0; i < count; ++i)
-        if (all[static_cast<std::size_t>(i)] == group) return true;
-    return false;
-}
-
-// Whether users other than this one, root and the members of an own group can rename what stands in the folder. In
-// one with the sticky bit, such as /tmp, nobody can but the owner.
-inline bool others_may_rename_in(const struct stat& folder) {
-    if ((folder.st_mode & S_ISVTX) != 0) return false;
-    return (folder.st_mode & S_IWOTH) != 0 || ((folder.st_mode & S_IWGRP) != 0 && !is_in_own_group(folder.st_gid));
-}
-
-// Where a path leads.
+// The result of following a path.
 struct path_end {
-    std::string fault; // how another user could lead elsewhere: one line with its remedy; empty where nobody could
+    std::string fault; // how another user could redirect the path: one line with a remedy; empty if none could
     bool is_there = false;
     struct stat found{};
 };
 
 enum class folders : bool {
-    of_anybody, // enough where the file at the end is looked at too
-    trusted     // nobody but this user and root may rename what stands in them
+    of_anybody, // sufficient if the file at the end is checked too
+    trusted     // only this user and root may rename their entries
 };
 
-// Follows a path as open() does.
+// Follows a path in the same way as open().
 inline path_end follow(const std::string& path, folders needed) {
     path_end end;
     std::string rest = path;
@@ -123,34 +62,47 @@ inline path_end follow(const std::string& path, folders needed) {
         const bool is_link = S_ISLNK(end.found.st_mode);
         const bool is_trusted = needed == folders::trusted;
         if ((is_link || is_trusted) && !is_ours_or_roots(end.found))
-            return failed(next + " belongs to another user; give a path that is this user's and root's alone");
+            return failed(next + " belongs to another user; choose a path that belongs to this user and root only");
         if (is_trusted && S_ISDIR(end.found.st_mode) && !rest.empty() && others_may_rename_in(end.found))
-            return failed(next +
-                          ": others may write to this folder; take that right away (chmod go-w), or give another");
+            return failed(
+                next +
+                ": this folder is writable by others; remove that permission (chmod go-w), or choose another one");
         if (!is_link) {
             at = next;
             continue;
         }
         char target[4096];
         const auto size = ::readlink(next.c_str(), target, sizeof target);
-        if (size <= 0 || ++links > 40) return failed(next + ": a symbolic link that leads nowhere");
+        if (size <= 0 || ++links > 40) return failed(next + ": a broken symbolic link");
         rest = std::string(target, static_cast<std::size_t>(size)) + '/' + rest;
         if (rest.starts_with('/')) at.clear();
     }
     return end;
 }
 
-// Why a folder is no place for what users said: it is to be this user's alone, and so is the way to it. Others could
-// put anything in there otherwise, or take it away. One line with its remedy; empty where all is well.
-inline std::string folder_fault(const std::string& path) {
+// The error of a file: of a system call, by its errno, or with a text that may begin with the path.
+inline error file_error(const std::string& path, int reason, std::string_view remedy = {}) {
+    return {error_kind::file, path, std::strerror(reason) + std::string(remedy),
+            std::error_code(reason, std::generic_category())};
+}
+inline error file_error(const std::string& path, std::string_view fault) noexcept {
+    if (!fault.starts_with(path)) return {error_kind::file, path, fault};
+    return error(error_kind::file, path, fault).with_message(fault);
+}
+
+// Returns why a directory is not safe for recorded content, with a remedy; no error if it is safe. It must
+// be writable by this user alone, and the directories above it must belong to this user or root: others could
+// otherwise insert or remove files.
+inline error folder_fault(const std::string& path) {
     struct stat found{};
-    if (::stat(path.c_str(), &found) != 0) return path + ": " + std::strerror(errno);
-    if (!S_ISDIR(found.st_mode)) return path + ": " + std::strerror(ENOTDIR);
+    if (::stat(path.c_str(), &found) != 0) return file_error(path, errno);
+    if (!S_ISDIR(found.st_mode)) return file_error(path, ENOTDIR);
     if (found.st_uid != ::geteuid())
-        return path + " belongs to another user; give a folder that is this user's alone (mode 0700)";
+        return file_error(path, " belongs to another user; set a folder that belongs to this user alone (mode 0700)");
     if ((found.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-        return path + ": others may write to it; give a folder that is this user's alone (mode 0700)";
-    return follow(path, folders::trusted).fault;
+        return file_error(path, "others may write to it; set a folder that belongs to this user alone (mode 0700)");
+    const std::string fault = follow(path, folders::trusted).fault;
+    return fault.empty() ? error() : file_error(path, fault);
 }
 
 } // namespace detail

@@ -6,101 +6,73 @@
 #include <mlflow/trace/detail/atomic.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/interval.hpp>
-#include <mlflow/trace/memory/forks.hpp>
 #include <mlflow/trace/memory/machine.hpp>
+#include <mlflow/trace/platform/id_generator.hpp>
 
-#include <bit>
 #include <cstdint>
 #include <cstdio>
 #include <ctime>
 #include <string>
-#include <sys/random.h>
-#include <unistd.h>
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
-// xoshiro256++ 1.0 by Blackman and Vigna (public domain, https://prng.di.unimi.it/): IDs need no secrecy, only to be
-// distinct over all processes, which the 256 bits of seed from the kernel give.
-class id_generator {
+// How far the wall clock of a platform is ahead of its monotonic clock, as a thread has read it within the last
+// millisecond.
+template <class Clocks>
+class clock_difference {
 public:
-    std::uint64_t next() noexcept {
-        if (seeded_in_ != fork_counter().load(memory_order_relaxed)) [[unlikely]]
-            seed();
-        const std::uint64_t result = std::rotl(state_[0] + state_[3], 23) + state_[0];
-        const std::uint64_t shifted = state_[1] << 17U;
-        state_[2] ^= state_[0];
-        state_[3] ^= state_[1];
-        state_[1] ^= state_[2];
-        state_[0] ^= state_[3];
-        state_[2] ^= shifted;
-        state_[3] = std::rotl(state_[3], 45);
-        return result;
+    std::uint64_t at(std::uint64_t monotonic) noexcept {
+        constexpr std::uint64_t longest = 1'000'000;
+        if (monotonic - read_at_ > longest) {
+            read_at_ = monotonic;
+            nano_ = Clocks::wall_nano() - monotonic;
+        }
+        return nano_;
     }
 
 private:
-    __attribute__((noinline)) void seed() noexcept {
-        seeded_in_ = fork_count(); // 0 means "never seeded"
-        if (getrandom(state_, sizeof state_, GRND_NONBLOCK) == static_cast<ssize_t>(sizeof state_)) return;
-        // Early at boot the kernel may have no entropy yet: mix what tells this thread from all others.
-        timespec now{};
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        std::uint64_t mixed = static_cast<std::uint64_t>(now.tv_nsec) ^
-                              static_cast<std::uint64_t>(now.tv_sec) << 30U ^
-                              static_cast<std::uint64_t>(getpid()) << 48U ^
-                              static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(this));
-        for (std::uint64_t& word : state_) { // splitmix64, as the authors of xoshiro advise
-            mixed += 0x9e3779b97f4a7c15U;
-            std::uint64_t z = mixed;
-            z = (z ^ (z >> 30U)) * 0xbf58476d1ce4e5b9U;
-            z = (z ^ (z >> 27U)) * 0x94d049bb133111ebU;
-            word = z ^ (z >> 31U);
-        }
-    }
-
-    std::uint64_t state_[4]{};
-    std::uint32_t seeded_in_ = 0;
-};
-
-struct clock_difference {
-    std::uint64_t read_at = 0;
-    std::uint64_t nano = 0;
+    std::uint64_t read_at_ = 0;
+    std::uint64_t nano_ = 0;
 };
 
 } // namespace detail
 
-/// Linux and other POSIX systems. Thread-safe.
+/// The platform policy for Linux and other POSIX systems.
+///
+/// Thread-safety: all functions may be called from any thread.
 struct hosted_platform {
     /// Nanoseconds since 1970-01-01 UTC.
     static std::uint64_t wall_nano() noexcept { return read(CLOCK_REALTIME); }
     /// Nanoseconds of a clock that never goes back.
     static std::uint64_t monotonic_nano() noexcept { return read(CLOCK_MONOTONIC); }
 
-    // How far ahead the wall clock is, as this thread saw it in the last millisecond: the second clock costs a root
-    // a tenth of its time. Not for a platform that derives from this one, whose clocks may be others.
+    /// How far the wall clock is ahead, as this thread read it within the last millisecond. Reading the second clock
+    /// would take a tenth of the time of a root span. Not used for a derived platform, which may have other clocks.
     using owner_of_clocks = hosted_platform;
-    static std::uint64_t wall_minus_monotonic(std::uint64_t monotonic) noexcept {
-        constexpr std::uint64_t longest = 1'000'000;
-        if (monotonic - difference_.read_at > longest) difference_ = {monotonic, wall_nano() - monotonic};
-        return difference_.nano;
-    }
+    /// See `owner_of_clocks`. In nanoseconds.
+    static std::uint64_t wall_minus_monotonic(std::uint64_t monotonic) noexcept { return difference_.at(monotonic); }
 
+    /// See `platform` in concepts.hpp.
     static constexpr bool has_random_trace_ids = true;
+    /// A new random ID, never zero.
     static trace_id new_trace_id() noexcept {
         trace_id id{generator_.next(), generator_.next()};
         if (!id.valid()) id.low = 1;
         return id;
     }
+    /// A new random ID, never zero.
     static span_id new_span_id() noexcept {
         const std::uint64_t value = generator_.next();
         return {value ? value : 1};
     }
 
+    /// The lock type of the library.
     using mutex = detail::machine::mutex;
 
-    /// A line on standard error, at most one per half minute: an error in every request must not flood the log.
+    /// Writes the error to standard error, at most one line every 30 s, so that repeated errors do not flood the log.
     static void report(const error& error) noexcept {
         constexpr std::int64_t pause = 30'000'000'000;
         static constinit detail::interval lines;
@@ -116,7 +88,7 @@ struct hosted_platform {
             line += '\n';
             std::fputs(line.c_str(), stderr);
         };
-        detail::guarded(write, [] {}); // there may be no memory to complain with
+        detail::guarded(write, [] {}); // memory may have run out
     }
 
 private:
@@ -126,7 +98,7 @@ private:
         return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000U + static_cast<std::uint64_t>(now.tv_nsec);
     }
 
-    static inline constinit thread_local detail::clock_difference difference_{};
+    static inline constinit thread_local detail::clock_difference<hosted_platform> difference_{};
     static inline constinit thread_local detail::id_generator generator_{};
 };
 

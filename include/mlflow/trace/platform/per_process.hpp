@@ -13,8 +13,8 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// The queue and thread of an exporter that defers, in whichever process it is asked for. In the child of a fork what
-// is there is the parent's: its thread is not here, and its lock may be held for ever, so that it is left alone.
+// The queue and threads of a deferring exporter, one for each process that uses it. The one found in the child of a
+// fork is the parent's: its threads do not exist there and its lock may never be released, so it is not touched.
 template <class Worker>
 class per_process {
 public:
@@ -28,23 +28,22 @@ public:
     per_process& operator=(const per_process&) = delete;
     ~per_process() { const pointer ended(own()); }
 
-    // Null in the child of a fork, at first.
+    // Null in the child of a fork until `own_or` is called.
     [[nodiscard]] Worker* own() const noexcept { return own(latest()); }
 
-    // The own one, which `make(account)` makes where there is none.
+    // This process's worker; created by `make(account)` if there is none.
     template <class Make>
     Worker& own_or(const Make& make) {
         Worker* found = latest();
         if (Worker* const mine = own(found)) return *mine;
         pointer made = make(inherited(*found));
         if (worker_.compare_exchange_strong(found, made.get())) return *made.release();
-        return *found; // another thread of the child was faster
+        return *found; // another thread of the child created one first
     }
 
-    // For these spans there is no worker: the child could not make one.
+    // Counts spans as dropped because the child could not create a worker.
     void drop(std::size_t spans) noexcept { dropped_.fetch_add(spans, memory_order_relaxed); }
-    static constexpr const char* why_dropped =
-        "no thread to deliver with in this forked process; make its tracer after the fork";
+    static constexpr const char* why_dropped = "this forked process cannot deliver; create its tracer after the fork";
 
     [[nodiscard]] span_account account() const {
         Worker* const found = latest();
@@ -52,19 +51,19 @@ public:
         counted.dropped += dropped_.load(memory_order_relaxed);
         return counted;
     }
-    [[nodiscard]] std::string last_error() const {
-        if (dropped_.load(memory_order_relaxed) != 0) return why_dropped;
-        return own() ? own()->last_error() : std::string();
+    [[nodiscard]] error last_error() const {
+        if (dropped_.load(memory_order_relaxed) != 0) return error(error_kind::dropped, {}, why_dropped);
+        return own() ? own()->last_error() : error();
     }
 
-    // Also the parent's.
+    // The latest worker, even if it is the parent's.
     [[nodiscard]] Worker& any() const noexcept { return *latest(); }
 
 private:
     [[nodiscard]] Worker* latest() const noexcept { return worker_.load(memory_order_acquire); }
     static Worker* own(Worker* found) noexcept { return found->is_of_this_process() ? found : nullptr; }
 
-    // The parent delivers what waits, so that it counts as exported.
+    // The parent delivers what was queued, so it counts as exported here.
     static span_account inherited(const Worker& of_parent) noexcept {
         span_account counted = of_parent.account_now();
         counted.exported += std::exchange(counted.queued, 0);

@@ -17,7 +17,7 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// The bytes of a file between two places.
+// Reads the bytes of a file between two positions.
 inline bool read_between(int file, std::uint64_t from, std::uint64_t to, std::string& into) {
     into.resize(static_cast<std::size_t>(to - from));
     for (std::size_t at = 0; at < into.size();) {
@@ -38,14 +38,14 @@ inline bool write_whole(int file, std::string_view bytes) {
     return true;
 }
 
-// So that the disk knows of a file that was renamed or removed.
+// Makes a renaming or removal in the directory durable.
 inline void sync_folder(const std::string& folder) {
     const owned_file opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (opened.get() >= 0) ::fsync(opened.get());
 }
 
-// Takes the place of a file at once, or leaves it as it is: written beside it, synced and renamed. Nobody else can
-// read it meanwhile.
+// Replaces a file atomically or not at all: the new content is written next to it, synced and renamed. No other user
+// can read the temporary file.
 class replaced_file {
 public:
     explicit replaced_file(std::string path) : path_(std::move(path)), beside_(path_ + ".XXXXXX.part") {
@@ -60,7 +60,7 @@ public:
 
     [[nodiscard]] int get() const noexcept { return file_.get(); }
     [[nodiscard]] bool write(std::string_view bytes) const { return write_whole(file_.get(), bytes); }
-    // False, with the reason in errno.
+    // Returns false, with the reason in errno, on failure.
     bool take_the_place(const struct stat& old) {
         if (::fchmod(file_.get(), old.st_mode & 07777U) != 0) return false;
         if (::geteuid() == 0 && ::fchown(file_.get(), old.st_uid, old.st_gid) != 0) return false;

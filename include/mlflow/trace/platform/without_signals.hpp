@@ -13,8 +13,8 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Threads that are started while this object lives take no signal of the application's. They do take those that their
-// own faults raise, which end the program otherwise whatever handler there is, and that of profilers.
+// Threads started while this object exists do not handle the application's signals. Signals raised by faults of the
+// thread itself, which would otherwise end the program in spite of a handler, and profilers' signals are not blocked.
 class without_signals {
 public:
     without_signals() noexcept {

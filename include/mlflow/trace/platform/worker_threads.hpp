@@ -15,14 +15,14 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// The threads of a worker, which it ends with. One whose exporter does not come back is left to itself, and the last
-// one ends the worker when it does: nobody waits for ever, nor for himself.
+// The threads of a worker, which are ended together with it. If an exporter does not return, its thread is detached,
+// and the last thread that ends deletes the worker: no caller waits endlessly, and no thread waits for itself.
 template <class Worker, std::size_t Count = 1>
 class worker_threads {
 public:
     explicit worker_threads(Worker& worker) noexcept : worker_(worker) {}
 
-    // `run(number)` on each. There is one at least, or it throws.
+    // Calls `run(number)` on each thread. Throws if not even one thread can be started.
     template <class Run>
     void start(const Run& run) {
         start_one(0, run);
@@ -34,7 +34,7 @@ public:
 
     [[nodiscard]] bool is_own_thread() const noexcept { return running_here == this; }
 
-    // Once the threads have been told to end. The worker is not there afterwards for whoever called.
+    // Call after the threads have been told to stop. The caller must not use the worker afterwards.
     void end() noexcept {
         unique_lock guard(lock_);
         const auto to_come_back = deadline_after(std::chrono::milliseconds(250));

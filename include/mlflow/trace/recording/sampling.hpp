@@ -6,7 +6,7 @@
 #include <mlflow/trace/detail/cancellation.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/options_of.hpp>
-#include <mlflow/trace/detail/running.hpp>
+#include <mlflow/trace/memory/running.hpp>
 
 #include <utility>
 
@@ -19,8 +19,8 @@ namespace detail {
 template <class Sampler>
 inline constexpr bool is_own_sampler = false;
 
-// The answer of a sampler for a new trace. One that throws loses no trace, and a trace that it starts itself is
-// recorded: it would be asked without end.
+// Asks the sampler about a new trace. When the sampler throws, the trace is recorded. So is a trace that the sampler
+// itself starts, because asking the sampler about it would recurse without end.
 template <class Sampler>
 bool sample(const Sampler& sampler, const trace_start& start) noexcept {
     if constexpr (is_own_sampler<Sampler>) return sampler.sample(start);
@@ -33,12 +33,13 @@ bool sample(const Sampler& sampler, const trace_start& start) noexcept {
     }
 }
 
-// Says what is recorded of values, and not only which traces are.
+// A recording policy that also decides how values are recorded.
 template <class T>
 concept rules_values = requires(const T& recording) { recording.limits(); } ||
                        requires(const T& recording) { recording.redact("", ""); };
 
-// Is a session recorded as a whole? Then a session that becomes known after the start comes too late.
+// Whether a sampler records a session as a whole. Its decision is then wrong for a trace whose session becomes known
+// after the start.
 template <class T>
 inline constexpr bool decides_by_session = false;
 template <class T>
@@ -47,10 +48,12 @@ inline constexpr bool decides_by_session<T> = true;
 
 } // namespace detail
 
-/// Records every trace, but for those whose call asks for less (`sample_ratio`).
+/// Records every trace, except that a call of `start_trace` may ask for a smaller share (`sample_ratio`).
 struct record_all {
-    struct options {};
+    struct options {}; ///< none
+    /// Made by the tracer.
     constexpr explicit record_all(options = {}) noexcept {}
+    /// Whether the trace is recorded.
     [[nodiscard]] static constexpr bool sample(const trace_start& start) noexcept {
         return !start.ratio || start.ratio->holds(start.id.low);
     }
@@ -61,22 +64,24 @@ template <>
 inline constexpr bool is_own_sampler<record_all> = true;
 } // namespace detail
 
-/// Follows the process that asks: records a trace that was started with the `remote_span` of a caller as that caller
-/// is recorded, and any other as `Root` says. OpenTelemetry's ParentBased; what starts inside a trace always follows
-/// it.
+/// Follows the decision of the calling process: a trace that was started with the `remote_span` of a caller is
+/// recorded if the caller is recorded. `Root` decides about any other trace. This is OpenTelemetry's ParentBased.
+/// Spans inside a trace always follow their trace.
 template <class Root>
 class parent_based {
-    static_assert(
-        !detail::rules_values<Root>,
-        "parent_based is a sampler, and what it is given one too: put the redactor and the limits around it, "
-        "mt::recording_policy<mt::parent_based<sampler>, redactor>");
+    static_assert(!detail::rules_values<Root>, "parent_based wraps a sampler, not a recording policy: write "
+                                               "mt::recording_policy<mt::parent_based<sampler>, redactor>");
 
 public:
+    /// The options of `Root`.
     using options = detail::options_of<Root>;
+    /// Made by the tracer.
     constexpr explicit parent_based(options chosen) : root_(std::move(chosen)) {}
 
+    /// Whether `Root` records sessions as a whole.
     static constexpr bool decides_by_session = detail::decides_by_session<Root>;
 
+    /// Whether the trace is recorded.
     [[nodiscard]] constexpr bool sample(const trace_start& start) const {
         return start.caller ? start.caller->is_sampled : root_.sample(start);
     }
@@ -90,21 +95,27 @@ template <class Root>
 inline constexpr bool is_own_sampler<parent_based<Root>> = is_own_sampler<Root>;
 } // namespace detail
 
-/// Records no trace: the tracer is off at compile time, and calls of it compile to nothing (see `tracer_off.hpp`).
+/// Records no trace. The tracer is off at compile time, and calls of it compile to nothing (`tracer_off.hpp`).
 struct record_nothing {
-    struct options {};
+    struct options {}; ///< none
+    /// Made by the tracer.
     constexpr explicit record_nothing(options = {}) noexcept {}
+    /// Always false.
     [[nodiscard]] static constexpr bool sample(const trace_start&) noexcept { return false; }
 };
 
-/// Records a share of the traces, chosen by trace ID as OpenTelemetry's TraceIdRatioBased does, so that every process
-/// with the same share records the same traces. A call may ask for another share (`sample_ratio`).
+/// Records a share of the traces. The trace ID decides, as in OpenTelemetry's TraceIdRatioBased, so that all
+/// processes with the same share record the same traces. A call of `start_trace` may ask for another share
+/// (`sample_ratio`).
 class record_ratio {
 public:
+    /// The share of the traces.
     struct options {
         double ratio = 1.0; ///< 0 records nothing, 1 everything
     };
+    /// Made by the tracer.
     constexpr explicit record_ratio(options chosen) noexcept : ratio_(chosen.ratio) {}
+    /// Whether the trace is recorded.
     [[nodiscard]] constexpr bool sample(const trace_start& start) const noexcept {
         return (start.ratio ? *start.ratio : ratio_).holds(start.id.low);
     }

@@ -5,11 +5,8 @@
 #include <mlflow/trace/declared.hpp>
 #include <mlflow/trace/metadata/identity.hpp>
 #include <mlflow/trace/recording/sampling.hpp>
+#include <mlflow/trace/recording/spread_hash.hpp>
 
-#include <bit>
-#include <cstddef>
-#include <cstdint>
-#include <cstring>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -17,70 +14,35 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-namespace detail {
-
-// Spread evenly over 64 bits, and the same on every machine. The rounds and the end are those of xxHash64, by Yann
-// Collet; a rest is read together with bytes before it, which is faster than byte by byte.
-inline std::uint64_t spread_hash(std::string_view text) noexcept {
-    constexpr std::uint64_t first = 0x9e3779b185ebca87U, second = 0xc2b2ae3d27d4eb4fU, third = 0x165667b19e3779f9U;
-    const auto read = [](const char* from, auto word) {
-        if constexpr (std::endian::native == std::endian::little) std::memcpy(&word, from, sizeof word);
-        else
-            for (std::size_t i = sizeof word; i-- > 0;)
-                word = static_cast<decltype(word)>(word << 8U | static_cast<unsigned char>(from[i]));
-        return static_cast<std::uint64_t>(word);
-    };
-    const auto round = [](std::uint64_t hash, std::uint64_t word) {
-        return std::rotl(hash + word * second, 31) * first;
-    };
-    std::uint64_t even = first + second, odd = second; // two at once: neither waits for the other
-    const char* at = text.data();
-    std::size_t left = text.size();
-    for (; left >= 16; at += 16, left -= 16) {
-        even = round(even, read(at, std::uint64_t{}));
-        odd = round(odd, read(at + 8, std::uint64_t{}));
-    }
-    if (left >= 8) {
-        even = round(even, read(at, std::uint64_t{}));
-        odd = round(odd, read(at + left - 8, std::uint64_t{}));
-    } else if (left >= 4) {
-        even = round(even, read(at, std::uint32_t{}) << 32U | read(at + left - 4, std::uint32_t{}));
-    } else if (left > 0) {
-        even = round(even, read(at, std::uint8_t{}) << 16U | read(at + left / 2, std::uint8_t{}) << 8U |
-                               read(at + left - 1, std::uint8_t{}));
-    }
-    std::uint64_t hash = std::rotl(even, 1) + std::rotl(odd, 7) + text.size();
-    hash = (hash ^ hash >> 33U) * second;
-    hash = (hash ^ hash >> 29U) * third;
-    return hash ^ hash >> 32U;
-}
-
-} // namespace detail
-
-/// Records a share of the sessions, each of them whole: by a hash of the session's ID, which is the same in every
-/// process. A trace whose session is not known at its start is taken by its own ID, by the ratio of its call
-/// (`sample_ratio`) if it has one; what its session turns out to be changes nothing any more, and
-/// `tracer::late_sessions` counts it.
+/// Records a share of the sessions, each of them as a whole. A hash of the session's ID decides; it is the same in
+/// every process. For a trace whose session is not known at its start the trace ID decides, with the ratio of the
+/// call (`sample_ratio`) if there is one. A session that becomes known later does not change the decision;
+/// `tracer::late_sessions` counts such traces.
 ///
-/// With a key, each of its values may have a share of its own: `mt::record_session_ratio<segment>` with
-/// `{.ratio = 0.1, .ratios = {{segment{"pro"}, 1.0}}}`. A session is kept whole as long as its value stays the same.
+/// With a key, each value of the key may have its own share: `mt::record_session_ratio<segment>` with
+/// `{.ratio = 0.1, .ratios = {{segment{"pro"}, 1.0}}}`. A session is recorded as a whole as long as its value of the
+/// key stays the same.
 ///
-/// A caller's decision comes before that of the session where `parent_based` is around it, and always where the trace
-/// goes on from a sender that is trusted (`incoming_trace`). Thread-safe.
+/// The caller's decision takes precedence if `parent_based` wraps this sampler, and always for a trace that continues
+/// one of a trusted sender (`incoming_trace`). Thread-safe.
 template <class Key>
 class record_session_ratio {
 public:
+    /// The shares of the sessions.
     struct options {
-        double ratio = 1.0; ///< of the sessions whose value has no share of its own; 0 records nothing, 1 everything
-        std::vector<std::pair<Key, double>> ratios{};
+        double ratio = 1.0; ///< for values without their own share; 0 records nothing, 1 everything
+        std::vector<std::pair<Key, double>> ratios{}; ///< values of the key with their own share
     };
+    /// Sessions are recorded as a whole.
     static constexpr bool decides_by_session = true;
 
+    /// Made by the tracer. Throws `std::bad_alloc`.
     explicit record_session_ratio(const options& chosen) : ratio_(chosen.ratio) {
         ratios_.reserve(chosen.ratios.size());
         for (const auto& [value, ratio] : chosen.ratios) ratios_.emplace_back(value, sample_ratio(ratio));
     }
 
+    /// Whether the trace is recorded.
     [[nodiscard]] bool sample(const trace_start& start) const noexcept {
         const std::string_view session = start.session();
         if (!session.data()) return (start.ratio ? *start.ratio : share(start)).holds(start.id.low);
@@ -99,16 +61,21 @@ private:
     std::vector<std::pair<Key, sample_ratio>> ratios_;
 };
 
+/// Records one share of all sessions.
 template <>
 class record_session_ratio<void> {
 public:
+    /// The share of the sessions.
     struct options {
         double ratio = 1.0; ///< 0 records nothing, 1 everything
     };
+    /// Sessions are recorded as a whole.
     static constexpr bool decides_by_session = true;
 
+    /// Made by the tracer.
     explicit record_session_ratio(options chosen) noexcept : ratio_(chosen.ratio) {}
 
+    /// Whether the trace is recorded.
     [[nodiscard]] bool sample(const trace_start& start) const noexcept {
         const std::string_view session = start.session();
         if (!session.data()) return (start.ratio ? *start.ratio : ratio_).holds(start.id.low);

@@ -14,20 +14,23 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// A file that belongs to a trace: an image, a sound, a PDF. A span records where it is, `reference()`, and MLflow's
-/// page (checked with 3.17) shows it there; the bytes go to the server apart, by `attachment_client` once the trace
-/// has been delivered. In a message: `content_part::image(picture.reference(span.trace_id()))`.
+/// A file that belongs to a trace: an image, an audio recording, a PDF. A span records a `reference()` to the file,
+/// and MLflow's page shows the file in its place (checked with MLflow 3.17). The bytes are uploaded separately, by
+/// `attachment_client`, once the trace has been delivered. In a message:
+/// `content_part::image(picture.reference(span.trace_id()))`.
 ///
-/// Making one throws `std::bad_alloc` when there is no memory for it. Thread-safety: as `std::string`.
+/// The constructor throws `std::bad_alloc` when memory runs out. Thread-safety: as `std::string`.
 class attachment {
 public:
-    /// `content_type`: a MIME type, such as `application/pdf`.
+    /// `content_type`: a MIME type, such as `application/pdf`. The attachment gets a new ID.
     attachment(std::string content_type, std::string bytes)
         : id_(new_uuid_v7<hosted_platform>()), content_type_(std::move(content_type)), bytes_(std::move(bytes)) {}
 
+    /// The ID of the file in MLflow, a UUID.
     [[nodiscard]] std::string_view id() const noexcept { return id_; }
+    /// The content of the file.
     [[nodiscard]] const std::string& bytes() const noexcept { return bytes_; }
-    /// For inputs and outputs of the trace's spans (mlflow/tracing/attachments.py).
+    /// The URL by which inputs and outputs of the trace's spans refer to the file (mlflow/tracing/attachments.py).
     [[nodiscard]] std::string reference(const trace_id& trace) const {
         return "mlflow-attachment://" + std::string(id()) +
                "?content_type=" + detail::percent_encoded(content_type_) +

@@ -11,35 +11,39 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// What is current at one place in the program, to be carried to another: a pool thread, a timer, a callback. Spans
-/// that start where it is attached are children of the span that was current where it was captured, also after that
-/// one has ended; scopes come along, and what is switched off stays so. Capturing throws `std::bad_alloc` when there
-/// is no memory for it.
+/// A copy of the current context of one place in the program, to be attached at another place: on a pool thread, in a
+/// timer, in a callback. Spans that start where it is attached are children of the span that was current where it was
+/// captured, even after that span has ended. Scopes and `tracer::untraced` apply there as well. Capturing throws
+/// `std::bad_alloc` when memory runs out.
 ///
-/// Thread-safety: as `std::shared_ptr`; several threads may attach copies of it, or one object, at once.
+/// Thread-safety: as `std::shared_ptr`. Several threads may attach copies, or the same object, at once.
 template <class Context>
 class captured_context {
 public:
-    /// Nothing is current.
+    /// A context in which nothing is current.
     captured_context() noexcept = default;
+    /// Refers to the same context.
     captured_context(const captured_context& other) noexcept
         : where_(other.where_), holds_(other.holds_), contents_(other.contents_) {
         if (contents_) contents_->retain();
     }
+    /// Takes over the context of `other`.
     captured_context(captured_context&& other) noexcept
         : where_(other.where_), holds_(other.holds_), contents_(std::exchange(other.contents_, nullptr)) {}
+    /// Refers to the context of `other`.
     captured_context& operator=(captured_context other) noexcept {
         std::swap(where_, other.where_);
         std::swap(holds_, other.holds_);
         std::swap(contents_, other.contents_);
         return *this;
     }
+    /// Releases the context.
     ~captured_context() { detail::captured_contents::release(contents_); }
 
-    /// What is current here.
+    /// Captures the current context.
     [[nodiscard]] static captured_context here() { return of(&detail::slot_of<Context>, &detail::holds<Context>); }
 
-    /// Makes it current on this thread, as long as the returned object lives.
+    /// Makes the context current on this thread while the returned object lives.
     [[nodiscard]] attached_context<Context> attach() const noexcept {
         return attached_context<Context>(contents_, where_, holds_);
     }
@@ -61,15 +65,16 @@ private:
     detail::captured_contents* contents_ = nullptr;
 };
 
-/// The time during which a captured context is current. It may end in any order and on any thread: what was entered
-/// meanwhile is no longer current then, and what else is attached stays so.
+/// Keeps a captured context current while the object lives. It may be destroyed in any order and on any thread.
+/// Whatever was entered inside it is then no longer current; other attached contexts stay.
 ///
-/// Where it cannot be current (see `thread_local_context`), nothing is while it lives.
+/// If the context cannot be current (see `thread_local_context`), nothing is current while the object lives.
 template <class Context>
 class attached_context {
 public:
     attached_context(const attached_context&) = delete;
     attached_context& operator=(const attached_context&) = delete;
+    /// Detaches the context.
     ~attached_context() {
         if (entered_.has_no_place() && entered_.is_here() && entered_.slot()->unattached != 0)
             --entered_.slot()->unattached;
@@ -91,7 +96,7 @@ private:
     detail::entered_node entered_;
 };
 
-/// What is current here, to be attached elsewhere.
+/// Captures the current context, to be attached elsewhere.
 template <class Context = thread_local_context>
 [[nodiscard]] captured_context<Context> capture() {
     return captured_context<Context>::here();
@@ -102,8 +107,8 @@ namespace detail {
 template <class Result>
 constexpr void require_whole_call() noexcept {
     static_assert(!awaitable<Result>,
-                  "bind: this function returns before its coroutine has run; take mt::coroutine_context, whose tasks "
-                  "keep what is current, or hand the span to the coroutine and call its start_span");
+                  "bind: this function returns before its coroutine has run; use mt::coroutine_context, whose tasks "
+                  "keep what is current, or pass the span to the coroutine and call its start_span");
 }
 
 template <class Context, class Function>
@@ -118,8 +123,8 @@ auto bind_captured(captured_context<Context> context, Function&& function) {
 
 } // namespace detail
 
-/// A function that runs in the context of the place where `bind` was called:
-/// `pool.post(mt::bind([&] { … }))`, `std::async(mt::bind(work), argument)`.
+/// Wraps a function so that it runs in the context of the place where `bind` was called:
+/// `pool.post(mt::bind([&] { … }))`, `std::async(mt::bind(work), argument)`. Throws `std::bad_alloc`.
 template <class Context = thread_local_context, class Function>
 [[nodiscard]] auto bind(Function&& function) {
     return detail::bind_captured(captured_context<Context>::here(), std::forward<Function>(function));

@@ -16,36 +16,40 @@
 #include <utility>
 #include <vector>
 
-/// What MLflow's page shows as messages, tools and documents, and not as JSON: values for inputs, outputs and
-/// attributes, in OpenAI's form, which MLflow takes for its own (mlflow/types/chat.py, mlflow/entities/document.py).
+/// Values for inputs, outputs and attributes that MLflow's page shows as messages, tools and documents rather than as
+/// JSON. Their form is that of OpenAI, which MLflow uses as its own (mlflow/types/chat.py,
+/// mlflow/entities/document.py).
 ///
 ///     span.inputs(mt::arg("model", name), mt::arg("messages", messages));
 ///     mt::set_tools(span, tools);
 ///     span.outputs(mt::completion{.message = mt::message::assistant("5 days")});
 ///
-/// They own their texts, but for tool definitions. Making one throws `std::bad_alloc` when there is no memory for it.
+/// The types own their texts, except for tool definitions. Making one throws `std::bad_alloc` when memory runs out.
 /// Thread-safety: as `std::string`.
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// How closely a model looks at an image.
+/// The resolution at which a model looks at an image.
 enum class image_detail : std::uint8_t { automatic, low, high };
+/// The format of an audio part.
 enum class audio_format : std::uint8_t { wav, mp3 };
 
-/// A part of a message that is more than text. MLflow's page shows a message as one only where all its parts are of
-/// these kinds.
+/// A part of a message: text, an image or audio. MLflow's page shows a message only if all its parts are of these
+/// kinds.
 class content_part {
 public:
+    /// A text.
     static content_part text(detail::given_text text) { return {kind::text, text.view(), {}}; }
-    /// By `https://…` or `data:…`.
+    /// An image at the URL `https://…` or `data:…`.
     static content_part image(detail::given_text url, image_detail detail = image_detail::automatic) {
         constexpr std::string_view names[] = {"auto", "low", "high"};
         return {kind::image, url.view(), names[static_cast<std::size_t>(detail)]};
     }
-    /// Bytes of a file of that MIME type, such as `image/png`; they become part of the span.
+    /// An image, given as the bytes of a file of a MIME type such as `image/png`. The bytes become part of the span.
     static content_part image_bytes(std::string_view bytes, std::string_view content_type) {
         return {kind::image, "data:" + std::string(content_type) + ";base64," + base64(bytes), "auto"};
     }
+    /// Audio, given as the bytes of a file. The bytes become part of the span.
     static content_part audio_bytes(std::string_view bytes, audio_format format) {
         return {kind::audio, base64(bytes), format == audio_format::wav ? "wav" : "mp3"};
     }
@@ -69,38 +73,43 @@ private:
     std::string_view variant_;
 };
 
-/// One message of a conversation. Each function makes those that the protocol knows: there is no answer of a tool
-/// without the call that it answers, and no call by somebody else than the assistant.
+/// One message of a conversation. Its functions make only messages that the protocol allows: a tool's result always
+/// names the call that it belongs to, and only the assistant calls tools.
 class message {
 public:
+    /// Instructions for the model.
     static message system(detail::given_text text) { return {"system", text.view()}; }
+    /// A message of the user.
     static message user(detail::given_text text) { return {"user", text.view()}; }
+    /// A message of the user with several parts.
     static message user(std::vector<content_part> parts) {
         message made("user", std::nullopt);
         made.parts_ = std::move(parts);
         return made;
     }
+    /// A message of the model.
     static message assistant(detail::given_text text) { return {"assistant", text.view()}; }
-    /// With what it says besides, if anything.
+    /// A message of the model that calls tools, with an optional text.
     static message assistant(std::vector<tool_call> calls, std::optional<std::string> text = {}) {
         message made("assistant", std::move(text));
         made.calls_ = std::move(calls);
         return made;
     }
-    /// The model declined, and said why.
+    /// The model declined to answer, for this reason.
     static message refusal(detail::given_text reason) {
         message made("assistant", std::nullopt);
         made.refusal_ = reason.view();
         return made;
     }
-    /// What a tool returned for the call of this ID.
+    /// The result of a tool for the call with this ID.
     static message tool(detail::given_text call_id, detail::given_text result) {
         message made("tool", result.view());
         made.call_id_ = call_id.view();
         return made;
     }
-    /// Of a role that is known at run time: system, developer (which MLflow's page knows as system), user or
-    /// assistant. `error_kind::not_allowed` for others, and for tools, whose messages need the ID of the call.
+    /// A message of a role that is only known at run time: `system`, `developer` (shown as `system` by MLflow's
+    /// page), `user` or `assistant`. Other roles are `error_kind::not_allowed`, and so is `tool`, whose messages need
+    /// the ID of the call.
     static result<message> parse(std::string_view role, detail::given_text text) {
         if (role == "system" || role == "developer") return system(std::move(text));
         if (role == "user") return user(std::move(text));
@@ -108,6 +117,7 @@ public:
         return failure{error{error_kind::not_allowed, "role of a message"}};
     }
 
+    /// The role, as it is recorded.
     [[nodiscard]] std::string_view role() const noexcept { return role_; }
 
 private:
@@ -123,20 +133,20 @@ private:
 
 /// A model's answer, for the outputs of its span.
 struct completion {
-    mlflow::trace::message message;
-    std::string finish_reason = "stop";
-    std::string model{}; ///< as the provider names it, where it says so
+    mlflow::trace::message message;     ///< the message of the model
+    std::string finish_reason = "stop"; ///< why the model stopped
+    std::string model{};                ///< the model's name as given by the provider; empty if unknown
 };
 
-/// What a retriever found: a span of type `retriever` shows a vector of these as cards, and MLflow's judges read
-/// them.
+/// A document that a retriever found. A span of type `retriever` shows a vector of documents as cards, and MLflow's
+/// judges read them.
 struct document {
-    detail::given_text page_content;
-    std::string doc_uri{};  ///< where it is from: the title of its card, and a link
-    std::string chunk_id{}; ///< which part of it
-    std::optional<double> score{};
-    std::optional<std::string> id{};
-    std::map<std::string, std::string> metadata{}; ///< what else is known of it; without those above
+    detail::given_text page_content;               ///< the text of the document
+    std::string doc_uri{};                         ///< its source: the title of the card, and a link
+    std::string chunk_id{};                        ///< the part of the source
+    std::optional<double> score{};                 ///< the retriever's rating
+    std::optional<std::string> id{};               ///< the ID of the document
+    std::map<std::string, std::string> metadata{}; ///< other data, without `doc_uri`, `chunk_id` and `score`
 };
 
 namespace detail {
@@ -158,6 +168,7 @@ struct json_encoder<detail::part_data> {
         return json_object(out).member(value.name, value.data).member(value.variant_name, value.variant).close();
     }
 };
+/// Writes a part in OpenAI's form.
 template <>
 struct json_encoder<content_part> {
     template <class Buffer>
@@ -176,6 +187,7 @@ struct json_encoder<content_part> {
     }
 };
 
+/// Writes a message in OpenAI's form.
 template <>
 struct json_encoder<message> {
     template <class Buffer>
@@ -202,6 +214,7 @@ struct json_encoder<detail::choice> {
             .close();
     }
 };
+/// Writes an answer in OpenAI's form: the only element of `choices`.
 template <>
 struct json_encoder<completion> {
     template <class Buffer>
@@ -226,6 +239,7 @@ struct json_encoder<detail::document_metadata> {
         return object.close();
     }
 };
+/// Writes a document in the form of MLflow's `Document`.
 template <>
 struct json_encoder<document> {
     template <class Buffer>

@@ -20,7 +20,7 @@ inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
-// A text that cannot be left out.
+// A text that must be given: it has no default.
 class given_text {
 public:
     template <class Text>
@@ -34,8 +34,8 @@ private:
     std::string text_;
 };
 
-// Declared, never defined: a literal that fails its check calls one while compiling, and the compiler prints its
-// name.
+// Declared, never defined. A constructor calls one of these for a literal that fails its check, so that the
+// compiler's error message shows its name.
 void a_tool_name_has_1_to_128_ascii_letters_digits_and_dots_dashes_underscores_colons_slashes();
 void the_parameters_of_a_tool_are_a_JSON_schema_that_is_an_object();
 
@@ -67,25 +67,28 @@ struct tool_schema {
     }
 };
 
-// JSON that is written as it stands.
+// JSON that is written unchanged.
 struct json_document {
     std::string_view text;
 };
 
 } // namespace detail
 
-/// A tool that the model may call. `parameters` is a JSON schema, an object. Literals are checked while compiling:
+/// A tool that the model may call. `parameters` is a JSON schema, which must be an object. Literals are checked at
+/// compile time:
 ///
 ///     constexpr mt::tool_definition price("price", "What a ride costs", R"({"type": "object", "properties": {}})");
 ///
-/// Views its texts. MLflow's page leaves out a tool one of whose properties has a list for its `type`.
+/// It views its texts. MLflow's page omits a tool if the `type` of one of its properties is a list.
 class tool_definition {
 public:
+    /// Makes a tool of literals.
     constexpr tool_definition(detail::tool_name name, std::string_view description,
                               detail::tool_schema parameters) noexcept
         : tool_definition(name.text, description, parameters.text, nullptr) {}
 
-    /// Of texts that are known at run time. `error_kind::not_allowed` names the part that is wrong.
+    /// Makes a tool of texts that are only known at run time. `error_kind::not_allowed` names the part that is
+    /// invalid.
     static constexpr result<tool_definition> parse(std::string_view name, std::string_view description,
                                                    std::string_view parameters) noexcept {
         if (!detail::is_tool_name(name)) return failure{error{error_kind::not_allowed, "name of a tool"}};
@@ -94,8 +97,11 @@ public:
         return tool_definition(name, description, parameters, nullptr);
     }
 
+    /// The name: 1 to 128 ASCII letters, digits, and `_-.:/`.
     [[nodiscard]] constexpr std::string_view name() const noexcept { return name_; }
+    /// What the tool does, for the model.
     [[nodiscard]] constexpr std::string_view description() const noexcept { return description_; }
+    /// The JSON schema of the arguments.
     [[nodiscard]] constexpr std::string_view parameters() const noexcept { return parameters_; }
 
 private:
@@ -106,31 +112,32 @@ private:
     std::string_view name_, description_, parameters_;
 };
 
-/// What the model calls: a card with the tool's name and arguments. `arguments` is JSON, as the model wrote it.
+/// A call of a tool by the model, shown as a card with the tool's name and arguments. `arguments` is JSON as the
+/// model wrote it.
 struct tool_call {
-    detail::given_text id;
-    detail::given_text name;
-    detail::given_text arguments;
+    detail::given_text id;        ///< the ID of the call
+    detail::given_text name;      ///< the name of the tool
+    detail::given_text arguments; ///< the arguments, as JSON
 };
 
-/// The JSON of such arguments: `mt::json_text(mt::arg("minutes", 30))`.
+/// Makes the JSON of a call's arguments: `mt::json_text(mt::arg("minutes", 30))`. Returns `{}` when memory runs out.
 template <class... T>
 [[nodiscard]] std::string json_text(const named_value<T>&... members) {
     detail::buffer text;
     json_object object(text);
     (object.member(members.name, members.value), ...);
-    return object.close() ? std::string(text.view()) : std::string("{}"); // no memory for it
+    return object.close() ? std::string(text.view()) : std::string("{}"); // out of memory
 }
 
-/// The tools of a model's span: MLflow's page lists them, and its judges of tool calls read them. `tools` is a range
-/// of `mt::tool_definition`.
+/// Records the tools that are available to the model of a span. MLflow's page lists them, and its judges of tool
+/// calls read them. `tools` is a range of `mt::tool_definition`.
 template <class Span, class Tools>
 void set_tools(Span& span, const Tools& tools) noexcept {
     constexpr bool is_range = detail::range_like<Tools>;
-    static_assert(is_range, "set_tools: give a range of mt::tool_definition");
+    static_assert(is_range, "set_tools: pass a range of mt::tool_definition");
     if constexpr (is_range) {
         static_assert(std::same_as<detail::element_of<Tools>, tool_definition>,
-                      "set_tools: make each element a mt::tool_definition(name, description, parameters)");
+                      "set_tools: each element must be an mt::tool_definition(name, description, parameters)");
         span.attribute(detail::mlflow_names::tools, tools);
     }
 }
@@ -171,6 +178,7 @@ struct json_encoder<detail::tool_function> {
             .close();
     }
 };
+/// Writes a tool in OpenAI's form.
 template <>
 struct json_encoder<tool_definition> {
     template <class Buffer>
@@ -186,6 +194,7 @@ struct json_encoder<detail::called_function> {
         return json_object(out).member("name", value.call.name).member("arguments", value.call.arguments).close();
     }
 };
+/// Writes a call in OpenAI's form.
 template <>
 struct json_encoder<tool_call> {
     template <class Buffer>

@@ -8,9 +8,9 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Sets checked values on the trace that is current here, for code that does not know the tracer: what
-/// `tracer::update_current_trace` does, with the schema checked at run time. False when there is no trace, or a value
-/// was refused (reported to the tracer of that trace).
+/// Sets checked values on the current trace, for code that has no access to the tracer. It does the same as
+/// `tracer::update_current_trace`, but checks the schema at run time. Returns false when there is no current trace,
+/// or when a value was rejected, which is reported to the tracer of that trace.
 template <class Context = thread_local_context, class... Values>
 bool update_current_trace(const Values&... values) noexcept {
     (detail::require_allowed<open_schema, Values>(), ...);
@@ -34,7 +34,7 @@ bool update_current_trace(const Values&... values) noexcept {
     return false;
 }
 
-/// The ID of the trace that is current here, for logs; not valid when there is none.
+/// The ID of the current trace, for logs; not valid when there is none.
 template <class Context = thread_local_context>
 [[nodiscard]] trace_id current_trace_id() noexcept {
     const detail::held_context current(detail::slot_of<Context>());

@@ -14,24 +14,31 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// A version of a prompt in MLflow's registry that a trace has used: `trace.set(mt::linked_prompt("greeting", 3))`,
-/// also given to `start_trace` and `update_current_trace`. Each adds one, and the same again nothing. MLflow's page
-/// shows them with the trace (the tag `mlflow.linkedPrompts`), and the trace with the version of the prompt.
+/// A version of a prompt in MLflow's registry that a trace has used: `trace.set(mt::linked_prompt("greeting", 3))`.
+/// It can also be given to `start_trace` and `update_current_trace`. Each call adds a prompt; adding the same version
+/// again has no effect. MLflow's page shows the prompts with the trace (tag `mlflow.linkedPrompts`), and the trace
+/// with the version of the prompt.
 ///
-/// Names: 1 to 250 of ASCII letters, digits and `_-.` (`PROMPT_NAME_RULE`, mlflow/prompt/constants.py). Versions: 1
-/// to 2^31 - 1. As many as fit into a tag of 4096 characters. Views its name: use it in the same expression.
+/// Names have 1 to 250 ASCII letters, digits and `_-.` (`PROMPT_NAME_RULE`, mlflow/prompt/constants.py). Versions are
+/// 1 to 2^31 - 1. The prompts of a trace must fit into a tag of 4096 characters. The object views its name, so use it
+/// in the same expression.
 ///
-/// On PostgreSQL and MySQL, MLflow 3.17 keeps name and version in a column of 36 characters
-/// (`SqlEntityAssociation.destination_id`): a longer one is in the tag alone.
+/// On PostgreSQL and MySQL, MLflow 3.17 stores name and version in a column of 36 characters
+/// (`SqlEntityAssociation.destination_id`). A longer pair is in the tag only.
 struct linked_prompt {
+    /// The tag that holds the linked prompts.
     static constexpr std::string_view tag_key = "mlflow.linkedPrompts";
 
+    /// The name of the prompt.
     std::string_view name;
+    /// The version of the prompt.
     std::int64_t version;
 
+    /// Does not check the name and version; `check` does.
     constexpr linked_prompt(std::string_view prompt_name, std::int64_t prompt_version) noexcept
         : name(prompt_name), version(prompt_version) {}
 
+    /// Returns the error of the name or version, or an error of kind `error_kind::none`.
     [[nodiscard]] constexpr error check() const noexcept {
         if (const auto wrong = detail::check_text(tag_key, name, 250); wrong.kind() != error_kind::none) return wrong;
         if (!ascii_word<"_-.">::allows(name) || name == "." || name == "..")
@@ -40,12 +47,13 @@ struct linked_prompt {
         return {};
     }
 
-    /// As MLflow's own client does (`update_linked_prompts_tag`, mlflow/tracing/utils/prompt.py).
+    /// Adds the prompt to the tag, as MLflow's own client does (`update_linked_prompts_tag`,
+    /// mlflow/tracing/utils/prompt.py). Returns the error, or an error of kind `error_kind::none`.
     [[nodiscard]] error add_to(trace_entries& entries) const noexcept {
         if (const error wrong = check(); wrong.kind() != error_kind::none) return wrong;
         char digits[20];
         const auto* const end = std::to_chars(digits, digits + sizeof digits, version).ptr;
-        detail::buffer added; // nothing in it needs to be escaped
+        detail::buffer added; // contains nothing that needs escaping
         added.append(R"({"name": ")");
         added.append(name);
         added.append(R"(", "version": ")");

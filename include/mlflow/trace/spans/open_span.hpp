@@ -45,7 +45,7 @@ void open_span(open_trace& trace, span_data& span, span_id parent, std::string_v
     trace.owner->count_started_span();
 }
 
-// Null, and counted as lost, without memory.
+// Opens a trace with its root span. When memory runs out, the span is counted as lost, and the result is null.
 template <class Platform>
 span_data* open_root(recorder& owner, const trace_id& id, span_id parent, std::string_view name,
                      bool check_identity_at_end) noexcept {
@@ -67,18 +67,19 @@ span_data* open_root(recorder& owner, const trace_id& id, span_id parent, std::s
     const std::uint64_t wall = monotonic + difference;
     owner.retain();
     trace->owner = &owner;
+    trace->lock = &owner.lock();
     trace->id = data->id = id;
     data->check_identity = check_identity_at_end;
     trace->wall_minus_monotonic = difference;
     data->start_unix_nano = wall;
     trace->data = data;
-    trace->open_spans.store(1, memory_order_release); // publishes the above to who still held an earlier trace
+    trace->open_spans.store(1, memory_order_release); // publishes the members above to earlier holders
     span->is_root = true;
     open_span<Platform>(*trace, *span, parent, name, wall);
     return span;
 }
 
-// The trace is held once more by the caller, who hands that over.
+// Opens a child span. The caller holds the trace once more, and passes that reference on.
 template <class Platform>
 span_data* open_child(open_trace& trace, span_id parent, std::string_view name) noexcept {
     span_data* const span = pool<span_data>::instance().take();

@@ -7,20 +7,22 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Gives its values to every trace that its tracer starts inside it, as far as the trace does not say otherwise
-/// itself, and to the trace that is open around it. Made by `tracer::scope`; an inner scope wins over an outer one.
+/// Gives its values to every trace that its tracer starts while the scope lives, and to the trace that is current
+/// when the scope starts. Values that the trace sets itself take precedence, and an inner scope takes precedence over
+/// an outer one. Made by `tracer::scope`.
 ///
-/// It may end in any order and on any thread; the scopes that are left stay in force. Where it cannot be in force
-/// (see `thread_local_context`), the error handler is called, once for its tracer.
+/// Scopes may end in any order and on any thread. If a scope cannot be in force (see `thread_local_context`), it is
+/// reported to the error handler, once per tracer.
 template <class Context>
 class basic_scope {
 public:
+    /// Made by the tracer.
     template <class... Values>
     explicit basic_scope(detail::recorder* owner, const Values&... values) noexcept
         : entered_(owner ? enter(*owner, this) : detail::entered_node()) {
         context_slot* const slot = entered_.slot();
         if (!slot) return;
-        const auto add = [&](const auto& value) { // an error handler may end the context around it
+        const auto add = [&](const auto& value) { // an error handler may end the enclosing context
             if (detail::context_node* const node = entered_.get()) detail::apply(node->entries, *owner, value);
         };
         (add(values), ...);

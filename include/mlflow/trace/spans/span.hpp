@@ -17,22 +17,25 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// A span that is open as long as this object, or until `end()`. What is set is copied at once.
+/// A span that is open while this object lives, or until `end()`. Values are copied when they are set.
 ///
-/// What it records is in `span_interface`; on a span that is not recorded (tracing off, not sampled) or has ended
-/// those functions do nothing. Thread-safety: one thread at a time; spans of one trace may be on different threads,
-/// and a span may end on another thread than it started on, or later than the spans around it. It stays current where
-/// it started until it ends, as far as its context policy can hold it (see `thread_local_context`).
+/// The functions that record are those of `span_interface`. They do nothing on a span that is not recorded (tracing
+/// off, or not sampled) or has ended. Thread-safety: one thread at a time. The spans of a trace may be on different
+/// threads, and a span may end on another thread than it started on, or later than the spans that enclose it. A span
+/// is current where it started until it ends, if its context policy can hold it (see `thread_local_context`).
 template <class Context, class Platform>
 class basic_span : public span_interface<basic_span<Context, Platform>, Context> {
 public:
+    /// A span that records nothing.
     basic_span() noexcept = default;
+    /// Takes over the span of `other`.
     basic_span(basic_span&& other) noexcept
         : span_(std::exchange(other.span_, nullptr)), hidden_(std::exchange(other.hidden_, nullptr)),
           trace_id_(std::exchange(other.trace_id_, {})), id_(std::exchange(other.id_, {})),
           exceptions_at_start_(other.exceptions_at_start_), is_unsampled_(std::exchange(other.is_unsampled_, false)) {
         settle();
     }
+    /// Ends this span and takes over the span of `other`.
     basic_span& operator=(basic_span&& other) noexcept {
         if (this == &other) return *this;
         finish(other.span_ || other.hidden_);
@@ -45,27 +48,27 @@ public:
         settle();
         return *this;
     }
-    /// Ends the span. When it runs because an exception unwinds the stack, the span's status is an error; type and
-    /// message are known only where the library runs the function (`run`, `traced`).
+    /// Ends the span. If an exception is unwinding the stack, the status of the span becomes an error. Type and
+    /// message of the exception are known only if the library called the function (`run`, `traced`).
     ~basic_span() { end(); }
 
-    /// Is anything recorded? False after `end()`.
+    /// Whether the span is recorded. False after `end()`.
     [[nodiscard]] bool recording() const noexcept { return span_ != nullptr; }
-    /// Of a span that is recorded, also after it has ended, as is `trace_id`: for a log line, or for
-    /// `tracer::trace_url`.
+    /// The ID of a recorded span, also after it has ended; for a log line.
     [[nodiscard]] span_id id() const noexcept { return id_; }
+    /// The ID of the trace of a recorded span, also after it has ended; for a log line, or for `tracer::trace_url`.
     [[nodiscard]] mlflow::trace::trace_id trace_id() const noexcept { return trace_id_; }
-    /// This span for another process: send `span.remote().text()` as the header `traceparent`. With user and session:
-    /// `propagator::inject`.
+    /// This span for another process: send `span.remote().text()` as the header `traceparent`. `propagator::inject`
+    /// also sends user and session.
     [[nodiscard]] remote_span remote() const noexcept {
         return span_ ? remote_span{trace_id_, id_, true, span_->trace->has_random_id} : remote_span{};
     }
-    /// Where to look at this trace in MLflow's page, for a log line; empty when the exporter knows no page (yet).
+    /// The URL of this trace in MLflow's page, for a log line; empty while it is not available.
     [[nodiscard]] owned_text url() const {
         return span_ ? span_->trace->owner->trace_url(span_->trace->id) : owned_text{};
     }
 
-    /// Starts a span inside this one, whatever is current here: for other threads, callbacks and `explicit_context`.
+    /// Starts a child of this span, whatever span is current: for other threads, callbacks and `explicit_context`.
     [[nodiscard]] basic_span start_span(std::string_view name, span_type type = span_type::unknown) const noexcept {
         basic_span child;
         child.is_unsampled_ = is_unsampled_;
@@ -81,7 +84,7 @@ public:
         return child;
     }
 
-    /// Ends the span now; its context becomes the one around it. Again: nothing.
+    /// Ends the span now; the enclosing span becomes current. Has no effect on a span that has ended.
     void end() noexcept { finish(false); }
 
 protected:
@@ -101,13 +104,14 @@ protected:
         trace_id_ = span->trace->id;
         id_ = span->id;
     }
-    // Not recorded, nor is what starts inside it: its span stands in the context, and belongs to no trace.
+    // Marks the span as not recorded. `span` has an entry in the context, but no trace, so that spans inside it are
+    // not recorded either.
     void hide(span_data* span) noexcept {
         hidden_ = span;
         is_unsampled_ = true;
     }
 
-    // Inside what is current in this slot, as far as the object can be current.
+    // Makes the span current in the slot, if this object can be current.
     void become_current(context_slot* slot) noexcept {
         if constexpr (detail::is_ambient<Context>) {
             if (!slot) return;
@@ -116,19 +120,20 @@ protected:
             else owner.distrust(detail::trust::all, error_kind::not_on_stack);
         }
     }
-    // For other processes: also that a trace is not recorded since it was not sampled.
+    // The span for another process. A trace that is not sampled has one too, so that the other process does not
+    // record either.
     [[nodiscard]] remote_span as_remote() const noexcept {
         if (span_ || !is_unsampled_) return remote();
         return {Platform::new_trace_id(), Platform::new_span_id(), false, detail::has_random_trace_ids<Platform>};
     }
-    // `is_replaced`: by one that has started, in the same object.
+    // `is_replaced`: another span has been moved to this object.
     void finish(bool is_replaced) noexcept;
-    // The object has its place.
+    // Called when the object has a new address.
     void settle() noexcept {
         if constexpr (detail::is_ambient<Context>)
             if (const span_data* const span = span_ ? span_ : hidden_; span && !is_held(*span)) detail::drift(*span);
     }
-    // Can this object be current, in the part of the program that made the tracer?
+    // Whether this object can be current, in the part of the program that made the tracer.
     [[nodiscard]] bool is_held(const span_data& span) const noexcept {
         const bool is_of_this_part = span.slot == &detail::slot_of<Context> || !span.trace;
         return is_of_this_part ? detail::holds<Context>(this) : span.trace->owner->holds()(this);
@@ -139,7 +144,8 @@ protected:
         return run_coroutine<Result>(span_, span_ ? span_->generation.load(detail::memory_order_relaxed) : 0,
                                      std::move(function));
     }
-    // All that it needs is in its frame, but for the span, of which it sees whether it still is the same.
+    // The coroutine's frame holds everything that it needs except the span. The generation shows whether the span has
+    // ended.
     template <class Result, class Function>
     static Result run_coroutine(span_data* span, std::uint32_t generation, Function function) {
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
@@ -171,7 +177,7 @@ protected:
     mlflow::trace::trace_id trace_id_;
     span_id id_;
     int exceptions_at_start_ = 0;
-    bool is_unsampled_ = false; // it would be recorded, if a sampler had not decided otherwise
+    bool is_unsampled_ = false; // the sampler decided not to record the span
 };
 
 template <class Context, class Platform>
@@ -182,10 +188,8 @@ void basic_span<Context, Platform>::finish(bool is_replaced) noexcept {
     detail::leave<Context>(*span, is_replaced);
     const std::uint64_t end_nano = Platform::monotonic_nano() + span->trace->wall_minus_monotonic;
     detail::span_operations operations(*span);
-    if (span->code == status::unset) {
-        if (detail::exceptions_in_flight() > exceptions_at_start_) operations.fail({}, "ended by an exception");
-        else operations.set_status(status::ok, {});
-    }
+    if (span->code == status::unset && detail::exceptions_in_flight() > exceptions_at_start_)
+        operations.fail({}, "ended by an exception");
     operations.end(end_nano);
     detail::finish_span(*span, end_nano);
 }

@@ -11,18 +11,18 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// The slot of whoever calls it; in the part of the program that made the tracer it can be inlined.
+// Returns the slot of the caller. In the part of the program that made the tracer, the call can be inlined.
 template <class Context>
-context_slot* slot_by(slot_function where) noexcept {
+[[gnu::always_inline]] inline context_slot* slot_by(slot_function where) noexcept {
     return where == &slot_of<Context> ? slot_of<Context>() : where();
 }
 
 __attribute__((noinline)) inline bool leave_further_out(context_slot& slot, const span_data& span,
                                                         bool is_replaced) noexcept {
-    context_node** const link = find_span(slot, span);
-    if (!link) return false;
-    const bool is_out_of_order = !is_replaced && span.trace && (*link)->is_root && in_turn(slot, **link);
-    leave_span(*link);
+    context_node* const node = find_span(slot, span);
+    if (!node) return false;
+    const bool is_out_of_order = !is_replaced && span.trace && node->is_root && in_turn(slot, *node);
+    leave_span(slot, *node);
     if (is_out_of_order) {
         lose_track(*span.trace->owner, slot, error_kind::interleaved);
         span.trace->owner->tell_distrust();
@@ -30,16 +30,16 @@ __attribute__((noinline)) inline bool leave_further_out(context_slot& slot, cons
     return true;
 }
 
-// True when the span was entered in the slot that is here.
+// Takes the span out of the current slot. Returns false if the span was not entered there.
 template <class Context>
 bool leave(const span_data& span, bool is_replaced = false) noexcept {
     context_slot* const slot = slot_by<Context>(span.slot);
     if (!slot || !slot->innermost) return false;
-    const context_node& innermost = *slot->innermost;
+    context_node& innermost = *slot->innermost;
     if (innermost.what != context_node::kind::span || innermost.span != &span ||
         innermost.span_generation != span.generation.load(memory_order_relaxed)) [[unlikely]]
         return leave_further_out(*slot, span, is_replaced);
-    leave_span(slot->innermost);
+    leave_span(*slot, innermost);
     return true;
 }
 
@@ -52,20 +52,19 @@ void discard_span(span_data& span) noexcept {
     else spans.give(&span);
 }
 
-// The object of a span that is current has left the stack.
+// Called when the object of a current span has left the stack.
 __attribute__((noinline)) inline void drift(const span_data& span) noexcept {
     context_slot* const slot = span.slot();
-    context_node** const link = slot && slot->innermost ? find_span(*slot, span) : nullptr;
-    if (!link || !(*link)->is_bound || (*link)->everything_is_off) return;
-    if (recorder* const owner = span.trace ? span.trace->owner : (*link)->of)
+    context_node* const node = slot && slot->innermost ? find_span(*slot, span) : nullptr;
+    if (!node || !node->is_bound || node->everything_is_off) return;
+    if (recorder* const owner = span.trace ? span.trace->owner : node->of)
         owner->distrust(trust::all, error_kind::not_on_stack);
-    if (!unbind(*link)) leave_span(*link);
+    if (!unbind(*node)) leave_span(*slot, *node);
 }
 
-// Makes the root current, or null. False where the object cannot be current: what is around it may be somebody
-// else's.
-inline bool enter_root(context_slot& slot, recorder& owner, const span_data* root, bool is_held,
-                       bool is_nested) noexcept {
+// Makes the root span current; null enters nothing. Returns false if its object cannot be current, because the
+// enclosing entries may then belong to another trace.
+inline bool enter_root(context_slot& slot, recorder& owner, span_data* root, bool is_held, bool is_nested) noexcept {
     const bool is_inside = (!is_nested || !is_held) && is_in_trace(slot, owner.identity());
     const bool is_unmeant = is_inside && !is_nested;
     if (!is_held) {

@@ -24,108 +24,126 @@ template <class Context, class Result>
 constexpr void require_coroutine() noexcept {
     static_assert(
         follows_coroutines<Context>,
-        "run and traced: this function returns before its coroutine has run, and this context policy cannot "
-        "follow it; take mt::coroutine_context (see mlflow/trace/context/asio.hpp) or mt::explicit_context");
-    static_assert(coroutine<Result>,
-                  "run and traced: what this function returns can be awaited, but no coroutine can "
-                  "return it; await it in a coroutine, and give that one");
+        "run and traced: this function returns before its coroutine has run, which this context policy does not "
+        "support; use mt::coroutine_context (see mlflow/trace/context/asio.hpp) or mt::explicit_context");
+    static_assert(coroutine<Result>, "run and traced: this function returns an awaitable that is not a coroutine "
+                                     "type; wrap it in a coroutine that awaits it");
 }
 
 } // namespace detail
 
-/// What every span records, whether its tracer records (`basic_span`) or is off at compile time (`unrecorded_span`):
-/// both compile the same calls, with the same checks. `Span` runs the writers that it is given, or drops them.
+/// The functions that record on a span. They are the same for a tracer that records (`basic_span`) and for one that
+/// is off at compile time (`unrecorded_span`), so that the same calls compile with the same checks.
 ///
-/// None of these functions throws, blocks or fails visibly: a value that is rejected is left out and reported to the
-/// tracer's error handler. On a span that is not recorded or has ended they do nothing.
+/// These functions do not throw or block. A rejected value is omitted and reported to the tracer's error handler. On
+/// a span that is not recorded or has ended they do nothing. Thread-safety: one thread at a time.
 template <class Span, class Context>
 class span_interface {
 public:
-    /// An attribute with OTLP's types for text, bool, integers and floating point; other values as JSON. Here and
-    /// below a value may be a callable that makes it: it is called only when the span is recorded.
+    /// Sets an attribute. Text, bool, integers and floating point have OTLP's types; other values are JSON. Here and
+    /// below, a value may be a callable that returns the value; it is called only if the span is recorded.
     template <class T>
     Span& attribute(std::string_view key, const T& value) noexcept {
         return write([&](detail::span_operations span) { span.attribute(key, value); });
     }
-    /// The inputs by name: `span.inputs(mt::arg("question", q), mt::arg("k", 5))`.
+    /// Sets an attribute whose key is known at compile time, which is faster:
+    /// `span.attribute<"llm.temperature">(0.7)`. A key that is empty, reserved or not ASCII does not compile.
+    template <fixed_string Key, class T>
+    Span& attribute(const T& value) noexcept {
+        static_assert(!Key.view().empty(), "the key of an attribute is empty");
+        static_assert(detail::is_ascii_key(Key.view()),
+                      "the key of an attribute at compile time must be ASCII; pass other "
+                      "keys as an argument: attribute(key, value)");
+        static_assert(Key.view().empty() || !detail::is_reserved_attribute(Key.view()),
+                      "the library writes this attribute itself: use inputs(), outputs(), type() and so on");
+        return write([&](detail::span_operations span) { span.attribute<Key>(value); });
+    }
+    /// Sets the inputs by name: `span.inputs(mt::arg("question", q), mt::arg("k", 5))`.
     template <class First, class... T>
     Span& inputs(const named_value<First>& first, const named_value<T>&... rest) noexcept {
         return write([&](detail::span_operations span) {
             span.json_object_attribute(detail::mlflow_names::span_inputs, first, rest...);
         });
     }
-    /// The input as one value.
+    /// Sets the input as a single value.
     template <class T>
     Span& inputs(const T& value) noexcept {
         return write(
             [&](detail::span_operations span) { span.json_attribute(detail::mlflow_names::span_inputs, value); });
     }
+    /// Sets the outputs by name.
     template <class First, class... T>
     Span& outputs(const named_value<First>& first, const named_value<T>&... rest) noexcept {
         return write([&](detail::span_operations span) {
             span.json_object_attribute(detail::mlflow_names::span_outputs, first, rest...);
         });
     }
+    /// Sets the output as a single value.
     template <class T>
     Span& outputs(const T& value) noexcept {
         return write(
             [&](detail::span_operations span) { span.json_attribute(detail::mlflow_names::span_outputs, value); });
     }
-    /// What happened at a moment within the span.
+    /// Records an event at the present time.
     template <class... T>
     Span& event(std::string_view name, const named_value<T>&... attributes) noexcept {
         return write([&](detail::span_operations span) { span.event(self().now(), name, attributes...); });
     }
-    /// One piece of a streamed answer: MLflow's event `mlflow.chunk.item.<i>`, counted from 0.
+    /// Records one piece of a streamed answer: MLflow's event `mlflow.chunk.item.0`, `.1` and so on.
     template <class T>
     Span& chunk(const T& value) noexcept {
         return write([&](detail::span_operations span) { span.chunk(self().now(), value); });
     }
 
+    /// Sets the type of the span.
     Span& type(span_type type) noexcept {
         return write([&](detail::span_operations span) { span.type(type); });
     }
+    /// Sets the name of the model.
     Span& model(std::string_view name) noexcept {
         return write([&](detail::span_operations span) { span.own_attribute(detail::mlflow_names::model, name); });
     }
+    /// Sets the provider of the model.
     Span& provider(std::string_view name) noexcept {
         return write([&](detail::span_operations span) { span.own_attribute(detail::mlflow_names::provider, name); });
     }
-    /// MLflow sums them over the spans of the trace. Rejected over 2^63 - 1, where MLflow cannot read the trace
-    /// again.
+    /// Sets the tokens that were used. MLflow sums them over the spans of the trace. Counts above 2^63 - 1 are
+    /// rejected, because MLflow could not read the trace.
     Span& usage(token_usage used) noexcept {
         return write([&](detail::span_operations span) { span.usage(used); });
     }
-    /// MLflow sums it over the spans of the trace. Rejected unless finite: MLflow would reject the whole request.
+    /// Sets the cost. MLflow sums it over the spans of the trace. Values that are not finite are rejected, because
+    /// MLflow would reject the whole request.
     Span& cost(llm_cost spent) noexcept {
         return write([&](detail::span_operations span) { span.cost(spent); });
     }
-    /// How serious it is; without it, what the type says (`default_log_level`), and at least `error` with an
-    /// exception.
+    /// Sets the log level. Without it, the span has the level of its type (`default_log_level`), and at least `error`
+    /// after an exception.
     Span& level(log_level level) noexcept {
         return write([&](detail::span_operations span) { span.level(level); });
     }
-    /// Points at a span of another trace, such as the one that asked for this work.
+    /// Links to a span of another trace, such as the one that requested this work.
     template <class... T>
     Span& link(const trace_id& trace, span_id to, const named_value<T>&... attributes) noexcept {
         return write([&](detail::span_operations span) { span.link(trace, to, attributes...); });
     }
-    /// Without it, a span that ends normally is `ok`.
+    /// Sets the status. Without it, a span that ends normally is `ok`.
     Span& set_status(status code, std::string_view message = {}) noexcept {
         return write([&](detail::span_operations span) { span.set_status(code, message); });
     }
-    /// Records the exception as an event and as the reason of an error status.
+    /// Records an exception as an event and as the reason of an error status.
     Span& exception(std::string_view type, std::string_view message) noexcept {
         event("exception", arg("exception.type", type), arg("exception.message", message));
         return write(
-            [&](detail::span_operations span) { span.fail(type, message); }); // unless a redactor has ended it
+            [&](detail::span_operations span) { span.fail(type, message); }); // skipped if a redactor ended the span
     }
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
+    /// The same with the type and text of `thrown`.
     Span& exception(const std::exception& thrown) noexcept {
         if constexpr (!Span::is_recorded) return self();
         return exception(detail::exception_type(thrown).view(), detail::what_of(thrown));
     }
-    /// The exception that is being handled: call it in a `catch` block.
+    /// Records the exception that is being handled. Call it in a `catch` block.
     Span& current_exception() noexcept {
         if constexpr (!Span::is_recorded) return self();
         if (detail::is_thread_ending()) return set_status(status::error, "ended with its thread");
@@ -139,9 +157,10 @@ public:
     }
 #endif
 
-    /// Runs `function`, records an exception that leaves it, and lets it go on. Where it returns an awaitable of a
-    /// coroutine type (`co_await span.run([&]() -> asio::awaitable<int> { … })`), a coroutine of that type is
-    /// returned, which does the same when it is awaited; it may outlive the span, and then records nothing.
+    /// Calls `function`. An exception that leaves it is recorded and rethrown. If the function returns an awaitable
+    /// of a coroutine type (`co_await span.run([&]() -> asio::awaitable<int> { … })`), `run` returns a coroutine of
+    /// that type, which does the same when it is awaited. The coroutine may outlive the span, and then records
+    /// nothing.
     template <class Function>
     decltype(auto) run(Function&& function) {
         using result = decltype(std::forward<Function>(function)());
@@ -167,7 +186,7 @@ public:
 private:
     Span& self() noexcept { return static_cast<Span&>(*this); }
 
-    // A tracer that is off compiles the writer, for its checks, and does not run it.
+    // A tracer that is off compiles the writer, which checks it, and does not run it.
     template <class Writer>
     Span& write([[maybe_unused]] const Writer& writer) noexcept {
         if constexpr (Span::is_recorded)

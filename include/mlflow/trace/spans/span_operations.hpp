@@ -3,6 +3,7 @@
 
 #include <mlflow/trace/core/mlflow_names.hpp>
 #include <mlflow/trace/core/open_trace.hpp>
+#include <mlflow/trace/detail/fixed_string.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/spans/span_watch.hpp>
 #include <mlflow/trace/spans/span_writer.hpp>
@@ -14,14 +15,15 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// A named value among the inputs of a span: `mt::arg("message", message)`. Refers to the value: use it in the same
-/// expression.
+/// A value with a name, for inputs, outputs and events: `mt::arg("message", message)`. Refers to the value, so use it
+/// in the same expression.
 template <class T>
 struct named_value {
-    std::string_view name;
-    const T& value;
+    std::string_view name; ///< the name
+    const T& value;        ///< the value
 };
 
+/// Makes a `named_value`.
 template <class T>
 [[nodiscard]] constexpr named_value<T> arg(std::string_view name, const T& value) noexcept {
     return {name, value};
@@ -29,13 +31,13 @@ template <class T>
 
 namespace detail {
 
-// Text that is written by the same code as any other text.
+// A text that is converted to std::string_view, so that all texts share one instantiation.
 template <class T>
 inline constexpr bool is_fixed_text =
     !std::is_same_v<T, std::string_view> && (std::is_same_v<T, owned_text> || (std::is_array_v<T> && text_like<T>));
 
-// What the library writes itself. By another way these would make a user or session unchecked, or a span contradict
-// itself.
+// Keys that the library writes itself. As attributes of the application they could bypass the checks of user and
+// session, or contradict other fields of the span.
 constexpr bool is_reserved_by_mlflow(std::string_view key) noexcept {
     const auto is_one_of = [key](auto... names) { return ((key == std::string_view(names)) || ...); };
     return key.starts_with("mlflow.trace") ||
@@ -53,7 +55,13 @@ constexpr bool is_reserved_attribute(std::string_view key) noexcept {
     }
 }
 
-// What writes into an open span, whoever owns it.
+constexpr bool is_ascii_key(std::string_view text) noexcept {
+    for (const char c : text)
+        if (static_cast<unsigned char>(c) >= 0x80) return false;
+    return true;
+}
+
+// Writes into an open span. The caller owns the span.
 class span_operations {
 public:
     explicit span_operations(span_data& span) noexcept : span_(&span) {}
@@ -63,7 +71,7 @@ public:
         if constexpr (is_fixed_text<T>) {
             attribute(key, std::string_view(value));
         } else if (is_inert<T> && !span_->body.rules && !key.empty() && !is_reserved_attribute(key)) [[likely]] {
-            ++span_->attributes; // no limit, and no code of the application
+            ++span_->attributes; // there is no limit, and no code of the application runs
             write_whole(*span_, [&](auto& out) {
                 return append_attribute(out, otlp::attributes, key, value, span_->needs_rewrite);
             });
@@ -72,7 +80,26 @@ public:
         }
     }
 
-    // The library's own, under a key that is reserved.
+    // The key is known at compile time.
+    template <fixed_string Key, class T>
+    void attribute(const T& value) noexcept {
+        constexpr std::string_view key = Key.view();
+        if constexpr (is_fixed_text<T>) {
+            attribute<Key>(std::string_view(value));
+        } else {
+            if constexpr (is_inert<T> && is_encoded_directly<T> && key.size() <= longest_encoded_key) {
+                static constexpr encoded_key<key.size()> encoded(key);
+                if (!span_->body.rules && append_by_encoded_key(span_->body, encoded, value, span_->needs_rewrite))
+                    [[likely]] {
+                    ++span_->attributes;
+                    return;
+                }
+            }
+            attribute(key, value);
+        }
+    }
+
+    // Writes an attribute of the library under a reserved key.
     template <class T>
     void own_attribute(std::string_view key, const T& value) noexcept {
         const without_rules own(span_->body);
@@ -130,7 +157,7 @@ public:
         } else if constexpr (kind<T> == value_kind::content) {
             evaluate(key, value, [&](const auto& content) { json_attribute(key, content); });
         } else if constexpr (kind<T> == value_kind::number && !std::is_same_v<T, std::nullptr_t>) {
-            if (!write_attribute(key, value)) cut(key); // of a number in a JSON text, MLflow would keep the text
+            if (!write_attribute(key, value)) cut(key); // MLflow would keep a number in JSON text as text
         } else {
             if constexpr (nlohmann_like<T>) {
                 if (value.is_boolean()) return json_attribute(key, value.template get<bool>());
@@ -151,7 +178,7 @@ public:
         const auto write_event = [&](auto& out) {
             if (!out.push_back(short_tag(otlp::events, wire_type::length_delimited))) return false;
             late_length length(out);
-            [[maybe_unused]] bool ignored = false; // MLflow does not read the attributes of events as JSON
+            [[maybe_unused]] bool ignored = false; // MLflow does not read attributes of events as JSON
             return append_fixed64_field(out, otlp::event_time, unix_nano) &&
                    append_text_field(out, otlp::event_name, name) &&
                    (append_attribute(out, otlp::event_attributes, attributes.name, attributes.value, ignored) &&
@@ -173,7 +200,7 @@ public:
         do *--digit = static_cast<char>('0' + index % 10);
         while (index /= 10);
         end = write_bytes(end, {digit, static_cast<std::size_t>(digits + sizeof digits - digit)});
-        const as_json<T> as_text{value}; // what the Python client stores: the chunk's JSON as text
+        const as_json<T> as_text{value}; // MLflow's Python client stores the JSON of the chunk as text
         event(unix_nano, {name, static_cast<std::size_t>(end - name)}, arg("mlflow.chunk.value", as_text));
     }
 
@@ -197,11 +224,11 @@ public:
         if (message.empty() || !span_->body.rules) return write_status(code, message);
         const span_watch watch(*span_);
         const ruled_text recorded(span_->body.rules, "status.message", message);
-        span_ = watch.span(); // which the redactor may have ended
+        span_ = watch.span(); // null if the redactor has ended it
         if (span_) write_status(code, recorded.view());
     }
 
-    // As MLflow's own client puts it: the type of the exception, and its message.
+    // Sets the status message to the type of the exception and its text, as MLflow's own client does.
     void fail(std::string_view exception_type, std::string_view message) noexcept {
         if (span_->level < log_level::error) level(log_level::error);
         buffer both;
@@ -211,7 +238,10 @@ public:
 
     void type(span_type type) noexcept {
         if (!span_->has_own_level) span_->level = default_log_level(type);
-        own_attribute(mlflow_names::span_type, type.name());
+        static constexpr encoded_key<mlflow_names::span_type.size()> key(mlflow_names::span_type);
+        const without_rules own(span_->body);
+        if (!append_by_encoded_key(span_->body, key, type.name(), span_->needs_rewrite))
+            write_attribute(mlflow_names::span_type, type.name());
     }
 
     void level(log_level level) noexcept {
@@ -219,16 +249,24 @@ public:
         span_->has_own_level = true;
     }
 
+    // Writes the status too, unless it is set.
     void end(std::uint64_t unix_nano) noexcept {
         span_watch::release(*span_);
-        own_attribute(mlflow_names::span_log_level, span_->level);
+        static constexpr encoded_key<mlflow_names::span_log_level.size()> level_key(mlflow_names::span_log_level);
         const without_rules own(span_->body);
         write_whole(*span_, [&](auto& out) {
             using namespace otlp;
-            return append_dropped(out, dropped_attributes, "mlflow_trace.dropped_attributes",
-                                  span_->dropped_attributes) &&
-                   append_dropped(out, dropped_events, "mlflow_trace.dropped_events", span_->dropped_events) &&
-                   append_fixed64_field(out, end_time, unix_nano);
+            if (!append_dropped(out, dropped_attributes, "mlflow_trace.dropped_attributes",
+                                span_->dropped_attributes) ||
+                !append_dropped(out, dropped_events, "mlflow_trace.dropped_events", span_->dropped_events))
+                return false;
+            char* const begin = out.ensure(level_key.number_size + status_size + fixed64_field_size);
+            if (!begin) return false;
+            char* to = level_key.write_int(begin, static_cast<int>(span_->level));
+            if (span_->code == status::unset) to = write_status_field(to, span_->code = status::ok);
+            to = write_fixed64_field(to, end_time, unix_nano);
+            out.commit(static_cast<std::size_t>(to - begin));
+            return true;
         });
     }
 
@@ -244,7 +282,7 @@ private:
                   [&] { return write_attribute(key, value); });
     }
 
-    // Makes the value before anything of it is written. What the application's code throws does not reach it.
+    // Evaluates the value before anything of it is written. An exception of the application's code is caught.
     template <class T, class Use>
     void evaluate(std::string_view key, const T& value, const Use& use) noexcept {
         const span_watch watch(*span_);
@@ -264,7 +302,8 @@ private:
         watch.report({error_kind::callback_failed, key});
     }
 
-    // Counts before it writes: what the value's own code records counts too. `write_one` is false at a limit.
+    // Counts the field before it is written, because code that makes the value may record other fields. `write_one`
+    // returns false at a limit.
     template <class Write>
     void count(std::uint32_t recording_limits::* limit, std::uint32_t span_data::* counted,
                std::uint32_t span_data::* dropped, const Write& write_one) noexcept {
@@ -279,8 +318,8 @@ private:
         ++(span_->*dropped);
     }
 
-    // One field, with values of these types. False when a limit was the reason that it was left out. Afterwards
-    // `span_` is null when the application's own code has ended the span.
+    // Writes one field with values of these types. Returns false if a limit was the reason that the field was
+    // omitted. Afterwards `span_` is null if code of the application has ended the span.
     template <class... Values, class Writer>
     bool write(std::string_view key, const Writer& writer) noexcept {
         const auto* const rules = span_->body.rules;
@@ -295,7 +334,8 @@ private:
         parts.give_back(part);
         return within_limit;
     }
-    // Apart, and joined when it is complete: the code that runs meanwhile may write fields of its own.
+    // Writes the field to a separate buffer and appends it when it is complete, because code that runs meanwhile may
+    // write other fields.
     template <class Writer>
     bool write_part(field_part& part, std::string_view key, const Writer& writer) noexcept {
         const span_watch watch(*span_);

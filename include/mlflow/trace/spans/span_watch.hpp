@@ -10,8 +10,8 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// On the stack of who runs code of the application for a span. That code may do anything: record on the span, end it,
-// which makes its memory another span, or destroy the tracer, which lives on until here.
+// Protects a caller that runs code of the application for a span. That code may record on the span, end the span,
+// whose memory is then reused, or destroy the tracer, which this object keeps alive.
 class span_watch {
 public:
     explicit span_watch(span_data& span) noexcept : span_(&span), owner_(*span.trace->owner), outer_(span.watched) {
@@ -30,11 +30,11 @@ public:
         owner_.release();
     }
 
-    // Null once it has ended.
+    // Null once the span has ended.
     [[nodiscard]] span_data* span() const noexcept { return span_; }
     void report(const error& error) const noexcept { owner_.report(error); }
 
-    // The span ends.
+    // Called when the span ends.
     static void release(span_data& span) noexcept {
         while (span.watched) {
             span.watched->span_ = nullptr;
@@ -46,7 +46,7 @@ private:
     span_data* span_;
     recorder& owner_;
     span_watch* outer_;
-    without_cancellation whole_; // such code may read and write, and whoever runs it is noexcept
+    without_cancellation whole_; // such code may be a cancellation point, and its caller is noexcept
 };
 
 } // namespace detail

@@ -5,6 +5,7 @@
 #include <mlflow/trace/core/value_rules.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/values/json_value.hpp>
+#include <mlflow/trace/wire/encoded_key.hpp>
 #include <mlflow/trace/wire/otlp_fields.hpp>
 
 #include <bit>
@@ -21,8 +22,8 @@ namespace detail {
 template <class Buffer, class T>
 bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T& value, bool& json_like);
 
-// The redactor reads it as text; on a freestanding target floating point has none, since its digits take 135 KB of
-// code.
+// The redactor receives the number as text. On a freestanding target a floating-point number has no text, because the
+// conversion takes 135 KB of code.
 template <class Buffer, class T>
 bool append_redacted_number(Buffer& out, unsigned field, std::string_view key, T value, bool& json_like) {
     buffer digits;
@@ -34,8 +35,8 @@ bool append_redacted_number(Buffer& out, unsigned field, std::string_view key, T
                             : append_attribute(out, field, key, std::move(answer).text(), json_like);
 }
 
-// An attribute of any recordable type. Text, bool, integers and floating point keep their OTLP type, all else is a
-// JSON text. `json_like` is set when the value is text that may be taken for JSON, or structured.
+// Appends an attribute of any recordable type. Text, bool, integers and floating point keep their OTLP type; any
+// other value is JSON text. `json_like` is set for text that could be read as JSON, and for structured values.
 template <class Buffer, class T>
 bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T& value, bool& json_like) {
     constexpr bool is_number = kind<T> == value_kind::number && !std::is_same_v<T, std::nullptr_t>;
@@ -50,7 +51,7 @@ bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T
     } else if constexpr (is_number && std::is_integral_v<T>) {
         if constexpr (!std::is_signed_v<T> && sizeof(T) == 8)
             if (value >
-                static_cast<T>(std::numeric_limits<std::int64_t>::max())) // OTLP has no unsigned integer: text, then
+                static_cast<T>(std::numeric_limits<std::int64_t>::max())) // OTLP has no unsigned integer; it is text
                 return append_json_attribute(out, field, key, [&] { return append_json_uint(out, value); });
         char encoded[1 + max_varint_size] = {short_tag(otlp::int_value, wire_type::varint)};
         const char* const end =
@@ -74,11 +75,41 @@ bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T
     }
 }
 
-// The first two fields of a Span, and of a Link.
-template <class Buffer>
-bool append_ids(Buffer& out, const trace_id& trace, span_id span) noexcept {
-    char* const to = out.ensure(18 + 10);
-    if (!to) return false;
+// Types whose values `append_by_encoded_key` writes.
+template <class T>
+inline constexpr bool is_encoded_directly =
+    kind<T> == value_kind::text || (kind<T> == value_kind::number && !std::is_same_v<T, std::nullptr_t> &&
+                                    !(std::is_unsigned_v<T> && sizeof(T) == 8 && !std::is_same_v<T, bool>));
+
+// Writes a number, or a short ASCII text. Returns false, and writes nothing, for any other text or without memory.
+template <class Buffer, std::size_t KeySize, class T>
+bool append_by_encoded_key(Buffer& out, const encoded_key<KeySize>& key, const T& value, bool& json_like) noexcept {
+    if constexpr (kind<T> == value_kind::text) {
+        if (detail::is_null(value)) return false;
+        return detail::with_text(value, [&](std::string_view text) {
+            if (text.size() > key.longest_text) return false;
+            char* const begin = out.ensure(key.text_size);
+            char* const end = begin ? key.write_text(begin, text) : nullptr;
+            if (!end) return false;
+            json_like = json_like || may_be_json(text);
+            out.commit(static_cast<std::size_t>(end - begin));
+            return true;
+        });
+    } else {
+        char* const begin = out.ensure(key.number_size);
+        if (!begin) return false;
+        char* end = begin;
+        if constexpr (std::is_same_v<T, bool>) end = key.write_bool(begin, value);
+        else if constexpr (std::is_integral_v<T>) end = key.write_int(begin, static_cast<std::int64_t>(value));
+        else end = key.write_double(begin, std::bit_cast<std::uint64_t>(static_cast<double>(value)));
+        out.commit(static_cast<std::size_t>(end - begin));
+        return true;
+    }
+}
+
+// The first two fields of a Span and of a Link.
+inline constexpr std::size_t ids_size = 18 + 10;
+inline char* write_ids(char* to, const trace_id& trace, span_id span) noexcept {
     to[0] = short_tag(otlp::trace_id, wire_type::length_delimited);
     to[1] = 16;
     write_big_endian(to + 2, trace.high);
@@ -86,36 +117,58 @@ bool append_ids(Buffer& out, const trace_id& trace, span_id span) noexcept {
     to[18] = short_tag(otlp::span_id, wire_type::length_delimited);
     to[19] = 8;
     write_big_endian(to + 20, span.value);
-    out.commit(18 + 10);
+    return to + ids_size;
+}
+template <class Buffer>
+bool append_ids(Buffer& out, const trace_id& trace, span_id span) noexcept {
+    char* const to = out.ensure(ids_size);
+    if (!to) return false;
+    write_ids(to, trace, span);
+    out.commit(ids_size);
     return true;
 }
-
-template <class Buffer>
-bool append_parent_id(Buffer& out, span_id parent) noexcept {
-    if (!parent.valid()) return true;
-    char* const to = out.ensure(10);
-    if (!to) return false;
+inline char* write_parent_id(char* to, span_id parent) noexcept {
+    if (!parent.valid()) return to;
     to[0] = short_tag(otlp::parent_span_id, wire_type::length_delimited);
     to[1] = 8;
     write_big_endian(to + 2, parent.value);
-    out.commit(10);
-    return true;
+    return to + 10;
 }
 
-// Everything of a Span that is known when it starts.
+// The fields of a Span that are known when it starts.
 template <class Buffer>
 bool append_span_start(Buffer& out, const trace_id& trace, span_id id, span_id parent, std::string_view name,
                        std::uint64_t start_nano) noexcept {
-    return append_ids(out, trace, id) && append_parent_id(out, parent) && append_text_field(out, otlp::name, name) &&
-           out.push_back(short_tag(otlp::kind, wire_type::varint)) && out.push_back(otlp::span_kind_internal) &&
-           append_fixed64_field(out, otlp::start_time, start_nano);
+    constexpr std::size_t fixed = ids_size + 10 + 2 + fixed64_field_size;
+    char* const begin = out.ensure(fixed + 2 + name.size());
+    if (!begin) return false;
+    char* to = write_parent_id(write_ids(begin, trace, id), parent);
+    *to++ = short_tag(otlp::kind, wire_type::varint);
+    *to++ = otlp::span_kind_internal;
+    to = write_fixed64_field(to, otlp::start_time, start_nano);
+    std::uint64_t bits = 0;
+    to[0] = short_tag(otlp::name, wire_type::length_delimited);
+    to[1] = static_cast<char>(name.size());
+    char* const end = copy_short(to + 2, name, bits);
+    const bool is_short_ascii = name.size() < 0x80 && (bits & 0x8080808080808080U) == 0;
+    out.commit(static_cast<std::size_t>((is_short_ascii ? end : to) - begin));
+    return is_short_ascii || append_text_field(out, otlp::name, name);
+}
+
+inline constexpr std::size_t status_size = 4;
+inline char* write_status_field(char* to, status code) noexcept {
+    to[0] = short_tag(otlp::span_status, wire_type::length_delimited);
+    to[1] = 2;
+    to[2] = short_tag(otlp::status_code, wire_type::varint);
+    to[3] = static_cast<char>(code);
+    return to + status_size;
 }
 
 template <class Buffer>
 bool append_status(Buffer& out, status code, std::string_view message) noexcept {
     if (message.empty()) {
-        const char encoded[] = {short_tag(otlp::span_status, wire_type::length_delimited), 2,
-                                short_tag(otlp::status_code, wire_type::varint), static_cast<char>(code)};
+        char encoded[status_size];
+        write_status_field(encoded, code);
         return out.append({encoded, sizeof encoded});
     }
     if (!out.push_back(short_tag(otlp::span_status, wire_type::length_delimited))) return false;
@@ -125,8 +178,8 @@ bool append_status(Buffer& out, status code, std::string_view message) noexcept 
            length.close();
 }
 
-// Runs a writer that runs no code of the application on the span's body. A field that did not fit is taken back
-// whole: the body stays valid. False when a limit was the reason.
+// Calls a writer, which must not run code of the application, on the span's body. A field that did not fit is
+// removed, so that the body stays valid. Returns false if a limit was the reason.
 template <class Writer>
 bool write_whole(span_data& span, Writer&& writer) noexcept {
     const std::size_t before = span.body.size();
@@ -138,7 +191,8 @@ bool write_whole(span_data& span, Writer&& writer) noexcept {
     return !written;
 }
 
-// How many were left out at a limit: in OTLP's own field, and where readers of MLflow's page see it.
+// Appends the number of fields that were omitted at a limit, to OTLP's own field and to an attribute that MLflow's
+// page shows.
 inline bool append_dropped(recording_buffer& out, unsigned field, std::string_view key,
                            std::uint32_t count) noexcept {
     bool ignored = false;

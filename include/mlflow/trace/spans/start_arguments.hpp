@@ -16,8 +16,9 @@ inline namespace MLFLOW_TRACE_ABI {
 
 /// The type of `nested`.
 struct nested_trace {};
-/// Given to `start_trace`: this trace is meant to be inside the one that is current, which is current again after it.
-/// Without it a second trace on one thread is taken for a sign that coroutines or callbacks take turns there.
+/// Given to `start_trace`: the new trace is meant to start inside the current one, which is current again when the
+/// new trace ends. Without it, a second trace in one context is taken as a sign that coroutines or callbacks are
+/// interleaved there.
 inline constexpr nested_trace nested{};
 
 namespace detail {
@@ -27,19 +28,19 @@ concept identity_argument =
     std::is_same_v<T, client_request_id> ||
     (metadata_key<typename unwrapped<T>::type> && Schema::template has<typename unwrapped<T>::type>);
 
-// What a trace is started with that does not describe it as a whole.
+// The arguments of `start_trace` that do not describe the trace as a whole.
 template <class T>
 inline constexpr bool describes_root =
     std::is_same_v<T, span_type> || std::is_same_v<T, remote_span> || std::is_same_v<T, nested_trace> ||
     std::is_same_v<T, incoming_trace> || std::is_same_v<T, sample_ratio>;
 
-// Those of them that are there.
+// The values of these arguments that were given.
 struct start_arguments {
     span_type type = span_type::unknown;
     const remote_span* caller = nullptr;
     const incoming_trace* incoming = nullptr;
     const sample_ratio* ratio = nullptr;
-    std::string_view session{}; // given, or said to be absent
+    std::string_view session{}; // a view whose data() is null if the session was given as absent
     bool tells_session = false;
 
     template <class T>
@@ -62,7 +63,8 @@ struct start_arguments {
     [[nodiscard]] bool is_continued() const noexcept { return incoming && incoming->is_trusted(); }
 };
 
-// A metadata value among these, which are described first, then in the scopes of a slot.
+// Looks for a metadata value at the start of a trace: in the continued trace, in the arguments, and then in the
+// scopes of the slot.
 template <class... Values>
 std::string_view find_at_start(context_slot* slot, const recorder& owner, const incoming_trace* incoming,
                                std::string_view key, const Values&... values) noexcept {
@@ -85,15 +87,15 @@ std::string_view find_at_start(context_slot* slot, const recorder& owner, const 
     return found;
 }
 
-// How often a value for this key stands among the arguments, counting the statement that there is none.
+// The number of arguments for this key, including the statement that there is no value.
 template <class Key, class... Args>
 inline constexpr int times_given = (0 + ... + int{std::is_same_v<typename unwrapped<Args>::type, Key>});
 
 template <class Schema, class... Args>
 constexpr void require_start_arguments() noexcept {
     static_assert(((describes_root<Args> || checked_value<Args>) && ...),
-                  "a trace starts with checked values: of a text make one by the parse(text) of its key, such as "
-                  "mt::user::parse, and pass *result if there is one");
+                  "start_trace accepts checked values: convert a text with its key's parse(text), such as "
+                  "mt::user::parse, and pass *result if it succeeded");
     if constexpr (!Schema::is_open) {
         Schema::for_each_required([]<class Key>() {
             if constexpr (std::is_same_v<Key, user>)
@@ -104,13 +106,13 @@ constexpr void require_start_arguments() noexcept {
                               "this schema requires a session: pass an mt::session, or mt::no_session");
             else
                 static_assert(times_given<Key, Args...> != 0,
-                              "this schema requires a key that is not given: pass a value, or mt::absent<key>{}");
+                              "this schema requires a key that was not passed: pass a value, or mt::absent<key>{}");
         });
     }
     static_assert(((std::is_same_v<Args, tag> || added_value<Args> || describes_root<Args> ||
                     times_given<typename unwrapped<Args>::type, Args...> == 1) &&
                    ...),
-                  "a key is given twice at the start of a trace");
+                  "the same key is passed twice to start_trace");
 }
 
 } // namespace detail

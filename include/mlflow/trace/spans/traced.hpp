@@ -14,18 +14,20 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// A function that records each call as a span. Made by `traced`.
+/// A function that records each call as a span. Made by `traced`. Thread-safety: that of the function.
 template <class Tracer, class Function, fixed_string Name, fixed_string... ArgumentNames>
 class traced_function {
 public:
+    /// Made by `traced`.
     traced_function(Tracer& tracer, Function function, span_type type)
         : tracer_(&tracer), function_(std::move(function)), type_(type) {}
 
+    /// Calls the function inside a span. Throws what the function throws.
     template <class... Args>
     decltype(auto) operator()(Args&&... args) {
-        static_assert(
-            sizeof...(Args) == sizeof...(ArgumentNames),
-            "traced: give one name for each argument, traced<\"span\", \"first\", \"second\">(tracer, function)");
+        static_assert(sizeof...(Args) == sizeof...(ArgumentNames),
+                      "traced: the number of names must match the number of arguments: traced<\"span\", \"first\", "
+                      "\"second\">(tracer, function)");
         static_assert(std::is_invocable_v<Function&, Args...>,
                       "traced: the function cannot be called with these arguments");
         if constexpr (std::is_empty_v<typename Tracer::span>) { // off at compile time
@@ -40,7 +42,7 @@ public:
             else return call_coroutine<result, Args...>(*this, std::forward<Args>(args)...);
         } else if constexpr (sizeof...(Args) == sizeof...(ArgumentNames) && std::is_invocable_v<Function&, Args...>) {
             auto span = tracer_->start_span_of(Name.view(), type_, args...);
-            if (span.recording()) describe(span, args...); // before the call, which may change or move them
+            if (span.recording()) describe(span, args...); // before the call, which may change or move the arguments
             using result_type = std::invoke_result_t<Function&, Args...>;
             const auto call = [&]() -> decltype(auto) { return invoke(function_, std::forward<Args>(args)...); };
             if constexpr (std::is_void_v<result_type>) {
@@ -71,7 +73,7 @@ private:
                              const std::remove_cvref_t<Args>&... args) { self.describe(span, args...); });
     }
 
-    // A coroutine whose frame holds the function and its arguments. The span begins with its body.
+    // A coroutine whose frame holds the function and its arguments. The span starts when its body starts.
     template <class Result, class... Args>
     static Result call_coroutine(traced_function self, Args... args) {
         auto span = self.tracer_->start_span_of(Name.view(), self.type_, args...);
@@ -91,7 +93,7 @@ private:
         }
     }
 
-    // A pointer to a member function is called on its first argument.
+    // Calls a pointer to a member function on its first argument.
     template <class First, class... Rest>
     static decltype(auto) invoke(Function& function, First&& first, Rest&&... rest) {
         if constexpr (std::is_member_function_pointer_v<Function>) {
@@ -115,7 +117,7 @@ private:
     static void write_inputs(Span& span, std::index_sequence<Index...>, const Args&... args) noexcept {
         span.inputs(named_value<Args>{names[Index], args}...);
     }
-    // An array, since clang does not expand names and arguments in one pattern.
+    // An array, because clang does not expand names and arguments in one pattern.
     static constexpr std::array<std::string_view, sizeof...(ArgumentNames)> names{ArgumentNames.view()...};
 
     Tracer* tracer_;
@@ -123,14 +125,14 @@ private:
     span_type type_;
 };
 
-/// Wraps a function so that each call is a span: its time, its named inputs, its output, and an exception that leaves
-/// it. Without an open trace the call is a trace. Arguments of type `mt::user`, `mt::session`,
-/// `mt::client_request_id` or of another key of the schema describe the trace as well. An input or output of a type
-/// that cannot be written as JSON does not compile (see `json_encoder`).
+/// Wraps a function so that each call is recorded as a span: its duration, its inputs by name, its output, and an
+/// exception that leaves it. If no trace is current, the call is recorded as a trace. Arguments of type `mt::user`,
+/// `mt::session`, `mt::client_request_id` or another key of the schema are also set on the trace. An input or output
+/// of a type that cannot be written as JSON does not compile (see `json_encoder`).
 ///
-/// A function that returns a coroutine is wrapped into a coroutine of the same type: the span lasts from the start of
-/// its body to its end, and what it returns by `co_return` is the output. Arguments are copied into it, or moved; one
-/// that the function takes by reference to change it is kept as a reference.
+/// A function that returns a coroutine is wrapped into a coroutine of the same type. The span lasts from the start of
+/// the body to its end, and the result of `co_return` is the output. Arguments are copied or moved into the
+/// coroutine; an argument that the function takes by non-const reference is kept as a reference.
 ///
 ///     auto answer = mt::traced<"answer", "user", "message">(tracer, [](mt::user, std::string message) { … });
 ///     answer(user, "hello");

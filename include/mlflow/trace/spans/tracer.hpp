@@ -31,43 +31,43 @@ auto bind_captured(captured_context<Context> context, Function&& function);
 
 template <class Schema, class Context, class Exporter, class Recording, class Platform>
 constexpr bool has_policies() noexcept {
+    static_assert(has_whole_concepts<Exporter>());
     static_assert(exporter<Exporter>,
                   "the exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
-    has_whole_concepts<Exporter>();
-    static_assert(context<Context>, "the context policy lacks a member: static mlflow::trace::context_slot* slot()");
+    static_assert(context<Context>, "the context policy lacks a member: static mlflow::trace::context_slot* slot(); "
+                                    "the order is tracer<schema, context, exporter>");
     static_assert(detail::has_whole_context<Context>());
     static_assert(recording<Recording>,
                   "the recording policy lacks a member: bool sample(const mlflow::trace::trace_start&) const");
     static_assert(platform<Platform>, "the platform lacks one of: wall_nano(), monotonic_nano(), new_trace_id(), "
                                       "new_span_id(), report(), mutex; see mlflow/trace/concepts.hpp");
-    static_assert(sizeof(Schema) > 0); // a schema with a mistake must not compile, even before it is used
+    static_assert(sizeof(Schema) > 0); // an invalid schema must not compile, even before it is used
     return true;
 }
 
 template <class Context>
 constexpr void require_ambient_context() noexcept {
     static_assert(is_ambient<Context>,
-                  "this context policy has no current trace: give the values to start_trace, and leave out the calls "
-                  "that must not be recorded; or take mt::thread_local_context");
+                  "this context policy has no current trace: pass the values to start_trace, and skip the calls that "
+                  "must not be recorded; or use mt::thread_local_context");
 }
 
 } // namespace detail
 
-/// Records traces of one application and hands them to an exporter.
+/// Records the traces of an application and passes them to an exporter. The policies:
+/// - Schema: the metadata that a trace must and may have (`schema`, `open_schema`).
+/// - Context: where the current span is stored (`thread_local_context`, `explicit_context`).
+/// - Exporter: receives ended traces; it is made from `options::exporter`.
+/// - Recording: which traces are recorded (`record_all`, `record_nothing`, `record_ratio`).
+/// - Platform: clocks, IDs, locks and default error handling (`hosted_platform`, `bare_metal_platform`).
 ///
-/// Schema: which metadata a trace may and must carry (`schema`, `open_schema`).
-/// Context: where the current span lives (`thread_local_context`, `explicit_context`).
-/// Exporter: what becomes of finished traces; it is made from `options::exporter`.
-/// Recording: which traces are recorded (`record_all`, `record_nothing`, `record_ratio`).
-/// Platform: clocks, IDs, locks and the default for errors (`hosted_platform`, `bare_metal_platform`).
+/// A part of the program that is loaded at run time may use a tracer of another part. They share what is current for
+/// that tracer, but functions without a tracer (`mt::capture`, `mt::update_current_trace`) use the context of their
+/// own part. A part built with another version or build of the library records nothing, which is reported once.
 ///
-/// Parts of the program that are loaded at run time may be given a tracer: what is current is one for all that use
-/// it, while the functions without a tracer (`mt::capture`, `mt::update_current_trace`) see what is current in their
-/// own part. A part with another version or build of the library records nothing, which is reported once.
-///
-/// Thread-safety: all functions, from any thread. Recording neither throws nor waits, unless the exporter does (put
-/// `batch` around one that waits). Errors go to `options::on_error`. A span may outlive its tracer: it is then
-/// counted as dropped (on a freestanding target it must not).
+/// Thread-safety: all functions may be called from any thread. Recording does not throw, and does not block unless
+/// the exporter does (wrap it in `batch`). Errors are reported to `options::on_error`. A span may outlive its tracer,
+/// and is then dropped; on a freestanding target it must not.
 template <class Schema, class Context, class Exporter, class Recording, class Platform>
 class tracer {
     static_assert(detail::has_policies<Schema, Context, Exporter, Recording, Platform>());
@@ -75,39 +75,41 @@ class tracer {
     using core_type = detail::tracer_core<Schema, Exporter, Recording, Platform>;
 
 public:
-    using schema_type = Schema;
-    using context_type = Context;
-    using exporter_type = Exporter;
-    using platform_type = Platform;
-    using trace = basic_trace<Schema, Context, Platform>;
-    using span = basic_span<Context, Platform>;
+    using schema_type = Schema;                           ///< the schema
+    using context_type = Context;                         ///< the context policy
+    using exporter_type = Exporter;                       ///< the exporter
+    using platform_type = Platform;                       ///< the platform
+    using trace = basic_trace<Schema, Context, Platform>; ///< a trace of this tracer
+    using span = basic_span<Context, Platform>;           ///< a span of this tracer
 
-    using options = tracer_options<Exporter, Recording>;
+    using options = tracer_options<Exporter, Recording>; ///< what a tracer is made from
 
+    /// Makes a tracer with default options.
     tracer() : tracer(options{}) {}
+    /// Makes a tracer. Throws `std::bad_alloc`, and what the constructors of the exporter and the policies throw.
     explicit tracer(options chosen)
         : stamp_(install_platform() && chosen.enabled), shutdown_timeout_(chosen.shutdown_timeout),
           core_(std::move(chosen.exporter), std::move(chosen.recording), chosen.on_error, chosen.error_context,
                 &detail::slot_of<Context>, &detail::holds<Context>) {}
-    /// From the options of single layers of the exporter and of policies, each by its type, in any order:
-    /// `tracer traces(mlflow_server::options{.tracking_uri = uri});` What is not given has its defaults.
+    /// Makes a tracer from options of single layers of the exporter and of policies, found by type, in any order:
+    /// `tracer traces(mlflow_server::options{.tracking_uri = uri});`. Options that are not given have their defaults.
     template <class Part, class... Parts>
         requires(!std::is_same_v<std::remove_cvref_t<Part>, tracer>)
     explicit tracer(Part part, Parts... parts)
         : tracer(detail::options_from<options>(std::move(part), std::move(parts)...)) {}
     tracer(const tracer&) = delete;
     tracer& operator=(const tracer&) = delete;
+    /// Shuts down, waiting at most `options::shutdown_timeout`.
     ~tracer() { shutdown(shutdown_timeout_); }
 
-    /// Starts a trace of its own, whatever is open around it, and makes it current. Takes, in any order, the keys of
-    /// the schema (`mt::user`, …, or `mt::anonymous`, `mt::no_session`, `mt::maybe`), `mt::client_request_id`,
-    /// `mt::tag`, `mt::span_type`, the `mt::remote_span` of the caller, to which the trace links, the
-    /// `mt::incoming_trace` that a `propagator` has found in a request, `mt::sample_ratio`, and `mt::nested` where a
-    /// trace of this tracer is current already.
+    /// Starts a new trace, whatever trace is current, and makes it current. Takes in any order: keys of the schema
+    /// (`mt::user` and so on, or `mt::anonymous`, `mt::no_session`, `mt::maybe`), `mt::client_request_id`, `mt::tag`,
+    /// `mt::span_type`, `mt::remote_span` (a caller to link to), `mt::incoming_trace` (a request, as a `propagator`
+    /// extracts it), `mt::sample_ratio`, and `mt::nested`, if a trace of this tracer is already current.
     ///
-    /// With an `incoming_trace` from a sender that is trusted the trace is a part of the caller's: it has its ID, and
-    /// the user, session and keys that came with it. A value that is given as well must be the same one, and is
-    /// reported if it is another; that there is none is said without effect.
+    /// With an `incoming_trace` of a trusted sender the new trace continues the caller's trace, with its ID, user,
+    /// session and keys. A different value given for one of these keys is rejected and reported; the statement that
+    /// there is none is ignored.
     template <class... Values>
     [[nodiscard]] trace start_trace(std::string_view name, const Values&... values) noexcept {
         detail::require_start_arguments<Schema, Values...>();
@@ -130,12 +132,13 @@ public:
         return started;
     }
 
-    /// Starts a span inside the current one of this tracer; where there is none, a trace with this span as its root.
+    /// Starts a child of this tracer's current span, or a new trace with this span as its root span if none is
+    /// current.
     [[nodiscard]] span start_span(std::string_view name, span_type type = span_type::unknown) noexcept {
         return start_span_of(name, type);
     }
 
-    /// Gives these values to every trace inside the scope, also to one that is open already:
+    /// Sets values on every trace that starts while the returned object lives, and on the current trace:
     /// `const auto scope = tracer.scope(user, session);`
     template <class... Values>
     [[nodiscard]] basic_scope<Context> scope(const Values&... values) noexcept {
@@ -144,8 +147,8 @@ public:
         return basic_scope<Context>(is_of_this_build() ? &*core_ : nullptr, values...);
     }
 
-    /// Nothing is recorded by this tracer as long as the returned object lives, whatever is open around it: on this
-    /// thread, or in this task where the policy has tasks. What is open already stays open.
+    /// Switches recording off for this tracer while the returned object lives: on this thread, or in this task if the
+    /// context policy has tasks. Spans that are open stay open.
     [[nodiscard]] span untraced() noexcept {
         span off;
         context_slot* const slot = is_on() ? this->slot() : nullptr;
@@ -162,26 +165,26 @@ public:
         return off;
     }
 
-    /// What is current here for this tracer, to be attached elsewhere: as `mt::capture`, also from a part of the
-    /// program that is loaded at run time.
+    /// Captures this tracer's current context, as `mt::capture` does, but also for a tracer of another part of the
+    /// program.
     [[nodiscard]] captured_context<Context> capture() const {
         if (!is_of_this_build()) return {};
         return captured_context<Context>::of(core_->slot(), core_->holds());
     }
-    /// A function that runs in the context of this place: as `mt::bind`.
+    /// Binds a function to this tracer's current context, as `mt::bind` does.
     template <class Function>
     [[nodiscard]] auto bind(Function&& function) const {
         return detail::bind_captured(capture(), std::forward<Function>(function));
     }
-    /// The ID of this tracer's trace that is current here, for logs; not valid when there is none.
+    /// The ID of this tracer's current trace, for logs; not valid when there is none.
     [[nodiscard]] trace_id current_trace_id() const noexcept {
         if (!is_on()) return {};
         const auto current = this->current();
         return current.trace() ? current.trace()->id : trace_id{};
     }
 
-    /// Sets checked values on the trace that is current here: keys of the schema, `mt::client_request_id`, `mt::tag`.
-    /// False, and reported, when there is none or one was refused.
+    /// Sets checked values on the current trace: keys of the schema, `mt::client_request_id`, `mt::tag`. Returns
+    /// false, and reports the error, when no trace is current or a value was rejected.
     template <class... Values>
     bool update_current_trace(const Values&... values) noexcept {
         (detail::require_allowed<Schema, Values>(), ...);
@@ -196,33 +199,34 @@ public:
         return false;
     }
 
-    /// Waits until all that has finished before is handed on; false at the time limit. `account()` tells what
-    /// arrived.
+    /// Waits until all spans that have ended are delivered or given up; false at the time limit. `account()` has the
+    /// result.
     bool flush(std::chrono::milliseconds timeout) { return is_of_this_build() && core_->flush(timeout); }
-    /// A last flush; what finishes later is dropped and counted. Again: nothing.
+    /// Flushes, and drops spans that end later. Has no effect when called again.
     bool shutdown(std::chrono::milliseconds timeout) { return is_of_this_build() && core_->shutdown(timeout); }
 
-    /// Where all spans are that were started.
+    /// The counts of this tracer's spans.
     [[nodiscard]] span_account account() const noexcept {
         return is_of_this_build() ? core_->account() : span_account{};
     }
-    /// How many values were refused and reported.
+    /// The number of values that were rejected and reported.
     [[nodiscard]] std::uint64_t refused_values() const noexcept {
         return is_of_this_build() ? core_->refused_values() : 0;
     }
-    /// How many traces are recorded whose session became known after their start, with a sampler that keeps sessions
-    /// whole. Of those that are not recorded it never becomes known.
+    /// The number of recorded traces whose session became known after the start, if the sampler samples by session.
+    /// Traces that are not recorded are not counted.
     [[nodiscard]] std::uint64_t late_sessions() const noexcept {
         return is_of_this_build() ? core_->late_sessions() : 0;
     }
-    /// What is wrong now, such as why spans wait; else why spans were last lost. Empty where neither is so.
-    [[nodiscard]] owned_text last_error() const {
-        return is_of_this_build() ? core_->last_error() : stamp_.difference();
+    /// The present problem, such as why spans wait in the queue, or otherwise the reason why spans were last lost; no
+    /// error if there is neither.
+    [[nodiscard]] error last_error() const {
+        return is_of_this_build() ? core_->last_error() : error(error_kind::abi_mismatch, {}, stamp_.difference());
     }
 
+    /// The exporter.
     [[nodiscard]] Exporter& exporter() noexcept { return core_->exporter(); }
-    /// Where to look at a trace in MLflow's page, also when it has ended; empty when the exporter knows no page
-    /// (yet).
+    /// The URL of a trace in MLflow's page, also after the trace has ended; empty while it is not available.
     [[nodiscard]] owned_text trace_url(const trace_id& id) const { return core_->trace_url(id); }
     /// The layer of the exporter that has this type: `traces.get<mt::mlflow_exporter<mt::beast_transport>>()`.
     template <class Layer>
@@ -246,10 +250,11 @@ private:
         }
     }
 
-    // Who says whose trace it is: the arguments of its start, or whatever is set until it ends.
+    // How the identity of a trace is determined: by the arguments of its start, by what is set until it ends, or not
+    // at all.
     enum class identity : std::uint8_t { stated, checked_at_the_end, unknown };
 
-    // A span whose call has these arguments: those that say whose trace it is describe it before any scope does.
+    // Starts a span for a call with these arguments. Identity among the arguments takes precedence over scopes.
     template <class... Args>
     span start_span_of(std::string_view name, span_type type, const Args&... args) noexcept {
         span started;
@@ -298,10 +303,10 @@ private:
     [[nodiscard]] bool is_on() const noexcept {
         if (stamp_.is_on()) [[likely]]
             return true;
-        static_cast<void>(is_of_this_build()); // which reports it
+        static_cast<void>(is_of_this_build()); // reports the mismatch
         return false;
     }
-    // False, and reported once, for a tracer of a part of the program with another version or build of the library.
+    // Returns false, and reports the mismatch once, for a tracer of another version or build.
     [[nodiscard]] bool is_of_this_build() const noexcept {
         if (stamp_.is_of_this_build()) [[likely]]
             return true;
@@ -334,7 +339,7 @@ private:
         else return {};
     }
 
-    // Not recorded, nor is what starts inside it.
+    // Marks a span as not recorded, and with it all spans inside it.
     void hide(span& started) const noexcept {
         span_data* const hidden = detail::pool<span_data>::instance().take();
         if (!hidden) return;
@@ -344,7 +349,7 @@ private:
         started.hide(hidden);
     }
 
-    // Asks the sampler, unless another process has decided already.
+    // Opens a root span if the sampler, or the process whose trace is continued, decides to record.
     template <class Find>
     void open_root(span& started, std::string_view name, identity stated, const detail::start_arguments& given,
                    const Find& find) noexcept {
@@ -366,7 +371,7 @@ private:
                 started.span_->trace->data->is_session_late =
                     !is_continued && !(given.tells_session ? given.session : find(session::name)).data();
     }
-    // Of the arguments of a traced function, those that say whose trace it is.
+    // Looks for identity in the arguments of a traced function, and then in the scopes.
     template <class... Args>
     std::string_view find_identity(context_slot* slot, std::string_view key, const Args&... args) const noexcept {
         std::string_view found;
@@ -380,7 +385,7 @@ private:
 
     bool enter_root(span& started, context_slot* slot, bool is_nested) noexcept {
         if constexpr (detail::is_ambient<Context>) {
-            const span_data* const root = started.span_ ? started.span_ : started.hidden_;
+            span_data* const root = started.span_ ? started.span_ : started.hidden_;
             return slot && detail::enter_root(*slot, *core_, root, holds(&started), is_nested);
         }
         return false;

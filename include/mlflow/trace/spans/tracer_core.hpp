@@ -11,14 +11,15 @@
 #include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/detail/options_of.hpp>
-#include <mlflow/trace/detail/running.hpp>
 #include <mlflow/trace/memory/machine.hpp>
+#include <mlflow/trace/memory/running.hpp>
 #include <mlflow/trace/spans/tracer_options.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 namespace mlflow::trace {
@@ -45,11 +46,9 @@ public:
     }
 
     void submit(trace_data* finished) noexcept override {
-        // Here, so that what the layers themselves say of their order comes first.
-        static_assert(
-            composes<Exporter>,
-            "the layers of the exporter are in an order that does not work: put the one whose `composes` is "
-            "false inside the one that defers, batch<...> or spool<...>");
+        // Checked here, so that the error messages of the layers themselves come first.
+        static_assert(composes<Exporter>, "the exporter's layers are in an invalid order: put the layer whose "
+                                          "`composes` is false inside the deferring one, batch<...> or spool<...>");
         const std::size_t spans = finished->span_count;
         finished_.fetch_add(spans, memory_order_release);
         if (finished->root) {
@@ -64,7 +63,8 @@ public:
                 late_sessions_.fetch_add(1, memory_order_relaxed);
         }
         trace_batch batch(finished);
-        // What an exporter records by the tracer that it serves would have to be exported by the same call.
+        // Spans that an exporter records with its own tracer are dropped, because exporting them would call the
+        // exporter again.
         if (shut_down_.load(memory_order_acquire) || exporting::is(this)) {
             dropped_.fetch_add(spans, memory_order_release);
             return;
@@ -74,9 +74,9 @@ public:
         export_result outcome = export_one_by_one(batch);
         exported_.fetch_add(outcome.exported_spans, memory_order_release);
         failed_.fetch_add(outcome.failed_spans, memory_order_release);
-        if (!outcome.error.empty()) {
-            const lock_guard guard(error_lock_);
-            last_error_.swap(outcome.error);
+        if (outcome.error) {
+            const lock_guard guard(report_lock_);
+            last_error_ = std::move(outcome.error);
         }
     }
 
@@ -96,7 +96,7 @@ public:
     }
     void report(const error& error) noexcept override {
         refused_.fetch_add(1, memory_order_relaxed);
-        if (reporting::is(this)) return; // the handler itself gave that value, and would be told without end
+        if (reporting::is(this)) return; // errors in the handler itself are only counted
         const reporting here(this);
         const without_cancellation whole;
         if (on_error_) on_error_(error_context_, error);
@@ -104,7 +104,8 @@ public:
     }
 
     [[nodiscard]] span_account account() const noexcept {
-        // In the other order than a span goes: it is not seen where it was not seen before.
+        // The counters are read from the last stage to the first, so that no stage counts a span that an earlier
+        // stage does not.
         span_account counted;
         if constexpr (deferring_exporter<Exporter>) counted = const_cast<Exporter&>(exporter_).account();
         counted.exported += exported_.load(memory_order_acquire);
@@ -113,13 +114,13 @@ public:
         const std::size_t finished = finished_.load(memory_order_acquire);
         counted.started = started_.load(memory_order_relaxed);
         counted.open = counted.started - finished;
-        // Whatever an exporter says of its own, no more have arrived than there are, and the rest is in its hands.
+        // The exporter's own counts are limited to the spans that have ended. The remaining ended spans are queued.
         std::uint64_t left = finished;
         for (std::uint64_t* const part : {&counted.failed, &counted.dropped, &counted.exported}) {
             if (*part > left) *part = left;
             left -= *part;
         }
-        // In the child of a fork, what another thread was about to hand over stays with the parent.
+        // In the child of a fork, spans that another thread was about to pass on are delivered by the parent.
         if (deferring_exporter<Exporter> && process() != made_in_ && counted.queued < left) {
             counted.exported += left - counted.queued;
             left = counted.queued;
@@ -129,10 +130,10 @@ public:
     }
     [[nodiscard]] std::uint64_t refused_values() const noexcept { return refused_.load(memory_order_relaxed); }
     [[nodiscard]] std::uint64_t late_sessions() const noexcept { return late_sessions_.load(memory_order_relaxed); }
-    [[nodiscard]] owned_text last_error() const {
+    [[nodiscard]] error last_error() const {
         if constexpr (reporting_exporter<Exporter>)
-            if (owned_text error = exporter_.last_error(); !error.empty()) return error;
-        const lock_guard guard(error_lock_);
+            if (error of_exporter = exporter_.last_error()) return of_exporter;
+        const lock_guard guard(report_lock_);
         return last_error_;
     }
 
@@ -153,21 +154,21 @@ public:
 
 private:
     static tracer_identity new_identity() noexcept {
-        // Random, since parts of the program that are loaded at run time share no counter.
+        // Random, because parts of the program that are loaded at run time share no counter.
         const auto identity = static_cast<tracer_identity>(Platform::new_span_id().value);
         return identity == any_owner ? 1 : identity;
     }
 
     using exporting = running<tracer_core>;
     using reporting = running<error_handler>;
-    // As wide as the atomics that every target has: on one of 32 bits the account starts again at 2^32.
+    // As wide as the atomics that every target has. On a 32-bit target the counts wrap around at 2^32.
     using counter = atomic<std::size_t>;
 
     void destroy() noexcept override {
-#if MLFLOW_TRACE_HOSTED
-        const without_cancellation whole;
-        delete this;
-#endif
+        if constexpr (machine::has_heap) {
+            const without_cancellation whole;
+            delete this;
+        }
     }
 
     export_result export_one_by_one(trace_batch& batch) noexcept {
@@ -178,11 +179,12 @@ private:
         }
     }
 
-    [[no_unique_address]] const pools_at_the_end at_the_end_{}; // first: the exporter gives back too
+    [[no_unique_address]] const pools_at_the_end at_the_end_{}; // destroyed after exporter_, which uses them
     Exporter exporter_;
     [[no_unique_address]] Recording recording_;
     value_rules value_rules_;
     typename Platform::mutex export_lock_;
+    [[no_unique_address]] mutable machine::shared_mutex report_lock_;
     error_handler on_error_;
     void* error_context_;
     const std::uint32_t made_in_ = process();
@@ -194,21 +196,20 @@ private:
     counter dropped_{0};
     counter refused_{0};
     counter late_sessions_{0};
-    mutable typename Platform::mutex error_lock_;
-    owned_text last_error_;
+    error last_error_;
 };
 
-// A core lives on the heap, where spans find it that outlive the tracer; or, without a heap, in its tracer.
-#if MLFLOW_TRACE_HOSTED
+// Holds a core: on the heap, where spans that outlive the tracer can still use it; or within the tracer on a target
+// without a heap.
 template <class Core>
-class core_holder {
+class core_on_heap {
 public:
     template <class... Args>
-    explicit core_holder(Args&&... args)
+    explicit core_on_heap(Args&&... args)
         : core_((static_cast<void>(without_cancellation()), new Core(std::forward<Args>(args)...))) {}
-    core_holder(const core_holder&) = delete;
-    core_holder& operator=(const core_holder&) = delete;
-    ~core_holder() { core_->release(); }
+    core_on_heap(const core_on_heap&) = delete;
+    core_on_heap& operator=(const core_on_heap&) = delete;
+    ~core_on_heap() { core_->release(); }
 
     Core& operator*() const noexcept { return *core_; }
     Core* operator->() const noexcept { return core_; }
@@ -216,12 +217,11 @@ public:
 private:
     Core* core_;
 };
-#else
 template <class Core>
-class core_holder {
+class core_in_tracer {
 public:
     template <class... Args>
-    explicit core_holder(Args&&... args) : core_(std::forward<Args>(args)...) {}
+    explicit core_in_tracer(Args&&... args) : core_(std::forward<Args>(args)...) {}
 
     Core& operator*() const noexcept { return core_; }
     Core* operator->() const noexcept { return &core_; }
@@ -229,7 +229,8 @@ public:
 private:
     mutable Core core_;
 };
-#endif
+template <class Core>
+using core_holder = std::conditional_t<machine::has_heap, core_on_heap<Core>, core_in_tracer<Core>>;
 
 } // namespace detail
 } // namespace MLFLOW_TRACE_ABI

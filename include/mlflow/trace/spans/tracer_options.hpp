@@ -8,20 +8,24 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Told of every value that was refused, on the thread that gave it. What is refused while it runs is only counted.
+/// A function that receives the error of each rejected value, on the thread that gave the value. Values that are
+/// rejected while the function runs are only counted.
 using error_handler = void (*)(void* context, const error& error) noexcept;
 
-/// Of a `tracer`.
+/// The options of a `tracer`.
 template <class Exporter, class Recording>
 struct tracer_options {
-    detail::options_of<Exporter> exporter{};
-    detail::options_of<Recording> recording{};
-    bool enabled = true; ///< false: nothing is recorded
-    /// The longest time that the destructor waits for the exporter.
+    detail::options_of<Exporter> exporter{};   ///< options of the exporter
+    detail::options_of<Recording> recording{}; ///< options of the recording policy
+    /// Whether anything is recorded. Set it to false to switch recording off by a setting of the application.
+    bool enabled = true;
+    /// The longest time that the destructor waits for the exporter. Raise it if the queue may be long when the
+    /// program ends; lower it to end within a container's grace period.
     std::chrono::milliseconds shutdown_timeout{5'000};
-    /// Told of refused values; null: the platform is (`hosted_platform` writes a line on standard error).
+    /// Receives the errors of rejected values. Null: the platform receives them (`hosted_platform` logs a line to
+    /// standard error). Set it to send these errors to the application's log.
     error_handler on_error = nullptr;
-    void* error_context = nullptr;
+    void* error_context = nullptr; ///< passed to `on_error`
 };
 
 } // namespace MLFLOW_TRACE_ABI

@@ -12,7 +12,7 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// CRC-32C of RFC 3720 (iSCSI), eight bytes at a time ("slicing-by-8"): 2 KB in about a microsecond.
+// CRC-32C of RFC 3720 (iSCSI), eight bytes at a time ("slicing-by-8"): about 1 µs for 2 KB.
 struct crc32c_tables {
     std::array<std::array<std::uint32_t, 256>, 8> of{};
 
@@ -37,7 +37,7 @@ constexpr Number read_little_endian(const char* from) noexcept {
     return value;
 }
 
-// `before` is the checksum of the bytes before these.
+// `before` is the checksum of the preceding bytes.
 constexpr std::uint32_t crc32c(std::string_view bytes, std::uint32_t before = 0) noexcept {
     constexpr crc32c_tables tables;
     std::uint32_t crc = ~before;

@@ -19,20 +19,23 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// What was taken out of a file of a spool.
+/// What `remove_from` removed from a file of a spool.
 struct spool_removal {
+    /// Traces that matched.
     std::uint64_t traces = 0;
     std::uint64_t bytes = 0;      ///< by which the file became shorter
-    std::uint64_t unreadable = 0; ///< damaged places, and records of other versions, in which the text stood
-    bool is_removed = false;      ///< nothing was left in it
+    std::uint64_t unreadable = 0; ///< damaged places and records of other versions that contained the text
+    bool is_removed = false;      ///< whether the file itself was removed, because nothing was left in it
 };
 
-/// Takes those traces out of a file of a spool, rejected or waiting, for which `is_to_go(const trace_data&)` is true,
-/// and what is damaged or of another version where `text` stands in it. The records of the others stay byte by byte.
-/// The file is replaced at once, or removed when nothing is left; one without such traces is not touched.
+/// Removes traces from a file of a spool, waiting or rejected: those for which `is_to_go(const trace_data&)` is true,
+/// and every damaged place or record of another version that contains `text`. All other records are kept byte for
+/// byte. The file is replaced atomically, or deleted if nothing is left. A file without matches is not changed.
 ///
-/// Errors: a file in use by a process (its `code()` is EWOULDBLOCK), or that cannot be read or written. Nothing has
-/// changed then. Thread-safety: any thread; a spool may be at work in the folder.
+/// Errors: `error_kind::file` if the file cannot be read or written, or is in use by a process (`code()` is
+/// EWOULDBLOCK); `error_kind::out_of_memory`. The file is unchanged then.
+///
+/// Thread-safety: any thread. A spool may be working in the directory.
 template <class Match>
 result<spool_removal> remove_from(const spool_file& file, const Match& is_to_go, std::string_view text) {
     static_assert(std::is_invocable_r_v<bool, const Match&, const trace_data&>);
@@ -46,13 +49,13 @@ result<spool_removal> remove_from(const spool_file& file, const Match& is_to_go,
     if (opened.get() < 0 || ::fstat(opened.get(), &found) != 0) return detail::unreadable(file.path);
 
     spool_removal removed;
-    std::vector<std::pair<std::uint64_t, std::uint64_t>> kept; // from, to
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> kept; // begin and end
     const auto keep = [&](std::uint64_t from, std::uint64_t to) {
         if (!kept.empty() && kept.back().second == from) kept.back().second = to;
         else kept.emplace_back(from, to);
     };
     std::string damaged;
-    std::uint64_t end = 0; // of what has been decided
+    std::uint64_t end = 0; // of the bytes decided so far
     bool is_read = true;
     const auto decide_damage = [&](std::uint64_t until) {
         if (until <= end) return;
@@ -101,8 +104,8 @@ result<spool_removal> remove_from(const spool_file& file, const Match& is_to_go,
     return removed;
 }
 
-/// The same, for one user: the traces whose metadata name the user, and those for which `is_known` says so of their
-/// ID (`tr-…`).
+/// Removes the traces of one user: those whose metadata has this user, and those for whose ID (`tr-…`) `is_known`
+/// returns true. Otherwise as `remove_from`.
 template <class Known>
 result<spool_removal> remove_user_from(const spool_file& file, std::string_view user, const Known& is_known) {
     return remove_from(

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/core/result.hpp>
+#include <mlflow/trace/platform/files.hpp>
 #include <mlflow/trace/spool/segment.hpp>
 
 #include <cerrno>
@@ -12,31 +13,32 @@
 #include <string_view>
 #include <vector>
 
-// A spool's folder as a tool sees it, while processes may be at work in it.
+// The files of a spool directory, for tools. Processes may be working in the directory.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
 /// A file of a spool.
 struct spool_file {
+    /// The path of the file.
     std::string path;
+    /// When the file was created, as its name says.
     std::chrono::sys_time<std::chrono::nanoseconds> created;
+    /// The random number that starts each record.
     std::uint64_t marker = 0;
+    /// The size of the file.
     std::uint64_t bytes = 0;
-    bool is_rejected = false; ///< holds what the receiver refused; nobody forwards it
-    bool is_in_use = false;   ///< a process writes or forwards it
+    bool is_rejected = false; ///< holds spans that the receiver rejected; no spool forwards it
+    bool is_in_use = false;   ///< a process is writing or forwarding it
 };
 
 namespace detail {
 
-inline failure unreadable(std::string_view path) {
-    const std::error_code why(errno, std::generic_category());
-    return failure{error(error_kind::file, path, why.message(), why)};
-}
+inline failure unreadable(const std::string& path) { return failure{file_error(path, errno)}; }
 
 } // namespace detail
 
-/// The files in a spool's folder, the oldest first. Errors: a folder that cannot be read, in one line.
+/// Lists the files of a spool directory, oldest first. Errors: `error_kind::file` if the directory cannot be read.
 inline result<std::vector<spool_file>> list_spool(const std::string& folder) {
     std::vector<spool_file> files;
     const auto names = detail::segments_in(folder);
@@ -51,7 +53,7 @@ inline result<std::vector<spool_file>> list_spool(const std::string& folder) {
         const auto opened = detail::open_regular(file.path);
         struct stat found{};
         if (opened.get() < 0 || ::fstat(opened.get(), &found) != 0)
-            continue; // forwarded in the meantime, or not ours
+            continue; // forwarded in the meantime, or not a file of this user
         file.bytes = static_cast<std::uint64_t>(found.st_size);
         file.is_in_use = ::flock(opened.get(), LOCK_SH | LOCK_NB) != 0;
         files.push_back(std::move(file));
@@ -59,8 +61,9 @@ inline result<std::vector<spool_file>> list_spool(const std::string& folder) {
     return files;
 }
 
-/// Calls `visit(const trace_data&)` for each trace in the file; says what it had to pass over. Errors: a file that
-/// cannot be read, in one line.
+/// Calls `visit(const trace_data&)` for each trace in the file, and returns the amount of damage that was skipped.
+/// Records of other versions count as damage. Errors: `error_kind::file` if the file cannot be read,
+/// `error_kind::out_of_memory`.
 template <class Visit>
 result<spool_damage> for_each_trace(const spool_file& file, const Visit& visit) {
     const auto opened = detail::open_regular(file.path);
@@ -83,8 +86,8 @@ result<spool_damage> for_each_trace(const spool_file& file, const Visit& visit) 
     return spool_damage{reader.damage().places + unknown.places, reader.damage().bytes + unknown.bytes};
 }
 
-/// Has a rejected file forwarded again, by the next spool that looks into its folder. False, with the reason in
-/// errno, when it is in use or cannot be renamed.
+/// Renames a rejected file, so that the next spool that looks into the directory forwards it again. Returns false,
+/// with the reason in errno, if the file is in use or cannot be renamed.
 inline bool forward_again(const spool_file& file) {
     const auto slash = file.path.rfind('/');
     const auto held =

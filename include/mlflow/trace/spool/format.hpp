@@ -12,9 +12,9 @@
 #include <cstring>
 #include <string_view>
 
-// A segment is a sequence of records. A record is, in little-endian byte order:
+// A segment is a sequence of records. A record, in little-endian byte order:
 //
-//     8 bytes  the marker of the segment, a random number that its file name tells
+//     8 bytes  the marker of the segment: a random number, also part of the file name
 //     4 bytes  length of the content
 //     4 bytes  CRC-32C of the length and the content
 //     …        the content: one `trace_data` as the protobuf message below
@@ -25,8 +25,8 @@
 //     message Entry { uint64 kind = 1; string key = 2; string value = 3; }
 //     message Span  { fixed64 id = 1; uint64 flags = 2; uint64 status = 3; bytes otlp_span = 4; }
 //
-// What users wrote cannot pass for a record, since the marker is nowhere in it: where a record is damaged, the next
-// marker is the next record.
+// Recorded text cannot imitate a record, because it does not contain the random marker. After a damaged record,
+// reading continues at the next marker.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
@@ -85,7 +85,7 @@ inline bool append_trace(buffer& out, const trace_data& trace) noexcept {
     return true;
 }
 
-// Appends a record whose content `append_content` appends; false, and nothing appended, when that fails.
+// Appends a record whose content is written by `append_content`. If that fails, returns false and appends nothing.
 template <class Append>
 bool append_record_of(buffer& out, std::uint64_t marker, const Append& append_content) noexcept {
     const std::size_t begin = out.size();
@@ -105,12 +105,12 @@ bool append_record_of(buffer& out, std::uint64_t marker, const Append& append_co
     return false;
 }
 
-// False, and nothing appended, when memory ran out or a span is over 256 MiB.
+// Returns false, and appends nothing, if memory runs out or a span is larger than 256 MiB.
 inline bool append_record(buffer& out, std::uint64_t marker, const trace_data& trace) noexcept {
     return append_record_of(out, marker, [&] { return append_trace(out, trace); });
 }
 
-enum class reading { done, foreign, out_of_memory }; // foreign: of another version of the library
+enum class reading { done, foreign, out_of_memory }; // foreign: written by another version of the library
 
 inline reading stored_if(bool stored) noexcept { return stored ? reading::done : reading::out_of_memory; }
 
@@ -190,7 +190,8 @@ inline reading read_trace(std::string_view content, trace_data& into) noexcept {
     return !at.failed() && into.id.valid() && into.span_count > 0 ? reading::done : reading::foreign;
 }
 
-// The trace that the content of a record holds, or null and why. It is to go into a `trace_batch`.
+// Decodes the content of a record. The caller puts the trace into a `trace_batch`. On failure, returns null and sets
+// `how`.
 inline trace_data* decode_record(std::string_view content, reading& how) noexcept {
     trace_data* const trace = pool<trace_data>::instance().take();
     how = trace ? read_trace(content, *trace) : reading::out_of_memory;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/core/error.hpp>
 #include <mlflow/trace/core/export_progress.hpp>
 #include <mlflow/trace/detail/deadline.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
@@ -27,16 +28,15 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// What a spool holds: spans of its own process, and bytes that another one left.
+// Describes what a spool still holds: spans of its own process, and bytes left by another one.
 inline std::string waiting_text(std::uint64_t spans, std::uint64_t bytes, const std::string& why) {
     std::string text = spans != 0 || bytes == 0 ? std::to_string(spans) + " spans" : std::string();
-    if (bytes != 0)
-        text += (text.empty() ? "" : " and ") + std::to_string(bytes) + " bytes that another process left";
-    return text + " wait in the folder: " + why;
+    if (bytes != 0) text += (text.empty() ? "" : " and ") + std::to_string(bytes) + " bytes left by another process";
+    return text + " are waiting in the folder: " + why;
 }
 
-// What the threads of a spool share, and the work of the one that forwards: own traces from the store, and what
-// processes that are gone have left in the folder.
+// The state shared by the threads of a spool, and the work of its forwarding thread: sends the traces of this
+// process, and those that ended processes have left in the directory.
 template <class Exporter, class Files>
 class spool_forwarder {
 protected:
@@ -55,8 +55,7 @@ protected:
         const auto out_of_memory = [&] {
             if (!guard.owns_lock()) guard.lock();
             is_looking_ = false;
-            std::string why = "out of memory"; // short enough not to need any
-            error_.wrong(why);
+            error_.wrong(error(error_kind::out_of_memory));
             pause(guard, own_waits_.next({}), {});
         };
         while (!ending_) guarded([&] { step(guard); }, out_of_memory);
@@ -71,39 +70,41 @@ protected:
         guard.unlock();
         line_.say([this] {
             const std::lock_guard reading(lock_);
-            return "spool: " + what_waits();
+            return what_waits().message();
         });
         guard.lock();
     }
-    [[nodiscard]] std::string what_waits() const {
-        return waiting_text(accepted_ - handled(), orphan_ ? orphan_->segment->left() : 0,
-                            waiting_reason(progress_of(exporter_).waits_for, error_text(),
-                                           "the receiver has not answered for them yet"));
+    [[nodiscard]] error what_waits(std::string_view when = {}) const {
+        const error& latest = latest_error_now();
+        const std::string why =
+            waiting_reason(progress_of(exporter_).waits_for, latest, "the receiver has not responded yet");
+        return gave_up(latest, "spool: " + std::string(when) +
+                                   waiting_text(accepted_ - handled(), orphan_ ? orphan_->segment->left() : 0, why));
     }
-    [[nodiscard]] const std::string& error_text() const noexcept {
-        return error_.is_wrong() || folder_fault_.empty() ? error_.text() : folder_fault_;
+    [[nodiscard]] const error& latest_error_now() const noexcept {
+        return error_.is_wrong() || !folder_fault_ ? error_.get() : folder_fault_;
     }
 
     const std::uint32_t process_ = machine::process();
     spool_options<Exporter> options_;
     Exporter exporter_;
     std::mutex lock_;
-    std::condition_variable wake_;    // the thread that forwards
-    std::condition_variable changed_; // whoever waits for it, or for a sync
+    std::condition_variable wake_;    // the forwarding thread
+    std::condition_variable changed_; // threads that wait for the forwarding thread, or for a sync
     store_type store_;
     fault_finder<Exporter> finder_{exporter_, options_.first_wait, options_.longest_wait};
-    backoff own_waits_{options_.first_wait, options_.longest_wait}; // where a file or the memory is at fault
-    part_pointer orphan_;                                           // of a process that is gone, on its way
+    backoff own_waits_{options_.first_wait, options_.longest_wait}; // for errors of files and memory
+    part_pointer orphan_;                                           // a segment of an ended process, being forwarded
     span_account account_;
     spool_status status_;
     latest_error error_;
-    std::string folder_fault_;   // as the latest look found it
-    std::uint64_t accepted_ = 0; // spans
+    error folder_fault_; // at the latest look
+    std::uint64_t accepted_ = 0;
     std::uint64_t handled_ = 0;
     flushes flushes_;
-    std::uint64_t requests_ = 0;   // for an attempt at once
-    std::uint64_t pauses_ = 0;     // after an attempt in vain
-    std::uint64_t recoveries_ = 0; // looks into the folder that found nothing left behind
+    std::uint64_t requests_ = 0;   // for an immediate attempt
+    std::uint64_t pauses_ = 0;     // after failed attempts
+    std::uint64_t recoveries_ = 0; // looks into the directory that found no segment left
     std::uint64_t failed_looks_ = 0;
     clock::time_point next_look_ = clock::now();
     diagnostic_line line_{options_.diagnostics};
@@ -134,10 +135,10 @@ private:
         auto seen = look_into<Files>(options_.folder);
         guard.lock();
         is_looking_ = false;
-        folder_fault_.swap(seen.fault);
-        if (folder_fault_.empty()) store_.set_bytes_in_folder(seen.bytes);
+        folder_fault_ = std::move(seen.fault);
+        if (!folder_fault_) store_.set_bytes_in_folder(seen.bytes);
         if (!seen.orphan) {
-            ++(folder_fault_.empty() ? recoveries_ : failed_looks_);
+            ++(folder_fault_ ? failed_looks_ : recoveries_);
             changed_.notify_all();
             return;
         }
@@ -156,7 +157,7 @@ private:
 
     load next_load(spool_reader<Files>& reader) const {
         load next;
-        const auto has_room = [&] { // for one at least
+        const auto has_room = [&] { // true for the first trace
             return next.traces.empty() || (next.traces.span_count() < options_.max_batch_spans &&
                                            next.traces.bytes() < options_.max_batch_bytes);
         };
@@ -167,7 +168,7 @@ private:
             trace_data* const trace = is_over ? nullptr : spool_format::decode_record(content, how);
             if (how == spool_format::reading::out_of_memory) {
                 if (next.traces.empty()) throw std::bad_alloc();
-                break; // that one comes again
+                break; // this trace is read again later
             }
             if (trace) next.traces.push_back(trace);
             next.has_foreign = next.has_foreign || how == spool_format::reading::foreign;
@@ -194,13 +195,13 @@ private:
         auto round = finder_.deliver(std::move(sent.traces), ++sent.rounds, host);
         guard.lock();
         sent.traces = std::move(round.again);
-        const bool is_rejected = round.failed > host.put_aside_spans; // by a receiver that took the rest
-        if (!sent.traces.empty() && !round.error.empty()) error_.wrong(round.error);
+        const bool is_rejected = round.failed > host.put_aside_spans; // by a receiver that accepted the rest
+        if (!sent.traces.empty() && round.error) error_.wrong(round.error);
         if (sent.traces.empty() && round.exported + round.failed != 0) error_.mended();
         if (sent.traces.empty() && is_rejected) error_.lost(round.error);
         if (from->is_gone) return;
         (from->is_own ? account_.exported : status_.recovered_spans) += round.exported;
-        const std::size_t rejected = round.failed - host.put_aside_spans; // of what the receiver took
+        const std::size_t rejected = round.failed - host.put_aside_spans; // by a receiver that accepted the rest
         status_.rejected_spans += rejected;
         if (from->is_own) account_.failed += rejected;
         done_with(*from, round.exported + rejected);
@@ -208,7 +209,7 @@ private:
         else pause(guard, finder_.next_wait(round), round.retry_after);
     }
 
-    // What the finder asks for while the worker is not locked.
+    // The host of the `fault_finder`. It is called without the worker's lock.
     struct finder_host {
         spool_forwarder& worker;
         const part_pointer& from;
@@ -221,13 +222,13 @@ private:
         trace_data* another() noexcept {
             return guarded([&] { return worker.another_than(*from); }, []() -> trace_data* { return nullptr; });
         }
-        void put_aside(trace_batch& batch, const std::string& error) noexcept {
+        void put_aside(trace_batch& batch, const error& why) noexcept {
             put_aside_spans += batch.span_count();
-            worker.put_aside(batch, error, *from);
+            worker.put_aside(batch, why, *from);
         }
     };
 
-    // Of those behind the load in its segment the next one at each call, then one of another segment.
+    // The traces behind the load in the same segment, one at each call, then a trace of another segment.
     trace_data* another_than(part& from) {
         lock_type guard(lock_);
         auto reader = from.segment->reader(from.load->until);
@@ -253,17 +254,17 @@ private:
         return part_of(std::move(look_into<Files>(options_.folder).orphan));
     }
 
-    void put_aside(trace_batch& batch, const std::string& error, part& from) noexcept {
+    void put_aside(trace_batch& batch, const error& why, part& from) noexcept {
         const auto keep = [&] {
-            std::string news;
+            error news;
             for (const trace_data& trace : batch) {
-                news = std::string(trace.id.mlflow_id().view()) + " was put aside: " + error;
-                line_.say([&] { return "spool: " + news; });
+                news = quarantined(trace.id, why);
+                line_.say([&] { return "spool: " + news.message(); });
             }
             const std::lock_guard guard(lock_);
             error_.lost(news);
             for (const trace_data& trace : batch)
-                if (!store_.put_aside(trace)) from.is_kept = true; // the whole of it instead, which takes no room
+                if (!store_.put_aside(trace)) from.is_kept = true; // keep the segment instead: needs no room
         };
         const bool is_tried = guarded([&] { return keep(), true; }, [] { return false; });
         const std::lock_guard guard(lock_);
@@ -282,7 +283,7 @@ private:
         changed_.notify_all();
     }
 
-    // All of the load is done with.
+    // Call when every trace of the load is done.
     void move_on(const part_pointer& from) {
         status_.damaged_places += from->load->damage.places;
         status_.damaged_bytes += from->load->damage.bytes;
@@ -294,7 +295,7 @@ private:
     }
 
     void finish(const part_pointer& done) {
-        account_.failed += done->spans; // what damage has swallowed
+        account_.failed += done->spans; // spans lost by damage
         handled_ += std::exchange(done->spans, 0);
         store_.finish(done);
         if (done == orphan_) orphan_.reset();
@@ -302,10 +303,9 @@ private:
 
     void could_not_read(lock_type& guard, const part_pointer& from) {
         store_.fail(from->segment->path());
-        std::string why = store_.error();
         constexpr int most_attempts = 5;
         const bool is_over = ++from->unreadable == most_attempts;
-        (is_over ? error_.lost(why) : error_.wrong(why));
+        (is_over ? error_.lost(store_.error()) : error_.wrong(store_.error()));
         if (!is_over) return pause(guard, own_waits_.next({}), {});
         error_.mended();
         from->is_kept = true;
@@ -313,7 +313,8 @@ private:
         changed_.notify_all();
     }
 
-    // Until the next attempt. Who asks for one has it at once, unless the receiver wants its time.
+    // Waits until the next attempt. A caller of `flush` or `recover` ends the pause, unless the receiver asked for
+    // it.
     void pause(lock_type& guard, std::chrono::milliseconds chosen, std::chrono::milliseconds asked) {
         ++pauses_;
         changed_.notify_all();

@@ -14,16 +14,16 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// What could not be read of a file of a spool.
+/// The part of a spool file that could not be read.
 struct spool_damage {
-    std::uint64_t places = 0; ///< runs of bytes that are no record: at most one for each damaged record
+    std::uint64_t places = 0; ///< sequences of bytes that are not records; at most one for each damaged record
+    /// Their size.
     std::uint64_t bytes = 0;
 };
 
 namespace detail {
 
-// Reads the records of a part of a segment one after another, in the memory of one record and 64 KiB. Passes over
-// what is damaged.
+// Reads the records of a part of a segment in order and skips damage. Needs memory for one record and 64 KiB.
 template <class Files>
 class spool_reader {
 public:
@@ -32,8 +32,8 @@ public:
         write_fixed64(marker_, marker);
     }
 
-    // The content of the next record, valid until the next call. A view whose data() is null at the end, and where
-    // the file cannot be read: `failed()` tells.
+    // The content of the next record, valid until the next call. A view whose data() is null at the end, or if the
+    // file cannot be read; then `failed()` is true.
     [[nodiscard]] std::string_view next() {
         bool in_damage = false;
         while (!failed_ && at_ < end_) {
@@ -44,7 +44,8 @@ public:
             }
             if (failed_) break;
             const std::uint64_t from = at_;
-            // One that was cut short is whole again if the next one happens to begin with what it lacks.
+            // The previous record may have been truncated and look complete because the next one begins with the
+            // missing bytes.
             if (std::exchange(follows_record_, false)) at_ -= sizeof marker_;
             find_marker();
             if (at_ <= from) continue;
@@ -52,7 +53,7 @@ public:
             if (!in_damage) ++damage_.places;
             in_damage = true;
         }
-        if (!failed_ && at_ < last_) { // the file is shorter than it was
+        if (!failed_ && at_ < last_) { // the file has become shorter
             damage_.bytes += last_ - at_;
             if (!in_damage) ++damage_.places;
             at_ = last_;
@@ -60,7 +61,7 @@ public:
         return {};
     }
 
-    // Where the next record is looked for: all before it has been read.
+    // The position at which the next record is searched. Everything before it has been read.
     [[nodiscard]] std::uint64_t position() const noexcept { return at_; }
     [[nodiscard]] bool failed() const noexcept { return failed_; }
     [[nodiscard]] const spool_damage& damage() const noexcept { return damage_; }
@@ -83,18 +84,18 @@ private:
         return crc32c(content, crc32c(record.substr(8, 4))) == checksum ? content : std::string_view{};
     }
 
-    // Moves on by at least one byte, to the next marker or to the end.
+    // Moves forward by at least one byte, to the next marker or to the end.
     void find_marker() {
         for (++at_; !failed_ && at_ < end_;) {
             const std::string_view ahead = bytes(chunk);
             const auto found = ahead.find(marker());
             if (found != std::string_view::npos) return void(at_ += found);
-            const std::size_t kept = ahead.size() < end_ - at_ ? sizeof marker_ - 1 : 0; // it may begin there
+            const std::size_t kept = ahead.size() < end_ - at_ ? sizeof marker_ - 1 : 0; // a marker may begin there
             at_ += ahead.size() - std::min(kept, ahead.size());
         }
     }
 
-    // Up to so many bytes from here on; fewer at the end.
+    // The next `count` bytes, or fewer at the end.
     [[nodiscard]] std::string_view bytes(std::size_t count) {
         count = static_cast<std::size_t>(std::min<std::uint64_t>(count, end_ - at_));
         if (at_ < window_at_ || at_ + count > window_at_ + window_.size()) {
@@ -124,8 +125,8 @@ private:
     int file_;
     char marker_[8];
     std::uint64_t at_;
-    std::uint64_t end_;  // of the file, where it is shorter than it was
-    std::uint64_t last_; // as it was
+    std::uint64_t end_;  // the end to read to; less than `last_` if the file has become shorter
+    std::uint64_t last_; // the end at construction
     std::string window_;
     std::uint64_t window_at_ = 0;
     spool_damage damage_;

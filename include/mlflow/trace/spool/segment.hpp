@@ -25,13 +25,13 @@ inline std::uint64_t random_number() noexcept {
     return number;
 }
 
-// A file of records that this object alone may write, read and remove, as long as it lives. Functions that return
-// bool leave the reason of a failure in errno.
+// A file of records that only this object reads, writes and removes while it exists. Functions that return bool leave
+// the reason of a failure in errno.
 template <class Files>
 class spool_segment {
 public:
     static std::unique_ptr<spool_segment> create(const std::string& folder, std::string_view kind) {
-        // Whoever finds the file before it is locked may take it for one that was left behind.
+        // Another process may adopt the new file before it is locked. Then another name is tried.
         for (int attempt = 0; attempt < 100; ++attempt) {
             const auto now = std::chrono::system_clock::now().time_since_epoch();
             const segment_name name{
@@ -44,7 +44,8 @@ public:
         return nullptr;
     }
 
-    // What another process has left behind; null, and errno EWOULDBLOCK, when it is still there.
+    // Takes over the file of an ended process. Returns null, with errno EWOULDBLOCK, if that process is still
+    // running.
     static std::unique_ptr<spool_segment> adopt(const std::string& folder, const std::string& name) {
         auto adopted = open(folder, name, O_RDWR);
         if (!adopted) return nullptr;
@@ -54,7 +55,7 @@ public:
         return adopted;
     }
 
-    // Adds records. When that fails there are none of them: the next ones are written over what there may be.
+    // Appends records. After a failure none of them is part of the segment: the next call overwrites partial data.
     bool append(std::string_view records) noexcept {
         for (std::uint64_t at = size_; !records.empty();) {
             const ssize_t written = uninterrupted(
@@ -79,7 +80,7 @@ public:
         size_ = forwarded_ = 0;
         return true;
     }
-    // Nobody has removed the file, or moved its folder away, so that the next process can find it.
+    // False if the file was removed or its directory moved away: the next process would not find it.
     [[nodiscard]] bool is_there() const noexcept {
         struct stat by_file{};
         struct stat by_name{};
@@ -87,7 +88,7 @@ public:
                is_same_file(by_file, by_name);
     }
     bool remove() noexcept { return Files::remove(path_.c_str()) == 0 || errno == ENOENT; }
-    // Keeps the file, under a name that no spool forwards.
+    // Keeps the file under a name that no spool forwards.
     bool reject() {
         auto kept =
             path_.substr(0, path_.size() - segment_name::waiting.size()) + std::string(segment_name::rejected);
@@ -96,7 +97,7 @@ public:
         return true;
     }
 
-    // Of the records that are not forwarded yet.
+    // Reads the records that have not been forwarded.
     [[nodiscard]] spool_reader<Files> reader() const { return reader(forwarded_); }
     [[nodiscard]] spool_reader<Files> reader(std::uint64_t from) const { return {file_.get(), marker_, from, size_}; }
     void set_forwarded(std::uint64_t position) noexcept { forwarded_ = position; }
@@ -118,13 +119,13 @@ private:
         std::unique_ptr<spool_segment> opened(
             new spool_segment(std::move(path), segment_name::parse(name)->marker, file));
         if (uninterrupted([&] { return Files::lock(file); }) != 0) return nullptr;
-        // It may have been removed, or rejected, before it was locked.
+        // The file may have been removed or renamed before it was locked.
         struct stat by_file{};
         struct stat by_name{};
         const bool is_there = ::fstat(file, &by_file) == 0 && ::lstat(opened->path_.c_str(), &by_name) == 0 &&
                               is_same_file(by_file, by_name);
         if (is_there && S_ISREG(by_file.st_mode) && by_file.st_uid == ::geteuid()) return opened;
-        errno = is_there ? EPERM : ENOENT; // nor is it ours if somebody else has put it there
+        errno = is_there ? EPERM : ENOENT; // EPERM: the file belongs to another user, or is not a regular file
         return nullptr;
     }
 

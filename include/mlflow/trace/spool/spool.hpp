@@ -15,58 +15,67 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Writes traces to files before it hands them to another exporter, so that a trace is safe as soon as it is
-/// recorded: the process may crash, the receiver be away for days. Delivered at least once; MLflow takes a second
-/// time without harm.
+/// Writes traces to files and forwards them to the wrapped exporter from there, so that a recorded trace survives a
+/// crash of the process and an outage that lasts days. Delivery is at least once; MLflow stores a trace once even if
+/// it arrives twice.
 ///
-/// Put it outermost (`spool<mlflow_exporter<…>>`): recording then writes, in some microseconds, and a trace that has
-/// ended is safe. In `batch<spool<…>>` recording does not even write, and what waits in the queue is not safe yet. It
-/// tries again by itself, so that it needs no `retry` inside. What the inner exporter adds by its own options, such
-/// as the resource, is that of the process which delivers.
+/// Use it as the outermost exporter: `spool<mlflow_exporter<…>>`. The recording thread then writes each trace to the
+/// file, in some microseconds. In `batch<spool<…>>` it does not write, but traces in the queue of `batch` are lost in
+/// a crash. A spool retries by itself, so that it needs no `retry` inside. What the inner exporter adds by its own
+/// options, such as the resource, comes from the process that delivers.
 ///
-/// Several processes may share a folder on a local disk. Each writes to files of its own; those of a process that is
-/// gone are delivered by the others, or by the next start. What the receiver refuses, while it takes others, is put
-/// aside in a file `*.rejected`; when it refuses everything, everything is kept and tried again. A damaged record
-/// costs only itself. The folder holds what users said, but no credentials; it is made for this user alone. One that
-/// others may write to, or may put another in the place of (a folder above it is theirs, or open to all), is refused;
-/// files in it that are not this user's, links and FIFOs are left alone.
+/// Several processes may share a directory on a local disk. Each writes its own files. Files of an ended process are
+/// delivered by the others, or at the next start. Spans that the receiver rejects while it accepts others are
+/// quarantined in a file `*.rejected`. If it rejects everything, everything is kept and retried. Damage to one record
+/// does not affect others.
 ///
-/// Errors: a trace that cannot be written (disk full) is dropped and counted, and the next one is tried again.
-/// Thread-safety: all functions, from any thread; the inner exporter is called from the one background thread only.
-/// The child of a fork has files, a thread and an inner exporter of its own from its first trace on; as long as it
-/// lives, its parent's files are not taken for left behind. The destructor waits for delivery for at most
-/// `shutdown_timeout`, and no longer than until an attempt fails, since the rest is on the disk. An inner exporter
-/// that does not come back within 250 ms more is left to itself with its thread, and destroyed when it does: what it
-/// was given by reference must live as long.
+/// The directory holds recorded content, but no credentials. It is created with mode 0700. A directory that other
+/// users may write to or replace is rejected. Files in it that belong to other users, links and FIFOs are ignored.
+///
+/// Errors: a trace that cannot be written (disk full) is dropped and counted; the next one is tried again.
+///
+/// Thread-safety: all functions may be called from any thread. The inner exporter is called only by the background
+/// thread.
+///
+/// After `fork`, the child creates its own files, thread and inner exporter when it records its first trace. The
+/// parent's files stay locked while the child runs.
+///
+/// The destructor waits for delivery for at most `shutdown_timeout`, and stops waiting at the first failed attempt,
+/// since the traces are on disk. If the inner exporter does not return within another 250 ms, its thread keeps
+/// running and destroys it once it returns: whatever the exporter refers to must live that long.
 template <class Exporter, class Files>
 class spool {
+    static_assert(detail::has_whole_concepts<Exporter>());
     static_assert(
         exporter<Exporter>,
         "spool: the inner exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
-    static_assert(detail::has_whole_concepts<Exporter>());
     using clock = std::chrono::steady_clock;
     using worker = detail::spool_worker<Exporter, Files>;
     using worker_pointer = typename detail::per_process<worker>::pointer;
 
 public:
-    static constexpr bool is_thread_safe = true;
+    static constexpr bool is_thread_safe = true; ///< see `thread_safe_exporter`
+    /// See `composes` in concepts.hpp.
     static constexpr bool composes =
         mlflow::trace::composes<Exporter> && !deferring_exporter<Exporter> && !retrying_exporter<Exporter>;
-    static constexpr bool retries = true;
+    static constexpr bool retries = true; ///< see `retrying_exporter`
 
+    /// See `spool_options`.
     using options = spool_options<Exporter>;
 
+    /// Starts the background thread. Does not compile if the inner exporter defers or retries itself.
     spool() : spool(options{}) {}
+    /// Starts the background thread. Does not compile if the inner exporter defers or retries itself.
     explicit spool(options chosen) : options_(std::move(chosen)), worker_(worker_pointer(new worker(options_))) {
         static_assert(!deferring_exporter<Exporter>,
-                      "spool: put the exporter that defers around it, batch<spool<...>>");
+                      "spool: must be inside the deferring exporter: batch<spool<...>>");
         static_assert(deferring_exporter<Exporter> || !retrying_exporter<Exporter>,
-                      "spool: it tries again by itself, and keeps what is rejected; leave retry out");
+                      "spool: retries by itself and keeps rejected spans; remove retry");
     }
     spool(const spool&) = delete;
     spool& operator=(const spool&) = delete;
 
-    /// What it says is exported is safe in the folder; failed is what could not be written.
+    /// Writes the traces. `exported_spans` are stored in the directory; `failed_spans` could not be written.
     export_result export_traces(trace_batch& traces) noexcept {
         return detail::guarded([&] { return here().write(traces); },
                                [&] {
@@ -75,30 +84,32 @@ public:
                                });
     }
 
-    /// Waits until everything that this process recorded before has been handed to the inner exporter; false at the
-    /// deadline.
+    /// Waits until everything this process recorded before the call has been delivered, quarantined or dropped.
+    /// Returns false if `deadline` passes first.
     bool flush(clock::time_point deadline) { return !worker_.own() || worker_.own()->flush(deadline); }
-    /// A last flush, given up as soon as the receiver takes nothing: what is left stays in the folder for the next
-    /// start.
+    /// A final flush, after which traces are dropped. Returns false at the deadline or after the first failed
+    /// attempt; what is left stays in the directory for the next start.
     bool shutdown(clock::time_point deadline) { return !worker_.own() || worker_.own()->shutdown(deadline); }
-    /// Waits until all that other processes have left behind has been handed on; false at the deadline, as soon as
-    /// the receiver takes nothing, and where the folder cannot be looked into.
+    /// Waits until all files of ended processes have been delivered. Returns false at the deadline, after the first
+    /// failed attempt, or if the directory cannot be read.
     bool recover(clock::time_point deadline) { return here().recover(deadline); }
 
-    /// Of what this process recorded.
+    /// The counts of spans that this process recorded, without `started` and `open`, which the tracer counts.
     [[nodiscard]] span_account account() { return worker_.account(); }
+    /// Counters of files and recovered spans.
     [[nodiscard]] spool_status status() { return worker_.own() ? worker_.own()->status() : spool_status{}; }
-    /// What is wrong now: why traces wait, or what is wrong with the folder; else why spans were last lost: put
-    /// aside, or not written. Empty where neither is so: what was mended is forgotten.
-    [[nodiscard]] std::string last_error() const { return worker_.last_error(); }
+    /// Why traces are waiting, or what is wrong with the directory; otherwise why spans were last quarantined or not
+    /// written. No error otherwise: that of an outage is cleared when it ends.
+    [[nodiscard]] error last_error() const { return worker_.last_error(); }
 
+    /// The page of the trace, if the inner exporter is a `linking_exporter`; empty otherwise.
     [[nodiscard]] std::string trace_url(const trace_id& id) const {
         if constexpr (linking_exporter<Exporter>)
             return worker_.own() ? worker_.own()->exporter().trace_url(id) : std::string();
         else return {};
     }
 
-    /// The inner exporter. The background thread uses it too.
+    /// The inner exporter. The background thread uses it at the same time.
     [[nodiscard]] Exporter& exporter() { return here().exporter(); }
 
 private:

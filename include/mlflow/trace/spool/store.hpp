@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/core/error.hpp>
 #include <mlflow/trace/spool/options.hpp>
 #include <mlflow/trace/spool/segment.hpp>
 
@@ -20,40 +21,40 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// What goes to the receiver together; it stays in memory until all of it is done with.
+// The traces that are sent together. They stay in memory until all of them are done.
 struct spool_load {
     trace_batch traces{};
-    std::uint64_t until = 0; // in the segment
+    std::uint64_t until = 0; // position in the segment
     spool_damage damage{};
     std::size_t rounds = 0;
-    std::size_t asked_for = 0; // traces behind it, to see whether the receiver takes those
+    std::size_t asked_for = 0; // traces behind the load that were used for control requests
     bool has_foreign = false;
 };
 
-// A segment on its way to the receiver.
+// A segment that is being forwarded.
 template <class Files>
 struct spool_part {
     std::unique_ptr<spool_segment<Files>> segment;
     std::optional<spool_load> load{};
-    std::uint64_t spans = 0;    // recorded by this process and not forwarded yet
-    std::uint64_t appended = 0; // bytes, also of records that are gone
-    std::uint64_t synced = 0;   // of these
-    int unreadable = 0;         // attempts that failed
+    std::uint64_t spans = 0;    // recorded by this process and not yet forwarded
+    std::uint64_t appended = 0; // bytes written so far, including records cleared since
+    std::uint64_t synced = 0;   // how many of these are on the disk
+    int unreadable = 0;         // failed attempts to read
     bool is_syncing = false;
     bool is_own = true;
-    bool is_kept = false; // holds what cannot be handed on: stays for a person to look at
-    bool is_gone = false; // dropped, to make room
+    bool is_kept = false; // holds data that cannot be forwarded: renamed to `.rejected` at the end
+    bool is_gone = false; // dropped to make room
 };
 
-// What a look into the folder finds.
+// The result of a look into the directory.
 template <class Files>
 struct spool_view {
-    std::string fault; // why it is not looked into: what lies there may be somebody else's
+    error fault; // why the directory was not read; its content may belong to another user
     std::uint64_t bytes = 0;
-    std::unique_ptr<spool_segment<Files>> orphan; // the oldest one whose process is gone, now ours
+    std::unique_ptr<spool_segment<Files>> orphan; // the oldest segment of an ended process, now locked by this one
 };
 
-// Or of this machine: it says nothing about the file.
+// Errors of this process or machine, which say nothing about the file.
 inline bool is_of_this_process(int reason) noexcept {
     return reason == EMFILE || reason == ENFILE || reason == ENOMEM || reason == EIO;
 }
@@ -66,7 +67,7 @@ spool_view<Files> look_into(const std::string& folder) {
         if (const int reason = errno; reason != ENOENT) seen.fault = spool_fault(folder, reason);
         return seen;
     }
-    if (!(seen.fault = folder_fault(folder)).empty()) return seen;
+    if ((seen.fault = folder_fault(folder))) return seen;
     const auto names = segments_in(folder);
     if (const int reason = errno; names.empty() && reason != 0) seen.fault = spool_fault(folder, reason);
     for (const std::string& name : names) {
@@ -86,7 +87,7 @@ spool_view<Files> look_into(const std::string& folder) {
     return seen;
 }
 
-// The segments that this process writes, oldest first; the last one is written to. Functions that fail leave the
+// The segments that this process writes, oldest first; new records go to the last one. Functions that fail leave the
 // reason in `error()`. Not thread-safe.
 template <class Files>
 class spool_store {
@@ -101,16 +102,16 @@ public:
           is_for_power_loss_(chosen.durability == spool_durability::power_loss),
           drops_oldest_(chosen.when_full == spool_full::drop_oldest) {}
 
-    // Where the trace has been written; null when it could not be.
+    // Writes the trace and returns its segment, or null on failure.
     part_pointer write(const trace_data& trace) {
         part_pointer to = writable();
         if (!to) return nullptr;
         record_.clear_to(kept_request);
         if (!spool_format::append_record(record_, to->segment->marker(), trace))
-            return say("out of memory, or a span of over 256 MiB"), nullptr;
+            return say(error_kind::dropped, "out of memory, or a span larger than 256 MiB"), nullptr;
         if (!make_room(record_.size()))
-            return say("holds max_bytes, " + std::to_string(max_bytes_) +
-                       "; see why its traces are not taken, or give it more"),
+            return say(error_kind::dropped, "has reached max_bytes, " + std::to_string(max_bytes_) +
+                                                "; find out why its traces are not delivered, or raise max_bytes"),
                    nullptr;
         if (!to->segment->append(record_.view())) return fail(to->segment->path()), nullptr;
         to->spans += trace.span_count;
@@ -120,18 +121,18 @@ public:
         return to;
     }
 
-    // The oldest that has something to forward, or null.
+    // The oldest segment that has something to forward, or null.
     [[nodiscard]] part_pointer front() const noexcept {
         return !parts_.empty() && parts_.front()->segment->forwarded() < parts_.front()->segment->size()
                    ? parts_.front()
                    : nullptr;
     }
 
-    // The one after it, or null.
+    // The segment after it, or null.
     [[nodiscard]] part_pointer second() const noexcept { return parts_.size() > 1 ? parts_[1] : nullptr; }
 
-    // All of it has been forwarded, or is given up: it takes no more room, unless it is to be kept. A part of our own
-    // is the oldest one.
+    // Removes a segment that has been forwarded or dropped, or renames it if it must be kept. A segment of this
+    // process must be the oldest one.
     void finish(const part_pointer& done) {
         if (done->is_own) bytes_ -= done->segment->size();
         const bool is_written_to = is_open_ && parts_.back() == done;
@@ -142,23 +143,24 @@ public:
         fail(done->segment->path());
         unfinished_.push_back(done);
     }
-    // What could not be taken away before.
+    // Tries again to remove or rename segments for which that failed.
     void finish_again() {
         std::erase_if(unfinished_, [](const part_pointer& one) { return take_away(*one); });
     }
 
-    // Where a trace goes that the receiver refuses: into a segment of its own kind.
+    // Quarantines a trace in a segment with the ending `.rejected`.
     bool put_aside(const trace_data& trace) {
         if (rejected_ && !rejected_->is_there()) rejected_.reset();
         if (!rejected_ && !(rejected_ = create(segment_name::rejected))) return false;
         record_.clear_to(kept_request);
-        if (!spool_format::append_record(record_, rejected_->marker(), trace)) return say("out of memory"), false;
+        if (!spool_format::append_record(record_, rejected_->marker(), trace))
+            return say(error_kind::out_of_memory, "out of memory"), false;
         if (!rejected_->append(record_.view()) || (is_for_power_loss_ && !rejected_->sync()))
             return fail(rejected_->path()), false;
         return true;
     }
 
-    // Before the end: a file without a record is of no use to anybody.
+    // Removes the current file if it has no records. Call at the end.
     void close() {
         if (is_open_ && parts_.back()->segment->size() == 0) parts_.back()->segment->remove();
         is_open_ = false;
@@ -167,13 +169,13 @@ public:
     void set_bytes_in_folder(std::uint64_t all) noexcept { others_bytes_ = all - std::min(all, bytes_); }
     [[nodiscard]] std::uint64_t bytes_in_folder() const noexcept { return bytes_ + others_bytes_; }
     [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
-    // Given up to make room: spans of our own, and of processes that are gone.
+    // Spans dropped to make room: of this process, and of ended ones.
     [[nodiscard]] std::uint64_t dropped() const noexcept { return dropped_; }
     [[nodiscard]] std::uint64_t dropped_of_others() const noexcept { return dropped_of_others_; }
     [[nodiscard]] std::uint64_t failures() const noexcept { return failures_; }
-    [[nodiscard]] const std::string& error() const noexcept { return error_; }
+    [[nodiscard]] const mlflow::trace::error& error() const noexcept { return error_; }
 
-    // Of a call to the system, by errno.
+    // Records the failure of a system call, from errno.
     void fail(const std::string& path) {
         const int reason = errno;
         ++failures_;
@@ -183,12 +185,12 @@ public:
 private:
     static bool take_away(const part& done) { return done.is_kept ? done.segment->reject() : done.segment->remove(); }
 
-    void say(const std::string& what) { error_ = folder_ + ": " + what; }
+    void say(error_kind kind, std::string_view what) noexcept { error_ = {kind, folder_, what}; }
 
     part_pointer writable() {
         if (is_open_ && parts_.back()->segment->size() < segment_bytes_ && parts_.back()->segment->is_there())
             return parts_.back();
-        // One that is gone, and from which all had been forwarded, would stand in the way of the next.
+        // A removed file from which everything has been forwarded would block the segments after it.
         if (is_open_ && parts_.back()->segment->left() == 0) parts_.pop_back();
         is_open_ = false;
         auto created = create(segment_name::waiting);
@@ -199,7 +201,7 @@ private:
         return parts_.back();
     }
     std::unique_ptr<spool_segment<Files>> create(std::string_view kind) {
-        if (auto fault = make_folder(folder_); !fault.empty()) {
+        if (auto fault = make_folder(folder_)) {
             ++failures_;
             error_ = std::move(fault);
             return nullptr;
@@ -208,9 +210,9 @@ private:
         if (!created || (is_for_power_loss_ && !sync_folder())) return fail(folder_), nullptr;
         return created;
     }
-    // So that the name of a new file is on the disk too.
+    // Makes the names of new files durable.
     [[nodiscard]] bool sync_folder() const {
-        const std::string itself = folder_ + "/."; // where the folder is a symbolic link
+        const std::string itself = folder_ + "/."; // follows a symbolic link
         const owned_file file(uninterrupted([&] { return Files::open(itself.c_str(), O_RDONLY | O_DIRECTORY); }));
         return file.get() >= 0 && uninterrupted([&] { return Files::sync(file.get()); }) == 0;
     }
@@ -224,7 +226,7 @@ private:
         if (others_bytes_ == 0) return false;
         const auto seen = look_into<Files>(folder_);
         const bool is_dropped = seen.orphan && seen.orphan->remove();
-        if (seen.fault.empty()) set_bytes_in_folder(seen.bytes - (is_dropped ? seen.orphan->size() : 0));
+        if (!seen.fault) set_bytes_in_folder(seen.bytes - (is_dropped ? seen.orphan->size() : 0));
         if (!is_dropped) return false;
         auto reader = seen.orphan->reader();
         for (std::string_view content; (content = reader.next()).data();)
@@ -245,9 +247,9 @@ private:
     std::uint64_t segment_bytes_;
     bool is_for_power_loss_;
     bool drops_oldest_;
-    bool is_open_ = false; // the last part is written to
+    bool is_open_ = false; // the last part accepts records
     std::deque<part_pointer> parts_;
-    std::vector<part_pointer> unfinished_; // held locked, so that nobody forwards them again
+    std::vector<part_pointer> unfinished_; // kept locked, so that no process forwards them again
     std::unique_ptr<spool_segment<Files>> rejected_;
     buffer record_;
     std::uint64_t bytes_ = 0;
@@ -255,7 +257,7 @@ private:
     std::uint64_t dropped_ = 0;
     std::uint64_t dropped_of_others_ = 0;
     std::uint64_t failures_ = 0;
-    std::string error_;
+    mlflow::trace::error error_;
 };
 
 } // namespace detail

@@ -21,7 +21,7 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// The spool of one process: writes on the threads that record, forwards on a thread of its own.
+// The spool of one process: writes on the recording threads, forwards on its own thread.
 template <class Exporter, class Files>
 class spool_worker : spool_forwarder<Exporter, Files> {
     using base = spool_forwarder<Exporter, Files>;
@@ -33,7 +33,7 @@ class spool_worker : spool_forwarder<Exporter, Files> {
     using typename base::lock_type, typename base::part, typename base::part_pointer;
 
 public:
-    // `counted` is what was counted before, in the process that this one was forked from.
+    // `counted` is the account of the process that this one was forked from.
     explicit spool_worker(spool_options<Exporter> chosen, const span_account& counted = {})
         : base(std::move(chosen), counted) {
         threads_.start([this](std::size_t) { this->work(); });
@@ -42,7 +42,7 @@ public:
     spool_worker& operator=(const spool_worker&) = delete;
     ~spool_worker() { store_.close(); }
 
-    // A last flush, if there was none. Ends the thread and the worker, whatever the exporter does.
+    // A final flush, unless there was one. Then ends the thread and the worker even if the exporter does not return.
     void end() noexcept {
         if (!is_stopping()) shutdown(deadline_after(options_.shutdown_timeout));
         bool is_left = false;
@@ -54,7 +54,7 @@ public:
         if (is_left)
             line_.say_at_once([this] {
                 const std::lock_guard guard(lock_);
-                return "spool: at the end " + what_waits();
+                return what_waits("at shutdown, ").message();
             });
         wake_.notify_one();
         if constexpr (interruptible_exporter<Exporter>) exporter_.interrupt();
@@ -65,29 +65,32 @@ public:
     export_result write(const trace_batch& traces) noexcept {
         export_result outcome;
         lock_type guard(lock_);
-        std::string why;
         const auto out_of_memory = [&] {
             if (!guard.owns_lock()) guard.lock();
-            why = "out of memory"; // short enough not to need any
+            outcome.error = error(error_kind::out_of_memory);
         };
-        // What the inner exporter records by the tracer that it serves would make it export for ever.
+        // An exporter that records with the tracer it serves would otherwise export endlessly.
         const bool refuses = stopping_ || threads_.is_own_thread();
-        if (!refuses) guarded([&] { why = write(traces, outcome, guard); }, out_of_memory);
+        if (!refuses) guarded([&] { write(traces, outcome, guard); }, out_of_memory);
         outcome.failed_spans = traces.span_count() - outcome.exported_spans;
         account_.dropped += outcome.failed_spans;
         if (outcome.ok()) return outcome;
-        guarded([&] { outcome.error = refuses ? "the spool is shut down, or its exporter records" : why; }, [] {});
-        if (!refuses) error_.lost(why);
+        if (refuses) {
+            outcome.error = error(error_kind::dropped, "spool",
+                                  "it is shut down, or the spans were recorded by its own exporter");
+            return outcome;
+        }
+        error_.lost(outcome.error);
         guard.unlock();
-        if (!refuses)
-            line_.say([&] {
-                return "spool: " + std::to_string(outcome.failed_spans) + " spans were not written: " + outcome.error;
-            });
+        line_.say([&] {
+            return "spool: " + std::to_string(outcome.failed_spans) +
+                   " spans were not written: " + outcome.error.message();
+        });
         return outcome;
     }
 
     bool flush(clock::time_point deadline) {
-        if (threads_.is_own_thread()) return false; // it would wait for itself
+        if (threads_.is_own_thread()) return false; // this thread would wait for itself
         lock_type guard(lock_);
         const std::uint64_t target = accepted_;
         flushes_.ask(target, account_.exported);
@@ -98,7 +101,8 @@ public:
     }
     bool recover(clock::time_point deadline) {
         lock_type guard(lock_);
-        const std::uint64_t target = recoveries_ + (is_looking_ ? 2 : 1); // a look under way may have passed by
+        // A look in progress may have missed the newest file.
+        const std::uint64_t target = recoveries_ + (is_looking_ ? 2 : 1);
         next_look_ = clock::now();
         const auto is_done = [&, failed = failed_looks_] { return recoveries_ >= target || failed_looks_ != failed; };
         return wait_for(guard, deadline, is_done, true) && recoveries_ >= target;
@@ -115,7 +119,7 @@ public:
         const std::lock_guard guard(lock_);
         return account_now();
     }
-    // Without the lock.
+    // Does not take the lock.
     [[nodiscard]] span_account account_now() const noexcept {
         span_account counted = account_;
         counted.dropped += store_.dropped();
@@ -131,11 +135,11 @@ public:
         now.progress = account_.exported + now.recovered_spans + progress_of(exporter_).steps;
         return now;
     }
-    [[nodiscard]] std::string last_error() {
+    [[nodiscard]] error last_error() {
         if constexpr (reporting_exporter<Exporter>)
-            if (std::string error = exporter_.last_error(); !error.empty()) return error; // of an attempt under way
+            if (error of_this_attempt = exporter_.last_error()) return of_this_attempt;
         const std::lock_guard guard(lock_);
-        return flushes_.has_given_up(handled()) ? "spool: " + what_waits() : this->error_text();
+        return flushes_.has_given_up(handled()) ? what_waits() : this->latest_error_now();
     }
     [[nodiscard]] Exporter& exporter() noexcept { return exporter_; }
 
@@ -145,19 +149,18 @@ private:
         return stopping_;
     }
 
-    // ---- On the threads of the application.
+    // ---- Called on the recording threads.
 
-    // Why the last of those that were not written was not.
-    std::string write(const trace_batch& traces, export_result& outcome, lock_type& guard) {
+    // `outcome.error` says why the last of the traces that were not written failed.
+    void write(const trace_batch& traces, export_result& outcome, lock_type& guard) {
         const bool was_idle = accepted_ == handled();
         const bool was_enough = enough();
         const std::uint64_t dropped = store_.dropped();
         part_pointer last;
-        std::string why;
         for (const trace_data& trace : traces) {
             auto written = store_.write(trace);
             if (!written) {
-                why = store_.error();
+                outcome.error = store_.error();
                 continue;
             }
             accepted_ += trace.span_count;
@@ -168,10 +171,9 @@ private:
         if (was_idle || (!was_enough && enough())) wake_.notify_one();
         if (dropped != store_.dropped()) changed_.notify_all();
         if (last) sync(guard, *last);
-        return why;
     }
 
-    // One thread syncs for all that wait.
+    // One thread syncs for all that are waiting.
     void sync(lock_type& guard, part& written) {
         if (options_.durability != spool_durability::power_loss) return;
         const std::uint64_t target = written.appended;
@@ -189,13 +191,12 @@ private:
             written.is_syncing = false;
             changed_.notify_all();
             if (good) continue;
-            store_.fail(written.segment->path()); // it is written all the same
-            std::string why = store_.error();
-            error_.wrong(why);
+            store_.fail(written.segment->path()); // the trace is written, though it may not survive a power failure
+            error_.wrong(store_.error());
         }
     }
 
-    // Has the thread try at once.
+    // Makes the forwarding thread try at once, then waits.
     template <class Condition>
     bool wait_for(lock_type& guard, clock::time_point deadline, const Condition& is_done, bool only_while_taken) {
         if (is_done()) return true;
@@ -207,7 +208,7 @@ private:
     }
 
     bool stopping_ = false;
-    worker_threads<spool_worker> threads_{*this}; // last: it uses all the others
+    worker_threads<spool_worker> threads_{*this}; // last, because the thread uses all other members
 };
 
 } // namespace detail

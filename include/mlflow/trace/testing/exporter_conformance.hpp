@@ -20,7 +20,7 @@ inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
-// Keeps what a tracer records, to be handed to the exporter under test.
+// Collects what a tracer records, for the exporter under test.
 struct collecting_exporter {
     struct options {};
     explicit collecting_exporter(options) noexcept {}
@@ -36,21 +36,32 @@ struct collecting_exporter {
 
 } // namespace detail
 
-/// Tries whether an exporter does what the library counts on: it answers for every span, keeps nothing that it does
-/// not own, does not throw, and, if it defers, flushes and shuts down with a balanced account. For use in the tests
-/// of whoever writes an exporter, with any framework:
+/// Checks an exporter against the requirements of the library: it accounts for every span, keeps nothing that it does
+/// not own, and does not throw; if it defers, it flushes and shuts down with a balanced account. Use it in a test,
+/// with any test framework:
 ///
 ///     for (const std::string& fault : mt::exporter_conformance<my_exporter>(options).faults())
 ///         ADD_FAILURE() << fault;
 ///
-/// The exporter must be able to deliver: it is given about 700 spans of traces of the users `conformance-…`. Each
-/// check makes an exporter of its own. Takes a few seconds at most. Thread-safety: none.
-template <exporter T>
+/// The exporter must be able to deliver: it gets about 700 spans, of users named `conformance-…`. Each check
+/// constructs a new exporter. Takes a few seconds at most. `faults_of_failure` checks an exporter that cannot
+/// deliver:
+///
+///     mt::exporter_conformance<my_exporter> failing({.path = "/no/such/folder/file"});
+///     for (const std::string& fault : failing.faults_of_failure()) ADD_FAILURE() << fault;
+///
+/// Thread-safety: none.
+template <class T>
 class exporter_conformance {
+    static_assert(detail::has_whole_concepts<T>());
+    static_assert(exporter<T>,
+                  "the exporter lacks a member: export_result export_traces(mlflow::trace::trace_batch&)");
+
 public:
+    /// Stores the options for the exporters that the checks construct.
     explicit exporter_conformance(detail::options_of<T> options = {}) : options_(std::move(options)) {}
 
-    /// What is wrong, each in one line; empty for an exporter as it should be.
+    /// Runs the checks. Returns one line per fault; empty if the exporter conforms.
     [[nodiscard]] std::vector<std::string> faults() {
         faults_.clear();
         check("an empty batch", [](tracer_type&) {});
@@ -87,12 +98,37 @@ public:
         return faults_;
     }
 
-    /// Two traces of four spans, to try an exporter with.
+    /// Two traces of four spans each, for further tests of an exporter.
     [[nodiscard]] static trace_batch sample() {
         return batch_of([](tracer_type& tracer) {
             record(tracer, 4);
             record(tracer, 4);
         });
+    }
+
+    /// Checks that an exporter whose options make each export fail counts every span as failed, gives the error, and
+    /// leaves in the batch what may be sent again. For an exporter that does not defer.
+    [[nodiscard]] std::vector<std::string> faults_of_failure()
+        requires(!deferring_exporter<T>)
+    {
+        faults_.clear();
+        constexpr std::string_view name = "an export that fails";
+        T exporter(options_);
+        for (const int traces : {1, 5}) {
+            trace_batch batch = batch_of([&](tracer_type& tracer) {
+                for (int i = 0; i < traces; ++i) record(tracer, 4);
+            });
+            const std::size_t spans = batch.span_count();
+            const export_result outcome = give(exporter, batch, name);
+            if (outcome.failed_spans != spans || outcome.exported_spans != 0)
+                fault(name, "failed_spans is " + std::to_string(outcome.failed_spans) + " and exported_spans " +
+                                std::to_string(outcome.exported_spans) + " of " + std::to_string(spans));
+            if (!outcome.error) fault(name, "no error that says why");
+            check_outcome(name, outcome);
+            if (outcome.retryable && batch.span_count() != spans)
+                fault(name, "it is retryable, but its traces are no longer in the batch");
+        }
+        return faults_;
     }
 
 private:
@@ -139,19 +175,20 @@ private:
         trace_batch batch = batch_of(record);
         const std::size_t spans = batch.span_count();
         const export_result outcome = give(exporter, batch, name);
-        batch.clear(); // what the exporter still needs, it has moved out
+        batch.clear(); // the exporter has moved out what it still needs
         check_outcome(name, outcome);
         if constexpr (deferring_exporter<T>) check_account(exporter, spans, name);
         else if (outcome.exported_spans != spans)
             fault(name, "exported_spans is " + std::to_string(outcome.exported_spans) + " of " +
-                            std::to_string(spans) + (outcome.error.empty() ? std::string() : ": " + outcome.error));
+                            std::to_string(spans) + (outcome.error ? ": " + outcome.error.message() : std::string()));
     }
 
     void check_outcome(std::string_view name, const export_result& outcome) {
-        if (outcome.ok() != outcome.error.empty())
-            fault(name, outcome.ok() ? "an error text, but no failed spans: " + outcome.error
-                                     : "failed spans, but no error text that says why");
-        if (outcome.error.find('\n') != std::string::npos) fault(name, "the error text is not one line");
+        const std::string why = outcome.error.message();
+        if (outcome.ok() == static_cast<bool>(outcome.error))
+            fault(name, outcome.ok() ? "an error, but no failed spans: " + why
+                                     : "failed spans, but no error that says why");
+        if (why.find('\n') != std::string::npos) fault(name, "the error's message is not one line");
     }
 
     void check_account(T& exporter, std::size_t spans, std::string_view name)
@@ -176,7 +213,7 @@ private:
                     export_result one = detail::guarded_export(exporter, batch);
                     outcome.exported_spans += one.exported_spans;
                     outcome.failed_spans += one.failed_spans;
-                    if (!one.error.empty()) outcome.error = std::move(one.error);
+                    if (one.error) outcome.error = std::move(one.error);
                 }
             });
         for (std::thread& each : threads) each.join();
@@ -198,14 +235,14 @@ private:
         trace_batch before = batch_of([](tracer_type& tracer) { record(tracer, 4); });
         give(exporter, before, name);
         if (!exporter.shutdown(deadline())) fault(name, "did not end within 30 s");
-        if (exporter.account().exported != 4) fault(name, "what was queued before it did not arrive");
-        if (!exporter.shutdown(deadline())) fault(name, "the second one is not fine");
+        if (exporter.account().exported != 4) fault(name, "queued spans were not delivered");
+        if (!exporter.shutdown(deadline())) fault(name, "a second call fails");
         trace_batch after = batch_of([](tracer_type& tracer) { record(tracer, 4); });
         give(exporter, after, name);
-        if (!exporter.flush(deadline())) fault(name, "a flush after it hangs");
+        if (!exporter.flush(deadline())) fault(name, "a later flush hangs");
         const span_account counted = exporter.account();
         if (counted.exported + counted.failed + counted.dropped + counted.queued != 8)
-            fault(name, "what came after it is not counted");
+            fault(name, "later spans are not counted");
     }
 
     detail::options_of<T> options_;

@@ -4,6 +4,7 @@
 #include <mlflow/trace/config.hpp>
 
 #include <arpa/inet.h>
+#include <chrono>
 #include <cstdint>
 #include <cstdlib>
 #include <mutex>
@@ -20,10 +21,10 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// A server on 127.0.0.1 that answers each request with the bytes it is told, right or wrong, and keeps the requests.
+// A server on 127.0.0.1 that sends the same bytes, valid or not, in response to each request, and keeps the requests.
 class loopback_server {
 public:
-    enum class afterwards : std::uint8_t { keep_alive, close, say_nothing };
+    enum class afterwards : std::uint8_t { keep_alive, close, say_nothing, drip };
 
     explicit loopback_server(std::string reply, afterwards then = afterwards::keep_alive)
         : reply_(std::move(reply)), then_(then), listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
@@ -50,7 +51,7 @@ public:
         return requests_;
     }
 
-    // Afterwards nobody listens at the URL.
+    // Afterwards, connections to the URL are refused.
     void stop() {
         ::shutdown(listener_, SHUT_RDWR);
         if (acceptor_.joinable()) acceptor_.join();
@@ -79,8 +80,18 @@ private:
         std::string pending;
         while (take_request(socket, pending)) {
             if (then_ == afterwards::say_nothing) continue;
+            if (then_ == afterwards::drip) return drip(socket);
             if (::send(socket, reply_.data(), reply_.size(), MSG_NOSIGNAL) < 0) break;
             if (then_ == afterwards::close) break;
+        }
+        ::shutdown(socket, SHUT_RDWR);
+    }
+
+    // Sends a byte every 5 ms.
+    void drip(int socket) const {
+        for (const char byte : reply_) {
+            if (::send(socket, &byte, 1, MSG_NOSIGNAL) < 0) break;
+            std::this_thread::sleep_for(std::chrono::milliseconds(5));
         }
         ::shutdown(socket, SHUT_RDWR);
     }

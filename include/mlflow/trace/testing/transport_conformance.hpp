@@ -17,14 +17,16 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Tries whether a transport carries requests and replies as the library counts on, over HTTP on 127.0.0.1, with
-/// servers that answer, close, stay silent and talk nonsense. For use in the tests of whoever writes a transport,
-/// with any framework. `make(endpoint)` makes a transport to that server:
+/// Checks a transport against the requirements of the library, over HTTP on 127.0.0.1, with servers that respond,
+/// close the connection, stay silent, send byte by byte, or send malformed responses. Use it in a test, with any test
+/// framework. `make(endpoint)` returns a transport to that server:
 ///
 ///     mt::transport_conformance suite([](const mt::endpoint& server) { return my_transport(server); });
 ///     for (const std::string& fault : suite.faults()) ADD_FAILURE() << fault;
 ///
-/// Takes a few seconds at most. Thread-safety: none.
+/// Takes a few seconds at most.
+///
+/// Thread-safety: none.
 template <class Make>
 class transport_conformance {
     static_assert(transport<std::invoke_result_t<const Make&, const endpoint&>>,
@@ -32,9 +34,10 @@ class transport_conformance {
                   "send(const mlflow::trace::http_request&)");
 
 public:
+    /// Stores the function that makes transports.
     explicit transport_conformance(Make make) : make_(std::move(make)) {}
 
-    /// What is wrong, each in one line; empty for a transport as it should be.
+    /// Runs the checks. Returns one line per fault; empty if the transport conforms.
     [[nodiscard]] std::vector<std::string> faults() {
         faults_.clear();
         check_request();
@@ -80,11 +83,12 @@ private:
         auto transport = make_(endpoint::parse(to.url("/base")).value());
         return send(transport, request, check);
     }
-    std::optional<http_response> reply_of(std::string_view bytes, std::string_view check) {
-        server one{std::string(bytes)};
+    std::optional<http_response> reply_of(std::string_view bytes, std::string_view check,
+                                          server::afterwards then = server::afterwards::keep_alive) {
+        server one{std::string(bytes), then};
         auto reply = send_to(one, {.target = "/get"}, check);
         if (reply && *reply) return std::move(**reply);
-        if (reply) fault(check, "no reply: " + reply->error().message());
+        if (reply) fault(check, "no response: " + reply->error().message());
         return std::nullopt;
     }
 
@@ -96,17 +100,18 @@ private:
         std::string body("\0binary\xff\r\n\r\n", 12);
         body.append(2'000'000, 'x');
         const auto reply = send_to(one, {http_method::post, "/v1/traces?a=b", headers, body}, name);
-        if (!reply || !*reply) return fault(name, reply ? "no reply: " + reply->error().message() : "no reply");
+        if (!reply || !*reply) return fault(name, reply ? "no response: " + reply->error().message() : "no response");
         const auto requests = one.requests();
         if (requests.size() != 1) return fault(name, "it was sent " + std::to_string(requests.size()) + " times");
         const std::string_view sent = requests[0];
         const std::string_view head = sent.substr(0, sent.find("\r\n\r\n") + 2);
         expect(head.starts_with("POST /base/v1/traces?a=b HTTP/1.1\r\n"), name,
-               "the request line is not the method, the endpoint's path with the target, and HTTP/1.1");
-        expect(header_count(head, "host") == 1, name, "there is not one Host header");
+               "the request line must be the method, the endpoint's path followed by the target, and HTTP/1.1");
+        expect(header_count(head, "host") == 1, name, "there must be exactly one Host header");
         expect(head.find("\r\nX-First: 1\r\n") != std::string_view::npos, name, "a header is missing");
-        expect(header_count(head, "content-type") == 1, name, "there is not one Content-Type header, the caller's");
-        expect(sent.substr(head.size() + 2) == body, name, "the body is not the one given, byte by byte");
+        expect(header_count(head, "content-type") == 1, name,
+               "there must be exactly one Content-Type header, the caller's");
+        expect(sent.substr(head.size() + 2) == body, name, "the body was changed");
     }
 
     void check_methods() {
@@ -115,7 +120,7 @@ private:
             const std::string name = "method " + std::string(to_string(method));
             server one{std::string(ok)};
             const auto reply = send_to(one, {.method = method, .target = "/"}, name);
-            expect(reply && *reply, name, "no reply");
+            expect(reply && *reply, name, "no response");
             const auto requests = one.requests();
             expect(requests.size() == 1 && requests[0].starts_with(std::string(to_string(method)) + " /base"), name,
                    "another one was sent");
@@ -123,37 +128,45 @@ private:
     }
 
     void check_replies() {
-        if (const auto reply = reply_of(ok, "a reply")) {
-            expect(reply->status == 200 && reply->body == "body", "a reply", "status or body differ");
-            expect(reply->header("x-reply") == "yes", "a reply", "its header cannot be looked up");
+        if (const auto reply = reply_of(ok, "a response")) {
+            expect(reply->status == 200 && reply->body == "body", "a response", "status or body differ");
+            expect(reply->header("x-reply") == "yes", "a response", "its header cannot be looked up");
         }
-        const auto missing = reply_of("HTTP/1.1 404 x\r\nContent-Length: 2\r\n\r\nno", "a reply of status 404");
+        const auto missing = reply_of("HTTP/1.1 404 x\r\nContent-Length: 2\r\n\r\nno", "a response of status 404");
         if (missing)
-            expect(missing->status == 404 && missing->body == "no", "a reply of status 404",
-                   "it is a reply like others");
-        if (const auto reply = reply_of("HTTP/1.1 204 x\r\n\r\n", "a reply without a body"))
-            expect(reply->status == 204 && reply->body.empty(), "a reply without a body", "status or body differ");
+            expect(missing->status == 404 && missing->body == "no", "a response of status 404",
+                   "it must be returned as a response");
+        if (const auto reply = reply_of("HTTP/1.1 204 x\r\n\r\n", "a response without a body"))
+            expect(reply->status == 204 && reply->body.empty(), "a response without a body", "status or body differ");
         if (const auto reply =
                 reply_of("HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
-                         "a chunked reply"))
-            expect(reply->body == "abcde", "a chunked reply", "the body is not the chunks, joined");
+                         "a chunked response"))
+            expect(reply->body == "abcde", "a chunked response", "the body is not the chunks, joined");
+        constexpr std::string_view interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 x\r\nLink: a\r\n\r\n";
+        if (const auto reply = reply_of(std::string(interim) + std::string(ok), "a response after two interim ones"))
+            expect(reply->status == 200 && reply->body == "body", "a response after two interim ones",
+                   "responses of status 1xx must be skipped");
+        constexpr std::string_view until_closed = "a response that ends with the connection";
+        if (const auto reply = reply_of("HTTP/1.1 200 x\r\n\r\nall of it", until_closed, server::afterwards::drip))
+            expect(reply->body == "all of it", until_closed, "the body differs");
         const std::string large(3'000'000, 'y');
         if (const auto reply =
-                reply_of("HTTP/1.1 200 x\r\nContent-Length: 3000000\r\n\r\n" + large, "a reply of 3 MB"))
-            expect(reply->body == large, "a reply of 3 MB", "the body differs");
+                reply_of("HTTP/1.1 200 x\r\nContent-Length: 3000000\r\n\r\n" + large, "a response of 3 MB"))
+            expect(reply->body == large, "a response of 3 MB", "the body differs");
         const auto redirect =
             reply_of("HTTP/1.1 302 x\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", "a redirect");
         if (redirect)
-            expect(redirect->status == 302, "a redirect", "it must not be followed: credentials would go along");
+            expect(redirect->status == 302, "a redirect",
+                   "it must not be followed, because credentials would be sent along");
     }
 
     void check_connections() {
-        constexpr std::string_view name = "a server that closes after each reply without saying so";
+        constexpr std::string_view name = "a server that closes after each response without saying so";
         server one{std::string(ok), server::afterwards::close};
         auto transport = make_(endpoint::parse(one.url("")).value());
         for (int i = 0; i < 3; ++i) {
             const auto reply = send(transport, {.target = "/"}, name);
-            expect(reply && *reply, name, "a request that follows another one gets no reply");
+            expect(reply && *reply, name, "the next request gets no response");
         }
     }
 
@@ -161,34 +174,36 @@ private:
         using kind = error_kind;
         const auto expect_error = [&](std::string_view name, std::optional<reply_type> reply, auto... kinds) {
             if (!reply) return;
-            if (*reply) return fault(name, "it is passed off as a reply");
+            if (*reply) return fault(name, "it is returned as a response");
             const error& failed = reply->error();
-            expect(((failed.kind() == kinds) || ...), name,
-                   "error().kind() is another one; message: " + failed.message());
+            expect(((failed.kind() == kinds) || ...), name, "error().kind() is wrong; message: " + failed.message());
             expect(!failed.message().empty() && failed.message().find('\n') == std::string::npos, name,
                    "error().message() is not one line that says what happened");
         };
-        server silent{std::string(ok), server::afterwards::say_nothing};
-        const auto before = std::chrono::steady_clock::now();
-        expect_error("a silent server",
-                     send_to(silent, {.target = "/", .timeout = std::chrono::milliseconds(300)}, "a silent server"),
-                     kind::timeout);
-        expect(std::chrono::steady_clock::now() - before < std::chrono::seconds(10), "a silent server",
-               "the request's timeout of 300 ms is not kept");
+        const auto expect_timeout = [&](std::string_view name, const server& slow) {
+            const auto before = std::chrono::steady_clock::now();
+            expect_error(name, send_to(slow, {.target = "/", .timeout = std::chrono::milliseconds(300)}, name),
+                         kind::timeout);
+            expect(std::chrono::steady_clock::now() - before < std::chrono::seconds(10), name,
+                   "the timeout of 300 ms, which is for the whole exchange, is exceeded");
+        };
+        expect_timeout("a silent server", server{std::string(ok), server::afterwards::say_nothing});
+        const std::string endless = "HTTP/1.1 200 x\r\nContent-Length: 600\r\n\r\n" + std::string(600, 'z');
+        expect_timeout("a server that sends byte by byte", server{endless, server::afterwards::drip});
 
         server torn("HTTP/1.1 200 x\r\nContent-Length: 100\r\n\r\nhalf", server::afterwards::close);
-        expect_error("a reply that breaks off", send_to(torn, {.target = "/"}, "a reply that breaks off"),
+        expect_error("a response that breaks off", send_to(torn, {.target = "/"}, "a response that breaks off"),
                      kind::closed, kind::bad_reply);
         server nonsense("SSH-2.0-x\r\n\r\n", server::afterwards::close);
-        expect_error("a reply that is not HTTP", send_to(nonsense, {.target = "/"}, "a reply that is not HTTP"),
+        expect_error("a response that is not HTTP", send_to(nonsense, {.target = "/"}, "a response that is not HTTP"),
                      kind::bad_reply, kind::closed);
         server gone{std::string(ok)};
         gone.stop();
         auto transport = make_(endpoint::parse(gone.url("")).value());
-        expect_error("nobody listens", send(transport, {.target = "/"}, "nobody listens"), kind::connect);
+        expect_error("a refused connection", send(transport, {.target = "/"}, "a refused connection"), kind::connect);
     }
 
-    // What a user sends must not become a header or a request of its own.
+    // A value from a user must not become a header or a second request.
     void check_injection() {
         const std::array header = {http_header{"X-User", "a\r\nX-Admin: yes"}};
         const std::array name_header = {http_header{"X-User: a\r\nX-Admin", "yes"}};
@@ -200,7 +215,7 @@ private:
             const auto reply = send_to(one, request, name);
             if (!reply) continue;
             expect(!*reply && reply->error().kind() == error_kind::bad_request, name,
-                   "it is not refused; let mt::check_request answer before anything is sent");
+                   "it is not rejected; call mt::check_request before sending");
             expect(one.requests().empty(), name, "something was sent");
         }
     }

@@ -11,7 +11,7 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// RFC 4648, section 4, with padding.
+// Appends base64 with padding (RFC 4648, section 4).
 template <class Buffer>
 bool append_base64(Buffer& out, std::string_view bytes) noexcept {
     constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

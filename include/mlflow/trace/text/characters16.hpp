@@ -12,8 +12,8 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Sixteen characters at once, by the vectors that g++ and clang know without <emmintrin.h>, which is 2,700 lines.
-// Comparisons give a character of all ones where they hold.
+// Sixteen characters that are processed at once, by the vector extensions of g++ and clang; <emmintrin.h> has 2,700
+// lines. A comparison yields a character with all bits set where it is true.
 using characters16 [[gnu::vector_size(16)]] = signed char;
 
 inline characters16 load16(const char* from) noexcept {
@@ -28,7 +28,7 @@ inline characters16 sixteen(char c) noexcept {
     return characters16{s, s, s, s, s, s, s, s, s, s, s, s, s, s, s, s};
 }
 
-// A bit for each character whose highest bit is set.
+// One bit for each character whose highest bit is set.
 inline std::uint32_t mask16(characters16 characters) noexcept {
     using plain [[gnu::vector_size(16)]] = char;
     return static_cast<std::uint32_t>(__builtin_ia32_pmovmskb128(reinterpret_cast<plain>(characters)));

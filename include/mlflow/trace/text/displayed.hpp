@@ -8,15 +8,15 @@
 #include <string>
 #include <string_view>
 
-// Text that somebody else wrote, where a person reads it.
+// Makes text from outside safe to show to a person.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// What commands a terminal, turns the direction of the text around it, breaks its line, or is there without being
-// seen (Unicode's Default_Ignorable_Code_Point). Joiners and variation selectors are not of these: scripts and emoji
-// need them.
+// Code points that control a terminal, change the direction of the surrounding text, break the line, or are invisible
+// (Unicode's Default_Ignorable_Code_Point). Joiners and variation selectors are not included, because scripts and
+// emoji need them.
 constexpr bool is_hidden(std::uint32_t c) noexcept {
     return is_control(c) || c == 0x00AD || c == 0x061C || c == 0x115F || c == 0x1160 || c == 0x17B4 || c == 0x17B5 ||
            c == 0x180E || c == 0x200B || c == 0x200E || c == 0x200F || (c >= 0x2028 && c <= 0x202E) ||
@@ -25,8 +25,8 @@ constexpr bool is_hidden(std::uint32_t c) noexcept {
            (c >= 0xE0000 && c <= 0xE00FF) || (c >= 0xE01F0 && c <= 0xE0FFF);
 }
 
-// One line of valid UTF-8 that shows all there is: a space for each control character, U+FFFD for what is hidden or
-// invalid. At most that many bytes of the text are shown.
+// Returns a line of valid UTF-8 in which every character is visible: a space for each control character, and U+FFFD
+// for each hidden or invalid one. At most `most` bytes of the text are shown.
 inline std::string displayed(std::string_view text, std::size_t most = std::string_view::npos) {
     std::string shown;
     shown.reserve(text.size() < most ? text.size() : most);
@@ -41,8 +41,8 @@ inline std::string displayed(std::string_view text, std::size_t most = std::stri
     return shown;
 }
 
-// The same JSON, with escapes in place of what is hidden, which JSON itself lets pass; newlines between its values
-// stay. Invalid UTF-8 becomes U+FFFD.
+// Returns the same JSON with escapes in place of hidden characters, which JSON allows unescaped. Newlines between
+// values are kept. Invalid UTF-8 becomes U+FFFD.
 inline std::string escaped_json(std::string_view text) {
     std::string escaped;
     escaped.reserve(text.size());

@@ -3,12 +3,13 @@
 
 #include <mlflow/trace/config.hpp>
 
+#include <cstddef>
 #include <cstdlib>
 #include <exception>
 #include <string_view>
 #include <typeinfo>
 
-#if __has_include(<cxxabi.h>)
+#if !defined(__GLIBCXX__) && __has_include(<cxxabi.h>)
 #include <cxxabi.h>
 #endif
 
@@ -16,7 +17,17 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// An application's exception may say nothing.
+#if defined(__GLIBCXX__)
+// As <cxxabi.h> declares them, which would add 360 lines to every translation unit.
+namespace abi {
+extern "C" {
+char* __cxa_demangle(const char*, char*, std::size_t*, int*);
+std::type_info* __cxa_current_exception_type() noexcept;
+}
+} // namespace abi
+#endif
+
+// An application's what() may return null.
 inline const char* what_of(const std::exception& thrown) noexcept {
     const char* const what = thrown.what();
     return what ? what : "";
@@ -30,7 +41,7 @@ inline int exceptions_in_flight() noexcept {
 #endif
 }
 
-// A type's name as a person writes it, or as the compiler stores it where that cannot be had.
+// The demangled name of a type, or the mangled name if it cannot be demangled.
 class type_name {
 public:
     explicit type_name(const char* mangled) noexcept : mangled_(mangled) {
@@ -60,8 +71,8 @@ inline type_name exception_type([[maybe_unused]] const std::exception& thrown) n
 #endif
 }
 
-// What is being handled is no exception of C++: it is how a thread unwinds that is cancelled, or calls pthread_exit.
-// Who catches that must pass it on, or the program ends.
+// Whether a handler for any exception has caught the unwinding of a thread that is cancelled or calls pthread_exit,
+// which is not a C++ exception. The handler must rethrow, or the program ends.
 inline bool is_thread_ending() noexcept {
 #if __has_include(<cxxabi.h>)
     return !abi::__cxa_current_exception_type();
@@ -70,7 +81,7 @@ inline bool is_thread_ending() noexcept {
 #endif
 }
 
-// Of the exception being handled, also where it is not a std::exception.
+// The type of the exception that is being handled, which need not be a std::exception.
 inline type_name current_exception_type() noexcept {
 #if defined(__cpp_rtti) && __has_include(<cxxabi.h>)
     const std::type_info* const type = abi::__cxa_current_exception_type();

@@ -10,7 +10,7 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// -1 when it is no hexadecimal digit.
+// Returns the value of a hexadecimal digit, or -1 for another character.
 constexpr int hex_digit_value(char digit) noexcept {
     if (digit >= '0' && digit <= '9') return digit - '0';
     if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
@@ -18,7 +18,7 @@ constexpr int hex_digit_value(char digit) noexcept {
     return -1;
 }
 
-// Two lowercase digits for each byte.
+// Appends two lowercase digits for each byte.
 template <class Buffer>
 bool append_hex(Buffer& out, std::string_view bytes) noexcept {
     if (bytes.empty()) return true;

@@ -17,8 +17,8 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Consumes JSON from the front of a text, by the rules of Python's json.loads. Bytes that are not ASCII are fine in
-// strings, and nowhere else. Functions that return false leave the rest at an unspecified place.
+// Consumes JSON from the front of a text, by the rules of Python's json.loads. Bytes outside ASCII are valid in
+// strings only. After a function has returned false, the position is unspecified.
 class json_cursor {
 public:
     enum class outcome : std::uint8_t { complete, malformed, too_deep };
@@ -39,7 +39,7 @@ public:
         return true;
     }
 
-    // `raw` is what stands between the quotes, escapes and all.
+    // `raw` is the text between the quotes, with its escapes.
     constexpr bool string(std::string_view& raw) noexcept {
         if (!take('"')) return false;
         for (std::size_t at = 0; at < rest_.size(); ++at) {
@@ -69,8 +69,8 @@ public:
         return take(':');
     }
 
-    // One value and the whitespace before it, without recursion. `sink` is told what stands there: key(raw),
-    // scalar(raw), begin(is_object), end().
+    // Reads one value and the whitespace before it, without recursion. Calls key(raw), scalar(raw), begin(is_object)
+    // and end() of `sink` for its parts.
     template <class Sink>
     constexpr outcome read(std::size_t depth_limit, Sink&& sink) noexcept(noexcept(sink.end())) {
         bool in_object[max_depth + 1]{};
@@ -129,7 +129,7 @@ private:
         }
         take('-');
         if (!take('0') && !digits()) return false;
-        // A point or an exponent without digits is not part of the number, and nothing that may follow one.
+        // A point or an exponent without digits is not part of a number, and cannot follow one.
         if (take('.') && !digits()) return false;
         if (!take('e') && !take('E')) return true;
         if (!take('+')) take('-');
@@ -146,8 +146,8 @@ private:
     std::string_view rest_;
 };
 
-// Would Python's json.loads accept this text? Below 512 levels the answer is exact, and beyond it is true. So it is
-// for integers of more digits than Python converts, which is a setting of the interpreter.
+// Whether Python's json.loads would accept this text. The result is exact up to 512 levels; for deeper nesting it is
+// true. It is also true for integers with more digits than Python converts, which is a setting of the interpreter.
 constexpr bool is_json_document(std::string_view text) noexcept {
     json_cursor at(text);
     const json_cursor::outcome outcome = at.value(json_cursor::max_depth);
@@ -156,8 +156,8 @@ constexpr bool is_json_document(std::string_view text) noexcept {
            (outcome == json_cursor::outcome::complete && at.rest().empty());
 }
 
-// Calls `piece(std::string_view)` for the parts of a string between its escapes, and for what each escape stands for.
-// Surrogates without their other half become U+FFFD.
+// Calls `piece(std::string_view)` for each part of a string between escapes, and for the character of each escape.
+// Surrogates without the other half become U+FFFD.
 template <class Piece>
 void unescape_json(std::string_view raw, Piece piece) {
     const auto unit = [&raw](std::size_t at) {
@@ -202,8 +202,9 @@ inline bool is_json_key(std::string_view raw, std::string_view key) noexcept {
     return same && key.empty();
 }
 
-// The text of the value at a path of object keys, without whitespace around it. It is empty when there is none, or
-// when the document is malformed or nested more than 64 levels. Of equal keys the last one counts, as in Python.
+// The text of the value at a path of object keys, without surrounding whitespace. Empty if there is none, or if the
+// document is malformed or nested in more than 64 levels. If a key occurs more than once, the last one counts, as in
+// Python.
 inline std::string_view json_find(std::string_view document, std::initializer_list<std::string_view> path) noexcept {
     constexpr std::size_t depth_limit = 64;
     json_cursor whole(document);
@@ -220,7 +221,7 @@ inline std::string_view json_find(std::string_view document, std::initializer_li
         found = {};
         std::string_view raw;
         if (!at.take('{')) return {};
-        while (at.key(raw)) { // fails at the brace that closes an empty object
+        while (at.key(raw)) { // fails at the closing brace of an empty object
             at.whitespace();
             const std::string_view value = at.rest();
             if (at.value(depth_limit) != json_cursor::outcome::complete) return {};
@@ -233,7 +234,7 @@ inline std::string_view json_find(std::string_view document, std::initializer_li
     return found;
 }
 
-// The string at a path of object keys, unescaped, with invalid UTF-8 replaced by U+FFFD. Throws `std::bad_alloc`.
+// The string at a path of object keys, unescaped; invalid UTF-8 becomes U+FFFD. Throws `std::bad_alloc`.
 inline std::optional<std::string> json_find_string(std::string_view document,
                                                    std::initializer_list<std::string_view> path) {
     std::string_view raw;

@@ -9,11 +9,12 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// RFC 9110, 5.5: white space around a value is not part of it.
+// RFC 9110, 5.5: whitespace around a value is not part of the value. Without `substr`, which throws on devices too.
 constexpr std::string_view without_outer_space(std::string_view text) noexcept {
-    const auto first = text.find_first_not_of(" \t");
-    if (first == std::string_view::npos) return text.substr(0, 0);
-    return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+    const auto is_space = [](char character) { return character == ' ' || character == '\t'; };
+    while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
+    while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
+    return text;
 }
 
 } // namespace detail

@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
-// Percent-encoding, RFC 3986, 2.1. Which characters stand for themselves, and what becomes of a % that begins no
-// escape, is the business of who calls.
+// Percent-encoding (RFC 3986, 2.1). The caller decides which characters are not encoded, and how a % that begins no
+// escape is treated.
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
@@ -34,7 +34,7 @@ void append_percent_encoded(std::string& out, std::string_view text, StandsForIt
     }
 }
 
-// The byte for which the escape at that place stands; -1 where none is there.
+// The byte that is encoded by the escape at this position, or -1 if there is no escape.
 constexpr int percent_escape_at(std::string_view text, std::size_t at) noexcept {
     if (at + 2 >= text.size() || text[at] != '%') return -1;
     const int high = hex_digit_value(text[at + 1]), low = hex_digit_value(text[at + 2]);

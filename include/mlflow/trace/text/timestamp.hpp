@@ -35,7 +35,7 @@ constexpr civil_date civil_from_days(std::int64_t days_since_1970) noexcept {
             day_of_year - (153 * month_from_march + 2) / 5 + 1};
 }
 
-// RFC 3339 in UTC with milliseconds, cut and not rounded: 2026-11-23T04:03:42.571Z.
+// RFC 3339 in UTC with milliseconds, truncated: 2026-11-23T04:03:42.571Z.
 inline std::string rfc3339(std::uint64_t unix_nano) {
     const std::uint64_t milliseconds = unix_nano / 1'000'000;
     const std::uint64_t seconds = milliseconds / 1000;
@@ -58,7 +58,7 @@ inline std::string rfc3339(std::uint64_t unix_nano) {
     return text += 'Z';
 }
 
-// Protobuf's JSON form of a Duration, in milliseconds: 0.042s.
+// Protobuf's JSON form of a Duration, in seconds with milliseconds: 0.042s.
 inline std::string duration_seconds(std::uint64_t nano) {
     const std::uint64_t milliseconds = nano / 1'000'000;
     std::string text = std::to_string(milliseconds / 1000) + '.';

@@ -13,7 +13,7 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// std::string_view::substr without its check, which throws, and a device has no runtime for that.
+// std::string_view::substr without its range check: the check throws, which needs a runtime that a device lacks.
 constexpr std::string_view prefix_of(std::string_view text, std::size_t size) noexcept { return {text.data(), size}; }
 constexpr std::string_view suffix_from(std::string_view text, std::size_t at) noexcept {
     return {text.data() + at, text.size() - at};
@@ -21,11 +21,12 @@ constexpr std::string_view suffix_from(std::string_view text, std::size_t at) no
 
 struct utf8_step {
     std::uint32_t code_point; // U+FFFD when invalid
-    std::size_t length;       // bytes to pass: when invalid, the maximal subpart that one U+FFFD stands for
+    std::size_t length;       // bytes to skip; when invalid, the maximal subpart that one U+FFFD replaces
     bool valid;
 };
 
-// The first code point of a text that is not empty. The ranges are table 3-7 of the Unicode standard.
+// Decodes the first code point of a text that is not empty. The ranges are those of table 3-7 of the Unicode
+// standard.
 constexpr utf8_step decode_utf8(std::string_view text) noexcept {
     const auto byte = [text](std::size_t at) {
         return static_cast<std::uint32_t>(static_cast<unsigned char>(text[at]));
@@ -46,13 +47,13 @@ constexpr utf8_step decode_utf8(std::string_view text) noexcept {
     return {code_point, length, true};
 }
 
-// Length of a valid sequence of 2 to 4 bytes, else 0. Four bytes must be readable. Says the same as decode_utf8, in
-// the few instructions that text in other scripts than Latin needs.
+// The length of a valid sequence of 2 to 4 bytes, otherwise 0. Four bytes must be readable. Agrees with decode_utf8,
+// but takes fewer instructions, which matters for text in other scripts than Latin.
 constexpr std::size_t utf8_sequence_length(const char* text) noexcept {
     const auto byte = [text](int at) { return static_cast<std::uint32_t>(static_cast<unsigned char>(text[at])); };
     const std::uint32_t word = byte(0) | byte(1) << 8 | byte(2) << 16 | byte(3) << 24;
     if ((word & 0xC0C0F0) == 0x8080E0) {
-        const std::uint32_t top = word & 0x200F;  // of 16 bits, the highest 5
+        const std::uint32_t top = word & 0x200F;  // the highest 5 of 16 bits
         return top != 0 && top != 0x200D ? 3 : 0; // overlong; surrogate
     }
     if ((word & 0xC0E0) == 0x80C0) return (word & 0x1E) != 0 ? 2 : 0; // overlong
@@ -84,7 +85,7 @@ constexpr bool is_control(std::uint32_t code_point) noexcept {
 struct utf8_scan {
     static constexpr std::size_t npos = static_cast<std::size_t>(-1);
 
-    std::size_t code_points = 0;   // an invalid subpart counts as the one U+FFFD it would become
+    std::size_t code_points = 0;   // each invalid subpart counts as one U+FFFD
     std::size_t invalid_at = npos; // offset of the first invalid byte
     std::size_t control_at = npos; // offset of the first C0, DEL or C1
 };
@@ -100,7 +101,7 @@ constexpr utf8_scan scan_utf8(std::string_view text) noexcept {
     return scan;
 }
 
-// Bytes before the first invalid one.
+// The number of bytes before the first invalid one.
 inline std::size_t valid_utf8_prefix(std::string_view text) noexcept {
     std::size_t at = 0;
     while (at < text.size()) {
@@ -111,7 +112,8 @@ inline std::size_t valid_utf8_prefix(std::string_view text) noexcept {
         }
         if (at == text.size()) break;
 #endif
-        // A run of the other kind, so that text in one script does not go back to the blocks after each character.
+        // Reads a run of characters outside ASCII. Text in one script would otherwise return to the block loop after
+        // each character.
         do {
             std::size_t length = text.size() - at >= 4 ? utf8_sequence_length(text.data() + at) : 0;
             if (length == 0) {
@@ -125,7 +127,7 @@ inline std::size_t valid_utf8_prefix(std::string_view text) noexcept {
     return at;
 }
 
-// Short texts are most of what is recorded: they are looked at by two loads that overlap.
+// A short text, as most recorded texts are, is examined by two overlapping loads.
 inline bool is_ascii(std::string_view text) noexcept {
     const char* const begin = text.data();
     const std::size_t size = text.size();
@@ -157,8 +159,8 @@ inline bool is_valid_utf8(std::string_view text) noexcept {
     return is_ascii(text) || valid_utf8_prefix(text) == text.size();
 }
 
-// The append functions below and in the other writers return false when the buffer is full. What was written until
-// then stays: the caller goes back to the size it knows.
+// The append functions below and in the other writers return false when the buffer is full. A part may then have been
+// written; the caller truncates the buffer to the earlier size.
 template <class Buffer>
 bool append_bytes(Buffer& out, std::string_view bytes) noexcept {
     if (bytes.empty()) return true;
@@ -169,7 +171,8 @@ bool append_bytes(Buffer& out, std::string_view bytes) noexcept {
     return true;
 }
 
-// Each maximal invalid subpart becomes U+FFFD, as Unicode recommends and Python's errors="replace" does.
+// Appends text; each maximal invalid subpart becomes U+FFFD, as Unicode recommends and Python's errors="replace"
+// does.
 template <class Buffer>
 bool append_utf8(Buffer& out, std::string_view text) noexcept {
     for (;;) {

@@ -8,24 +8,24 @@
 #include <boost/asio/error.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core/error.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/stream_traits.hpp>
 #include <boost/beast/http/empty_body.hpp>
-#include <boost/beast/http/message.hpp>
+#include <boost/beast/http/error.hpp>
 #include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/read.hpp>
-#include <boost/beast/http/serializer.hpp>
-#include <boost/beast/http/span_body.hpp>
 #include <boost/beast/http/string_body.hpp>
-#include <boost/beast/http/write.hpp>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #if defined(__unix__) || defined(__APPLE__)
@@ -46,10 +46,9 @@ using asio::ip::tcp;
 using boost::beast::error_code;
 using time_point = std::chrono::steady_clock::time_point;
 
-// A TCP socket that does not make the other side wait: each read first asks for immediate acknowledgements. A server
-// that writes the header and the body of a reply apart, with Nagle's algorithm on, otherwise holds the body back
-// until the delayed acknowledgement of the header arrives, 40 ms later. Linux forgets the option, so it is set each
-// time.
+// A TCP socket that sets TCP_QUICKACK before each read. A server that writes header and body separately, with Nagle's
+// algorithm on, otherwise delays the body until the delayed acknowledgement of the header arrives, 40 ms later. Linux
+// resets the option, so it is set each time.
 class prompt_socket {
 public:
     using socket_type = asio::basic_stream_socket<tcp, asio::io_context::executor_type>;
@@ -89,7 +88,7 @@ public:
         return error;
     }
 
-    // Whether the other side has sent nothing, not even its end.
+    // True if the peer has sent nothing and has not closed the connection.
     bool is_quiet() {
         char byte = 0;
         error_code error;
@@ -101,7 +100,7 @@ private:
     socket_type socket_;
 };
 
-// Also where the Host header leaves the port out.
+// Always with the port, unlike the Host header.
 inline std::string with_port(const endpoint& server) {
     const auto host = server.host.find(':') == std::string::npos ? server.host : "[" + server.host + "]";
     return host + ":" + std::to_string(server.port);
@@ -112,8 +111,25 @@ struct reply_limits {
     std::uint32_t header_bytes;
 };
 
-// One connection, with all that its operations refer to. It is never repaired: after an error it is destroyed, and
-// every operation that is still pending with it.
+// The state of an operation. Not a member of `connection`, so that both kinds of connection have one type of handler.
+struct completion {
+    bool done = false;
+    error_code error;
+    std::size_t bytes = 0;
+
+    auto handler() {
+        done = false;
+        bytes = 0;
+        return [this](error_code outcome, std::size_t transferred = 0) {
+            done = true;
+            error = outcome;
+            bytes = transferred;
+        };
+    }
+};
+
+// One connection, with everything that its operations refer to. After an error it is destroyed together with its
+// pending operations, and never reused.
 template <class Stream>
 class connection {
 public:
@@ -136,56 +152,63 @@ public:
 
     Stream& stream() noexcept { return stream_; }
 
-    // Asks a proxy for a way to the server; it is there when `status` is a success. RFC 9110, 9.3.6.
+    // Requests a tunnel from a proxy. It is open if `status` is a success (RFC 9110, 9.3.6).
     error_code tunnel(const endpoint& server, const proxy& via, reply_limits limits, time_point until, int& status) {
         auto& bottom = boost::beast::get_lowest_layer(stream_);
         const auto to = with_port(server);
-        http::request<http::empty_body> request(http::verb::connect, to, 11);
-        request.set(http::field::host, to);
-        if (!via.authorization.empty())
-            request.set(http::field::proxy_authorization, view(via.authorization.reveal()));
-        http::async_write(bottom, request, written_.handler());
+        head_ = "CONNECT " + to + " HTTP/1.1\r\n";
+        add_header("Host", to);
+        if (!via.authorization.empty()) add_header("Proxy-Authorization", via.authorization.reveal());
+        head_ += "\r\n";
+        write(bottom, {});
         if (const auto error = wait(written_, until)) return error;
-        http::response_parser<http::empty_body> parser;
-        parser.skip(true);
-        parser.header_limit(limits.header_bytes);
-        http::async_read_header(bottom, buffer_, parser, received_.handler());
-        const auto error = wait(received_, until);
-        status = static_cast<int>(parser.get().result_int());
-        return error;
+        buffer_.max_size(limits.header_bytes + read_bytes);
+        do {
+            http::response_parser<http::empty_body> parser;
+            parser.skip(true);
+            parser.header_limit(limits.header_bytes);
+            if (const auto error = read_until(bottom, parser, [&] { return parser.is_header_done(); }, until))
+                return error;
+            status = static_cast<int>(parser.get().result_int());
+            if (status < 100) return http::error::bad_status; // which Beast accepts
+        } while (is_interim(status));
+        // A server sends nothing before the TLS handshake, so these bytes are not its response.
+        if (status / 100 == 2 && buffer_.size() != 0) return http::error::unexpected_body;
+        return {};
     }
 
-    // The request is written while the reply is already awaited: a server may refuse a body before it has read it.
-    // To a proxy, if one is given, which passes it on.
+    // Waits for the response while the request is still being written, because a server may reject a request before
+    // it has read the body. If `via` is set, the request is written for a proxy.
     error_code exchange(const endpoint& server, const proxy* via, const http_request& request, reply_limits limits,
                         time_point until) {
-        heard_ = reusable_ = false;
-        compose(server, via, request);
-        // The parser limits header and body; what is neither, such as an endless chunk extension, ends here.
+        heard_ = heard_head_ = reusable_ = false;
+        write_head(server, via, request);
+        // The parser limits header and body. This limits everything else, such as an endless chunk extension.
         buffer_.max_size(limits.header_bytes + read_bytes);
-        serializer_.emplace(*message_);
-        http::async_write(stream_, *serializer_, written_.handler());
+        write(stream_, request.body);
         int status = 0;
         do {
             parser_.emplace();
             parser_->body_limit(limits.body_bytes);
             parser_->header_limit(limits.header_bytes);
-            // The header apart: Beast 1.74 forgets the limit of a body that arrives together with its header.
-            http::async_read_header(stream_, buffer_, *parser_, received_.handler());
-            auto error = wait(received_, until);
+            // Parses the header separately, because Beast 1.74 ignores the body limit if the body arrives with the
+            // header.
+            auto error = read_until(stream_, *parser_, [&] { return parser_->is_header_done(); }, until);
             heard_ = heard_ || parser_->got_some();
             if (error) return error;
-            http::async_read(stream_, buffer_, *parser_, received_.handler());
-            error = wait(received_, until);
+            heard_head_ = true;
+            parser_->eager(true);
+            error = read_until(stream_, *parser_, [&] { return parser_->is_done(); }, until);
             if (error) return error;
             status = static_cast<int>(parser_->get().result_int());
-        } while (status / 100 == 1 && status != 101);
+            if (status < 100) return http::error::bad_status; // which Beast accepts
+        } while (is_interim(status));
         if (!written_.done) context_.poll();
         reusable_ = written_.done && !written_.error && parser_->keep_alive() && buffer_.size() == 0 && status != 101;
         return {};
     }
 
-    // The reply of an exchange that succeeded.
+    // The response of a successful exchange.
     http_response take_reply() {
         auto message = parser_->release();
         http_response reply;
@@ -197,36 +220,47 @@ public:
         return reply;
     }
 
-    // Whether a byte of a reply came in the last exchange.
+    // Whether a byte of the response has arrived in the last exchange.
     bool heard() const noexcept { return heard_; }
 
-    // Whether what came in place of a header begins as a TLS alert does, RFC 8446, 5.1.
+    // Whether the last exchange has read the head of a response. Otherwise, what it read on a kept connection may be
+    // the rest of an earlier response, such as a body after a 204.
+    bool heard_head() const noexcept { return heard_head_; }
+
+    // Whether the received bytes begin like a TLS alert (RFC 8446, 5.1).
     bool heard_tls() const noexcept {
         const auto bytes = buffer_.cdata();
         return bytes.size() > 0 && !parser_->is_header_done() && *static_cast<const char*>(bytes.data()) == 0x15;
     }
 
-    // Whether the last exchange left it ready for another one.
+    // Whether another exchange may follow on this connection.
     bool reusable() const noexcept { return reusable_; }
 
-    // Whether nothing came since: neither the end, nor bytes that nobody asked for, which would be taken for a reply.
-    bool is_quiet() { return boost::beast::get_lowest_layer(stream_).is_quiet(); }
+    // False if the peer has closed the connection, or has sent bytes that would be taken for a response.
+    bool is_quiet() {
+        auto& bottom = boost::beast::get_lowest_layer(stream_);
+        if (!bottom.is_quiet()) return false;
+        if constexpr (std::is_same_v<Stream, std::remove_reference_t<decltype(bottom)>>) {
+            return true;
+        } else { // received bytes may wait to be decrypted
+            stream_.async_read_some(buffer_.prepare(1), received_.handler());
+            context_.restart();
+            context_.poll();
+            if (received_.done) return false;
+            error_code ignored;
+            bottom.socket().cancel(ignored);
+            while (!received_.done && context_.run_one() != 0) {
+            }
+            return received_.done && received_.bytes == 0 && received_.error == asio::error::operation_aborted;
+        }
+    }
 
 private:
-    static constexpr std::size_t read_bytes = 64 * 1024; // what Beast asks for at most in one read
+    static constexpr std::size_t read_bytes = 64 * 1024; // the most that is read at once
+    static constexpr std::size_t least_read_bytes = 4 * 1024;
 
-    struct completion {
-        bool done = false;
-        error_code error;
-
-        auto handler() {
-            done = false;
-            return [this](error_code outcome, auto&&...) {
-                done = true;
-                error = outcome;
-            };
-        }
-    };
+    // Whether another response to the same request follows (RFC 9110, 15.2).
+    static constexpr bool is_interim(int status) noexcept { return status / 100 == 1 && status != 101; }
 
     error_code wait(const completion& operation, time_point until) {
         context_.restart();
@@ -235,29 +269,68 @@ private:
         return operation.error;
     }
 
-    static boost::beast::string_view view(std::string_view text) { return {text.data(), text.size()}; }
+    template <class To>
+    void write(To& to, std::string_view body) {
+        const std::array<asio::const_buffer, 2> whole{asio::buffer(head_), asio::buffer(body.data(), body.size())};
+        asio::async_write(to, whole, written_.handler());
+    }
 
-    void compose(const endpoint& server, const proxy* via, const http_request& request) {
-        auto& message = message_.emplace();
-        message.version(11);
-        message.method_string(view(to_string(request.method)));
-        const auto origin = via ? "http://" + server.authority() : std::string(); // RFC 9112, 3.2.2
-        message.target(view(origin + server.path + std::string(request.target)));
-        message.set(http::field::host, view(server.authority()));
-        if (via && !via->authorization.empty())
-            message.set(http::field::proxy_authorization, view(via->authorization.reveal()));
-        for (const auto& [name, value] : request.headers) message.insert(view(name), view(value));
-        if (message.find(http::field::user_agent) == message.end())
-            message.set(http::field::user_agent, "mlflow_trace/" MLFLOW_TRACE_VERSION);
-        message.body() = {request.body.data(), request.body.size()};
-        message.prepare_payload();
+    // Reads and parses until `is_done()`. What was received after that stays in `buffer_`.
+    template <class From, class Parser, class IsDone>
+    error_code read_until(From& from, Parser& parser, IsDone is_done, time_point until) {
+        error_code error;
+        while (true) {
+            while (buffer_.size() != 0 && !is_done()) {
+                const std::size_t parsed = parser.put(buffer_.data(), error);
+                buffer_.consume(parsed);
+                if (error == http::error::need_more || (!error && parsed == 0)) break;
+                if (error) return error;
+            }
+            if (is_done()) return {};
+            const std::size_t room = std::min(buffer_.max_size() - buffer_.size(), read_bytes);
+            if (room == 0) return http::error::buffer_overflow;
+            const std::size_t spare = buffer_.capacity() - buffer_.size();
+            from.async_read_some(buffer_.prepare(std::min(room, std::max(spare, least_read_bytes))),
+                                 received_.handler());
+            error = wait(received_, until);
+            buffer_.commit(received_.bytes);
+            if (error == asio::error::eof) {
+                if (!parser.got_some()) return http::error::end_of_stream;
+                parser.put_eof(error);
+                if (!error && !is_done()) error = http::error::partial_message;
+                return error;
+            }
+            if (error) return error;
+        }
+    }
+
+    void add_header(std::string_view name, std::string_view value) {
+        head_.append(name).append(": ").append(value).append("\r\n");
+    }
+
+    // The caller has checked the request.
+    void write_head(const endpoint& server, const proxy* via, const http_request& request) {
+        head_.assign(to_string(request.method)) += ' ';
+        if (via) head_.append("http://").append(server.authority()); // absolute form, RFC 9112, 3.2.2
+        head_.append(server.path).append(request.target).append(" HTTP/1.1\r\n");
+        add_header("Host", server.authority());
+        if (via && !via->authorization.empty()) add_header("Proxy-Authorization", via->authorization.reveal());
+        bool names_agent = false;
+        for (const auto& [name, value] : request.headers) {
+            add_header(name, value);
+            names_agent = names_agent || same_name(name, "User-Agent");
+        }
+        if (!names_agent) add_header("User-Agent", "mlflow_trace/" MLFLOW_TRACE_VERSION);
+        const bool has_body = request.method != http_method::get && request.method != http_method::delete_;
+        if (has_body || !request.body.empty()) add_header("Content-Length", std::to_string(request.body.size()));
+        head_ += "\r\n";
     }
 
     bool heard_ = false;
+    bool heard_head_ = false;
     bool reusable_ = false;
     completion connected_, written_, received_;
-    std::optional<http::request<http::span_body<const char>>> message_;
-    std::optional<http::request_serializer<http::span_body<const char>>> serializer_;
+    std::string head_;
     std::optional<http::response_parser<http::string_body>> parser_;
     boost::beast::flat_buffer buffer_;
     asio::io_context context_{1};

@@ -26,11 +26,11 @@ using asio::ip::tcp;
 using boost::beast::error_code;
 using time_point = std::chrono::steady_clock::time_point;
 
-// The addresses of a server.
+// Looks up the addresses of a server.
 //
-// getaddrinfo can neither be cancelled nor given a deadline, so it runs on a detached thread that owns all it
-// touches: a caller who stops waiting leaves it behind. A later call waits for the same thread, so that a resolver
-// that hangs costs one thread, not one for each call.
+// getaddrinfo can neither be cancelled nor given a deadline, so it runs on a detached thread that owns everything it
+// uses. A caller that stops waiting leaves the thread behind, and a later call waits for the same thread: a hanging
+// resolver costs one thread in all.
 class address_lookup {
 public:
     error_code find(const endpoint& server, time_point until, std::vector<tcp::endpoint>& found) {
@@ -40,7 +40,7 @@ public:
             found = {{numeric, server.port}};
             return {};
         }
-        // RFC 6761, 6.3: localhost is the loopback, and nobody needs to be asked.
+        // RFC 6761, 6.3: localhost is the loopback address.
         if (server.host == "localhost") {
             found = {{asio::ip::address_v6::loopback(), server.port},
                      {asio::ip::address_v4::loopback(), server.port}};

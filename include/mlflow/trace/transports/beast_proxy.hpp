@@ -23,11 +23,11 @@ namespace detail::over_beast {
 
 namespace asio = boost::asio;
 
-// Who stands between this process and its server.
+// The proxy between this process and the server.
 struct proxy {
-    std::string variable; // that names it
+    std::string variable; // the environment variable that names it
     endpoint server;
-    secret authorization; // the value of Proxy-Authorization, or nothing
+    secret authorization; // the value of Proxy-Authorization; may be empty
 };
 
 inline std::optional<asio::ip::address> numeric_address(std::string_view host) {
@@ -36,7 +36,7 @@ inline std::optional<asio::ip::address> numeric_address(std::string_view host) {
     return error ? std::nullopt : std::optional(std::move(address));
 }
 
-// `network` as 10.0.0.0/8 or fd00::/8.
+// `network` has the form 10.0.0.0/8 or fd00::/8.
 inline bool is_inside(const asio::ip::address& address, std::string_view network) {
     boost::system::error_code error;
     if (address.is_v4()) {
@@ -47,8 +47,8 @@ inline bool is_inside(const asio::ip::address& address, std::string_view network
     return !error && asio::ip::network_v6(address.to_v6(), wide.prefix_length()).canonical() == wide.canonical();
 }
 
-// One entry of NO_PROXY: *, an address, a network, or a name, which stands for the names below it too; with a port
-// for that port only. A name with a dot in front stands only for the names below it.
+// Whether one entry of NO_PROXY matches: *, an address, a network, or a name with its subdomains. With a leading dot,
+// only the subdomains match; with a port, only that port.
 inline bool is_exempt_by(std::string_view entry, const endpoint& server) {
     if (entry == "*") return true;
     const auto host_address = numeric_address(server.host);
@@ -91,26 +91,26 @@ inline result<proxy> parse_proxy(const char* name) {
         scheme = rest.substr(0, scheme_end + 3);
         rest.remove_prefix(scheme_end + 3);
     }
-    secret authorization; // in it a password may hold what ends a host elsewhere
+    secret authorization; // a password may contain @ or /
     if (const auto at = rest.rfind('@'); at != std::string_view::npos) {
         const auto colon = std::min(rest.find(':'), at);
         const auto user = percent_decoded(rest.substr(0, colon));
         const auto password = percent_decoded(rest.substr(std::min(colon + 1, at), at - std::min(colon + 1, at)));
         if (!user || !password)
-            return refuse("its user or password holds a % without two hexadecimal digits; write %25 for %");
+            return refuse("its user or password contains a % without two hexadecimal digits; write %25 for %");
         authorization = basic_authorization(*user, secret(*password));
         rest.remove_prefix(at + 1);
     }
     rest = rest.substr(0, rest.find('/'));
     auto server = endpoint::parse(scheme + std::string(rest));
     if (!server) return refuse(server.error().message());
-    if (server->scheme != "http") return refuse("TLS to the proxy itself is not spoken here; write http://host:port");
+    if (server->scheme != "http") return refuse("TLS to the proxy is not supported; write http://host:port");
     return proxy{name, std::move(*server), std::move(authorization)};
 }
 
-// The proxy on the way to that server, as the environment says; none where it says none.
+// The proxy for this server from the environment, if there is one.
 inline result<std::optional<proxy>> find_proxy(const endpoint& server) {
-    // Of a CGI program HTTP_PROXY is what a client sent as the header Proxy.
+    // In a CGI program, HTTP_PROXY holds the client's header Proxy.
     const bool is_cgi = !variable("REQUEST_METHOD").empty();
     const char* const name = server.scheme == "https" ? first_set("https_proxy", "HTTPS_PROXY")
                              : is_cgi                 ? "http_proxy"

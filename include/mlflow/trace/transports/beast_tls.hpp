@@ -3,6 +3,7 @@
 
 #include <mlflow/trace/http/message.hpp>
 #include <mlflow/trace/transports/beast_connection.hpp>
+#include <mlflow/trace/transports/tls_options.hpp>
 
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/ssl/context.hpp>
@@ -22,27 +23,19 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// How a transport speaks TLS, 1.2 or newer. Files are PEM, and read at the first request to an `https` server.
-struct tls_options {
-    std::string ca_file{};          ///< the CAs to trust instead of the system's (MLFLOW_TRACKING_SERVER_CERT_PATH)
-    std::string certificate_file{}; ///< the client's certificate and its chain (MLFLOW_TRACKING_CLIENT_CERT_PATH)
-    std::string private_key_file{}; ///< the client's key, not encrypted; empty: in `certificate_file` too
-    bool accept_any_server = false; ///< no check at all: whoever answers can read and change everything
-};
-
 namespace detail::over_beast {
 
 using tls_stream = asio::ssl::stream<prompt_socket>;
 
-// Sets up `context`; otherwise says which option is wrong.
+// Sets up `context`. Returns an error that names the invalid option.
 inline std::optional<trace::error> prepare(asio::ssl::context& context, const tls_options& chosen) {
     const auto refuse = [](std::string_view option, const std::string& value, const error_code& error) {
-        const bool is_readable = ::access(value.c_str(), R_OK) == 0; // OpenSSL does not say why it is not
+        const bool is_readable = ::access(value.c_str(), R_OK) == 0; // OpenSSL does not report the reason
         const std::error_code code =
             is_readable ? std::error_code(error) : std::error_code(errno, std::generic_category());
         return trace::error(error_kind::bad_request, "tls." + std::string(option),
                             " \"" + value + "\": " + (is_readable ? error.message() : std::strerror(errno)) +
-                                "; give a readable PEM file",
+                                "; it must be a readable PEM file",
                             code);
     };
     error_code error;
@@ -53,7 +46,7 @@ inline std::optional<trace::error> prepare(asio::ssl::context& context, const tl
     if (error) return refuse("ca_file", chosen.ca_file, error);
     if (chosen.certificate_file.empty()) return std::nullopt;
 
-    // Without a callback OpenSSL asks for the password of an encrypted key on the terminal.
+    // Without a callback, OpenSSL would ask for the password of an encrypted key on the terminal.
     context.set_password_callback([](auto, auto) { return std::string(); });
     context.use_certificate_chain_file(chosen.certificate_file, error);
     if (error) return refuse("certificate_file", chosen.certificate_file, error);
@@ -63,7 +56,7 @@ inline std::optional<trace::error> prepare(asio::ssl::context& context, const tl
     return std::nullopt;
 }
 
-// Whom the handshake is to expect: RFC 6066, 3 (a name is sent, an address is not) and RFC 6125, 6.
+// Sets the expected server name: RFC 6066, 3 (names are sent, addresses are not) and RFC 6125, 6.
 inline bool expect_host(tls_stream& stream, const std::string& host) {
     error_code not_numeric;
     asio::ip::make_address(host, not_numeric);
@@ -75,23 +68,24 @@ inline bool expect_host(tls_stream& stream, const std::string& host) {
 
 inline bool is_tls_error(const error_code& error) { return error.category() == asio::error::get_ssl_category(); }
 
-// What a TLS error means, and what to do about it.
+// The cause of a TLS error, with a remedy.
 inline std::string explain(const error_code& error, long verdict) {
     if (verdict != X509_V_OK) {
         const std::string refused =
-            std::string("the server's certificate is refused: ") + X509_verify_cert_error_string(verdict);
+            std::string("the server's certificate was rejected: ") + X509_verify_cert_error_string(verdict);
         switch (verdict) {
         case X509_V_ERR_HOSTNAME_MISMATCH:
-        case X509_V_ERR_IP_ADDRESS_MISMATCH: return refused + "; use a name that the certificate holds";
+        case X509_V_ERR_IP_ADDRESS_MISMATCH: return refused + "; use a host name that the certificate contains";
         case X509_V_ERR_CERT_HAS_EXPIRED:
-        case X509_V_ERR_CERT_NOT_YET_VALID: return refused + "; renew it, or set this machine's clock";
-        default: return refused + "; name the CA that signed it in tls.ca_file";
+        case X509_V_ERR_CERT_NOT_YET_VALID: return refused + "; renew it, or correct this machine's clock";
+        default: return refused + "; set tls.ca_file to the CA that signed it";
         }
     }
     const auto reason = ERR_GET_REASON(static_cast<unsigned long>(error.value()));
-    if (reason == SSL_R_WRONG_VERSION_NUMBER) return "no TLS is spoken there; write http:// or use its TLS port";
+    if (reason == SSL_R_WRONG_VERSION_NUMBER)
+        return "the server does not use TLS on this port; use http:// or its TLS port";
     if (reason == SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED || reason == SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE)
-        return error.message() + "; if the server wants a client certificate, name it in tls.certificate_file";
+        return error.message() + "; if the server requires a client certificate, set tls.certificate_file";
     return "TLS failed: " + error.message();
 }
 

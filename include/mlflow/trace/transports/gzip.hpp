@@ -15,12 +15,13 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Compresses what another transport sends: `mt::mlflow_exporter<mt::gzip_transport<mt::beast_transport>>`. Needs
-/// zlib
-/// (`-lz`).
+/// Compresses the requests of another transport: `mt::mlflow_exporter<mt::gzip_transport<mt::beast_transport>>`.
+/// Needs zlib (`-lz`).
 ///
-/// Only spans are compressed, in protobuf, since only for these every receiver of OTLP, MLflow too, takes
-/// `Content-Encoding: gzip`; what cannot be compressed goes as it is. Thread-safety: as the other transport.
+/// Only spans in protobuf are compressed, because MLflow and every OTLP receiver accept `Content-Encoding: gzip` for
+/// these. A request is sent uncompressed if compression fails.
+///
+/// Errors and thread-safety: those of the inner transport.
 template <class Transport>
 class gzip_transport {
     static_assert(transport<Transport>,
@@ -28,15 +29,20 @@ class gzip_transport {
                   "mlflow::trace::http_request&)");
 
 public:
+    /// Options of `gzip_transport`.
     struct options {
+        /// Whether to compress. Set it to false if the network is fast and the CPU is not.
         bool compress = true;
-        std::size_t at_least = 1024; ///< bytes; smaller bodies are not worth it
+        std::size_t at_least = 1024; ///< bytes; smaller bodies are not compressed
+        /// Options of the inner transport.
         typename Transport::options transport{};
     };
 
+    /// Constructs the inner transport.
     explicit gzip_transport(endpoint server, options chosen = {})
         : options_(std::move(chosen)), inner_(std::move(server), options_.transport) {}
 
+    /// Compresses the body if possible, and sends the request.
     result<http_response> send(const http_request& request) noexcept {
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
         try {
@@ -69,7 +75,7 @@ private:
     }
 
     bool compress(std::string_view body) {
-        constexpr int gzip_window = 15 + 16; // zlib.h: 16 more writes the gzip form
+        constexpr int gzip_window = 15 + 16; // zlib.h: adding 16 selects the gzip format
         constexpr int memory_level = 8;
         if (body.size() > std::numeric_limits<uInt>::max()) return false;
         z_stream stream{};

@@ -15,18 +15,23 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// A seal for `propagator`: HMAC with SHA-256, RFC 2104, by OpenSSL. All services that trust each other have the key.
-/// Thread-safe.
+/// A seal for `propagator`: HMAC with SHA-256 (RFC 2104), by OpenSSL. All services that trust one another share the
+/// key.
+///
+/// Thread-safety: all functions may be called from any thread.
 class hmac_seal {
 public:
+    /// Options of `hmac_seal`.
     struct options {
-        secret key;                       ///< 32 random bytes or more, the same in all services
-        std::vector<secret> also_taken{}; ///< further keys of senders, while a key is being changed
+        secret key;                       ///< at least 32 random bytes, the same in all services
+        std::vector<secret> also_taken{}; ///< further keys that `verify` accepts, while the key is being replaced
     };
+    /// Stores the keys.
     explicit hmac_seal(options chosen) : keys_(std::move(chosen)) {}
 
-    /// Empty without a key, and where OpenSSL fails: nobody takes that for a seal.
+    /// The seal of a message. Empty without a key or if OpenSSL fails; `verify` rejects an empty seal.
     [[nodiscard]] std::string sign(std::string_view message) const { return sign(keys_.key, message); }
+    /// Whether the seal was made with `key` or one of `also_taken`.
     [[nodiscard]] bool verify(std::string_view message, std::string_view seal) const {
         bool is_right = is_same(sign(keys_.key, message), seal);
         for (const secret& key : keys_.also_taken) is_right = is_same(sign(key, message), seal) || is_right;

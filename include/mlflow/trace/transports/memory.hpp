@@ -16,51 +16,58 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-class memory_server;
+class memory_server; ///< see below
 
 /// Options of `memory_transport`.
 struct memory_transport_options {
-    std::shared_ptr<memory_server> server; ///< who answers, and remembers; without one every request gets 200
+    /// Handles the requests; null: a server of its own, which responds 200 to every request.
+    std::shared_ptr<memory_server> server;
 };
 
-/// The server side of `memory_transport`: remembers every request, and answers as it was told to.
+/// The server side of `memory_transport`: stores every request and responds as configured.
 ///
-/// A request takes the oldest reply of the queue; when that is empty, the callable given to `answer_with()` decides;
-/// without one it gets status 200 and no body. Keep a `shared_ptr` to it, to look at what an exporter that owns the
-/// transport has sent:
+/// A request gets the oldest queued response. If the queue is empty, the callable set by `answer_with()` produces the
+/// response; without one, it is status 200 without a body. Keep a `shared_ptr` to inspect what an exporter that owns
+/// the transport has sent:
 ///
 ///     auto server = std::make_shared<mt::memory_server>();
 ///     mt::mlflow_exporter<mt::memory_transport> exporter({.transport = {server}});
-///     server->queue_reply({503});
+///     server->queue_reply(mt::http_response{503, {}, {}});
 ///
-/// Thread-safety: every function may be called from any thread. The callable runs outside the lock, on the thread
-/// that sends; when several transports share the server it may run on several threads at once.
+/// Thread-safety: all functions may be called from any thread. The callable runs on the sending thread, without the
+/// lock; if several transports share the server, it may run on several threads at once.
 class memory_server {
 public:
+    /// A response or an error.
     using reply = result<http_response>;
 
-    /// A request with its own text; `target` is what a server would see, with the path of the endpoint in front.
+    /// A copy of a request. `target` begins with the path of the endpoint, as a server would receive it.
     struct request {
+        /// The method.
         http_method method = http_method::get;
+        /// The path and query.
         std::string target;
+        /// The headers, in the order in which they were sent.
         std::vector<std::pair<std::string, std::string>> headers;
+        /// The body.
         std::string body;
+        /// The time that the sender waits for the response.
         std::chrono::milliseconds timeout{};
 
-        /// The value of the first header of that name, compared without case, or an empty text.
+        /// The value of the first header with this name (case-insensitive), or an empty text.
         [[nodiscard]] std::string_view header(std::string_view name) const noexcept {
             return detail::find_header(headers, name);
         }
     };
 
-    /// Adds a reply, or an error, for one request to come.
+    /// Queues a response or an error for one request.
     void queue_reply(reply next) {
         const std::lock_guard lock(mutex_);
         queue_.push_back(std::move(next));
     }
 
-    /// Answers by `answer(const memory_server::request&)`, which returns an `http_response`, a
-    /// `failure` or a `reply`. What it throws leaves `send()`.
+    /// Sets a callable for requests without a queued response: `answer(const memory_server::request&)` returns an
+    /// `http_response`, a `failure` or a `reply`. `send()` propagates its exceptions.
     template <class Answer>
     void answer_with(Answer answer) {
         auto made = std::make_shared<answer_of<Answer>>(std::move(answer));
@@ -68,25 +75,26 @@ public:
         answer_ = std::move(made);
     }
 
-    /// A copy of all requests so far, in the order in which they came.
+    /// A copy of all requests so far, in order of arrival.
     [[nodiscard]] std::vector<request> requests() const {
         const std::lock_guard lock(mutex_);
         return requests_;
     }
 
+    /// The number of requests so far.
     [[nodiscard]] std::size_t request_count() const {
         const std::lock_guard lock(mutex_);
         return requests_.size();
     }
 
-    /// Waits until `count` requests have come. False when `timeout` ran out before.
+    /// Waits until `count` requests have arrived. Returns false after `timeout`.
     [[nodiscard]] bool wait_for_requests(std::size_t count, std::chrono::milliseconds timeout) const {
         std::unique_lock lock(mutex_);
         return arrived_.wait_for(lock, timeout, [&] { return requests_.size() >= count; });
     }
 
-    /// Answers one request. This is what `memory_transport::send` calls.
-    reply handle(request incoming) {
+    /// Handles one request. `memory_transport::send` calls it.
+    reply handle(const request& incoming) {
         std::shared_ptr<any_answer> answer;
         {
             const std::lock_guard lock(mutex_);
@@ -125,18 +133,21 @@ private:
     std::shared_ptr<any_answer> answer_;
 };
 
-/// A transport without a network, for tests: hands every request to a `memory_server` in the same process. It refuses
-/// the same malformed requests as the transports that have a network, and those are not remembered.
+/// A transport without a network, for tests: passes each request to a `memory_server` in the same process. It rejects
+/// the malformed requests that the other transports reject; the server does not get these.
 ///
-/// Thread-safety: as every transport, `send()` by one thread at a time.
+/// Thread-safety: `send()` is called by one thread at a time.
 class memory_transport {
 public:
+    /// See `memory_transport_options`.
     using options = memory_transport_options;
 
+    /// Stores the endpoint and the server.
     explicit memory_transport(endpoint server, options chosen = {})
         : endpoint_(std::move(server)),
           server_(chosen.server ? std::move(chosen.server) : std::make_shared<memory_server>()) {}
 
+    /// Passes the request to the server and returns its response.
     result<http_response> send(const http_request& request) {
         if (auto refused = check_request(endpoint_, request)) return failure{std::move(*refused)};
         memory_server::request copy{request.method,
@@ -145,10 +156,10 @@ public:
                                     std::string(request.body),
                                     request.timeout};
         for (const auto& [name, value] : request.headers) copy.headers.emplace_back(name, value);
-        return server_->handle(std::move(copy));
+        return server_->handle(copy);
     }
 
-    /// Who answers: the one of the options, or an own one.
+    /// The server of the options, or the transport's own.
     [[nodiscard]] const std::shared_ptr<memory_server>& server() const noexcept { return server_; }
 
 private:

@@ -23,7 +23,7 @@ bool append_json(Buffer& out, const T& value);
 template <class Buffer>
 class json_object;
 
-/// How a value of your own is recorded: specialise it with
+/// How a value of your own type is recorded. Specialise it with
 /// `template <class Buffer> static bool append(Buffer& out, const T& value)`, which writes one JSON value by
 /// `mt::append_json(out, …)` and `mt::json_object`, and returns false when `out` is full.
 template <class T>
@@ -38,20 +38,21 @@ bool append_json_text(Buffer& out, std::string_view text) {
     return append_json_string(out, text);
 }
 
-// And true, false and null.
+// Also writes true, false and null.
 template <class Buffer, class T>
 bool append_json_number(Buffer& out, T value) noexcept {
     if constexpr (std::is_same_v<T, bool>) return append_json_bool(out, value);
     else if constexpr (std::is_same_v<T, std::nullptr_t>) return append_json_null(out);
     else if constexpr (std::is_floating_point_v<T>) return append_json_double(out, static_cast<double>(value));
     else if constexpr (std::is_signed_v<T>) return append_json_int(out, value);
-    // MLflow stores a number over the largest signed one, and then cannot read the trace: text, then.
+    // MLflow stores a number above the largest signed integer, but then cannot read the trace. Such a number is
+    // written as text.
     else if (value <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
         return append_json_uint(out, value);
     else return out.push_back('"') && append_json_uint(out, value) && out.push_back('"');
 }
 
-// What `write` writes: a number, true, false or null.
+// Calls `write`, which writes a number, true, false or null, and applies the redactor to it.
 template <class Buffer, class Write>
 bool append_json_scalar(Buffer& out, Write&& write) {
     const std::size_t before = out.size();
@@ -66,7 +67,7 @@ bool append_json_scalar(Buffer& out, Write&& write) {
     return true;
 }
 
-// `write(separator)` writes the elements, and sets the separator to a comma after the first.
+// Calls `write(separator)`, which writes the elements, and sets `separator` to a comma after the first.
 template <class Buffer, class WriteElements>
 bool append_json_container(Buffer& out, char opening, char closing, WriteElements&& write) {
     const nesting<Buffer> level(out);
@@ -88,7 +89,7 @@ bool append_json_elements(Buffer& out, const T& value, char& separator) {
     return true;
 }
 
-// `write` writes the value of the member.
+// Writes a member, whose value `write` writes.
 template <class Buffer, class Write>
 bool append_json_named(Buffer& out, char& separator, std::string_view name, Write&& write) {
     const key_scope<Buffer> named(out, name);
@@ -105,19 +106,19 @@ template <class T>
 concept key_like = (kind<T> == value_kind::text && !std::is_pointer_v<T>) || text_like<T> || std::is_enum_v<T> ||
                    (std::is_integral_v<T> && number<T> && !std::is_same_v<T, bool>);
 
-// Maps whose keys can name the members of an object, by the pairs of their iterators. Other maps are arrays of pairs.
+// Maps whose keys can be names of the members of an object. Other maps are written as arrays of pairs.
 template <class T>
 concept map_like = range_like<T> && requires(const T& value) {
     typename T::mapped_type;
     requires key_like<std::remove_cvref_t<decltype((*value.begin()).first)>>;
 };
-// In which a key may stand more than once.
+// Maps in which a key may occur more than once.
 template <class T>
 concept multimap_like = map_like<T> && requires(const T& value) {
     value.equal_range((*value.begin()).first).second;
 } && !requires(const T& value) { value.at((*value.begin()).first); };
 
-// Calls `use` with the name that a key is as a member of an object.
+// Calls `use` with the key as the name of a member.
 template <class Key, class Use>
 bool with_name(const Key& key, Use&& use) {
     if constexpr (std::is_enum_v<Key>) {
@@ -148,7 +149,7 @@ bool append_json_map(Buffer& out, const Map& map, char& separator) {
         }
     } else {
         for (const auto& [key, mapped] : map) {
-            const auto& value = mapped; // clang 14 captures no structured binding
+            const auto& value = mapped; // clang 14 cannot capture a structured binding
             if (!with_name(key, [&](auto name) { return detail::append_json_member(out, separator, name, value); }))
                 return false;
         }
@@ -158,7 +159,7 @@ bool append_json_map(Buffer& out, const Map& map, char& separator) {
 
 template <class Buffer, class Tuple, std::size_t... Index>
 bool append_json_tuple(Buffer& out, const Tuple& tuple, char& separator, std::index_sequence<Index...>) {
-    [[maybe_unused]] const auto write = [&](const auto& element) { // not of an empty tuple
+    [[maybe_unused]] const auto write = [&](const auto& element) { // unused for an empty tuple
         if (!out.push_back(separator) || !mlflow::trace::append_json(out, element)) return false;
         separator = ',';
         return true;
@@ -166,7 +167,7 @@ bool append_json_tuple(Buffer& out, const Tuple& tuple, char& separator, std::in
     return (write(get<Index>(tuple)) && ...);
 }
 
-// Value by value, since its own dump() knows no limit of depth.
+// Written value by value, because its own dump() has no limit of depth.
 template <class Buffer, class T>
 bool append_nlohmann(Buffer& out, const T& value) {
     if (value.is_string()) return append_json_text(out, value.template get_ref<const typename T::string_t&>());
@@ -193,8 +194,8 @@ bool append_nlohmann(Buffer& out, const T& value) {
 
 } // namespace detail
 
-/// Writes a value as JSON. Which types are taken, and what of them is recorded: docs/values.md. False when the buffer
-/// is full.
+/// Writes a value as JSON. docs/values.md lists which types are accepted, and what is recorded of them. Returns false
+/// when the buffer is full. Throws what code of the value's type throws.
 template <class Buffer, class T>
 bool append_json(Buffer& out, const T& value) {
     using namespace detail;
@@ -245,14 +246,16 @@ bool append_json(Buffer& out, const T& value) {
 template <class Buffer>
 class json_object {
 public:
+    /// Begins an object in `out`.
     explicit json_object(Buffer& out) noexcept : out_(out), level_(out) {}
 
+    /// Writes a member, unless an earlier one did not fit.
     template <class T>
     json_object& member(std::string_view name, const T& value) {
         good_ = good_ && (level_.is_too_deep() || detail::append_json_member(out_, separator_, name, value));
         return *this;
     }
-    /// False when something did not fit.
+    /// Ends the object. Returns false when something did not fit.
     [[nodiscard]] bool close() noexcept {
         if (level_.is_too_deep()) return good_ && detail::append_json_string(out_, level_.marker);
         return good_ && (separator_ == ',' || out_.push_back('{')) && out_.push_back('}');

@@ -12,13 +12,13 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// What stands in the place of a value: `{"error": …}`.
+// Takes the place of an expected value that holds an error: `{"error": …}`.
 template <class E>
 struct failed_value {
     const E& error;
 };
 
-// The container of an adapter, which keeps it to itself and to classes derived from it.
+// Gives access to the container of an adapter, which is a protected member.
 template <class Adapter>
 struct opened : Adapter {
     static const typename Adapter::container_type& of(const Adapter& adapter) noexcept {
@@ -44,7 +44,7 @@ decltype(auto) with_integer(T value, Use&& use) {
     return use(std::string_view(begin, static_cast<std::size_t>(end - begin)));
 }
 
-// Calls `use` with the value that stands for a value of this kind, or with null.
+// Calls `use` with the value that is recorded for a value of this kind, or with null.
 template <class T, class Use>
 decltype(auto) with_content(const T& value, Use&& use) {
     if constexpr (named_enum<T>) {

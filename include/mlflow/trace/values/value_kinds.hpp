@@ -20,8 +20,8 @@ struct json_encoder;
 
 namespace detail {
 
-// Types of the standard library are known by what they can do, so that their headers need not be included, and those
-// of other libraries that do the same are known too.
+// Types of the standard library are recognised by their members, so that their headers need not be included. Types of
+// other libraries with the same members are recognised too.
 
 template <class T, class... Others>
 concept one_of_types = (std::is_same_v<T, Others> || ...);
@@ -45,7 +45,7 @@ concept number = (std::is_arithmetic_v<T> && !character<T> && !wide_integer<T>) 
 template <class T>
 concept text_like = std::is_convertible_v<const T&, std::string_view> && !std::is_same_v<T, std::nullptr_t>;
 
-// A key of the library: mt::user and the like.
+// A key of the library, such as mt::user.
 template <class T>
 concept viewable = requires(const T& value) {
     { value.view() } -> std::same_as<std::string_view>;
@@ -57,7 +57,7 @@ concept const_range = requires(const T& value) {
     *value.begin();
 };
 
-// A view of <ranges> that changes while it is read: a copy of it is read.
+// A view of <ranges> that changes while it is read. A copy is read.
 template <class T>
 concept copied_range = !const_range<T> && std::is_copy_constructible_v<T> && requires(T& value) {
     value.begin() != value.end();
@@ -72,11 +72,11 @@ using range_access = std::conditional_t<copied_range<T>, T, const T>;
 template <class T>
 using element_of = std::remove_cvref_t<decltype(*std::begin(std::declval<range_access<T>&>()))>;
 
-// std::vector<bool>, whose elements are references of a class: in libc++ also where it is const.
+// std::vector<bool>, whose elements are proxy objects; in libc++ also if the vector is const.
 template <class T>
 concept range_of_bits = range_like<T> && requires { requires std::same_as<typename T::value_type, bool>; };
 
-// Reading it takes the elements away from the application.
+// Reading such a range takes its elements away from the application.
 template <class Iterator>
 consteval bool is_single_pass() noexcept {
     const auto is = []<class Category>(std::type_identity<Category>) {
@@ -91,7 +91,7 @@ consteval bool is_single_pass() noexcept {
 }
 template <class T>
 concept single_pass = range_like<T> && is_single_pass<decltype(std::begin(std::declval<range_access<T>&>()))>();
-// Its end, std::unreachable_sentinel, can be compared with anything.
+// The end of such a range, std::unreachable_sentinel, can be compared with anything.
 template <class T>
 concept endless = range_like<T> && requires(range_access<T>& value, int* one, const char* other) {
     value.end() == one;
@@ -103,7 +103,7 @@ concept character_range = range_like<T> && character<element_of<T>>;
 template <class T>
 concept character_pointer = std::is_pointer_v<T> && character<std::remove_cv_t<std::remove_pointer_t<T>>>;
 
-// std::filesystem::path, whose elements are paths without end.
+// std::filesystem::path, whose elements are paths again.
 template <class T>
 concept path_like = requires(const T& value) {
     { value.native() } -> std::same_as<const typename T::string_type&>;
@@ -122,16 +122,17 @@ concept time_like = requires(const T& value) {
     typename T::clock;
     { value.time_since_epoch() } -> std::same_as<typename T::duration>;
 };
-// Of a clock that counts from 1970, or knows one that does.
+// A time point of a clock that counts from 1970.
 template <class T>
 concept unix_time = time_like<T> && duration_like<typename T::duration> &&
                     std::is_integral_v<typename T::duration::rep> && requires { &T::clock::to_time_t; };
+// A time point of such a clock, or of one that converts to it.
 template <class T>
 concept calendar_time = unix_time<T> || (time_like<T> && requires(const T& value) {
                             { T::clock::to_sys(value) } -> unix_time;
                         });
 
-// std::bitset, boost::dynamic_bitset.
+// std::bitset and boost::dynamic_bitset.
 template <class T>
 concept bits_like = requires(const T& value, std::size_t at) {
     { value.test(at) } -> std::convertible_to<bool>;
@@ -193,13 +194,14 @@ concept variant_like = requires(const T& value) {
     value.index();
     { value.valueless_by_exception() } -> std::same_as<bool>;
 };
-// std::stack, std::queue, std::priority_queue.
+// std::stack, std::queue and std::priority_queue.
 template <class T>
 concept adapted_container = !range_like<T> && requires(T& value) {
     typename T::container_type;
     value.pop();
 };
-// std::monostate by its name: <variant> is not included, and nothing else tells it from other empty types.
+// std::monostate, recognised by its name: <variant> is not included, and nothing else distinguishes it from other
+// empty types.
 template <class T>
 consteval bool is_monostate() noexcept {
     const std::string_view name = __PRETTY_FUNCTION__;
@@ -210,7 +212,7 @@ consteval bool is_monostate() noexcept {
 template <class T>
 concept nothing_like = std::is_same_v<T, std::nullopt_t> || is_monostate<T>();
 
-// Makes the value.
+// A callable that makes the value.
 template <class T>
 concept maker = std::is_invocable_v<const T&> && !std::is_void_v<std::invoke_result_t<const T&>>;
 
@@ -225,7 +227,7 @@ concept error_code_like = requires(const T& value) {
     { value.category().name() } -> std::convertible_to<const char*>;
     { value.message() } -> text_like;
 };
-// std::source_location, boost::source_location.
+// std::source_location and boost::source_location.
 template <class T>
 concept place_like = requires(const T& value) {
     { value.file_name() } -> std::convertible_to<const char*>;
@@ -238,15 +240,15 @@ concept tuple_like = requires { std::tuple_size<T>::value; };
 
 enum class value_kind : unsigned char {
     encoded,  // by a json_encoder
-    nlohmann, // as the JSON it is
+    nlohmann, // as the JSON that it is
     number,   // or true, false, null
     text,
-    content, // as another value: what it holds, points to, stands for or returns
+    content, // as another value that it contains, points to, stands for or returns
     range,
     tuple,
     error_code,
     place,
-    none // not at all
+    none // not recorded
 };
 
 template <class T>
@@ -270,11 +272,11 @@ consteval value_kind kind_of() noexcept {
 template <class T>
 inline constexpr value_kind kind = kind_of<T>();
 
-// Only scalars and texts are known to make JSON that every reader takes.
+// Only scalars and texts are certain to be JSON that every reader accepts.
 template <class T>
 inline constexpr bool is_plain = kind<T> == value_kind::number || kind<T> == value_kind::text || std::is_enum_v<T>;
 
-// Reading it runs no code of the application.
+// Reading the value runs no code of the application.
 template <class T>
 inline constexpr bool is_inert =
     !has_encoder<T> &&
@@ -284,26 +286,26 @@ inline constexpr bool is_inert =
 template <class T>
 inline constexpr bool never = false;
 
-// Says why a value is not recorded, and what to record instead.
+// Fails to compile, with the reason why a value is not recorded and what to record instead.
 template <class T>
 constexpr void reject() noexcept {
     if constexpr (single_pass<T>)
-        static_assert(never<T>, "this range can be read only once, and recording it would take its elements away: "
-                                "record a container of them");
+        static_assert(never<T>, "this range can be read only once, so recording it would consume its elements: "
+                                "record a container with them");
     else if constexpr (endless<T>)
-        static_assert(never<T>, "this range has no end: record the part that std::views::take takes of it");
+        static_assert(never<T>, "this range is infinite: record a part of it, such as std::views::take(range, n)");
     else if constexpr (time_like<T>)
-        static_assert(never<T>, "a time point of this clock means nothing to a reader: record the duration between "
-                                "two of them, or a time point of std::chrono::system_clock");
+        static_assert(never<T>, "a time point of this clock has no meaning outside the program: record the duration "
+                                "between two time points, or a time point of std::chrono::system_clock");
     else if constexpr (std::is_pointer_v<T>)
         static_assert(never<T>,
-                      "a plain pointer is not followed: record *pointer, or a std::span of what it points to");
+                      "a raw pointer is not dereferenced: record *pointer, or a std::span of the array it points to");
     else if constexpr (requires(const T& value) { value.expired(), value.lock(); })
-        static_assert(never<T>, "what a weak pointer points to may be gone: record its lock()");
+        static_assert(never<T>, "the object of a weak pointer may have been destroyed: record its lock()");
     else if constexpr (
         requires(const T& value) { value.get() == nullptr, value.get_deleter(); } ||
         requires(const T& value) { value.get() == nullptr, value.use_count(); })
-        static_assert(never<T>, "this pointer does not say how much it points to: record a std::span of it");
+        static_assert(never<T>, "this pointer has no size: record a std::span of its array");
     else if constexpr (std::is_invocable_v<const T&>)
         static_assert(never<T>, "this callable returns nothing: record a value, or a callable that returns one");
     else

@@ -19,8 +19,8 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// UTF-8 of UTF-8, UTF-16 or UTF-32, by the size of a unit. A unit that is none becomes U+FFFD; of UTF-8, whoever
-// writes the text replaces it.
+// Appends UTF-8, UTF-16 or UTF-32, by the size of a code unit, as UTF-8. An invalid code unit becomes U+FFFD; invalid
+// UTF-8 is replaced by the function that writes the text.
 template <class Iterator, class Sentinel>
 bool append_characters(buffer& out, Iterator at, const Sentinel& end) {
     while (at != end) {
@@ -54,7 +54,7 @@ bool append_characters(buffer& out, const Range& range) {
     }
 }
 
-// The suffix of std::chrono's own output, or else the seconds in one.
+// Appends the suffix that std::chrono prints, or otherwise the number of seconds in one unit, as `[num/den]s`.
 inline bool append_unit(buffer& out, std::intmax_t num, std::intmax_t den) noexcept {
     struct unit {
         std::intmax_t num, den;
@@ -68,8 +68,8 @@ inline bool append_unit(buffer& out, std::intmax_t num, std::intmax_t den) noexc
            (den == 1 || (out.push_back('/') && append_json_int(out, den))) && out.append("]s");
 }
 
-// `count` units of num/den seconds since 1970, as RFC 3339 in UTC: a date, where a unit is whole days, else a time
-// too, with as many digits as a unit has, or nine.
+// Appends the time `count` times num/den seconds after 1970 in UTC, as RFC 3339: a date if the unit is whole days,
+// and otherwise a date and a time, with as many decimal digits as the unit has, or nine.
 inline bool append_time(buffer& out, std::int64_t count, std::int64_t num, std::int64_t den) noexcept {
     constexpr std::int64_t day = 86'400;
     const auto floor = [](std::int64_t value, std::int64_t by) { return value / by - (value % by < 0 ? 1 : 0); };
@@ -132,7 +132,7 @@ bool append_count(buffer& out, Number count) noexcept {
     else return append_json_uint(out, count);
 }
 
-// The text of what has none to look at.
+// Appends the text of a value that is not itself a text.
 template <class T>
 bool append_text(buffer& out, const T& value) {
     if constexpr (character<T>) return append_characters(out, &value, &value + 1);
@@ -152,7 +152,7 @@ bool append_text(buffer& out, const T& value) {
     }
 }
 
-// A null pointer is no text.
+// A null pointer has no text.
 template <class T>
 bool is_null(const T& value) noexcept {
     if constexpr (std::is_pointer_v<T> || std::is_same_v<T, std::exception_ptr>) return value == nullptr;
@@ -170,12 +170,12 @@ concept text_in_one_piece = character_range<T> && sizeof(element_of<T>) == 1 && 
 template <class T>
 inline constexpr std::size_t most_characters = std::is_array_v<T> ? std::extent_v<T> : std::size_t(-1);
 
-// Calls `use` with the text of a value of this kind, which is not null: where it is UTF-8 in one piece, with itself.
+// Calls `use` with the text of a value, which must not be null. Contiguous UTF-8 is passed without a copy.
 template <class T, class Use>
 bool with_text(const T& value, Use&& use) {
     if constexpr (text_like<T>) return use(std::string_view(value));
     else if constexpr (viewable<T>) return use(value.view());
-    else if constexpr (character_pointer<std::decay_t<T>>) { // ends with a null, as text that is char does
+    else if constexpr (character_pointer<std::decay_t<T>>) { // a null ends it, as for char
         const auto* const begin = &value[0];
         std::size_t size = 0;
         while (size < most_characters<T> && begin[size] != 0) ++size;

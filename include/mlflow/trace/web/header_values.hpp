@@ -14,7 +14,7 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Any text, by its characters: Boost's own string views do not convert to the standard one.
+// A text, recognised by its members, because Boost's string views do not convert to the standard one.
 template <class T>
 concept header_text = std::is_convertible_v<const T&, std::string_view> || requires(const T& text) {
     { text.data() } -> std::convertible_to<const char*>;
@@ -42,7 +42,7 @@ concept named_field = requires(const Field& field) {
 template <class Headers>
 concept header_lookup = requires(const Headers& headers) { headers(std::string_view{}); };
 
-// What a look-up returned: nothing, a text, or several.
+// Calls `visit` with what a look-up returned: nothing, a text, or several texts.
 template <class Found, class Visit>
 void visit_found(const Found& found, Visit&& visit) {
     if constexpr (std::is_pointer_v<Found> || header_text<Found>) {
@@ -54,7 +54,7 @@ void visit_found(const Found& found, Visit&& visit) {
     }
 }
 
-// Calls `visit(std::string_view)` for each value that the headers hold under this name.
+// Calls `visit(std::string_view)` for each value of the header with this name.
 template <class Headers, class Visit>
 void for_each_header_value(const Headers& headers, std::string_view name, Visit&& visit) {
     if constexpr (header_lookup<Headers>) {
@@ -73,7 +73,7 @@ void for_each_header_value(const Headers& headers, std::string_view name, Visit&
     }
 }
 
-// RFC 9110, 5.5: CR, LF and NUL must not be in a value, and other control characters have no business there.
+// RFC 9110, 5.5: a value must not contain CR, LF or NUL. Other control characters are rejected too.
 constexpr error check_field_value(std::string_view name, std::string_view text) noexcept {
     for (std::size_t i = 0; i < text.size(); ++i)
         if (!is_field_value(text.substr(i, 1))) return {error_kind::control_character, name, i};

@@ -16,18 +16,22 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// A request without the header has no such value, and its trace says so: `mt::anonymous`, `mt::no_session`.
+/// A request without the header has no such value. Its trace states so, as by `mt::anonymous` or `mt::no_session`.
 struct leave_absent {
+    /// Whether a parsed request always has a value.
     static constexpr bool always_gives = false;
+    /// The value of a request without the header.
     template <class Key>
     static maybe<Key> replacement() noexcept {
         return absent<Key>{};
     }
 };
 
-/// A request without the header is refused.
+/// A request without the header is rejected.
 struct refuse_absent {
+    /// Whether a parsed request always has a value.
     static constexpr bool always_gives = true;
+    /// Not used: the request is rejected.
     template <class Key>
     static maybe<Key> replacement() noexcept {
         return absent<Key>{};
@@ -37,27 +41,34 @@ struct refuse_absent {
 /// A request without the header gets a new UUID of version 7: `mt::generate_absent<mt::hosted_platform>`.
 template <class Platform>
 struct generate_absent {
+    /// Whether a parsed request always has a value.
     static constexpr bool always_gives = true;
+    /// The value of a request without the header: a new UUID.
     template <class Key>
     static maybe<Key> replacement() noexcept {
         static_assert(Key::check("017f22e2-79b0-7cc3-98c4-dc0c0c07398f").kind() == error_kind::none,
-                      "a generated value is a UUID, which the checks of this key refuse");
+                      "a generated value is a UUID, which this key's checks reject");
         return *Key::parse(new_uuid_v7<Platform>().view());
     }
 };
 
-/// One header of `http_headers`: its name, the key that its value is parsed as (or a `pseudonym` of one), and what to
-/// do without it.
+/// One header of `http_headers`: its name, the key that its value is parsed as (or a `pseudonym` of a key), and what
+/// happens if the header is absent.
 template <fixed_string Name, class Value, class Absent = leave_absent>
 struct header {
     static_assert(detail::is_token(Name.view()), "this is not the name of an HTTP header (RFC 9110, 5.1)");
+    /// The type whose `parse` checks the value.
     using parser = Value;
+    /// The key of the value.
     using key = typename decltype(Value::parse(std::string_view{}))::value_type;
+    /// What happens if the header is absent.
     using absent_policy = Absent;
+    /// The name of the header.
     static constexpr std::string_view name = Name.view();
-    /// A bad request ID loses itself and nothing else; a bad user or session would give the trace to somebody else.
+    /// Whether an invalid value is omitted instead of rejecting the request. This is so for a client request ID only;
+    /// omitting an invalid user or session would attribute the trace to someone else.
     static constexpr bool may_be_lost = std::is_same_v<key, client_request_id>;
-    /// What `get` returns: the key, or `maybe` of it.
+    /// What `get` returns: the key, or `maybe` of the key.
     using value_type = std::conditional_t<Absent::always_gives && !may_be_lost, key, maybe<key>>;
 };
 
@@ -77,20 +88,24 @@ struct header_for<Key, First, Rest...> : std::conditional_t<std::is_same_v<typen
 } // namespace detail
 
 /// The identity that a request carries in its headers:
-/// `using identity = mt::http_headers<mt::header<"X-User-ID", mt::user>, mt::header<"X-Session-ID", mt::session>>;`
 ///
-/// Names are compared without case (RFC 9110, 5.1), white space around a value does not count (5.5), and each value
-/// passes the checks of its key. A header that is given more than once or holds a control character is refused,
-/// whatever it is for. Any other fault of a client request ID loses only the ID: `lost()` says why.
+///     using identity = mt::http_headers<mt::header<"X-User-ID", mt::user>,
+///                                       mt::header<"X-Session-ID", mt::session>>;
+///
+/// Names are compared without case (RFC 9110, 5.1), whitespace around a value is ignored (5.5), and each value must
+/// pass the checks of its key. A request in which one of these headers occurs more than once, or contains a control
+/// character, is rejected. If a client request ID is otherwise invalid, only the ID is omitted: `lost()` returns the
+/// error.
 ///
 /// Thread-safety: as `int`.
 template <class... Headers>
 class http_headers : detail::header_slot<Headers>... {
 public:
-    /// Reads the headers of a request. `Container` is a range of fields, each with `name_string()` and `value()`
-    /// (Boost.Beast), `name` and `value` (`http_header`), or `first` and `second` (a `std::multimap`); or a function
-    /// that looks one up, `text(std::string_view name)`, and returns a `const char*` or an optional text (null:
-    /// absent), or a range of texts (all values of that header; with fewer, nobody can tell a duplicate).
+    /// Parses the headers of a request. `Container` is a range of fields, or a function that looks up a header. A
+    /// field has `name_string()` and `value()` (Boost.Beast), `name` and `value` (`http_header`), or `first` and
+    /// `second` (a `std::multimap`). A function `text(std::string_view name)` returns a `const char*` or an optional
+    /// text, which is null if the header is absent, or a range of all values of the header; only the range allows a
+    /// duplicate to be detected. Errors: those of the keys, `missing`, `duplicate` and `control_character`.
     template <class Container>
     [[nodiscard]] static result<http_headers> parse(const Container& headers) {
         http_headers parsed;
@@ -99,19 +114,20 @@ public:
         return failure{std::move(refused)};
     }
 
-    /// The value of this key: itself where the request cannot be without it, else `maybe<Key>`.
+    /// The value of this key: the key itself if every request must have it, otherwise `maybe<Key>`.
     template <class Key>
     [[nodiscard]] const auto& get() const noexcept {
         static_assert((int{std::is_same_v<typename Headers::key, Key>} + ...) == 1,
-                      "this key is not in exactly one of the headers");
+                      "exactly one of the headers must have this key");
         return value_of<typename detail::header_for<Key, Headers...>::type>();
     }
 
-    /// Why a client request ID was left out; null when none was.
+    /// Why a client request ID was omitted; null when none was.
     [[nodiscard]] const error* lost() const noexcept { return lost_.kind() == error_kind::none ? nullptr : &lost_; }
 
     /// Calls `function` with all values, in the order of the headers:
-    /// `identity.apply([&](const auto&... values) { return tracer.start_trace("chat", values...); })`.
+    ///
+    ///     identity.apply([&](const auto&... values) { return tracer.start_trace("chat", values...); })
     template <class Function>
     decltype(auto) apply(Function&& function) const {
         return std::forward<Function>(function)(value_of<Headers>()...);
@@ -127,7 +143,7 @@ private:
         else return value;
     }
 
-    // False when the request is refused.
+    // Returns false when the request is rejected.
     template <class Header, class Container>
     bool read(const Container& headers, error& refused) {
         using kind = error_kind;

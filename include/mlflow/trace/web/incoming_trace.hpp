@@ -12,20 +12,20 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// What a request says of the trace that it belongs to, as a `propagator` has found it; to be given to `start_trace`.
+/// The trace that the headers of a request name, as a `propagator` extracts it. Pass it to `start_trace`.
 ///
-/// From a sender that is trusted, the new trace is a part of the caller's and has its user, session and keys. From
-/// any other it is a trace of its own with a link to the caller's span. Thread-safety: as `int`.
+/// If the sender is trusted, the new trace continues the caller's trace and has its user, session and keys. Otherwise
+/// it is a trace of its own with a link to the caller's span. Thread-safety: as `int`.
 class incoming_trace {
 public:
-    /// A request that says nothing.
+    /// A request without a caller.
     incoming_trace() noexcept = default;
 
-    /// The caller's span; null where the request names none, or not in the right form.
+    /// The caller's span; null if the request names none, or names it in an invalid form.
     [[nodiscard]] const remote_span* caller() const noexcept { return caller_.trace_id.valid() ? &caller_ : nullptr; }
-    /// Is the sender one that is known, so that the caller's trace goes on here?
+    /// Whether the sender is trusted, so that the new trace continues the caller's trace.
     [[nodiscard]] bool is_trusted() const noexcept { return is_trusted_; }
-    /// A value that came from a sender that is trusted: `request.get<mt::user>()`.
+    /// A value from a trusted sender: `request.get<mt::user>()`.
     template <class Key>
     [[nodiscard]] maybe<Key> get() const noexcept {
         const std::string_view text = metadata(Key::name);
@@ -33,16 +33,16 @@ public:
         const auto value = Key::parse(text);
         return value ? maybe<Key>(*value) : maybe<Key>(absent<Key>{});
     }
-    /// The same for a key by its name; a view whose `data()` is null where there is none.
+    /// The same for a key with this name; a view whose `data()` is null when there is none.
     [[nodiscard]] std::string_view metadata(std::string_view key) const noexcept {
         return entries_.find(entry_kind::metadata, key);
     }
-    /// What of the request was not taken, and why; null when nothing was. `start_trace` reports it.
+    /// The first part of the request that was rejected; null when there is none. `start_trace` reports it.
     [[nodiscard]] const error* rejected() const noexcept {
         return rejected_.kind() == error_kind::none ? nullptr : &rejected_;
     }
 
-    /// All that the caller says of the trace.
+    /// All entries from a trusted sender: its values, and `tracestate`.
     [[nodiscard]] const trace_entries& entries() const noexcept { return entries_; }
 
 private:

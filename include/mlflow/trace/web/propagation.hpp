@@ -27,14 +27,15 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// User and session neither go out nor come in: requests carry `traceparent` alone.
+/// Trusts no sender: user and session are neither sent nor accepted, and requests carry `traceparent` only.
 struct trust_nobody {};
 
-/// Whoever can send a request here may say whose trace it is: for a network that only known programs reach.
+/// Trusts every sender: whoever can send a request may set the user and session of a trace. For a network that only
+/// known programs can reach.
 struct trust_network {};
 
-/// Makes and checks the seal of a sender, which proves that it holds a key: an HMAC, say. `verify` is optional;
-/// without it a seal is right when `sign` makes the same one. Thread-safe.
+/// A policy that makes and checks the seal of a sender, which proves that the sender has a key; for example an HMAC.
+/// `verify` is optional; without it, a seal is valid if `sign` makes the same one. Thread-safe.
 template <class T>
 concept seal = requires(const T& policy, std::string_view message) {
     { policy.sign(message) } -> std::convertible_to<std::string>;
@@ -42,7 +43,7 @@ concept seal = requires(const T& policy, std::string_view message) {
 
 namespace detail {
 
-// The bytes that hexadecimal digits stand for; empty where they do not.
+// Decodes hexadecimal digits. Empty if the text is anything else.
 inline std::string from_hex(std::string_view digits) {
     std::string bytes;
     for (std::size_t at = 0; at + 1 < digits.size(); at += 2) {
@@ -53,7 +54,7 @@ inline std::string from_hex(std::string_view digits) {
     return digits.size() % 2 == 0 ? bytes : std::string();
 }
 
-// In a time that does not tell where they differ.
+// Compares in a time that does not depend on where the texts differ.
 inline bool same_bytes(std::string_view a, std::string_view b) noexcept {
     unsigned difference = a.size() == b.size() ? 0U : 1U;
     for (std::size_t i = 0; i < a.size() && i < b.size(); ++i)
@@ -61,7 +62,7 @@ inline bool same_bytes(std::string_view a, std::string_view b) noexcept {
     return difference == 0;
 }
 
-// A policy that throws proves nothing.
+// If the policy throws, the seal is invalid.
 template <seal Seal>
 bool is_sealed(const Seal& policy, std::string_view message, std::string_view given) noexcept {
     const auto check = [&]() -> bool {
@@ -74,8 +75,8 @@ bool is_sealed(const Seal& policy, std::string_view message, std::string_view gi
     return guarded(check, [] { return false; });
 }
 
-// The host of `host`, `host:port`, `address` or `[address]:port`, without brackets. What is none of these stays as it
-// is: in `host:password@other`, the host is not the first part.
+// The host in `host`, `host:port`, `address` or `[address]:port`, without brackets. Any other text is returned
+// unchanged: in `host:password@other`, the first part is not the host.
 constexpr std::string_view host_of(std::string_view authority) noexcept {
     std::string_view host = authority;
     while (!host.empty() && host.back() >= '0' && host.back() <= '9') host.remove_suffix(1);
@@ -87,8 +88,8 @@ constexpr std::string_view host_of(std::string_view authority) noexcept {
 
 } // namespace detail
 
-/// Carries a trace to other processes and takes it from there, in the headers `traceparent`, `tracestate` and
-/// `baggage` of the W3C, so that several services give one trace with one user and session.
+/// Propagates a trace between processes in the W3C headers `traceparent`, `tracestate` and `baggage`, so that several
+/// services record one trace with one user and session.
 ///
 ///     using wire = mt::propagator<schema, mt::hmac_seal>;
 ///     const wire headers({.hosts = {"agents.internal"}, .seal = {.key = mt::secret(key)}});
@@ -96,42 +97,47 @@ constexpr std::string_view host_of(std::string_view authority) noexcept {
 ///     headers.inject(trace, "agents.internal", [&](std::string_view name, std::string_view value) { … }); // caller
 ///     auto trace = tracer.start_trace("agent", headers.extract(request), user);                           // called
 ///
-/// The keys that `Schema` marks as `propagated` go to `options::hosts` and nowhere else, in `baggage`; other hosts
-/// get `traceparent` alone. `Trust` decides whose word is taken for user, session and these keys: a `seal`
-/// (`<mlflow/trace/transports/hmac_seal.hpp>`, or your own) of who knows a key, `trust_network`, or `trust_nobody`.
-/// The seal covers the trace's ID, the values and the time, and expires; it outlives a service in between that only
-/// forwards `baggage`, as OpenTelemetry's do.
+/// The keys that `Schema` marks as `propagated` are sent in `baggage`, to `options::hosts` only; other hosts receive
+/// only `traceparent`. `Trust` determines which senders are trusted to set user, session and these keys: a `seal`
+/// (`<mlflow/trace/transports/hmac_seal.hpp>`, or your own) trusts senders that have the key; the others are
+/// `trust_network` and `trust_nobody`. The seal covers the trace's ID, the values and the time, and it expires. It
+/// stays valid through an intermediate service that only forwards `baggage`, as OpenTelemetry's libraries do.
 ///
-/// The first process describes the trace to MLflow. In a process that continues it, the values of its own that are
-/// not the caller's (other metadata, tags, a request ID) are attributes of the span that it starts with.
+/// The first process describes the trace to MLflow. A process that continues the trace records the values of its own
+/// that the caller did not send (other metadata, tags, a request ID) as attributes of its root span.
 ///
-/// Thread-safety: all functions, from any thread.
+/// Thread-safety: all functions may be called from any thread.
 template <class Schema, class Trust>
 class propagator {
     static_assert(seal<Trust> || std::is_same_v<Trust, trust_nobody> || std::is_same_v<Trust, trust_network>,
-                  "the seal lacks a member: std::string sign(std::string_view message) const; or take "
+                  "the seal lacks a member: std::string sign(std::string_view message) const; or use "
                   "mt::trust_network or mt::trust_nobody");
 
 public:
+    /// What a propagator is made from.
     struct options {
-        /// To which user, session and other propagated keys may go: names or addresses, compared without case and
-        /// without a port. `*` is every host.
+        /// The hosts that may receive user, session and other propagated keys: names or addresses, compared without
+        /// case and without a port. `*` is every host.
         std::vector<std::string> hosts{};
+        /// The options of `Trust`, such as the key of a seal.
         detail::options_of<Trust> seal{};
-        /// How old a seal may be, by the clocks of both machines. A trace ID that is sent again later is a
-        /// stranger's.
+        /// The maximum age of a seal in seconds, by the clocks of both machines. A request with an older seal is not
+        /// trusted, nor is one whose seal is further in the future. Raise it if requests wait longer in a queue, or
+        /// if the clocks differ by more.
         std::chrono::seconds max_age{300};
     };
 
+    /// Makes a propagator with default options.
     propagator() : propagator(options{}) {}
+    /// Makes a propagator. Throws what the constructor of `Trust` throws.
     explicit propagator(options chosen)
         : hosts_(std::move(chosen.hosts)), trust_(make_trust(std::move(chosen.seal))), max_age_(chosen.max_age) {}
 
-    /// Sets the headers of a request to this host that is made inside the span: `set(name, value)`, both
-    /// `std::string_view`. A span that is not recorded since its trace was not sampled says so, and the called
-    /// process does not record either; one of a tracer that is off sets nothing. Errors: without memory, and where
-    /// the seal throws or signs with nothing, `traceparent` goes alone, which is reported. Throws only what `set`
-    /// throws.
+    /// Sets the headers of a request that is sent to `host` inside the span, by calling `set(name, value)` with two
+    /// `std::string_view`. For a trace that is not sampled, the headers carry this decision, and the called process
+    /// does not record either. For a span of a tracer that is off, no header is set. Errors: when memory runs out, or
+    /// the seal throws or returns nothing, only `traceparent` is set, and the error is reported. Throws only what
+    /// `set` throws.
     template <class Span, class Set>
     void inject(const Span& span, std::string_view host, Set&& set) const {
         if constexpr (requires { span.as_remote(); }) {
@@ -139,7 +145,7 @@ public:
             if (!self.trace_id.valid()) return;
             set(remote_span::header, self.text().view());
             detail::open_trace* const trace = span.recording() ? span.span_->trace : nullptr;
-            // Who trusts the network needs no proof that a trace is not sampled.
+            // A receiver that trusts the network needs no proof that a trace is not sampled.
             if (!(trace ? is_told_identity : seal<Trust>) || !may_have_identity(host)) return;
             sent_values sent;
             const error why = detail::guarded([&] { return collect(trace, self.trace_id, sent); },
@@ -153,8 +159,8 @@ public:
         }
     }
 
-    /// What the headers of a request say; `Container` as for `http_headers`. Never fails: what cannot be taken is
-    /// left out, and `incoming_trace::rejected` says why.
+    /// Extracts the trace from the headers of a request. `Container` is as for `http_headers`. Does not fail: invalid
+    /// parts are omitted, and `incoming_trace::rejected` returns the error.
     template <class Container>
     [[nodiscard]] incoming_trace extract(const Container& headers) const noexcept {
         incoming_trace found;
@@ -208,11 +214,11 @@ private:
     }
 
     struct sent_values {
-        std::string members{}; // of baggage
+        std::string members{}; // of the header `baggage`
         std::string state{};
     };
 
-    // Nothing of a trace whose root has ended; of one that is not sampled, the seal alone.
+    // Collects nothing for a trace whose root span has ended, and only the seal for a trace that is not sampled.
     error collect(detail::open_trace* trace, [[maybe_unused]] const trace_id& id, sent_values& sent) const {
         if constexpr (is_told_identity) {
             [[maybe_unused]] std::string message, names, time; // of the seal
@@ -221,13 +227,13 @@ private:
                 begin_message(message, id, time);
             }
             if (trace) {
-                const detail::lock_guard guard(trace->lock);
+                const detail::lock_guard guard(*trace->lock);
                 if (!trace->data) return {};
                 sent.members.reserve(trace->data->entries.bytes());
                 Schema::for_each_propagated([&]<class Key>() {
                     static_assert(detail::is_token(Key::name),
-                                  "the name of a key that goes to other processes is made "
-                                  "of letters, digits and the signs of a header's name");
+                                  "the name of a propagated key must consist of letters, digits and the other "
+                                  "characters of a header name (RFC 9110, 5.6.2)");
                     const std::string_view value = trace->data->entries.find(entry_kind::metadata, Key::name);
                     if (!value.data()) return;
                     sent.members.append(Key::name) += '=';
@@ -256,7 +262,7 @@ private:
         return {};
     }
 
-    // What is sealed: the trace, the time, and each value behind its key, which cannot hold `=` or a line's end.
+    // The sealed message: the trace, the time, and each value after its key, which cannot contain `=` or a newline.
     static void begin_message(std::string& message, const trace_id& trace, std::string_view time) {
         message.append("mlflow_trace 1\n").append(trace.hex().view()).append("\n").append(time);
     }
@@ -266,7 +272,7 @@ private:
 
     template <class Container>
     void take_baggage(const Container& headers, incoming_trace& found) const {
-        std::string list; // several headers are one; what a look-up returned may be gone after the visit
+        std::string list; // joins several headers; the result of a look-up may be temporary
         bool is_too_large = false;
         detail::for_each_header_value(headers, baggage, [&](std::string_view text) {
             const std::string_view comma = list.empty() ? "" : ",";
@@ -275,14 +281,14 @@ private:
         });
         if (is_too_large) return found.reject(error_kind::too_large, baggage);
         member_list members;
-        members.reserve(8); // and more, should there be so many
+        members.reserve(8); // the usual number; there may be more
         const bool is_well_formed =
             detail::for_each_member(list, [&](const auto& member) { members.push_back(member); });
         if (members.size() > detail::most_members) return found.reject(error_kind::too_large, baggage);
-        if constexpr (seal<Trust>) { // which proves the members that count
+        if constexpr (seal<Trust>) { // the seal proves the members that count
             const auto* const seal = member_of(members, seal_key);
-            if (!seal) return; // a stranger
-            // Some forward a space as a plus sign.
+            if (!seal) return; // the sender is not trusted
+            // Some intermediaries forward a space as a plus sign.
             if (!take_sealed(members, *seal, false, found) && !take_sealed(members, *seal, true, found))
                 found.reject(error_kind::unverified, baggage);
         } else {
@@ -311,7 +317,7 @@ private:
         return times > 1;
     }
 
-    // Takes what stands before the next colon off the rest.
+    // Removes the part before the next colon from `rest` and returns it.
     static std::string_view next_part(std::string_view& rest) noexcept {
         const auto colon = rest.find(':');
         const std::string_view part = rest.substr(0, colon);
@@ -319,7 +325,8 @@ private:
         return part;
     }
 
-    // The seal is `time:digits:key:key…`. Takes the values of those keys if it is right, whatever else was sent.
+    // Checks a seal `time:digits:key:key…`, and accepts the values of these keys if it is valid. Other members are
+    // ignored.
     bool take_sealed(const member_list& members, const detail::baggage_member& seal, bool plus_is_space,
                      incoming_trace& found) const {
         const std::string text = detail::percent_decoded(seal.value, plus_is_space);
@@ -338,7 +345,8 @@ private:
         for (std::string_view names = rest; !names.empty();) {
             const auto* const sent = member_of(members, next_part(names));
             if (!sent || is_repeated(members, sent->key)) return false;
-            // A stranger's list of names must not make much work of a short request: each stands there once.
+            // Bounds the work that a short request with a long list of names can cause. A valid list has each name
+            // once.
             if (message.size() > 2 * detail::most_baggage) return false;
             append_to_message(message, sent->key, detail::percent_decoded(sent->value, plus_is_space));
         }

@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-// The lists in the W3C's headers `baggage` and `tracestate`.
+// Reads and writes the lists in the W3C headers `baggage` and `tracestate`.
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
@@ -22,12 +22,12 @@ inline constexpr std::size_t most_baggage = 8'192;
 inline constexpr std::size_t most_tracestate = 512;
 inline constexpr std::size_t most_states = 32;
 
-// The characters of a value that stand for themselves, but for '%', and '+', which some read as a space.
+// The characters of a value that need no encoding, except '%', and '+', which some readers decode as a space.
 constexpr bool is_baggage_octet(char c) noexcept {
     return c > 0x20 && c < 0x7f && c != '"' && c != '%' && c != '+' && c != ',' && c != ';' && c != '\\';
 }
 
-// What is no escape stays as it is.
+// Text that is not an escape is kept.
 inline std::string percent_decoded(std::string_view text, bool plus_is_space) {
     std::string decoded;
     decoded.reserve(text.size());
@@ -41,11 +41,12 @@ inline std::string percent_decoded(std::string_view text, bool plus_is_space) {
 
 struct baggage_member {
     std::string_view key;
-    std::string_view value; // as it was sent
+    std::string_view value; // as sent
 };
 
-// Visits each member of a value of the header. What is no member is passed over, as OpenTelemetry's libraries for
-// Java, JavaScript, Python and .NET do: any service in between may have put it there. False where there was such.
+// Calls `visit` for each member of a value of the header. Malformed members are skipped, as OpenTelemetry's libraries
+// for Java, JavaScript, Python and .NET do, because any intermediate service may have added them. Returns false if
+// there was one.
 template <class Visit>
 bool for_each_member(std::string_view list, Visit&& visit) {
     bool is_well_formed = true;
@@ -63,8 +64,8 @@ bool for_each_member(std::string_view list, Visit&& visit) {
     return is_well_formed;
 }
 
-// Takes whole members off a list that is too long, as W3C Trace Context, 3.3.1.5, has it: long ones first, then from
-// the end. What stays is as it was, in the same order.
+// Removes whole members from a list that is too long, as W3C Trace Context, 3.3.1.5, specifies: first members of more
+// than 128 characters, then members at the end. The remaining members keep their text and order.
 inline void shorten_tracestate(std::string& list) {
     constexpr std::size_t most_of_one = 128;
     for (std::size_t at = 0; list.size() > most_tracestate && at < list.size();) {

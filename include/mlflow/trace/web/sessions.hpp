@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/core/uuid_v7.hpp>
+#include <mlflow/trace/memory/machine.hpp>
 #include <mlflow/trace/metadata/identity.hpp>
 
 #include <chrono>
@@ -10,7 +11,6 @@
 #include <iterator>
 #include <list>
 #include <map>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,30 +18,35 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// When a session ends, besides by `sessions::end`.
+/// When a session expires, other than by `sessions::end`.
 struct session_options {
-    /// After this long without a request. 30 minutes is what web analytics count by.
+    /// The time without a request after which a session expires. 30 minutes is the usual value in web analytics.
+    /// Shorten it if users soon start another conversation, lengthen it if they return to one after a longer break.
     std::chrono::nanoseconds idle_timeout = std::chrono::minutes(30);
-    /// When there are more, the one that was idle longest ends.
+    /// The maximum number of sessions. When there are more, the session that was idle longest ends. Raise it if more
+    /// users are active within `idle_timeout`.
     std::size_t max_sessions = 100'000;
 };
 
-/// Where sessions begin and end, for an application whose clients do not say it: each owner (a user, a device, a
-/// cookie) is in one session at a time, whose ID is a UUID of version 7. The destructor ends them all.
+/// Assigns sessions, for an application whose clients do not send them. Each owner (a user, a device, a cookie) has
+/// one session at a time, whose ID is a UUID of version 7. The destructor ends all sessions.
 ///
-/// Platform: clocks and IDs, such as `hosted_platform`. Time is the monotonic clock's. Thread-safety: all functions,
-/// from any thread. Errors: `std::bad_alloc`. Not part of `mlflow/trace.hpp`.
+/// Platform: clocks and IDs, such as `hosted_platform`; times are measured by its monotonic clock. Thread-safety: all
+/// functions may be called from any thread. Errors: `std::bad_alloc`. Not part of `mlflow/trace.hpp`.
 template <class Platform>
 class sessions {
 public:
+    /// When sessions expire.
     using options = session_options;
 
+    /// Sessions with default options.
     sessions() : sessions(options{}) {}
+    /// Sessions with these options.
     explicit sessions(options chosen) : options_(chosen) {}
 
-    /// The session that the owner is in, from now on for another `idle_timeout`; a new one where there is none.
+    /// Returns the owner's session, and restarts its `idle_timeout`. If the owner has none, a new session begins.
     [[nodiscard]] session current(std::string_view owner) {
-        const std::lock_guard guard(lock_);
+        const detail::lock_guard guard(lock_);
         const std::uint64_t now = Platform::monotonic_nano();
         end_idle(now);
         if (const auto known = by_owner_.find(owner); known != by_owner_.end()) {
@@ -55,9 +60,9 @@ public:
         return by_use_.back().id;
     }
 
-    /// Ends the owner's session: the next request begins a new one. False when there was none.
+    /// Ends the owner's session; the owner's next request begins a new one. Returns false if there was none.
     bool end(std::string_view owner) {
-        const std::lock_guard guard(lock_);
+        const detail::lock_guard guard(lock_);
         end_idle(Platform::monotonic_nano());
         const auto known = by_owner_.find(owner);
         if (known == by_owner_.end()) return false;
@@ -67,9 +72,9 @@ public:
         return true;
     }
 
-    /// How many sessions are open.
+    /// The number of sessions.
     [[nodiscard]] std::size_t size() {
-        const std::lock_guard guard(lock_);
+        const detail::lock_guard guard(lock_);
         end_idle(Platform::monotonic_nano());
         return by_use_.size();
     }
@@ -91,8 +96,8 @@ private:
     }
 
     const options options_;
-    std::mutex lock_;
-    std::list<entry> by_use_; // the one that was idle longest is first
+    detail::machine::shared_mutex lock_;
+    std::list<entry> by_use_; // the session that was idle longest is first
     std::map<std::string_view, typename std::list<entry>::iterator> by_owner_;
 };
 

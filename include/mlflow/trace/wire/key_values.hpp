@@ -25,7 +25,7 @@ inline key_and_value split_key_value(std::string_view key_value) noexcept {
     return found;
 }
 
-// The key and the text of a KeyValue; a text whose data() is null when it is of another type.
+// The key and the text of a KeyValue. The text's data() is null if the value is of another type.
 inline std::pair<std::string_view, std::string_view> text_attribute(std::string_view key_value) noexcept {
     const auto [key, any_value] = split_key_value(key_value);
     std::pair<std::string_view, std::string_view> found(key, {});

@@ -11,24 +11,25 @@
 #include <cstddef>
 #include <string_view>
 
-// What MLflow makes of OTLP otherwise than other receivers.
+// The ways in which MLflow reads OTLP differently from other receivers.
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Text that MLflow would read as JSON is encoded as JSON once, so that it is stored as it is.
+// Appends an attribute. Text that MLflow would read as JSON is encoded as a JSON string, so that MLflow stores it
+// unchanged.
 inline bool append_text_for_mlflow(buffer& out, std::string_view key, std::string_view text) {
-    // Python ends at a number of over 4300 digits in a way that MLflow does not expect, also where the rest is no
-    // JSON.
+    // A number of more than 4300 digits makes Python raise an error that MLflow does not expect, even if the text is
+    // not JSON as a whole.
     const auto is_taken_for_json = [text] { return text.size() > 4'300 || is_json_document(text); };
     if (may_be_json(text) && is_taken_for_json())
         return append_json_attribute(out, otlp::attributes, key, [&] { return append_json_string(out, text); });
     return append_text_attribute(out, otlp::attributes, key, text);
 }
 
-// MLflow's server stores JSON that it then cannot read, and fails every page of a search that holds it: nested in
-// more than 45 levels, or with an integer outside 64 bits with a sign (found with MLflow 3.17). `json` is
-// well-formed.
+// MLflow's server stores some JSON that it cannot read again; every page of a search that contains such a trace then
+// fails. This is JSON nested in more than 45 levels, or with an integer outside the range of a signed 64-bit integer
+// (found with MLflow 3.17). The limit here is 40 levels, which leaves a margin. `json` must be well-formed.
 inline bool mlflow_can_read(std::string_view json) noexcept {
     constexpr int deepest = 40;
     int depth = 0;
@@ -50,7 +51,7 @@ inline bool mlflow_can_read(std::string_view json) noexcept {
             const std::string_view most = is_negative ? "9223372036854775808" : "9223372036854775807";
             if (is_integer && (digits.size() > most.size() || (digits.size() == most.size() && digits > most)))
                 return false;
-            if (!is_integer) // the fraction and the exponent are no integers of their own
+            if (!is_integer) // the fraction and the exponent are not integers of their own
                 while (at < json.size() &&
                        std::string_view("0123456789.eE+-").find(json[at]) != std::string_view::npos)
                     ++at;
@@ -60,7 +61,7 @@ inline bool mlflow_can_read(std::string_view json) noexcept {
     return true;
 }
 
-// Such JSON is stored as the text that it is; text that MLflow would take for JSON is encoded once more.
+// JSON that MLflow cannot read is stored as text. Text that MLflow would read as JSON is encoded as a JSON string.
 inline bool append_attribute_for_mlflow(buffer& out, std::string_view key_value, std::string_view raw) {
     const auto [key, text] = text_attribute(key_value);
     if (!text.data()) return out.append(raw);
@@ -70,7 +71,7 @@ inline bool append_attribute_for_mlflow(buffer& out, std::string_view key_value,
                                  [&out, json = text] { return append_json_string(out, json); });
 }
 
-// The body of a span that `needs_rewrite`.
+// Appends the body of a span that `needs_rewrite`.
 inline bool append_body_for_mlflow(buffer& out, std::string_view body) {
     for (protobuf_reader at(body); at.next();) {
         const bool is_attribute = at.field() == otlp::attributes;

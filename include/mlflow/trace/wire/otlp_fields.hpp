@@ -39,8 +39,8 @@ enum status_field : unsigned { status_message = 2, status_code = 3 };
 inline constexpr char span_kind_internal = 1;
 } // namespace otlp
 
-// Could Python's json.loads take this text for something else than plain text? Answered by its first character; the
-// exporter asks precisely, where it matters.
+// Whether Python's json.loads could accept this text. Only the first character other than whitespace is examined; the
+// exporter examines the whole text where it matters.
 inline bool may_be_json(std::string_view text) noexcept {
     for (const char c : text) {
         switch (c) {
@@ -63,7 +63,8 @@ inline bool may_be_json(std::string_view text) noexcept {
     return false;
 }
 
-// A length-delimited field of text; invalid UTF-8, which would make the receiver refuse everything, becomes U+FFFD.
+// Appends a length-delimited text field. Invalid UTF-8, for which the receiver would reject the whole request,
+// becomes U+FFFD.
 template <class Buffer>
 bool append_text_field(Buffer& out, unsigned field, std::string_view text) noexcept {
     const char tag = short_tag(field, wire_type::length_delimited);
@@ -88,7 +89,7 @@ bool append_any_value(Buffer& out, AppendAnyValue&& append) {
     return append() && length.close();
 }
 
-// A KeyValue, as a field of the message around it.
+// Appends a KeyValue as a field of the enclosing message.
 template <class Buffer, class AppendAnyValue>
 bool append_key_value(Buffer& out, unsigned field, std::string_view key, AppendAnyValue&& append) {
     if (!out.push_back(short_tag(field, wire_type::length_delimited))) return false;
@@ -96,8 +97,7 @@ bool append_key_value(Buffer& out, unsigned field, std::string_view key, AppendA
     return append_text_field(out, otlp::key, key) && append_any_value(out, append) && length.close();
 }
 
-// The same where the key is valid UTF-8 and the size of the AnyValue is known: `write` puts it at the place it is
-// given.
+// The same for a key of valid UTF-8 and an AnyValue of known size, which `write` writes to the given place.
 template <class Buffer, class WriteAnyValue>
 bool append_sized_key_value(Buffer& out, unsigned field, std::string_view key, std::size_t any_size,
                             WriteAnyValue&& write) noexcept {
@@ -115,8 +115,8 @@ bool append_sized_key_value(Buffer& out, unsigned field, std::string_view key, s
     return true;
 }
 
-// Copies a short text, and collects the bits by which text outside ASCII is known. Copies may overlap: that is fewer
-// instructions than a loop over what is left.
+// Copies a short text, and collects its bits, whose high bits show text outside ASCII. Overlapping copies take fewer
+// instructions than a loop over the rest.
 inline char* copy_short(char* to, std::string_view text, std::uint64_t& bits) noexcept {
     const std::size_t size = text.size();
     const char* const from = text.data();
@@ -146,9 +146,9 @@ inline char* copy_short(char* to, std::string_view text, std::uint64_t& bits) no
     return to + size;
 }
 
-// A KeyValue of an ASCII key and an AnyValue, all so short that each length takes one byte. `write(to, bits)` puts
-// the AnyValue at its place, and may note that it is not ASCII either. False when it is not so, and nothing is
-// appended.
+// Appends a KeyValue with an ASCII key and an AnyValue, both so short that each length takes one byte.
+// `write(to, bits)` writes the AnyValue, and may set `bits` to show that it is not ASCII either. Returns false, and
+// appends nothing, if one of these conditions is not met.
 template <class Buffer, class WriteAnyValue>
 bool append_short_key_value(Buffer& out, unsigned field, std::string_view key, std::size_t any_size,
                             WriteAnyValue&& write) noexcept {
@@ -187,7 +187,7 @@ bool append_text_attribute(Buffer& out, unsigned field, std::string_view key, st
     });
 }
 
-// An AnyValue that is encoded already: a bool or a number.
+// Appends an AnyValue that is already encoded: a bool or a number.
 template <class Buffer>
 bool append_encoded_attribute(Buffer& out, unsigned field, std::string_view key,
                               std::string_view any_value) noexcept {
@@ -201,8 +201,9 @@ bool append_encoded_attribute(Buffer& out, unsigned field, std::string_view key,
                                   [any_value](char* to) { return write_bytes(to, any_value); });
 }
 
-// A text that is JSON and meant to be read as JSON, written piece by piece. Its value stands before its key, which
-// protobuf allows and no receiver sees: that is how `is_meant_as_json` tells it from text that only looks like JSON.
+// Appends JSON text that is to be read as JSON, and is written piece by piece. The value is written before the key,
+// which protobuf allows and receivers do not see. By this order `is_meant_as_json` distinguishes it from text that
+// only looks like JSON.
 template <class Buffer, class AppendText>
 bool append_json_attribute(Buffer& out, unsigned field, std::string_view key, AppendText&& append_text) {
     constexpr std::size_t tagged = 1 + wide_varint_size;
@@ -229,13 +230,17 @@ inline bool is_meant_as_json(std::string_view key_value) noexcept {
     return key_value.starts_with(short_tag(otlp::value, wire_type::length_delimited));
 }
 
+inline constexpr std::size_t fixed64_field_size = 9;
+inline char* write_fixed64_field(char* to, unsigned field, std::uint64_t value) noexcept {
+    *to = short_tag(field, wire_type::fixed64);
+    return write_fixed64(to + 1, value);
+}
 template <class Buffer>
 bool append_fixed64_field(Buffer& out, unsigned field, std::uint64_t value) noexcept {
-    char* const to = out.ensure(9);
+    char* const to = out.ensure(fixed64_field_size);
     if (!to) return false;
-    *to = short_tag(field, wire_type::fixed64);
-    write_fixed64(to + 1, value);
-    out.commit(9);
+    write_fixed64_field(to, field, value);
+    out.commit(fixed64_field_size);
     return true;
 }
 

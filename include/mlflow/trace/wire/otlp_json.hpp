@@ -20,7 +20,7 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// How OTLP/JSON writes a field: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding.
+// How OTLP/JSON represents a field: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding.
 enum class otlp_kind : std::uint8_t {
     text,
     id,
@@ -57,7 +57,7 @@ struct otlp_field {
     }
 };
 
-// The messages of opentelemetry-proto, in the order in which the OpenTelemetry Collector writes their fields.
+// The messages of opentelemetry-proto, with the fields in the order in which the OpenTelemetry Collector writes them.
 namespace otlp_schema {
 using enum otlp_kind;
 inline constexpr otlp_field key_value[]{{1, "key", text}, {2, "value", any_value}};
@@ -119,7 +119,7 @@ public:
     explicit otlp_json_writer(Buffer& out) noexcept : out_(out) {}
 
     bool message(std::span<const otlp_field> fields, std::string_view bytes, std::size_t depth = 0) noexcept {
-        std::array<content, most_fields> last{}; // of each field, the one that counts
+        std::array<content, most_fields> last{}; // the last occurrence of each field, which takes effect
         protobuf_reader at(bytes);
         while (at.next())
             for (std::size_t i = 0; i < fields.size(); ++i)
@@ -134,7 +134,7 @@ public:
     }
 
 private:
-    // Of one field.
+    // One occurrence of a field.
     struct content {
         std::string_view bytes{};
         std::uint64_t number = 0;
@@ -142,9 +142,9 @@ private:
     };
 
     static constexpr std::size_t most_fields = std::size(otlp_schema::span);
-    static constexpr std::size_t max_depth = 64; // of AnyValue
+    static constexpr std::size_t max_depth = 64; // of nested AnyValues
 
-    // A field of another type than the schema's is an unknown one, as for every protobuf parser.
+    // A field of another type than in the schema is unknown, as for every protobuf parser.
     static bool is(const protobuf_reader& at, const otlp_field& field) noexcept {
         return at.field() == field.number && at.type() == field.type();
     }
@@ -166,7 +166,7 @@ private:
         return append_bytes(out_, "]");
     }
 
-    // Written when it is a message, and otherwise unless it is the default, as the Collector does.
+    // Writes a message always, and any other field unless it has the default value, as the Collector does.
     bool single(const otlp_field& field, const content& last, std::size_t depth, bool& first) noexcept {
         const bool nested = field.kind == otlp_kind::message || field.kind == otlp_kind::any_value;
         if (!nested && last.number == 0 &&
@@ -232,8 +232,8 @@ private:
     Buffer& out_;
 };
 
-// The OTLP/JSON of an ExportTraceServiceRequest in protobuf, on one line without its end. False, with nothing
-// written, when the bytes are malformed, nested too deeply, or the buffer is full.
+// Appends the OTLP/JSON of an ExportTraceServiceRequest in protobuf, on one line without a newline at its end.
+// Returns false, and writes nothing, if the bytes are malformed or nested too deeply, or the buffer is full.
 template <class Buffer>
 bool append_otlp_json(Buffer& out, std::string_view export_trace_service_request) noexcept {
     const std::size_t size = out.size();

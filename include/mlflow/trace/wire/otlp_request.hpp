@@ -18,36 +18,38 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Who reads the request.
+/// The kind of receiver that a request is written for.
 enum class otlp_receiver : std::uint8_t {
-    /// Any OTLP receiver: every value bare. What MLflow takes only by its own API travels as attributes of the root
-    /// span: further metadata as `mlflow.traceMetadata.<key>`, the client request ID as `mlflow.clientRequestId`,
-    /// previews as `mlflow.traceRequestPreview` and `mlflow.traceResponsePreview`.
+    /// Any OTLP receiver: values are not encoded further. Values that MLflow accepts only through its own API are
+    /// attributes of the root span: other metadata as `mlflow.traceMetadata.<key>`, the client request ID as
+    /// `mlflow.clientRequestId`, previews as `mlflow.traceRequestPreview` and `mlflow.traceResponsePreview`.
     any,
-    /// As `any`, and under the names of OpenTelemetry's conventions for generative AI: the session as
-    /// `gen_ai.conversation.id`, and with `otlp_exporter` model, provider, tokens, messages, tools and agents.
+    /// As `any`, with the names of OpenTelemetry's conventions for generative AI: the session as
+    /// `gen_ai.conversation.id` and, with `otlp_exporter`, model, provider, tokens, messages, tools and agents.
     gen_ai,
-    /// MLflow, by way of a Collector, say: as `any`, and text that MLflow would read as a JSON text is encoded as
-    /// JSON once, so that it is stored as it is. What MLflow takes only by its own API it shows as attributes of the
-    /// root.
+    /// MLflow, for example through a Collector. As `any`, but text that MLflow would read as JSON is encoded as a
+    /// JSON string, so that MLflow stores it unchanged. MLflow shows the values that it accepts only through its own
+    /// API as attributes of the root span.
     mlflow
 };
 
-/// How traces are put into a request.
+/// How traces are written into a request.
 struct otlp_form {
-    otlp_receiver receiver = otlp_receiver::any;
-    /// User and session on each span, and not on the root alone: for receivers that sum up by span (Langfuse, Phoenix
-    /// and others do; MLflow does not).
+    otlp_receiver receiver = otlp_receiver::any; ///< the kind of receiver
+    /// Writes user and session on each span instead of on the root span only. For receivers that aggregate by span
+    /// (Langfuse, Phoenix and others; not MLflow).
     bool identity_on_every_span = false;
-    bool goes_with_trace_info = false; ///< what MLflow's own API carries is sent that way
-    /// Appends a span's body in other words; null: as it is.
+    bool goes_with_trace_info = false; ///< values for MLflow's own API are sent through that API
+    /// Appends a span's body in another form; null: unchanged.
     bool (*append_body)(detail::buffer& out, const span_data& span) = nullptr;
 
+    /// The form for any receiver.
     constexpr otlp_form() noexcept = default;
+    /// The form for this kind of receiver.
     constexpr otlp_form(otlp_receiver chosen) noexcept : receiver(chosen) {}
 };
 
-/// What the spans come from: OpenTelemetry's resource attributes, such as `service.name`.
+/// OpenTelemetry's resource attributes, such as `service.name`: the origin of the spans.
 using resource_attributes = std::vector<std::pair<std::string, std::string>>;
 
 namespace detail {
@@ -65,12 +67,11 @@ inline bool append_prefixed(buffer& out, std::string_view prefix, const trace_en
     return append_literal_text(out, {key, size}, entry.value, receiver);
 }
 
-// As long as MLflow takes it, which is 4096 characters.
+// The name of the span, truncated to the 4096 characters that MLflow accepts.
 inline std::string_view trace_name(const span_data& span) noexcept {
-    std::string_view name;
     for (protobuf_reader at(span.body.view()); at.next();)
-        if (at.field() == otlp::name) name = at.bytes();
-    return first_code_points(name, 4096);
+        if (at.field() == otlp::name) return first_code_points(at.bytes(), 4096);
+    return {};
 }
 
 inline bool append_identity(buffer& out, const trace_data& trace, otlp_receiver receiver) {
@@ -83,10 +84,10 @@ inline bool append_identity(buffer& out, const trace_data& trace, otlp_receiver 
            (receiver != otlp_receiver::gen_ai || append(mlflow_names::conversation_id, session));
 }
 
-// What the root span says of its trace. MLflow believes the first span that says whose it is, and no later one, so no
-// other span does unless it is asked for.
+// Appends to the root span the values that describe its trace. MLflow uses the identity of the first span that has
+// one and ignores it on later spans, so other spans have none unless this was requested.
 inline bool append_trace_entries(buffer& out, const trace_data& trace, const otlp_form& form) {
-    // MLflow takes tags and a name from the root of the whole trace; what else there is stays with the span.
+    // MLflow reads tags and a name from the root span of the whole trace. Other values stay with their span.
     const bool is_all_here = !form.goes_with_trace_info || is_continued(trace);
     for (const trace_entry entry : trace.entries) {
         const auto append = [&](std::string_view key) {
@@ -108,7 +109,7 @@ inline bool append_trace_entries(buffer& out, const trace_data& trace, const otl
         }
         if (!good) return false;
     }
-    // MLflow does not take the trace's name from its root.
+    // MLflow does not use the name of the root span as the name of the trace.
     return form.receiver != otlp_receiver::mlflow || is_continued(trace) ||
            append_literal_text(out, mlflow_names::tag_of_trace_name, trace_name(*trace.root), form.receiver);
 }
@@ -151,8 +152,8 @@ inline bool append_span(buffer& out, const trace_data& trace, const span_data& s
 
 } // namespace detail
 
-/// Appends the protobuf bytes of an OTLP `ExportTraceServiceRequest` that holds all spans of the batch. False when
-/// memory ran out, or the request would be over 256 MiB; `out` is as before then.
+/// Appends the protobuf bytes of an OTLP `ExportTraceServiceRequest` with all spans of the batch. Returns false, and
+/// leaves `out` unchanged, when memory runs out or the request would exceed 256 MiB.
 inline bool append_otlp_request(detail::buffer& out, const trace_batch& batch, const resource_attributes& resource,
                                 const otlp_form& form) {
     using namespace detail;

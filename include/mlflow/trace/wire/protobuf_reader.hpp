@@ -11,9 +11,11 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Walks over the fields of one protobuf message:
-// `for (protobuf_reader at(bytes); at.next();) use(at.field(), at.type(), at.bytes() or at.number());`
-// It never reads out of bounds, and stops at the first malformed field: `failed()` tells.
+// Reads the fields of one protobuf message:
+//
+//     for (protobuf_reader at(bytes); at.next();) use(at.field(), at.type(), at.bytes() or at.number());
+//
+// It never reads out of bounds, and stops at the first malformed field; `failed()` then returns true.
 class protobuf_reader {
 public:
     explicit protobuf_reader(std::string_view message) noexcept : rest_(message) {}
@@ -45,7 +47,7 @@ public:
             rest_.remove_prefix(static_cast<std::size_t>(length));
             break;
         }
-        default: return fail(); // groups are of proto2, and OTLP has none
+        default: return fail(); // groups are in proto2 only, and OTLP has none
         }
         raw_ = {begin, static_cast<std::size_t>(rest_.data() - begin)};
         return true;
@@ -53,8 +55,8 @@ public:
 
     [[nodiscard]] std::uint32_t field() const noexcept { return field_; }
     [[nodiscard]] wire_type type() const noexcept { return type_; }
-    [[nodiscard]] std::string_view bytes() const noexcept { return bytes_; } // length-delimited
-    [[nodiscard]] std::uint64_t number() const noexcept { return number_; }  // the other types
+    [[nodiscard]] std::string_view bytes() const noexcept { return bytes_; } // of a length-delimited field
+    [[nodiscard]] std::uint64_t number() const noexcept { return number_; }  // of any other field
     [[nodiscard]] std::string_view raw() const noexcept { return raw_; }     // with tag and length
     [[nodiscard]] bool failed() const noexcept { return failed_; }
 

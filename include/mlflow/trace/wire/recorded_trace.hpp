@@ -16,16 +16,17 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-/// Names with values, in the order in which they were recorded.
+/// Names and values, in the order in which they were recorded.
 class recorded_values : public std::vector<std::pair<std::string, std::string>> {
 public:
-    /// The last value of that name, as MLflow reads it, or an empty text.
+    /// The last value with this name, which is the one that MLflow reads; empty if there is none.
     [[nodiscard]] std::string operator[](std::string_view name) const {
         std::string found;
         for (const auto& [key, value] : *this)
             if (key == name) found = value;
         return found;
     }
+    /// Whether there is a value with this name.
     [[nodiscard]] bool contains(std::string_view name) const {
         for (const auto& pair : *this)
             if (pair.first == name) return true;
@@ -33,50 +34,53 @@ public:
     }
 };
 
+/// An event of a span, decoded.
 struct recorded_event {
-    std::string name;
-    std::uint64_t unix_nano = 0;
-    recorded_values attributes;
+    std::string name;            ///< the name of the event
+    std::uint64_t unix_nano = 0; ///< its time in nanoseconds since 1970
+    recorded_values attributes;  ///< its attributes
 };
 
+/// A link of a span, decoded.
 struct recorded_link {
-    mlflow::trace::trace_id trace_id;
-    span_id id;
-    recorded_values attributes;
+    mlflow::trace::trace_id trace_id; ///< the trace of the other span
+    span_id id;                       ///< the ID of the other span
+    recorded_values attributes;       ///< the attributes of the link
 };
 
-/// A finished span, decoded. Attributes are text: numbers as decimal digits, bool as `true` or `false`.
+/// A span that has ended, decoded. Attributes are text: numbers as decimal digits, bool as `true` or `false`.
 struct recorded_span {
-    span_id id;
-    span_id parent; ///< not valid for the root of a whole trace
-    std::string name;
-    std::uint64_t start_unix_nano = 0;
-    std::uint64_t end_unix_nano = 0;
-    status code = status::unset;
-    std::string status_message;
-    recorded_values attributes;
-    std::vector<recorded_event> events;
-    std::vector<recorded_link> links;
+    span_id id;                         ///< the ID of the span
+    span_id parent;                     ///< not valid for the root span of a whole trace
+    std::string name;                   ///< the name of the span
+    std::uint64_t start_unix_nano = 0;  ///< start in nanoseconds since 1970
+    std::uint64_t end_unix_nano = 0;    ///< end in nanoseconds since 1970
+    status code = status::unset;        ///< the status
+    std::string status_message;         ///< the text of an error status
+    recorded_values attributes;         ///< the attributes
+    std::vector<recorded_event> events; ///< the events
+    std::vector<recorded_link> links;   ///< the links
 };
 
-/// A finished trace, decoded: for tests of instrumentation, and for exporters that are not in a hurry.
+/// A trace, or a part of one, decoded; for tests of instrumentation, and for exporters that need not be fast.
 struct recorded_trace {
-    trace_id id;
-    bool has_root = false; ///< false: spans that ended after the root, sent on their own
-    span_id root_id{};     ///< of the first span in this process, whose parent may be in another
-    std::string client_request_id;
-    std::string request_preview;  ///< empty unless set
-    std::string response_preview; ///< empty unless set
-    recorded_values metadata;
-    recorded_values tags;
-    std::vector<recorded_span> spans;
+    trace_id id;                      ///< the ID of the trace
+    bool has_root = false;            ///< false for a part with spans that ended after the root span
+    span_id root_id{};                ///< the root span in this process, whose parent may be in another process
+    std::string client_request_id;    ///< empty unless set
+    std::string request_preview;      ///< empty unless set
+    std::string response_preview;     ///< empty unless set
+    recorded_values metadata;         ///< metadata with user and session
+    recorded_values tags;             ///< tags
+    std::vector<recorded_span> spans; ///< the spans, in the order in which they ended
 
-    /// The first span in this process, or null when it is not among these.
+    /// The root span in this process, or null if it is not among `spans`.
     [[nodiscard]] const recorded_span* root() const noexcept {
         for (const recorded_span& span : spans)
             if (root_id.valid() ? span.id == root_id : !span.parent.valid()) return &span;
         return nullptr;
     }
+    /// The first span with this name, or null.
     [[nodiscard]] const recorded_span* find(std::string_view name) const noexcept {
         for (const recorded_span& span : spans)
             if (span.name == name) return &span;
@@ -167,7 +171,7 @@ inline recorded_span decode_span(std::string_view body) {
 
 namespace detail {
 
-// The memory that the content of a decoded trace takes, with what the allocator adds.
+// The memory that the content of a decoded trace takes, with the overhead of the allocator.
 inline std::size_t content_memory(const std::string& text) noexcept {
     const std::size_t in_place = std::string().capacity();
     return text.capacity() > in_place ? text.capacity() + machine::block_cost : 0;
@@ -197,7 +201,7 @@ inline std::size_t content_memory(const recorded_trace& trace) noexcept {
 
 } // namespace detail
 
-/// Decodes what an exporter is given.
+/// Decodes a trace of a batch. Throws `std::bad_alloc`.
 [[nodiscard]] inline recorded_trace decode(const trace_data& trace) {
     recorded_trace decoded;
     decoded.id = trace.id;
