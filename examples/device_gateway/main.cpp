@@ -59,6 +59,8 @@ int run(int argc, char** argv) {
     app.add_option("--mqtt-ca", mqtt.authorities,
                    "file with certificates of authorities: connects with TLS, and verifies the broker's certificate");
     CLI11_PARSE(app, argc, argv);
+    std::signal(SIGPIPE, SIG_IGN);
+    for (const int sent : {SIGINT, SIGTERM}) std::signal(sent, [](int) { is_stopped = 1; });
 
     auto server = mt::from_environment<mt::mlflow_exporter<mt::beast_transport>>({.source_name = "device_gateway"});
     if (!server) throw std::runtime_error(server.error().message());
@@ -72,8 +74,6 @@ int run(int argc, char** argv) {
         links.listen(std::move(listening));
     }
 
-    std::signal(SIGPIPE, SIG_IGN);
-    for (const int sent : {SIGINT, SIGTERM}) std::signal(sent, [](int) { is_stopped = 1; });
     device_gateway::collector collector(spool);
     std::optional<device_gateway::broker> broker;
     if (!mqtt.address.empty()) broker.emplace(mqtt);

@@ -66,8 +66,8 @@ def gateway(folder: pathlib.Path, *options: str) -> subprocess.Popen:
     return subprocess.Popen([GATEWAY, folder, *options], stdout=subprocess.PIPE, text=True)
 
 
-def listening(folder: pathlib.Path, port: int = 0) -> tuple[subprocess.Popen, int]:
-    process = gateway(folder, "--listen", f"127.0.0.1:{port}")
+def listening(folder: pathlib.Path, *options: str) -> tuple[subprocess.Popen, int]:
+    process = gateway(folder, "--listen", "127.0.0.1:0", *options)
     return process, int(process.stdout.readline().split()[1])
 
 
@@ -129,7 +129,7 @@ class Line:
             self.ends.append(end)  # kept open, so that a terminal that nobody reads has no end
         self.spoilt = 0
         self.is_over = False
-        self.thread = threading.Thread(target=self.carry)
+        self.thread = threading.Thread(target=self.carry, daemon=True)
         self.thread.start()
 
     def names(self) -> list[str]:
@@ -185,7 +185,7 @@ def a_bad_line(folder: pathlib.Path, board: str, program: pathlib.Path) -> None:
         time.sleep(0.01 * kill)
         process.kill()
         process.communicate()
-    last = gateway(folder / "killed", "--port", at_gateway)
+    last, _ = listening(folder / "killed", "--port", at_gateway)  # which it prints when it can be stopped
     check_same(device.wait(timeout=60), 0, "exit status of the device")
     report = end(last)
     print(f"{line.spoilt} pieces spoilt: {report}")
@@ -261,7 +261,7 @@ class Modem:
         self.serial = f"tcp:127.0.0.1:{self.listening.getsockname()[1]}"
         topic = f"{device}/acknowledgements"
         self.acknowledgements = broker.client("mosquitto_sub", topic, "-N", stdout=subprocess.PIPE)
-        self.thread = threading.Thread(target=self.carry)
+        self.thread = threading.Thread(target=self.carry, daemon=True)
         self.thread.start()
 
     def carry(self) -> None:
