@@ -163,7 +163,8 @@ using to_mlflow_spooled = spool<mlflow_exporter<Transport>, posix_files>;
 // spans
 template <class Exporter, class Recording>
 struct tracer_options;
-/// `mt::tracer<>` records everything and appends it to `traces.jsonl`.
+/// Starts traces and spans, and passes each trace that has ended to its exporter. `mt::tracer<>` records everything
+/// and appends it to the file `traces.jsonl`.
 template <class Schema = open_schema, class Context = thread_local_context, class Exporter = json_lines_exporter,
           class Recording = record_all, class Platform = hosted_platform>
 class tracer;

@@ -102,21 +102,13 @@ private:
     Mutexes& mutexes_;
 };
 
-// Distributes threads over several locks, so that they seldom contend.
-class locks_by_thread {
+// Mutexes that are held during a fork, by number.
+template <unsigned Count>
+class static_mutexes {
 public:
-    constexpr locks_by_thread() noexcept = default;
+    constexpr static_mutexes() noexcept = default;
 
-    // Of this part of the program. Parts that are loaded at run time have their own.
-    static locks_by_thread& here() noexcept;
-
-    [[nodiscard]] static_mutex& of_this_thread() noexcept {
-        static constinit atomic<unsigned> threads{0};
-        static constinit thread_local unsigned number = 0; // starts at 1
-        if (number == 0) [[unlikely]]
-            number = threads.fetch_add(1, memory_order_relaxed) + 1;
-        return locks_[number % count];
-    }
+    [[nodiscard]] static_mutex& operator[](unsigned number) noexcept { return locks_[number % Count]; }
     void hold_while_forking() noexcept {
         for (static_mutex& each : locks_) each.hold_while_forking();
     }
@@ -125,8 +117,22 @@ public:
     }
 
 private:
-    static constexpr unsigned count = 8;
-    static_mutex locks_[count]{};
+    static_mutex locks_[Count]{};
+};
+
+// Distributes threads over several locks, so that they seldom contend.
+class locks_by_thread : public static_mutexes<8> {
+public:
+    // Of this part of the program. Parts that are loaded at run time have their own.
+    static locks_by_thread& here() noexcept;
+
+    [[nodiscard]] static_mutex& of_this_thread() noexcept {
+        static constinit atomic<unsigned> threads{0};
+        static constinit thread_local unsigned number = 0; // starts at 1
+        if (number == 0) [[unlikely]]
+            number = threads.fetch_add(1, memory_order_relaxed) + 1;
+        return (*this)[number];
+    }
 };
 template <class = void>
 inline constinit locks_by_thread only_locks{};
@@ -140,26 +146,14 @@ inline locks_by_thread& locks_by_thread::here() noexcept {
 
 // The mutexes of objects. All objects share a few, so that a fork holds few, however many objects there are:
 // ThreadSanitizer ends a program in which a thread holds 64.
-class locks_of_objects {
+class locks_of_objects : public static_mutexes<4> {
 public:
-    constexpr locks_of_objects() noexcept = default;
-
     static locks_of_objects& here() noexcept;
 
     [[nodiscard]] static_mutex& of_next_object() noexcept {
         static constinit atomic<unsigned> objects{0};
-        return locks_[objects.fetch_add(1, memory_order_relaxed) % count];
+        return (*this)[objects.fetch_add(1, memory_order_relaxed)];
     }
-    void hold_while_forking() noexcept {
-        for (static_mutex& each : locks_) each.hold_while_forking();
-    }
-    void leave_to_forks() noexcept {
-        for (static_mutex& each : locks_) each.leave_to_forks();
-    }
-
-private:
-    static constexpr unsigned count = 4;
-    static_mutex locks_[count]{};
 };
 template <class = void>
 inline constinit locks_of_objects only_locks_of_objects{};
