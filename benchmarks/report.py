@@ -119,6 +119,25 @@ def budget_table():
     return markdown(lines)
 
 
+def parts_table():
+    """Where the instructions are that tests/instructions counted."""
+    found = json.loads((pathlib.Path(__file__).parents[1] / "tests/instructions/budgets.json").read_text())["parts"]
+    cases = {
+        "llm_literal_keys": "LLM span, `attribute<\"key\">(value)`",
+        "floor_llm": "by hand",
+        "bare_root": "bare span, a root",
+        "bare_child": "a child",
+        "floor_bare_root": "by hand",
+        "sampled_out": "LLM span, sampled out",
+        "off": "off at run time",
+    }
+    parts = sorted(set().union(*found.values()), key=lambda part: -sum(found[case].get(part, 0) for case in cases))
+    lines = [["", *cases.values()]]
+    for part in parts:
+        lines.append([part, *(f"{found[case][part]:,.0f}" if found[case].get(part, 0) >= 0.5 else "–" for case in cases)])
+    return markdown(lines)
+
+
 def growth_table(growth):
     lines = [["", "by", "at", "", "at", ""]]
     for series in growth["series"]:
@@ -166,6 +185,7 @@ def main():
         text = f"{repetitions}, {datetime.date.today():%B %Y}: {about}.{peer}\n\n{markdown(lines)}"
         page = fill_in(given.page.read_text(), "table", text)
         page = fill_in(page, "instructions", budget_table())
+        page = fill_in(page, "parts", parts_table())
         given.page.write_text(fill_in(page, "growth", growth_table(growth)) if growth else page)
 
 

@@ -5,11 +5,13 @@
     instructions_test.py instructions COMPILER VERSION record [--update]   by callgrind, at most 4 % above budgets.json
     instructions_test.py locks COMPILER VERSION record_locks [--update]    locks of the recording thread, by budgets.json
     instructions_test.py system_calls COMPILER VERSION record              none by the recording thread, by strace
+    instructions_test.py parts COMPILER VERSION record [--update]          which part of the library they are in; not a test
 
 Two runs of different length are compared, so that the start and the end of the program do not count. The instructions
 are those of g++ 12 with -O2. Valgrind has no AVX-512: text is escaped by SSSE3.
 """
 
+import collections
 import json
 import pathlib
 import re
@@ -47,6 +49,62 @@ def instructions(program, case):
 
     few, many = 512, 1536  # each text of the workload equally often
     return (of_run(many) - of_run(few)) / (many - few) / (SPANS | FLOORS)[case]
+
+
+def parts(program, case):
+    """The instructions of a span, by folder of the library or by what else executes them."""
+
+    def of_run(times):
+        with tempfile.TemporaryDirectory() as folder:
+            log = pathlib.Path(folder) / "callgrind"
+            run(["valgrind", "--tool=callgrind", f"--callgrind-out-file={log}", program, case, str(times)])
+            names, found, part, is_call = {}, collections.Counter(), None, False
+            for line in log.read_text().splitlines():
+                if match := re.match(r"(fl|fi|fe|fn)=\((\d+)\)(?: (.*))?$", line):
+                    kind, number, name = match.groups()
+                    key = ("fn" if kind == "fn" else "file", number)
+                    if name is not None:
+                        names[key] = name
+                    file, function = (file, names[key]) if kind == "fn" else (names[key], "")
+                    part = part_of(file, function)
+                elif match := re.match(r"c(?:fi|fn)=\((\d+)\) (.*)$", line):
+                    names["fn" if line.startswith("cfn") else "file", match[1]] = match[2]
+                elif line.startswith("calls="):
+                    is_call = True
+                elif re.match(r"[+\-*\d]", line):
+                    if not is_call:  # what is called has lines of its own
+                        found[part] += int(line.split()[1])
+                    is_call = False
+            return found
+
+    few, many = 512, 1536
+    less, more = of_run(few), of_run(many)
+    spans = (many - few) * (SPANS | FLOORS)[case]
+    return {part: round((count - less[part]) / spans, 1) for part, count in more.most_common() if count > less[part]}
+
+
+PARTS = {
+    "text": "escaping JSON",
+    "wire": "encoding",
+    "memory": "pools and buffers",
+    "context": "context",
+    "platform": "IDs and clock",
+    **dict.fromkeys(("spans", "core", "values", "metadata", "detail"), "interface and checks"),
+}
+
+
+def part_of(file, function):
+    if match := re.search(r"mlflow/trace/(\w+)/", file):
+        return PARTS[match[1]]
+    if "benchmarks/" in file or "/record.cpp" in file:
+        return "the program"
+    if "clock_gettime" in file + function:
+        return "IDs and clock"
+    if "pthread" in file + function:
+        return "locks and cancellation"
+    if re.search(r"mem(cpy|move|set|cmp)", file + function):
+        return "encoding"
+    return "C++ library and others"
 
 
 def locks(program, case):
@@ -122,6 +180,14 @@ def main():
         if not shutil.which("valgrind"):
             skip("valgrind is not installed")
         return compare(what, instructions, program, MARGIN, rest == ["--update"])
+    if what == "parts":
+        found = {case: parts(program, case) for case in SPANS | FLOORS}
+        for case, counts in found.items():
+            print(case, counts)
+        if rest == ["--update"]:
+            budgets = json.loads(BUDGETS.read_text()) | {"parts": found}
+            BUDGETS.write_text(json.dumps(budgets, indent=2) + "\n")
+        return False
     if what == "locks":
         return compare(what, locks, program, 1, rest == ["--update"])
     if not shutil.which("strace"):
