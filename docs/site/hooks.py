@@ -215,7 +215,7 @@ def breakable(code):
 
 
 def fits_a_phone(rows):
-    """Whether the longest words of all columns fit beside each other, in 350 pixels."""
+    """Whether the longest words of all columns fit beside each other, in 350 pixels, and no narrow column is very long."""
     def width(cell):
         words = [0]
         for code, text in re.findall(r"<code>(.*?)</code>|([^<]+)|<[^>]*>", cell):
@@ -223,11 +223,12 @@ def fits_a_phone(rows):
             words += [8 + 7.4 * len(word) if code else 8 * len(word) for word in re.split(r"\s|(?<=-)|<wbr>", plain)]
         return max(90, 16 + max(words))
 
-    return sum(max(map(width, column)) for column in zip(*rows)) <= 350
+    longest = max(len(re.sub(r"<[^>]*>", "", cell)) for row in rows for cell in row)
+    return sum(max(map(width, column)) for column in zip(*rows)) <= 350 and (len(rows[0]) < 3 or longest <= 300)
 
 
 def with_labels(table):
-    """Each row of a table that is too wide for a phone is shown there as a list, in which the headings are labels."""
+    """Each row of a table that is too wide for a phone is shown there as a list, with headings as labels from three columns on."""
     rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in re.findall(r"<tr>.*?</tr>", table[0], re.DOTALL)]
     labels = [html.escape(html.unescape(re.sub(r"<[^>]*>", "", cell)).strip()) for cell in rows[0]]
     if fits_a_phone(rows) or len(set(labels[1:])) < len(labels) - 1:
@@ -240,7 +241,7 @@ def with_labels(table):
             cells = iter(labels)
             return match[0]
         label = next(cells, "")
-        return f'{match[0][:-1]} data-label="{label}">' if label not in ("", labels[0]) else match[0]
+        return f'{match[0][:-1]} data-label="{label}">' if len(labels) > 2 and label not in ("", labels[0]) else match[0]
 
     return re.sub(r"<tr>|<td[^>]*>", cell, table[0]).replace("<table>", '<table class="plain labelled">', 1)
 
