@@ -211,7 +211,39 @@ def with_anchors(content):
 
 def breakable(code):
     """Code in a table, which may be broken between the parts of a long name rather than anywhere."""
-    return re.sub(r"[^\s]{13,}", lambda word: re.sub(r"(_|(?<!mt)::|(?:&lt;)|,|/)(?=[^\s]{3})", r"\1<wbr>", word[0]), code[0])
+    return re.sub(r"[^\s]{13,}", lambda word: re.sub(r"((?<=[A-Za-z0-9])_|(?<!mt)::|(?:&lt;)|,|/)(?=[^\s]{3})", r"\1<wbr>", word[0]), code[0])
+
+
+def fits_a_phone(rows):
+    """Whether the longest words of all columns fit beside each other, in 350 pixels, and no narrow column is very long."""
+    def width(cell):
+        words = [0]
+        for code, text in re.findall(r"<code>(.*?)</code>|([^<]+)|<[^>]*>", cell):
+            plain = html.unescape(re.sub(r"<(?!wbr)[^>]*>", "", code or text))
+            words += [8 + 7.4 * len(word) if code else 8 * len(word) for word in re.split(r"\s|(?<=-)|<wbr>", plain)]
+        return max(90, 16 + max(words))
+
+    longest = max(len(re.sub(r"<[^>]*>", "", cell)) for row in rows for cell in row)
+    return sum(max(map(width, column)) for column in zip(*rows)) <= 350 and (len(rows[0]) < 3 or longest <= 300)
+
+
+def with_labels(table):
+    """Each row of a table that is too wide for a phone is shown there as a list, with headings as labels from three columns on."""
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in re.findall(r"<tr>.*?</tr>", table[0], re.DOTALL)]
+    labels = [html.escape(html.unescape(re.sub(r"<[^>]*>", "", cell)).strip()) for cell in rows[0]]
+    if fits_a_phone(rows) or len(set(labels[1:])) < len(labels) - 1:
+        return table[0]
+    cells = iter(())
+
+    def cell(match):
+        nonlocal cells
+        if match[0] == "<tr>":
+            cells = iter(labels)
+            return match[0]
+        label = next(cells, "")
+        return f'{match[0][:-1]} data-label="{label}">' if len(labels) > 2 and label not in ("", labels[0]) else match[0]
+
+    return re.sub(r"<tr>|<td[^>]*>", cell, table[0]).replace("<table>", '<table class="plain labelled">', 1)
 
 
 CODE = re.compile(r"<pre.*?</pre>|<a .*?</a>|<h\d.*?</h\d>|<code>([^<]*)</code>", re.DOTALL)
@@ -263,7 +295,11 @@ def on_page_content(content, page, config, files):
                      flags=re.DOTALL)
     if here == "options.md":
         content = re.sub(r"<table>(?=\s*<thead>\s*<tr>\s*<th>option</th>)", '<table class="plain stacked">', content)
+    content = re.sub(r"<table>.*?</table>", with_labels, content, flags=re.DOTALL)
     content = content.replace("<table>", '<table class="plain">')
+    # An option is not broken after the dashes that it begins with.
+    content = re.sub(r"<pre.*?</pre>|<code>[^<]*", lambda match: match[0] if match[0].startswith("<pre") else re.sub(
+        r"(?<![^\s>(='])-{1,2}\w{1,3}", r'<span class="whole">\g<0></span>', match[0]), content, flags=re.DOTALL)
     # A table that is wider than the screen scrolls by itself, by keyboard too.
     content = re.sub(r'(?=<table class="plain)', '<div class="wide" role="region" aria-label="Table" tabindex="0">', content)
     return content.replace("</table>", "</table></div>")

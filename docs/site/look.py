@@ -14,7 +14,8 @@ from playwright.sync_api import sync_playwright
 PAGES = ["index.html", "tutorial.html", "reliability.html", "analysis.html", "explanation/where-a-trace-goes.html",
          "explanation/what-is-current.html", "explanation/failures.html", "explanation/measurements.html",
          "reference/index.html", "reference/names.html", "reference/spans/tracer.html", "reference/pipeline/retry.html",
-         "reference/concepts.html", "cookbook.html", "options.html", "troubleshooting.html", "performance.html", "project/changelog.html", "source/examples/chat_server/index.html"]
+         "reference/concepts.html", "cookbook.html", "web.html", "production.html", "devices.html", "security.html", "from_python.html",
+         "options.html", "troubleshooting.html", "performance.html", "project/changelog.html", "source/examples/chat_server/index.html"]
 SEARCHES = {"session": "session", "retry": "retry", "user": "tutorial", "spool": "spool", "start_trace": "tracer",
             "mt::batch": "batch", "coroutine": "coroutine", "MLFLOW_TRACKING_URI": "production"}
 
