@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -128,23 +129,20 @@ inline mt::result<steps_by_trace> steps_of(source& from, const arguments::common
     }
     for (auto& [id, steps] : all) {
         std::stable_sort(steps.begin(), steps.end(), [](const step& a, const step& b) { return a.start < b.start; });
-        std::vector<step> once; // a line may have been delivered twice
-        for (step& one : steps)
-            if (std::none_of(once.begin(), once.end(), [&](const step& other) { return other.id == one.id; }))
-                once.push_back(std::move(one));
-        steps = std::move(once);
+        std::unordered_set<std::string> known; // a line may have been delivered twice
+        std::erase_if(steps, [&](const step& one) { return !known.insert(one.id).second; });
     }
     return all;
 }
 
 /// The failures without a failed descendant.
 inline std::vector<const step*> causes_in(const std::vector<step>& steps) {
+    std::unordered_set<std::string_view> explained;
+    for (const step& one : steps)
+        if (one.is_failed && !one.message.empty()) explained.insert(one.parent);
     std::vector<const step*> causes;
     for (const step& one : steps)
-        if (one.is_failed && std::none_of(steps.begin(), steps.end(), [&](const step& other) {
-                return other.is_failed && other.parent == one.id && !other.message.empty();
-            }))
-            causes.push_back(&one);
+        if (one.is_failed && !explained.contains(one.id)) causes.push_back(&one);
     return causes;
 }
 

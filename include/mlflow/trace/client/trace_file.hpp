@@ -32,7 +32,8 @@ inline namespace MLFLOW_TRACE_ABI {
 /// affect other values.
 ///
 /// Memory: the data of the spans is limited to `memory` bytes; beyond that it is stored in a temporary file. Further
-/// memory is used for the traces of 1/128 of that data, and for the matching traces if they are sorted.
+/// memory is used for the traces that are assembled at a time, a quarter of `memory` or one trace, and for the
+/// matching traces if they are sorted.
 ///
 /// Errors: a file that cannot be read, has no valid content, or has another format, which is named; a filter that
 /// only a server can decide; and a damaged line, as left by a crash or a full disk. With `skip_damaged_lines`,
@@ -123,12 +124,61 @@ private:
     std::string scan(Matches matches, Take take) {
         heaps spans(options_.memory, folder());
         if (std::string fault = read_spans(spans); !fault.empty()) return fault;
-        heaps traces(spans.is_in_file() ? options_.memory / 4 : static_cast<std::size_t>(-1), folder());
-        for (std::size_t heap = 0; heap < heaps::count; ++heap) {
-            if (std::string fault = put_together(spans, traces, heap, matches); !fault.empty()) return fault;
+        heaps traces(spans.is_in_file() ? part() : static_cast<std::size_t>(-1), folder());
+        if (std::string fault = assemble(spans, traces, matches, heaps::count); !fault.empty()) return fault;
+        return merge(traces, [&](std::string_view record) {
+            detail::record_reader from(record);
+            from.number<std::uint64_t>();
+            trace_info trace;
+            read_record(from, trace);
+            return take(trace);
+        });
+    }
+    // The bytes of spans that are assembled at a time.
+    [[nodiscard]] std::size_t part() const noexcept { return options_.memory / 4; }
+
+    // The heap of a trace is `hash / divisor % count`, where the divisor is 1 for the spans as they are read.
+    static std::size_t heap_of(std::string_view trace_id, std::size_t divisor) {
+        return std::hash<std::string_view>()(trace_id) / divisor % heaps::count;
+    }
+
+    // Assembles the traces of all heaps of spans, heap by heap.
+    template <class Matches>
+    std::string assemble(heaps& spans, heaps& traces, Matches& matches, std::size_t divisor) const {
+        std::string fault;
+        for (std::size_t heap = 0; heap < heaps::count && fault.empty(); ++heap) {
+            constexpr std::size_t last_divisor = heaps::count * heaps::count * heaps::count;
+            const bool is_divided = spans.is_in_file() && spans.size(heap) > part() && divisor < last_divisor;
+            fault = is_divided ? assemble_divided(spans, traces, heap, matches, divisor)
+                               : put_together(spans, traces, heap, matches);
             spans.clear(heap);
         }
-        return give(traces, take);
+        return fault;
+    }
+    // The same for a heap of spans that is too large, after dividing it into heaps of its own.
+    template <class Matches>
+    std::string assemble_divided(const heaps& spans, heaps& traces, std::size_t heap, Matches& matches,
+                                 std::size_t divisor) const {
+        heaps divided(part(), folder());
+        if (std::string fault = divide(spans, heap, divided, divisor); !fault.empty()) return fault;
+        heaps found(part(), folder());
+        if (std::string fault = assemble(divided, found, matches, divisor * heaps::count); !fault.empty())
+            return fault;
+        std::string unwritten;
+        std::string unread = merge(found, [&](std::string_view record) {
+            unwritten = traces.add(heap, record);
+            return unwritten.empty();
+        });
+        return unread.empty() ? unwritten : unread;
+    }
+    static std::string divide(const heaps& spans, std::size_t heap, heaps& to, std::size_t divisor) {
+        std::string fault;
+        heaps::reader records(spans, heap);
+        while (const auto record = records.next(fault)) {
+            const std::string id = detail::record_reader(*record).text();
+            if (fault = to.add(heap_of(id, divisor), *record); !fault.empty()) break;
+        }
+        return fault;
     }
 
     std::string read_spans(heaps& spans) {
@@ -152,8 +202,7 @@ private:
             to.number(place++);
             to.number(request);
             detail::write_record(to, span);
-            const auto heap = std::hash<std::string_view>()(span.trace_id) % heaps::count;
-            if (fault.empty()) fault = spans.add(heap, record);
+            if (fault.empty()) fault = spans.add(heap_of(span.trace_id, 1), record);
         };
         const auto read = [&](detail::json_value document, std::size_t line) {
             if (!detail::is_otlp(document)) {
@@ -227,9 +276,9 @@ private:
         return fault;
     }
 
-    // Merges the heaps of traces, each of which is in file order.
+    // Calls `take` for the records of the heaps of traces, each of which is in file order, until it returns false.
     template <class Take>
-    static std::string give(heaps& traces, Take& take) {
+    static std::string merge(const heaps& traces, Take take) {
         struct head {
             std::uint64_t place;
             std::size_t heap;
@@ -248,11 +297,7 @@ private:
         while (!heads.empty() && fault.empty()) {
             const head first = heads.top();
             heads.pop();
-            detail::record_reader from(first.record);
-            from.number<std::uint64_t>();
-            trace_info trace;
-            read_record(from, trace);
-            if (!take(trace)) return {};
+            if (!take(first.record)) return {};
             advance(first.heap);
         }
         return fault;

@@ -180,12 +180,15 @@ public:
     // Returns an error text, or an empty text.
     [[nodiscard]] std::string add(std::size_t heap, std::string_view record) {
         std::string& to = heaps_[heap].waiting;
+        heaps_[heap].bytes += record.size();
         const std::size_t before = to.capacity();
         record_writer(to).text(record);
         waiting_ += to.capacity() - before;
         return waiting_ <= limit_ ? std::string() : write_out();
     }
     [[nodiscard]] bool is_in_file() const noexcept { return file_.get() >= 0; }
+    // The bytes of the records of one heap, in memory and in the file.
+    [[nodiscard]] std::uint64_t size(std::size_t heap) const noexcept { return heaps_[heap].bytes; }
 
     // Reads one heap from its beginning.
     class reader {
@@ -230,10 +233,7 @@ public:
         bool took_what_waits_ = false;
     };
 
-    void clear(std::size_t heap) {
-        std::string().swap(heaps_[heap].waiting);
-        heaps_[heap].blocks = {};
-    }
+    void clear(std::size_t heap) { heaps_[heap] = {}; }
 
 private:
     struct block {
@@ -243,6 +243,7 @@ private:
     struct records {
         std::string waiting;
         std::vector<block> blocks;
+        std::uint64_t bytes = 0;
     };
     static constexpr std::size_t largest_block = 65536; // small enough to read all heaps at the same time
 
