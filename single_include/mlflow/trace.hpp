@@ -3655,9 +3655,9 @@ struct http_request {
 
 /// One response. Header names are kept as received; `header()` looks them up.
 struct http_response {
-    int status = 0;                                           ///< the status code
-    std::vector<std::pair<std::string, std::string>> headers; ///< names and values
-    std::string body;                                         ///< the body, without chunks
+    int status = 0;                                             ///< the status code
+    std::vector<std::pair<std::string, std::string>> headers{}; ///< names and values
+    std::string body{};                                         ///< the body, without chunks
 
     /// The value of the first header with this name, compared without case, or an empty text.
     [[nodiscard]] std::string_view header(std::string_view name) const noexcept {

@@ -7,6 +7,12 @@ namespace {
 
 namespace mt = mlflow::trace;
 
+TEST(http_response, is_made_of_a_status_alone_without_a_warning) {
+    const mt::http_response reply{.status = 503};
+    EXPECT_TRUE(reply.headers.empty());
+    EXPECT_EQ(reply.body, "");
+}
+
 TEST(http_response, finds_headers_without_case) {
     const mt::http_response reply{200, {{"Retry-After", "5"}, {"X", "1"}, {"retry-after", "6"}}, {}};
     EXPECT_EQ(reply.header("RETRY-AFTER"), "5");

@@ -20,8 +20,8 @@ inline namespace MLFLOW_TRACE_ABI {
 
 /// Identifies a device. The views must outlive the exporter that gets them.
 struct device_identity {
-    std::string_view id;       ///< constant across starts, for example a serial number
-    std::string_view firmware; ///< the version of the device's firmware
+    std::string_view id{};       ///< constant across starts, for example a serial number
+    std::string_view firmware{}; ///< the version of the device's firmware
 };
 
 namespace detail::device_record {
