@@ -12128,6 +12128,11 @@ public:
     void wrong(error why) noexcept { wrong_ = std::move(why); }
     void mended() noexcept { wrong_ = {}; }
     void lost(error why) noexcept { lost_ = std::move(why); }
+    // The same, where the problem before it was one of earlier spans.
+    void lost_at_last(error why) noexcept {
+        mended();
+        lost(std::move(why));
+    }
 
     [[nodiscard]] bool is_wrong() const noexcept { return static_cast<bool>(wrong_); }
     [[nodiscard]] const error& get() const noexcept { return wrong_ ? wrong_ : lost_; }
@@ -12484,7 +12489,7 @@ private:
         give_up();
     }
     void note(export_result& outcome) noexcept { // a success may come with a warning
-        outcome.ok() ? error_.wrong(std::move(outcome.error)) : error_.lost(std::move(outcome.error));
+        outcome.ok() ? error_.wrong(std::move(outcome.error)) : error_.lost_at_last(std::move(outcome.error));
     }
     void give_up() noexcept { account_.dropped += queue_.clear(); }
 

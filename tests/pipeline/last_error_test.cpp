@@ -133,6 +133,27 @@ TEST(the_last_error, is_no_warning_of_long_ago) {
     EXPECT_EQ(tracer.last_error().message(), "");
 }
 
+struct warning_and_failing_exporter {
+    mt::export_result export_traces(mt::trace_batch& batch) {
+        if (!std::exchange(has_warned, true))
+            return {.exported_spans = batch.span_count(),
+                    .error = mt::error(mt::error_kind::other, {}, "use a newer version")};
+        return {.failed_spans = batch.span_count(), .error = mt::error(mt::error_kind::connect, {}, "no route")};
+    }
+    bool has_warned = false;
+};
+
+TEST(the_last_error, is_the_loss_after_a_warning) {
+    tracer_to<mt::batch<warning_and_failing_exporter>> tracer({.exporter = {.delay = 1ms, .diagnostics = nobody}});
+    record(tracer, "one");
+    ASSERT_TRUE(tracer.flush(10s));
+    record(tracer, "two");
+    ASSERT_TRUE(tracer.flush(10s));
+    EXPECT_EQ(tracer.account().failed, 1U);
+    EXPECT_EQ(tracer.last_error().message(), "no route");
+    EXPECT_EQ(tracer.last_error().kind(), mt::error_kind::connect);
+}
+
 // What was given up is lost, and nothing is wrong any more.
 TEST(the_last_error, of_retry_that_gave_up) {
     const auto into = std::make_shared<sink>();

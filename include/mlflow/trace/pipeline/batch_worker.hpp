@@ -290,7 +290,7 @@ private:
         give_up();
     }
     void note(export_result& outcome) noexcept { // a success may come with a warning
-        outcome.ok() ? error_.wrong(std::move(outcome.error)) : error_.lost(std::move(outcome.error));
+        outcome.ok() ? error_.wrong(std::move(outcome.error)) : error_.lost_at_last(std::move(outcome.error));
     }
     void give_up() noexcept { account_.dropped += queue_.clear(); }
 

@@ -17,6 +17,11 @@ public:
     void wrong(error why) noexcept { wrong_ = std::move(why); }
     void mended() noexcept { wrong_ = {}; }
     void lost(error why) noexcept { lost_ = std::move(why); }
+    // The same, where the problem before it was one of earlier spans.
+    void lost_at_last(error why) noexcept {
+        mended();
+        lost(std::move(why));
+    }
 
     [[nodiscard]] bool is_wrong() const noexcept { return static_cast<bool>(wrong_); }
     [[nodiscard]] const error& get() const noexcept { return wrong_ ? wrong_ : lost_; }
