@@ -115,9 +115,9 @@ private:
 /// A call of a tool by the model, shown as a card with the tool's name and arguments. `arguments` is JSON as the
 /// model wrote it.
 struct tool_call {
-    detail::given_text id{};        ///< the ID of the call
-    detail::given_text name{};      ///< the name of the tool
-    detail::given_text arguments{}; ///< the arguments, as JSON
+    detail::given_text id;        ///< the ID of the call
+    detail::given_text name;      ///< the name of the tool
+    detail::given_text arguments; ///< the arguments, as JSON
 };
 
 /// Makes the JSON of a call's arguments: `mt::json_text(mt::arg("minutes", 30))`. Returns `{}` when memory runs out.
