@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <cerrno>
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -18,6 +19,7 @@
 #include <string_view>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <system_error>
 #include <termios.h>
 #include <unistd.h>
 #include <utility>
@@ -30,6 +32,15 @@ namespace mt = mlflow::trace;
 
 [[noreturn]] inline void fail(const std::string& what) {
     throw std::runtime_error(what + ": " + std::strerror(errno));
+}
+
+/// The port, from 0 to 65535, at the end of `address`.
+inline std::uint16_t port_in(std::string_view text, const std::string& address) {
+    std::uint16_t port = 0;
+    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), port);
+    if (code != std::errc() || end != text.data() + text.size())
+        throw std::runtime_error(address + ": not a port from 0 to 65535 after the colon");
+    return port;
 }
 
 struct link {
@@ -61,7 +72,7 @@ inline mt::detail::owned_file listen_at(const std::string& address) {
     at.sin_family = AF_INET;
     if (colon == std::string::npos || ::inet_pton(AF_INET, address.substr(0, colon).c_str(), &at.sin_addr) != 1)
         throw std::runtime_error(address + ": not an address and a port, such as 127.0.0.1:7070");
-    at.sin_port = htons(static_cast<std::uint16_t>(std::stoul(address.substr(colon + 1))));
+    at.sin_port = htons(port_in(std::string_view(address).substr(colon + 1), address));
     mt::detail::owned_file file(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     const int reuse = 1;
     ::setsockopt(file.get(), SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse);
