@@ -193,6 +193,51 @@ def a_bad_line(folder: pathlib.Path, board: str, program: pathlib.Path) -> None:
     check_session("kitchen-2", begin, time.time())
 
 
+def plugged_again(folder: pathlib.Path, frame: bytes) -> None:
+    """A serial port that is unplugged, and is another device of the system when it is back."""
+    name = folder / "port"
+    begin = time.time()
+    process = None
+    for plug in range(2):
+        ours, end_of_it = pty.openpty()
+        tty.setraw(end_of_it)
+        os.set_blocking(ours, False)
+        name.unlink(missing_ok=True)
+        name.symlink_to(os.ttyname(end_of_it))
+        if not process:
+            process, _ = listening(folder / "plugged", "--port", str(name))
+        answer = b""
+        while len(answer) < 27 and time.time() < begin + 20 and process.poll() is None:
+            if select.select([], [ours], [], 0)[1]:
+                os.write(ours, frame)
+            if select.select([ours], [], [], 0.5)[0]:
+                answer += os.read(ours, 100)
+        check(len(answer) >= 27, f"no acknowledgement when plugged in {plug + 1} times")
+        os.close(end_of_it)
+        os.close(ours)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+
+
+def silent_connections(folder: pathlib.Path, frame: bytes) -> None:
+    """More connections than the gateway may open, of devices that are gone."""
+    command = ["sh", "-c", 'ulimit -n 64; exec "$0" "$@"', GATEWAY, folder / "silent", "--listen", "127.0.0.1:0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    port = int(process.stdout.readline().split()[1])
+    gone = [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]
+    with socket.create_connection(("127.0.0.1", port)) as device:
+        device.settimeout(5)
+        device.sendall(frame)
+        try:
+            check_same(len(device.recv(100)), 27, "the acknowledgement")
+        except TimeoutError:
+            check(False, "no acknowledgement with a hundred silent connections")
+    for each in gone:
+        each.close()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+
+
 def power_losses(folder: pathlib.Path) -> None:
     """A device that records, stores and restarts twice before it sends what its flash holds."""
     program = build(folder, "lm3s6965evb", 3, "flash_firmware.cpp")
@@ -316,6 +361,21 @@ class Modem:
         self.listening.close()
 
 
+def a_frame(program: pathlib.Path) -> bytes:
+    """The first one of a device."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        device = emulate(program, "lm3s6965evb", f"tcp:127.0.0.1:{server.getsockname()[1]}")
+        wire, _ = server.accept()
+        wire.settimeout(30)
+        received = b""
+        while received.count(b"\0") < 2:
+            received += wire.recv(4096)
+        wire.close()
+        device.kill()
+        device.wait()
+    return b"\0" + received.split(b"\0")[1] + b"\0"
+
+
 def over_mqtt(folder: pathlib.Path, program: pathlib.Path) -> None:
     """The gateway starts before the broker, and the broker is killed once more before the device sends."""
     if not MOSQUITTO:
@@ -434,6 +494,9 @@ def main() -> None:
         devices_over_tcp(folder, programs)
         a_bad_line(folder, "mps2-an385", programs["mps2-an385"])
         power_losses(folder)
+        frame = a_frame(programs["lm3s6965evb"])
+        plugged_again(folder, frame)
+        silent_connections(folder, frame)
         over_mqtt(folder, programs["lm3s6965evb"])
     finish()
 
