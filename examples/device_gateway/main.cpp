@@ -93,7 +93,8 @@ int run(int argc, char** argv) {
     const bool is_delivered = spool.shutdown(std::chrono::steady_clock::now() + std::chrono::seconds(30));
     const nlohmann::ordered_json report{{"devices", collector.report()},
                                         {"damaged", links.damaged() + (broker ? broker->damaged() : 0)},
-                                        {"misnamed", collector.misnamed() + (broker ? broker->misnamed() : 0)}};
+                                        {"misnamed", collector.misnamed() + (broker ? broker->misnamed() : 0)},
+                                        {"retained", broker ? broker->retained() : 0}};
     std::cout << report.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace) << std::endl;
     if (!is_delivered)
         std::cerr << "device_gateway: undelivered traces remain in " << folder << ": " << spool.last_error().message()

@@ -119,6 +119,12 @@ public:
         const std::lock_guard guard(mutex_);
         return misnamed_;
     }
+    /// Messages that the broker keeps for later subscribers. They are ignored, because it would deliver them at each
+    /// connection, and their traces would be dated anew.
+    [[nodiscard]] std::uint64_t retained() {
+        const std::lock_guard guard(mutex_);
+        return retained_;
+    }
 
 private:
     using clock = std::chrono::steady_clock;
@@ -242,6 +248,10 @@ private:
             ++misnamed_;
             return;
         }
+        if (received.retain) {
+            ++retained_;
+            return;
+        }
         const std::size_t memory = sizeof(message) + device.size() + size;
         if (size == 0 || bytes_ + memory > most_bytes) return;
         bytes_ += memory;
@@ -267,6 +277,7 @@ private:
     std::vector<message> arrived_;
     std::size_t bytes_ = 0;
     std::uint64_t misnamed_ = 0;
+    std::uint64_t retained_ = 0;
     clock::time_point end_at_ = clock::time_point::max();
     bool is_connected_ = false;
     bool is_ended_ = false;
@@ -284,6 +295,7 @@ public:
     void write(const std::string&, std::string_view) {}
     [[nodiscard]] std::uint64_t damaged() const { return 0; }
     [[nodiscard]] std::uint64_t misnamed() const { return 0; }
+    [[nodiscard]] std::uint64_t retained() const { return 0; }
 };
 #endif
 

@@ -410,7 +410,7 @@ def over_mqtt(folder: pathlib.Path, program: pathlib.Path) -> None:
 
 
 def names_of_topics(folder: pathlib.Path, broker: Broker, frame: bytes) -> None:
-    """A topic without a device's name, and one that an earlier start of the gateway subscribed to."""
+    """A topic without a device's name, one that an earlier start of the gateway subscribed to, and a retained message."""
     broker.start()
     address = ["--mqtt", f"127.0.0.1:{broker.port}"]
     first = gateway(folder / "names", *address)
@@ -427,6 +427,11 @@ def names_of_topics(folder: pathlib.Path, broker: Broker, frame: bytes) -> None:
     report = end(second)
     check_same(report["devices"], [], "a frame on a topic with another prefix")
     check_same(report["misnamed"], 1, "messages on a topic with another prefix")
+    broker.client("mosquitto_pub", "kitchen-1/frames", "-r", "-s", stdin=subprocess.PIPE).communicate(frame)
+    third = gateway(folder / "names", *address, "--mqtt-client", "third")
+    time.sleep(1)
+    report = end(third)
+    check_same((report["devices"], report.get("retained")), ([], 1), "a frame that the broker has retained")
     broker.kill()
 
 
