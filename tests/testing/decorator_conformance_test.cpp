@@ -94,6 +94,53 @@ using without = filtering<Exporter, true>;
 template <class Exporter>
 using without_a_count = filtering<Exporter, false>;
 
+// Passes on what the inner exporter did, but for one thing.
+template <class Exporter, class Twist>
+class twisted : public mt::exporter_adaptor<Exporter> {
+    using adaptor = mt::exporter_adaptor<Exporter>;
+
+public:
+    struct options {
+        typename adaptor::inner_options exporter{};
+    };
+    explicit twisted(options chosen) : adaptor(std::move(chosen.exporter)) {}
+
+    mt::export_result export_traces(mt::trace_batch& batch) {
+        const std::size_t spans = batch.span_count();
+        return Twist::of(adaptor::export_traces(batch), spans, batch);
+    }
+};
+struct as_success {
+    static mt::export_result of(const mt::export_result&, std::size_t spans, mt::trace_batch&) {
+        return {.exported_spans = spans};
+    }
+};
+struct as_another_error {
+    static mt::export_result of(mt::export_result inner, std::size_t, mt::trace_batch&) {
+        if (inner.error) inner.error = mt::error(mt::error_kind::other, "the decorator", "failed");
+        return inner;
+    }
+};
+struct as_counts {
+    static mt::export_result of(const mt::export_result& inner, std::size_t, mt::trace_batch&) {
+        return {.exported_spans = inner.exported_spans, .failed_spans = inner.failed_spans, .error = inner.error};
+    }
+};
+struct without_the_batch {
+    static mt::export_result of(const mt::export_result& inner, std::size_t, mt::trace_batch& batch) {
+        batch.clear();
+        return inner;
+    }
+};
+template <class Exporter>
+using swallowing = twisted<Exporter, as_success>;
+template <class Exporter>
+using renaming = twisted<Exporter, as_another_error>;
+template <class Exporter>
+using blurring = twisted<Exporter, as_counts>;
+template <class Exporter>
+using emptying = twisted<Exporter, without_the_batch>;
+
 template <template <class> class Decorator>
 std::vector<std::string> faults_of() {
     return mt::decorator_conformance<Decorator>().faults();
@@ -118,6 +165,15 @@ TEST(decorator_conformance, names_what_is_claimed) {
         EXPECT_TRUE(std::any_of(faults.begin(), faults.end(), [&](const std::string& fault) {
             return fault.find(claim) != std::string::npos;
         })) << claim;
+}
+
+TEST(decorator_conformance, tries_an_inner_exporter_that_fails) {
+    using faults = std::vector<std::string>;
+    EXPECT_EQ(faults_of<swallowing>().at(0), "it does not count as failed what the inner exporter did not deliver");
+    EXPECT_EQ(faults_of<renaming>(), faults{"it hides the error of the inner exporter"});
+    EXPECT_EQ(faults_of<blurring>(),
+              faults{"it hides retryable or retry_after: traces would be given up, or sent again too early"});
+    EXPECT_EQ(faults_of<emptying>(), faults{"it does not leave in the batch what may be sent again"});
 }
 
 TEST(decorator_conformance, tries_what_is_removed) {

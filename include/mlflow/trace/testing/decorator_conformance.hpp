@@ -39,6 +39,20 @@ struct bare_probe {
     std::shared_ptr<decorated_calls> calls;
 };
 
+struct failing_probe : bare_probe {
+    using bare_probe::bare_probe;
+
+    export_result export_traces(trace_batch& batch) {
+        export_result outcome;
+        outcome.failed_spans = batch.span_count();
+        calls->spans += outcome.failed_spans;
+        outcome.error = error(error_kind::closed, "the inner exporter");
+        outcome.retryable = true;
+        outcome.retry_after = std::chrono::seconds(7);
+        return outcome;
+    }
+};
+
 struct telling_probe : bare_probe {
     using bare_probe::bare_probe;
 
@@ -89,6 +103,7 @@ public:
     [[nodiscard]] std::vector<std::string> faults(const Set& set) {
         faults_.clear();
         check_bare(set);
+        check_failing(set);
         check_telling(set);
         if constexpr (composes<Decorator<detail::deferring_probe>>) check_deferring(set);
         auto chosen = around<detail::bare_probe>(std::make_shared<detail::decorated_calls>(), set);
@@ -123,6 +138,25 @@ private:
         expect(calls->spans + removed + outcome.failed_spans >= outcome.exported_spans &&
                    outcome.exported_spans <= spans,
                "it counts spans as exported that the inner exporter did not get");
+    }
+
+    // A decorator that retries or defers would not return the outcome of one export.
+    template <class Set>
+    void check_failing(const Set& set) {
+        using tried = Decorator<detail::failing_probe>;
+        if constexpr (!retrying_exporter<tried> && !deferring_exporter<tried>) {
+            auto calls = std::make_shared<detail::decorated_calls>();
+            tried decorator(around<detail::failing_probe>(calls, set));
+            trace_batch batch = exporter_conformance<tried>::sample();
+            const export_result outcome = decorator.export_traces(batch);
+            if (calls->spans == 0) return; // it has removed them all
+            expect(outcome.failed_spans == calls->spans,
+                   "it does not count as failed what the inner exporter did not deliver");
+            expect(outcome.error.kind() == error_kind::closed, "it hides the error of the inner exporter");
+            expect(outcome.retryable && outcome.retry_after == std::chrono::seconds(7),
+                   "it hides retryable or retry_after: traces would be given up, or sent again too early");
+            expect(batch.span_count() == calls->spans, "it does not leave in the batch what may be sent again");
+        }
     }
 
     template <class Set>
