@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <netinet/in.h>
 #include <stdexcept>
 #include <string>
@@ -66,6 +67,12 @@ struct makes_up_replies {
         return reply;
     }
 };
+struct waits_for_ever {
+    static auto send(mt::beast_transport& inner, mt::http_request request) {
+        request.timeout = std::chrono::minutes(1);
+        return inner.send(request);
+    }
+};
 struct throws {
     static mt::result<mt::http_response> send(mt::beast_transport& inner, const mt::http_request& request) {
         auto reply = inner.send(request);
@@ -117,6 +124,15 @@ TEST(transport_conformance, what_is_not_seen_with_a_quick_server_is_found) {
     EXPECT_NE(faults.find("interim ones: responses of status 1xx must be skipped"), std::string::npos) << faults;
     EXPECT_NE(faults.find("ends with the connection: the body differs"), std::string::npos) << faults;
     EXPECT_NE(faults.find("byte by byte: it is returned as a response"), std::string::npos) << faults;
+    EXPECT_NE(faults.find("a chunked response that breaks off: it is returned as a response"), std::string::npos)
+        << faults;
+}
+
+TEST(transport_conformance, a_transport_without_a_deadline_is_found) {
+    const std::string faults = faults_of<twisted<waits_for_ever>>();
+    for (const char* const name :
+         {"a silent server: error().kind() is wrong", "a server that reads nothing: error()"})
+        EXPECT_NE(faults.find(name), std::string::npos) << faults;
 }
 
 TEST(transport_conformance, faults_are_found_and_named) {

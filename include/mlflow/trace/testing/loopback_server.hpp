@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <mutex>
 #include <netinet/in.h>
+#include <poll.h>
 #include <string>
 #include <string_view>
 #include <sys/socket.h>
@@ -24,7 +25,7 @@ namespace detail {
 // A server on 127.0.0.1 that sends the same bytes, valid or not, in response to each request, and keeps the requests.
 class loopback_server {
 public:
-    enum class afterwards : std::uint8_t { keep_alive, close, say_nothing, drip };
+    enum class afterwards : std::uint8_t { keep_alive, close, say_nothing, read_nothing, drip };
 
     explicit loopback_server(std::string reply, afterwards then = afterwards::keep_alive)
         : reply_(std::move(reply)), then_(then), listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
@@ -78,12 +79,21 @@ private:
 
     void answer(int socket) {
         std::string pending;
+        if (then_ == afterwards::read_nothing) return stay_silent(socket);
         while (take_request(socket, pending)) {
-            if (then_ == afterwards::say_nothing) continue;
+            if (then_ == afterwards::say_nothing) return stay_silent(socket);
             if (then_ == afterwards::drip) return drip(socket);
             if (::send(socket, reply_.data(), reply_.size(), MSG_NOSIGNAL) < 0) break;
             if (then_ == afterwards::close) break;
         }
+        ::shutdown(socket, SHUT_RDWR);
+    }
+
+    // Until `stop`, or for so long that a client which does not wait for ever has left.
+    static void stay_silent(int socket) {
+        constexpr int milliseconds = 8'000;
+        pollfd waited{socket, 0, 0};
+        ::poll(&waited, 1, milliseconds);
         ::shutdown(socket, SHUT_RDWR);
     }
 

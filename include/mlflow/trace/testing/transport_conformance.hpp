@@ -18,8 +18,8 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
 /// Checks a transport against the requirements of the library, over HTTP on 127.0.0.1, with servers that respond,
-/// close the connection, stay silent, send byte by byte, or send malformed responses. Use it in a test, with any test
-/// framework. `make(endpoint)` returns a transport to that server:
+/// close the connection, stay silent, read nothing, send byte by byte, or send malformed responses. Use it in a test,
+/// with any test framework. `make(endpoint)` returns a transport to that server:
 ///
 ///     mt::transport_conformance suite([](const mt::endpoint& server) { return my_transport(server); });
 ///     for (const std::string& fault : suite.faults()) ADD_FAILURE() << fault;
@@ -180,20 +180,28 @@ private:
             expect(!failed.message().empty() && failed.message().find('\n') == std::string::npos, name,
                    "error().message() is not one line that says what happened");
         };
-        const auto expect_timeout = [&](std::string_view name, const server& slow) {
+        const auto expect_timeout = [&](std::string_view name, const server& slow, std::string_view body = {}) {
             const auto before = std::chrono::steady_clock::now();
-            expect_error(name, send_to(slow, {.target = "/", .timeout = std::chrono::milliseconds(300)}, name),
-                         kind::timeout);
+            http_request request{.target = "/", .timeout = std::chrono::milliseconds(300)};
+            if (!body.empty()) request = {http_method::post, "/", {}, body, request.timeout};
+            expect_error(name, send_to(slow, request, name), kind::timeout);
             expect(std::chrono::steady_clock::now() - before < std::chrono::seconds(10), name,
                    "the timeout of 300 ms, which is for the whole exchange, is exceeded");
         };
         expect_timeout("a silent server", server{std::string(ok), server::afterwards::say_nothing});
+        expect_timeout("a server that reads nothing", server{std::string(ok), server::afterwards::read_nothing},
+                       std::string(32'000'000, 'x')); // more than the system's buffers hold
         const std::string endless = "HTTP/1.1 200 x\r\nContent-Length: 600\r\n\r\n" + std::string(600, 'z');
         expect_timeout("a server that sends byte by byte", server{endless, server::afterwards::drip});
 
         server torn("HTTP/1.1 200 x\r\nContent-Length: 100\r\n\r\nhalf", server::afterwards::close);
         expect_error("a response that breaks off", send_to(torn, {.target = "/"}, "a response that breaks off"),
                      kind::closed, kind::bad_reply);
+        server unfinished("HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+                          server::afterwards::close);
+        expect_error("a chunked response that breaks off",
+                     send_to(unfinished, {.target = "/"}, "a chunked response that breaks off"), kind::closed,
+                     kind::bad_reply);
         server nonsense("SSH-2.0-x\r\n\r\n", server::afterwards::close);
         expect_error("a response that is not HTTP", send_to(nonsense, {.target = "/"}, "a response that is not HTTP"),
                      kind::bad_reply, kind::closed);
