@@ -56,32 +56,48 @@ public:
             return;
         }
         // A trace that is sent again after this is stored again.
-        if (streams_.size() >= most_streams) streams_.clear();
-        stream& from = streams_[{received.device, frame.stream}];
+        if (streams_.size() >= most_streams || names_ > most_bytes_of_names) {
+            streams_.clear();
+            names_ = 0;
+        }
+        const auto [found, is_first] = streams_.try_emplace({received.device, frame.stream});
+        stream& from = found->second;
+        if (is_first) names_ += received.device.size();
         if (received.trace.empty()) {
             ++from.unreadable; // not acknowledged, because a later version of the gateway may be able to read it
             return;
         }
-        from.firmware = received.firmware;
+        if (from.firmware.empty()) {
+            names_ += received.firmware.size();
+            from.firmware = std::move(received.firmware);
+        }
         from.dropped = std::max(from.dropped, received.dropped);
         const bool is_new = from.account.add(frame.sequence);
-        waiting_.push_back({from_where, {received.device, frame.stream}, frame.sequence, is_new});
-        if (is_new) traces_.append(std::move(received.trace));
+        waiting_.push_back({from_where, found->first, frame.sequence, is_new, {}});
+        if (is_new) waiting_.back().trace = std::move(received.trace);
     }
 
     /// Stores the traces, then calls `acknowledge(const origin&, std::string_view bytes)` for each frame; also for
     /// frames received before, because the device may have missed the acknowledgement.
     template <class Acknowledge>
     void store(Acknowledge&& acknowledge) {
-        const bool is_safe = traces_.empty() || spool_.export_traces(traces_).ok();
-        traces_.clear();
-        for (const auto& [to, key, sequence, is_new] : std::exchange(waiting_, {})) {
-            if (is_safe) {
-                const auto bytes = mt::acknowledgement_of(key.second, sequence);
-                acknowledge(to, std::string_view(bytes.data(), bytes.size()));
-            } else if (is_new) {
-                streams_[key].account.remove(sequence);
-            }
+        if (waiting_.empty()) return;
+        auto arrived = std::exchange(waiting_, {});
+        // All at once, for one write to the disk. The spool does not tell which ones it has stored if some failed,
+        // and they are all sent again; one by one then, so that those that fit are not stored again and again.
+        const bool is_alone = std::exchange(has_failed_, false);
+        mt::trace_batch together;
+        if (!is_alone)
+            for (auto& each : arrived) together.append(std::move(each.trace));
+        const bool is_whole = is_stored(together);
+        for (auto& each : arrived) {
+            mt::sequence_account<>& account = streams_[each.key].account;
+            const bool is_safe = is_alone ? is_stored(each.trace) : is_whole;
+            if (!is_safe && each.is_new) account.remove(each.sequence);
+            // The frame that this one repeats may have been among those that failed.
+            if (!is_safe || (!each.is_new && !account.has(each.sequence))) continue;
+            const auto bytes = mt::acknowledgement_of(each.key.second, each.sequence);
+            acknowledge(each.from, std::string_view(bytes.data(), bytes.size()));
         }
     }
 
@@ -111,13 +127,25 @@ private:
         stream_key key;
         std::uint32_t sequence;
         bool is_new;
+        mt::trace_batch trace; // empty if it was received before
     };
     static constexpr std::size_t most_streams = 100'000;
+    static constexpr std::size_t most_bytes_of_names = 16 * 1024 * 1024;
+
+    bool is_stored(mt::trace_batch& traces) {
+        if (traces.empty()) return true;
+        // A trace that is written, but not on the disk, counts as stored there.
+        const auto failed_before = spool_.status().failed_file_calls;
+        const bool is_good = spool_.export_traces(traces).ok() && spool_.status().failed_file_calls == failed_before;
+        has_failed_ = has_failed_ || !is_good;
+        return is_good;
+    }
 
     Spool& spool_;
     std::map<stream_key, stream> streams_;
     std::vector<waiting> waiting_;
-    mt::trace_batch traces_;
+    std::size_t names_ = 0; // the size of those in `streams_`
+    bool has_failed_ = false;
     std::uint64_t misnamed_ = 0;
 };
 

@@ -76,7 +76,7 @@ int run(int argc, char** argv) {
 
     device_gateway::collector collector(spool);
     std::optional<device_gateway::broker> broker;
-    if (!mqtt.address.empty()) broker.emplace(mqtt);
+    if (app.count("--mqtt") > 0) broker.emplace(mqtt);
     while (!is_stopped && (broker || !links.empty())) {
         links.read(200, broker ? broker->file() : -1,
                    [&](int file, const mt::frame& frame) { collector.take({.file = file, .device = {}}, frame); });
@@ -93,7 +93,8 @@ int run(int argc, char** argv) {
     const bool is_delivered = spool.shutdown(std::chrono::steady_clock::now() + std::chrono::seconds(30));
     const nlohmann::ordered_json report{{"devices", collector.report()},
                                         {"damaged", links.damaged() + (broker ? broker->damaged() : 0)},
-                                        {"misnamed", collector.misnamed()}};
+                                        {"misnamed", collector.misnamed() + (broker ? broker->misnamed() : 0)},
+                                        {"retained", broker ? broker->retained() : 0}};
     std::cout << report.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace) << std::endl;
     if (!is_delivered)
         std::cerr << "device_gateway: undelivered traces remain in " << folder << ": " << spool.last_error().message()

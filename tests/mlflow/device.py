@@ -193,6 +193,51 @@ def a_bad_line(folder: pathlib.Path, board: str, program: pathlib.Path) -> None:
     check_session("kitchen-2", begin, time.time())
 
 
+def plugged_again(folder: pathlib.Path, frame: bytes) -> None:
+    """A serial port that is unplugged, and is another device of the system when it is back."""
+    name = folder / "port"
+    begin = time.time()
+    process = None
+    for plug in range(2):
+        ours, end_of_it = pty.openpty()
+        tty.setraw(end_of_it)
+        os.set_blocking(ours, False)
+        name.unlink(missing_ok=True)
+        name.symlink_to(os.ttyname(end_of_it))
+        if not process:
+            process, _ = listening(folder / "plugged", "--port", str(name))
+        answer = b""
+        while len(answer) < 27 and time.time() < begin + 20 and process.poll() is None:
+            if select.select([], [ours], [], 0)[1]:
+                os.write(ours, frame)
+            if select.select([ours], [], [], 0.5)[0]:
+                answer += os.read(ours, 100)
+        check(len(answer) >= 27, f"no acknowledgement when plugged in {plug + 1} times")
+        os.close(end_of_it)
+        os.close(ours)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+
+
+def silent_connections(folder: pathlib.Path, frame: bytes) -> None:
+    """More connections than the gateway may open, of devices that are gone."""
+    command = ["sh", "-c", 'ulimit -n 64; exec "$0" "$@"', GATEWAY, folder / "silent", "--listen", "127.0.0.1:0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    port = int(process.stdout.readline().split()[1])
+    gone = [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]
+    with socket.create_connection(("127.0.0.1", port)) as device:
+        device.settimeout(5)
+        device.sendall(frame)
+        try:
+            check_same(len(device.recv(100)), 27, "the acknowledgement")
+        except TimeoutError:
+            check(False, "no acknowledgement with a hundred silent connections")
+    for each in gone:
+        each.close()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+
+
 def power_losses(folder: pathlib.Path) -> None:
     """A device that records, stores and restarts twice before it sends what its flash holds."""
     program = build(folder, "lm3s6965evb", 3, "flash_firmware.cpp")
@@ -240,6 +285,24 @@ class Broker:
         self.process.kill()
         self.process.wait()
 
+    def rejects_subscriptions(self) -> bool:
+        """mosquitto with its plugin that lets a user do only what its role allows."""
+        self.kill()
+        rights = self.settings.with_name("rights.json")
+        subprocess.run(["mosquitto_ctrl", "dynsec", "init", rights, "gateway", "of the gateway"], check=True, stdout=subprocess.DEVNULL)
+        told = json.loads(rights.read_text())
+        for role in told["roles"]:  # the first user may subscribe to everything
+            role["acls"] = [right for right in role["acls"] if right["topic"] != "#"]
+        rights.write_text(json.dumps(told))
+        plugin = next(pathlib.Path("/usr/lib").glob("**/mosquitto_dynamic_security.so"), None)
+        if not plugin:
+            return False
+        self.settings.write_text(
+            f"listener {self.port} 127.0.0.1\nplugin {plugin}\nplugin_opt_config_file {rights}\nuser root\n"
+        )
+        self.start()
+        return True
+
     def client(self, program: str, topic: str, *options: str, **how) -> subprocess.Popen:
         address = ["-h", "127.0.0.1", "-p", str(self.port), "-u", "devices", "-P", "of the devices"]
         return subprocess.Popen([program, *address, "-q", "1", "-t", f"mlflow_trace/{topic}", *options], **how)
@@ -257,6 +320,7 @@ class Modem:
     def __init__(self, broker: Broker, device: str) -> None:
         self.broker, self.device, self.frames = broker, device, 0
         self.published: dict[bytes, float] = {}
+        self.latest = b""
         self.listening = socket.create_server(("127.0.0.1", 0))
         self.serial = f"tcp:127.0.0.1:{self.listening.getsockname()[1]}"
         topic = f"{device}/acknowledgements"
@@ -287,13 +351,29 @@ class Modem:
                         continue
                     self.published[frame[:20]] = time.time()
                     self.frames += 1
-                    self.broker.publish(b"\0" + frame + b"\0", self.device, self.device, "another")
+                    self.latest = b"\0" + frame + b"\0"
+                    self.broker.publish(self.latest, self.device, self.device, "another")
 
     def end(self) -> None:
         self.thread.join()
         self.acknowledgements.kill()
         self.acknowledgements.wait()
         self.listening.close()
+
+
+def a_frame(program: pathlib.Path) -> bytes:
+    """The first one of a device."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        device = emulate(program, "lm3s6965evb", f"tcp:127.0.0.1:{server.getsockname()[1]}")
+        wire, _ = server.accept()
+        wire.settimeout(30)
+        received = b""
+        while received.count(b"\0") < 2:
+            received += wire.recv(4096)
+        wire.close()
+        device.kill()
+        device.wait()
+    return b"\0" + received.split(b"\0")[1] + b"\0"
 
 
 def over_mqtt(folder: pathlib.Path, program: pathlib.Path) -> None:
@@ -325,6 +405,91 @@ def over_mqtt(folder: pathlib.Path, program: pathlib.Path) -> None:
     check_same(report["damaged"], 1, "damaged frames")
     check(report["misnamed"] >= 3, f"frames on another device's topic: {report}")
     check_session("kitchen-1", begin, time.time())
+    names_of_topics(folder, broker, modem.latest)
+    broker_refusals(folder, broker)
+
+
+def names_of_topics(folder: pathlib.Path, broker: Broker, frame: bytes) -> None:
+    """A topic without a device's name, one that an earlier start of the gateway subscribed to, and a retained message."""
+    broker.start()
+    address = ["--mqtt", f"127.0.0.1:{broker.port}"]
+    first = gateway(folder / "names", *address)
+    time.sleep(1)
+    broker.publish(frame, "")
+    time.sleep(0.5)
+    report = end(first)
+    check_same(report["devices"], [], "a frame on a topic without a name")
+    check_same(report["misnamed"], 1, "messages on a topic without a name")
+    second = gateway(folder / "names", *address, "--mqtt-prefix", "mlflow_tr/ce")  # as long as the first
+    time.sleep(1)
+    broker.publish(frame, "kitchen-1")
+    time.sleep(0.5)
+    report = end(second)
+    check_same(report["devices"], [], "a frame on a topic with another prefix")
+    check_same(report["misnamed"], 1, "messages on a topic with another prefix")
+    broker.client("mosquitto_pub", "kitchen-1/frames", "-r", "-s", stdin=subprocess.PIPE).communicate(frame)
+    third = gateway(folder / "names", *address, "--mqtt-client", "third")
+    time.sleep(1)
+    report = end(third)
+    check_same((report["devices"], report.get("retained")), ([], 1), "a frame that the broker has retained")
+    broker.kill()
+
+
+def logged(process: subprocess.Popen) -> tuple[str, float]:
+    """What a gateway wrote to its standard error, and how long it took to end."""
+    asked = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    return said, time.monotonic() - asked
+
+
+def broker_refusals(folder: pathlib.Path, broker: Broker) -> None:
+    """Brokers that do not let the gateway in: it says so, and ends when it is told to."""
+
+    def trying(*options: str) -> subprocess.Popen:
+        return subprocess.Popen([GATEWAY, folder / "refused", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    broker.start()
+    if broker.rejects_subscriptions():
+        process = trying("--mqtt", f"127.0.0.1:{broker.port}")
+        time.sleep(2)
+        said, _ = logged(process)
+        check("rejects the subscription to mlflow_trace/+/frames" in said, f"a rejected subscription: {said}")
+        broker.kill()
+
+    process = trying("--mqtt", f"127.0.0.1:{broker.port}")
+    time.sleep(8)  # its pauses have grown
+    said, seconds = logged(process)
+    check("Connection refused" in said and process.returncode == 0, f"a broker that is not there: {said}")
+    check(seconds < 2, f"the end without a broker took {seconds:.1f} s")
+    with socket.socket() as full, socket.socket() as queued, socket.socket() as late:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for client in (queued, late):  # the system answers no third
+            client.setblocking(False)
+            client.connect_ex(full.getsockname())
+        process = trying("--mqtt", f"127.0.0.1:{full.getsockname()[1]}")
+        time.sleep(1)
+        _, seconds = logged(process)
+        check(seconds < 5, f"the end while it connects took {seconds:.1f} s")
+    process = trying("--mqtt", "name.invalid")
+    time.sleep(1)
+    check_same(process.poll(), None, "a broker whose name is not known yet")
+    logged(process)
+
+    wrong = {
+        "--mqtt-client": "", "--mqtt-prefix": "a/#", "--mqtt-ca": "/no/such/file", "--mqtt": "127.0.0.1:1883x",
+        "--listen": "127.0.0.1:70000",
+    }  # fmt: skip
+    for option, value in wrong.items():
+        said = trying("--mqtt", "127.0.0.1:1", option, value) if option not in ("--mqtt", "--listen") else trying(option, value)
+        try:
+            _, text = said.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            said.kill()
+            _, text = said.communicate()
+        check_same(said.returncode, 2, f"exit status with {option} {value}")
+        check((value if value.startswith("127") else option) in text, f"{option} {value}: {text}")
 
 
 def main() -> None:
@@ -334,6 +499,9 @@ def main() -> None:
         devices_over_tcp(folder, programs)
         a_bad_line(folder, "mps2-an385", programs["mps2-an385"])
         power_losses(folder)
+        frame = a_frame(programs["lm3s6965evb"])
+        plugged_again(folder, frame)
+        silent_connections(folder, frame)
         over_mqtt(folder, programs["lm3s6965evb"])
     finish()
 
