@@ -111,11 +111,13 @@ public:
     void read(int milliseconds, int other, Take&& take) {
         plug_in();
         std::vector<pollfd> waited;
+        waited.reserve(links_.size() + 2);
         for (const link& each : links_) waited.push_back({each.file.get(), POLLIN, 0});
         waited.push_back({listening_.get(), POLLIN, 0}); // ignored if negative
         waited.push_back({other, POLLIN, 0});
         if (::poll(waited.data(), waited.size(), milliseconds) <= 0) return;
         std::vector<link> left;
+        left.reserve(links_.size());
         for (std::size_t i = 0; i < links_.size(); ++i)
             if (waited[i].revents == 0 || read(links_[i], take)) left.push_back(std::move(links_[i]));
             else end(links_[i]);

@@ -70,7 +70,7 @@ int run(int argc, char** argv) {
     for (const std::string& port : ports) links.add(device_gateway::open_port(port, speed_of(baud)));
     if (!address.empty()) {
         auto listening = device_gateway::listen_at(address);
-        std::cout << "port " << device_gateway::port_of(listening) << std::endl;
+        std::cout << "port " << device_gateway::port_of(listening) << '\n' << std::flush;
         links.listen(std::move(listening));
     }
 
@@ -95,7 +95,7 @@ int run(int argc, char** argv) {
                                         {"damaged", links.damaged() + (broker ? broker->damaged() : 0)},
                                         {"misnamed", collector.misnamed() + (broker ? broker->misnamed() : 0)},
                                         {"retained", broker ? broker->retained() : 0}};
-    std::cout << report.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace) << std::endl;
+    std::cout << report.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace) << '\n' << std::flush;
     if (!is_delivered)
         std::cerr << "device_gateway: undelivered traces remain in " << folder << ": " << spool.last_error().message()
                   << '\n';
