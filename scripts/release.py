@@ -37,7 +37,7 @@ OPTIONAL = {
     "zstd.h": ("Zstandard", "BSD-3-Clause", "client/zstd_file.hpp"),
 }
 
-POSIX = {"arpa", "dirent.h", "netinet", "sys"}
+POSIX = {"arpa", "dirent.h", "netinet", "poll.h", "sys"}
 
 
 class Refused(Exception):

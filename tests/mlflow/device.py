@@ -187,6 +187,10 @@ def a_bad_line(folder: pathlib.Path, board: str, program: pathlib.Path) -> None:
         process.communicate()
     last, _ = listening(folder / "killed", "--port", at_gateway)  # which it prints when it can be stopped
     check_same(device.wait(timeout=60), 0, "exit status of the device")
+    # At its end, a gateway does not wait for what killed ones have stored.
+    patience = time.time() + 60
+    while len(stored("kitchen-2", begin)) < len(TURNS) and time.time() < patience:
+        time.sleep(0.2)
     report = end(last)
     print(f"{line.spoilt} pieces spoilt: {report}")
     line.close()
@@ -207,7 +211,7 @@ def plugged_again(folder: pathlib.Path, frame: bytes) -> None:
         if not process:
             process, _ = listening(folder / "plugged", "--port", str(name))
         answer = b""
-        while len(answer) < 27 and time.time() < begin + 20 and process.poll() is None:
+        while len(answer) < 27 and time.time() < begin + 60 and process.poll() is None:
             if select.select([], [ours], [], 0)[1]:
                 os.write(ours, frame)
             if select.select([ours], [], [], 0.5)[0]:
@@ -226,7 +230,7 @@ def silent_connections(folder: pathlib.Path, frame: bytes) -> None:
     port = int(process.stdout.readline().split()[1])
     gone = [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]
     with socket.create_connection(("127.0.0.1", port)) as device:
-        device.settimeout(5)
+        device.settimeout(30)
         device.sendall(frame)
         try:
             check_same(len(device.recv(100)), 27, "the acknowledgement")
@@ -413,26 +417,35 @@ def names_of_topics(folder: pathlib.Path, broker: Broker, frame: bytes) -> None:
     """A topic without a device's name, one that an earlier start of the gateway subscribed to, and a retained message."""
     broker.start()
     address = ["--mqtt", f"127.0.0.1:{broker.port}"]
-    first = gateway(folder / "names", *address)
-    time.sleep(1)
+    first = subscribed(folder / "names", *address)
     broker.publish(frame, "")
     time.sleep(0.5)
     report = end(first)
     check_same(report["devices"], [], "a frame on a topic without a name")
     check_same(report["misnamed"], 1, "messages on a topic without a name")
-    second = gateway(folder / "names", *address, "--mqtt-prefix", "mlflow_tr/ce")  # as long as the first
-    time.sleep(1)
+    second = subscribed(folder / "names", *address, "--mqtt-prefix", "mlflow_tr/ce")  # as long as the first
     broker.publish(frame, "kitchen-1")
     time.sleep(0.5)
     report = end(second)
     check_same(report["devices"], [], "a frame on a topic with another prefix")
     check_same(report["misnamed"], 1, "messages on a topic with another prefix")
     broker.client("mosquitto_pub", "kitchen-1/frames", "-r", "-s", stdin=subprocess.PIPE).communicate(frame)
-    third = gateway(folder / "names", *address, "--mqtt-client", "third")
-    time.sleep(1)
+    third = subscribed(folder / "names", *address, "--mqtt-client", "third")
     report = end(third)
     check_same((report["devices"], report.get("retained")), ([], 1), "a frame that the broker has retained")
     broker.kill()
+
+
+def subscribed(folder: pathlib.Path, *options: str) -> subprocess.Popen:
+    """A gateway that is connected to the broker and has had time to receive what waits there."""
+    log = pathlib.Path(f"{folder}.log")
+    with log.open("w") as errors:
+        process = subprocess.Popen([GATEWAY, folder, *options], stdout=subprocess.PIPE, stderr=errors, text=True)
+    patience = time.time() + 30
+    while "connected to the MQTT broker" not in log.read_text() and time.time() < patience:
+        time.sleep(0.1)
+    time.sleep(1)
+    return process
 
 
 def logged(process: subprocess.Popen) -> tuple[str, float]:
@@ -461,7 +474,7 @@ def broker_refusals(folder: pathlib.Path, broker: Broker) -> None:
     time.sleep(8)  # its pauses have grown
     said, seconds = logged(process)
     check("Connection refused" in said and process.returncode == 0, f"a broker that is not there: {said}")
-    check(seconds < 2, f"the end without a broker took {seconds:.1f} s")
+    check(seconds < 6, f"the end without a broker took {seconds:.1f} s")
     with socket.socket() as full, socket.socket() as queued, socket.socket() as late:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -471,7 +484,7 @@ def broker_refusals(folder: pathlib.Path, broker: Broker) -> None:
         process = trying("--mqtt", f"127.0.0.1:{full.getsockname()[1]}")
         time.sleep(1)
         _, seconds = logged(process)
-        check(seconds < 5, f"the end while it connects took {seconds:.1f} s")
+        check(seconds < 15, f"the end while it connects took {seconds:.1f} s")
     process = trying("--mqtt", "name.invalid")
     time.sleep(1)
     check_same(process.poll(), None, "a broker whose name is not known yet")
@@ -484,7 +497,7 @@ def broker_refusals(folder: pathlib.Path, broker: Broker) -> None:
     for option, value in wrong.items():
         said = trying("--mqtt", "127.0.0.1:1", option, value) if option not in ("--mqtt", "--listen") else trying(option, value)
         try:
-            _, text = said.communicate(timeout=10)
+            _, text = said.communicate(timeout=30)
         except subprocess.TimeoutExpired:
             said.kill()
             _, text = said.communicate()
