@@ -3,6 +3,7 @@
 // repetitions; the points of a series are measured in turn. Writes JSON; plots.py draws it.
 //
 //   benchmark_growth [--quick]
+#include "gated.hpp"
 #include "measuring.hpp"
 #include "producers.hpp"
 #include "recorded.hpp"
@@ -86,21 +87,6 @@ double open_at_once(std::size_t size, Start&& start) {
         for (trace& each : open) each.end(); // the oldest first
     });
 }
-
-// Waits while another holds the lock.
-struct gated {
-    struct options {
-        std::mutex* gate = nullptr;
-    };
-    explicit gated(options chosen) noexcept : gate(chosen.gate) {}
-    mt::export_result export_traces(mt::trace_batch& batch) {
-        const std::lock_guard open(*gate);
-        mt::export_result outcome;
-        outcome.exported_spans = batch.span_count();
-        return outcome;
-    }
-    std::mutex* gate;
-};
 
 double behind_a_queue(std::size_t waiting) {
     std::mutex gate;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a queue of 64 MiB takes whose exporter hangs, and what comes back: of small, middling and large traces, the
 // memory that `max_queue_bytes` counts, what malloc has in use, and what the system sees.
+#include "gated.hpp"
 #include <mlflow/trace.hpp>
 
 #include <chrono>
@@ -15,20 +16,7 @@ namespace {
 
 namespace mt = mlflow::trace;
 using namespace std::chrono_literals;
-
-struct gated {
-    struct options {
-        std::mutex* gate = nullptr;
-    };
-    explicit gated(options chosen) noexcept : gate(chosen.gate) {}
-    mt::export_result export_traces(mt::trace_batch& batch) {
-        const std::lock_guard open(*gate);
-        mt::export_result outcome;
-        outcome.exported_spans = batch.span_count();
-        return outcome;
-    }
-    std::mutex* gate;
-};
+using benchmarks::gated;
 
 double resident() {
     long pages = 0;

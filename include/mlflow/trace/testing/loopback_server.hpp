@@ -89,7 +89,7 @@ private:
         ::shutdown(socket, SHUT_RDWR);
     }
 
-    // Until `stop`, or for so long that a client which does not wait for ever has left.
+    // Until `stop`, or until a client with a deadline has left. A client without one must not wait longer.
     static void stay_silent(int socket) {
         constexpr int milliseconds = 8'000;
         pollfd waited{socket, 0, 0};
