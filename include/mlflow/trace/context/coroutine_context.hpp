@@ -41,8 +41,11 @@ public:
     /// Takes over the reference to the task.
     task_context(task_context&& other) noexcept : cell_(std::exchange(other.cell_, nullptr)) {}
     /// Refers to the task of `other`.
-    task_context& operator=(task_context other) noexcept {
-        std::swap(cell_, other.cell_);
+    task_context& operator=(const task_context& other) noexcept { return *this = task_context(other); }
+    /// Takes over the reference to the task.
+    task_context& operator=(task_context&& other) noexcept {
+        task_context taken(std::move(other));
+        std::swap(cell_, taken.cell_);
         return *this;
     }
     /// Releases the task with the last reference.

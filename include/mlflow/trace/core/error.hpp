@@ -133,16 +133,19 @@ public:
           about_(other.about_), actual_(other.actual_), limit_(other.limit_), retry_after_(other.retry_after_),
           text_(std::exchange(other.text_, nullptr)) {}
     /// Shares the text of `other`.
-    constexpr error& operator=(error other) noexcept {
-        kind_ = other.kind_;
-        is_of_header_ = other.is_of_header_;
-        is_html_ = other.is_html_;
-        status_ = other.status_;
-        about_ = other.about_;
-        actual_ = other.actual_;
-        limit_ = other.limit_;
-        retry_after_ = other.retry_after_;
-        std::swap(text_, other.text_);
+    constexpr error& operator=(const error& other) noexcept { return *this = error(other); }
+    /// Takes over the text of `other`.
+    constexpr error& operator=(error&& other) noexcept {
+        error taken(std::move(other));
+        kind_ = taken.kind_;
+        is_of_header_ = taken.is_of_header_;
+        is_html_ = taken.is_html_;
+        status_ = taken.status_;
+        about_ = taken.about_;
+        actual_ = taken.actual_;
+        limit_ = taken.limit_;
+        retry_after_ = taken.retry_after_;
+        std::swap(text_, taken.text_);
         return *this;
     }
     /// Releases the text.

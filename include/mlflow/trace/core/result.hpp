@@ -48,12 +48,15 @@ public:
         if (has_value_) ::new (static_cast<void*>(&value_)) T(std::move(other.value_));
         else ::new (static_cast<void*>(&error_)) error_type(std::move(other.error_));
     }
-    /// Replaces the value or the error.
-    result& operator=(result other) noexcept {
+    /// Copies the value or the error.
+    result& operator=(const result& other) { return *this = result(other); }
+    /// Moves the value or the error.
+    result& operator=(result&& other) noexcept {
         static_assert(std::is_nothrow_move_constructible_v<T>,
                       "a result can be assigned only if moving its value cannot throw");
+        result taken(std::move(other)); // `other` may be this object
         this->~result();
-        return *::new (static_cast<void*>(this)) result(std::move(other));
+        return *::new (static_cast<void*>(this)) result(std::move(taken));
     }
     /// Destroys the value or the error.
     constexpr ~result() {

@@ -24,9 +24,11 @@ public:
     secret(const secret&) = default;
     /// Takes over the text of `other`.
     secret(secret&& other) noexcept { text_.swap(other.text_); }
-    /// Takes the text of `other`.
-    secret& operator=(secret other) noexcept {
-        text_.swap(other.text_);
+    /// Copies the text.
+    secret& operator=(const secret& other) { return *this = secret(other); }
+    /// Takes over the text of `other`.
+    secret& operator=(secret&& other) noexcept {
+        secret(std::move(other)).text_.swap(text_);
         return *this;
     }
     /// Overwrites the text.

@@ -56,8 +56,10 @@ public:
         if (object_) object_->retain();
     }
     shared_owner(shared_owner&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
-    shared_owner& operator=(shared_owner other) noexcept {
-        std::swap(object_, other.object_);
+    shared_owner& operator=(const shared_owner& other) noexcept { return *this = shared_owner(other); }
+    shared_owner& operator=(shared_owner&& other) noexcept {
+        shared_owner taken(std::move(other));
+        std::swap(object_, taken.object_);
         return *this;
     }
     ~shared_owner() {

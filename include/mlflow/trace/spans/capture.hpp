@@ -31,10 +31,13 @@ public:
     captured_context(captured_context&& other) noexcept
         : where_(other.where_), holds_(other.holds_), contents_(std::exchange(other.contents_, nullptr)) {}
     /// Refers to the context of `other`.
-    captured_context& operator=(captured_context other) noexcept {
-        std::swap(where_, other.where_);
-        std::swap(holds_, other.holds_);
-        std::swap(contents_, other.contents_);
+    captured_context& operator=(const captured_context& other) noexcept { return *this = captured_context(other); }
+    /// Takes over the context of `other`.
+    captured_context& operator=(captured_context&& other) noexcept {
+        captured_context taken(std::move(other));
+        where_ = taken.where_;
+        holds_ = taken.holds_;
+        std::swap(contents_, taken.contents_);
         return *this;
     }
     /// Releases the context.
