@@ -1005,16 +1005,19 @@ public:
           about_(other.about_), actual_(other.actual_), limit_(other.limit_), retry_after_(other.retry_after_),
           text_(std::exchange(other.text_, nullptr)) {}
     /// Shares the text of `other`.
-    constexpr error& operator=(error other) noexcept {
-        kind_ = other.kind_;
-        is_of_header_ = other.is_of_header_;
-        is_html_ = other.is_html_;
-        status_ = other.status_;
-        about_ = other.about_;
-        actual_ = other.actual_;
-        limit_ = other.limit_;
-        retry_after_ = other.retry_after_;
-        std::swap(text_, other.text_);
+    constexpr error& operator=(const error& other) noexcept { return *this = error(other); }
+    /// Takes over the text of `other`.
+    constexpr error& operator=(error&& other) noexcept {
+        error taken(std::move(other));
+        kind_ = taken.kind_;
+        is_of_header_ = taken.is_of_header_;
+        is_html_ = taken.is_html_;
+        status_ = taken.status_;
+        about_ = taken.about_;
+        actual_ = taken.actual_;
+        limit_ = taken.limit_;
+        retry_after_ = taken.retry_after_;
+        std::swap(text_, taken.text_);
         return *this;
     }
     /// Releases the text.
@@ -1058,6 +1061,8 @@ public:
         }
         other.is_html_ = is_html_;
         other.status_ = status_;
+        other.actual_ = actual_;
+        other.limit_ = limit_;
         other.retry_after_ = retry_after_;
         return other;
     }
@@ -3200,12 +3205,15 @@ public:
         if (has_value_) ::new (static_cast<void*>(&value_)) T(std::move(other.value_));
         else ::new (static_cast<void*>(&error_)) error_type(std::move(other.error_));
     }
-    /// Replaces the value or the error.
-    result& operator=(result other) noexcept {
+    /// Copies the value or the error.
+    result& operator=(const result& other) { return *this = result(other); }
+    /// Moves the value or the error.
+    result& operator=(result&& other) noexcept {
         static_assert(std::is_nothrow_move_constructible_v<T>,
                       "a result can be assigned only if moving its value cannot throw");
+        result taken(std::move(other)); // `other` may be this object
         this->~result();
-        return *::new (static_cast<void*>(this)) result(std::move(other));
+        return *::new (static_cast<void*>(this)) result(std::move(taken));
     }
     /// Destroys the value or the error.
     constexpr ~result() {
@@ -4768,8 +4776,10 @@ public:
         if (object_) object_->retain();
     }
     shared_owner(shared_owner&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
-    shared_owner& operator=(shared_owner other) noexcept {
-        std::swap(object_, other.object_);
+    shared_owner& operator=(const shared_owner& other) noexcept { return *this = shared_owner(other); }
+    shared_owner& operator=(shared_owner&& other) noexcept {
+        shared_owner taken(std::move(other));
+        std::swap(object_, taken.object_);
         return *this;
     }
     ~shared_owner() {
@@ -5045,8 +5055,11 @@ public:
     /// Takes over the reference to the task.
     task_context(task_context&& other) noexcept : cell_(std::exchange(other.cell_, nullptr)) {}
     /// Refers to the task of `other`.
-    task_context& operator=(task_context other) noexcept {
-        std::swap(cell_, other.cell_);
+    task_context& operator=(const task_context& other) noexcept { return *this = task_context(other); }
+    /// Takes over the reference to the task.
+    task_context& operator=(task_context&& other) noexcept {
+        task_context taken(std::move(other));
+        std::swap(cell_, taken.cell_);
         return *this;
     }
     /// Releases the task with the last reference.
@@ -7308,10 +7321,10 @@ inline namespace MLFLOW_TRACE_ABI {
 /// renamed or removed, a new one is created. The file is readable by its owner only, because it holds recorded
 /// content.
 ///
-/// Errors: if the file cannot be opened or written, the batch fails, and the next batch tries again. This includes a
-/// file that belongs to another user, that others may write to, that has a second hard link, or that is reached by a
-/// symbolic link of another user. A terminal, a pipe (`/dev/stdout`), and a FIFO of this user that has a reader are
-/// accepted.
+/// Errors: if the file cannot be opened or written, the batch fails and may be exported again, and the next batch
+/// tries again. This includes a file that belongs to another user, that others may write to, that has a second hard
+/// link, or that is reached by a symbolic link of another user. A terminal, a pipe (`/dev/stdout`), and a FIFO of
+/// this user that has a reader are accepted.
 ///
 /// Thread-safety: one thread at a time.
 class json_lines_exporter {
@@ -7341,11 +7354,11 @@ public:
             !detail::append_otlp_json(line_, request_.view()) || !line_.push_back('\n')) {
             return detail::export_without_memory(batch.span_count());
         }
-        error fault = append();
+        outcome.error = append();
         request_.clear_to(detail::kept_request);
         line_.clear_to(detail::kept_request);
-        (fault ? outcome.failed_spans : outcome.exported_spans) = batch.span_count();
-        outcome.error = std::move(fault);
+        outcome.retryable = static_cast<bool>(outcome.error); // the content is not the cause
+        (outcome.error ? outcome.failed_spans : outcome.exported_spans) = batch.span_count();
         return outcome;
     }
 
@@ -8024,9 +8037,11 @@ public:
     secret(const secret&) = default;
     /// Takes over the text of `other`.
     secret(secret&& other) noexcept { text_.swap(other.text_); }
-    /// Takes the text of `other`.
-    secret& operator=(secret other) noexcept {
-        text_.swap(other.text_);
+    /// Copies the text.
+    secret& operator=(const secret& other) { return *this = secret(other); }
+    /// Takes over the text of `other`.
+    secret& operator=(secret&& other) noexcept {
+        secret(std::move(other)).text_.swap(text_);
         return *this;
     }
     /// Overwrites the text.
@@ -13136,8 +13151,9 @@ public:
         std::size_t exported = 0;
         std::size_t failed = 0; // quarantined, or rejected by a receiver that accepted the rest
         trace_batch again{};
-        std::size_t exported_in_part = 0; // spans in `again` that the receiver has already accepted
-        mlflow::trace::error error{};
+        std::size_t exported_in_part = 0;  // spans in `again` that the receiver has already accepted
+        mlflow::trace::error error{};      // of the latest request that failed
+        mlflow::trace::error why_failed{}; // of the latest spans in `failed`
         milliseconds retry_after{0};
     };
 
@@ -13202,7 +13218,7 @@ private:
         export_result result = send(batch, now);
         const outcome what = outcome_of(result);
         if (what == outcome::delivered) {
-            count(result, now);
+            count(result, now, result.error);
             if (!result.ok()) now.told.error = std::move(result.error);
             now.refusals = 0;
             now.has_taken = true;
@@ -13212,6 +13228,7 @@ private:
         }
         const bool is_at_fault = what == outcome::put_aside;
         if (!is_at_fault) ++now.refusals;
+        const error why = result.error;
         note(result, now);
         now.is_over = what == outcome::wait;
         if (result.too_slow) most_spans_ = spans > 1 ? spans / 2 : 1;
@@ -13226,22 +13243,22 @@ private:
             if (!batch.empty() && !host.is_ending()) static_cast<void>(takes_others(now, host));
             if (now.asked > 0) return settle(std::move(batch), now, host);
             now.is_over = false; // there is no control trace
-            count(result, now);
-            host.put_aside(batch, now.told.error);
+            count(result, now, why);
+            host.put_aside(batch, why);
             return;
         }
         // The exporter has moved these out of the batch, so they are not sent again.
         const std::size_t moved = spans - left;
         const std::size_t kept = moved < result.exported_spans ? moved : result.exported_spans;
         now.told.exported += kept;
-        now.told.failed += moved - kept;
+        has_failed(moved - kept, now, why);
         if (!first.empty()) {
             attempt(first, now, host);
             attempt(batch, now, host);
             return;
         }
         if (result.too_slow && is_single(batch) && !host.is_ending()) {
-            now.why_slow = now.told.error;
+            now.why_slow = why;
             if (takes_others(now, host)) return now.slow.append(std::move(batch));
         }
         if (what == outcome::divide && is_single(batch)) refused_ = batch.begin()->spans;
@@ -13297,9 +13314,13 @@ private:
     }
 
     static bool is_single(const trace_batch& batch) noexcept { return batch.span_count() == 1; }
-    static void count(const export_result& result, attempts& now) noexcept {
+    static void has_failed(std::size_t spans, attempts& now, const error& why) noexcept {
+        now.told.failed += spans;
+        if (spans != 0) now.told.why_failed = why;
+    }
+    static void count(const export_result& result, attempts& now, const error& why) noexcept {
         now.told.exported += result.exported_spans;
-        now.told.failed += result.failed_spans;
+        has_failed(result.failed_spans, now, why);
     }
     static void note(export_result& refused, attempts& now) noexcept {
         now.told.error = std::move(refused.error);
@@ -13346,11 +13367,11 @@ private:
         for (int attempt = 1; now.is_well; ++attempt) {
             export_result result = send(alone, now);
             const outcome what = outcome_of(result);
-            if (what == outcome::delivered) return count(result, now);
+            if (what == outcome::delivered) return count(result, now, result.error);
             if (what != outcome::wait && takes_others(now, host)) {
                 // If the first control trace was rejected too, the receiver may have recovered only now.
                 if (now.asked > 1 && attempt == 1) continue;
-                now.told.failed += alone.span_count();
+                has_failed(alone.span_count(), now, result.error);
                 host.put_aside(alone, result.error);
                 return;
             }
@@ -13368,7 +13389,7 @@ private:
         slow_rounds_ = 0;
         while (trace_data* const slow = now.slow.pop_front()) {
             trace_batch alone(slow);
-            now.told.failed += alone.span_count();
+            has_failed(alone.span_count(), now, now.why_slow);
             host.put_aside(alone, now.why_slow);
         }
     }
@@ -13467,15 +13488,17 @@ public:
     export_result export_traces(trace_batch& batch) {
         const auto give_up_at = detail::deadline_after(options_.give_up_after);
         export_result total;
+        error why_failed;
         for (std::size_t number = 1;; ++number) {
             auto round = finder_.deliver(std::move(batch), number, host_);
             total.exported_spans += round.exported;
             total.failed_spans += round.failed;
             if (round.error) total.error = std::move(round.error);
+            if (round.why_failed) why_failed = std::move(round.why_failed);
             batch = std::move(round.again);
-            note(total.error, round.failed, !batch.empty());
+            note(round.failed, why_failed, batch.empty() ? nullptr : &total.error);
             if (batch.empty()) {
-                if (total.ok()) total.error = {}; // the errors were temporary
+                total.error = std::move(why_failed); // others were temporary
                 return total;
             }
             line_.say([&] {
@@ -13488,7 +13511,7 @@ public:
                 total.failed_spans += batch.span_count() - round.exported_in_part;
                 total.retryable = true;
                 total.retry_after = round.retry_after;
-                note(total.error, total.failed_spans, false);
+                note(total.failed_spans, total.error, nullptr);
                 return total;
             }
         }
@@ -13545,12 +13568,12 @@ private:
     };
 
     // Updates `last_error` after each round. Quarantined spans have already been noted.
-    void note(const error& why, std::size_t failed, bool waits) noexcept {
+    void note(std::size_t failed, const error& why_failed, const error* why_waiting) noexcept {
         const bool is_rejected = failed > std::exchange(put_aside_spans_, 0);
         const detail::lock_guard guard(lock_);
-        if (waits) return error_.wrong(why);
-        if (is_rejected) error_.lost(why);
-        error_.mended();
+        if (is_rejected) error_.lost(why_failed);
+        if (why_waiting) error_.wrong(*why_waiting);
+        else error_.mended();
     }
 
     void put_aside(trace_batch& batch, const error& why) noexcept {
@@ -14162,10 +14185,13 @@ public:
     captured_context(captured_context&& other) noexcept
         : where_(other.where_), holds_(other.holds_), contents_(std::exchange(other.contents_, nullptr)) {}
     /// Refers to the context of `other`.
-    captured_context& operator=(captured_context other) noexcept {
-        std::swap(where_, other.where_);
-        std::swap(holds_, other.holds_);
-        std::swap(contents_, other.contents_);
+    captured_context& operator=(const captured_context& other) noexcept { return *this = captured_context(other); }
+    /// Takes over the context of `other`.
+    captured_context& operator=(captured_context&& other) noexcept {
+        captured_context taken(std::move(other));
+        where_ = taken.where_;
+        holds_ = taken.holds_;
+        std::swap(contents_, taken.contents_);
         return *this;
     }
     /// Releases the context.

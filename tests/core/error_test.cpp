@@ -48,6 +48,10 @@ TEST(error, keeps_all_but_the_words_in_other_words) {
     EXPECT_TRUE(other.is_html());
     EXPECT_EQ(other.with_message("secret").about(), "") << "the new words do not name it";
     EXPECT_FALSE(error(error_kind::empty, "key").code());
+
+    const error long_value = error(error_kind::too_long, "key", 300, 250).with_message("key is too long");
+    EXPECT_EQ(long_value.actual(), 300U);
+    EXPECT_EQ(long_value.limit(), 250U);
 }
 
 TEST(error, copies_outlive_what_they_were_copied_from) {

@@ -106,6 +106,28 @@ TEST_F(json_lines, tells_why_it_cannot_write_and_goes_on_when_it_can) {
     EXPECT_EQ(lines(path).size(), 1U);
 }
 
+TEST_F(json_lines, loses_nothing_inside_retry_while_the_file_cannot_be_written) {
+    const auto path = folder / "missing" / "traces.jsonl";
+    using retrying = mt::batch<mt::retry<mt::json_lines_exporter>>;
+    mt::tracer<mt::open_schema, mt::thread_local_context, retrying> tracer(
+        {.exporter = {.exporter = {.exporter = {.path = path},
+                                   .first_wait = std::chrono::milliseconds(1),
+                                   .longest_wait = std::chrono::milliseconds(5),
+                                   .diagnostics = {.write = nullptr}},
+                      .delay = std::chrono::milliseconds(1),
+                      .diagnostics = {.write = nullptr}}});
+    for (int i = 0; i < 10; ++i) tracer.start_span("waits").end();
+    EXPECT_FALSE(tracer.flush(std::chrono::milliseconds(200)));
+    std::filesystem::create_directory(folder / "missing");
+    EXPECT_TRUE(tracer.flush(std::chrono::seconds(10)));
+    EXPECT_EQ(tracer.account().exported, 10U);
+    std::size_t written = 0;
+    for (const auto& line : lines(path))
+        for (const auto& resource : line["resourceSpans"])
+            for (const auto& scope : resource["scopeSpans"]) written += scope["spans"].size();
+    EXPECT_EQ(written, 10U);
+}
+
 TEST_F(json_lines, a_full_disk_is_a_failure_and_not_a_crash) {
     tracer_type tracer({.exporter = {.path = "/dev/full"}});
     {

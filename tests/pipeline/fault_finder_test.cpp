@@ -4,6 +4,7 @@
 #include "support/environment.hpp"
 #include <mlflow/trace/core/copied_trace.hpp>
 #include <mlflow/trace/pipeline/fault_finder.hpp>
+#include <mlflow/trace/pipeline/retry.hpp>
 
 #include <gtest/gtest.h>
 
@@ -131,6 +132,7 @@ protected:
             const std::size_t before = batch.span_count();
             auto round = finder_.deliver(std::move(batch), i, owner_);
             EXPECT_EQ(before, round.exported + round.failed + round.again.span_count());
+            EXPECT_EQ(static_cast<bool>(round.why_failed), round.failed != 0);
             exported_ += round.exported;
             failed_ += round.failed;
             batch = std::move(round.again);
@@ -262,6 +264,44 @@ TEST_F(fault_finder, tells_why_the_one_that_it_asks_by_is_not_taken) {
     receiver_.phases = {{answer::away, 1}, {answer::taken, 3}};
     auto left = deliver(batch_of(1), 3);
     EXPECT_TRUE(left.empty() || last_retry_after_ == 7ms) << last_error_;
+}
+
+// One of four is quarantined by six requests; the seventh meets an outage.
+TEST_F(fault_finder, tells_why_a_span_failed_though_a_later_request_fails_too) {
+    EXPECT_TRUE(deliver(batch_of(1)).empty());
+    receiver_.poison[1] = answer::at_fault;
+    receiver_.phases = {{answer::away, 1}, {answer::taken, 6}};
+    const auto round = finder_.deliver(batch_of(4), 1, owner_);
+    EXPECT_EQ(round.failed, 1U);
+    EXPECT_EQ(round.why_failed.message(), "at fault");
+    EXPECT_EQ(round.error.message(), "away");
+    EXPECT_EQ(round.again.span_count(), 3U);
+}
+
+// A receiver whose state a test sets.
+struct shared_receiver {
+    struct options {
+        receiver* to = nullptr;
+    };
+    explicit shared_receiver(options chosen) noexcept : to(chosen.to) {}
+    mt::export_result export_traces(mt::trace_batch& batch) { return to->export_traces(batch); }
+    receiver* to;
+};
+
+TEST_F(fault_finder, gives_retry_the_reason_of_the_spans_that_failed) {
+    mt::retry<shared_receiver> retry(
+        {.exporter = {&receiver_}, .first_wait = 1ms, .longest_wait = 1ms, .diagnostics = {.write = nullptr}});
+    auto first = batch_of(1);
+    EXPECT_TRUE(retry.export_traces(first).ok());
+    receiver_.poison[1] = answer::at_fault;
+    receiver_.phases = {{answer::away, 1}, {answer::taken, 6}};
+    auto batch = batch_of(4);
+    const auto result = retry.export_traces(batch);
+    EXPECT_EQ(result.failed_spans, 1U);
+    EXPECT_EQ(result.exported_spans, 3U);
+    EXPECT_EQ(result.error.message(), "at fault");
+    EXPECT_NE(retry.last_error().message().find(" was quarantined: at fault"), std::string::npos)
+        << retry.last_error().message();
 }
 
 TEST_F(fault_finder, an_outage_that_ends_in_the_middle_costs_nothing) {

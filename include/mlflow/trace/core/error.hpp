@@ -189,6 +189,8 @@ public:
         }
         other.is_html_ = is_html_;
         other.status_ = status_;
+        other.actual_ = actual_;
+        other.limit_ = limit_;
         other.retry_after_ = retry_after_;
         return other;
     }

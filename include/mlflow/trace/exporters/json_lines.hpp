@@ -24,10 +24,10 @@ inline namespace MLFLOW_TRACE_ABI {
 /// renamed or removed, a new one is created. The file is readable by its owner only, because it holds recorded
 /// content.
 ///
-/// Errors: if the file cannot be opened or written, the batch fails, and the next batch tries again. This includes a
-/// file that belongs to another user, that others may write to, that has a second hard link, or that is reached by a
-/// symbolic link of another user. A terminal, a pipe (`/dev/stdout`), and a FIFO of this user that has a reader are
-/// accepted.
+/// Errors: if the file cannot be opened or written, the batch fails and may be exported again, and the next batch
+/// tries again. This includes a file that belongs to another user, that others may write to, that has a second hard
+/// link, or that is reached by a symbolic link of another user. A terminal, a pipe (`/dev/stdout`), and a FIFO of
+/// this user that has a reader are accepted.
 ///
 /// Thread-safety: one thread at a time.
 class json_lines_exporter {
@@ -57,11 +57,11 @@ public:
             !detail::append_otlp_json(line_, request_.view()) || !line_.push_back('\n')) {
             return detail::export_without_memory(batch.span_count());
         }
-        error fault = append();
+        outcome.error = append();
         request_.clear_to(detail::kept_request);
         line_.clear_to(detail::kept_request);
-        (fault ? outcome.failed_spans : outcome.exported_spans) = batch.span_count();
-        outcome.error = std::move(fault);
+        outcome.retryable = static_cast<bool>(outcome.error); // the content is not the cause
+        (outcome.error ? outcome.failed_spans : outcome.exported_spans) = batch.span_count();
         return outcome;
     }
 

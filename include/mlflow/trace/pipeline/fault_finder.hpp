@@ -60,8 +60,9 @@ public:
         std::size_t exported = 0;
         std::size_t failed = 0; // quarantined, or rejected by a receiver that accepted the rest
         trace_batch again{};
-        std::size_t exported_in_part = 0; // spans in `again` that the receiver has already accepted
-        mlflow::trace::error error{};
+        std::size_t exported_in_part = 0;  // spans in `again` that the receiver has already accepted
+        mlflow::trace::error error{};      // of the latest request that failed
+        mlflow::trace::error why_failed{}; // of the latest spans in `failed`
         milliseconds retry_after{0};
     };
 
@@ -126,7 +127,7 @@ private:
         export_result result = send(batch, now);
         const outcome what = outcome_of(result);
         if (what == outcome::delivered) {
-            count(result, now);
+            count(result, now, result.error);
             if (!result.ok()) now.told.error = std::move(result.error);
             now.refusals = 0;
             now.has_taken = true;
@@ -136,6 +137,7 @@ private:
         }
         const bool is_at_fault = what == outcome::put_aside;
         if (!is_at_fault) ++now.refusals;
+        const error why = result.error;
         note(result, now);
         now.is_over = what == outcome::wait;
         if (result.too_slow) most_spans_ = spans > 1 ? spans / 2 : 1;
@@ -150,22 +152,22 @@ private:
             if (!batch.empty() && !host.is_ending()) static_cast<void>(takes_others(now, host));
             if (now.asked > 0) return settle(std::move(batch), now, host);
             now.is_over = false; // there is no control trace
-            count(result, now);
-            host.put_aside(batch, now.told.error);
+            count(result, now, why);
+            host.put_aside(batch, why);
             return;
         }
         // The exporter has moved these out of the batch, so they are not sent again.
         const std::size_t moved = spans - left;
         const std::size_t kept = moved < result.exported_spans ? moved : result.exported_spans;
         now.told.exported += kept;
-        now.told.failed += moved - kept;
+        has_failed(moved - kept, now, why);
         if (!first.empty()) {
             attempt(first, now, host);
             attempt(batch, now, host);
             return;
         }
         if (result.too_slow && is_single(batch) && !host.is_ending()) {
-            now.why_slow = now.told.error;
+            now.why_slow = why;
             if (takes_others(now, host)) return now.slow.append(std::move(batch));
         }
         if (what == outcome::divide && is_single(batch)) refused_ = batch.begin()->spans;
@@ -221,9 +223,13 @@ private:
     }
 
     static bool is_single(const trace_batch& batch) noexcept { return batch.span_count() == 1; }
-    static void count(const export_result& result, attempts& now) noexcept {
+    static void has_failed(std::size_t spans, attempts& now, const error& why) noexcept {
+        now.told.failed += spans;
+        if (spans != 0) now.told.why_failed = why;
+    }
+    static void count(const export_result& result, attempts& now, const error& why) noexcept {
         now.told.exported += result.exported_spans;
-        now.told.failed += result.failed_spans;
+        has_failed(result.failed_spans, now, why);
     }
     static void note(export_result& refused, attempts& now) noexcept {
         now.told.error = std::move(refused.error);
@@ -270,11 +276,11 @@ private:
         for (int attempt = 1; now.is_well; ++attempt) {
             export_result result = send(alone, now);
             const outcome what = outcome_of(result);
-            if (what == outcome::delivered) return count(result, now);
+            if (what == outcome::delivered) return count(result, now, result.error);
             if (what != outcome::wait && takes_others(now, host)) {
                 // If the first control trace was rejected too, the receiver may have recovered only now.
                 if (now.asked > 1 && attempt == 1) continue;
-                now.told.failed += alone.span_count();
+                has_failed(alone.span_count(), now, result.error);
                 host.put_aside(alone, result.error);
                 return;
             }
@@ -292,7 +298,7 @@ private:
         slow_rounds_ = 0;
         while (trace_data* const slow = now.slow.pop_front()) {
             trace_batch alone(slow);
-            now.told.failed += alone.span_count();
+            has_failed(alone.span_count(), now, now.why_slow);
             host.put_aside(alone, now.why_slow);
         }
     }

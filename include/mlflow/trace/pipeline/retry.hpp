@@ -99,15 +99,17 @@ public:
     export_result export_traces(trace_batch& batch) {
         const auto give_up_at = detail::deadline_after(options_.give_up_after);
         export_result total;
+        error why_failed;
         for (std::size_t number = 1;; ++number) {
             auto round = finder_.deliver(std::move(batch), number, host_);
             total.exported_spans += round.exported;
             total.failed_spans += round.failed;
             if (round.error) total.error = std::move(round.error);
+            if (round.why_failed) why_failed = std::move(round.why_failed);
             batch = std::move(round.again);
-            note(total.error, round.failed, !batch.empty());
+            note(round.failed, why_failed, batch.empty() ? nullptr : &total.error);
             if (batch.empty()) {
-                if (total.ok()) total.error = {}; // the errors were temporary
+                total.error = std::move(why_failed); // others were temporary
                 return total;
             }
             line_.say([&] {
@@ -120,7 +122,7 @@ public:
                 total.failed_spans += batch.span_count() - round.exported_in_part;
                 total.retryable = true;
                 total.retry_after = round.retry_after;
-                note(total.error, total.failed_spans, false);
+                note(total.failed_spans, total.error, nullptr);
                 return total;
             }
         }
@@ -177,12 +179,12 @@ private:
     };
 
     // Updates `last_error` after each round. Quarantined spans have already been noted.
-    void note(const error& why, std::size_t failed, bool waits) noexcept {
+    void note(std::size_t failed, const error& why_failed, const error* why_waiting) noexcept {
         const bool is_rejected = failed > std::exchange(put_aside_spans_, 0);
         const detail::lock_guard guard(lock_);
-        if (waits) return error_.wrong(why);
-        if (is_rejected) error_.lost(why);
-        error_.mended();
+        if (is_rejected) error_.lost(why_failed);
+        if (why_waiting) error_.wrong(*why_waiting);
+        else error_.mended();
     }
 
     void put_aside(trace_batch& batch, const error& why) noexcept {

@@ -198,7 +198,7 @@ private:
         const bool is_rejected = round.failed > host.put_aside_spans; // by a receiver that accepted the rest
         if (!sent.traces.empty() && round.error) error_.wrong(round.error);
         if (sent.traces.empty() && round.exported + round.failed != 0) error_.mended();
-        if (sent.traces.empty() && is_rejected) error_.lost(round.error);
+        if (is_rejected) error_.lost(round.why_failed);
         if (from->is_gone) return;
         (from->is_own ? account_.exported : status_.recovered_spans) += round.exported;
         const std::size_t rejected = round.failed - host.put_aside_spans; // by a receiver that accepted the rest
