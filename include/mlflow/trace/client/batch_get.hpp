@@ -27,7 +27,7 @@ inline std::vector<stored_span> read_span_file(const json& told) {
     std::vector<stored_span> spans;
     const json& list = member(told, "spans");
     if (!list.is_array()) return spans;
-    const auto without_prefix = [](std::string id) { return id.starts_with("0x") ? id.substr(2) : id; };
+    const auto without_prefix = [](const std::string& id) { return id.starts_with("0x") ? id.substr(2) : id; };
     for (const json& one : list) {
         stored_span span = read_span(one);
         span.attributes = texts_of(one, "attributes");
