@@ -8,8 +8,8 @@ file and the export in place. Each has the traces, sessions, errors and tokens o
 
 WRITER is the built file_writer.cpp, PROGRAM the built mlflow_sessions. DuckDB is that of PyPI; without it, its two steps are
 left out. Each step is a process of its own; its seconds and its largest resident memory are recorded. AT-ONCE is how many
-steps run at the same time. PROGRAM may use MOST-MEGABYTES. The files need 2.5 KB per trace, and the temporary file of PROGRAM another 2 KB. In FOLDER they stay, and
-a second run there does only the steps that the first one has not ended.
+steps run at the same time. PROGRAM may use MOST-MEGABYTES. The files need 2.5 KB per trace, and the temporary file of
+PROGRAM another 2 KB. In FOLDER they stay, and a second run there does only the steps that the first one has not ended.
 """
 
 import argparse
