@@ -139,6 +139,7 @@ inline mt::result<std::vector<mt::trace_info>> failures(source& from, mt::trace_
 inline mt::result<turns::steps_by_trace> steps_of_failed(source& from, const arguments::common& told,
                                                          const std::vector<mt::trace_info>& found) {
     std::vector<std::string> ids;
+    ids.reserve(found.size());
     for (const mt::trace_info& one : found) ids.push_back(one.trace_id);
     return turns::steps_of(from, told, ids);
 }
@@ -181,6 +182,7 @@ inline int print_errors(source& from, const arguments::common& told, const error
     const auto groups = errors_in(*failed, *steps, before);
     if (told.json || !told.columns.empty()) {
         std::vector<json> all;
+        all.reserve(groups.size());
         for (const error_group& one : groups)
             all.push_back({{"error", one.text},
                            {"traces", one.traces},

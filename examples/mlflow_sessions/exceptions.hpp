@@ -28,7 +28,7 @@ struct thrown {
         const auto has = [](std::string_view text, std::string_view part) {
             return text.find(part) != std::string_view::npos;
         };
-        const std::string text = has(message, type) ? message : message.empty() ? type : type + ": " + message;
+        std::string text = has(message, type) ? message : message.empty() ? type : type + ": " + message;
         if (has(status, text)) return status;
         if (has(text, status)) return text;
         if (!message.empty() && has(status, message)) return has(status, type) ? status : type + ": " + status;

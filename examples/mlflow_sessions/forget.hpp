@@ -58,7 +58,7 @@ public:
     progress_line(const progress_line&) = delete;
     progress_line& operator=(const progress_line&) = delete;
     progress_line(progress_line&& from) noexcept
-        : is_shown_(std::exchange(from.is_shown_, false)), what_(from.what_), begin_(from.begin_),
+        : is_shown_(std::exchange(from.is_shown_, false)), what_(std::move(from.what_)), begin_(from.begin_),
           drawn_(from.drawn_) {}
     progress_line& operator=(progress_line&&) = delete;
     ~progress_line() {

@@ -181,6 +181,7 @@ public:
             return rank(a) < rank(b);
         });
         std::vector<std::string> ids;
+        ids.reserve(traces_.size());
         for (const row& one : traces_) ids.push_back(one.id);
         return ids;
     }

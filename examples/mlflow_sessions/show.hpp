@@ -42,6 +42,7 @@ inline int print_session(source& from, const arguments::common& told, const show
     }
     if (told.json || !told.columns.empty()) {
         std::vector<json> all;
+        all.reserve(shown.size());
         for (const std::size_t at : shown) all.push_back(rows::of((*whole)[at]));
         return print(from, std::move(all), told);
     }

@@ -90,7 +90,8 @@ template <trace_source Source>
     auto groups = detail::group_traces<group>(source, query, [](const trace_info& trace) { return trace.user(); });
     if (!groups) return failure{groups.error()};
     std::vector<user_summary> users;
-    for (auto& [name, found] : *groups) users.push_back({{std::move(found)}, name, found.sessions.size()});
+    for (auto& [name, found] : *groups)
+        users.push_back({{static_cast<activity&&>(found)}, name, found.sessions.size()});
     std::sort(users.begin(), users.end(), [](const user_summary& a, const user_summary& b) {
         return a.interactions != b.interactions ? a.interactions > b.interactions : a.user < b.user;
     });
@@ -168,7 +169,7 @@ template <trace_source Source, class KeyOf>
     if (!groups) return failure{groups.error()};
     std::vector<group_summary> values;
     for (auto& [name, found] : *groups)
-        values.push_back({{std::move(found)}, name, found.users.size(), found.sessions.size()});
+        values.push_back({{static_cast<activity&&>(found)}, name, found.users.size(), found.sessions.size()});
     std::sort(values.begin(), values.end(),
               [](const group_summary& a, const group_summary& b) { return a.value < b.value; });
     return values;

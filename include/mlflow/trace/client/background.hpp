@@ -20,7 +20,7 @@ template <class Answer>
 class background {
 public:
     template <class Work>
-    explicit background(Work work) {
+    explicit background(const Work& work) {
         const auto run = [this, work]() noexcept {
             answer_.emplace(guarded_by_reason(work, [](const char* why) -> Answer {
                 return failure{error(error_kind::other, {}, why ? why : "unknown exception")};
