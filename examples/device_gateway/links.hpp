@@ -20,6 +20,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -57,21 +58,40 @@ struct link {
     std::unique_ptr<mt::frame_decoder<>> decoder = std::make_unique<mt::frame_decoder<>>();
 };
 
-/// A serial port is set to `baud` and raw mode. A FIFO and standard input (-) are only read.
+/// A serial port is set to `baud`, 8 data bits, no parity, one stop bit, no flow control and raw mode, and is locked
+/// against other programs that lock it. Another device is left as it is.
+inline void set_up(link& port, const std::string& path, speed_t baud) {
+    const int file = port.file.get();
+    termios settings{};
+    if (::tcgetattr(file, &settings) != 0) {
+        if (errno == ENOTTY || errno == EINVAL) return;
+        fail(path); // EIO: a port without hardware, or unplugged again
+    }
+    if (::flock(file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        throw std::runtime_error(path + ": another program has locked this port");
+    ::cfmakeraw(&settings);
+    // The program that used the port before may have left other settings.
+    settings.c_iflag &= ~static_cast<tcflag_t>(IXOFF);
+    settings.c_cflag &= ~static_cast<tcflag_t>(CSTOPB | CRTSCTS);
+    settings.c_cflag |= CLOCAL | CREAD;
+    if (::cfsetspeed(&settings, baud) != 0 || ::tcsetattr(file, TCSANOW, &settings) != 0) fail(path);
+    port.path = path;
+    port.baud = baud;
+}
+
+/// A FIFO, a file and standard input (-) are only read.
 inline link open_port(const std::string& path, speed_t baud) {
-    if (path == "-") return {.file = mt::detail::owned_file(::dup(STDIN_FILENO)), .is_answered = false};
+    if (path == "-") {
+        link input{.file = mt::detail::owned_file(::dup(STDIN_FILENO)), .is_answered = false};
+        if (input.file.get() < 0) fail("standard input");
+        return input;
+    }
     // Opened for writing too, so that a FIFO does not end when its last writer closes it.
     link opened{.file = mt::detail::owned_file(::open(path.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK))};
-    const int file = opened.file.get();
     struct stat found{};
-    if (file < 0 || ::fstat(file, &found) != 0) fail(path);
-    opened.is_answered = !S_ISFIFO(found.st_mode);
-    termios settings{};
-    if (::tcgetattr(file, &settings) != 0) return opened;
-    opened.path = path;
-    opened.baud = baud;
-    ::cfmakeraw(&settings);
-    if (::cfsetspeed(&settings, baud) != 0 || ::tcsetattr(file, TCSANOW, &settings) != 0) fail(path);
+    if (opened.file.get() < 0 || ::fstat(opened.file.get(), &found) != 0) fail(path);
+    opened.is_answered = S_ISCHR(found.st_mode);
+    if (opened.is_answered) set_up(opened, path, baud);
     return opened;
 }
 

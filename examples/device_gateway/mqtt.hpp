@@ -6,6 +6,7 @@
 #include <mlflow/trace/platform/files.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -62,6 +63,8 @@ public:
         ::mosquitto_subscribe_callback_set(client_, [](mosquitto*, void* self, int, int count, const int* granted) {
             static_cast<broker*>(self)->subscribed(count > 0 && granted[0] <= 2);
         });
+        ::mosquitto_publish_callback_set(
+            client_, [](mosquitto*, void* self, int) { --static_cast<broker*>(self)->unanswered_; });
         ::mosquitto_message_callback_set(client_, [](mosquitto*, void* self, const mosquitto_message* received) {
             static_cast<broker*>(self)->arrived(*received);
         });
@@ -103,14 +106,18 @@ public:
         }
     }
 
-    /// Publishes an acknowledgement. Without a connection it is dropped: the device sends its frame again.
+    /// Publishes an acknowledgement. Without a connection, or if the broker has not answered too many of them, it is
+    /// dropped: the device sends its frame again.
     void write(const std::string& device, std::string_view bytes) {
         {
             const std::lock_guard guard(mutex_);
-            if (!is_connected_) return;
+            if (!is_connected_ || unanswered_ >= most_unanswered) return;
         }
         const std::string topic = options_.prefix + '/' + device + "/acknowledgements";
-        ::mosquitto_publish(client_, nullptr, topic.c_str(), static_cast<int>(bytes.size()), bytes.data(), 1, false);
+        ++unanswered_; // before, because the answer may arrive before the function returns
+        if (::mosquitto_publish(client_, nullptr, topic.c_str(), static_cast<int>(bytes.size()), bytes.data(), 1,
+                                false) != MOSQ_ERR_SUCCESS)
+            --unanswered_;
     }
 
     [[nodiscard]] std::uint64_t damaged() const { return decoder_->damaged(); }
@@ -137,6 +144,7 @@ private:
         std::uint16_t port;
     };
     static constexpr std::size_t most_bytes = 16 * 1024 * 1024;
+    static constexpr int most_unanswered = 10'000; // libmosquitto keeps all of them, with 16-bit numbers
     static constexpr std::chrono::seconds first_pause{1};
     static constexpr std::chrono::seconds longest_pause{30};
 
@@ -272,6 +280,7 @@ private:
     clock::time_point connected_at_;
     clock::time_point subscribe_at_ = clock::time_point::max();
     bool is_subscribed_ = false;
+    std::atomic<int> unanswered_{0}; // acknowledgements that the broker has not answered
     std::mutex mutex_;
     std::condition_variable wake_;
     std::vector<message> arrived_;

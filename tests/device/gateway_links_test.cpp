@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// The ports of the example's gateway: what it changes, and what it refuses.
+#include "examples/device_gateway/links.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <termios.h>
+#include <unistd.h>
+#include <utility>
+
+namespace {
+
+namespace mt = mlflow::trace;
+using device_gateway::open_port;
+
+// A serial port that is a pseudoterminal: `end` is the device's side.
+struct serial_port {
+    mt::detail::owned_file end{::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)};
+    std::string path;
+
+    serial_port() {
+        char name[100];
+        if (::grantpt(end.get()) == 0 && ::unlockpt(end.get()) == 0 && ::ptsname_r(end.get(), name, sizeof name) == 0)
+            path = name;
+    }
+    [[nodiscard]] mt::detail::owned_file open() const {
+        return mt::detail::owned_file(::open(path.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK));
+    }
+};
+
+TEST(a_port, has_no_setting_of_the_program_before) {
+    const serial_port port;
+    const auto other = port.open(); // keeps the settings
+    termios before{};
+    ASSERT_EQ(::tcgetattr(other.get(), &before), 0);
+    before.c_iflag |= IXOFF | IXON;
+    before.c_cflag |= CSTOPB | CRTSCTS;
+    before.c_cflag &= ~static_cast<tcflag_t>(CLOCAL);
+    ASSERT_EQ(::tcsetattr(other.get(), TCSANOW, &before), 0);
+    const auto opened = open_port(port.path, B9600);
+    termios now{};
+    ASSERT_EQ(::tcgetattr(other.get(), &now), 0);
+    EXPECT_EQ(now.c_iflag & (IXOFF | IXON), 0U);
+    EXPECT_EQ(now.c_cflag & (CSTOPB | CRTSCTS | CLOCAL | CREAD), static_cast<tcflag_t>(CLOCAL | CREAD));
+    EXPECT_EQ(::cfgetispeed(&now), B9600);
+    EXPECT_TRUE(opened.is_answered);
+    EXPECT_EQ(opened.path, port.path);
+}
+
+TEST(a_port, is_used_by_one_gateway) {
+    const serial_port port;
+    {
+        const auto opened = open_port(port.path, B9600);
+        EXPECT_THROW(open_port(port.path, B9600), std::runtime_error);
+    }
+    EXPECT_NO_THROW(open_port(port.path, B9600));
+}
+
+// It would not be opened again, because it was taken for another kind of device.
+TEST(a_port, that_is_unplugged_while_it_is_opened_is_an_error) {
+    device_gateway::link opened{.file = mt::detail::owned_file(-1)};
+    {
+        const serial_port port;
+        opened.file = port.open();
+        ASSERT_GE(opened.file.get(), 0);
+    }
+    EXPECT_THROW(device_gateway::set_up(opened, "port", B9600), std::runtime_error);
+}
+
+TEST(a_port, that_is_another_device_is_left_as_it_is) {
+    const auto opened = open_port("/dev/null", B9600);
+    EXPECT_TRUE(opened.is_answered);
+    EXPECT_TRUE(opened.path.empty());
+}
+
+TEST(a_port, that_is_a_file_is_not_written_to) {
+    std::string path = std::filesystem::temp_directory_path() / "mlflow_trace-capture-XXXXXX";
+    const mt::detail::owned_file created(::mkstemp(path.data()));
+    const std::string content(200'000, 'x');
+    std::ofstream(path) << content;
+    device_gateway::links links;
+    auto opened = open_port(path, B9600);
+    const int file = opened.file.get();
+    links.add(std::move(opened));
+    for (int times = 0; times < 3; ++times) {
+        links.read(0, -1, [](int, const mt::frame&) {});
+        links.write(file, "acknowledged");
+    }
+    std::ostringstream now;
+    now << std::ifstream(path).rdbuf();
+    EXPECT_TRUE(now.str() == content);
+    ::unlink(path.c_str());
+}
+
+TEST(a_port, that_is_a_closed_standard_input_is_an_error) {
+    const mt::detail::owned_file kept(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3));
+    ::close(STDIN_FILENO);
+    EXPECT_THROW(open_port("-", B9600), std::runtime_error);
+    if (kept.get() >= 0) ::dup2(kept.get(), STDIN_FILENO);
+}
+
+} // namespace
