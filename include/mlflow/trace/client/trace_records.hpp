@@ -37,12 +37,12 @@ public:
         to_.append(bytes, sizeof value);
     }
     void text(std::string_view value) {
-        number(static_cast<std::uint32_t>(value.size()));
+        number(static_cast<std::uint64_t>(value.size()));
         to_ += value;
     }
     template <class Pairs>
     void texts(const Pairs& all) {
-        number(static_cast<std::uint32_t>(all.size()));
+        number(static_cast<std::uint64_t>(all.size()));
         for (const auto& [key, value] : all) text(key), text(value);
     }
 
@@ -61,14 +61,14 @@ public:
         return value;
     }
     std::string text() {
-        const auto size = number<std::uint32_t>();
+        const auto size = number<std::uint64_t>();
         std::string value(from_.substr(0, size));
         from_.remove_prefix(size);
         return value;
     }
     template <class Pairs>
     void texts(Pairs& all) {
-        for (auto left = number<std::uint32_t>(); left > 0; --left) {
+        for (auto left = number<std::uint64_t>(); left > 0; --left) {
             std::string key = text();
             if constexpr (std::is_same_v<Pairs, text_map>) all.insert_or_assign(std::move(key), text());
             else all.emplace_back(std::move(key), text());
@@ -196,9 +196,9 @@ public:
         reader(const record_heaps& all, std::size_t heap) : all_(&all), heap_(heap) {}
         // The next record, valid until the next call; nothing at the end, or on an error, which sets `fault`.
         std::optional<std::string_view> next(std::string& fault) {
-            const auto size = take(sizeof(std::uint32_t), fault);
+            const auto size = take(sizeof(std::uint64_t), fault);
             if (!size) return std::nullopt;
-            std::uint32_t bytes = 0;
+            std::uint64_t bytes = 0;
             std::memcpy(&bytes, size->data(), sizeof bytes);
             return take(bytes, fault);
         }
