@@ -117,7 +117,9 @@ TEST_F(spool_fault, a_call_that_is_interrupted_or_short_is_none) {
             deliver_the_rest();
             const bool is_plain = what == mishap::short_write; // there are calls that signals do not interrupt
             EXPECT_EQ(account.dropped, 0U) << where;
-            EXPECT_TRUE(!is_plain || account.exported == traces) << where;
+            EXPECT_TRUE(!is_plain || account.exported == traces)
+                << where << ": " << account.exported << " exported, " << account.queued << " queued, "
+                << account.failed << " failed";
             expect_all_but(0, where);
             into->times.clear();
         }
