@@ -13238,20 +13238,21 @@ private:
         if (halve && first.empty() && batch.span_count() > 1) { // no memory
             halve = false;
             now.is_over = true;
-        } else if (first.empty() && is_at_fault) {
-            now.asked = 0;
-            if (!batch.empty() && !host.is_ending()) static_cast<void>(takes_others(now, host));
-            if (now.asked > 0) return settle(std::move(batch), now, host);
-            now.is_over = false; // there is no control trace
-            count(result, now, why);
-            host.put_aside(batch, why);
-            return;
         }
         // The exporter has moved these out of the batch, so they are not sent again.
         const std::size_t moved = spans - left;
         const std::size_t kept = moved < result.exported_spans ? moved : result.exported_spans;
         now.told.exported += kept;
         has_failed(moved - kept, now, why);
+        if (first.empty() && is_at_fault && halve) {
+            now.asked = 0;
+            if (!batch.empty() && !host.is_ending()) static_cast<void>(takes_others(now, host));
+            if (now.asked > 0) return settle(std::move(batch), now, host);
+            now.is_over = false; // there is no control trace
+            has_failed(left, now, why);
+            host.put_aside(batch, why);
+            return;
+        }
         if (!first.empty()) {
             attempt(first, now, host);
             attempt(batch, now, host);

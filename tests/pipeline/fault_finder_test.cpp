@@ -49,21 +49,24 @@ void each_span(const mt::trace_batch& batch, const Visit& visit) {
 
 enum class answer { taken, at_fault, unknown, away, too_slow };
 
-// Takes a batch as a whole, or nothing of it.
+// Takes a batch as a whole or nothing of it, unless it takes parts.
 struct receiver {
     std::map<number, answer> poison;
     std::vector<std::pair<answer, int>> phases; // for so many requests, whatever they hold; the last one comes first
     std::size_t most_spans = 1'000'000;         // that are answered in time; more are stored, and not answered
     std::set<number> stored;
+    bool takes_parts = false;
     int requests = 0;
 
-    answer judge(const mt::trace_batch& batch) {
+    // What the phase says to a request, whatever the request holds.
+    answer phase_of_request() {
         ++requests;
-        if (!phases.empty()) {
-            const answer now = phases.back().first;
-            if (--phases.back().second == 0) phases.pop_back();
-            if (now != answer::taken) return now;
-        }
+        if (phases.empty()) return answer::taken;
+        const answer now = phases.back().first;
+        if (--phases.back().second == 0) phases.pop_back();
+        return now;
+    }
+    answer judge(const mt::trace_batch& batch) {
         answer worst = batch.span_count() > most_spans ? answer::too_slow : answer::taken;
         each_span(batch, [&](number span) {
             const auto found = poison.find(span);
@@ -74,8 +77,32 @@ struct receiver {
         return worst;
     }
     mt::export_result export_traces(mt::trace_batch& batch) {
-        const std::size_t spans = batch.span_count();
-        switch (judge(batch)) {
+        const answer phase = phase_of_request();
+        if (phase != answer::taken) return result_of(phase, batch.span_count());
+        return takes_parts ? export_parts(batch) : result_of(judge(batch), batch.span_count());
+    }
+    // As `mlflow_exporter` sends what belongs to each trace: what is taken leaves the batch, the rest stays there.
+    mt::export_result export_parts(mt::trace_batch& batch) {
+        mt::export_result outcome;
+        mt::trace_batch taken;
+        mt::trace_batch left;
+        while (mt::trace_data* const trace = batch.pop_front()) {
+            mt::trace_batch alone(trace);
+            mt::export_result one = result_of(judge(alone), alone.span_count());
+            outcome.exported_spans += one.exported_spans;
+            outcome.failed_spans += one.failed_spans;
+            const bool is_unknown = !one.ok() && !one.retryable && !one.content_rejected;
+            outcome.retryable = outcome.retryable || one.retryable || is_unknown;
+            outcome.content_rejected = outcome.content_rejected || one.content_rejected || is_unknown;
+            outcome.too_slow = outcome.too_slow || one.too_slow;
+            (one.ok() ? taken : left).append(std::move(alone));
+            if (one.error) outcome.error = std::move(one.error);
+        }
+        batch = std::move(left.empty() ? taken : left);
+        return outcome;
+    }
+    static mt::export_result result_of(answer told, std::size_t spans) {
+        switch (told) {
         case answer::taken: return {.exported_spans = spans};
         case answer::at_fault:
             return {
@@ -278,6 +305,27 @@ TEST_F(fault_finder, tells_why_a_span_failed_though_a_later_request_fails_too) {
     EXPECT_EQ(round.again.span_count(), 3U);
 }
 
+TEST_F(fault_finder, counts_what_was_taken_beside_the_one_that_is_rejected) {
+    for (const bool has_control_trace : {false, true}) {
+        for (const bool rejects_everything : {false, true}) {
+            receiver_ = {};
+            receiver_.takes_parts = true;
+            finder_type finder(receiver_, 1ms, 1ms, 3);
+            if (has_control_trace) static_cast<void>(finder.deliver(batch_of(1), 1, owner_));
+            const number at_fault = next_ + 4;
+            receiver_.poison[at_fault] = answer::at_fault;
+            receiver_.phases = {{rejects_everything ? answer::at_fault : answer::taken, 3}, {answer::taken, 1}};
+            const auto round = finder.deliver(batch_of(10), 1, owner_);
+            const bool waits = has_control_trace && rejects_everything;
+            EXPECT_EQ(round.exported, 9U);
+            EXPECT_EQ(round.failed, waits ? 0U : 1U);
+            EXPECT_EQ(round.again.span_count(), waits ? 1U : 0U);
+            EXPECT_EQ(owner_.aside.count(at_fault), waits ? 0U : 1U);
+            EXPECT_EQ(receiver_.stored.size(), has_control_trace ? 10U : 9U);
+        }
+    }
+}
+
 // A receiver whose state a test sets.
 struct shared_receiver {
     struct options {
@@ -404,6 +452,7 @@ public:
             failed += round.failed;
             ASSERT_EQ(before, round.exported + round.failed + batch.span_count());
             ASSERT_TRUE(batch.empty() || round.error) << "what waits has a reason";
+            ASSERT_EQ(round.why_failed.message(), round.failed == 0 ? "" : owner_.why.back());
             ASSERT_LE(is_broken ? to_.requests - requests : 0, 36);
         }
         ASSERT_EQ(exported + failed, spans);
