@@ -20,6 +20,7 @@
 #include <string_view>
 #include <tuple>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 #if defined(MLFLOW_SESSIONS_READS_GZIP)
@@ -252,12 +253,11 @@ private:
 
     // The cause of a failure: the first failed span without a failed descendant.
     int fault_of(const json& spans) {
+        std::unordered_set<std::string_view> passed_on; // IDs of spans with a failed child
+        for (const json& span : spans)
+            if (span[of_failed] == 1) passed_on.insert(span[of_parent].get_ref<const std::string&>());
         for (const json& span : spans) {
-            if (span[of_failed] == 0) continue;
-            const bool is_passed_on = std::any_of(spans.begin(), spans.end(), [&](const json& other) {
-                return other[of_failed] == 1 && other[of_parent] == span[of_id];
-            });
-            if (is_passed_on) continue;
+            if (span[of_failed] == 0 || passed_on.contains(span[of_id].get_ref<const std::string&>())) continue;
             const auto message = span[of_message].get<std::string>();
             return faults_(dumped({span[of_name], mt::detail::first_code_points(message, 400)}));
         }

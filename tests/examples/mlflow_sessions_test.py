@@ -562,17 +562,32 @@ def check_files_of_others(folder: str) -> None:
 
 
 def check_many_spans(folder: str) -> None:
-    """A trace of which every span failed, each for the same reason."""
-    spans = []
-    for number in range(2_000):
-        span = json.loads(line(0))["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
-        span |= {"spanId": f"{number + 1:016x}", "name": f"step {number}", "status": {"code": 2, "message": "no"}}
-        spans.append(span if number == 0 else span | {"parentSpanId": f"{1:016x}", "attributes": []})
+    """A trace of which every span failed: below one span or each below the one before, for one reason or for as many."""
+    count = 1_200
     path = pathlib.Path(folder, "many_spans.jsonl")
-    path.write_text(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}) + "\n")
-    for command in (["show", "session-0"], ["errors"]):
-        shown = run(*command, "--tracking-uri", str(path))
-        check(shown.returncode == 0 and "step 1: no" in shown.stdout, f"{command}: {shown.stdout[:500]} {shown.stderr}")
+    for is_nested in (False, True):
+        for is_same in (False, True):
+            spans = []
+            reasons = ["no" if is_same else "no " + "".join("abcdefghij"[int(digit)] for digit in str(number)) for number in range(count)]
+            for number, reason in enumerate(reasons):
+                span = json.loads(line(0))["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
+                span |= {"spanId": f"{number + 1:016x}", "name": f"step {number}", "status": {"code": 2, "message": reason}}
+                parent = number if is_nested else 1
+                spans.append(span if number == 0 else span | {"parentSpanId": f"{parent:016x}", "attributes": []})
+            path.write_text(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}) + "\n")
+            causes = [f"step {number}: {reasons[number]}" for number in range(count - 1 if is_nested else 1, count)]
+            what = f"nested: {is_nested}, one reason: {is_same}"
+            shown = run("show", "session-0", "--tracking-uri", str(path))
+            said = [each.split("error  ")[1] for each in shown.stdout.splitlines() if "error  " in each]
+            check(shown.returncode == 0 and said == causes, f"{what}: {len(said)} causes in place of {len(causes)}: {said[:5]} {shown.stderr}")
+            printed = run("errors", "--tracking-uri", str(path))
+            check(printed.returncode == 0 and causes[0] in printed.stdout, f"{what}: {printed.stdout[:500]} {printed.stderr}")
+            groups = [row["error"] for row in json.loads(run("errors", "--json", "--tracking-uri", str(path)).stdout)]
+            expected = causes[:1] if is_same else causes
+            check(sorted(groups) == sorted(expected), f"{what}: {len(groups)} errors in place of {len(expected)}: {groups[:5]}")
+            for command in ("sessions", "users", "export"):
+                rows = json.loads(run(command, "--json", "--tracking-uri", str(path)).stdout)
+                check(len(rows) == 1, f"{what}: {command}: {rows[:3]}")
 
 
 def main() -> None:

@@ -205,6 +205,33 @@ class elements(html.parser.HTMLParser):
             self.cell += data
 
 
+def many_spans(folder: pathlib.Path, count: int, is_nested: bool) -> pathlib.Path:
+    """The page of a trace of which every span failed: each span is below the one before it, or all are below the first."""
+    spans = [
+        {"traceId": f"{1:032x}", "spanId": f"{number + 1:016x}", "name": f"step {number}", "status": {"code": 2, "message": f"reason {number}"},
+         "parentSpanId": "" if number == 0 else f"{number if is_nested else 1:016x}",
+         "startTimeUnixNano": str(1_795_600_000_000_000_000 + number * 1000), "endTimeUnixNano": "1795600009000000000",
+         "attributes": [{"key": "session.id", "value": value("many")}] if number == 0 else []}
+        for number in range(count)
+    ]  # fmt: skip
+    source, page = folder / "many.jsonl", folder / "many.html"
+    source.write_text(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}) + "\n")
+    done = subprocess.run([PROGRAM, "report", "--tracking-uri", str(source), "--output", str(page)], capture_output=True, text=True, timeout=120)
+    check(done.returncode == 0, f"report of {count} spans: {done}")
+    return page
+
+
+def check_many_spans(folder: pathlib.Path) -> None:
+    count = 2_000
+    for is_nested in (False, True):
+        blocks = blocks_of(many_spans(folder, count, is_nested))
+        names = [span[2] for span in blocks["s0"][0]]
+        check(names == [f"step {number}" for number in range(count)], f"{len(names)} spans in place of {count}")
+        cause = count - 1 if is_nested else 1
+        faults = blocks["figures"]["faults"]
+        check(faults == [[f"step {cause}", f"reason {cause}"]] and blocks["figures"]["fault"] == [0], f"nested: {is_nested}: {faults}")
+
+
 def check_safety(page: pathlib.Path, evil_page: pathlib.Path) -> None:
     plain, evil = elements(page.read_text()), elements(evil_page.read_text())
     differ = [name for name in plain.names if name != "script"] != [name for name in evil.names if name != "script"]
@@ -312,6 +339,17 @@ def check_evil_shown(page: pathlib.Path) -> None:
         check(EVIL in page_shown.text or fragment == "#/overview", f"{fragment}: the text is not there")
 
 
+def check_many_shown(folder: pathlib.Path) -> None:
+    """More nested spans than a browser lets functions call each other."""
+    count = 10_000
+    page_shown = shown(many_spans(folder, count, True), "#/session/many")
+    rows = [one for _, one in page_shown.attributes if "bar-row" in one.get("class", "").split()]
+    check(len(rows) == count, f"{len(rows)} spans are shown in place of {count}")
+    pressed = [at for at, one in enumerate(rows) if one["aria-pressed"] == "true"]
+    check(pressed == [count - 1], f"the span that caused the failure is chosen: {pressed}")
+    check(f"reason {count - 1}" in page_shown.text, "the cause of the failure is shown")
+
+
 def check_axe(page: pathlib.Path, session: str) -> str:
     npm = shutil.which("npm")
     with tempfile.TemporaryDirectory() as folder:
@@ -374,6 +412,7 @@ def main() -> None:
             check_data(evil_page, evil)
             check_safety(page, evil_page)
             check_content(folder, traces)
+            check_many_spans(folder)
             print(f"{checks} checks passed")
             return
         if not CHROMIUM:
@@ -381,6 +420,7 @@ def main() -> None:
             return
         check_shown(page, traces)
         check_evil_shown(evil_page)
+        check_many_shown(folder)
         axe = check_axe(page, next(iter(groups(traces, "session"))))
         print(f"{checks} checks passed; {axe}")
 

@@ -11,7 +11,7 @@ function h(tag, properties, ...children) {
     else if (name === "class" || name === "role" || name.includes("-") || svg || !(name in element)) element.setAttribute(name, value === true ? "" : value);
     else element[name] = value;
   }
-  element.append(...children.flat(3).filter(child => child !== null && child !== undefined && child !== false));
+  for (const child of children.flat(3)) if (child !== null && child !== undefined && child !== false) element.append(child);
   return element;
 }
 const put = (element, ...children) => { element.replaceChildren(...children.flat(3).filter(child => child)); return element; };

@@ -89,8 +89,16 @@ function inTree(spans) {
     below.get(parent).push(one);
   }
   const out = [], seen = new Set();
-  const walk = (id, depth) => { for (const one of below.get(id) || []) if (!seen.has(one)) { seen.add(one); out.push({ one, depth }); walk(one.id, depth + 1); } };
-  walk("", 0);
+  const open = [(below.get("") || []).values()]; // one level each; no recursion, because spans may be nested deeply
+  while (open.length) {
+    const { done, value: one } = open.at(-1).next();
+    if (done) open.pop();
+    else if (!seen.has(one)) {
+      seen.add(one);
+      out.push({ one, depth: open.length - 1 });
+      open.push((below.get(one.id) || []).values());
+    }
+  }
   for (const one of spans) if (!seen.has(one)) out.push({ one, depth: 0 }); // a cycle of parents
   return out;
 }
@@ -134,7 +142,8 @@ function tokensText(text) {
 
 function waterfall(trace, spans, texts) {
   if (spans.length === 0) return [h("p", { class: "soft" }, "No spans are stored for this trace.")];
-  const begin = Math.min(...spans.map(one => one.start)), end = Math.max(...spans.map(one => one.end), begin + 1);
+  const begin = spans.reduce((least, one) => Math.min(least, one.start), Infinity);
+  const end = spans.reduce((most, one) => Math.max(most, one.end), begin + 1);
   const place = h("div", { class: "inspector", "aria-live": "polite" });
   const rows = inTree(spans);
   const buttons = rows.map(({ one, depth }, nth) => h("button", { type: "button", class: "bar-row" + (one.failed ? " failed" : ""), "aria-pressed": "false", onclick: () => choose(nth), onkeydown: event => {
@@ -151,7 +160,8 @@ function waterfall(trace, spans, texts) {
     buttons.forEach((button, i) => button.setAttribute("aria-pressed", i === nth ? "true" : "false"));
     put(place, spanDetails(rows[nth].one));
   };
-  const firstFault = rows.findIndex(({ one }) => one.failed && !spans.some(other => other.failed && other.parent === one.id));
+  const passedOn = new Set(spans.filter(one => one.failed).map(one => one.parent));
+  const firstFault = rows.findIndex(({ one }) => one.failed && !passedOn.has(one.id));
   choose(Math.max(0, firstFault));
   return [h("div", { class: "bar-rows", role: "group", "aria-label": "Spans; arrow keys go from one to the next" }, buttons), place];
 }
@@ -168,7 +178,8 @@ const feedbackOf = i => (F.saidOf.get(i) || []).map(one => h("span", { class: "c
 async function turnElement(i, nth, previous, pane) {
   const texts = await textsOf(i);
   const spans = await spansOf(i);
-  const root = spans?.find(one => !spans.some(other => other.id === one.parent));
+  const ids = new Set(spans?.map(one => one.id));
+  const root = spans?.find(one => !ids.has(one.parent));
   const inputs = root && messagesIn(root.inputs), outputs = root && messagesIn(root.outputs);
   const question = inputs ? lastOf(inputs, "user") ?? "" : (root && plainText(root.inputs)) ?? texts?.request ?? "";
   const answer = outputs ? lastOf(outputs, "assistant") ?? "" : (root && plainText(root.outputs)) ?? texts?.response ?? "";
