@@ -8036,7 +8036,12 @@ public:
     /// Copies the text.
     secret(const secret&) = default;
     /// Takes over the text of `other`.
-    secret(secret&& other) noexcept { text_.swap(other.text_); }
+    secret(secret&& other) noexcept {
+        text_.swap(other.text_);
+        other.text_.resize(other.text_.capacity()); // a short text is copied from within the object
+        other.overwrite();
+        other.text_.clear();
+    }
     /// Copies the text.
     secret& operator=(const secret& other) { return *this = secret(other); }
     /// Takes over the text of `other`.
@@ -8045,10 +8050,7 @@ public:
         return *this;
     }
     /// Overwrites the text.
-    ~secret() {
-        volatile char* const bytes = text_.data(); // a compiler may omit plain writes before a free
-        for (std::size_t i = 0; i < text_.size(); ++i) bytes[i] = 0;
-    }
+    ~secret() { overwrite(); }
 
     /// Whether the text is empty.
     [[nodiscard]] bool empty() const noexcept { return text_.empty(); }
@@ -8056,6 +8058,11 @@ public:
     [[nodiscard]] std::string_view reveal() const noexcept { return text_; }
 
 private:
+    void overwrite() noexcept {
+        volatile char* const bytes = text_.data(); // a compiler may omit plain writes before a free
+        for (std::size_t i = 0; i < text_.size(); ++i) bytes[i] = 0;
+    }
+
     std::string text_;
 };
 

@@ -41,6 +41,24 @@ TEST(secret, overwrites_its_memory) {
     EXPECT_EQ(std::string_view(reinterpret_cast<char*>(place), sizeof place).find("short"), std::string_view::npos);
 }
 
+TEST(secret, leaves_nothing_where_it_was_moved_from) {
+    for (const std::string& text : {std::string("0123456789"), std::string(100, 'x')}) {
+        alignas(mt::secret) unsigned char place[sizeof(mt::secret)];
+        auto* const from = ::new (place) mt::secret(text);
+        mt::secret first(std::move(*from));
+        EXPECT_TRUE(from->empty());
+        EXPECT_EQ(std::string_view(reinterpret_cast<char*>(place), sizeof place).find("12345"),
+                  std::string_view::npos);
+        *from = std::move(first);
+        EXPECT_EQ(from->reveal(), text);
+        first = std::move(*from);
+        EXPECT_EQ(std::string_view(reinterpret_cast<char*>(place), sizeof place).find("12345"),
+                  std::string_view::npos);
+        EXPECT_EQ(first.reveal(), text);
+        from->~secret();
+    }
+}
+
 // The examples of RFC 7617, 2, and RFC 6750, 2.1.
 TEST(secret, makes_authorizations) {
     EXPECT_EQ(mt::basic_authorization("Aladdin", mt::secret("open sesame")).reveal(),

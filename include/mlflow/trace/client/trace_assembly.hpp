@@ -155,11 +155,12 @@ public:
         if (line != line_) end_line();
         line_ = line;
         // A span that is repeated in the same line replaces the earlier one.
-        for (file_span& before : waiting_)
-            if (waiting_.size() < 1000 && before.id == span.id) {
-                before = std::move(span);
-                return;
-            }
+        if (waiting_.size() < 1000)
+            for (file_span& before : waiting_)
+                if (before.id == span.id) {
+                    before = std::move(span);
+                    return;
+                }
         waiting_.push_back(std::move(span));
     }
 
