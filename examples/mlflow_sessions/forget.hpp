@@ -42,6 +42,7 @@ inline const std::vector<std::string> beyond_reach = {
     "other workspaces of the server, and experiments that this account cannot read",
     "exports, reports and notebooks made from these traces, and artifacts of evaluation runs",
     "prompts of the registry, runs, and tags of experiments in which somebody wrote the ID",
+    // NOLINTNEXTLINE(bugprone-suspicious-missing-comma): one entry of three lines
     "SQLite: copies in unused parts of the database's pages until VACUUM, where SQLite moved rows between pages, and "
     "without secure_delete (Debian's has it) all deleted rows; where somebody ran ANALYZE, sqlite_stat4 until "
     "ANALYZE is run again",
