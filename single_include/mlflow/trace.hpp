@@ -7086,30 +7086,30 @@ inline bool append_text_for_mlflow(buffer& out, std::string_view key, std::strin
 // MLflow's server stores some JSON that it cannot read again; every page of a search that contains such a trace then
 // fails. This is JSON nested in more than 45 levels, or with an integer outside the range of a signed 64-bit integer
 // (found with MLflow 3.17). The limit here is 40 levels, which leaves a margin. `json` must be well-formed.
-inline bool mlflow_can_read(std::string_view json) noexcept {
+inline bool mlflow_can_read(std::string_view value) noexcept {
     constexpr int deepest = 40;
     int depth = 0;
-    for (std::size_t at = 0; at < json.size(); ++at) {
-        const char c = json[at];
+    for (std::size_t at = 0; at < value.size(); ++at) {
+        const char c = value[at];
         if (c == '"') {
-            for (++at; at < json.size() && json[at] != '"'; ++at)
-                if (json[at] == '\\') ++at;
+            for (++at; at < value.size() && value[at] != '"'; ++at)
+                if (value[at] == '\\') ++at;
         } else if (c == '[' || c == '{') {
             if (++depth > deepest) return false;
         } else if (c == ']' || c == '}') {
             --depth;
         } else if (c >= '0' && c <= '9') {
             const std::size_t begin = at;
-            while (at < json.size() && json[at] >= '0' && json[at] <= '9') ++at;
-            const std::string_view digits = json.substr(begin, at - begin);
-            const bool is_integer = at == json.size() || (json[at] != '.' && json[at] != 'e' && json[at] != 'E');
-            const bool is_negative = begin > 0 && json[begin - 1] == '-';
+            while (at < value.size() && value[at] >= '0' && value[at] <= '9') ++at;
+            const std::string_view digits = value.substr(begin, at - begin);
+            const bool is_integer = at == value.size() || (value[at] != '.' && value[at] != 'e' && value[at] != 'E');
+            const bool is_negative = begin > 0 && value[begin - 1] == '-';
             const std::string_view most = is_negative ? "9223372036854775808" : "9223372036854775807";
             if (is_integer && (digits.size() > most.size() || (digits.size() == most.size() && digits > most)))
                 return false;
             if (!is_integer) // the fraction and the exponent are not integers of their own
-                while (at < json.size() &&
-                       std::string_view("0123456789.eE+-").find(json[at]) != std::string_view::npos)
+                while (at < value.size() &&
+                       std::string_view("0123456789.eE+-").find(value[at]) != std::string_view::npos)
                     ++at;
             --at;
         }
@@ -7716,10 +7716,10 @@ inline void append_json_value(buffer& out, std::string_view key_value) {
 
 // Appends a span attribute as a JSON text inside a string.
 inline void append_dumped_attribute(buffer& out, std::string_view key_value) {
-    buffer json;
-    append_json_value(json, key_value);
+    buffer value;
+    append_json_value(value, key_value);
     append_member_name(out, split_key_value(key_value).key);
-    append_json_string(out, whole(json));
+    append_json_string(out, whole(value));
 }
 
 // Appends the attributes of an event or link, with plain JSON values.
@@ -7833,13 +7833,13 @@ inline void append_span_json(buffer& out, std::string_view body, std::string_vie
 
 // The JSON value of a span attribute; empty if there is none. The last attribute with this key counts.
 inline std::string attribute_json(const span_data& span, std::string_view key) {
-    buffer json;
+    buffer value;
     for (protobuf_reader at(span.body.view()); at.next();) {
         if (at.field() != otlp::attributes || split_key_value(at.bytes()).key != key) continue;
-        json.clear();
-        append_json_value(json, at.bytes());
+        value.clear();
+        append_json_value(value, at.bytes());
     }
-    return std::string(whole(json));
+    return std::string(whole(value));
 }
 
 // The sums over all spans of the numbers in a JSON attribute, as JSON. Spans whose parent has the attribute too are
@@ -9940,8 +9940,8 @@ private:
 
     result<http_response> get(std::string_view target) { return server_.send(http_method::get, target); }
     result<http_response> post(std::string_view target, std::string_view body) {
-        const http_header json[] = {{"Content-Type", "application/json"}};
-        return server_.send(http_method::post, target, json, body);
+        const http_header headers[] = {{"Content-Type", "application/json"}};
+        return server_.send(http_method::post, target, headers, body);
     }
 
     answer experiment_id(const http_response& reply, std::string_view asked,
@@ -10432,8 +10432,8 @@ private:
     static bool is_described(const trace_data& trace) noexcept { return trace.root && !is_continued(trace); }
 
     // Whether a span in JSON has the ID of a span of the trace.
-    static bool is_of(const trace_data& trace, std::string_view json) {
-        const auto id = json_find_string(json, {"span_id"});
+    static bool is_of(const trace_data& trace, std::string_view span_json) {
+        const auto id = json_find_string(span_json, {"span_id"});
         for (const span_data* span = trace.spans; span; span = span->next) {
             buffer own;
             char bytes[8];

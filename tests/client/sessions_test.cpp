@@ -43,7 +43,7 @@ struct list {
     }
 };
 
-mt::trace_info trace(int number, std::string session, std::string user,
+mt::trace_info trace_of(int number, std::string session, std::string user,
                      mt::trace_status status = mt::trace_status::ok) {
     mt::trace_info one;
     one.trace_id = "tr-" + std::to_string(number);
@@ -63,8 +63,8 @@ std::string names_of(const std::vector<mt::session_summary>& sessions) {
 }
 
 struct Sessions : testing::Test {
-    list source{{trace(4, "b", "u2"), trace(0, "a", "u1"), trace(1, "b", "u1", mt::trace_status::error),
-                 trace(2, "a", "u1"), trace(3, "", "u3", mt::trace_status::error), trace(5, "c", "")}};
+    list source{{trace_of(4, "b", "u2"), trace_of(0, "a", "u1"), trace_of(1, "b", "u1", mt::trace_status::error),
+                 trace_of(2, "a", "u1"), trace_of(3, "", "u3", mt::trace_status::error), trace_of(5, "c", "")}};
 
     std::vector<mt::session_summary> find(mt::filter where, mt::totals_filter having = {}, std::size_t searches = 0) {
         return mt::find_sessions(
@@ -147,7 +147,7 @@ struct Random {
     }
 
     mt::trace_info trace(int number) {
-        auto one = ::trace(number, coin(6) ? "" : "s" + std::to_string(below(9)),
+        auto one = trace_of(number, coin(6) ? "" : "s" + std::to_string(below(9)),
                            coin(4) ? "" : "u" + std::to_string(below(4)),
                            coin(4) ? mt::trace_status::error : mt::trace_status::ok);
         one.request_time = start + below(40) * 7min; // several at the same time

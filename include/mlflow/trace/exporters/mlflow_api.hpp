@@ -105,8 +105,8 @@ private:
 
     result<http_response> get(std::string_view target) { return server_.send(http_method::get, target); }
     result<http_response> post(std::string_view target, std::string_view body) {
-        const http_header json[] = {{"Content-Type", "application/json"}};
-        return server_.send(http_method::post, target, json, body);
+        const http_header headers[] = {{"Content-Type", "application/json"}};
+        return server_.send(http_method::post, target, headers, body);
     }
 
     answer experiment_id(const http_response& reply, std::string_view asked,

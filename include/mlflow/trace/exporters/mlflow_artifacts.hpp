@@ -93,8 +93,8 @@ private:
     static bool is_described(const trace_data& trace) noexcept { return trace.root && !is_continued(trace); }
 
     // Whether a span in JSON has the ID of a span of the trace.
-    static bool is_of(const trace_data& trace, std::string_view json) {
-        const auto id = json_find_string(json, {"span_id"});
+    static bool is_of(const trace_data& trace, std::string_view span_json) {
+        const auto id = json_find_string(span_json, {"span_id"});
         for (const span_data* span = trace.spans; span; span = span->next) {
             buffer own;
             char bytes[8];

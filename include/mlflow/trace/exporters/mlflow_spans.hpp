@@ -75,10 +75,10 @@ inline void append_json_value(buffer& out, std::string_view key_value) {
 
 // Appends a span attribute as a JSON text inside a string.
 inline void append_dumped_attribute(buffer& out, std::string_view key_value) {
-    buffer json;
-    append_json_value(json, key_value);
+    buffer value;
+    append_json_value(value, key_value);
     append_member_name(out, split_key_value(key_value).key);
-    append_json_string(out, whole(json));
+    append_json_string(out, whole(value));
 }
 
 // Appends the attributes of an event or link, with plain JSON values.
@@ -192,13 +192,13 @@ inline void append_span_json(buffer& out, std::string_view body, std::string_vie
 
 // The JSON value of a span attribute; empty if there is none. The last attribute with this key counts.
 inline std::string attribute_json(const span_data& span, std::string_view key) {
-    buffer json;
+    buffer value;
     for (protobuf_reader at(span.body.view()); at.next();) {
         if (at.field() != otlp::attributes || split_key_value(at.bytes()).key != key) continue;
-        json.clear();
-        append_json_value(json, at.bytes());
+        value.clear();
+        append_json_value(value, at.bytes());
     }
-    return std::string(whole(json));
+    return std::string(whole(value));
 }
 
 // The sums over all spans of the numbers in a JSON attribute, as JSON. Spans whose parent has the attribute too are

@@ -30,30 +30,30 @@ inline bool append_text_for_mlflow(buffer& out, std::string_view key, std::strin
 // MLflow's server stores some JSON that it cannot read again; every page of a search that contains such a trace then
 // fails. This is JSON nested in more than 45 levels, or with an integer outside the range of a signed 64-bit integer
 // (found with MLflow 3.17). The limit here is 40 levels, which leaves a margin. `json` must be well-formed.
-inline bool mlflow_can_read(std::string_view json) noexcept {
+inline bool mlflow_can_read(std::string_view value) noexcept {
     constexpr int deepest = 40;
     int depth = 0;
-    for (std::size_t at = 0; at < json.size(); ++at) {
-        const char c = json[at];
+    for (std::size_t at = 0; at < value.size(); ++at) {
+        const char c = value[at];
         if (c == '"') {
-            for (++at; at < json.size() && json[at] != '"'; ++at)
-                if (json[at] == '\\') ++at;
+            for (++at; at < value.size() && value[at] != '"'; ++at)
+                if (value[at] == '\\') ++at;
         } else if (c == '[' || c == '{') {
             if (++depth > deepest) return false;
         } else if (c == ']' || c == '}') {
             --depth;
         } else if (c >= '0' && c <= '9') {
             const std::size_t begin = at;
-            while (at < json.size() && json[at] >= '0' && json[at] <= '9') ++at;
-            const std::string_view digits = json.substr(begin, at - begin);
-            const bool is_integer = at == json.size() || (json[at] != '.' && json[at] != 'e' && json[at] != 'E');
-            const bool is_negative = begin > 0 && json[begin - 1] == '-';
+            while (at < value.size() && value[at] >= '0' && value[at] <= '9') ++at;
+            const std::string_view digits = value.substr(begin, at - begin);
+            const bool is_integer = at == value.size() || (value[at] != '.' && value[at] != 'e' && value[at] != 'E');
+            const bool is_negative = begin > 0 && value[begin - 1] == '-';
             const std::string_view most = is_negative ? "9223372036854775808" : "9223372036854775807";
             if (is_integer && (digits.size() > most.size() || (digits.size() == most.size() && digits > most)))
                 return false;
             if (!is_integer) // the fraction and the exponent are not integers of their own
-                while (at < json.size() &&
-                       std::string_view("0123456789.eE+-").find(json[at]) != std::string_view::npos)
+                while (at < value.size() &&
+                       std::string_view("0123456789.eE+-").find(value[at]) != std::string_view::npos)
                     ++at;
             --at;
         }
