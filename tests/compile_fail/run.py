@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Checks what must not compile: run.py COMPILER INCLUDE_FOLDER FILE.cpp
+"""Checks what must not compile: run.py COMPILER INCLUDE_FOLDER PRECOMPILED_FOLDER FILE.cpp
+
+Without FILE.cpp it precompiles <mlflow/trace.hpp> into PRECOMPILED_FOLDER, which must come first.
 
 The first error that the compiler prints must match the pattern in the file's line `// error: …`, and the same file must
 compile with -DTWIN, so that it fails for no other reason. What is wrong with a tracer is as wrong with one that is off at
@@ -12,7 +14,15 @@ import subprocess
 import sys
 import tempfile
 
-compiler, include, source = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
+compiler, include, precompiled = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
+flags = ["-std=c++20", "-fno-diagnostics-color", "-Wno-unused"]
+is_clang = "clang" in subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
+header = precompiled / ("trace.hpp.pch" if is_clang else "mlflow/trace.hpp.gch")
+if len(sys.argv) == 4:
+    header.parent.mkdir(parents=True, exist_ok=True)
+    unit = ["-x", "c++-header", "-o", str(header), "-w", f"{include}/mlflow/trace.hpp"]
+    sys.exit(subprocess.run([compiler, *flags, f"-I{include}", *unit]).returncode)
+source = pathlib.Path(sys.argv[4])
 text = source.read_text()
 pattern = re.search(r"^// error: (.*)$", text, re.MULTILINE).group(1)
 NAMESPACE = "namespace mt = mlflow::trace;\n"
@@ -23,8 +33,9 @@ using tracer_that_is_off = mt::tracer<Schema, Context, Exporter, mt::record_noth
 
 
 def compile(path, *arguments):
-    flags = ["-std=c++20", "-fsyntax-only", "-fno-diagnostics-color", "-Wno-unused", f"-I{include}", *arguments]
-    return subprocess.run([compiler, *flags, str(path)], capture_output=True, text=True)
+    first = ["-include-pch", str(header)] if is_clang else [f"-I{precompiled}", "-Winvalid-pch"]
+    command = [compiler, *flags, "-fsyntax-only", *first, f"-I{include}", *arguments, str(path)]
+    return subprocess.run(command, capture_output=True, text=True)
 
 
 def check_failure(path, what):
