@@ -44,7 +44,7 @@ struct list {
 };
 
 mt::trace_info trace_of(int number, std::string session, std::string user,
-                     mt::trace_status status = mt::trace_status::ok) {
+                        mt::trace_status status = mt::trace_status::ok) {
     mt::trace_info one;
     one.trace_id = "tr-" + std::to_string(number);
     one.request_time = start + number * 1min;
@@ -148,8 +148,8 @@ struct Random {
 
     mt::trace_info trace(int number) {
         auto one = trace_of(number, coin(6) ? "" : "s" + std::to_string(below(9)),
-                           coin(4) ? "" : "u" + std::to_string(below(4)),
-                           coin(4) ? mt::trace_status::error : mt::trace_status::ok);
+                            coin(4) ? "" : "u" + std::to_string(below(4)),
+                            coin(4) ? mt::trace_status::error : mt::trace_status::ok);
         one.request_time = start + below(40) * 7min; // several at the same time
         one.execution_duration = std::chrono::milliseconds(below(5) * 700 + below(3));
         one.has_duration = !coin(9);
