@@ -8038,15 +8038,15 @@ public:
     /// Takes over the text of `other`.
     secret(secret&& other) noexcept {
         text_.swap(other.text_);
-        other.text_.resize(other.text_.capacity()); // a short text is copied from within the object
-        other.overwrite();
-        other.text_.clear();
+        other.overwrite(); // a short text was copied from within the object
     }
     /// Copies the text.
     secret& operator=(const secret& other) { return *this = secret(other); }
     /// Takes over the text of `other`.
     secret& operator=(secret&& other) noexcept {
-        secret(std::move(other)).text_.swap(text_);
+        secret taken(std::move(other));
+        overwrite();
+        text_.swap(taken.text_);
         return *this;
     }
     /// Overwrites the text.
@@ -8058,9 +8058,12 @@ public:
     [[nodiscard]] std::string_view reveal() const noexcept { return text_; }
 
 private:
+    // With what an earlier text has left behind it.
     void overwrite() noexcept {
+        text_.resize(text_.capacity());
         volatile char* const bytes = text_.data(); // a compiler may omit plain writes before a free
         for (std::size_t i = 0; i < text_.size(); ++i) bytes[i] = 0;
+        text_.clear();
     }
 
     std::string text_;
@@ -11188,16 +11191,22 @@ private:
         return outcome;
     }
 
-    // After a transport error, no further trace is sent.
-    export_result send_artifacts(const trace_batch& batch) {
+    // After an error that is not about the content, no further trace is sent. Afterwards the batch holds the traces
+    // that failed, or all traces if none failed.
+    export_result send_artifacts(trace_batch& batch) {
         export_result outcome;
         failed gone;
+        std::vector<bool> is_stored;
         for (const trace_data& trace : batch) {
             failed error = gone ? gone : send_artifact(trace);
+            is_stored.push_back(!error);
             if (!error) outcome.exported_spans += trace.span_count, progress_.answered(true);
             else if (outcome_of(*error) == trace::outcome::wait) gone = error;
             if (error) detail::add_failure(outcome, trace.span_count, *error);
         }
+        trace_batch left, stored;
+        for (const bool one : is_stored) (one ? stored : left).push_back(batch.pop_front());
+        batch = std::move(left.empty() ? stored : left);
         return outcome;
     }
 
@@ -13129,7 +13138,8 @@ inline error quarantined(const trace_id& id, const error& why) {
 // - `put_aside` splits the batch in halves, and these again. A span that is rejected alone is sent once more between
 //   two control requests. If the receiver accepts both, the span is quarantined; otherwise the receiver rejects
 //   everything, and the round ends. A control request sends a trace that the receiver accepted before, which does no
-//   harm, or another waiting one. If there is neither, the rejection alone is enough.
+//   harm, or another waiting one. If there is neither, the rejection alone is enough. A host that is ending has no
+//   time for control requests: the span waits.
 // - `divide` splits the batch too. A span that is rejected alone is sent once more after the others, and quarantined
 //   only if the receiver accepts control requests around it. While the receiver accepts nothing, nothing is
 //   quarantined, and the batch is not split down to single spans.
@@ -13247,13 +13257,14 @@ private:
             now.is_over = true;
         }
         // The exporter has moved these out of the batch, so they are not sent again.
-        const std::size_t moved = spans - left;
+        const std::size_t moved = left < spans ? spans - left : 0;
         const std::size_t kept = moved < result.exported_spans ? moved : result.exported_spans;
         now.told.exported += kept;
         has_failed(moved - kept, now, why);
         if (first.empty() && is_at_fault && halve) {
+            if (host.is_ending()) return now.told.again.append(std::move(batch));
             now.asked = 0;
-            if (!batch.empty() && !host.is_ending()) static_cast<void>(takes_others(now, host));
+            if (!batch.empty()) static_cast<void>(takes_others(now, host));
             if (now.asked > 0) return settle(std::move(batch), now, host);
             now.is_over = false; // there is no control trace
             has_failed(left, now, why);
@@ -13393,7 +13404,10 @@ private:
     template <class Host>
     void settle_slow(attempts& now, Host& host) noexcept {
         slow_rounds_ = now.slow.empty() ? 0 : slow_rounds_ + 1;
-        if (slow_rounds_ < most_slow_rounds) return now.late.append(std::move(now.slow));
+        if (slow_rounds_ < most_slow_rounds) {
+            if (slow_rounds_ != 0 && now.told.again.empty() && now.late.empty()) now.told.error = now.why_slow;
+            return now.late.append(std::move(now.slow));
+        }
         slow_rounds_ = 0;
         while (trace_data* const slow = now.slow.pop_front()) {
             trace_batch alone(slow);

@@ -315,6 +315,22 @@ TEST_F(TracesOfOthers, ManyLinesOfOneTraceAreNotSlow) {
               R"({"input_tokens": 19999, "output_tokens": 0, "total_tokens": 0})");
 }
 
+// Spans with usage, each inside the next; the last is the root, or inside the first.
+TEST_F(TracesOfOthers, ManyNestedSpansOfOneLineAreNotSlow) {
+    const std::string usage = text("mlflow.chat.tokenUsage", R"({"input_tokens":1})");
+    constexpr int last = 20'000;
+    for (const bool is_ring : {false, true}) {
+        std::string spans;
+        for (int id = 1; id <= last; ++id)
+            spans += (id == 1 ? "" : ",") + span(is_ring ? 2 : 1, id, id < last ? id + 1 : is_ring ? 1 : 0, usage);
+        append(line(spans));
+    }
+    const auto traces = read();
+    EXPECT_EQ(traces.at(0)["mlflow.trace.tokenUsage"],
+              R"({"input_tokens": 1, "output_tokens": 0, "total_tokens": 0})");
+    EXPECT_EQ(traces.at(1)["mlflow.trace.tokenUsage"], "");
+}
+
 TEST_F(TracesOfOthers, WhatIsNoSuchFileIsSaid) {
     const std::pair<std::string, const char*> files[] = {
         {R"({"data":[{"traceID":"1","spans":[]}]})", "Jaeger"},

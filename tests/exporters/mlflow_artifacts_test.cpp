@@ -161,6 +161,33 @@ TEST_F(mlflow_artifacts, of_a_trace_that_somebody_has_deleted_hold_up_no_others)
     }
 }
 
+TEST_F(mlflow_artifacts, get_past_a_limit_on_requests) {
+    for (const char* const each : {"3.3.2", "3.17.2"}) {
+        version = each;
+        std::map<std::string, int> stored;
+        for (int left = 0; const int limit : {4, 5, 7}) { // requests until the server wants to be left alone
+            side->answer_with([&](const mt::memory_server::request& request) -> mt::memory_server::reply {
+                const bool is_of_a_trace = request.target.find("traces") != std::string::npos &&
+                                           request.target != "/v1/traces" && request.method != mt::http_method::get;
+                if (is_of_a_trace && left-- == 0) {
+                    left = limit;
+                    return mt::http_response{429, {}, R"({"error_code":"REQUEST_LIMIT_EXCEEDED"})"};
+                }
+                if (is_of_a_trace && request.method == mt::http_method::put) ++stored[request.target];
+                return answer(request);
+            });
+            mt::tracer<mt::open_schema, mt::thread_local_context, mt::batch<mt::retry<exporter_type>>> tracer(
+                {.exporter = {.exporter = {.exporter = options(), .first_wait = 1ms, .longest_wait = 1ms},
+                              .delay = 1h}});
+            for (int i = 0; i < 10; ++i) tracer.start_trace("chat").end();
+            EXPECT_TRUE(tracer.flush(5s)) << each << ": " << tracer.last_error().message();
+            EXPECT_EQ(tracer.account().exported, 10U) << each;
+        }
+        for (const auto& [target, times] : stored) EXPECT_EQ(times, 1) << each << ": " << target;
+        EXPECT_EQ(stored.size(), 30U) << each;
+    }
+}
+
 TEST_F(mlflow_artifacts, of_a_trace_that_the_server_has_already) {
     status_of_info = 500; // as a store of files answers then
     tracer_type tracer({.exporter = options()});

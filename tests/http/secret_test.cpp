@@ -59,6 +59,24 @@ TEST(secret, leaves_nothing_where_it_was_moved_from) {
     }
 }
 
+TEST(secret, leaves_nothing_of_what_it_was_assigned_over) {
+    const std::string longer(100, 'x');
+    for (const std::string& next : {std::string(), std::string("xy"), longer}) {
+        for (const bool is_moved : {false, true}) {
+            alignas(mt::secret) unsigned char place[sizeof(mt::secret)];
+            auto* const over = ::new (place) mt::secret("0123456789");
+            mt::secret from(next);
+            if (is_moved) *over = std::move(from);
+            else *over = from;
+            EXPECT_EQ(over->reveal(), next);
+            const std::string_view left(reinterpret_cast<char*>(place), sizeof place);
+            EXPECT_EQ(left.find("56789"), std::string_view::npos) << next.size();
+            over->~secret();
+            EXPECT_EQ(left.find("xy"), std::string_view::npos);
+        }
+    }
+}
+
 // The examples of RFC 7617, 2, and RFC 6750, 2.1.
 TEST(secret, makes_authorizations) {
     EXPECT_EQ(mt::basic_authorization("Aladdin", mt::secret("open sesame")).reveal(),

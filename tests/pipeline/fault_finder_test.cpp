@@ -409,6 +409,27 @@ TEST_F(fault_finder, ends_after_one_attempt_where_that_is_wanted) {
     EXPECT_EQ(receiver_.requests, 1);
 }
 
+TEST_F(fault_finder, puts_nothing_aside_at_the_end_when_there_is_no_time_to_ask_what_else_is_rejected) {
+    for (const bool has_taken : {true, false}) {
+        if (has_taken) EXPECT_TRUE(deliver(batch_of(1), 1).empty());
+        receiver_.phases = {{answer::at_fault, 1}}; // of everything
+        owner_.ends = true;
+        const auto left = deliver(batch_of(1), 1);
+        EXPECT_EQ(left.span_count(), 1U);
+        EXPECT_EQ(last_error_, "at fault");
+        EXPECT_TRUE(owner_.aside.empty());
+    }
+}
+
+TEST_F(fault_finder, says_of_a_slow_span_that_it_waits_for_an_answer_whatever_else_is_rejected) {
+    EXPECT_TRUE(deliver(batch_of(1), 1).empty());
+    receiver_.poison = {{1, answer::too_slow}, {2, answer::at_fault}};
+    const auto left = deliver(batch_of(2), 1);
+    EXPECT_EQ(left.span_count(), 1U);
+    EXPECT_EQ(failed_, 1U);
+    EXPECT_EQ(last_error_, "no answer");
+}
+
 // ---- Random ones.
 
 class random_run {

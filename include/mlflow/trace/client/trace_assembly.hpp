@@ -5,7 +5,6 @@
 #include <mlflow/trace/client/trace_records.hpp>
 #include <mlflow/trace/core/mlflow_names.hpp>
 
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -52,17 +51,21 @@ private:
 
     // Whether this line has an amount that counts. In a cycle of parents it does not.
     bool has_amounts_of_its_own(std::size_t begin) const {
-        int tries = 0;
+        std::unordered_map<std::string_view, std::size_t> by_id;
+        std::vector<bool> is_below_cycle;
         for (std::size_t at = begin; at < late_.size(); ++at) {
             if (!late_[at].amounts.there) continue;
-            const node* top = &late_[at];
-            for (std::size_t level = begin; top && level <= late_.size(); ++level) {
-                const auto above = std::find_if(late_.begin() + static_cast<std::ptrdiff_t>(begin), late_.end(),
-                                                [&](const node& one) { return one.id == top->parent; });
-                top = top->parent.empty() || above == late_.end() ? nullptr : &*above;
+            if (late_[at].parent.empty()) return true;
+            if (by_id.empty()) {
+                for (std::size_t i = begin; i < late_.size(); ++i) by_id.emplace(late_[i].id, i);
+                is_below_cycle.resize(late_.size());
             }
-            constexpr int enough = 16;
-            if (!top || ++tries == enough) return true;
+            for (std::size_t next = at; !is_below_cycle[next];) {
+                is_below_cycle[next] = true; // unless the way ends, and with it the search
+                const auto above = late_[next].parent.empty() ? by_id.end() : by_id.find(late_[next].parent);
+                if (above == by_id.end()) return true;
+                next = above->second;
+            }
         }
         return false;
     }

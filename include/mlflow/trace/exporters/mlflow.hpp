@@ -289,16 +289,22 @@ private:
         return outcome;
     }
 
-    // After a transport error, no further trace is sent.
-    export_result send_artifacts(const trace_batch& batch) {
+    // After an error that is not about the content, no further trace is sent. Afterwards the batch holds the traces
+    // that failed, or all traces if none failed.
+    export_result send_artifacts(trace_batch& batch) {
         export_result outcome;
         failed gone;
+        std::vector<bool> is_stored;
         for (const trace_data& trace : batch) {
             failed error = gone ? gone : send_artifact(trace);
+            is_stored.push_back(!error);
             if (!error) outcome.exported_spans += trace.span_count, progress_.answered(true);
             else if (outcome_of(*error) == trace::outcome::wait) gone = error;
             if (error) detail::add_failure(outcome, trace.span_count, *error);
         }
+        trace_batch left, stored;
+        for (const bool one : is_stored) (one ? stored : left).push_back(batch.pop_front());
+        batch = std::move(left.empty() ? stored : left);
         return outcome;
     }
 

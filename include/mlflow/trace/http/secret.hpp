@@ -25,15 +25,15 @@ public:
     /// Takes over the text of `other`.
     secret(secret&& other) noexcept {
         text_.swap(other.text_);
-        other.text_.resize(other.text_.capacity()); // a short text is copied from within the object
-        other.overwrite();
-        other.text_.clear();
+        other.overwrite(); // a short text was copied from within the object
     }
     /// Copies the text.
     secret& operator=(const secret& other) { return *this = secret(other); }
     /// Takes over the text of `other`.
     secret& operator=(secret&& other) noexcept {
-        secret(std::move(other)).text_.swap(text_);
+        secret taken(std::move(other));
+        overwrite();
+        text_.swap(taken.text_);
         return *this;
     }
     /// Overwrites the text.
@@ -45,9 +45,12 @@ public:
     [[nodiscard]] std::string_view reveal() const noexcept { return text_; }
 
 private:
+    // With what an earlier text has left behind it.
     void overwrite() noexcept {
+        text_.resize(text_.capacity());
         volatile char* const bytes = text_.data(); // a compiler may omit plain writes before a free
         for (std::size_t i = 0; i < text_.size(); ++i) bytes[i] = 0;
+        text_.clear();
     }
 
     std::string text_;

@@ -31,7 +31,8 @@ inline error quarantined(const trace_id& id, const error& why) {
 // - `put_aside` splits the batch in halves, and these again. A span that is rejected alone is sent once more between
 //   two control requests. If the receiver accepts both, the span is quarantined; otherwise the receiver rejects
 //   everything, and the round ends. A control request sends a trace that the receiver accepted before, which does no
-//   harm, or another waiting one. If there is neither, the rejection alone is enough.
+//   harm, or another waiting one. If there is neither, the rejection alone is enough. A host that is ending has no
+//   time for control requests: the span waits.
 // - `divide` splits the batch too. A span that is rejected alone is sent once more after the others, and quarantined
 //   only if the receiver accepts control requests around it. While the receiver accepts nothing, nothing is
 //   quarantined, and the batch is not split down to single spans.
@@ -149,13 +150,14 @@ private:
             now.is_over = true;
         }
         // The exporter has moved these out of the batch, so they are not sent again.
-        const std::size_t moved = spans - left;
+        const std::size_t moved = left < spans ? spans - left : 0;
         const std::size_t kept = moved < result.exported_spans ? moved : result.exported_spans;
         now.told.exported += kept;
         has_failed(moved - kept, now, why);
         if (first.empty() && is_at_fault && halve) {
+            if (host.is_ending()) return now.told.again.append(std::move(batch));
             now.asked = 0;
-            if (!batch.empty() && !host.is_ending()) static_cast<void>(takes_others(now, host));
+            if (!batch.empty()) static_cast<void>(takes_others(now, host));
             if (now.asked > 0) return settle(std::move(batch), now, host);
             now.is_over = false; // there is no control trace
             has_failed(left, now, why);
@@ -295,7 +297,10 @@ private:
     template <class Host>
     void settle_slow(attempts& now, Host& host) noexcept {
         slow_rounds_ = now.slow.empty() ? 0 : slow_rounds_ + 1;
-        if (slow_rounds_ < most_slow_rounds) return now.late.append(std::move(now.slow));
+        if (slow_rounds_ < most_slow_rounds) {
+            if (slow_rounds_ != 0 && now.told.again.empty() && now.late.empty()) now.told.error = now.why_slow;
+            return now.late.append(std::move(now.slow));
+        }
         slow_rounds_ = 0;
         while (trace_data* const slow = now.slow.pop_front()) {
             trace_batch alone(slow);
