@@ -72,8 +72,10 @@ public:
             from.firmware = std::move(received.firmware);
         }
         from.dropped = std::max(from.dropped, received.dropped);
+        const auto before = from.account.received();
         const bool is_new = from.account.add(frame.sequence);
-        waiting_.push_back({from_where, found->first, frame.sequence, is_new, {}});
+        const bool is_counted = from.account.received() != before;
+        waiting_.push_back({from_where, found->first, frame.sequence, is_new, is_counted, {}});
         if (is_new) waiting_.back().trace = std::move(received.trace);
     }
 
@@ -93,7 +95,7 @@ public:
         for (auto& each : arrived) {
             mt::sequence_account<>& account = streams_[each.key].account;
             const bool is_safe = is_alone ? is_stored(each.trace) : is_whole;
-            if (!is_safe && each.is_new) account.remove(each.sequence);
+            if (!is_safe && each.is_counted) account.remove(each.sequence);
             // The frame that this one repeats may have been among those that failed.
             if (!is_safe || (!each.is_new && !account.has(each.sequence))) continue;
             const auto bytes = mt::acknowledgement_of(each.key.second, each.sequence);
@@ -127,6 +129,7 @@ private:
         stream_key key;
         std::uint32_t sequence;
         bool is_new;
+        bool is_counted;       // not if it is new only because it is older than the account remembers
         mt::trace_batch trace; // empty if it was received before
     };
     static constexpr std::size_t most_streams = 100'000;

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <set>
 #include <string>
@@ -69,7 +70,7 @@ protected:
     template <class Collector>
     std::set<std::size_t> acknowledged(Collector& collector, const std::vector<std::string>& sent) {
         for (const std::string& bytes : sent)
-            decoder->read(bytes, [&](const mt::frame& frame) { collector.take({.file = 1, .device = {}}, frame); });
+            decoder->read(bytes, [&](const mt::frame& frame) { collector.take({1, {}}, frame); });
         std::set<std::size_t> numbers;
         collector.store([&](const device_gateway::origin&, std::string_view bytes) {
             decoder->read(bytes, [&](const mt::frame& frame) { numbers.insert(frame.sequence); });
@@ -107,6 +108,35 @@ TEST_F(a_gateway, acknowledges_nothing_that_is_not_on_the_disk) {
     EXPECT_EQ(acknowledged(collector, {sent[1], sent[1]}), std::set<std::size_t>());
     unsynced_files::failures = 0;
     EXPECT_EQ(acknowledged(collector, {sent[0], sent[1], sent[1], sent[2]}), (std::set<std::size_t>{0, 1, 2}));
+}
+
+// The account remembers 1,024 numbers.
+TEST_F(a_gateway, counts_a_frame_once_however_often_it_cannot_be_stored) {
+    into->set_away(true);
+    spool_of<unsynced_files> spool(options<unsynced_files>());
+    device_gateway::collector collector(spool);
+    const auto sent = frames(1'100);
+    const auto expect = [&](std::uint32_t received, std::uint32_t lost) {
+        const auto row = collector.report().at(0);
+        EXPECT_EQ(row.at("received"), received);
+        EXPECT_EQ(row.at("lost"), lost);
+    };
+    unsynced_files::failures = 1;
+    EXPECT_EQ(acknowledged(collector, sent).size(), 0U);
+    expect(0, 1'100);
+    unsynced_files::failures = 0;
+    EXPECT_EQ(acknowledged(collector, {sent[0]}).size(), 1U);
+    expect(1, 1'099);
+    EXPECT_EQ(acknowledged(collector, sent).size(), 1'100U);
+    expect(1'100, 0);
+    for (int times = 0; times < 10; ++times) {
+        unsynced_files::failures = 1;
+        EXPECT_EQ(acknowledged(collector, {sent[0]}).size(), 0U);
+        expect(1'100, 0);
+    }
+    unsynced_files::failures = 0;
+    EXPECT_EQ(acknowledged(collector, sent).size(), 1'100U);
+    expect(1'100, 0);
 }
 
 } // namespace
