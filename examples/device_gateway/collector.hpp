@@ -51,9 +51,12 @@ public:
         if (frame.kind != mt::frame_kind::record) return;
         auto received = mt::read_record(frame, unix_nano());
         // A broker may let a device publish only to its own topic; it must not write in another device's name there.
-        if (!from_where.device.empty() && !received.trace.empty() && received.device != from_where.device) {
-            ++misnamed_;
-            return;
+        if (!from_where.device.empty() && received.device != from_where.device) {
+            if (!received.device.empty() || !received.trace.empty()) {
+                ++misnamed_;
+                return;
+            }
+            received.device = from_where.device;
         }
         // A trace that is sent again after this is stored again.
         if (streams_.size() >= most_streams || names_ > most_bytes_of_names) {
