@@ -79,16 +79,26 @@ inline void set_up(link& port, const std::string& path, speed_t baud) {
     port.baud = baud;
 }
 
-/// A FIFO, a file and standard input (-) are only read.
+/// A FIFO, a file and standard input (-) are only read. A FIFO that this user may not write to ends when its last
+/// writer closes it.
 inline link open_port(const std::string& path, speed_t baud) {
     if (path == "-") {
         link input{.file = mt::detail::owned_file(::dup(STDIN_FILENO)), .is_answered = false};
         if (input.file.get() < 0) fail("standard input");
         return input;
     }
+    const auto open_as = [&path](int access) {
+        return mt::detail::owned_file(::open(path.c_str(), access | O_NOCTTY | O_CLOEXEC | O_NONBLOCK));
+    };
     // Opened for writing too, so that a FIFO does not end when its last writer closes it.
-    link opened{.file = mt::detail::owned_file(::open(path.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK))};
+    link opened{.file = open_as(O_RDWR)};
     struct stat found{};
+    if (opened.file.get() < 0 && (errno == EACCES || errno == EROFS)) {
+        const int reason = errno;
+        const bool is_answered = ::stat(path.c_str(), &found) == 0 && S_ISCHR(found.st_mode);
+        if (!is_answered) opened.file = open_as(O_RDONLY);
+        else errno = reason;
+    }
     if (opened.file.get() < 0 || ::fstat(opened.file.get(), &found) != 0) fail(path);
     opened.is_answered = S_ISCHR(found.st_mode);
     if (opened.is_answered) set_up(opened, path, baud);

@@ -11,6 +11,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 #include <utility>
@@ -97,6 +98,61 @@ TEST(a_port, that_is_a_file_is_not_written_to) {
     now << std::ifstream(path).rdbuf();
     EXPECT_TRUE(now.str() == content);
     ::unlink(path.c_str());
+}
+
+// Permissions do not restrict root, which becomes another user until the end of the block.
+struct as_an_ordinary_user {
+    const bool is_root = ::geteuid() == 0;
+    const bool is_ordinary = !is_root || ::seteuid(65'534) == 0;
+    as_an_ordinary_user() = default;
+    ~as_an_ordinary_user() {
+        if (is_root && ::seteuid(0) != 0) std::abort();
+    }
+    as_an_ordinary_user(const as_an_ordinary_user&) = delete;
+    as_an_ordinary_user& operator=(const as_an_ordinary_user&) = delete;
+};
+
+bool may_only_be_read(const std::string& path) {
+    return ::access(path.c_str(), F_OK) == 0 && ::eaccess(path.c_str(), R_OK) == 0 &&
+           ::eaccess(path.c_str(), W_OK) != 0;
+}
+
+struct temporary_folder {
+    std::string path = std::filesystem::temp_directory_path() / "mlflow_trace-read-only-XXXXXX";
+    const bool is_made = ::mkdtemp(path.data()) != nullptr && ::chmod(path.c_str(), 0755) == 0;
+    temporary_folder() = default;
+    ~temporary_folder() {
+        if (is_made) std::filesystem::remove_all(path);
+    }
+    temporary_folder(const temporary_folder&) = delete;
+    temporary_folder& operator=(const temporary_folder&) = delete;
+};
+
+TEST(a_port, that_is_a_file_or_a_fifo_that_may_only_be_read_is_read) {
+    const temporary_folder folder;
+    ASSERT_TRUE(folder.is_made);
+    const std::string file = folder.path + "/capture.bin";
+    const std::string fifo = folder.path + "/fifo";
+    const auto bytes = mt::acknowledgement_of(1, 2);
+    std::ofstream(file).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    ASSERT_EQ(::mkfifo(fifo.c_str(), 0444), 0);
+    ASSERT_EQ(::chmod(file.c_str(), 0444), 0);
+    const as_an_ordinary_user user;
+    if (!user.is_ordinary || !may_only_be_read(file)) GTEST_SKIP() << "this user may write to any file";
+    device_gateway::links links;
+    ASSERT_NO_THROW(links.add(open_port(file, B9600)));
+    int frames = 0;
+    links.read(0, -1, [&](auto, const mt::frame&) { ++frames; });
+    EXPECT_EQ(frames, 1);
+    EXPECT_NO_THROW(EXPECT_FALSE(open_port(fifo, B9600).is_answered));
+}
+
+TEST(a_port, that_is_serial_and_may_only_be_read_is_an_error) {
+    const serial_port port;
+    ASSERT_EQ(::chmod(port.path.c_str(), 0444), 0);
+    const as_an_ordinary_user user;
+    if (!user.is_ordinary || !may_only_be_read(port.path)) GTEST_SKIP() << "this user may write to any file";
+    EXPECT_THROW(open_port(port.path, B9600), std::runtime_error);
 }
 
 TEST(a_port, that_is_a_closed_standard_input_is_an_error) {
