@@ -29,8 +29,8 @@ inline std::uint64_t unix_nano() {
 
 /// Where a frame came from, and its acknowledgement goes to.
 struct origin {
-    int file = -1;      ///< a serial port, pipe or connection
-    std::string device; ///< or the name in an MQTT topic
+    std::uint64_t link = 0; ///< the number of a serial port, pipe or connection among `links`
+    std::string device;     ///< or the name in an MQTT topic
 };
 
 /// The traces of one device since one start.
