@@ -29,8 +29,8 @@ inline std::uint64_t unix_nano() {
 
 /// Where a frame came from, and its acknowledgement goes to.
 struct origin {
-    int file = -1;      ///< a serial port, pipe or connection
-    std::string device; ///< or the name in an MQTT topic
+    std::uint64_t link = 0; ///< the number of a serial port, pipe or connection among `links`
+    std::string device;     ///< or the name in an MQTT topic
 };
 
 /// The traces of one device since one start.
@@ -51,9 +51,12 @@ public:
         if (frame.kind != mt::frame_kind::record) return;
         auto received = mt::read_record(frame, unix_nano());
         // A broker may let a device publish only to its own topic; it must not write in another device's name there.
-        if (!from_where.device.empty() && !received.trace.empty() && received.device != from_where.device) {
-            ++misnamed_;
-            return;
+        if (!from_where.device.empty() && received.device != from_where.device) {
+            if (!received.device.empty() || !received.trace.empty()) {
+                ++misnamed_;
+                return;
+            }
+            received.device = from_where.device;
         }
         // A trace that is sent again after this is stored again.
         if (streams_.size() >= most_streams || names_ > most_bytes_of_names) {
@@ -72,8 +75,10 @@ public:
             from.firmware = std::move(received.firmware);
         }
         from.dropped = std::max(from.dropped, received.dropped);
+        const auto before = from.account.received();
         const bool is_new = from.account.add(frame.sequence);
-        waiting_.push_back({from_where, found->first, frame.sequence, is_new, {}});
+        const bool is_counted = from.account.received() != before;
+        waiting_.push_back({from_where, found->first, frame.sequence, is_new, is_counted, {}});
         if (is_new) waiting_.back().trace = std::move(received.trace);
     }
 
@@ -93,7 +98,7 @@ public:
         for (auto& each : arrived) {
             mt::sequence_account<>& account = streams_[each.key].account;
             const bool is_safe = is_alone ? is_stored(each.trace) : is_whole;
-            if (!is_safe && each.is_new) account.remove(each.sequence);
+            if (!is_safe && each.is_counted) account.remove(each.sequence);
             // The frame that this one repeats may have been among those that failed.
             if (!is_safe || (!each.is_new && !account.has(each.sequence))) continue;
             const auto bytes = mt::acknowledgement_of(each.key.second, each.sequence);
@@ -127,6 +132,7 @@ private:
         stream_key key;
         std::uint32_t sequence;
         bool is_new;
+        bool is_counted;       // not if it is new only because it is older than the account remembers
         mt::trace_batch trace; // empty if it was received before
     };
     static constexpr std::size_t most_streams = 100'000;

@@ -50,6 +50,7 @@ inline std::uint16_t port_in(std::string_view text, const std::string& address) 
 
 struct link {
     mt::detail::owned_file file;
+    std::uint64_t number = 0; // for `links`; never used again, unlike a file number
     bool is_answered = true;
     std::string path{}; // of a serial port
     speed_t baud = B0;
@@ -79,16 +80,26 @@ inline void set_up(link& port, const std::string& path, speed_t baud) {
     port.baud = baud;
 }
 
-/// A FIFO, a file and standard input (-) are only read.
+/// A FIFO, a file and standard input (-) are only read. A FIFO that this user may not write to ends when its last
+/// writer closes it.
 inline link open_port(const std::string& path, speed_t baud) {
     if (path == "-") {
         link input{.file = mt::detail::owned_file(::dup(STDIN_FILENO)), .is_answered = false};
         if (input.file.get() < 0) fail("standard input");
         return input;
     }
+    const auto open_as = [&path](int access) {
+        return mt::detail::owned_file(::open(path.c_str(), access | O_NOCTTY | O_CLOEXEC | O_NONBLOCK));
+    };
     // Opened for writing too, so that a FIFO does not end when its last writer closes it.
-    link opened{.file = mt::detail::owned_file(::open(path.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK))};
+    link opened{.file = open_as(O_RDWR)};
     struct stat found{};
+    if (opened.file.get() < 0 && (errno == EACCES || errno == EROFS)) {
+        const int reason = errno;
+        const bool is_answered = ::stat(path.c_str(), &found) == 0 && S_ISCHR(found.st_mode);
+        if (!is_answered) opened.file = open_as(O_RDONLY);
+        else errno = reason;
+    }
     if (opened.file.get() < 0 || ::fstat(opened.file.get(), &found) != 0) fail(path);
     opened.is_answered = S_ISCHR(found.st_mode);
     if (opened.is_answered) set_up(opened, path, baud);
@@ -122,11 +133,15 @@ inline int port_of(const mt::detail::owned_file& listening) {
 /// back.
 class links {
 public:
-    void add(link added) { links_.push_back(std::move(added)); }
+    void add(link added) {
+        added.number = ++last_number_;
+        links_.push_back(std::move(added));
+    }
     void listen(mt::detail::owned_file listening) { listening_ = std::move(listening); }
     [[nodiscard]] bool empty() const { return links_.empty() && unplugged_.empty() && listening_.get() < 0; }
 
-    /// Waits, also for `other` to be readable, and calls `take(int file, const frame&)` for each received frame.
+    /// Waits, also for `other` to be readable, and calls `take(std::uint64_t link, const frame&)` for each received
+    /// frame, with the number of its link.
     template <class Take>
     void read(int milliseconds, int other, Take&& take) {
         plug_in();
@@ -146,10 +161,10 @@ public:
     }
 
     /// Bytes that do not fit are dropped: the device sends its frame again, and it is acknowledged again.
-    void write(int file, std::string_view bytes) const {
+    void write(std::uint64_t link_number, std::string_view bytes) const {
         for (const link& each : links_)
-            if (each.file.get() == file && each.is_answered)
-                static_cast<void>(!::write(file, bytes.data(), bytes.size()));
+            if (each.number == link_number && each.is_answered)
+                static_cast<void>(!::write(each.file.get(), bytes.data(), bytes.size()));
     }
 
     [[nodiscard]] std::uint64_t damaged() const {
@@ -215,16 +230,16 @@ private:
     // Returns false at the end of the link.
     template <class Take>
     bool read(link& from, Take& take) {
-        const int file = from.file.get();
-        const auto size = ::read(file, buffer_, sizeof buffer_);
+        const auto size = ::read(from.file.get(), buffer_, sizeof buffer_);
         if (size < 0) return errno == EAGAIN || errno == EINTR;
         from.heard = std::chrono::steady_clock::now();
         from.decoder->read({buffer_, static_cast<std::size_t>(size)},
-                           [&](const mt::frame& frame) { take(file, frame); });
+                           [&](const mt::frame& frame) { take(from.number, frame); });
         return size > 0;
     }
 
     const std::size_t most_ = most();
+    std::uint64_t last_number_ = 0;
     std::vector<link> links_;
     mt::detail::owned_file listening_{-1};
     std::vector<std::pair<std::string, speed_t>> unplugged_;

@@ -10,6 +10,7 @@
 
 #include <CLI/CLI.hpp>
 #include <csignal>
+#include <cstdint>
 #include <iostream>
 #include <optional>
 #include <string>
@@ -78,14 +79,15 @@ int run(int argc, char** argv) {
     std::optional<device_gateway::broker> broker;
     if (app.count("--mqtt") > 0) broker.emplace(mqtt);
     while (!is_stopped && (broker || !links.empty())) {
-        links.read(200, broker ? broker->file() : -1,
-                   [&](int file, const mt::frame& frame) { collector.take({.file = file, .device = {}}, frame); });
+        links.read(200, broker ? broker->file() : -1, [&](std::uint64_t link, const mt::frame& frame) {
+            collector.take({.link = link, .device = {}}, frame);
+        });
         if (broker)
             broker->read([&](const std::string& device, const mt::frame& frame) {
-                collector.take({.file = -1, .device = device}, frame);
+                collector.take({.link = 0, .device = device}, frame);
             });
         collector.store([&](const device_gateway::origin& to, std::string_view bytes) {
-            if (to.device.empty()) links.write(to.file, bytes);
+            if (to.device.empty()) links.write(to.link, bytes);
             else broker->write(to.device, bytes);
         });
     }

@@ -4,16 +4,24 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <netinet/in.h>
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 #include <utility>
+#include <vector>
 
 namespace {
 
@@ -86,17 +94,122 @@ TEST(a_port, that_is_a_file_is_not_written_to) {
     const std::string content(200'000, 'x');
     std::ofstream(path) << content;
     device_gateway::links links;
-    auto opened = open_port(path, B9600);
-    const int file = opened.file.get();
-    links.add(std::move(opened));
+    links.add(open_port(path, B9600));
     for (int times = 0; times < 3; ++times) {
-        links.read(0, -1, [](int, const mt::frame&) {});
-        links.write(file, "acknowledged");
+        links.read(0, -1, [](auto, const mt::frame&) {});
+        for (unsigned any = 0; any < 100; ++any) links.write(any, "acknowledged");
     }
     std::ostringstream now;
     now << std::ifstream(path).rdbuf();
     EXPECT_TRUE(now.str() == content);
     ::unlink(path.c_str());
+}
+
+// Permissions do not restrict root, which becomes another user until the end of the block.
+struct as_an_ordinary_user {
+    const bool is_root = ::geteuid() == 0;
+    const bool is_ordinary = !is_root || ::seteuid(65'534) == 0;
+    as_an_ordinary_user() = default;
+    ~as_an_ordinary_user() {
+        if (is_root && ::seteuid(0) != 0) std::abort();
+    }
+    as_an_ordinary_user(const as_an_ordinary_user&) = delete;
+    as_an_ordinary_user& operator=(const as_an_ordinary_user&) = delete;
+};
+
+bool may_only_be_read(const std::string& path) {
+    return ::access(path.c_str(), F_OK) == 0 && ::eaccess(path.c_str(), R_OK) == 0 &&
+           ::eaccess(path.c_str(), W_OK) != 0;
+}
+
+struct temporary_folder {
+    std::string path = std::filesystem::temp_directory_path() / "mlflow_trace-read-only-XXXXXX";
+    const bool is_made = ::mkdtemp(path.data()) != nullptr && ::chmod(path.c_str(), 0755) == 0;
+    temporary_folder() = default;
+    ~temporary_folder() {
+        if (is_made) std::filesystem::remove_all(path);
+    }
+    temporary_folder(const temporary_folder&) = delete;
+    temporary_folder& operator=(const temporary_folder&) = delete;
+};
+
+TEST(a_port, that_is_a_file_or_a_fifo_that_may_only_be_read_is_read) {
+    const temporary_folder folder;
+    ASSERT_TRUE(folder.is_made);
+    const std::string file = folder.path + "/capture.bin";
+    const std::string fifo = folder.path + "/fifo";
+    const auto bytes = mt::acknowledgement_of(1, 2);
+    std::ofstream(file).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    ASSERT_EQ(::mkfifo(fifo.c_str(), 0444), 0);
+    ASSERT_EQ(::chmod(file.c_str(), 0444), 0);
+    const as_an_ordinary_user user;
+    if (!user.is_ordinary || !may_only_be_read(file)) GTEST_SKIP() << "this user may write to any file";
+    device_gateway::links links;
+    ASSERT_NO_THROW(links.add(open_port(file, B9600)));
+    int frames = 0;
+    links.read(0, -1, [&](auto, const mt::frame&) { ++frames; });
+    EXPECT_EQ(frames, 1);
+    EXPECT_NO_THROW(EXPECT_FALSE(open_port(fifo, B9600).is_answered));
+}
+
+TEST(a_port, that_is_serial_and_may_only_be_read_is_an_error) {
+    const serial_port port;
+    ASSERT_EQ(::chmod(port.path.c_str(), 0444), 0);
+    const as_an_ordinary_user user;
+    if (!user.is_ordinary || !may_only_be_read(port.path)) GTEST_SKIP() << "this user may write to any file";
+    EXPECT_THROW(open_port(port.path, B9600), std::runtime_error);
+}
+
+mt::detail::owned_file connected_to(int port) {
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_port = htons(static_cast<std::uint16_t>(port));
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    mt::detail::owned_file file(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    EXPECT_EQ(::connect(file.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at), 0);
+    return file;
+}
+
+// With room for one connection, the next one takes the place and the file number of the one before.
+TEST(a_connection, that_is_closed_leaves_no_acknowledgement_to_the_next) {
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+    rlimit few = before;
+    few.rlim_cur = 32;
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+    device_gateway::links links;
+    ::setrlimit(RLIMIT_NOFILE, &before);
+    auto listening = device_gateway::listen_at("127.0.0.1:0");
+    const int port = device_gateway::port_of(listening);
+    links.listen(std::move(listening));
+    const auto bytes = mt::acknowledgement_of(1, 2);
+    int frames = 0;
+    const auto answer_a_round = [&] {
+        std::vector<std::function<void()>> answers;
+        links.read(1'000, -1, [&](auto from, const mt::frame&) {
+            ++frames;
+            answers.emplace_back([&links, from] { links.write(from, "stored"); });
+        });
+        for (const auto& answer : answers) answer();
+    };
+    const auto is_answered = [](const mt::detail::owned_file& file) {
+        char answer[10];
+        return ::recv(file.get(), answer, sizeof answer, MSG_DONTWAIT) > 0;
+    };
+    const auto first = connected_to(port);
+    answer_a_round(); // accepts it
+    ASSERT_EQ(::write(first.get(), bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+    answer_a_round();
+    EXPECT_EQ(frames, 1);
+    EXPECT_TRUE(is_answered(first));
+    ASSERT_EQ(::write(first.get(), bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+    const auto second = connected_to(port);
+    answer_a_round(); // reads the first, closes it, and accepts the second
+    EXPECT_EQ(frames, 2);
+    EXPECT_FALSE(is_answered(second)) << "the acknowledgement of another device";
+    ASSERT_EQ(::write(second.get(), bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+    answer_a_round();
+    EXPECT_TRUE(is_answered(second));
 }
 
 TEST(a_port, that_is_a_closed_standard_input_is_an_error) {

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <set>
 #include <string>
@@ -36,12 +37,12 @@ struct unsynced_files : mt::posix_files {
     }
 };
 
-std::vector<std::string> frames(std::size_t count) {
+std::vector<std::string> frames(std::size_t count, std::string_view id = "kitchen-1") {
     using exporter = mt::framed_exporter<>;
     std::vector<char> ring(64 * 1024);
     std::vector<char> chunk(4'000);
     mt::tracer<mt::open_schema, mt::explicit_context, exporter> device(
-        exporter::options{.ring = ring, .device = {.id = "kitchen-1", .firmware = "1"}, .stream = 9});
+        exporter::options{.ring = ring, .device = {.id = id, .firmware = "1"}, .stream = 9});
     std::vector<std::string> all;
     for (std::size_t i = 0; i < count; ++i) {
         device.start_trace("turn", mt::user{"user-1"}).inputs(std::string(800, 'x'));
@@ -69,7 +70,7 @@ protected:
     template <class Collector>
     std::set<std::size_t> acknowledged(Collector& collector, const std::vector<std::string>& sent) {
         for (const std::string& bytes : sent)
-            decoder->read(bytes, [&](const mt::frame& frame) { collector.take({.file = 1, .device = {}}, frame); });
+            decoder->read(bytes, [&](const mt::frame& frame) { collector.take({1, {}}, frame); });
         std::set<std::size_t> numbers;
         collector.store([&](const device_gateway::origin&, std::string_view bytes) {
             decoder->read(bytes, [&](const mt::frame& frame) { numbers.insert(frame.sequence); });
@@ -107,6 +108,67 @@ TEST_F(a_gateway, acknowledges_nothing_that_is_not_on_the_disk) {
     EXPECT_EQ(acknowledged(collector, {sent[1], sent[1]}), std::set<std::size_t>());
     unsynced_files::failures = 0;
     EXPECT_EQ(acknowledged(collector, {sent[0], sent[1], sent[1], sent[2]}), (std::set<std::size_t>{0, 1, 2}));
+}
+
+// The account remembers 1,024 numbers.
+TEST_F(a_gateway, counts_a_frame_once_however_often_it_cannot_be_stored) {
+    into->set_away(true);
+    spool_of<unsynced_files> spool(options<unsynced_files>());
+    device_gateway::collector collector(spool);
+    const auto sent = frames(1'100);
+    const auto expect = [&](std::uint32_t received, std::uint32_t lost) {
+        const auto row = collector.report().at(0);
+        EXPECT_EQ(row.at("received"), received);
+        EXPECT_EQ(row.at("lost"), lost);
+    };
+    unsynced_files::failures = 1;
+    EXPECT_EQ(acknowledged(collector, sent).size(), 0U);
+    expect(0, 1'100);
+    unsynced_files::failures = 0;
+    EXPECT_EQ(acknowledged(collector, {sent[0]}).size(), 1U);
+    expect(1, 1'099);
+    EXPECT_EQ(acknowledged(collector, sent).size(), 1'100U);
+    expect(1'100, 0);
+    for (int times = 0; times < 10; ++times) {
+        unsynced_files::failures = 1;
+        EXPECT_EQ(acknowledged(collector, {sent[0]}).size(), 0U);
+        expect(1'100, 0);
+    }
+    unsynced_files::failures = 0;
+    EXPECT_EQ(acknowledged(collector, sent).size(), 1'100U);
+    expect(1'100, 0);
+}
+
+TEST_F(a_gateway, has_no_frame_in_the_name_of_another_device_than_that_of_the_topic) {
+    spool_of<mt::posix_files> spool(options<mt::posix_files>());
+    device_gateway::collector collector(spool);
+    const std::string whole = frames(1).at(0);
+    const auto publish = [&](std::string_view payload) {
+        collector.take({0, "evil"}, {.kind = mt::frame_kind::record, .stream = 1, .payload = payload});
+    };
+    publish("\x3a\x06victim"); // no record but for the device ID, which is field 7
+    publish("\x3a\x06victim\xff");
+    decoder->read(whole, [&](const mt::frame& frame) { collector.take({0, "evil"}, frame); });
+    EXPECT_EQ(collector.misnamed(), 3U);
+    EXPECT_TRUE(collector.report().empty()) << collector.report();
+    publish("");
+    publish("noise that is no protobuf");
+    publish("\x3a\x04"
+            "evil");
+    const auto report = collector.report();
+    ASSERT_EQ(report.size(), 1U) << report;
+    EXPECT_EQ(report[0].at("device"), "evil");
+    EXPECT_EQ(report[0].at("unreadable"), 3U);
+    EXPECT_EQ(collector.misnamed(), 3U);
+    collector.store([](const device_gateway::origin&, std::string_view) { ADD_FAILURE() << "acknowledged"; });
+}
+
+TEST_F(a_gateway, has_no_record_without_a_device_from_a_topic) {
+    spool_of<mt::posix_files> spool(options<mt::posix_files>());
+    device_gateway::collector collector(spool);
+    decoder->read(frames(1, "").at(0), [&](const mt::frame& frame) { collector.take({0, "evil"}, frame); });
+    EXPECT_EQ(collector.misnamed(), 1U);
+    EXPECT_TRUE(collector.report().empty()) << collector.report();
 }
 
 } // namespace
