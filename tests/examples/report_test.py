@@ -333,6 +333,13 @@ def check_shown(page: pathlib.Path, traces: list[dict]) -> None:
     check("No traces match" in shown(page, "#/turns?user=nobody").text, "nothing found is said")
 
 
+def check_compare_nothing(folder: pathlib.Path, traces: list[dict]) -> None:
+    """Turns that lack the key by which groups are made."""
+    some = [trace | {"more": {"mlflow.traceMetadata.a": str(nth % 2)} if nth < 20 else {}} for nth, trace in enumerate(traces)]
+    quoted = urllib.parse.quote(some[-1]["session"], safe="")
+    check("None of these turns has a." in shown(report(folder, some), f"#/compare?session={quoted}").text, "turns without the key to compare by")
+
+
 def check_evil_shown(page: pathlib.Path) -> None:
     quoted = urllib.parse.quote(EVIL, safe="")
     for fragment in ("#/overview", "#/users", "#/sessions", "#/turns", "#/errors", "#/compare", f"#/user/{quoted}", f"#/session/{quoted}", f"#/turns?text={quoted}"):
@@ -488,6 +495,22 @@ def check_broken_block(page: pathlib.Path, session: str) -> None:
     check("This view cannot be shown" in shown(with_block(page, "s0", "{"), fragment).text, "a broken block, opened by a link")
 
 
+def check_long_session(page: pathlib.Path) -> None:
+    """More turns in a session than a function takes arguments."""
+    count, figures = 140_000, blocks_of(page)["figures"]
+    for name in ("cost", "duration", "experiment", "fault", "input", "name", "output", "cached", "session", "status", "user"):
+        figures[name] = figures[name][:1] * count
+    figures |= {"id": [f"tr-{number}" for number in range(count)], "time": figures["time"][:1] + [1000] * (count - 1), "keys": [], "said": [], "silent": [],
+                "names": [str(number) for number in range(count)], "name": list(range(count)), "session": [0] * count}  # fmt: skip
+    long = with_block(page, "figures", json.dumps(figures).replace("<", "\\u003c"))
+    found = walked(long, f"""
+        await go({json.dumps("#/session/" + urllib.parse.quote(figures["sessions"][0], safe=""))});
+        const turns = [main.querySelectorAll(".timeline .line > span").length, main.querySelectorAll(".turn").length, faults];
+        await go("#/compare");
+        return [...turns, main.textContent.includes("Groups")];""")  # fmt: skip
+    check(found == [count, 200, [], True], f"a session of {count} turns: {found}")
+
+
 def check_axe(page: pathlib.Path, session: str) -> str:
     npm = shutil.which("npm")
     with tempfile.TemporaryDirectory() as folder:
@@ -560,8 +583,10 @@ def main() -> None:
         check_shown(page, traces)
         check_evil_shown(evil_page)
         check_many_shown(folder)
+        check_compare_nothing(evil_folder, traces[:50])
         check_odd_messages(folder)
         check_broken_block(page, next(iter(groups(traces, "session"))))
+        check_long_session(page)
         axe = check_axe(page, next(iter(groups(traces, "session"))))
         print(f"{checks} checks passed; {axe}")
 

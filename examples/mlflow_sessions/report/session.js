@@ -246,7 +246,7 @@ function spanPane(column) {
 const makesNoRow = key => /^mlflow\.(trace\.(tokenUsage|cost|sizeStats|sizeBytes|user|session)|trace_schema|artifactLocation|traceInputs|traceOutputs|assessments)/.test(key);
 
 function timeline(traces) {
-  const begin = F.time[traces[0]], end = Math.max(...Array.from(traces, i => F.time[i] + (F.duration[i] || 0)), begin + 1);
+  const begin = F.time[traces[0]], end = traces.reduce((most, i) => Math.max(most, F.time[i] + (F.duration[i] || 0)), begin + 1);
   return h("div", { class: "timeline" }, h("div", { class: "line", "aria-hidden": "true" }, Array.from(traces, (i, nth) => h("span", { class: F.status[i] === ERROR ? "failed" : "", title: `Turn ${nth + 1}: ${clock(F.time[i])}, ${span(F.duration[i])}`,
     style: { left: (F.time[i] - begin) / (end - begin) * 100 + "%", width: `max(3px, ${(F.duration[i] || 0) / (end - begin) * 100}%)` }, onclick: () => byId("turn-" + F.id[i]).scrollIntoView({ block: "center" }) }))),
     h("div", { class: "ends" }, h("span", {}, clock(begin)), h("span", {}, span(end - begin) + " in all"), h("span", {}, clock(end))));
