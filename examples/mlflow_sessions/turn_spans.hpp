@@ -128,9 +128,11 @@ inline mt::result<steps_by_trace> steps_of(source& from, const arguments::common
         if (!lines.fault().empty()) return mt::failure{mt::error(mt::error_kind::file, {}, lines.fault())};
     }
     for (auto& [id, steps] : all) {
-        std::stable_sort(steps.begin(), steps.end(), [](const step& a, const step& b) { return a.start < b.start; });
-        std::unordered_set<std::string> known; // a line may have been delivered twice
+        std::unordered_set<std::string> known; // a span may have been delivered again: the last one counts
+        std::reverse(steps.begin(), steps.end());
         std::erase_if(steps, [&](const step& one) { return !known.insert(one.id).second; });
+        std::reverse(steps.begin(), steps.end());
+        std::stable_sort(steps.begin(), steps.end(), [](const step& a, const step& b) { return a.start < b.start; });
     }
     return all;
 }
