@@ -137,7 +137,7 @@ inline mt::result<steps_by_trace> steps_of(source& from, const arguments::common
     return all;
 }
 
-/// The failures without a failed descendant.
+/// The failures without a failed child that says why.
 inline std::vector<const step*> causes_in(const std::vector<step>& steps) {
     std::unordered_set<std::string_view> explained;
     for (const step& one : steps)

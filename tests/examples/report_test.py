@@ -234,6 +234,36 @@ def check_many_spans(folder: pathlib.Path) -> None:
         check(faults == [[f"step {cause}", f"reason {cause}"]] and blocks["figures"]["fault"] == [0], f"nested: {is_nested}: {faults}")
 
 
+def unexplained(folder: pathlib.Path) -> pathlib.Path:
+    """The page of a trace whose root span says why it failed, and whose only other span failed without a reason."""
+    spans = [
+        {"traceId": f"{1:032x}", "spanId": f"{nth + 1:016x}", "parentSpanId": f"{1:016x}" if nth else "", "name": name, "status": status,
+         "startTimeUnixNano": f"179560000000000000{nth}", "endTimeUnixNano": "1795600001000000000", "attributes": [] if nth else [{"key": "session.id", "value": value("unexplained")}]}
+        for nth, (name, status) in enumerate([("chat", {"code": 2, "message": "boom"}), ("lookup", {"code": 2})])
+    ]  # fmt: skip
+    source, page = folder / "unexplained.jsonl", folder / "unexplained.html"
+    source.write_text(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}) + "\n")
+    done = subprocess.run([PROGRAM, "report", "--tracking-uri", str(source), "--output", str(page)], capture_output=True, text=True, timeout=120)
+    check(done.returncode == 0, f"report of a failure without a reason: {done}")
+    return page
+
+
+def check_unexplained(folder: pathlib.Path) -> None:
+    faults = blocks_of(unexplained(folder))["figures"]["faults"]
+    printed = subprocess.run([PROGRAM, "errors", "--json", "--tracking-uri", str(folder / "unexplained.jsonl")], capture_output=True, text=True, timeout=120)
+    causes = [row["error"] for row in json.loads(printed.stdout)]
+    check(faults == [["chat", "boom"]] and "chat: boom" in causes, f"a failed child hides why its parent failed: {faults}, errors: {causes}")
+
+
+def check_unexplained_shown(folder: pathlib.Path) -> None:
+    pressed = walked(unexplained(folder), """
+        await go("#/session/unexplained");
+        main.querySelector(".turn footer button").click();
+        await until(() => main.querySelector(".bar-row"));
+        return [...main.querySelectorAll(".bar-row")].map(one => one.getAttribute("aria-pressed") === "true");""")
+    check(pressed == [True, False], f"the span that says why is chosen: {pressed}")
+
+
 def check_safety(page: pathlib.Path, evil_page: pathlib.Path) -> None:
     plain, evil = elements(page.read_text()), elements(evil_page.read_text())
     differ = [name for name in plain.names if name != "script"] != [name for name in evil.names if name != "script"]
@@ -436,7 +466,7 @@ def walked(page: pathlib.Path, walk: str) -> object:
           const root = document.documentElement, main = document.getElementById("main"), faults = [];
           addEventListener("error", event => faults.push(event.message));
           addEventListener("unhandledrejection", event => faults.push(String(event.reason)));
-          const until = async test => {{ for (let n = 0; n < 100 && !test(); ++n) await new Promise(done => setTimeout(done, 20)); return !!test(); }};
+          const until = async test => {{ for (let n = 0; n < 500 && !test(); ++n) await new Promise(done => setTimeout(done, 20)); return !!test(); }};
           const go = async fragment => {{ await until(() => root.dataset.ready); delete root.dataset.ready; location.hash = fragment; return until(() => root.dataset.ready); }};
           const found = await (async () => {{ {walk} }})().catch(error => "the walk failed: " + error.stack);
           document.title = "walked:" + JSON.stringify(found);
@@ -575,6 +605,7 @@ def main() -> None:
             check_safety(page, evil_page)
             check_content(folder, traces)
             check_many_spans(folder)
+            check_unexplained(folder)
             print(f"{checks} checks passed")
             return
         if not CHROMIUM:
@@ -584,6 +615,7 @@ def main() -> None:
         check_evil_shown(evil_page)
         check_many_shown(folder)
         check_compare_nothing(evil_folder, traces[:50])
+        check_unexplained_shown(folder)
         check_odd_messages(folder)
         check_broken_block(page, next(iter(groups(traces, "session"))))
         check_long_session(page)

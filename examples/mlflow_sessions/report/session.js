@@ -169,7 +169,7 @@ function waterfall(trace, spans, texts) {
     buttons.forEach((button, i) => button.setAttribute("aria-pressed", i === nth ? "true" : "false"));
     put(place, spanDetails(rows[nth].one));
   };
-  const passedOn = new Set(spans.filter(one => one.failed).map(one => one.parent));
+  const passedOn = new Set(spans.filter(one => one.failed && one.message).map(one => one.parent));
   const firstFault = rows.findIndex(({ one }) => one.failed && !passedOn.has(one.id));
   choose(Math.max(0, firstFault));
   return [h("div", { class: "bar-rows", role: "group", "aria-label": "Spans; arrow keys go from one to the next" }, buttons), place];
