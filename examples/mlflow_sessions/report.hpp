@@ -251,11 +251,12 @@ private:
         std::size_t place = 0;  // before it was sorted
     };
 
-    // The cause of a failure: the first failed span without a failed descendant.
+    // The cause of a failure, as turns::causes_in: the first failed span without a failed child that says why.
     int fault_of(const json& spans) {
-        std::unordered_set<std::string_view> passed_on; // IDs of spans with a failed child
+        std::unordered_set<std::string_view> passed_on; // IDs of spans with such a child
         for (const json& span : spans)
-            if (span[of_failed] == 1) passed_on.insert(span[of_parent].get_ref<const std::string&>());
+            if (span[of_failed] == 1 && !span[of_message].get_ref<const std::string&>().empty())
+                passed_on.insert(span[of_parent].get_ref<const std::string&>());
         for (const json& span : spans) {
             if (span[of_failed] == 0 || passed_on.contains(span[of_id].get_ref<const std::string&>())) continue;
             const auto message = span[of_message].get<std::string>();

@@ -128,14 +128,16 @@ inline mt::result<steps_by_trace> steps_of(source& from, const arguments::common
         if (!lines.fault().empty()) return mt::failure{mt::error(mt::error_kind::file, {}, lines.fault())};
     }
     for (auto& [id, steps] : all) {
-        std::stable_sort(steps.begin(), steps.end(), [](const step& a, const step& b) { return a.start < b.start; });
-        std::unordered_set<std::string> known; // a line may have been delivered twice
+        std::unordered_set<std::string> known; // a span may have been delivered again: the last one counts
+        std::reverse(steps.begin(), steps.end());
         std::erase_if(steps, [&](const step& one) { return !known.insert(one.id).second; });
+        std::reverse(steps.begin(), steps.end());
+        std::stable_sort(steps.begin(), steps.end(), [](const step& a, const step& b) { return a.start < b.start; });
     }
     return all;
 }
 
-/// The failures without a failed descendant.
+/// The failures without a failed child that says why.
 inline std::vector<const step*> causes_in(const std::vector<step>& steps) {
     std::unordered_set<std::string_view> explained;
     for (const step& one : steps)

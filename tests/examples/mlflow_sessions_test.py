@@ -4,6 +4,7 @@
     mlflow_sessions_test.py PROGRAM
 """
 
+import base64
 import csv
 import difflib
 import gzip
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import threading
 import unicodedata
+import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from terminal import Terminal
@@ -590,6 +592,31 @@ def check_many_spans(folder: str) -> None:
                 check(len(rows) == 1, f"{what}: {command}: {rows[:3]}")
 
 
+def check_delivered_again(folder: str) -> None:
+    """Of a span that was delivered twice, every command uses the last version."""
+    path = pathlib.Path(folder, "delivered_again.jsonl")
+    for message in ("", "card declined"):
+        document = json.loads(line(0))
+        root = document["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
+        root |= {"status": {"code": 2}}
+        start = int(root["startTimeUnixNano"])
+        tool = root | {"spanId": f"{77:016x}", "parentSpanId": root["spanId"], "name": "pay", "attributes": [], "startTimeUnixNano": str(start + 2000)}
+        versions = [{"code": 2, "message": "out of date"}, {"code": 2, "message": message}]
+        spans = [tool | {"status": versions[0]}, root, tool | {"status": versions[1], "startTimeUnixNano": str(start + 3000)}]
+        lines = [{"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]} for span in spans]
+        path.write_text("".join(json.dumps(one) + "\n" for one in lines))
+        cause = f"pay: {message}" if message else "pay failed"
+        shown = run("show", "session-0", "--tracking-uri", str(path)).stdout
+        listed = run("errors", "--tracking-uri", str(path)).stdout
+        page = pathlib.Path(folder, "delivered_again.html")
+        run("report", "--tracking-uri", str(path), "--output", str(page))
+        figures = re.search(r'<script data-block="figures" type="([a-z/]+)">([^<]*)</script>', page.read_text())
+        faults = json.loads(zlib.decompress(base64.b64decode(figures[2])) if figures[1] == "text/deflate" else figures[2])["faults"]
+        check(cause in shown and "out of date" not in shown, f"show: {shown}")
+        check(cause in listed and "out of date" not in listed, f"errors: {listed}")
+        check("out of date" not in json.dumps(faults) and (not message or faults == [["pay", message]]), f"report: {faults}")
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = str(pathlib.Path(folder, "traces.jsonl"))
@@ -608,6 +635,7 @@ def main() -> None:
         check_export(file, folder)
         check_files_of_others(folder)
         check_many_spans(folder)
+        check_delivered_again(folder)
         unwritable = run("export", "--tracking-uri", file, "--output", str(pathlib.Path(folder, "none", "traces.csv")))
         check(unwritable.returncode == 1 and "cannot be written" in unwritable.stderr, f"{unwritable}")
         full = subprocess.run(f"'{PROGRAM}' users --tracking-uri '{file}' > /dev/full", shell=True, capture_output=True, text=True)

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import html.parser
 import json
+import os
 import pathlib
 import random
 import re
@@ -25,6 +26,7 @@ EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 AXE = "axe-core@4.10.3"
 EVIL = "</script><img src=x onerror=\"document.title='owned'\"><!--<script>{{style}}'\"&\u202e"
+SEED = int(os.environ.get("MLFLOW_TRACE_SEED", random.SystemRandom().randrange(2**32)))
 checks = 0
 
 
@@ -232,6 +234,36 @@ def check_many_spans(folder: pathlib.Path) -> None:
         check(faults == [[f"step {cause}", f"reason {cause}"]] and blocks["figures"]["fault"] == [0], f"nested: {is_nested}: {faults}")
 
 
+def unexplained(folder: pathlib.Path) -> pathlib.Path:
+    """The page of a trace whose root span says why it failed, and whose only other span failed without a reason."""
+    spans = [
+        {"traceId": f"{1:032x}", "spanId": f"{nth + 1:016x}", "parentSpanId": f"{1:016x}" if nth else "", "name": name, "status": status,
+         "startTimeUnixNano": f"179560000000000000{nth}", "endTimeUnixNano": "1795600001000000000", "attributes": [] if nth else [{"key": "session.id", "value": value("unexplained")}]}
+        for nth, (name, status) in enumerate([("chat", {"code": 2, "message": "boom"}), ("lookup", {"code": 2})])
+    ]  # fmt: skip
+    source, page = folder / "unexplained.jsonl", folder / "unexplained.html"
+    source.write_text(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}) + "\n")
+    done = subprocess.run([PROGRAM, "report", "--tracking-uri", str(source), "--output", str(page)], capture_output=True, text=True, timeout=120)
+    check(done.returncode == 0, f"report of a failure without a reason: {done}")
+    return page
+
+
+def check_unexplained(folder: pathlib.Path) -> None:
+    faults = blocks_of(unexplained(folder))["figures"]["faults"]
+    printed = subprocess.run([PROGRAM, "errors", "--json", "--tracking-uri", str(folder / "unexplained.jsonl")], capture_output=True, text=True, timeout=120)
+    causes = [row["error"] for row in json.loads(printed.stdout)]
+    check(faults == [["chat", "boom"]] and "chat: boom" in causes, f"a failed child hides why its parent failed: {faults}, errors: {causes}")
+
+
+def check_unexplained_shown(folder: pathlib.Path) -> None:
+    pressed = walked(unexplained(folder), """
+        await go("#/session/unexplained");
+        main.querySelector(".turn footer button").click();
+        await until(() => main.querySelector(".bar-row"));
+        return [...main.querySelectorAll(".bar-row")].map(one => one.getAttribute("aria-pressed") === "true");""")
+    check(pressed == [True, False], f"the span that says why is chosen: {pressed}")
+
+
 def check_safety(page: pathlib.Path, evil_page: pathlib.Path) -> None:
     plain, evil = elements(page.read_text()), elements(evil_page.read_text())
     differ = [name for name in plain.names if name != "script"] != [name for name in evil.names if name != "script"]
@@ -331,6 +363,13 @@ def check_shown(page: pathlib.Path, traces: list[dict]) -> None:
     check("No traces match" in shown(page, "#/turns?user=nobody").text, "nothing found is said")
 
 
+def check_compare_nothing(folder: pathlib.Path, traces: list[dict]) -> None:
+    """Turns that lack the key by which groups are made."""
+    some = [trace | {"more": {"mlflow.traceMetadata.a": str(nth % 2)} if nth < 20 else {}} for nth, trace in enumerate(traces)]
+    quoted = urllib.parse.quote(some[-1]["session"], safe="")
+    check("None of these turns has a." in shown(report(folder, some), f"#/compare?session={quoted}").text, "turns without the key to compare by")
+
+
 def check_evil_shown(page: pathlib.Path) -> None:
     quoted = urllib.parse.quote(EVIL, safe="")
     for fragment in ("#/overview", "#/users", "#/sessions", "#/turns", "#/errors", "#/compare", f"#/user/{quoted}", f"#/session/{quoted}", f"#/turns?text={quoted}"):
@@ -348,6 +387,158 @@ def check_many_shown(folder: pathlib.Path) -> None:
     pressed = [at for at, one in enumerate(rows) if one["aria-pressed"] == "true"]
     check(pressed == [count - 1], f"the span that caused the failure is chosen: {pressed}")
     check(f"reason {count - 1}" in page_shown.text, "the cause of the failure is shown")
+
+
+# ---- Messages of any form
+
+DEEP = "stands for arrays within arrays"
+
+
+def any_json(rng: random.Random, depth: int = 0) -> object:
+    names = ["text", "content", "type", "role", "name", "function", "arguments", "input", "0", "length", "map", "then", "toString", "valueOf", "toJSON", "__proto__", "constructor"]
+    kind = rng.randrange(13 if depth < 3 else 9)
+    if kind < 9:
+        return rng.choice([None, True, False, 0, -1, 2.5, 1e300, "", "word", "*a* `b` **c**\n- d\n# e\n```", '{"a": [1]}', "[", '"quoted"', "user", "tool_use", "\x00\u2028"])
+    if kind < 11:
+        return [any_json(rng, depth + 1) for _ in range(rng.randrange(4))]
+    return {rng.choice(names): any_json(rng, depth + 1) for _ in range(rng.randrange(4))}
+
+
+def any_message(rng: random.Random) -> object:
+    """A message as providers write it, with any JSON in place of some of its values."""
+
+    def of(*usual: object) -> object:
+        return any_json(rng) if rng.random() < 0.4 else rng.choice(usual)
+
+    def part() -> object:
+        return of({"type": of("text"), "text": of("said")}, {"type": of("tool_use"), "name": of("look"), "input": of({"of": 1})}, {"type": of("tool_result"), "content": of("found")})
+
+    def call() -> object:
+        return of({"function": of({"name": of("look"), "arguments": of('{"of": 1}')})}, {"name": of("look"), "args": of({"of": 1})}, {"name": of("look"), "arguments": of("{}")})
+
+    message = {"role": of("user", "assistant", "human", "model", "tool"), "type": of("ai", "message"), "content": of("said", [part(), part()], {"text": of("said")}),
+               "parts": of([part()]), "text": of("said"), "tool_calls": of([call(), call()])}  # fmt: skip
+    return of({key: message[key] for key in message if rng.random() < 0.7})
+
+
+def any_inputs(rng: random.Random) -> object:
+    messages = [any_message(rng) for _ in range(rng.randrange(1, 4))]
+    wrapped = rng.choice([{key: messages} for key in ("messages", "input", "output", "request", "contents")]
+                         + [messages, {"message": messages[0]}, {"choices": [{"message": one} for one in messages]}, {"input": {"messages": messages}}, any_json(rng), {rng.choice(["question", "text", "content"]): any_json(rng)}])  # fmt: skip
+    return json.dumps(wrapped) if rng.random() < 0.1 else wrapped
+
+
+def odd_cases(rng: random.Random, count: int) -> list[tuple[object, str]]:
+    """Inputs of a span, and what its details must show of them."""
+
+    def user(**more: object) -> dict:
+        return {"messages": [{"role": "user", "content": "asked", **more}]}
+
+    return [
+        (user(tool_calls={"0": {"name": "look"}}), "asked"), (user(tool_calls=[None, {"name": {"of": "named"}}]), "named"), (user(tool_calls=[{"function": {"name": 5, "arguments": {"of": "called"}}}]), "called"),
+        (user(content={"text": {"is": "within"}}), "within"), (user(content={"text": 51966}), "51966"), (user(content=47806), "47806"), (user(content=[None, 3, {"type": "text", "text": {"is": "within"}}]), "within"),
+        (user(content=[{"type": {"toString": 1}}, "asked"]), "asked"), (user(role={"toString": 1, "valueOf": 1}), "asked"), (user(content={"toString": "odd"}), "odd"),
+        (user(content=[{"type": "tool_use", "name": {"toString": 1}, "input": "used"}]), "used"), ({"choices": [{"message": "said"}]}, "said"), ({"choices": [{"message": {"content": "said"}}, None, 5]}, "said"), (DEEP, ""), (user(content=DEEP), ""), (user(content=[{"text": DEEP}]), ""),
+        *((any_inputs(rng), "") for _ in range(count)),
+    ]  # fmt: skip
+
+
+def odd_page(folder: pathlib.Path, cases: list[tuple[object, str]], rng: random.Random) -> pathlib.Path:
+    """A session of one turn for each case, whose inputs are those of its root span and of the span below it."""
+    source, page = folder / "odd.jsonl", folder / "odd.html"
+    lines = []
+    for number, (inputs, _) in enumerate(cases):
+        said = {"mlflow.spanInputs": json.dumps(inputs).replace(f'"{DEEP}"', "[" * 3000 + "]" * 3000), "mlflow.spanOutputs": json.dumps(any_inputs(rng)), "mlflow.chat.tokenUsage": json.dumps(any_json(rng))}
+        spans = [{"traceId": f"{number + 1:032x}", "spanId": f"{nth + 1:016x}", "parentSpanId": f"{1:016x}" if nth else "", "name": f"step {nth}", "status": {"code": 1},
+                  "startTimeUnixNano": str(1_795_600_000_000_000_000 + number * 10**9 + nth), "endTimeUnixNano": str(1_795_600_000_500_000_000 + number * 10**9),
+                  "attributes": [{"key": key, "value": value(one)} for key, one in (said | ({} if nth else {"session.id": f"odd-{number}"})).items()]} for nth in range(2)]  # fmt: skip
+        lines.append(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}) + "\n")
+    source.write_text("".join(lines))
+    done = subprocess.run([PROGRAM, "report", "--tracking-uri", str(source), "--output", str(page)], capture_output=True, text=True, timeout=120)
+    check(done.returncode == 0, f"report of odd messages: {done}")
+    return page
+
+
+def walked(page: pathlib.Path, walk: str) -> object:
+    """What the body of an async function returns in the page. It may use until(test), go(fragment) and faults."""
+    run = f"""
+        (async () => {{
+          const root = document.documentElement, main = document.getElementById("main"), faults = [];
+          addEventListener("error", event => faults.push(event.message));
+          addEventListener("unhandledrejection", event => faults.push(String(event.reason)));
+          const until = async test => {{ for (let n = 0; n < 500 && !test(); ++n) await new Promise(done => setTimeout(done, 20)); return !!test(); }};
+          const go = async fragment => {{ await until(() => root.dataset.ready); delete root.dataset.ready; location.hash = fragment; return until(() => root.dataset.ready); }};
+          const found = await (async () => {{ {walk} }})().catch(error => "the walk failed: " + error.stack);
+          document.title = "walked:" + JSON.stringify(found);
+        }})();"""
+    text = re.sub(r"<meta http-equiv[^>]*>", "", page.read_text(), count=1)  # the policy would not let the script in
+    changed = page.with_suffix(".walked.html")
+    changed.write_text(text.replace("</body>", f"<script>{run}</script></body>"))
+    title = shown_title(changed, "#/overview")
+    check(title.startswith("walked:"), f"the walk through {page.name} did not end: {title}")
+    return json.loads(title.removeprefix("walked:"))
+
+
+def check_odd_messages(folder: pathlib.Path) -> None:
+    """Whatever a message consists of, its session and each of its spans are shown."""
+    rng = random.Random(SEED)
+    cases = odd_cases(rng, 150)
+    faults = walked(odd_page(folder, cases, rng), f"""
+        history.replaceState = () => {{}}; // Chromium ignores all that would change the address more than 200 times in 10 s
+        const texts = {json.dumps([text for _, text in cases])};
+        for (const [nth, text] of texts.entries()) {{
+          const isReady = await go("#/session/odd-" + nth), turn = main.querySelector(".turn");
+          if (!isReady || !turn) return [nth, "the session is not shown", main.textContent.slice(0, 300), faults];
+          turn.querySelector("footer button").click();
+          if (!await until(() => main.querySelectorAll(".bar-row").length === 2)) return [nth, "the spans are not shown", faults];
+          for (const row of main.querySelectorAll(".bar-row")) {{
+            row.click();
+            const details = main.querySelector(".details");
+            if (row.getAttribute("aria-pressed") !== "true" || !row.textContent.includes(details.querySelector("h3 bdi").textContent)) return [nth, "a span is not shown", faults];
+            if (!details.textContent.includes(text)) return [nth, "the span lacks " + text, details.textContent.slice(0, 300)];
+          }}
+          if (faults.length) return [nth, "a fault", faults];
+        }}
+        return [];""")  # fmt: skip
+    check(faults == [], f"seed {SEED}: {faults}: {json.dumps(cases[faults[0]][0])[:2000] if faults and isinstance(faults[0], int) else ''}")
+
+
+def with_block(page: pathlib.Path, name: str, content: str) -> pathlib.Path:
+    """The page with another content of one of its blocks."""
+    changed = page.with_suffix(f".{name}.html")
+    block = f'<script data-block="{name}" type="application/json">{content}</script>'
+    text, count = re.subn(rf'<script data-block="{name}" type="[a-z/]+">[^<]*</script>', lambda _: block, page.read_text())
+    check(count == 1, f"{page.name} has {count} blocks {name}")
+    changed.write_text(text)
+    return changed
+
+
+def check_broken_block(page: pathlib.Path, session: str) -> None:
+    """A view that cannot be made says so, and the way to the others is open."""
+    fragment = "#/session/" + urllib.parse.quote(session, safe="")
+    found = walked(with_block(page, "s0", "{"), f"""
+        await go({json.dumps(fragment)});
+        await new Promise(done => setTimeout(done, 1000));
+        const said = main.textContent;
+        return [said, faults, await go("#/users"), main.textContent.includes("user-1042")];""")  # fmt: skip
+    check("This view cannot be shown" in found[0] and "SyntaxError" in found[0] and found[1:] == [[], True, True], f"a broken block: {found}")
+    check("This view cannot be shown" in shown(with_block(page, "s0", "{"), fragment).text, "a broken block, opened by a link")
+
+
+def check_long_session(page: pathlib.Path) -> None:
+    """More turns in a session than a function takes arguments."""
+    count, figures = 140_000, blocks_of(page)["figures"]
+    for name in ("cost", "duration", "experiment", "fault", "input", "name", "output", "cached", "session", "status", "user"):
+        figures[name] = figures[name][:1] * count
+    figures |= {"id": [f"tr-{number}" for number in range(count)], "time": figures["time"][:1] + [1000] * (count - 1), "keys": [], "said": [], "silent": [],
+                "names": [str(number) for number in range(count)], "name": list(range(count)), "session": [0] * count}  # fmt: skip
+    long = with_block(page, "figures", json.dumps(figures).replace("<", "\\u003c"))
+    found = walked(long, f"""
+        await go({json.dumps("#/session/" + urllib.parse.quote(figures["sessions"][0], safe=""))});
+        const turns = [main.querySelectorAll(".timeline .line > span").length, main.querySelectorAll(".turn").length, faults];
+        await go("#/compare");
+        return [...turns, main.textContent.includes("Groups")];""")  # fmt: skip
+    check(found == [count, 200, [], True], f"a session of {count} turns: {found}")
 
 
 def check_axe(page: pathlib.Path, session: str) -> str:
@@ -396,6 +587,7 @@ def shown_title(page: pathlib.Path, fragment: str) -> str:
 
 
 def main() -> None:
+    print(f"seed {SEED}", flush=True)
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         traces = make_traces(12)
@@ -413,6 +605,7 @@ def main() -> None:
             check_safety(page, evil_page)
             check_content(folder, traces)
             check_many_spans(folder)
+            check_unexplained(folder)
             print(f"{checks} checks passed")
             return
         if not CHROMIUM:
@@ -421,6 +614,11 @@ def main() -> None:
         check_shown(page, traces)
         check_evil_shown(evil_page)
         check_many_shown(folder)
+        check_compare_nothing(evil_folder, traces[:50])
+        check_unexplained_shown(folder)
+        check_odd_messages(folder)
+        check_broken_block(page, next(iter(groups(traces, "session"))))
+        check_long_session(page)
         axe = check_axe(page, next(iter(groups(traces, "session"))))
         print(f"{checks} checks passed; {axe}")
 

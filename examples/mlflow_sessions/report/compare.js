@@ -57,7 +57,7 @@ function compareView(picked) {
     }) };
   });
   const change = change => { Object.assign(comparison, change); go("compare", filter, undefined, true); };
-  const highest = Math.max(...rows.map(row => (metric.interval ? Math.max(metric.of(row) || 0, metric.interval(row)[1] || 0) : metric.of(row) || 0)));
+  const highest = rows.reduce((most, row) => Math.max(most, metric.of(row) || 0, (metric.interval && metric.interval(row)[1]) || 0), 0);
   const reference = rows[0];
   const verdict = row => {
     if (row === reference || !metric.interval) return "";
@@ -66,9 +66,11 @@ function compareView(picked) {
     return a[0] > b[1] ? h("span", { class: "verdict" }, "higher") : a[1] < b[0] ? h("span", { class: "verdict" }, "lower") : h("span", { class: "soft" }, "no clear difference");
   };
   const interval = row => { if (!metric.interval) return ""; const [low, high] = metric.interval(row); return isNone(low) ? "" : `${metric.format(low)} – ${metric.format(high)}`; };
-  return [heading("Compare", "Segments, versions or cohorts of users beside each other."),
-    h("div", { class: "choices" }, choice("Group by", keys.map(key => [key, key === "first week" ? "users by their first week" : key]), comparison.by, by => change({ by })),
-      choice("Show", Object.entries(metrics).map(([key, one]) => [key, one.label]), comparison.metric, key => change({ metric: key }))),
+  const title = heading("Compare", "Segments, versions or cohorts of users beside each other.");
+  const choices = h("div", { class: "choices" }, choice("Group by", keys.map(key => [key, key === "first week" ? "users by their first week" : key]), comparison.by, by => change({ by })),
+    choice("Show", Object.entries(metrics).map(([key, one]) => [key, one.label]), comparison.metric, key => change({ metric: key })));
+  if (rows.length === 0) return [title, choices, emptyState("Nothing to compare", `None of these turns has ${comparison.by}.`)];
+  return [title, choices,
     overTime(`${metric.label} by ${comparison.by}`, slices, series, { format: metric.format, height: 240, note: rows.length > 6 ? "The six largest groups." : "" }),
     tableOf("compare " + comparison.by, "Groups", [
       { key: "value", head: comparison.by, class: "id", cell: row => h("a", { href: linkTo("overview", { ...filter, is: [...filter.is.filter(([key]) => key !== comparison.by), [comparison.by, row.value]] }) },

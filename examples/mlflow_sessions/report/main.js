@@ -92,11 +92,18 @@ async function show() {
   [view, filter] = readAddress();
   const main = byId("main");
   const slow = setTimeout(() => put(main, h("p", { class: "loading" }, "Searching…")), 400);
-  const picked = await pick(filter, share => { const line = main.querySelector(".loading"); if (line) line.textContent = `Searching… ${percent(share)}`; });
-  const make = { overview: overviewView, users: usersView, sessions: sessionsView, turns: turnsView, errors: errorsView, compare: compareView, feedback: feedbackView, user: () => userView(picked, view.id), session: () => sessionView(view.id), trace: () => traceView(view.id) }[view.name];
-  if (mine !== shownLast) return clearTimeout(slow);
-  const content = await make(picked);
-  clearTimeout(slow);
+  let picked = F.all, content;
+  try {
+    picked = await pick(filter, share => { const line = main.querySelector(".loading"); if (line) line.textContent = `Searching… ${percent(share)}`; });
+    const make = { overview: overviewView, users: usersView, sessions: sessionsView, turns: turnsView, errors: errorsView, compare: compareView, feedback: feedbackView, user: () => userView(picked, view.id), session: () => sessionView(view.id), trace: () => traceView(view.id) }[view.name];
+    if (mine !== shownLast) return;
+    content = await make(picked);
+  } catch (error) {
+    console.error(error);
+    content = emptyState("This view cannot be shown", String(error));
+  } finally {
+    clearTimeout(slow);
+  }
   if (mine !== shownLast) return;
   const focused = ["INPUT", "SELECT"].includes(document.activeElement?.tagName) ? markOf(document.activeElement) : null;
   forgetCharts();

@@ -7,17 +7,27 @@ function parsed(text) {
   if (typeof text !== "string" || !/^\s*[[{"]/.test(text)) return text;
   try { return JSON.parse(text); } catch { return text; }
 }
-function textOfContent(content) {
-  if (content === null || content === undefined) return "";
-  if (typeof content === "string") return content;
-  if (!Array.isArray(content)) return content.text ?? content.content ?? JSON.stringify(content, null, 2);
-  return content.map(part => (typeof part === "string" ? part : part?.text ?? part?.content ?? (part?.type === "tool_use" || part?.type === "tool_result" ? "" : `[${part?.type || "part"}]`))).filter(Boolean).map(one => (typeof one === "string" ? one : JSON.stringify(one))).join("\n");
+// Applications record any JSON in any place of a message; what is shown of it is always text.
+function textOf(value) {
+  if (value === null || value === undefined) return "";
+  if (typeof value === "string") return value;
+  try { return JSON.stringify(value, null, 2); } catch { return "(nested too deeply to be shown)"; }
 }
+const isObject = value => !!value && typeof value === "object" && !Array.isArray(value);
+function textOfPart(part) {
+  if (!isObject(part)) return typeof part === "string" ? part : "[part]";
+  const isOfTool = part.type === "tool_use" || part.type === "tool_result";
+  return textOf(part.text ?? part.content ?? (isOfTool ? "" : `[${textOf(part.type) || "part"}]`));
+}
+function textOfContent(content) {
+  if (Array.isArray(content)) return content.map(textOfPart).filter(Boolean).join("\n");
+  return textOf(isObject(content) ? content.text ?? content.content ?? content : content);
+}
+const callOf = call => ({ name: textOf(call.function?.name ?? call.name) || "tool", input: call.function?.arguments ?? call.args ?? call.arguments ?? call.input });
 function messageOf(one) {
-  const calls = (one.tool_calls || []).map(call => ({ name: call.function?.name ?? call.name ?? "tool", input: call.function?.arguments ?? call.args ?? call.arguments }));
-  for (const part of Array.isArray(one.content) ? one.content : [])
-    if (part?.type === "tool_use") calls.push({ name: part.name, input: JSON.stringify(part.input) });
-  return { role: String(one.role ?? one.type ?? "").replace("human", "user").replace(/^ai$|^model$/, "assistant"), text: textOfContent(one.content ?? one.parts ?? one.text), calls };
+  const calls = (Array.isArray(one.tool_calls) ? one.tool_calls : []).filter(isObject).map(callOf);
+  for (const part of Array.isArray(one.content) ? one.content : []) if (part?.type === "tool_use") calls.push(callOf({ name: part.name, input: part.input }));
+  return { role: textOf(one.role ?? one.type).replace("human", "user").replace(/^ai$|^model$/, "assistant"), text: textOfContent(one.content ?? one.parts ?? one.text), calls };
 }
 const isMessage = one => one && typeof one === "object" && ("role" in one || "type" in one) && ("content" in one || "parts" in one || "tool_calls" in one);
 // The messages in the inputs or outputs of a span; null if there are none.
@@ -28,7 +38,7 @@ function messagesIn(value, depth = 0) {
     if (value.length && value.every(isMessage)) return value.map(messageOf);
     return value.length === 1 ? messagesIn(value[0], depth + 1) : null;
   }
-  if (Array.isArray(value.choices) && value.choices[0]?.message) return value.choices.filter(one => one?.message).map(one => messageOf({ role: "assistant", ...one.message }));
+  if (Array.isArray(value.choices) && isObject(value.choices[0]?.message)) return value.choices.filter(one => isObject(one?.message)).map(one => messageOf({ role: "assistant", ...one.message }));
   for (const key of ["messages", "input", "output", "request", "contents", "message"])
     if (value[key] && typeof value[key] === "object") { const found = messagesIn(value[key], depth + 1); if (found) return found; }
   return isMessage(value) ? [messageOf(value)] : null;
@@ -104,8 +114,7 @@ function inTree(spans) {
 }
 
 function json(text) {
-  const value = parsed(text);
-  return h("pre", { class: "json", tabindex: 0, dir: "auto" }, typeof value === "string" ? value : JSON.stringify(value, null, 2));
+  return h("pre", { class: "json", tabindex: 0, dir: "auto" }, textOf(parsed(text)));
 }
 function spoken(title, text) {
   if (!text) return null;
@@ -160,7 +169,7 @@ function waterfall(trace, spans, texts) {
     buttons.forEach((button, i) => button.setAttribute("aria-pressed", i === nth ? "true" : "false"));
     put(place, spanDetails(rows[nth].one));
   };
-  const passedOn = new Set(spans.filter(one => one.failed).map(one => one.parent));
+  const passedOn = new Set(spans.filter(one => one.failed && one.message).map(one => one.parent));
   const firstFault = rows.findIndex(({ one }) => one.failed && !passedOn.has(one.id));
   choose(Math.max(0, firstFault));
   return [h("div", { class: "bar-rows", role: "group", "aria-label": "Spans; arrow keys go from one to the next" }, buttons), place];
@@ -237,7 +246,7 @@ function spanPane(column) {
 const makesNoRow = key => /^mlflow\.(trace\.(tokenUsage|cost|sizeStats|sizeBytes|user|session)|trace_schema|artifactLocation|traceInputs|traceOutputs|assessments)/.test(key);
 
 function timeline(traces) {
-  const begin = F.time[traces[0]], end = Math.max(...Array.from(traces, i => F.time[i] + (F.duration[i] || 0)), begin + 1);
+  const begin = F.time[traces[0]], end = traces.reduce((most, i) => Math.max(most, F.time[i] + (F.duration[i] || 0)), begin + 1);
   return h("div", { class: "timeline" }, h("div", { class: "line", "aria-hidden": "true" }, Array.from(traces, (i, nth) => h("span", { class: F.status[i] === ERROR ? "failed" : "", title: `Turn ${nth + 1}: ${clock(F.time[i])}, ${span(F.duration[i])}`,
     style: { left: (F.time[i] - begin) / (end - begin) * 100 + "%", width: `max(3px, ${(F.duration[i] || 0) / (end - begin) * 100}%)` }, onclick: () => byId("turn-" + F.id[i]).scrollIntoView({ block: "center" }) }))),
     h("div", { class: "ends" }, h("span", {}, clock(begin)), h("span", {}, span(end - begin) + " in all"), h("span", {}, clock(end))));
