@@ -251,18 +251,28 @@ private:
         std::size_t place = 0;  // before it was sorted
     };
 
-    // The cause of a failure, as turns::causes_in: the first failed span without a failed child that says why.
+    // The first of turns::causes_in that says why; if none does, the first failed span without a failed child.
     int fault_of(const json& spans) {
-        std::unordered_set<std::string_view> passed_on; // IDs of spans with such a child
-        for (const json& span : spans)
-            if (span[of_failed] == 1 && !span[of_message].get_ref<const std::string&>().empty())
-                passed_on.insert(span[of_parent].get_ref<const std::string&>());
+        std::unordered_set<std::string_view> passed_on; // IDs of spans with a failed child
+        std::unordered_set<std::string_view> explained; // and of those with one that says why
+        const auto says_why = [](const json& span) { return span[of_message] != ""; };
         for (const json& span : spans) {
-            if (span[of_failed] == 0 || passed_on.contains(span[of_id].get_ref<const std::string&>())) continue;
-            const auto message = span[of_message].get<std::string>();
-            return faults_(dumped({span[of_name], mt::detail::first_code_points(message, 400)}));
+            if (span[of_failed] == 0) continue;
+            passed_on.insert(span[of_parent].get_ref<const std::string&>());
+            if (says_why(span)) explained.insert(span[of_parent].get_ref<const std::string&>());
         }
-        return -1;
+        const json* cause = nullptr;
+        for (const json& span : spans) {
+            const std::string_view id = span[of_id].get_ref<const std::string&>();
+            if (span[of_failed] == 0 || explained.contains(id)) continue;
+            if (!cause && !passed_on.contains(id)) cause = &span;
+            if (!says_why(span)) continue;
+            cause = &span;
+            break;
+        }
+        if (!cause) return -1;
+        const auto message = (*cause)[of_message].get<std::string>();
+        return faults_(dumped({(*cause)[of_name], mt::detail::first_code_points(message, 400)}));
     }
 
     [[nodiscard]] std::string texts_from(std::size_t first) const {

@@ -234,12 +234,22 @@ def check_many_spans(folder: pathlib.Path) -> None:
         check(faults == [[f"step {cause}", f"reason {cause}"]] and blocks["figures"]["fault"] == [0], f"nested: {is_nested}: {faults}")
 
 
-def unexplained(folder: pathlib.Path) -> pathlib.Path:
-    """The page of a trace whose root span says why it failed, and whose only other span failed without a reason."""
+# The spans of a failed trace, each with its reason, which may be missing; and the place of the one that the page names:
+# the first that says why, otherwise the first without a failed child.
+UNEXPLAINED = [
+    ([("chat", "boom"), ("lookup", "")], 0),
+    ([("chat", ""), ("lookup", "")], 1),
+    ([("chat", ""), ("lookup", ""), ("pay", "declined")], 2),
+    ([("chat", "boom"), ("lookup", ""), ("pay", "declined")], 2),
+]
+
+
+def unexplained(folder: pathlib.Path, steps: list[tuple[str, str]]) -> pathlib.Path:
     spans = [
-        {"traceId": f"{1:032x}", "spanId": f"{nth + 1:016x}", "parentSpanId": f"{1:016x}" if nth else "", "name": name, "status": status,
-         "startTimeUnixNano": f"179560000000000000{nth}", "endTimeUnixNano": "1795600001000000000", "attributes": [] if nth else [{"key": "session.id", "value": value("unexplained")}]}
-        for nth, (name, status) in enumerate([("chat", {"code": 2, "message": "boom"}), ("lookup", {"code": 2})])
+        {"traceId": f"{1:032x}", "spanId": f"{nth + 1:016x}", "parentSpanId": f"{1:016x}" if nth else "", "name": name, "status": {"code": 2, "message": why},
+         "startTimeUnixNano": str(1_795_600_000_000_000_000 + nth * 1000), "endTimeUnixNano": "1795600001000000000",
+         "attributes": [] if nth else [{"key": "session.id", "value": value("unexplained")}]}
+        for nth, (name, why) in enumerate(steps)
     ]  # fmt: skip
     source, page = folder / "unexplained.jsonl", folder / "unexplained.html"
     source.write_text(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}) + "\n")
@@ -249,19 +259,23 @@ def unexplained(folder: pathlib.Path) -> pathlib.Path:
 
 
 def check_unexplained(folder: pathlib.Path) -> None:
-    faults = blocks_of(unexplained(folder))["figures"]["faults"]
-    printed = subprocess.run([PROGRAM, "errors", "--json", "--tracking-uri", str(folder / "unexplained.jsonl")], capture_output=True, text=True, timeout=120)
-    causes = [row["error"] for row in json.loads(printed.stdout)]
-    check(faults == [["chat", "boom"]] and "chat: boom" in causes, f"a failed child hides why its parent failed: {faults}, errors: {causes}")
+    """The page names one of the causes that `errors` lists."""
+    for steps, place in UNEXPLAINED:
+        faults = blocks_of(unexplained(folder, steps))["figures"]["faults"]
+        printed = subprocess.run([PROGRAM, "errors", "--json", "--tracking-uri", str(folder / "unexplained.jsonl")], capture_output=True, text=True, timeout=120)
+        causes = [row["error"] for row in json.loads(printed.stdout)]
+        name, why = steps[place]
+        check(faults == [[name, why]] and (f"{name}: {why}" if why else f"{name} failed") in causes, f"{steps}: {faults}, errors: {causes}")
 
 
 def check_unexplained_shown(folder: pathlib.Path) -> None:
-    pressed = walked(unexplained(folder), """
-        await go("#/session/unexplained");
-        main.querySelector(".turn footer button").click();
-        await until(() => main.querySelector(".bar-row"));
-        return [...main.querySelectorAll(".bar-row")].map(one => one.getAttribute("aria-pressed") === "true");""")
-    check(pressed == [True, False], f"the span that says why is chosen: {pressed}")
+    for steps, place in UNEXPLAINED:
+        pressed = walked(unexplained(folder, steps), """
+            await go("#/session/unexplained");
+            main.querySelector(".turn footer button").click();
+            await until(() => main.querySelector(".bar-row"));
+            return [...main.querySelectorAll(".bar-row")].map(one => one.getAttribute("aria-pressed") === "true");""")
+        check(pressed == [nth == place for nth in range(len(steps))], f"{steps}: another span is chosen: {pressed}")
 
 
 def check_safety(page: pathlib.Path, evil_page: pathlib.Path) -> None:

@@ -169,9 +169,10 @@ function waterfall(trace, spans, texts) {
     buttons.forEach((button, i) => button.setAttribute("aria-pressed", i === nth ? "true" : "false"));
     put(place, spanDetails(rows[nth].one));
   };
-  const passedOn = new Set(spans.filter(one => one.failed && one.message).map(one => one.parent));
-  const firstFault = rows.findIndex(({ one }) => one.failed && !passedOn.has(one.id));
-  choose(Math.max(0, firstFault));
+  const failed = spans.filter(one => one.failed), parentsOf = some => new Set(some.map(one => one.parent));
+  const passedOn = parentsOf(failed), explained = parentsOf(failed.filter(one => one.message));
+  const saysWhy = rows.findIndex(({ one }) => one.failed && one.message && !explained.has(one.id));
+  choose(Math.max(0, saysWhy >= 0 ? saysWhy : rows.findIndex(({ one }) => one.failed && !passedOn.has(one.id))));
   return [h("div", { class: "bar-rows", role: "group", "aria-label": "Spans; arrow keys go from one to the next" }, buttons), place];
 }
 
