@@ -207,6 +207,15 @@ class elements(html.parser.HTMLParser):
             self.cell += data
 
 
+def page_of(folder: pathlib.Path, name: str, spans: list[dict]) -> pathlib.Path:
+    """The report of a file NAME.jsonl with these spans in one line."""
+    source, page = folder / f"{name}.jsonl", folder / f"{name}.html"
+    source.write_text(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}) + "\n")
+    done = subprocess.run([PROGRAM, "report", "--tracking-uri", str(source), "--output", str(page)], capture_output=True, text=True, timeout=120)
+    check(done.returncode == 0, f"report of {name}, {len(spans)} spans: {done}")
+    return page
+
+
 def many_spans(folder: pathlib.Path, count: int, is_nested: bool) -> pathlib.Path:
     """The page of a trace of which every span failed: each span is below the one before it, or all are below the first."""
     spans = [
@@ -216,11 +225,7 @@ def many_spans(folder: pathlib.Path, count: int, is_nested: bool) -> pathlib.Pat
          "attributes": [{"key": "session.id", "value": value("many")}] if number == 0 else []}
         for number in range(count)
     ]  # fmt: skip
-    source, page = folder / "many.jsonl", folder / "many.html"
-    source.write_text(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}) + "\n")
-    done = subprocess.run([PROGRAM, "report", "--tracking-uri", str(source), "--output", str(page)], capture_output=True, text=True, timeout=120)
-    check(done.returncode == 0, f"report of {count} spans: {done}")
-    return page
+    return page_of(folder, "many", spans)
 
 
 def check_many_spans(folder: pathlib.Path) -> None:
@@ -251,11 +256,7 @@ def unexplained(folder: pathlib.Path, steps: list[tuple[str, str]]) -> pathlib.P
          "attributes": [] if nth else [{"key": "session.id", "value": value("unexplained")}]}
         for nth, (name, why) in enumerate(steps)
     ]  # fmt: skip
-    source, page = folder / "unexplained.jsonl", folder / "unexplained.html"
-    source.write_text(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}) + "\n")
-    done = subprocess.run([PROGRAM, "report", "--tracking-uri", str(source), "--output", str(page)], capture_output=True, text=True, timeout=120)
-    check(done.returncode == 0, f"report of a failure without a reason: {done}")
-    return page
+    return page_of(folder, "unexplained", spans)
 
 
 def check_unexplained(folder: pathlib.Path) -> None:
