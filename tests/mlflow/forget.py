@@ -341,7 +341,7 @@ def check_interruptions() -> None:
             receipts = [*receipts, json.loads(last.stdout or "{}")]
             said = str([one.get("faults") for one in receipts[:2]])
             check("responded 500" in said and "run this again" in said, f"{fault}: two at once: {receipts}")
-        check(receipts[-1].get("complete") or receipts[0].get("complete"), f"{fault}: two at once: {receipts}")
+        check(receipts[-1].get("complete"), f"{fault}: two at once: {receipts}")
         left = [trace for trace in [*ids, loose, made] if is_stored(trace)]
         check_same(left, [], f"{fault}: traces that are left")
         check_same(files_with_id(SERVER, of=user), [], f"{fault}: files with the ID")
