@@ -38,6 +38,10 @@ LAYERS = {
     "pipeline": ("exporters that wrap others: queues, retries", ["concepts.hpp", "core", "detail", "http", "memory", "platform", "text", "wire"]),
     "spool": ("an exporter that stores traces on disk", ["concepts.hpp", "core", "detail", "memory", "pipeline", "platform", "text", "wire"]),
     "device": ("from devices to a gateway: frames over any link", ["concepts.hpp", "core", "memory", "spool", "wire"]),
+    "static_memory": (
+        "recording into memory of a fixed size, for the smallest devices",
+        ["concepts.hpp", "context", "core", "detail", "device", "memory", "metadata", "recording", "spans", "spool", "text", "values", "wire"],
+    ),
     "environment": ("options from environment variables", ["core", "detail", "http", "text", "wire"]),
     "exporters": ("policy: what is sent to a receiver", ["concepts.hpp", "core", "detail", "http", "memory", "metadata", "platform", "text", "values", "wire"]),
     "transports": ("how it is sent: HTTP, compression, seals", ["concepts.hpp", "environment", "http", "platform"]),
@@ -46,6 +50,7 @@ LAYERS = {
     "to_mlflow.hpp": ("names of common pipelines", ["exporters", "pipeline"]),
     "compiled.hpp": ("the parts that `compiled.cpp` compiles once", ["to_mlflow.hpp", "transports"]),
     "client.hpp": ("umbrella header of the client", ["client"]),
+    "static_memory.hpp": ("the same in memory of a fixed size", ["bare_metal.hpp", "static_memory"]),
     "bare_metal.hpp": ("umbrella header of recording, for devices", ["concepts.hpp", "context", "core", "metadata", "platform", "recording", "spans"]),
 }
 
@@ -71,6 +76,7 @@ OTHERS = {
     "spans/chat": (),
     "spans/linked_prompt": (),
     "device/": (),
+    "static_memory": (),
     "environment/": (),
     "exporters/gen_ai": (),
     "exporters/otlp": (),

@@ -14,10 +14,20 @@ namespace record = mt::detail::device_record;
 
 namespace {
 
-struct text_out {
-    std::string bytes;
-    void put(std::string_view part) noexcept { bytes += part; }
-};
+// What `write` writes.
+template <class Write>
+std::string written(const Write& write) {
+    mt::record_sink counted;
+    write(counted);
+    std::string memory(counted.size() + mt::record_ring::cost, '\0');
+    mt::record_ring ring(memory, mt::ring_full::drop_newest);
+    EXPECT_TRUE(ring.begin(counted.size(), [](mt::record_ring::place) {}));
+    mt::record_sink sink(ring);
+    write(sink);
+    ring.end();
+    EXPECT_EQ(sink.size(), counted.size());
+    return std::string(ring.bytes(ring.front()).first);
+}
 
 // Records with `write` what a tracer passes to its exporter.
 struct recording {
@@ -27,11 +37,11 @@ struct recording {
     explicit recording(options chosen) : into_(chosen.into) {}
     mt::export_result export_traces(mt::trace_batch& batch) {
         mt::export_result outcome;
-        for (const mt::trace_data& trace : batch) {
-            text_out out;
-            record::write(out, trace, {"device-7", "1.2"}, 300);
-            *into_ = out.bytes;
-        }
+        for (const mt::trace_data& trace : batch)
+            *into_ = written([&trace](mt::record_sink& out) {
+                record::write(out, trace);
+                record::write(out, {"device-7", "1.2"}, 300);
+            });
         outcome.exported_spans = batch.span_count();
         return outcome;
     }
@@ -78,20 +88,15 @@ TEST(DeviceRecord, HasWhatTheReceiverHasToKnowOfTheDevice) {
 }
 
 TEST(DeviceRecord, IsCountedBeforeItIsWritten) {
-    record::size_counter counter;
-    const record::writer to(counter);
-    const auto content = [](const auto& in) {
+    const auto content = [](mt::record_sink& in) {
         in.number(1, 300);
         in.fixed64(2, 1);
-        in.bytes(3, "abc");
+        in.bytes(3, std::string(200, 'x'));
     };
-    content(to);
-    text_out out;
-    content(record::writer(out));
-    EXPECT_EQ(out.bytes.size(), counter.size());
-    text_out nested;
-    record::writer(nested).message(4, content);
-    EXPECT_EQ(nested.bytes, "\x22" + std::string(1, static_cast<char>(counter.size())) + out.bytes);
+    const std::string bytes = written(content);
+    EXPECT_EQ(bytes, std::string("\x08\xac\x02\x11\1\0\0\0\0\0\0\0\x1a\xc8\1", 15) + std::string(200, 'x'));
+    const std::string nested = written([&content](mt::record_sink& out) { out.message(4, content); });
+    EXPECT_EQ(nested, "\x22\xd7\1" + bytes);
 }
 
 } // namespace

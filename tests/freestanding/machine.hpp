@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 // What the tests' programs need of an emulated Arm or RISC-V processor.
 
@@ -56,6 +58,25 @@ private:
     std::uint32_t begin_ = 0;
 };
 
+extern "C" std::uint32_t bss_end[]; // of the linker script: the end of the unused stack
+
+// Fills the unused stack with a pattern, and finds out how much of it a function has overwritten.
+class stack_watch {
+public:
+    [[gnu::noinline]] stack_watch() noexcept : begin_(static_cast<std::uint32_t*>(__builtin_frame_address(0)) - 32) {
+        for (volatile std::uint32_t* at = bss_end; at < begin_; ++at) *at = pattern;
+    }
+    [[gnu::noinline, nodiscard]] std::size_t used_bytes() const noexcept {
+        const volatile std::uint32_t* at = bss_end;
+        while (at < begin_ && *at == pattern) ++at;
+        return static_cast<std::size_t>(begin_ - at) * sizeof pattern;
+    }
+
+private:
+    static constexpr std::uint32_t pattern = 0xc0ffee11U;
+    std::uint32_t* begin_;
+};
+
 // Semihosting, https://github.com/ARM-software/abi-aa/blob/main/semihosting/semihosting.rst and
 // https://github.com/riscv-non-isa/riscv-semihosting.
 enum class host_call : int { write0 = 0x04, exit_extended = 0x20 };
@@ -81,4 +102,37 @@ enum class host_call : int { write0 = 0x04, exit_extended = 0x20 };
 [[noreturn]] inline void exit_with(int code) noexcept {
     const int reason[] = {0x20026, code}; // ADP_Stopped_ApplicationExit
     for (;;) ask_host(host_call::exit_extended, reason);
+}
+
+inline void say(const char* text) noexcept { ask_host(host_call::write0, text); }
+
+inline void say_text(std::string_view text) noexcept {
+    char piece[64];
+    while (!text.empty()) {
+        const auto size = text.size() < sizeof piece ? text.size() : sizeof piece - 1;
+        for (std::size_t at = 0; at < size; ++at) piece[at] = text[at];
+        piece[size] = '\0';
+        say(piece);
+        text.remove_prefix(size);
+    }
+}
+
+inline void say_hex(std::string_view bytes) noexcept {
+    for (const char c : bytes) {
+        const auto byte = static_cast<unsigned char>(c);
+        const char digits[] = {"0123456789abcdef"[byte >> 4U], "0123456789abcdef"[byte & 15U], '\0'};
+        say(digits);
+    }
+}
+
+inline void say_number(const char* name, std::uint64_t number) noexcept {
+    char digits[21];
+    char* at = digits + sizeof digits;
+    *--at = '\0';
+    do *--at = static_cast<char>('0' + number % 10);
+    while (number /= 10);
+    say(name);
+    say(" ");
+    say(at);
+    say("\n");
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The smallest use that has all parts: start, three attributes, inputs and outputs as text, end and drain. What it
-// costs is measured.
+// The smallest use that has all parts: start, three attributes, inputs and outputs as text, end and drain, in memory
+// whose size is fixed when compiling. What it costs is measured.
 #include "machine.hpp"
-#include <mlflow/trace/bare_metal.hpp>
 #include <mlflow/trace/device/framed.hpp>
+#include <mlflow/trace/static_memory.hpp>
 
 namespace mt = mlflow::trace;
 
@@ -12,7 +12,6 @@ namespace {
 struct board {
     static inline constinit std::uint64_t ticks = 1;
     static inline constinit int locked = 0;
-    static inline constinit mt::arena<1'536> memory;
 
     static std::uint64_t monotonic_nano() noexcept { return ticks += 1'000; }
     static std::uint64_t wall_nano() noexcept { return ticks; }
@@ -24,7 +23,6 @@ struct board {
     static void unlock() noexcept {
         if (--locked == 0) enable_interrupts();
     }
-    static void* reallocate(void* block, std::size_t size) noexcept { return memory.reallocate(block, size); }
     static void report(const mt::error&) noexcept {}
 };
 
@@ -32,13 +30,13 @@ struct board {
 #define CONTEXT mt::explicit_context
 #endif
 using schema = mt::schema<mt::required<mt::user>, mt::required<mt::session>>;
-using platform = mt::bare_metal_platform<board>;
+using platform = mt::static_memory_platform<board, {.spans = 3, .bytes = 384}>;
 using framed = mt::framed_exporter<mt::no_link, platform::mutex>;
 using tracer = mt::tracer<schema, CONTEXT, framed, mt::record_all, platform>;
 
 char ring[1'024];
 
-[[gnu::noinline]] void turn(tracer& traces, const mt::user& user, const mt::session& session,
+[[gnu::noinline]] void turn(tracer& traces, mt::borrowed<mt::user> user, mt::borrowed<mt::session> session,
                             std::string_view question, std::string_view answer) {
     auto trace = traces.start_trace("assistant", user, session);
     trace.attribute("app.microphone", 2).attribute("app.is_loud", true).attribute("app.room", "kitchen");
@@ -47,12 +45,12 @@ char ring[1'024];
 }
 
 int run() noexcept {
-    static const mt::user user{"user-1042"};
-    static const mt::session session{"kitchen-7"};
-    tracer traces(framed::options{.ring = ring,
-                                  .device = {.id = "kitchen-1", .firmware = "1.4.2"},
-                                  .stream = 1,
-                                  .monotonic_nano = &board::monotonic_nano});
+    const mt::borrowed<mt::user> user{"user-1042"};
+    const mt::borrowed<mt::session> session{"kitchen-7"};
+    static tracer traces(tracer::options{.exporter = {.ring = ring,
+                                                      .device = {.id = "kitchen-1", .firmware = "1.4.2"},
+                                                      .stream = 1,
+                                                      .monotonic_nano = &board::monotonic_nano}});
     turn(traces, user, session, "How warm is it?", "warm");
     char chunk[64];
     std::size_t sent = 0;

@@ -66,11 +66,16 @@ struct llm_cost {
 /// The log level of a span: MLflow's `SpanLogLevel`, with its numbers.
 enum class log_level : std::uint8_t { debug = 10, info = 20, warning = 30, error = 40, critical = 50 };
 
+namespace detail {
+inline constexpr span_type types_of_level_info[] = {span_type::llm,   span_type::chat_model,
+                                                    span_type::tool,  span_type::retriever,
+                                                    span_type::agent, span_type::embedding};
+} // namespace detail
+
 /// The log level of a span for which none was set (mlflow/tracing/utils/default_log_level.py): `info` for model
 /// calls, tools, retrievers, agents and embeddings, `debug` for all other types.
 [[nodiscard]] constexpr log_level default_log_level(span_type type) noexcept {
-    for (const span_type seen : {span_type::llm, span_type::chat_model, span_type::tool, span_type::retriever,
-                                 span_type::agent, span_type::embedding})
+    for (const span_type& seen : detail::types_of_level_info)
         if (type.name() == seen.name()) return log_level::info;
     return log_level::debug;
 }

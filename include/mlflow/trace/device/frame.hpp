@@ -56,6 +56,10 @@ inline constexpr std::size_t longest_payload = 0xffff;
 
 template <class Number>
 constexpr void write_number(char* to, Number number) noexcept {
+    if constexpr (sizeof number > 4) { // a 32-bit processor shifts 64 bits by a function
+        write_number(to, static_cast<std::uint32_t>(number));
+        return write_number(to + 4, static_cast<std::uint32_t>(number >> 32U));
+    }
     for (std::size_t i = 0; i < sizeof number; ++i) to[i] = static_cast<char>(number >> (8 * i) & 255U);
 }
 

@@ -79,16 +79,24 @@ public:
     using options = framed_options<Link>;
 
     /// Stores the options.
-    constexpr explicit framed_exporter(options chosen) noexcept
+    constexpr explicit framed_exporter(const options& chosen) noexcept
         : options_(chosen), ring_(chosen.ring, chosen.when_full) {}
 
     /// Writes each trace into the ring. A trace that does not fit counts as failed.
     export_result export_traces(trace_batch& traces) noexcept {
         export_result outcome;
         const detail::lock_guard guard(mutex_);
-        for (const trace_data& trace : traces)
-            (keep(trace) ? outcome.exported_spans : outcome.failed_spans) += trace.span_count;
+        for (const trace_data& trace : traces) {
+            const auto write = [&trace](record_sink& out) { detail::device_record::write(out, trace); };
+            (keep(write) ? outcome.exported_spans : outcome.failed_spans) += trace.span_count;
+        }
         return outcome;
+    }
+    /// The same for a trace of a tracer with `static_memory_platform`. Returns false if it does not fit.
+    template <class Record>
+    bool export_record(const Record& trace) noexcept {
+        const detail::lock_guard guard(mutex_);
+        return keep([&trace](record_sink& out) { trace.write(out); });
     }
 
     /// Writes the next bytes for the link into `chunk` and returns their number; 0 if there is nothing to send. A
@@ -172,23 +180,31 @@ private:
     }
 
     // A dropped trace uses a number too, so that the gateway notices the gap.
-    bool keep(const trace_data& trace) noexcept {
+    template <class Write>
+    bool keep(const Write& write_trace) noexcept {
         const std::uint32_t sequence = sequence_++;
-        const auto write = [&, dropped = ring_.dropped()](auto& out) {
-            detail::device_record::write(out, trace, options_.device, dropped);
-        };
-        detail::device_record::size_counter length;
-        write(length);
-        if (length.size() > detail::framing::longest_payload) return ring_.drop(), false;
-        const detail::framing::header header(frame_kind::record, static_cast<std::uint16_t>(length.size()),
-                                             options_.stream, sequence);
+        const std::uint32_t dropped = ring_.dropped();
+        record_sink out; // counts the bytes first
+        for (bool is_counted = false;; is_counted = true) {
+            write_trace(out);
+            detail::device_record::write(out, options_.device, dropped);
+            if (is_counted) break;
+            if (!begin(out.size(), sequence)) return false;
+            out = record_sink(ring_);
+        }
+        ring_.end();
+        return true;
+    }
+    // Not inlined, so that its variables are not on the stack while the record is written.
+    [[gnu::noinline]] bool begin(std::size_t length, std::uint32_t sequence) noexcept {
+        if (length > detail::framing::longest_payload) return ring_.drop(), false;
         const auto leaving = [this](record_ring::place oldest) {
             if (is_sending_ && sequence_of(oldest) == to_send_) begin_again(); // the gateway receives half a frame
         };
-        if (!ring_.begin(detail::framing::header_size + length.size(), leaving)) return false;
+        if (!ring_.begin(detail::framing::header_size + length, leaving)) return false;
+        const detail::framing::header header(frame_kind::record, static_cast<std::uint16_t>(length), options_.stream,
+                                             sequence);
         ring_.put(header.view());
-        write(ring_);
-        ring_.end();
         return true;
     }
 

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <mlflow/trace/core/trace_data.hpp>
+#include <mlflow/trace/device/record_sink.hpp>
 #include <mlflow/trace/spool/format.hpp>
-#include <mlflow/trace/wire/protobuf.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -30,81 +30,27 @@ enum field : unsigned { device = 7, firmware, dropped };
 
 inline constexpr std::uint64_t first_time_of_day = 1'000'000'000'000'000'000; // nanoseconds: 2001-09-09
 
-class size_counter {
-public:
-    void put(std::string_view bytes) noexcept { size_ += bytes.size(); }
-    [[nodiscard]] std::size_t size() const noexcept { return size_; }
-
-private:
-    std::size_t size_ = 0;
-};
-
-// Writes fields to an `Out` with `put(std::string_view)`. The content of a message is produced twice, the first time
-// only to count its bytes, so that no buffer is needed.
-template <class Out>
-class writer {
-public:
-    explicit writer(Out& out) noexcept : out_(out) {}
-
-    void number(unsigned field, std::uint64_t value) const noexcept {
-        tag(field, wire_type::varint);
-        varint(value);
-    }
-    void fixed64(unsigned field, std::uint64_t value) const noexcept {
-        tag(field, wire_type::fixed64);
-        char bytes[8];
-        write_fixed64(bytes, value);
-        out_.put({bytes, sizeof bytes});
-    }
-    void bytes(unsigned field, std::string_view value) const noexcept {
-        tag(field, wire_type::length_delimited);
-        varint(value.size());
-        out_.put(value);
-    }
-    template <class Content>
-    void message(unsigned field, const Content& content) const noexcept {
-        size_counter counted;
-        content(writer<size_counter>(counted));
-        tag(field, wire_type::length_delimited);
-        varint(counted.size());
-        content(*this);
-    }
-
-private:
-    void tag(unsigned field, wire_type type) const noexcept {
-        const char byte = short_tag(field, type);
-        out_.put({&byte, 1});
-    }
-    void varint(std::uint64_t value) const noexcept {
-        char bytes[max_varint_size];
-        out_.put({bytes, static_cast<std::size_t>(write_varint(bytes, value) - bytes)});
-    }
-
-    Out& out_;
-};
-
-template <class Out>
-void write(Out& out, const trace_data& trace, const device_identity& identity,
-           std::uint32_t dropped_traces) noexcept {
+inline void write(record_sink& to, const trace_data& trace) noexcept {
     namespace spooled = spool_format;
-    const writer<Out> to(out);
     to.fixed64(spooled::id_high, trace.id.high);
     to.fixed64(spooled::id_low, trace.id.low);
     to.fixed64(spooled::start_unix_nano, trace.start_unix_nano);
     to.fixed64(spooled::duration_nano, trace.duration_nano);
     for (const trace_entry entry : trace.entries)
-        to.message(spooled::entries, [&entry](const auto& in) {
+        to.message(spooled::entries, [&entry](record_sink& in) {
             in.number(spooled::kind, static_cast<unsigned>(entry.kind));
             in.bytes(spooled::key, entry.key);
             in.bytes(spooled::value, entry.value);
         });
     for (const span_data* span = trace.spans; span; span = span->next)
-        to.message(spooled::spans, [span, &trace](const auto& in) {
+        to.message(spooled::spans, [span, &trace](record_sink& in) {
             in.fixed64(spooled::id, span->id.value);
             in.number(spooled::flags, spooled::flags_of(*span, span == trace.root));
             in.number(spooled::span_status, static_cast<unsigned>(span->code));
             in.bytes(spooled::otlp_span, span->body.view());
         });
+}
+inline void write(record_sink& to, const device_identity& identity, std::uint32_t dropped_traces) noexcept {
     to.bytes(device, identity.id);
     to.bytes(firmware, identity.firmware);
     to.number(dropped, dropped_traces);

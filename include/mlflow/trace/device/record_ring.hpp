@@ -52,11 +52,19 @@ public:
     }
     /// Writes the next bytes of the record.
     void put(std::string_view bytes) noexcept {
-        for (const char byte : bytes) {
-            memory_[to_] = byte;
-            to_ = wrapped(to_ + 1);
-            crc_ = detail::framing::crc_of(byte, crc_);
+        // Local copies, because a store of a byte could otherwise change a member.
+        char* const memory = memory_.data();
+        const std::size_t size = memory_.size();
+        std::size_t to = to_;
+        std::uint32_t crc = crc_;
+        const char* const end = bytes.data() + bytes.size();
+        for (const char* from = bytes.data(); from != end; ++from) {
+            memory[to] = *from;
+            if (++to == size) to = 0;
+            crc = detail::framing::crc_of(*from, crc);
         }
+        to_ = to;
+        crc_ = crc;
     }
     /// Completes the record.
     void end() noexcept {
@@ -109,7 +117,8 @@ public:
     [[nodiscard]] std::size_t used_bytes() const noexcept { return used_; }
 
 private:
-    [[nodiscard]] std::size_t wrapped(std::size_t index) const noexcept {
+    // Not inlined, because most of its calls are in code whose size counts.
+    [[nodiscard, gnu::noinline]] std::size_t wrapped(std::size_t index) const noexcept {
         while (index >= memory_.size()) index -= memory_.size();
         return index;
     }

@@ -30,6 +30,14 @@ constexpr void require_coroutine() noexcept {
                                      "type; wrap it in a coroutine that awaits it");
 }
 
+// What writes into a span of this type.
+template <class Span>
+struct span_writer_of {
+    using type = span_operations;
+};
+template <class Span>
+using writer_of = typename span_writer_of<Span>::type;
+
 } // namespace detail
 
 /// The functions that record on a span. They are the same for a tracer that records (`basic_span`) and for one that
@@ -44,7 +52,7 @@ public:
     /// below, a value may be a callable that returns the value; it is called only if the span is recorded.
     template <class T>
     Span& attribute(std::string_view key, const T& value) noexcept {
-        return write([&](detail::span_operations span) { span.attribute(key, value); });
+        return write([&](detail::writer_of<Span> span) { span.attribute(key, value); });
     }
     /// Sets an attribute whose key is known at compile time, which is faster:
     /// `span.attribute<"llm.temperature">(0.7)`. A key that is empty, reserved or not ASCII does not compile.
@@ -56,12 +64,12 @@ public:
                       "keys as an argument: attribute(key, value)");
         static_assert(Key.view().empty() || !detail::is_reserved_attribute(Key.view()),
                       "the library writes this attribute itself: use inputs(), outputs(), type() and so on");
-        return write([&](detail::span_operations span) { span.attribute<Key>(value); });
+        return write([&](detail::writer_of<Span> span) { span.template attribute<Key>(value); });
     }
     /// Sets the inputs by name: `span.inputs(mt::arg("question", q), mt::arg("k", 5))`.
     template <class First, class... T>
     Span& inputs(const named_value<First>& first, const named_value<T>&... rest) noexcept {
-        return write([&](detail::span_operations span) {
+        return write([&](detail::writer_of<Span> span) {
             span.json_object_attribute(detail::mlflow_names::span_inputs, first, rest...);
         });
     }
@@ -69,12 +77,12 @@ public:
     template <class T>
     Span& inputs(const T& value) noexcept {
         return write(
-            [&](detail::span_operations span) { span.json_attribute(detail::mlflow_names::span_inputs, value); });
+            [&](detail::writer_of<Span> span) { span.json_attribute(detail::mlflow_names::span_inputs, value); });
     }
     /// Sets the outputs by name.
     template <class First, class... T>
     Span& outputs(const named_value<First>& first, const named_value<T>&... rest) noexcept {
-        return write([&](detail::span_operations span) {
+        return write([&](detail::writer_of<Span> span) {
             span.json_object_attribute(detail::mlflow_names::span_outputs, first, rest...);
         });
     }
@@ -82,60 +90,60 @@ public:
     template <class T>
     Span& outputs(const T& value) noexcept {
         return write(
-            [&](detail::span_operations span) { span.json_attribute(detail::mlflow_names::span_outputs, value); });
+            [&](detail::writer_of<Span> span) { span.json_attribute(detail::mlflow_names::span_outputs, value); });
     }
     /// Records an event at the present time.
     template <class... T>
     Span& event(std::string_view name, const named_value<T>&... attributes) noexcept {
-        return write([&](detail::span_operations span) { span.event(self().now(), name, attributes...); });
+        return write([&](detail::writer_of<Span> span) { span.event(self().now(), name, attributes...); });
     }
     /// Records one piece of a streamed answer: MLflow's event `mlflow.chunk.item.0`, `.1` and so on.
     template <class T>
     Span& chunk(const T& value) noexcept {
-        return write([&](detail::span_operations span) { span.chunk(self().now(), value); });
+        return write([&](detail::writer_of<Span> span) { span.chunk(self().now(), value); });
     }
 
     /// Sets the type of the span.
     Span& type(span_type type) noexcept {
-        return write([&](detail::span_operations span) { span.type(type); });
+        return write([&](detail::writer_of<Span> span) { span.type(type); });
     }
     /// Sets the name of the model.
     Span& model(std::string_view name) noexcept {
-        return write([&](detail::span_operations span) { span.own_attribute(detail::mlflow_names::model, name); });
+        return write([&](detail::writer_of<Span> span) { span.own_attribute(detail::mlflow_names::model, name); });
     }
     /// Sets the provider of the model.
     Span& provider(std::string_view name) noexcept {
-        return write([&](detail::span_operations span) { span.own_attribute(detail::mlflow_names::provider, name); });
+        return write([&](detail::writer_of<Span> span) { span.own_attribute(detail::mlflow_names::provider, name); });
     }
     /// Sets the tokens that were used. MLflow sums them over the spans of the trace. Counts above 2^63 - 1 are
     /// rejected, because MLflow could not read the trace.
     Span& usage(token_usage used) noexcept {
-        return write([&](detail::span_operations span) { span.usage(used); });
+        return write([&](detail::writer_of<Span> span) { span.usage(used); });
     }
     /// Sets the cost. MLflow sums it over the spans of the trace. Values that are not finite are rejected, because
     /// MLflow would reject the whole request.
     Span& cost(llm_cost spent) noexcept {
-        return write([&](detail::span_operations span) { span.cost(spent); });
+        return write([&](detail::writer_of<Span> span) { span.cost(spent); });
     }
     /// Sets the log level. Without it, the span has the level of its type (`default_log_level`), and at least `error`
     /// after an exception.
     Span& level(log_level level) noexcept {
-        return write([&](detail::span_operations span) { span.level(level); });
+        return write([&](detail::writer_of<Span> span) { span.level(level); });
     }
     /// Links to a span of another trace, such as the one that requested this work.
     template <class... T>
     Span& link(const trace_id& trace, span_id to, const named_value<T>&... attributes) noexcept {
-        return write([&](detail::span_operations span) { span.link(trace, to, attributes...); });
+        return write([&](detail::writer_of<Span> span) { span.link(trace, to, attributes...); });
     }
     /// Sets the status. Without it, a span that ends normally is `ok`.
     Span& set_status(status code, std::string_view message = {}) noexcept {
-        return write([&](detail::span_operations span) { span.set_status(code, message); });
+        return write([&](detail::writer_of<Span> span) { span.set_status(code, message); });
     }
     /// Records an exception as an event and as the reason of an error status.
     Span& exception(std::string_view type, std::string_view message) noexcept {
         event("exception", arg("exception.type", type), arg("exception.message", message));
         return write(
-            [&](detail::span_operations span) { span.fail(type, message); }); // skipped if a redactor ended the span
+            [&](detail::writer_of<Span> span) { span.fail(type, message); }); // skipped if a redactor ended the span
     }
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
     /// The same with the type and text of `thrown`.
@@ -190,7 +198,7 @@ private:
     template <class Writer>
     Span& write([[maybe_unused]] const Writer& writer) noexcept {
         if constexpr (Span::is_recorded)
-            if (self().span_) writer(self().writer());
+            if (self().recording()) writer(self().writer());
         return self();
     }
 };

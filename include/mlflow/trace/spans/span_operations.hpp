@@ -38,21 +38,21 @@ inline constexpr bool is_fixed_text =
 
 // Keys that the library writes itself. As attributes of the application they could bypass the checks of user and
 // session, or contradict other fields of the span.
-constexpr bool is_reserved_by_mlflow(std::string_view key) noexcept {
-    const auto is_one_of = [key](auto... names) { return ((key == std::string_view(names)) || ...); };
-    return key.starts_with("mlflow.trace") ||
-           is_one_of(mlflow_names::span_type, mlflow_names::span_inputs, mlflow_names::span_outputs,
-                     mlflow_names::token_usage, mlflow_names::model, mlflow_names::provider, mlflow_names::cost,
-                     mlflow_names::span_log_level);
-}
+inline constexpr std::string_view reserved_attributes[] = {
+    mlflow_names::span_type, mlflow_names::span_inputs, mlflow_names::span_outputs,   mlflow_names::token_usage,
+    mlflow_names::model,     mlflow_names::provider,    mlflow_names::cost,           mlflow_names::span_log_level,
+    mlflow_names::user_id,   mlflow_names::session_id,  mlflow_names::conversation_id};
 constexpr bool is_reserved_attribute(std::string_view key) noexcept {
-    switch (key.front()) {
-    case 'u': return key == mlflow_names::user_id;
-    case 's': return key == mlflow_names::session_id;
-    case 'g': return key == mlflow_names::conversation_id;
-    case 'm': return is_reserved_by_mlflow(key);
-    default: return false;
-    }
+    constexpr std::string_view of_traces = "mlflow.trace";
+    if (key.size() >= of_traces.size() && prefix_of(key, of_traces.size()) == of_traces) return true;
+    for (const std::string_view name : reserved_attributes)
+        if (key == name) return true;
+    return false;
+}
+// The same, for most keys by their first character alone.
+constexpr bool is_reserved_by_initial(std::string_view key) noexcept {
+    const char initial = key.front();
+    return (initial == 'm' || initial == 'u' || initial == 's' || initial == 'g') && is_reserved_attribute(key);
 }
 
 constexpr bool is_ascii_key(std::string_view text) noexcept {
@@ -70,7 +70,7 @@ public:
     void attribute(std::string_view key, const T& value) noexcept {
         if constexpr (is_fixed_text<T>) {
             attribute(key, std::string_view(value));
-        } else if (is_inert<T> && !span_->body.rules && !key.empty() && !is_reserved_attribute(key)) [[likely]] {
+        } else if (is_inert<T> && !span_->body.rules && !key.empty() && !is_reserved_by_initial(key)) [[likely]] {
             ++span_->attributes; // there is no limit, and no code of the application runs
             write_whole(*span_, [&](auto& out) {
                 return append_attribute(out, otlp::attributes, key, value, span_->needs_rewrite);

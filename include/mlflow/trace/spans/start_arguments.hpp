@@ -25,7 +25,7 @@ namespace detail {
 
 template <class T, class Schema>
 concept identity_argument =
-    std::is_same_v<T, client_request_id> ||
+    std::is_same_v<typename unwrapped<T>::type, client_request_id> ||
     (metadata_key<typename unwrapped<T>::type> && Schema::template has<typename unwrapped<T>::type>);
 
 // The arguments of `start_trace` that do not describe the trace as a whole.

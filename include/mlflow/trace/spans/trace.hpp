@@ -3,6 +3,7 @@
 
 #include <mlflow/trace/context/current.hpp>
 #include <mlflow/trace/memory/machine.hpp>
+#include <mlflow/trace/metadata/borrowed.hpp>
 #include <mlflow/trace/metadata/schema.hpp>
 #include <mlflow/trace/metadata/tag.hpp>
 #include <mlflow/trace/spans/span.hpp>
@@ -68,6 +69,10 @@ template <class Key>
 struct unwrapped<maybe<Key>> {
     using type = Key;
 };
+template <class Key>
+struct unwrapped<borrowed<Key>> {
+    using type = Key;
+};
 
 // A value that is added to the existing ones, such as `linked_prompt`.
 template <class T>
@@ -96,7 +101,7 @@ error set_value(const T& value, Set&& set) noexcept {
         const error refused = value.check();
         return refused.kind() == error_kind::none ? set(entry_kind::tag, value.key, value.value) : refused;
     } else {
-        constexpr bool is_request_id = std::is_same_v<T, client_request_id>;
+        constexpr bool is_request_id = std::is_same_v<typename unwrapped<T>::type, client_request_id>;
         return set(is_request_id ? entry_kind::client_request_id : entry_kind::metadata, T::name, value.view());
     }
 }

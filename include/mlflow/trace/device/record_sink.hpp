@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mlflow/trace/device/record_ring.hpp>
+#include <mlflow/trace/wire/protobuf.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+/// Takes the fields of a record (device/record.hpp), for a ring, or only to count their bytes. A record is written
+/// twice, so that no buffer is needed.
+///
+/// Thread-safety: none.
+class record_sink {
+public:
+    /// Only counts.
+    constexpr record_sink() noexcept = default;
+    /// Writes into a ring.
+    constexpr explicit record_sink(record_ring& ring) noexcept : ring_(&ring) {}
+
+    /// The number of bytes so far.
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+    /// Writes encoded bytes.
+    void put(std::string_view bytes) noexcept {
+        size_ += bytes.size();
+        if (ring_) ring_->put(bytes);
+    }
+    /// Writes an integer field.
+    void number(unsigned field, std::uint32_t value) noexcept {
+        tagged(detail::short_tag(field, detail::wire_type::varint), value);
+    }
+    /// Writes a field of 8 bytes.
+    void fixed64(unsigned field, std::uint64_t value) noexcept {
+        char encoded[9] = {detail::short_tag(field, detail::wire_type::fixed64)};
+        detail::framing::write_number(encoded + 1, value);
+        put({encoded, sizeof encoded});
+    }
+    /// Writes the tag and the length of a field whose content follows.
+    void begin(unsigned field, std::size_t length) noexcept {
+        tagged(detail::short_tag(field, detail::wire_type::length_delimited), static_cast<std::uint32_t>(length));
+    }
+    /// Writes a text field.
+    void bytes(unsigned field, std::string_view value) noexcept {
+        begin(field, value.size());
+        put(value);
+    }
+    /// Writes a message, whose fields `content(record_sink&)` writes. It is called twice.
+    template <class Content>
+    void message(unsigned field, const Content& content) noexcept {
+        record_sink counted;
+        content(counted);
+        begin(field, counted.size());
+        content(*this);
+    }
+
+private:
+    void tagged(char tag, std::uint32_t value) noexcept {
+        char encoded[1 + 5] = {tag};
+        char* to = encoded + 1;
+        for (; value >= 0x80; value >>= 7U) *to++ = static_cast<char>(value | 0x80U);
+        *to++ = static_cast<char>(value);
+        put({encoded, static_cast<std::size_t>(to - encoded)});
+    }
+
+    record_ring* ring_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
