@@ -3,6 +3,7 @@
 // `device_gateway` until each one is acknowledged. `tests/mlflow/device.py` builds it and runs it in qemu.
 #include "board.hpp"
 #include <mlflow/trace/device/framed.hpp>
+#include <mlflow/trace/static_memory.hpp>
 
 #include <array>
 
@@ -14,9 +15,14 @@ using namespace embedded;
 #define SERIAL_NUMBER 1
 #endif
 
+#ifdef FIXED_MEMORY // in memory inside the tracer, instead of the board's arena
+using platform = mt::static_memory_platform<board, {.spans = 2, .bytes = 768}>;
+#else
+using platform = mt::bare_metal_platform<board>;
+#endif
 using schema = mt::schema<mt::required<mt::user>, mt::required<mt::session>>;
-using framed = mt::framed_exporter<uart, mt::bare_metal_platform<board>::mutex>;
-using tracer = mt::tracer<schema, mt::global_context, framed, mt::record_all, mt::bare_metal_platform<board>>;
+using framed = mt::framed_exporter<uart, platform::mutex>;
+using tracer = mt::tracer<schema, mt::global_context, framed, mt::record_all, platform>;
 
 constinit std::array<char, 4 * 1024> ring{};
 

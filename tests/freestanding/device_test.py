@@ -91,7 +91,7 @@ RISC_V = Processor(
     atomics={"__atomic_exchange_1", "__atomic_compare_exchange_1"},
     instructions=12_000,
     small=["-msave-restore"],
-    fixed_stack=640,
+    fixed_stack=576,
     fixed_instructions=31_000,
 )  # fmt: skip
 

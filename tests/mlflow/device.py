@@ -45,7 +45,7 @@ TURNS = {
 def build(folder: pathlib.Path, board: str, number: int, firmware: str = "firmware.cpp") -> pathlib.Path:
     objects = []
     sources = {
-        ROOT / "examples/embedded" / firmware: [*BOARDS[board], f"-DSERIAL_NUMBER={number}"],
+        ROOT / "examples/embedded" / firmware: [*BOARDS[board], f"-DSERIAL_NUMBER={number}", *(["-DFIXED_MEMORY"] if number % 2 == 0 else [])],
         ROOT / "tests/freestanding/startup.cpp": ["-fno-tree-loop-distribute-patterns"],
     }
     for source, options in sources.items():
