@@ -430,6 +430,58 @@ TEST_F(fault_finder, says_of_a_slow_span_that_it_waits_for_an_answer_whatever_el
     EXPECT_EQ(last_error_, "no answer");
 }
 
+// Each trace is delivered before the next one is made, so that the pool hands out the same address again.
+TEST_F(fault_finder, one_failure_of_each_of_two_spans_is_not_two_of_one) {
+    finder_type finder(receiver_, 1ms, 1ms);
+    receiver_.phases = {{answer::unknown, 1}, {answer::taken, 3}, {answer::unknown, 1}, {answer::taken, 1}};
+    for (number span = 0; span < 4; ++span) {
+        const auto round = finder.deliver(batch_of(1), 1, owner_);
+        EXPECT_EQ(round.exported, 1U) << "span " << span;
+    }
+    EXPECT_TRUE(owner_.aside.empty());
+}
+
+TEST_F(fault_finder, sends_no_control_request_for_a_span_that_has_not_failed) {
+    for (const bool is_rejected : {false, true}) { // the second one, for good
+        receiver_ = {};
+        finder_type finder(receiver_, 1ms, 1ms);
+        static_cast<void>(finder.deliver(batch_of(1), 1, owner_));
+        if (is_rejected) receiver_.poison[next_] = answer::unknown;
+        else receiver_.phases = {{answer::unknown, 1}};
+        EXPECT_TRUE(finder.deliver(batch_of(1), 1, owner_).again.empty());
+        receiver_.requests = 0;
+        for (int i = 0; i < 3; ++i) EXPECT_EQ(finder.deliver(batch_of(1), 1, owner_).exported, 1U);
+        EXPECT_EQ(receiver_.requests, 3);
+    }
+}
+
+// Moves traces out of the batch, although they are not delivered.
+struct moving_receiver {
+    mt::export_result export_traces(mt::trace_batch& batch) {
+        const auto result = to.export_traces(batch);
+        if (!result.ok() && ++failures == moves_at) batch.clear();
+        return result;
+    }
+    receiver to{};
+    int failures = 0;
+    int moves_at = 0;
+};
+
+TEST_F(fault_finder, counts_a_span_that_the_exporter_moves_out_and_rejects) {
+    for (const int moves_at : {1, 2}) {
+        for (const answer kind : {answer::unknown, answer::at_fault}) {
+            moving_receiver to{.moves_at = moves_at};
+            mt::detail::fault_finder<moving_receiver> finder(to, 1ms, 1ms);
+            static_cast<void>(finder.deliver(batch_of(1), 1, owner_));
+            to.to.poison[next_] = kind;
+            const auto round = finder.deliver(batch_of(1), 1, owner_);
+            EXPECT_EQ(round.failed, 1U);
+            EXPECT_TRUE(round.again.empty());
+            EXPECT_TRUE(owner_.aside.empty());
+        }
+    }
+}
+
 // ---- Random ones.
 
 class random_run {

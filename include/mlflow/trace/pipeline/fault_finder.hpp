@@ -72,13 +72,12 @@ public:
     round deliver(trace_batch batch, std::size_t number, Host& host) noexcept {
         attempts now{.may_halve = number >= rounds_before_halving_};
         bool asked_in_vain = false;
-        if (now.may_halve && is_single(batch) && batch.begin()->spans == refused_) {
+        if (now.may_halve && is_single(batch) && batch.begin()->is_rejected_alone) {
             now.has_taken = takes_others(now, host);
             if (now.has_taken) now.suspects = std::exchange(batch, {});
             now.is_over = false; // the receiver may accept this batch
             asked_in_vain = !now.has_taken;
         }
-        refused_ = nullptr;
         while (!batch.empty()) {
             if (now.is_over) now.told.again.append(std::move(batch));
             trace_batch part = take_part(batch);
@@ -173,7 +172,7 @@ private:
             now.why_slow = why;
             if (takes_others(now, host)) return now.slow.append(std::move(batch));
         }
-        if (what == outcome::divide && is_single(batch)) refused_ = batch.begin()->spans;
+        if (is_single(batch)) mark_rejected(batch, what == outcome::divide);
         if (!halve) now.told.exported_in_part += result.exported_spans - kept;
         (halve ? now.suspects : result.too_slow ? now.late : now.told.again).append(std::move(batch));
     }
@@ -225,6 +224,12 @@ private:
         return result;
     }
 
+    // The mark is in the trace, so that it ends with it: the pool hands out the same address again.
+    static void mark_rejected(trace_batch& alone, bool is_rejected) noexcept {
+        trace_data* const trace = alone.pop_front();
+        trace->is_rejected_alone = is_rejected;
+        alone.push_back(trace);
+    }
     static bool is_single(const trace_batch& batch) noexcept { return batch.span_count() == 1; }
     static void has_failed(std::size_t spans, attempts& now, const error& why) noexcept {
         now.told.failed += spans;
@@ -275,11 +280,12 @@ private:
     // first control request was accepted.
     template <class Host>
     void settle(trace_batch&& alone, attempts& now, Host& host) noexcept {
-        refused_ = alone.begin()->spans;
+        mark_rejected(alone, true);
         for (int attempt = 1; now.is_well; ++attempt) {
             export_result result = send(alone, now);
             const outcome what = outcome_of(result);
             if (what == outcome::delivered) return count(result, now, result.error);
+            if (alone.empty()) return has_failed(1, now, result.error); // the exporter has moved it out
             if (what != outcome::wait && takes_others(now, host)) {
                 // If the first control trace was rejected too, the receiver may have recovered only now.
                 if (now.asked > 1 && attempt == 1) continue;
@@ -288,7 +294,7 @@ private:
                 return;
             }
             now.is_over = true;
-            if (what == outcome::wait) refused_ = nullptr;
+            if (what == outcome::wait) mark_rejected(alone, false);
             note(result, now);
         }
         now.late.append(std::move(alone));
@@ -315,7 +321,6 @@ private:
     trace_batch taken_;                  // the latest accepted trace, for control requests
     std::size_t most_spans_ = unlimited; // in one request; reduced when the receiver is too slow
     int slow_rounds_ = 0;                // consecutive rounds with slow spans
-    const span_data* refused_ = nullptr; // rejected alone in the latest round
 };
 
 } // namespace detail
