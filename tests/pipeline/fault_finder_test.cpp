@@ -455,6 +455,52 @@ TEST_F(fault_finder, sends_no_control_request_for_a_span_that_has_not_failed) {
     }
 }
 
+TEST_F(fault_finder, counts_the_timeouts_of_each_span) {
+    EXPECT_TRUE(deliver(batch_of(1)).empty());
+    receiver_.poison[1] = answer::too_slow;
+    auto left = deliver(batch_of(1), 4);
+    EXPECT_EQ(left.span_count(), 1U);
+    receiver_.poison[2] = answer::too_slow; // for a while
+    left.append(batch_of(1));
+    left = deliver(std::move(left), 1);
+    EXPECT_EQ(owner_.aside, std::multiset<number>{1});
+    left = deliver(std::move(left), 3);
+    EXPECT_EQ(left.span_count(), 1U);
+    receiver_.poison.erase(2);
+    EXPECT_TRUE(deliver(std::move(left), 1).empty());
+    EXPECT_EQ(exported_, 2U);
+    receiver_.poison[3] = answer::too_slow;
+    left = deliver(batch_of(1), 4);
+    EXPECT_EQ(left.span_count(), 1U) << "the timeouts of another one, whose memory it has, do not count";
+    EXPECT_TRUE(deliver(std::move(left), 1).empty());
+    EXPECT_EQ(owner_.aside, (std::multiset<number>{1, 3}));
+}
+
+// As a spool does with the files of two processes.
+TEST_F(fault_finder, counts_the_timeouts_of_spans_in_batches_that_take_turns) {
+    EXPECT_TRUE(deliver(batch_of(1)).empty());
+    receiver_.poison = {{1, answer::too_slow}, {2, answer::too_slow}};
+    auto one = batch_of(1);
+    auto other = batch_of(1);
+    for (int i = 0; i < 5; ++i) {
+        EXPECT_TRUE(owner_.aside.empty());
+        one = deliver(std::move(one), 1);
+        other = deliver(std::move(other), 1);
+    }
+    EXPECT_EQ(owner_.aside, (std::multiset<number>{1, 2}));
+}
+
+TEST_F(fault_finder, does_not_count_the_timeouts_of_a_span_while_nothing_else_is_answered) {
+    EXPECT_TRUE(deliver(batch_of(1)).empty());
+    receiver_.poison[1] = answer::too_slow;
+    auto left = deliver(batch_of(1), 4);
+    receiver_.phases = {{answer::too_slow, 2}}; // of the span and of the control request
+    left = deliver(std::move(left), 5);
+    EXPECT_EQ(left.span_count(), 1U);
+    EXPECT_TRUE(deliver(std::move(left), 1).empty());
+    EXPECT_EQ(owner_.aside, std::multiset<number>{1});
+}
+
 // Moves traces out of the batch, although they are not delivered.
 struct moving_receiver {
     mt::export_result export_traces(mt::trace_batch& batch) {

@@ -37,7 +37,8 @@ inline error quarantined(const trace_id& id, const error& why) {
 //   only if the receiver accepts control requests around it. While the receiver accepts nothing, nothing is
 //   quarantined, and the batch is not split down to single spans.
 // - A request that is not answered in time, or for which there is no memory, is split. A span that is not answered in
-//   time even when sent alone, while others are, is quarantined after `most_slow_rounds` rounds.
+//   time even when sent alone, while others are, is quarantined when that has happened `most_slow_rounds` times in a
+//   row.
 // - If memory for a split runs out, the batch is sent again in the next round.
 //
 // The host owns the batch. Its functions do not throw:
@@ -168,11 +169,14 @@ private:
             attempt(batch, now, host);
             return;
         }
-        if (result.too_slow && is_single(batch) && !host.is_ending()) {
-            now.why_slow = why;
-            if (takes_others(now, host)) return now.slow.append(std::move(batch));
+        if (is_single(batch)) {
+            const bool is_slow = result.too_slow && !host.is_ending() && takes_others(now, host);
+            mark(batch, what == outcome::divide && !is_slow, is_slow);
+            if (is_slow) {
+                now.why_slow = why;
+                return now.slow.append(std::move(batch));
+            }
         }
-        if (is_single(batch)) mark_rejected(batch, what == outcome::divide);
         if (!halve) now.told.exported_in_part += result.exported_spans - kept;
         (halve ? now.suspects : result.too_slow ? now.late : now.told.again).append(std::move(batch));
     }
@@ -224,10 +228,11 @@ private:
         return result;
     }
 
-    // The mark is in the trace, so that it ends with it: the pool hands out the same address again.
-    static void mark_rejected(trace_batch& alone, bool is_rejected) noexcept {
+    // The marks are in the trace, so that they end with it: the pool hands out the same address again.
+    static void mark(trace_batch& alone, bool is_rejected, bool is_slow = false) noexcept {
         trace_data* const trace = alone.pop_front();
         trace->is_rejected_alone = is_rejected;
+        trace->slow_rounds = is_slow ? static_cast<std::uint8_t>(trace->slow_rounds + 1) : std::uint8_t{0};
         alone.push_back(trace);
     }
     static bool is_single(const trace_batch& batch) noexcept { return batch.span_count() == 1; }
@@ -280,7 +285,7 @@ private:
     // first control request was accepted.
     template <class Host>
     void settle(trace_batch&& alone, attempts& now, Host& host) noexcept {
-        mark_rejected(alone, true);
+        mark(alone, true);
         for (int attempt = 1; now.is_well; ++attempt) {
             export_result result = send(alone, now);
             const outcome what = outcome_of(result);
@@ -294,21 +299,22 @@ private:
                 return;
             }
             now.is_over = true;
-            if (what == outcome::wait) mark_rejected(alone, false);
+            if (what == outcome::wait) mark(alone, false);
             note(result, now);
         }
         now.late.append(std::move(alone));
     }
 
+    // Quarantines the spans that have been too slow in each of the latest rounds.
     template <class Host>
     void settle_slow(attempts& now, Host& host) noexcept {
-        slow_rounds_ = now.slow.empty() ? 0 : slow_rounds_ + 1;
-        if (slow_rounds_ < most_slow_rounds) {
-            if (slow_rounds_ != 0 && now.told.again.empty() && now.late.empty()) now.told.error = now.why_slow;
-            return now.late.append(std::move(now.slow));
-        }
-        slow_rounds_ = 0;
+        const bool is_all_that_waits = now.told.again.empty() && now.late.empty();
         while (trace_data* const slow = now.slow.pop_front()) {
+            if (slow->slow_rounds < most_slow_rounds) {
+                if (is_all_that_waits) now.told.error = now.why_slow;
+                now.late.push_back(slow);
+                continue;
+            }
             trace_batch alone(slow);
             has_failed(alone.span_count(), now, now.why_slow);
             host.put_aside(alone, now.why_slow);
@@ -320,7 +326,6 @@ private:
     std::size_t rounds_before_halving_;
     trace_batch taken_;                  // the latest accepted trace, for control requests
     std::size_t most_spans_ = unlimited; // in one request; reduced when the receiver is too slow
-    int slow_rounds_ = 0;                // consecutive rounds with slow spans
 };
 
 } // namespace detail
