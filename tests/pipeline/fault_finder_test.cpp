@@ -52,6 +52,7 @@ enum class answer { taken, at_fault, unknown, away, too_slow };
 // Takes a batch as a whole or nothing of it, unless it takes parts.
 struct receiver {
     std::map<number, answer> poison;
+    std::map<number, int> times;                // that a span was sent
     std::vector<std::pair<answer, int>> phases; // for so many requests, whatever they hold; the last one comes first
     std::size_t most_spans = 1'000'000;         // that are answered in time; more are stored, and not answered
     std::set<number> stored;
@@ -77,6 +78,7 @@ struct receiver {
         return worst;
     }
     mt::export_result export_traces(mt::trace_batch& batch) {
+        each_span(batch, [&](number span) { ++times[span]; });
         const answer phase = phase_of_request();
         if (phase != answer::taken) return result_of(phase, batch.span_count());
         return takes_parts ? export_parts(batch) : result_of(judge(batch), batch.span_count());
@@ -141,7 +143,16 @@ struct owner {
     }
 };
 
-using finder_type = mt::detail::fault_finder<receiver>;
+// A steady clock that a test sets.
+struct test_clock {
+    using duration = std::chrono::steady_clock::duration;
+    using time_point = std::chrono::steady_clock::time_point;
+    static time_point now() noexcept { return time; }
+    static inline time_point time{};
+};
+constexpr auto longest_kept = 5min; // of a trace for control requests
+
+using finder_type = mt::detail::fault_finder<receiver, test_clock>;
 
 class fault_finder : public testing::Test {
 protected:
@@ -499,6 +510,52 @@ TEST_F(fault_finder, does_not_count_the_timeouts_of_a_span_while_nothing_else_is
     EXPECT_EQ(left.span_count(), 1U);
     EXPECT_TRUE(deliver(std::move(left), 1).empty());
     EXPECT_EQ(owner_.aside, std::multiset<number>{1});
+}
+
+// It may have been deleted at the receiver since then.
+TEST_F(fault_finder, does_not_send_a_trace_again_long_after_it_was_accepted) {
+    for (const answer kind : {answer::unknown, answer::at_fault, answer::too_slow}) {
+        const number first = next_;
+        EXPECT_TRUE(deliver(batch_of(1)).empty());
+        receiver_.poison[first + 1] = kind;
+        test_clock::time += longest_kept - 1s;
+        auto left = deliver(batch_of(1), 3); // control requests do not make the trace younger
+        const int times = receiver_.times[first];
+        EXPECT_GT(times, 1);
+        test_clock::time += 1s;
+        receiver_.poison[first + 2] = kind;
+        left.append(batch_of(1));
+        left = deliver(std::move(left), 10);
+        EXPECT_EQ(receiver_.times[first], times);
+        EXPECT_EQ(owner_.aside.count(first + 2), 0U) << "nothing shows that the receiver accepts others";
+        owner_.others = batch_of(1);
+        EXPECT_TRUE(deliver(std::move(left)).empty());
+        EXPECT_EQ(owner_.aside.count(first + 2), 1U);
+        owner_.others.clear();
+    }
+}
+
+TEST_F(fault_finder, needs_no_control_request_for_a_span_that_fails_once) {
+    for (const answer kind : {answer::unknown, answer::at_fault, answer::too_slow}) {
+        EXPECT_TRUE(deliver(batch_of(1)).empty());
+        test_clock::time += longest_kept;
+        receiver_.phases = {{kind, 1}};
+        receiver_.requests = 0;
+        EXPECT_TRUE(deliver(batch_of(1)).empty());
+        EXPECT_EQ(receiver_.requests, 2);
+    }
+    EXPECT_TRUE(owner_.aside.empty());
+}
+
+// Otherwise there would be no trace for control requests while only large ones arrive.
+TEST_F(fault_finder, keeps_a_large_trace_instead_of_a_small_one_that_is_old) {
+    EXPECT_TRUE(deliver(batch_of(1)).empty());
+    test_clock::time += longest_kept;
+    EXPECT_TRUE(deliver(batch_of(1, 1'000)).empty());
+    receiver_.poison[next_] = answer::unknown;
+    EXPECT_TRUE(deliver(batch_of(1), 3).empty());
+    EXPECT_EQ(owner_.aside.size(), 1U);
+    EXPECT_EQ(receiver_.times[0], 1);
 }
 
 // Moves traces out of the batch, although they are not delivered.

@@ -30,9 +30,10 @@ inline error quarantined(const trace_id& id, const error& why) {
 // - `wait` ends the round. Everything that is left is sent again in the next one.
 // - `put_aside` splits the batch in halves, and these again. A span that is rejected alone is sent once more between
 //   two control requests. If the receiver accepts both, the span is quarantined; otherwise the receiver rejects
-//   everything, and the round ends. A control request sends a trace that the receiver accepted before, which does no
-//   harm, or another waiting one. If there is neither, the rejection alone is enough. A host that is ending has no
-//   time for control requests: the span waits.
+//   everything, and the round ends. A control request sends a trace that the receiver accepted in the last
+//   `longest_kept`, or another waiting one. If there is neither, and the receiver has accepted nothing yet, the
+//   rejection alone is enough; otherwise the span waits for another one. A host that is ending has no time for
+//   control requests: the span waits.
 // - `divide` splits the batch too. A span that is rejected alone is sent once more after the others, and quarantined
 //   only if the receiver accepts control requests around it. While the receiver accepts nothing, nothing is
 //   quarantined, and the batch is not split down to single spans.
@@ -47,7 +48,7 @@ inline error quarantined(const trace_id& id, const error& why) {
 //   void put_aside(trace_batch&, const error&)         quarantine these spans, for this reason
 //
 // Thread-safety: one thread at a time.
-template <class Exporter>
+template <class Exporter, class Clock = std::chrono::steady_clock>
 class fault_finder {
 public:
     using milliseconds = std::chrono::milliseconds;
@@ -115,6 +116,8 @@ private:
     // With halves of the largest batch, enough to reach one acceptable trace behind several that are rejected.
     static constexpr int most_refusals = 32;
     static constexpr int most_slow_rounds = 5;
+    // A trace that was deleted at the receiver must not come back by a control request long after it was delivered.
+    static constexpr std::chrono::minutes longest_kept{5};
 
     template <class Host>
     void attempt(trace_batch& batch, attempts& now, Host& host) noexcept {
@@ -158,7 +161,7 @@ private:
             if (host.is_ending()) return now.told.again.append(std::move(batch));
             now.asked = 0;
             if (!batch.empty()) static_cast<void>(takes_others(now, host));
-            if (now.asked > 0) return settle(std::move(batch), now, host);
+            if (now.asked > 0 || (has_accepted_ && !batch.empty())) return settle(std::move(batch), now, host);
             now.is_over = false; // there is no control trace
             has_failed(left, now, why);
             host.put_aside(batch, why);
@@ -217,9 +220,16 @@ private:
     // memory.
     void remember(trace_batch&& taken) noexcept {
         constexpr std::size_t small = 64 * 1024;
+        forget_what_is_old();
         if (!taken_.empty() && taken.memory() > small && taken.memory() > taken_.memory()) return;
         trace_data* const alone = taken.begin()->block ? packed(*taken.begin()) : nullptr;
         taken_ = alone ? trace_batch(alone) : std::move(taken);
+        taken_at_ = Clock::now();
+        has_accepted_ = true;
+    }
+    // Control requests do not make it younger.
+    void forget_what_is_old() noexcept {
+        if (!taken_.empty() && Clock::now() - taken_at_ >= longest_kept) taken_.clear();
     }
 
     export_result send(trace_batch& batch, attempts& now) noexcept {
@@ -252,6 +262,7 @@ private:
     template <class Host>
     bool takes_others(attempts& now, Host& host) noexcept {
         now.asked = 0;
+        forget_what_is_old();
         now.is_over = !takes(taken_, now) && !takes_another(now, host);
         now.refusals = 0;
         return !now.is_over;
@@ -324,7 +335,9 @@ private:
     Exporter& exporter_;
     backoff waits_;
     std::size_t rounds_before_halving_;
-    trace_batch taken_;                  // the latest accepted trace, for control requests
+    trace_batch taken_; // the latest accepted trace, for control requests
+    typename Clock::time_point taken_at_{};
+    bool has_accepted_ = false;          // there was such a trace
     std::size_t most_spans_ = unlimited; // in one request; reduced when the receiver is too slow
 };
 
