@@ -49,6 +49,9 @@ inline const std::vector<std::string> beyond_reach = {
     "PostgreSQL: the bytes of deleted rows, in the tables and indexes until VACUUM FULL (VACUUM alone leaves most of "
     "them), in the statistics until VACUUM (FULL, ANALYZE) and then VACUUM FULL pg_statistic, and in the write-ahead "
     "log until its segments are written over or removed after a checkpoint, and in archives of that log",
+    // NOLINTNEXTLINE(bugprone-suspicious-missing-comma): one entry of two lines
+    "traces in the memory of running programs: those still to be delivered, and one that was delivered in the last "
+    "five minutes, which may be sent again",
     "traces of the user that are recorded from now on",
 };
 

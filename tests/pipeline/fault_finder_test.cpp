@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <iostream>
 #include <map>
 #include <random>
@@ -52,6 +53,9 @@ enum class answer { taken, at_fault, unknown, away, too_slow };
 // Takes a batch as a whole or nothing of it, unless it takes parts.
 struct receiver {
     std::map<number, answer> poison;
+    std::map<number, int> times;          // that a span was sent
+    std::function<answer()> now_and_then; // for one request, whatever it holds
+    std::function<void(const mt::trace_batch&, answer)> after_request;
     std::vector<std::pair<answer, int>> phases; // for so many requests, whatever they hold; the last one comes first
     std::size_t most_spans = 1'000'000;         // that are answered in time; more are stored, and not answered
     std::set<number> stored;
@@ -61,6 +65,9 @@ struct receiver {
     // What the phase says to a request, whatever the request holds.
     answer phase_of_request() {
         ++requests;
+        if (now_and_then) {
+            if (const answer once = now_and_then(); once != answer::taken) return once;
+        }
         if (phases.empty()) return answer::taken;
         const answer now = phases.back().first;
         if (--phases.back().second == 0) phases.pop_back();
@@ -77,9 +84,12 @@ struct receiver {
         return worst;
     }
     mt::export_result export_traces(mt::trace_batch& batch) {
+        each_span(batch, [&](number span) { ++times[span]; });
         const answer phase = phase_of_request();
-        if (phase != answer::taken) return result_of(phase, batch.span_count());
-        return takes_parts ? export_parts(batch) : result_of(judge(batch), batch.span_count());
+        if (phase == answer::taken && takes_parts) return export_parts(batch);
+        const answer told = phase == answer::taken ? judge(batch) : phase;
+        if (after_request) after_request(batch, told);
+        return result_of(told, batch.span_count());
     }
     // As `mlflow_exporter` sends what belongs to each trace: what is taken leaves the batch, the rest stays there.
     mt::export_result export_parts(mt::trace_batch& batch) {
@@ -126,6 +136,7 @@ struct owner {
     std::multiset<number> aside;
     std::vector<std::string> why;
     mt::trace_batch others; // that wait outside of the batch
+    std::function<void(number, const std::string&)> before_aside;
     bool ends = false;
 
     bool is_ending() const noexcept { return ends; }
@@ -136,12 +147,24 @@ struct owner {
         return mt::detail::copy_of(*first);
     }
     void put_aside(mt::trace_batch& batch, const mt::error& error) {
-        each_span(batch, [&](number span) { aside.insert(span); });
+        each_span(batch, [&](number span) {
+            if (before_aside) before_aside(span, error.message());
+            aside.insert(span);
+        });
         why.push_back(error.message());
     }
 };
 
-using finder_type = mt::detail::fault_finder<receiver>;
+// A steady clock that a test sets.
+struct test_clock {
+    using duration = std::chrono::steady_clock::duration;
+    using time_point = std::chrono::steady_clock::time_point;
+    static time_point now() noexcept { return time; }
+    static inline time_point time{};
+};
+constexpr auto longest_kept = 5min; // of a trace for control requests
+
+using finder_type = mt::detail::fault_finder<receiver, test_clock>;
 
 class fault_finder : public testing::Test {
 protected:
@@ -430,72 +453,219 @@ TEST_F(fault_finder, says_of_a_slow_span_that_it_waits_for_an_answer_whatever_el
     EXPECT_EQ(last_error_, "no answer");
 }
 
+// Each trace is delivered before the next one is made, so that the pool hands out the same address again.
+TEST_F(fault_finder, one_failure_of_each_of_two_spans_is_not_two_of_one) {
+    finder_type finder(receiver_, 1ms, 1ms);
+    receiver_.phases = {{answer::unknown, 1}, {answer::taken, 3}, {answer::unknown, 1}, {answer::taken, 1}};
+    for (number span = 0; span < 4; ++span) {
+        const auto round = finder.deliver(batch_of(1), 1, owner_);
+        EXPECT_EQ(round.exported, 1U) << "span " << span;
+    }
+    EXPECT_TRUE(owner_.aside.empty());
+}
+
+TEST_F(fault_finder, sends_no_control_request_for_a_span_that_has_not_failed) {
+    for (const bool is_rejected : {false, true}) { // the second one, for good
+        receiver_ = {};
+        finder_type finder(receiver_, 1ms, 1ms);
+        static_cast<void>(finder.deliver(batch_of(1), 1, owner_));
+        if (is_rejected) receiver_.poison[next_] = answer::unknown;
+        else receiver_.phases = {{answer::unknown, 1}};
+        EXPECT_TRUE(finder.deliver(batch_of(1), 1, owner_).again.empty());
+        receiver_.requests = 0;
+        for (int i = 0; i < 3; ++i) EXPECT_EQ(finder.deliver(batch_of(1), 1, owner_).exported, 1U);
+        EXPECT_EQ(receiver_.requests, 3);
+    }
+}
+
+TEST_F(fault_finder, counts_the_timeouts_of_each_span) {
+    EXPECT_TRUE(deliver(batch_of(1)).empty());
+    receiver_.poison[1] = answer::too_slow;
+    auto left = deliver(batch_of(1), 4);
+    EXPECT_EQ(left.span_count(), 1U);
+    receiver_.poison[2] = answer::too_slow; // for a while
+    left.append(batch_of(1));
+    left = deliver(std::move(left), 1);
+    EXPECT_EQ(owner_.aside, std::multiset<number>{1});
+    left = deliver(std::move(left), 3);
+    EXPECT_EQ(left.span_count(), 1U);
+    receiver_.poison.erase(2);
+    EXPECT_TRUE(deliver(std::move(left), 1).empty());
+    EXPECT_EQ(exported_, 2U);
+    receiver_.poison[3] = answer::too_slow;
+    left = deliver(batch_of(1), 4);
+    EXPECT_EQ(left.span_count(), 1U) << "the timeouts of another one, whose memory it has, do not count";
+    EXPECT_TRUE(deliver(std::move(left), 1).empty());
+    EXPECT_EQ(owner_.aside, (std::multiset<number>{1, 3}));
+}
+
+// As a spool does with the files of two processes.
+TEST_F(fault_finder, counts_the_timeouts_of_spans_in_batches_that_take_turns) {
+    EXPECT_TRUE(deliver(batch_of(1)).empty());
+    receiver_.poison = {{1, answer::too_slow}, {2, answer::too_slow}};
+    auto one = batch_of(1);
+    auto other = batch_of(1);
+    for (int i = 0; i < 5; ++i) {
+        EXPECT_TRUE(owner_.aside.empty());
+        one = deliver(std::move(one), 1);
+        other = deliver(std::move(other), 1);
+    }
+    EXPECT_EQ(owner_.aside, (std::multiset<number>{1, 2}));
+}
+
+TEST_F(fault_finder, does_not_count_the_timeouts_of_a_span_while_nothing_else_is_answered) {
+    EXPECT_TRUE(deliver(batch_of(1)).empty());
+    receiver_.poison[1] = answer::too_slow;
+    auto left = deliver(batch_of(1), 4);
+    receiver_.phases = {{answer::too_slow, 2}}; // of the span and of the control request
+    left = deliver(std::move(left), 5);
+    EXPECT_EQ(left.span_count(), 1U);
+    EXPECT_TRUE(deliver(std::move(left), 1).empty());
+    EXPECT_EQ(owner_.aside, std::multiset<number>{1});
+}
+
+// It may have been deleted at the receiver since then.
+TEST_F(fault_finder, does_not_send_a_trace_again_long_after_it_was_accepted) {
+    for (const answer kind : {answer::unknown, answer::at_fault, answer::too_slow}) {
+        const number first = next_;
+        EXPECT_TRUE(deliver(batch_of(1)).empty());
+        receiver_.poison[first + 1] = kind;
+        test_clock::time += longest_kept - 1s;
+        auto left = deliver(batch_of(1), 3); // control requests do not make the trace younger
+        const int times = receiver_.times[first];
+        EXPECT_GT(times, 1);
+        test_clock::time += 1s;
+        receiver_.poison[first + 2] = kind;
+        left.append(batch_of(1));
+        left = deliver(std::move(left), 10);
+        EXPECT_EQ(receiver_.times[first], times);
+        EXPECT_EQ(owner_.aside.count(first + 2), 0U) << "nothing shows that the receiver accepts others";
+        owner_.others = batch_of(1);
+        EXPECT_TRUE(deliver(std::move(left)).empty());
+        EXPECT_EQ(owner_.aside.count(first + 2), 1U);
+        owner_.others.clear();
+    }
+}
+
+TEST_F(fault_finder, needs_no_control_request_for_a_span_that_fails_once) {
+    for (const answer kind : {answer::unknown, answer::at_fault, answer::too_slow}) {
+        EXPECT_TRUE(deliver(batch_of(1)).empty());
+        test_clock::time += longest_kept;
+        receiver_.phases = {{kind, 1}};
+        receiver_.requests = 0;
+        EXPECT_TRUE(deliver(batch_of(1)).empty());
+        EXPECT_EQ(receiver_.requests, 2);
+    }
+    EXPECT_TRUE(owner_.aside.empty());
+}
+
+// Otherwise there would be no trace for control requests while only large ones arrive.
+TEST_F(fault_finder, keeps_a_large_trace_instead_of_a_small_one_that_is_old) {
+    EXPECT_TRUE(deliver(batch_of(1)).empty());
+    test_clock::time += longest_kept;
+    EXPECT_TRUE(deliver(batch_of(1, 1'000)).empty());
+    receiver_.poison[next_] = answer::unknown;
+    EXPECT_TRUE(deliver(batch_of(1), 3).empty());
+    EXPECT_EQ(owner_.aside.size(), 1U);
+    EXPECT_EQ(receiver_.times[0], 1);
+}
+
+// Moves traces out of the batch, although they are not delivered.
+struct moving_receiver {
+    mt::export_result export_traces(mt::trace_batch& batch) {
+        const auto result = to.export_traces(batch);
+        if (!result.ok() && ++failures == moves_at) batch.clear();
+        return result;
+    }
+    receiver to{};
+    int failures = 0;
+    int moves_at = 0;
+};
+
+TEST_F(fault_finder, counts_a_span_that_the_exporter_moves_out_and_rejects) {
+    for (const int moves_at : {1, 2}) {
+        for (const answer kind : {answer::unknown, answer::at_fault}) {
+            moving_receiver to{.moves_at = moves_at};
+            mt::detail::fault_finder<moving_receiver> finder(to, 1ms, 1ms);
+            static_cast<void>(finder.deliver(batch_of(1), 1, owner_));
+            to.to.poison[next_] = kind;
+            const auto round = finder.deliver(batch_of(1), 1, owner_);
+            EXPECT_EQ(round.failed, 1U);
+            EXPECT_TRUE(round.again.empty());
+            EXPECT_TRUE(owner_.aside.empty());
+        }
+    }
+}
+
 // ---- Random ones.
 
+// Several batches, often of one span, so that the pool hands out the memory of delivered spans again. In some of the
+// runs single requests fail, whatever they hold, and time passes.
 class random_run {
 public:
-    explicit random_run(std::uint64_t seed) : random_(seed) {}
+    explicit random_run(std::uint64_t seed) : random_(seed) {
+        test_clock::time = {};
+        to_.after_request = [this](const mt::trace_batch& batch, answer told) { note(batch, told); };
+        owner_.before_aside = [this](number span, const std::string& why) { expect_proof(span, why); };
+    }
 
     void run() {
-        const std::size_t traces = 1 + random_() % 60;
-        number spans = 0;
-        mt::trace_batch batch;
-        for (std::size_t i = 0; i < traces; ++i) {
-            const std::size_t of_it = one_in(3) ? 1 + random_() % 20 : 1;
-            batch.push_back(trace_of(spans, of_it));
-            spans += of_it;
-        }
-        const unsigned rate = 2 + static_cast<unsigned>(random_() % 60);
-        for (number span = 0; span < spans; ++span)
-            if (one_in(rate)) to_.poison[span] = one_of({answer::at_fault, answer::unknown, answer::too_slow});
-        // One at least that shows whether the receiver is well.
-        const number good = random_() % spans;
-        if (one_in(2)) to_.poison.erase(good);
-        else owner_.others.push_back(trace_of(1'000'000, 1));
-        if (one_in(4)) owner_.others.push_back(trace_of(1'000'001, 1)), to_.poison[1'000'001] = answer::unknown;
         const std::size_t rounds_before_halving = one_in(2) ? 1 : 3;
         finder_type finder(to_, 1ms, 1ms, rounds_before_halving);
         const bool has_taken = one_in(2);
-        if (has_taken) static_cast<void>(finder.deliver(mt::trace_batch(trace_of(1'000'002, 1)), 1, owner_));
+        if (has_taken) static_cast<void>(finder.deliver(mt::trace_batch(trace_of(first_taken, 1)), 1, owner_));
+        if (one_in(4)) owner_.others.push_back(trace_of(bad_other, 1)), to_.poison[bad_other] = answer::unknown;
         make_phases(has_taken);
+        if (one_in(3)) make_flaky(has_taken);
+        ages_ = one_in(3);
 
-        std::size_t exported = 0;
-        std::size_t failed = 0;
-        for (std::size_t n = 1; !batch.empty(); ++n) {
-            ASSERT_LT(n, 5'000U) << batch.span_count() << " of " << spans << " spans are left";
-            const std::size_t before = batch.span_count();
-            const int requests = to_.requests;
-            const bool is_broken =
-                !to_.phases.empty() && to_.phases.back().first == answer::unknown && to_.phases.back().second > 100;
-            auto round = finder.deliver(std::move(batch), n, owner_);
-            batch = std::move(round.again);
-            exported += round.exported;
-            failed += round.failed;
-            ASSERT_EQ(before, round.exported + round.failed + batch.span_count());
-            ASSERT_TRUE(batch.empty() || round.error) << "what waits has a reason";
-            ASSERT_EQ(round.why_failed.message(), round.failed == 0 ? "" : owner_.why.back());
-            ASSERT_LE(is_broken ? to_.requests - requests : 0, 36);
+        const bool one_by_one = one_in(3);
+        std::uint64_t batches = one_by_one ? random_() % 40 : one_in(2) ? 1 : 1 + random_() % 8;
+        for (; batches > 0 && !testing::Test::HasFatalFailure(); --batches)
+            deliver(finder, one_by_one ? next_batch(1, 1) : next_batch(1 + random_() % 60, 20));
+        ASSERT_EQ(exported_ + failed_, spans_);
+        ASSERT_EQ(failed_, owner_.aside.size());
+        for (number span = 0; span < spans_; ++span) {
+            ASSERT_LE(owner_.aside.count(span), 1U);
+            ASSERT_NE(owner_.aside.count(span), accepted_.count(span)) << "span " << span;
+            // A healthy one may look like a poisoned one to whom single requests fail.
+            if (is_poisoned(span) || !to_.now_and_then) {
+                ASSERT_EQ(owner_.aside.count(span) != 0, is_poisoned(span)) << "span " << span;
+            }
         }
-        ASSERT_EQ(exported + failed, spans);
-        ASSERT_EQ(failed, owner_.aside.size());
-        for (const auto span : owner_.aside) {
-            ASSERT_EQ(owner_.aside.count(span), 1U);
-            ASSERT_TRUE(to_.poison.count(span)) << "span " << span << " is not at fault";
-        }
-        for (number span = 0; span < spans; ++span)
-            ASSERT_NE(owner_.aside.count(span), to_.stored.count(span) && !is_slow(span)) << "span " << span;
-        ASSERT_EQ(owner_.aside.size(), poisoned_below(spans));
     }
 
 private:
+    struct request {
+        std::vector<number> spans;
+        answer told = answer::taken;
+
+        [[nodiscard]] bool is_only(number span) const { return spans.size() == 1 && spans[0] == span; }
+    };
+    static constexpr number first_taken = 999'999;
+    static constexpr number first_other = 1'000'000; // and above: wait outside of the batch
+    static constexpr number bad_other = 2'000'000;
+
     bool one_in(unsigned times) { return random_() % times == 0; }
     answer one_of(std::vector<answer> these) { return these[random_() % these.size()]; }
-    bool is_slow(number span) const {
-        const auto found = to_.poison.find(span);
-        return found != to_.poison.end() && found->second == answer::too_slow;
-    }
-    std::size_t poisoned_below(number end) const {
-        return static_cast<std::size_t>(std::distance(to_.poison.begin(), to_.poison.lower_bound(end)));
+    [[nodiscard]] bool is_poisoned(number span) const { return to_.poison.count(span) != 0; }
+
+    mt::trace_batch next_batch(std::uint64_t traces, std::uint64_t most_spans) {
+        const number first = spans_;
+        mt::trace_batch batch;
+        for (; traces > 0; --traces) {
+            const std::size_t of_it = one_in(3) ? 1 + random_() % most_spans : 1;
+            batch.push_back(trace_of(spans_, of_it));
+            spans_ += of_it;
+        }
+        // A round ends early where a request fails, so that many poisoned spans would take long.
+        const unsigned rate = (to_.now_and_then ? 10 : 2) + static_cast<unsigned>(random_() % 60);
+        for (number span = first; span < spans_; ++span)
+            if (one_in(rate)) to_.poison[span] = one_of({answer::at_fault, answer::unknown, answer::too_slow});
+        // One at least that shows whether the receiver is well.
+        if (one_in(2)) to_.poison.erase(first + random_() % (spans_ - first));
+        else owner_.others.push_back(trace_of(others_++, 1));
+        return batch;
     }
     // An outage lasts for two requests at least: one that is over at once, and comes just then, looks like a fault.
     // So does fault that is found with everything before anything was taken.
@@ -508,10 +678,93 @@ private:
             to_.phases.emplace_back(answer::taken, 1 + static_cast<int>(random_() % 40));
         }
     }
+    void make_flaky(bool may_find_fault) {
+        const auto kind = one_of({answer::unknown, answer::too_slow, answer::taken});
+        const auto rate = (kind == answer::taken ? 5 : 2) + static_cast<unsigned>(random_() % 20);
+        to_.now_and_then = [=, this] {
+            if (!one_in(rate)) return answer::taken;
+            return kind != answer::taken ? kind
+                                         : one_of({answer::away, answer::unknown, answer::too_slow,
+                                                   may_find_fault ? answer::at_fault : answer::away});
+        };
+    }
+
+    void deliver(finder_type& finder, mt::trace_batch batch) {
+        for (std::size_t n = 1; !batch.empty(); ++n) {
+            ASSERT_LT(n, 5'000U) << batch.span_count() << " of " << spans_ << " spans are left";
+            if (ages_ && one_in(5)) test_clock::time += std::chrono::minutes(random_() % 10);
+            if (ages_ && one_in(20)) owner_.others.push_back(trace_of(others_++, 1));
+            const std::size_t before = batch.span_count();
+            const int requests = to_.requests;
+            const bool is_broken = !to_.now_and_then && !to_.phases.empty() &&
+                                   to_.phases.back().first == answer::unknown && to_.phases.back().second > 100;
+            nothing_failed_ = n == 1;
+            auto round = finder.deliver(std::move(batch), n, owner_);
+            batch = std::move(round.again);
+            exported_ += round.exported;
+            failed_ += round.failed;
+            ASSERT_EQ(before, round.exported + round.failed + batch.span_count());
+            ASSERT_TRUE(batch.empty() || round.error) << "what waits has a reason";
+            ASSERT_EQ(round.why_failed.message(), round.failed == 0 ? "" : owner_.why.back());
+            ASSERT_LE(is_broken ? to_.requests - requests : 0, 36);
+            ASSERT_FALSE(testing::Test::HasFailure());
+        }
+    }
+
+    void note(const mt::trace_batch& batch, answer told) {
+        request one{.spans = {}, .told = told};
+        each_span(batch, [&](number span) {
+            one.spans.push_back(span);
+            const auto found = accepted_.find(span);
+            const bool is_control = found != accepted_.end() || span >= first_other;
+            EXPECT_FALSE(nothing_failed_ && is_control) << "span " << span << " is sent though nothing failed";
+            if (is_control && span < first_other) {
+                EXPECT_LT(test_clock::time - found->second, longest_kept) << "span " << span;
+            }
+            if (told == answer::taken) accepted_.emplace(span, test_clock::time);
+        });
+        log_.push_back(std::move(one));
+        nothing_failed_ = nothing_failed_ && told == answer::taken;
+    }
+
+    // What docs/reliability.md says of a span that is quarantined.
+    void expect_proof(number span, const std::string& why) const {
+        const auto shows_others = [&](const request& one) {
+            return one.told == answer::taken &&
+                   std::find(one.spans.begin(), one.spans.end(), span) == one.spans.end();
+        };
+        const bool has_accepted = std::any_of(log_.begin(), log_.end(), shows_others);
+        int rejections = 0;
+        int timeouts = 0;       // in a row
+        bool is_proved = false; // by the last of them
+        for (std::size_t i = 0; i < log_.size(); ++i) {
+            if (!log_[i].is_only(span)) continue;
+            std::size_t next = i + 1;
+            while (next < log_.size() && !shows_others(log_[next]) && !log_[next].is_only(span)) ++next;
+            const bool are_others_taken = next < log_.size() && shows_others(log_[next]);
+            if (log_[i].told == answer::unknown || log_[i].told == answer::at_fault) ++rejections;
+            timeouts = log_[i].told == answer::too_slow && are_others_taken ? timeouts + 1 : 0;
+            is_proved = are_others_taken && i > 0 && shows_others(log_[i - 1]);
+        }
+        if (why == "no answer") {
+            EXPECT_GE(timeouts, 5) << "span " << span;
+        } else if (why != "at fault" || has_accepted || !owner_.others.empty()) {
+            EXPECT_GE(rejections, 2) << "span " << span;
+            EXPECT_TRUE(is_proved) << "span " << span;
+        }
+    }
 
     std::mt19937_64 random_;
     receiver to_;
     owner owner_;
+    std::vector<request> log_;
+    std::map<number, test_clock::time_point> accepted_;
+    number spans_ = 0;
+    number others_ = first_other;
+    std::size_t exported_ = 0;
+    std::size_t failed_ = 0;
+    bool ages_ = false;
+    bool nothing_failed_ = true; // of this batch
 };
 
 TEST(fault_finder_model, loses_nothing_that_is_not_at_fault) {

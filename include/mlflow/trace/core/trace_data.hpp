@@ -34,6 +34,9 @@ struct trace_data {
     detail::packed_block* block = nullptr; ///< of a packed copy, as in `span_data`
     bool check_identity = false;           ///< required metadata is checked when the trace ends
     bool is_session_late = false;          ///< the session was unknown when a sampler that samples by session ran
+    bool is_rejected_alone = false;        ///< for `retry` and `spool`: when it was last sent alone
+    /// For `retry` and `spool`: how often in a row it was sent alone and got no response in time, while others did.
+    std::uint8_t slow_rounds = 0;
 
     /// The metadata value of this key; a view whose `data()` is null when there is none.
     [[nodiscard]] std::string_view metadata(std::string_view key) const noexcept {
@@ -62,7 +65,8 @@ struct trace_data {
         if (entries.capacity() > detail::machine::kept_block) entries.release();
         entries.clear();
         span_count = bytes = capacity = 0;
-        is_session_late = false;
+        is_session_late = is_rejected_alone = false;
+        slow_rounds = 0;
         return true;
     }
     /// For the pool: releases the blocks of a packed copy.

@@ -30,14 +30,16 @@ inline error quarantined(const trace_id& id, const error& why) {
 // - `wait` ends the round. Everything that is left is sent again in the next one.
 // - `put_aside` splits the batch in halves, and these again. A span that is rejected alone is sent once more between
 //   two control requests. If the receiver accepts both, the span is quarantined; otherwise the receiver rejects
-//   everything, and the round ends. A control request sends a trace that the receiver accepted before, which does no
-//   harm, or another waiting one. If there is neither, the rejection alone is enough. A host that is ending has no
-//   time for control requests: the span waits.
+//   everything, and the round ends. A control request sends a trace that the receiver accepted in the last
+//   `longest_kept`, or another waiting one. If there is neither, and the receiver has accepted nothing yet, the
+//   rejection alone is enough; otherwise the span waits for another one. A host that is ending has no time for
+//   control requests: the span waits.
 // - `divide` splits the batch too. A span that is rejected alone is sent once more after the others, and quarantined
 //   only if the receiver accepts control requests around it. While the receiver accepts nothing, nothing is
 //   quarantined, and the batch is not split down to single spans.
 // - A request that is not answered in time, or for which there is no memory, is split. A span that is not answered in
-//   time even when sent alone, while others are, is quarantined after `most_slow_rounds` rounds.
+//   time even when sent alone, while others are, is quarantined when that has happened `most_slow_rounds` times in a
+//   row.
 // - If memory for a split runs out, the batch is sent again in the next round.
 //
 // The host owns the batch. Its functions do not throw:
@@ -46,7 +48,7 @@ inline error quarantined(const trace_id& id, const error& why) {
 //   void put_aside(trace_batch&, const error&)         quarantine these spans, for this reason
 //
 // Thread-safety: one thread at a time.
-template <class Exporter>
+template <class Exporter, class Clock = std::chrono::steady_clock>
 class fault_finder {
 public:
     using milliseconds = std::chrono::milliseconds;
@@ -72,13 +74,12 @@ public:
     round deliver(trace_batch batch, std::size_t number, Host& host) noexcept {
         attempts now{.may_halve = number >= rounds_before_halving_};
         bool asked_in_vain = false;
-        if (now.may_halve && is_single(batch) && batch.begin()->spans == refused_) {
+        if (now.may_halve && is_single(batch) && batch.begin()->is_rejected_alone) {
             now.has_taken = takes_others(now, host);
             if (now.has_taken) now.suspects = std::exchange(batch, {});
             now.is_over = false; // the receiver may accept this batch
             asked_in_vain = !now.has_taken;
         }
-        refused_ = nullptr;
         while (!batch.empty()) {
             if (now.is_over) now.told.again.append(std::move(batch));
             trace_batch part = take_part(batch);
@@ -115,6 +116,8 @@ private:
     // With halves of the largest batch, enough to reach one acceptable trace behind several that are rejected.
     static constexpr int most_refusals = 32;
     static constexpr int most_slow_rounds = 5;
+    // A trace that was deleted at the receiver must not come back by a control request long after it was delivered.
+    static constexpr std::chrono::minutes longest_kept{5};
 
     template <class Host>
     void attempt(trace_batch& batch, attempts& now, Host& host) noexcept {
@@ -158,7 +161,7 @@ private:
             if (host.is_ending()) return now.told.again.append(std::move(batch));
             now.asked = 0;
             if (!batch.empty()) static_cast<void>(takes_others(now, host));
-            if (now.asked > 0) return settle(std::move(batch), now, host);
+            if (now.asked > 0 || (has_accepted_ && !batch.empty())) return settle(std::move(batch), now, host);
             now.is_over = false; // there is no control trace
             has_failed(left, now, why);
             host.put_aside(batch, why);
@@ -169,11 +172,14 @@ private:
             attempt(batch, now, host);
             return;
         }
-        if (result.too_slow && is_single(batch) && !host.is_ending()) {
-            now.why_slow = why;
-            if (takes_others(now, host)) return now.slow.append(std::move(batch));
+        if (is_single(batch)) {
+            const bool is_slow = result.too_slow && !host.is_ending() && takes_others(now, host);
+            mark(batch, what == outcome::divide && !is_slow, is_slow);
+            if (is_slow) {
+                now.why_slow = why;
+                return now.slow.append(std::move(batch));
+            }
         }
-        if (what == outcome::divide && is_single(batch)) refused_ = batch.begin()->spans;
         if (!halve) now.told.exported_in_part += result.exported_spans - kept;
         (halve ? now.suspects : result.too_slow ? now.late : now.told.again).append(std::move(batch));
     }
@@ -214,9 +220,16 @@ private:
     // memory.
     void remember(trace_batch&& taken) noexcept {
         constexpr std::size_t small = 64 * 1024;
+        forget_what_is_old();
         if (!taken_.empty() && taken.memory() > small && taken.memory() > taken_.memory()) return;
         trace_data* const alone = taken.begin()->block ? packed(*taken.begin()) : nullptr;
         taken_ = alone ? trace_batch(alone) : std::move(taken);
+        taken_at_ = Clock::now();
+        has_accepted_ = true;
+    }
+    // Control requests do not make it younger.
+    void forget_what_is_old() noexcept {
+        if (!taken_.empty() && Clock::now() - taken_at_ >= longest_kept) taken_.clear();
     }
 
     export_result send(trace_batch& batch, attempts& now) noexcept {
@@ -225,6 +238,13 @@ private:
         return result;
     }
 
+    // The marks are in the trace, so that they end with it: the pool hands out the same address again.
+    static void mark(trace_batch& alone, bool is_rejected, bool is_slow = false) noexcept {
+        trace_data* const trace = alone.pop_front();
+        trace->is_rejected_alone = is_rejected;
+        trace->slow_rounds = is_slow ? static_cast<std::uint8_t>(trace->slow_rounds + 1) : std::uint8_t{0};
+        alone.push_back(trace);
+    }
     static bool is_single(const trace_batch& batch) noexcept { return batch.span_count() == 1; }
     static void has_failed(std::size_t spans, attempts& now, const error& why) noexcept {
         now.told.failed += spans;
@@ -242,6 +262,7 @@ private:
     template <class Host>
     bool takes_others(attempts& now, Host& host) noexcept {
         now.asked = 0;
+        forget_what_is_old();
         now.is_over = !takes(taken_, now) && !takes_another(now, host);
         now.refusals = 0;
         return !now.is_over;
@@ -275,11 +296,12 @@ private:
     // first control request was accepted.
     template <class Host>
     void settle(trace_batch&& alone, attempts& now, Host& host) noexcept {
-        refused_ = alone.begin()->spans;
+        mark(alone, true);
         for (int attempt = 1; now.is_well; ++attempt) {
             export_result result = send(alone, now);
             const outcome what = outcome_of(result);
             if (what == outcome::delivered) return count(result, now, result.error);
+            if (alone.empty()) return has_failed(1, now, result.error); // the exporter has moved it out
             if (what != outcome::wait && takes_others(now, host)) {
                 // If the first control trace was rejected too, the receiver may have recovered only now.
                 if (now.asked > 1 && attempt == 1) continue;
@@ -288,21 +310,22 @@ private:
                 return;
             }
             now.is_over = true;
-            if (what == outcome::wait) refused_ = nullptr;
+            if (what == outcome::wait) mark(alone, false);
             note(result, now);
         }
         now.late.append(std::move(alone));
     }
 
+    // Quarantines the spans that have been too slow in each of the latest rounds.
     template <class Host>
     void settle_slow(attempts& now, Host& host) noexcept {
-        slow_rounds_ = now.slow.empty() ? 0 : slow_rounds_ + 1;
-        if (slow_rounds_ < most_slow_rounds) {
-            if (slow_rounds_ != 0 && now.told.again.empty() && now.late.empty()) now.told.error = now.why_slow;
-            return now.late.append(std::move(now.slow));
-        }
-        slow_rounds_ = 0;
+        const bool is_all_that_waits = now.told.again.empty() && now.late.empty();
         while (trace_data* const slow = now.slow.pop_front()) {
+            if (slow->slow_rounds < most_slow_rounds) {
+                if (is_all_that_waits) now.told.error = now.why_slow;
+                now.late.push_back(slow);
+                continue;
+            }
             trace_batch alone(slow);
             has_failed(alone.span_count(), now, now.why_slow);
             host.put_aside(alone, now.why_slow);
@@ -312,10 +335,10 @@ private:
     Exporter& exporter_;
     backoff waits_;
     std::size_t rounds_before_halving_;
-    trace_batch taken_;                  // the latest accepted trace, for control requests
+    trace_batch taken_; // the latest accepted trace, for control requests
+    typename Clock::time_point taken_at_{};
+    bool has_accepted_ = false;          // there was such a trace
     std::size_t most_spans_ = unlimited; // in one request; reduced when the receiver is too slow
-    int slow_rounds_ = 0;                // consecutive rounds with slow spans
-    const span_data* refused_ = nullptr; // rejected alone in the latest round
 };
 
 } // namespace detail
