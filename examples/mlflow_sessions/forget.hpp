@@ -206,7 +206,7 @@ private:
         }
         void require(bool is_done) { is_complete_ = is_complete_ && (!is_sure_ || is_done); }
         void fault(const std::string& why) {
-            faults_.push_back(why);
+            if (std::find(faults_.begin(), faults_.end(), why) == faults_.end()) faults_.push_back(why);
             is_complete_ = false;
         }
         void note(std::string said) { notes_.push_back(std::move(said)); }
@@ -321,11 +321,17 @@ private:
             const auto done = [this](std::size_t count) { return is_sure ? count : 0; };
             told.add(path, "traces", removed->traces.size(), done(removed->traces.size()));
             told.add(path, "spans of these", removed->spans, done(removed->spans));
-            told.add(path, "damaged lines in which the ID stands", removed->damaged_lines,
+            told.add(path, "damaged lines with the ID or such spans", removed->damaged_lines,
                      done(removed->damaged_lines));
+            if (!removed->damaged_others.empty()) {
+                std::string said = path + ": the damaged lines, which are deleted whole, also contain spans of other "
+                                          "traces:";
+                for (const std::string& id : removed->damaged_others) said += ' ' + id;
+                told.note(std::move(said));
+            }
             if (removed->mentions > 0)
-                told.note(path + ": the ID occurs as text in " + table::counted(removed->mentions, "line") +
-                          " of other users, " + kept(removed->mentions));
+                told.note(path + ": the ID occurs as text in " + table::counted(removed->mentions, "other line") +
+                          ", " + kept(removed->mentions));
         }
 
         static constexpr const char* see_json = " (--json lists them)";

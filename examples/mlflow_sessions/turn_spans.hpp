@@ -128,9 +128,10 @@ inline mt::result<steps_by_trace> steps_of(source& from, const arguments::common
         if (!lines.fault().empty()) return mt::failure{mt::error(mt::error_kind::file, {}, lines.fault())};
     }
     for (auto& [id, steps] : all) {
-        std::unordered_set<std::string> known; // a span may have been delivered again: the last one counts
+        // A span that was delivered again counts once, the last time. Spans without an ID are different ones.
+        std::unordered_set<std::string> known;
         std::reverse(steps.begin(), steps.end());
-        std::erase_if(steps, [&](const step& one) { return !known.insert(one.id).second; });
+        std::erase_if(steps, [&](const step& one) { return !one.id.empty() && !known.insert(one.id).second; });
         std::reverse(steps.begin(), steps.end());
         std::stable_sort(steps.begin(), steps.end(), [](const step& a, const step& b) { return a.start < b.start; });
     }
@@ -141,7 +142,7 @@ inline mt::result<steps_by_trace> steps_of(source& from, const arguments::common
 inline std::vector<const step*> causes_in(const std::vector<step>& steps) {
     std::unordered_set<std::string_view> explained;
     for (const step& one : steps)
-        if (one.is_failed && !one.message.empty()) explained.insert(one.parent);
+        if (one.is_failed && !one.message.empty() && !one.parent.empty()) explained.insert(one.parent);
     std::vector<const step*> causes;
     for (const step& one : steps)
         if (one.is_failed && !explained.contains(one.id)) causes.push_back(&one);

@@ -108,6 +108,21 @@ TEST(SequenceAccount, IsNotMisledByNumbersFarApart) {
     EXPECT_LT(account.lost(), 0x4000'0000U);
 }
 
+// UBSan checks the arithmetic.
+TEST(SequenceAccount, TakesANumberFromAnywhere) {
+    constexpr std::uint32_t half = 0x8000'0000;
+    for (const std::uint32_t from : {0U, 1U, 0x7fff'ffffU, half, 0xffff'ffffU})
+        for (const std::uint32_t ahead : {1U, half - 1, half}) {
+            mt::sequence_account<> account;
+            account.add(from);
+            EXPECT_TRUE(account.add(from + ahead));
+            EXPECT_EQ(account.received(), 2U);
+            EXPECT_EQ(account.lost(), ahead - 1);
+            EXPECT_EQ(account.first(), from);
+            EXPECT_TRUE(account.has(from + ahead));
+        }
+}
+
 // What the account says, from sets of all numbers.
 template <std::uint32_t Window>
 struct plain_account {

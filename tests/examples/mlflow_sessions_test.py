@@ -617,6 +617,32 @@ def check_delivered_again(folder: str) -> None:
         check("out of date" not in json.dumps(faults) and (not message or faults == [["pay", message]]), f"report: {faults}")
 
 
+def check_spans_without_ids(folder: str) -> None:
+    """Spans of a trace without an ID are different spans, whatever fails around them."""
+    path = pathlib.Path(folder, "without_ids.jsonl")
+    document = json.loads(line(0))
+    root = document["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
+    start = int(root["startTimeUnixNano"])
+    root |= {"status": {"code": 2, "message": "the turn failed"}}
+    tools = []
+    for number, bad in enumerate((None, None, "", "not an ID", "0" * 16)):
+        tool = root | {"spanId": bad, "name": f"tool {'abcde'[number]}", "attributes": [], "startTimeUnixNano": str(start + 1000 * number)}
+        tool |= {"parentSpanId": root["spanId"], "status": {"code": 2, "message": "is down"}}
+        tools.append({key: value for key, value in tool.items() if value is not None})
+    document["resourceSpans"][0]["scopeSpans"][0]["spans"] = [*tools[:3], root, *tools[3:]]
+    path.write_text(json.dumps(document) + "\n")
+    shown = run("show", "session-0", "--tracking-uri", str(path)).stdout
+    listed = run("errors", "--tracking-uri", str(path)).stdout
+    for letter in "abcde":
+        check(f"tool {letter}: is down" in shown, f"show: tool {letter}: {shown}")
+        check(f"tool {letter}: is down" in listed, f"errors: tool {letter}: {listed}")
+    # A root span that failed explains no span without an ID.
+    document["resourceSpans"][0]["scopeSpans"][0]["spans"] = [tools[0] | {"parentSpanId": ""}, root]
+    path.write_text(json.dumps(document) + "\n")
+    listed = run("errors", "--tracking-uri", str(path)).stdout
+    check("tool a: is down" in listed and "the turn failed" in listed, f"errors: {listed}")
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = str(pathlib.Path(folder, "traces.jsonl"))
@@ -636,6 +662,7 @@ def main() -> None:
         check_files_of_others(folder)
         check_many_spans(folder)
         check_delivered_again(folder)
+        check_spans_without_ids(folder)
         unwritable = run("export", "--tracking-uri", file, "--output", str(pathlib.Path(folder, "none", "traces.csv")))
         check(unwritable.returncode == 1 and "cannot be written" in unwritable.stderr, f"{unwritable}")
         full = subprocess.run(f"'{PROGRAM}' users --tracking-uri '{file}' > /dev/full", shell=True, capture_output=True, text=True)

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -105,6 +106,62 @@ TEST(known_secrets, of_basic_are_the_password_too) {
     for (const char* const form : {"pass:word?", "alice:pass:word?", "YWxpY2U6cGFzczp3b3JkPw", "pass%3Aword%3F"})
         EXPECT_EQ(masked(basic, std::string("<") + form + ">").find(form), std::string::npos) << form;
     EXPECT_EQ(masked(basic, "alice may not"), "alice may not");
+}
+
+TEST(known_secrets, of_basic_are_known_however_the_scheme_is_written) {
+    for (const std::string scheme : {"basic ", "BASIC ", "Basic  "}) {
+        const mt::secret header(scheme + "YWxpY2U6cGFzczp3b3JkPw==");
+        EXPECT_EQ(masked(header, "<pass:word?> <alice:pass:word?> <YWxpY2U6cGFzczp3b3JkPw==>"), "<***> <***> <***>")
+            << scheme;
+    }
+    EXPECT_EQ(masked(mt::secret("Basically YWxpY2U6cGFzczp3b3JkPw=="), "<pass:word?>"), "<pass:word?>");
+}
+
+TEST(known_secrets, are_masked_with_plus_for_space_and_with_surrogate_pairs) {
+    const auto basic = mt::basic_authorization("al", mt::secret("a b+c \xF0\x9F\x98\x80!"));
+    for (const char* const form :
+         {"a+b%2Bc+%F0%9F%98%80%21", "a%20b%2bc+%f0%9f%98%80!", "a b+c \\ud83d\\ude00!", "a b+c \\uD83D\\uDE00!",
+          "a+b+c+\\uD83d\\udE00\\u0021", "a\\u0020b\\u002bc+\xF0\x9F\x98\x80!"})
+        EXPECT_EQ(masked(basic, std::string("<") + form + ">"), "<***>") << form;
+    for (const char* const other :
+         {"a b+c \\ud83d", "a b+c \\ud83d\\ude01!", "a b+c \\ude00\\ud83d!", "a+b c \xF0\x9F\x98\x80!", "a b+c \\u"})
+        EXPECT_EQ(masked(basic, other), other);
+}
+
+TEST(known_secrets, are_masked_in_base64_that_is_percent_encoded) {
+    const auto bearer = mt::bearer_authorization(mt::secret("\x3f\x3f\x3f~>>>~a")); // Pz8/fj4+Pn5h in base64
+    EXPECT_EQ(masked(bearer, "<Pz8%2Ffj4%2bPn5h> <Pz8\\/fj4+Pn5h>"), "<***> <***>");
+}
+
+// Each character of a random secret in any of its forms.
+TEST(known_secrets, are_masked_in_every_mixture_of_forms) {
+    const std::vector<std::vector<std::string>> characters = {
+        {"a", "%61", "\\u0061"},
+        {" ", "+", "%20", "\\u0020"},
+        {"+", "%2B", "%2b", "\\u002B"},
+        {"/", "\\/", "%2f", "\\u002f"},
+        {"\"", "\\\"", "%22"},
+        {"\xC3\xA9", "%C3%a9", "\\u00e9", "\xC3%A9"},
+        {"\xF0\x9F\x98\x80", "\\ud83d\\uDE00", "%F0%9f%98\x80"},
+        {"\xF4\x8F\xBF\xBF", "\\uDBFF\\udfff"},
+    };
+    const unsigned seed = std::random_device{}();
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937 choose(seed);
+    const auto any = [&](std::size_t count) {
+        return std::uniform_int_distribution<std::size_t>(0, count - 1)(choose);
+    };
+    for (int round = 0; round < 2000; ++round) {
+        std::string value = "x";
+        std::string written = "x";
+        for (std::size_t length = 4 + any(8); length > 0; --length) {
+            const auto& one = characters[any(characters.size())];
+            value += one[0];
+            written += one[any(one.size())];
+        }
+        ASSERT_EQ(masked(mt::bearer_authorization(mt::secret(value + "z")), "<" + written + "z>"), "<***>")
+            << value << " as " << written;
+    }
 }
 
 TEST(known_secrets, of_earlier_are_kept_and_short_ones_are_none) {

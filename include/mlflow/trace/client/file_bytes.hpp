@@ -168,6 +168,8 @@ public:
     [[nodiscard]] const std::string& fault() const noexcept { return fault_; }
     // The beginning of the file's text.
     [[nodiscard]] const std::string& begin() const noexcept { return begin_; }
+    // Why text cannot be written in the file's form with one of the compressions, with a remedy; empty if it can.
+    [[nodiscard]] std::string_view obstacle() const noexcept { return obstacle_; }
     // The file ends inside compressed data: it is still being written, or was truncated.
     [[nodiscard]] bool is_cut() const noexcept { return is_cut_; }
 
@@ -195,6 +197,7 @@ private:
     void unpack_by(std::unique_ptr<unpacker> one) {
         const std::string first = std::exchange(ready_, {});
         const bool is_good = one->unpack(first, ready_);
+        if (unpacker_ && obstacle_.empty()) obstacle_ = "is compressed twice; decompress it once";
         if (unpacker_) one = std::make_unique<twice_unpacker>(std::move(unpacker_), std::move(one));
         unpacker_ = std::move(one);
         if (is_at_end_) is_cut_ = is_cut_ || !unpacker_->is_complete();
@@ -242,8 +245,10 @@ private:
         const std::string_view message = begin.substr(begin.size() < 4 ? begin.size() : 4);
         for (const file_compression& one : compressions) {
             if (begin.starts_with(one.magic)) return unpack_by(one.open()), std::string();
-            if (message.starts_with(one.magic))
-                return unpack_by(std::make_unique<messages_unpacker>(one)), std::string();
+            if (!message.starts_with(one.magic)) continue;
+            obstacle_ = "has messages that the OpenTelemetry Collector compressed one by one; write it without "
+                        "compression, and compress the whole file";
+            return unpack_by(std::make_unique<messages_unpacker>(one)), std::string();
         }
         for (const auto& [magic, what, remedy] : others)
             if (begin.starts_with(magic) || (magic[0] != 'B' && magic[0] != 'P' && message.starts_with(magic)))
@@ -251,8 +256,10 @@ private:
         if (begin.size() > 262 && begin.substr(257, 5) == "ustar") return "is a tar archive; extract it with tar -xf";
         if (begin.starts_with("\xff\xfe") || begin.starts_with("\xfe\xff") ||
             (begin.size() > 1 && (begin[0] == 0) != (begin[1] == 0) &&
-             (begin[0] == '{' || begin[1] == '{' || begin[0] == '[' || begin[1] == '[')))
+             (begin[0] == '{' || begin[1] == '{' || begin[0] == '[' || begin[1] == '['))) {
+            obstacle_ = "is UTF-16; convert it to UTF-8: iconv -f UTF-16 -t UTF-8";
             return unpack_by(std::make_unique<utf16_unpacker>()), std::string();
+        }
         const auto first = begin.find_first_not_of(" \t\r\n");
         // Recognized by the first field of a request, possibly after the size that the Collector writes before a
         // message.
@@ -276,6 +283,7 @@ private:
     std::unique_ptr<unpacker> unpacker_;
     std::string fault_;
     std::string begin_;
+    std::string_view obstacle_;
     bool is_at_end_ = false;
     bool is_cut_ = false;
 };

@@ -82,19 +82,36 @@ inline std::string what_text_is(std::string_view begin) {
     return "has other text before the OTLP JSON, so no line is JSON; remove that text from each line";
 }
 
+// A file of traces may also contain logs and metrics of the same application.
+inline bool is_other_signal(json_value document) noexcept {
+    return !document.any_of("resourceLogs", "resource_logs").is(json_value::kind::null) ||
+           !document.any_of("resourceMetrics", "resource_metrics").is(json_value::kind::null);
+}
+
+// Removes what may stand before a document: byte order marks, and the character with which each document begins
+// according to RFC 7464.
+inline std::string_view without_marks(std::string_view line) noexcept {
+    while (line.starts_with("\xEF\xBB\xBF")) line.remove_prefix(3);
+    if (line.starts_with('\x1e')) line.remove_prefix(1);
+    return line;
+}
+
 class file_documents {
 public:
     // Calls `take(json_value, line number)` for each document, and `damaged(line number)` for text that is not JSON;
-    // `damaged` returns whether to continue.
-    template <class Take, class Damaged>
-    void read(file_lines& lines, Take take, Damaged damaged) {
+    // `damaged` returns whether to continue. `lines` are those of a file_lines, without their ends.
+    template <class Lines, class Take, class Damaged>
+    void read(Lines& lines, Take take, Damaged damaged) {
         std::size_t number = 0;
         bool goes_on = true;
-        const auto give_up = [&] {
+        const auto give_up = [&](std::string_view text) {
+            text_ = text;
             goes_on = goes_on && damaged(first_line_);
             forget();
         };
-        const auto give = [&](std::string_view text) {
+        const auto give = [&](std::string_view text, bool is_line) {
+            is_line_ = is_line;
+            text_ = text;
             if (!tree_.read(text, deepest)) return false;
             const json_value root = tree_.root();
             if (!root.is(json_value::kind::array)) return take(root, first_line_), true;
@@ -104,13 +121,12 @@ public:
         for (std::string_view line; goes_on && lines.next(line);) {
             ++number;
             if (line.ends_with('\r')) line.remove_suffix(1);
-            while (line.starts_with("\xEF\xBB\xBF")) line.remove_prefix(3);
-            if (line.starts_with('\x1e')) line.remove_prefix(1); // RFC 7464: each document begins with this character
-            if (!waiting_.empty() && begins_anew(line)) give_up();
+            line = without_marks(line);
+            if (!waiting_.empty() && begins_anew(line)) give_up(waiting_);
             if (waiting_.empty()) {
                 if (is_blank(line)) continue;
                 first_line_ = number;
-                if (!is_in_list_ && give(line)) continue;
+                if (!(is_in_list_ && line.ends_with(',')) && give(line, true)) continue;
             }
             while (goes_on && !line.empty()) {
                 if (waiting_.empty()) {
@@ -118,7 +134,7 @@ public:
                     skip_between(line);
                     if (line.empty()) break;
                     if (line[0] != '{' && line[0] != '[') {
-                        give_up();
+                        give_up(line);
                         break;
                     }
                 }
@@ -126,18 +142,25 @@ public:
                 if (end == none) {
                     waiting_ += line;
                     waiting_ += '\n';
-                    if (in_text_) give_up(); // a string cannot continue on the next line
+                    if (in_text_) give_up(waiting_); // a string cannot continue on the next line
                     break;
                 }
                 waiting_ += line.substr(0, end);
                 line.remove_prefix(end);
                 const std::string whole = std::exchange(waiting_, {});
                 forget();
-                if (!give(whole)) goes_on = goes_on && damaged(first_line_);
+                if (!give(whole, false)) give_up(whole);
             }
         }
-        if (!waiting_.empty()) give_up();
+        if (!waiting_.empty()) give_up(waiting_);
     }
+
+    // During a call of `take`: whether the document, or the list with it, is a line of its own.
+    [[nodiscard]] bool is_line() const noexcept { return is_line_; }
+    // During a call of `take`: whether it has values that were left out because they are nested too deep.
+    [[nodiscard]] bool is_too_deep() const noexcept { return tree_.is_too_deep(); }
+    // During a call of `take` or `damaged`: the text, of several lines if it has a line end.
+    [[nodiscard]] std::string_view text() const noexcept { return text_; }
 
 private:
     static constexpr std::size_t none = static_cast<std::size_t>(-1);
@@ -154,7 +177,10 @@ private:
         if (!line.starts_with('{')) return false;
         line.remove_prefix(1);
         line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
-        return line.starts_with("\"resourceSpans\"") || line.starts_with("\"resource_spans\"");
+        for (const std::string_view name :
+             {"\"resourceSpans\"", "\"resource_spans\"", "\"resourceLogs\"", "\"resourceMetrics\""})
+            if (line.starts_with(name)) return true;
+        return false;
     }
     // Skips white space, commas, and the brackets of a list, which may be missing.
     void skip_between(std::string_view& line) {
@@ -185,10 +211,12 @@ private:
 
     json_tree tree_;
     std::string waiting_;
+    std::string_view text_;
     std::size_t first_line_ = 0;
     std::ptrdiff_t depth_ = 0;
     bool in_text_ = false;
     bool is_in_list_ = false;
+    bool is_line_ = false;
 };
 
 } // namespace detail

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mlflow/trace/client/file_bytes.hpp>
-#include <mlflow/trace/client/file_span.hpp>
+#include <mlflow/trace/client/file_documents.hpp>
 #include <mlflow/trace/client/json.hpp>
+#include <mlflow/trace/client/span_removal.hpp>
 #include <mlflow/trace/core/result.hpp>
 #include <mlflow/trace/platform/replaced_file.hpp>
 
@@ -53,153 +53,22 @@ struct file_removal {
     std::set<std::string, std::less<>> traces; ///< their IDs
     /// The number of removed spans.
     std::size_t spans = 0;
-    std::size_t damaged_lines = 0; ///< removed lines that were not JSON and contained the user's ID
-    std::size_t mentions = 0;      ///< remaining lines that contain the ID as text
-    std::uint64_t bytes = 0;       ///< by which the uncompressed file became shorter
+    /// The number of removed lines that were not JSON and contained the user's ID, or that of one of the traces.
+    std::size_t damaged_lines = 0;
+    /// The IDs of other traces in these lines.
+    std::set<std::string, std::less<>> damaged_others;
+    std::size_t mentions = 0; ///< remaining lines that contain the ID as text
+    std::uint64_t bytes = 0;  ///< by which the uncompressed file became shorter
 };
-
-namespace detail {
-
-// The lines of a file with their ends, byte for byte, decompressed if necessary.
-class whole_lines {
-public:
-    whole_lines(int file, std::unique_ptr<unpacker> unpacking) : file_(file), unpacker_(std::move(unpacking)) {}
-
-    bool next(std::string_view& line) {
-        for (std::size_t from = at_;;) {
-            const std::size_t end = ready_.find('\n', from);
-            if (end != ready_.npos || is_at_end_) {
-                const std::size_t stop = end == ready_.npos ? ready_.size() : end + 1;
-                line = std::string_view(ready_).substr(at_, stop - at_);
-                at_ = stop;
-                return !line.empty();
-            }
-            ready_.erase(0, at_);
-            at_ = 0;
-            from = ready_.size();
-            fill();
-        }
-    }
-    // About the data read so far; the file may have grown since.
-    [[nodiscard]] bool is_cut() const { return is_damaged_ || (unpacker_ && !unpacker_->is_complete()); }
-    [[nodiscard]] bool failed() const noexcept { return failed_; }
-    // Continues with data that was appended after the end.
-    void go_on() noexcept { is_at_end_ = false; }
-
-private:
-    void fill() {
-        constexpr std::size_t block = 262144;
-        packed_.resize(block);
-        const auto got = uninterrupted([&] { return ::read(file_, packed_.data(), packed_.size()); });
-        failed_ = failed_ || got < 0;
-        is_at_end_ = got <= 0;
-        if (is_at_end_) return;
-        const std::string_view bytes(packed_.data(), static_cast<std::size_t>(got));
-        if (!unpacker_) ready_ += bytes;
-        else if (!unpacker_->unpack(bytes, ready_)) is_damaged_ = is_at_end_ = true;
-    }
-
-    int file_;
-    std::unique_ptr<unpacker> unpacker_;
-    std::string packed_;
-    std::string ready_;
-    std::size_t at_ = 0;
-    bool is_at_end_ = false;
-    bool is_damaged_ = false;
-    bool failed_ = false;
-};
-
-struct span_place {
-    std::size_t begin;
-    std::size_t end;
-    std::size_t list; // which list of spans contains it
-};
-
-// Finds the positions of the spans in an OTLP JSON document: the objects in lists named `spans`.
-class span_places {
-public:
-    // Returns false if the text is not JSON.
-    bool read(std::string_view text) {
-        found.clear();
-        open_.clear();
-        name_ = {};
-        json_cursor cursor(text);
-        text_ = text;
-        cursor_ = &cursor;
-        if (cursor.read(json_cursor::max_depth, *this) != json_cursor::outcome::complete) return false;
-        cursor.whitespace();
-        return cursor.rest().empty();
-    }
-    std::vector<span_place> found;
-
-    void key(std::string_view raw) { name_ = raw; }
-    void scalar(std::string_view) { name_ = {}; }
-    void begin(bool is_object) {
-        const bool is_in_span = std::any_of(open_.begin(), open_.end(), [](const value& one) { return one.is_span; });
-        const bool is_span = is_object && !is_in_span && !open_.empty() && open_.back().is_list_of_spans;
-        const std::size_t list = open_.empty() ? 0 : open_.back().begin;
-        open_.push_back({at() - 1, list, is_span, !is_object && name_ == "spans"});
-        name_ = {};
-    }
-    void end() {
-        if (open_.back().is_span) found.push_back({open_.back().begin, at(), open_.back().list});
-        open_.pop_back();
-    }
-
-private:
-    struct value {
-        std::size_t begin;
-        std::size_t list;
-        bool is_span;
-        bool is_list_of_spans;
-    };
-    [[nodiscard]] std::size_t at() const noexcept { return text_.size() - cursor_->rest().size(); }
-
-    std::string_view text_;
-    std::string_view name_;
-    const json_cursor* cursor_ = nullptr;
-    std::vector<value> open_;
-};
-
-inline std::string trace_id_of(json_value span) {
-    const auto id = read_id(span.any_of("traceId", "trace_id"), 16);
-    return id ? shown_trace_id(*id) : std::string();
-}
-
-// The document without the spans for which `is_to_go` is true; all other bytes are kept. Returns nothing if no span
-// is left.
-template <class Match>
-std::optional<std::string> without_spans(std::string_view text, const std::vector<span_place>& spans,
-                                         Match is_to_go) {
-    std::string kept;
-    std::size_t from = 0;
-    std::size_t left = 0;
-    bool is_behind_another = false; // in the same list
-    for (std::size_t i = 0; i < spans.size(); ++i) {
-        if (i == 0 || spans[i - 1].list != spans[i].list) {
-            kept += text.substr(from, spans[i].begin - from);
-            is_behind_another = false;
-        }
-        from = spans[i].end;
-        if (is_to_go(i)) continue;
-        const std::size_t begin = is_behind_another ? spans[i - 1].end : spans[i].begin; // including the comma
-        kept += text.substr(begin, from - begin);
-        is_behind_another = true;
-        ++left;
-    }
-    if (left == 0) return std::nullopt;
-    return kept.append(text.substr(from));
-}
-
-} // namespace detail
 
 /// Removes the traces of one user from files of OTLP JSON lines, uncompressed or in one of the `packings` formats.
 ///
 /// A trace belongs to the user if any of its spans has the user (`user.id`), in any line of any file: call `collect`
 /// for all files first.
 ///
-/// Errors: `error_kind::file` if a file cannot be read or written, is compressed in another format, or does not have
-/// one document per line. The file is unchanged then.
+/// Errors: `error_kind::file` if a file cannot be read or written, has no OTLP, or has a form that `trace_file` reads
+/// but that cannot be changed line by line: documents of several lines, lists of several lines, several documents in
+/// a line, UTF-16, other compression. The file is unchanged then.
 ///
 /// Thread-safety: one thread at a time.
 class file_erasure {
@@ -219,39 +88,29 @@ public:
         has_short_escapes_ = user_.find_first_of("\"\\/\b\f\n\r\t") != user_.npos;
     }
 
-    /// Adds the IDs of the user's traces in the file to `ids`. Returns the number of lines that are JSON.
+    /// Adds the IDs of the user's traces in the file to `ids`. Returns the number of OTLP documents.
     result<std::size_t> collect(const std::string& path, std::set<std::string, std::less<>>& ids) const {
         auto file = open(path);
         if (!file) return failure{file.error()};
-        detail::json_tree tree;
-        std::size_t understood = 0;
-        std::size_t lines = 0;
-        for (std::string_view line; file->lines.next(line);) {
-            if (is_blank(line)) continue;
-            ++lines;
-            if (!tree.read(without_end(line))) continue;
-            ++understood;
-            if (!stands_in(line)) continue;
-            detail::read_otlp(tree.root(), [&](const detail::file_span& span) {
+        std::string_view line;
+        const auto take = [&](detail::json_value document) {
+            if (!stands_in(line)) return;
+            detail::read_otlp(document, [&](const detail::file_span& span) {
                 const auto says_so = [&](const auto& one) {
                     return one.first == trace::user::name && one.second == user_;
                 };
                 if (span.user == user_ || std::any_of(span.metadata.begin(), span.metadata.end(), says_so))
                     ids.insert(detail::shown_trace_id(span.trace_id));
             });
-        }
-        if (auto fault = fault_of(*file, path)) return failure{std::move(*fault)};
-        if (lines > 0 && understood == 0)
-            return failure{
-                error(error_kind::file, path, "does not have one JSON document per line; convert it to that format")};
-        return understood;
+        };
+        return read(*file, path, take, [&](std::string_view one) { line = one; });
     }
 
     /// Removes these traces from the file; with `is_dry`, only counts them. A line without remaining spans is
     /// removed, otherwise only the spans are; all other bytes are kept. A line that is not JSON is removed if it
-    /// contains the user's ID. The new content is written to a temporary file next to the old one, synced and
-    /// renamed. A file without such traces is not changed. Lines that another process appends are copied up to the
-    /// moment of the renaming; preferably, no process should write at that time.
+    /// contains the user's ID or the ID of one of the traces. The new content is written to a temporary file next to
+    /// the old one, synced and renamed. A file without such traces is not changed. Lines that another process appends
+    /// are copied up to the moment of the renaming; preferably, no process should write at that time.
     result<file_removal> remove(const std::string& path, const std::set<std::string, std::less<>>& ids,
                                 bool is_dry) const {
         char* const resolved = ::realpath(path.c_str(), nullptr);
@@ -261,10 +120,9 @@ public:
         if (!file) return failure{file.error()};
         file_removal removed;
         std::string changed;
-        { // a first pass that writes nothing
-            for (std::string_view line; file->lines.next(line);) filter(line, ids, removed, changed);
-            if (auto fault = fault_of(*file, target)) return failure{std::move(*fault)};
-        }
+        const auto count = [&](std::string_view line) { filter(line, ids, removed, changed); };
+        if (const auto fine = read(*file, target, [](detail::json_value) {}, count); !fine)
+            return failure{fine.error()};
         if (is_dry || (removed.spans == 0 && removed.damaged_lines == 0)) return removed;
 
         auto again = open(target);
@@ -300,11 +158,16 @@ private:
         struct stat found;
         const file_packing* packing;
         detail::whole_lines lines;
+        std::string begin; // of the text
     };
 
     static failure unreadable(const std::string& path) {
         const std::error_code why(errno, std::generic_category());
         return failure{error(error_kind::file, path, why.message(), why)};
+    }
+    static failure refusal(const std::string& path, std::string_view why) {
+        const bool is_of_file = why.starts_with("is ") || why.starts_with("has ");
+        return failure{error(error_kind::file, path, (is_of_file ? " " : "") + std::string(why))};
     }
     result<opened_file> open(const std::string& path) const {
         detail::owned_file file(
@@ -312,20 +175,64 @@ private:
         struct stat found{};
         if (file.get() < 0 || ::fstat(file.get(), &found) != 0) return unreadable(path);
         if (!S_ISREG(found.st_mode)) return failure{error(error_kind::file, path, "is not a regular file")};
-        char begin[4]{};
-        const auto got = ::pread(file.get(), begin, sizeof begin, 0);
-        const std::string_view magic(begin, static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+        std::vector<file_compression> compressions;
+        for (const file_packing& one : packings_) compressions.push_back(one.unpacking);
+        detail::file_lines seen;
+        if (const std::string fault = seen.open(path, compressions); !fault.empty()) return refusal(path, fault);
+        if (!seen.obstacle().empty()) return refusal(path, seen.obstacle());
         const auto packing = std::find_if(packings_.begin(), packings_.end(), [&](const file_packing& one) {
-            return magic.starts_with(one.unpacking.magic);
+            std::string begin(one.unpacking.magic.size(), '\0');
+            return ::pread(file.get(), begin.data(), begin.size(), 0) >= 0 && begin == one.unpacking.magic;
         });
         const bool is_packed = packing != packings_.end();
-        if (!is_packed && magic.starts_with("\x1f\x8b"))
-            return failure{error(error_kind::file, path, "is compressed with gzip; decompress it with gunzip")};
-        if (!is_packed && magic.starts_with("\x28\xb5\x2f\xfd"))
-            return failure{error(error_kind::file, path, "is compressed with zstd; decompress it with unzstd")};
         const int number = file.get();
         return opened_file{std::move(file), found, is_packed ? &*packing : nullptr,
-                           detail::whole_lines(number, is_packed ? packing->unpacking.open() : nullptr)};
+                           detail::whole_lines(number, is_packed ? packing->unpacking.open() : nullptr),
+                           seen.begin()};
+    }
+
+    // Reads the documents as trace_file does, and calls take(document) for those of OTLP, after use(line) for the
+    // line of the document. Returns their number.
+    template <class Take, class Use>
+    static result<std::size_t> read(opened_file& file, const std::string& path, Take take, Use use) {
+        detail::observed_lines<Use> lines{file.lines, use};
+        detail::file_documents documents;
+        std::string fault;
+        std::string strange; // describes the first document that is not OTLP
+        std::size_t found = 0;
+        bool has_other_signals = false;
+        bool is_damaged = false;
+        const auto refuse = [&](std::size_t line, const char* why) {
+            if (fault.empty())
+                fault = "line " + std::to_string(line) + why +
+                        "; convert the file to one JSON document per line, with jq -c . or, for a list, jq -c '.[]'; "
+                        "or remove the line if it is damaged";
+        };
+        const auto see = [&](detail::json_value document, std::size_t line) {
+            if (documents.text().find('\n') != std::string_view::npos)
+                refuse(line, " begins a JSON document of several lines");
+            else if (!documents.is_line()) refuse(line, " has several JSON documents, or is a part of a list");
+            if (documents.is_too_deep()) refuse(line, " has values that are nested too deep to be read");
+            if (detail::is_otlp(document)) {
+                ++found;
+                take(document);
+            } else if (detail::is_other_signal(document)) {
+                has_other_signals = true;
+            } else if (strange.empty()) {
+                strange = detail::what_it_is(document);
+            }
+        };
+        documents.read(lines, see, [&](std::size_t line) {
+            is_damaged = true;
+            if (detail::is_part_of_document(documents.text()))
+                refuse(line, " is not a JSON document, but looks like a part of a document of several lines");
+            return fault.empty();
+        });
+        if (auto cut = fault_of(file, path)) return failure{std::move(*cut)};
+        if (fault.empty() && found == 0 && !has_other_signals)
+            fault = strange.empty() && is_damaged ? detail::what_text_is(file.begin) : strange;
+        if (!fault.empty()) return refusal(path, fault);
+        return found;
     }
 
     static std::optional<error> fault_of(const opened_file& file, const std::string& path) {
@@ -352,13 +259,8 @@ private:
     std::string_view filter(std::string_view line, const std::set<std::string, std::less<>>& ids,
                             file_removal& removed, std::string& changed) const {
         detail::span_places spans;
-        const std::string_view text = without_end(line);
-        if (!spans.read(text)) {
-            if (is_blank(line) || !is_text_of(line)) return line;
-            ++removed.damaged_lines;
-            removed.bytes += line.size();
-            return {};
-        }
+        const std::string_view text = detail::without_marks(without_end(line));
+        if (!spans.read(text)) return filter_damaged(line, ids, removed);
         std::vector<bool> going(spans.found.size());
         std::size_t count = 0;
         detail::json_tree tree;
@@ -374,13 +276,28 @@ private:
         removed.spans += count;
         std::string_view kept = line;
         if (count > 0) {
-            auto rest = detail::without_spans(text, spans.found, [&](std::size_t i) { return going[i]; });
-            changed = rest ? *rest + std::string(line.substr(text.size())) : std::string();
+            const auto rest = detail::without_spans(text, spans.found, [&](std::size_t i) { return going[i]; });
+            const auto begin = static_cast<std::size_t>(text.data() - line.data());
+            changed = line.substr(0, begin);
+            if (rest) changed.append(*rest).append(line.substr(begin + text.size()));
+            else if (changed.ends_with('\x1e')) changed.pop_back(); // byte order marks are kept
             kept = changed;
             removed.bytes += line.size() - kept.size();
         }
         if (is_text_of(kept)) ++removed.mentions;
         return kept;
+    }
+
+    std::string_view filter_damaged(std::string_view line, const std::set<std::string, std::less<>>& ids,
+                                    file_removal& removed) const {
+        if (detail::is_json_document(detail::without_marks(line))) return line; // nested too deep
+        auto others = detail::trace_ids_in(line);
+        const bool is_of_user = std::erase_if(others, [&](const auto& id) { return ids.contains(id); }) > 0;
+        if (is_blank(line) || (!is_of_user && !is_text_of(line))) return line;
+        ++removed.damaged_lines;
+        removed.damaged_others.merge(others);
+        removed.bytes += line.size();
+        return {};
     }
 
     std::string user_;

@@ -48,8 +48,7 @@ struct file_span {
 };
 
 // An ID in hexadecimal digits, or in base64 as in protobuf's own JSON; nothing if it is neither.
-inline std::optional<std::string> read_id(json_value told, std::size_t usual_bytes) {
-    std::string text = told.text();
+inline std::optional<std::string> read_id(std::string text, std::size_t usual_bytes) {
     if (text.starts_with("0x") || text.starts_with("0X")) text.erase(0, 2);
     const bool is_hex = std::all_of(text.begin(), text.end(), [](char c) { return hex_digit_value(c) >= 0; });
     std::string bytes;
@@ -67,6 +66,10 @@ inline std::optional<std::string> read_id(json_value told, std::size_t usual_byt
     if (text.empty()) return std::nullopt;
     bytes.erase(0, std::min(bytes.find_first_not_of('\0'), bytes.size()));
     return bytes;
+}
+
+inline std::optional<std::string> read_id(json_value told, std::size_t usual_bytes) {
+    return read_id(told.text(), usual_bytes);
 }
 
 inline std::string shown_trace_id(std::string_view bytes) {

@@ -143,8 +143,9 @@ class json_tree {
 public:
     // Returns false if the text is not a JSON document. Values nested deeper than `deepest` levels become null.
     [[nodiscard]] bool read(std::string_view text, std::size_t deepest = json_cursor::max_depth) {
-        if (const auto first = read_whole(text, deepest); first != json_cursor::outcome::too_deep)
-            return first == json_cursor::outcome::complete;
+        const auto first = read_whole(text, deepest);
+        is_too_deep_ = first == json_cursor::outcome::too_deep;
+        if (!is_too_deep_) return first == json_cursor::outcome::complete;
         shallow_ = without_what_is_too_deep(text, deepest);
         return read_whole(shallow_, deepest) == json_cursor::outcome::complete;
     }
@@ -152,6 +153,8 @@ public:
     [[nodiscard]] bool read_no_deeper(std::string_view text, std::size_t deepest) {
         return read_whole(text, deepest) == json_cursor::outcome::complete;
     }
+    // Whether values of the last text that was read are null because they are nested too deep.
+    [[nodiscard]] bool is_too_deep() const noexcept { return is_too_deep_; }
     [[nodiscard]] json_value root() const noexcept { return nodes_.empty() ? json_value() : json_value(nodes_[0]); }
 
 private:
@@ -216,6 +219,7 @@ private:
     std::vector<json_node> nodes_;
     std::vector<std::uint32_t> open_;
     std::string shallow_;
+    bool is_too_deep_ = false;
 };
 
 } // namespace detail

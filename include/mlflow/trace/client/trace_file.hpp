@@ -207,7 +207,7 @@ private:
         const auto read = [&](detail::json_value document, std::size_t line) {
             if (!detail::is_otlp(document)) {
                 if (strange.empty()) strange = detail::what_it_is(document);
-                if (!options_.skip_damaged_lines && fault.empty() && !is_other_signal(document))
+                if (!options_.skip_damaged_lines && fault.empty() && !detail::is_other_signal(document))
                     fault = understood == 0 ? strange : "line " + std::to_string(line) + " " + strange;
                 ++others_;
                 return;
@@ -238,10 +238,6 @@ private:
         if (lines.is_cut()) return "is truncated or damaged: it cannot be decompressed";
         if (!strange.empty()) return strange;
         return damaged_ > 0 ? detail::what_text_is(lines.begin()) : "";
-    }
-    // A file may contain logs and metrics of the same application.
-    static bool is_other_signal(detail::json_value document) {
-        return document.contains("resourceLogs") || document.contains("resourceMetrics");
     }
 
     // Assembles the traces of one heap of spans.

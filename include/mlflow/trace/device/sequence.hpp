@@ -37,7 +37,7 @@ public:
             is_begun_ = true;
             first_ = newest_ = sequence;
         } else if (age(sequence) < 0) {
-            const auto steps = static_cast<std::uint32_t>(-age(sequence));
+            const std::uint32_t steps = sequence - newest_;
             for (std::uint32_t step = 1; step < steps && step <= Window; ++step) set(newest_ + step, false);
             newest_ = sequence;
         } else {

@@ -5,7 +5,9 @@
 #include <mlflow/trace/text/percent.hpp>
 #include <mlflow/trace/text/utf8.hpp>
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -40,7 +42,8 @@ inline std::string base64_decoded(std::string_view text) {
 }
 
 // Returns the length of an encoded form of `value` in `text` at `at`, or 0 if there is none. Each character may be
-// itself, percent-encoded, or escaped as in JSON, because encoders differ in the characters that they encode.
+// itself, percent-encoded, or escaped as in JSON, and a space a plus sign, because encoders differ in the characters
+// that they encode.
 inline std::size_t encoded_size(std::string_view text, std::size_t at, std::string_view value) noexcept {
     const auto code_unit = [text](std::size_t from) {
         int number = from + 4 <= text.size() ? 0 : -1;
@@ -50,19 +53,27 @@ inline std::size_t encoded_size(std::string_view text, std::size_t at, std::stri
         }
         return number;
     };
+    const auto escaped_units = [&](std::uint32_t code_point) -> std::size_t { // the bytes of \uXXXX or of a pair
+        const auto is_unit = [&](std::size_t from, std::uint32_t unit) {
+            return text.substr(std::min(from, text.size())).starts_with("\\u") &&
+                   code_unit(from + 2) == static_cast<int>(unit);
+        };
+        if (code_point <= 0xFFFF) return is_unit(at, code_point) ? 6 : 0;
+        const std::uint32_t high = 0xD7C0 + (code_point >> 10U);
+        return is_unit(at, high) && is_unit(at + 6, 0xDC00 + (code_point & 0x3FFU)) ? 12 : 0;
+    };
     const std::size_t begin = at;
     for (std::size_t i = 0; i < value.size();) {
         if (at >= text.size()) return 0;
         const utf8_step step = decode_utf8(value.substr(i));
         const int byte = static_cast<unsigned char>(value[i]);
         if (percent_escape_at(text, at) == byte) at += 3, ++i;
-        else if (text.substr(at).starts_with("\\u") && step.valid &&
-                 code_unit(at + 2) == static_cast<int>(step.code_point))
-            at += 6, i += step.length;
+        else if (const auto size = step.valid ? escaped_units(step.code_point) : 0; size > 0)
+            at += size, i += step.length;
         else if (text[at] == '\\' && at + 1 < text.size() && text[at + 1] == value[i] &&
                  std::string_view("\"\\/").find(value[i]) != std::string_view::npos)
             at += 2, ++i;
-        else if (text[at] == value[i]) ++at, ++i;
+        else if (text[at] == value[i] || (text[at] == '+' && value[i] == ' ')) ++at, ++i;
         else return 0;
     }
     return at - begin;

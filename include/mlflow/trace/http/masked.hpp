@@ -2,9 +2,11 @@
 #pragma once
 
 #include <mlflow/trace/http/encoded_forms.hpp>
+#include <mlflow/trace/http/message.hpp>
 #include <mlflow/trace/http/secret.hpp>
 #include <mlflow/trace/text/json_writer.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -45,9 +47,10 @@ private:
         mask_all_forms(text, value);
         const auto space = value.find(' ');
         if (space == std::string_view::npos) return;
-        const auto credential = value.substr(space + 1);
+        auto credential = value.substr(space);
+        credential.remove_prefix(std::min(credential.find_first_not_of(' '), credential.size()));
         mask_all_forms(text, credential);
-        if (!value.starts_with("Basic ")) return;
+        if (!same_name(value.substr(0, space), "Basic")) return;
         const secret pair(base64_decoded(credential));
         mask_all_forms(text, pair.reveal());
         const auto colon = pair.reveal().find(':');
@@ -60,19 +63,23 @@ private:
         mask(text, value);
         mask(text, percent_encoded(value));
         mask(text, percent_encoded(value, "0123456789abcdef"));
-        for (std::size_t at = 0; at < text.size(); ++at)
-            if (const auto size = encoded_size(text, at, value); size > 0) text.replace(at, size, stars);
+        mask_encoded(text, value);
         buffer encoded;
         append_base64(encoded, value);
         std::string_view digits = whole(encoded);
         while (digits.ends_with('=')) digits.remove_suffix(1);
-        mask(text, digits);
+        mask_encoded(text, digits);
         std::string for_urls(digits); // RFC 4648, section 5
         for (char& c : for_urls) c = c == '+' ? '-' : c == '/' ? '_' : c;
         mask(text, for_urls);
         encoded.clear();
         append_json_string(encoded, value);
         mask(text, whole(encoded).substr(1, encoded.size() - 2));
+    }
+
+    static void mask_encoded(std::string& text, std::string_view value) {
+        for (std::size_t at = 0; at < text.size(); ++at)
+            if (const auto size = encoded_size(text, at, value); size > 0) text.replace(at, size, stars);
     }
 
     static void mask(std::string& text, std::string_view value) {
