@@ -6,7 +6,9 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <string>
@@ -22,6 +24,8 @@ using namespace std::chrono_literals;
 using exporter_type = mt::mlflow_exporter<mt::memory_transport>;
 using tracer_type = mt::tracer<mt::open_schema, mt::thread_local_context, exporter_type>;
 
+using retrying_tracer = mt::tracer<mt::open_schema, mt::thread_local_context, mt::batch<mt::retry<exporter_type>>>;
+
 std::vector<std::string> notices;
 
 // Such a server as far as the exporter sees it. It keeps what is uploaded.
@@ -30,7 +34,7 @@ protected:
     std::shared_ptr<mt::memory_server> side = std::make_shared<mt::memory_server>();
     std::string version = "3.17.2";
     std::string artifact_root = "mlflow-artifacts:/7/traces/";
-    std::string known_to_old_server; // the reply to a search there
+    std::map<std::string, json> old_infos; // by the recorded ID
     int status_of_info = 200;
     std::string unknown; // the ID of a trace that is not there
     std::map<std::string, std::string> files;
@@ -48,16 +52,24 @@ protected:
             return mt::http_response{200, {}, R"({"experiment":{"experiment_id":"7"}})"};
         if (target == "/v1/traces") return mt::http_response{501, {}, R"({"detail":"not supported"})"};
         if (target.starts_with("/api/2.0/mlflow-artifacts/artifacts/")) {
-            if (method != "PUT") return mt::http_response{200, {}, files[request.target]};
+            const auto file = files.find(request.target);
+            if (method != "PUT") return file == files.end() ? no_file() : mt::http_response{200, {}, file->second};
             files[request.target] = request.body;
             return mt::http_response{200, {}, "{}"};
         }
-        if (target.starts_with("/api/2.0/mlflow/traces?")) return mt::http_response{200, {}, known_to_old_server};
-        if (target.starts_with("/api/2.0/mlflow/traces")) {
-            const json tags = {{{"key", "mlflow.artifactLocation"}, {"value", artifact_root + "tr-old/artifacts"}}};
+        if (target.starts_with("/api/2.0/mlflow-artifacts/artifacts?path=")) {
+            const std::string folder = "/api/2.0/mlflow-artifacts/artifacts/" + request.target.substr(41);
             return mt::http_response{
-                200, {}, json{{"trace_info", {{"request_id", "tr-old"}, {"tags", tags}}}}.dump()};
+                200, {}, files.contains(folder + "/traces.json") ? R"({"files":[{"path":"traces.json"}]})" : "{}"};
         }
+        if (target.starts_with("/api/2.0/mlflow/traces?")) {
+            for (const auto& [id, info] : old_infos)
+                if (id != unknown && target.find(id) != target.npos)
+                    return mt::http_response{200, {}, json{{"traces", {info}}}.dump()};
+            return mt::http_response{200, {}, "{}"};
+        }
+        if (target == "/api/2.0/mlflow/traces") return mt::http_response{200, {}, start_in_old_server(request.body)};
+        if (target.starts_with("/api/2.0/mlflow/traces/")) return mt::http_response{200, {}, "{}"};
         const auto body = json::parse(request.body.empty() ? "{}" : request.body);
         const std::string id = method == "POST" ? body["trace"]["trace_info"]["trace_id"].get<std::string>()
                                                 : std::string(target.substr(target.rfind('/') + 1));
@@ -69,10 +81,44 @@ protected:
                                  json{{"trace", {{"trace_info", {{"trace_id", id}, {"tags", tags}}}}}}.dump()};
     }
 
+    // MLflow 3.1 gives traces IDs of its own; the recorded one is a tag.
+    std::string start_in_old_server(const std::string& body) {
+        const auto started = json::parse(body);
+        std::string recorded;
+        for (const auto& tag : started["tags"])
+            if (tag["key"] == "mlflow_trace.trace_id") recorded = tag["value"];
+        const std::string id = "tr-old" + (old_infos.empty() ? "" : std::to_string(old_infos.size()));
+        json tags = started["tags"];
+        tags.push_back({{"key", "mlflow.artifactLocation"}, {"value", artifact_root + id + "/artifacts"}});
+        old_infos[recorded] = {{"request_id", id}, {"tags", tags}};
+        return json{{"trace_info", old_infos[recorded]}}.dump();
+    }
+    mt::http_response no_file() const {
+        if (version != "3.17.2")
+            return {500, {}, R"({"error_code":"INTERNAL_ERROR","message":"The following failures occurred"})"};
+        return {404, {}, R"({"error_code":"RESOURCE_DOES_NOT_EXIST","message":"No such artifact"})"};
+    }
+
+    // The names of all spans in all files, sorted.
+    std::vector<std::string> stored_spans() const {
+        std::vector<std::string> names;
+        for (const auto& [target, file] : files) {
+            const auto content = json::parse(file);
+            for (const auto& span : content["spans"]) names.push_back(span["name"]);
+        }
+        std::sort(names.begin(), names.end());
+        return names;
+    }
+
     exporter_type::options options() const {
         return {.tracking_uri = "http://mlflow:5000",
                 .transport = {side},
                 .on_notice = [](const std::string& notice) { notices.push_back(notice); }};
+    }
+    // All traces until a flush are one batch.
+    retrying_tracer::options retrying() const {
+        return {
+            .exporter = {.exporter = {.exporter = options(), .first_wait = 1ms, .longest_wait = 1ms}, .delay = 1h}};
     }
     std::vector<std::string> targets(std::size_t from = 0) const {
         std::vector<std::string> all;
@@ -144,8 +190,7 @@ TEST_F(mlflow_artifacts, hold_spans_that_end_after_their_trace_once) {
 TEST_F(mlflow_artifacts, of_a_trace_that_somebody_has_deleted_hold_up_no_others) {
     for (const char* const each : {"3.1.4", "3.3.2", "3.17.2"}) {
         version = each;
-        mt::tracer<mt::open_schema, mt::thread_local_context, mt::batch<mt::retry<exporter_type>>> tracer(
-            {.exporter = {.exporter = {.exporter = options(), .first_wait = 1ms, .longest_wait = 1ms}}});
+        retrying_tracer tracer(retrying());
         auto trace = tracer.start_trace("chat");
         auto late = tracer.start_span("late");
         unknown = trace.trace_id().mlflow_id().view();
@@ -159,6 +204,122 @@ TEST_F(mlflow_artifacts, of_a_trace_that_somebody_has_deleted_hold_up_no_others)
         EXPECT_NE(tracer.last_error().message().find("does not have the first part"), std::string::npos)
             << tracer.last_error().message();
     }
+}
+
+// A trace is split if its upload fails; the part without its root then finds no file.
+TEST_F(mlflow_artifacts, of_a_split_trace_are_stored_in_any_order) {
+    for (const char* const each : {"3.1.4", "3.3.2", "3.17.2"}) {
+        version = each;
+        files.clear();
+        int uploads = 0;
+        side->answer_with([&](const mt::memory_server::request& request) -> mt::memory_server::reply {
+            if (request.method == mt::http_method::put && ++uploads > 1 && uploads <= 12)
+                return mt::http_response{500, {}, R"({"error_code":"INTERNAL_ERROR","message":"no space left"})"};
+            return answer(request);
+        });
+        retrying_tracer tracer(retrying());
+        tracer.start_trace("first").end();
+        ASSERT_TRUE(tracer.flush(20s)) << each;
+        {
+            auto trace = tracer.start_trace("root");
+            tracer.start_span("child").end();
+        }
+        ASSERT_TRUE(tracer.flush(20s)) << each << ": " << tracer.last_error().message();
+        EXPECT_EQ(tracer.account().exported, 3U) << each << ": " << tracer.last_error().message();
+        EXPECT_EQ(stored_spans(), (std::vector<std::string>{"child", "first", "root"})) << each;
+    }
+}
+
+TEST_F(mlflow_artifacts, of_a_trace_whose_root_is_refused_hold_up_no_others) {
+    for (const char* const each : {"3.3.2", "3.17.2"}) {
+        version = each;
+        files.clear();
+        side->answer_with([&](const mt::memory_server::request& request) -> mt::memory_server::reply {
+            if (request.method == mt::http_method::put && request.body.size() > 100'000)
+                return mt::http_response{413, {{"Content-Type", "text/html"}}, "<html>too large</html>"};
+            return answer(request);
+        });
+        retrying_tracer tracer(retrying());
+        tracer.start_trace("first").end();
+        ASSERT_TRUE(tracer.flush(20s)) << each;
+        {
+            auto trace = tracer.start_trace("root");
+            tracer.start_span("child").end();
+            trace.outputs(std::string(200'000, 'x'));
+        }
+        tracer.start_trace("other").end();
+        ASSERT_TRUE(tracer.flush(20s)) << each << ": " << tracer.last_error().message();
+        EXPECT_EQ(tracer.account().failed, 1U) << each;
+        EXPECT_EQ(stored_spans(), (std::vector<std::string>{"child", "first", "other"})) << each;
+    }
+}
+
+TEST_F(mlflow_artifacts, that_cannot_be_read_hold_up_no_others) {
+    const mt::http_response others[] = {{403, {}, "Permission denied"},
+                                        {404, {{"Content-Type", "text/html"}}, "<html>no such page</html>"},
+                                        {410, {}, {}},
+                                        {500, {}, R"({"error_code":"INTERNAL_ERROR","message":"bucket"})"},
+                                        {501, {}, {}},
+                                        {200, {}, "<html>sign in</html>"},
+                                        {200, {}, R"({"error":"none"})"}};
+    const mt::failure too_large(mt::error(mt::error_kind::bad_reply, "mlflow:5000", "response larger than 4 MiB"));
+    std::vector<mt::memory_server::reply> replies(std::begin(others), std::end(others));
+    replies.push_back(too_large);
+    for (const auto& reply : replies) {
+        bool is_stored = false;
+        side->answer_with([&](const mt::memory_server::request& request) -> mt::memory_server::reply {
+            if (is_stored && request.method == mt::http_method::get &&
+                request.target.starts_with("/api/2.0/mlflow-artifacts/artifacts/"))
+                return reply;
+            return answer(request);
+        });
+        files.clear();
+        retrying_tracer tracer(retrying());
+        auto trace = tracer.start_trace("chat");
+        auto late = tracer.start_span("late");
+        trace.end();
+        ASSERT_TRUE(tracer.flush(20s));
+        is_stored = true;
+        late.end();
+        tracer.start_trace("other").end();
+        const std::string shown = reply ? std::to_string(reply->status) + reply->body : "too large";
+        ASSERT_TRUE(tracer.flush(20s)) << shown << ": " << tracer.last_error().message();
+        EXPECT_EQ(tracer.account().failed, 1U) << shown;
+        EXPECT_EQ(stored_spans(), (std::vector<std::string>{"chat", "other"})) << "never replaced unread: " << shown;
+    }
+}
+
+TEST_F(mlflow_artifacts, wait_while_a_file_cannot_be_read_yet) {
+    int busy = 3;
+    side->answer_with([&](const mt::memory_server::request& request) -> mt::memory_server::reply {
+        if (request.method == mt::http_method::get && !files.empty() &&
+            request.target.starts_with("/api/2.0/mlflow-artifacts/artifacts/") && busy-- > 0)
+            return mt::http_response{503, {}, {}};
+        return answer(request);
+    });
+    retrying_tracer tracer(retrying());
+    auto trace = tracer.start_trace("chat");
+    auto late = tracer.start_span("late");
+    trace.end();
+    late.end();
+    ASSERT_TRUE(tracer.flush(20s)) << tracer.last_error().message();
+    EXPECT_EQ(stored_spans(), (std::vector<std::string>{"chat", "late"}));
+}
+
+// A server that runs out of space while it writes a file leaves a part of it.
+TEST_F(mlflow_artifacts, that_are_damaged_keep_their_complete_spans) {
+    tracer_type tracer({.exporter = options()});
+    auto trace = tracer.start_trace("chat");
+    auto late = tracer.start_span("late"), later = tracer.start_span("later");
+    trace.end();
+    late.end();
+    auto& file = files.begin()->second;
+    file = file.substr(0, file.size() - 20);
+    later.end();
+    EXPECT_EQ(stored_spans(), (std::vector<std::string>{"chat", "later"}));
+    file.clear();
+    auto next = tracer.start_trace("next");
+    EXPECT_EQ(tracer.account().exported, 3U);
 }
 
 TEST_F(mlflow_artifacts, get_past_a_limit_on_requests) {
@@ -176,9 +337,7 @@ TEST_F(mlflow_artifacts, get_past_a_limit_on_requests) {
                 if (is_of_a_trace && request.method == mt::http_method::put) ++stored[request.target];
                 return answer(request);
             });
-            mt::tracer<mt::open_schema, mt::thread_local_context, mt::batch<mt::retry<exporter_type>>> tracer(
-                {.exporter = {.exporter = {.exporter = options(), .first_wait = 1ms, .longest_wait = 1ms},
-                              .delay = 1h}});
+            retrying_tracer tracer(retrying());
             for (int i = 0; i < 10; ++i) tracer.start_trace("chat").end();
             EXPECT_TRUE(tracer.flush(5s)) << each << ": " << tracer.last_error().message();
             EXPECT_EQ(tracer.account().exported, 10U) << each;
@@ -231,6 +390,7 @@ TEST_F(mlflow_artifacts, of_a_server_that_gives_its_own_ids) {
         tracer.start_trace("chat", mt::user{"user-1042"}, mt::client_request_id{"r-1"}, mt::tag{"kind", "test"});
     const std::string id(trace.trace_id().mlflow_id().view());
     const mt::trace_id own = trace.trace_id();
+    auto late = tracer.start_span("late");
     trace.inputs("question").end();
     EXPECT_EQ(tracer.account().exported, 1U) << tracer.last_error().message();
     EXPECT_EQ(targets(2),
@@ -249,17 +409,12 @@ TEST_F(mlflow_artifacts, of_a_server_that_gives_its_own_ids) {
     EXPECT_EQ(json::parse(files.begin()->second)["spans"][0]["attributes"]["mlflow.traceRequestId"], "\"tr-old\"");
     EXPECT_EQ(tracer.exporter().trace_url(own), "http://mlflow:5000/#/experiments/7/traces");
 
-    // Sent again, it is found and not begun once more.
-    known_to_old_server =
-        json{{"traces",
-              {{{"request_id", "tr-old"},
-                {"tags", {{{"key", "mlflow.artifactLocation"}, {"value", artifact_root + "tr-old/artifacts"}}}}}}}}
-            .dump();
+    // A span that ends later goes to the trace that is there.
     const auto before = side->request_count();
-    tracer.start_trace("chat").end();
-    EXPECT_EQ(targets(before), (std::vector<std::string>{
-                                   "GET /api/2.0/mlflow/traces", "PATCH /api/2.0/mlflow/traces/tr-old",
-                                   "PUT /api/2.0/mlflow-artifacts/artifacts/7/traces/tr-old/artifacts/traces.json"}));
+    late.end();
+    const std::string file = " /api/2.0/mlflow-artifacts/artifacts/7/traces/tr-old/artifacts/traces.json";
+    EXPECT_EQ(targets(before), (std::vector<std::string>{"GET /api/2.0/mlflow/traces", "GET" + file, "PUT" + file}));
+    EXPECT_EQ(stored_spans(), (std::vector<std::string>{"chat", "late"}));
 }
 
 } // namespace

@@ -6,8 +6,10 @@
 #include <mlflow/trace/exporters/mlflow_infos.hpp>
 #include <mlflow/trace/exporters/mlflow_spans.hpp>
 #include <mlflow/trace/http/client.hpp>
+#include <mlflow/trace/http/export_reply.hpp>
 #include <mlflow/trace/http/mlflow_reply.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <span>
@@ -42,10 +44,9 @@ public:
         body_.clear();
         body_.append(R"({"spans":[)");
         if (!is_described(trace)) {
-            const auto stored = call(http_method::get, *target);
+            const auto stored = stored_spans(*target);
             if (!stored) return stored.error();
-            const auto spans = json_find(*stored, {"spans"});
-            for_each_element(spans, [&](std::string_view span) {
+            for_each_element(*stored, [&](std::string_view span) {
                 if (is_of(trace, span)) return; // replaced by the new version
                 body_.append(span);
                 body_.push_back(',');
@@ -71,6 +72,8 @@ private:
     using found = result<place>;
 
     static constexpr std::string_view own_id = "mlflow_trace.trace_id"; // the name of the tag
+    static constexpr std::string_view artifacts_api = "/api/2.0/mlflow-artifacts/artifacts";
+    static constexpr std::string_view file_name = "traces.json";
 
     // Sends `body_`, except with GET.
     answer call(http_method method, std::string_view target) {
@@ -83,6 +86,48 @@ private:
         if (!reply) return failure{std::move(reply).error()};
         if (!is_success(reply->status)) return failure{server_.refusal(target, *reply)};
         return std::move(reply->body);
+    }
+
+    // The JSON array of the spans in this file; empty if there is no file.
+    answer stored_spans(const std::string& target) {
+        const auto reply = server_.send(http_method::get, target);
+        if (!reply) return failure{of_one_file(reply.error())};
+        if (!is_success(reply->status)) {
+            if (is_missing(target, *reply)) return std::string();
+            return failure{of_one_file(server_.refusal(target, *reply))};
+        }
+        const std::string_view file = reply->body;
+        if (const auto spans = json_find(file, {"spans"}); !spans.empty()) return std::string(spans);
+        // A server without space leaves a part of the file. The complete spans in it count.
+        if (file.empty()) return std::string();
+        if (file.starts_with(R"({"spans":)")) return std::string(file.substr(std::min(file.find('['), file.size())));
+        return failure{of_one_file(unproven(target))};
+    }
+
+    // Whether there is no such file. Not every 404 says so, because a proxy may have responded, and MLflow before 3.4
+    // responds 500.
+    bool is_missing(const std::string& target, const http_response& reply) {
+        if (!may_be_missing(reply.status)) return false;
+        if (json_find_string(reply.body, {"error_code"}) == "RESOURCE_DOES_NOT_EXIST") return true;
+        const std::string_view folder = std::string_view(target).substr(0, target.rfind('/'));
+        const auto list = server_.send(http_method::get, std::string(artifacts_api) + "?path=" +
+                                                             std::string(folder.substr(artifacts_api.size() + 1)));
+        if (!list || !is_success(list->status)) return false;
+        bool is_listed = false;
+        const bool is_list = each_member(list->body, [&](std::string_view, std::string_view files) {
+            for_each_element(files, [&](std::string_view file) {
+                is_listed = is_listed || json_find_string(file, {"path"}) == file_name;
+            });
+            return true;
+        });
+        return is_list && !is_listed;
+    }
+
+    // An error that waiting may not mend. Other traces must not wait for this one.
+    static error of_one_file(const error& why) {
+        const bool is_about_it =
+            why.kind() == error_kind::bad_reply || (why.kind() == error_kind::other && !is_busy(why.status()));
+        return is_about_it ? error(error_kind::other, {}, why.message()).with_reply(may_be_at_fault) : why;
     }
 
     error unproven(std::string_view target) const {
@@ -223,9 +268,9 @@ private:
                                      "use a newer MLflow with a database")};
         path.remove_prefix(scheme.size());
         if (path.starts_with("//")) path = path.substr(path.find('/', 2)); // skips the name of the server
-        std::string target = "/api/2.0/mlflow-artifacts/artifacts";
+        std::string target(artifacts_api);
         for (const char c : path) target += c == '/' ? "/" : percent_encoded({&c, 1});
-        return target + "/traces.json";
+        return target.append("/").append(file_name);
     }
 
     http_client<Transport>& server_;

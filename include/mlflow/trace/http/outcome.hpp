@@ -30,6 +30,12 @@ constexpr bool is_not_found(int status) noexcept { return status == 404; }
 constexpr bool is_of_a_proxy(int status) noexcept { return status == 407; }
 // MLflow: with a file store, the response to a trace that it already has.
 constexpr bool may_be_there_already(int status) noexcept { return status == 500; }
+// MLflow: the response to a request for an artifact that does not exist.
+constexpr bool may_be_missing(int status) noexcept { return status == 404 || status == 500; }
+// The server responds otherwise later.
+constexpr bool is_busy(int status) noexcept {
+    return status == 408 || status == 425 || status == 429 || (status >= 502 && status <= 504);
+}
 // The status of a failure that the content may have caused, although the server's own status differs.
 inline constexpr int may_be_at_fault = 500;
 // MLflow: the store does not accept spans.
