@@ -11,8 +11,10 @@
 #include <iterator>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -35,8 +37,8 @@ protected:
     std::string version = "3.17.2";
     std::string artifact_root = "mlflow-artifacts:/7/traces/";
     std::map<std::string, json> old_infos; // by the recorded ID
-    int status_of_info = 200;
-    std::string unknown; // the ID of a trace that is not there
+    int status_of_info = 0;                // unless 0, of every new info
+    std::set<std::string> infos;
     std::map<std::string, std::string> files;
 
     mlflow_artifacts() {
@@ -64,7 +66,7 @@ protected:
         }
         if (target.starts_with("/api/2.0/mlflow/traces?")) {
             for (const auto& [id, info] : old_infos)
-                if (id != unknown && target.find(id) != target.npos)
+                if (target.find(id) != target.npos)
                     return mt::http_response{200, {}, json{{"traces", {info}}}.dump()};
             return mt::http_response{200, {}, "{}"};
         }
@@ -73,12 +75,15 @@ protected:
         const auto body = json::parse(request.body.empty() ? "{}" : request.body);
         const std::string id = method == "POST" ? body["trace"]["trace_info"]["trace_id"].get<std::string>()
                                                 : std::string(target.substr(target.rfind('/') + 1));
-        if (method == "GET" && id == unknown)
+        if (method == "GET" && !infos.contains(id))
             return mt::http_response{404, {}, R"({"error_code":"RESOURCE_DOES_NOT_EXIST","message":"not found"})"};
         const json tags = {{"mlflow.artifactLocation", artifact_root + id + "/artifacts"}};
-        return mt::http_response{method == "POST" ? status_of_info : 200,
-                                 {},
-                                 json{{"trace", {{"trace_info", {{"trace_id", id}, {"tags", tags}}}}}}.dump()};
+        if (method == "POST" && status_of_info != 0) return mt::http_response{status_of_info, {}, {}};
+        if (method == "POST" && !infos.insert(id).second) // a store of files, or a database of MLflow before 3.4
+            return version == "3.17.2" ? mt::http_response{500, {}, "<html>Internal Server Error</html>"}
+                                       : mt::http_response{400, {}, R"({"error_code":"BAD_REQUEST"})"};
+        return mt::http_response{
+            200, {}, json{{"trace", {{"trace_info", {{"trace_id", id}, {"tags", tags}}}}}}.dump()};
     }
 
     // MLflow 3.1 gives traces IDs of its own; the recorded one is a tag.
@@ -193,13 +198,17 @@ TEST_F(mlflow_artifacts, of_a_trace_that_somebody_has_deleted_hold_up_no_others)
         retrying_tracer tracer(retrying());
         auto trace = tracer.start_trace("chat");
         auto late = tracer.start_span("late");
-        unknown = trace.trace_id().mlflow_id().view();
+        const std::string id(trace.trace_id().mlflow_id().view());
         trace.end();
         ASSERT_TRUE(tracer.flush(20s));
+        tracer.start_trace("first").end();
+        ASSERT_TRUE(tracer.flush(20s));
+        infos.erase(id);
+        old_infos.erase(id);
         late.end();
         tracer.start_trace("other").end();
         ASSERT_TRUE(tracer.flush(20s)) << each << ": " << tracer.last_error().message();
-        EXPECT_EQ(tracer.account().exported, 2U) << each;
+        EXPECT_EQ(tracer.account().exported, 3U) << each;
         EXPECT_EQ(tracer.account().failed, 1U) << each;
         EXPECT_NE(tracer.last_error().message().find("does not have the first part"), std::string::npos)
             << tracer.last_error().message();
@@ -266,10 +275,10 @@ TEST_F(mlflow_artifacts, that_cannot_be_read_hold_up_no_others) {
     std::vector<mt::memory_server::reply> replies(std::begin(others), std::end(others));
     replies.push_back(too_large);
     for (const auto& reply : replies) {
-        bool is_stored = false;
+        std::string unreadable = "none";
         side->answer_with([&](const mt::memory_server::request& request) -> mt::memory_server::reply {
-            if (is_stored && request.method == mt::http_method::get &&
-                request.target.starts_with("/api/2.0/mlflow-artifacts/artifacts/"))
+            if (request.method == mt::http_method::get &&
+                request.target.ends_with(unreadable + "/artifacts/traces.json"))
                 return reply;
             return answer(request);
         });
@@ -279,13 +288,16 @@ TEST_F(mlflow_artifacts, that_cannot_be_read_hold_up_no_others) {
         auto late = tracer.start_span("late");
         trace.end();
         ASSERT_TRUE(tracer.flush(20s));
-        is_stored = true;
+        tracer.start_trace("first").end();
+        ASSERT_TRUE(tracer.flush(20s));
+        unreadable = trace.trace_id().mlflow_id().view();
         late.end();
         tracer.start_trace("other").end();
         const std::string shown = reply ? std::to_string(reply->status) + reply->body : "too large";
         ASSERT_TRUE(tracer.flush(20s)) << shown << ": " << tracer.last_error().message();
         EXPECT_EQ(tracer.account().failed, 1U) << shown;
-        EXPECT_EQ(stored_spans(), (std::vector<std::string>{"chat", "other"})) << "never replaced unread: " << shown;
+        EXPECT_EQ(stored_spans(), (std::vector<std::string>{"chat", "first", "other"}))
+            << "never replaced unread: " << shown;
     }
 }
 
@@ -347,15 +359,62 @@ TEST_F(mlflow_artifacts, get_past_a_limit_on_requests) {
     }
 }
 
-TEST_F(mlflow_artifacts, of_a_trace_that_the_server_has_already) {
-    status_of_info = 500; // as a store of files answers then
-    tracer_type tracer({.exporter = options()});
-    tracer.start_trace("chat").end();
-    EXPECT_EQ(tracer.account().exported, 1U) << tracer.last_error().message();
-    EXPECT_EQ(files.size(), 1U);
-    status_of_info = 503;
-    tracer.start_trace("chat").end();
-    EXPECT_EQ(tracer.account().failed, 1U);
+// A retry sends a whole trace again, and so does a control request, which shows that the server accepts others.
+TEST_F(mlflow_artifacts, of_a_trace_that_is_sent_again_keep_spans_that_ended_after_it) {
+    for (const char* const each : {"3.1.4", "3.3.2", "3.17.2"}) {
+        version = each;
+        files.clear();
+        side->answer_with([&](const mt::memory_server::request& request) -> mt::memory_server::reply {
+            if (request.method != mt::http_method::get && request.body.find("poison") != std::string::npos)
+                return mt::http_response{400, {}, R"({"error_code":"INVALID_PARAMETER_VALUE"})"};
+            return answer(request);
+        });
+        retrying_tracer tracer(retrying());
+        auto trace = tracer.start_trace("chat");
+        auto late = tracer.start_span("late");
+        trace.end();
+        late.end();
+        ASSERT_TRUE(tracer.flush(20s)); // control requests send the first trace of this batch
+        tracer.start_trace("poison").end();
+        const auto before = side->request_count();
+        ASSERT_TRUE(tracer.flush(20s)) << each << ": " << tracer.last_error().message();
+        EXPECT_EQ(tracer.account().failed, 1U) << each;
+        const auto all = targets(before);
+        EXPECT_TRUE(std::any_of(all.begin(), all.end(), [](auto& one) { return one.starts_with("PUT"); })) << each;
+        EXPECT_EQ(stored_spans(), (std::vector<std::string>{"chat", "late"})) << each;
+    }
+}
+
+TEST_F(mlflow_artifacts, of_a_trace_whose_info_was_stored_without_a_response) {
+    for (const char* const each : {"3.3.2", "3.17.2"}) {
+        version = each;
+        files.clear();
+        bool is_lost = true;
+        side->answer_with([&](const mt::memory_server::request& request) -> mt::memory_server::reply {
+            auto reply = answer(request);
+            if (request.method == mt::http_method::post && request.target.ends_with("/traces") &&
+                request.target != "/v1/traces" && std::exchange(is_lost, false))
+                return mt::failure{mt::error(mt::error_kind::closed, "mlflow:5000", "closed")};
+            return reply;
+        });
+        retrying_tracer tracer(retrying());
+        tracer.start_trace("chat").end();
+        ASSERT_TRUE(tracer.flush(20s)) << each << ": " << tracer.last_error().message();
+        EXPECT_EQ(tracer.account().exported, 1U) << each;
+        EXPECT_EQ(stored_spans(), std::vector<std::string>{"chat"}) << each;
+    }
+}
+
+// A response to the info that means something else, although the server has the trace or not.
+TEST_F(mlflow_artifacts, of_an_info_that_is_refused) {
+    for (const int status : {400, 500, 503}) {
+        status_of_info = status;
+        tracer_type tracer({.exporter = options()});
+        tracer.start_trace("chat").end();
+        EXPECT_EQ(tracer.account().failed, 1U);
+        EXPECT_NE(tracer.last_error().message().find("responded " + std::to_string(status)), std::string::npos)
+            << tracer.last_error().message();
+    }
 }
 
 TEST_F(mlflow_artifacts, that_only_the_server_can_write_are_an_error) {

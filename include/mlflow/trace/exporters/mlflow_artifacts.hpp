@@ -15,6 +15,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <utility>
 
 namespace mlflow::trace {
@@ -39,15 +40,17 @@ public:
     failed store(const trace_data& trace) {
         auto where = is_before_3_2_ ? find_or_start(trace) : is_described(trace) ? post_info(trace) : find(trace);
         if (!where) return where.error();
+        if (where->id.empty()) return without_first_part();
         auto target = artifact_target(*where);
         if (!target) return target.error();
         body_.clear();
         body_.append(R"({"spans":[)");
-        if (!is_described(trace)) {
+        if (!where->is_new) {
             const auto stored = stored_spans(*target);
             if (!stored) return stored.error();
+            const auto replaced = ids_of(trace);
             for_each_element(*stored, [&](std::string_view span) {
-                if (is_of(trace, span)) return; // replaced by the new version
+                if (replaced.contains(json_find_string(span, {"span_id"}).value_or(std::string()))) return;
                 body_.append(span);
                 body_.push_back(',');
             });
@@ -66,8 +69,9 @@ public:
 private:
     using answer = result<std::string>;
     struct place {
-        std::string id;
-        std::string artifacts; // the location of its files
+        std::string id{};        // empty if the server does not have the trace
+        std::string artifacts{}; // the location of its files
+        bool is_new = false;     // so that there is no file yet
     };
     using found = result<place>;
 
@@ -137,33 +141,33 @@ private:
     // Whether the trace has the root span and its description.
     static bool is_described(const trace_data& trace) noexcept { return trace.root && !is_continued(trace); }
 
-    // Whether a span in JSON has the ID of a span of the trace.
-    static bool is_of(const trace_data& trace, std::string_view span_json) {
-        const auto id = json_find_string(span_json, {"span_id"});
+    // The IDs of the trace's spans, as the file has them.
+    static std::unordered_set<std::string> ids_of(const trace_data& trace) {
+        std::unordered_set<std::string> ids;
         for (const span_data* span = trace.spans; span; span = span->next) {
             buffer own;
             char bytes[8];
             write_big_endian(bytes, span->id.value);
             append_base64(own, {bytes, sizeof bytes});
-            if (id == whole(own)) return true;
+            ids.emplace(whole(own));
         }
-        return false;
+        return ids;
     }
 
     found post_info(const trace_data& trace) {
         body_.clear();
         append_trace_info(body_, trace, experiment_id_, run_, summarise(trace));
         auto posted = read_info(trace, call(http_method::post, "/api/3.0/mlflow/traces"));
-        // A file store rejects a trace that it already has.
-        if (!posted && may_be_there_already(posted.error().status()))
-            if (auto there = find(trace)) return there;
-        return posted;
+        if (posted) posted->is_new = true; // these servers reject the info of a trace that they have
+        if (posted || !may_be_there_already(posted.error().status())) return posted;
+        auto there = find(trace);
+        return there && there->id.empty() ? posted : there;
     }
 
     found find(const trace_data& trace) {
         const std::string id(trace.id.mlflow_id().view());
         auto there = read_info(trace, call(http_method::get, "/api/3.0/mlflow/traces/" + id));
-        if (!there && is_not_found(there.error().status())) return failure{without_first_part()};
+        if (!there && is_not_found(there.error().status())) return place{};
         return there;
     }
     // The first part was lost or the trace deleted. Other traces must not wait for these spans.
@@ -176,7 +180,7 @@ private:
         if (!reply) return failure{reply.error()};
         if (!is_stored_info(*reply, trace.id)) return failure{unproven("/api/3.0/mlflow/traces")};
         auto location = json_find_string(*reply, {"trace", "trace_info", "tags", mlflow_names::artifact_location});
-        return place{std::string(trace.id.mlflow_id().view()), location.value_or(std::string())};
+        return place{std::string(trace.id.mlflow_id().view()), location.value_or(std::string()), false};
     }
 
     // ---- MLflow before 3.2
@@ -191,10 +195,7 @@ private:
         place where;
         for_each_element(json_find(*reply, {"traces"}),
                          [&where](std::string_view info) { where = read_old_info(info); });
-        if (!is_described(trace)) {
-            if (!where.id.empty()) return where;
-            return failure{without_first_part()};
-        }
+        if (!is_described(trace)) return where;
         if (where.id.empty()) {
             body_.clear();
             append_old_start(trace);
@@ -202,6 +203,7 @@ private:
             if (!reply) return failure{std::move(reply).error()};
             where = read_old_info(json_find(*reply, {"trace_info"}));
             if (where.id.empty()) return failure{unproven("/api/2.0/mlflow/traces")};
+            where.is_new = true;
         }
         if (!is_path_part(where.id))
             return failure{error(error_kind::other, server_.uri(),
@@ -217,7 +219,7 @@ private:
     }
 
     static place read_old_info(std::string_view info) {
-        place where{json_find_string(info, {"request_id"}).value_or(std::string()), {}};
+        place where{json_find_string(info, {"request_id"}).value_or(std::string()), {}, false};
         for_each_element(json_find(info, {"tags"}), [&where](std::string_view tag) {
             if (json_find_string(tag, {"key"}) == mlflow_names::artifact_location)
                 where.artifacts = json_find_string(tag, {"value"}).value_or(std::string());

@@ -28,8 +28,9 @@ inline constexpr int unauthorized = 401;
 constexpr bool wants_other_credentials(int status) noexcept { return status == unauthorized; }
 constexpr bool is_not_found(int status) noexcept { return status == 404; }
 constexpr bool is_of_a_proxy(int status) noexcept { return status == 407; }
-// MLflow: with a file store, the response to a trace that it already has.
-constexpr bool may_be_there_already(int status) noexcept { return status == 500; }
+// MLflow before 3.4, or with a file store: the response to the info of a trace that it already has. 400 is that of a
+// database.
+constexpr bool may_be_there_already(int status) noexcept { return status == 400 || status == 500; }
 // MLflow: the response to a request for an artifact that does not exist.
 constexpr bool may_be_missing(int status) noexcept { return status == 404 || status == 500; }
 // The server responds otherwise later.
