@@ -2,6 +2,7 @@
 // What the exporter says to servers that take no OTLP spans. tests/stores/ asks real ones.
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/transports/memory.hpp>
+#include <mlflow/trace/web/propagation.hpp>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -11,7 +12,6 @@
 #include <iterator>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -38,7 +38,7 @@ protected:
     std::string artifact_root = "mlflow-artifacts:/7/traces/";
     std::map<std::string, json> old_infos; // by the recorded ID
     int status_of_info = 0;                // unless 0, of every new info
-    std::set<std::string> infos;
+    std::map<std::string, json> infos;
     std::map<std::string, std::string> files;
 
     mlflow_artifacts() {
@@ -71,19 +71,42 @@ protected:
             return mt::http_response{200, {}, "{}"};
         }
         if (target == "/api/2.0/mlflow/traces") return mt::http_response{200, {}, start_in_old_server(request.body)};
-        if (target.starts_with("/api/2.0/mlflow/traces/")) return mt::http_response{200, {}, "{}"};
+        if (method == "PATCH") return patch(std::string(target.substr(target.rfind('/') + 1)), request.body);
         const auto body = json::parse(request.body.empty() ? "{}" : request.body);
         const std::string id = method == "POST" ? body["trace"]["trace_info"]["trace_id"].get<std::string>()
                                                 : std::string(target.substr(target.rfind('/') + 1));
         if (method == "GET" && !infos.contains(id))
             return mt::http_response{404, {}, R"({"error_code":"RESOURCE_DOES_NOT_EXIST","message":"not found"})"};
-        const json tags = {{"mlflow.artifactLocation", artifact_root + id + "/artifacts"}};
         if (method == "POST" && status_of_info != 0) return mt::http_response{status_of_info, {}, {}};
-        if (method == "POST" && !infos.insert(id).second) // a store of files, or a database of MLflow before 3.4
+        if (method == "POST" && infos.contains(id)) // a store of files, or a database of MLflow before 3.4
             return version == "3.17.2" ? mt::http_response{500, {}, "<html>Internal Server Error</html>"}
                                        : mt::http_response{400, {}, R"({"error_code":"BAD_REQUEST"})"};
-        return mt::http_response{
-            200, {}, json{{"trace", {{"trace_info", {{"trace_id", id}, {"tags", tags}}}}}}.dump()};
+        if (method == "POST") {
+            infos[id] = body["trace"]["trace_info"];
+            infos[id]["tags"]["mlflow.artifactLocation"] = artifact_root + id + "/artifacts";
+        }
+        return mt::http_response{200, {}, json{{"trace", {{"trace_info", infos[id]}}}}.dump()};
+    }
+
+    mt::http_response patch(const std::string& id, const std::string& body) {
+        const auto changes = json::parse(body);
+        const auto in_new = infos.find(id);
+        if (in_new != infos.end()) {
+            for (const auto& pair : changes.value("tags", json::array()))
+                in_new->second["tags"][pair["key"]] = pair["value"];
+            for (const auto& pair : changes.value("request_metadata", json::array()))
+                in_new->second["trace_metadata"][pair["key"]] = pair["value"];
+        }
+        for (auto& [recorded, info] : old_infos)
+            if (info["request_id"] == id)
+                for (const auto& pair : changes.value("tags", json::array())) {
+                    auto& tags = info["tags"];
+                    const auto same = [&](const json& tag) { return tag["key"] == pair["key"]; };
+                    const auto at = std::find_if(tags.begin(), tags.end(), same);
+                    if (at == tags.end()) tags.push_back(pair);
+                    else *at = pair;
+                }
+        return {200, {}, "{}"};
     }
 
     // MLflow 3.1 gives traces IDs of its own; the recorded one is a tag.
@@ -121,9 +144,8 @@ protected:
                 .on_notice = [](const std::string& notice) { notices.push_back(notice); }};
     }
     // All traces until a flush are one batch.
-    retrying_tracer::options retrying() const {
-        return {
-            .exporter = {.exporter = {.exporter = options(), .first_wait = 1ms, .longest_wait = 1ms}, .delay = 1h}};
+    mt::batch<mt::retry<exporter_type>>::options retrying() const {
+        return {.exporter = {.exporter = options(), .first_wait = 1ms, .longest_wait = 1ms}, .delay = 1h};
     }
     std::vector<std::string> targets(std::size_t from = 0) const {
         std::vector<std::string> all;
@@ -332,6 +354,53 @@ TEST_F(mlflow_artifacts, that_are_damaged_keep_their_complete_spans) {
     file.clear();
     auto next = tracer.start_trace("next");
     EXPECT_EQ(tracer.account().exported, 3U);
+}
+
+// The front end, in which a trace began, ends last. The server does not know the trace until then.
+TEST_F(mlflow_artifacts, of_a_process_that_continues_a_trace_come_before_it) {
+    using schema = mt::schema<mt::propagated<mt::required<mt::user>>, mt::propagated<mt::required<mt::session>>>;
+    using process = mt::tracer<schema, mt::thread_local_context, mt::batch<mt::retry<exporter_type>>>;
+    const mt::propagator<schema, mt::trust_network> wire({.hosts = {"*"}});
+    for (const char* const each : {"3.1.4", "3.3.2", "3.17.2"}) {
+        version = each;
+        files.clear();
+        old_infos.clear();
+        process front(retrying()), back(retrying());
+        auto root = front.start_trace("chat", mt::user{"u"}, mt::session{"s"}, mt::tag{"of", "front"});
+        const std::string id(root.trace_id().mlflow_id().view());
+        root.inputs("asked");
+        std::multimap<std::string, std::string> headers;
+        wire.inject(root, "agent",
+                    [&](std::string_view name, std::string_view value) { headers.emplace(name, value); });
+        for (const char* const name : {"first call", "second call"}) {
+            auto trace = back.start_trace(name, wire.extract(headers), mt::anonymous, mt::no_session);
+            trace.inputs("of the back end");
+            trace.set(mt::tag{"of", "back"});
+            trace.end();
+            ASSERT_TRUE(back.flush(20s)) << each << ": " << back.last_error().message();
+        }
+        EXPECT_EQ(back.account().exported, 2U) << each << ": " << back.last_error().message();
+        EXPECT_EQ(stored_spans(), (std::vector<std::string>{"first call", "second call"})) << each;
+
+        root.end();
+        ASSERT_TRUE(front.flush(20s)) << each << ": " << front.last_error().message();
+        EXPECT_EQ(front.account().exported, 1U) << each << ": " << front.last_error().message();
+        EXPECT_EQ(stored_spans(), (std::vector<std::string>{"chat", "first call", "second call"})) << each;
+        const auto told = side->requests();
+        const auto is_patch = [](auto& one) { return one.method == mt::http_method::patch; };
+        const auto correction = std::find_if(told.rbegin(), told.rend(), is_patch);
+        ASSERT_NE(correction, told.rend()) << each;
+        const auto body = json::parse(correction->body);
+        std::map<std::string, std::string> said;
+        for (const char* const list : {"request_metadata", "tags"})
+            for (const auto& pair : body[list]) said[pair["key"]] = pair["value"];
+        EXPECT_EQ(said["mlflow.traceName"], "chat") << each;
+        EXPECT_EQ(said["mlflow.traceInputs"], "\"asked\"") << each;
+        EXPECT_EQ(said["mlflow.trace.user"], "u") << each;
+        EXPECT_EQ(said["of"], "front") << each;
+        EXPECT_EQ(said["mlflow_trace.continued"], "false") << each;
+        EXPECT_TRUE(version == "3.1.4" || !infos[id].contains("request_preview")) << each;
+    }
 }
 
 TEST_F(mlflow_artifacts, get_past_a_limit_on_requests) {

@@ -41,6 +41,10 @@ constexpr bool is_busy(int status) noexcept {
 inline constexpr int may_be_at_fault = 500;
 // MLflow: the store does not accept spans.
 inline constexpr int not_implemented = 501;
+// The client may not do this, or its credentials are wrong.
+constexpr bool is_denied(int status) noexcept { return status == unauthorized || status == 403; }
+// The server does not know this request.
+constexpr bool is_unsupported(int status) noexcept { return status == 404 || status == 405 || status == 501; }
 constexpr bool is_not_implemented(int status) noexcept { return status == not_implemented; }
 // Statuses with which the right server also responds, and gives the reason in its message: permissions, too many
 // requests, a failure.
