@@ -19,7 +19,15 @@ def own_id(trace) -> str:
 
 
 traces = {own_id(trace): trace for trace in found}
+(across,) = (traces.pop(line["across"]) for line in told if "across" in line)
+names = {span.name: span for span in across.data.spans}
+assert len(across.data.spans) == 2 and names["back"].parent_id == names["front"].span_id, across.data.spans
+tags, metadata = across.info.tags, across.info.trace_metadata
+assert (tags["mlflow.traceName"], tags["of"], tags["mlflow_trace.continued"]) == ("front", "front", "false"), tags
+assert metadata["mlflow.trace.user"] == "user-1042" and json.loads(metadata["mlflow.traceInputs"]) == "asked", metadata
 for line in told:
+    if "across" in line:
+        continue
     trace, text = traces.pop(line["trace"]), line["text"]
     info = trace.info
     metadata, tags = info.trace_metadata, info.tags

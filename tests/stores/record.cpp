@@ -4,12 +4,15 @@
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/environment/mlflow.hpp>
 #include <mlflow/trace/transports/beast.hpp>
+#include <mlflow/trace/web/propagation.hpp>
 
 #include <nlohmann/json.hpp>
 
 #include <cstdio>
 #include <limits>
+#include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace {
@@ -50,11 +53,29 @@ void record(tracer_type& tracer, const std::string& text) {
     late.end();
 }
 
+// A service that continues the trace of another one delivers its spans first.
+void record_across_processes(const twice::options& server) {
+    using schema = mt::schema<mt::propagated<mt::required<mt::user>>, mt::propagated<mt::required<mt::session>>>;
+    using process = mt::tracer<schema, mt::thread_local_context, twice>;
+    const mt::propagator<schema, mt::trust_network> wire({.hosts = {"*"}});
+    process front({.exporter = server}), back({.exporter = server});
+    auto trace = front.start_trace("front", mt::user{"user-1042"}, mt::session{"s"}, mt::tag{"of", "front"});
+    trace.inputs("asked");
+    std::multimap<std::string, std::string> headers;
+    wire.inject(trace, "agent", [&](std::string_view name, std::string_view value) { headers.emplace(name, value); });
+    back.start_trace("back", wire.extract(headers), mt::anonymous, mt::no_session, mt::tag{"of", "back"})
+        .inputs("asked by the front end");
+    std::puts(nlohmann::json{{"across", trace.trace_id().mlflow_id().view()}}.dump().c_str());
+}
+
 } // namespace
 
 int main() {
     auto server = mt::from_environment<twice>();
     if (!server) return std::fprintf(stderr, "%s\n", server.error().message().c_str()), 1;
+    server->on_notice = nullptr;
+    record_across_processes(*server);
+    server->on_notice = twice::options{}.on_notice; // told once
     tracer_type tracer({.exporter = std::move(*server)});
     for (const char* const text :
          {"user-1042", "1", "null", "\"quoted\"", R"({"a": 1})", "o'brien\\", "\xc3\xa9 \xe3\x83\xad"})

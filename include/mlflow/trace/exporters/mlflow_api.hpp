@@ -150,10 +150,12 @@ void for_each_own_metadata(const run_metadata& run, const trace_summary& summary
     pair(mlflow_names::trace_cost, summary.cost);
 }
 
-// The body of StartTraceV3. Previews that neither the application nor the summary has are left out: a server that has
-// the spans takes them from the root span.
+// The body of StartTraceV3. `mark` is the name of a tag for a trace that another process describes: previews and the
+// request ID are left out then. Previews that neither the application nor the summary has are left out: a server that
+// has the spans takes them from the root span.
 inline void append_trace_info(buffer& out, const trace_data& trace, std::string_view experiment_id,
-                              const run_metadata& run, const trace_summary& summary = {}) {
+                              const run_metadata& run, const trace_summary& summary = {},
+                              std::string_view mark = {}) {
     const auto append_entries = [&](json_object<buffer>& object, entry_kind kind) {
         for (const trace_entry entry : trace.entries)
             if (entry.kind == kind) object.member(entry.key, entry.value);
@@ -162,14 +164,14 @@ inline void append_trace_info(buffer& out, const trace_data& trace, std::string_
     const auto append_preview = [&](entry_kind kind, std::string_view name, std::string_view otherwise) {
         const auto set = trace.entries.find(kind, {});
         const auto shown = first_code_points(set.data() ? set : otherwise, 1000);
-        if (!set.data() && otherwise.empty()) return;
+        if (!mark.empty() || (!set.data() && otherwise.empty())) return;
         out.append(name);
         append_json_string(out, shown);
     };
     out.append(R"({"trace":{"trace_info":{"trace_id":)");
     append_json_string(out, trace.id.mlflow_id());
     const auto request_id = trace.entries.find(entry_kind::client_request_id, "client_request_id");
-    if (request_id.data()) {
+    if (request_id.data() && mark.empty()) {
         out.append(R"(,"client_request_id":)");
         append_json_string(out, request_id);
     }
@@ -190,6 +192,7 @@ inline void append_trace_info(buffer& out, const trace_data& trace, std::string_
     append_entries(metadata, entry_kind::metadata);
     out.append(R"(,"tags":)");
     json_object tags(out);
+    if (!mark.empty()) tags.member(mark, "true");
     append_entries(tags.member(mlflow_names::trace_name, trace_name(*trace.root)), entry_kind::tag);
     out.append("}}}");
 }

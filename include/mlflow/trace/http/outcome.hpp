@@ -28,12 +28,23 @@ inline constexpr int unauthorized = 401;
 constexpr bool wants_other_credentials(int status) noexcept { return status == unauthorized; }
 constexpr bool is_not_found(int status) noexcept { return status == 404; }
 constexpr bool is_of_a_proxy(int status) noexcept { return status == 407; }
-// MLflow: with a file store, the response to a trace that it already has.
-constexpr bool may_be_there_already(int status) noexcept { return status == 500; }
+// MLflow before 3.4, or with a file store: the response to the info of a trace that it already has. 400 is that of a
+// database.
+constexpr bool may_be_there_already(int status) noexcept { return status == 400 || status == 500; }
+// MLflow: the response to a request for an artifact that does not exist.
+constexpr bool may_be_missing(int status) noexcept { return status == 404 || status == 500; }
+// The server responds otherwise later.
+constexpr bool is_busy(int status) noexcept {
+    return status == 408 || status == 425 || status == 429 || (status >= 502 && status <= 504);
+}
 // The status of a failure that the content may have caused, although the server's own status differs.
 inline constexpr int may_be_at_fault = 500;
 // MLflow: the store does not accept spans.
 inline constexpr int not_implemented = 501;
+// The client may not do this, or its credentials are wrong.
+constexpr bool is_denied(int status) noexcept { return status == unauthorized || status == 403; }
+// The server does not know this request.
+constexpr bool is_unsupported(int status) noexcept { return status == 404 || status == 405 || status == 501; }
 constexpr bool is_not_implemented(int status) noexcept { return status == not_implemented; }
 // Statuses with which the right server also responds, and gives the reason in its message: permissions, too many
 // requests, a failure.
