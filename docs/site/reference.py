@@ -17,7 +17,7 @@ INCLUDE = ROOT / "include"
 
 # In the order in which a reader meets them.
 FOLDERS = ["", "spans", "metadata", "values", "context", "recording", "web", "pipeline", "spool", "exporters",
-           "transports", "http", "environment", "client", "device", "platform", "testing", "core", "wire", "text",
+           "transports", "http", "environment", "client", "device", "static_memory", "platform", "testing", "core", "wire", "text",
            "memory", "detail"]
 
 # Members that one sentence explains wherever they stand.

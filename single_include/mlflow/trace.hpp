@@ -6,6 +6,7 @@
 #ifndef MLFLOW_TRACE_SINGLE_HEADER
 #define MLFLOW_TRACE_SINGLE_HEADER
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cerrno>
@@ -36,6 +37,7 @@
 #include <type_traits>
 #include <typeinfo>
 #include <unistd.h>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -1396,11 +1398,16 @@ struct llm_cost {
 /// The log level of a span: MLflow's `SpanLogLevel`, with its numbers.
 enum class log_level : std::uint8_t { debug = 10, info = 20, warning = 30, error = 40, critical = 50 };
 
+namespace detail {
+inline constexpr span_type types_of_level_info[] = {span_type::llm,   span_type::chat_model,
+                                                    span_type::tool,  span_type::retriever,
+                                                    span_type::agent, span_type::embedding};
+} // namespace detail
+
 /// The log level of a span for which none was set (mlflow/tracing/utils/default_log_level.py): `info` for model
 /// calls, tools, retrievers, agents and embeddings, `debug` for all other types.
 [[nodiscard]] constexpr log_level default_log_level(span_type type) noexcept {
-    for (const span_type seen : {span_type::llm, span_type::chat_model, span_type::tool, span_type::retriever,
-                                 span_type::agent, span_type::embedding})
+    for (const span_type& seen : detail::types_of_level_info)
         if (type.name() == seen.name()) return log_level::info;
     return log_level::debug;
 }
@@ -2929,6 +2936,9 @@ struct trace_data {
     detail::packed_block* block = nullptr; ///< of a packed copy, as in `span_data`
     bool check_identity = false;           ///< required metadata is checked when the trace ends
     bool is_session_late = false;          ///< the session was unknown when a sampler that samples by session ran
+    bool is_rejected_alone = false;        ///< for `retry` and `spool`: when it was last sent alone
+    /// For `retry` and `spool`: how often in a row it was sent alone and got no response in time, while others did.
+    std::uint8_t slow_rounds = 0;
 
     /// The metadata value of this key; a view whose `data()` is null when there is none.
     [[nodiscard]] std::string_view metadata(std::string_view key) const noexcept {
@@ -2957,7 +2967,8 @@ struct trace_data {
         if (entries.capacity() > detail::machine::kept_block) entries.release();
         entries.clear();
         span_count = bytes = capacity = 0;
-        is_session_late = false;
+        is_session_late = is_rejected_alone = false;
+        slow_rounds = 0;
         return true;
     }
     /// For the pool: releases the blocks of a packed copy.
@@ -8281,7 +8292,8 @@ inline std::string base64_decoded(std::string_view text) {
 }
 
 // Returns the length of an encoded form of `value` in `text` at `at`, or 0 if there is none. Each character may be
-// itself, percent-encoded, or escaped as in JSON, because encoders differ in the characters that they encode.
+// itself, percent-encoded, or escaped as in JSON, and a space a plus sign, because encoders differ in the characters
+// that they encode.
 inline std::size_t encoded_size(std::string_view text, std::size_t at, std::string_view value) noexcept {
     const auto code_unit = [text](std::size_t from) {
         int number = from + 4 <= text.size() ? 0 : -1;
@@ -8291,19 +8303,27 @@ inline std::size_t encoded_size(std::string_view text, std::size_t at, std::stri
         }
         return number;
     };
+    const auto escaped_units = [&](std::uint32_t code_point) -> std::size_t { // the bytes of \uXXXX or of a pair
+        const auto is_unit = [&](std::size_t from, std::uint32_t unit) {
+            return text.substr(std::min(from, text.size())).starts_with("\\u") &&
+                   code_unit(from + 2) == static_cast<int>(unit);
+        };
+        if (code_point <= 0xFFFF) return is_unit(at, code_point) ? 6 : 0;
+        const std::uint32_t high = 0xD7C0 + (code_point >> 10U);
+        return is_unit(at, high) && is_unit(at + 6, 0xDC00 + (code_point & 0x3FFU)) ? 12 : 0;
+    };
     const std::size_t begin = at;
     for (std::size_t i = 0; i < value.size();) {
         if (at >= text.size()) return 0;
         const utf8_step step = decode_utf8(value.substr(i));
         const int byte = static_cast<unsigned char>(value[i]);
         if (percent_escape_at(text, at) == byte) at += 3, ++i;
-        else if (text.substr(at).starts_with("\\u") && step.valid &&
-                 code_unit(at + 2) == static_cast<int>(step.code_point))
-            at += 6, i += step.length;
+        else if (const auto size = step.valid ? escaped_units(step.code_point) : 0; size > 0)
+            at += size, i += step.length;
         else if (text[at] == '\\' && at + 1 < text.size() && text[at + 1] == value[i] &&
                  std::string_view("\"\\/").find(value[i]) != std::string_view::npos)
             at += 2, ++i;
-        else if (text[at] == value[i]) ++at, ++i;
+        else if (text[at] == value[i] || (text[at] == '+' && value[i] == ' ')) ++at, ++i;
         else return 0;
     }
     return at - begin;
@@ -8350,9 +8370,10 @@ private:
         mask_all_forms(text, value);
         const auto space = value.find(' ');
         if (space == std::string_view::npos) return;
-        const auto credential = value.substr(space + 1);
+        auto credential = value.substr(space);
+        credential.remove_prefix(std::min(credential.find_first_not_of(' '), credential.size()));
         mask_all_forms(text, credential);
-        if (!value.starts_with("Basic ")) return;
+        if (!same_name(value.substr(0, space), "Basic")) return;
         const secret pair(base64_decoded(credential));
         mask_all_forms(text, pair.reveal());
         const auto colon = pair.reveal().find(':');
@@ -8365,19 +8386,23 @@ private:
         mask(text, value);
         mask(text, percent_encoded(value));
         mask(text, percent_encoded(value, "0123456789abcdef"));
-        for (std::size_t at = 0; at < text.size(); ++at)
-            if (const auto size = encoded_size(text, at, value); size > 0) text.replace(at, size, stars);
+        mask_encoded(text, value);
         buffer encoded;
         append_base64(encoded, value);
         std::string_view digits = whole(encoded);
         while (digits.ends_with('=')) digits.remove_suffix(1);
-        mask(text, digits);
+        mask_encoded(text, digits);
         std::string for_urls(digits); // RFC 4648, section 5
         for (char& c : for_urls) c = c == '+' ? '-' : c == '/' ? '_' : c;
         mask(text, for_urls);
         encoded.clear();
         append_json_string(encoded, value);
         mask(text, whole(encoded).substr(1, encoded.size() - 2));
+    }
+
+    static void mask_encoded(std::string& text, std::string_view value) {
+        for (std::size_t at = 0; at < text.size(); ++at)
+            if (const auto size = encoded_size(text, at, value); size > 0) text.replace(at, size, stars);
     }
 
     static void mask(std::string& text, std::string_view value) {
@@ -8716,12 +8741,23 @@ inline constexpr int unauthorized = 401;
 constexpr bool wants_other_credentials(int status) noexcept { return status == unauthorized; }
 constexpr bool is_not_found(int status) noexcept { return status == 404; }
 constexpr bool is_of_a_proxy(int status) noexcept { return status == 407; }
-// MLflow: with a file store, the response to a trace that it already has.
-constexpr bool may_be_there_already(int status) noexcept { return status == 500; }
+// MLflow before 3.4, or with a file store: the response to the info of a trace that it already has. 400 is that of a
+// database.
+constexpr bool may_be_there_already(int status) noexcept { return status == 400 || status == 500; }
+// MLflow: the response to a request for an artifact that does not exist.
+constexpr bool may_be_missing(int status) noexcept { return status == 404 || status == 500; }
+// The server responds otherwise later.
+constexpr bool is_busy(int status) noexcept {
+    return status == 408 || status == 425 || status == 429 || (status >= 502 && status <= 504);
+}
 // The status of a failure that the content may have caused, although the server's own status differs.
 inline constexpr int may_be_at_fault = 500;
 // MLflow: the store does not accept spans.
 inline constexpr int not_implemented = 501;
+// The client may not do this, or its credentials are wrong.
+constexpr bool is_denied(int status) noexcept { return status == unauthorized || status == 403; }
+// The server does not know this request.
+constexpr bool is_unsupported(int status) noexcept { return status == 404 || status == 405 || status == 501; }
 constexpr bool is_not_implemented(int status) noexcept { return status == not_implemented; }
 // Statuses with which the right server also responds, and gives the reason in its message: permissions, too many
 // requests, a failure.
@@ -9988,10 +10024,12 @@ void for_each_own_metadata(const run_metadata& run, const trace_summary& summary
     pair(mlflow_names::trace_cost, summary.cost);
 }
 
-// The body of StartTraceV3. Previews that neither the application nor the summary has are left out: a server that has
-// the spans takes them from the root span.
+// The body of StartTraceV3. `mark` is the name of a tag for a trace that another process describes: previews and the
+// request ID are left out then. Previews that neither the application nor the summary has are left out: a server that
+// has the spans takes them from the root span.
 inline void append_trace_info(buffer& out, const trace_data& trace, std::string_view experiment_id,
-                              const run_metadata& run, const trace_summary& summary = {}) {
+                              const run_metadata& run, const trace_summary& summary = {},
+                              std::string_view mark = {}) {
     const auto append_entries = [&](json_object<buffer>& object, entry_kind kind) {
         for (const trace_entry entry : trace.entries)
             if (entry.kind == kind) object.member(entry.key, entry.value);
@@ -10000,14 +10038,14 @@ inline void append_trace_info(buffer& out, const trace_data& trace, std::string_
     const auto append_preview = [&](entry_kind kind, std::string_view name, std::string_view otherwise) {
         const auto set = trace.entries.find(kind, {});
         const auto shown = first_code_points(set.data() ? set : otherwise, 1000);
-        if (!set.data() && otherwise.empty()) return;
+        if (!mark.empty() || (!set.data() && otherwise.empty())) return;
         out.append(name);
         append_json_string(out, shown);
     };
     out.append(R"({"trace":{"trace_info":{"trace_id":)");
     append_json_string(out, trace.id.mlflow_id());
     const auto request_id = trace.entries.find(entry_kind::client_request_id, "client_request_id");
-    if (request_id.data()) {
+    if (request_id.data() && mark.empty()) {
         out.append(R"(,"client_request_id":)");
         append_json_string(out, request_id);
     }
@@ -10028,6 +10066,7 @@ inline void append_trace_info(buffer& out, const trace_data& trace, std::string_
     append_entries(metadata, entry_kind::metadata);
     out.append(R"(,"tags":)");
     json_object tags(out);
+    if (!mark.empty()) tags.member(mark, "true");
     append_entries(tags.member(mlflow_names::trace_name, trace_name(*trace.root)), entry_kind::tag);
     out.append("}}}");
 }
@@ -10366,6 +10405,9 @@ namespace detail {
 //
 // Servers before 3.2 have only an older API and assign their own trace IDs. The recorded ID is then stored as a tag,
 // by which a trace that is sent again is found.
+//
+// The spans of a process that continues a trace may come before the info of the process that began it. They are then
+// stored with an info of their own, which a tag marks, so that the latter can correct it.
 template <class Transport>
 class mlflow_artifacts {
 public:
@@ -10375,20 +10417,22 @@ public:
                      bool is_before_3_2) noexcept
         : server_(server), experiment_id_(experiment_id), run_(run), is_before_3_2_(is_before_3_2) {}
 
-    // `trace` is a whole trace, or a part with spans that ended after the root span.
+    // `trace` is a whole trace, a part with spans that ended after the root span, or what this process added to a
+    // trace of another one.
     failed store(const trace_data& trace) {
-        auto where = is_before_3_2_ ? find_or_start(trace) : is_described(trace) ? post_info(trace) : find(trace);
+        auto where = is_before_3_2_ ? find_or_start(trace) : find_or_post(trace);
         if (!where) return where.error();
+        if (where->id.empty()) return without_first_part();
         auto target = artifact_target(*where);
         if (!target) return target.error();
         body_.clear();
         body_.append(R"({"spans":[)");
-        if (!is_described(trace)) {
-            const auto stored = call(http_method::get, *target);
+        if (!where->is_new) {
+            const auto stored = stored_spans(*target);
             if (!stored) return stored.error();
-            const auto spans = json_find(*stored, {"spans"});
-            for_each_element(spans, [&](std::string_view span) {
-                if (is_of(trace, span)) return; // replaced by the new version
+            const auto replaced = ids_of(trace);
+            for_each_element(*stored, [&](std::string_view span) {
+                if (replaced.contains(json_find_string(span, {"span_id"}).value_or(std::string()))) return;
                 body_.append(span);
                 body_.push_back(',');
             });
@@ -10407,12 +10451,18 @@ public:
 private:
     using answer = result<std::string>;
     struct place {
-        std::string id;
-        std::string artifacts; // the location of its files
+        std::string id{};          // empty if the server does not have the trace
+        std::string artifacts{};   // the location of its files
+        bool is_continued = false; // the info is of a process that continued the trace
+        bool is_new = false;       // so that there is no file yet
     };
     using found = result<place>;
 
-    static constexpr std::string_view own_id = "mlflow_trace.trace_id"; // the name of the tag
+    // Names of tags.
+    static constexpr std::string_view own_id = "mlflow_trace.trace_id";
+    static constexpr std::string_view continued = "mlflow_trace.continued";
+    static constexpr std::string_view artifacts_api = "/api/2.0/mlflow-artifacts/artifacts";
+    static constexpr std::string_view file_name = "traces.json";
 
     // Sends `body_`, except with GET.
     answer call(http_method method, std::string_view target) {
@@ -10427,6 +10477,48 @@ private:
         return std::move(reply->body);
     }
 
+    // The JSON array of the spans in this file; empty if there is no file.
+    answer stored_spans(const std::string& target) {
+        const auto reply = server_.send(http_method::get, target);
+        if (!reply) return failure{of_one_file(reply.error())};
+        if (!is_success(reply->status)) {
+            if (is_missing(target, *reply)) return std::string();
+            return failure{of_one_file(server_.refusal(target, *reply))};
+        }
+        const std::string_view file = reply->body;
+        if (const auto spans = json_find(file, {"spans"}); !spans.empty()) return std::string(spans);
+        // A server without space leaves a part of the file. The complete spans in it count.
+        if (file.empty()) return std::string();
+        if (file.starts_with(R"({"spans":)")) return std::string(file.substr(std::min(file.find('['), file.size())));
+        return failure{of_one_file(unproven(target))};
+    }
+
+    // Whether there is no such file. Not every 404 says so, because a proxy may have responded, and MLflow before 3.4
+    // responds 500.
+    bool is_missing(const std::string& target, const http_response& reply) {
+        if (!may_be_missing(reply.status)) return false;
+        if (json_find_string(reply.body, {"error_code"}) == "RESOURCE_DOES_NOT_EXIST") return true;
+        const std::string_view folder = std::string_view(target).substr(0, target.rfind('/'));
+        const auto list = server_.send(http_method::get, std::string(artifacts_api) + "?path=" +
+                                                             std::string(folder.substr(artifacts_api.size() + 1)));
+        if (!list || !is_success(list->status)) return false;
+        bool is_listed = false;
+        const bool is_list = each_member(list->body, [&](std::string_view, std::string_view files) {
+            for_each_element(files, [&](std::string_view file) {
+                is_listed = is_listed || json_find_string(file, {"path"}) == file_name;
+            });
+            return true;
+        });
+        return is_list && !is_listed;
+    }
+
+    // An error that waiting may not mend. Other traces must not wait for this one.
+    static error of_one_file(const error& why) {
+        const bool is_about_it =
+            why.kind() == error_kind::bad_reply || (why.kind() == error_kind::other && !is_busy(why.status()));
+        return is_about_it ? error(error_kind::other, {}, why.message()).with_reply(may_be_at_fault) : why;
+    }
+
     error unproven(std::string_view target) const {
         return unproven_success(server_.uri(), target, http_response{200, {}, {}});
     }
@@ -10434,33 +10526,50 @@ private:
     // Whether the trace has the root span and its description.
     static bool is_described(const trace_data& trace) noexcept { return trace.root && !is_continued(trace); }
 
-    // Whether a span in JSON has the ID of a span of the trace.
-    static bool is_of(const trace_data& trace, std::string_view span_json) {
-        const auto id = json_find_string(span_json, {"span_id"});
+    // The IDs of the trace's spans, as the file has them.
+    static std::unordered_set<std::string> ids_of(const trace_data& trace) {
+        std::unordered_set<std::string> ids;
         for (const span_data* span = trace.spans; span; span = span->next) {
             buffer own;
             char bytes[8];
             write_big_endian(bytes, span->id.value);
             append_base64(own, {bytes, sizeof bytes});
-            if (id == whole(own)) return true;
+            ids.emplace(whole(own));
         }
-        return false;
+        return ids;
+    }
+
+    found find_or_post(const trace_data& trace) {
+        if (!is_described(trace)) {
+            auto there = find(trace);
+            if (!there || !there->id.empty() || !trace.root) return there;
+        }
+        auto posted = post_info(trace);
+        if (posted) posted->is_new = true; // these servers reject the info of a trace that they have
+        if (posted || !may_be_there_already(posted.error().status())) return posted;
+        auto there = find(trace);
+        if (!there) return there;
+        if (there->id.empty()) return posted;
+        if (there->is_continued && is_described(trace)) {
+            auto error = correct(*there, trace);
+            const bool is_possible = error && !is_unsupported(error->status()) && !is_denied(error->status());
+            if (is_possible) return failure{std::move(*error)}; // otherwise the spans count more
+        }
+        return there;
     }
 
     found post_info(const trace_data& trace) {
+        constexpr std::string_view target = "/api/3.0/mlflow/traces";
         body_.clear();
-        append_trace_info(body_, trace, experiment_id_, run_, summarise(trace));
-        auto posted = read_info(trace, call(http_method::post, "/api/3.0/mlflow/traces"));
-        // A file store rejects a trace that it already has.
-        if (!posted && may_be_there_already(posted.error().status()))
-            if (auto there = find(trace)) return there;
-        return posted;
+        if (is_described(trace)) append_trace_info(body_, trace, experiment_id_, run_, summarise(trace));
+        else append_trace_info(body_, trace, experiment_id_, run_, summarise(trace), continued);
+        return read_info(trace, call(http_method::post, target));
     }
 
     found find(const trace_data& trace) {
         const std::string id(trace.id.mlflow_id().view());
         auto there = read_info(trace, call(http_method::get, "/api/3.0/mlflow/traces/" + id));
-        if (!there && is_not_found(there.error().status())) return failure{without_first_part()};
+        if (!there && is_not_found(there.error().status())) return place{};
         return there;
     }
     // The first part was lost or the trace deleted. Other traces must not wait for these spans.
@@ -10473,7 +10582,8 @@ private:
         if (!reply) return failure{reply.error()};
         if (!is_stored_info(*reply, trace.id)) return failure{unproven("/api/3.0/mlflow/traces")};
         auto location = json_find_string(*reply, {"trace", "trace_info", "tags", mlflow_names::artifact_location});
-        return place{std::string(trace.id.mlflow_id().view()), location.value_or(std::string())};
+        const auto mark = json_find_string(*reply, {"trace", "trace_info", "tags", continued});
+        return place{std::string(trace.id.mlflow_id().view()), location.value_or(std::string()), mark == "true"};
     }
 
     // ---- MLflow before 3.2
@@ -10488,41 +10598,72 @@ private:
         place where;
         for_each_element(json_find(*reply, {"traces"}),
                          [&where](std::string_view info) { where = read_old_info(info); });
-        if (!is_described(trace)) {
-            if (!where.id.empty()) return where;
-            return failure{without_first_part()};
-        }
-        if (where.id.empty()) {
+        const bool is_there = !where.id.empty();
+        if (!is_described(trace) && (is_there || !trace.root)) return where;
+        if (!is_there) {
             body_.clear();
             append_old_start(trace);
             reply = call(http_method::post, "/api/2.0/mlflow/traces");
             if (!reply) return failure{std::move(reply).error()};
             where = read_old_info(json_find(*reply, {"trace_info"}));
             if (where.id.empty()) return failure{unproven("/api/2.0/mlflow/traces")};
+            where.is_new = true;
         }
         if (!is_path_part(where.id))
             return failure{error(error_kind::other, server_.uri(),
                                  " assigned an invalid trace ID: \"" + one_line(where.id) + '"')};
-        body_.clear();
-        json_object end(body_);
-        end.member("timestamp_ms", std::to_string((trace.start_unix_nano + trace.duration_nano) / 1'000'000))
-            .member("status", trace.root->code == status::error ? "ERROR" : "OK");
-        static_cast<void>(end.close());
-        reply = call(http_method::patch, "/api/2.0/mlflow/traces/" + percent_encoded(where.id));
-        if (!reply) return failure{std::move(reply).error()};
+        if (auto error = is_there && where.is_continued ? correct(where, trace) : end(where, trace))
+            return failure{*error};
         return where;
     }
 
+    failed end(const place& where, const trace_data& trace) {
+        body_.clear();
+        append_old_end(trace);
+        body_.push_back('}');
+        return patch(where);
+    }
+    // Replaces what the process that continued the trace said about it.
+    failed correct(const place& where, const trace_data& trace) {
+        body_.clear();
+        append_old_end(trace);
+        append_old_description(trace, "false");
+        body_.push_back('}');
+        return patch(where);
+    }
+    failed patch(const place& where) {
+        const auto reply = call(http_method::patch, "/api/2.0/mlflow/traces/" + percent_encoded(where.id));
+        return reply ? std::nullopt : failed(reply.error());
+    }
+
     static place read_old_info(std::string_view info) {
-        place where{json_find_string(info, {"request_id"}).value_or(std::string()), {}};
+        place where{json_find_string(info, {"request_id"}).value_or(std::string())};
         for_each_element(json_find(info, {"tags"}), [&where](std::string_view tag) {
             if (json_find_string(tag, {"key"}) == mlflow_names::artifact_location)
                 where.artifacts = json_find_string(tag, {"value"}).value_or(std::string());
+            else if (json_find_string(tag, {"key"}) == continued)
+                where.is_continued = json_find_string(tag, {"value"}) == "true";
         });
         return where;
     }
 
     void append_old_start(const trace_data& trace) {
+        body_.append(R"({"experiment_id":)");
+        append_json_string(body_, experiment_id_);
+        body_.append(R"(,"timestamp_ms":")");
+        append_json_uint(body_, trace.start_unix_nano / 1'000'000);
+        body_.push_back('"');
+        append_old_description(trace, is_described(trace) ? "" : "true");
+        body_.push_back('}');
+    }
+
+    void append_old_end(const trace_data& trace) {
+        body_.append(R"({"timestamp_ms":")");
+        append_json_uint(body_, (trace.start_unix_nano + trace.duration_nano) / 1'000'000);
+        body_.append(trace.root->code == status::error ? R"(","status":"ERROR")" : R"(","status":"OK")");
+    }
+
+    void append_old_description(const trace_data& trace, std::string_view mark) {
         bool is_first = true;
         const auto pair = [&](std::string_view key, std::string_view value) {
             if (value.empty()) return;
@@ -10534,24 +10675,25 @@ private:
             for (const trace_entry entry : trace.entries)
                 if (entry.kind == kind) pair(entry.key, entry.value);
         };
-        body_.append(R"({"experiment_id":)");
-        append_json_string(body_, experiment_id_);
-        body_.append(R"(,"timestamp_ms":")");
-        append_json_uint(body_, trace.start_unix_nano / 1'000'000);
-        body_.append(R"(","request_metadata":[)");
+        const auto preview = [&](entry_kind kind, std::string_view otherwise) {
+            const auto set = trace.entries.find(kind, {});
+            return first_code_points(set.data() ? set : otherwise, 250);
+        };
+        body_.append(R"(,"request_metadata":[)");
         const trace_summary summary = summarise(trace);
         for_each_own_metadata(run_, summary, pair);
-        pair("mlflow.traceInputs", first_code_points(summary.inputs, 250));
-        pair("mlflow.traceOutputs", first_code_points(summary.outputs, 250));
+        pair("mlflow.traceInputs", preview(entry_kind::request_preview, summary.inputs));
+        pair("mlflow.traceOutputs", preview(entry_kind::response_preview, summary.outputs));
         entries(entry_kind::metadata);
         is_first = true;
         body_.append(R"(],"tags":[)");
         pair(mlflow_names::trace_name, trace_name(*trace.root));
-        pair(own_id, trace.id.mlflow_id());
+        if (is_before_3_2_) pair(own_id, trace.id.mlflow_id());
         for (const trace_entry entry : trace.entries)
             if (entry.kind == entry_kind::client_request_id) pair(mlflow_names::client_request_id, entry.value);
         entries(entry_kind::tag);
-        body_.append("]}");
+        pair(continued, mark);
+        body_.push_back(']');
     }
 
     result<std::string> artifact_target(const place& where) const {
@@ -10565,9 +10707,9 @@ private:
                                      "use a newer MLflow with a database")};
         path.remove_prefix(scheme.size());
         if (path.starts_with("//")) path = path.substr(path.find('/', 2)); // skips the name of the server
-        std::string target = "/api/2.0/mlflow-artifacts/artifacts";
+        std::string target(artifacts_api);
         for (const char c : path) target += c == '/' ? "/" : percent_encoded({&c, 1});
-        return target + "/traces.json";
+        return target.append("/").append(file_name);
     }
 
     http_client<Transport>& server_;
@@ -13137,14 +13279,16 @@ inline error quarantined(const trace_id& id, const error& why) {
 // - `wait` ends the round. Everything that is left is sent again in the next one.
 // - `put_aside` splits the batch in halves, and these again. A span that is rejected alone is sent once more between
 //   two control requests. If the receiver accepts both, the span is quarantined; otherwise the receiver rejects
-//   everything, and the round ends. A control request sends a trace that the receiver accepted before, which does no
-//   harm, or another waiting one. If there is neither, the rejection alone is enough. A host that is ending has no
-//   time for control requests: the span waits.
+//   everything, and the round ends. A control request sends a trace that the receiver accepted in the last
+//   `longest_kept`, or another waiting one. If there is neither, and the receiver has accepted nothing yet, the
+//   rejection alone is enough; otherwise the span waits for another one. A host that is ending has no time for
+//   control requests: the span waits.
 // - `divide` splits the batch too. A span that is rejected alone is sent once more after the others, and quarantined
 //   only if the receiver accepts control requests around it. While the receiver accepts nothing, nothing is
 //   quarantined, and the batch is not split down to single spans.
 // - A request that is not answered in time, or for which there is no memory, is split. A span that is not answered in
-//   time even when sent alone, while others are, is quarantined after `most_slow_rounds` rounds.
+//   time even when sent alone, while others are, is quarantined when that has happened `most_slow_rounds` times in a
+//   row.
 // - If memory for a split runs out, the batch is sent again in the next round.
 //
 // The host owns the batch. Its functions do not throw:
@@ -13153,7 +13297,7 @@ inline error quarantined(const trace_id& id, const error& why) {
 //   void put_aside(trace_batch&, const error&)         quarantine these spans, for this reason
 //
 // Thread-safety: one thread at a time.
-template <class Exporter>
+template <class Exporter, class Clock = std::chrono::steady_clock>
 class fault_finder {
 public:
     using milliseconds = std::chrono::milliseconds;
@@ -13179,13 +13323,12 @@ public:
     round deliver(trace_batch batch, std::size_t number, Host& host) noexcept {
         attempts now{.may_halve = number >= rounds_before_halving_};
         bool asked_in_vain = false;
-        if (now.may_halve && is_single(batch) && batch.begin()->spans == refused_) {
+        if (now.may_halve && is_single(batch) && batch.begin()->is_rejected_alone) {
             now.has_taken = takes_others(now, host);
             if (now.has_taken) now.suspects = std::exchange(batch, {});
             now.is_over = false; // the receiver may accept this batch
             asked_in_vain = !now.has_taken;
         }
-        refused_ = nullptr;
         while (!batch.empty()) {
             if (now.is_over) now.told.again.append(std::move(batch));
             trace_batch part = take_part(batch);
@@ -13222,6 +13365,8 @@ private:
     // With halves of the largest batch, enough to reach one acceptable trace behind several that are rejected.
     static constexpr int most_refusals = 32;
     static constexpr int most_slow_rounds = 5;
+    // A trace that was deleted at the receiver must not come back by a control request long after it was delivered.
+    static constexpr std::chrono::minutes longest_kept{5};
 
     template <class Host>
     void attempt(trace_batch& batch, attempts& now, Host& host) noexcept {
@@ -13265,7 +13410,7 @@ private:
             if (host.is_ending()) return now.told.again.append(std::move(batch));
             now.asked = 0;
             if (!batch.empty()) static_cast<void>(takes_others(now, host));
-            if (now.asked > 0) return settle(std::move(batch), now, host);
+            if (now.asked > 0 || (has_accepted_ && !batch.empty())) return settle(std::move(batch), now, host);
             now.is_over = false; // there is no control trace
             has_failed(left, now, why);
             host.put_aside(batch, why);
@@ -13276,11 +13421,14 @@ private:
             attempt(batch, now, host);
             return;
         }
-        if (result.too_slow && is_single(batch) && !host.is_ending()) {
-            now.why_slow = why;
-            if (takes_others(now, host)) return now.slow.append(std::move(batch));
+        if (is_single(batch)) {
+            const bool is_slow = result.too_slow && !host.is_ending() && takes_others(now, host);
+            mark(batch, what == outcome::divide && !is_slow, is_slow);
+            if (is_slow) {
+                now.why_slow = why;
+                return now.slow.append(std::move(batch));
+            }
         }
-        if (what == outcome::divide && is_single(batch)) refused_ = batch.begin()->spans;
         if (!halve) now.told.exported_in_part += result.exported_spans - kept;
         (halve ? now.suspects : result.too_slow ? now.late : now.told.again).append(std::move(batch));
     }
@@ -13321,9 +13469,16 @@ private:
     // memory.
     void remember(trace_batch&& taken) noexcept {
         constexpr std::size_t small = 64 * 1024;
+        forget_what_is_old();
         if (!taken_.empty() && taken.memory() > small && taken.memory() > taken_.memory()) return;
         trace_data* const alone = taken.begin()->block ? packed(*taken.begin()) : nullptr;
         taken_ = alone ? trace_batch(alone) : std::move(taken);
+        taken_at_ = Clock::now();
+        has_accepted_ = true;
+    }
+    // Control requests do not make it younger.
+    void forget_what_is_old() noexcept {
+        if (!taken_.empty() && Clock::now() - taken_at_ >= longest_kept) taken_.clear();
     }
 
     export_result send(trace_batch& batch, attempts& now) noexcept {
@@ -13332,6 +13487,13 @@ private:
         return result;
     }
 
+    // The marks are in the trace, so that they end with it: the pool hands out the same address again.
+    static void mark(trace_batch& alone, bool is_rejected, bool is_slow = false) noexcept {
+        trace_data* const trace = alone.pop_front();
+        trace->is_rejected_alone = is_rejected;
+        trace->slow_rounds = is_slow ? static_cast<std::uint8_t>(trace->slow_rounds + 1) : std::uint8_t{0};
+        alone.push_back(trace);
+    }
     static bool is_single(const trace_batch& batch) noexcept { return batch.span_count() == 1; }
     static void has_failed(std::size_t spans, attempts& now, const error& why) noexcept {
         now.told.failed += spans;
@@ -13349,6 +13511,7 @@ private:
     template <class Host>
     bool takes_others(attempts& now, Host& host) noexcept {
         now.asked = 0;
+        forget_what_is_old();
         now.is_over = !takes(taken_, now) && !takes_another(now, host);
         now.refusals = 0;
         return !now.is_over;
@@ -13382,11 +13545,12 @@ private:
     // first control request was accepted.
     template <class Host>
     void settle(trace_batch&& alone, attempts& now, Host& host) noexcept {
-        refused_ = alone.begin()->spans;
+        mark(alone, true);
         for (int attempt = 1; now.is_well; ++attempt) {
             export_result result = send(alone, now);
             const outcome what = outcome_of(result);
             if (what == outcome::delivered) return count(result, now, result.error);
+            if (alone.empty()) return has_failed(1, now, result.error); // the exporter has moved it out
             if (what != outcome::wait && takes_others(now, host)) {
                 // If the first control trace was rejected too, the receiver may have recovered only now.
                 if (now.asked > 1 && attempt == 1) continue;
@@ -13395,21 +13559,22 @@ private:
                 return;
             }
             now.is_over = true;
-            if (what == outcome::wait) refused_ = nullptr;
+            if (what == outcome::wait) mark(alone, false);
             note(result, now);
         }
         now.late.append(std::move(alone));
     }
 
+    // Quarantines the spans that have been too slow in each of the latest rounds.
     template <class Host>
     void settle_slow(attempts& now, Host& host) noexcept {
-        slow_rounds_ = now.slow.empty() ? 0 : slow_rounds_ + 1;
-        if (slow_rounds_ < most_slow_rounds) {
-            if (slow_rounds_ != 0 && now.told.again.empty() && now.late.empty()) now.told.error = now.why_slow;
-            return now.late.append(std::move(now.slow));
-        }
-        slow_rounds_ = 0;
+        const bool is_all_that_waits = now.told.again.empty() && now.late.empty();
         while (trace_data* const slow = now.slow.pop_front()) {
+            if (slow->slow_rounds < most_slow_rounds) {
+                if (is_all_that_waits) now.told.error = now.why_slow;
+                now.late.push_back(slow);
+                continue;
+            }
             trace_batch alone(slow);
             has_failed(alone.span_count(), now, now.why_slow);
             host.put_aside(alone, now.why_slow);
@@ -13419,10 +13584,10 @@ private:
     Exporter& exporter_;
     backoff waits_;
     std::size_t rounds_before_halving_;
-    trace_batch taken_;                  // the latest accepted trace, for control requests
+    trace_batch taken_; // the latest accepted trace, for control requests
+    typename Clock::time_point taken_at_{};
+    bool has_accepted_ = false;          // there was such a trace
     std::size_t most_spans_ = unlimited; // in one request; reduced when the receiver is too slow
-    int slow_rounds_ = 0;                // consecutive rounds with slow spans
-    const span_data* refused_ = nullptr; // rejected alone in the latest round
 };
 
 } // namespace detail
@@ -13458,7 +13623,7 @@ struct rejected_trace {
 /// a single span is rejected alone. That span is quarantined: it counts as failed, and `take_rejected` returns it. If
 /// it is uncertain that the content is at fault (outcome `divide`, also when the exporter throws or sets no flag),
 /// nothing is quarantined while the receiver accepts nothing, and the batch is not split down to single traces. A
-/// span that gets no response in time in five consecutive rounds, alone, while others do, is quarantined too.
+/// span that is sent alone and gets no response in time five times in a row, while others do, is quarantined too.
 ///
 /// Thread-safety: `interrupt`, `last_error`, `progress` and `take_rejected` may be called from any thread, the others
 /// by one thread at a time.
@@ -14312,6 +14477,50 @@ template <class Context = thread_local_context, class Function>
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
+// ---- mlflow/trace/metadata/borrowed.hpp
+
+namespace mlflow::trace {
+inline namespace MLFLOW_TRACE_ABI {
+
+/// A checked value that refers to its text: two words instead of the kilobyte of an `mt::user`. It is given wherever
+/// its key can be given, and checked in the same way:
+///
+///     traces.start_trace("turn", mt::borrowed<mt::user>("kitchen"), mt::borrowed<mt::session>::parse(text).value());
+///
+/// The text must outlive the object. Starting a trace copies it. Thread-safety: as `int`.
+template <class Key>
+class borrowed {
+    static_assert(metadata_key<Key>, "borrowed<T>: T must be a key, such as mt::user or an mt::key");
+
+public:
+    /// The name of the key in MLflow.
+    static constexpr std::string_view name = Key::name;
+
+    /// Refers to a literal, which is checked at compile time.
+    constexpr explicit borrowed(detail::checked_literal<Key> literal) noexcept : text_(literal.data, literal.size) {}
+    /// Refers to the text of `value`.
+    constexpr borrowed(const Key& value) noexcept : text_(value.view()) {}
+    /// Deleted: the text would dangle.
+    borrowed(const Key&&) = delete;
+    /// Refers to a text that is only known at run time. An invalid text is rejected, never truncated.
+    static result<borrowed> parse(std::string_view text) noexcept {
+        if (const auto error = Key::check(text); error.kind() != error_kind::none) return failure{error};
+        return borrowed(text, unchecked{});
+    }
+
+    /// The text.
+    [[nodiscard]] constexpr std::string_view view() const noexcept { return text_; }
+
+private:
+    struct unchecked {};
+    constexpr borrowed(std::string_view text, unchecked) noexcept : text_(text) {}
+
+    std::string_view text_;
+};
+
+} // namespace MLFLOW_TRACE_ABI
+} // namespace mlflow::trace
+
 // ---- mlflow/trace/spans/span_watch.hpp
 
 namespace mlflow::trace {
@@ -14652,21 +14861,21 @@ inline constexpr bool is_fixed_text =
 
 // Keys that the library writes itself. As attributes of the application they could bypass the checks of user and
 // session, or contradict other fields of the span.
-constexpr bool is_reserved_by_mlflow(std::string_view key) noexcept {
-    const auto is_one_of = [key](auto... names) { return ((key == std::string_view(names)) || ...); };
-    return key.starts_with("mlflow.trace") ||
-           is_one_of(mlflow_names::span_type, mlflow_names::span_inputs, mlflow_names::span_outputs,
-                     mlflow_names::token_usage, mlflow_names::model, mlflow_names::provider, mlflow_names::cost,
-                     mlflow_names::span_log_level);
-}
+inline constexpr std::string_view reserved_attributes[] = {
+    mlflow_names::span_type, mlflow_names::span_inputs, mlflow_names::span_outputs,   mlflow_names::token_usage,
+    mlflow_names::model,     mlflow_names::provider,    mlflow_names::cost,           mlflow_names::span_log_level,
+    mlflow_names::user_id,   mlflow_names::session_id,  mlflow_names::conversation_id};
 constexpr bool is_reserved_attribute(std::string_view key) noexcept {
-    switch (key.front()) {
-    case 'u': return key == mlflow_names::user_id;
-    case 's': return key == mlflow_names::session_id;
-    case 'g': return key == mlflow_names::conversation_id;
-    case 'm': return is_reserved_by_mlflow(key);
-    default: return false;
-    }
+    constexpr std::string_view of_traces = "mlflow.trace";
+    if (key.size() >= of_traces.size() && prefix_of(key, of_traces.size()) == of_traces) return true;
+    for (const std::string_view name : reserved_attributes)
+        if (key == name) return true;
+    return false;
+}
+// The same, for most keys by their first character alone.
+constexpr bool is_reserved_by_initial(std::string_view key) noexcept {
+    const char initial = key.front();
+    return (initial == 'm' || initial == 'u' || initial == 's' || initial == 'g') && is_reserved_attribute(key);
 }
 
 constexpr bool is_ascii_key(std::string_view text) noexcept {
@@ -14684,7 +14893,7 @@ public:
     void attribute(std::string_view key, const T& value) noexcept {
         if constexpr (is_fixed_text<T>) {
             attribute(key, std::string_view(value));
-        } else if (is_inert<T> && !span_->body.rules && !key.empty() && !is_reserved_attribute(key)) [[likely]] {
+        } else if (is_inert<T> && !span_->body.rules && !key.empty() && !is_reserved_by_initial(key)) [[likely]] {
             ++span_->attributes; // there is no limit, and no code of the application runs
             write_whole(*span_, [&](auto& out) {
                 return append_attribute(out, otlp::attributes, key, value, span_->needs_rewrite);
@@ -15181,6 +15390,14 @@ constexpr void require_coroutine() noexcept {
                                      "type; wrap it in a coroutine that awaits it");
 }
 
+// What writes into a span of this type.
+template <class Span>
+struct span_writer_of {
+    using type = span_operations;
+};
+template <class Span>
+using writer_of = typename span_writer_of<Span>::type;
+
 } // namespace detail
 
 /// The functions that record on a span. They are the same for a tracer that records (`basic_span`) and for one that
@@ -15195,7 +15412,7 @@ public:
     /// below, a value may be a callable that returns the value; it is called only if the span is recorded.
     template <class T>
     Span& attribute(std::string_view key, const T& value) noexcept {
-        return write([&](detail::span_operations span) { span.attribute(key, value); });
+        return write([&](detail::writer_of<Span> span) { span.attribute(key, value); });
     }
     /// Sets an attribute whose key is known at compile time, which is faster:
     /// `span.attribute<"llm.temperature">(0.7)`. A key that is empty, reserved or not ASCII does not compile.
@@ -15207,12 +15424,12 @@ public:
                       "keys as an argument: attribute(key, value)");
         static_assert(Key.view().empty() || !detail::is_reserved_attribute(Key.view()),
                       "the library writes this attribute itself: use inputs(), outputs(), type() and so on");
-        return write([&](detail::span_operations span) { span.attribute<Key>(value); });
+        return write([&](detail::writer_of<Span> span) { span.template attribute<Key>(value); });
     }
     /// Sets the inputs by name: `span.inputs(mt::arg("question", q), mt::arg("k", 5))`.
     template <class First, class... T>
     Span& inputs(const named_value<First>& first, const named_value<T>&... rest) noexcept {
-        return write([&](detail::span_operations span) {
+        return write([&](detail::writer_of<Span> span) {
             span.json_object_attribute(detail::mlflow_names::span_inputs, first, rest...);
         });
     }
@@ -15220,12 +15437,12 @@ public:
     template <class T>
     Span& inputs(const T& value) noexcept {
         return write(
-            [&](detail::span_operations span) { span.json_attribute(detail::mlflow_names::span_inputs, value); });
+            [&](detail::writer_of<Span> span) { span.json_attribute(detail::mlflow_names::span_inputs, value); });
     }
     /// Sets the outputs by name.
     template <class First, class... T>
     Span& outputs(const named_value<First>& first, const named_value<T>&... rest) noexcept {
-        return write([&](detail::span_operations span) {
+        return write([&](detail::writer_of<Span> span) {
             span.json_object_attribute(detail::mlflow_names::span_outputs, first, rest...);
         });
     }
@@ -15233,60 +15450,60 @@ public:
     template <class T>
     Span& outputs(const T& value) noexcept {
         return write(
-            [&](detail::span_operations span) { span.json_attribute(detail::mlflow_names::span_outputs, value); });
+            [&](detail::writer_of<Span> span) { span.json_attribute(detail::mlflow_names::span_outputs, value); });
     }
     /// Records an event at the present time.
     template <class... T>
     Span& event(std::string_view name, const named_value<T>&... attributes) noexcept {
-        return write([&](detail::span_operations span) { span.event(self().now(), name, attributes...); });
+        return write([&](detail::writer_of<Span> span) { span.event(self().now(), name, attributes...); });
     }
     /// Records one piece of a streamed answer: MLflow's event `mlflow.chunk.item.0`, `.1` and so on.
     template <class T>
     Span& chunk(const T& value) noexcept {
-        return write([&](detail::span_operations span) { span.chunk(self().now(), value); });
+        return write([&](detail::writer_of<Span> span) { span.chunk(self().now(), value); });
     }
 
     /// Sets the type of the span.
     Span& type(span_type type) noexcept {
-        return write([&](detail::span_operations span) { span.type(type); });
+        return write([&](detail::writer_of<Span> span) { span.type(type); });
     }
     /// Sets the name of the model.
     Span& model(std::string_view name) noexcept {
-        return write([&](detail::span_operations span) { span.own_attribute(detail::mlflow_names::model, name); });
+        return write([&](detail::writer_of<Span> span) { span.own_attribute(detail::mlflow_names::model, name); });
     }
     /// Sets the provider of the model.
     Span& provider(std::string_view name) noexcept {
-        return write([&](detail::span_operations span) { span.own_attribute(detail::mlflow_names::provider, name); });
+        return write([&](detail::writer_of<Span> span) { span.own_attribute(detail::mlflow_names::provider, name); });
     }
     /// Sets the tokens that were used. MLflow sums them over the spans of the trace. Counts above 2^63 - 1 are
     /// rejected, because MLflow could not read the trace.
     Span& usage(token_usage used) noexcept {
-        return write([&](detail::span_operations span) { span.usage(used); });
+        return write([&](detail::writer_of<Span> span) { span.usage(used); });
     }
     /// Sets the cost. MLflow sums it over the spans of the trace. Values that are not finite are rejected, because
     /// MLflow would reject the whole request.
     Span& cost(llm_cost spent) noexcept {
-        return write([&](detail::span_operations span) { span.cost(spent); });
+        return write([&](detail::writer_of<Span> span) { span.cost(spent); });
     }
     /// Sets the log level. Without it, the span has the level of its type (`default_log_level`), and at least `error`
     /// after an exception.
     Span& level(log_level level) noexcept {
-        return write([&](detail::span_operations span) { span.level(level); });
+        return write([&](detail::writer_of<Span> span) { span.level(level); });
     }
     /// Links to a span of another trace, such as the one that requested this work.
     template <class... T>
     Span& link(const trace_id& trace, span_id to, const named_value<T>&... attributes) noexcept {
-        return write([&](detail::span_operations span) { span.link(trace, to, attributes...); });
+        return write([&](detail::writer_of<Span> span) { span.link(trace, to, attributes...); });
     }
     /// Sets the status. Without it, a span that ends normally is `ok`.
     Span& set_status(status code, std::string_view message = {}) noexcept {
-        return write([&](detail::span_operations span) { span.set_status(code, message); });
+        return write([&](detail::writer_of<Span> span) { span.set_status(code, message); });
     }
     /// Records an exception as an event and as the reason of an error status.
     Span& exception(std::string_view type, std::string_view message) noexcept {
         event("exception", arg("exception.type", type), arg("exception.message", message));
         return write(
-            [&](detail::span_operations span) { span.fail(type, message); }); // skipped if a redactor ended the span
+            [&](detail::writer_of<Span> span) { span.fail(type, message); }); // skipped if a redactor ended the span
     }
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
     /// The same with the type and text of `thrown`.
@@ -15341,7 +15558,7 @@ private:
     template <class Writer>
     Span& write([[maybe_unused]] const Writer& writer) noexcept {
         if constexpr (Span::is_recorded)
-            if (self().span_) writer(self().writer());
+            if (self().recording()) writer(self().writer());
         return self();
     }
 };
@@ -15593,6 +15810,10 @@ template <class Key>
 struct unwrapped<maybe<Key>> {
     using type = Key;
 };
+template <class Key>
+struct unwrapped<borrowed<Key>> {
+    using type = Key;
+};
 
 // A value that is added to the existing ones, such as `linked_prompt`.
 template <class T>
@@ -15621,7 +15842,7 @@ error set_value(const T& value, Set&& set) noexcept {
         const error refused = value.check();
         return refused.kind() == error_kind::none ? set(entry_kind::tag, value.key, value.value) : refused;
     } else {
-        constexpr bool is_request_id = std::is_same_v<T, client_request_id>;
+        constexpr bool is_request_id = std::is_same_v<typename unwrapped<T>::type, client_request_id>;
         return set(is_request_id ? entry_kind::client_request_id : entry_kind::metadata, T::name, value.view());
     }
 }
@@ -16203,7 +16424,7 @@ namespace detail {
 
 template <class T, class Schema>
 concept identity_argument =
-    std::is_same_v<T, client_request_id> ||
+    std::is_same_v<typename unwrapped<T>::type, client_request_id> ||
     (metadata_key<typename unwrapped<T>::type> && Schema::template has<typename unwrapped<T>::type>);
 
 // The arguments of `start_trace` that do not describe the trace as a whole.

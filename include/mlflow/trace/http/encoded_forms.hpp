@@ -5,7 +5,6 @@
 #include <mlflow/trace/text/percent.hpp>
 #include <mlflow/trace/text/utf8.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -55,7 +54,7 @@ inline std::size_t encoded_size(std::string_view text, std::size_t at, std::stri
     };
     const auto escaped_units = [&](std::uint32_t code_point) -> std::size_t { // the bytes of \uXXXX or of a pair
         const auto is_unit = [&](std::size_t from, std::uint32_t unit) {
-            return text.substr(std::min(from, text.size())).starts_with("\\u") &&
+            return from < text.size() && text.substr(from).starts_with("\\u") &&
                    code_unit(from + 2) == static_cast<int>(unit);
         };
         if (code_point <= 0xFFFF) return is_unit(at, code_point) ? 6 : 0;

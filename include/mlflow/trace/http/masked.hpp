@@ -6,7 +6,6 @@
 #include <mlflow/trace/http/secret.hpp>
 #include <mlflow/trace/text/json_writer.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -47,8 +46,8 @@ private:
         mask_all_forms(text, value);
         const auto space = value.find(' ');
         if (space == std::string_view::npos) return;
-        auto credential = value.substr(space);
-        credential.remove_prefix(std::min(credential.find_first_not_of(' '), credential.size()));
+        const auto begin = value.find_first_not_of(' ', space);
+        const auto credential = begin == std::string_view::npos ? std::string_view() : value.substr(begin);
         mask_all_forms(text, credential);
         if (!same_name(value.substr(0, space), "Basic")) return;
         const secret pair(base64_decoded(credential));
