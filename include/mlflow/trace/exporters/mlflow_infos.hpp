@@ -13,9 +13,12 @@
 #include <mlflow/trace/memory/owner.hpp>
 #include <mlflow/trace/platform/threads.hpp>
 #include <mlflow/trace/platform/without_signals.hpp>
+#include <mlflow/trace/text/exception_text.hpp>
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
+#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -113,24 +116,41 @@ public:
             const without_signals blocked;
             threads.reserve(others.size());
             for (std::size_t i = 0; i < others.size() && i + 1 < answers.size(); ++i)
-                threads.emplace_back([&, i] { guarded([&] { work(answers, *others[i]); }, [] {}); });
+                threads.emplace_back([&, i] { work(answers, *others[i]); });
         };
         guarded(start, [] {}); // fewer threads are enough
-        guarded([&] { work(answers, first); }, [] {});
+        work(answers, first);
         for (thread& each : threads) each.join();
         progress_.end();
     }
 
 private:
-    void work(std::vector<answer>& answers, connection& to) {
+    void work(std::vector<answer>& answers, connection& to) noexcept {
         while (!is_over_ && !is_interrupted_) {
             const std::size_t at = next_++;
             if (at >= answers.size()) return;
-            answers[at].error = post(*answers[at].trace, to);
+            answers[at].error = caught_post(*answers[at].trace, to);
             answers[at].is_tried = true;
             if (!answers[at].error) progress_.one_more();
             if (answers[at].error && outcome_of(*answers[at].error) == outcome::wait) is_over_ = true;
         }
+    }
+
+    // A transport may throw because of this trace, so that the others must go on.
+    failed caught_post(const trace_data& trace, connection& to) const noexcept {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+        try {
+            return post(trace, to);
+        } catch (const std::bad_alloc&) {
+            return no_memory_for_request();
+        } catch (const std::exception& thrown) {
+            return error(error_kind::other, {}, what_of(thrown));
+        } catch (...) {
+            return error(error_kind::other, {}, "the transport threw something other than a std::exception");
+        }
+#else
+        return post(trace, to);
+#endif
     }
 
     failed post(const trace_data& trace, connection& to) const {

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// The requests with a trace's metadata that follow its spans: what one of them does to the others.
+#include <mlflow/trace.hpp>
+#include <mlflow/trace/spans/linked_prompt.hpp>
+#include <mlflow/trace/transports/memory.hpp>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace {
+
+namespace mt = mlflow::trace;
+using nlohmann::json;
+using namespace std::chrono_literals;
+
+using exporter_type = mt::mlflow_exporter<mt::memory_transport>;
+using delivery = mt::batch<mt::retry<exporter_type>>;
+using tracer_type = mt::tracer<mt::open_schema, mt::thread_local_context, delivery>;
+using request = mt::memory_server::request;
+
+class mlflow_infos : public testing::Test {
+protected:
+    std::shared_ptr<mt::memory_server> side = std::make_shared<mt::memory_server>();
+    // The response to these requests, in place of one that says that all is stored.
+    std::function<mt::memory_server::reply()> to_spans, to_info_of_odd, to_links;
+
+    mlflow_infos() {
+        side->answer_with([this](const request& sent) -> mt::memory_server::reply {
+            if (sent.target == "/version") return mt::http_response{200, {}, "3.17.2"};
+            if (sent.target.starts_with("/api/2.0/mlflow/experiments/"))
+                return mt::http_response{200, {}, R"({"experiment":{"experiment_id":"7"}})"};
+            if (sent.target == "/v1/traces") return to_spans ? to_spans() : mt::http_response{200, {}, {}};
+            if (sent.target.ends_with("link-prompts"))
+                return to_links ? to_links() : mt::http_response{200, {}, "{}"};
+            if (to_info_of_odd && sent.body.find("odd") != std::string::npos) return to_info_of_odd();
+            return mt::http_response{200, {}, sent.body}; // it responds with what it has stored
+        });
+    }
+
+    // All traces until a flush are one batch.
+    delivery::options options(std::size_t connections = 1) const {
+        return {.exporter = {.exporter = {.transport = {side}, .info_connections = connections},
+                             .first_wait = 1ms,
+                             .longest_wait = 1ms},
+                .delay = 1h};
+    }
+
+    // Records a trace that needs its own request.
+    static void record(tracer_type& tracer, const std::string& id) {
+        tracer.start_trace("chat", *mt::client_request_id::parse(id)).end();
+    }
+    std::size_t count_of(std::string_view target) const {
+        const auto all = side->requests();
+        return static_cast<std::size_t>(
+            std::count_if(all.begin(), all.end(), [&](auto& one) { return one.target == target; }));
+    }
+};
+
+TEST_F(mlflow_infos, that_make_the_transport_throw_hold_up_no_others) {
+    const std::function<mt::memory_server::reply()> throwing[] = {
+        []() -> mt::memory_server::reply { throw std::length_error("frame too large for this transport"); },
+        []() -> mt::memory_server::reply { throw 7; }};
+    for (const std::size_t connections : {1U, 4U})
+        for (const auto& thrown : throwing) {
+            to_info_of_odd = thrown;
+            tracer_type tracer(options(connections));
+            record(tracer, "first"); // for control requests
+            EXPECT_TRUE(tracer.flush(10s));
+            for (const char* const id : {"1", "2", "odd", "3", "4", "5"}) record(tracer, id);
+            EXPECT_TRUE(tracer.flush(10s)) << tracer.last_error().message();
+            EXPECT_EQ(tracer.account().exported, 6U);
+            EXPECT_EQ(tracer.account().failed, 1U);
+            const auto why = tracer.last_error().message();
+            EXPECT_TRUE(why.find("frame too large") != std::string::npos ||
+                        why.find("something other than") != std::string::npos)
+                << why;
+        }
+}
+
+TEST_F(mlflow_infos, for_which_memory_runs_out_are_sent_again) {
+    int left = 3;
+    to_info_of_odd = [&]() -> mt::memory_server::reply {
+        if (left-- > 0) throw std::bad_alloc();
+        return mt::http_response{200, {}, side->requests().back().body};
+    };
+    tracer_type tracer(options());
+    for (const char* const id : {"1", "odd", "2"}) record(tracer, id);
+    EXPECT_TRUE(tracer.flush(10s)) << tracer.last_error().message();
+    EXPECT_EQ(tracer.account().exported, 3U) << tracer.last_error().message();
+}
+
+} // namespace
