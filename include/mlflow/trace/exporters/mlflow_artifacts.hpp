@@ -9,13 +9,13 @@
 #include <mlflow/trace/http/export_reply.hpp>
 #include <mlflow/trace/http/mlflow_reply.hpp>
 
-#include <algorithm>
 #include <cstddef>
+#include <cstdlib>
+#include <cstring>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <utility>
 
 namespace mlflow::trace {
@@ -52,9 +52,9 @@ public:
         if (!where->is_new) {
             const auto stored = stored_spans(*target);
             if (!stored) return stored.error();
-            const auto replaced = ids_of(trace);
+            const ids_of replaced(trace);
             for_each_element(*stored, [&](std::string_view span) {
-                if (replaced.contains(json_find_string(span, {"span_id"}).value_or(std::string()))) return;
+                if (replaced.contain(json_find_string(span, {"span_id"}).value_or(std::string()))) return;
                 body_.append(span);
                 body_.push_back(',');
             });
@@ -111,7 +111,8 @@ private:
         if (const auto spans = json_find(file, {"spans"}); !spans.empty()) return std::string(spans);
         // A server without space leaves a part of the file. The complete spans in it count.
         if (file.empty()) return std::string();
-        if (file.starts_with(R"({"spans":)")) return std::string(file.substr(std::min(file.find('['), file.size())));
+        if (file.starts_with(R"({"spans":)"))
+            return std::string(file.substr(std::string_view(R"({"spans":)").size()));
         return failure{of_one_file(unproven(target))};
     }
 
@@ -148,18 +149,29 @@ private:
     // Whether the trace has the root span and its description.
     static bool is_described(const trace_data& trace) noexcept { return trace.root && !is_continued(trace); }
 
-    // The IDs of the trace's spans, as the file has them.
-    static std::unordered_set<std::string> ids_of(const trace_data& trace) {
-        std::unordered_set<std::string> ids;
-        for (const span_data* span = trace.spans; span; span = span->next) {
-            buffer own;
-            char bytes[8];
-            write_big_endian(bytes, span->id.value);
-            append_base64(own, {bytes, sizeof bytes});
-            ids.emplace(whole(own));
+    // The IDs of the trace's spans, as the file has them: in base64.
+    class ids_of {
+    public:
+        explicit ids_of(const trace_data& trace) {
+            buffer texts;
+            for (const span_data* span = trace.spans; span; span = span->next) {
+                char bytes[8];
+                write_big_endian(bytes, span->id.value);
+                append_base64(texts, {bytes, sizeof bytes});
+            }
+            sorted_ = whole(texts);
+            std::qsort(sorted_.data(), sorted_.size() / size, size, compare);
         }
-        return ids;
-    }
+        [[nodiscard]] bool contain(const std::string& id) const noexcept {
+            return id.size() == size && std::bsearch(id.data(), sorted_.data(), sorted_.size() / size, size, compare);
+        }
+
+    private:
+        static constexpr std::size_t size = 12;
+        static int compare(const void* a, const void* b) noexcept { return std::memcmp(a, b, size); }
+
+        std::string sorted_;
+    };
 
     found find_or_post(const trace_data& trace) {
         if (!is_described(trace)) {
