@@ -67,6 +67,7 @@ OTHERS = {
     "platform/cycle_c": (),
     "platform/replaced_file": (),
     "bare_metal.hpp": (),
+    "metadata/borrowed": (),
     "metadata/session_path": (),
     "context/global": (),
     "platform/arena": (),

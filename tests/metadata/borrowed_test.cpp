@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <mlflow/trace.hpp>
+#include <mlflow/trace/metadata/borrowed.hpp>
 
 #include <gtest/gtest.h>
 

@@ -3,7 +3,6 @@
 
 #include <mlflow/trace/context/current.hpp>
 #include <mlflow/trace/memory/machine.hpp>
-#include <mlflow/trace/metadata/borrowed.hpp>
 #include <mlflow/trace/metadata/schema.hpp>
 #include <mlflow/trace/metadata/tag.hpp>
 #include <mlflow/trace/spans/span.hpp>
@@ -14,6 +13,9 @@
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
+
+template <class Key>
+class borrowed; // metadata/borrowed.hpp
 
 namespace detail {
 
