@@ -94,7 +94,8 @@ inline link open_port(const std::string& path, speed_t baud) {
     // Opened for writing too, so that a FIFO does not end when its last writer closes it.
     link opened{.file = open_as(O_RDWR)};
     struct stat found{};
-    if (opened.file.get() < 0 && (errno == EACCES || errno == EROFS)) {
+    // EPERM: a file that is immutable or can only be appended to. ETXTBSY: a program that is running.
+    if (opened.file.get() < 0 && (errno == EACCES || errno == EROFS || errno == EPERM || errno == ETXTBSY)) {
         const int reason = errno;
         const bool is_answered = ::stat(path.c_str(), &found) == 0 && S_ISCHR(found.st_mode);
         if (!is_answered) opened.file = open_as(O_RDONLY);

@@ -115,9 +115,10 @@ public:
         }
         const std::string topic = options_.prefix + '/' + device + "/acknowledgements";
         ++unanswered_; // before, because the answer may arrive before the function returns
-        if (::mosquitto_publish(client_, nullptr, topic.c_str(), static_cast<int>(bytes.size()), bytes.data(), 1,
-                                false) != MOSQ_ERR_SUCCESS)
-            --unanswered_;
+        // A message with an ID is queued, and answered later, even if there is no connection now.
+        int id = 0;
+        ::mosquitto_publish(client_, &id, topic.c_str(), static_cast<int>(bytes.size()), bytes.data(), 1, false);
+        if (id == 0) --unanswered_;
     }
 
     [[nodiscard]] std::uint64_t damaged() const { return decoder_->damaged(); }

@@ -21,6 +21,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <iostream>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -144,7 +145,7 @@ public:
             throw CLI::ValidationError("forget", "--no-server needs --spool or --file");
         receipt told_of{who, is_sure_};
         job work{who, is_sure_, told_of, with_spans_ ? mt::look_into::spans : mt::look_into::traces};
-        for (const std::string& path : files) work.collect_file(path);
+        for (const std::string& path : files) work.collect_file(path, files);
         for (const std::string& folder : spools) work.collect_spool(folder);
         std::optional<mt::user_remains> remains;
         if (server) remains = work.collect_server(*server, told.tracking_uri);
@@ -173,13 +174,16 @@ private:
         return id;
     }
 
-    // Paths that lead to the same file or folder count once.
+    // Paths that lead to the same file or folder count once; hard links are files of their own, because each is
+    // replaced by itself.
     static std::vector<std::string> each_once(const std::vector<std::string>& paths) {
         std::vector<std::string> kept;
         for (const std::string& path : paths) {
             std::error_code fault;
-            if (std::none_of(kept.begin(), kept.end(),
-                             [&](const std::string& one) { return std::filesystem::equivalent(one, path, fault); }))
+            const auto real = std::filesystem::weakly_canonical(path, fault);
+            if (std::none_of(kept.begin(), kept.end(), [&](const std::string& one) {
+                    return std::filesystem::weakly_canonical(one, fault) == real;
+                }))
                 kept.push_back(path);
         }
         return kept;
@@ -209,6 +213,10 @@ private:
             if (std::find(faults_.begin(), faults_.end(), why) == faults_.end()) faults_.push_back(why);
             is_complete_ = false;
         }
+        void add_links(const std::string& path, std::uintmax_t count) {
+            beyond_.push_back(table::counted(count, "other hard link") + " to " + path +
+                              ", with the old content (find -samefile finds them, before the deletion)");
+        }
         void note(std::string said) { notes_.push_back(std::move(said)); }
         json& details() { return details_; }
         [[nodiscard]] bool is_complete() const noexcept { return is_complete_; }
@@ -219,7 +227,7 @@ private:
                 json all{{"user", user_},           {"time", mt::to_string(now)},
                          {"is_dry_run", !is_sure_}, {"complete", is_complete_},
                          {"places", rows_},         {"faults", faults_},
-                         {"notes", notes_},         {"beyond_reach", beyond_reach}};
+                         {"notes", notes_},         {"beyond_reach", beyond_}};
                 all.update(details_);
                 std::cout << mt::json_line(all);
             } else {
@@ -232,7 +240,7 @@ private:
                 };
                 print_list("not done:", faults_);
                 print_list("note:", notes_);
-                print_list("outside the reach of this program:", beyond_reach);
+                print_list("outside the reach of this program:", beyond_);
                 std::cout << '\n'
                           << (rows_.empty() && is_complete_ ? "there was nothing to delete"
                               : !is_sure_                   ? "nothing was deleted; --yes deletes what is listed"
@@ -251,6 +259,7 @@ private:
         std::vector<json> rows_;
         std::vector<std::string> faults_;
         std::vector<std::string> notes_;
+        std::vector<std::string> beyond_ = beyond_reach;
         json details_ = json::object();
     };
 
@@ -260,6 +269,7 @@ private:
         receipt& told;
         mt::look_into into;
         mt::trace_ids known{};
+        std::map<std::string, std::uintmax_t> other_links{}; // to files, besides the given ones
         bool is_told_by_files = false;
 
         [[nodiscard]] mt::file_erasure files() const {
@@ -269,7 +279,14 @@ private:
 #endif
                                          });
         }
-        void collect_file(const std::string& path) {
+        void collect_file(const std::string& path, const std::vector<std::string>& all) {
+            std::error_code fault;
+            const auto links = std::filesystem::hard_link_count(path, fault);
+            const auto given = std::count_if(all.begin(), all.end(), [&](const std::string& one) {
+                return std::filesystem::equivalent(one, path, fault);
+            });
+            if (!fault && links > static_cast<std::uintmax_t>(given))
+                other_links[path] = links - static_cast<std::uintmax_t>(given);
             if (const auto read = files().collect(path, known); !read) told.fault(read.error().message());
         }
         void collect_spool(const std::string& folder) {
@@ -304,10 +321,14 @@ private:
                 if (here > 0 && file.is_in_use)
                     return told.fault(file.path + " is in use by a process, which will deliver it: stop the process, "
                                                   "or wait until the file is gone, and run this again");
+                std::error_code fault;
+                const auto links = std::filesystem::hard_link_count(file.path, fault);
+                if (here > 0 && !is_sure && !fault && links > 1) told.add_links(file.path, links - 1);
                 if (!is_sure || file.is_in_use) return;
                 const auto removed =
                     mt::remove_from(file, [&](const mt::trace_data& trace) { return is_theirs(trace); }, who);
                 if (!removed) return told.fault(removed.error().message());
+                if (removed->other_links > 0) told.add_links(file.path, removed->other_links);
                 deleted += removed->traces;
                 unreadable += removed->unreadable;
             });
@@ -318,6 +339,9 @@ private:
         void empty_file(const std::string& path) {
             const auto removed = files().remove(path, known, !is_sure);
             if (!removed) return told.fault(removed.error().message());
+            if (const auto links = other_links.find(path);
+                links != other_links.end() && removed->spans + removed->damaged_lines > 0)
+                told.add_links(path, links->second);
             const auto done = [this](std::size_t count) { return is_sure ? count : 0; };
             told.add(path, "traces", removed->traces.size(), done(removed->traces.size()));
             told.add(path, "spans of these", removed->spans, done(removed->spans));

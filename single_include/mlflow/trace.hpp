@@ -6,7 +6,6 @@
 #ifndef MLFLOW_TRACE_SINGLE_HEADER
 #define MLFLOW_TRACE_SINGLE_HEADER
 
-#include <algorithm>
 #include <array>
 #include <bit>
 #include <cerrno>
@@ -37,7 +36,6 @@
 #include <type_traits>
 #include <typeinfo>
 #include <unistd.h>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -8305,7 +8303,7 @@ inline std::size_t encoded_size(std::string_view text, std::size_t at, std::stri
     };
     const auto escaped_units = [&](std::uint32_t code_point) -> std::size_t { // the bytes of \uXXXX or of a pair
         const auto is_unit = [&](std::size_t from, std::uint32_t unit) {
-            return text.substr(std::min(from, text.size())).starts_with("\\u") &&
+            return from < text.size() && text.substr(from).starts_with("\\u") &&
                    code_unit(from + 2) == static_cast<int>(unit);
         };
         if (code_point <= 0xFFFF) return is_unit(at, code_point) ? 6 : 0;
@@ -8370,8 +8368,8 @@ private:
         mask_all_forms(text, value);
         const auto space = value.find(' ');
         if (space == std::string_view::npos) return;
-        auto credential = value.substr(space);
-        credential.remove_prefix(std::min(credential.find_first_not_of(' '), credential.size()));
+        const auto begin = value.find_first_not_of(' ', space);
+        const auto credential = begin == std::string_view::npos ? std::string_view() : value.substr(begin);
         mask_all_forms(text, credential);
         if (!same_name(value.substr(0, space), "Basic")) return;
         const secret pair(base64_decoded(credential));
@@ -10327,24 +10325,41 @@ public:
             const without_signals blocked;
             threads.reserve(others.size());
             for (std::size_t i = 0; i < others.size() && i + 1 < answers.size(); ++i)
-                threads.emplace_back([&, i] { guarded([&] { work(answers, *others[i]); }, [] {}); });
+                threads.emplace_back([&, i] { work(answers, *others[i]); });
         };
         guarded(start, [] {}); // fewer threads are enough
-        guarded([&] { work(answers, first); }, [] {});
+        work(answers, first);
         for (thread& each : threads) each.join();
         progress_.end();
     }
 
 private:
-    void work(std::vector<answer>& answers, connection& to) {
+    void work(std::vector<answer>& answers, connection& to) noexcept {
         while (!is_over_ && !is_interrupted_) {
             const std::size_t at = next_++;
             if (at >= answers.size()) return;
-            answers[at].error = post(*answers[at].trace, to);
+            answers[at].error = caught_post(*answers[at].trace, to);
             answers[at].is_tried = true;
             if (!answers[at].error) progress_.one_more();
             if (answers[at].error && outcome_of(*answers[at].error) == outcome::wait) is_over_ = true;
         }
+    }
+
+    // A transport may throw because of this trace, so that the others must go on.
+    failed caught_post(const trace_data& trace, connection& to) const noexcept {
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+        try {
+            return post(trace, to);
+        } catch (const std::bad_alloc&) {
+            return no_memory_for_request();
+        } catch (const std::exception& thrown) {
+            return error(error_kind::other, {}, what_of(thrown));
+        } catch (...) {
+            return error(error_kind::other, {}, "the transport threw something other than a std::exception");
+        }
+#else
+        return post(trace, to);
+#endif
     }
 
     failed post(const trace_data& trace, connection& to) const {
@@ -10430,9 +10445,9 @@ public:
         if (!where->is_new) {
             const auto stored = stored_spans(*target);
             if (!stored) return stored.error();
-            const auto replaced = ids_of(trace);
+            const ids_of replaced(trace);
             for_each_element(*stored, [&](std::string_view span) {
-                if (replaced.contains(json_find_string(span, {"span_id"}).value_or(std::string()))) return;
+                if (replaced.contain(json_find_string(span, {"span_id"}).value_or(std::string()))) return;
                 body_.append(span);
                 body_.push_back(',');
             });
@@ -10489,7 +10504,8 @@ private:
         if (const auto spans = json_find(file, {"spans"}); !spans.empty()) return std::string(spans);
         // A server without space leaves a part of the file. The complete spans in it count.
         if (file.empty()) return std::string();
-        if (file.starts_with(R"({"spans":)")) return std::string(file.substr(std::min(file.find('['), file.size())));
+        if (file.starts_with(R"({"spans":)"))
+            return std::string(file.substr(std::string_view(R"({"spans":)").size()));
         return failure{of_one_file(unproven(target))};
     }
 
@@ -10526,18 +10542,29 @@ private:
     // Whether the trace has the root span and its description.
     static bool is_described(const trace_data& trace) noexcept { return trace.root && !is_continued(trace); }
 
-    // The IDs of the trace's spans, as the file has them.
-    static std::unordered_set<std::string> ids_of(const trace_data& trace) {
-        std::unordered_set<std::string> ids;
-        for (const span_data* span = trace.spans; span; span = span->next) {
-            buffer own;
-            char bytes[8];
-            write_big_endian(bytes, span->id.value);
-            append_base64(own, {bytes, sizeof bytes});
-            ids.emplace(whole(own));
+    // The IDs of the trace's spans, as the file has them: in base64.
+    class ids_of {
+    public:
+        explicit ids_of(const trace_data& trace) {
+            buffer texts;
+            for (const span_data* span = trace.spans; span; span = span->next) {
+                char bytes[8];
+                write_big_endian(bytes, span->id.value);
+                append_base64(texts, {bytes, sizeof bytes});
+            }
+            sorted_ = whole(texts);
+            std::qsort(sorted_.data(), sorted_.size() / size, size, compare);
         }
-        return ids;
-    }
+        [[nodiscard]] bool contain(const std::string& id) const noexcept {
+            return id.size() == size && std::bsearch(id.data(), sorted_.data(), sorted_.size() / size, size, compare);
+        }
+
+    private:
+        static constexpr std::size_t size = 12;
+        static int compare(const void* a, const void* b) noexcept { return std::memcmp(a, b, size); }
+
+        std::string sorted_;
+    };
 
     found find_or_post(const trace_data& trace) {
         if (!is_described(trace)) {
@@ -14477,50 +14504,6 @@ template <class Context = thread_local_context, class Function>
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace
 
-// ---- mlflow/trace/metadata/borrowed.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-
-/// A checked value that refers to its text: two words instead of the kilobyte of an `mt::user`. It is given wherever
-/// its key can be given, and checked in the same way:
-///
-///     traces.start_trace("turn", mt::borrowed<mt::user>("kitchen"), mt::borrowed<mt::session>::parse(text).value());
-///
-/// The text must outlive the object. Starting a trace copies it. Thread-safety: as `int`.
-template <class Key>
-class borrowed {
-    static_assert(metadata_key<Key>, "borrowed<T>: T must be a key, such as mt::user or an mt::key");
-
-public:
-    /// The name of the key in MLflow.
-    static constexpr std::string_view name = Key::name;
-
-    /// Refers to a literal, which is checked at compile time.
-    constexpr explicit borrowed(detail::checked_literal<Key> literal) noexcept : text_(literal.data, literal.size) {}
-    /// Refers to the text of `value`.
-    constexpr borrowed(const Key& value) noexcept : text_(value.view()) {}
-    /// Deleted: the text would dangle.
-    borrowed(const Key&&) = delete;
-    /// Refers to a text that is only known at run time. An invalid text is rejected, never truncated.
-    static result<borrowed> parse(std::string_view text) noexcept {
-        if (const auto error = Key::check(text); error.kind() != error_kind::none) return failure{error};
-        return borrowed(text, unchecked{});
-    }
-
-    /// The text.
-    [[nodiscard]] constexpr std::string_view view() const noexcept { return text_; }
-
-private:
-    struct unchecked {};
-    constexpr borrowed(std::string_view text, unchecked) noexcept : text_(text) {}
-
-    std::string_view text_;
-};
-
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/spans/span_watch.hpp
 
 namespace mlflow::trace {
@@ -15755,6 +15738,9 @@ void basic_span<Context, Platform>::finish(bool is_replaced) noexcept {
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
+
+template <class Key>
+class borrowed; // metadata/borrowed.hpp
 
 namespace detail {
 

@@ -190,6 +190,24 @@ TEST_F(file_erasure, keeps_mode_and_link_and_leaves_nothing_beside) {
     EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder), {}), 2);
 }
 
+TEST_F(file_erasure, counts_other_hard_links_which_keep_the_old_content) {
+    write(line_of(span(1, 1, "user-1")) + "\n" + line_of(span(2, 1, "user-2")) + "\n");
+    const auto alone = erasure.remove(path, {id_of(1)}, true);
+    std::filesystem::create_hard_link(path, folder / "second");
+    const auto nothing = erasure.remove(path, {id_of(7)}, false);
+    const auto would = erasure.remove(path, {id_of(1)}, true);
+    const auto removed = erasure.remove(path, {id_of(1)}, false);
+    ASSERT_TRUE(alone && nothing && would && removed);
+    EXPECT_EQ(alone->other_links, 0U);
+    EXPECT_EQ(nothing->other_links, 0U);
+    EXPECT_EQ(would->other_links, 1U);
+    EXPECT_EQ(removed->other_links, 1U);
+    const auto second = erasure.remove(folder / "second", {id_of(1)}, false);
+    ASSERT_TRUE(second);
+    EXPECT_EQ(second->other_links, 0U);
+    EXPECT_EQ(second->spans, 1U);
+}
+
 TEST_F(file_erasure, packs_what_was_packed_and_refuses_what_it_cannot) {
     const auto unpacked = [this] {
         mt::detail::gzip_unpacker unpacking;

@@ -10,11 +10,13 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <linux/fs.h>
 #include <netinet/in.h>
 #include <sstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -150,6 +152,36 @@ TEST(a_port, that_is_a_file_or_a_fifo_that_may_only_be_read_is_read) {
     links.read(0, -1, [&](auto, const mt::frame&) { ++frames; });
     EXPECT_EQ(frames, 1);
     EXPECT_NO_THROW(EXPECT_FALSE(open_port(fifo, B9600).is_answered));
+}
+
+// As `chattr +i` and `chattr +a` set it, for root in some file systems.
+struct file_attribute {
+    mt::detail::owned_file file;
+    int before = 0;
+    const bool is_set;
+    file_attribute(const std::string& path, int attribute)
+        : file(::open(path.c_str(), O_RDONLY | O_CLOEXEC)),
+          is_set(::ioctl(file.get(), FS_IOC_GETFLAGS, &before) == 0 && set(before | attribute)) {}
+    ~file_attribute() {
+        if (is_set) static_cast<void>(set(before));
+    }
+    file_attribute(const file_attribute&) = delete;
+    file_attribute& operator=(const file_attribute&) = delete;
+    [[nodiscard]] bool set(int flags) const { return ::ioctl(file.get(), FS_IOC_SETFLAGS, &flags) == 0; }
+};
+
+TEST(a_port, that_is_a_file_that_not_even_its_owner_may_write_to_is_read) {
+    EXPECT_NO_THROW(EXPECT_FALSE(open_port("/proc/self/exe", B9600).is_answered));
+    const temporary_folder folder;
+    ASSERT_TRUE(folder.is_made);
+    const std::string file = folder.path + "/capture.bin";
+    std::ofstream(file) << "x";
+    for (const int attribute : {FS_IMMUTABLE_FL, FS_APPEND_FL}) {
+        const file_attribute set(file, attribute);
+        if (!set.is_set) GTEST_SKIP() << "this user, or this file system, cannot set the attribute";
+        EXPECT_NO_THROW(EXPECT_FALSE(open_port(file, B9600).is_answered));
+    }
+    EXPECT_THROW(open_port(folder.path, B9600), std::runtime_error);
 }
 
 TEST(a_port, that_is_serial_and_may_only_be_read_is_an_error) {

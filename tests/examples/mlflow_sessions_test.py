@@ -302,6 +302,41 @@ def check_forget_arguments(folder: str) -> None:
         check(f"nothing found of {shown}\n" in again.stdout and "there was nothing to delete" in again.stdout, f"{user!r}: {again}")
 
 
+def check_forget_in_files(folder: str) -> None:
+    """Other hard links are named; files in other forms, and traces of others in damaged lines, are named too."""
+    path, second, third = (pathlib.Path(folder, f"links{number}.jsonl") for number in (1, 2, 3))
+    spans = {name: {"traceId": f"{nth + 1:032x}", "spanId": "1" * 16, "attributes": [{"key": "user.id", "value": {"stringValue": name}}]} for nth, name in enumerate(("anna", "bob"))}
+    documents = {name: {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]} for name, span in spans.items()}
+    both = "".join(json.dumps(one) + "\n" for one in documents.values())
+    bob = json.dumps(documents["bob"]) + "\n"
+
+    def forget(*paths: pathlib.Path, sure: bool = True) -> tuple[int, dict]:
+        named = [word for one in paths for word in ("--file", str(one))]
+        done = run("--json", "forget", "--user", "anna", "--no-server", *["--yes"] * sure, *named)
+        return done.returncode, json.loads(done.stdout)
+
+    path.write_text(both)
+    second.hardlink_to(path)
+    third.hardlink_to(path)
+    for sure in (False, True):
+        code, receipt = forget(path, second, sure=sure)
+        named = [one for one in receipt["beyond_reach"] if "hard link" in one]
+        check(code == 0 and len(named) == 2, f"hard links: {receipt}")
+        check(named[0].startswith(f"1 other hard link to {path}"), f"hard links: {named}")
+    check((path.read_text(), second.read_text(), third.read_text()) == (bob, bob, both), "each link that is given is changed")
+    code, receipt = forget(third)
+    check(code == 0 and third.read_text() == bob and "hard link" not in str(receipt["beyond_reach"]), f"the last link: {receipt}")
+
+    pretty = bob + json.dumps(documents["anna"], indent=2)
+    path.write_text(pretty)
+    code, receipt = forget(path)
+    check(code == 1 and path.read_text() == pretty and not receipt["complete"], f"a document of several lines: {receipt}")
+    check(len(receipt["faults"]) == 1 and f"{path}: line 2 begins" in receipt["faults"][0], f"a document of several lines: {receipt}")
+    path.write_text(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [*spans.values()]}]}]})[:-3] + "\n" + bob)
+    code, receipt = forget(path)
+    check(code == 0 and path.read_text() == bob and f"tr-{2:032x}" in str(receipt["notes"]), f"a damaged line: {receipt}")
+
+
 def check_closed_files(file: str) -> None:
     """A closed standard file is not taken by the next file that is opened."""
     for command in ("users", "--json sessions", "export", "forget --user a --no-server --file "):
@@ -655,6 +690,7 @@ def main() -> None:
         check_numbers(pathlib.Path(folder))
         check_options_without_effect(file)
         check_forget_arguments(folder)
+        check_forget_in_files(folder)
         check_closed_files(file)
         check_broken_servers(folder)
         check_hostile_names()

@@ -98,6 +98,22 @@ TEST_F(spool_erasure, removes_a_file_that_holds_nothing_else_and_touches_none_of
     EXPECT_TRUE(std::filesystem::is_empty(folder));
 }
 
+TEST_F(spool_erasure, counts_other_hard_links_which_keep_the_old_content) {
+    record({"user-1", "user-2", "user-3"});
+    const auto file = only_file();
+    const auto link = std::filesystem::path(folder).concat(".link");
+    std::filesystem::create_hard_link(file.path, link);
+    EXPECT_EQ(mt::remove_user_from(file, "user-4", nobody)->other_links, 0U);
+    EXPECT_EQ(mt::remove_user_from(file, "user-1", nobody)->other_links, 1U);
+    std::filesystem::remove(link);
+    EXPECT_EQ(mt::remove_user_from(file, "user-2", nobody)->other_links, 0U);
+    std::filesystem::create_hard_link(file.path, link);
+    const auto last = mt::remove_user_from(file, "user-3", nobody);
+    EXPECT_TRUE(last->is_removed);
+    EXPECT_EQ(last->other_links, 1U);
+    std::filesystem::remove(link);
+}
+
 TEST_F(spool_erasure, takes_out_what_was_rejected_too) {
     record({"user-1", "user-2"});
     const auto waiting = files().front();

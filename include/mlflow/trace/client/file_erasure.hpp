@@ -57,8 +57,9 @@ struct file_removal {
     std::size_t damaged_lines = 0;
     /// The IDs of other traces in these lines.
     std::set<std::string, std::less<>> damaged_others;
-    std::size_t mentions = 0; ///< remaining lines that contain the ID as text
-    std::uint64_t bytes = 0;  ///< by which the uncompressed file became shorter
+    std::size_t mentions = 0;      ///< remaining lines that contain the ID as text
+    std::uint64_t bytes = 0;       ///< by which the uncompressed file became shorter
+    std::uint64_t other_links = 0; ///< other hard links to the file, which keep the old content
 };
 
 /// Removes the traces of one user from files of OTLP JSON lines, uncompressed or in one of the `packings` formats.
@@ -123,7 +124,12 @@ public:
         const auto count = [&](std::string_view line) { filter(line, ids, removed, changed); };
         if (const auto fine = read(*file, target, [](detail::json_value) {}, count); !fine)
             return failure{fine.error()};
-        if (is_dry || (removed.spans == 0 && removed.damaged_lines == 0)) return removed;
+        if (removed.spans == 0 && removed.damaged_lines == 0) return removed;
+        const auto other_links = detail::other_links_to(file->found);
+        if (is_dry) {
+            removed.other_links = other_links;
+            return removed;
+        }
 
         auto again = open(target);
         if (!again) return failure{again.error()};
@@ -149,6 +155,7 @@ public:
         if (!copy()) return unreadable(target);
         again->lines.go_on();
         if (!copy() || !put({}, true) || !instead.take_the_place(again->found)) return unreadable(target);
+        removed.other_links = other_links;
         return removed;
     }
 

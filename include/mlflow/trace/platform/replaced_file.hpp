@@ -38,6 +38,11 @@ inline bool write_whole(int file, std::string_view bytes) {
     return true;
 }
 
+// The hard links that keep the old content of a file when it is replaced or removed.
+inline std::uint64_t other_links_to(const struct stat& file) noexcept {
+    return file.st_nlink > 1 ? static_cast<std::uint64_t>(file.st_nlink) - 1 : 0;
+}
+
 // Makes a renaming or removal in the directory durable.
 inline void sync_folder(const std::string& folder) {
     const owned_file opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

@@ -23,9 +23,10 @@ inline namespace MLFLOW_TRACE_ABI {
 struct spool_removal {
     /// Traces that matched.
     std::uint64_t traces = 0;
-    std::uint64_t bytes = 0;      ///< by which the file became shorter
-    std::uint64_t unreadable = 0; ///< damaged places and records of other versions that contained the text
-    bool is_removed = false;      ///< whether the file itself was removed, because nothing was left in it
+    std::uint64_t bytes = 0;       ///< by which the file became shorter
+    std::uint64_t unreadable = 0;  ///< damaged places and records of other versions that contained the text
+    bool is_removed = false;       ///< whether the file itself was removed, because nothing was left in it
+    std::uint64_t other_links = 0; ///< other hard links to the file, which keep the old content
 };
 
 /// Removes traces from a file of a spool, waiting or rejected: those for which `is_to_go(const trace_data&)` is true,
@@ -85,6 +86,7 @@ result<spool_removal> remove_from(const spool_file& file, const Match& is_to_go,
     if (reader.failed() || !is_read) return detail::unreadable(file.path);
     if (removed.traces + removed.unreadable == 0) return removed;
 
+    removed.other_links = detail::other_links_to(found);
     removed.bytes = held->size();
     if (kept.empty()) {
         if (::unlink(file.path.c_str()) != 0) return detail::unreadable(file.path);
