@@ -100,4 +100,46 @@ TEST_F(mlflow_infos, for_which_memory_runs_out_are_sent_again) {
     EXPECT_EQ(tracer.account().exported, 3U) << tracer.last_error().message();
 }
 
+TEST_F(mlflow_infos, are_sent_although_some_spans_were_rejected) {
+    to_spans = [] {
+        return mt::http_response{200,
+                                 {{"Content-Type", "application/json"}},
+                                 R"({"partialSuccess":{"rejectedSpans":"1","errorMessage":"too old"}})"};
+    };
+    {
+        tracer_type tracer(options());
+        for (const char* const id : {"1", "2", "3"}) record(tracer, id);
+        EXPECT_TRUE(tracer.flush(10s));
+        EXPECT_EQ(count_of("/api/3.0/mlflow/traces"), 3U);
+        EXPECT_EQ(tracer.account().exported, 2U);
+        EXPECT_EQ(tracer.account().failed, 1U);
+        EXPECT_EQ(tracer.last_error().message(), "the receiver rejected spans: too old");
+    }
+    int busy = 2;
+    to_info_of_odd = [&]() -> mt::memory_server::reply {
+        to_spans = nullptr;
+        if (busy-- > 0) return mt::http_response{503, {}, {}};
+        return mt::http_response{200, {}, side->requests().back().body};
+    };
+    tracer_type tracer(options());
+    for (const char* const id : {"1", "2", "odd"}) record(tracer, id);
+    const auto before = count_of("/api/3.0/mlflow/traces");
+    EXPECT_TRUE(tracer.flush(10s)) << tracer.last_error().message();
+    EXPECT_EQ(count_of("/api/3.0/mlflow/traces") - before, 5U) << "one of them three times";
+    EXPECT_EQ(tracer.account().exported, 2U);
+    EXPECT_EQ(tracer.account().failed, 1U);
+}
+
+TEST_F(mlflow_infos, are_not_sent_if_all_spans_were_rejected) {
+    to_spans = [] {
+        return mt::http_response{
+            200, {{"Content-Type", "application/json"}}, R"({"partialSuccess":{"rejectedSpans":"1"}})"};
+    };
+    tracer_type tracer(options());
+    record(tracer, "1");
+    EXPECT_TRUE(tracer.flush(10s));
+    EXPECT_EQ(count_of("/api/3.0/mlflow/traces"), 0U);
+    EXPECT_EQ(tracer.account().failed, 1U);
+}
+
 } // namespace

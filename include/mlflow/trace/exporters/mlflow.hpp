@@ -139,7 +139,7 @@ public:
             if (error && detail::is_not_implemented(error->status()))
                 use_artifacts("its store does not support OTLP spans");
             else if (error) return failure_of(spans, std::move(*error));
-            else return outcome.ok() ? send_trace_infos(batch) : outcome;
+            else return outcome.exported_spans > 0 ? with_rejected(outcome, send_trace_infos(batch)) : outcome;
         }
         return send_artifacts(batch);
     }
@@ -260,6 +260,17 @@ private:
                 detail::owner<detail::http_client<Transport>>(new detail::http_client<Transport>(server())));
         infos(connection_.experiment_id, run(), is_interrupted_, progress_).send(answers, server_, others_);
         return settle(batch, answers);
+    }
+
+    // The receiver does not say which spans it rejected. They count among those of the traces that are done, because
+    // the others are sent again.
+    static export_result with_rejected(export_result& spans, export_result infos) {
+        if (infos.ok()) return std::move(spans);
+        const std::size_t done = infos.exported_spans;
+        const std::size_t rejected = spans.failed_spans < done ? spans.failed_spans : done;
+        infos.exported_spans -= rejected;
+        infos.failed_spans += rejected;
+        return infos;
     }
 
     // The answers are in the order of the batch.
