@@ -2,6 +2,7 @@
 // The requests with a trace's metadata that follow its spans: what one of them does to the others.
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/spans/linked_prompt.hpp>
+#include <mlflow/trace/testing/exporter_conformance.hpp>
 #include <mlflow/trace/transports/memory.hpp>
 
 #include <gtest/gtest.h>
@@ -140,6 +141,38 @@ TEST_F(mlflow_infos, are_not_sent_if_all_spans_were_rejected) {
     EXPECT_TRUE(tracer.flush(10s));
     EXPECT_EQ(count_of("/api/3.0/mlflow/traces"), 0U);
     EXPECT_EQ(tracer.account().failed, 1U);
+}
+
+// The tag may come from a device or a spool: it must not add anything to the request.
+TEST_F(mlflow_infos, link_prompts_only_if_the_tag_lists_prompts) {
+    const std::string other = R"("trace_id":"tr-0123456789abcdef0123456789abcdef")";
+    const std::string one = R"({"name":"evil","version":"1"})";
+    exporter_type exporter({.transport = {side}});
+    mt::tracer<mt::open_schema, mt::thread_local_context, mt::detail::collecting_exporter> device;
+    for (const std::string& tag :
+         {"[" + one + "]," + other, one, "[" + one + "]}", "[" + one + R"(],"prompt_versions":[])", "[" + one + ",]",
+          "[" + one + "," + one, std::string(R"([{"name":"evil"}])"), std::string(R"([{"name":"evil","version":1}])"),
+          R"([{"name":"evil","version":"1",)" + other + "}]", std::string(R"(["evil"])"), std::string(R"("evil")"),
+          std::string("null"), std::string("{"), std::string("[[]]"), std::string(100, '[')}) {
+        device.start_trace("chat").end();
+        mt::trace_data* const received = device.exporter().collected.pop_front();
+        ASSERT_TRUE(received && received->entries.set(mt::entry_kind::tag, "mlflow.linkedPrompts", tag));
+        mt::trace_batch batch(received);
+        EXPECT_EQ(exporter.export_traces(batch).exported_spans, 1U) << tag;
+        EXPECT_EQ(json::parse(side->requests().back().body)["trace"]["trace_info"]["tags"]["mlflow.linkedPrompts"],
+                  tag);
+        EXPECT_EQ(count_of("/api/2.0/mlflow/traces/link-prompts"), 0U) << tag;
+    }
+
+    tracer_type tracer(options());
+    auto trace = tracer.start_trace("chat", mt::linked_prompt("greeting", 3), mt::linked_prompt("farewell", 1));
+    const std::string id(trace.trace_id().mlflow_id().view());
+    trace.end();
+    ASSERT_TRUE(tracer.flush(10s));
+    EXPECT_EQ(json::parse(side->requests().back().body),
+              (json{{"trace_id", id},
+                    {"prompt_versions",
+                     {{{"name", "greeting"}, {"version", "3"}}, {{"name", "farewell"}, {"version", "1"}}}}}));
 }
 
 } // namespace

@@ -8,12 +8,14 @@
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/exporters/mlflow_api.hpp>
 #include <mlflow/trace/http/client.hpp>
+#include <mlflow/trace/http/export_reply.hpp>
 #include <mlflow/trace/http/outcome.hpp>
 #include <mlflow/trace/memory/buffer.hpp>
 #include <mlflow/trace/memory/owner.hpp>
 #include <mlflow/trace/platform/threads.hpp>
 #include <mlflow/trace/platform/without_signals.hpp>
 #include <mlflow/trace/text/exception_text.hpp>
+#include <mlflow/trace/text/json_reader.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -168,6 +170,26 @@ private:
         return prompts.empty() ? std::nullopt : link(trace, prompts, to);
     }
 
+    // Appends the prompts of the tag as an array of name and version. False if the tag is anything else: a device or
+    // a tool may have written it, and its text must not become a part of the request.
+    static bool append_prompts(buffer& out, std::string_view tag) {
+        const std::string_view array = json_find(tag, {});
+        bool is_good = array.starts_with('[');
+        out.push_back('[');
+        for_each_element(array, [&](std::string_view prompt) {
+            const bool has_others =
+                !each_member(prompt, [](std::string_view key, auto) { return key == "name" || key == "version"; });
+            const auto name = json_find_string(prompt, {"name"}), version = json_find_string(prompt, {"version"});
+            is_good = is_good && !has_others && name && version;
+            if (!is_good) return;
+            if (!out.view().ends_with('[')) out.push_back(',');
+            json_object object(out);
+            static_cast<void>(object.member("name", *name).member("version", *version).close());
+        });
+        out.push_back(']');
+        return is_good;
+    }
+
     // Links the prompts, so that MLflow finds the trace by its prompts. A server that cannot do so keeps only the
     // tag.
     static failed link(const trace_data& trace, std::string_view prompts, connection& to) {
@@ -176,7 +198,7 @@ private:
         body.append(R"({"trace_id":)");
         append_json_string(body, trace.id.mlflow_id());
         body.append(R"(,"prompt_versions":)");
-        body.append(prompts);
+        if (!append_prompts(body, prompts)) return std::nullopt;
         body.append("}");
         if (body.overflowed()) return no_memory_for_request();
         const http_header headers[] = {{"Content-Type", "application/json"}};
