@@ -175,4 +175,36 @@ TEST_F(mlflow_infos, link_prompts_only_if_the_tag_lists_prompts) {
                      {{{"name", "greeting"}, {"version", "3"}}, {{"name", "farewell"}, {"version", "1"}}}}}));
 }
 
+std::vector<std::string> notices;
+
+// A client that may create traces but not change them.
+TEST_F(mlflow_infos, whose_prompts_may_not_be_linked_hold_up_no_others) {
+    for (const int status : {401, 403, 302}) {
+        to_links = [=] { return mt::http_response{status, {}, "not permitted"}; };
+        notices.clear();
+        auto chosen = options();
+        chosen.exporter.exporter.on_notice = [](const std::string& notice) { notices.push_back(notice); };
+        tracer_type tracer(chosen);
+        for (int i = 0; i < 3; ++i) tracer.start_trace("chat", mt::linked_prompt("greeting", 3)).end();
+        record(tracer, "other");
+        EXPECT_TRUE(tracer.flush(10s)) << tracer.last_error().message();
+        EXPECT_EQ(tracer.account().exported, 4U) << status;
+        ASSERT_EQ(notices.size(), 1U) << status;
+        EXPECT_TRUE(notices[0].starts_with("prompts are not linked to traces: http://127.0.0.1:5000")) << notices[0];
+        EXPECT_NE(notices[0].find(std::to_string(status)), std::string::npos) << notices[0];
+    }
+}
+
+TEST_F(mlflow_infos, whose_prompts_cannot_be_linked_yet_are_sent_again) {
+    for (const int status : {429, 503}) {
+        int busy = 3;
+        to_links = [=]() mutable { return mt::http_response{busy-- > 0 ? status : 200, {}, "{}"}; };
+        tracer_type tracer(options());
+        tracer.start_trace("chat", mt::linked_prompt("greeting", 3)).end();
+        const auto before = count_of("/api/2.0/mlflow/traces/link-prompts");
+        EXPECT_TRUE(tracer.flush(10s)) << tracer.last_error().message();
+        EXPECT_EQ(count_of("/api/2.0/mlflow/traces/link-prompts") - before, 4U);
+    }
+}
+
 } // namespace
