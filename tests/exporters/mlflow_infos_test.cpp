@@ -2,6 +2,7 @@
 // The requests with a trace's metadata that follow its spans: what one of them does to the others.
 #include <mlflow/trace.hpp>
 #include <mlflow/trace/spans/linked_prompt.hpp>
+#include <mlflow/trace/testing/exporter_conformance.hpp>
 #include <mlflow/trace/transports/memory.hpp>
 
 #include <gtest/gtest.h>
@@ -98,6 +99,112 @@ TEST_F(mlflow_infos, for_which_memory_runs_out_are_sent_again) {
     for (const char* const id : {"1", "odd", "2"}) record(tracer, id);
     EXPECT_TRUE(tracer.flush(10s)) << tracer.last_error().message();
     EXPECT_EQ(tracer.account().exported, 3U) << tracer.last_error().message();
+}
+
+TEST_F(mlflow_infos, are_sent_although_some_spans_were_rejected) {
+    to_spans = [] {
+        return mt::http_response{200,
+                                 {{"Content-Type", "application/json"}},
+                                 R"({"partialSuccess":{"rejectedSpans":"1","errorMessage":"too old"}})"};
+    };
+    {
+        tracer_type tracer(options());
+        for (const char* const id : {"1", "2", "3"}) record(tracer, id);
+        EXPECT_TRUE(tracer.flush(10s));
+        EXPECT_EQ(count_of("/api/3.0/mlflow/traces"), 3U);
+        EXPECT_EQ(tracer.account().exported, 2U);
+        EXPECT_EQ(tracer.account().failed, 1U);
+        EXPECT_EQ(tracer.last_error().message(), "the receiver rejected spans: too old");
+    }
+    int busy = 2;
+    to_info_of_odd = [&]() -> mt::memory_server::reply {
+        to_spans = nullptr;
+        if (busy-- > 0) return mt::http_response{503, {}, {}};
+        return mt::http_response{200, {}, side->requests().back().body};
+    };
+    tracer_type tracer(options());
+    for (const char* const id : {"1", "2", "odd"}) record(tracer, id);
+    const auto before = count_of("/api/3.0/mlflow/traces");
+    EXPECT_TRUE(tracer.flush(10s)) << tracer.last_error().message();
+    EXPECT_EQ(count_of("/api/3.0/mlflow/traces") - before, 5U) << "one of them three times";
+    EXPECT_EQ(tracer.account().exported, 2U);
+    EXPECT_EQ(tracer.account().failed, 1U);
+}
+
+TEST_F(mlflow_infos, are_not_sent_if_all_spans_were_rejected) {
+    to_spans = [] {
+        return mt::http_response{
+            200, {{"Content-Type", "application/json"}}, R"({"partialSuccess":{"rejectedSpans":"1"}})"};
+    };
+    tracer_type tracer(options());
+    record(tracer, "1");
+    EXPECT_TRUE(tracer.flush(10s));
+    EXPECT_EQ(count_of("/api/3.0/mlflow/traces"), 0U);
+    EXPECT_EQ(tracer.account().failed, 1U);
+}
+
+// The tag may come from a device or a spool: it must not add anything to the request.
+TEST_F(mlflow_infos, link_prompts_only_if_the_tag_lists_prompts) {
+    const std::string other = R"("trace_id":"tr-0123456789abcdef0123456789abcdef")";
+    const std::string one = R"({"name":"evil","version":"1"})";
+    exporter_type exporter({.transport = {side}});
+    mt::tracer<mt::open_schema, mt::thread_local_context, mt::detail::collecting_exporter> device;
+    for (const std::string& tag :
+         {"[" + one + "]," + other, one, "[" + one + "]}", "[" + one + R"(],"prompt_versions":[])", "[" + one + ",]",
+          "[" + one + "," + one, std::string(R"([{"name":"evil"}])"), std::string(R"([{"name":"evil","version":1}])"),
+          R"([{"name":"evil","version":"1",)" + other + "}]", std::string(R"(["evil"])"), std::string(R"("evil")"),
+          std::string("null"), std::string("{"), std::string("[[]]"), std::string(100, '[')}) {
+        device.start_trace("chat").end();
+        mt::trace_data* const received = device.exporter().collected.pop_front();
+        ASSERT_TRUE(received && received->entries.set(mt::entry_kind::tag, "mlflow.linkedPrompts", tag));
+        mt::trace_batch batch(received);
+        EXPECT_EQ(exporter.export_traces(batch).exported_spans, 1U) << tag;
+        EXPECT_EQ(json::parse(side->requests().back().body)["trace"]["trace_info"]["tags"]["mlflow.linkedPrompts"],
+                  tag);
+        EXPECT_EQ(count_of("/api/2.0/mlflow/traces/link-prompts"), 0U) << tag;
+    }
+
+    tracer_type tracer(options());
+    auto trace = tracer.start_trace("chat", mt::linked_prompt("greeting", 3), mt::linked_prompt("farewell", 1));
+    const std::string id(trace.trace_id().mlflow_id().view());
+    trace.end();
+    ASSERT_TRUE(tracer.flush(10s));
+    EXPECT_EQ(json::parse(side->requests().back().body),
+              (json{{"trace_id", id},
+                    {"prompt_versions",
+                     {{{"name", "greeting"}, {"version", "3"}}, {{"name", "farewell"}, {"version", "1"}}}}}));
+}
+
+std::vector<std::string> notices;
+
+// A client that may create traces but not change them.
+TEST_F(mlflow_infos, whose_prompts_may_not_be_linked_hold_up_no_others) {
+    for (const int status : {401, 403, 302}) {
+        to_links = [=] { return mt::http_response{status, {}, "not permitted"}; };
+        notices.clear();
+        auto chosen = options();
+        chosen.exporter.exporter.on_notice = [](const std::string& notice) { notices.push_back(notice); };
+        tracer_type tracer(chosen);
+        for (int i = 0; i < 3; ++i) tracer.start_trace("chat", mt::linked_prompt("greeting", 3)).end();
+        record(tracer, "other");
+        EXPECT_TRUE(tracer.flush(10s)) << tracer.last_error().message();
+        EXPECT_EQ(tracer.account().exported, 4U) << status;
+        ASSERT_EQ(notices.size(), 1U) << status;
+        EXPECT_TRUE(notices[0].starts_with("prompts are not linked to traces: http://127.0.0.1:5000")) << notices[0];
+        EXPECT_NE(notices[0].find(std::to_string(status)), std::string::npos) << notices[0];
+    }
+}
+
+TEST_F(mlflow_infos, whose_prompts_cannot_be_linked_yet_are_sent_again) {
+    for (const int status : {429, 503}) {
+        int busy = 3;
+        to_links = [=]() mutable { return mt::http_response{busy-- > 0 ? status : 200, {}, "{}"}; };
+        tracer_type tracer(options());
+        tracer.start_trace("chat", mt::linked_prompt("greeting", 3)).end();
+        const auto before = count_of("/api/2.0/mlflow/traces/link-prompts");
+        EXPECT_TRUE(tracer.flush(10s)) << tracer.last_error().message();
+        EXPECT_EQ(count_of("/api/2.0/mlflow/traces/link-prompts") - before, 4U);
+    }
 }
 
 } // namespace

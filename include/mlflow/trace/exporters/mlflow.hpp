@@ -5,6 +5,7 @@
 #include <mlflow/trace/core/notice.hpp>
 #include <mlflow/trace/detail/atomic.hpp>
 #include <mlflow/trace/detail/durations.hpp>
+#include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/exporters/mlflow_api.hpp>
 #include <mlflow/trace/exporters/mlflow_artifacts.hpp>
 #include <mlflow/trace/exporters/mlflow_infos.hpp>
@@ -102,8 +103,9 @@ public:
         /// How many connections send the additional requests of traces at the same time: 1 to 16. Raise it if these
         /// requests delay a long queue and the server has more workers.
         std::size_t info_connections = 4;
-        /// Called once, by the exporting thread, with the reason why traces need a request each on this server. Set
-        /// it to send the notice to the application's log.
+        /// Called by the exporting thread with the reason why traces need a request each on this server, and with the
+        /// reason why the server refuses to link prompts, once each. Set it to send the notice to the application's
+        /// log.
         void (*on_notice)(const std::string& notice) = &detail::notice_to_stderr;
     };
 
@@ -139,7 +141,7 @@ public:
             if (error && detail::is_not_implemented(error->status()))
                 use_artifacts("its store does not support OTLP spans");
             else if (error) return failure_of(spans, std::move(*error));
-            else return outcome.ok() ? send_trace_infos(batch) : outcome;
+            else return outcome.exported_spans > 0 ? with_rejected(outcome, send_trace_infos(batch)) : outcome;
         }
         return send_artifacts(batch);
     }
@@ -258,8 +260,26 @@ private:
                others_.size() < 15)
             others_.push_back(
                 detail::owner<detail::http_client<Transport>>(new detail::http_client<Transport>(server())));
-        infos(connection_.experiment_id, run(), is_interrupted_, progress_).send(answers, server_, others_);
-        return settle(batch, answers);
+        infos sent(connection_.experiment_id, run(), is_interrupted_, progress_);
+        sent.send(answers, server_, others_);
+        auto outcome = settle(batch, answers);
+        if (const failed& why = sent.link_refusal();
+            why && options_.on_notice && !std::exchange(is_link_told_, true)) {
+            const auto tell = [&] { options_.on_notice("prompts are not linked to traces: " + why->message()); };
+            detail::guarded(tell, [] {}); // the spans are stored
+        }
+        return outcome;
+    }
+
+    // The receiver does not say which spans it rejected. They count among those of the traces that are done, because
+    // the others are sent again.
+    static export_result with_rejected(export_result& spans, export_result infos) {
+        if (infos.ok()) return std::move(spans);
+        const std::size_t done = infos.exported_spans;
+        const std::size_t rejected = spans.failed_spans < done ? spans.failed_spans : done;
+        infos.exported_spans -= rejected;
+        infos.failed_spans += rejected;
+        return infos;
     }
 
     // The answers are in the order of the batch.
@@ -348,7 +368,8 @@ private:
     bool gives_own_ids_ = false;
     bool takes_otlp_ = true;
     bool is_old_ = false;
-    bool is_told_ = false; // that each trace needs its own request
+    bool is_told_ = false;      // that each trace needs its own request
+    bool is_link_told_ = false; // that prompts are not linked
     detail::buffer body_;
 };
 

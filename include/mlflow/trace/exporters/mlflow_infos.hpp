@@ -8,12 +8,14 @@
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/exporters/mlflow_api.hpp>
 #include <mlflow/trace/http/client.hpp>
+#include <mlflow/trace/http/export_reply.hpp>
 #include <mlflow/trace/http/outcome.hpp>
 #include <mlflow/trace/memory/buffer.hpp>
 #include <mlflow/trace/memory/owner.hpp>
 #include <mlflow/trace/platform/threads.hpp>
 #include <mlflow/trace/platform/without_signals.hpp>
 #include <mlflow/trace/text/exception_text.hpp>
+#include <mlflow/trace/text/json_reader.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -124,6 +126,9 @@ public:
         progress_.end();
     }
 
+    // Why prompts were not linked, although the info of their trace was stored. Call it after `send`.
+    [[nodiscard]] const failed& link_refusal() const noexcept { return link_refusal_; }
+
 private:
     void work(std::vector<answer>& answers, connection& to) noexcept {
         while (!is_over_ && !is_interrupted_) {
@@ -137,7 +142,7 @@ private:
     }
 
     // A transport may throw because of this trace, so that the others must go on.
-    failed caught_post(const trace_data& trace, connection& to) const noexcept {
+    failed caught_post(const trace_data& trace, connection& to) noexcept {
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
         try {
             return post(trace, to);
@@ -153,7 +158,7 @@ private:
 #endif
     }
 
-    failed post(const trace_data& trace, connection& to) const {
+    failed post(const trace_data& trace, connection& to) {
         constexpr std::string_view target = "/api/3.0/mlflow/traces";
         buffer body;
         append_trace_info(body, trace, experiment_id_, run_);
@@ -168,23 +173,48 @@ private:
         return prompts.empty() ? std::nullopt : link(trace, prompts, to);
     }
 
+    // Appends the prompts of the tag as an array of name and version. False if the tag is anything else: a device or
+    // a tool may have written it, and its text must not become a part of the request.
+    static bool append_prompts(buffer& out, std::string_view tag) {
+        const std::string_view array = json_find(tag, {});
+        bool is_good = array.starts_with('[');
+        out.push_back('[');
+        for_each_element(array, [&](std::string_view prompt) {
+            const bool has_others =
+                !each_member(prompt, [](std::string_view key, auto) { return key == "name" || key == "version"; });
+            const auto name = json_find_string(prompt, {"name"}), version = json_find_string(prompt, {"version"});
+            is_good = is_good && !has_others && name && version;
+            if (!is_good) return;
+            if (!out.view().ends_with('[')) out.push_back(',');
+            json_object object(out);
+            static_cast<void>(object.member("name", *name).member("version", *version).close());
+        });
+        out.push_back(']');
+        return is_good;
+    }
+
     // Links the prompts, so that MLflow finds the trace by its prompts. A server that cannot do so keeps only the
     // tag.
-    static failed link(const trace_data& trace, std::string_view prompts, connection& to) {
+    failed link(const trace_data& trace, std::string_view prompts, connection& to) {
         constexpr std::string_view target = "/api/2.0/mlflow/traces/link-prompts";
         buffer body;
         body.append(R"({"trace_id":)");
         append_json_string(body, trace.id.mlflow_id());
         body.append(R"(,"prompt_versions":)");
-        body.append(prompts);
+        if (!append_prompts(body, prompts)) return std::nullopt;
         body.append("}");
         if (body.overflowed()) return no_memory_for_request();
         const http_header headers[] = {{"Content-Type", "application/json"}};
         const auto reply = to.send(http_method::post, target, headers, body.view());
-        if (!reply) return reply.error();
-        auto refused = to.refusal(target, *reply);
-        const bool comes_later = tells_its_own_reason(reply->status) && !is_not_implemented(reply->status) &&
-                                 outcome_of(refused) == outcome::wait;
+        if (!reply && !is_redirect(reply.error().status())) return reply.error();
+        auto refused = reply ? to.refusal(target, *reply) : reply.error();
+        const int status = refused.status();
+        if (is_denied(status) || is_redirect(status)) { // the info succeeded, so that this alone is refused
+            if (!is_link_refused_.exchange(true)) link_refusal_ = std::move(refused);
+            return std::nullopt;
+        }
+        const bool comes_later =
+            tells_its_own_reason(status) && !is_not_implemented(status) && outcome_of(refused) == outcome::wait;
         return comes_later ? failed(std::move(refused)) : std::nullopt;
     }
 
@@ -193,6 +223,8 @@ private:
     const atomic<bool>& is_interrupted_;
     mlflow_progress& progress_;
     atomic<std::size_t> next_{0};
+    atomic<bool> is_link_refused_{false};
+    failed link_refusal_;
     atomic<bool> is_over_{false}; // the server is unreachable or accepts nothing
 };
 

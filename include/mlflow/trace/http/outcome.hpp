@@ -35,7 +35,7 @@ constexpr bool may_be_there_already(int status) noexcept { return status == 400 
 constexpr bool may_be_missing(int status) noexcept { return status == 404 || status == 500; }
 // The server responds otherwise later.
 constexpr bool is_busy(int status) noexcept {
-    return status == 408 || status == 425 || status == 429 || (status >= 502 && status <= 504);
+    return status == 408 || status == 425 || status == 429 || status > 501;
 }
 // The status of a failure that the content may have caused, although the server's own status differs.
 inline constexpr int may_be_at_fault = 500;
