@@ -8746,7 +8746,7 @@ constexpr bool may_be_there_already(int status) noexcept { return status == 400 
 constexpr bool may_be_missing(int status) noexcept { return status == 404 || status == 500; }
 // The server responds otherwise later.
 constexpr bool is_busy(int status) noexcept {
-    return status == 408 || status == 425 || status == 429 || (status >= 502 && status <= 504);
+    return status == 408 || status == 425 || status == 429 || status > 501;
 }
 // The status of a failure that the content may have caused, although the server's own status differs.
 inline constexpr int may_be_at_fault = 500;
@@ -10333,6 +10333,9 @@ public:
         progress_.end();
     }
 
+    // Why prompts were not linked, although the info of their trace was stored. Call it after `send`.
+    [[nodiscard]] const failed& link_refusal() const noexcept { return link_refusal_; }
+
 private:
     void work(std::vector<answer>& answers, connection& to) noexcept {
         while (!is_over_ && !is_interrupted_) {
@@ -10346,7 +10349,7 @@ private:
     }
 
     // A transport may throw because of this trace, so that the others must go on.
-    failed caught_post(const trace_data& trace, connection& to) const noexcept {
+    failed caught_post(const trace_data& trace, connection& to) noexcept {
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
         try {
             return post(trace, to);
@@ -10362,7 +10365,7 @@ private:
 #endif
     }
 
-    failed post(const trace_data& trace, connection& to) const {
+    failed post(const trace_data& trace, connection& to) {
         constexpr std::string_view target = "/api/3.0/mlflow/traces";
         buffer body;
         append_trace_info(body, trace, experiment_id_, run_);
@@ -10377,23 +10380,48 @@ private:
         return prompts.empty() ? std::nullopt : link(trace, prompts, to);
     }
 
+    // Appends the prompts of the tag as an array of name and version. False if the tag is anything else: a device or
+    // a tool may have written it, and its text must not become a part of the request.
+    static bool append_prompts(buffer& out, std::string_view tag) {
+        const std::string_view array = json_find(tag, {});
+        bool is_good = array.starts_with('[');
+        out.push_back('[');
+        for_each_element(array, [&](std::string_view prompt) {
+            const bool has_others =
+                !each_member(prompt, [](std::string_view key, auto) { return key == "name" || key == "version"; });
+            const auto name = json_find_string(prompt, {"name"}), version = json_find_string(prompt, {"version"});
+            is_good = is_good && !has_others && name && version;
+            if (!is_good) return;
+            if (!out.view().ends_with('[')) out.push_back(',');
+            json_object object(out);
+            static_cast<void>(object.member("name", *name).member("version", *version).close());
+        });
+        out.push_back(']');
+        return is_good;
+    }
+
     // Links the prompts, so that MLflow finds the trace by its prompts. A server that cannot do so keeps only the
     // tag.
-    static failed link(const trace_data& trace, std::string_view prompts, connection& to) {
+    failed link(const trace_data& trace, std::string_view prompts, connection& to) {
         constexpr std::string_view target = "/api/2.0/mlflow/traces/link-prompts";
         buffer body;
         body.append(R"({"trace_id":)");
         append_json_string(body, trace.id.mlflow_id());
         body.append(R"(,"prompt_versions":)");
-        body.append(prompts);
+        if (!append_prompts(body, prompts)) return std::nullopt;
         body.append("}");
         if (body.overflowed()) return no_memory_for_request();
         const http_header headers[] = {{"Content-Type", "application/json"}};
         const auto reply = to.send(http_method::post, target, headers, body.view());
-        if (!reply) return reply.error();
-        auto refused = to.refusal(target, *reply);
-        const bool comes_later = tells_its_own_reason(reply->status) && !is_not_implemented(reply->status) &&
-                                 outcome_of(refused) == outcome::wait;
+        if (!reply && !is_redirect(reply.error().status())) return reply.error();
+        auto refused = reply ? to.refusal(target, *reply) : reply.error();
+        const int status = refused.status();
+        if (is_denied(status) || is_redirect(status)) { // the info succeeded, so that this alone is refused
+            if (!is_link_refused_.exchange(true)) link_refusal_ = std::move(refused);
+            return std::nullopt;
+        }
+        const bool comes_later =
+            tells_its_own_reason(status) && !is_not_implemented(status) && outcome_of(refused) == outcome::wait;
         return comes_later ? failed(std::move(refused)) : std::nullopt;
     }
 
@@ -10402,6 +10430,8 @@ private:
     const atomic<bool>& is_interrupted_;
     mlflow_progress& progress_;
     atomic<std::size_t> next_{0};
+    atomic<bool> is_link_refused_{false};
+    failed link_refusal_;
     atomic<bool> is_over_{false}; // the server is unreachable or accepts nothing
 };
 
@@ -11173,8 +11203,9 @@ public:
         /// How many connections send the additional requests of traces at the same time: 1 to 16. Raise it if these
         /// requests delay a long queue and the server has more workers.
         std::size_t info_connections = 4;
-        /// Called once, by the exporting thread, with the reason why traces need a request each on this server. Set
-        /// it to send the notice to the application's log.
+        /// Called by the exporting thread with the reason why traces need a request each on this server, and with the
+        /// reason why the server refuses to link prompts, once each. Set it to send the notice to the application's
+        /// log.
         void (*on_notice)(const std::string& notice) = &detail::notice_to_stderr;
     };
 
@@ -11210,7 +11241,7 @@ public:
             if (error && detail::is_not_implemented(error->status()))
                 use_artifacts("its store does not support OTLP spans");
             else if (error) return failure_of(spans, std::move(*error));
-            else return outcome.ok() ? send_trace_infos(batch) : outcome;
+            else return outcome.exported_spans > 0 ? with_rejected(outcome, send_trace_infos(batch)) : outcome;
         }
         return send_artifacts(batch);
     }
@@ -11329,8 +11360,26 @@ private:
                others_.size() < 15)
             others_.push_back(
                 detail::owner<detail::http_client<Transport>>(new detail::http_client<Transport>(server())));
-        infos(connection_.experiment_id, run(), is_interrupted_, progress_).send(answers, server_, others_);
-        return settle(batch, answers);
+        infos sent(connection_.experiment_id, run(), is_interrupted_, progress_);
+        sent.send(answers, server_, others_);
+        auto outcome = settle(batch, answers);
+        if (const failed& why = sent.link_refusal();
+            why && options_.on_notice && !std::exchange(is_link_told_, true)) {
+            const auto tell = [&] { options_.on_notice("prompts are not linked to traces: " + why->message()); };
+            detail::guarded(tell, [] {}); // the spans are stored
+        }
+        return outcome;
+    }
+
+    // The receiver does not say which spans it rejected. They count among those of the traces that are done, because
+    // the others are sent again.
+    static export_result with_rejected(export_result& spans, export_result infos) {
+        if (infos.ok()) return std::move(spans);
+        const std::size_t done = infos.exported_spans;
+        const std::size_t rejected = spans.failed_spans < done ? spans.failed_spans : done;
+        infos.exported_spans -= rejected;
+        infos.failed_spans += rejected;
+        return infos;
     }
 
     // The answers are in the order of the batch.
@@ -11419,7 +11468,8 @@ private:
     bool gives_own_ids_ = false;
     bool takes_otlp_ = true;
     bool is_old_ = false;
-    bool is_told_ = false; // that each trace needs its own request
+    bool is_told_ = false;      // that each trace needs its own request
+    bool is_link_told_ = false; // that prompts are not linked
     detail::buffer body_;
 };
 
