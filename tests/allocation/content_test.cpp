@@ -9,6 +9,7 @@
 #include <mlflow/trace/exporters/otlp.hpp>
 #include <mlflow/trace/spool/folder.hpp>
 #include <mlflow/trace/spool/spool.hpp>
+#include <mlflow/trace/testing/exporter_conformance.hpp>
 #include <mlflow/trace/transports/memory.hpp>
 
 #include <gtest/gtest.h>
@@ -213,6 +214,31 @@ TEST_F(without_memory_spool, puts_aside_the_span_at_fault_alone_and_keeps_it) {
             number, has_come);
         return wrong ? wrong : is_kept("poison") ? nullptr : "the span at fault is not in the folder";
     });
+}
+
+// ---- No trace is destroyed that was not delivered
+
+TEST(without_memory, an_interrupted_export_keeps_its_traces) {
+    using exporter = mt::mlflow_exporter<mt::memory_transport>;
+    const by_number attempt = [](long number, bool& has_come) -> const char* {
+        mt::tracer<mt::open_schema, mt::thread_local_context, mt::detail::collecting_exporter> tracer;
+        for (int i = 0; i < 2; ++i) tracer.start_trace("chat", mt::client_request_id{"request-1"}).end();
+        auto server = std::make_shared<mt::memory_server>();
+        server->answer_with(&refuse_poison);
+        exporter to({.transport = {server}});
+        if (!to.connect()) return "no connection";
+        to.interrupt();
+        mt::trace_batch& batch = tracer.exporter().collected;
+        mt::export_result outcome;
+        {
+            const failure at(number);
+            outcome = mt::detail::guarded_export(to, batch);
+            has_come = at.has_come();
+        }
+        if (batch.size() != 2) return "a trace is gone";
+        return outcome.failed_spans == 2 && outcome.retryable ? nullptr : "the account is wrong";
+    };
+    attempts::expect_good(attempt);
 }
 
 // ---- A secret stays hidden
