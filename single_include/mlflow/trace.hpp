@@ -11382,8 +11382,17 @@ private:
         return infos;
     }
 
-    // The answers are in the order of the batch.
-    export_result settle(trace_batch& batch, std::vector<typename infos::answer>& answers) {
+    static error interrupted(std::size_t spans) noexcept {
+        const auto told = [spans] {
+            return error(error_kind::timeout, {},
+                         "interrupted before the request IDs and metadata of " + std::to_string(spans) +
+                             " stored spans were sent");
+        };
+        return detail::guarded(told, [] { return error(error_kind::timeout); });
+    }
+
+    // The answers are in the order of the batch. Must not throw: the traces are between two batches.
+    export_result settle(trace_batch& batch, std::vector<typename infos::answer>& answers) noexcept {
         export_result outcome;
         trace_batch left, stored;
         auto next = answers.begin();
@@ -11400,10 +11409,7 @@ private:
         if (untried > 0) {
             outcome.failed_spans += untried;
             outcome.retryable = true;
-            if (!outcome.error)
-                outcome.error = error(error_kind::timeout, {},
-                                      "interrupted before the request IDs and metadata of " +
-                                          std::to_string(untried) + " stored spans were sent");
+            if (!outcome.error) outcome.error = interrupted(untried);
         }
         batch = std::move(left.empty() ? stored : left);
         return outcome;
