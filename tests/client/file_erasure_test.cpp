@@ -320,6 +320,14 @@ TEST_F(file_erasure, refuses_documents_that_are_not_lines) {
     }
 }
 
+TEST_F(file_erasure, says_what_is_wrong_with_a_line_of_a_long_packed_file) {
+    std::mt19937 random(1);
+    std::string bytes = "{\n \"resourceSpans\": [\n" + line_of(span(2, 1)) + "\n";
+    while (bytes.size() < 3'000'000) bytes += std::to_string(random()) + (random() % 100 == 0 ? "\n" : " ");
+    const std::string why = refusal_of(packed(bytes));
+    EXPECT_NE(why.find("line 1 is not a JSON document, but looks like"), why.npos) << why;
+}
+
 TEST_F(file_erasure, refuses_what_is_not_otlp_or_cannot_be_written_again) {
     const std::string mine = line_of(span(1, 1, "user-1")) + "\n";
     std::string wide = "\xFF\xFE";

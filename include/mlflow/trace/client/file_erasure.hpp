@@ -235,10 +235,12 @@ private:
                 refuse(line, " is not a JSON document, but looks like a part of a document of several lines");
             return fault.empty();
         });
+        if (!fault.empty()) return refusal(path, fault); // perhaps before the end of the file
         if (auto cut = fault_of(file, path)) return failure{std::move(*cut)};
-        if (fault.empty() && found == 0 && !has_other_signals)
+        if (found == 0 && !has_other_signals) {
             fault = strange.empty() && is_damaged ? detail::what_text_is(file.begin) : strange;
-        if (!fault.empty()) return refusal(path, fault);
+            if (!fault.empty()) return refusal(path, fault);
+        }
         return found;
     }
 
