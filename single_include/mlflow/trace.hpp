@@ -9851,7 +9851,8 @@ public:
     }
     /// Ends the object. Returns false when something did not fit.
     [[nodiscard]] bool close() noexcept {
-        if (level_.is_too_deep()) return good_ && detail::append_json_string(out_, level_.marker);
+        using detail::append_json_string; // a buffer may have its own
+        if (level_.is_too_deep()) return good_ && append_json_string(out_, level_.marker);
         return good_ && (separator_ == ',' || out_.push_back('{')) && out_.push_back('}');
     }
 

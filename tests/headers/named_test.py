@@ -47,6 +47,7 @@ THROUGH = {
     "static_memory.hpp": "static_memory/tracer_test.cpp",
     "static_memory/core.hpp": "static_memory/tracer_test.cpp",
     "static_memory/platform.hpp": "static_memory/tracer_test.cpp",
+    "static_memory/record_exporter.hpp": "static_memory/tracer_test.cpp",
     "static_memory/span.hpp": "static_memory/tracer_test.cpp",
     "to_mlflow.hpp": "pipeline/options_test.cpp",
     "transports/beast_options.hpp": "transports/beast_test.cpp",

@@ -12,6 +12,8 @@ namespace {
 
 TEST(Borrowed, IsCheckedAndUsedLikeItsKey) {
     EXPECT_EQ(mt::borrowed<mt::user>::parse("").error().kind(), mt::error_kind::empty);
+    const char* const null = nullptr;
+    EXPECT_EQ(mt::borrowed<mt::user>::parse(null).error().kind(), mt::error_kind::missing);
     EXPECT_EQ(mt::borrowed<mt::user>::parse(std::string(251, 'x')).error().kind(), mt::error_kind::too_long);
     const auto id = mt::borrowed<mt::client_request_id>::parse("request-1");
     ASSERT_TRUE(id.has_value());

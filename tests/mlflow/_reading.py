@@ -59,7 +59,7 @@ def traces_of(experiment: str, query: str | None = None, spans: bool = True) -> 
     return mlflow.search_traces(
         locations=[experiment],
         filter_string=query,
-        max_results=100_000,
+        max_results=1_000_000,
         include_spans=spans,
         return_type="list",
     )

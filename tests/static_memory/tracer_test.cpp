@@ -238,6 +238,150 @@ TEST_F(static_memory, MixesNoUsers) {
     EXPECT_EQ(board::reports, (faults{{mt::error_kind::interleaved, "start_trace"}}));
 }
 
+TEST_F(static_memory, MixesNoUsersOfTheCurrentTraceEither) {
+    using tracer = static_tracer<roomy>;
+    tracer device(options<tracer>());
+    auto a = device.start_trace("a", mt::user{"a"});
+    auto b = device.start_trace("b", mt::user{"b"});
+    EXPECT_FALSE(device.update_current_trace(mt::tag{"whose", "a's"}));
+    EXPECT_FALSE(device.current_trace_id().valid());
+    a.end();
+    b.end();
+    EXPECT_TRUE(traces[0].tags.empty() && traces[1].tags.empty());
+}
+
+// The new trace starts before the old one ends.
+TEST_F(static_memory, ATraceReplacesTheOneBefore) {
+    using tracer = static_tracer<roomy>;
+    tracer device(options<tracer>());
+    tracer::trace turn;
+    for (const auto* name : {"1", "2", "3"}) {
+        turn = device.start_trace(name, mt::tag{"turn", name});
+        device.start_span("work").attribute("turn", name);
+    }
+    turn.end();
+    ASSERT_EQ(traces.size(), 3U);
+    for (const auto& trace : traces) {
+        ASSERT_EQ(trace.spans.size(), 2U);
+        EXPECT_EQ(trace.find("work")->attributes["turn"], trace.tags["turn"]);
+    }
+    EXPECT_EQ(board::reports, faults{});
+}
+
+// What is inside a trace that is not recorded, or has no place, gets into no other trace.
+TEST_F(static_memory, HidesWhatIsInsideATraceThatIsNotRecorded) {
+    struct by_name {
+        static bool sample(const mt::trace_start& start) noexcept { return !start.name.starts_with("hidden"); }
+    };
+    using tracer = static_tracer<roomy, mt::global_context, mt::open_schema, by_name>;
+    tracer device(options<tracer>());
+    {
+        auto outer = device.start_trace("outer", mt::user{"c"});
+        tracer::trace turn;
+        for (int i = 0; i < 3; ++i) {
+            turn = device.start_trace("hidden", mt::user{"x"}, mt::nested);
+            device.start_span("secret").inputs("of x");
+            EXPECT_TRUE(device.update_current_trace(mt::tag{"secret", "of x"}));
+        }
+        auto sampled = device.start_trace("inside hidden", mt::user{"y"}, mt::nested);
+        turn.end();
+        device.start_span("work of y").end();
+        sampled.end();
+        device.start_span("work of c").end();
+    }
+    ASSERT_EQ(traces.size(), 2U);
+    EXPECT_TRUE(traces[0].find("work of y"));
+    EXPECT_EQ(traces[0].metadata["mlflow.trace.user"], "y");
+    EXPECT_EQ(traces[1].spans.size(), 2U);
+    EXPECT_TRUE(traces[1].tags.empty());
+    EXPECT_EQ(device.account().open, 0U);
+
+    using small = static_tracer<mt::static_sizes{.traces = 1, .spans = 4, .bytes = 300}>;
+    traces.clear();
+    small little(options<small>());
+    {
+        auto outer = little.start_trace("outer", mt::user{"c"});
+        {
+            auto no_place = little.start_trace("dropped", mt::user{"x"}, mt::nested);
+            little.start_span("secret of x").end();
+        }
+        little.start_span("work of c").end();
+    }
+    ASSERT_EQ(traces.size(), 1U);
+    EXPECT_EQ(traces[0].spans.size(), 2U);
+    EXPECT_FALSE(traces[0].find("secret of x"));
+}
+
+// An error handler that ends the trace whose value it is told of, and starts another one in its place.
+TEST_F(static_memory, AnErrorHandlerMayReplaceTheTrace) {
+    using tracer = static_tracer<mt::static_sizes{.traces = 1, .spans = 2, .bytes = 200}>;
+    static tracer* traces_of_device = nullptr;
+    static std::optional<tracer::trace> current;
+    auto chosen = options<tracer>();
+    chosen.on_error = [](void*, const mt::error&) noexcept {
+        current.reset();
+        current.emplace(traces_of_device->start_trace("next", mt::user{"b"}));
+    };
+    tracer device(chosen);
+    traces_of_device = &device;
+    current.emplace(device.start_trace("first", mt::user{"a"}));
+    current->inputs(std::string_view(std::string(500, 's')));
+    EXPECT_FALSE(device.update_current_trace(mt::user{"z"}, mt::tag{"secret", "of b"}));
+    current.reset();
+    ASSERT_EQ(traces.size(), 4U); // each of the three errors ended one
+    EXPECT_EQ(traces[0].metadata["mlflow.trace.user"], "a");
+    EXPECT_TRUE(traces[0].root()->attributes["mlflow.spanInputs"].ends_with("… [cut]\""));
+    for (std::size_t i = 1; i < 4; ++i) {
+        EXPECT_EQ(traces[i].metadata["mlflow.trace.user"], "b");
+        EXPECT_TRUE(traces[i].tags.empty());
+        EXPECT_EQ(traces[i].root()->attributes["mlflow.spanInputs"], "");
+    }
+    EXPECT_EQ(device.account().exported, 4U);
+}
+
+TEST_F(static_memory, SamplesAsEveryTracer) {
+    using tracer = static_tracer<roomy>;
+    tracer device(options<tracer>());
+    device.start_trace("none", mt::sample_ratio{0.0}).end();
+    device.start_trace("all", mt::sample_ratio{1.0}).end();
+    EXPECT_EQ(device.account().started, 1U);
+
+    struct not_nobody {
+        static bool sample(const mt::trace_start& start) noexcept { return start.user() != "nobody"; }
+    };
+    using choosy = static_tracer<roomy, mt::global_context, mt::open_schema, not_nobody>;
+    choosy chosen(options<choosy>());
+    auto call = mt::traced<"call", "user">(chosen, [](const mt::user&) { return 1; });
+    call(mt::user{"nobody"});
+    call(mt::user{"somebody"});
+    EXPECT_EQ(chosen.account().started, 1U);
+
+    auto off = options<tracer>();
+    off.enabled = false;
+    tracer disabled(off);
+    EXPECT_TRUE(disabled.update_current_trace(mt::user{"a"}));
+    EXPECT_EQ(board::reports, faults{});
+}
+
+TEST_F(static_memory, RecordsTextOfAnyType) {
+    using tracer = static_tracer<roomy>;
+    tracer device(options<tracer>());
+    const char* const text = "a pointer";
+    const char* const null = nullptr;
+    {
+        auto trace = device.start_trace("turn");
+        trace.attribute("text", text).attribute("null", null).inputs(text).outputs(null);
+        std::vector<int> numbers(3, 1);
+        trace.attribute("deep", std::vector<std::vector<std::vector<int>>>{{numbers}});
+    }
+    const auto& attributes = traces[0].root()->attributes;
+    EXPECT_EQ(attributes["text"], "a pointer");
+    EXPECT_EQ(attributes["null"], "");
+    EXPECT_EQ(attributes["mlflow.spanInputs"], "\"a pointer\"");
+    EXPECT_EQ(attributes["mlflow.spanOutputs"], "null");
+    EXPECT_EQ(attributes["deep"], "[[[1,1,1]]]");
+}
+
 // Code of the application that runs while a value is written.
 struct recording_range {
     std::function<void()> act;
@@ -319,11 +463,11 @@ TEST_F(static_memory, DoesNotRecordWhatTheSamplerRejectsNorWhatIsInside) {
     {
         auto outer = device.start_trace("sampled");
         {
-            auto trace = device.start_trace("unsampled", mt::user{"a"});
+            auto trace = device.start_trace("unsampled", mt::user{"a"}, mt::nested);
             device.start_span("inside").attribute("n", 1);
             EXPECT_TRUE(device.update_current_trace(mt::tag{"t", "1"}));
         }
-        auto nobody = device.start_trace("sampled", mt::user{"nobody"});
+        auto nobody = device.start_trace("sampled", mt::user{"nobody"}, mt::nested);
         nobody.end();
         device.start_span("in outer").end();
     }

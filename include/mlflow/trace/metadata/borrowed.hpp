@@ -5,6 +5,7 @@
 #include <mlflow/trace/core/result.hpp>
 #include <mlflow/trace/metadata/key.hpp>
 
+#include <cstddef>
 #include <string_view>
 
 namespace mlflow::trace {
@@ -35,6 +36,13 @@ public:
         if (const auto error = Key::check(text); error.kind() != error_kind::none) return failure{error};
         return borrowed(text, unchecked{});
     }
+    /// The same for a null-terminated text. A null pointer is `error_kind::missing`.
+    static result<borrowed> parse(const char* text) noexcept {
+        if (!text) return failure{error{error_kind::missing, name}};
+        return parse(std::string_view(text));
+    }
+    /// Deleted: a null pointer is not a value.
+    static result<borrowed> parse(std::nullptr_t) = delete;
 
     /// The text.
     [[nodiscard]] constexpr std::string_view view() const noexcept { return text_; }

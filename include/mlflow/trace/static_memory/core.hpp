@@ -8,6 +8,7 @@
 #include <mlflow/trace/metadata/schema.hpp>
 #include <mlflow/trace/recording/sampling.hpp>
 #include <mlflow/trace/spans/tracer_options.hpp>
+#include <mlflow/trace/static_memory/record_exporter.hpp>
 #include <mlflow/trace/static_memory/recorder.hpp>
 
 #include <concepts>
@@ -20,33 +21,6 @@
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
-
-/// An ended trace, for an exporter of a tracer with `static_memory_platform`. Valid during the call.
-class trace_record {
-public:
-    /// Made by the tracer.
-    trace_record(const detail::static_trace_head& trace, const detail::static_span* spans, const char* bytes,
-                 std::size_t span_count) noexcept
-        : trace_(trace), spans_(spans), bytes_(bytes), span_count_(span_count) {}
-
-    /// The number of spans.
-    [[nodiscard]] std::size_t span_count() const noexcept { return span_count_; }
-    /// Writes the trace as the fields of a record (device/record.hpp).
-    void write(record_sink& out) const noexcept { trace_.write(out, spans_, bytes_); }
-
-private:
-    const detail::static_trace_head& trace_;
-    const detail::static_span* spans_;
-    const char* bytes_;
-    std::size_t span_count_;
-};
-
-/// An exporter for `static_memory_platform`: `export_record` stores the trace, and returns false if it has no room.
-/// It is called by the code that ends the trace.
-template <class T>
-concept record_exporter = requires(T& exporter, const trace_record& trace) {
-    { exporter.export_record(trace) } noexcept -> std::same_as<bool>;
-};
 
 namespace detail {
 
@@ -66,7 +40,7 @@ class static_core {
 
 public:
     using platform = Platform;
-    static constexpr span_place nowhere{span_place::none, 0};
+    static constexpr span_place nowhere{span_place::none, 0, 0};
     static constexpr bool is_ambient = detail::is_ambient<Context>;
 
     explicit static_core(const tracer_options<Exporter, Recording>& chosen) noexcept
@@ -89,10 +63,19 @@ public:
     static void check_required(static_core& self, open_trace& trace) noexcept {
         Schema::for_each_required([&]<class Key>() { self.require(trace, Key::name); });
     }
-    // Opens a trace with its root span. Without room the span is counted as dropped.
-    span_place open_root(const trace_id& id, std::string_view name, span_type type,
-                         check_function check = nullptr) noexcept {
+    // Opens a trace with its root span. Without room the span is counted as dropped. Inlined, because its variables
+    // would be on the stack while the name is written.
+    [[gnu::always_inline]] span_place open_root(const trace_id& id, std::string_view name, span_type type,
+                                                check_function check = nullptr) noexcept {
         return describe<true>(claim(id, type, check), name, type);
+    }
+    // Opens a trace that is not recorded.
+    span_place open_hidden() noexcept {
+        const span_place root = free_place(false);
+        if (root.trace == span_place::none) return root;
+        traces_[root.trace].is_hidden = true;
+        begin_span(root, root, span_id{1}, span_type::unknown, 0);
+        return root;
     }
     span_place open_child(span_place parent, std::string_view name, span_type type) noexcept {
         return describe<false>(claim_child(parent, type), name, type);
@@ -107,19 +90,19 @@ public:
 
     [[nodiscard]] static_span& span_of(span_place place) noexcept { return traces_[place.trace].spans[place.span]; }
     [[nodiscard]] open_trace& trace_of(span_place place) noexcept { return traces_[place.trace]; }
-    // Whether the span with this ID is still open there.
-    [[nodiscard]] bool is_open(span_place place, std::uint64_t id) noexcept {
-        const static_span& span = span_of(place);
-        return place.span < traces_[place.trace].span_count && span.is_open && span.id == id;
+    // Whether this span is still open there.
+    [[nodiscard]] bool is_open(span_place place) noexcept {
+        return place.trace < sizes.traces && traces_[place.trace].generation == place.generation &&
+               span_of(place).is_open;
     }
     [[nodiscard]] std::uint64_t now(span_place place) const noexcept {
         return Platform::monotonic_nano() + traces_[place.trace].wall_minus_monotonic;
     }
 
-    // Writes a field of the span: `write(field_writer&)` returns false to write nothing. Returns false, and marks the
-    // span, if it has no room.
+    // Writes a field of the span: `write(field_writer&)` returns false to write nothing. On an error, the span is
+    // marked.
     template <class Write>
-    bool write(span_place place, const Write& write) noexcept {
+    error_kind write(span_place place, const Write& write) noexcept {
         return write_by(place, place.span, call<Write>, &write);
     }
     // The room for one more field.
@@ -136,26 +119,43 @@ public:
         if (old && old[stored_entry::kind_at] == static_cast<char>(kind) && old_value == value) return true;
         auto fault = error_kind::none;
         if (old && is_written_once(kind)) fault = error_kind::already_set;
-        else if (!write_entry(place, kind, key, value)) fault = error_kind::out_of_memory;
-        else if (old) *old = static_cast<char>(static_trace_head::removed);
+        else fault = write_entry(place, kind, key, value);
+        if (old && fault == error_kind::none) *old = static_cast<char>(static_trace_head::removed);
         if (fault != error_kind::none) report(fault, key.empty() ? std::string_view("preview") : key);
         return fault == error_kind::none;
     }
 
-    // What is current, for a context that has something current.
-    [[nodiscard]] span_place current() const noexcept { return current_; }
+    // The open span that is current, or nowhere. Two open traces in a context that does not distinguish them are
+    // reported; from then on, nothing is current.
+    [[nodiscard]] span_place current() noexcept {
+        if constexpr (!is_ambient) return nowhere;
+        if (is_mixed_ || placeless_ > 0 || current_.trace == span_place::none) return nowhere;
+        for (open_trace& trace : traces_) {
+            static_span& root = trace.spans[0];
+            if (trace.span_count == 0 || !root.is_unmeant) continue;
+            root.is_unmeant = still_open(root.enclosing).trace != span_place::none;
+            if (!root.is_unmeant) continue; // the trace has replaced the one before
+            is_mixed_ = true;
+            report(error_kind::interleaved, "start_trace");
+            return nowhere;
+        }
+        return current_;
+    }
+    [[nodiscard]] bool is_hidden(span_place place) noexcept {
+        return placeless_ > 0 || (place.trace != span_place::none && traces_[place.trace].is_hidden);
+    }
     [[nodiscard]] bool is_mixed() const noexcept { return is_mixed_; }
     void enter(span_place place, bool is_nested_or_child) noexcept {
         if constexpr (is_ambient) {
-            if (place.trace < sizes.traces) span_of(place).enclosing = current_;
-            if (current_.trace != span_place::none && !is_nested_or_child && !std::exchange(is_mixed_, true))
-                report(error_kind::interleaved, "start_trace");
+            static_span& span = span_of(place);
+            span.enclosing = current_;
+            span.is_unmeant = current_.trace != span_place::none && !is_nested_or_child;
             current_ = place;
         }
     }
-    void leave_hidden(span_place enclosing) noexcept {
-        if (current_.trace == span_place::hidden) current_ = still_open(enclosing);
-    }
+    // A trace without a place hides what is inside it, so that it cannot get into another trace.
+    void enter_placeless() noexcept { ++placeless_; }
+    void leave_placeless() noexcept { --placeless_; }
 
     bool shutdown() noexcept { return is_shut_down_ = true; }
     [[nodiscard]] span_account account() noexcept {
@@ -183,7 +183,7 @@ private:
 
     // These are not inlined, so that their variables are not on the stack while the name is written.
     [[gnu::noinline]] span_place claim(const trace_id& id, span_type type, check_function check) noexcept {
-        const span_place root{free_place(), 0};
+        const span_place root = free_place(true);
         if (root.trace == span_place::none) return root;
         open_trace& trace = traces_[root.trace];
         const std::uint64_t monotonic = Platform::monotonic_nano();
@@ -203,16 +203,16 @@ private:
             const lock_guard guard(mutex_);
             ++started_;
             if (trace.span_count == sizes.spans || trace.is_being_written) return ++dropped_, child;
-            child = {parent.trace, trace.span_count++};
+            child = {parent.trace, trace.span_count++, parent.generation};
             ++trace.open_spans;
             begin_span(child, parent, id, type, spool_format::has_parent);
         }
         span_of(child).start = now(child);
         return child;
     }
-    std::uint8_t free_place() noexcept {
+    span_place free_place(bool is_counted) noexcept {
         const lock_guard guard(mutex_);
-        ++started_;
+        started_ += is_counted ? 1U : 0U;
         for (std::uint8_t i = 0; i < sizes.traces; ++i) {
             open_trace& trace = traces_[i];
             if (trace.span_count != 0) continue;
@@ -220,10 +220,11 @@ private:
             trace.removed_spans = 0;
             trace.used = 0;
             trace.is_being_written = false;
-            return i;
+            if constexpr (is_ambient) trace.is_hidden = false;
+            return {i, 0, ++trace.generation};
         }
-        ++dropped_;
-        return span_place::none;
+        dropped_ += is_counted ? 1U : 0U;
+        return nowhere;
     }
     void begin_span(span_place place, span_place parent, span_id id, span_type type, unsigned flags) noexcept {
         static_span& span = span_of(place);
@@ -239,19 +240,23 @@ private:
     // Writes the name and the type of a new span. If there is no room for them, the span is taken back.
     template <bool is_root>
     [[gnu::noinline]] span_place describe(span_place place, std::string_view name, span_type type) noexcept {
-        if (place.trace == span_place::none || write(place, [&](field_writer& out) {
-                return out.text_field(otlp::name, name) &&
-                       append_text(out, otlp::attributes, mlflow_names::span_type, type.name());
-            }))
-            return place;
+        if (place.trace == span_place::none) return place;
+        const auto fault = write(place, [&](field_writer& out) {
+            return out.text_field(otlp::name, name) &&
+                   append_text(out, otlp::attributes, mlflow_names::span_type, type.name());
+        });
+        if (fault == error_kind::none) return place;
         {
             const lock_guard guard(mutex_);
+            open_trace& trace = traces_[place.trace];
             ++dropped_;
             if constexpr (is_root) {
-                traces_[place.trace].span_count = 0;
-            } else {
+                trace.span_count = 0;
+            } else if (place.span + 1 == trace.span_count) {
+                --trace.span_count;
+            } else { // an interrupt handler has started another one
                 span_of(place).is_removed = true;
-                ++traces_[place.trace].removed_spans;
+                ++trace.removed_spans;
             }
         }
         if constexpr (!is_root) close(place);
@@ -271,35 +276,40 @@ private:
     static bool call(const void* write, field_writer& out) {
         return (*static_cast<const Write*>(write))(out);
     }
-    [[gnu::noinline]] bool write_by(span_place place, std::uint8_t owner,
-                                    bool (*write_one)(const void* by, field_writer&), const void* by) noexcept {
+    [[gnu::noinline]] error_kind write_by(span_place place, std::uint8_t owner,
+                                          bool (*write_one)(const void* by, field_writer&), const void* by) noexcept {
         open_trace& trace = traces_[place.trace];
-        bool is_written = false;
+        auto fault = error_kind::span_ended;
         bool is_last = false;
         mutex_.lock();
-        if (!trace.is_being_written) {
-            trace.is_being_written = true;
-            mutex_.unlock();
-            char* const head = trace.bytes + trace.used;
-            field_writer out(head + static_trace_head::field_head, room(place));
-            is_written = guarded([&] { return write_one(by, out); }, [] { return false; }) && out.is_whole();
-            mutex_.lock();
-            trace.is_being_written = false;
-            is_last = trace.open_spans == 0; // the application's code that made the value ended the span
-            if (is_written) {
-                head[0] = static_cast<char>(owner);
-                head[1] = static_cast<char>(out.size());
-                head[2] = static_cast<char>(out.size() >> 8U);
-                trace.used = static_cast<std::uint16_t>(trace.used + static_trace_head::field_head + out.size());
+        if (is_open(place)) {
+            fault = error_kind::out_of_memory;
+            if (!trace.is_being_written) {
+                trace.is_being_written = true;
+                mutex_.unlock();
+                char* const head = trace.bytes + trace.used;
+                field_writer out(head + static_trace_head::field_head, room(place));
+                const bool is_made = guarded([&] { return write_one(by, out); }, [] { return false; });
+                if (out.is_whole()) fault = is_made ? error_kind::none : error_kind::callback_failed;
+                mutex_.lock();
+                trace.is_being_written = false;
+                is_last = trace.open_spans == 0; // the application's code that made the value ended the span
+                if (fault == error_kind::none) {
+                    head[0] = static_cast<char>(owner);
+                    head[1] = static_cast<char>(out.size());
+                    head[2] = static_cast<char>(out.size() >> 8U);
+                    trace.used = static_cast<std::uint16_t>(trace.used + static_trace_head::field_head + out.size());
+                }
             }
+            if (fault != error_kind::none && owner == place.span)
+                span_of(place).flags |= spool_format::lost_something;
         }
-        if (!is_written && owner == place.span) span_of(place).flags |= spool_format::lost_something;
         mutex_.unlock();
         if (is_last) submit(place.trace);
-        return is_written;
+        return fault;
     }
 
-    bool write_entry(span_place place, entry_kind kind, std::string_view key, std::string_view value) noexcept {
+    error_kind write_entry(span_place place, entry_kind kind, std::string_view key, std::string_view value) noexcept {
         const auto write = [&](field_writer& out) {
             namespace spooled = spool_format;
             out.push_back(short_tag(spooled::kind, wire_type::varint));
@@ -331,20 +341,27 @@ private:
 
     // The innermost span from `place` outwards that is still open.
     span_place still_open(span_place place) noexcept {
-        while (place.trace < sizes.traces && !span_of(place).is_open) place = span_of(place).enclosing;
+        while (place.trace < sizes.traces && !is_open(place)) {
+            const bool is_there = traces_[place.trace].generation == place.generation;
+            place = is_there ? span_of(place).enclosing : nowhere;
+        }
         return place;
     }
 
     [[gnu::noinline]] void submit(std::uint8_t number) noexcept {
         open_trace& trace = traces_[number];
+        if constexpr (is_ambient) forget(number);
+        if (!is_ambient || !trace.is_hidden) export_or_drop(trace);
+        const lock_guard guard(mutex_);
+        trace.span_count = 0;
+    }
+    [[gnu::noinline]] void export_or_drop(open_trace& trace) noexcept {
         if (trace.check) trace.check(*this, trace);
         Schema::for_each_late([&]<class Key>() { require(trace, Key::name); });
         const std::uint32_t spans = trace.span_count - trace.removed_spans;
-        const bool is_exported = !is_shut_down_ && pass_on(trace, spans);
+        std::uint32_t* const counted = is_shut_down_ ? &dropped_ : pass_on(trace, spans) ? &exported_ : &failed_;
         const lock_guard guard(mutex_);
-        (is_shut_down_ ? dropped_ : is_exported ? exported_ : failed_) += spans;
-        if constexpr (is_ambient) forget(number);
-        trace.span_count = 0;
+        *counted += spans;
     }
     bool pass_on(const open_trace& trace, std::size_t spans) noexcept {
         return exporter_.export_record(trace_record(trace, trace.spans, trace.bytes, spans));
@@ -370,6 +387,7 @@ private:
     std::uint32_t dropped_ = 0;
     std::uint32_t refused_ = 0;
     span_place current_ = nowhere;
+    std::uint32_t placeless_ = 0;
     bool is_mixed_ = false;
     bool is_reporting_ = false;
     bool is_shut_down_ = false;

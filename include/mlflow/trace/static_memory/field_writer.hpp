@@ -21,6 +21,8 @@ class field_writer {
 public:
     field_writer(char* begin, std::size_t capacity) noexcept : begin_(begin), capacity_(capacity) {}
 
+    unsigned depth = 0; // of nested arrays and objects
+
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
     [[nodiscard]] char* data() const noexcept { return begin_; }
     [[nodiscard]] std::string_view view() const noexcept { return {begin_, size_}; }

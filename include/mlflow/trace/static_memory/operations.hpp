@@ -20,6 +20,11 @@ template <class T>
 inline constexpr bool is_int32 = std::is_integral_v<T> && kind<T> == value_kind::number &&
                                  (sizeof(T) < 4 || (sizeof(T) == 4 && std::is_signed_v<T>));
 
+// Text that can be viewed where it is.
+template <class T>
+inline constexpr bool is_view_of_text =
+    kind<T> == value_kind::text && !has_encoder<T> && std::is_convertible_v<const T&, std::string_view>;
+
 // Writes into an open span of a tracer with fixed memory. Has the functions of `span_operations`.
 template <class Core>
 class static_operations {
@@ -80,8 +85,9 @@ public:
     }
     template <class T>
     void json_attribute(std::string_view key, const T& value) noexcept {
-        if constexpr (is_fixed_text<T> || std::is_same_v<T, std::string_view>) {
-            text_attribute(key, value, owner::library, true);
+        if constexpr (is_view_of_text<T>) {
+            if (!detail::is_null(value)) return text_attribute(key, value, owner::library, true);
+            write_json(key, [&](field_writer& out) { return mlflow::trace::append_json(out, nullptr); });
         } else if constexpr (kind<T> == value_kind::content) {
             evaluate(key, value, [&](const auto& content) { json_attribute(key, content); });
         } else if constexpr (kind<T> == value_kind::number && !std::is_same_v<T, std::nullptr_t>) {
@@ -144,8 +150,8 @@ private:
 
     template <class T>
     void set_attribute(std::string_view key, const T& value, owner of) noexcept {
-        if constexpr (is_fixed_text<T> || std::is_same_v<T, std::string_view>) {
-            text_attribute(key, value, of);
+        if constexpr (is_view_of_text<T>) {
+            text_attribute(key, detail::is_null(value) ? std::string_view() : std::string_view(value), of);
         } else if constexpr (is_int32<T>) {
             integer_attribute(key, std::is_same_v<T, bool> ? otlp::bool_value : otlp::int_value,
                               static_cast<std::int32_t>(value), of);
@@ -164,8 +170,8 @@ private:
         if (fault != error_kind::none) core_.report(fault, key);
         return fault == error_kind::none;
     }
-    [[gnu::noinline]] void told(bool is_written, std::string_view key) noexcept {
-        if (!is_written) core_.report(error_kind::out_of_memory, key);
+    [[gnu::noinline]] void told(error_kind fault, std::string_view key) noexcept {
+        if (fault != error_kind::none) core_.report(fault, key);
     }
     template <class Write>
     void write(std::string_view key, const Write& write) noexcept {
@@ -193,8 +199,8 @@ private:
         const auto write_text = [&](field_writer& out) {
             return append_text(out, otlp::attributes, key, text, is_json, mark);
         };
-        if (core_.write(place_, write_text)) return;
-        told(false, key);
+        const error_kind fault = core_.write(place_, write_text);
+        if (fault == error_kind::none) return;
         mark = "… [cut]";
         std::size_t size = text.size();
         if (const std::size_t room = core_.room(place_); size > room) size = room;
@@ -202,8 +208,9 @@ private:
             size -= size / 8;
             while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xc0U) == 0x80U) --size; // in a character
             text = prefix_of(text, size);
-            if (core_.write(place_, write_text)) return;
+            if (core_.write(place_, write_text) == error_kind::none) break;
         }
+        told(fault, key);
     }
 
     void set_status(status code, std::string_view type, std::string_view message) noexcept {
@@ -222,15 +229,14 @@ private:
     // Evaluates a value before anything of it is written, because the application's code may record meanwhile.
     template <class T, class Use>
     void evaluate(std::string_view key, const T& value, const Use& use) noexcept {
-        const std::uint64_t id = core_.span_of(place_).id;
         const auto make_and_use = [&] {
             detail::with_content(value, [&](const auto& made) {
-                if (core_.is_open(place_, id)) use(made);
+                if (core_.is_open(place_)) use(made);
                 else core_.report(error_kind::span_ended, key);
             });
         };
         guarded(make_and_use, [&] {
-            if (core_.is_open(place_, id)) core_.span_of(place_).flags |= spool_format::lost_something;
+            if (core_.is_open(place_)) core_.span_of(place_).flags |= spool_format::lost_something;
             core_.report(error_kind::callback_failed, key);
         });
     }

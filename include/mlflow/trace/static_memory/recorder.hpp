@@ -9,6 +9,7 @@
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/device/record_sink.hpp>
 #include <mlflow/trace/memory/machine.hpp>
+#include <mlflow/trace/spans/span_writer.hpp>
 #include <mlflow/trace/spool/format.hpp>
 #include <mlflow/trace/static_memory/platform.hpp>
 #include <mlflow/trace/static_memory/span_fields.hpp>
@@ -22,13 +23,14 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
-// Where a span is in its recorder.
+// Where a span is in its recorder. The generation tells the traces apart that were there one after the other.
 struct span_place {
     static constexpr std::uint8_t none = 0xff;
-    static constexpr std::uint8_t hidden = 0xfe; // inside a trace that is not recorded
+    static constexpr std::uint8_t placeless = 0xfe; // a trace that found no place
 
     std::uint8_t trace;
     std::uint8_t span;
+    std::uint16_t generation;
 
     friend constexpr bool operator==(span_place, span_place) noexcept = default;
 };
@@ -46,6 +48,7 @@ struct static_span {
     bool has_own_level : 1;
     bool is_open : 1;
     bool is_removed : 1; // it had no room
+    bool is_unmeant : 1; // the root of a trace that started while another one was current, without `nested`
 };
 
 // An entry of a trace, as it is kept: the head of a field, and the content of an Entry (spool/format.hpp).
@@ -98,10 +101,12 @@ struct static_trace_head {
     trace_id id;
     std::uint64_t wall_minus_monotonic;
     std::uint16_t used;
+    std::uint16_t generation;
     std::uint8_t span_count; // 0: the place is free
     std::uint8_t open_spans;
     std::uint8_t removed_spans; // of `span_count`
     bool is_being_written;
+    bool is_hidden; // not recorded; it only hides what is inside it
 
     // Calls `use(owner, content)` for each field.
     template <class Byte, class Use>

@@ -40,7 +40,7 @@ public:
     ~static_memory_span() { end(); }
 
     /// Whether the span is recorded. False after `end()`.
-    [[nodiscard]] bool recording() const noexcept { return core_ && !is_hidden(); }
+    [[nodiscard]] bool recording() const noexcept { return core_ && id_.valid(); }
     /// The ID of a recorded span, also after it has ended.
     [[nodiscard]] span_id id() const noexcept { return id_; }
     /// The ID of the trace of a recorded span, also after it has ended.
@@ -63,10 +63,14 @@ public:
     void end() noexcept {
         Core* const core = std::exchange(core_, nullptr);
         if (!core) return;
-        if (is_hidden()) return core->leave_hidden(enclosing_);
-        if constexpr (MLFLOW_TRACE_HAS_EXCEPTIONS)
-            if (core->span_of(place_).code == status::unset && detail::exceptions_in_flight() > exceptions_at_start_)
-                detail::static_operations<Core>(*core, place_).fail({}, "ended by an exception");
+        if constexpr (Core::is_ambient) {
+            if (place_.trace == place_.placeless) return core->leave_placeless();
+            if (!id_.valid()) return core->end(place_);
+        }
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+        if (core->span_of(place_).code == status::unset && detail::exceptions_in_flight() > exceptions_at_start_)
+            detail::static_operations<Core>(*core, place_).fail({}, "ended by an exception");
+#endif
         core->end(place_);
     }
 
@@ -88,32 +92,32 @@ protected:
         if (place.trace == place.none) return;
         core_ = &core;
         place_ = place;
-        if constexpr (MLFLOW_TRACE_HAS_EXCEPTIONS) exceptions_at_start_ = detail::exceptions_in_flight();
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
+        exceptions_at_start_ = detail::exceptions_in_flight();
+#endif
         id_ = {core.span_of(place).id};
         trace_id_ = core.trace_of(place).id;
     }
-    // Makes this the current trace, which is not recorded.
-    void hide(Core& core) noexcept {
+    // Makes this the current trace, which is not recorded: the sampler decided so, or there is no place for it.
+    void hide(Core& core, detail::span_place place, bool is_nested) noexcept {
         if constexpr (Core::is_ambient) {
             core_ = &core;
-            place_ = {place_.hidden, 0};
-            enclosing_ = core.current();
-            core.enter(place_, true);
+            place_ = place;
+            if (place.trace != place.none) return core.enter(place, is_nested);
+            place_.trace = place.placeless;
+            core.enter_placeless();
         }
     }
 
 private:
-    [[nodiscard]] bool is_hidden() const noexcept {
-        if constexpr (Core::is_ambient) return place_.trace == place_.hidden;
-        else return false;
-    }
     void take(static_memory_span& other) noexcept {
         core_ = std::exchange(other.core_, nullptr);
         place_ = other.place_;
-        enclosing_ = other.enclosing_;
         trace_id_ = std::exchange(other.trace_id_, {});
         id_ = std::exchange(other.id_, {});
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
         exceptions_at_start_ = other.exceptions_at_start_;
+#endif
     }
     [[nodiscard]] detail::static_operations<Core> writer() const noexcept { return {*core_, place_}; }
     [[nodiscard]] std::uint64_t now() const noexcept { return core_->now(place_); }
@@ -121,10 +125,11 @@ private:
 protected:
     Core* core_ = nullptr; // null: nothing is recorded
     detail::span_place place_ = Core::nowhere;
-    detail::span_place enclosing_ = Core::nowhere; // of a trace that is not recorded
+#if MLFLOW_TRACE_HAS_EXCEPTIONS
     int exceptions_at_start_ = 0;
+#endif
     mlflow::trace::trace_id trace_id_;
-    span_id id_;
+    span_id id_; // not valid: nothing is recorded; with `core_`, what is inside is not recorded either
 };
 
 namespace detail {
@@ -194,7 +199,6 @@ private:
         }
     }
     bool store(entry_kind kind, std::string_view key, std::string_view value) noexcept {
-        // an error handler may have ended it
         return this->recording() && this->core_->set_entry(this->place_, kind, key, value);
     }
 };

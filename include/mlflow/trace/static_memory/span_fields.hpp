@@ -17,6 +17,22 @@ namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
+// Values may be nested 16 deep, because each level takes stack.
+template <>
+class nesting<field_writer> {
+public:
+    explicit nesting(field_writer& out) noexcept : out_(out) { ++out_.depth; }
+    nesting(const nesting&) = delete;
+    nesting& operator=(const nesting&) = delete;
+    ~nesting() { --out_.depth; }
+
+    [[nodiscard]] bool is_too_deep() const noexcept { return out_.depth > 16; }
+    static constexpr std::string_view marker = "[cut: too deep]";
+
+private:
+    field_writer& out_;
+};
+
 // The numbers are at most 20 digits long. Divides 16 bits at a time, because a division of 64 bits takes 700 bytes of
 // libgcc on a 32-bit processor.
 [[gnu::noinline]] inline bool append_json_uint(field_writer& out, std::uint64_t value,
@@ -99,6 +115,10 @@ bool append_value(field_writer& out, unsigned field, std::string_view key, const
     } else if constexpr (std::is_same_v<T, bool>) {
         return append_integer(out, field, key, otlp::bool_value, value ? 1 : 0);
     } else if constexpr (kind<T> == value_kind::text) {
+        static_assert(
+            MLFLOW_TRACE_HOSTED || std::is_convertible_v<const T&, std::string_view>,
+            "the text of this value is made in memory that static_memory_platform does not have: record it as a "
+            "std::string_view or a number");
         if (detail::is_null(value)) return append_text(out, field, key, {});
         return detail::with_text(value, [&](std::string_view text) { return append_text(out, field, key, text); });
     } else if constexpr (kind<T> == value_kind::number && std::is_floating_point_v<T>) {

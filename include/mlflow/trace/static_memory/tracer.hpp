@@ -91,14 +91,18 @@ public:
             }(),
             ...);
         const trace_id id = platform_type::new_trace_id();
-        if constexpr (!std::is_same_v<Recording, record_all>)
+        constexpr bool is_nested = (std::is_same_v<Values, nested_trace> || ...);
+        if constexpr (!std::is_same_v<Recording, record_all> || (std::is_same_v<Values, sample_ratio> || ...))
             if (!is_sampled(id, name, values...)) {
-                started.hide(core_);
+                started.hide(core_, core_.open_hidden(), is_nested);
                 return started;
             }
         started.adopt(core_, core_.open_root(id, name, type));
-        if (!started.recording()) return started;
-        core_.enter(started.place_, (std::is_same_v<Values, nested_trace> || ...));
+        if (!started.recording()) {
+            started.hide(core_, core_type::nowhere, is_nested);
+            return started;
+        }
+        core_.enter(started.place_, is_nested);
         (describe(started, values), ...);
         return started;
     }
@@ -114,18 +118,31 @@ public:
                                                 "start_trace, or use bare_metal_platform");
     }
 
+    /// Not available: skip the calls that must not be recorded.
+    template <class... Values>
+    void untraced(const Values&...) noexcept {
+        static_assert(sizeof...(Values) > 1000,
+                      "static_memory_platform has no untraced(): skip the calls that must not "
+                      "be recorded, or use bare_metal_platform");
+    }
+
     /// The ID of the current trace; not valid when there is none.
     [[nodiscard]] trace_id current_trace_id() noexcept {
-        return has_current() ? core_.trace_of(core_.current()).id : trace_id{};
+        const detail::span_place current = core_.current();
+        const bool is_there = current.trace < Sizes.traces && !core_.is_hidden(current);
+        return is_there ? core_.trace_of(current).id : trace_id{};
     }
     /// Sets checked values on the current trace. Returns false, and reports the error, when no trace is current or a
     /// value was rejected.
     template <class... Values>
     bool update_current_trace(const Values&... values) noexcept {
-        if (core_.current().trace == detail::span_place::hidden) return true; // not recorded, on purpose
-        if (!has_current()) return core_.report(error_kind::no_open_trace, "update_current_trace"), false;
+        if (!is_enabled_) return true;
+        const detail::span_place current = core_.current();
+        if (core_.is_hidden(current)) return true; // not recorded, on purpose
+        if (current.trace >= Sizes.traces)
+            return core_.report(error_kind::no_open_trace, "update_current_trace"), false;
         trace same;
-        same.adopt(core_, core_.current());
+        same.adopt(core_, current);
         const bool is_set = same.set(values...);
         same.core_ = nullptr; // `same` does not own the span
         return is_set;
@@ -141,6 +158,11 @@ public:
     /// The number of values that were rejected and reported.
     [[nodiscard]] std::uint64_t refused_values() const noexcept { return core_.refused_values(); }
 
+    /// Always 0: no sampler samples by session.
+    [[nodiscard]] static std::uint64_t late_sessions() noexcept { return 0; }
+    /// Always no error: what the exporter has no room for is counted.
+    [[nodiscard]] static error last_error() noexcept { return {}; }
+
     /// The exporter.
     [[nodiscard]] Exporter& exporter() noexcept { return core_.exporter(); }
     /// Always empty.
@@ -150,27 +172,29 @@ private:
     template <class, class, fixed_string, fixed_string...>
     friend class traced_function;
 
-    [[nodiscard]] bool has_current() const noexcept { return core_.current().trace < Sizes.traces; }
-
     template <class... Args>
     span start_span_of(std::string_view name, span_type type, const Args&... args) noexcept {
         trace started;
-        if (!is_enabled_ || core_.current().trace == detail::span_place::hidden) return static_cast<span&&>(started);
-        if (has_current() && !core_.is_mixed()) {
-            static_cast<span&>(started) = span::child_of(core_, core_.current(), name, type);
+        if (!is_enabled_) return static_cast<span&&>(started);
+        const detail::span_place current = core_.current();
+        if (core_.is_hidden(current)) return static_cast<span&&>(started);
+        if (current.trace < Sizes.traces) {
+            static_cast<span&>(started) = span::child_of(core_, current, name, type);
         } else {
             const trace_id id = platform_type::new_trace_id();
             if constexpr (!std::is_same_v<Recording, record_all>)
-                if (!is_sampled(id, name, type)) {
-                    started.hide(core_);
+                if (!is_sampled(id, name, type, args...)) {
+                    started.hide(core_, core_.open_hidden(), true);
                     return static_cast<span&&>(started);
                 }
+            const bool is_of_anybody = core_.is_mixed();
             started.adopt(core_,
-                          core_.open_root(id, name, type, core_.is_mixed() ? nullptr : &core_type::check_required));
+                          core_.open_root(id, name, type, is_of_anybody ? nullptr : &core_type::check_required));
             if (started.recording()) core_.enter(started.place_, true);
+            else started.hide(core_, core_type::nowhere, true);
         }
         (identify(started, args), ...);
-        return static_cast<span&&>(started);
+        return static_cast<span&&>(started); // its span
     }
     template <class Argument>
     static void identify(trace& started, const Argument& argument) noexcept {
@@ -196,7 +220,8 @@ private:
             };
             (
                 [&] {
-                    if constexpr (!detail::describes_root<Values>) static_cast<void>(detail::set_value(values, look));
+                    if constexpr (detail::identity_argument<Values, Schema>)
+                        static_cast<void>(detail::set_value(values, look));
                 }(),
                 ...);
             return found;
