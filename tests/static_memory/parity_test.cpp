@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstdlib>
@@ -11,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -265,6 +267,107 @@ TEST(StaticMemoryParity, RecordsTheSameAtRandom) {
         ASSERT_EQ(of_fixed.size(), 1U);
         EXPECT_EQ(described(of_fixed[0]), described(joined));
     }
+}
+
+struct not_hidden {
+    static bool sample(const mt::trace_start& start) noexcept { return !start.name.starts_with("hidden"); }
+};
+
+// Traces inside each other, or in place of each other, some of them not recorded, that end in any order; what is
+// current decides where spans and values go.
+template <class Tracer>
+void nest(Tracer& tracer, std::uint64_t seed) {
+    choices with(seed);
+    std::vector<std::unique_ptr<typename Tracer::trace>> traces;
+    std::vector<std::unique_ptr<typename Tracer::span>> spans;
+    int named = 0;
+    const auto take = [&with](auto& from) {
+        if (!from.empty()) from.erase(from.begin() + static_cast<std::ptrdiff_t>(with.below(from.size())));
+    };
+    for (std::uint64_t step = 5 + with.below(30); step > 0; --step) {
+        const std::string number = std::to_string(++named);
+        const auto user = mt::user::parse("user-" + number);
+        switch (with.below(8)) {
+        case 0:
+        case 1: {
+            const std::string name = (with.below(3) == 0 ? "hidden" : "trace") + number;
+            auto started =
+                traces.empty() ? tracer.start_trace(name, *user) : tracer.start_trace(name, *user, mt::nested);
+            traces.push_back(std::make_unique<typename Tracer::trace>(std::move(started)));
+            break;
+        }
+        case 2:
+            if (traces.size() == 1) *traces[0] = tracer.start_trace("replaced" + number, *user);
+            break;
+        case 3:
+        case 4: spans.push_back(std::make_unique<typename Tracer::span>(tracer.start_span("span" + number))); break;
+        case 5: take(traces); break;
+        case 6: take(spans); break;
+        default:
+            if (!traces.empty())
+                spans.push_back(std::make_unique<typename Tracer::span>(
+                    traces[with.below(traces.size())]->start_span("child" + number)));
+            break;
+        }
+        if (traces.size() > 5) take(traces);
+    }
+    while (!spans.empty() || !traces.empty()) with.below(2) == 0 ? take(traces) : take(spans);
+}
+
+std::multiset<std::string> described(const std::vector<mt::recorded_trace>& parts) {
+    std::map<std::string, mt::recorded_trace> traces;
+    for (const mt::recorded_trace& part : parts) {
+        auto& whole = traces[std::string(part.id.hex().view())];
+        auto spans = std::move(whole.spans);
+        if (part.has_root || spans.empty()) {
+            whole = part;
+            whole.spans.insert(whole.spans.end(), spans.begin(), spans.end());
+        } else {
+            whole.spans = std::move(spans);
+            whole.spans.insert(whole.spans.end(), part.spans.begin(), part.spans.end());
+        }
+    }
+    std::multiset<std::string> texts;
+    for (const auto& [id, trace] : traces) texts.insert(described(trace));
+    return texts;
+}
+
+TEST(StaticMemoryParity, NestsTheSameAtRandom) {
+    using full_sampled = mt::tracer<mt::open_schema, mt::global_context, decoding, not_hidden>;
+    using fixed_sampled =
+        static_memory_tests::static_tracer<mt::static_sizes{.traces = 60, .spans = 60, .bytes = 4'000},
+                                           mt::global_context, mt::open_schema, not_hidden>;
+    std::uint64_t compared = 0;
+    const std::uint64_t first = std::random_device{}();
+    for (std::uint64_t seed = first; seed < first + number_of_runs() && !HasFailure(); ++seed) {
+        SCOPED_TRACE("seed " + std::to_string(seed));
+        std::vector<mt::recorded_trace> of_full, of_fixed;
+        std::vector<std::pair<mt::error_kind, std::string>> faults;
+        {
+            full_sampled::options chosen{.exporter = {&of_full}};
+            chosen.error_context = &faults;
+            chosen.on_error = [](void* into, const mt::error& error) noexcept {
+                static_cast<decltype(faults)*>(into)->emplace_back(error.kind(), error.about());
+            };
+            full_sampled tracer(std::move(chosen));
+            nest(tracer, seed);
+        }
+        {
+            auto tracer = std::make_unique<fixed_sampled>(
+                fixed_sampled::options{.exporter = {.into = &of_fixed, .room = nullptr}});
+            nest(*tracer, seed);
+            EXPECT_EQ(tracer->account().open, 0U);
+        }
+        // Traces that end in another order than that of their starts count as interleaved, if something is recorded
+        // by context meanwhile. The other tracer notices more of these orders.
+        const auto is_interleaved = [](const auto& fault) { return fault.first == mt::error_kind::interleaved; };
+        faults.insert(faults.end(), board::reports.begin(), board::reports.end());
+        board::reports.clear();
+        if (std::any_of(faults.begin(), faults.end(), is_interleaved)) continue;
+        ++compared;
+        EXPECT_EQ(described(of_fixed), described(of_full));
+    }
+    EXPECT_GT(compared, number_of_runs() / 20);
 }
 
 } // namespace

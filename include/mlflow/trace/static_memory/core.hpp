@@ -47,7 +47,6 @@ public:
         : exporter_(chosen.exporter), recording_(chosen.recording), on_error_(chosen.on_error),
           error_context_(chosen.error_context) {}
 
-    // Counts the error, and passes it to the handler or to the board.
     [[gnu::noinline]] void report(error_kind kind, std::string_view about) noexcept { report(error(kind, about)); }
     void report(const error& error) noexcept {
         {
@@ -63,8 +62,7 @@ public:
     static void check_required(static_core& self, open_trace& trace) noexcept {
         Schema::for_each_required([&]<class Key>() { self.require(trace, Key::name); });
     }
-    // Opens a trace with its root span. Without room the span is counted as dropped. Inlined, because its variables
-    // would be on the stack while the name is written.
+    // Opens a trace with its root span; without room it is counted as dropped. Inlined to save stack.
     [[gnu::always_inline]] span_place open_root(const trace_id& id, std::string_view name, span_type type,
                                                 check_function check = nullptr) noexcept {
         return describe<true>(claim(id, type, check), name, type);
@@ -91,10 +89,7 @@ public:
     [[nodiscard]] static_span& span_of(span_place place) noexcept { return traces_[place.trace].spans[place.span]; }
     [[nodiscard]] open_trace& trace_of(span_place place) noexcept { return traces_[place.trace]; }
     // Whether this span is still open there.
-    [[nodiscard]] bool is_open(span_place place) noexcept {
-        return place.trace < sizes.traces && traces_[place.trace].generation == place.generation &&
-               span_of(place).is_open;
-    }
+    [[nodiscard]] bool is_open(span_place place) noexcept { return is_there(place) && span_of(place).is_open; }
     [[nodiscard]] std::uint64_t now(span_place place) const noexcept {
         return Platform::monotonic_nano() + traces_[place.trace].wall_minus_monotonic;
     }
@@ -133,7 +128,7 @@ public:
         for (open_trace& trace : traces_) {
             static_span& root = trace.spans[0];
             if (trace.span_count == 0 || !root.is_unmeant) continue;
-            root.is_unmeant = still_open(root.enclosing).trace != span_place::none;
+            root.is_unmeant = is_inside_open_trace(root.enclosing);
             if (!root.is_unmeant) continue; // the trace has replaced the one before
             is_mixed_ = true;
             report(error_kind::interleaved, "start_trace");
@@ -153,26 +148,28 @@ public:
             current_ = place;
         }
     }
-    // A trace without a place hides what is inside it, so that it cannot get into another trace.
+    // A trace without a place hides what is inside it.
     void enter_placeless() noexcept { ++placeless_; }
     void leave_placeless() noexcept { --placeless_; }
 
     bool shutdown() noexcept { return is_shut_down_ = true; }
     [[nodiscard]] span_account account() noexcept {
         const lock_guard guard(mutex_);
-        span_account counted;
-        counted.started = started_;
-        counted.exported = exported_;
-        counted.failed = failed_;
-        counted.dropped = dropped_;
-        counted.open = started_ - exported_ - failed_ - dropped_;
-        return counted;
+        return {.started = started_,
+                .exported = exported_,
+                .failed = failed_,
+                .dropped = dropped_,
+                .open = started_ - exported_ - failed_ - dropped_};
     }
     [[nodiscard]] std::uint32_t refused_values() const noexcept { return refused_; }
     [[nodiscard]] Exporter& exporter() noexcept { return exporter_; }
     [[nodiscard]] const Recording& recording() const noexcept { return recording_; }
 
 private:
+    // Whether the place still has the same trace.
+    [[nodiscard]] bool is_there(span_place place) const noexcept {
+        return place.trace < sizes.traces && traces_[place.trace].generation == place.generation;
+    }
     // The statement that there is no value is written once, too.
     static constexpr bool is_metadata(entry_kind kind) noexcept {
         return kind == entry_kind::metadata || kind == entry_kind::absent;
@@ -181,7 +178,7 @@ private:
         return is_metadata(kind) || kind == entry_kind::client_request_id;
     }
 
-    // These are not inlined, so that their variables are not on the stack while the name is written.
+    // These are not inlined, to save stack.
     [[gnu::noinline]] span_place claim(const trace_id& id, span_type type, check_function check) noexcept {
         const span_place root = free_place(true);
         if (root.trace == span_place::none) return root;
@@ -339,12 +336,16 @@ private:
         if (!find_entry(trace, entry_kind::metadata, key, ignored)) report(error_kind::missing, key);
     }
 
+    // Whether the root of this trace, or of one around it, is still open.
+    bool is_inside_open_trace(span_place place) noexcept {
+        while (is_there(place) && !traces_[place.trace].spans[0].is_open)
+            place = traces_[place.trace].spans[0].enclosing;
+        return is_there(place);
+    }
     // The innermost span from `place` outwards that is still open.
     span_place still_open(span_place place) noexcept {
-        while (place.trace < sizes.traces && !is_open(place)) {
-            const bool is_there = traces_[place.trace].generation == place.generation;
-            place = is_there ? span_of(place).enclosing : nowhere;
-        }
+        while (place.trace < sizes.traces && !is_open(place))
+            place = is_there(place) ? span_of(place).enclosing : nowhere;
         return place;
     }
 
