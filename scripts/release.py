@@ -60,6 +60,7 @@ def version_of(root: pathlib.Path) -> str:
         (config, r"^#define MLFLOW_TRACE_ABI v(\d+_\d+)\w*$", f"{major}_{minor}"),
         ("CHANGELOG.md", r"\A# Changelog\n(?:(?!## ).*\n)*## (\S+)", version),
         ("MODULE.bazel", r'^    version = "(.+)",$', version),
+        ("library.json", r'^    "version": "(.+)",$', version),
         ("docs/installing.md", rf"\b{NAME}/(\d+\.\d+\.\d+)\b", version),
         ("docs/installing.md", r"--version (\d+\.\d+\.\d+)\b", version),
         ("docs/installing.md", rf'\(name = "{NAME}", version = "(.+)"\)', version),

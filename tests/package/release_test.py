@@ -113,6 +113,12 @@ class Release(unittest.TestCase):
             told = json.loads(run(str(conan), "inspect", str(self.unpacked), "--format=json", env=environment))
             self.assertEqual(told["version"], self.version)
 
+    def test_the_manifest_for_platformio_has_the_version_and_existing_headers(self):
+        told = json.loads((self.unpacked / "library.json").read_text())
+        self.assertEqual(told["version"], self.version)
+        for header in told["headers"]:
+            self.assertTrue((self.unpacked / told["build"]["includeDir"] / header).is_file(), header)
+
     def test_checksums(self):
         lines = (self.dist / "SHA256SUMS").read_text().splitlines()
         summed = dict(reversed(line.split("  ")) for line in lines)
@@ -170,11 +176,12 @@ class Release(unittest.TestCase):
     def test_a_version_that_differs_is_refused(self):
         for name, pattern in {
             "MODULE.bazel": r'^    version = ".*"',
+            "library.json": r'^    "version": ".*"',
             "CHANGELOG.md": r"^## \d\S+",
             "docs/installing.md": r"mlflow_trace/\d+\.\d+\.\d+",
         }.items():
             root = clone("differing")
-            edit(root / name, pattern, {"MODULE.bazel": '    version = "9.8.7"', "CHANGELOG.md": "## 9.8.7"}.get(name, "mlflow_trace/9.8.7"))
+            edit(root / name, pattern, {"MODULE.bazel": '    version = "9.8.7"', "library.json": '    "version": "9.8.7"', "CHANGELOG.md": "## 9.8.7"}.get(name, "mlflow_trace/9.8.7"))
             commit(root)
             self.refused(root, f"{name} says 9.8.7, and include/mlflow/trace/config.hpp {self.version}", "--draft")
 
