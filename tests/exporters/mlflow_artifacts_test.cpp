@@ -293,7 +293,7 @@ TEST_F(mlflow_artifacts, that_cannot_be_read_hold_up_no_others) {
                                         {501, {}, {}},
                                         {200, {}, "<html>sign in</html>"},
                                         {200, {}, R"({"error":"none"})"}};
-    const mt::failure too_large(mt::error(mt::error_kind::bad_reply, "mlflow:5000", "response larger than 4 MiB"));
+    const mt::failure too_large{mt::error(mt::error_kind::bad_reply, "mlflow:5000", "response larger than 4 MiB")};
     std::vector<mt::memory_server::reply> replies(std::begin(others), std::end(others));
     replies.push_back(too_large);
     for (const auto& reply : replies) {
