@@ -45,7 +45,6 @@ THROUGH = {
     "spans/tracer_options.hpp": "spans/tracer_test.cpp",
     "spool/options.hpp": "spool/spool_test.cpp",
     "static_memory.hpp": "static_memory/tracer_test.cpp",
-    "static_memory/core.hpp": "static_memory/tracer_test.cpp",
     "static_memory/platform.hpp": "static_memory/tracer_test.cpp",
     "static_memory/record_exporter.hpp": "static_memory/tracer_test.cpp",
     "static_memory/span.hpp": "static_memory/tracer_test.cpp",

@@ -14,7 +14,7 @@ inline namespace MLFLOW_TRACE_ABI {
 /// A checked value that refers to its text: two words instead of the kilobyte of an `mt::user`. It is given wherever
 /// its key can be given, and checked in the same way:
 ///
-///     traces.start_trace("turn", mt::borrowed<mt::user>("kitchen"), mt::borrowed<mt::session>::parse(text).value());
+///     auto trace = tracer.start_trace("turn", mt::borrowed<mt::user>("kitchen"), mt::borrowed<mt::session>("day-7"));
 ///
 /// The text must outlive the object. Starting a trace copies it. Thread-safety: as `int`.
 template <class Key>
