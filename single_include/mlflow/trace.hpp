@@ -14906,21 +14906,18 @@ inline constexpr std::string_view reserved_attributes[] = {
     mlflow_names::model,     mlflow_names::provider,    mlflow_names::cost,           mlflow_names::span_log_level,
     mlflow_names::user_id,   mlflow_names::session_id,  mlflow_names::conversation_id};
 constexpr bool is_reserved_attribute(std::string_view key) noexcept {
-    constexpr std::string_view of_traces = "mlflow.trace";
-    if (key.size() >= of_traces.size() && prefix_of(key, of_traces.size()) == of_traces) return true;
+    constexpr std::string_view trace = "mlflow.trace";
+    if (key.size() >= trace.size() && prefix_of(key, trace.size()) == trace) return true;
     for (const std::string_view name : reserved_attributes)
         if (key == name) return true;
     return false;
 }
 // The same with fewer instructions for most keys.
 constexpr bool is_reserved_by_initial(std::string_view key) noexcept {
-    switch (key.front()) {
-    case 'u': return key == mlflow_names::user_id;
-    case 's': return key == mlflow_names::session_id;
-    case 'g': return key == mlflow_names::conversation_id;
-    case 'm': return is_reserved_attribute(key);
-    default: return false;
-    }
+    const char initial = key.front();
+    if (initial == 'm') return is_reserved_attribute(key);
+    return (initial == 'u' && key == mlflow_names::user_id) || (initial == 's' && key == mlflow_names::session_id) ||
+           (initial == 'g' && key == mlflow_names::conversation_id);
 }
 
 constexpr bool is_ascii_key(std::string_view text) noexcept {
@@ -15801,9 +15798,6 @@ void basic_span<Context, Platform>::finish(bool is_replaced) noexcept {
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-template <class Key>
-class borrowed; // metadata/borrowed.hpp
-
 namespace detail {
 
 // The caller has checked the value. These functions only enforce that metadata is written once.
@@ -15856,10 +15850,6 @@ struct unwrapped<absent<Key>> {
 };
 template <class Key>
 struct unwrapped<maybe<Key>> {
-    using type = Key;
-};
-template <class Key>
-struct unwrapped<borrowed<Key>> {
     using type = Key;
 };
 

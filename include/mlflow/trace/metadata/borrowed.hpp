@@ -14,7 +14,8 @@ inline namespace MLFLOW_TRACE_ABI {
 /// A checked value that refers to its text: two words instead of the kilobyte of an `mt::user`. It is given wherever
 /// its key can be given, and checked in the same way:
 ///
-///     auto trace = tracer.start_trace("turn", mt::borrowed<mt::user>("kitchen"), mt::borrowed<mt::session>("day-7"));
+///     const mt::borrowed<mt::user> user("kitchen");
+///     auto trace = tracer.start_trace("turn", user);
 ///
 /// The text must outlive the object. Starting a trace copies it. Thread-safety: as `int`.
 template <class Key>
@@ -54,5 +55,15 @@ private:
     std::string_view text_;
 };
 
+namespace detail {
+
+template <class T>
+struct unwrapped; // spans/trace.hpp: the key of a value
+template <class Key>
+struct unwrapped<borrowed<Key>> {
+    using type = Key;
+};
+
+} // namespace detail
 } // namespace MLFLOW_TRACE_ABI
 } // namespace mlflow::trace

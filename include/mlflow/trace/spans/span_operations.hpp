@@ -43,21 +43,18 @@ inline constexpr std::string_view reserved_attributes[] = {
     mlflow_names::model,     mlflow_names::provider,    mlflow_names::cost,           mlflow_names::span_log_level,
     mlflow_names::user_id,   mlflow_names::session_id,  mlflow_names::conversation_id};
 constexpr bool is_reserved_attribute(std::string_view key) noexcept {
-    constexpr std::string_view of_traces = "mlflow.trace";
-    if (key.size() >= of_traces.size() && prefix_of(key, of_traces.size()) == of_traces) return true;
+    constexpr std::string_view trace = "mlflow.trace";
+    if (key.size() >= trace.size() && prefix_of(key, trace.size()) == trace) return true;
     for (const std::string_view name : reserved_attributes)
         if (key == name) return true;
     return false;
 }
 // The same with fewer instructions for most keys.
 constexpr bool is_reserved_by_initial(std::string_view key) noexcept {
-    switch (key.front()) {
-    case 'u': return key == mlflow_names::user_id;
-    case 's': return key == mlflow_names::session_id;
-    case 'g': return key == mlflow_names::conversation_id;
-    case 'm': return is_reserved_attribute(key);
-    default: return false;
-    }
+    const char initial = key.front();
+    if (initial == 'm') return is_reserved_attribute(key);
+    return (initial == 'u' && key == mlflow_names::user_id) || (initial == 's' && key == mlflow_names::session_id) ||
+           (initial == 'g' && key == mlflow_names::conversation_id);
 }
 
 constexpr bool is_ascii_key(std::string_view text) noexcept {

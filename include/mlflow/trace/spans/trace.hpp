@@ -14,9 +14,6 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
-template <class Key>
-class borrowed; // metadata/borrowed.hpp
-
 namespace detail {
 
 // The caller has checked the value. These functions only enforce that metadata is written once.
@@ -69,10 +66,6 @@ struct unwrapped<absent<Key>> {
 };
 template <class Key>
 struct unwrapped<maybe<Key>> {
-    using type = Key;
-};
-template <class Key>
-struct unwrapped<borrowed<Key>> {
     using type = Key;
 };
 
