@@ -84,8 +84,7 @@ char* put_text(char* to, const char (&key)[Size], std::string_view text) noexcep
     value[-1] = static_cast<char>(2 + text.size());
     value[0] = 0x0a;
     value[1] = static_cast<char>(text.size());
-    std::uint64_t ignored = 0;
-    return mlflow::trace::detail::copy_short(value + 2, text, ignored);
+    return mlflow::trace::detail::copy_short(value + 2, text).end;
 }
 
 template <std::size_t Size>
@@ -128,8 +127,7 @@ inline char* put_start(char* to, const span_start& span, std::string_view name, 
     to = put(put_bytes(to, "\x30\x01\x39"), span.nano);
     to[0] = 0x2a;
     to[1] = static_cast<char>(name.size());
-    std::uint64_t ignored = 0;
-    return put_text(mlflow::trace::detail::copy_short(to + 2, name, ignored), "mlflow.spanType", type);
+    return put_text(mlflow::trace::detail::copy_short(to + 2, name).end, "mlflow.spanType", type);
 }
 
 inline char* put_end(char* to, std::int64_t level, std::uint64_t nano) noexcept {

@@ -32,7 +32,7 @@ escape_vbmi2(const char* from, const char* end, char* to) noexcept {
             static_cast<std::uint32_t>(__builtin_ia32_cmpb256_mask(block, characters32{} + '"', equal, all) |
                                        __builtin_ia32_cmpb256_mask(block, characters32{} + '\\', equal, all));
         if (__builtin_ia32_cmpb256_mask(block, characters32{} + ' ', less, all) != 0) [[unlikely]]
-            return {from, to, false};
+            return {from, to};
         const pairs32 pairs = __builtin_convertvector(reinterpret_cast<bytes32>(block), pairs32) << 8 | '\\';
         const auto kept = __builtin_ia32_pdep_di(quoted, 0x5555555555555555U) | 0xAAAAAAAAAAAAAAAAU;
         const characters64 packed =
@@ -47,8 +47,8 @@ inline char* escape(char* to, std::string_view text) noexcept {
     const char* const end = text.data() + text.size();
     d::json_position stop{text.data(), to};
     if (d::json_way_here == d::json_way::vbmi2) stop = escape_vbmi2(text.data(), end, to);
-    if (!stop.is_valid || stop.from < end) [[unlikely]]
-        stop = d::escape_json_blocks(d::json_way_here, stop.from, end, stop.to, stop.to + 4'096);
+    if (stop.from < end) [[unlikely]]
+        stop = d::escape_json_blocks(d::json_way_here, stop.from, end, end + 64, stop.to, stop.to + 4'096);
     return stop.to - (stop.from - end); // the spaces are not escaped
 }
 #else

@@ -224,8 +224,8 @@ private:
 const char* escape_name() noexcept {
     switch (mt::detail::json_way_here) {
     case mt::detail::json_way::vbmi2: return "AVX-512 VBMI2";
+    case mt::detail::json_way::avx2: return "AVX2";
     case mt::detail::json_way::ssse3: return "SSSE3";
-    case mt::detail::json_way::sse2: return "SSE2";
     case mt::detail::json_way::by_character: break;
     }
     return "none";

@@ -31,6 +31,12 @@ OPEN = re.compile(r"^\s*#\s*if(def|ndef)?\b")
 CLOSE = re.compile(r"^\s*#\s*endif\b")
 COMMENT = re.compile(r"^\s*(//.*)?$")
 LICENCE = re.compile(r"^// SPDX-License-Identifier: ")
+# Where a header ends and the next one goes on in the same namespaces.
+CLOSED_AND_OPENED = re.compile(
+    r"(?P<inner>} // namespace detail\n)?} // namespace MLFLOW_TRACE_ABI\n} // namespace mlflow::trace\n"
+    r"(?P<between>\n+// ---- \S+\n(?:// .*\n|\n)*)"
+    r"namespace mlflow::trace \{\ninline namespace MLFLOW_TRACE_ABI \{\n(?(inner)namespace detail \{\n)"
+)
 
 # Headers of compilers and of POSIX that the library may use, in addition to those of C++, whose names have no suffix.
 SYSTEM = {"arm_neon.h", "cpuid.h", "cxxabi.h", "emmintrin.h", "fcntl.h", "pthread.h", "sys/file.h", "sys/stat.h", "sys/types.h"}
@@ -120,6 +126,7 @@ class Amalgamation:
         includes = "\n\n".join("\n".join(f"#include <{name}>" for name in group) for group in groups if group)
         body = "\n".join(self.lines)
         text = "\n".join([BANNER.format(version=version, source=source, guard=guard), first, includes, "", body])
+        text = CLOSED_AND_OPENED.sub(r"\g<between>", text)
         return re.sub(r"\n{3,}", "\n\n", text).rstrip("\n") + f"\n\n#endif // {guard}\n"
 
 

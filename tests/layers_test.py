@@ -40,7 +40,7 @@ LAYERS = {
     "device": ("from devices to a gateway: frames over any link", ["concepts.hpp", "core", "memory", "spool", "wire"]),
     "static_memory": (
         "recording into memory of a fixed size, for the smallest devices",
-        ["concepts.hpp", "context", "core", "detail", "device", "memory", "metadata", "recording", "spans", "spool", "text", "values", "wire"],
+        ["concepts.hpp", "context", "core", "detail", "device", "memory", "metadata", "platform", "recording", "spans", "spool", "text", "values", "wire"],
     ),
     "environment": ("options from environment variables", ["core", "detail", "http", "text", "wire"]),
     "exporters": ("policy: what is sent to a receiver", ["concepts.hpp", "core", "detail", "http", "memory", "metadata", "platform", "text", "values", "wire"]),
@@ -72,6 +72,7 @@ OTHERS = {
     "context/global": (),
     "platform/arena": (),
     "platform/bare_metal": (),
+    "platform/board_platform": (),
     "http/otlp_client": (),
     "spans/attachment": (),
     "spans/chat": (),

@@ -162,10 +162,6 @@ private:
     alignas(sizeof(T)) T value_{};
 };
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/detail/durations.hpp
 
 // std::chrono's durations and clocks, as far as the interfaces use them. In libstdc++ and libc++ <shared_mutex>
@@ -173,10 +169,6 @@ private:
 // every translation unit.
 
 // ---- mlflow/trace/detail/guarded.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 [[noreturn]] inline void throw_bad_alloc() {
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
@@ -216,15 +208,7 @@ decltype(auto) guarded_by_reason(Run&& run, [[maybe_unused]] Rescue&& rescue) {
 #endif
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/memory/board_machine.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // A device without threads, whose functions come from its platform.
 struct board_machine {
@@ -584,13 +568,8 @@ private:
 };
 
 } // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 // ---- mlflow/trace/memory/machine.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -823,17 +802,9 @@ bool append_utf8(Buffer& out, std::string_view text) noexcept {
     }
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/text/displayed.hpp
 
 // Makes text from outside safe to show to a person.
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // Code points that control a terminal, change the direction of the surrounding text, break the line, or are invisible
 // (Unicode's Default_Ignorable_Code_Point). Joiners and variation selectors are not included, because scripts and
@@ -884,13 +855,8 @@ inline std::string escaped_json(std::string_view text) {
 }
 
 } // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 // ---- mlflow/trace/core/error.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// The kind of an error. The first group concerns values, the second requests, the third the configuration of a
 /// program.
@@ -1187,13 +1153,7 @@ inline std::string error::reason() const {
     return {};
 }
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/core/export_progress.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// How far an exporter has got with an export, for callers that wait for it. An exporter whose exports take long has
 /// a thread-safe `export_progress progress() const`.
@@ -1213,13 +1173,7 @@ export_progress progress_of(const Exporter& exporter) {
 
 } // namespace detail
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/core/export_result.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// The result of an export. It counts spans, because a trace may be delivered in parts.
 ///
@@ -1259,13 +1213,7 @@ struct span_account {
     std::uint64_t open = 0;     ///< not ended, or part of a trace that is still open
 };
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/core/ids.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// The text of an ID: a value that does not allocate and converts to `std::string_view`.
 template <std::size_t Size>
@@ -1332,13 +1280,7 @@ struct trace_id {
     friend constexpr bool operator==(const trace_id&, const trace_id&) noexcept = default;
 };
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/core/span_kinds.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// The type of a span: one of MLflow's `SpanType` constants, or a name of your own.
 class span_type {
@@ -1410,13 +1352,8 @@ inline constexpr span_type types_of_level_info[] = {span_type::llm,   span_type:
     return log_level::debug;
 }
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/memory/buffer.hpp
 
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
 // The capacity that a request buffer keeps. It is larger than the default of `max_batch_bytes` needs.
@@ -1532,15 +1469,7 @@ inline std::string_view whole(const buffer& written) {
     return written.view();
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/memory/running.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // Marks that code of the application runs on behalf of `what`. While the object lives, `is(what)` is true on this
 // thread, which detects re-entrance. Each `Kind` of code has its own list.
@@ -1572,15 +1501,7 @@ private:
     running* outer_;
 };
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/text/json_escape.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // The character after the backslash, or 0 for a byte that is not escaped. Bytes from 0x60 on are not escaped, or are
 // not ASCII.
@@ -1613,34 +1534,25 @@ inline char* write_json_escape(char* to, char character, char letter) noexcept {
     return to;
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/text/json_blocks.hpp
 
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
-
 // How JSON text is escaped: the instruction set. All ways write the same bytes.
-enum class json_way : unsigned char { by_character, sse2, ssse3, vbmi2 };
+enum class json_way : unsigned char { by_character, ssse3, avx2, vbmi2 };
 
 #if defined(__SSE2__)
 inline constexpr std::ptrdiff_t json_block = 32;
-// The number of bytes that must be readable from each position before the end: a block that begins at the last byte
-// of a block.
+// The number of bytes that `escape_json_block` may read: a block, and one that begins at the last byte of it.
 inline constexpr std::ptrdiff_t json_block_reach = 2 * json_block;
 // The most that one block may write: 32 escapes of 6 characters, and one more store whose content is not used.
 inline constexpr std::ptrdiff_t json_block_room = 7 * json_block;
 
-struct json_position {
+struct json_position { // is returned in registers
     const char* from;
     char* to;
-    bool is_valid = true; // false if invalid UTF-8 begins at `from`
 };
 
-// Escapes one block with any content. `special` has a bit for each byte that is not copied as it is.
+// Escapes one block with any content. `special` has a bit for each byte that is not copied as it is. Stops before
+// invalid UTF-8; if it begins at `from`, nothing is written.
 [[gnu::noinline]] inline json_position escape_json_block(const char* from, char* to, std::uint32_t special) noexcept {
     std::ptrdiff_t done = 0;
     std::ptrdiff_t size = json_block;
@@ -1656,7 +1568,7 @@ struct json_position {
         }
         do {
             const std::size_t length = utf8_sequence_length(from + at);
-            if (length == 0) return {from + at, to + (at - done), false};
+            if (length == 0) return {from + at, to + (at - done)};
             size = at;
             at += static_cast<std::ptrdiff_t>(length);
         } while (at < json_block && static_cast<unsigned char>(from[at]) >= 0x80);
@@ -1668,38 +1580,17 @@ struct json_position {
 }
 
 struct json_specials {
-    characters16 quoted_low, quoted_high; // by a backslash before it: quotes and backslashes
-    characters16 other_low, other_high;   // control characters, and what is not ASCII
+    std::uint32_t quoted; // by a backslash before it: quotes and backslashes
+    std::uint32_t other;  // control characters, and what is not ASCII
 };
 
-[[gnu::always_inline]] inline json_specials json_specials_of(characters16 low, characters16 high) noexcept {
+inline json_specials json_specials_of(const char* block) noexcept {
+    const characters16 low = load16(block);
+    const characters16 high = load16(block + 16);
     // The comparison is signed, so that it also finds bytes outside ASCII.
-    return {(low == sixteen('"')) | (low == sixteen('\\')), (high == sixteen('"')) | (high == sixteen('\\')),
-            low < sixteen(' '), high < sixteen(' ')};
-}
-
-// Each of these functions stops at `end` or at most 31 bytes after it, when `to` has passed `last`, or at invalid
-// UTF-8.
-inline json_position escape_json_sse2(const char* from, const char* end, char* to, const char* last) noexcept {
-    while (from < end && to <= last) {
-        const characters16 low = load16(from);
-        const characters16 high = load16(from + 16);
-        store16(to, low);
-        store16(to + 16, high);
-        const auto [quoted_low, quoted_high, other_low, other_high] = json_specials_of(low, high);
-        const characters16 special_low = quoted_low | other_low;
-        const characters16 special_high = quoted_high | other_high;
-        if (mask16(special_low | special_high) == 0) [[likely]] {
-            from += json_block;
-            to += json_block;
-            continue;
-        }
-        const json_position next = escape_json_block(from, to, mask16(special_low) | mask16(special_high) << 16);
-        if (!next.is_valid) return next;
-        from = next.from;
-        to = next.to;
-    }
-    return {from, to};
+    return {mask16((low == sixteen('"')) | (low == sixteen('\\'))) |
+                mask16((high == sixteen('"')) | (high == sixteen('\\'))) << 16U,
+            mask16(low < sixteen(' ')) | mask16(high < sixteen(' ')) << 16U};
 }
 
 // For each set of escaped characters among eight: the index of each of the up to sixteen characters that are written.
@@ -1735,68 +1626,127 @@ __attribute__((target("ssse3"), always_inline)) inline char* escape_eight(char* 
     return to + json_shuffle_of.size[special];
 }
 
-__attribute__((target("ssse3"))) inline json_position escape_json_ssse3(const char* from, const char* end, char* to,
-                                                                        const char* last) noexcept {
+// Each of the functions below stops at `end` or at most 31 bytes after it, when `to` has passed `last`, at invalid
+// UTF-8, or at a block that cannot be escaped without reading too far.
+__attribute__((target("ssse3"))) inline json_position
+escape_json_ssse3(const char* from, const char* end, const char* readable, char* to, const char* last) noexcept {
     using halves [[gnu::vector_size(16)]] = long long;
-    const auto upper = [](characters16 whole) {
-        const auto two = reinterpret_cast<halves>(whole);
-        return reinterpret_cast<characters16>(halves{two[1], 0});
-    };
     while (from < end && to <= last) {
-        const characters16 low = load16(from);
-        const characters16 high = load16(from + 16);
-        store16(to, low);
-        store16(to + 16, high);
-        const auto [quoted_low, quoted_high, other_low, other_high] = json_specials_of(low, high);
-        if (mask16(quoted_low | other_low | quoted_high | other_high) == 0) [[likely]] {
-            from += json_block;
-            to += json_block;
-        } else if (mask16(other_low | other_high) == 0) [[likely]] {
-            const std::uint32_t in_low = mask16(quoted_low);
-            const std::uint32_t in_high = mask16(quoted_high);
-            to = escape_eight(to, low, in_low & 255U);
-            to = escape_eight(to, upper(low), in_low >> 8U);
-            to = escape_eight(to, high, in_high & 255U);
-            to = escape_eight(to, upper(high), in_high >> 8U);
-            from += json_block;
-        } else {
-            const json_position next =
-                escape_json_block(from, to, mask16(quoted_low | other_low) | mask16(quoted_high | other_high) << 16);
-            if (!next.is_valid) return next;
+        const auto [quoted, other] = json_specials_of(from);
+        if (quoted == 0 || other != 0) std::memcpy(to, from, json_block);
+        if (other != 0) [[unlikely]] {
+            if (readable - from < json_block_reach) break;
+            const json_position next = escape_json_block(from, to, quoted | other);
+            if (next.from == from) break;
             from = next.from;
             to = next.to;
+            continue;
         }
+        if (quoted == 0) {
+            to += json_block;
+        } else {
+            const characters16 low = load16(from);
+            const characters16 high = load16(from + 16);
+            to = escape_eight(to, low, quoted & 255U);
+            to = escape_eight(to, reinterpret_cast<characters16>(halves{reinterpret_cast<halves>(low)[1]}),
+                              quoted >> 8U & 255U);
+            to = escape_eight(to, high, quoted >> 16U & 255U);
+            to = escape_eight(to, reinterpret_cast<characters16>(halves{reinterpret_cast<halves>(high)[1]}),
+                              quoted >> 24U);
+        }
+        from += json_block;
     }
     return {from, to};
 }
 
 #if defined(__x86_64__)
+using characters32 [[gnu::vector_size(32)]] = signed char;
+
+__attribute__((target("avx2"), always_inline)) inline std::uint32_t mask32(const characters32& characters) noexcept {
+    using plain [[gnu::vector_size(32)]] = char;
+    return static_cast<std::uint32_t>(__builtin_ia32_pmovmskb256(reinterpret_cast<const plain&>(characters)));
+}
+
+// As escape_eight, for two groups of eight: each half of `eights` holds one of them twice.
+template <class Groups>
+__attribute__((target("avx2"), always_inline)) inline char* escape_sixteen(char* to, const Groups& eights,
+                                                                           std::uint32_t special) noexcept {
+    using plain [[gnu::vector_size(32)]] = char;
+    const std::uint32_t in_first = special & 255U;
+    const std::uint32_t in_second = special >> 8U & 255U;
+    const characters16 first = load16(json_shuffle_of.rows[in_first].from);
+    const characters16 second = load16(json_shuffle_of.rows[in_second].from);
+    const characters32 from =
+        __builtin_shufflevector(first, second, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19,
+                                20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31);
+    const auto shuffled =
+        __builtin_ia32_pshufb256(reinterpret_cast<const plain&>(eights), reinterpret_cast<const plain&>(from));
+    const characters32 written =
+        reinterpret_cast<const characters32&>(shuffled) | ((from < characters32{}) & (characters32{} + '\\'));
+    store16(to, __builtin_shufflevector(written, written, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+    to += json_shuffle_of.size[in_first];
+    store16(to, __builtin_shufflevector(written, written, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30,
+                                        31));
+    return to + json_shuffle_of.size[in_second];
+}
+
+__attribute__((target("avx2"))) inline json_position
+escape_json_avx2(const char* from, const char* end, const char* readable, char* to, const char* last) noexcept {
+    using groups [[gnu::vector_size(32)]] = long long;
+    while (from < end && to <= last) {
+        characters32 block;
+        std::memcpy(&block, from, sizeof block);
+        const std::uint32_t quoted = mask32((block == characters32{} + '"') | (block == characters32{} + '\\'));
+        if (const std::uint32_t other = mask32(block < characters32{} + ' '); other != 0) [[unlikely]] {
+            if (readable - from < json_block_reach) break;
+            std::memcpy(to, &block, sizeof block);
+            const json_position next = escape_json_block(from, to, quoted | other);
+            if (next.from == from) break;
+            from = next.from;
+            to = next.to;
+            continue;
+        }
+        from += json_block;
+        if (quoted == 0) {
+            std::memcpy(to, &block, sizeof block);
+            to += json_block;
+            continue;
+        }
+        const auto four = reinterpret_cast<groups>(block);
+        to = escape_sixteen(to, __builtin_shufflevector(four, four, 0, 0, 1, 1), quoted);
+        to = escape_sixteen(to, __builtin_shufflevector(four, four, 2, 2, 3, 3), quoted >> 16U);
+    }
+    return {from, to};
+}
+
 __attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi2,bmi2,popcnt"))) inline json_position
-escape_json_vbmi2(const char* from, const char* end, char* to, const char* last) noexcept {
-    using characters32 [[gnu::vector_size(32)]] = char;
+escape_json_vbmi2(const char* from, const char* end, const char* readable, char* to, const char* last) noexcept {
+    using plain32 [[gnu::vector_size(32)]] = char;
     using bytes32 [[gnu::vector_size(32)]] = unsigned char;
     using pairs32 [[gnu::vector_size(64)]] = unsigned short;
     using characters64 [[gnu::vector_size(64)]] = char;
     enum comparison { equal = 0, less = 1 };
     constexpr auto all = static_cast<std::uint32_t>(-1);
-    json_position at{from, to};
-    while (at.is_valid && at.from < end && at.to <= last) {
-        characters32 block;
-        std::memcpy(&block, at.from, sizeof block);
+    while (from < end && to <= last) {
+        plain32 block;
+        std::memcpy(&block, from, sizeof block);
         const auto quoted =
-            static_cast<std::uint32_t>(__builtin_ia32_cmpb256_mask(block, characters32{} + '"', equal, all) |
-                                       __builtin_ia32_cmpb256_mask(block, characters32{} + '\\', equal, all));
-        const auto other =
-            static_cast<std::uint32_t>(__builtin_ia32_cmpb256_mask(block, characters32{} + ' ', less, all));
+            static_cast<std::uint32_t>(__builtin_ia32_cmpb256_mask(block, plain32{} + '"', equal, all) |
+                                       __builtin_ia32_cmpb256_mask(block, plain32{} + '\\', equal, all));
+        const auto other = static_cast<std::uint32_t>(__builtin_ia32_cmpb256_mask(block, plain32{} + ' ', less, all));
         if (other != 0) [[unlikely]] {
-            std::memcpy(at.to, &block, sizeof block);
-            at = escape_json_block(at.from, at.to, quoted | other);
+            if (readable - from < json_block_reach) break;
+            std::memcpy(to, &block, sizeof block);
+            const json_position next = escape_json_block(from, to, quoted | other);
+            if (next.from == from) break;
+            from = next.from;
+            to = next.to;
             continue;
         }
-        at.from += json_block;
+        from += json_block;
         if (quoted == 0) {
-            std::memcpy(at.to, &block, sizeof block);
-            at.to += json_block;
+            std::memcpy(to, &block, sizeof block);
+            to += json_block;
             continue;
         }
         // A backslash before each character; compression then drops the backslashes that are not needed.
@@ -1804,10 +1754,10 @@ escape_json_vbmi2(const char* from, const char* end, char* to, const char* last)
         const auto kept = __builtin_ia32_pdep_di(quoted, 0x5555555555555555U) | 0xAAAAAAAAAAAAAAAAU;
         const characters64 packed =
             __builtin_ia32_compressqi512_mask(reinterpret_cast<characters64>(pairs), characters64{}, kept);
-        std::memcpy(at.to, &packed, sizeof packed);
-        at.to += json_block + std::popcount(quoted);
+        std::memcpy(to, &packed, sizeof packed);
+        to += json_block + std::popcount(quoted);
     }
-    return at;
+    return {from, to};
 }
 
 #endif
@@ -1817,40 +1767,56 @@ inline json_way best_json_way() noexcept {
     if (__builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("bmi2"))
         return json_way::vbmi2;
+    if (__builtin_cpu_supports("avx2")) return json_way::avx2;
 #endif
-    return __builtin_cpu_supports("ssse3") ? json_way::ssse3 : json_way::sse2;
+    return __builtin_cpu_supports("ssse3") ? json_way::ssse3 : json_way::by_character;
 }
 
-inline json_position escape_json_blocks(json_way way, const char* from, const char* end, char* to,
-                                        const char* last) noexcept {
+inline json_position escape_json_blocks(json_way way, const char* from, const char* end, const char* readable,
+                                        char* to, const char* last) noexcept {
 #if defined(__x86_64__)
-    if (way == json_way::vbmi2) return escape_json_vbmi2(from, end, to, last);
+    if (way == json_way::vbmi2) return escape_json_vbmi2(from, end, readable, to, last);
+    if (way == json_way::avx2) return escape_json_avx2(from, end, readable, to, last);
 #endif
-    if (way == json_way::ssse3) return escape_json_ssse3(from, end, to, last);
-    return escape_json_sse2(from, end, to, last);
+    return escape_json_ssse3(from, end, readable, to, last);
 }
 
-// Returns how many bytes of the text were written. This may be 0 if the buffer has no spare room, or at invalid
-// UTF-8.
+// Writes the text from `begin`; what is before it must be written. Returns how many bytes of the text were written.
+// This may be 0 if the buffer has no spare room, or at invalid UTF-8.
 template <class Buffer>
-std::size_t append_json_blocks(Buffer& out, std::string_view text, json_way way) noexcept {
+std::size_t append_json_blocks(Buffer& out, std::string_view text, std::size_t begin, json_way way) noexcept {
     if (way == json_way::by_character) return 0;
-    const auto size = static_cast<std::ptrdiff_t>(text.size());
-    char* const begin = out.ensure(text.size() + json_block_room);
-    if (!begin) return 0;
-    char padded[2 * json_block_reach];
-    const char* from = text.data();
-    const char* end = from + size - (json_block_reach - 1);
-    const bool is_short = size < json_block_reach;
-    if (is_short) {
-        std::char_traits<char>::assign(padded, sizeof padded, ' ');
-        from = std::char_traits<char>::copy(padded, text.data(), text.size());
-        end = from + size;
+    const auto size = static_cast<std::ptrdiff_t>(text.size() - begin);
+    const std::ptrdiff_t usual_size = size + size / 8;
+    char* const to = out.ensure(static_cast<std::size_t>(usual_size + json_block_room));
+    if (!to) return 0;
+    const char* const last = to + usual_size;
+    const char* const from = text.data() + begin;
+    const char* const end = from + size;
+    json_position at{from, to};
+    if (size >= json_block) at = escape_json_blocks(way, from, end - (json_block - 1), end, to, last);
+    // The rest of less than a block is written as a whole block, which overlaps what has been written.
+    if (at.from < end && end - at.from < json_block && at.to <= last &&
+        std::cmp_less_equal(json_block, text.size())) {
+        const char* const block = end - json_block;
+        const std::ptrdiff_t overlap = at.from - block;
+        const json_specials in = json_specials_of(block);
+        const std::uint32_t again = in.quoted & ((std::uint32_t{1} << overlap) - 1);
+        if (in.other == 0)
+            at = escape_json_blocks(way, block, end, end, at.to - overlap - std::popcount(again), last);
     }
-    const json_position stop = escape_json_blocks(way, from, end, begin, begin + size);
-    const std::ptrdiff_t padding = is_short && stop.from > end ? stop.from - end : 0;
-    out.commit(static_cast<std::size_t>(stop.to - begin - padding));
-    return static_cast<std::size_t>(stop.from - from - padding);
+    // A rest with other characters is copied, with spaces after it, so that more can be read.
+    if (at.from < end && end - at.from < json_block_reach && at.to <= last) {
+        char padded[2 * json_block_reach];
+        const auto rest = static_cast<std::size_t>(end - at.from);
+        char* const spaces = std::char_traits<char>::copy(padded, at.from, rest) + rest;
+        std::memset(spaces, ' ', json_block_reach);
+        const json_position stop = escape_json_blocks(way, padded, spaces, spaces + json_block_reach, at.to, last);
+        const std::ptrdiff_t padding = stop.from > spaces ? stop.from - spaces : 0;
+        at = {at.from + (stop.from - padding - padded), stop.to - padding};
+    }
+    out.commit(static_cast<std::size_t>(at.to - to));
+    return static_cast<std::size_t>(at.from - from);
 }
 
 // Set before main. While static objects are initialised it may still be `by_character`.
@@ -1859,44 +1825,37 @@ inline const json_way json_way_here = best_json_way();
 inline constexpr json_way json_way_here = json_way::by_character;
 
 template <class Buffer>
-std::size_t append_json_blocks(Buffer&, std::string_view, json_way) noexcept {
+std::size_t append_json_blocks(Buffer&, std::string_view, std::size_t, json_way) noexcept {
     return 0;
 }
 #endif
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/text/json_writer.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 template <class Buffer>
 bool append_json_chars(Buffer& out, std::string_view text, json_way way = json_way_here) noexcept {
-    while (!text.empty()) {
-        if (const std::size_t done = append_json_blocks(out, text, way); done != 0) {
-            text.remove_prefix(done);
+    for (std::size_t at = 0; at < text.size();) {
+        if (const std::size_t done = append_json_blocks(out, text, at, way); done != 0) {
+            at += done;
             continue;
         }
+        const std::string_view rest = suffix_from(text, at);
         std::size_t run = 0;
-        while (run < text.size() && static_cast<unsigned char>(text[run]) < 0x80 &&
-               json_escape_letter(text[run]) == '\0')
+        while (run < rest.size() && static_cast<unsigned char>(rest[run]) < 0x80 &&
+               json_escape_letter(rest[run]) == '\0')
             ++run;
         if (run != 0) {
-            if (!append_bytes(out, prefix_of(text, run))) return false;
-        } else if (const char letter = json_escape_letter(text[0]); letter != '\0') {
+            if (!append_bytes(out, prefix_of(rest, run))) return false;
+        } else if (const char letter = json_escape_letter(rest[0]); letter != '\0') {
             char escape[6];
-            const char* const end = write_json_escape(escape, text[0], letter);
+            const char* const end = write_json_escape(escape, rest[0], letter);
             if (!append_bytes(out, {escape, static_cast<std::size_t>(end - escape)})) return false;
             run = 1;
         } else {
-            run = decode_utf8(text).length;
-            if (!append_utf8(out, prefix_of(text, run))) return false;
+            run = decode_utf8(rest).length;
+            if (!append_utf8(out, prefix_of(rest, run))) return false;
         }
-        text.remove_prefix(run);
+        at += run;
     }
     return true;
 }
@@ -1936,13 +1895,8 @@ bool append_json_null(Buffer& out) noexcept {
 }
 
 } // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 // ---- mlflow/trace/core/value_rules.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// What a redactor returns for a value: keep the value, or record another text in its place.
 class redaction {
@@ -2125,13 +2079,8 @@ private:
 };
 
 } // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 // ---- mlflow/trace/core/span_data.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 struct context_slot;
 
@@ -2240,13 +2189,8 @@ inline void next_generation(span_data& span) noexcept {
 
 } // namespace detail
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/core/entry_index.hpp
 
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
 // A hash table of the positions of entries, so that a trace with many entries takes no longer per entry. Without
@@ -2361,13 +2305,8 @@ struct no_entry_index {
 };
 
 } // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 // ---- mlflow/trace/core/trace_entries.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// The kind of a trace entry.
 enum class entry_kind : std::uint8_t {
@@ -2521,13 +2460,8 @@ private:
     [[no_unique_address]] index index_;
 };
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/memory/plain_pool.hpp
 
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
 // The pool of a target without threads, but with interrupts that record: objects are taken and given one by one,
@@ -2564,15 +2498,7 @@ private:
     T* free_ = nullptr;
 };
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/memory/threaded_pool.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // The pool of a target with threads: each thread has a chain of its own, and a chain is given and taken under a lock.
 template <class T>
@@ -2882,15 +2808,7 @@ private:
     std::int64_t look_began_ = 0;
 };
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/memory/pool.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // Free objects of one type. The pool keeps as many as a steady load needs, and frees the rest after a burst.
 //
@@ -2907,13 +2825,8 @@ template <class T>
 using pool = std::conditional_t<machine::has_threads, threaded_pool<T>, plain_pool<T>>;
 
 } // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 // ---- mlflow/trace/core/trace_data.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// The part of a trace that is exported at once: all spans that had ended when the root span ended. Spans that end
 /// after the root span are exported in a `trace_data` of their own, with the same `id` and a null `root`.
@@ -2985,13 +2898,7 @@ struct trace_data {
     return trace.root && trace.root->has_parent;
 }
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/core/trace_batch.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// Ended traces that are handed to an exporter. The batch owns them: traces that the exporter leaves in the batch are
 /// recycled afterwards; to keep traces, the exporter moves them out. Thread-safety: as a container.
@@ -3124,15 +3031,10 @@ struct pools_at_the_end {
 
 } // namespace detail
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/core/mlflow_names.hpp
 
 // MLflow's names of attributes, metadata and tags (mlflow/tracing/constant.py of MLflow 3.17), and the OpenTelemetry
 // names that its server reads.
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 namespace detail::mlflow_names {
 
 // Metadata of a trace.
@@ -3169,13 +3071,8 @@ inline constexpr std::string_view token_usage = "mlflow.chat.tokenUsage";
 inline constexpr std::string_view tools = "mlflow.chat.tools";
 
 } // namespace detail::mlflow_names
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 // ---- mlflow/trace/core/result.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// An error to be converted to a `result`: `return mt::failure{error};`
 struct failure {
@@ -3273,13 +3170,8 @@ private:
     bool has_value_;
 };
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/text/hex.hpp
 
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
 // Returns the value of a hexadecimal digit, or -1 for another character.
@@ -3305,15 +3197,7 @@ bool append_hex(Buffer& out, std::string_view bytes) noexcept {
     return true;
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/text/outer_space.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // RFC 9110, 5.5: whitespace around a value is not part of the value. Without `substr`, which throws on devices too.
 constexpr std::string_view without_outer_space(std::string_view text) noexcept {
@@ -3324,13 +3208,8 @@ constexpr std::string_view without_outer_space(std::string_view text) noexcept {
 }
 
 } // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 // ---- mlflow/trace/core/traceparent.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// A span of another process, as the header `traceparent` identifies it (W3C Trace Context, level 2,
 /// https://www.w3.org/TR/trace-context-2/#traceparent-header).
@@ -3395,13 +3274,7 @@ private:
     }
 };
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/core/trace_start.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// A share of traces: 0 is none, 1 is all. Values outside this range are clamped, and NaN is 0.
 ///
@@ -3463,13 +3336,8 @@ private:
     std::string_view (*find_)(const void* values, std::string_view key) noexcept;
 };
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/http/shown_url.hpp
 
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
 constexpr bool is_plain_authority(std::string_view text) noexcept {
@@ -3524,13 +3392,8 @@ inline std::string shown_url(std::string_view given) {
 }
 
 } // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 // ---- mlflow/trace/http/endpoint.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// The address of a server: the parts of a URL such as `http://127.0.0.1:5000/mlflow`.
 struct endpoint {
@@ -3611,13 +3474,7 @@ inline result<endpoint> endpoint::parse(std::string_view url) {
     return parsed;
 }
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/http/message.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -3904,13 +3761,7 @@ concept platform = requires(const error& error, typename T::mutex& mutex) {
     mutex.unlock();
 };
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/core/open_trace.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -4129,15 +3980,7 @@ inline void finish_span(span_data& span, std::uint64_t end_nano) noexcept {
     release_trace(trace);
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/context/captured_contents.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // The captured context of one place, to be attached elsewhere. It never changes, so threads share it.
 struct captured_contents {
@@ -4180,13 +4023,8 @@ private:
 };
 
 } // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 // ---- mlflow/trace/context/slot.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -4494,13 +4332,8 @@ inline void context_slot::release() noexcept {
     while (innermost) left.take(*this, *innermost);
 }
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/context/current.hpp
 
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
 // Whether an entry of the slot is valid for a tracer with this trust.
@@ -4729,15 +4562,7 @@ void for_each_scope(context_slot& slot, tracer_identity owner, trust trusted, Vi
     });
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/memory/owner.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 struct deletes {
     template <class T>
@@ -4802,15 +4627,7 @@ private:
     T* object_ = nullptr;
 };
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/context/captured.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 struct contents_release {
     void operator()(captured_contents* contents) const noexcept { captured_contents::release(contents); }
@@ -5422,17 +5239,11 @@ public:
     static bool holds(const void* object) noexcept { return thread_local_context::holds(object); }
 };
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/declared.hpp
 
 // Forward declarations, with the library's default template arguments, which are written only here. fwd.hpp also
 // declares types that only some programs use: a common name such as `document` would hide an application's type of
 // that name where the application specialises a template of this namespace.
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 // core
 enum class error_kind : std::uint8_t;
@@ -5687,15 +5498,7 @@ inline type_name current_exception_type() noexcept {
 #endif
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/core/guarded_export.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // Memory may become available again; smaller requests are more likely to succeed.
 inline export_result export_without_memory(std::size_t spans) noexcept {
@@ -5774,17 +5577,9 @@ export_result uncounted_export(Exporter& exporter, trace_batch& batch) noexcept 
     } else return guarded_export(exporter, batch);
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/platform/file_owners.hpp
 
 // Who a file belongs to, and who else may replace it.
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 inline bool is_same_file(const struct stat& one, const struct stat& other) noexcept {
     return one.st_ino == other.st_ino && one.st_dev == other.st_dev;
@@ -5811,15 +5606,7 @@ inline bool others_may_rename_in(const struct stat& folder) {
     return (folder.st_mode & S_IWOTH) != 0 || ((folder.st_mode & S_IWGRP) != 0 && !is_in_own_group(folder.st_gid));
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/platform/owned_file.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // Closes its file descriptor, which also releases its lock.
 class owned_file {
@@ -5858,17 +5645,9 @@ inline owned_file open_regular(const std::string& path) noexcept {
     return owned_file();
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/platform/files.hpp
 
 // Safe access to files and folders that other users of the machine may have created, renamed or linked.
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // The result of following a path.
 struct path_end {
@@ -5954,15 +5733,7 @@ inline error folder_fault(const std::string& path) {
     return fault.empty() ? error() : file_error(path, fault);
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/platform/appended_file.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // A file of lines to which this and other processes append. One thread at a time.
 class appended_file {
@@ -6074,15 +5845,7 @@ private:
     bool is_cut_ = false; // used if the end of the file cannot be read
 };
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/text/base64.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // Appends base64 with padding (RFC 4648, section 4).
 template <class Buffer>
@@ -6103,15 +5866,7 @@ bool append_base64(Buffer& out, std::string_view bytes) noexcept {
     return true;
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/text/json_number.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // std::isfinite without <cmath>, which has 5,000 lines.
 constexpr bool is_finite(double value) noexcept {
@@ -6130,15 +5885,7 @@ bool append_json_double(Buffer& out, double value) noexcept {
     return append_bytes(out, text) && (text.find_first_of(".e") != std::string_view::npos || append_bytes(out, ".0"));
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/wire/protobuf.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // Protobuf's wire format: https://protobuf.dev/programming-guides/encoding/.
 enum class wire_type : std::uint8_t { varint = 0, fixed64 = 1, length_delimited = 2, fixed32 = 5 };
@@ -6220,15 +5967,7 @@ private:
     bool failed_ = false;
 };
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/wire/protobuf_reader.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // Reads the fields of one protobuf message:
 //
@@ -6313,15 +6052,7 @@ private:
     bool failed_ = false;
 };
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/wire/otlp_json.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // How OTLP/JSON represents a field: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding.
 enum class otlp_kind : std::uint8_t {
@@ -6545,15 +6276,7 @@ bool append_otlp_json(Buffer& out, std::string_view export_trace_service_request
     return false;
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/text/json_reader.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // Consumes JSON from the front of a text, by the rules of Python's json.loads. Bytes outside ASCII are valid in
 // strings only. After a function has returned false, the position is unspecified.
@@ -6796,15 +6519,7 @@ void for_each_element(std::string_view array, Visit visit) {
     } while (at.take(','));
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/wire/otlp_fields.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // Field numbers of opentelemetry/proto/trace/v1/trace.proto and common/v1/common.proto.
 namespace otlp {
@@ -6856,11 +6571,67 @@ inline bool may_be_json(std::string_view text) noexcept {
     return false;
 }
 
+struct short_copy { // is returned in registers
+    char* end;
+    std::uint64_t bits; // of all bytes
+
+    [[nodiscard]] bool is_ascii() const noexcept { return (bits & 0x8080808080808080U) == 0; }
+};
+
+// Copies a short text. Overlapping copies take fewer instructions than a loop over the rest.
+inline short_copy copy_short(char* to, std::string_view text) noexcept {
+    const std::size_t size = text.size();
+    const char* const from = text.data();
+    std::uint64_t bits = 0;
+    const auto copy = [&]<class Word>(std::size_t at, Word word) {
+        std::memcpy(&word, from + at, sizeof word);
+        std::memcpy(to + at, &word, sizeof word);
+        bits |= word;
+    };
+    if (size >= 16) {
+#if defined(__SSE2__)
+        characters16 all{};
+        const auto copy16 = [&](std::size_t at) {
+            const characters16 some = load16(from + at);
+            store16(to + at, some);
+            all |= some;
+        };
+        for (std::size_t at = 0; at < size - 16; at += 16) copy16(at);
+        copy16(size - 16);
+        bits = mask16(all) != 0 ? ~std::uint64_t{0} : 0;
+#else
+        for (std::size_t at = 0; at < size - 8; at += 8) copy(at, std::uint64_t{});
+        copy(size - 8, std::uint64_t{});
+#endif
+    } else if (size >= 8) {
+        copy(0, std::uint64_t{});
+        copy(size - 8, std::uint64_t{});
+    } else if (size >= 4) {
+        copy(0, std::uint32_t{});
+        copy(size - 4, std::uint32_t{});
+    } else if (size > 0) {
+        copy(0, std::uint8_t{});
+        copy(size / 2, std::uint8_t{});
+        copy(size - 1, std::uint8_t{});
+    }
+    return {to + size, bits};
+}
+
 // Appends a length-delimited text field. Invalid UTF-8, for which the receiver would reject the whole request,
 // becomes U+FFFD.
 template <class Buffer>
 bool append_text_field(Buffer& out, unsigned field, std::string_view text) noexcept {
     const char tag = short_tag(field, wire_type::length_delimited);
+    if (text.size() < 0x80) {
+        char* const to = out.ensure(2 + text.size());
+        if (!to) return false;
+        to[0] = tag;
+        to[1] = static_cast<char>(text.size());
+        if (copy_short(to + 2, text).is_ascii()) {
+            out.commit(2 + text.size());
+            return true;
+        }
+    }
     if (is_valid_utf8(text)) {
         char* to = out.ensure(1 + max_varint_size + text.size());
         if (!to) return false;
@@ -6908,40 +6679,9 @@ bool append_sized_key_value(Buffer& out, unsigned field, std::string_view key, s
     return true;
 }
 
-// Copies a short text, and collects its bits, whose high bits show text outside ASCII. Overlapping copies take fewer
-// instructions than a loop over the rest.
-inline char* copy_short(char* to, std::string_view text, std::uint64_t& bits) noexcept {
-    const std::size_t size = text.size();
-    const char* const from = text.data();
-    const auto copy = [&]<class Word>(std::size_t at, Word word) {
-        std::memcpy(&word, from + at, sizeof word);
-        std::memcpy(to + at, &word, sizeof word);
-        bits |= word;
-    };
-    if (size > 16) {
-        for (std::size_t at = 0; at < size - 16; at += 16) {
-            copy(at, std::uint64_t{});
-            copy(at + 8, std::uint64_t{});
-        }
-        copy(size - 16, std::uint64_t{});
-        copy(size - 8, std::uint64_t{});
-    } else if (size >= 8) {
-        copy(0, std::uint64_t{});
-        copy(size - 8, std::uint64_t{});
-    } else if (size >= 4) {
-        copy(0, std::uint32_t{});
-        copy(size - 4, std::uint32_t{});
-    } else if (size > 0) {
-        copy(0, std::uint8_t{});
-        copy(size / 2, std::uint8_t{});
-        copy(size - 1, std::uint8_t{});
-    }
-    return to + size;
-}
-
 // Appends a KeyValue with an ASCII key and an AnyValue, both so short that each length takes one byte.
-// `write(to, bits)` writes the AnyValue, and may set `bits` to show that it is not ASCII either. Returns false, and
-// appends nothing, if one of these conditions is not met.
+// `write(to)` writes the AnyValue and returns whether it is ASCII. Returns false, and appends nothing, if one of
+// these conditions is not met.
 template <class Buffer, class WriteAnyValue>
 bool append_short_key_value(Buffer& out, unsigned field, std::string_view key, std::size_t any_size,
                             WriteAnyValue&& write) noexcept {
@@ -6949,26 +6689,24 @@ bool append_short_key_value(Buffer& out, unsigned field, std::string_view key, s
     const std::size_t size = 4 + key.size() + any_size;
     char* to = out.ensure(2 + size);
     if (!to) return false;
-    std::uint64_t bits = 0;
     to[0] = short_tag(field, wire_type::length_delimited);
     to[1] = static_cast<char>(size);
     to[2] = short_tag(otlp::key, wire_type::length_delimited);
     to[3] = static_cast<char>(key.size());
-    to = copy_short(to + 4, key, bits);
-    to[0] = short_tag(otlp::value, wire_type::length_delimited);
-    to[1] = static_cast<char>(any_size);
-    write(to + 2, bits);
-    if ((bits & 0x8080808080808080U) != 0) return false;
+    const short_copy copy = copy_short(to + 4, key);
+    copy.end[0] = short_tag(otlp::value, wire_type::length_delimited);
+    copy.end[1] = static_cast<char>(any_size);
+    if (!write(copy.end + 2) || !copy.is_ascii()) return false;
     out.commit(2 + size);
     return true;
 }
 
 template <class Buffer>
 bool append_text_attribute(Buffer& out, unsigned field, std::string_view key, std::string_view text) noexcept {
-    const auto write = [text](char* to, std::uint64_t& bits) {
+    const auto write = [text](char* to) {
         to[0] = short_tag(otlp::string_value, wire_type::length_delimited);
         to[1] = static_cast<char>(text.size());
-        copy_short(to + 2, text, bits);
+        return copy_short(to + 2, text).is_ascii();
     };
     if (append_short_key_value(out, field, key, 2 + text.size(), write)) return true;
     if (!is_valid_utf8(key) || !is_valid_utf8(text))
@@ -6984,9 +6722,9 @@ bool append_text_attribute(Buffer& out, unsigned field, std::string_view key, st
 template <class Buffer>
 bool append_encoded_attribute(Buffer& out, unsigned field, std::string_view key,
                               std::string_view any_value) noexcept {
-    const auto write_short = [any_value](char* to, std::uint64_t&) {
-        std::uint64_t ignored = 0;
-        copy_short(to, any_value, ignored);
+    const auto write_short = [any_value](char* to) {
+        copy_short(to, any_value);
+        return true;
     };
     if (append_short_key_value(out, field, key, any_value.size(), write_short)) return true;
     if (!is_valid_utf8(key)) return append_key_value(out, field, key, [&] { return out.append(any_value); });
@@ -7037,15 +6775,7 @@ bool append_fixed64_field(Buffer& out, unsigned field, std::uint64_t value) noex
     return true;
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/wire/key_values.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 struct key_and_value {
     std::string_view key;
@@ -7070,16 +6800,9 @@ inline std::pair<std::string_view, std::string_view> text_attribute(std::string_
     return found;
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/wire/mlflow_dialect.hpp
 
 // The ways in which MLflow reads OTLP differently from other receivers.
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // Appends an attribute. Text that MLflow would read as JSON is encoded as a JSON string, so that MLflow stores it
 // unchanged.
@@ -7147,13 +6870,8 @@ inline bool append_body_for_mlflow(buffer& out, std::string_view body) {
 }
 
 } // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 // ---- mlflow/trace/wire/otlp_request.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// The kind of receiver that a request is written for.
 enum class otlp_receiver : std::uint8_t {
@@ -7314,13 +7032,7 @@ inline bool append_otlp_request(detail::buffer& out, const trace_batch& batch, c
     return false;
 }
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/exporters/json_lines.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// Appends traces to a file of OTLP JSON lines, one line per batch. The OpenTelemetry Collector's file exporter
 /// writes this format and its `otlpjsonfilereceiver` reads it.
@@ -7385,13 +7097,7 @@ private:
     detail::appended_file file_;
 };
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/wire/recorded_trace.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// Names and values, in the order in which they were recorded.
 class recorded_values : public std::vector<std::pair<std::string, std::string>> {
@@ -7601,13 +7307,7 @@ inline std::size_t content_memory(const recorded_trace& trace) noexcept {
     return decoded;
 }
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/exporters/memory.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// Keeps ended traces in memory, decoded: for tests of an application's instrumentation.
 ///
@@ -7652,31 +7352,18 @@ private:
     std::vector<recorded_trace> traces_;
 };
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/core/notice.hpp
 
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
 inline void notice_to_stderr(const std::string& notice) {
     std::fputs(("mlflow_trace: " + displayed(notice) + '\n').c_str(), stderr);
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/exporters/mlflow_spans.hpp
 
 // Spans in the form in which MLflow's Python client writes them to the artifact traces.json, and the values that
 // MLflow computes from spans received over OTLP.
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // The functions append to `out` what fits; `out.overflowed()` tells whether something is missing. They throw
 // std::bad_alloc if other memory runs out.
@@ -7949,13 +7636,8 @@ public:
 };
 
 } // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 // ---- mlflow/trace/http/check.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -8026,13 +7708,7 @@ inline std::string header_fault(std::string_view name, std::string_view value, s
     return std::nullopt;
 }
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/http/secret.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// A text that must not be shown, such as a password. It cannot be printed, compared or converted, and is overwritten
 /// in memory when it is destroyed. `reveal()` is the only access. Thread-safety: as `std::string`.
@@ -8092,13 +7768,7 @@ private:
     return secret("Bearer " + std::string(token.reveal()));
 }
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/http/credentials.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// The value of the Authorization header: none, a fixed value, or a value that a function returns and that may
 /// change.
@@ -8214,16 +7884,11 @@ private:
     detail::shared_owner<source> source_;
 };
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/text/percent.hpp
 
 // Percent-encoding (RFC 3986, 2.1). The caller decides which characters are not encoded, and how a % that begins no
 // escape is treated.
 
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
 // RFC 3986, 2.3.
@@ -8253,17 +7918,9 @@ constexpr int percent_escape_at(std::string_view text, std::size_t at) noexcept 
     return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/http/encoded_forms.hpp
 
 // How the text of a URL or of a secret looks encoded: to write such a text, and to find it in what a server sent.
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // Encodes a text for a part of a URL.
 inline std::string percent_encoded(std::string_view text, std::string_view digits = "0123456789ABCDEF") {
@@ -8327,15 +7984,7 @@ inline std::size_t encoded_size(std::string_view text, std::size_t at, std::stri
     return at - begin;
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/http/masked.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // The secrets that were sent to a server. They are masked in texts from that server: as they are, percent-encoded, in
 // base64, and escaped as in JSON, whichever characters the encoder has encoded. Of a header `scheme value`, the value
@@ -8413,15 +8062,7 @@ private:
     std::vector<secret> latest_;
 };
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/http/export_reply.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // The media type without its parameters (RFC 9110, 8.3.1), to be compared without case.
 inline std::string_view media_type(const http_response& reply) noexcept {
@@ -8558,15 +8199,7 @@ inline std::optional<export_reply> read_object_reply(const http_response& reply)
     });
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/http/date.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // Seconds since 1970 of an IMF-fixdate (RFC 9110, 5.6.7), such as `Sun, 06 Nov 1994 08:49:37 GMT`. The calculation is
 // Howard Hinnant's days_from_civil, https://howardhinnant.github.io/date_algorithms.html.
@@ -8605,15 +8238,7 @@ constexpr std::optional<std::int64_t> parse_http_date(std::string_view text) noe
     return ((days * 24 + hour) * 60 + minute) * 60 + second;
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/http/retry_after.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // Reads Retry-After (RFC 9110, 10.2.3). Returns 0 if it is absent, or a date in the past. The interval to a date is
 // measured from the server's own Date, because the local clock may be wrong by more than that interval.
@@ -8635,17 +8260,9 @@ inline std::chrono::milliseconds retry_after(const http_response& reply) noexcep
     return std::chrono::seconds(seconds);
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/http/mlflow_reply.hpp
 
 // How exporters and `client` read responses that are not a success.
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // A server's message is free text from outside: a single line of it is shown, not the whole page of a proxy.
 inline std::string one_line(std::string_view text) { return displayed(text, 300); }
@@ -8716,17 +8333,12 @@ inline bool is_path_part(std::string_view text) noexcept {
 }
 
 } // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 // ---- mlflow/trace/http/outcome.hpp
 
 // Decides what an attempt to deliver means, for the whole library. Exporters use it to classify responses and
 // transport errors, and `retry` and `spool` use it to classify the results of exporters. docs/reliability.md explains
 // it for users.
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -8831,13 +8443,8 @@ inline void add_failure(export_result& total, std::size_t spans, const error& wh
 
 } // namespace detail
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/http/client.hpp
 
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
 // The target of a redirect for an error message: the other server, or the path on the same server. The path on
@@ -8966,15 +8573,7 @@ private:
     known_secrets secrets_;
 };
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/text/timestamp.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 inline void append_padded(std::string& out, std::uint64_t value, int width) {
     std::string digits = std::to_string(value);
@@ -9033,13 +8632,8 @@ inline std::string duration_seconds(std::uint64_t nano) {
 }
 
 } // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 // ---- mlflow/trace/values/value_kinds.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 template <class T>
 struct json_encoder;
@@ -9340,15 +8934,7 @@ constexpr void reject() noexcept {
                       "a text, number, range or map");
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/values/value_content.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // Takes the place of an expected value that holds an error: `{"error": …}`.
 template <class E>
@@ -9420,15 +9006,7 @@ decltype(auto) with_content(const T& value, Use&& use) {
     }
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/values/value_text.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // Appends UTF-8, UTF-16 or UTF-32, by the size of a code unit, as UTF-8. An invalid code unit becomes U+FFFD; invalid
 // UTF-8 is replaced by the function that writes the text.
@@ -9604,13 +9182,8 @@ bool with_text(const T& value, Use&& use) {
 }
 
 } // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 // ---- mlflow/trace/values/json_value.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 template <class Buffer, class T>
 bool append_json(Buffer& out, const T& value);
@@ -9888,15 +9461,10 @@ struct json_encoder<detail::as_json<T>> {
     }
 };
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/exporters/mlflow_api.hpp
 
 // Requests to MLflow's REST API other than the spans themselves.
 
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
 struct mlflow_version {
@@ -10070,15 +9638,7 @@ inline void append_trace_info(buffer& out, const trace_data& trace, std::string_
     out.append("}}}");
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/platform/condition.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // The part of std::condition_variable that the library needs, for POSIX. Uses the clock of std::chrono::steady_clock.
 // <condition_variable> would add 9,000 preprocessed lines.
@@ -10125,15 +9685,7 @@ private:
     pthread_cond_t condition_;
 };
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/platform/threads.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 [[noreturn]] inline void throw_system_error(int code, [[maybe_unused]] const char* what) {
 #if MLFLOW_TRACE_HAS_EXCEPTIONS
@@ -10436,15 +9988,7 @@ private:
     atomic<bool> is_over_{false}; // the server is unreachable or accepts nothing
 };
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/exporters/mlflow_artifacts.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // Stores traces on servers that do not accept OTLP: one request for the trace's info, then the spans as the file
 // traces.json.
@@ -10778,13 +10322,8 @@ private:
 };
 
 } // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 // ---- mlflow/trace/detail/fixed_string.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// A string literal as a template argument: `key<"app.segment">`.
 template <std::size_t N>
@@ -10800,13 +10339,7 @@ struct fixed_string {
     [[nodiscard]] constexpr std::string_view view() const noexcept { return {text, N - 1}; }
 };
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/metadata/check.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// The maximum length of a key's value in characters (Unicode code points). MLflow guarantees 250 for metadata on
 /// every database. A smaller limit also makes the type smaller.
@@ -10904,13 +10437,8 @@ constexpr error check_text(std::string_view key, std::string_view value, std::si
 }
 
 } // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 // ---- mlflow/trace/metadata/key.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -11051,13 +10579,7 @@ struct key : key_of<key<Name, Checks...>, Name, Checks...> {
     using key_of<key, Name, Checks...>::key_of;
 };
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/metadata/identity.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// The user of the application: MLflow's metadata `mlflow.trace.user`, 1 to 250 characters.
 struct user : key_of<user, "mlflow.trace.user"> {
@@ -11123,13 +10645,7 @@ struct json_encoder<absent<Key>> {
     }
 };
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/exporters/mlflow.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// The server and experiment that an `mlflow_exporter` found.
 struct mlflow_connection {
@@ -11480,13 +10996,7 @@ private:
     detail::buffer body_;
 };
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/metadata/pseudonym.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// Replaces a value that must not leave the process by the result of your own function, such as a keyed hash.
 /// `mt::pseudonym<mt::user, hmac_of>::parse(header)` returns a `mt::user`; the original is not kept.
@@ -11513,13 +11023,7 @@ struct pseudonym {
     }
 };
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/metadata/schema.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// In a schema: every trace must have this key, or state that there is no value.
 template <class Key>
@@ -11660,13 +11164,7 @@ struct open_schema {
     static constexpr bool has_name(std::string_view) noexcept { return true; }
 };
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/metadata/tag.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// A label of a trace. Unlike metadata it can be changed later. It views its texts, so use it in the same expression.
 /// Keys have 1 to 250 ASCII letters, digits, `_-.:/` and spaces, as MLflow's `_validate_tag_name` requires. Values
@@ -11708,15 +11206,7 @@ constexpr error check_metadata(std::string_view key, std::string_view value) noe
     return check_text(key, value, 250);
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/core/packed.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // Copies the members of a trace other than its entries and spans, or of a span other than its body.
 inline void copy_description(trace_data& copy, const trace_data& trace) noexcept {
@@ -11833,15 +11323,7 @@ inline void pack(trace_batch& traces) noexcept {
     traces = std::move(result);
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/core/copied_trace.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // Returns a copy of one of the traces that wait elsewhere, a different one for each number; null when none waits.
 using other_trace = trace_data*(void* from, std::size_t number) noexcept;
@@ -11879,15 +11361,7 @@ inline trace_data* copy_of(const trace_data& trace) noexcept {
     return trace_batch(std::move(owner)).pop_front();
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/detail/deadline.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // Limits a timeout to 0 to 100 years, because `milliseconds::max()`, which means "no limit", and `min()` would
 // overflow.
@@ -11901,15 +11375,7 @@ inline std::chrono::steady_clock::time_point deadline_after(std::chrono::millise
     return std::chrono::steady_clock::now() + bounded(time);
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/pipeline/batch_drops.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // The spans that a `batch` has dropped, by reason.
 struct batch_drops {
@@ -11937,15 +11403,7 @@ struct batch_drops {
     }
 };
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/detail/options_of.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // The type that an exporter or policy is made from: its nested `options`, or the type itself if it has none.
 template <class T>
@@ -11960,15 +11418,7 @@ struct options_of_impl<T> {
 template <class T>
 using options_of = typename options_of_impl<T>::type;
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/detail/interval.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // Returns true once per interval, for all threads together. `now` and `length` have the same unit, which the caller
 // chooses.
@@ -11987,13 +11437,8 @@ private:
 };
 
 } // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 // ---- mlflow/trace/pipeline/diagnostics.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -12043,13 +11488,8 @@ private:
 };
 
 } // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 // ---- mlflow/trace/pipeline/batch_options.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// What `batch` does with a trace for which the queue has no room.
 enum class when_full : std::uint8_t {
@@ -12102,13 +11542,8 @@ struct batch_status {
     std::uint64_t progress = 0;
 };
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/pipeline/batch_queue.hpp
 
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
 // The queue of a `batch`. Traces leave it in this order: first those that were packed (or were found small enough),
@@ -12208,15 +11643,7 @@ private:
     std::size_t dropped_behind_ = 0;
 };
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/pipeline/batch_senders.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // One inner exporter of a `batch`, and the amount that it is exporting.
 template <class Exporter>
@@ -12319,15 +11746,7 @@ private:
     std::array<batch_sender<Exporter>, Count> all_;
 };
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/pipeline/flushes.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // The pending flushes of a queue. Spans are numbered in order of acceptance; `done` is the number up to which all of
 // them have been exported or dropped. Not thread-safe.
@@ -12367,15 +11786,7 @@ inline error gave_up(const error& latest, std::string_view text) noexcept {
     return latest ? latest.with_message(text) : error(error_kind::timeout, {}, text);
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/pipeline/latest_error.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // What `last_error` returns: the current problem, or else why spans were last lost. The loss stays until another one
 // replaces it. Not thread-safe.
@@ -12399,15 +11810,7 @@ private:
     error lost_;
 };
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/platform/worker_threads.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // The threads of a worker, which are ended together with it. If an exporter does not return, its thread is detached,
 // and the last thread that ends deletes the worker: no caller waits endlessly, and no thread waits for itself.
@@ -12474,13 +11877,8 @@ private:
 };
 
 } // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 // ---- mlflow/trace/pipeline/batch_worker.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -12851,15 +12249,7 @@ private:
     worker_threads<batch_worker, Senders + 1> threads_{*this}; // last, because the threads use all other members
 };
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/platform/per_process.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // The queue and threads of a deferring exporter, one for each process that uses it. The one found in the child of a
 // fork is the parent's: its threads do not exist there and its lock may never be released, so it is not touched.
@@ -12923,13 +12313,8 @@ private:
 };
 
 } // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 // ---- mlflow/trace/pipeline/batch.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// Queues traces and exports them in batches on a background thread, so that recording does not wait for the
 /// receiver. Wraps another exporter: `batch<retry<mlflow_exporter<beast_transport>>>`.
@@ -13035,13 +12420,7 @@ private:
     detail::per_process<worker> worker_;
 };
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/pipeline/exporter_adaptor.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// The base class of an exporter that wraps another one. It forwards every call, and has each optional member that
 /// the inner exporter has. A derived exporter overrides the members whose behaviour it changes:
@@ -13155,13 +12534,7 @@ private:
     Exporter exporter_;
 };
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/pipeline/deployment.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// Where the application runs. Empty members are not written.
 struct deployment_info {
@@ -13250,13 +12623,8 @@ private:
     detail::other_traces others_;
 };
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/core/split_trace.hpp
 
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
 // Moves half of the spans to a part of their own, as for spans that end after their root span. The root span stays in
@@ -13290,15 +12658,7 @@ inline trace_data* split_off_half(trace_data& whole) noexcept {
     return half;
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/pipeline/backoff.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // The backoff between attempts: each pause is half as long again as the previous one, up to `longest`, and is then
 // shortened by a random amount of up to half, so that many processes do not retry at the same time. Does not use
@@ -13342,15 +12702,7 @@ private:
     std::uint64_t random_ = 0;
 };
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/pipeline/fault_finder.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // Why spans of a trace were quarantined.
 inline error quarantined(const trace_id& id, const error& why) {
@@ -13675,13 +13027,8 @@ private:
 };
 
 } // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 // ---- mlflow/trace/pipeline/retry.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// A trace, or part of a trace, that the receiver rejected.
 struct rejected_trace {
@@ -13906,13 +13253,8 @@ private:
     bool interrupted_ = false;
 };
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/platform/id_generator.hpp
 
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
 // xoshiro256++ 1.0 by Blackman and Vigna (public domain, https://prng.di.unimi.it/). IDs need not be secret, only
@@ -13958,13 +13300,8 @@ private:
 };
 
 } // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 // ---- mlflow/trace/platform/hosted.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -14051,13 +13388,7 @@ private:
     static inline constinit thread_local detail::id_generator generator_{};
 };
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/recording/redactors.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -14109,13 +13440,7 @@ struct redact_content {
     }
 };
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/recording/sampling.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -14233,13 +13558,7 @@ template <>
 inline constexpr bool is_own_sampler<record_ratio> = true;
 } // namespace detail
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/recording/policy.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// A recording policy that combines a sampler with a redactor and limits.
 ///
@@ -14296,13 +13615,8 @@ template <class Sampler, class Redactor>
 inline constexpr bool is_own_sampler<recording_policy<Sampler, Redactor>> = is_own_sampler<Sampler>;
 } // namespace detail
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/recording/spread_hash.hpp
 
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
 // A hash that is uniformly distributed over 64 bits, and the same on every machine. The rounds and the finalisation
@@ -14343,13 +13657,8 @@ inline std::uint64_t spread_hash(std::string_view text) noexcept {
 }
 
 } // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 // ---- mlflow/trace/recording/session_ratio.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// Records a share of the sessions, each of them as a whole. A hash of the session's ID decides; it is the same in
 /// every process. For a trace whose session is not known at its start the trace ID decides, with the ratio of the
@@ -14428,13 +13737,7 @@ template <class Key>
 inline constexpr bool is_own_sampler<record_session_ratio<Key>> = true;
 } // namespace detail
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/spans/capture.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// A copy of the current context of one place in the program, to be attached at another place: on a pool thread, in a
 /// timer, in a callback. Spans that start where it is attached are children of the span that was current where it was
@@ -14558,13 +13861,8 @@ template <class Context = thread_local_context, class Function>
     return detail::bind_captured(captured_context<Context>::here(), std::forward<Function>(function));
 }
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/spans/span_watch.hpp
 
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
 // Protects a caller that runs code of the application for a span. That code may record on the span, end the span,
@@ -14606,20 +13904,13 @@ private:
     without_cancellation whole_; // such code may be a cancellation point, and its caller is noexcept
 };
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/wire/encoded_key.hpp
 
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
-
+// An attribute whose lengths take one byte each. Its key is an `encoded_key` or a `short_key`.
 inline constexpr std::size_t longest_encoded_key = 64;
+inline constexpr std::size_t longest_short_attribute = 0x7f + 2;
 
-// The bytes of an attribute up to its value, made at compile time. For values so short that each length takes one
-// byte.
+// The bytes of an attribute up to its value, made at compile time.
 template <std::size_t KeySize>
 class encoded_key {
     static_assert(KeySize <= longest_encoded_key);
@@ -14633,60 +13924,78 @@ public:
         bytes_[4 + KeySize] = short_tag(otlp::value, wire_type::length_delimited);
     }
 
-    // The most bytes that an attribute with a number takes.
-    static constexpr std::size_t number_size = 6 + KeySize + 1 + max_varint_size;
-    static constexpr std::size_t longest_text = 0x7f - 6 - KeySize;
-    static constexpr std::size_t text_size = 0x7f + 2;
-
-    char* write_int(char* to, std::int64_t value) const noexcept {
-        char* const at = write_key(to);
-        *at = short_tag(otlp::int_value, wire_type::varint);
-        return close(to, at, write_varint(at + 1, static_cast<std::uint64_t>(value)));
-    }
-    char* write_bool(char* to, bool value) const noexcept {
-        char* const at = write_key(to);
-        at[0] = short_tag(otlp::bool_value, wire_type::varint);
-        at[1] = value ? '\1' : '\0';
-        return close(to, at, at + 2);
-    }
-    char* write_double(char* to, std::uint64_t bits) const noexcept {
-        char* const at = write_key(to);
-        at[0] = short_tag(otlp::double_value, wire_type::fixed64);
-        return close(to, at, write_fixed64(at + 1, bits));
-    }
-    // Takes a text of at most `longest_text` bytes. Returns null if the text is not ASCII.
-    char* write_text(char* to, std::string_view text) const noexcept {
-        char* const at = write_key(to);
-        at[0] = short_tag(otlp::string_value, wire_type::length_delimited);
-        at[1] = static_cast<char>(text.size());
-        std::uint64_t bits = 0;
-        char* const end = copy_short(at + 2, text, bits);
-        return (bits & 0x8080808080808080U) == 0 ? close(to, at, end) : nullptr;
-    }
-
-private:
-    char* write_key(char* to) const noexcept {
+    [[nodiscard]] static constexpr std::size_t size() noexcept { return KeySize; }
+    [[nodiscard]] static constexpr bool is_ascii() noexcept { return true; }
+    char* write(char* to) const noexcept {
         std::memcpy(to, bytes_, sizeof bytes_);
         return to + sizeof bytes_;
     }
-    static char* close(char* begin, char* value, char* end) noexcept {
-        begin[1] = static_cast<char>(end - begin - 2);
-        value[-1] = static_cast<char>(end - value);
-        return end;
-    }
 
+private:
     char bytes_[6 + KeySize]{};
 };
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
+// The same for a key that is known at run time.
+class short_key {
+public:
+    explicit short_key(std::string_view key) noexcept : key_(key) {}
+
+    [[nodiscard]] std::size_t size() const noexcept { return key_.size(); }
+    [[nodiscard]] bool is_ascii() const noexcept { return is_ascii_; } // once it is written
+    char* write(char* to) noexcept {
+        to[0] = short_tag(otlp::attributes, wire_type::length_delimited);
+        to[2] = short_tag(otlp::key, wire_type::length_delimited);
+        to[3] = static_cast<char>(key_.size());
+        const short_copy copy = copy_short(to + 4, key_);
+        is_ascii_ = copy.is_ascii();
+        copy.end[0] = short_tag(otlp::value, wire_type::length_delimited);
+        return copy.end + 2;
+    }
+
+private:
+    std::string_view key_;
+    bool is_ascii_ = false;
+};
+
+template <class Key>
+char* end_short_attribute(const Key& key, char* begin, char* value, char* end) noexcept {
+    begin[1] = static_cast<char>(end - begin - 2);
+    value[-1] = static_cast<char>(end - value);
+    return key.is_ascii() ? end : nullptr;
+}
+
+// The functions below write at most `longest_short_attribute` bytes and return their end, or null if the key or the
+// text is not ASCII.
+template <class Key>
+char* write_short_attribute(Key& key, char* to, std::int64_t value) noexcept {
+    char* const at = key.write(to);
+    *at = short_tag(otlp::int_value, wire_type::varint);
+    return end_short_attribute(key, to, at, write_varint(at + 1, static_cast<std::uint64_t>(value)));
+}
+template <class Key>
+char* write_short_attribute(Key& key, char* to, bool value) noexcept {
+    char* const at = key.write(to);
+    at[0] = short_tag(otlp::bool_value, wire_type::varint);
+    at[1] = value ? '\1' : '\0';
+    return end_short_attribute(key, to, at, at + 2);
+}
+template <class Key>
+char* write_short_attribute(Key& key, char* to, double value) noexcept {
+    char* const at = key.write(to);
+    at[0] = short_tag(otlp::double_value, wire_type::fixed64);
+    return end_short_attribute(key, to, at, write_fixed64(at + 1, std::bit_cast<std::uint64_t>(value)));
+}
+// The key and the text have at most 120 bytes together.
+template <class Key>
+char* write_short_attribute(Key& key, char* to, std::string_view text) noexcept {
+    char* const at = key.write(to);
+    at[0] = short_tag(otlp::string_value, wire_type::length_delimited);
+    at[1] = static_cast<char>(text.size());
+    const short_copy copy = copy_short(at + 2, text);
+    return copy.is_ascii() ? end_short_attribute(key, to, at, copy.end) : nullptr;
+}
 
 // ---- mlflow/trace/spans/span_writer.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 template <class Buffer, class T>
 bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T& value, bool& json_like);
@@ -14744,33 +14053,34 @@ bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T
     }
 }
 
-// Types whose values `append_by_encoded_key` writes.
+// Types whose values `append_short_attribute` writes.
 template <class T>
 inline constexpr bool is_encoded_directly =
     kind<T> == value_kind::text || (kind<T> == value_kind::number && !std::is_same_v<T, std::nullptr_t> &&
                                     !(std::is_unsigned_v<T> && sizeof(T) == 8 && !std::is_same_v<T, bool>));
 
-// Writes a number, or a short ASCII text. Returns false, and writes nothing, for any other text or without memory.
-template <class Buffer, std::size_t KeySize, class T>
-bool append_by_encoded_key(Buffer& out, const encoded_key<KeySize>& key, const T& value, bool& json_like) noexcept {
+// Writes a number, or a short ASCII text. Returns false, and writes nothing, for any other text, for another key, or
+// without memory.
+template <class Buffer, class Key, class T>
+bool append_short_attribute(Buffer& out, Key&& key, const T& value, bool& json_like) noexcept {
     if constexpr (kind<T> == value_kind::text) {
         if (detail::is_null(value)) return false;
         return detail::with_text(value, [&](std::string_view text) {
-            if (text.size() > key.longest_text) return false;
-            char* const begin = out.ensure(key.text_size);
-            char* const end = begin ? key.write_text(begin, text) : nullptr;
+            if (key.size() > longest_encoded_key || text.size() + key.size() > 120) return false;
+            char* const begin = out.ensure(longest_short_attribute);
+            char* const end = begin ? write_short_attribute(key, begin, text) : nullptr;
             if (!end) return false;
             json_like = json_like || may_be_json(text);
             out.commit(static_cast<std::size_t>(end - begin));
             return true;
         });
     } else {
-        char* const begin = out.ensure(key.number_size);
-        if (!begin) return false;
-        char* end = begin;
-        if constexpr (std::is_same_v<T, bool>) end = key.write_bool(begin, value);
-        else if constexpr (std::is_integral_v<T>) end = key.write_int(begin, static_cast<std::int64_t>(value));
-        else end = key.write_double(begin, std::bit_cast<std::uint64_t>(static_cast<double>(value)));
+        using stored = std::conditional_t<std::is_same_v<T, bool>, bool,
+                                          std::conditional_t<std::is_integral_v<T>, std::int64_t, double>>;
+        if (key.size() > longest_encoded_key) return false;
+        char* const begin = out.ensure(longest_short_attribute);
+        char* const end = begin ? write_short_attribute(key, begin, static_cast<stored>(value)) : nullptr;
+        if (!end) return false;
         out.commit(static_cast<std::size_t>(end - begin));
         return true;
     }
@@ -14815,12 +14125,11 @@ bool append_span_start(Buffer& out, const trace_id& trace, span_id id, span_id p
     *to++ = short_tag(otlp::kind, wire_type::varint);
     *to++ = otlp::span_kind_internal;
     to = write_fixed64_field(to, otlp::start_time, start_nano);
-    std::uint64_t bits = 0;
     to[0] = short_tag(otlp::name, wire_type::length_delimited);
     to[1] = static_cast<char>(name.size());
-    char* const end = copy_short(to + 2, name, bits);
-    const bool is_short_ascii = name.size() < 0x80 && (bits & 0x8080808080808080U) == 0;
-    out.commit(static_cast<std::size_t>((is_short_ascii ? end : to) - begin));
+    const short_copy copy = copy_short(to + 2, name);
+    const bool is_short_ascii = name.size() < 0x80 && copy.is_ascii();
+    out.commit(static_cast<std::size_t>((is_short_ascii ? copy.end : to) - begin));
     return is_short_ascii || append_text_field(out, otlp::name, name);
 }
 
@@ -14870,13 +14179,8 @@ inline bool append_dropped(recording_buffer& out, unsigned field, std::string_vi
 }
 
 } // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 // ---- mlflow/trace/spans/span_operations.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// A value with a name, for inputs, outputs and events: `mt::arg("message", message)`. Refers to the value, so use it
 /// in the same expression.
@@ -14937,6 +14241,9 @@ public:
             attribute(key, std::string_view(value));
         } else if (is_inert<T> && !span_->body.rules && !key.empty() && !is_reserved_by_initial(key)) [[likely]] {
             ++span_->attributes; // there is no limit, and no code of the application runs
+            if constexpr (is_encoded_directly<T>)
+                if (append_short_attribute(span_->body, short_key(key), value, span_->needs_rewrite)) [[likely]]
+                    return;
             write_whole(*span_, [&](auto& out) {
                 return append_attribute(out, otlp::attributes, key, value, span_->needs_rewrite);
             });
@@ -14954,7 +14261,7 @@ public:
         } else {
             if constexpr (is_inert<T> && is_encoded_directly<T> && key.size() <= longest_encoded_key) {
                 static constexpr encoded_key<key.size()> encoded(key);
-                if (!span_->body.rules && append_by_encoded_key(span_->body, encoded, value, span_->needs_rewrite))
+                if (!span_->body.rules && append_short_attribute(span_->body, encoded, value, span_->needs_rewrite))
                     [[likely]] {
                     ++span_->attributes;
                     return;
@@ -15105,7 +14412,7 @@ public:
         if (!span_->has_own_level) span_->level = default_log_level(type);
         static constexpr encoded_key<mlflow_names::span_type.size()> key(mlflow_names::span_type);
         const without_rules own(span_->body);
-        if (!append_by_encoded_key(span_->body, key, type.name(), span_->needs_rewrite))
+        if (!append_short_attribute(span_->body, key, type.name(), span_->needs_rewrite))
             write_attribute(mlflow_names::span_type, type.name());
     }
 
@@ -15125,9 +14432,9 @@ public:
                                 span_->dropped_attributes) ||
                 !append_dropped(out, dropped_events, "mlflow_trace.dropped_events", span_->dropped_events))
                 return false;
-            char* const begin = out.ensure(level_key.number_size + status_size + fixed64_field_size);
+            char* const begin = out.ensure(longest_short_attribute + status_size + fixed64_field_size);
             if (!begin) return false;
-            char* to = level_key.write_int(begin, static_cast<int>(span_->level));
+            char* to = write_short_attribute(level_key, begin, std::int64_t{static_cast<int>(span_->level)});
             if (span_->code == status::unset) to = write_status_field(to, span_->code = status::ok);
             to = write_fixed64_field(to, end_time, unix_nano);
             out.commit(static_cast<std::size_t>(to - begin));
@@ -15239,15 +14546,7 @@ private:
     span_data* span_;
 };
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/spans/open_span.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 template <class Platform>
 inline constexpr bool has_random_trace_ids = requires { requires Platform::has_random_trace_ids; };
@@ -15327,15 +14626,7 @@ span_data* open_child(open_trace& trace, span_id parent, std::string_view name) 
     return span;
 }
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/spans/span_context.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 // Returns the slot of the caller. In the part of the program that made the tracer, the call can be inlined.
 template <class Context>
@@ -15412,13 +14703,8 @@ inline bool enter_root(context_slot& slot, recorder& owner, span_data* root, boo
 }
 
 } // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 // ---- mlflow/trace/spans/span_interface.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -15605,13 +14891,7 @@ private:
     }
 };
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/spans/span.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// A span that is open while this object lives, or until `end()`. Values are copied when they are set.
 ///
@@ -15790,13 +15070,7 @@ void basic_span<Context, Platform>::finish(bool is_replaced) noexcept {
     detail::finish_span(*span, end_nano);
 }
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/spans/trace.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -16031,13 +15305,7 @@ private:
     explicit basic_trace(span_data* root) noexcept : span(root) {}
 };
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/spans/current_trace.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// Sets checked values on the current trace, for code that has no access to the tracer. It does the same as
 /// `tracer::update_current_trace`, but checks the schema at run time. Returns false when there is no current trace,
@@ -16208,18 +15476,10 @@ private:
 template <class Tracer>
 using build_stamp = std::conditional_t<machine::has_threads, full_build_stamp<Tracer>, empty_build_stamp<Tracer>>;
 
-} // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/detail/layers.hpp
 
 // The options of a tracer nest in the same way as its exporters and policies. Both are found by type here, so that
 // applications need not write the nesting.
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
-namespace detail {
 
 template <class... Types>
 struct type_list {};
@@ -16332,13 +15592,8 @@ Wanted& layer_of(Layer& layer) {
 }
 
 } // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 // ---- mlflow/trace/spans/scope.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// Gives its values to every trace that its tracer starts while the scope lives, and to the trace that is current
 /// when the scope starts. Values that the trace sets itself take precedence, and an inner scope takes precedence over
@@ -16387,13 +15642,7 @@ private:
     detail::entered_node entered_;
 };
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/web/incoming_trace.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// The trace that the headers of a request name, as a `propagator` extracts it. Pass it to `start_trace`.
 ///
@@ -16443,13 +15692,7 @@ private:
     trace_entries entries_;
 };
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/spans/start_arguments.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// The type of `nested`.
 struct nested_trace {};
@@ -16554,13 +15797,7 @@ constexpr void require_start_arguments() noexcept {
 
 } // namespace detail
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/spans/tracer_options.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// A function that receives the error of each rejected value, on the thread that gave the value. Values that are
 /// rejected while the function runs are only counted.
@@ -16582,13 +15819,7 @@ struct tracer_options {
     void* error_context = nullptr; ///< passed to `on_error`
 };
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/spans/tracer_core.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -16798,13 +16029,8 @@ template <class Core>
 using core_holder = std::conditional_t<machine::has_heap, core_on_heap<Core>, core_in_tracer<Core>>;
 
 } // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 // ---- mlflow/trace/spans/tracer.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail {
 
@@ -17178,13 +16404,7 @@ private:
     detail::core_holder<core_type> core_;
 };
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/spans/traced.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// A function that records each call as a span. Made by `traced`. Thread-safety: that of the function.
 template <class Tracer, class Function, fixed_string Name, fixed_string... ArgumentNames>
@@ -17314,13 +16534,7 @@ template <fixed_string Name, fixed_string... ArgumentNames, class Tracer, class 
         tracer, std::forward<Function>(function), type);
 }
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/spans/tracer_off.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// The span of a tracer that is off at compile time. It has every function of `basic_span`, with the same checks, and
 /// compiles to nothing. Arguments with side effects are still evaluated; give a callable for a value that takes long
@@ -17531,13 +16745,8 @@ template <class Platform>
     return uuid_v7(now / nano_per_ms, now % nano_per_ms * 4096 / nano_per_ms, Platform::new_trace_id().low);
 }
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/web/header_values.hpp
 
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
 // A text, recognised by its members, because Boost's string views do not convert to the standard one.
@@ -17607,13 +16816,8 @@ constexpr error check_field_value(std::string_view name, std::string_view text) 
 }
 
 } // namespace detail
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 // ---- mlflow/trace/web/headers.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// A request without the header has no such value. Its trace states so, as by `mt::anonymous` or `mt::no_session`.
 struct leave_absent {

@@ -212,13 +212,8 @@ std::optional<error> read_tls_files(Options& transport, const char* ca, const ch
 
 } // namespace detail
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/transports/beast_proxy.hpp
 
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 namespace detail::over_beast {
 
 namespace asio = boost::asio;
@@ -638,13 +633,9 @@ private:
 };
 
 } // namespace detail::over_beast
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 // ---- mlflow/trace/transports/beast_lookup.hpp
 
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 namespace detail::over_beast {
 
 namespace asio = boost::asio;
@@ -718,13 +709,8 @@ private:
 };
 
 } // namespace detail::over_beast
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 // ---- mlflow/trace/transports/tls_options.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// TLS options, for TLS 1.2 or newer. Files are in PEM format, and are read at the first request to an `https`
 /// server.
@@ -735,13 +721,7 @@ struct tls_options {
     bool accept_any_server = false; ///< no verification: an impostor could read and change all traffic
 };
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/transports/beast_options.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// Options of `beast_transport`.
 struct beast_transport_options {
@@ -770,13 +750,7 @@ struct client_access {
 
 } // namespace detail::over_beast
 
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
-
 // ---- mlflow/trace/transports/beast_tls.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 namespace detail::over_beast {
 
@@ -1117,13 +1091,8 @@ result<http_response> client_access<Client>::send(Client& made, const http_reque
 }
 
 } // namespace detail::over_beast
-} // namespace MLFLOW_TRACE_ABI
-} // namespace mlflow::trace
 
 // ---- mlflow/trace/transports/beast_transport.hpp
-
-namespace mlflow::trace {
-inline namespace MLFLOW_TRACE_ABI {
 
 /// HTTP/1.1 and HTTPS with Boost.Beast (1.74 or newer) and OpenSSL. Needs exceptions and the system's thread library.
 /// The server's certificate and name are verified unless `tls.accept_any_server` is set.

@@ -8,7 +8,7 @@
     instructions_test.py parts COMPILER VERSION record [--update]          which part of the library they are in; not a test
 
 Two runs of different length are compared, so that the start and the end of the program do not count. The instructions
-are those of g++ 12 with -O2. Valgrind has no AVX-512: text is escaped by SSSE3.
+are those of g++ 12 with -O2. Valgrind has no AVX-512: text is escaped by AVX2.
 """
 
 import collections

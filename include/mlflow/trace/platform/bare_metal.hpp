@@ -2,9 +2,9 @@
 #pragma once
 
 #include <mlflow/trace/core/error.hpp>
-#include <mlflow/trace/core/ids.hpp>
 #include <mlflow/trace/memory/board_machine.hpp>
 #include <mlflow/trace/memory/machine.hpp>
+#include <mlflow/trace/platform/board_platform.hpp>
 
 #include <concepts>
 #include <cstddef>
@@ -41,31 +41,10 @@ concept board = requires(const error& error, void* block, std::size_t size) {
 /// `examples/embedded/atomics.cpp`. `wall_nano`, `monotonic_nano` and `random` are called without the lock. A span
 /// must not outlive its tracer.
 template <class Board>
-struct bare_metal_platform {
+struct bare_metal_platform : board_platform<Board> {
     static_assert(board<Board>,
                   "the board lacks a noexcept member: wall_nano(), monotonic_nano(), random(), lock(), unlock(), "
                   "reallocate(void*, std::size_t), report(const error&)");
-
-    /// Nanoseconds since 1970-01-01 UTC.
-    static std::uint64_t wall_nano() noexcept { return Board::wall_nano(); }
-    /// Nanoseconds of a clock that never goes back.
-    static std::uint64_t monotonic_nano() noexcept { return Board::monotonic_nano(); }
-    /// Whether the board declares that its random bits are evenly distributed; see `platform` in concepts.hpp.
-    static constexpr bool has_random_trace_ids = requires { requires Board::has_random_trace_ids; };
-    /// A new ID, never zero.
-    static trace_id new_trace_id() noexcept { return {valid_random(), Board::random()}; }
-    /// A new ID, never zero.
-    static span_id new_span_id() noexcept { return {valid_random()}; }
-    /// Passes the error to the board.
-    static void report(const error& error) noexcept { Board::report(error); }
-
-    /// The board's lock.
-    struct mutex {
-        /// Calls the board's `lock`.
-        static void lock() noexcept { Board::lock(); }
-        /// Calls the board's `unlock`.
-        static void unlock() noexcept { Board::unlock(); }
-    };
 
     /// Registers the board's functions. The first tracer calls it.
     static void install() noexcept {
@@ -74,12 +53,8 @@ struct bare_metal_platform {
     }
 
 private:
-    static std::uint64_t valid_random() noexcept {
-        const std::uint64_t value = Board::random();
-        return value ? value : 1;
-    }
     static void* reallocate(void* block, std::size_t size) noexcept {
-        mutex lock;
+        typename board_platform<Board>::mutex lock;
         const detail::lock_guard guard(lock);
         return Board::reallocate(block, size);
     }

@@ -74,6 +74,9 @@ public:
             attribute(key, std::string_view(value));
         } else if (is_inert<T> && !span_->body.rules && !key.empty() && !is_reserved_by_initial(key)) [[likely]] {
             ++span_->attributes; // there is no limit, and no code of the application runs
+            if constexpr (is_encoded_directly<T>)
+                if (append_short_attribute(span_->body, short_key(key), value, span_->needs_rewrite)) [[likely]]
+                    return;
             write_whole(*span_, [&](auto& out) {
                 return append_attribute(out, otlp::attributes, key, value, span_->needs_rewrite);
             });
@@ -91,7 +94,7 @@ public:
         } else {
             if constexpr (is_inert<T> && is_encoded_directly<T> && key.size() <= longest_encoded_key) {
                 static constexpr encoded_key<key.size()> encoded(key);
-                if (!span_->body.rules && append_by_encoded_key(span_->body, encoded, value, span_->needs_rewrite))
+                if (!span_->body.rules && append_short_attribute(span_->body, encoded, value, span_->needs_rewrite))
                     [[likely]] {
                     ++span_->attributes;
                     return;
@@ -242,7 +245,7 @@ public:
         if (!span_->has_own_level) span_->level = default_log_level(type);
         static constexpr encoded_key<mlflow_names::span_type.size()> key(mlflow_names::span_type);
         const without_rules own(span_->body);
-        if (!append_by_encoded_key(span_->body, key, type.name(), span_->needs_rewrite))
+        if (!append_short_attribute(span_->body, key, type.name(), span_->needs_rewrite))
             write_attribute(mlflow_names::span_type, type.name());
     }
 
@@ -262,9 +265,9 @@ public:
                                 span_->dropped_attributes) ||
                 !append_dropped(out, dropped_events, "mlflow_trace.dropped_events", span_->dropped_events))
                 return false;
-            char* const begin = out.ensure(level_key.number_size + status_size + fixed64_field_size);
+            char* const begin = out.ensure(longest_short_attribute + status_size + fixed64_field_size);
             if (!begin) return false;
-            char* to = level_key.write_int(begin, static_cast<int>(span_->level));
+            char* to = write_short_attribute(level_key, begin, std::int64_t{static_cast<int>(span_->level)});
             if (span_->code == status::unset) to = write_status_field(to, span_->code = status::ok);
             to = write_fixed64_field(to, end_time, unix_nano);
             out.commit(static_cast<std::size_t>(to - begin));

@@ -75,33 +75,34 @@ bool append_attribute(Buffer& out, unsigned field, std::string_view key, const T
     }
 }
 
-// Types whose values `append_by_encoded_key` writes.
+// Types whose values `append_short_attribute` writes.
 template <class T>
 inline constexpr bool is_encoded_directly =
     kind<T> == value_kind::text || (kind<T> == value_kind::number && !std::is_same_v<T, std::nullptr_t> &&
                                     !(std::is_unsigned_v<T> && sizeof(T) == 8 && !std::is_same_v<T, bool>));
 
-// Writes a number, or a short ASCII text. Returns false, and writes nothing, for any other text or without memory.
-template <class Buffer, std::size_t KeySize, class T>
-bool append_by_encoded_key(Buffer& out, const encoded_key<KeySize>& key, const T& value, bool& json_like) noexcept {
+// Writes a number, or a short ASCII text. Returns false, and writes nothing, for any other text, for another key, or
+// without memory.
+template <class Buffer, class Key, class T>
+bool append_short_attribute(Buffer& out, Key&& key, const T& value, bool& json_like) noexcept {
     if constexpr (kind<T> == value_kind::text) {
         if (detail::is_null(value)) return false;
         return detail::with_text(value, [&](std::string_view text) {
-            if (text.size() > key.longest_text) return false;
-            char* const begin = out.ensure(key.text_size);
-            char* const end = begin ? key.write_text(begin, text) : nullptr;
+            if (key.size() > longest_encoded_key || text.size() + key.size() > 120) return false;
+            char* const begin = out.ensure(longest_short_attribute);
+            char* const end = begin ? write_short_attribute(key, begin, text) : nullptr;
             if (!end) return false;
             json_like = json_like || may_be_json(text);
             out.commit(static_cast<std::size_t>(end - begin));
             return true;
         });
     } else {
-        char* const begin = out.ensure(key.number_size);
-        if (!begin) return false;
-        char* end = begin;
-        if constexpr (std::is_same_v<T, bool>) end = key.write_bool(begin, value);
-        else if constexpr (std::is_integral_v<T>) end = key.write_int(begin, static_cast<std::int64_t>(value));
-        else end = key.write_double(begin, std::bit_cast<std::uint64_t>(static_cast<double>(value)));
+        using stored = std::conditional_t<std::is_same_v<T, bool>, bool,
+                                          std::conditional_t<std::is_integral_v<T>, std::int64_t, double>>;
+        if (key.size() > longest_encoded_key) return false;
+        char* const begin = out.ensure(longest_short_attribute);
+        char* const end = begin ? write_short_attribute(key, begin, static_cast<stored>(value)) : nullptr;
+        if (!end) return false;
         out.commit(static_cast<std::size_t>(end - begin));
         return true;
     }
@@ -146,12 +147,11 @@ bool append_span_start(Buffer& out, const trace_id& trace, span_id id, span_id p
     *to++ = short_tag(otlp::kind, wire_type::varint);
     *to++ = otlp::span_kind_internal;
     to = write_fixed64_field(to, otlp::start_time, start_nano);
-    std::uint64_t bits = 0;
     to[0] = short_tag(otlp::name, wire_type::length_delimited);
     to[1] = static_cast<char>(name.size());
-    char* const end = copy_short(to + 2, name, bits);
-    const bool is_short_ascii = name.size() < 0x80 && (bits & 0x8080808080808080U) == 0;
-    out.commit(static_cast<std::size_t>((is_short_ascii ? end : to) - begin));
+    const short_copy copy = copy_short(to + 2, name);
+    const bool is_short_ascii = name.size() < 0x80 && copy.is_ascii();
+    out.commit(static_cast<std::size_t>((is_short_ascii ? copy.end : to) - begin));
     return is_short_ascii || append_text_field(out, otlp::name, name);
 }
 

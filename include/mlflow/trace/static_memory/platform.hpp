@@ -2,7 +2,7 @@
 #pragma once
 
 #include <mlflow/trace/core/error.hpp>
-#include <mlflow/trace/core/ids.hpp>
+#include <mlflow/trace/platform/board_platform.hpp>
 
 #include <concepts>
 #include <cstddef>
@@ -44,7 +44,7 @@ concept static_board = requires(const error& error) {
 /// these do not compile. What does not fit is omitted and counted: a trace or a span in `account().dropped`; a value
 /// is reported to the board.
 template <class Board, static_sizes Sizes = static_sizes{}>
-struct static_memory_platform {
+struct static_memory_platform : board_platform<Board> {
     static_assert(static_board<Board>, "the board lacks a noexcept member: wall_nano(), monotonic_nano(), random(), "
                                        "lock(), unlock(), report(const error&)");
     static_assert(Sizes.traces >= 1 && Sizes.traces <= 200 && Sizes.spans >= 1 && Sizes.spans <= 200 &&
@@ -53,33 +53,6 @@ struct static_memory_platform {
 
     /// The sizes.
     static constexpr static_sizes sizes = Sizes;
-
-    /// Nanoseconds since 1970-01-01 UTC.
-    static std::uint64_t wall_nano() noexcept { return Board::wall_nano(); }
-    /// Nanoseconds of a clock that never goes back.
-    static std::uint64_t monotonic_nano() noexcept { return Board::monotonic_nano(); }
-    /// Whether the board declares that its random bits are evenly distributed; see `platform` in concepts.hpp.
-    static constexpr bool has_random_trace_ids = requires { requires Board::has_random_trace_ids; };
-    /// A new ID, never zero.
-    static trace_id new_trace_id() noexcept { return {valid_random(), Board::random()}; }
-    /// A new ID, never zero.
-    static span_id new_span_id() noexcept { return {valid_random()}; }
-    /// Passes the error to the board.
-    static void report(const error& error) noexcept { Board::report(error); }
-
-    /// The board's lock.
-    struct mutex {
-        /// Calls the board's `lock`.
-        static void lock() noexcept { Board::lock(); }
-        /// Calls the board's `unlock`.
-        static void unlock() noexcept { Board::unlock(); }
-    };
-
-private:
-    static std::uint64_t valid_random() noexcept {
-        const std::uint64_t value = Board::random();
-        return value ? value : 1;
-    }
 };
 
 } // namespace MLFLOW_TRACE_ABI

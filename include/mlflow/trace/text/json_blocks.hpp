@@ -16,23 +16,22 @@ inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
 
 // How JSON text is escaped: the instruction set. All ways write the same bytes.
-enum class json_way : unsigned char { by_character, sse2, ssse3, vbmi2 };
+enum class json_way : unsigned char { by_character, ssse3, avx2, vbmi2 };
 
 #if defined(__SSE2__)
 inline constexpr std::ptrdiff_t json_block = 32;
-// The number of bytes that must be readable from each position before the end: a block that begins at the last byte
-// of a block.
+// The number of bytes that `escape_json_block` may read: a block, and one that begins at the last byte of it.
 inline constexpr std::ptrdiff_t json_block_reach = 2 * json_block;
 // The most that one block may write: 32 escapes of 6 characters, and one more store whose content is not used.
 inline constexpr std::ptrdiff_t json_block_room = 7 * json_block;
 
-struct json_position {
+struct json_position { // is returned in registers
     const char* from;
     char* to;
-    bool is_valid = true; // false if invalid UTF-8 begins at `from`
 };
 
-// Escapes one block with any content. `special` has a bit for each byte that is not copied as it is.
+// Escapes one block with any content. `special` has a bit for each byte that is not copied as it is. Stops before
+// invalid UTF-8; if it begins at `from`, nothing is written.
 [[gnu::noinline]] inline json_position escape_json_block(const char* from, char* to, std::uint32_t special) noexcept {
     std::ptrdiff_t done = 0;
     std::ptrdiff_t size = json_block;
@@ -48,7 +47,7 @@ struct json_position {
         }
         do {
             const std::size_t length = utf8_sequence_length(from + at);
-            if (length == 0) return {from + at, to + (at - done), false};
+            if (length == 0) return {from + at, to + (at - done)};
             size = at;
             at += static_cast<std::ptrdiff_t>(length);
         } while (at < json_block && static_cast<unsigned char>(from[at]) >= 0x80);
@@ -60,38 +59,17 @@ struct json_position {
 }
 
 struct json_specials {
-    characters16 quoted_low, quoted_high; // by a backslash before it: quotes and backslashes
-    characters16 other_low, other_high;   // control characters, and what is not ASCII
+    std::uint32_t quoted; // by a backslash before it: quotes and backslashes
+    std::uint32_t other;  // control characters, and what is not ASCII
 };
 
-[[gnu::always_inline]] inline json_specials json_specials_of(characters16 low, characters16 high) noexcept {
+inline json_specials json_specials_of(const char* block) noexcept {
+    const characters16 low = load16(block);
+    const characters16 high = load16(block + 16);
     // The comparison is signed, so that it also finds bytes outside ASCII.
-    return {(low == sixteen('"')) | (low == sixteen('\\')), (high == sixteen('"')) | (high == sixteen('\\')),
-            low < sixteen(' '), high < sixteen(' ')};
-}
-
-// Each of these functions stops at `end` or at most 31 bytes after it, when `to` has passed `last`, or at invalid
-// UTF-8.
-inline json_position escape_json_sse2(const char* from, const char* end, char* to, const char* last) noexcept {
-    while (from < end && to <= last) {
-        const characters16 low = load16(from);
-        const characters16 high = load16(from + 16);
-        store16(to, low);
-        store16(to + 16, high);
-        const auto [quoted_low, quoted_high, other_low, other_high] = json_specials_of(low, high);
-        const characters16 special_low = quoted_low | other_low;
-        const characters16 special_high = quoted_high | other_high;
-        if (mask16(special_low | special_high) == 0) [[likely]] {
-            from += json_block;
-            to += json_block;
-            continue;
-        }
-        const json_position next = escape_json_block(from, to, mask16(special_low) | mask16(special_high) << 16);
-        if (!next.is_valid) return next;
-        from = next.from;
-        to = next.to;
-    }
-    return {from, to};
+    return {mask16((low == sixteen('"')) | (low == sixteen('\\'))) |
+                mask16((high == sixteen('"')) | (high == sixteen('\\'))) << 16U,
+            mask16(low < sixteen(' ')) | mask16(high < sixteen(' ')) << 16U};
 }
 
 // For each set of escaped characters among eight: the index of each of the up to sixteen characters that are written.
@@ -127,68 +105,127 @@ __attribute__((target("ssse3"), always_inline)) inline char* escape_eight(char* 
     return to + json_shuffle_of.size[special];
 }
 
-__attribute__((target("ssse3"))) inline json_position escape_json_ssse3(const char* from, const char* end, char* to,
-                                                                        const char* last) noexcept {
+// Each of the functions below stops at `end` or at most 31 bytes after it, when `to` has passed `last`, at invalid
+// UTF-8, or at a block that cannot be escaped without reading too far.
+__attribute__((target("ssse3"))) inline json_position
+escape_json_ssse3(const char* from, const char* end, const char* readable, char* to, const char* last) noexcept {
     using halves [[gnu::vector_size(16)]] = long long;
-    const auto upper = [](characters16 whole) {
-        const auto two = reinterpret_cast<halves>(whole);
-        return reinterpret_cast<characters16>(halves{two[1], 0});
-    };
     while (from < end && to <= last) {
-        const characters16 low = load16(from);
-        const characters16 high = load16(from + 16);
-        store16(to, low);
-        store16(to + 16, high);
-        const auto [quoted_low, quoted_high, other_low, other_high] = json_specials_of(low, high);
-        if (mask16(quoted_low | other_low | quoted_high | other_high) == 0) [[likely]] {
-            from += json_block;
-            to += json_block;
-        } else if (mask16(other_low | other_high) == 0) [[likely]] {
-            const std::uint32_t in_low = mask16(quoted_low);
-            const std::uint32_t in_high = mask16(quoted_high);
-            to = escape_eight(to, low, in_low & 255U);
-            to = escape_eight(to, upper(low), in_low >> 8U);
-            to = escape_eight(to, high, in_high & 255U);
-            to = escape_eight(to, upper(high), in_high >> 8U);
-            from += json_block;
-        } else {
-            const json_position next =
-                escape_json_block(from, to, mask16(quoted_low | other_low) | mask16(quoted_high | other_high) << 16);
-            if (!next.is_valid) return next;
+        const auto [quoted, other] = json_specials_of(from);
+        if (quoted == 0 || other != 0) std::memcpy(to, from, json_block);
+        if (other != 0) [[unlikely]] {
+            if (readable - from < json_block_reach) break;
+            const json_position next = escape_json_block(from, to, quoted | other);
+            if (next.from == from) break;
             from = next.from;
             to = next.to;
+            continue;
         }
+        if (quoted == 0) {
+            to += json_block;
+        } else {
+            const characters16 low = load16(from);
+            const characters16 high = load16(from + 16);
+            to = escape_eight(to, low, quoted & 255U);
+            to = escape_eight(to, reinterpret_cast<characters16>(halves{reinterpret_cast<halves>(low)[1]}),
+                              quoted >> 8U & 255U);
+            to = escape_eight(to, high, quoted >> 16U & 255U);
+            to = escape_eight(to, reinterpret_cast<characters16>(halves{reinterpret_cast<halves>(high)[1]}),
+                              quoted >> 24U);
+        }
+        from += json_block;
     }
     return {from, to};
 }
 
 #if defined(__x86_64__)
+using characters32 [[gnu::vector_size(32)]] = signed char;
+
+__attribute__((target("avx2"), always_inline)) inline std::uint32_t mask32(const characters32& characters) noexcept {
+    using plain [[gnu::vector_size(32)]] = char;
+    return static_cast<std::uint32_t>(__builtin_ia32_pmovmskb256(reinterpret_cast<const plain&>(characters)));
+}
+
+// As escape_eight, for two groups of eight: each half of `eights` holds one of them twice.
+template <class Groups>
+__attribute__((target("avx2"), always_inline)) inline char* escape_sixteen(char* to, const Groups& eights,
+                                                                           std::uint32_t special) noexcept {
+    using plain [[gnu::vector_size(32)]] = char;
+    const std::uint32_t in_first = special & 255U;
+    const std::uint32_t in_second = special >> 8U & 255U;
+    const characters16 first = load16(json_shuffle_of.rows[in_first].from);
+    const characters16 second = load16(json_shuffle_of.rows[in_second].from);
+    const characters32 from =
+        __builtin_shufflevector(first, second, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19,
+                                20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31);
+    const auto shuffled =
+        __builtin_ia32_pshufb256(reinterpret_cast<const plain&>(eights), reinterpret_cast<const plain&>(from));
+    const characters32 written =
+        reinterpret_cast<const characters32&>(shuffled) | ((from < characters32{}) & (characters32{} + '\\'));
+    store16(to, __builtin_shufflevector(written, written, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+    to += json_shuffle_of.size[in_first];
+    store16(to, __builtin_shufflevector(written, written, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30,
+                                        31));
+    return to + json_shuffle_of.size[in_second];
+}
+
+__attribute__((target("avx2"))) inline json_position
+escape_json_avx2(const char* from, const char* end, const char* readable, char* to, const char* last) noexcept {
+    using groups [[gnu::vector_size(32)]] = long long;
+    while (from < end && to <= last) {
+        characters32 block;
+        std::memcpy(&block, from, sizeof block);
+        const std::uint32_t quoted = mask32((block == characters32{} + '"') | (block == characters32{} + '\\'));
+        if (const std::uint32_t other = mask32(block < characters32{} + ' '); other != 0) [[unlikely]] {
+            if (readable - from < json_block_reach) break;
+            std::memcpy(to, &block, sizeof block);
+            const json_position next = escape_json_block(from, to, quoted | other);
+            if (next.from == from) break;
+            from = next.from;
+            to = next.to;
+            continue;
+        }
+        from += json_block;
+        if (quoted == 0) {
+            std::memcpy(to, &block, sizeof block);
+            to += json_block;
+            continue;
+        }
+        const auto four = reinterpret_cast<groups>(block);
+        to = escape_sixteen(to, __builtin_shufflevector(four, four, 0, 0, 1, 1), quoted);
+        to = escape_sixteen(to, __builtin_shufflevector(four, four, 2, 2, 3, 3), quoted >> 16U);
+    }
+    return {from, to};
+}
+
 __attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi2,bmi2,popcnt"))) inline json_position
-escape_json_vbmi2(const char* from, const char* end, char* to, const char* last) noexcept {
-    using characters32 [[gnu::vector_size(32)]] = char;
+escape_json_vbmi2(const char* from, const char* end, const char* readable, char* to, const char* last) noexcept {
+    using plain32 [[gnu::vector_size(32)]] = char;
     using bytes32 [[gnu::vector_size(32)]] = unsigned char;
     using pairs32 [[gnu::vector_size(64)]] = unsigned short;
     using characters64 [[gnu::vector_size(64)]] = char;
     enum comparison { equal = 0, less = 1 };
     constexpr auto all = static_cast<std::uint32_t>(-1);
-    json_position at{from, to};
-    while (at.is_valid && at.from < end && at.to <= last) {
-        characters32 block;
-        std::memcpy(&block, at.from, sizeof block);
+    while (from < end && to <= last) {
+        plain32 block;
+        std::memcpy(&block, from, sizeof block);
         const auto quoted =
-            static_cast<std::uint32_t>(__builtin_ia32_cmpb256_mask(block, characters32{} + '"', equal, all) |
-                                       __builtin_ia32_cmpb256_mask(block, characters32{} + '\\', equal, all));
-        const auto other =
-            static_cast<std::uint32_t>(__builtin_ia32_cmpb256_mask(block, characters32{} + ' ', less, all));
+            static_cast<std::uint32_t>(__builtin_ia32_cmpb256_mask(block, plain32{} + '"', equal, all) |
+                                       __builtin_ia32_cmpb256_mask(block, plain32{} + '\\', equal, all));
+        const auto other = static_cast<std::uint32_t>(__builtin_ia32_cmpb256_mask(block, plain32{} + ' ', less, all));
         if (other != 0) [[unlikely]] {
-            std::memcpy(at.to, &block, sizeof block);
-            at = escape_json_block(at.from, at.to, quoted | other);
+            if (readable - from < json_block_reach) break;
+            std::memcpy(to, &block, sizeof block);
+            const json_position next = escape_json_block(from, to, quoted | other);
+            if (next.from == from) break;
+            from = next.from;
+            to = next.to;
             continue;
         }
-        at.from += json_block;
+        from += json_block;
         if (quoted == 0) {
-            std::memcpy(at.to, &block, sizeof block);
-            at.to += json_block;
+            std::memcpy(to, &block, sizeof block);
+            to += json_block;
             continue;
         }
         // A backslash before each character; compression then drops the backslashes that are not needed.
@@ -196,10 +233,10 @@ escape_json_vbmi2(const char* from, const char* end, char* to, const char* last)
         const auto kept = __builtin_ia32_pdep_di(quoted, 0x5555555555555555U) | 0xAAAAAAAAAAAAAAAAU;
         const characters64 packed =
             __builtin_ia32_compressqi512_mask(reinterpret_cast<characters64>(pairs), characters64{}, kept);
-        std::memcpy(at.to, &packed, sizeof packed);
-        at.to += json_block + std::popcount(quoted);
+        std::memcpy(to, &packed, sizeof packed);
+        to += json_block + std::popcount(quoted);
     }
-    return at;
+    return {from, to};
 }
 
 #endif
@@ -209,40 +246,56 @@ inline json_way best_json_way() noexcept {
     if (__builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("bmi2"))
         return json_way::vbmi2;
+    if (__builtin_cpu_supports("avx2")) return json_way::avx2;
 #endif
-    return __builtin_cpu_supports("ssse3") ? json_way::ssse3 : json_way::sse2;
+    return __builtin_cpu_supports("ssse3") ? json_way::ssse3 : json_way::by_character;
 }
 
-inline json_position escape_json_blocks(json_way way, const char* from, const char* end, char* to,
-                                        const char* last) noexcept {
+inline json_position escape_json_blocks(json_way way, const char* from, const char* end, const char* readable,
+                                        char* to, const char* last) noexcept {
 #if defined(__x86_64__)
-    if (way == json_way::vbmi2) return escape_json_vbmi2(from, end, to, last);
+    if (way == json_way::vbmi2) return escape_json_vbmi2(from, end, readable, to, last);
+    if (way == json_way::avx2) return escape_json_avx2(from, end, readable, to, last);
 #endif
-    if (way == json_way::ssse3) return escape_json_ssse3(from, end, to, last);
-    return escape_json_sse2(from, end, to, last);
+    return escape_json_ssse3(from, end, readable, to, last);
 }
 
-// Returns how many bytes of the text were written. This may be 0 if the buffer has no spare room, or at invalid
-// UTF-8.
+// Writes the text from `begin`; what is before it must be written. Returns how many bytes of the text were written.
+// This may be 0 if the buffer has no spare room, or at invalid UTF-8.
 template <class Buffer>
-std::size_t append_json_blocks(Buffer& out, std::string_view text, json_way way) noexcept {
+std::size_t append_json_blocks(Buffer& out, std::string_view text, std::size_t begin, json_way way) noexcept {
     if (way == json_way::by_character) return 0;
-    const auto size = static_cast<std::ptrdiff_t>(text.size());
-    char* const begin = out.ensure(text.size() + json_block_room);
-    if (!begin) return 0;
-    char padded[2 * json_block_reach];
-    const char* from = text.data();
-    const char* end = from + size - (json_block_reach - 1);
-    const bool is_short = size < json_block_reach;
-    if (is_short) {
-        std::char_traits<char>::assign(padded, sizeof padded, ' ');
-        from = std::char_traits<char>::copy(padded, text.data(), text.size());
-        end = from + size;
+    const auto size = static_cast<std::ptrdiff_t>(text.size() - begin);
+    const std::ptrdiff_t usual_size = size + size / 8;
+    char* const to = out.ensure(static_cast<std::size_t>(usual_size + json_block_room));
+    if (!to) return 0;
+    const char* const last = to + usual_size;
+    const char* const from = text.data() + begin;
+    const char* const end = from + size;
+    json_position at{from, to};
+    if (size >= json_block) at = escape_json_blocks(way, from, end - (json_block - 1), end, to, last);
+    // The rest of less than a block is written as a whole block, which overlaps what has been written.
+    if (at.from < end && end - at.from < json_block && at.to <= last &&
+        std::cmp_less_equal(json_block, text.size())) {
+        const char* const block = end - json_block;
+        const std::ptrdiff_t overlap = at.from - block;
+        const json_specials in = json_specials_of(block);
+        const std::uint32_t again = in.quoted & ((std::uint32_t{1} << overlap) - 1);
+        if (in.other == 0)
+            at = escape_json_blocks(way, block, end, end, at.to - overlap - std::popcount(again), last);
     }
-    const json_position stop = escape_json_blocks(way, from, end, begin, begin + size);
-    const std::ptrdiff_t padding = is_short && stop.from > end ? stop.from - end : 0;
-    out.commit(static_cast<std::size_t>(stop.to - begin - padding));
-    return static_cast<std::size_t>(stop.from - from - padding);
+    // A rest with other characters is copied, with spaces after it, so that more can be read.
+    if (at.from < end && end - at.from < json_block_reach && at.to <= last) {
+        char padded[2 * json_block_reach];
+        const auto rest = static_cast<std::size_t>(end - at.from);
+        char* const spaces = std::char_traits<char>::copy(padded, at.from, rest) + rest;
+        std::memset(spaces, ' ', json_block_reach);
+        const json_position stop = escape_json_blocks(way, padded, spaces, spaces + json_block_reach, at.to, last);
+        const std::ptrdiff_t padding = stop.from > spaces ? stop.from - spaces : 0;
+        at = {at.from + (stop.from - padding - padded), stop.to - padding};
+    }
+    out.commit(static_cast<std::size_t>(at.to - to));
+    return static_cast<std::size_t>(at.from - from);
 }
 
 // Set before main. While static objects are initialised it may still be `by_character`.
@@ -251,7 +304,7 @@ inline const json_way json_way_here = best_json_way();
 inline constexpr json_way json_way_here = json_way::by_character;
 
 template <class Buffer>
-std::size_t append_json_blocks(Buffer&, std::string_view, json_way) noexcept {
+std::size_t append_json_blocks(Buffer&, std::string_view, std::size_t, json_way) noexcept {
     return 0;
 }
 #endif

@@ -16,27 +16,28 @@ namespace detail {
 
 template <class Buffer>
 bool append_json_chars(Buffer& out, std::string_view text, json_way way = json_way_here) noexcept {
-    while (!text.empty()) {
-        if (const std::size_t done = append_json_blocks(out, text, way); done != 0) {
-            text.remove_prefix(done);
+    for (std::size_t at = 0; at < text.size();) {
+        if (const std::size_t done = append_json_blocks(out, text, at, way); done != 0) {
+            at += done;
             continue;
         }
+        const std::string_view rest = suffix_from(text, at);
         std::size_t run = 0;
-        while (run < text.size() && static_cast<unsigned char>(text[run]) < 0x80 &&
-               json_escape_letter(text[run]) == '\0')
+        while (run < rest.size() && static_cast<unsigned char>(rest[run]) < 0x80 &&
+               json_escape_letter(rest[run]) == '\0')
             ++run;
         if (run != 0) {
-            if (!append_bytes(out, prefix_of(text, run))) return false;
-        } else if (const char letter = json_escape_letter(text[0]); letter != '\0') {
+            if (!append_bytes(out, prefix_of(rest, run))) return false;
+        } else if (const char letter = json_escape_letter(rest[0]); letter != '\0') {
             char escape[6];
-            const char* const end = write_json_escape(escape, text[0], letter);
+            const char* const end = write_json_escape(escape, rest[0], letter);
             if (!append_bytes(out, {escape, static_cast<std::size_t>(end - escape)})) return false;
             run = 1;
         } else {
-            run = decode_utf8(text).length;
-            if (!append_utf8(out, prefix_of(text, run))) return false;
+            run = decode_utf8(rest).length;
+            if (!append_utf8(out, prefix_of(rest, run))) return false;
         }
-        text.remove_prefix(run);
+        at += run;
     }
     return true;
 }

@@ -63,11 +63,67 @@ inline bool may_be_json(std::string_view text) noexcept {
     return false;
 }
 
+struct short_copy { // is returned in registers
+    char* end;
+    std::uint64_t bits; // of all bytes
+
+    [[nodiscard]] bool is_ascii() const noexcept { return (bits & 0x8080808080808080U) == 0; }
+};
+
+// Copies a short text. Overlapping copies take fewer instructions than a loop over the rest.
+inline short_copy copy_short(char* to, std::string_view text) noexcept {
+    const std::size_t size = text.size();
+    const char* const from = text.data();
+    std::uint64_t bits = 0;
+    const auto copy = [&]<class Word>(std::size_t at, Word word) {
+        std::memcpy(&word, from + at, sizeof word);
+        std::memcpy(to + at, &word, sizeof word);
+        bits |= word;
+    };
+    if (size >= 16) {
+#if defined(__SSE2__)
+        characters16 all{};
+        const auto copy16 = [&](std::size_t at) {
+            const characters16 some = load16(from + at);
+            store16(to + at, some);
+            all |= some;
+        };
+        for (std::size_t at = 0; at < size - 16; at += 16) copy16(at);
+        copy16(size - 16);
+        bits = mask16(all) != 0 ? ~std::uint64_t{0} : 0;
+#else
+        for (std::size_t at = 0; at < size - 8; at += 8) copy(at, std::uint64_t{});
+        copy(size - 8, std::uint64_t{});
+#endif
+    } else if (size >= 8) {
+        copy(0, std::uint64_t{});
+        copy(size - 8, std::uint64_t{});
+    } else if (size >= 4) {
+        copy(0, std::uint32_t{});
+        copy(size - 4, std::uint32_t{});
+    } else if (size > 0) {
+        copy(0, std::uint8_t{});
+        copy(size / 2, std::uint8_t{});
+        copy(size - 1, std::uint8_t{});
+    }
+    return {to + size, bits};
+}
+
 // Appends a length-delimited text field. Invalid UTF-8, for which the receiver would reject the whole request,
 // becomes U+FFFD.
 template <class Buffer>
 bool append_text_field(Buffer& out, unsigned field, std::string_view text) noexcept {
     const char tag = short_tag(field, wire_type::length_delimited);
+    if (text.size() < 0x80) {
+        char* const to = out.ensure(2 + text.size());
+        if (!to) return false;
+        to[0] = tag;
+        to[1] = static_cast<char>(text.size());
+        if (copy_short(to + 2, text).is_ascii()) {
+            out.commit(2 + text.size());
+            return true;
+        }
+    }
     if (is_valid_utf8(text)) {
         char* to = out.ensure(1 + max_varint_size + text.size());
         if (!to) return false;
@@ -115,40 +171,9 @@ bool append_sized_key_value(Buffer& out, unsigned field, std::string_view key, s
     return true;
 }
 
-// Copies a short text, and collects its bits, whose high bits show text outside ASCII. Overlapping copies take fewer
-// instructions than a loop over the rest.
-inline char* copy_short(char* to, std::string_view text, std::uint64_t& bits) noexcept {
-    const std::size_t size = text.size();
-    const char* const from = text.data();
-    const auto copy = [&]<class Word>(std::size_t at, Word word) {
-        std::memcpy(&word, from + at, sizeof word);
-        std::memcpy(to + at, &word, sizeof word);
-        bits |= word;
-    };
-    if (size > 16) {
-        for (std::size_t at = 0; at < size - 16; at += 16) {
-            copy(at, std::uint64_t{});
-            copy(at + 8, std::uint64_t{});
-        }
-        copy(size - 16, std::uint64_t{});
-        copy(size - 8, std::uint64_t{});
-    } else if (size >= 8) {
-        copy(0, std::uint64_t{});
-        copy(size - 8, std::uint64_t{});
-    } else if (size >= 4) {
-        copy(0, std::uint32_t{});
-        copy(size - 4, std::uint32_t{});
-    } else if (size > 0) {
-        copy(0, std::uint8_t{});
-        copy(size / 2, std::uint8_t{});
-        copy(size - 1, std::uint8_t{});
-    }
-    return to + size;
-}
-
 // Appends a KeyValue with an ASCII key and an AnyValue, both so short that each length takes one byte.
-// `write(to, bits)` writes the AnyValue, and may set `bits` to show that it is not ASCII either. Returns false, and
-// appends nothing, if one of these conditions is not met.
+// `write(to)` writes the AnyValue and returns whether it is ASCII. Returns false, and appends nothing, if one of
+// these conditions is not met.
 template <class Buffer, class WriteAnyValue>
 bool append_short_key_value(Buffer& out, unsigned field, std::string_view key, std::size_t any_size,
                             WriteAnyValue&& write) noexcept {
@@ -156,26 +181,24 @@ bool append_short_key_value(Buffer& out, unsigned field, std::string_view key, s
     const std::size_t size = 4 + key.size() + any_size;
     char* to = out.ensure(2 + size);
     if (!to) return false;
-    std::uint64_t bits = 0;
     to[0] = short_tag(field, wire_type::length_delimited);
     to[1] = static_cast<char>(size);
     to[2] = short_tag(otlp::key, wire_type::length_delimited);
     to[3] = static_cast<char>(key.size());
-    to = copy_short(to + 4, key, bits);
-    to[0] = short_tag(otlp::value, wire_type::length_delimited);
-    to[1] = static_cast<char>(any_size);
-    write(to + 2, bits);
-    if ((bits & 0x8080808080808080U) != 0) return false;
+    const short_copy copy = copy_short(to + 4, key);
+    copy.end[0] = short_tag(otlp::value, wire_type::length_delimited);
+    copy.end[1] = static_cast<char>(any_size);
+    if (!write(copy.end + 2) || !copy.is_ascii()) return false;
     out.commit(2 + size);
     return true;
 }
 
 template <class Buffer>
 bool append_text_attribute(Buffer& out, unsigned field, std::string_view key, std::string_view text) noexcept {
-    const auto write = [text](char* to, std::uint64_t& bits) {
+    const auto write = [text](char* to) {
         to[0] = short_tag(otlp::string_value, wire_type::length_delimited);
         to[1] = static_cast<char>(text.size());
-        copy_short(to + 2, text, bits);
+        return copy_short(to + 2, text).is_ascii();
     };
     if (append_short_key_value(out, field, key, 2 + text.size(), write)) return true;
     if (!is_valid_utf8(key) || !is_valid_utf8(text))
@@ -191,9 +214,9 @@ bool append_text_attribute(Buffer& out, unsigned field, std::string_view key, st
 template <class Buffer>
 bool append_encoded_attribute(Buffer& out, unsigned field, std::string_view key,
                               std::string_view any_value) noexcept {
-    const auto write_short = [any_value](char* to, std::uint64_t&) {
-        std::uint64_t ignored = 0;
-        copy_short(to, any_value, ignored);
+    const auto write_short = [any_value](char* to) {
+        copy_short(to, any_value);
+        return true;
     };
     if (append_short_key_value(out, field, key, any_value.size(), write_short)) return true;
     if (!is_valid_utf8(key)) return append_key_value(out, field, key, [&] { return out.append(any_value); });
