@@ -215,7 +215,8 @@ private:
     peer::pipeline sampled_out_{peer::processing::at_the_end_of_each_span, false};
     peer::pipeline burst_{peer::processing::in_batches};
     peer::pipeline long_{peer::processing::in_batches};
-    peer::tracer_pointer off_{new peer::otel::trace::NoopTracer};
+    peer::tracer_pointer off_{
+        std::shared_ptr<peer::otel::trace::Tracer>(std::make_shared<peer::otel::trace::NoopTracer>())};
     std::size_t full_speed_ = 0;
     producers threads_{2, 0};
 };

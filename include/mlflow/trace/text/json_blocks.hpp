@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <utility>
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
