@@ -2,11 +2,13 @@
 """How many traces a second reach a real MLflow server, beside what the server takes of the same requests, and beside
 MLflow's Python client.
 
-    python benchmarks/delivery.py PROGRAM [--traces 600] [--workers 1 2 4] [--stores sqlite postgresql] [--output FILE.json]
+    python benchmarks/delivery.py PROGRAM [--traces 600] [--workers 1 2 4] [--stores sqlite postgresql]
+                                        [--repetitions 3] [--output FILE.json] [--page FILE.md]
 
 PROGRAM is the built benchmark_delivery. Python needs mlflow, and for PostgreSQL psycopg2-binary and Debian's
-`postgresql`. Each row is measured three times, in turn with the others; the best counts. The limit is the best of 1, 2,
-4 and 8 connections that send prepared requests; the library sends further requests on 4 connections, its default.
+`postgresql`. Each figure is the best of all repetitions, measured in turn. The limit is the best of 1, 2, 4 and 8
+connections that send prepared requests, spans first; the library sends further requests on 4 connections, its default.
+--page fills in the part `delivery` of a page.
 """
 
 import argparse
@@ -20,8 +22,8 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "reliability"))
 from _delivery import mlflow_server
 from postgresql import postgresql
+from report import fill_in, markdown
 
-REPETITIONS = 3
 CONNECTIONS = (1, 2, 4, 8)
 DEFAULT_CONNECTIONS = 4
 
@@ -93,9 +95,9 @@ class Server:
         return count / seconds, traces - count
 
 
-def measure(server: Server, what: str) -> dict:
+def measure(server: Server, what: str, repetitions: int) -> dict:
     library, peer, limits, lost = [], [], {each: [] for each in CONNECTIONS}, 0
-    for _ in range(REPETITIONS):
+    for _ in range(repetitions):
         library.append(server.measure("library", what, DEFAULT_CONNECTIONS))
         for connections, found in limits.items():
             found.append(server.measure("requests", what, connections))
@@ -113,6 +115,16 @@ def measure(server: Server, what: str) -> dict:
     }
 
 
+def table(rows: list[dict]) -> str:
+    names = {"spans": "spans alone", "request-ids": "with request IDs", "sqlite": "SQLite", "postgresql": "PostgreSQL"}
+    lines = [["store, workers of the server", "traces", "the library", "the server's limit", "ratio", "MLflow's Python client (lost)"]]
+    for row in rows:
+        store = f"{names[row['store']]}, {row['workers']}"
+        peer = f"{row['python']:.0f} ({row['python_lost']})"
+        lines.append([store, names[row["what"]], f"{row['library']:.0f}", f"{row['limit']:.0f}", f"{row['ratio']:.2f}", peer])
+    return markdown(lines)
+
+
 @contextlib.contextmanager
 def store(kind: str, folder: pathlib.Path):
     if kind == "sqlite":
@@ -128,7 +140,9 @@ def main() -> None:
     parser.add_argument("--traces", type=int, default=600)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--stores", nargs="+", default=["sqlite", "postgresql"], choices=["sqlite", "postgresql"])
+    parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--output", type=pathlib.Path)
+    parser.add_argument("--page", type=pathlib.Path)
     options = parser.parse_args()
     rows = []
     for kind in options.stores:
@@ -139,9 +153,11 @@ def main() -> None:
                     server = Server(address, options.program, options.traces)
                     server.measure("library", "request-ids", 1)  # the server's first requests are slower
                     for what in ("spans", "request-ids"):
-                        row = {"store": kind, "workers": workers, "what": what} | measure(server, what)
+                        row = {"store": kind, "workers": workers, "what": what} | measure(server, what, options.repetitions)
                         rows.append(row)
                         print(json.dumps(row), flush=True)
+    if options.page:
+        options.page.write_text(fill_in(options.page.read_text(), "delivery", table(rows)))
     if options.output:
         options.output.write_text(json.dumps({"traces": options.traces, "rows": rows}, indent=1) + "\n")
 
