@@ -327,8 +327,7 @@ private:
             if (!fault) outcome.exported_spans += trace.span_count, progress_.answered(true);
             else if (outcome_of(*fault) == trace::outcome::wait) gone = fault;
             if (fault) detail::add_failure(outcome, trace.span_count, *fault);
-            if (is_interrupted_ && !gone)
-                gone = error(error_kind::closed, {}, "interrupted before all traces were sent");
+            if (is_interrupted_ && !gone) gone = error(error_kind::closed, {}, "interrupted: not sent");
         }
         trace_batch left, stored;
         for (const bool one : is_stored) (one ? stored : left).push_back(batch.pop_front());
