@@ -42,7 +42,8 @@ struct framed_options {
     ring_full when_full = ring_full::drop_newest;
     /// Written into each record.
     device_identity device{};
-    std::uint32_t stream = 0; ///< a random number, different at each start of the device
+    /// A random number, different at each start of the device. With 0, the gateway stores repeated records again.
+    std::uint32_t stream = 0;
     /// The board's monotonic clock, for a device without time of day: its spans have this time. Null: the spans have
     /// UTC.
     std::uint64_t (*monotonic_nano)() noexcept = nullptr;
