@@ -215,9 +215,10 @@ private:
 
     void set_status(status code, std::string_view type, std::string_view message) noexcept {
         static_span& span = core_.span_of(place_);
-        span.has_status = span.has_status && span.code == code;
+        const bool is_same = span.code == code || !span.has_status;
         span.code = code;
-        if (message.empty() && type.empty()) return;
+        if (message.empty() && type.empty() && is_same) return;
+        span.has_status = false;
         const error_kind fault = core_.write(place_, [&](field_writer& out) {
             const std::size_t whole = out.open(otlp::span_status);
             const std::size_t text = out.open(otlp::status_message);
