@@ -76,7 +76,8 @@ public:
         }
         from.dropped = std::max(from.dropped, received.dropped);
         const auto before = from.account.received();
-        const bool is_new = from.account.add(frame.sequence);
+        // Without a number of its own for each start, a device repeats the sequence numbers of other traces.
+        const bool is_new = from.account.add(frame.sequence) || frame.stream == 0;
         const bool is_counted = from.account.received() != before;
         waiting_.push_back({from_where, found->first, frame.sequence, is_new, is_counted, {}});
         if (is_new) waiting_.back().trace = std::move(received.trace);

@@ -27,20 +27,20 @@ public:
     /// Sends the oldest record. Call it again if its acknowledgement is late. Returns false if there is no record, or
     /// if the link fails.
     bool send() noexcept {
-        size_ = records_.front(room_);
-        if (size_ == 0) return false;
-        auto frame = mt::frame_of({room_.data(), size_}, stream_, now_);
+        const std::size_t size = records_.front(room_);
+        if (size == 0) return false;
+        auto frame = mt::frame_of({room_.data(), size}, stream_, now_);
         char chunk[64];
         while (!frame.is_done())
             if (!link_.write({chunk, frame.read(chunk, sizeof chunk)})) return false;
         return true;
     }
-    /// Reads bytes from the gateway. Returns true if they acknowledge the record that `send` has sent.
+    /// Reads bytes from the gateway. Returns true if they acknowledge the oldest record.
     bool acknowledge(std::string_view received) noexcept {
         bool is_removed = false;
         replies_.read(received, [&](const mt::frame& reply) {
-            if (!mt::acknowledges(reply, {room_.data(), size_})) return;
-            size_ = 0;
+            // Not necessarily the one that `send` has sent: `append` may have dropped that one since.
+            if (!mt::acknowledges(reply, {room_.data(), records_.front(room_)})) return;
             is_removed = records_.pop();
         });
         return is_removed;
@@ -52,7 +52,6 @@ private:
     std::uint32_t stream_;
     mt::frame_encoder::clock now_;
     std::span<char> room_;
-    std::size_t size_ = 0; // of the record that was sent
     mt::frame_decoder<0> replies_;
 };
 

@@ -53,6 +53,9 @@ inline const std::vector<std::string> beyond_reach = {
     // NOLINTNEXTLINE(bugprone-suspicious-missing-comma): one entry of two lines
     "traces in the memory of running programs: those still to be delivered, and one that was delivered in the last "
     "five minutes, which may be sent again",
+    // NOLINTNEXTLINE(bugprone-suspicious-missing-comma): one entry of two lines
+    "traces in devices and in the queues of MQTT brokers: those still to be delivered, and those that a device sends "
+    "again to a gateway that was restarted, because their acknowledgement was lost",
     "traces of the user that are recorded from now on",
 };
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "examples/embedded/stored.hpp"
 #include <mlflow/trace/device/flash_ring.hpp>
 
 #include <gtest/gtest.h>
@@ -244,6 +245,39 @@ TYPED_TEST(flash_ring, PassesOverARecordThatHasRotted) {
     typename TestFixture::ring_type ring(flash, mt::ring_full::drop_newest);
     EXPECT_TRUE(ring.append("fourth"));
     EXPECT_EQ(take_all(ring), (std::vector<std::string>{"first", "third", "fourth"}));
+}
+
+struct link_to_nobody {
+    static bool write(std::string_view) noexcept { return true; }
+};
+
+// An acknowledgement that arrives after its record was dropped to make room does not remove another record.
+TYPED_TEST(flash_ring, AnAcknowledgementRemovesOnlyItsRecord) {
+    using ring_type = typename TestFixture::ring_type;
+    typename TestFixture::flash_type flash;
+    ring_type ring(flash, mt::ring_full::drop_oldest);
+    const auto record = [](std::uint32_t sequence) {
+        const mt::detail::framing::header header(mt::frame_kind::record, 0, 77, sequence);
+        return std::string(header.view()) + std::string(ring_type::longest / 2, '-');
+    };
+    std::vector<char> room(ring_type::longest);
+    embedded::stored_records<link_to_nobody, typename TestFixture::flash_type> out(ring, {}, 77, nullptr, room);
+    const auto acknowledge = [&out](std::uint32_t sequence) {
+        const auto reply = mt::acknowledgement_of(77, sequence);
+        return out.acknowledge({reply.data(), reply.size()});
+    };
+    ASSERT_TRUE(ring.append(record(0)));
+    ASSERT_TRUE(out.send());
+    std::uint32_t last = 0;
+    while (ring.dropped() == 0) ASSERT_TRUE(ring.append(record(++last)));
+    EXPECT_FALSE(acknowledge(0));
+    for (std::uint32_t sequence = 1; sequence <= last; ++sequence) {
+        EXPECT_TRUE(out.send());
+        EXPECT_FALSE(acknowledge(last + 1));
+        EXPECT_TRUE(acknowledge(sequence));
+        EXPECT_FALSE(acknowledge(sequence));
+    }
+    EXPECT_FALSE(out.send());
 }
 
 } // namespace

@@ -208,6 +208,65 @@ TEST_F(framed, IsAcknowledgedWhileItIsSentOnceMore) {
     EXPECT_EQ(to.counts().sent, 2U);
 }
 
+TEST_F(framed, MovesARecordThatIsBeingSent) {
+    for (const bool is_acknowledged : {false, true}) {
+        tracer traces(options(is_acknowledged));
+        auto& to = traces.exporter();
+        for (int i = 0; i < 2; ++i) record(traces, "turn");
+        char chunk[100];
+        ASSERT_EQ(to.drain(chunk), sizeof chunk);
+        int moved = 0;
+        char one[2'000];
+        EXPECT_TRUE(to.move_to([&moved](std::string_view) { return ++moved < 10; }, one));
+        EXPECT_EQ(moved, 2);
+        EXPECT_EQ(to.counts().sent, 2U);
+        record(traces, "next");
+        EXPECT_TRUE(to.send());
+        EXPECT_EQ(arrived(), std::vector<std::uint32_t>{2});
+    }
+}
+
+TEST_F(framed, DoesNotMoveWhatWasAcknowledgedWhileItIsSentOnceMore) {
+    tracer traces(options(true));
+    auto& to = traces.exporter();
+    for (int i = 0; i < 2; ++i) record(traces, "turn");
+    EXPECT_TRUE(to.send());
+    to.resend();
+    char chunk[100];
+    ASSERT_EQ(to.drain(chunk), sizeof chunk);
+    acknowledge(to, 0);
+    int moved = 0;
+    char one[2'000];
+    EXPECT_TRUE(to.move_to([&moved](std::string_view) { return ++moved < 10; }, one));
+    EXPECT_EQ(moved, 1);
+    EXPECT_EQ(to.counts().sent, 2U);
+}
+
+// The place of a record that was acknowledged while it was sent once more is free once that has ended in any way.
+TEST_F(framed, FreesWhatWasAcknowledgedWhileItWasSentOnceMore) {
+    memory.resize(700); // for one record
+    for (const bool link_fails : {false, true}) {
+        tracer traces(options(true));
+        auto& to = traces.exporter();
+        record(traces, "one");
+        EXPECT_TRUE(to.send());
+        to.resend();
+        char chunk[100];
+        ASSERT_EQ(to.drain(chunk), sizeof chunk);
+        acknowledge(to, 0);
+        if (link_fails) {
+            room = 0;
+            EXPECT_FALSE(to.send());
+            room = SIZE_MAX;
+        } else {
+            to.resend();
+        }
+        record(traces, "two");
+        EXPECT_EQ(to.counts().dropped, 0U);
+        EXPECT_EQ(to.counts().waiting, 1U);
+    }
+}
+
 class framed_with_a_full_ring : public framed, public testing::WithParamInterface<mt::ring_full> {};
 
 TEST_P(framed_with_a_full_ring, CountsEveryDrop) {

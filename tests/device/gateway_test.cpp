@@ -37,12 +37,12 @@ struct unsynced_files : mt::posix_files {
     }
 };
 
-std::vector<std::string> frames(std::size_t count, std::string_view id = "kitchen-1") {
+std::vector<std::string> frames(std::size_t count, std::string_view id = "kitchen-1", std::uint32_t stream = 9) {
     using exporter = mt::framed_exporter<>;
     std::vector<char> ring(64 * 1024);
     std::vector<char> chunk(4'000);
     mt::tracer<mt::open_schema, mt::explicit_context, exporter> device(
-        exporter::options{.ring = ring, .device = {.id = id, .firmware = "1"}, .stream = 9});
+        exporter::options{.ring = ring, .device = {.id = id, .firmware = "1"}, .stream = stream});
     std::vector<std::string> all;
     for (std::size_t i = 0; i < count; ++i) {
         device.start_trace("turn", mt::user{"user-1"}).inputs(std::string(800, 'x'));
@@ -96,6 +96,17 @@ TEST_F(a_gateway, acknowledges_what_fits_when_not_everything_fits) {
         std::this_thread::sleep_for(10ms);
     }
     EXPECT_EQ(all.size(), sent.size());
+}
+
+// Its traces begin with number 0 again at each start.
+TEST_F(a_gateway, loses_nothing_of_a_device_without_a_number_for_each_start) {
+    into->set_away(true);
+    spool_of<mt::posix_files> spool(options<mt::posix_files>());
+    device_gateway::collector collector(spool);
+    for (const std::uint64_t stored : {3U, 6U}) {
+        EXPECT_EQ(acknowledged(collector, frames(3, "kitchen-1", 0)), (std::set<std::size_t>{0, 1, 2}));
+        EXPECT_EQ(spool.account().queued, stored);
+    }
 }
 
 TEST_F(a_gateway, acknowledges_nothing_that_is_not_on_the_disk) {

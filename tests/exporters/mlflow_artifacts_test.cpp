@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the exporter says to servers that take no OTLP spans. tests/stores/ asks real ones.
 #include <mlflow/trace.hpp>
+#include <mlflow/trace/testing/exporter_conformance.hpp>
 #include <mlflow/trace/transports/memory.hpp>
 #include <mlflow/trace/web/propagation.hpp>
 
@@ -212,6 +213,27 @@ TEST_F(mlflow_artifacts, hold_spans_that_end_after_their_trace_once) {
     ASSERT_EQ(spans.size(), 2U);
     EXPECT_EQ(spans[0]["name"], "chat");
     EXPECT_EQ(spans[1]["name"], "late");
+}
+
+TEST_F(mlflow_artifacts, are_not_sent_after_an_interruption) {
+    exporter_type exporter(options());
+    side->answer_with([&](const mt::memory_server::request& request) {
+        if (files.size() == 2) exporter.interrupt();
+        return answer(request);
+    });
+    mt::tracer<mt::open_schema, mt::explicit_context, mt::detail::collecting_exporter> tracer;
+    for (int i = 0; i < 10; ++i) tracer.start_trace("chat").end();
+    mt::trace_batch& batch = tracer.exporter().collected;
+    const auto outcome = exporter.export_traces(batch);
+    EXPECT_EQ(files.size(), 3U); // with the one that was being sent
+    EXPECT_EQ(outcome.exported_spans, 3U);
+    EXPECT_EQ(outcome.failed_spans, 7U);
+    EXPECT_EQ(batch.span_count(), 7U);
+    EXPECT_EQ(mt::outcome_of(outcome), mt::outcome::wait);
+    const auto later = exporter.export_traces(batch);
+    EXPECT_EQ(files.size(), 4U);
+    EXPECT_EQ(later.exported_spans, 1U);
+    EXPECT_EQ(batch.span_count(), 6U);
 }
 
 TEST_F(mlflow_artifacts, of_a_trace_that_somebody_has_deleted_hold_up_no_others) {

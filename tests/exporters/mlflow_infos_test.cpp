@@ -195,6 +195,26 @@ TEST_F(mlflow_infos, whose_prompts_may_not_be_linked_hold_up_no_others) {
     }
 }
 
+// A proxy without this route, for example.
+TEST_F(mlflow_infos, whose_prompts_can_never_be_linked_hold_up_no_others) {
+    for (const int status : {0, 502, 503, 504}) {
+        const mt::failure unanswered{mt::error(mt::error_kind::timeout, "mlflow:5000", "no response in time")};
+        to_links = [=]() -> mt::memory_server::reply {
+            if (status == 0) return unanswered;
+            return mt::http_response{status, {}, "<html>Bad Gateway</html>"};
+        };
+        notices.clear();
+        auto chosen = options();
+        chosen.exporter.exporter.on_notice = [](const std::string& notice) { notices.push_back(notice); };
+        tracer_type tracer(chosen);
+        tracer.start_trace("chat", mt::linked_prompt("greeting", 3)).end();
+        for (int i = 0; i < 3; ++i) record(tracer, "other");
+        EXPECT_TRUE(tracer.flush(10s)) << status << ": " << tracer.last_error().message();
+        EXPECT_EQ(tracer.account().exported, 4U) << status;
+        EXPECT_EQ(notices.size(), 1U) << status;
+    }
+}
+
 TEST_F(mlflow_infos, whose_prompts_cannot_be_linked_yet_are_sent_again) {
     for (const int status : {429, 503}) {
         int busy = 3;

@@ -25,6 +25,7 @@ struct receiver {
     std::vector<int> first_answers; // before all that
     std::set<std::string> stored;
     std::size_t most_spans = 1'000'000; // that are answered in time; more are stored, and not answered
+    mt::error too_many{};               // the answer to more, which are not stored then
     int requests = 0;
 };
 
@@ -50,6 +51,11 @@ struct scripted_exporter {
                 if (const auto found = to->refused_by.find(span.name); found != to->refused_by.end())
                     status = found->second;
             }
+        if (to->too_many && names.size() > to->most_spans) {
+            mt::export_result outcome;
+            mt::detail::add_failure(outcome, batch.span_count(), to->too_many);
+            return outcome;
+        }
         if (status == 200) {
             to->stored.insert(names.begin(), names.end());
             if (names.size() > to->most_spans)
@@ -304,6 +310,25 @@ TEST_F(slow_receiver, is_sent_as_much_as_it_answers_to) {
     }
     EXPECT_EQ(to_.stored.size(), 1000U);
     EXPECT_LE(to_.requests, 3 * 1000 / 30) << "not one by one";
+}
+
+// A proxy, or the server's own supervisor, ends requests that take too long.
+TEST_F(slow_receiver, behind_a_proxy_is_sent_as_much_as_that_waits_for) {
+    to_.most_spans = 60;
+    std::vector<mt::error> answers{mt::error(mt::error_kind::closed, {}, "closed")};
+    for (const int status : {408, 429, 502, 503, 504})
+        answers.push_back(mt::error(mt::error_kind::other, {}, std::to_string(status)).with_reply(status));
+    for (const mt::error& answer : answers) {
+        SCOPED_TRACE(answer.message());
+        to_.too_many = answer;
+        to_.requests = 0;
+        to_.stored.clear();
+        tracer_type tracer(options());
+        deliver(tracer, 1000);
+        EXPECT_EQ(tracer.account().exported, 1000U);
+        EXPECT_EQ(to_.stored.size(), 1000U);
+        EXPECT_LE(to_.requests, 1000 / 20);
+    }
 }
 
 TEST_F(slow_receiver, is_sent_a_large_trace_in_parts) {

@@ -6,6 +6,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -132,6 +133,40 @@ TEST(exceptions, a_callable_that_throws_leaves_its_value_out) {
     const auto span = tracer.exporter().take().at(0).spans.at(0);
     EXPECT_FALSE(span.attributes.contains("throws"));
     EXPECT_TRUE(span.attributes.contains("good"));
+}
+
+// Parsers of protobuf unite all statuses of a span; readers and writers of JSON know the last one.
+struct two_readers {
+    mt::export_result export_traces(mt::trace_batch& batch) {
+        const mt::recorded_trace united = mt::decode(*batch.begin());
+        messages.push_back(united.spans.at(0).status_message);
+        mt::detail::buffer request, line;
+        EXPECT_TRUE(mt::append_otlp_request(request, batch, {}, mt::otlp_receiver::any) &&
+                    mt::detail::append_otlp_json(line, request.view()));
+        const std::string status = messages.back().empty()
+                                       ? R"("status":{"code":)"
+                                       : R"("status":{"message":")" + messages.back() + R"(","code":)";
+        EXPECT_NE(line.view().find(status + std::to_string(static_cast<int>(united.spans[0].code))),
+                  std::string::npos)
+            << line.view();
+        return {.exported_spans = batch.span_count()};
+    }
+    std::vector<std::string> messages;
+};
+
+TEST(status, is_the_same_for_every_reader) {
+    mt::tracer<mt::open_schema, mt::thread_local_context, two_readers> tracer;
+    const auto cold = [&](auto then) {
+        auto span = tracer.start_span("heat");
+        span.set_status(mt::status::error, "the boiler is cold");
+        then(span);
+        span.end();
+        return tracer.exporter().messages.back();
+    };
+    EXPECT_EQ(cold([](auto&) {}), "the boiler is cold");
+    EXPECT_EQ(cold([](auto& span) { span.set_status(mt::status::error); }), "the boiler is cold");
+    EXPECT_EQ(cold([](auto& span) { span.set_status(mt::status::error, "no gas"); }), "no gas");
+    EXPECT_EQ(cold([](auto& span) { span.set_status(mt::status::ok); }), "");
 }
 
 } // namespace

@@ -120,7 +120,7 @@ void record(Span& span, choices with) {
                                                              "",  "mlflow.spanType"};
     const std::string text = with.text();
     const std::string key = with.below(4) == 0 ? with.text() : std::string(keys[with.below(keys.size())]);
-    switch (with.below(24)) {
+    switch (with.below(25)) {
     case 0: span.attribute(key, text); break;
     case 1: span.attribute(key, std::string_view(text)); break;
     case 2: span.attribute(key, static_cast<int>(with.below(1U << 31U))); break;
@@ -150,7 +150,8 @@ void record(Span& span, choices with) {
     case 19: span.cost({.input = 0.25, .output = with.below(4) == 0 ? HUGE_VAL : 0.5}); break;
     case 20: span.level(mt::log_level::warning); break;
     case 21: span.link({1, with.below(100)}, {7}, mt::arg("why", text)); break;
-    case 22: span.set_status(mt::status::error, text); break;
+    case 22: span.set_status(with.below(3) == 0 ? mt::status::ok : mt::status::error, text); break;
+    case 23: span.set_status(with.below(3) == 0 ? mt::status::ok : mt::status::error); break;
     default: span.exception("type", text); break;
     }
 }

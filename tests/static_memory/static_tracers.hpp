@@ -38,6 +38,7 @@ struct kept_records {
     struct options {
         std::vector<mt::recorded_trace>* into = nullptr;
         std::size_t* room = nullptr;
+        std::string* last_body = nullptr; // of the root span
     };
     explicit kept_records(options chosen) noexcept : options_(chosen) {}
 
@@ -55,6 +56,7 @@ struct kept_records {
         if (!decoded || decoded->span_count != trace.span_count()) std::abort();
         const mt::trace_batch owner(decoded);
         options_.into->push_back(mt::decode(*decoded));
+        if (options_.last_body) *options_.last_body = decoded->root->body.view();
         return true;
     }
 

@@ -452,6 +452,39 @@ TEST_F(static_memory, ReportsExceptions) {
     EXPECT_EQ(board::reports[0], (std::pair(mt::error_kind::callback_failed, std::string("key"))));
 }
 
+// A reader may take the last status of a span only, instead of uniting all of them.
+TEST_F(static_memory, TheLastStatusOfASpanIsWhole) {
+    using tracer = static_tracer<tight, mt::global_context>;
+    const auto last_status = [this](mt::status code, std::string_view message, auto&& then) {
+        std::string body;
+        tracer device(typename tracer::options{.exporter = {.into = &traces, .room = nullptr, .last_body = &body}});
+        {
+            auto trace = device.start_trace("turn");
+            trace.set_status(code, message);
+            then(trace);
+        }
+        std::string last;
+        for (mt::detail::protobuf_reader at(body); at.next();)
+            if (at.field() == mt::detail::otlp::span_status) last = at.bytes();
+        std::pair<std::string, std::uint64_t> told;
+        for (mt::detail::protobuf_reader at(last); at.next();)
+            if (at.field() == mt::detail::otlp::status_message) told.first = at.bytes();
+            else if (at.field() == mt::detail::otlp::status_code) told.second = at.number();
+        EXPECT_EQ(told.second, static_cast<std::uint64_t>(traces.back().spans[0].code));
+        return told;
+    };
+    using status = std::pair<std::string, std::uint64_t>;
+    const auto nothing = [](auto&) {};
+    const auto cold = [&](auto&& then) { return last_status(mt::status::error, "the boiler is cold", then); };
+    EXPECT_EQ(cold(nothing), status("the boiler is cold", 2));
+    EXPECT_EQ(cold([](auto& trace) { trace.set_status(mt::status::error); }), status("the boiler is cold", 2));
+    EXPECT_EQ(cold([](auto& trace) { trace.set_status(mt::status::error, "no gas"); }), status("no gas", 2));
+    EXPECT_EQ(cold([](auto& trace) { trace.set_status(mt::status::ok); }), status("", 1));
+    EXPECT_EQ(last_status(mt::status::error, std::string(500, 'x'), nothing), status("", 2)); // no room
+    EXPECT_EQ(last_status(mt::status::error, "", nothing), status("", 2));
+    EXPECT_EQ(last_status(mt::status::unset, "all is well", nothing), status("", 1));
+}
+
 TEST_F(static_memory, DoesNotRecordWhatTheSamplerRejectsNorWhatIsInside) {
     struct by_name {
         static bool sample(const mt::trace_start& start) noexcept {

@@ -42,7 +42,8 @@ struct framed_options {
     ring_full when_full = ring_full::drop_newest;
     /// Written into each record.
     device_identity device{};
-    std::uint32_t stream = 0; ///< a random number, different at each start of the device
+    /// A random number, different at each start of the device. With 0, the gateway stores repeated records again.
+    std::uint32_t stream = 0;
     /// The board's monotonic clock, for a device without time of day: its spans have this time. Null: the spans have
     /// UTC.
     std::uint64_t (*monotonic_nano)() noexcept = nullptr;
@@ -118,7 +119,7 @@ public:
             const std::size_t size = locked([&] { return fill(chunk); });
             if (size == 0) return true;
             const bool is_taken = options_.link.write({chunk, size});
-            locked([&] { is_taken ? finish() : begin_again(); });
+            locked([&] { is_taken ? finish() : stop(); });
             if (!is_taken) return false;
         }
     }
@@ -126,13 +127,14 @@ public:
     /// Moves the waiting records to persistent storage, such as a `flash_ring`: `keep(std::string_view record)`
     /// returns whether it stored the record. `frame_of` later makes the frame of a stored record. `room` is a buffer
     /// for one record. Returns false if a record is longer than `room` or was not stored; it then stays in the ring,
-    /// and those behind it too. Make `room` and `flash_ring::longest` at least as large as the ring.
+    /// and those behind it too. Make `room` and `flash_ring::longest` at least as large as the ring. The frame of a
+    /// moved record that was sent in part is not completed.
     template <class Keep>
     bool move_to(Keep&& keep, std::span<char> room) noexcept {
         for (;;) {
             std::uint32_t sequence = 0;
             const std::size_t size = locked([&] {
-                const auto record = ring_.front();
+                const auto record = ring_.empty() ? ring_.front() : waiting_from(sequence_of(ring_.front()));
                 if (record.size > 0) sequence = sequence_of(record);
                 if (record.size <= room.size()) {
                     const auto [first, second] = ring_.bytes(record);
@@ -142,7 +144,10 @@ public:
             });
             if (size == 0) return true;
             if (size > room.size() || !keep(std::string_view(room.data(), size))) return false;
-            locked([&] { settle(sequence); });
+            locked([&] {
+                if (is_sending_ && to_send_ == sequence) begin_again();
+                settle(sequence);
+            });
         }
     }
 
@@ -157,7 +162,7 @@ public:
     /// after a time without acknowledgements.
     void resend() noexcept {
         const detail::lock_guard guard(mutex_);
-        begin_again();
+        stop();
         if (!ring_.empty()) to_send_ = sequence_of(ring_.front());
     }
 
@@ -239,6 +244,10 @@ private:
         remove_settled();
     }
     void begin_again() noexcept { is_sending_ = false; }
+    void stop() noexcept {
+        begin_again();
+        remove_settled();
+    }
 
     void settle(std::uint32_t sequence) noexcept {
         const auto record = waiting_from(sequence);

@@ -147,7 +147,7 @@ public:
     }
 
     /// Stops an export after the requests in progress. Additional requests that were not sent fail and may be sent
-    /// again. Later exports send only spans.
+    /// again. Later exports send only spans; to a server that gets a request for each trace, only the first trace.
     void interrupt() noexcept { is_interrupted_ = true; }
 
     /// The progress of the current export. Does not wait for it.
@@ -260,7 +260,7 @@ private:
                others_.size() < 15)
             others_.push_back(
                 detail::owner<detail::http_client<Transport>>(new detail::http_client<Transport>(server())));
-        infos sent(connection_.experiment_id, run(), is_interrupted_, progress_);
+        infos sent(connection_.experiment_id, run(), is_interrupted_, progress_, link_failures_);
         sent.send(answers, server_, others_);
         auto outcome = settle(batch, answers);
         if (const failed& why = sent.link_refusal();
@@ -315,18 +315,19 @@ private:
         return outcome;
     }
 
-    // After an error that is not about the content, no further trace is sent. Afterwards the batch holds the traces
-    // that failed, or all traces if none failed.
+    // After an error that is not about the content, or `interrupt`, no further trace is sent. Afterwards the batch
+    // holds the traces that failed, or all traces if none failed.
     export_result send_artifacts(trace_batch& batch) {
         export_result outcome;
         failed gone;
         std::vector<bool> is_stored;
         for (const trace_data& trace : batch) {
-            failed error = gone ? gone : send_artifact(trace);
-            is_stored.push_back(!error);
-            if (!error) outcome.exported_spans += trace.span_count, progress_.answered(true);
-            else if (outcome_of(*error) == trace::outcome::wait) gone = error;
-            if (error) detail::add_failure(outcome, trace.span_count, *error);
+            failed fault = gone ? gone : send_artifact(trace);
+            is_stored.push_back(!fault);
+            if (!fault) outcome.exported_spans += trace.span_count, progress_.answered(true);
+            else if (outcome_of(*fault) == trace::outcome::wait) gone = fault;
+            if (fault) detail::add_failure(outcome, trace.span_count, *fault);
+            if (is_interrupted_ && !gone) gone = error(error_kind::closed, {}, "interrupted: not sent");
         }
         trace_batch left, stored;
         for (const bool one : is_stored) (one ? stored : left).push_back(batch.pop_front());
@@ -371,6 +372,7 @@ private:
     std::vector<detail::owner<detail::http_client<Transport>>> others_; // connections, created on demand
     detail::atomic<bool> is_interrupted_{false};
     detail::mlflow_progress progress_;
+    detail::atomic<int> link_failures_{0};
     bool gives_own_ids_ = false;
     bool takes_otlp_ = true;
     bool is_old_ = false;

@@ -107,8 +107,9 @@ public:
     };
 
     mlflow_infos(std::string_view experiment_id, const run_metadata& run, const atomic<bool>& is_interrupted,
-                 mlflow_progress& progress)
-        : experiment_id_(experiment_id), run_(run), is_interrupted_(is_interrupted), progress_(progress) {}
+                 mlflow_progress& progress, atomic<int>& link_failures)
+        : experiment_id_(experiment_id), run_(run), is_interrupted_(is_interrupted), progress_(progress),
+          link_failures_(link_failures) {}
 
     // This thread uses `first`. Each of `others` gets a thread of its own while there is enough to do.
     void send(std::vector<answer>& answers, connection& first, std::vector<owner<connection>>& others) {
@@ -206,22 +207,27 @@ private:
         if (body.overflowed()) return no_memory_for_request();
         const http_header headers[] = {{"Content-Type", "application/json"}};
         const auto reply = to.send(http_method::post, target, headers, body.view());
-        if (!reply && !is_redirect(reply.error().status())) return reply.error();
         auto refused = reply ? to.refusal(target, *reply) : reply.error();
         const int status = refused.status();
-        if (is_denied(status) || is_redirect(status)) { // the info succeeded, so that this alone is refused
+        const bool may_be_later = !reply || (tells_its_own_reason(status) && !is_not_implemented(status));
+        const bool comes_later =
+            may_be_later && !is_denied(status) && !is_redirect(status) && outcome_of(refused) == outcome::wait;
+        if (!comes_later) link_failures_ = 0;
+        // The info succeeded each time, so that this alone is refused.
+        if (is_denied(status) || is_redirect(status) || (comes_later && ++link_failures_ > most_link_failures)) {
             if (!is_link_refused_.exchange(true)) link_refusal_ = std::move(refused);
             return std::nullopt;
         }
-        const bool comes_later =
-            tells_its_own_reason(status) && !is_not_implemented(status) && outcome_of(refused) == outcome::wait;
         return comes_later ? failed(std::move(refused)) : std::nullopt;
     }
+
+    static constexpr int most_link_failures = 4; // in a row, of any traces; fewer than the rounds of a slow span
 
     std::string_view experiment_id_;
     run_metadata run_;
     const atomic<bool>& is_interrupted_;
     mlflow_progress& progress_;
+    atomic<int>& link_failures_;
     atomic<std::size_t> next_{0};
     atomic<bool> is_link_refused_{false};
     failed link_refusal_;

@@ -40,6 +40,8 @@ inline error quarantined(const trace_id& id, const error& why) {
 // - A request that is not answered in time, or for which there is no memory, is split. A span that is not answered in
 //   time even when sent alone, while others are, is quarantined when that has happened `most_slow_rounds` times in a
 //   row.
+// - From the eighth round on, requests also get smaller if the receiver closes the connection or is busy (408, 425,
+//   429, 502 and above): their size may be the reason. Nothing is quarantined for that.
 // - If memory for a split runs out, the batch is sent again in the next round.
 //
 // The host owns the batch. Its functions do not throw:
@@ -72,7 +74,7 @@ public:
     // `number` counts the rounds of this batch, starting from 1.
     template <class Host>
     round deliver(trace_batch batch, std::size_t number, Host& host) noexcept {
-        attempts now{.may_halve = number >= rounds_before_halving_};
+        attempts now{.may_halve = number >= rounds_before_halving_, .may_shrink = number >= 8};
         bool asked_in_vain = false;
         if (now.may_halve && is_single(batch) && batch.begin()->is_rejected_alone) {
             now.has_taken = takes_others(now, host);
@@ -98,7 +100,7 @@ public:
 
 private:
     struct attempts {
-        bool may_halve = false; // also for the outcome `divide`
+        bool may_halve = false, may_shrink = false; // also for the outcome `divide`; also for `wait`
         bool has_begun = false;
         bool is_over = false; // the receiver is unreachable, busy, or accepts nothing
         bool has_taken = false;
@@ -144,7 +146,9 @@ private:
         const error why = result.error;
         note(result, now);
         now.is_over = what == outcome::wait;
-        if (result.too_slow) most_spans_ = spans > 1 ? spans / 2 : 1;
+        const bool is_too_much =
+            result.too_slow || (now.may_shrink && (why.kind() == error_kind::closed || is_busy(why.status())));
+        if (is_too_much) most_spans_ = spans > 1 ? spans / 2 : 1;
         bool halve = is_at_fault || (what == outcome::divide && now.may_halve);
         const std::size_t left = batch.span_count();
         trace_batch first = halve ? split_off_half(batch) : trace_batch();
@@ -181,7 +185,7 @@ private:
             }
         }
         if (!halve) now.told.exported_in_part += result.exported_spans - kept;
-        (halve ? now.suspects : result.too_slow ? now.late : now.told.again).append(std::move(batch));
+        (halve ? now.suspects : is_too_much ? now.late : now.told.again).append(std::move(batch));
     }
 
     // The next traces to send, at most as many spans as the receiver answers in time. A larger trace is split.

@@ -225,6 +225,7 @@ public:
     }
 
     void set_status(status code, std::string_view message) noexcept {
+        if (message.empty() && code == span_->code) return; // keeps the message
         span_->code = code;
         if (message.empty() || !span_->body.rules) return write_status(code, message);
         const span_watch watch(*span_);

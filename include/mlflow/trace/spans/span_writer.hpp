@@ -164,13 +164,9 @@ inline char* write_status_field(char* to, status code) noexcept {
     return to + status_size;
 }
 
+// Writes an empty message too, because readers of protobuf unite this status with earlier ones.
 template <class Buffer>
 bool append_status(Buffer& out, status code, std::string_view message) noexcept {
-    if (message.empty()) {
-        char encoded[status_size];
-        write_status_field(encoded, code);
-        return out.append({encoded, sizeof encoded});
-    }
     if (!out.push_back(short_tag(otlp::span_status, wire_type::length_delimited))) return false;
     late_length length(out);
     if (!append_text_field(out, otlp::status_message, message)) return false;

@@ -214,16 +214,24 @@ private:
     }
 
     void set_status(status code, std::string_view type, std::string_view message) noexcept {
-        core_.span_of(place_).code = code;
-        if (message.empty() && type.empty()) return;
-        write("status.message", [&](field_writer& out) {
+        static_span& span = core_.span_of(place_);
+        const bool is_same = span.code == code || !span.has_status;
+        span.code = code;
+        if (message.empty() && type.empty() && is_same) return;
+        span.has_status = false;
+        const error_kind fault = core_.write(place_, [&](field_writer& out) {
             const std::size_t whole = out.open(otlp::span_status);
             const std::size_t text = out.open(otlp::status_message);
             out.text(type);
             if (!type.empty()) out.append(": ");
             out.text(message);
-            return out.close(text) && out.close(whole);
+            out.close(text);
+            out.push_back(short_tag(otlp::status_code, wire_type::varint));
+            out.push_back(static_cast<char>(code));
+            return out.close(whole);
         });
+        if (fault == error_kind::none) span.has_status = code != status::unset;
+        told(fault, "status.message");
     }
 
     // Evaluates a value before anything of it is written, because the application's code may record meanwhile.

@@ -49,6 +49,7 @@ struct static_span {
     bool is_open : 1;
     bool is_removed : 1; // it had no room
     bool is_unmeant : 1; // the root of a trace that started while another one was current, without `nested`
+    bool has_status : 1; // its fields end with a status that has this code: a reader may take only the last one
 };
 
 // An entry of a trace, as it is kept: the head of a field, and the content of an Entry (spool/format.hpp).
@@ -151,8 +152,9 @@ private:
                              2, short_tag(otlp::status_code, wire_type::varint), static_cast<char>(code)};
         record_sink fields;
         write_fields(fields, bytes, number, 0);
+        const std::size_t last_size = span.has_status ? 1 : sizeof last;
         const std::size_t body = ids_size + (has_parent ? 10U : 0U) + 2 + fixed64_field_size + fields.size() +
-                                 sizeof level_attribute.bytes + sizeof last + fixed64_field_size;
+                                 sizeof level_attribute.bytes + last_size + fixed64_field_size;
 
         out.begin(spooled::spans, fixed64_field_size + 2 + 2 + 1 + size_of_length(body) + body);
         out.fixed64(spooled::id, span.id);
@@ -168,7 +170,7 @@ private:
         out.fixed64(otlp::start_time, span.start);
         write_fields(out, bytes, number, 0);
         out.put({level_attribute.bytes, sizeof level_attribute.bytes});
-        out.put({last, sizeof last});
+        out.put({last, last_size});
         out.fixed64(otlp::end_time, span.end);
     }
     // The bytes of a varint; a body is shorter than 2 MiB.
