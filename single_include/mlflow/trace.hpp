@@ -9867,8 +9867,9 @@ public:
     };
 
     mlflow_infos(std::string_view experiment_id, const run_metadata& run, const atomic<bool>& is_interrupted,
-                 mlflow_progress& progress)
-        : experiment_id_(experiment_id), run_(run), is_interrupted_(is_interrupted), progress_(progress) {}
+                 mlflow_progress& progress, atomic<int>& link_failures)
+        : experiment_id_(experiment_id), run_(run), is_interrupted_(is_interrupted), progress_(progress),
+          link_failures_(link_failures) {}
 
     // This thread uses `first`. Each of `others` gets a thread of its own while there is enough to do.
     void send(std::vector<answer>& answers, connection& first, std::vector<owner<connection>>& others) {
@@ -9966,22 +9967,27 @@ private:
         if (body.overflowed()) return no_memory_for_request();
         const http_header headers[] = {{"Content-Type", "application/json"}};
         const auto reply = to.send(http_method::post, target, headers, body.view());
-        if (!reply && !is_redirect(reply.error().status())) return reply.error();
         auto refused = reply ? to.refusal(target, *reply) : reply.error();
         const int status = refused.status();
-        if (is_denied(status) || is_redirect(status)) { // the info succeeded, so that this alone is refused
+        const bool may_be_later = !reply || (tells_its_own_reason(status) && !is_not_implemented(status));
+        const bool comes_later =
+            may_be_later && !is_denied(status) && !is_redirect(status) && outcome_of(refused) == outcome::wait;
+        if (!comes_later) link_failures_ = 0;
+        // The info succeeded each time, so that this alone is refused.
+        if (is_denied(status) || is_redirect(status) || (comes_later && ++link_failures_ > most_link_failures)) {
             if (!is_link_refused_.exchange(true)) link_refusal_ = std::move(refused);
             return std::nullopt;
         }
-        const bool comes_later =
-            tells_its_own_reason(status) && !is_not_implemented(status) && outcome_of(refused) == outcome::wait;
         return comes_later ? failed(std::move(refused)) : std::nullopt;
     }
+
+    static constexpr int most_link_failures = 4; // in a row, of any traces; fewer than the rounds of a slow span
 
     std::string_view experiment_id_;
     run_metadata run_;
     const atomic<bool>& is_interrupted_;
     mlflow_progress& progress_;
+    atomic<int>& link_failures_;
     atomic<std::size_t> next_{0};
     atomic<bool> is_link_refused_{false};
     failed link_refusal_;
@@ -10764,7 +10770,7 @@ public:
     }
 
     /// Stops an export after the requests in progress. Additional requests that were not sent fail and may be sent
-    /// again. Later exports send only spans.
+    /// again. Later exports send only spans; to a server that gets a request for each trace, only the first trace.
     void interrupt() noexcept { is_interrupted_ = true; }
 
     /// The progress of the current export. Does not wait for it.
@@ -10877,7 +10883,7 @@ private:
                others_.size() < 15)
             others_.push_back(
                 detail::owner<detail::http_client<Transport>>(new detail::http_client<Transport>(server())));
-        infos sent(connection_.experiment_id, run(), is_interrupted_, progress_);
+        infos sent(connection_.experiment_id, run(), is_interrupted_, progress_, link_failures_);
         sent.send(answers, server_, others_);
         auto outcome = settle(batch, answers);
         if (const failed& why = sent.link_refusal();
@@ -10932,18 +10938,19 @@ private:
         return outcome;
     }
 
-    // After an error that is not about the content, no further trace is sent. Afterwards the batch holds the traces
-    // that failed, or all traces if none failed.
+    // After an error that is not about the content, or `interrupt`, no further trace is sent. Afterwards the batch
+    // holds the traces that failed, or all traces if none failed.
     export_result send_artifacts(trace_batch& batch) {
         export_result outcome;
         failed gone;
         std::vector<bool> is_stored;
         for (const trace_data& trace : batch) {
-            failed error = gone ? gone : send_artifact(trace);
-            is_stored.push_back(!error);
-            if (!error) outcome.exported_spans += trace.span_count, progress_.answered(true);
-            else if (outcome_of(*error) == trace::outcome::wait) gone = error;
-            if (error) detail::add_failure(outcome, trace.span_count, *error);
+            failed fault = gone ? gone : send_artifact(trace);
+            is_stored.push_back(!fault);
+            if (!fault) outcome.exported_spans += trace.span_count, progress_.answered(true);
+            else if (outcome_of(*fault) == trace::outcome::wait) gone = fault;
+            if (fault) detail::add_failure(outcome, trace.span_count, *fault);
+            if (is_interrupted_ && !gone) gone = error(error_kind::closed, {}, "interrupted: not sent");
         }
         trace_batch left, stored;
         for (const bool one : is_stored) (one ? stored : left).push_back(batch.pop_front());
@@ -10988,6 +10995,7 @@ private:
     std::vector<detail::owner<detail::http_client<Transport>>> others_; // connections, created on demand
     detail::atomic<bool> is_interrupted_{false};
     detail::mlflow_progress progress_;
+    detail::atomic<int> link_failures_{0};
     bool gives_own_ids_ = false;
     bool takes_otlp_ = true;
     bool is_old_ = false;
@@ -12725,6 +12733,8 @@ inline error quarantined(const trace_id& id, const error& why) {
 // - A request that is not answered in time, or for which there is no memory, is split. A span that is not answered in
 //   time even when sent alone, while others are, is quarantined when that has happened `most_slow_rounds` times in a
 //   row.
+// - From the eighth round on, requests also get smaller if the receiver closes the connection or is busy (408, 425,
+//   429, 502 and above): their size may be the reason. Nothing is quarantined for that.
 // - If memory for a split runs out, the batch is sent again in the next round.
 //
 // The host owns the batch. Its functions do not throw:
@@ -12757,7 +12767,7 @@ public:
     // `number` counts the rounds of this batch, starting from 1.
     template <class Host>
     round deliver(trace_batch batch, std::size_t number, Host& host) noexcept {
-        attempts now{.may_halve = number >= rounds_before_halving_};
+        attempts now{.may_halve = number >= rounds_before_halving_, .may_shrink = number >= 8};
         bool asked_in_vain = false;
         if (now.may_halve && is_single(batch) && batch.begin()->is_rejected_alone) {
             now.has_taken = takes_others(now, host);
@@ -12783,7 +12793,7 @@ public:
 
 private:
     struct attempts {
-        bool may_halve = false; // also for the outcome `divide`
+        bool may_halve = false, may_shrink = false; // also for the outcome `divide`; also for `wait`
         bool has_begun = false;
         bool is_over = false; // the receiver is unreachable, busy, or accepts nothing
         bool has_taken = false;
@@ -12829,7 +12839,9 @@ private:
         const error why = result.error;
         note(result, now);
         now.is_over = what == outcome::wait;
-        if (result.too_slow) most_spans_ = spans > 1 ? spans / 2 : 1;
+        const bool is_too_much =
+            result.too_slow || (now.may_shrink && (why.kind() == error_kind::closed || is_busy(why.status())));
+        if (is_too_much) most_spans_ = spans > 1 ? spans / 2 : 1;
         bool halve = is_at_fault || (what == outcome::divide && now.may_halve);
         const std::size_t left = batch.span_count();
         trace_batch first = halve ? split_off_half(batch) : trace_batch();
@@ -12866,7 +12878,7 @@ private:
             }
         }
         if (!halve) now.told.exported_in_part += result.exported_spans - kept;
-        (halve ? now.suspects : result.too_slow ? now.late : now.told.again).append(std::move(batch));
+        (halve ? now.suspects : is_too_much ? now.late : now.told.again).append(std::move(batch));
     }
 
     // The next traces to send, at most as many spans as the receiver answers in time. A larger trace is split.
@@ -14142,13 +14154,9 @@ inline char* write_status_field(char* to, status code) noexcept {
     return to + status_size;
 }
 
+// Writes an empty message too, because readers of protobuf unite this status with earlier ones.
 template <class Buffer>
 bool append_status(Buffer& out, status code, std::string_view message) noexcept {
-    if (message.empty()) {
-        char encoded[status_size];
-        write_status_field(encoded, code);
-        return out.append({encoded, sizeof encoded});
-    }
     if (!out.push_back(short_tag(otlp::span_status, wire_type::length_delimited))) return false;
     late_length length(out);
     if (!append_text_field(out, otlp::status_message, message)) return false;
@@ -14392,6 +14400,7 @@ public:
     }
 
     void set_status(status code, std::string_view message) noexcept {
+        if (message.empty() && code == span_->code) return; // keeps the message
         span_->code = code;
         if (message.empty() || !span_->body.rules) return write_status(code, message);
         const span_watch watch(*span_);
