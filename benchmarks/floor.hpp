@@ -158,8 +158,9 @@ char* bare_span(char* to, const span_start& span, Now&& now) noexcept {
 
 } // namespace by_hand
 
-// Writes spans one after another into 64 KiB, which stay in the cache as the blocks of the library's pool do.
-template <class Clock>
+// Writes spans one after another into so many bytes, again and again. 64 KiB stay in the cache, as the blocks of the
+// library's pool do.
+template <class Clock, std::size_t Bytes = std::size_t{1} << 16U>
 class floor_writer {
 public:
     floor_writer() : ring_(size + 16'384, 1) {}
@@ -180,7 +181,7 @@ public:
     void bare_child() noexcept { bare(1); }
 
 private:
-    static constexpr std::size_t size = std::size_t{1} << 16U;
+    static constexpr std::size_t size = Bytes;
 
     void bare(std::uint64_t parent) noexcept {
         const span_start span{parent ? 1 : from_.next(), parent ? 2 : from_.next(), from_.next(), parent,

@@ -73,6 +73,8 @@ void add_floor(figures& all) {
     static text_pairs texts;
     static floor_writer<kernel_clock> kernel;
     static floor_writer<cycle_clock> cycles;
+    static floor_writer<kernel_clock, std::size_t{1} << 22U> as_a_queue; // as large as the queue after a burst
+    all.add("floor_llm_queue", spans, [] { return of_traces(traces, [] { as_a_queue.llm_trace(texts); }); });
     all.add("floor_llm", spans, [] { return of_traces(traces, [] { kernel.llm_trace(texts); }); });
     all.add("floor_llm_cycles", spans, [] { return of_traces(traces, [] { cycles.llm_trace(texts); }); });
     all.add("floor_bare_root", spans, [] {

@@ -23,6 +23,7 @@ ROWS = [
     ("LLM span, live consumer, full speed", "full_speed", "floor_llm", "peer_full_speed", ("x", 2.2, "floor_llm")),
     ("LLM span, two producers, live consumer", "two_producers", "floor_llm", "peer_two_producers", ("x", 1.2, "burst")),
     ("LLM span, two producers", "two_producers_discard", "floor_llm", "peer_two_producers_discard", ("x", 1.2, "llm")),
+    ("LLM span by hand, into 4 MiB", "floor_llm_queue", "floor_llm", None, None),
     ("LLM span, off at run time", "off", None, "peer_off", ("ns", 3)),
     ("LLM span, sampled out", "sampled_out", None, "peer_sampled_out", ("ns", 20)),
     ("first span of a new thread", "new_thread", "floor_new_thread", "peer_new_thread", ("ns", 1000)),

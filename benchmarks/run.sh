@@ -8,9 +8,10 @@
 #   --output FILE.json    default build/benchmarks/results.json
 #   --opentelemetry DIR   where opentelemetry-cpp 1.x is installed, which is then measured in the same process
 #   --plots               measures how cost grows too, draws docs/images/growth*.svg and fills in docs/performance.md
-#   --others              also runs benchmark_context, benchmark_propagation, benchmark_queue and benchmark_spool
+#   --others              also runs benchmark_context, benchmark_http, benchmark_propagation, benchmark_queue and
+#                         benchmark_spool
 #
-# benchmarks/chat_server.py, delivery.py and sessions.py measure programs, and say how to run them.
+# benchmarks/chat_server.py, compile.py, delivery.py and sessions.py measure programs, and say how to run them.
 # Environment: CXX, BENCHMARK_PRIORITY (default `chrt -f 1` where that is permitted), MLFLOW_TRACE_PLOTS_VENV (default
 # build/benchmarks/venv).
 set -eu
@@ -41,7 +42,8 @@ need_package libjemalloc2
 install_missing || [ "$missing" = " libjemalloc2" ]
 
 programs='benchmark_recording benchmark_growth benchmark_counted_malloc'
-[ -z "$others" ] || programs="$programs benchmark_context benchmark_propagation benchmark_queue benchmark_spool"
+[ -z "$others" ] || programs="$programs benchmark_context benchmark_http benchmark_propagation benchmark_queue
+    benchmark_spool"
 quietly cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DMLFLOW_TRACE_BUILD_BENCHMARKS=ON \
     -DMLFLOW_TRACE_BUILD_TESTS=OFF -DMLFLOW_TRACE_BUILD_EXAMPLES=OFF \
     -DMLFLOW_TRACE_OPENTELEMETRY_CPP="$opentelemetry"
@@ -85,7 +87,7 @@ if [ -n "$plots" ]; then
     "$venv/bin/python" "$root/benchmarks/plots.py" "$results/growth.json" "$root/docs/images"
     python3 "$root/benchmarks/report.py" "$results" --page "$root/docs/performance.md"
 fi
-[ -z "$others" ] || for name in context propagation queue spool; do
+[ -z "$others" ] || for name in context http propagation queue spool; do
     printf '\n%s\n' "benchmark_$name"
     measured "$bin/benchmark_$name"
 done
