@@ -253,23 +253,23 @@ struct link_to_nobody {
 
 // An acknowledgement that arrives after its record was dropped to make room does not remove another record.
 TYPED_TEST(flash_ring, AnAcknowledgementRemovesOnlyItsRecord) {
-    using ring_type = typename TestFixture::ring_type;
+    using ring = typename TestFixture::ring_type;
     typename TestFixture::flash_type flash;
-    ring_type ring(flash, mt::ring_full::drop_oldest);
+    ring records(flash, mt::ring_full::drop_oldest);
     const auto record = [](std::uint32_t sequence) {
         const mt::detail::framing::header header(mt::frame_kind::record, 0, 77, sequence);
-        return std::string(header.view()) + std::string(ring_type::longest / 2, '-');
+        return std::string(header.view()) + std::string(ring::longest / 2, '-');
     };
-    std::vector<char> room(ring_type::longest);
-    embedded::stored_records<link_to_nobody, typename TestFixture::flash_type> out(ring, {}, 77, nullptr, room);
+    std::vector<char> room(ring::longest);
+    embedded::stored_records<link_to_nobody, typename TestFixture::flash_type> out(records, {}, 77, nullptr, room);
     const auto acknowledge = [&out](std::uint32_t sequence) {
         const auto reply = mt::acknowledgement_of(77, sequence);
         return out.acknowledge({reply.data(), reply.size()});
     };
-    ASSERT_TRUE(ring.append(record(0)));
+    ASSERT_TRUE(records.append(record(0)));
     ASSERT_TRUE(out.send());
     std::uint32_t last = 0;
-    while (ring.dropped() == 0) ASSERT_TRUE(ring.append(record(++last)));
+    while (records.dropped() == 0) ASSERT_TRUE(records.append(record(++last)));
     EXPECT_FALSE(acknowledge(0));
     for (std::uint32_t sequence = 1; sequence <= last; ++sequence) {
         EXPECT_TRUE(out.send());
