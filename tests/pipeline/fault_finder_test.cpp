@@ -48,7 +48,7 @@ void each_span(const mt::trace_batch& batch, const Visit& visit) {
         for (const mt::span_data* span = trace.spans; span; span = span->next) visit(span->id.value - 1);
 }
 
-enum class answer { taken, at_fault, unknown, away, too_slow };
+enum class answer { taken, at_fault, unknown, away, too_slow, broken_off };
 
 // Takes a batch as a whole or nothing of it, unless it takes parts.
 struct receiver {
@@ -123,6 +123,8 @@ struct receiver {
                     .error = {mt::error_kind::connect, {}, "away"},
                     .retryable = true,
                     .retry_after = 7ms};
+        case answer::broken_off:
+            return {.failed_spans = spans, .error = {mt::error_kind::closed, {}, "broken off"}, .retryable = true};
         case answer::too_slow: break;
         }
         return {.failed_spans = spans,
@@ -178,7 +180,10 @@ protected:
     }
     // Up to so many rounds; what is left.
     mt::trace_batch deliver(mt::trace_batch batch, std::size_t most_rounds = 1'000) {
-        for (std::size_t i = 1; !batch.empty() && i <= most_rounds; ++i) {
+        return deliver_from(1, std::move(batch), most_rounds);
+    }
+    mt::trace_batch deliver_from(std::size_t first_round, mt::trace_batch batch, std::size_t most_rounds) {
+        for (std::size_t i = first_round; !batch.empty() && i < first_round + most_rounds; ++i) {
             const std::size_t before = batch.span_count();
             auto round = finder_.deliver(std::move(batch), i, owner_);
             EXPECT_EQ(before, round.exported + round.failed + round.again.span_count());
@@ -442,6 +447,55 @@ TEST_F(fault_finder, puts_nothing_aside_at_the_end_when_there_is_no_time_to_ask_
         EXPECT_EQ(last_error_, "at fault");
         EXPECT_TRUE(owner_.aside.empty());
     }
+}
+
+// A span that crashes the server, or for which a proxy always gives up.
+TEST_F(fault_finder, puts_aside_what_alone_is_broken_off_for_minutes_while_others_are_accepted) {
+    test_clock::time += 1h;
+    receiver_.poison = {{3, answer::broken_off}, {11, answer::broken_off}};
+    auto left = deliver(batch_of(20), 30);
+    EXPECT_EQ(left.span_count(), 2U) << "no other one waits";
+    owner_.others = batch_of(5);
+    left = deliver_from(20, std::move(left), 40);
+    test_clock::time += 119s;
+    left = deliver_from(60, std::move(left), 40);
+    EXPECT_TRUE(owner_.aside.empty()) << "not before two minutes";
+    test_clock::time += 1s;
+    EXPECT_TRUE(deliver_from(100, std::move(left), 10).empty());
+    EXPECT_EQ(owner_.aside, (std::multiset<number>{3, 11}));
+    EXPECT_EQ(exported_, 18U);
+    EXPECT_EQ(owner_.why[0], "broken off");
+}
+
+TEST_F(fault_finder, waits_while_another_new_one_is_broken_off_too) {
+    test_clock::time += 1h;
+    EXPECT_TRUE(deliver(batch_of(5)).empty());
+    owner_.others = batch_of(3); // 5, 6 and 7
+    receiver_.poison = {
+        {5, answer::broken_off}, {6, answer::broken_off}, {7, answer::broken_off}, {8, answer::broken_off}};
+    auto left = batch_of(1);
+    for (int i = 0; i < 30; ++i, test_clock::time += 1min) left = deliver_from(20, std::move(left), 10);
+    EXPECT_EQ(left.span_count(), 1U) << "what was accepted before may be accepted again where nothing new is";
+    EXPECT_TRUE(owner_.aside.empty());
+    receiver_.poison.clear();
+    EXPECT_TRUE(deliver_from(20, std::move(left), 10).empty());
+    EXPECT_EQ(exported_, 6U);
+}
+
+// Once in a while it is accepted, or the receiver is away for all: it starts from the beginning.
+TEST_F(fault_finder, waits_where_not_every_round_breaks_off_at_the_same_span) {
+    test_clock::time += 1h;
+    owner_.others = batch_of(5);
+    auto left = batch_of(1);
+    receiver_.poison[5] = answer::broken_off;
+    for (int i = 0; i < 30; ++i) {
+        left = deliver_from(20, std::move(left), 4);
+        receiver_.phases = {{answer::away, 1}};
+        left = deliver_from(20, std::move(left), 1);
+        test_clock::time += 1min;
+    }
+    EXPECT_EQ(left.span_count(), 1U);
+    EXPECT_TRUE(owner_.aside.empty());
 }
 
 TEST_F(fault_finder, says_of_a_slow_span_that_it_waits_for_an_answer_whatever_else_is_rejected) {

@@ -37,6 +37,9 @@ struct trace_data {
     bool is_rejected_alone = false;        ///< for `retry` and `spool`: when it was last sent alone
     /// For `retry` and `spool`: how often in a row it was sent alone and got no response in time, while others did.
     std::uint8_t slow_rounds = 0;
+    /// For `retry` and `spool`: since when it is broken off whenever it is sent alone, by a steady clock; 0 if it is
+    /// not.
+    std::int64_t broken_off_since = 0;
 
     /// The metadata value of this key; a view whose `data()` is null when there is none.
     [[nodiscard]] std::string_view metadata(std::string_view key) const noexcept {
@@ -67,6 +70,7 @@ struct trace_data {
         span_count = bytes = capacity = 0;
         is_session_late = is_rejected_alone = false;
         slow_rounds = 0;
+        broken_off_since = 0;
         return true;
     }
     /// For the pool: releases the blocks of a packed copy.
