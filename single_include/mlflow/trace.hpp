@@ -2850,6 +2850,9 @@ struct trace_data {
     bool is_rejected_alone = false;        ///< for `retry` and `spool`: when it was last sent alone
     /// For `retry` and `spool`: how often in a row it was sent alone and got no response in time, while others did.
     std::uint8_t slow_rounds = 0;
+    /// For `retry` and `spool`: since when it is broken off whenever it is sent alone, by a steady clock; 0 if it is
+    /// not.
+    std::int64_t broken_off_since = 0;
 
     /// The metadata value of this key; a view whose `data()` is null when there is none.
     [[nodiscard]] std::string_view metadata(std::string_view key) const noexcept {
@@ -2880,6 +2883,7 @@ struct trace_data {
         span_count = bytes = capacity = 0;
         is_session_late = is_rejected_alone = false;
         slow_rounds = 0;
+        broken_off_since = 0;
         return true;
     }
     /// For the pool: releases the blocks of a packed copy.
@@ -12734,7 +12738,10 @@ inline error quarantined(const trace_id& id, const error& why) {
 //   time even when sent alone, while others are, is quarantined when that has happened `most_slow_rounds` times in a
 //   row.
 // - From the eighth round on, requests also get smaller if the receiver closes the connection or is busy (408, 425,
-//   429, 502 and above): their size may be the reason. Nothing is quarantined for that.
+//   429, 502 and above): their size may be the reason. A span at which the receiver breaks off (closes the
+//   connection, or 502 and above without Retry-After) even when it is sent alone, while another waiting trace is
+//   accepted right after it, is quarantined when that has happened `most_slow_rounds` times in a row and for
+//   `shortest_break_off`.
 // - If memory for a split runs out, the batch is sent again in the next round.
 //
 // The host owns the batch. Its functions do not throw:
@@ -12801,7 +12808,7 @@ private:
         int asked = 0;        // control requests sent in the latest check
         int refusals = 0;     // since the latest success
         trace_batch suspects{};
-        trace_batch slow{}; // single spans without a response in time, from a receiver that responds to others
+        trace_batch slow{}; // single spans without a response in time, or broken off; the receiver accepts others
         trace_batch late{}; // sent after the others in the next round
         error why_slow{};
         round told{};
@@ -12811,6 +12818,8 @@ private:
     // With halves of the largest batch, enough to reach one acceptable trace behind several that are rejected.
     static constexpr int most_refusals = 32;
     static constexpr int most_slow_rounds = 5;
+    // A receiver that is restarted, or is behind a failing proxy, is not to blame on a span.
+    static constexpr std::chrono::minutes shortest_break_off{2};
     // A trace that was deleted at the receiver must not come back by a control request long after it was delivered.
     static constexpr std::chrono::minutes longest_kept{5};
 
@@ -12870,8 +12879,12 @@ private:
             return;
         }
         if (is_single(batch)) {
-            const bool is_slow = result.too_slow && !host.is_ending() && takes_others(now, host);
-            mark(batch, what == outcome::divide && !is_slow, is_slow);
+            const bool is_broken_off = is_too_much && !result.too_slow && result.retry_after.count() == 0 &&
+                                       (why.kind() == error_kind::closed || why.status() >= 500);
+            const bool is_slow =
+                !host.is_ending() &&
+                (result.too_slow ? takes_others(now, host) : is_broken_off && goes_on_with_another(now, host));
+            mark(batch, what == outcome::divide && !is_slow, is_slow, is_broken_off);
             if (is_slow) {
                 now.why_slow = why;
                 return now.slow.append(std::move(batch));
@@ -12936,11 +12949,24 @@ private:
     }
 
     // The marks are in the trace, so that they end with it: the pool hands out the same address again.
-    static void mark(trace_batch& alone, bool is_rejected, bool is_slow = false) noexcept {
+    static void mark(trace_batch& alone, bool is_rejected, bool is_slow = false,
+                     bool is_broken_off = false) noexcept {
         trace_data* const trace = alone.pop_front();
         trace->is_rejected_alone = is_rejected;
-        trace->slow_rounds = is_slow ? static_cast<std::uint8_t>(trace->slow_rounds + 1) : std::uint8_t{0};
+        if (is_slow) {
+            if (trace->slow_rounds < most_slow_rounds) ++trace->slow_rounds;
+            if (is_broken_off && trace->broken_off_since == 0) trace->broken_off_since = now_ticks();
+        } else if (!is_broken_off || trace->broken_off_since == 0) { // otherwise this round shows nothing
+            trace->slow_rounds = 0;
+            trace->broken_off_since = 0;
+        }
         alone.push_back(trace);
+    }
+    static std::int64_t now_ticks() noexcept { return Clock::now().time_since_epoch().count(); }
+    static bool is_proven(const trace_data& slow) noexcept {
+        if (slow.slow_rounds < most_slow_rounds) return false;
+        constexpr std::int64_t shortest = typename Clock::duration(shortest_break_off).count();
+        return slow.broken_off_since == 0 || now_ticks() - slow.broken_off_since >= shortest;
     }
     static bool is_single(const trace_batch& batch) noexcept { return batch.span_count() == 1; }
     static void has_failed(std::size_t spans, attempts& now, const error& why) noexcept {
@@ -12971,6 +12997,14 @@ private:
         trace_batch asked(other);
         if (!takes(asked, now)) return false;
         if (!asked.empty()) remember(std::move(asked));
+        return true;
+    }
+    // A trace that was accepted before would prove too little: the receiver may only store nothing new.
+    template <class Host>
+    bool goes_on_with_another(attempts& now, Host& host) noexcept {
+        if (!takes_another(now, host)) return false;
+        now.refusals = 0;
+        now.is_over = false;
         return true;
     }
     bool takes(trace_batch& asked, attempts& now) noexcept {
@@ -13013,12 +13047,12 @@ private:
         now.late.append(std::move(alone));
     }
 
-    // Quarantines the spans that have been too slow in each of the latest rounds.
+    // Quarantines the spans that have been too slow, or broken off, in each of the latest rounds.
     template <class Host>
     void settle_slow(attempts& now, Host& host) noexcept {
         const bool is_all_that_waits = now.told.again.empty() && now.late.empty();
         while (trace_data* const slow = now.slow.pop_front()) {
-            if (slow->slow_rounds < most_slow_rounds) {
+            if (!is_proven(*slow)) {
                 if (is_all_that_waits) now.told.error = now.why_slow;
                 now.late.push_back(slow);
                 continue;

@@ -257,10 +257,13 @@ private:
                      bool is_broken_off = false) noexcept {
         trace_data* const trace = alone.pop_front();
         trace->is_rejected_alone = is_rejected;
-        const int rounds = trace->slow_rounds < most_slow_rounds ? trace->slow_rounds + 1 : most_slow_rounds;
-        trace->slow_rounds = static_cast<std::uint8_t>(is_slow ? rounds : 0);
-        if (!is_slow) trace->broken_off_since = 0;
-        else if (is_broken_off && trace->broken_off_since == 0) trace->broken_off_since = now_ticks();
+        if (is_slow) {
+            if (trace->slow_rounds < most_slow_rounds) ++trace->slow_rounds;
+            if (is_broken_off && trace->broken_off_since == 0) trace->broken_off_since = now_ticks();
+        } else if (!is_broken_off || trace->broken_off_since == 0) { // otherwise this round shows nothing
+            trace->slow_rounds = 0;
+            trace->broken_off_since = 0;
+        }
         alone.push_back(trace);
     }
     static std::int64_t now_ticks() noexcept { return Clock::now().time_since_epoch().count(); }
