@@ -25,13 +25,17 @@ public:
     [[nodiscard]] bool has_table() const noexcept { return size_ != 0; }
     [[nodiscard]] std::size_t capacity() const noexcept { return table_.capacity(); }
 
-    // FNV-1a. It starts from the address of the table, so that nobody can choose keys of equal hashes. Valid until
-    // the next `make`.
+    // As FNV-1a, but the start and the factor come from the address of the table, so that nobody can choose keys of
+    // equal hashes. Another start alone would not do: keys that collide do so for each start with the same low byte.
+    // Valid until the next `make`.
     [[nodiscard]] std::uint32_t hash_of(unsigned kind, std::string_view key) const noexcept {
         const auto address = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(table_.data()));
-        auto hash = static_cast<std::uint32_t>((address >> 4U) * 0x9e3779b97f4a7c15U >> 32U) ^ kind;
-        for (const char c : key) hash = (hash ^ static_cast<unsigned char>(c)) * 0x01000193U;
-        return hash;
+        std::uint64_t secret = (address >> 4U) * 0x9e3779b97f4a7c15U;
+        secret = (secret ^ secret >> 32U) * 0xd6e8feb86659fd93U;
+        const auto factor = (static_cast<std::uint32_t>(secret >> 32U) & ~7U) | 5U;
+        auto hash = static_cast<std::uint32_t>(secret ^ secret >> 32U) ^ kind;
+        for (const char c : key) hash = (hash ^ static_cast<unsigned char>(c)) * factor;
+        return hash ^ hash >> 15U;
     }
 
     // The position of the entry for which `is_it(position)` is true, or `none`.
