@@ -12744,7 +12744,7 @@ inline error quarantined(const trace_id& id, const error& why) {
 // - From the eighth round on, requests also get smaller if the receiver closes the connection or is busy (408, 425,
 //   429, 502 and above): their size may be the reason. A span at which the receiver breaks off (closes the
 //   connection, or 502 and above without Retry-After) even when it is sent alone, while another waiting trace is
-//   accepted right after it, is quarantined when that has happened `most_slow_rounds` times in a row and for
+//   accepted right after it, is quarantined when that has happened `most_slow_rounds` times and for
 //   `shortest_break_off`.
 // - If memory for a split runs out, the batch is sent again in the next round.
 //

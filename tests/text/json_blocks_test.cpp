@@ -2,6 +2,7 @@
 // All instruction sets escape as the plain loop does: random texts with every kind of special character and of
 // invalid UTF-8, at random offsets. MLFLOW_TRACE_TEXTS sets how many, MLFLOW_TRACE_SEED the first.
 #include "../support/environment.hpp"
+#include "../support/text_at_the_end.hpp"
 #include <mlflow/trace/memory/buffer.hpp>
 #include <mlflow/trace/text/json_writer.hpp>
 
@@ -10,7 +11,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
-#include <memory>
 #include <random>
 #include <string>
 #include <string_view>
@@ -30,18 +30,7 @@ std::vector<json_way> ways_here() {
     return ways;
 }
 
-// Copied to the end of an allocation of its own, so that AddressSanitizer finds a read beyond the text.
-class text_at_the_end {
-public:
-    explicit text_at_the_end(std::string_view text) : size_(text.size()), bytes_(new char[text.size()]) {
-        text.copy(bytes_.get(), size_);
-    }
-    [[nodiscard]] std::string_view view() const { return {bytes_.get(), size_}; }
-
-private:
-    std::size_t size_;
-    std::unique_ptr<char[]> bytes_;
-};
+using support::text_at_the_end;
 
 class random_texts {
 public:

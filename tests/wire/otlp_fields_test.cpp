@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Short attributes are written by copies that overlap. Keys and texts of every size are read back, with a character
 // outside ASCII, and with invalid UTF-8, at every offset.
+#include "../support/text_at_the_end.hpp"
 #include <mlflow/trace/core/value_rules.hpp>
 #include <mlflow/trace/spans/span_writer.hpp>
 #include <mlflow/trace/wire/key_values.hpp>
@@ -11,7 +12,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -22,18 +22,7 @@ namespace {
 namespace mt = mlflow::trace;
 namespace d = mt::detail;
 
-// At the end of an allocation of its own, so that AddressSanitizer finds a read beyond the text.
-class text_at_the_end {
-public:
-    explicit text_at_the_end(std::string_view text) : size_(text.size()), bytes_(new char[text.size()]) {
-        text.copy(bytes_.get(), size_);
-    }
-    [[nodiscard]] std::string_view view() const { return {bytes_.get(), size_}; }
-
-private:
-    std::size_t size_;
-    std::unique_ptr<char[]> bytes_;
-};
+using support::text_at_the_end;
 
 // The only field of the buffer, which must be an attribute, as key and text.
 std::pair<std::string, std::string> read_back(const d::buffer& written) {
