@@ -1579,6 +1579,19 @@ struct json_position { // is returned in registers
     return {from + size, to + (size - done)};
 }
 
+// The same for a block whose content is rare. Returns false where the caller has to stop: less than it may read is
+// readable, or invalid UTF-8 begins at `from`.
+[[gnu::always_inline]] inline bool escape_rare_block(const char*& from, char*& to, const char* readable,
+                                                     std::uint32_t special) noexcept {
+    if (readable - from < json_block_reach) return false;
+    std::memcpy(to, from, json_block);
+    const json_position next = escape_json_block(from, to, special);
+    const bool has_written = next.from != from;
+    from = next.from;
+    to = next.to;
+    return has_written;
+}
+
 struct json_specials {
     std::uint32_t quoted; // by a backslash before it: quotes and backslashes
     std::uint32_t other;  // control characters, and what is not ASCII
@@ -1633,16 +1646,12 @@ escape_json_ssse3(const char* from, const char* end, const char* readable, char*
     using halves [[gnu::vector_size(16)]] = long long;
     while (from < end && to <= last) {
         const auto [quoted, other] = json_specials_of(from);
-        if (quoted == 0 || other != 0) std::memcpy(to, from, json_block);
         if (other != 0) [[unlikely]] {
-            if (readable - from < json_block_reach) break;
-            const json_position next = escape_json_block(from, to, quoted | other);
-            if (next.from == from) break;
-            from = next.from;
-            to = next.to;
+            if (!escape_rare_block(from, to, readable, quoted | other)) break;
             continue;
         }
         if (quoted == 0) {
+            std::memcpy(to, from, json_block);
             to += json_block;
         } else {
             const characters16 low = load16(from);
@@ -1698,12 +1707,7 @@ escape_json_avx2(const char* from, const char* end, const char* readable, char* 
         std::memcpy(&block, from, sizeof block);
         const std::uint32_t quoted = mask32((block == characters32{} + '"') | (block == characters32{} + '\\'));
         if (const std::uint32_t other = mask32(block < characters32{} + ' '); other != 0) [[unlikely]] {
-            if (readable - from < json_block_reach) break;
-            std::memcpy(to, &block, sizeof block);
-            const json_position next = escape_json_block(from, to, quoted | other);
-            if (next.from == from) break;
-            from = next.from;
-            to = next.to;
+            if (!escape_rare_block(from, to, readable, quoted | other)) break;
             continue;
         }
         from += json_block;
@@ -1735,12 +1739,7 @@ escape_json_vbmi2(const char* from, const char* end, const char* readable, char*
                                        __builtin_ia32_cmpb256_mask(block, plain32{} + '\\', equal, all));
         const auto other = static_cast<std::uint32_t>(__builtin_ia32_cmpb256_mask(block, plain32{} + ' ', less, all));
         if (other != 0) [[unlikely]] {
-            if (readable - from < json_block_reach) break;
-            std::memcpy(to, &block, sizeof block);
-            const json_position next = escape_json_block(from, to, quoted | other);
-            if (next.from == from) break;
-            from = next.from;
-            to = next.to;
+            if (!escape_rare_block(from, to, readable, quoted | other)) break;
             continue;
         }
         from += json_block;
