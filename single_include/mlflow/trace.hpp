@@ -12673,7 +12673,7 @@ inline trace_data* split_off_half(trace_data& whole) noexcept {
     return half;
 }
 
-// ---- mlflow/trace/pipeline/backoff.hpp
+// ---- mlflow/trace/detail/backoff.hpp
 
 // The backoff between attempts: each pause is half as long again as the previous one, up to `longest`, and is then
 // shortened by a random amount of up to half, so that many processes do not retry at the same time. Does not use

@@ -3,13 +3,15 @@
 
 #include <mlflow/trace/client/client.hpp>
 #include <mlflow/trace/client/dataset_records.hpp>
+#include <mlflow/trace/detail/backoff.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
-#include <tuple>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -67,7 +69,7 @@ public:
 
     /// Creates a dataset in the client's experiment. Errors: the name exists already (MLflow would accept it), is
     /// empty or longer than 255 characters; a name or tag is not UTF-8. If several create a dataset of the same name
-    /// at the same time, only the first succeeds; the others delete theirs again.
+    /// at the same time, only one succeeds; the others delete theirs again. This may take seconds.
     answer<dataset> create(std::string_view name, const text_map& tags = {}) {
         if (name.empty() || detail::scan_utf8(name).code_points > 255 || !detail::is_utf8(name))
             return bad("name of a dataset", "must have 1 to 255 characters, in UTF-8");
@@ -76,25 +78,29 @@ public:
                 [](const auto& tag) { return !detail::is_utf8(tag.first) || !detail::is_utf8(tag.second); });
             wrong != tags.end())
             return bad("tag \"" + wrong->first + "\"", "is not UTF-8");
-        const auto others = list();
-        if (!others) return failure{others.error()};
-        if (std::any_of(others->begin(), others->end(), [&](const dataset& one) { return one.name == name; }))
-            return bad("dataset \"" + std::string(name) + "\"",
-                       "already exists in this experiment; add to it, or choose another name");
         const auto experiment = server_.experiment_id();
         if (!experiment) return failure{experiment.error()};
         const detail::json body{
             {"name", name}, {"experiment_ids", {*experiment}}, {"tags", detail::dump(detail::json(tags))}};
-        auto made = read(server_.server_->call(http_method::post, root + "create", body));
-        if (!made) return made;
-        const auto now = list();
-        if (!now) return failure{now.error()};
-        const auto is_before = [&](const dataset& one) {
-            return one.name == name && std::tie(one.created, one.id) < std::tie(made->created, made->id);
-        };
-        if (std::none_of(now->begin(), now->end(), is_before)) return made;
-        if (const auto deleted = delete_dataset(made->id); !deleted) return failure{deleted.error()};
-        return bad("dataset \"" + std::string(name) + "\"", "was created by another at the same time; fill that one");
+        detail::backoff pause(std::chrono::milliseconds(50), std::chrono::seconds(2));
+        constexpr int most = 10;
+        for (int attempt = 1; attempt <= most; ++attempt) {
+            const auto before = is_taken(name);
+            if (!before) return failure{before.error()};
+            if (*before)
+                return bad("dataset \"" + std::string(name) + "\"",
+                           attempt == 1 ? "already exists in this experiment; add to it, or choose another name"
+                                        : "was created by another at the same time; fill that one");
+            auto made = read(server_.server_->call(http_method::post, root + "create", body));
+            if (!made) return made;
+            const auto after = is_taken(name, made->id);
+            if (!after) return failure{after.error()};
+            if (!*after) return made;
+            if (const auto deleted = delete_dataset(made->id); !deleted) return failure{deleted.error()};
+            std::this_thread::sleep_for(pause.next({}));
+        }
+        return bad("dataset \"" + std::string(name) + "\"",
+                   "is being created by others; look for it, then try again");
     }
     /// The datasets of the client's experiment, newest first.
     answer<std::vector<dataset>> list() {
@@ -266,6 +272,16 @@ public:
     }
 
 private:
+    // Whether the client's experiment has a dataset of this name other than `mine`. MLflow lists a dataset only after
+    // its commit, and its time is that before. So a dataset is kept only if there is no other, not if it is the
+    // earliest: of two that are kept, the one listed later would have shown the other.
+    answer<bool> is_taken(std::string_view name, std::string_view mine = {}) {
+        const auto all = list();
+        if (!all) return failure{all.error()};
+        return std::any_of(all->begin(), all->end(),
+                           [&](const dataset& one) { return one.name == name && one.id != mine; });
+    }
+
     // MLflow rejects the whole request if another one inserts one of its records at the same time. Sent again, it
     // changes that record.
     detail::json_result send_records(std::string_view dataset_id, const detail::json& body) {

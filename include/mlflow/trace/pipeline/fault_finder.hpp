@@ -9,7 +9,7 @@
 #include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/http/outcome.hpp>
-#include <mlflow/trace/pipeline/backoff.hpp>
+#include <mlflow/trace/detail/backoff.hpp>
 
 #include <cstddef>
 #include <cstdint>
