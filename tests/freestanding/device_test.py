@@ -62,12 +62,11 @@ def arm(name: str, board: str = "", **more) -> Processor:
     return Processor(name, ["-mthumb", f"-mcpu={name}"], ["qemu-system-arm", "-machine", board], **more)
 
 
-M3 = arm("cortex-m3", "lm3s6965evb", instructions=9_000, fixed_instructions=23_000)
+M3 = arm("cortex-m3", "lm3s6965evb", instructions=9_000, fixed_instructions=20_500)
 M0 = arm(
     "cortex-m0",
     "microbit",
     link=["-Wl,--defsym=ram_size=16K"],
-    fixed_stack=544,
     atomics={
         "__atomic_fetch_add_4", "__atomic_fetch_sub_4", "__atomic_fetch_or_4", "__atomic_exchange_1",
         "__atomic_exchange_4", "__atomic_compare_exchange_1", "__atomic_compare_exchange_4",
@@ -91,8 +90,7 @@ RISC_V = Processor(
     atomics={"__atomic_exchange_1", "__atomic_compare_exchange_1"},
     instructions=12_000,
     small=["-msave-restore"],
-    fixed_stack=576,
-    fixed_instructions=31_000,
+    fixed_instructions=26_000,
 )  # fmt: skip
 
 # What GCC expects of every target, even a freestanding one, and a virtual function's never called place holder.

@@ -77,7 +77,7 @@ struct crc_table {
     }
 };
 inline constexpr crc_table crc_nibbles;
-constexpr std::uint32_t crc_of(char byte, std::uint32_t crc) noexcept {
+[[gnu::always_inline]] constexpr std::uint32_t crc_of(char byte, std::uint32_t crc) noexcept {
     crc ^= static_cast<unsigned char>(byte);
     crc = crc >> 4U ^ crc_nibbles.of[crc & 15U];
     return crc >> 4U ^ crc_nibbles.of[crc & 15U];

@@ -4,6 +4,7 @@
 #include <mlflow/trace/device/record_ring.hpp>
 #include <mlflow/trace/wire/protobuf.hpp>
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -36,9 +37,16 @@ public:
     }
     /// Writes a field of 8 bytes.
     void fixed64(unsigned field, std::uint64_t value) noexcept {
-        char encoded[9] = {detail::short_tag(field, detail::wire_type::fixed64)};
-        detail::framing::write_number(encoded + 1, value);
-        put({encoded, sizeof encoded});
+        // The number lies aligned behind its tag: byte by byte, it would take more code, stack and time.
+        struct aligned_field {
+            char padding[7];
+            char tag;
+            std::uint64_t number;
+        } encoded;
+        encoded.tag = detail::short_tag(field, detail::wire_type::fixed64);
+        if constexpr (std::endian::native == std::endian::little) encoded.number = value;
+        else detail::framing::write_number(reinterpret_cast<char*>(&encoded.number), value);
+        put({reinterpret_cast<const char*>(&encoded) + offsetof(aligned_field, tag), 1 + sizeof value});
     }
     /// Writes the tag and the length of a field whose content follows.
     void begin(unsigned field, std::size_t length) noexcept {
@@ -60,11 +68,12 @@ public:
 
 private:
     void tagged(char tag, std::uint32_t value) noexcept {
-        char encoded[1 + 5] = {tag};
-        char* to = encoded + 1;
-        for (; value >= 0x80; value >>= 7U) *to++ = static_cast<char>(value | 0x80U);
-        *to++ = static_cast<char>(value);
-        put({encoded, static_cast<std::size_t>(to - encoded)});
+        char encoded[1 + 5]; // not initialized: that would be a call of memset
+        encoded[0] = tag;
+        std::size_t size = 1;
+        for (; value >= 0x80; value >>= 7U) encoded[size++] = static_cast<char>(value | 0x80U);
+        encoded[size++] = static_cast<char>(value);
+        put({encoded, size});
     }
 
     record_ring* ring_ = nullptr;

@@ -72,15 +72,7 @@ public:
             while (at != end && static_cast<unsigned char>(*at) < 0x80 && !(is_json && json_escape_letter(*at) != 0))
                 ++at;
             append({begin, static_cast<std::size_t>(at - begin)});
-            if (at == end) break;
-            if (const char letter = json_escape_letter(*at)) {
-                char escape[6];
-                append({escape, static_cast<std::size_t>(write_json_escape(escape, *at++, letter) - escape)});
-                continue;
-            }
-            const char* const character = at;
-            const bool is_valid = skip_character(at, end);
-            append(is_valid ? std::string_view(character, static_cast<std::size_t>(at - character)) : "\xEF\xBF\xBD");
+            if (at != end) at = special_character(at, end);
         }
         return is_whole_;
     }
@@ -110,6 +102,18 @@ public:
     }
 
 private:
+    // Appends a character outside ASCII, or the escape of one. Returns the place behind it. Not inlined, to save
+    // stack.
+    [[gnu::noinline]] const char* special_character(const char* at, const char* end) noexcept {
+        char escape[6]{'\xEF', '\xBF', '\xBD'}; // U+FFFD
+        std::string_view written(escape, 3);
+        const char* const character = at;
+        if (const char letter = json_escape_letter(*at))
+            written = {escape, static_cast<std::size_t>(write_json_escape(escape, *at++, letter) - escape)};
+        else if (skip_character(at, end)) written = {character, static_cast<std::size_t>(at - character)};
+        append(written);
+        return at;
+    }
     // Moves `at` behind a character outside ASCII, or behind the bytes that one U+FFFD replaces; then it returns
     // false. The same as `decode_utf8`, which also decodes, in half the code.
     static bool skip_character(const char*& at, const char* end) noexcept {

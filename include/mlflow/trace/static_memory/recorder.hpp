@@ -142,6 +142,13 @@ private:
             out.put(field);
         });
     }
+    [[gnu::noinline]] std::size_t size_of_fields(const char* bytes, std::uint8_t owner) const noexcept {
+        std::size_t size = 0;
+        for_each_field(bytes, [&](const char* from, std::string_view field) {
+            if (static_cast<std::uint8_t>(*from) == owner) size += field.size();
+        });
+        return size;
+    }
     void write_span(record_sink& out, const static_span* spans, std::uint8_t number,
                     const char* bytes) const noexcept {
         namespace spooled = spool_format;
@@ -150,11 +157,10 @@ private:
         const status code = span.code == status::unset ? status::ok : span.code;
         const char last[] = {static_cast<char>(span.level), short_tag(otlp::span_status, wire_type::length_delimited),
                              2, short_tag(otlp::status_code, wire_type::varint), static_cast<char>(code)};
-        record_sink fields;
-        write_fields(fields, bytes, number, 0);
         const std::size_t last_size = span.has_status ? 1 : sizeof last;
-        const std::size_t body = ids_size + (has_parent ? 10U : 0U) + 2 + fixed64_field_size + fields.size() +
-                                 sizeof level_attribute.bytes + last_size + fixed64_field_size;
+        const std::size_t body = ids_size + (has_parent ? 10U : 0U) + 2 + fixed64_field_size +
+                                 size_of_fields(bytes, number) + sizeof level_attribute.bytes + last_size +
+                                 fixed64_field_size;
 
         out.begin(spooled::spans, fixed64_field_size + 2 + 2 + 1 + size_of_length(body) + body);
         out.fixed64(spooled::id, span.id);
