@@ -2851,7 +2851,10 @@ struct trace_data {
     bool check_identity = false;           ///< required metadata is checked when the trace ends
     bool is_session_late = false;          ///< the session was unknown when a sampler that samples by session ran
     bool is_rejected_alone = false;        ///< for `retry` and `spool`: when it was last sent alone
-    /// For `retry` and `spool`: how often in a row it was sent alone and got no response in time, while others did.
+    /// For `retry` and `spool`: how often it was rejected alone between two others that were accepted.
+    std::uint8_t rejections = 0;
+    /// For `retry` and `spool`: how often it was sent alone and got no response in time or was broken off, while
+    /// others were accepted.
     std::uint8_t slow_rounds = 0;
     /// For `retry` and `spool`: since when it is broken off whenever it is sent alone, by a steady clock; 0 if it is
     /// not.
@@ -2885,7 +2888,7 @@ struct trace_data {
         entries.clear();
         span_count = bytes = capacity = 0;
         is_session_late = is_rejected_alone = false;
-        slow_rounds = 0;
+        rejections = slow_rounds = 0;
         broken_off_since = 0;
         return true;
     }
@@ -12728,14 +12731,15 @@ inline error quarantined(const trace_id& id, const error& why) {
 //
 // What a request leads to depends on its outcome (http/outcome.hpp):
 // - `wait` ends the round. Everything that is left is sent again in the next one.
-// - `put_aside` splits the batch in halves, and these again. A span that is rejected alone is sent once more between
-//   two control requests. If the receiver accepts both, the span is quarantined; otherwise the receiver rejects
-//   everything, and the round ends. A control request sends a trace that the receiver accepted in the last
-//   `longest_kept`, or another waiting one. If there is neither, and the receiver has accepted nothing yet, the
-//   rejection alone is enough; otherwise the span waits for another one. A host that is ending has no time for
-//   control requests: the span waits.
-// - `divide` splits the batch too. A span that is rejected alone is sent once more after the others, and quarantined
-//   only if the receiver accepts control requests around it. While the receiver accepts nothing, nothing is
+// - `put_aside` splits the batch in halves, and these again. A span that is rejected alone is sent again, each time
+//   between two control requests. If the receiver accepts these and rejects the span `enough_rejections` times, the
+//   span is quarantined; if it rejects one of these, it rejects everything, and the round ends. A control request
+//   sends a trace that the receiver accepted in the last `longest_kept`, or another waiting one. If there is neither,
+//   and the receiver has accepted nothing yet, the rejection alone is enough; otherwise the span waits for another
+//   one. A host that is ending has no time for control requests: the span waits.
+// - `divide` splits the batch too. A span that is rejected alone is sent again after the others, and quarantined in
+// the
+//   same way. While the receiver accepts nothing, nothing is
 //   quarantined, and the batch is not split down to single spans.
 // - A request that is not answered in time, or for which there is no memory, is split. A span that is not answered in
 //   time even when sent alone, while others are, is quarantined when that has happened `most_slow_rounds` times in a
@@ -12743,7 +12747,7 @@ inline error quarantined(const trace_id& id, const error& why) {
 // - From the eighth round on, requests also get smaller if the receiver closes the connection or is busy (408, 425,
 //   429, 502 and above): their size may be the reason. A span at which the receiver breaks off (closes the
 //   connection, or 502 and above without Retry-After) even when it is sent alone, while another waiting trace is
-//   accepted right after it, is quarantined when that has happened `most_slow_rounds` times and for
+//   accepted right after it, is quarantined when that has happened `most_rounds` times and for
 //   `shortest_break_off`.
 // - If memory for a split runs out, the batch is sent again in the next round.
 //
@@ -12807,9 +12811,10 @@ private:
         bool has_begun = false;
         bool is_over = false; // the receiver is unreachable, busy, or accepts nothing
         bool has_taken = false;
-        bool is_well = false; // the latest request was accepted
-        int asked = 0;        // control requests sent in the latest check
-        int refusals = 0;     // since the latest success
+        bool is_well = false;                // the latest request was accepted
+        outcome latest = outcome::delivered; // of it
+        int asked = 0;                       // control requests sent in the latest check
+        int refusals = 0;                    // since the latest success
         trace_batch suspects{};
         trace_batch slow{}; // single spans without a response in time, or broken off; the receiver accepts others
         trace_batch late{}; // sent after the others in the next round
@@ -12820,7 +12825,13 @@ private:
     static constexpr std::size_t unlimited = ~std::size_t{0} / 2;
     // With halves of the largest batch, enough to reach one acceptable trace behind several that are rejected.
     static constexpr int most_refusals = 32;
-    static constexpr int most_slow_rounds = 5;
+    // A receiver may also fail at random, as where one of the servers behind a proxy is broken. Whatever part p of
+    // the requests then fails, a span that is not at fault hardly ever meets one of these limits.
+    static constexpr int most_slow_rounds = 8; // in a row, each with a chance of p * (1 - p)
+    static constexpr int most_rounds = 20;     // of those that show something, each with a chance of p / (1 + p)
+    // Enough while the receiver has not contradicted itself.
+    static constexpr int few_rejections = 3;
+    static constexpr std::chrono::minutes longest_doubt{10};
     // A receiver that is restarted, or is behind a failing proxy, is not to blame on a span.
     static constexpr std::chrono::minutes shortest_break_off{2};
     // A trace that was deleted at the receiver must not come back by a control request long after it was delivered.
@@ -12947,8 +12958,17 @@ private:
 
     export_result send(trace_batch& batch, attempts& now) noexcept {
         export_result result = guarded_export(exporter_, batch);
-        now.is_well = outcome_of(result) == outcome::delivered;
+        now.latest = outcome_of(result);
+        now.is_well = now.latest == outcome::delivered;
         return result;
+    }
+    // The receiver has rejected what it accepted before or after.
+    void doubt() noexcept {
+        doubted_at_ = Clock::now();
+        has_doubt_ = true;
+    }
+    [[nodiscard]] int enough_rejections() const noexcept {
+        return has_doubt_ && Clock::now() - doubted_at_ < longest_doubt ? most_rounds : few_rejections;
     }
 
     // The marks are in the trace, so that they end with it: the pool hands out the same address again.
@@ -12957,7 +12977,7 @@ private:
         trace_data* const trace = alone.pop_front();
         trace->is_rejected_alone = is_rejected;
         if (is_slow) {
-            if (trace->slow_rounds < most_slow_rounds) ++trace->slow_rounds;
+            if (trace->slow_rounds < most_rounds) ++trace->slow_rounds;
             if (is_broken_off && trace->broken_off_since == 0) trace->broken_off_since = now_ticks();
         } else if (!is_broken_off || trace->broken_off_since == 0) { // otherwise this round shows nothing
             trace->slow_rounds = 0;
@@ -12965,11 +12985,17 @@ private:
         }
         alone.push_back(trace);
     }
+    static int count_rejection(trace_batch& alone) noexcept {
+        trace_data* const trace = alone.pop_front();
+        if (trace->rejections < most_rounds) ++trace->rejections;
+        alone.push_back(trace);
+        return trace->rejections;
+    }
     static std::int64_t now_ticks() noexcept { return Clock::now().time_since_epoch().count(); }
     static bool is_proven(const trace_data& slow) noexcept {
-        if (slow.slow_rounds < most_slow_rounds) return false;
+        if (slow.broken_off_since == 0) return slow.slow_rounds >= most_slow_rounds;
         constexpr std::int64_t shortest = typename Clock::duration(shortest_break_off).count();
-        return slow.broken_off_since == 0 || now_ticks() - slow.broken_off_since >= shortest;
+        return slow.slow_rounds >= most_rounds && now_ticks() - slow.broken_off_since >= shortest;
     }
     static bool is_single(const trace_batch& batch) noexcept { return batch.span_count() == 1; }
     static void has_failed(std::size_t spans, attempts& now, const error& why) noexcept {
@@ -12989,7 +13015,9 @@ private:
     bool takes_others(attempts& now, Host& host) noexcept {
         now.asked = 0;
         forget_what_is_old();
-        now.is_over = !takes(taken_, now) && !takes_another(now, host);
+        const bool takes_again = takes(taken_, now);
+        if (!takes_again && !taken_.empty() && now.latest != outcome::wait) doubt();
+        now.is_over = !takes_again && !takes_another(now, host);
         now.refusals = 0;
         return !now.is_over;
     }
@@ -13026,19 +13054,23 @@ private:
         }
     }
 
-    // Quarantines a span that is rejected again between two accepted control requests. `now.is_well` says that the
-    // first control request was accepted.
+    // Quarantines a span that is rejected again and again between accepted control requests. `now.is_well` says that
+    // the first control request was accepted.
     template <class Host>
     void settle(trace_batch&& alone, attempts& now, Host& host) noexcept {
         mark(alone, true);
-        for (int attempt = 1; now.is_well; ++attempt) {
+        for (bool is_first = true; now.is_well; is_first = false) {
             export_result result = send(alone, now);
             const outcome what = outcome_of(result);
-            if (what == outcome::delivered) return count(result, now, result.error);
+            if (what == outcome::delivered) {
+                doubt();
+                return count(result, now, result.error);
+            }
             if (alone.empty()) return has_failed(1, now, result.error); // the exporter has moved it out
             if (what != outcome::wait && takes_others(now, host)) {
                 // If the first control trace was rejected too, the receiver may have recovered only now.
-                if (now.asked > 1 && attempt == 1) continue;
+                if (now.asked > 1 && is_first) continue;
+                if (count_rejection(alone) < enough_rejections()) continue;
                 has_failed(alone.span_count(), now, result.error);
                 host.put_aside(alone, result.error);
                 return;
@@ -13071,7 +13103,9 @@ private:
     std::size_t rounds_before_halving_;
     trace_batch taken_; // the latest accepted trace, for control requests
     typename Clock::time_point taken_at_{};
-    bool has_accepted_ = false;          // there was such a trace
+    bool has_accepted_ = false; // there was such a trace
+    bool has_doubt_ = false;    // at `doubted_at_`
+    typename Clock::time_point doubted_at_{};
     std::size_t most_spans_ = unlimited; // in one request; reduced when the receiver is too slow
 };
 
@@ -13103,7 +13137,7 @@ struct rejected_trace {
 /// a single span is rejected alone. That span is quarantined: it counts as failed, and `take_rejected` returns it. If
 /// it is uncertain that the content is at fault (outcome `divide`, also when the exporter throws or sets no flag),
 /// nothing is quarantined while the receiver accepts nothing, and the batch is not split down to single traces. A
-/// span that is sent alone and gets no response in time five times in a row, while others do, is quarantined too.
+/// span that is sent alone and gets no response in time eight times in a row, while others do, is quarantined too.
 ///
 /// Thread-safety: `interrupt`, `last_error`, `progress` and `take_rejected` may be called from any thread, the others
 /// by one thread at a time.

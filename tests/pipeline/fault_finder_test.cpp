@@ -216,7 +216,7 @@ TEST_F(fault_finder, puts_aside_one_span_of_one_trace) {
         EXPECT_TRUE(deliver(batch_of(50, 10)).empty());
         EXPECT_EQ(owner_.aside, std::multiset<number>{first + 77});
         EXPECT_EQ(receiver_.stored.size(), 499U);
-        EXPECT_LE(receiver_.requests, 3 + 2 * 9 + 4) << "halves, not one by one";
+        EXPECT_LE(receiver_.requests, 3 + 2 * 9 + 8) << "halves, not one by one";
     }
     EXPECT_EQ(owner_.why, (std::vector<std::string>{"at fault", "unknown"}));
 }
@@ -321,11 +321,11 @@ TEST_F(fault_finder, tells_why_the_one_that_it_asks_by_is_not_taken) {
     EXPECT_TRUE(left.empty() || last_retry_after_ == 7ms) << last_error_;
 }
 
-// One of four is quarantined by six requests; the seventh meets an outage.
+// One of four is quarantined by ten requests; the eleventh meets an outage.
 TEST_F(fault_finder, tells_why_a_span_failed_though_a_later_request_fails_too) {
     EXPECT_TRUE(deliver(batch_of(1)).empty());
     receiver_.poison[1] = answer::at_fault;
-    receiver_.phases = {{answer::away, 1}, {answer::taken, 6}};
+    receiver_.phases = {{answer::away, 1}, {answer::taken, 10}};
     const auto round = finder_.deliver(batch_of(4), 1, owner_);
     EXPECT_EQ(round.failed, 1U);
     EXPECT_EQ(round.why_failed.message(), "at fault");
@@ -488,13 +488,13 @@ TEST_F(fault_finder, counts_the_rounds_in_which_another_one_is_accepted) {
     owner_.others = batch_of(2);
     receiver_.poison[1] = answer::unknown; // the second of them
     receiver_.poison[2] = answer::broken_off;
-    auto left = deliver_from(20, batch_of(1), 8);
+    auto left = deliver_from(20, batch_of(1), 38);
     test_clock::time += 3min;
     receiver_.phases = {{answer::away, 1}};
-    left = deliver_from(20, std::move(left), 8);
+    left = deliver_from(20, std::move(left), 38);
     EXPECT_EQ(left.span_count(), 1U);
     test_clock::time += 3min;
-    EXPECT_TRUE(deliver_from(20, std::move(left), 8).empty());
+    EXPECT_TRUE(deliver_from(20, std::move(left), 38).empty());
     EXPECT_EQ(owner_.aside, std::multiset<number>{2});
 }
 
@@ -535,19 +535,19 @@ TEST_F(fault_finder, sends_no_control_request_for_a_span_that_has_not_failed) {
 TEST_F(fault_finder, counts_the_timeouts_of_each_span) {
     EXPECT_TRUE(deliver(batch_of(1)).empty());
     receiver_.poison[1] = answer::too_slow;
-    auto left = deliver(batch_of(1), 4);
+    auto left = deliver(batch_of(1), 7);
     EXPECT_EQ(left.span_count(), 1U);
     receiver_.poison[2] = answer::too_slow; // for a while
     left.append(batch_of(1));
     left = deliver(std::move(left), 1);
     EXPECT_EQ(owner_.aside, std::multiset<number>{1});
-    left = deliver(std::move(left), 3);
+    left = deliver(std::move(left), 6);
     EXPECT_EQ(left.span_count(), 1U);
     receiver_.poison.erase(2);
     EXPECT_TRUE(deliver(std::move(left), 1).empty());
     EXPECT_EQ(exported_, 2U);
     receiver_.poison[3] = answer::too_slow;
-    left = deliver(batch_of(1), 4);
+    left = deliver(batch_of(1), 7);
     EXPECT_EQ(left.span_count(), 1U) << "the timeouts of another one, whose memory it has, do not count";
     EXPECT_TRUE(deliver(std::move(left), 1).empty());
     EXPECT_EQ(owner_.aside, (std::multiset<number>{1, 3}));
@@ -559,7 +559,7 @@ TEST_F(fault_finder, counts_the_timeouts_of_spans_in_batches_that_take_turns) {
     receiver_.poison = {{1, answer::too_slow}, {2, answer::too_slow}};
     auto one = batch_of(1);
     auto other = batch_of(1);
-    for (int i = 0; i < 5; ++i) {
+    for (int i = 0; i < 8; ++i) {
         EXPECT_TRUE(owner_.aside.empty());
         one = deliver(std::move(one), 1);
         other = deliver(std::move(other), 1);
@@ -570,9 +570,9 @@ TEST_F(fault_finder, counts_the_timeouts_of_spans_in_batches_that_take_turns) {
 TEST_F(fault_finder, does_not_count_the_timeouts_of_a_span_while_nothing_else_is_answered) {
     EXPECT_TRUE(deliver(batch_of(1)).empty());
     receiver_.poison[1] = answer::too_slow;
-    auto left = deliver(batch_of(1), 4);
+    auto left = deliver(batch_of(1), 7);
     receiver_.phases = {{answer::too_slow, 2}}; // of the span and of the control request
-    left = deliver(std::move(left), 5);
+    left = deliver(std::move(left), 8);
     EXPECT_EQ(left.span_count(), 1U);
     EXPECT_TRUE(deliver(std::move(left), 1).empty());
     EXPECT_EQ(owner_.aside, std::multiset<number>{1});
@@ -682,12 +682,16 @@ public:
         for (number span = 0; span < spans_; ++span) {
             ASSERT_LE(owner_.aside.count(span), 1U);
             ASSERT_NE(owner_.aside.count(span), accepted_.count(span)) << "span " << span;
-            // A healthy one may look like a poisoned one to whom single requests fail.
+            const bool is_aside = owner_.aside.count(span) != 0;
             if (is_poisoned(span) || !to_.now_and_then) {
-                ASSERT_EQ(owner_.aside.count(span) != 0, is_poisoned(span)) << "span " << span;
+                ASSERT_EQ(is_aside, is_poisoned(span)) << "span " << span;
+            } else if (is_aside) {
+                ++lost_;
             }
         }
     }
+    // Healthy spans that were quarantined, because single requests failed at random whatever they held.
+    [[nodiscard]] std::size_t lost() const { return lost_; }
 
 private:
     struct request {
@@ -749,7 +753,8 @@ private:
 
     void deliver(finder_type& finder, mt::trace_batch batch) {
         for (std::size_t n = 1; !batch.empty(); ++n) {
-            ASSERT_LT(n, 5'000U) << batch.span_count() << " of " << spans_ << " spans are left";
+            ASSERT_LT(n, to_.now_and_then ? 50'000U : 5'000U)
+                << batch.span_count() << " of " << spans_ << " spans are left";
             if (ages_ && one_in(5)) test_clock::time += std::chrono::minutes(random_() % 10);
             if (ages_ && one_in(20)) owner_.others.push_back(trace_of(others_++, 1));
             const std::size_t before = batch.span_count();
@@ -814,10 +819,10 @@ private:
             is_proved = are_others_taken && i > 0 && shows_others(log_[i - 1]);
         }
         if (why == "no answer" || why == "broken off") {
-            const bool lasts = failures >= 5 && broken_off_since <= test_clock::time - 2min;
-            EXPECT_TRUE(timeouts >= 5 || lasts) << "span " << span;
+            const bool lasts = failures >= 20 && broken_off_since <= test_clock::time - 2min;
+            EXPECT_TRUE(timeouts >= 8 || lasts) << "span " << span;
         } else if (why != "at fault" || has_accepted || !owner_.others.empty()) {
-            EXPECT_GE(rejections, 2) << "span " << span;
+            EXPECT_GE(rejections, 4) << "span " << span;
             EXPECT_TRUE(is_proved) << "span " << span;
         }
     }
@@ -833,16 +838,21 @@ private:
     std::size_t failed_ = 0;
     bool ages_ = false;
     bool nothing_failed_ = true; // of this batch
+    std::size_t lost_ = 0;
 };
 
 TEST(fault_finder_model, loses_nothing_that_is_not_at_fault) {
     const std::uint64_t first = support::number_from("MLFLOW_TRACE_SEED", std::random_device{}());
     const std::uint64_t runs = support::number_from("MLFLOW_TRACE_SCHEDULES", 2'000);
     std::cout << "MLFLOW_TRACE_SEED=" << first << "\n";
+    std::size_t lost = 0;
     for (std::uint64_t seed = first; seed < first + runs && !HasFailure(); ++seed) {
         SCOPED_TRACE("MLFLOW_TRACE_SEED=" + std::to_string(seed));
-        random_run(seed).run();
+        random_run one(seed);
+        one.run();
+        lost += one.lost();
     }
+    EXPECT_LE(lost, 4 + runs / 1'000) << "of " << runs << " runs";
 }
 
 } // namespace

@@ -35,7 +35,10 @@ struct trace_data {
     bool check_identity = false;           ///< required metadata is checked when the trace ends
     bool is_session_late = false;          ///< the session was unknown when a sampler that samples by session ran
     bool is_rejected_alone = false;        ///< for `retry` and `spool`: when it was last sent alone
-    /// For `retry` and `spool`: how often in a row it was sent alone and got no response in time, while others did.
+    /// For `retry` and `spool`: how often it was rejected alone between two others that were accepted.
+    std::uint8_t rejections = 0;
+    /// For `retry` and `spool`: how often it was sent alone and got no response in time or was broken off, while
+    /// others were accepted.
     std::uint8_t slow_rounds = 0;
     /// For `retry` and `spool`: since when it is broken off whenever it is sent alone, by a steady clock; 0 if it is
     /// not.
@@ -69,7 +72,7 @@ struct trace_data {
         entries.clear();
         span_count = bytes = capacity = 0;
         is_session_late = is_rejected_alone = false;
-        slow_rounds = 0;
+        rejections = slow_rounds = 0;
         broken_off_since = 0;
         return true;
     }

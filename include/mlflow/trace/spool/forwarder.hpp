@@ -3,10 +3,10 @@
 
 #include <mlflow/trace/core/error.hpp>
 #include <mlflow/trace/core/export_progress.hpp>
+#include <mlflow/trace/detail/backoff.hpp>
 #include <mlflow/trace/detail/deadline.hpp>
 #include <mlflow/trace/detail/guarded.hpp>
 #include <mlflow/trace/memory/machine.hpp>
-#include <mlflow/trace/detail/backoff.hpp>
 #include <mlflow/trace/pipeline/fault_finder.hpp>
 #include <mlflow/trace/pipeline/flushes.hpp>
 #include <mlflow/trace/pipeline/latest_error.hpp>
