@@ -12720,6 +12720,41 @@ private:
     std::uint64_t random_ = 0;
 };
 
+// ---- mlflow/trace/pipeline/accepted_trace.hpp
+
+// The latest trace that a receiver accepted, for control requests.
+template <class Clock>
+class accepted_trace {
+public:
+    // A large trace is replaced by a smaller one, because it stays in memory.
+    void remember(trace_batch&& taken) noexcept {
+        constexpr std::size_t small = 64 * 1024;
+        forget_what_is_old();
+        if (!batch_.empty() && taken.memory() > small && taken.memory() > batch_.memory()) return;
+        trace_data* const alone = taken.begin()->block ? packed(*taken.begin()) : nullptr;
+        batch_ = alone ? trace_batch(alone) : std::move(taken);
+        since_ = Clock::now();
+        has_been_ = true;
+    }
+    // Control requests do not make it younger.
+    void forget_what_is_old() noexcept {
+        if (!batch_.empty() && Clock::now() - since_ >= longest_kept) batch_.clear();
+    }
+
+    // Empty if there is none.
+    [[nodiscard]] trace_batch& batch() noexcept { return batch_; }
+    // Whether there was one.
+    [[nodiscard]] bool has_been() const noexcept { return has_been_; }
+
+private:
+    // A trace that was deleted at the receiver must not come back by a control request long after it was delivered.
+    static constexpr std::chrono::minutes longest_kept{5};
+
+    trace_batch batch_;
+    typename Clock::time_point since_{};
+    bool has_been_ = false;
+};
+
 // ---- mlflow/trace/pipeline/fault_finder.hpp
 
 // Why spans of a trace were quarantined.
@@ -12734,9 +12769,9 @@ inline error quarantined(const trace_id& id, const error& why) {
 // - `put_aside` splits the batch in halves, and these again. A span that is rejected alone is sent again, each time
 //   between two control requests. If the receiver accepts these and rejects the span `enough_rejections` times, the
 //   span is quarantined; if it rejects one of these, it rejects everything, and the round ends. A control request
-//   sends a trace that the receiver accepted in the last `longest_kept`, or another waiting one. If there is neither,
-//   and the receiver has accepted nothing yet, the rejection alone is enough; otherwise the span waits for another
-//   one. A host that is ending has no time for control requests: the span waits.
+//   sends the latest trace that the receiver accepted (accepted_trace.hpp), or another waiting one. If there is
+//   neither, and the receiver has accepted nothing yet, the rejection alone is enough; otherwise the span waits for
+//   another one. A host that is ending has no time for control requests: the span waits.
 // - `divide` splits the batch too. A span that is rejected alone is sent again after the others, and quarantined in
 // the
 //   same way. While the receiver accepts nothing, nothing is
@@ -12834,8 +12869,6 @@ private:
     static constexpr std::chrono::minutes longest_doubt{10};
     // A receiver that is restarted, or is behind a failing proxy, is not to blame on a span.
     static constexpr std::chrono::minutes shortest_break_off{2};
-    // A trace that was deleted at the receiver must not come back by a control request long after it was delivered.
-    static constexpr std::chrono::minutes longest_kept{5};
 
     template <class Host>
     void attempt(trace_batch& batch, attempts& now, Host& host) noexcept {
@@ -12854,7 +12887,7 @@ private:
             now.refusals = 0;
             now.has_taken = true;
             if (most_spans_ < unlimited) most_spans_ += most_spans_ / 8 + 1;
-            if (!batch.empty()) remember(trace_batch(batch.pop_front()));
+            if (!batch.empty()) accepted_.remember(trace_batch(batch.pop_front()));
             return;
         }
         const bool is_at_fault = what == outcome::put_aside;
@@ -12881,7 +12914,7 @@ private:
             if (host.is_ending()) return now.told.again.append(std::move(batch));
             now.asked = 0;
             if (!batch.empty()) static_cast<void>(takes_others(now, host));
-            if (now.asked > 0 || (has_accepted_ && !batch.empty())) return settle(std::move(batch), now, host);
+            if (now.asked > 0 || (accepted_.has_been() && !batch.empty())) return settle(std::move(batch), now, host);
             now.is_over = false; // there is no control trace
             has_failed(left, now, why);
             host.put_aside(batch, why);
@@ -12938,22 +12971,6 @@ private:
         (others ? half : batch).push_back(whole);
         if (others) batch.push_back(others);
         return half;
-    }
-
-    // Keeps an accepted trace for control requests. A large one is replaced by a smaller one, because it stays in
-    // memory.
-    void remember(trace_batch&& taken) noexcept {
-        constexpr std::size_t small = 64 * 1024;
-        forget_what_is_old();
-        if (!taken_.empty() && taken.memory() > small && taken.memory() > taken_.memory()) return;
-        trace_data* const alone = taken.begin()->block ? packed(*taken.begin()) : nullptr;
-        taken_ = alone ? trace_batch(alone) : std::move(taken);
-        taken_at_ = Clock::now();
-        has_accepted_ = true;
-    }
-    // Control requests do not make it younger.
-    void forget_what_is_old() noexcept {
-        if (!taken_.empty() && Clock::now() - taken_at_ >= longest_kept) taken_.clear();
     }
 
     export_result send(trace_batch& batch, attempts& now) noexcept {
@@ -13014,9 +13031,9 @@ private:
     template <class Host>
     bool takes_others(attempts& now, Host& host) noexcept {
         now.asked = 0;
-        forget_what_is_old();
-        const bool takes_again = takes(taken_, now);
-        if (!takes_again && !taken_.empty() && now.latest != outcome::wait) doubt();
+        accepted_.forget_what_is_old();
+        const bool takes_again = takes(accepted_.batch(), now);
+        if (!takes_again && !accepted_.batch().empty() && now.latest != outcome::wait) doubt();
         now.is_over = !takes_again && !takes_another(now, host);
         now.refusals = 0;
         return !now.is_over;
@@ -13027,7 +13044,7 @@ private:
         if (!other) return false;
         trace_batch asked(other);
         if (!takes(asked, now)) return false;
-        if (!asked.empty()) remember(std::move(asked));
+        if (!asked.empty()) accepted_.remember(std::move(asked));
         return true;
     }
     // A trace that was accepted before would prove too little: the receiver may only store nothing new.
@@ -13101,10 +13118,8 @@ private:
     Exporter& exporter_;
     backoff waits_;
     std::size_t rounds_before_halving_;
-    trace_batch taken_; // the latest accepted trace, for control requests
-    typename Clock::time_point taken_at_{};
-    bool has_accepted_ = false; // there was such a trace
-    bool has_doubt_ = false;    // at `doubted_at_`
+    accepted_trace<Clock> accepted_;
+    bool has_doubt_ = false; // at `doubted_at_`
     typename Clock::time_point doubted_at_{};
     std::size_t most_spans_ = unlimited; // in one request; reduced when the receiver is too slow
 };
