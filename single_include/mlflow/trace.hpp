@@ -12773,9 +12773,8 @@ inline error quarantined(const trace_id& id, const error& why) {
 //   neither, and the receiver has accepted nothing yet, the rejection alone is enough; otherwise the span waits for
 //   another one. A host that is ending has no time for control requests: the span waits.
 // - `divide` splits the batch too. A span that is rejected alone is sent again after the others, and quarantined in
-// the
-//   same way. While the receiver accepts nothing, nothing is
-//   quarantined, and the batch is not split down to single spans.
+//   the same way. While the receiver accepts nothing, nothing is quarantined, and the batch is not split down to
+//   single spans.
 // - A request that is not answered in time, or for which there is no memory, is split. A span that is not answered in
 //   time even when sent alone, while others are, is quarantined when that has happened `most_slow_rounds` times in a
 //   row.
