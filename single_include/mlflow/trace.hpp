@@ -12776,8 +12776,7 @@ inline error quarantined(const trace_id& id, const error& why) {
 //   the same way. While the receiver accepts nothing, nothing is quarantined, and the batch is not split down to
 //   single spans.
 // - A request that is not answered in time, or for which there is no memory, is split. A span that is not answered in
-//   time even when sent alone, while others are, is quarantined when that has happened `most_slow_rounds` times in a
-//   row.
+//   time even when sent alone, while others are, is quarantined when that has happened `most_rounds` times.
 // - From the eighth round on, requests also get smaller if the receiver closes the connection or is busy (408, 425,
 //   429, 502 and above): their size may be the reason. A span at which the receiver breaks off (closes the
 //   connection, or 502 and above without Retry-After) even when it is sent alone, while another waiting trace is
@@ -12817,7 +12816,7 @@ public:
     round deliver(trace_batch batch, std::size_t number, Host& host) noexcept {
         attempts now{.may_halve = number >= rounds_before_halving_, .may_shrink = number >= 8};
         bool asked_in_vain = false;
-        if (now.may_halve && is_single(batch) && batch.begin()->is_rejected_alone) {
+        if (now.may_halve && is_single(batch) && batch.begin()->is_rejected_alone && !is_in_doubt()) {
             now.has_taken = takes_others(now, host);
             if (now.has_taken) now.suspects = std::exchange(batch, {});
             now.is_over = false; // the receiver may accept this batch
@@ -12859,10 +12858,9 @@ private:
     static constexpr std::size_t unlimited = ~std::size_t{0} / 2;
     // With halves of the largest batch, enough to reach one acceptable trace behind several that are rejected.
     static constexpr int most_refusals = 32;
-    // A receiver may also fail at random, as where one of the servers behind a proxy is broken. Whatever part p of
-    // the requests then fails, a span that is not at fault hardly ever meets one of these limits.
-    static constexpr int most_slow_rounds = 8; // in a row, each with a chance of p * (1 - p)
-    static constexpr int most_rounds = 20;     // of those that show something, each with a chance of p / (1 + p)
+    // A receiver may also fail at random, as where one of the servers behind a proxy is broken. Whatever part of the
+    // requests then fails, a span that is not at fault hardly ever meets so many rounds in which others are accepted.
+    static constexpr int most_rounds = 9;
     // Enough while the receiver has not contradicted itself.
     static constexpr int few_rejections = 3;
     static constexpr std::chrono::minutes longest_doubt{10};
@@ -12929,7 +12927,8 @@ private:
                                        (why.kind() == error_kind::closed || why.status() >= 500);
             const bool is_slow =
                 !host.is_ending() &&
-                (result.too_slow ? takes_others(now, host) : is_broken_off && goes_on_with_another(now, host));
+                (result.too_slow ? takes_others(now, host) : is_broken_off && goes_on_with_another(now, host)) &&
+                takes_more(batch.begin()->slow_rounds, now);
             mark(batch, what == outcome::divide && !is_slow, is_slow, is_broken_off);
             if (is_slow) {
                 now.why_slow = why;
@@ -12983,22 +12982,19 @@ private:
         doubted_at_ = Clock::now();
         has_doubt_ = true;
     }
-    [[nodiscard]] int enough_rejections() const noexcept {
-        return has_doubt_ && Clock::now() - doubted_at_ < longest_doubt ? most_rounds : few_rejections;
+    [[nodiscard]] bool is_in_doubt() const noexcept {
+        return has_doubt_ && Clock::now() - doubted_at_ < longest_doubt;
     }
+    [[nodiscard]] int enough_rejections() const noexcept { return is_in_doubt() ? most_rounds : few_rejections; }
 
-    // The marks are in the trace, so that they end with it: the pool hands out the same address again.
+    // The marks are in the trace, so that they end with it: the pool hands out the same address again. Rounds in
+    // which others are not accepted either show nothing.
     static void mark(trace_batch& alone, bool is_rejected, bool is_slow = false,
                      bool is_broken_off = false) noexcept {
         trace_data* const trace = alone.pop_front();
         trace->is_rejected_alone = is_rejected;
-        if (is_slow) {
-            if (trace->slow_rounds < most_rounds) ++trace->slow_rounds;
-            if (is_broken_off && trace->broken_off_since == 0) trace->broken_off_since = now_ticks();
-        } else if (!is_broken_off || trace->broken_off_since == 0) { // otherwise this round shows nothing
-            trace->slow_rounds = 0;
-            trace->broken_off_since = 0;
-        }
+        if (is_slow && trace->slow_rounds < most_rounds) ++trace->slow_rounds;
+        if (is_slow && is_broken_off && trace->broken_off_since == 0) trace->broken_off_since = now_ticks();
         alone.push_back(trace);
     }
     static int count_rejection(trace_batch& alone) noexcept {
@@ -13009,9 +13005,9 @@ private:
     }
     static std::int64_t now_ticks() noexcept { return Clock::now().time_since_epoch().count(); }
     static bool is_proven(const trace_data& slow) noexcept {
-        if (slow.broken_off_since == 0) return slow.slow_rounds >= most_slow_rounds;
         constexpr std::int64_t shortest = typename Clock::duration(shortest_break_off).count();
-        return slow.slow_rounds >= most_rounds && now_ticks() - slow.broken_off_since >= shortest;
+        return slow.slow_rounds >= most_rounds &&
+               (slow.broken_off_since == 0 || now_ticks() - slow.broken_off_since >= shortest);
     }
     static bool is_single(const trace_batch& batch) noexcept { return batch.span_count() == 1; }
     static void has_failed(std::size_t spans, attempts& now, const error& why) noexcept {
@@ -13031,11 +13027,21 @@ private:
     bool takes_others(attempts& now, Host& host) noexcept {
         now.asked = 0;
         accepted_.forget_what_is_old();
-        const bool takes_again = takes(accepted_.batch(), now);
-        if (!takes_again && !accepted_.batch().empty() && now.latest != outcome::wait) doubt();
-        now.is_over = !takes_again && !takes_another(now, host);
+        now.is_over = !takes_again(now) && !takes_another(now, host);
         now.refusals = 0;
         return !now.is_over;
+    }
+    // Further control requests: none, one and two of them in turn. Otherwise requests that go to several servers by
+    // turns could always meet the broken one with the same span.
+    bool takes_more(int round, attempts& now) noexcept {
+        for (int more = round % 3; more > 0; --more)
+            if (!takes_again(now)) return false;
+        return true;
+    }
+    bool takes_again(attempts& now) noexcept {
+        if (takes(accepted_.batch(), now)) return true;
+        if (!accepted_.batch().empty() && now.latest != outcome::wait) doubt();
+        return false;
     }
     template <class Host>
     bool takes_another(attempts& now, Host& host) noexcept {
@@ -13086,14 +13092,17 @@ private:
             if (what != outcome::wait && takes_others(now, host)) {
                 // If the first control trace was rejected too, the receiver may have recovered only now.
                 if (now.asked > 1 && is_first) continue;
-                if (count_rejection(alone) < enough_rejections()) continue;
-                has_failed(alone.span_count(), now, result.error);
-                host.put_aside(alone, result.error);
-                return;
+                if (now.asked == 1 && takes_more(alone.begin()->rejections, now)) {
+                    if (count_rejection(alone) < enough_rejections()) continue;
+                    has_failed(alone.span_count(), now, result.error);
+                    host.put_aside(alone, result.error);
+                    return;
+                }
             }
             now.is_over = true;
             if (what == outcome::wait) mark(alone, false);
             note(result, now);
+            break;
         }
         now.late.append(std::move(alone));
     }
@@ -13151,7 +13160,7 @@ struct rejected_trace {
 /// a single span is rejected alone. That span is quarantined: it counts as failed, and `take_rejected` returns it. If
 /// it is uncertain that the content is at fault (outcome `divide`, also when the exporter throws or sets no flag),
 /// nothing is quarantined while the receiver accepts nothing, and the batch is not split down to single traces. A
-/// span that is sent alone and gets no response in time eight times in a row, while others do, is quarantined too.
+/// span that is sent alone and gets no response in time nine times, while others do, is quarantined too.
 ///
 /// Thread-safety: `interrupt`, `last_error`, `progress` and `take_rejected` may be called from any thread, the others
 /// by one thread at a time.

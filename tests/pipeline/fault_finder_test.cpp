@@ -216,7 +216,7 @@ TEST_F(fault_finder, puts_aside_one_span_of_one_trace) {
         EXPECT_TRUE(deliver(batch_of(50, 10)).empty());
         EXPECT_EQ(owner_.aside, std::multiset<number>{first + 77});
         EXPECT_EQ(receiver_.stored.size(), 499U);
-        EXPECT_LE(receiver_.requests, 3 + 2 * 9 + 8) << "halves, not one by one";
+        EXPECT_LE(receiver_.requests, 3 + 2 * 9 + 11) << "halves, not one by one";
     }
     EXPECT_EQ(owner_.why, (std::vector<std::string>{"at fault", "unknown"}));
 }
@@ -321,11 +321,11 @@ TEST_F(fault_finder, tells_why_the_one_that_it_asks_by_is_not_taken) {
     EXPECT_TRUE(left.empty() || last_retry_after_ == 7ms) << last_error_;
 }
 
-// One of four is quarantined by ten requests; the eleventh meets an outage.
+// One of four is quarantined by 13 requests; the next one meets an outage.
 TEST_F(fault_finder, tells_why_a_span_failed_though_a_later_request_fails_too) {
     EXPECT_TRUE(deliver(batch_of(1)).empty());
     receiver_.poison[1] = answer::at_fault;
-    receiver_.phases = {{answer::away, 1}, {answer::taken, 10}};
+    receiver_.phases = {{answer::away, 1}, {answer::taken, 13}};
     const auto round = finder_.deliver(batch_of(4), 1, owner_);
     EXPECT_EQ(round.failed, 1U);
     EXPECT_EQ(round.why_failed.message(), "at fault");
@@ -488,13 +488,13 @@ TEST_F(fault_finder, counts_the_rounds_in_which_another_one_is_accepted) {
     owner_.others = batch_of(2);
     receiver_.poison[1] = answer::unknown; // the second of them
     receiver_.poison[2] = answer::broken_off;
-    auto left = deliver_from(20, batch_of(1), 38);
+    auto left = deliver_from(20, batch_of(1), 8);
     test_clock::time += 3min;
     receiver_.phases = {{answer::away, 1}};
-    left = deliver_from(20, std::move(left), 38);
+    left = deliver_from(20, std::move(left), 8);
     EXPECT_EQ(left.span_count(), 1U);
     test_clock::time += 3min;
-    EXPECT_TRUE(deliver_from(20, std::move(left), 38).empty());
+    EXPECT_TRUE(deliver_from(20, std::move(left), 8).empty());
     EXPECT_EQ(owner_.aside, std::multiset<number>{2});
 }
 
@@ -535,19 +535,19 @@ TEST_F(fault_finder, sends_no_control_request_for_a_span_that_has_not_failed) {
 TEST_F(fault_finder, counts_the_timeouts_of_each_span) {
     EXPECT_TRUE(deliver(batch_of(1)).empty());
     receiver_.poison[1] = answer::too_slow;
-    auto left = deliver(batch_of(1), 7);
+    auto left = deliver(batch_of(1), 8);
     EXPECT_EQ(left.span_count(), 1U);
     receiver_.poison[2] = answer::too_slow; // for a while
     left.append(batch_of(1));
     left = deliver(std::move(left), 1);
     EXPECT_EQ(owner_.aside, std::multiset<number>{1});
-    left = deliver(std::move(left), 6);
+    left = deliver(std::move(left), 7);
     EXPECT_EQ(left.span_count(), 1U);
     receiver_.poison.erase(2);
     EXPECT_TRUE(deliver(std::move(left), 1).empty());
     EXPECT_EQ(exported_, 2U);
     receiver_.poison[3] = answer::too_slow;
-    left = deliver(batch_of(1), 7);
+    left = deliver(batch_of(1), 8);
     EXPECT_EQ(left.span_count(), 1U) << "the timeouts of another one, whose memory it has, do not count";
     EXPECT_TRUE(deliver(std::move(left), 1).empty());
     EXPECT_EQ(owner_.aside, (std::multiset<number>{1, 3}));
@@ -559,7 +559,7 @@ TEST_F(fault_finder, counts_the_timeouts_of_spans_in_batches_that_take_turns) {
     receiver_.poison = {{1, answer::too_slow}, {2, answer::too_slow}};
     auto one = batch_of(1);
     auto other = batch_of(1);
-    for (int i = 0; i < 8; ++i) {
+    for (int i = 0; i < 9; ++i) {
         EXPECT_TRUE(owner_.aside.empty());
         one = deliver(std::move(one), 1);
         other = deliver(std::move(other), 1);
@@ -570,9 +570,9 @@ TEST_F(fault_finder, counts_the_timeouts_of_spans_in_batches_that_take_turns) {
 TEST_F(fault_finder, does_not_count_the_timeouts_of_a_span_while_nothing_else_is_answered) {
     EXPECT_TRUE(deliver(batch_of(1)).empty());
     receiver_.poison[1] = answer::too_slow;
-    auto left = deliver(batch_of(1), 7);
+    auto left = deliver(batch_of(1), 8);
     receiver_.phases = {{answer::too_slow, 2}}; // of the span and of the control request
-    left = deliver(std::move(left), 8);
+    left = deliver(std::move(left), 1);
     EXPECT_EQ(left.span_count(), 1U);
     EXPECT_TRUE(deliver(std::move(left), 1).empty());
     EXPECT_EQ(owner_.aside, std::multiset<number>{1});
@@ -649,6 +649,33 @@ TEST_F(fault_finder, counts_a_span_that_the_exporter_moves_out_and_rejects) {
             EXPECT_TRUE(owner_.aside.empty());
         }
     }
+}
+
+// Requests go to several servers by turns, one of which is broken.
+TEST_F(fault_finder, loses_nothing_to_one_broken_server_of_several) {
+    for (const answer kind : {answer::at_fault, answer::unknown, answer::too_slow, answer::broken_off, answer::away})
+        for (const int servers : {2, 3, 4})
+            for (const std::size_t traces : {1U, 2U, 7U, 40U})
+                for (const bool others_wait : {false, true})
+                    for (int first = 0; first < servers; ++first) {
+                        SCOPED_TRACE(testing::Message() << static_cast<int>(kind) << ", " << servers << " servers, "
+                                                        << traces << " traces, others wait: " << others_wait);
+                        receiver_ = {};
+                        owner_.others = batch_of(others_wait ? 3 : 0);
+                        finder_type finder(receiver_, 1ms, 1ms);
+                        static_cast<void>(finder.deliver(batch_of(1), 1, owner_));
+                        int turn = first;
+                        receiver_.now_and_then = [&] { return turn++ % servers == 0 ? kind : answer::taken; };
+                        auto left = batch_of(traces);
+                        for (std::size_t n = 1; n < 500 && !left.empty(); ++n) {
+                            test_clock::time += 10s;
+                            left = std::move(finder.deliver(std::move(left), n, owner_).again);
+                        }
+                        EXPECT_TRUE(left.empty());
+                        EXPECT_TRUE(owner_.aside.empty());
+                        owner_.aside.clear();
+                        owner_.others.clear();
+                    }
 }
 
 // ---- Random ones.
@@ -798,8 +825,8 @@ private:
         };
         const bool has_accepted = std::any_of(log_.begin(), log_.end(), shows_others);
         int rejections = 0;
-        int timeouts = 0; // in a row
-        int failures = 0; // since anything else, also where it was broken off
+        int timeouts = 0; // while others were accepted
+        int failures = 0; // these, and where it was broken off
         constexpr auto never = test_clock::time_point::min();
         auto broken_off_since = never;
         bool is_proved = false; // by the last of them
@@ -809,18 +836,16 @@ private:
             while (next < log_.size() && !shows_others(log_[next]) && !log_[next].is_only(span)) ++next;
             const bool are_others_taken = next < log_.size() && shows_others(log_[next]);
             if (log_[i].told == answer::unknown || log_[i].told == answer::at_fault) ++rejections;
-            const bool is_too_slow = log_[i].told == answer::too_slow && are_others_taken;
             const bool is_broken_off = log_[i].told == answer::broken_off && are_others_taken;
-            timeouts = is_too_slow ? timeouts + 1 : 0;
-            if (is_too_slow || is_broken_off) ++failures;
-            else if (log_[i].told != answer::broken_off) failures = 0;
-            if (failures == 0) broken_off_since = never;
-            else if (is_broken_off && broken_off_since == never) broken_off_since = log_[i].at;
+            const bool is_too_slow = log_[i].told == answer::too_slow && are_others_taken;
+            timeouts += is_too_slow ? 1 : 0;
+            failures += is_too_slow || is_broken_off ? 1 : 0;
+            if (is_broken_off && broken_off_since == never) broken_off_since = log_[i].at;
             is_proved = are_others_taken && i > 0 && shows_others(log_[i - 1]);
         }
         if (why == "no answer" || why == "broken off") {
-            const bool lasts = failures >= 20 && broken_off_since <= test_clock::time - 2min;
-            EXPECT_TRUE(timeouts >= 8 || lasts) << "span " << span;
+            EXPECT_TRUE(timeouts >= 9 || (failures >= 9 && broken_off_since <= test_clock::time - 2min))
+                << "span " << span;
         } else if (why != "at fault" || has_accepted || !owner_.others.empty()) {
             EXPECT_GE(rejections, 4) << "span " << span;
             EXPECT_TRUE(is_proved) << "span " << span;
@@ -852,7 +877,7 @@ TEST(fault_finder_model, loses_nothing_that_is_not_at_fault) {
         one.run();
         lost += one.lost();
     }
-    EXPECT_LE(lost, 4 + runs / 1'000) << "of " << runs << " runs";
+    EXPECT_LE(lost, 1 + runs / 10'000) << "of " << runs << " runs";
 }
 
 } // namespace
