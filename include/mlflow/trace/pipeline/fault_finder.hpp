@@ -296,8 +296,8 @@ private:
     }
     // Further control requests: none, one and two of them in turn. Otherwise requests that go to several servers by
     // turns could always meet the broken one with the same span.
-    bool takes_more(int round, attempts& now) noexcept {
-        for (int more = round % 3; more > 0; --more)
+    bool takes_more(int rounds, attempts& now) noexcept {
+        for (int more = rounds % 3; more > 0; --more)
             if (!takes_again(now)) return false;
         return true;
     }
