@@ -35,7 +35,7 @@ struct trace_data {
     bool check_identity = false;           ///< required metadata is checked when the trace ends
     bool is_session_late = false;          ///< the session was unknown when a sampler that samples by session ran
     bool is_rejected_alone = false;        ///< for `retry` and `spool`: when it was last sent alone
-    /// For `retry` and `spool`: how often it was rejected alone between two others that were accepted.
+    /// For `retry` and `spool`: how often it was rejected alone, and another trace accepted right after it.
     std::uint8_t rejections = 0;
     /// For `retry` and `spool`: how often it was sent alone and got no response in time or was broken off, while
     /// others were accepted.

@@ -79,7 +79,8 @@ public:
     round deliver(trace_batch batch, std::size_t number, Host& host) noexcept {
         attempts now{.may_halve = number >= rounds_before_halving_, .may_shrink = number >= 8};
         bool asked_in_vain = false;
-        if (now.may_halve && is_single(batch) && batch.begin()->is_rejected_alone && !is_in_doubt()) {
+        if (now.may_halve && is_single(batch) && batch.begin()->is_rejected_alone &&
+            (number % 3 != 0 || !is_in_doubt())) {
             now.has_taken = takes_others(now, host);
             if (now.has_taken) now.suspects = std::exchange(batch, {});
             now.is_over = false; // the receiver may accept this batch
@@ -107,10 +108,9 @@ private:
         bool has_begun = false;
         bool is_over = false; // the receiver is unreachable, busy, or accepts nothing
         bool has_taken = false;
-        bool is_well = false;                // the latest request was accepted
-        outcome latest = outcome::delivered; // of it
-        int asked = 0;                       // control requests sent in the latest check
-        int refusals = 0;                    // since the latest success
+        bool is_well = false; // the latest request was accepted
+        int asked = 0;        // control requests sent in the latest check
+        int refusals = 0;     // since the latest success
         trace_batch suspects{};
         trace_batch slow{}; // single spans without a response in time, or broken off; the receiver accepts others
         trace_batch late{}; // sent after the others in the next round
@@ -121,11 +121,11 @@ private:
     static constexpr std::size_t unlimited = ~std::size_t{0} / 2;
     // With halves of the largest batch, enough to reach one acceptable trace behind several that are rejected.
     static constexpr int most_refusals = 32;
-    // A receiver may also fail at random, as where one of the servers behind a proxy is broken. Whatever part of the
-    // requests then fails, a span that is not at fault hardly ever meets so many rounds in which others are accepted.
+    // A receiver may also fail at random, as where one of several servers is broken. Whatever part of the requests
+    // then fails, a span that is not at fault hardly ever meets so many rounds in which others are accepted.
     static constexpr int most_rounds = 9;
-    // Enough while the receiver has not contradicted itself.
-    static constexpr int few_rejections = 3;
+    static constexpr int most_rejections = 20; // of which fewer control requests have to be accepted
+    static constexpr int few_rejections = 3;   // enough if the receiver has not contradicted itself
     static constexpr std::chrono::minutes longest_doubt{10};
     // A receiver that is restarted, or is behind a failing proxy, is not to blame on a span.
     static constexpr std::chrono::minutes shortest_break_off{2};
@@ -236,19 +236,17 @@ private:
 
     export_result send(trace_batch& batch, attempts& now) noexcept {
         export_result result = guarded_export(exporter_, batch);
-        now.latest = outcome_of(result);
-        now.is_well = now.latest == outcome::delivered;
+        now.is_well = outcome_of(result) == outcome::delivered;
         return result;
     }
-    // The receiver has rejected what it accepted before or after.
-    void doubt() noexcept {
+    void doubt() noexcept { // the receiver has rejected what it accepted before or after
         doubted_at_ = Clock::now();
         has_doubt_ = true;
     }
     [[nodiscard]] bool is_in_doubt() const noexcept {
         return has_doubt_ && Clock::now() - doubted_at_ < longest_doubt;
     }
-    [[nodiscard]] int enough_rejections() const noexcept { return is_in_doubt() ? most_rounds : few_rejections; }
+    [[nodiscard]] int enough_rejections() const noexcept { return is_in_doubt() ? most_rejections : few_rejections; }
 
     // The marks are in the trace, so that they end with it: the pool hands out the same address again. Rounds in
     // which others are not accepted either show nothing.
@@ -262,7 +260,7 @@ private:
     }
     static int count_rejection(trace_batch& alone) noexcept {
         trace_data* const trace = alone.pop_front();
-        if (trace->rejections < most_rounds) ++trace->rejections;
+        if (trace->rejections < most_rejections) ++trace->rejections;
         alone.push_back(trace);
         return trace->rejections;
     }
@@ -297,13 +295,14 @@ private:
     // Further control requests: none, one and two of them in turn. Otherwise requests that go to several servers by
     // turns could always meet the broken one with the same span.
     bool takes_more(int rounds, attempts& now) noexcept {
-        for (int more = rounds % 3; more > 0; --more)
-            if (!takes_again(now)) return false;
-        return true;
+        bool takes_all = true;
+        for (int more = rounds % 3; more > 0; --more) takes_all = takes_again(now) && takes_all;
+        now.is_well = true; // one was accepted before
+        return takes_all;
     }
     bool takes_again(attempts& now) noexcept {
         if (takes(accepted_.batch(), now)) return true;
-        if (!accepted_.batch().empty() && now.latest != outcome::wait) doubt();
+        if (!accepted_.batch().empty()) doubt();
         return false;
     }
     template <class Host>
@@ -355,12 +354,12 @@ private:
             if (what != outcome::wait && takes_others(now, host)) {
                 // If the first control trace was rejected too, the receiver may have recovered only now.
                 if (now.asked > 1 && is_first) continue;
-                if (now.asked == 1 && takes_more(alone.begin()->rejections, now)) {
-                    if (count_rejection(alone) < enough_rejections()) continue;
-                    has_failed(alone.span_count(), now, result.error);
-                    host.put_aside(alone, result.error);
-                    return;
-                }
+                const int rejections = count_rejection(alone);
+                static_cast<void>(takes_more(rejections - 1, now)); // a failure casts a doubt
+                if (rejections < enough_rejections()) continue;
+                has_failed(alone.span_count(), now, result.error);
+                host.put_aside(alone, result.error);
+                return;
             }
             now.is_over = true;
             if (what == outcome::wait) mark(alone, false);
