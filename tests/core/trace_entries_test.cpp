@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace mt = mlflow::trace;
@@ -96,6 +97,19 @@ TEST(trace_entries, random_entries_are_those_of_a_plain_list) {
         ASSERT_TRUE(copy.set(entry_kind::tag, "key0", "copied"));
         ASSERT_EQ(copy.find(entry_kind::tag, "key0"), "copied");
     }
+}
+
+TEST(trace_entries, that_were_moved_from_are_empty) {
+    mt::trace_entries many, few;
+    for (int i = 0; i < 100; ++i) ASSERT_TRUE(many.set(entry_kind::tag, "key" + std::to_string(i), "value"));
+    ASSERT_TRUE(few.set(entry_kind::tag, "few", "value"));
+    mt::trace_entries made = std::move(many);
+    EXPECT_EQ(many.find(entry_kind::tag, "key99").data(), nullptr); // NOLINT(bugprone-use-after-move)
+    EXPECT_TRUE(many.set(entry_kind::tag, "again", "value"));
+    few = std::move(made);
+    EXPECT_EQ(few.find(entry_kind::tag, "key99"), "value");
+    EXPECT_TRUE(made.set(entry_kind::tag, "again", "value")); // NOLINT(bugprone-use-after-move)
+    EXPECT_EQ(made.find(entry_kind::tag, "key99").data(), nullptr);
 }
 
 } // namespace

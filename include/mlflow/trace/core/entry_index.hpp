@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
@@ -20,6 +21,19 @@ class entry_index {
 public:
     static constexpr std::size_t none = static_cast<std::size_t>(-1);
     static constexpr std::size_t least_entries = 24; // fewer are found as fast without a table
+
+    entry_index() noexcept = default;
+    // The size goes with the table.
+    entry_index(entry_index&& other) noexcept
+        : table_(std::move(other.table_)), size_(std::exchange(other.size_, 0)),
+          entries_(std::exchange(other.entries_, 0)) {}
+    entry_index& operator=(entry_index&& other) noexcept {
+        table_.swap(other.table_);
+        std::swap(size_, other.size_);
+        std::swap(entries_, other.entries_);
+        return *this;
+    }
+    ~entry_index() = default;
 
     [[nodiscard]] std::size_t entries() const noexcept { return entries_; }
     [[nodiscard]] bool has_table() const noexcept { return size_ != 0; }
