@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -16,6 +17,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -213,6 +215,21 @@ TEST_F(mlflow_infos, whose_prompts_can_never_be_linked_hold_up_no_others) {
         EXPECT_EQ(tracer.account().exported, 4U) << status;
         EXPECT_EQ(notices.size(), 1U) << status;
     }
+}
+
+// One moment in which the server is busy meets the requests of all connections.
+TEST_F(mlflow_infos, whose_prompts_cannot_be_linked_on_many_connections_are_sent_again) {
+    std::atomic<int> asked{0}, linked{0};
+    to_links = [&] {
+        const bool is_busy = asked++ < 8;
+        std::this_thread::sleep_for(100ms); // until each connection has sent one
+        if (!is_busy) ++linked;
+        return mt::http_response{is_busy ? 503 : 200, {}, "{}"};
+    };
+    tracer_type tracer(options(8));
+    for (int i = 0; i < 8; ++i) tracer.start_trace("chat", mt::linked_prompt("greeting", 3)).end();
+    EXPECT_TRUE(tracer.flush(10s));
+    EXPECT_EQ(linked, 8);
 }
 
 TEST_F(mlflow_infos, whose_prompts_cannot_be_linked_yet_are_sent_again) {
