@@ -2200,6 +2200,19 @@ public:
     static constexpr std::size_t none = static_cast<std::size_t>(-1);
     static constexpr std::size_t least_entries = 24; // fewer are found as fast without a table
 
+    entry_index() noexcept = default;
+    // The size goes with the table.
+    entry_index(entry_index&& other) noexcept
+        : table_(std::move(other.table_)), size_(std::exchange(other.size_, 0)),
+          entries_(std::exchange(other.entries_, 0)) {}
+    entry_index& operator=(entry_index&& other) noexcept {
+        table_ = std::move(other.table_);
+        size_ = std::exchange(other.size_, 0);
+        entries_ = std::exchange(other.entries_, 0);
+        return *this;
+    }
+    ~entry_index() = default;
+
     [[nodiscard]] std::size_t entries() const noexcept { return entries_; }
     [[nodiscard]] bool has_table() const noexcept { return size_ != 0; }
     [[nodiscard]] std::size_t capacity() const noexcept { return table_.capacity(); }
@@ -9894,6 +9907,7 @@ public:
         guarded(start, [] {}); // fewer threads are enough
         work(answers, first);
         for (thread& each : threads) each.join();
+        if (has_link_failed_) ++link_failures_;
         progress_.end();
     }
 
@@ -9984,14 +9998,18 @@ private:
             may_be_later && !is_denied(status) && !is_redirect(status) && outcome_of(refused) == outcome::wait;
         if (!comes_later) link_failures_ = 0;
         // The info succeeded each time, so that this alone is refused.
-        if (is_denied(status) || is_redirect(status) || (comes_later && ++link_failures_ > most_link_failures)) {
+        if (is_denied(status) || is_redirect(status) || (comes_later && link_failures_ >= most_link_failures)) {
             if (!is_link_refused_.exchange(true)) link_refusal_ = std::move(refused);
             return std::nullopt;
         }
-        return comes_later ? failed(std::move(refused)) : std::nullopt;
+        if (!comes_later) return std::nullopt;
+        has_link_failed_ = true;
+        return refused;
     }
 
-    static constexpr int most_link_failures = 4; // in a row, of any traces; fewer than the rounds of a slow span
+    // Calls of `send` in a row, because one outage meets the requests of all connections. Fewer than the rounds of a
+    // slow span.
+    static constexpr int most_link_failures = 4;
 
     std::string_view experiment_id_;
     run_metadata run_;
@@ -10000,6 +10018,7 @@ private:
     atomic<int>& link_failures_;
     atomic<std::size_t> next_{0};
     atomic<bool> is_link_refused_{false};
+    atomic<bool> has_link_failed_{false}; // for now
     failed link_refusal_;
     atomic<bool> is_over_{false}; // the server is unreachable or accepts nothing
 };

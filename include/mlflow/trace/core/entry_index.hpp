@@ -28,9 +28,9 @@ public:
         : table_(std::move(other.table_)), size_(std::exchange(other.size_, 0)),
           entries_(std::exchange(other.entries_, 0)) {}
     entry_index& operator=(entry_index&& other) noexcept {
-        table_.swap(other.table_);
-        std::swap(size_, other.size_);
-        std::swap(entries_, other.entries_);
+        table_ = std::move(other.table_);
+        size_ = std::exchange(other.size_, 0);
+        entries_ = std::exchange(other.entries_, 0);
         return *this;
     }
     ~entry_index() = default;
