@@ -69,7 +69,7 @@ public:
 
     /// Creates a dataset in the client's experiment. Errors: the name exists already (MLflow would accept it), is
     /// empty or longer than 255 characters; a name or tag is not UTF-8. If several create a dataset of the same name
-    /// at the same time, only one succeeds; the others delete theirs again. This may take seconds.
+    /// at the same time, at most one succeeds; the others delete theirs again. This may take seconds.
     answer<dataset> create(std::string_view name, const text_map& tags = {}) {
         if (name.empty() || detail::scan_utf8(name).code_points > 255 || !detail::is_utf8(name))
             return bad("name of a dataset", "must have 1 to 255 characters, in UTF-8");

@@ -77,6 +77,7 @@ struct crc_table {
     }
 };
 inline constexpr crc_table crc_nibbles;
+// Inlined also for small code: a call of it for each byte takes a tenth of the instructions of a span.
 [[gnu::always_inline]] constexpr std::uint32_t crc_of(char byte, std::uint32_t crc) noexcept {
     crc ^= static_cast<unsigned char>(byte);
     crc = crc >> 4U ^ crc_nibbles.of[crc & 15U];

@@ -30,11 +30,11 @@ inline error quarantined(const trace_id& id, const error& why) {
 // What a request leads to depends on its outcome (http/outcome.hpp):
 // - `wait` ends the round. Everything that is left is sent again in the next one.
 // - `put_aside` splits the batch in halves, and these again. A span that is rejected alone is sent again, each time
-//   between two control requests. If the receiver accepts these and rejects the span `enough_rejections` times, the
-//   span is quarantined; if it rejects one of these, it rejects everything, and the round ends. A control request
-//   sends the latest trace that the receiver accepted (accepted_trace.hpp), or another waiting one. If there is
-//   neither, and the receiver has accepted nothing yet, the rejection alone is enough; otherwise the span waits for
-//   another one. A host that is ending has no time for control requests: the span waits.
+//   before control requests. If the first of these is accepted each time, and the span rejected `enough_rejections`
+//   times, the span is quarantined. If it is not, the receiver rejects everything, and the round ends. A control
+//   request sends the latest trace that the receiver accepted (accepted_trace.hpp), or another waiting one. If there
+//   is neither, and the receiver has accepted nothing yet, the rejection alone is enough; otherwise the span waits
+//   for another one. A host that is ending has no time for control requests: the span waits.
 // - `divide` splits the batch too. A span that is rejected alone is sent again after the others, and quarantined in
 //   the same way. While the receiver accepts nothing, nothing is quarantined, and the batch is not split down to
 //   single spans.
@@ -239,13 +239,10 @@ private:
         now.is_well = outcome_of(result) == outcome::delivered;
         return result;
     }
-    void doubt() noexcept { // the receiver has rejected what it accepted before or after
-        doubted_at_ = Clock::now();
-        has_doubt_ = true;
-    }
-    [[nodiscard]] bool is_in_doubt() const noexcept {
-        return has_doubt_ && Clock::now() - doubted_at_ < longest_doubt;
-    }
+    void doubt() noexcept {
+        doubted_until_ = Clock::now() + longest_doubt;
+    } // it rejects what it accepts at other times
+    [[nodiscard]] bool is_in_doubt() const noexcept { return Clock::now() < doubted_until_; }
     [[nodiscard]] int enough_rejections() const noexcept { return is_in_doubt() ? most_rejections : few_rejections; }
 
     // The marks are in the trace, so that they end with it: the pool hands out the same address again. Rounds in
@@ -389,8 +386,7 @@ private:
     backoff waits_;
     std::size_t rounds_before_halving_;
     accepted_trace<Clock> accepted_;
-    bool has_doubt_ = false; // at `doubted_at_`
-    typename Clock::time_point doubted_at_{};
+    typename Clock::time_point doubted_until_{};
     std::size_t most_spans_ = unlimited; // in one request; reduced when the receiver is too slow
 };
 
