@@ -40,7 +40,7 @@ TEST_F(spool_without_its_folder, writes_to_the_one_that_has_taken_its_place) {
     into->set_away(false);
     tracer_type next(to_sink());
     ASSERT_TRUE(next.exporter().recover(std::chrono::steady_clock::now() + 10s));
-    EXPECT_EQ(into->times["after"], 1);
+    EXPECT_EQ(into->times_of("after"), 1);
 }
 
 TEST_F(spool_without_its_folder, delivers_what_comes_after_a_time_in_which_nothing_waited) {

@@ -306,7 +306,7 @@ TEST_F(spool, one_that_is_refused_is_not_in_the_way_of_what_was_left_behind) {
     tracer_type tracer({.exporter = to_sink()});
     EXPECT_TRUE(comes_true([&] { return tracer.exporter().status().rejected_spans == 1; }));
     EXPECT_TRUE(comes_true([&] { return tracer.exporter().status().recovered_spans == 1; }));
-    EXPECT_EQ(into->times.count("second"), 1U);
+    EXPECT_EQ(into->times_of("second"), 1);
 }
 
 TEST_F(spool, one_that_is_too_large_for_a_slow_receiver_is_not_in_the_way_for_ever) {
@@ -377,10 +377,10 @@ TEST_F(spool, a_full_folder_drops_the_newest) {
     into->set_away(false);
     ASSERT_TRUE(tracer.flush(20s));
     EXPECT_EQ(into->count(), queued);
-    EXPECT_EQ(into->times.count("0"), 1U);
+    EXPECT_EQ(into->times_of("0"), 1);
     record(tracer, "there is room again");
     ASSERT_TRUE(tracer.flush(20s));
-    EXPECT_EQ(into->times.count("there is room again"), 1U);
+    EXPECT_EQ(into->times_of("there is room again"), 1);
     expect_balanced(tracer.account());
 }
 
@@ -400,8 +400,8 @@ TEST_F(spool, a_full_folder_drops_the_oldest_where_that_is_wanted) {
     EXPECT_EQ(tracer.account().dropped + tracer.account().queued, 200U);
     into->set_away(false);
     ASSERT_TRUE(tracer.flush(20s));
-    EXPECT_EQ(into->times.count("199"), 1U);
-    EXPECT_EQ(into->times.count("0"), 0U);
+    EXPECT_EQ(into->times_of("199"), 1);
+    EXPECT_EQ(into->times_of("0"), 0);
     const auto counted = tracer.account();
     EXPECT_EQ(counted.exported + counted.dropped, 200U);
     EXPECT_TRUE(comes_true([&] { return files().size() <= 1; })) << "what is left is the empty file to write to";

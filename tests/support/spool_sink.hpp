@@ -31,6 +31,12 @@ struct sink {
         const std::lock_guard guard(lock);
         return times.size();
     }
+    // A worker may still deliver what another process left behind.
+    [[nodiscard]] int times_of(const std::string& name) {
+        const std::lock_guard guard(lock);
+        const auto found = times.find(name);
+        return found == times.end() ? 0 : found->second;
+    }
     void set_away(bool now) {
         const std::lock_guard guard(lock);
         is_away = now;
