@@ -306,7 +306,7 @@ TEST_F(spool, one_that_is_refused_is_not_in_the_way_of_what_was_left_behind) {
     tracer_type tracer({.exporter = to_sink()});
     EXPECT_TRUE(comes_true([&] { return tracer.exporter().status().rejected_spans == 1; }));
     EXPECT_TRUE(comes_true([&] { return tracer.exporter().status().recovered_spans == 1; }));
-    EXPECT_EQ(into->times_of("second"), 1);
+    EXPECT_GE(into->times_of("second"), 1) << "as a control request too";
 }
 
 TEST_F(spool, one_that_is_too_large_for_a_slow_receiver_is_not_in_the_way_for_ever) {
