@@ -55,6 +55,8 @@ public:
     [[nodiscard]] iterator begin() const noexcept { return iterator(first_); }
     /// The end of the traces.
     [[nodiscard]] iterator end() const noexcept { return iterator(nullptr); }
+    /// The last trace. The batch must not be empty.
+    [[nodiscard]] const trace_data& back() const noexcept { return *last_; }
     /// Whether there is no trace.
     [[nodiscard]] bool empty() const noexcept { return !first_; }
     /// The number of `trace_data`.
@@ -121,6 +123,16 @@ private:
 };
 
 namespace detail {
+
+// Calls `change` with each trace, which must not change its size.
+template <class Change>
+void for_each_trace(trace_batch& batch, const Change& change) noexcept {
+    for (std::size_t left = batch.size(); left > 0; --left) {
+        trace_data* const trace = batch.pop_front();
+        change(*trace);
+        batch.push_back(trace);
+    }
+}
 
 // Calls `function` with each pool of delivered objects.
 template <class Function>

@@ -15,6 +15,17 @@
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 
+/// What `retry` and `spool` know of a trace that the receiver has not accepted.
+struct delivery_marks {
+    bool is_rejected_alone = false; ///< when it was last sent alone
+    bool is_slow = false;           ///< the latest request with it was blocked, or got no response in time
+    bool may_be_stored = false;     ///< a request with it got no response
+    std::uint8_t rejections = 0;    ///< how often it was rejected alone, and another trace accepted right after it
+    std::uint8_t slow_rounds = 0;   ///< how often it was slow, and another trace accepted right after it
+    std::uint64_t failed_after = 0; ///< how much had been accepted when it was first rejected alone, or slow
+    std::int64_t blocked_since = 0; ///< when it was first blocked alone, by a steady clock; 0 if it was not
+};
+
 /// The part of a trace that is exported at once: all spans that had ended when the root span ended. Spans that end
 /// after the root span are exported in a `trace_data` of their own, with the same `id` and a null `root`.
 struct trace_data {
@@ -34,15 +45,7 @@ struct trace_data {
     detail::packed_block* block = nullptr; ///< of a packed copy, as in `span_data`
     bool check_identity = false;           ///< required metadata is checked when the trace ends
     bool is_session_late = false;          ///< the session was unknown when a sampler that samples by session ran
-    bool is_rejected_alone = false;        ///< for `retry` and `spool`: when it was last sent alone
-    /// For `retry` and `spool`: how often it was rejected alone, and another trace accepted right after it.
-    std::uint8_t rejections = 0;
-    /// For `retry` and `spool`: how often it was sent alone and got no response in time or was broken off, while
-    /// others were accepted.
-    std::uint8_t slow_rounds = 0;
-    /// For `retry` and `spool`: since when it is broken off whenever it is sent alone, by a steady clock; 0 if it is
-    /// not.
-    std::int64_t broken_off_since = 0;
+    delivery_marks marks;                  ///< for `retry` and `spool`
 
     /// The metadata value of this key; a view whose `data()` is null when there is none.
     [[nodiscard]] std::string_view metadata(std::string_view key) const noexcept {
@@ -71,9 +74,8 @@ struct trace_data {
         if (entries.capacity() > detail::machine::kept_block) entries.release();
         entries.clear();
         span_count = bytes = capacity = 0;
-        is_session_late = is_rejected_alone = false;
-        rejections = slow_rounds = 0;
-        broken_off_since = 0;
+        is_session_late = false;
+        marks = {};
         return true;
     }
     /// For the pool: releases the blocks of a packed copy.

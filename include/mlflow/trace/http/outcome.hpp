@@ -37,6 +37,8 @@ constexpr bool may_be_missing(int status) noexcept { return status == 404 || sta
 constexpr bool is_busy(int status) noexcept {
     return status == 408 || status == 425 || status == 429 || status > 501;
 }
+// The server wants the same request later.
+constexpr bool asks_for_patience(int status) noexcept { return status == 425 || status == 429; }
 // The status of a failure that the content may have caused, although the server's own status differs.
 inline constexpr int may_be_at_fault = 500;
 // MLflow: the store does not accept spans.

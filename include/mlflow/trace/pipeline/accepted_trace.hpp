@@ -1,16 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mlflow/trace/core/error.hpp>
+#include <mlflow/trace/core/export_result.hpp>
+#include <mlflow/trace/core/ids.hpp>
 #include <mlflow/trace/core/packed.hpp>
 #include <mlflow/trace/core/trace_batch.hpp>
 #include <mlflow/trace/detail/durations.hpp>
+#include <mlflow/trace/http/outcome.hpp>
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <utility>
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
+
+// A receiver that has stored this may accept it again where it stores nothing new.
+inline bool may_have_been_stored(const export_result& failed) noexcept {
+    return failed.too_slow || failed.error.kind() == error_kind::closed || is_busy(failed.error.status());
+}
 
 // The latest trace that a receiver accepted, for control requests.
 template <class Clock>
@@ -24,7 +35,6 @@ public:
         trace_data* const alone = taken.begin()->block ? packed(*taken.begin()) : nullptr;
         batch_ = alone ? trace_batch(alone) : std::move(taken);
         since_ = Clock::now();
-        has_been_ = true;
     }
     // Control requests do not make it younger.
     void forget_what_is_old() noexcept {
@@ -33,16 +43,30 @@ public:
 
     // Empty if there is none.
     [[nodiscard]] trace_batch& batch() noexcept { return batch_; }
-    // Whether there was one.
-    [[nodiscard]] bool has_been() const noexcept { return has_been_; }
+
+    // A waiting trace that was accepted as a control request, or may have been stored. It will be sent again.
+    void remember_waiting(const trace_id& id) noexcept {
+        if (!is_waiting(id)) waiting_[waiting_count_++ % waiting_.size()] = id;
+    }
+    // Whether the receiver cannot have one of these traces, or the exporter has moved all of them out.
+    [[nodiscard]] bool is_new(const trace_batch& batch) const noexcept {
+        for (const trace_data& trace : batch)
+            if (!trace.marks.may_be_stored && !is_waiting(trace.id)) return true;
+        return batch.empty();
+    }
 
 private:
+    [[nodiscard]] bool is_waiting(const trace_id& id) const noexcept {
+        return std::find(waiting_.begin(), waiting_.end(), id) != waiting_.end();
+    }
+
     // A trace that was deleted at the receiver must not come back by a control request long after it was delivered.
     static constexpr std::chrono::minutes longest_kept{5};
 
     trace_batch batch_;
     typename Clock::time_point since_{};
-    bool has_been_ = false;
+    std::array<trace_id, 64> waiting_{}; // the latest ones
+    std::size_t waiting_count_ = 0;
 };
 
 } // namespace detail

@@ -2,12 +2,19 @@
 #pragma once
 
 #include <mlflow/trace/core/error.hpp>
+#include <mlflow/trace/core/ids.hpp>
 
+#include <string>
 #include <utility>
 
 namespace mlflow::trace {
 inline namespace MLFLOW_TRACE_ABI {
 namespace detail {
+
+// Why spans of a trace were quarantined.
+inline error quarantined(const trace_id& id, const error& why) {
+    return why.with_message(std::string(id.mlflow_id().view()) + " was quarantined: " + why.message());
+}
 
 // What `last_error` returns: the current problem, or else why spans were last lost. The loss stays until another one
 // replaces it. Not thread-safe.
