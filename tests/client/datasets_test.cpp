@@ -89,8 +89,11 @@ TEST_F(Datasets, OneThatAppearsWithAnotherOfItsNameIsDeletedAgain) {
 // Gives a dataset its time before it is committed, as MLflow does: a later one can be listed first.
 class dataset_table {
 public:
+    explicit dataset_table(std::chrono::milliseconds response_time = {}) : response_time_(response_time) {}
+
     mt::http_response answer(const mt::memory_server::request& asked) {
         const std::string what = asked.target.substr(asked.target.rfind('/') + 1);
+        std::this_thread::sleep_for(response_time_);
         if (what == "create") return create(json::parse(asked.body)["name"]);
         const std::lock_guard guard(lock_);
         if (what == "search") return {200, {}, json{{"datasets", stored()}}.dump()};
@@ -117,6 +120,7 @@ private:
         return {200, {}, json{{"dataset", row}}.dump()};
     }
 
+    std::chrono::milliseconds response_time_;
     std::mutex lock_;
     std::mt19937 random_{7};
     int last_ = 0;
@@ -141,6 +145,32 @@ TEST_F(Datasets, OfSeveralCreatedAtTheSameTimeOneStays) {
         EXPECT_EQ(kept, 1) << "round " << round;
         EXPECT_EQ(table.stored().size(), static_cast<std::size_t>(round) + 1);
     }
+}
+
+TEST_F(Datasets, OfTwoCreatedAtTheSameTimeOneStaysOnASlowServerToo) {
+    dataset_table table(std::chrono::milliseconds(300));
+    server->answer_with([&](const mt::memory_server::request& asked) { return table.answer(asked); });
+    constexpr int names = 6;
+    std::atomic<int> kept = 0;
+    std::vector<std::thread> programs;
+    for (int i = 0; i < 2 * names; ++i)
+        programs.emplace_back([&, i] {
+            mt::client<mt::memory_transport> own(options_for(server));
+            if (mt::datasets<mt::memory_transport>(own).create("dataset " + std::to_string(i % names))) ++kept;
+        });
+    for (std::thread& one : programs) one.join();
+    EXPECT_EQ(kept, names);
+    EXPECT_EQ(table.stored().size(), static_cast<std::size_t>(names));
+}
+
+TEST_F(Datasets, ThatCannotBeComparedWithOthersAreDeletedAgain) {
+    reply(json::object());
+    reply({{"dataset", {{"dataset_id", "d-1"}, {"name", "a"}}}});
+    server->queue_reply(mt::http_response{500, {}, R"({"message":"the database is locked"})"});
+    reply(json::object());
+    EXPECT_NE(data.create("a").error().message().find("locked"), std::string::npos);
+    ASSERT_EQ(server->request_count(), 4U);
+    EXPECT_EQ(server->requests()[3].method, mt::http_method::delete_);
 }
 
 TEST_F(Datasets, AreListedPageByPage) {

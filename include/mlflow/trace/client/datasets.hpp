@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -82,7 +83,10 @@ public:
         if (!experiment) return failure{experiment.error()};
         const detail::json body{
             {"name", name}, {"experiment_ids", {*experiment}}, {"tags", detail::dump(detail::json(tags))}};
-        detail::backoff pause(std::chrono::milliseconds(50), std::chrono::seconds(2));
+        using clock = std::chrono::steady_clock;
+        using milliseconds = std::chrono::milliseconds;
+        const auto begin = clock::now();
+        std::optional<detail::backoff> pause;
         constexpr int most = 10;
         for (int attempt = 1; attempt <= most; ++attempt) {
             const auto before = is_taken(name);
@@ -94,10 +98,14 @@ public:
             auto made = read(server_.server_->call(http_method::post, root + "create", body));
             if (!made) return made;
             const auto after = is_taken(name, made->id);
-            if (!after) return failure{after.error()};
-            if (!*after) return made;
-            if (const auto deleted = delete_dataset(made->id); !deleted) return failure{deleted.error()};
-            std::this_thread::sleep_for(pause.next({}));
+            if (after && !*after) return made;
+            const auto deleted = delete_dataset(made->id);
+            if (!after || !deleted) return failure{(after ? deleted.error() : after.error())};
+            if (!pause) { // pauses shorter than an attempt would not keep two attempts apart
+                const auto attempted = std::chrono::duration_cast<milliseconds>(clock::now() - begin);
+                pause.emplace(std::max(milliseconds(50), 2 * attempted), std::max(milliseconds(2000), 8 * attempted));
+            }
+            std::this_thread::sleep_for(pause->next({}));
         }
         return bad("dataset \"" + std::string(name) + "\"",
                    "is being created by others; look for it, then try again");
