@@ -8431,9 +8431,9 @@ constexpr bool tells_its_own_reason(int status) noexcept {
 /// |             | in front of the receiver wrote; and any unknown reason. The batch is split while the receiver    |
 /// |             | accepts other content, and waits otherwise                                                       |
 /// | put_aside   | 400, 413 or 422: the receiver rejects the content. The batch is split, and a span that fails     |
-/// |             | alone is quarantined, unless the receiver now also rejects content that it accepted before, or   |
-/// |             | another waiting trace: MLflow responds 400 to most errors of its database, and 422 to other      |
-/// |             | failures (mlflow/store/db/utils.py, mlflow/server/otel_api.py)                                   |
+/// |             | alone is quarantined, unless the receiver accepts nothing new since then: MLflow responds 400 to |
+/// |             | most errors of its database, and 422 to other failures (mlflow/store/db/utils.py,                |
+/// |             | mlflow/server/otel_api.py)                                                                       |
 enum class outcome : std::uint8_t { delivered, wait, divide, put_aside };
 
 /// The outcome of an error.
@@ -13262,10 +13262,11 @@ struct rejected_trace {
 /// time, the next requests are smaller.
 ///
 /// A receiver may reject a whole batch because of one span. The batch is then split in halves, and these again, until
-/// a single span is rejected alone. That span is quarantined: it counts as failed, and `take_rejected` returns it. If
-/// it is uncertain that the content is at fault (outcome `divide`, also when the exporter throws or sets no flag),
-/// nothing is quarantined while the receiver accepts nothing, and the batch is not split down to single traces. A
-/// span that is sent alone and gets no response in time nine times, while others do, is quarantined too.
+/// a single span is rejected alone. That span is quarantined: it counts as failed, and `take_rejected` returns it;
+/// but not before the receiver has accepted a new trace since it rejected the span. If it is uncertain that the
+/// content is at fault (outcome `divide`, also when the exporter throws or sets no flag), the batch is not split down
+/// to single traces while the receiver accepts nothing. A span that is sent alone and gets no response in time nine
+/// times, while others do, is quarantined too.
 ///
 /// Thread-safety: `interrupt`, `last_error`, `progress` and `take_rejected` may be called from any thread, the others
 /// by one thread at a time.

@@ -20,7 +20,7 @@ import tempfile
 from _delivery import Writer, arguments, balance, finish, mlflow_server, stored
 
 TABLES = ["spans", "trace_info", "trace_tags", "trace_request_metadata", "experiments"]
-FULL = ["spans", "trace_info", "trace_tags"]
+FULL = ["spans", "trace_info", "trace_tags", "trace_request_metadata"]
 COLUMNS = [("spans", "content"), ("trace_info", "execution_time_ms"), ("trace_tags", "value")]
 
 

@@ -70,9 +70,9 @@ constexpr bool tells_its_own_reason(int status) noexcept {
 /// |             | in front of the receiver wrote; and any unknown reason. The batch is split while the receiver    |
 /// |             | accepts other content, and waits otherwise                                                       |
 /// | put_aside   | 400, 413 or 422: the receiver rejects the content. The batch is split, and a span that fails     |
-/// |             | alone is quarantined, unless the receiver now also rejects content that it accepted before, or   |
-/// |             | another waiting trace: MLflow responds 400 to most errors of its database, and 422 to other      |
-/// |             | failures (mlflow/store/db/utils.py, mlflow/server/otel_api.py)                                   |
+/// |             | alone is quarantined, unless the receiver accepts nothing new since then: MLflow responds 400 to |
+/// |             | most errors of its database, and 422 to other failures (mlflow/store/db/utils.py,                |
+/// |             | mlflow/server/otel_api.py)                                                                       |
 enum class outcome : std::uint8_t { delivered, wait, divide, put_aside };
 
 /// The outcome of an error.

@@ -44,10 +44,11 @@ struct rejected_trace {
 /// time, the next requests are smaller.
 ///
 /// A receiver may reject a whole batch because of one span. The batch is then split in halves, and these again, until
-/// a single span is rejected alone. That span is quarantined: it counts as failed, and `take_rejected` returns it. If
-/// it is uncertain that the content is at fault (outcome `divide`, also when the exporter throws or sets no flag),
-/// nothing is quarantined while the receiver accepts nothing, and the batch is not split down to single traces. A
-/// span that is sent alone and gets no response in time nine times, while others do, is quarantined too.
+/// a single span is rejected alone. That span is quarantined: it counts as failed, and `take_rejected` returns it;
+/// but not before the receiver has accepted a new trace since it rejected the span. If it is uncertain that the
+/// content is at fault (outcome `divide`, also when the exporter throws or sets no flag), the batch is not split down
+/// to single traces while the receiver accepts nothing. A span that is sent alone and gets no response in time nine
+/// times, while others do, is quarantined too.
 ///
 /// Thread-safety: `interrupt`, `last_error`, `progress` and `take_rejected` may be called from any thread, the others
 /// by one thread at a time.
