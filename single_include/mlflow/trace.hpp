@@ -6,7 +6,6 @@
 #ifndef MLFLOW_TRACE_SINGLE_HEADER
 #define MLFLOW_TRACE_SINGLE_HEADER
 
-#include <algorithm>
 #include <array>
 #include <bit>
 #include <cerrno>
@@ -2850,6 +2849,7 @@ struct delivery_marks {
     bool is_rejected_alone = false; ///< when it was last sent alone
     bool is_slow = false;           ///< the latest request with it was blocked, or got no response in time
     bool may_be_stored = false;     ///< a request with it got no response
+    bool is_split = false;          ///< its other spans are sent apart
     std::uint8_t rejections = 0;    ///< how often it was rejected alone, and another trace accepted right after it
     std::uint8_t slow_rounds = 0;   ///< how often it was slow, and another trace accepted right after it
     std::uint64_t failed_after = 0; ///< how much had been accepted when it was first rejected alone, or slow
@@ -9887,6 +9887,15 @@ private:
     atomic<std::uint64_t> steps_{0};
 };
 
+// What the exports of one exporter have found out about the server. Thread-safe.
+struct mlflow_experience {
+    atomic<int> link_failures{0}; // calls of `mlflow_infos::send` in a row in which prompts could not be linked
+    // Whether the server has said where the spans of a trace are. MLflow 3.17 does, if it has them: a database
+    // that fails in the middle may leave it without them, although it responded 200 to the request with the spans.
+    atomic<bool> tells_of_spans{false};
+    atomic<int> missing_spans{0}; // responses in a row that did not say so, although others had
+};
+
 // The tag that lists the linked prompts as JSON.
 inline constexpr std::string_view linked_prompts = "mlflow.linkedPrompts";
 
@@ -9907,9 +9916,9 @@ public:
     };
 
     mlflow_infos(std::string_view experiment_id, const run_metadata& run, const atomic<bool>& is_interrupted,
-                 mlflow_progress& progress, atomic<int>& link_failures)
+                 mlflow_progress& progress, mlflow_experience& experience)
         : experiment_id_(experiment_id), run_(run), is_interrupted_(is_interrupted), progress_(progress),
-          link_failures_(link_failures) {}
+          experience_(experience) {}
 
     // This thread uses `first`. Each of `others` gets a thread of its own while there is enough to do.
     void send(std::vector<answer>& answers, connection& first, std::vector<owner<connection>>& others) {
@@ -9924,7 +9933,7 @@ public:
         guarded(start, [] {}); // fewer threads are enough
         work(answers, first);
         for (thread& each : threads) each.join();
-        if (has_link_failed_) ++link_failures_;
+        if (has_link_failed_) ++experience_.link_failures;
         progress_.end();
     }
 
@@ -9971,8 +9980,18 @@ private:
         if (!reply) return reply.error();
         if (!is_success(reply->status)) return to.refusal(target, *reply);
         if (!is_stored_info(reply->body, trace.id)) return unproven_success(to.uri(), target, *reply);
+        if (!has_spans(reply->body))
+            return error(error_kind::bad_reply, to.uri(), " has stored a trace without its spans").with_reply(200);
         const auto prompts = trace.entries.find(entry_kind::tag, linked_prompts);
         return prompts.empty() ? std::nullopt : link(trace, prompts, to);
+    }
+
+    // Servers that never say so have the spans. So has one of several servers that is older than the others.
+    bool has_spans(std::string_view body) {
+        constexpr int most_missing = 100;
+        const auto place = json_find_string(body, {"trace", "trace_info", "tags", "mlflow.trace.spansLocation"});
+        if (place) experience_.tells_of_spans = true, experience_.missing_spans = 0;
+        return place || !experience_.tells_of_spans || ++experience_.missing_spans > most_missing;
     }
 
     // Appends the prompts of the tag as an array of name and version. False if the tag is anything else: a device or
@@ -10013,9 +10032,10 @@ private:
         const bool may_be_later = !reply || (tells_its_own_reason(status) && !is_not_implemented(status));
         const bool comes_later =
             may_be_later && !is_denied(status) && !is_redirect(status) && outcome_of(refused) == outcome::wait;
-        if (!comes_later) link_failures_ = 0;
+        if (!comes_later) experience_.link_failures = 0;
         // The info succeeded each time, so that this alone is refused.
-        if (is_denied(status) || is_redirect(status) || (comes_later && link_failures_ >= most_link_failures)) {
+        if (is_denied(status) || is_redirect(status) ||
+            (comes_later && experience_.link_failures >= most_link_failures)) {
             if (!is_link_refused_.exchange(true)) link_refusal_ = std::move(refused);
             return std::nullopt;
         }
@@ -10032,7 +10052,7 @@ private:
     run_metadata run_;
     const atomic<bool>& is_interrupted_;
     mlflow_progress& progress_;
-    atomic<int>& link_failures_;
+    mlflow_experience& experience_;
     atomic<std::size_t> next_{0};
     atomic<bool> is_link_refused_{false};
     atomic<bool> has_link_failed_{false}; // for now
@@ -10929,7 +10949,7 @@ private:
                others_.size() < 15)
             others_.push_back(
                 detail::owner<detail::http_client<Transport>>(new detail::http_client<Transport>(server())));
-        infos sent(connection_.experiment_id, run(), is_interrupted_, progress_, link_failures_);
+        infos sent(connection_.experiment_id, run(), is_interrupted_, progress_, experience_);
         sent.send(answers, server_, others_);
         auto outcome = settle(batch, answers);
         if (const failed& why = sent.link_refusal();
@@ -11041,7 +11061,7 @@ private:
     std::vector<detail::owner<detail::http_client<Transport>>> others_; // connections, created on demand
     detail::atomic<bool> is_interrupted_{false};
     detail::mlflow_progress progress_;
-    detail::atomic<int> link_failures_{0};
+    detail::mlflow_experience experience_;
     bool gives_own_ids_ = false;
     bool takes_otlp_ = true;
     bool is_old_ = false;
@@ -12693,7 +12713,8 @@ inline trace_data* split_off_half(trace_data& whole) noexcept {
     trace_data* const half = pool<trace_data>::instance().take();
     if (!half) return nullptr;
     half->id = whole.id;
-    half->marks.may_be_stored = whole.marks.may_be_stored;
+    whole.marks.is_split = true;
+    half->marks = whole.marks;
     span_data** to = &half->spans;
     span_data** from = &whole.spans;
     for (std::size_t left = whole.span_count / 2; left > 0;) {
@@ -12821,28 +12842,38 @@ public:
     // Empty if there is none.
     [[nodiscard]] trace_batch& batch() noexcept { return batch_; }
 
-    // A waiting trace that was accepted as a control request, or may have been stored. It will be sent again.
+    // Remembers a trace of which the receiver may have something, and will get more: it was a control request, and
+    // waits to be sent again, or is split.
     void remember_waiting(const trace_id& id) noexcept {
-        if (!is_waiting(id)) waiting_[waiting_count_++ % waiting_.size()] = id;
+        if (!is_waiting(id)) waiting_[waiting_count_++ % most_waiting] = id;
     }
-    // Whether the receiver cannot have one of these traces, or the exporter has moved all of them out.
+    // Whether the receiver cannot have had something of one of these traces before, or the exporter has moved all of
+    // them out. Spans that ended after their root span belong to a trace that it has.
     [[nodiscard]] bool is_new(const trace_batch& batch) const noexcept {
         for (const trace_data& trace : batch)
-            if (!trace.marks.may_be_stored && !is_waiting(trace.id)) return true;
+            if ((trace.root || trace.marks.is_split) && !trace.marks.may_be_stored && !is_waiting(trace.id))
+                return true;
         return batch.empty();
+    }
+    void remember_split(const trace_batch& sent) noexcept {
+        for (const trace_data& trace : sent)
+            if (trace.marks.is_split) remember_waiting(trace.id);
     }
 
 private:
     [[nodiscard]] bool is_waiting(const trace_id& id) const noexcept {
-        return std::find(waiting_.begin(), waiting_.end(), id) != waiting_.end();
+        for (const trace_id& each : waiting_)
+            if (each == id) return true;
+        return false;
     }
 
     // A trace that was deleted at the receiver must not come back by a control request long after it was delivered.
     static constexpr std::chrono::minutes longest_kept{5};
+    static constexpr std::size_t most_waiting = 64;
 
     trace_batch batch_;
     typename Clock::time_point since_{};
-    std::array<trace_id, 64> waiting_{}; // the latest ones
+    trace_id waiting_[most_waiting]{}; // the latest ones
     std::size_t waiting_count_ = 0;
 };
 
@@ -12983,7 +13014,7 @@ private:
         const std::uint64_t accepted_before = accepted_new_;
         export_result result = send(batch, now);
         const outcome what = outcome_of(result);
-        if (result.exported_spans != 0) accepted_new_ += accepted_.is_new(batch) ? 1U : 0U;
+        if (result.exported_spans != 0) accepted(batch);
         if (what == outcome::delivered) {
             now.told.count(result);
             if (!result.ok()) now.told.error = std::move(result.error);
@@ -12996,8 +13027,10 @@ private:
         }
         ++now.refusals;
         const error why = result.error;
-        if (may_have_been_stored(result))
+        if (may_have_been_stored(result)) {
             for_each_trace(batch, [](trace_data& trace) { trace.marks.may_be_stored = true; });
+            accepted_.remember_split(batch);
+        }
         now.told.note(result);
         now.is_over = what == outcome::wait;
         const bool is_refused = now.is_over && (why.kind() == error_kind::closed || why.status() != 0);
@@ -13093,6 +13126,10 @@ private:
         return Clock::now() < doubted_until_ ? most_rejections : few_rejections;
     }
 
+    void accepted(const trace_batch& batch) noexcept {
+        accepted_new_ += accepted_.is_new(batch) ? 1U : 0U;
+        accepted_.remember_split(batch);
+    }
     // Whether the receiver has accepted something new since it rejected this span, or the span was slow.
     [[nodiscard]] bool is_shown(const trace_data& failed) const noexcept {
         return accepted_new_ > failed.marks.failed_after;
@@ -13187,7 +13224,7 @@ private:
             const outcome what = outcome_of(result);
             if (what == outcome::delivered) {
                 doubt();
-                accepted_new_ += accepted_.is_new(alone) ? 1U : 0U;
+                accepted(alone);
                 now.told.count(result);
                 return alone.clear();
             }

@@ -59,6 +59,7 @@ struct receiver {
     std::vector<std::pair<answer, int>> phases; // for so many requests, whatever they hold; the last one comes first
     std::size_t most_spans = 1'000'000;         // that are answered in time; more are stored, and not answered
     std::set<number> stored;
+    std::set<std::string> traces; // of which something is stored
     bool takes_parts = false;
     bool takes_what_it_has = false; // also in a phase in which it takes nothing else
     int requests = 0;
@@ -80,14 +81,17 @@ struct receiver {
             const auto found = poison.find(span);
             if (found != poison.end() && (worst == answer::taken || worst == answer::too_slow)) worst = found->second;
         });
-        if (worst == answer::taken || worst == answer::too_slow)
-            each_span(batch, [&](number span) { stored.insert(span); });
+        if (worst == answer::taken || worst == answer::too_slow) store(batch);
         return worst;
     }
+    void store(const mt::trace_batch& batch) {
+        each_span(batch, [&](number span) { stored.insert(span); });
+        for (const mt::trace_data& trace : batch) traces.emplace(trace.id.hex().view());
+    }
     [[nodiscard]] bool has(const mt::trace_batch& batch) const {
-        bool has_all = true;
-        each_span(batch, [&](number span) { has_all = has_all && stored.contains(span); });
-        return has_all;
+        for (const mt::trace_data& trace : batch)
+            if (!traces.contains(std::string(trace.id.hex().view()))) return false;
+        return true;
     }
     mt::export_result export_traces(mt::trace_batch& batch) {
         each_span(batch, [&](number span) { ++times[span]; });

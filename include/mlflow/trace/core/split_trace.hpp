@@ -18,7 +18,8 @@ inline trace_data* split_off_half(trace_data& whole) noexcept {
     trace_data* const half = pool<trace_data>::instance().take();
     if (!half) return nullptr;
     half->id = whole.id;
-    half->marks.may_be_stored = whole.marks.may_be_stored;
+    whole.marks.is_split = true;
+    half->marks = whole.marks;
     span_data** to = &half->spans;
     span_data** from = &whole.spans;
     for (std::size_t left = whole.span_count / 2; left > 0;) {

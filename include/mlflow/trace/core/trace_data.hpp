@@ -20,6 +20,7 @@ struct delivery_marks {
     bool is_rejected_alone = false; ///< when it was last sent alone
     bool is_slow = false;           ///< the latest request with it was blocked, or got no response in time
     bool may_be_stored = false;     ///< a request with it got no response
+    bool is_split = false;          ///< its other spans are sent apart
     std::uint8_t rejections = 0;    ///< how often it was rejected alone, and another trace accepted right after it
     std::uint8_t slow_rounds = 0;   ///< how often it was slow, and another trace accepted right after it
     std::uint64_t failed_after = 0; ///< how much had been accepted when it was first rejected alone, or slow

@@ -260,7 +260,7 @@ private:
                others_.size() < 15)
             others_.push_back(
                 detail::owner<detail::http_client<Transport>>(new detail::http_client<Transport>(server())));
-        infos sent(connection_.experiment_id, run(), is_interrupted_, progress_, link_failures_);
+        infos sent(connection_.experiment_id, run(), is_interrupted_, progress_, experience_);
         sent.send(answers, server_, others_);
         auto outcome = settle(batch, answers);
         if (const failed& why = sent.link_refusal();
@@ -372,7 +372,7 @@ private:
     std::vector<detail::owner<detail::http_client<Transport>>> others_; // connections, created on demand
     detail::atomic<bool> is_interrupted_{false};
     detail::mlflow_progress progress_;
-    detail::atomic<int> link_failures_{0};
+    detail::mlflow_experience experience_;
     bool gives_own_ids_ = false;
     bool takes_otlp_ = true;
     bool is_old_ = false;

@@ -87,6 +87,15 @@ private:
     atomic<std::uint64_t> steps_{0};
 };
 
+// What the exports of one exporter have found out about the server. Thread-safe.
+struct mlflow_experience {
+    atomic<int> link_failures{0}; // calls of `mlflow_infos::send` in a row in which prompts could not be linked
+    // Whether the server has said where the spans of a trace are. MLflow 3.17 does, if it has them: a database
+    // that fails in the middle may leave it without them, although it responded 200 to the request with the spans.
+    atomic<bool> tells_of_spans{false};
+    atomic<int> missing_spans{0}; // responses in a row that did not say so, although others had
+};
+
 // The tag that lists the linked prompts as JSON.
 inline constexpr std::string_view linked_prompts = "mlflow.linkedPrompts";
 
@@ -107,9 +116,9 @@ public:
     };
 
     mlflow_infos(std::string_view experiment_id, const run_metadata& run, const atomic<bool>& is_interrupted,
-                 mlflow_progress& progress, atomic<int>& link_failures)
+                 mlflow_progress& progress, mlflow_experience& experience)
         : experiment_id_(experiment_id), run_(run), is_interrupted_(is_interrupted), progress_(progress),
-          link_failures_(link_failures) {}
+          experience_(experience) {}
 
     // This thread uses `first`. Each of `others` gets a thread of its own while there is enough to do.
     void send(std::vector<answer>& answers, connection& first, std::vector<owner<connection>>& others) {
@@ -124,7 +133,7 @@ public:
         guarded(start, [] {}); // fewer threads are enough
         work(answers, first);
         for (thread& each : threads) each.join();
-        if (has_link_failed_) ++link_failures_;
+        if (has_link_failed_) ++experience_.link_failures;
         progress_.end();
     }
 
@@ -171,8 +180,18 @@ private:
         if (!reply) return reply.error();
         if (!is_success(reply->status)) return to.refusal(target, *reply);
         if (!is_stored_info(reply->body, trace.id)) return unproven_success(to.uri(), target, *reply);
+        if (!has_spans(reply->body))
+            return error(error_kind::bad_reply, to.uri(), " has stored a trace without its spans").with_reply(200);
         const auto prompts = trace.entries.find(entry_kind::tag, linked_prompts);
         return prompts.empty() ? std::nullopt : link(trace, prompts, to);
+    }
+
+    // Servers that never say so have the spans. So has one of several servers that is older than the others.
+    bool has_spans(std::string_view body) {
+        constexpr int most_missing = 100;
+        const auto place = json_find_string(body, {"trace", "trace_info", "tags", "mlflow.trace.spansLocation"});
+        if (place) experience_.tells_of_spans = true, experience_.missing_spans = 0;
+        return place || !experience_.tells_of_spans || ++experience_.missing_spans > most_missing;
     }
 
     // Appends the prompts of the tag as an array of name and version. False if the tag is anything else: a device or
@@ -213,9 +232,10 @@ private:
         const bool may_be_later = !reply || (tells_its_own_reason(status) && !is_not_implemented(status));
         const bool comes_later =
             may_be_later && !is_denied(status) && !is_redirect(status) && outcome_of(refused) == outcome::wait;
-        if (!comes_later) link_failures_ = 0;
+        if (!comes_later) experience_.link_failures = 0;
         // The info succeeded each time, so that this alone is refused.
-        if (is_denied(status) || is_redirect(status) || (comes_later && link_failures_ >= most_link_failures)) {
+        if (is_denied(status) || is_redirect(status) ||
+            (comes_later && experience_.link_failures >= most_link_failures)) {
             if (!is_link_refused_.exchange(true)) link_refusal_ = std::move(refused);
             return std::nullopt;
         }
@@ -232,7 +252,7 @@ private:
     run_metadata run_;
     const atomic<bool>& is_interrupted_;
     mlflow_progress& progress_;
-    atomic<int>& link_failures_;
+    mlflow_experience& experience_;
     atomic<std::size_t> next_{0};
     atomic<bool> is_link_refused_{false};
     atomic<bool> has_link_failed_{false}; // for now

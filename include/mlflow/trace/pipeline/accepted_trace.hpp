@@ -9,8 +9,6 @@
 #include <mlflow/trace/detail/durations.hpp>
 #include <mlflow/trace/http/outcome.hpp>
 
-#include <algorithm>
-#include <array>
 #include <cstddef>
 #include <utility>
 
@@ -44,28 +42,38 @@ public:
     // Empty if there is none.
     [[nodiscard]] trace_batch& batch() noexcept { return batch_; }
 
-    // A waiting trace that was accepted as a control request, or may have been stored. It will be sent again.
+    // Remembers a trace of which the receiver may have something, and will get more: it was a control request, and
+    // waits to be sent again, or is split.
     void remember_waiting(const trace_id& id) noexcept {
-        if (!is_waiting(id)) waiting_[waiting_count_++ % waiting_.size()] = id;
+        if (!is_waiting(id)) waiting_[waiting_count_++ % most_waiting] = id;
     }
-    // Whether the receiver cannot have one of these traces, or the exporter has moved all of them out.
+    // Whether the receiver cannot have had something of one of these traces before, or the exporter has moved all of
+    // them out. Spans that ended after their root span belong to a trace that it has.
     [[nodiscard]] bool is_new(const trace_batch& batch) const noexcept {
         for (const trace_data& trace : batch)
-            if (!trace.marks.may_be_stored && !is_waiting(trace.id)) return true;
+            if ((trace.root || trace.marks.is_split) && !trace.marks.may_be_stored && !is_waiting(trace.id))
+                return true;
         return batch.empty();
+    }
+    void remember_split(const trace_batch& sent) noexcept {
+        for (const trace_data& trace : sent)
+            if (trace.marks.is_split) remember_waiting(trace.id);
     }
 
 private:
     [[nodiscard]] bool is_waiting(const trace_id& id) const noexcept {
-        return std::find(waiting_.begin(), waiting_.end(), id) != waiting_.end();
+        for (const trace_id& each : waiting_)
+            if (each == id) return true;
+        return false;
     }
 
     // A trace that was deleted at the receiver must not come back by a control request long after it was delivered.
     static constexpr std::chrono::minutes longest_kept{5};
+    static constexpr std::size_t most_waiting = 64;
 
     trace_batch batch_;
     typename Clock::time_point since_{};
-    std::array<trace_id, 64> waiting_{}; // the latest ones
+    trace_id waiting_[most_waiting]{}; // the latest ones
     std::size_t waiting_count_ = 0;
 };
 

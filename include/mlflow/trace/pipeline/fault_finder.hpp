@@ -128,7 +128,7 @@ private:
         const std::uint64_t accepted_before = accepted_new_;
         export_result result = send(batch, now);
         const outcome what = outcome_of(result);
-        if (result.exported_spans != 0) accepted_new_ += accepted_.is_new(batch) ? 1U : 0U;
+        if (result.exported_spans != 0) accepted(batch);
         if (what == outcome::delivered) {
             now.told.count(result);
             if (!result.ok()) now.told.error = std::move(result.error);
@@ -141,8 +141,10 @@ private:
         }
         ++now.refusals;
         const error why = result.error;
-        if (may_have_been_stored(result))
+        if (may_have_been_stored(result)) {
             for_each_trace(batch, [](trace_data& trace) { trace.marks.may_be_stored = true; });
+            accepted_.remember_split(batch);
+        }
         now.told.note(result);
         now.is_over = what == outcome::wait;
         const bool is_refused = now.is_over && (why.kind() == error_kind::closed || why.status() != 0);
@@ -238,6 +240,10 @@ private:
         return Clock::now() < doubted_until_ ? most_rejections : few_rejections;
     }
 
+    void accepted(const trace_batch& batch) noexcept {
+        accepted_new_ += accepted_.is_new(batch) ? 1U : 0U;
+        accepted_.remember_split(batch);
+    }
     // Whether the receiver has accepted something new since it rejected this span, or the span was slow.
     [[nodiscard]] bool is_shown(const trace_data& failed) const noexcept {
         return accepted_new_ > failed.marks.failed_after;
@@ -332,7 +338,7 @@ private:
             const outcome what = outcome_of(result);
             if (what == outcome::delivered) {
                 doubt();
-                accepted_new_ += accepted_.is_new(alone) ? 1U : 0U;
+                accepted(alone);
                 now.told.count(result);
                 return alone.clear();
             }
