@@ -186,6 +186,7 @@ private:
                                                          : api.experiment_by_id(options_.experiment_id);
         if (!experiment) return failure{experiment.error()};
         is_old_ = version->is_before(3, 4);
+        experience_.is_recent = !version->is_before(3, 17);
         if (takes_otlp_ && is_old_) use_artifacts("it does not support OTLP spans");
         const detail::lock_guard guard(connection_lock_);
         gives_own_ids_ = version->is_before(3, 2);
