@@ -9890,10 +9890,11 @@ private:
 // What the exports of one exporter have found out about the server. Thread-safe.
 struct mlflow_experience {
     atomic<int> link_failures{0}; // calls of `mlflow_infos::send` in a row in which prompts could not be linked
-    // Whether the server has said where the spans of a trace are. MLflow 3.17 does, if it has them: a database
-    // that fails in the middle may leave it without them, although it responded 200 to the request with the spans.
-    atomic<bool> tells_of_spans{false};
-    atomic<int> missing_spans{0}; // responses in a row that did not say so, although others had
+    // Whether the server says where the spans of a trace are, if it has them. A database that fails in the middle may
+    // leave a trace without them, although the server responded 200 to the request with the spans.
+    atomic<bool> tells_of_spans{false}; // it has done so
+    atomic<bool> is_recent{false};      // MLflow 3.17 does so, from the first trace on
+    atomic<int> missing_spans{0};       // responses in a row that did not say so, although others had
 };
 
 // The tag that lists the linked prompts as JSON.
@@ -9989,9 +9990,16 @@ private:
     // Servers that never say so have the spans. So has one of several servers that is older than the others.
     bool has_spans(std::string_view body) {
         constexpr int most_missing = 100;
-        const auto place = json_find_string(body, {"trace", "trace_info", "tags", "mlflow.trace.spansLocation"});
-        if (place) experience_.tells_of_spans = true, experience_.missing_spans = 0;
-        return place || !experience_.tells_of_spans || ++experience_.missing_spans > most_missing;
+        const auto tag = [body](std::string_view key) {
+            return json_find_string(body, {"trace", "trace_info", "tags", key}).has_value();
+        };
+        if (tag("mlflow.trace.spansLocation")) {
+            experience_.tells_of_spans = true;
+            experience_.missing_spans = 0;
+            return true;
+        }
+        const bool tells = experience_.tells_of_spans || (experience_.is_recent && tag("mlflow.artifactLocation"));
+        return !tells || ++experience_.missing_spans > most_missing;
     }
 
     // Appends the prompts of the tag as an array of name and version. False if the tag is anything else: a device or
@@ -10875,6 +10883,7 @@ private:
                                                          : api.experiment_by_id(options_.experiment_id);
         if (!experiment) return failure{experiment.error()};
         is_old_ = version->is_before(3, 4);
+        experience_.is_recent = !version->is_before(3, 17);
         if (takes_otlp_ && is_old_) use_artifacts("it does not support OTLP spans");
         const detail::lock_guard guard(connection_lock_);
         gives_own_ids_ = version->is_before(3, 2);
