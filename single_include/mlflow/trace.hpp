@@ -12856,12 +12856,15 @@ public:
     void remember_waiting(const trace_id& id) noexcept {
         if (!is_waiting(id)) waiting_[waiting_count_++ % most_waiting] = id;
     }
-    // Whether the receiver cannot have had something of one of these traces before, or the exporter has moved all of
-    // them out. Spans that ended after their root span belong to a trace that it has.
+    // Whether the receiver cannot have had something of this trace before. Spans that ended after their root span
+    // belong to a trace that it has.
+    [[nodiscard]] bool is_new(const trace_data& trace) const noexcept {
+        return (trace.root || trace.marks.is_split) && !trace.marks.may_be_stored && !is_waiting(trace.id);
+    }
+    // The same of one of these traces; also if the exporter has moved all of them out.
     [[nodiscard]] bool is_new(const trace_batch& batch) const noexcept {
         for (const trace_data& trace : batch)
-            if ((trace.root || trace.marks.is_split) && !trace.marks.may_be_stored && !is_waiting(trace.id))
-                return true;
+            if (is_new(trace)) return true;
         return batch.empty();
     }
     void remember_split(const trace_batch& sent) noexcept {
@@ -13020,11 +13023,12 @@ private:
         now.has_begun = true;
         const std::size_t spans = batch.span_count();
         const trace_data* const last = &batch.back();
+        const bool is_last_new = accepted_.is_new(*last);
         const std::uint64_t accepted_before = accepted_new_;
         export_result result = send(batch, now);
         const outcome what = outcome_of(result);
-        if (result.exported_spans != 0) accepted(batch);
         if (what == outcome::delivered) {
+            if (result.exported_spans != 0) accepted(batch);
             now.told.count(result);
             if (!result.ok()) now.told.error = std::move(result.error);
             now.refusals = 0;
@@ -13048,7 +13052,9 @@ private:
         bool halve = what == outcome::put_aside || (what == outcome::divide && now.may_halve);
         const std::size_t left = batch.span_count();
         // The exporter has sent the traces one after the other, and delivered the last one after all that are left.
-        if (what != outcome::wait && result.exported_spans != 0 && left != 0 && &batch.back() != last)
+        const bool is_last_accepted = result.exported_spans != 0 && left != 0 && &batch.back() != last;
+        if (is_last_accepted && is_last_new) ++accepted_new_;
+        if (is_last_accepted && what != outcome::wait)
             for_each_trace(batch, [&](trace_data& trace) { mark_rejected(trace, accepted_before); });
         trace_batch first = halve ? split_off_half(batch) : trace_batch();
         if (halve && first.empty() && batch.span_count() > 1) { // no memory

@@ -47,12 +47,15 @@ public:
     void remember_waiting(const trace_id& id) noexcept {
         if (!is_waiting(id)) waiting_[waiting_count_++ % most_waiting] = id;
     }
-    // Whether the receiver cannot have had something of one of these traces before, or the exporter has moved all of
-    // them out. Spans that ended after their root span belong to a trace that it has.
+    // Whether the receiver cannot have had something of this trace before. Spans that ended after their root span
+    // belong to a trace that it has.
+    [[nodiscard]] bool is_new(const trace_data& trace) const noexcept {
+        return (trace.root || trace.marks.is_split) && !trace.marks.may_be_stored && !is_waiting(trace.id);
+    }
+    // The same of one of these traces; also if the exporter has moved all of them out.
     [[nodiscard]] bool is_new(const trace_batch& batch) const noexcept {
         for (const trace_data& trace : batch)
-            if ((trace.root || trace.marks.is_split) && !trace.marks.may_be_stored && !is_waiting(trace.id))
-                return true;
+            if (is_new(trace)) return true;
         return batch.empty();
     }
     void remember_split(const trace_batch& sent) noexcept {

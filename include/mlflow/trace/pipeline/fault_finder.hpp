@@ -125,11 +125,12 @@ private:
         now.has_begun = true;
         const std::size_t spans = batch.span_count();
         const trace_data* const last = &batch.back();
+        const bool is_last_new = accepted_.is_new(*last);
         const std::uint64_t accepted_before = accepted_new_;
         export_result result = send(batch, now);
         const outcome what = outcome_of(result);
-        if (result.exported_spans != 0) accepted(batch);
         if (what == outcome::delivered) {
+            if (result.exported_spans != 0) accepted(batch);
             now.told.count(result);
             if (!result.ok()) now.told.error = std::move(result.error);
             now.refusals = 0;
@@ -153,7 +154,9 @@ private:
         bool halve = what == outcome::put_aside || (what == outcome::divide && now.may_halve);
         const std::size_t left = batch.span_count();
         // The exporter has sent the traces one after the other, and delivered the last one after all that are left.
-        if (what != outcome::wait && result.exported_spans != 0 && left != 0 && &batch.back() != last)
+        const bool is_last_accepted = result.exported_spans != 0 && left != 0 && &batch.back() != last;
+        if (is_last_accepted && is_last_new) ++accepted_new_;
+        if (is_last_accepted && what != outcome::wait)
             for_each_trace(batch, [&](trace_data& trace) { mark_rejected(trace, accepted_before); });
         trace_batch first = halve ? split_off_half(batch) : trace_batch();
         if (halve && first.empty() && batch.span_count() > 1) { // no memory
