@@ -157,7 +157,7 @@ const char* deliver_poison(Options options, long number, bool& has_come) {
     record_poison(tracer);
     {
         const failure at(number);
-        tried([&] { static_cast<void>(tracer.flush(200ms)); });
+        tried([&] { static_cast<void>(tracer.flush(20ms)); });
         has_come = at.has_come();
     }
     static_cast<void>(tracer.start_trace("another")); // shows that the server is well
